@@ -1,0 +1,1 @@
+"""The `cspine` command: one module a subcommand; each parses, calls and prints."""

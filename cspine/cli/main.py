@@ -1,0 +1,62 @@
+"""Entry of the `cspine` command: finds the subcommand, and turns an error into its message, advice and exit code."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+
+import click
+
+import cspine
+from cspine.cli.console import complain, start_logging
+from cspine.errors import CSpineError
+
+# Loaded when asked for, so that `cspine --help` and `cspine series` need no torch.
+_COMMANDS = {
+    "run": "cspine.cli.run",
+    "series": "cspine.cli.series",
+    "models": "cspine.cli.models",
+    "synthesize": "cspine.cli.synthesize",
+    "train": "cspine.cli.train",
+    "evaluate": "cspine.cli.evaluate",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(_COMMANDS[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(cspine.__version__, "--version", prog_name="cspine")
+@click.option("-v", "--verbose", is_flag=True, help="Log every decision, not only the steps.")
+@click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
+def cli(verbose: bool, quiet: bool) -> None:
+    """Vertebrae C1..C7 and T1 from a CT of the neck, as a DICOM Segmentation.
+
+    Research use only; not a medical device. The usual way is `cspine run IN OUT`.
+    """
+    start_logging(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+
+
+def main() -> None:
+    """Run the command line and exit with the code of `cspine.errors` that tells what happened."""
+    try:
+        cli(standalone_mode=False)
+    except CSpineError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted: nothing was written.", err=True)
+        sys.exit(130)

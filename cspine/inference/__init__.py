@@ -1,0 +1,1 @@
+"""Inference: preprocess, slide the window, restore to the CT grid."""

@@ -1,0 +1,1 @@
+"""Volumes, Hounsfield units and positions of vertebrae."""

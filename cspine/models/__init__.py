@@ -1,0 +1,1 @@
+"""Model packages: manifest, checksums, safe loading, installation."""

@@ -1,0 +1,1 @@
+"""From network labels to vertebrae: components, level order, findings."""
