@@ -1,0 +1,38 @@
+# make demo and make test set up everything they need in .venv; no other target is needed first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test test-gpu lint lock clean
+
+$(INSTALLED): pyproject.toml requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	@rm -rf demo-output && mkdir demo-output
+	@ulimit -s 32768 2>/dev/null || true; $(BIN)/python -m app -i examples/neck-ct -o demo-output -m models
+
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-gpu: $(INSTALLED)
+	$(BIN)/python -m pytest -m gpu -s
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy cspine operators app
+
+# Pin what `pip install .[app]` brings on Linux; torch's build (CPU or CUDA) is the index's choice.
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[app]'
+	{ echo '# Made by `make lock` from pyproject.toml: what a run on Linux needs, pinned.'; \
+	  build/lock/bin/pip freeze --exclude cspine --exclude pip --exclude setuptools | grep -v ' @ ' | sed 's/+cpu$$//'; } > requirements.txt
+
+clean:
+	rm -rf .venv demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

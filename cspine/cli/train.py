@@ -1,0 +1,54 @@
+"""`cspine train`: a model package from synthetic images."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from cspine.cli.console import progress
+from cspine.errors import UsageError
+
+
+@click.command(name="train")
+@click.option("--synthetic", is_flag=True, help="Train on images made on the fly from the anatomical atlas.")
+@click.option("--atlas", required=True, type=click.Path(path_type=Path), help="Folder of the anatomical label atlas.")
+@click.option("--recipe", default="cervical-demo", show_default=True, help="Name of a shipped recipe, or a YAML file.")
+@click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the run's state.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the model package to write.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--iterations", type=click.IntRange(1), help="Instead of the recipe's number.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Limit of training time in all.")
+def command(
+    synthetic: bool,
+    atlas: Path,
+    recipe: str,
+    folder: Path,
+    out: Path,
+    device: str,
+    iterations: int | None,
+    minutes: float | None,
+) -> None:
+    """Train nnU-Net's network and write a model package.
+
+    A checkpoint is kept every three minutes: the same command goes on where an interrupted run stopped. The loss is
+    in RUN/log.csv.
+    """
+    if not synthetic:
+        raise UsageError("cspine trains on synthetic images only", advice="Give --synthetic.")
+    from cspine.inference.engine import choose_device
+    from cspine.study.packaging import package_model
+    from cspine.study.recipe import load_recipe
+    from cspine.study.train_synthetic import Run, train
+
+    path = Path(recipe)
+    if not path.suffix:
+        path = Path(str(resources.files("cspine.study") / "recipes" / f"{recipe}.yaml"))
+    loaded = load_recipe(path)
+    if iterations is not None:
+        loaded = loaded.model_copy(update={"iterations": iterations})
+    with progress("iterations") as tell:
+        weights, done = train(Run(loaded, atlas, folder, choose_device(device), minutes), tell)
+    package = package_model(loaded, weights, done, out)
+    click.echo(f"Model package {package.identity.title} in {out}")

@@ -1,0 +1,86 @@
+"""Agreement of two label images, level by level: Dice and the 95th percentile of the Hausdorff distance, by MONAI."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+from monai.metrics.meandice import compute_dice
+from numpy.typing import NDArray
+
+from cspine.anatomy import Vertebra
+from cspine.errors import InputError
+from cspine.volumes import LabelVolume
+
+_MARGIN = 2
+
+
+@dataclass(frozen=True)
+class Score:
+    """Agreement at one level.
+
+    Parameters
+    ----------
+    level : str
+        Name of the vertebra.
+    dice : float
+        0 where only one of the two images has the level; not a number where neither has.
+    hd95_mm : float
+        Larger of the two directed 95th percentiles of the distance between the surfaces (the border voxels of each
+        mask), millimetres; infinite where only one image has the level, not a number where neither has.
+    """
+
+    level: str
+    dice: float
+    hd95_mm: float
+
+
+def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterable[Vertebra]) -> list[Score]:
+    """Compare two label images on the same grid.
+
+    Parameters
+    ----------
+    reference, prediction : LabelVolume
+        Labels of `cspine.anatomy`.
+    levels : iterable of Vertebra
+        Levels to compare.
+
+    Returns
+    -------
+    list of Score
+        One a level, in the order given.
+
+    Raises
+    ------
+    InputError
+        If the grids differ.
+    """
+    if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
+        raise InputError("reference and prediction lie on different grids")
+    return [
+        _score(level.name, reference.labels_zyx == level.label, prediction.labels_zyx == level.label, reference)
+        for level in levels
+    ]
+
+
+def _score(name: str, wanted: NDArray[np.bool_], found: NDArray[np.bool_], volume: LabelVolume) -> Score:
+    if not wanted.any() and not found.any():
+        return Score(name, math.nan, math.nan)
+    if not wanted.any() or not found.any():
+        return Score(name, 0.0, math.inf)
+    either = wanted | found
+    box = []
+    for axis in range(3):
+        line = np.flatnonzero(either.any(axis=tuple(i for i in range(3) if i != axis)))
+        box.append(slice(max(int(line[0]) - _MARGIN, 0), int(line[-1]) + _MARGIN + 1))
+    pair = [torch.from_numpy(np.ascontiguousarray(mask[tuple(box)]))[None, None] for mask in (found, wanted)]
+    dice = compute_dice(pair[0].float(), pair[1].float(), include_background=True)
+    spacing = list(volume.grid.spacing_xyz[::-1])
+    distance = compute_hausdorff_distance(
+        pair[0].float(), pair[1].float(), include_background=True, percentile=95, spacing=spacing
+    )
+    return Score(name, float(dice), float(distance))

@@ -1,0 +1,112 @@
+"""A pool of synthetic cases on disk, filled and renewed by a process of its own while training reads from it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cspine.synthesis.atlas import load_atlas
+from cspine.synthesis.case import CaseSettings, synthesize_case
+
+#: Cases that one process makes before it is replaced.
+_CASES_A_PROCESS = 150
+#: Rest after each case once the pool is full, as a multiple of the time the case took.
+_REST = 6.0
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """Where the pool lies and what is in it.
+
+    Parameters
+    ----------
+    atlas : Path
+        Folder of the atlas.
+    folder : Path
+        Folder of the pool.
+    size : int
+        Number of cases held.
+    first_seed : int
+        Seed of the first case; each next one takes the next seed.
+    spacing_xyz : tuple of float
+        Voxel size in millimetres.
+    """
+
+    atlas: Path
+    folder: Path
+    size: int
+    first_seed: int
+    spacing_xyz: tuple[float, float, float]
+
+
+class Pool:
+    """Keeps a generator process alive and hands out cases; a context manager.
+
+    Parameters
+    ----------
+    settings : PoolSettings
+        What to make and where.
+    """
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self.settings = settings
+        self._process: multiprocessing.process.BaseProcess | None = None
+
+    def __enter__(self) -> Pool:
+        self.settings.folder.mkdir(parents=True, exist_ok=True)
+        self.keep_alive()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join()
+
+    def keep_alive(self) -> None:
+        """Start the generator again where it has ended."""
+        if self._process is None or not self._process.is_alive():
+            context = multiprocessing.get_context("spawn")
+            self._process = context.Process(target=_generate, args=(self.settings,), daemon=True)
+            self._process.start()
+
+    def wait_for(self, count: int) -> None:
+        """Wait until the pool holds so many cases."""
+        while len(self.paths()) < min(count, self.settings.size):
+            self.keep_alive()
+            time.sleep(1.0)
+
+    def paths(self) -> list[Path]:
+        """Return the cases that are there now."""
+        return sorted(self.settings.folder.glob("case-*.npy"))
+
+
+def read_case(path: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Return HU and labels of a case of the pool, both shape (z, y, x)."""
+    pair = np.load(path, mmap_mode="r", allow_pickle=False)
+    return pair[0], pair[1].astype(np.uint8)
+
+
+def _generate(settings: PoolSettings) -> None:
+    os.nice(5)
+    torch.set_num_threads(1)
+    atlas = load_atlas(settings.atlas, cache=settings.folder.parent)
+    counter = settings.folder / "next-seed.txt"
+    for _ in range(_CASES_A_PROCESS):
+        seed = int(counter.read_text(encoding="ascii")) if counter.is_file() else settings.first_seed
+        begun = time.monotonic()
+        whole_neck = seed % 3 == 0
+        ct, labels = synthesize_case(atlas, seed, CaseSettings(settings.spacing_xyz, whole_neck=whole_neck))
+        place = settings.folder / f"case-{(seed - settings.first_seed) % settings.size:05d}.npy"
+        partial = place.with_name(f".{place.name}.partial.npy")
+        np.save(partial, np.stack([ct.hu_zyx.astype(np.int16), labels.labels_zyx.astype(np.int16)]))
+        partial.replace(place)
+        counter.write_text(str(seed + 1), encoding="ascii")
+        if seed - settings.first_seed >= settings.size:
+            time.sleep(_REST * (time.monotonic() - begun))

@@ -1,0 +1,166 @@
+"""A training recipe: what a YAML file says of network, images and schedule, and the nnU-Net files that it makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cspine.anatomy import CERVICAL_LEVELS
+from cspine.errors import TrainingError
+
+#: Name of the auxiliary class that keeps T1 from being confused with what lies below it.
+BELOW = "T2 and below"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Network(_Strict):
+    """The PlainConvUNet to train, in nnU-Net's terms."""
+
+    features_per_stage: tuple[int, ...] = (16, 32, 64, 128, 160)
+    patch_size: tuple[int, int, int] = Field((96, 64, 64), description="Voxels along z, y, x.")
+    spacing: tuple[float, float, float] = Field((2.0, 2.0, 2.0), description="Millimetres along z, y, x.")
+
+
+class Intensity(_Strict):
+    """nnU-Net's CT normalisation: clip to a range of HU, then subtract a mean and divide by a deviation."""
+
+    low: float = -250.0
+    high: float = 1400.0
+    mean: float = 150.0
+    deviation: float = 300.0
+
+
+class Recipe(_Strict):
+    """All that a synthetic training run needs besides the atlas.
+
+    Parameters are the fields of the YAML file; unknown ones are refused.
+    """
+
+    name: str
+    version: str
+    title: str
+    description: str
+    network: Network = Network()
+    intensity: Intensity = Intensity()
+    iterations: int = Field(6000, gt=0)
+    batch_size: int = Field(2, gt=0)
+    learning_rate: float = Field(1.5e-3, gt=0)
+    warm_up: int = Field(100, ge=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    ema_decay: float = Field(0.998, ge=0, lt=1)
+    background_weight: float = Field(0.5, gt=0)
+    foreground_share: float = Field(0.7, ge=0, le=1, description="Share of patches centred on a vertebra.")
+    pool: int = Field(400, gt=0, description="Synthetic volumes held at one time.")
+    first_seed: int = Field(
+        1_000_000, ge=0, description="Training uses the seeds from here on; tests use smaller ones."
+    )
+    seed: int = 0
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises
+    ------
+    TrainingError
+        If the file is absent or does not follow the schema; the message names the field.
+    """
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise TrainingError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (ValidationError, yaml.YAMLError) as error:
+        raise TrainingError(f"the recipe {path.name} is not valid: {error}") from error
+
+
+def network_labels() -> dict[str, int]:
+    """Return dataset.json's labels: background, C1..C7, T1 and the auxiliary class."""
+    labels = {"background": 0}
+    labels |= {level.name: i for i, level in enumerate(CERVICAL_LEVELS, 1)}
+    labels[BELOW] = len(CERVICAL_LEVELS) + 1
+    return labels
+
+
+def dataset_json(recipe: Recipe) -> dict[str, Any]:
+    """Return nnU-Net's dataset.json of a recipe."""
+    return {
+        "channel_names": {"0": "CT"},
+        "labels": network_labels(),
+        "numTraining": recipe.pool,
+        "file_ending": ".nii.gz",
+        "name": recipe.name,
+        "description": recipe.description,
+    }
+
+
+def plans_json(recipe: Recipe) -> dict[str, Any]:
+    """Return nnU-Net's plans.json (v2.8 layout) of a recipe, with the one configuration ``3d_fullres``."""
+    network, intensity = recipe.network, recipe.intensity
+    stages = len(network.features_per_stage)
+    probabilities = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
+    architecture = {
+        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "arch_kwargs": {
+            "n_stages": stages,
+            "features_per_stage": list(network.features_per_stage),
+            "conv_op": "torch.nn.modules.conv.Conv3d",
+            "kernel_sizes": [[3, 3, 3]] * stages,
+            "strides": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
+            "n_conv_per_stage": [2] * stages,
+            "n_conv_per_stage_decoder": [2] * (stages - 1),
+            "conv_bias": True,
+            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+    configuration = {
+        "data_identifier": "nnUNetPlans_3d_fullres",
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": recipe.batch_size,
+        "patch_size": list(network.patch_size),
+        "median_image_size_in_voxels": list(network.patch_size),
+        "spacing": list(network.spacing),
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "resampling_fn_data": "resample_data_or_seg_to_shape",
+        "resampling_fn_seg": "resample_data_or_seg_to_shape",
+        "resampling_fn_data_kwargs": {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": False},
+        "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, "order_z": 0, "force_separate_z": False},
+        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+        "resampling_fn_probabilities_kwargs": probabilities | {"force_separate_z": False},
+        "architecture": architecture,
+        "batch_dice": True,
+    }
+    statistics = {
+        "max": intensity.high,
+        "mean": intensity.mean,
+        "median": intensity.mean,
+        "min": intensity.low,
+        "percentile_00_5": intensity.low,
+        "percentile_99_5": intensity.high,
+        "std": intensity.deviation,
+    }
+    return {
+        "dataset_name": recipe.name,
+        "plans_name": "nnUNetPlans",
+        "original_median_spacing_after_transp": list(network.spacing),
+        "original_median_shape_after_transp": list(network.patch_size),
+        "image_reader_writer": "SimpleITKIO",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "configurations": {"3d_fullres": configuration},
+        "experiment_planner_used": "ExperimentPlanner",
+        "label_manager": "LabelManager",
+        "foreground_intensity_properties_per_channel": {"0": statistics},
+    }

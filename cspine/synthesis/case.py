@@ -1,0 +1,142 @@
+"""One synthetic case: a CT of a neck with its labels, from a seed and the grid that is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from cspine.geometry import Grid, Shape3
+from cspine.synthesis.atlas import AIRWAY, LUNG, Atlas
+from cspine.synthesis.deformation import Posture, atlas_coordinates, random_posture
+from cspine.synthesis.scanner import Scan, acquire, random_scan
+from cspine.synthesis.tissue import Anatomy, draw_hu
+from cspine.volumes import CtVolume, LabelVolume
+
+
+@dataclass(frozen=True)
+class CaseSettings:
+    """What to draw.
+
+    Parameters
+    ----------
+    spacing_xyz : tuple of float
+        Voxel size of the result in millimetres.
+    extent_xyz_mm : tuple of float, optional
+        Size of the field of view; drawn at random where it is left out.
+    whole_neck : bool
+        True centres the field of view on the cervical spine; otherwise it lies anywhere around it.
+    internal_mm : float
+        Voxel size at which the image is drawn before it is sampled.
+    posture : Posture, optional
+        The patient's anatomy; drawn at random where it is left out.
+    scan : Scan, optional
+        The acquisition; drawn at random where it is left out.
+    """
+
+    spacing_xyz: tuple[float, float, float] = (2.0, 2.0, 2.0)
+    extent_xyz_mm: tuple[float, float, float] | None = None
+    whole_neck: bool = False
+    internal_mm: float = 1.0
+    posture: Posture | None = None
+    scan: Scan | None = None
+
+
+def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = None) -> tuple[CtVolume, LabelVolume]:
+    """Make a CT with its labels.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        From `cspine.synthesis.atlas.load_atlas`.
+    seed : int
+        The same seed and settings give the same case.
+    settings : CaseSettings, optional
+        A training case at 2 mm where it is left out.
+
+    Returns
+    -------
+    ct : CtVolume
+        int16 HU, axes to L, P, S.
+    labels : LabelVolume
+        Every vertebra of the atlas (C1..T6) in view, on the same grid. A voxel belongs to a vertebra where its centre
+        lies within the surface, which is the steepest edge of the cortical bone.
+    """
+    settings = settings or CaseSettings()
+    rng = np.random.default_rng(seed)
+    posture = settings.posture or random_posture(rng)
+    scan = settings.scan or random_scan(rng)
+    centre, extent = _field_of_view(atlas, rng, settings)
+    fine = _grid(extent, (settings.internal_mm,) * 3)
+    target = _grid(extent, settings.spacing_xyz)
+
+    anatomy = _sample(atlas, fine, posture, centre, float(rng.uniform(-0.3, 0.35)))
+    hu = acquire(draw_hu(anatomy, rng), settings.internal_mm, scan)
+    hu = _resample(hu, fine, target)
+    surface = _resample(torch.clamp(anatomy.vertebra_mm, -3, 3), fine, target)
+    level = _resample(anatomy.level.float(), fine, target, mode="nearest")
+    labels = torch.where(surface > 0, level, torch.zeros_like(level)).to(torch.uint8)
+    ct = CtVolume(hu.round().to(torch.int16).numpy(), target.affine_lps)
+    return ct, LabelVolume(labels.numpy(), target.affine_lps)
+
+
+def _field_of_view(
+    atlas: Atlas, rng: np.random.Generator, settings: CaseSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre in the atlas (mm, LPS) and size (mm, x y z) of the scan."""
+    neck = np.mean([atlas.centroids_lps[label] for label in range(1, 9)], axis=0)
+    if settings.extent_xyz_mm is not None:
+        extent = np.array(settings.extent_xyz_mm, dtype=np.float64)
+    elif settings.whole_neck:
+        extent = np.array([rng.uniform(140, 230), rng.uniform(140, 220), rng.uniform(190, 250)])
+    else:
+        extent = rng.uniform(110, 240, size=3)
+    if settings.whole_neck:
+        centre = neck + np.array([rng.normal(0, 5), rng.normal(-12, 5), rng.normal(0, 5)])
+    else:
+        offset = np.array([rng.normal(0, 25), rng.uniform(-60, 20), rng.uniform(-95, 85)])
+        centre = neck + offset
+    return centre, extent
+
+
+def _grid(extent_xyz_mm: NDArray[np.float64], spacing_xyz: tuple[float, ...]) -> Grid:
+    """Grid of a field of view around the origin, voxel edges on its borders."""
+    spacing = np.array(spacing_xyz)
+    count = np.maximum(np.round(extent_xyz_mm / spacing), 2).astype(int)
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = -0.5 * spacing * (count - 1)
+    shape: Shape3 = (int(count[2]), int(count[1]), int(count[0]))
+    return Grid(shape, affine)
+
+
+def _sample(atlas: Atlas, grid: Grid, posture: Posture, centre: NDArray[np.float64], swell_mm: float) -> Anatomy:
+    """Sample the atlas on a grid; bones are ``swell_mm`` larger all around, which opens or closes the joints."""
+    where = atlas_coordinates(grid, atlas, posture, centre)
+    smooth = torch.from_numpy(np.stack([atlas.vertebra_mm, atlas.other_bone_mm]))[None]
+    bones = functional.grid_sample(smooth, where, mode="bilinear", padding_mode="border", align_corners=True)[0]
+    numbers = torch.from_numpy(np.stack([atlas.tissue_zyx, atlas.level_zyx]).astype(np.float32))[None]
+    picked = functional.grid_sample(numbers, where, mode="nearest", padding_mode="border", align_corners=True)[0]
+    tissue, level = picked.to(torch.uint8)
+    airy = (tissue == 0) | (tissue == LUNG) | (tissue == AIRWAY)
+    other = torch.where(airy & (bones[1] < 0), bones[1].clamp(max=-1.0), bones[1])
+    size = float(np.cbrt(np.prod(posture.scale_xyz)))
+    return Anatomy(tissue, level, bones[0] * size + swell_mm, other * size, grid.spacing_xyz[0])
+
+
+def _resample(field: torch.Tensor, source: Grid, target: Grid, mode: str = "bilinear") -> torch.Tensor:
+    """Sample a field at the voxel centres of another grid of the same field of view (both without rotation)."""
+    axes = []
+    for axis in range(3):  # x, y, z
+        n, m = source.shape_zyx[2 - axis], target.shape_zyx[2 - axis]
+        millimetres = target.affine_lps[axis, 3] + target.affine_lps[axis, axis] * np.arange(m)
+        index = (millimetres - source.affine_lps[axis, 3]) / source.affine_lps[axis, axis]
+        axes.append(torch.from_numpy((2 * index / (n - 1) - 1).astype(np.float32)))
+    z, y, x = torch.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
+    where = torch.stack([x, y, z], dim=-1)[None]
+    sampled = functional.grid_sample(
+        field[None, None].float(), where, mode=mode, padding_mode="border", align_corners=True
+    )
+    return sampled[0, 0]

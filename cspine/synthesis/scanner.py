@@ -1,0 +1,181 @@
+"""What a CT scanner makes of a neck: blur, slice profile, noise, streaks, table, field of view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from cspine.synthesis.deformation import smooth_noise
+
+AIR_HU = -1000.0
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Settings of one acquisition, drawn by `random_scan`.
+
+    Parameters
+    ----------
+    blur_mm : float
+        Standard deviation of the point spread within a slice.
+    slice_mm : float
+        Slice thickness.
+    noise_hu : float
+        Standard deviation of the noise at the neck.
+    noise_grain_mm : float
+        Correlation of the noise within a slice.
+    streaks : float
+        Strength of metal and shoulder streaks, 0 for none.
+    table : bool
+        True where the table is in the field of view.
+    circular : bool
+        True where the image is masked by the reconstruction circle.
+    seed : int
+        Of the noise.
+    """
+
+    blur_mm: float
+    slice_mm: float
+    noise_hu: float
+    noise_grain_mm: float
+    streaks: float
+    table: bool
+    circular: bool
+    seed: int
+
+
+def random_scan(rng: np.random.Generator) -> Scan:
+    """Draw the settings of an acquisition: blur 0.3 to 1.2 mm, slices 0.6 to 4 mm, noise 3 to 180 HU."""
+    return Scan(
+        blur_mm=float(rng.uniform(0.3, 1.2)),
+        slice_mm=float(rng.choice([0.6, 1.0, 1.25, 2.0, 2.5, 3.0, 4.0], p=[0.2, 0.2, 0.15, 0.15, 0.1, 0.15, 0.05])),
+        noise_hu=float(np.exp(rng.uniform(np.log(3), np.log(140)))),
+        noise_grain_mm=float(rng.uniform(0.4, 2.2)),
+        streaks=float(rng.choice([0.0, 1.0])) * float(np.exp(rng.uniform(np.log(15), np.log(220)))),
+        table=bool(rng.random() < 0.6),
+        circular=bool(rng.random() < 0.3),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def acquire(hu_zyx: torch.Tensor, spacing_mm: float, scan: Scan) -> torch.Tensor:
+    """Pass a perfect image through a scanner.
+
+    Parameters
+    ----------
+    hu_zyx : Tensor of float32, shape (z, y, x)
+        Axes to L, P, S; isotropic.
+    spacing_mm : float
+        Voxel size.
+    scan : Scan
+        Settings of the acquisition.
+
+    Returns
+    -------
+    Tensor of float32, shape (z, y, x)
+    """
+    rng = np.random.default_rng(scan.seed)
+    hu = hu_zyx.clone()
+    metal = hu > 1800
+    if scan.table:
+        _add_table(hu, spacing_mm, rng)
+    hu = _blur_in_plane(hu, scan.blur_mm / spacing_mm)
+    if scan.streaks > 0:
+        hu += _streaks(hu, metal, spacing_mm, scan.streaks, rng)
+    hu = _slice_profile(hu, scan.slice_mm / spacing_mm)
+    hu += _noise(hu, spacing_mm, scan, rng)
+    if scan.circular:
+        hu[:, _outside_circle(hu.shape[1], hu.shape[2], rng)] = -1024.0
+    return torch.clamp(hu, -1024, 3071)
+
+
+def _add_table(hu: torch.Tensor, spacing_mm: float, rng: np.random.Generator) -> None:
+    """Put a flat or a hollow table, or a head holder, behind the body, in place."""
+    body = (hu > -500).any(dim=0).any(dim=1)
+    if not bool(body.any()):
+        return
+    back = int(torch.nonzero(body).max()) + round(rng.uniform(2, 25) / spacing_mm)
+    thickness = max(1, round(rng.uniform(2, 9) / spacing_mm))
+    curve = rng.uniform(0, 0.004) * spacing_mm
+    x = torch.arange(hu.shape[2]) - hu.shape[2] / 2
+    top = back - (curve * x * x).round().long()
+    y = torch.arange(hu.shape[1])[:, None]
+    slab = (y >= top[None]) & (y < top[None] + thickness)
+    hollow = (y >= top[None]) & (y < top[None] + 5 * thickness)
+    empty = hu < -700
+    if rng.random() < 0.5:
+        hu[empty & hollow[None]] = float(rng.uniform(-990, -850))
+    hu[empty & slab[None]] = float(rng.uniform(-700, 150))
+
+
+def _kernel(sigma: float) -> torch.Tensor:
+    radius = max(1, int(np.ceil(2.5 * sigma)))
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / max(sigma, 1e-3)) ** 2)
+    return (kernel / kernel.sum()).float()
+
+
+def _blur_in_plane(hu: torch.Tensor, sigma: float) -> torch.Tensor:
+    kernel = _kernel(sigma)
+    pad = len(kernel) // 2
+    stack = functional.pad(hu[:, None], (pad, pad, pad, pad), mode="replicate")
+    stack = functional.conv2d(stack, kernel.view(1, 1, 1, -1))
+    return functional.conv2d(stack, kernel.view(1, 1, -1, 1))[:, 0]
+
+
+def _slice_profile(hu: torch.Tensor, thickness: float) -> torch.Tensor:
+    """Average along z over the slice thickness, sample at that pitch, and interpolate back."""
+    slices = hu.shape[0]
+    if thickness <= 1.2:
+        return hu
+    half = max(0, round((thickness - 1) / 2))
+    column = hu.permute(1, 2, 0).reshape(1, -1, slices)
+    column = functional.pad(column, (half, half), mode="replicate")
+    column = functional.avg_pool1d(column, 2 * half + 1, stride=1) if half else column
+    count = max(2, round(slices / thickness))
+    column = functional.interpolate(column, size=count, mode="linear", align_corners=False)
+    column = functional.interpolate(column, size=slices, mode="linear", align_corners=False)
+    return column.reshape(hu.shape[1], hu.shape[2], slices).permute(2, 0, 1).contiguous()
+
+
+def _noise(hu: torch.Tensor, spacing_mm: float, scan: Scan, rng: np.random.Generator) -> torch.Tensor:
+    """Correlated noise, stronger in slices with much to shine through."""
+    noise = torch.from_numpy(rng.standard_normal(tuple(hu.shape), dtype=np.float32))
+    grain = scan.noise_grain_mm / spacing_mm / 2
+    if grain > 0.35:
+        noise = _blur_in_plane(noise, grain)
+        noise = noise / noise.std()
+    width = (hu > -300).float().sum(dim=2).amax(dim=1) * spacing_mm
+    strength = torch.clamp((width / 160) ** 1.5, 0.5, 2.5)
+    return noise * scan.noise_hu * strength[:, None, None]
+
+
+def _streaks(
+    hu: torch.Tensor, metal: torch.Tensor, spacing_mm: float, strength: float, rng: np.random.Generator
+) -> torch.Tensor:
+    """Streaks from metal, star-like in its slices, and horizontal ones between wide shoulders."""
+    slices, rows, columns = hu.shape
+    width = (hu > -300).float().sum(dim=2).amax(dim=1) * spacing_mm
+    shoulders = torch.clamp((width - 170) / 80, 0, 1)
+    lines = smooth_noise(rng, (slices, rows, columns), (2.0, 1.2, max(20.0, 50 / spacing_mm)))
+    total = lines * (strength * shoulders)[:, None, None]
+    amounts = metal.flatten(1).sum(dim=1)
+    y, x = torch.meshgrid(torch.arange(rows).float(), torch.arange(columns).float(), indexing="ij")
+    for k in torch.nonzero(amounts > 3 / spacing_mm**2).flatten().tolist():
+        found = torch.nonzero(metal[k]).float()
+        cy, cx = found.mean(dim=0)
+        angle = torch.atan2(y - cy, x - cx)
+        distance = torch.hypot(y - cy, x - cx) * spacing_mm
+        star = torch.zeros_like(angle)
+        for frequency in (5, 9, 16, 27):
+            star += torch.sin(frequency * angle + float(rng.uniform(0, 2 * np.pi))) * float(rng.uniform(0.3, 1.0))
+        total[k] += strength * star * torch.exp(-distance / 45)
+    return total * (hu > -900)
+
+
+def _outside_circle(rows: int, columns: int, rng: np.random.Generator) -> torch.Tensor:
+    radius = 0.5 * min(rows, columns) * rng.uniform(1.0, 1.25)
+    y, x = torch.meshgrid(torch.arange(rows) - rows / 2, torch.arange(columns) - columns / 2, indexing="ij")
+    return torch.hypot(y.float(), x.float()) > radius
