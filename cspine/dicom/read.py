@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,8 +101,8 @@ def _upright(hu_zyx: HuArray, arrangement: Arrangement, source: CtSource, notes:
     if max(abs(lean) for lean in lean_mm(grid.affine_lps)) < 1e-9:
         return CtVolume(hu_zyx, grid.affine_lps, source, notes)
     upright = upright_grid(grid)
-    straight = straighten(hu_zyx, grid, upright, AIR_HU)
-    return CtVolume(straight.astype(hu_zyx.dtype, copy=False), upright.affine_lps, source, notes)
+    straight = cast("HuArray", straighten(hu_zyx, grid, upright, AIR_HU))
+    return CtVolume(straight, upright.affine_lps, source, notes)
 
 
 def _require_monochrome2(series: Series) -> None:
