@@ -133,8 +133,13 @@ class TinyModel:
                 allow_init=False,
                 deep_supervision=True,
             )
-            for parameter in network.parameters():
+            for name, parameter in network.named_parameters():
                 torch.nn.init.normal_(parameter, std=0.3)
+                if "norm" in name:
+                    torch.nn.init.constant_(parameter, 1.0 if name.endswith("weight") else 0.0)
+                elif "seg_layers" in name:
+                    # No class is preferred, so that all appear.
+                    parameter.data -= parameter.data.mean(1, keepdim=True) if parameter.ndim > 1 else parameter.data
         return network.state_dict()
 
     def checkpoint(self, fold: str) -> dict[str, Any]:
