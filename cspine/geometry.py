@@ -92,7 +92,8 @@ def to_lps(affine_lps: Affine, index_xyz: NDArray[np.float64]) -> NDArray[np.flo
 
 def to_index(affine_lps: Affine, points_lps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Map points in millimetres (LPS), shape (n, 3), to indices in x, y, z order, shape (n, 3)."""
-    return to_lps(np.linalg.inv(affine_lps), points_lps)
+    inverse: Affine = np.linalg.inv(affine_lps).astype(np.float64)
+    return to_lps(inverse, points_lps)
 
 
 def ras_to_lps(affine_ras: Affine) -> Affine:

@@ -1,0 +1,344 @@
+"""What is kept of a DICOM header: enough to select a series and to place its slices, and nothing that names a patient.
+
+Pixels are never read here. A single-frame image has one `Plane`, an Enhanced CT one a frame.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+
+from cspine.errors import hashed
+from cspine.volumes import SourceSlice
+
+#: Attributes by which two acquisitions or phases that share a series can be told apart, most telling first.
+PHASE_MARKS = (
+    "AcquisitionNumber",
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "NominalPercentageOfCardiacPhase",
+    "NominalCardiacTriggerDelayTime",
+    "ContrastBolusAgent",
+    "ConvolutionKernel",
+    "KVP",
+    "ImageType",
+)
+#: The same, but often different from slice to slice of one acquisition.
+TIME_MARKS = ("TriggerTime", "AcquisitionDateTime", "AcquisitionTime", "ContentTime")
+
+_CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+_OTHER_KEYWORDS = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "PatientName",
+    "PatientAge",
+    "PatientBirthDate",
+    "StudyDate",
+    "SeriesDate",
+    "SeriesTime",
+    "AcquisitionDate",
+    "Modality",
+    "SeriesDescription",
+    "BodyPartExamined",
+    "SliceThickness",
+    "SeriesNumber",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "ContrastBolusAgentSequence",
+)
+#: The tags that `read_header` wants of a dataset.
+WANTED_TAGS: list[BaseTag] = [Tag(keyword) for keyword in (*PHASE_MARKS, *TIME_MARKS, *_OTHER_KEYWORDS)]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Geometry and coding of one slice: an instance, or a frame of one. None stands for absent or malformed.
+
+    Parameters
+    ----------
+    source : SourceSlice
+        File, instance and frame.
+    position_lps : tuple of float or None
+        (0020,0032), millimetres.
+    cosines : tuple of float or None
+        (0020,0037): row direction, then column direction.
+    spacing_yx : tuple of float or None
+        (0028,0030): between rows, then between columns, millimetres.
+    rows, columns : int
+        (0028,0010), (0028,0011).
+    slope, intercept : float or None
+        (0028,1053), (0028,1052).
+    rescale_type : str
+        (0028,1054).
+    marks : tuple of (str, str)
+        Values of `PHASE_MARKS` and `TIME_MARKS` that are there, by keyword.
+    frame_of_reference : str
+        (0020,0052).
+    """
+
+    source: SourceSlice
+    position_lps: tuple[float, ...] | None
+    cosines: tuple[float, ...] | None
+    spacing_yx: tuple[float, ...] | None
+    rows: int
+    columns: int
+    slope: float | None
+    intercept: float | None
+    rescale_type: str
+    marks: tuple[tuple[str, str], ...]
+    frame_of_reference: str
+
+    @property
+    def is_localizer(self) -> bool:
+        """True where (0008,0008) *Image Type* says so."""
+        return "LOCALIZER" in dict(self.marks).get("ImageType", "").split("\\")
+
+
+@dataclass(frozen=True)
+class InstanceHeader:
+    """One instance. Patient, name and birth date are gone: ``patient_key`` is a hash, the age is a number.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    sop_class_uid, sop_instance_uid, study_uid, series_uid : str
+        UIDs.
+    transfer_syntax : str
+        (0002,0010); implicit little endian for a bare dataset.
+    patient_key : str
+        Hash of the patient's ID, or of the name where the ID is empty.
+    patient_age_years : float or None
+        From (0010,1010), or from birth and study date.
+    modality, description, body_part, kernel, photometric : str
+        Empty where absent.
+    image_type : tuple of str
+        (0008,0008).
+    slice_thickness_mm : float or None
+        (0018,0050).
+    contrast : bool
+        True where a contrast agent is named.
+    series_number, instance_number : int or None
+        (0020,0011), (0020,0013).
+    date_time : str
+        Date and time of the series as DICOM writes them, or as much as is there.
+    samples_per_pixel : int
+        (0028,0002).
+    planes : tuple of Plane
+        Its slices; none for an object that is not an image.
+    """
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    transfer_syntax: str
+    patient_key: str
+    patient_age_years: float | None
+    modality: str
+    description: str
+    body_part: str
+    kernel: str
+    photometric: str
+    image_type: tuple[str, ...]
+    slice_thickness_mm: float | None
+    contrast: bool
+    series_number: int | None
+    instance_number: int | None
+    date_time: str
+    samples_per_pixel: int
+    planes: tuple[Plane, ...]
+
+    @property
+    def is_ct(self) -> bool:
+        """True for CT Image Storage and its Enhanced kinds."""
+        return self.sop_class_uid in _CT_CLASSES
+
+
+def read_header(dataset: Dataset, path: Path, transfer_syntax: str) -> InstanceHeader:
+    """Keep what is needed of a dataset that was read without pixels.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Holds at least the four UIDs.
+    path : Path
+        Its file.
+    transfer_syntax : str
+        Of the file.
+
+    Returns
+    -------
+    InstanceHeader
+    """
+    shared = _functional_groups(dataset, "SharedFunctionalGroupsSequence")
+    shared_group = shared[0] if shared else Dataset()
+    thickness = _numbers(_macro(shared_group, "PixelMeasuresSequence") or dataset, "SliceThickness", 1)
+    reconstruction = _macro(shared_group, "CTReconstructionSequence") or dataset
+    return InstanceHeader(
+        path=path,
+        sop_class_uid=_text(dataset, "SOPClassUID"),
+        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        study_uid=_text(dataset, "StudyInstanceUID"),
+        series_uid=_text(dataset, "SeriesInstanceUID"),
+        transfer_syntax=transfer_syntax,
+        patient_key=hashed(_text(dataset, "PatientID") or f"name:{_text(dataset, 'PatientName')}"),
+        patient_age_years=_age(dataset),
+        modality=_text(dataset, "Modality"),
+        description=_text(dataset, "SeriesDescription"),
+        body_part=_text(dataset, "BodyPartExamined"),
+        kernel=_text(reconstruction, "ConvolutionKernel"),
+        photometric=_text(dataset, "PhotometricInterpretation"),
+        image_type=tuple(v for v in _text(dataset, "ImageType").split("\\") if v),
+        slice_thickness_mm=thickness[0] if thickness else None,
+        contrast=bool(_text(dataset, "ContrastBolusAgent")) or bool(dataset.get("ContrastBolusAgentSequence")),
+        series_number=_integer(dataset, "SeriesNumber"),
+        instance_number=_integer(dataset, "InstanceNumber"),
+        date_time=_text(dataset, "SeriesDate") + _text(dataset, "SeriesTime")
+        or _text(dataset, "AcquisitionDate")
+        or _text(dataset, "StudyDate"),
+        samples_per_pixel=_integer(dataset, "SamplesPerPixel") or 1,
+        planes=_planes(dataset, path, shared_group),
+    )
+
+
+def _planes(dataset: Dataset, path: Path, shared: Dataset) -> tuple[Plane, ...]:
+    rows, columns = _integer(dataset, "Rows"), _integer(dataset, "Columns")
+    if not rows or not columns:
+        return ()
+    frames = _functional_groups(dataset, "PerFrameFunctionalGroupsSequence")
+    if frames:
+        return tuple(_plane(dataset, path, (i, frame, shared)) for i, frame in enumerate(frames))
+    if (_integer(dataset, "NumberOfFrames") or 1) > 1:
+        return ()  # A cine or a multi-frame capture: frames without a place.
+    return (_plane(dataset, path, None),)
+
+
+def _plane(dataset: Dataset, path: Path, frame: tuple[int, Dataset, Dataset] | None) -> Plane:
+    def group(macro: str) -> Dataset:
+        if frame is None:
+            return dataset
+        return _macro(frame[1], macro) or _macro(frame[2], macro) or Dataset()
+
+    transformation = group("PixelValueTransformationSequence")
+    slope = _numbers(transformation, "RescaleSlope", 1)
+    intercept = _numbers(transformation, "RescaleIntercept", 1)
+    return Plane(
+        source=SourceSlice(path, _text(dataset, "SOPInstanceUID"), None if frame is None else frame[0]),
+        position_lps=_numbers(group("PlanePositionSequence"), "ImagePositionPatient", 3),
+        cosines=_numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
+        spacing_yx=_numbers(group("PixelMeasuresSequence"), "PixelSpacing", 2),
+        rows=_integer(dataset, "Rows") or 0,
+        columns=_integer(dataset, "Columns") or 0,
+        slope=slope[0] if slope else None,
+        intercept=intercept[0] if intercept else None,
+        rescale_type=_text(transformation, "RescaleType"),
+        marks=_marks(dataset, frame),
+        frame_of_reference=_text(dataset, "FrameOfReferenceUID"),
+    )
+
+
+def _marks(dataset: Dataset, frame: tuple[int, Dataset, Dataset] | None) -> tuple[tuple[str, str], ...]:
+    places = [dataset]
+    if frame is not None:
+        macros = (
+            "FrameContentSequence",
+            "TemporalPositionSequence",
+            "CardiacSynchronizationSequence",
+            "CTReconstructionSequence",
+        )
+        places = [item for macro in macros if (item := _macro(frame[1], macro)) is not None] + places
+    found = []
+    for keyword in (*PHASE_MARKS, *TIME_MARKS):
+        value = next((text for place in places if (text := _text(place, keyword))), "")
+        if frame is not None and keyword == "AcquisitionNumber":
+            value = next((text for place in places if (text := _text(place, "FrameAcquisitionNumber"))), value)
+        if value:
+            found.append((keyword, value))
+    return tuple(found)
+
+
+def _functional_groups(dataset: Dataset, keyword: str) -> list[Dataset]:
+    return list(dataset.get(keyword) or [])
+
+
+def _macro(group: Dataset, keyword: str) -> Dataset | None:
+    items = group.get(keyword)
+    return items[0] if items else None
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """Value of an element; None where it is absent, empty or cannot be read as what its VR promises."""
+    try:
+        return dataset.get(keyword)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = _value(dataset, keyword)
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
+        return "\\".join(str(v).strip() for v in value)
+    return str(value).strip()
+
+
+def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    value = _value(dataset, keyword)
+    if value is None or value == "":
+        return None
+    values = [value] if count == 1 else value
+    try:
+        numbers = tuple(float(v) for v in values)
+    except (ValueError, TypeError):
+        return None
+    return numbers if len(numbers) == count and all(math.isfinite(v) for v in numbers) else None
+
+
+def _integer(dataset: Dataset, keyword: str) -> int | None:
+    value = _value(dataset, keyword)
+    try:
+        return None if value is None or value == "" else int(value)
+    except (ValueError, TypeError):
+        return None
+
+
+_YEARS_A_UNIT = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+
+
+def _age(dataset: Dataset) -> float | None:
+    text = _text(dataset, "PatientAge")
+    if len(text) == 4 and text[:3].isdigit() and text[3] in _YEARS_A_UNIT:
+        return int(text[:3]) * _YEARS_A_UNIT[text[3]]
+    try:
+        born = date.fromisoformat(_text(dataset, "PatientBirthDate"))
+        seen = date.fromisoformat(_text(dataset, "StudyDate"))
+    except ValueError:
+        return None
+    return (seen - born).days / 365.25

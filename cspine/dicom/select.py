@@ -1,0 +1,233 @@
+"""Select the series to work on, and say of every series why it was chosen or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cspine.dicom.rules import Criterion, Requirements, Rules
+from cspine.dicom.scan import Scan
+from cspine.dicom.series import Series
+from cspine.dicom.slices import arrange
+from cspine.errors import (
+    GeometryError,
+    MissingAttributeError,
+    NoSuitableSeriesError,
+    SeveralPatientsError,
+    UnknownSeriesError,
+    hashed,
+)
+from cspine.volumes import Record
+
+# Names of the requirements in verdicts.
+_NAMES = {
+    "modality": "modality",
+    "image_type": "image type",
+    "kernel": "kernel",
+    "description": "series description",
+    "slice_thickness_mm": "slice thickness (mm)",
+    "body_part": "body part",
+    "coverage_mm": "coverage (mm)",
+    "orientation": "orientation",
+    "slices": "number of slices",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a series.
+
+    Parameters
+    ----------
+    series : Series
+        The series.
+    fits : bool
+        True where it meets every requirement.
+    chosen : bool
+        True for the one that is worked on.
+    reason : str
+        Why, with the values and the rules that decided.
+    """
+
+    series: Series
+    fits: bool
+    chosen: bool
+    reason: str
+
+    def record(self) -> Record:
+        """Return the verdict for summary.json, with UIDs hashed."""
+        return {
+            "series": hashed(self.series.series_uid),
+            "series_number": self.series.series_number,
+            "slices": self.series.slices,
+            "chosen": self.chosen,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The series chosen, and the verdict on each.
+
+    Parameters
+    ----------
+    chosen : Series
+        The series to read.
+    verdicts : tuple of Verdict
+        One a series, in the order of the scan.
+    """
+
+    chosen: Series
+    verdicts: tuple[Verdict, ...]
+
+
+def select_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> Selection:
+    """Choose the series of a study that the rules put first, or the one that is asked for.
+
+    Parameters
+    ----------
+    scan : Scan
+        One study, as `scan.one_study` gives it.
+    rules : Rules
+        Requirements and ranking.
+    series_uid : str, optional
+        (0020,000E) of the series to take whatever the rules say.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    NoSuitableSeriesError
+        If no series meets the requirements; the message lists why.
+    UnknownSeriesError
+        If ``series_uid`` is not among the series.
+    SeveralPatientsError
+        If ``series_uid`` stands for series of several studies.
+    """
+    found = judge(scan, rules, series_uid)
+    chosen = next((verdict.series for verdict in found if verdict.chosen), None)
+    if chosen is None:
+        reasons = "; ".join(f"series {_label(verdict.series)}: {verdict.reason}" for verdict in found)
+        raise NoSuitableSeriesError(f"none of {len(found)} series fits the rules: {reasons}")
+    return Selection(chosen, found)
+
+
+def judge(scan: Scan, rules: Rules, series_uid: str | None = None) -> tuple[Verdict, ...]:
+    """Return the verdict on every series, where none may be chosen; parameters and errors as in `select_series`."""
+    if series_uid is not None:
+        return _take(scan, series_uid)
+    refusals = {id(series): _refusals(series, rules) for series in scan.series}
+    fitting = [series for series in scan.series if not refusals[id(series)]]
+    problems = {id(series): _problem(series) for series in fitting}
+    ranked = sorted(fitting, key=lambda series: _rank(series, rules, problems[id(series)]))
+    verdicts = []
+    for series in scan.series:
+        if refusals[id(series)]:
+            verdicts.append(Verdict(series, False, False, "refused: " + ", ".join(refusals[id(series)])))
+            continue
+        place = next(i for i, other in enumerate(ranked) if other is series)
+        reason = _place_in_words(place, ranked, rules, problems)
+        verdicts.append(Verdict(series, True, place == 0, reason))
+    return tuple(verdicts)
+
+
+def _take(scan: Scan, series_uid: str) -> tuple[Verdict, ...]:
+    wanted = [series for series in scan.series if series.series_uid == series_uid]
+    if not wanted:
+        raise UnknownSeriesError(f"series {hashed(series_uid)} is not among the {len(scan.series)} series of the input")
+    if len(wanted) > 1:
+        raise SeveralPatientsError(f"series {hashed(series_uid)} is in {len(wanted)} studies of the input")
+    if not wanted[0].planes:
+        raise NoSuitableSeriesError(f"series {_label(wanted[0])} holds no CT images")
+    return tuple(
+        Verdict(series, series is wanted[0], series is wanted[0], "chosen by its UID")
+        if series is wanted[0]
+        else Verdict(series, False, False, "not asked for")
+        for series in scan.series
+    )
+
+
+def _refusals(series: Series, rules: Rules) -> list[str]:
+    """Return each requirement that the series does not meet, with its value."""
+    require: Requirements = rules.require
+    refusals = [
+        f"{name} {refusal}"
+        for field, name in _NAMES.items()
+        if (condition := getattr(require, field)) is not None
+        and (refusal := condition.refusal(getattr(series, field))) is not None
+    ]
+    if require.contrast is not None and series.contrast != require.contrast:
+        refusals.append(f"contrast agent is {'given' if series.contrast else 'not given'}")
+    if not series.planes:
+        refusals.append("it holds no image with a place in the patient")
+    return refusals
+
+
+def _problem(series: Series) -> str:
+    """Return what keeps the slices from being a volume, empty where nothing does."""
+    try:
+        arrange(series.planes)
+    except (GeometryError, MissingAttributeError) as error:
+        return str(error)
+    return ""
+
+
+def _criterion(series: Series, criterion: Criterion, rules: Rules, problem: str) -> float | str:
+    """Return what a criterion compares: the smaller the better."""
+    if criterion == "regular":
+        return float(bool(problem))
+    if criterion == "thinner":
+        return round(series.slice_thickness_mm or 1e3, 1)
+    if criterion == "bone_kernel":
+        return float(rules.bone_kernel.refusal(series.kernel) is not None)
+    if criterion == "covers_more":
+        return -float(round(series.coverage_mm / 10))
+    return "".join(chr(0x10FFFF - ord(c)) for c in series.date_time) + chr(0x10FFFF)
+
+
+def _rank(series: Series, rules: Rules, problem: str) -> tuple[float | str, ...]:
+    compared = tuple(_criterion(series, criterion, rules, problem) for criterion in rules.rank)
+    number = series.series_number if series.series_number is not None else 10**9
+    return (*compared, -float(series.slices), float(number), series.series_uid, series.study_uid)
+
+
+def _place_in_words(place: int, ranked: list[Series], rules: Rules, problems: dict[int, str]) -> str:
+    series = ranked[place]
+    problem = problems[id(series)]
+    if place == 0:
+        others = f", first of {len(ranked)} that fit" if len(ranked) > 1 else ""
+        facts = f"chosen: {_facts(series, rules)}{others}"
+        return f"{facts}; but {problem}" if problem else facts
+    best = ranked[0]
+    for criterion in rules.rank:
+        mine = _criterion(series, criterion, rules, problem)
+        if mine != _criterion(best, criterion, rules, problems[id(best)]):
+            why = f"{criterion}: {_fact(series, criterion, rules, problem)}"
+            against = _fact(best, criterion, rules, problems[id(best)])
+            return f"fits, place {place + 1} of {len(ranked)}; {why}, against {against} of series {_label(best)}"
+    return f"fits, place {place + 1} of {len(ranked)}; equal to series {_label(best)} but for slices, number and UID"
+
+
+def _facts(series: Series, rules: Rules) -> str:
+    told: list[Criterion] = [c for c in rules.rank if c in ("thinner", "bone_kernel", "covers_more")]
+    return ", ".join(_fact(series, criterion, rules, "") for criterion in told) or "fits"
+
+
+def _fact(series: Series, criterion: Criterion, rules: Rules, problem: str) -> str:
+    if criterion == "regular":
+        return problem or "a regular stack"
+    if criterion == "thinner":
+        return f"{series.slice_thickness_mm or 0:g} mm slices"
+    if criterion == "bone_kernel":
+        is_bone = rules.bone_kernel.refusal(series.kernel) is None
+        return f"{'bone' if is_bone else 'no bone'} kernel ({series.kernel or 'none stated'})"
+    if criterion == "covers_more":
+        return f"{series.coverage_mm:.0f} mm covered"
+    return "a later date" if series.date_time else "no date"
+
+
+def _label(series: Series) -> str:
+    """Series Number where there is one, and the hashed UID: enough to find it, nothing that names a patient."""
+    number = "" if series.series_number is None else f"{series.series_number} "
+    return f"{number}({hashed(series.series_uid)})"

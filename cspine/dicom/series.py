@@ -1,0 +1,136 @@
+"""A series as selection sees it: its instances, and properties that follow from their headers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from cspine.dicom.headers import InstanceHeader, Plane
+
+_Value = TypeVar("_Value", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series and what selection asks of it; a property that differs between instances is the most common one.
+
+    Parameters
+    ----------
+    patient_key : str
+        Hash that stands for the patient.
+    study_uid, series_uid : str
+        Its keys.
+    instances : tuple of InstanceHeader
+        Sorted by SOP Instance UID.
+    damaged : int
+        Instances of it that are damaged and not among ``instances``.
+    """
+
+    patient_key: str
+    study_uid: str
+    series_uid: str
+    instances: tuple[InstanceHeader, ...]
+    damaged: int = 0
+
+    @cached_property
+    def planes(self) -> tuple[Plane, ...]:
+        """All slices, in no spatial order."""
+        return tuple(plane for instance in self.instances for plane in instance.planes)
+
+    @property
+    def modality(self) -> str:
+        """(0008,0060) *Modality*."""
+        return _most_common(i.modality for i in self.instances)
+
+    @property
+    def image_type(self) -> tuple[str, ...]:
+        """(0008,0008) *Image Type*."""
+        return _most_common(i.image_type for i in self.instances)
+
+    @property
+    def description(self) -> str:
+        """(0008,103E) *Series Description*."""
+        return _most_common(i.description for i in self.instances)
+
+    @property
+    def body_part(self) -> str:
+        """(0018,0015) *Body Part Examined*."""
+        return _most_common(i.body_part for i in self.instances)
+
+    @property
+    def kernel(self) -> str:
+        """(0018,1210) *Convolution Kernel*."""
+        return _most_common(i.kernel for i in self.instances)
+
+    @property
+    def contrast(self) -> bool:
+        """True where a contrast agent is named."""
+        return _most_common(i.contrast for i in self.instances)
+
+    @property
+    def series_number(self) -> int | None:
+        """(0020,0011) *Series Number*."""
+        return _most_common(i.series_number for i in self.instances)
+
+    @property
+    def date_time(self) -> str:
+        """Date and time of the series, or as much as is there, as DICOM writes them."""
+        return max(i.date_time for i in self.instances)
+
+    @property
+    def patient_age_years(self) -> float | None:
+        """Age of the patient when scanned."""
+        return _most_common(i.patient_age_years for i in self.instances)
+
+    @property
+    def slices(self) -> int:
+        """Number of slices."""
+        return len(self.planes)
+
+    @cached_property
+    def cosines(self) -> tuple[float, ...] | None:
+        """(0020,0037) *Image Orientation (Patient)* of most slices."""
+        return _most_common(p.cosines for p in self.planes) if self.planes else None
+
+    @property
+    def orientation(self) -> str:
+        """``axial``, ``coronal`` or ``sagittal``, whichever is nearest; empty where no slice says."""
+        if self.cosines is None:
+            return ""
+        normal = np.abs(np.cross(self.cosines[:3], self.cosines[3:]))
+        return ("sagittal", "coronal", "axial")[int(np.argmax(normal))]
+
+    @cached_property
+    def step_mm(self) -> float | None:
+        """Median distance between neighbouring slices; None for fewer than two places."""
+        places = self._places_mm()
+        return float(np.median(np.diff(places))) if len(places) > 1 else None
+
+    @property
+    def slice_thickness_mm(self) -> float | None:
+        """(0018,0050) *Slice Thickness*, or the distance between slices where it is empty."""
+        stated = _most_common(i.slice_thickness_mm for i in self.instances)
+        return stated if stated else self.step_mm
+
+    @cached_property
+    def coverage_mm(self) -> float:
+        """Extent along the normal, with half a slice at either end."""
+        places = self._places_mm()
+        return float(places[-1] - places[0]) + (self.step_mm or 0.0) if len(places) else 0.0
+
+    def _places_mm(self) -> list[float]:
+        if self.cosines is None:
+            return []
+        normal = np.cross(self.cosines[:3], self.cosines[3:])
+        here = [p.position_lps for p in self.planes if p.position_lps is not None and p.cosines == self.cosines]
+        return sorted({round(float(np.dot(position, normal)), 3) for position in here})
+
+
+def _most_common(values: Iterator[_Value]) -> _Value:
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], str(value)))

@@ -1,0 +1,202 @@
+"""A CT volume in, vertebrae out: the stages of a model package, one after another, in this process."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import vertebra
+from cspine.errors import UsageError
+from cspine.geometry import reorientation, to_lps
+from cspine.inference.engine import Engine, choose_engine, translated_errors
+from cspine.inference.preprocess import Box, preprocess
+from cspine.inference.restore import restore
+from cspine.inference.settings import InferenceSettings, Progress
+from cspine.inference.sliding_window import Window, predict_logits
+from cspine.models.manifest import AUXILIARY
+from cspine.models.network import build_network
+from cspine.models.package import ModelPackage, Stage
+from cspine.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a model made of a volume.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        On the grid of the volume.
+    record : dict
+        Settings that count, stages with their grids and folds, seconds.
+    """
+
+    labels: LabelVolume
+    record: Record
+
+
+def segment(
+    volume: CtVolume,
+    package: ModelPackage,
+    settings: InferenceSettings | None = None,
+    progress: Progress | None = None,
+) -> Inference:
+    """Draw the vertebrae of a CT volume with a model package.
+
+    The first stage sees the whole volume. Each further one sees the box around the vertebrae found so far with its
+    margin, and its labels replace those in the box.
+
+    Parameters
+    ----------
+    volume : CtVolume
+        In any orientation; it is turned to each stage's, and labels are turned back.
+    package : ModelPackage
+        From `models.package.load_package`.
+    settings : InferenceSettings, optional
+        Device, folds, mirroring, step size, precision.
+    progress : callable, optional
+        Called with the tiles done and all tiles of a stage.
+
+    Returns
+    -------
+    Inference
+
+    Raises
+    ------
+    DeviceError
+        If the device asked for is not there.
+    UsageError
+        If a fold asked for is not in the package.
+    OutOfMemoryError, InferenceError
+        If the network cannot be run.
+    """
+    settings = settings or InferenceSettings()
+    report = progress or _no_progress
+    began = time.perf_counter()
+    engine = choose_engine(settings.device, settings.precision)
+    for stage in package.stages:
+        folds_of(stage, settings)
+    labels = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)
+    stages: list[Record] = []
+    for number, stage in enumerate(package.stages):
+        box = _whole(volume) if number == 0 else box_around(labels, volume, stage.manifest.margin_mm)
+        if box is None:
+            _log.info("stage %s: nothing to look at", stage.manifest.name)
+            break
+        with translated_errors():
+            labels[box], record = _run_stage(_cropped(volume, box), stage, settings, engine, report)
+        stages.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
+    record = {
+        "device": engine.name,
+        "precision": engine.precision,
+        "step_size": settings.step_size,
+        "stages": stages,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    return Inference(LabelVolume(labels, volume.affine_lps, package.identity), record)
+
+
+def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:
+    """Return the folds of a stage that run.
+
+    Raises
+    ------
+    UsageError
+        If one that was asked for is not there.
+    """
+    there = stage.manifest.folds
+    if settings.folds is None:
+        return there
+    missing = [fold for fold in settings.folds if fold not in there]
+    if missing:
+        raise UsageError(f"stage {stage.manifest.name} has folds {', '.join(there)}, not {', '.join(missing)}")
+    return settings.folds
+
+
+def box_around(labels_zyx: LabelArray, volume: CtVolume, margin_mm: float) -> Box | None:
+    """Return the box of the voxels that are not background, grown on all sides; None where there are none.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels on the volume's grid.
+    volume : CtVolume
+        For its spacing.
+    margin_mm : float
+        How far the box grows, within the volume.
+    """
+    parts: list[slice] = []
+    for axis, spacing in enumerate(reversed(volume.grid.spacing_xyz)):
+        present = np.flatnonzero(labels_zyx.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not present.size:
+            return None
+        margin = int(np.ceil(margin_mm / spacing))
+        start, stop = int(present[0]) - margin, int(present[-1]) + 1 + margin
+        parts.append(slice(max(0, start), min(labels_zyx.shape[axis], stop)))
+    return parts[0], parts[1], parts[2]
+
+
+def level_table(stage: Stage) -> NDArray[np.uint8]:
+    """Return the label of `cspine.anatomy` for each network label; auxiliary classes become background."""
+    table = np.zeros(len(stage.manifest.labels) + 1, dtype=np.uint8)
+    for label, name in stage.manifest.labels.items():
+        if name != AUXILIARY:
+            table[label] = vertebra(name).label
+    return table
+
+
+def _run_stage(
+    volume: CtVolume, stage: Stage, settings: InferenceSettings, engine: Engine, progress: Progress
+) -> tuple[LabelArray, Record]:
+    plan, folds = stage.plan, folds_of(stage, settings)
+    mirror_axes = stage.manifest.mirror_axes if settings.mirror else ()
+    window = Window(plan.patch_size, settings.step_size, mirror_axes)
+    turn = reorientation(volume.affine_lps, stage.manifest.orientation)
+    x, y, z = turn.grid(volume.grid).spacing_xyz
+
+    times = [time.perf_counter()]
+    image = preprocess(cast(HuArray, turn.apply(volume.hu_zyx)), (z, y, x), plan)
+    times.append(time.perf_counter())
+    network = build_network(plan.architecture)
+    weights = [partial(stage.weights, fold) for fold in folds]
+    logits = predict_logits(network, weights, image.values, window, engine, progress)
+    times.append(time.perf_counter())
+    network_labels = restore(logits, image, plan)
+    labels = np.ascontiguousarray(turn.undo(level_table(stage)[network_labels]))
+    times.append(time.perf_counter())
+
+    seconds = dict(zip(("preprocess", "network", "restore"), np.diff(times).round(3).tolist(), strict=True))
+    _log.info("stage %s: %s", stage.manifest.name, ", ".join(f"{what} {s:.1f} s" for what, s in seconds.items()))
+    record: Record = {
+        "name": stage.manifest.name,
+        "folds": list(folds),
+        "mirror_axes": list(mirror_axes),
+        "network_grid": {"shape": list(image.values.shape), "spacing_mm": list(image.network_spacing_mm)},
+        "seconds": seconds,
+    }
+    return labels, record
+
+
+def _whole(volume: CtVolume) -> Box:
+    z, y, x = volume.hu_zyx.shape
+    return slice(0, z), slice(0, y), slice(0, x)
+
+
+def _cropped(volume: CtVolume, box: Box) -> CtVolume:
+    """Return the part of the volume within the box, on the same voxels."""
+    first_xyz = np.array([[part.start for part in reversed(box)]], dtype=np.float64)
+    affine = volume.affine_lps.copy()
+    affine[:3, 3] = to_lps(volume.affine_lps, first_xyz)[0]
+    return CtVolume(volume.hu_zyx[box], affine)
+
+
+def _no_progress(done: int, whole: int) -> None:
+    """Report nothing."""

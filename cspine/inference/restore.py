@@ -1,0 +1,133 @@
+"""From the network's logits to labels on the image's grid, without logits of all classes at that grid.
+
+Where the resampling is linear, a block of voxels whose neighbours on the network's grid all have one winner has that
+winner too (a weighted mean keeps the order): only blocks at borders are computed.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cspine.geometry import Shape3
+from cspine.inference.preprocess import NetworkImage
+from cspine.inference.resampling import AxisMatrices, axis_matrices
+from cspine.models.plans import NetworkPlan, Resampling
+
+_BLOCK: Shape3 = (16, 32, 32)
+
+
+def restore(logits: torch.Tensor, image: NetworkImage, plan: NetworkPlan) -> NDArray[np.uint8]:
+    """Return the network's labels on the grid of the image that `preprocess` took.
+
+    Parameters
+    ----------
+    logits : torch.Tensor, shape (classes, z, y, x)
+        On the network's grid, as many voxels as ``image.values``.
+    image : NetworkImage
+        How the network's image was made.
+    plan : NetworkPlan
+        Of the stage.
+
+    Returns
+    -------
+    ndarray of uint8, shape (z, y, x)
+        0 is background; axes in the image's order again.
+    """
+    network_shape = (int(logits.shape[1]), int(logits.shape[2]), int(logits.shape[3]))
+    spacings = image.network_spacing_mm, image.spacing_mm
+    matrices = axis_matrices(plan.resample_logits, (network_shape, image.box_shape), spacings)
+    whole = np.zeros(image.whole_shape, dtype=np.uint8)
+    if matrices is not None and matrices.is_convex:
+        whole[image.box] = labels_by_blocks(logits, matrices)
+    else:
+        arguments = (image.box_shape, *spacings)
+        whole[image.box] = labels_by_classes(logits, plan.resample_logits, arguments)
+    return whole.transpose(plan.transpose_backward)
+
+
+def labels_by_blocks(logits: torch.Tensor, matrices: AxisMatrices) -> NDArray[np.uint8]:
+    """Resample logits linearly and take the winner, block by block.
+
+    Parameters
+    ----------
+    logits : torch.Tensor, shape (classes, z, y, x)
+        float32, on any device.
+    matrices : AxisMatrices
+        Convex: no weight is negative.
+
+    Returns
+    -------
+    ndarray of uint8, shape ``matrices.shape_out``
+    """
+    winners = logits.argmax(0).to(torch.uint8).cpu().numpy()
+    if matrices.is_identity:
+        return winners
+    axes = [
+        _blocks(matrix, n_out, block)
+        for matrix, n_out, block in zip(matrices.matrices, matrices.shape_out, _BLOCK, strict=True)
+    ]
+    result = np.empty(matrices.shape_out, dtype=np.uint8)
+    for (z, from_z, along_z), (y, from_y, along_y), (x, from_x, along_x) in itertools.product(*axes):
+        seen = winners[from_z, from_y, from_x]
+        first = seen.flat[0]
+        if (seen == first).all():
+            result[z, y, x] = first
+            continue
+        block = logits[:, from_z, from_y, from_x]
+        if along_x is not None:
+            block = block @ along_x.T.to(block.device)
+        if along_y is not None:
+            block = along_y.to(block.device) @ block
+        if along_z is not None:
+            block = torch.einsum("oz,czyx->coyx", along_z.to(block.device), block)
+        result[z, y, x] = block.argmax(0).to(torch.uint8).cpu().numpy()
+    return result
+
+
+def labels_by_classes(logits: torch.Tensor, resampling: Resampling, arguments: tuple[object, ...]) -> NDArray[np.uint8]:
+    """Resample logits class by class with the plans' own function, and keep the winner so far.
+
+    Parameters
+    ----------
+    logits : torch.Tensor, shape (classes, z, y, x)
+        float32, on any device.
+    resampling : Resampling
+        Function and arguments of the plans.
+    arguments : tuple
+        Shape of the result, spacing of the logits, spacing of the result.
+
+    Returns
+    -------
+    ndarray of uint8, shape of the result
+    """
+    best: NDArray[np.float32] | None = None
+    labels: NDArray[np.uint8] | None = None
+    for label in range(int(logits.shape[0])):
+        one = logits[label : label + 1].float().cpu().numpy()
+        here = np.asarray(resampling.function(one, *arguments, **resampling.arguments), dtype=np.float32)[0]
+        if best is None or labels is None:
+            best, labels = here.copy(), np.zeros(here.shape, dtype=np.uint8)
+            continue
+        higher = here > best
+        labels[higher] = label
+        np.copyto(best, here, where=higher)
+    assert labels is not None
+    return labels
+
+
+def _blocks(matrix: torch.Tensor | None, n_out: int, size: int) -> list[tuple[slice, slice, torch.Tensor | None]]:
+    """Cut an axis: voxels of the result, the voxels they come from, and the part of the matrix between them."""
+    blocks: list[tuple[slice, slice, torch.Tensor | None]] = []
+    for start in range(0, n_out, size):
+        out = slice(start, min(start + size, n_out))
+        if matrix is None:
+            blocks.append((out, out, None))
+            continue
+        used = torch.nonzero((matrix[out] != 0).any(0)).flatten()
+        source = slice(int(used[0]), int(used[-1]) + 1)
+        blocks.append((out, source, matrix[out, source]))
+    return blocks

@@ -1,0 +1,176 @@
+"""The network over an image larger than its patch: nnU-Net's tiles and weights, accumulated in float32.
+
+MONAI's sliding window places tiles and weights them in another way, and nnU-Net's own accumulates in float16; equality
+with what a model was validated with needs nnU-Net's steps and weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
+
+from cspine.errors import InferenceError
+from cspine.inference.engine import Engine
+from cspine.inference.settings import Progress
+from cspine.models.network import StateDict, load_weights
+
+Tile = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Window:
+    """How the network goes over the image.
+
+    Parameters
+    ----------
+    patch_size : tuple of int
+        Three numbers, or two for a network that sees one slice at a time.
+    step_size : float
+        Distance of tiles as a part of the patch.
+    mirror_axes : tuple of int
+        Axes of the patch over which predictions of mirrored patches are averaged; empty for none.
+    """
+
+    patch_size: tuple[int, ...]
+    step_size: float
+    mirror_axes: tuple[int, ...]
+
+
+def tiles_of(shape: tuple[int, ...], window: Window) -> list[Tile]:
+    """Return where the patches lie, in nnU-Net's order.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the image, padded to the patch: (z, y, x).
+    window : Window
+        Patch and step.
+    """
+    patch = window.patch_size
+    steps = compute_steps_for_sliding_window(shape[3 - len(patch) :], patch, window.step_size)
+    if len(patch) == 2:
+        steps, patch = [list(range(shape[0])), *steps], (1, *patch)
+    return [
+        (slice(z, z + patch[0]), slice(y, y + patch[1]), slice(x, x + patch[2]))
+        for z, y, x in itertools.product(*steps)
+    ]
+
+
+def importance(patch_size: tuple[int, ...]) -> torch.Tensor:
+    """Return nnU-Net's Gaussian weights of a patch, float32; rounded to float16 as nnU-Net has them.
+
+    Parameters
+    ----------
+    patch_size : tuple of int
+        Two or three numbers.
+    """
+    weights: torch.Tensor = compute_gaussian(tuple(patch_size), 1.0 / 8, 10, device=torch.device("cpu"))
+    return weights.float()
+
+
+def padded_to(image: torch.Tensor, patch_size: tuple[int, ...]) -> tuple[torch.Tensor, Tile]:
+    """Pad an image with zeros on both sides where it is smaller than the patch, the odd voxel behind, as nnU-Net does.
+
+    Parameters
+    ----------
+    image : torch.Tensor, shape (z, y, x)
+        The image.
+    patch_size : tuple of int
+        Two or three numbers.
+
+    Returns
+    -------
+    tuple
+        The padded image, and where the image lies in it.
+    """
+    lacking = [max(0, wanted - n) for wanted, n in zip((1, *patch_size)[-3:], image.shape, strict=True)]
+    before = [n // 2 for n in lacking]
+    sides = [side for n, front in zip(reversed(lacking), reversed(before), strict=True) for side in (front, n - front)]
+    z, y, x = (slice(front, front + n) for front, n in zip(before, image.shape, strict=True))
+    return torch.nn.functional.pad(image, sides), (z, y, x)
+
+
+def predict_logits(
+    network: torch.nn.Module,
+    folds: Sequence[Callable[[], StateDict]],
+    image: torch.Tensor,
+    window: Window,
+    engine: Engine,
+    progress: Progress,
+) -> torch.Tensor:
+    """Run the network over an image and average tiles, mirrored patches and folds.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Takes (1, 1, *patch), gives (1, classes, *patch).
+    folds : sequence of callable
+        Each gives the weights of one fold, when its turn comes.
+    image : torch.Tensor, shape (z, y, x)
+        float32.
+    window : Window
+        Patch, step, mirroring.
+    engine : Engine
+        Where to run.
+    progress : callable
+        Called with the tiles done and all tiles.
+
+    Returns
+    -------
+    torch.Tensor, shape (classes, z, y, x)
+        float32, on the engine's device if it has room, else on the CPU.
+
+    Raises
+    ------
+    InferenceError
+        If the network gives a number that is not finite.
+    OutOfMemoryError
+        If memory runs out.
+    """
+    with engine.running():
+        padded, inside = padded_to(image, window.patch_size)
+        tiles = tiles_of(tuple(padded.shape), window)
+        gaussian = importance(window.patch_size)
+        gaussian = gaussian if gaussian.ndim == 3 else gaussian[None]
+        network = network.to(engine.device).eval()
+        total = sums = None
+        done, whole = 0, len(tiles) * len(folds)
+        for weights in folds:
+            load_weights(network, weights())
+            for tile in tiles:
+                patch = padded[tile].to(engine.device)
+                logits = _predict_patch(network, patch, window)
+                if total is None or sums is None:
+                    size = 4 * logits.shape[0] * math.prod(padded.shape)
+                    place = engine.place_for(size)
+                    total = torch.zeros((logits.shape[0], *padded.shape), device=place)
+                    sums = torch.zeros(tuple(padded.shape), device=place)
+                    gaussian = gaussian.to(engine.device)
+                total[:, *tile] += (logits * gaussian).to(total.device)
+                sums[tile] += gaussian.to(sums.device)
+                done += 1
+                progress(done, whole)
+        assert total is not None and sums is not None
+        total /= sums
+        if not bool(torch.isfinite(total.amax() - total.amin())):
+            raise InferenceError("the network gave numbers that are not finite", advice="Try --device cpu.")
+        return total[:, *inside]
+
+
+def _predict_patch(network: torch.nn.Module, patch: torch.Tensor, window: Window) -> torch.Tensor:
+    """Logits (classes, z, y, x) of a patch (z, y, x), mirrored patches averaged in."""
+    # A patch of one slice has its slice axis where the channel belongs.
+    flat = len(window.patch_size) == 2
+    batch = patch[None] if flat else patch[None, None]
+    logits: torch.Tensor = network(batch).float()
+    axes = [axis + 2 for axis in window.mirror_axes]
+    combinations = [chosen for n in range(len(axes)) for chosen in itertools.combinations(axes, n + 1)]
+    for chosen in combinations:
+        logits += torch.flip(network(torch.flip(batch, chosen)), chosen).float()
+    logits /= len(combinations) + 1
+    return logits[0][:, None] if flat else logits[0]

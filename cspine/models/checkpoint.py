@@ -1,0 +1,125 @@
+"""Checkpoints from outside: pickles, read by torch's restricted unpickler, which never executes what they contain."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cspine.errors import ModelError, UnsafeCheckpointError, UnsupportedModelError
+from cspine.models.network import StateDict
+
+# nnU-Net keeps metrics as numpy scalars. numpy moved `core` to `_core` in 2.0: both spellings mean one function.
+_SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
+_NUMBERS = (np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64, np.uint8, np.bool_)
+_ALLOWED: list[Any] = [
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    np.dtype,
+    *_NUMBERS,
+    *(type(np.dtype(number)) for number in _NUMBERS),
+]
+_REFUSED_NAME = re.compile(r"(?:GLOBAL|global:?|function|class) ([\w.]+)")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What an nnU-Net checkpoint says beside the weights.
+
+    Parameters
+    ----------
+    weights : mapping
+        State dict of the network; empty for a checkpoint that holds none (MONAI bundle).
+    trainer : str
+        Name of the trainer's class.
+    configuration : str
+        For example ``"3d_fullres"``.
+    mirror_axes : tuple of int
+        Axes that test-time mirroring may reverse.
+    """
+
+    weights: StateDict
+    trainer: str
+    configuration: str
+    mirror_axes: tuple[int, ...]
+
+
+def load_pickle(path: Path) -> Mapping[str, Any]:
+    """Read a file made by `torch.save`: tensors, plain values and numpy scalars, nothing else.
+
+    Parameters
+    ----------
+    path : Path
+        The file. It is never executed, whatever it holds.
+
+    Raises
+    ------
+    UnsafeCheckpointError
+        If it holds anything else.
+    ModelError
+        If it cannot be read or does not hold a dictionary.
+    """
+    try:
+        with torch.serialization.safe_globals(_ALLOWED):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        name = _REFUSED_NAME.search(str(error))
+        what = f"{name[1]}, which is not a tensor or a plain value" if name else "more than tensors and plain values"
+        raise UnsafeCheckpointError(f"{path.name} holds {what}; it was not executed") from error
+    except (OSError, EOFError) as error:
+        raise ModelError(f"{path.name} cannot be read: {type(error).__name__}") from error
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UnsafeCheckpointError(f"{path.name} is damaged or was not made by torch.save: {error}") from error
+    if not isinstance(content, dict):
+        raise UnsupportedModelError(f"{path.name} does not hold a checkpoint of nnU-Net v2")
+    return content
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of nnU-Net v2 (`checkpoint_final.pth`, or a MONAI bundle's `nnunet_checkpoint.pth`).
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    UnsafeCheckpointError, ModelError
+        As `load_pickle`.
+    UnsupportedModelError
+        If it lacks what nnU-Net v2 writes.
+    """
+    content = load_pickle(path)
+    try:
+        trainer, configuration = content["trainer_name"], content["init_args"]["configuration"]
+        axes = content.get("inference_allowed_mirroring_axes")
+        mirror_axes = tuple(int(axis) for axis in axes or ())
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnsupportedModelError(f"{path.name} is not a checkpoint of nnU-Net v2: {error!r}") from error
+    if not isinstance(trainer, str) or not isinstance(configuration, str):
+        raise UnsupportedModelError(f"{path.name}: trainer and configuration are not names")
+    weights = content.get("network_weights", {})
+    return Checkpoint(check_weights(weights, path.name) if weights else {}, trainer, configuration, mirror_axes)
+
+
+def check_weights(weights: object, file_name: str) -> StateDict:
+    """Return a state dict after making sure that it maps names to tensors.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If it does not.
+    """
+    if not isinstance(weights, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in weights.items()
+    ):
+        raise UnsupportedModelError(f"{file_name} does not map names to tensors")
+    return weights

@@ -1,0 +1,235 @@
+"""From a trained model as its authors publish it to a model package."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from cspine.anatomy import parse_name
+from cspine.errors import LabelMapNeededError, ModelError, ModelExistsError, OrientationNeededError, UsageError
+from cspine.models.manifest import MANIFEST_NAME, ModelManifest, explain, read_manifest
+from cspine.models.package import ModelPackage, StageContent, load_package, put_in_place, write_package
+from cspine.models.plans import NetworkPlan, read_plan
+from cspine.models.sources import TrainedModel, find_package, find_trained, opened, read_trained
+
+#: Where the axes of an image point as these readers of nnU-Net give it; all others keep the stored order.
+READER_ORIENTATIONS = {"SimpleITKIOWithReorient": "RAS", "NibabelIOWithReorient": "RAS"}
+
+_NOT_STATED = "Not stated at installation."
+_STAGE = "segment"
+
+
+@dataclass(frozen=True)
+class InstallOptions:
+    """What the person who installs a model says about it; what is left out comes from the model's files.
+
+    Parameters
+    ----------
+    name : str, optional
+        Name of the package; the data set's name where left out.
+    labels : mapping, optional
+        Network label (number or name in dataset.json) to level or ``"auxiliary"``.
+    orientation : str, optional
+        Three letters, needed where the model's reader took images in their stored order.
+    folds : tuple of str, optional
+        Which folds to install.
+    configuration : str, optional
+        Which configuration, where the source has several.
+    replace : bool
+        Take the place of an installed package of that name.
+    statements : mapping
+        Other fields of the manifest: version, title, licence, source, credit, intended_use, limits, training_data.
+    """
+
+    name: str | None = None
+    labels: Mapping[int | str, str] | None = None
+    orientation: str | None = None
+    folds: tuple[str, ...] | None = None
+    configuration: str | None = None
+    replace: bool = False
+    statements: Mapping[str, str] = field(default_factory=dict)
+
+
+def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
+    """Install a model: a results folder of nnU-Net v2, its exported zip, a MONAI bundle, or a package of cspine.
+
+    Parameters
+    ----------
+    source : Path
+        Folder or zip.
+    into : Path
+        Folder of packages; the new one gets a folder of its name in it.
+    options : InstallOptions
+        What the files do not say.
+
+    Returns
+    -------
+    ModelPackage
+
+    Raises
+    ------
+    UnsafeCheckpointError
+        If a checkpoint holds more than tensors and plain values.
+    UnsupportedModelError
+        If the network is not one that cspine runs.
+    LabelMapNeededError, OrientationNeededError
+        If the model's files do not say enough.
+    ModelExistsError
+        If a package of that name is there.
+    ModelError
+        If the source holds no model, or more is wrong with it.
+    """
+    with opened(source) as folder:
+        package = find_package(folder)
+        if package is not None:
+            return _copy_package(package, into, options)
+        trained = read_trained(find_trained(folder, options.configuration), options.folds)
+        plan = read_plan(trained.plans, trained.dataset, trained.checkpoint.configuration, trained.checkpoint.trainer)
+        manifest = _manifest(trained, plan, source.name, options)
+        content = StageContent(trained.plans, trained.dataset, trained.weights)
+        return write_package(into / manifest.name, manifest, {_STAGE: content}, replace=options.replace)
+
+
+def read_label_map(path: Path) -> dict[int | str, str]:
+    """Read a YAML file that maps network labels, by number or name, to levels or ``"auxiliary"``.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read or holds something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path.name} cannot be read as YAML") from error
+    if not isinstance(content, dict) or not all(
+        isinstance(key, (int, str)) and isinstance(value, str) for key, value in content.items()
+    ):
+        raise UsageError(f"{path.name} does not map labels to levels: for example 'T2 and below: auxiliary'")
+    return content
+
+
+def labels_of(plan: NetworkPlan, given: Mapping[int | str, str] | None) -> dict[int, str]:
+    """Return the level, or ``"auxiliary"``, of each network label.
+
+    Parameters
+    ----------
+    plan : NetworkPlan
+        With the names of `dataset.json`.
+    given : mapping, optional
+        Network label, by number or name, to level; it goes before what the names say.
+
+    Raises
+    ------
+    LabelMapNeededError
+        If a name is not recognised and not given.
+    UsageError
+        If ``given`` names a label that the model does not have.
+    """
+    stated = dict(given or {})
+    labels: dict[int, str] = {}
+    unknown: list[str] = []
+    for label, name in plan.label_names.items():
+        value = stated.pop(label, None) or stated.pop(name, None)
+        stated.pop(name, None)
+        if value is not None:
+            labels[label] = value
+        elif (level := parse_name(name)) is not None:
+            labels[label] = level.name
+        else:
+            unknown.append(f"{label} ({name})")
+    if unknown:
+        raise LabelMapNeededError(f"labels not recognised as vertebrae: {', '.join(unknown)}")
+    surplus = [str(key) for key in stated if key not in (0, "background")]
+    if surplus:
+        raise UsageError(f"the model has no label {', '.join(surplus)}")
+    return labels
+
+
+def orientation_of_reader(plan: NetworkPlan, given: str | None) -> str:
+    """Return where the axes of the network's image point.
+
+    Parameters
+    ----------
+    plan : NetworkPlan
+        With the reader's name.
+    given : str, optional
+        What the person who installs says; refused where it contradicts the reader.
+
+    Raises
+    ------
+    OrientationNeededError
+        If the reader took the stored order and nothing was given.
+    UsageError
+        If reader and ``given`` differ.
+    """
+    known = READER_ORIENTATIONS.get(plan.reader)
+    if known is None:
+        if given is None:
+            raise OrientationNeededError(f"{plan.reader or 'the reader'} takes images in their stored order")
+        return given.upper()
+    if given is not None and given.upper() != known:
+        raise UsageError(f"{plan.reader} turns images to {known}, not to {given.upper()}")
+    return known
+
+
+def _manifest(trained: TrainedModel, plan: NetworkPlan, source_name: str, options: InstallOptions) -> ModelManifest:
+    checkpoint = trained.checkpoint
+    name = options.name or re.sub(r"[^a-z0-9._-]+", "-", plan.dataset_name.lower()).strip("-._")
+    values = {
+        "version": "1",
+        "title": f"{plan.dataset_name}, {checkpoint.configuration}",
+        "licence": _NOT_STATED,
+        "source": f"{trained.kind}: {source_name}",
+        "credit": str(trained.dataset.get("reference") or _NOT_STATED),
+        "intended_use": "Research use only; not a medical device.",
+        "limits": _NOT_STATED,
+        "training_data": str(trained.dataset.get("description") or plan.dataset_name),
+        **options.statements,
+    }
+    stage = {
+        "name": _STAGE,
+        "folder": _STAGE,
+        "configuration": checkpoint.configuration,
+        "trainer": checkpoint.trainer,
+        "mirror_axes": checkpoint.mirror_axes,
+        "orientation": orientation_of_reader(plan, options.orientation),
+        "folds": tuple(trained.weights),
+        "labels": labels_of(plan, options.labels),
+    }
+    try:
+        return ModelManifest.model_validate({"name": name, "stages": [stage], **values})
+    except ValidationError as error:
+        raise UsageError(f"the manifest cannot be written: {explain(error)}") from error
+
+
+def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPackage:
+    manifest = read_manifest(package / MANIFEST_NAME)
+    if any((options.labels, options.orientation, options.folds, options.configuration, options.statements)):
+        raise UsageError("this is a model package already: only --name and --force apply")
+    if options.name not in (None, manifest.name):
+        raise UsageError(f"the package is called {manifest.name}; its name cannot be changed")
+    load_package(package)
+    target = into / manifest.name
+    if target.exists() and not options.replace:
+        raise ModelExistsError(f"{manifest.name} is installed already")
+    into.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{manifest.name}-", dir=into))
+    try:
+        for name in (MANIFEST_NAME, *manifest.files):
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(package / name, work / name)
+        work.chmod(0o755)
+        put_in_place(work, target)
+    except OSError as error:
+        raise ModelError(f"{manifest.name} cannot be copied: {type(error).__name__}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return load_package(target)

@@ -1,0 +1,231 @@
+"""The manifest of a model package: `model.yaml`, what each field means and what it may hold.
+
+No file but `model.yaml` is read here; the folder around it is the business of `package`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cspine.anatomy import parse_name
+from cspine.errors import ModelError, UnsupportedOrientationError
+from cspine.geometry import Affine, reorientation
+from cspine.volumes import ModelIdentity
+
+#: Name of the manifest within a package.
+MANIFEST_NAME = "model.yaml"
+#: Name of the model card within a package.
+CARD_NAME = "README.md"
+#: What a network label stands for where it is no vertebra that has a number here ("T2 and below", ribs).
+AUXILIARY = "auxiliary"
+
+_SLUG = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_FOLD = re.compile(r"^(?:\d{1,3}|all)$")
+_IDENTITY: Affine = np.eye(4)
+
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class StageManifest(BaseModel):
+    """One network of a package, and how its array and its labels relate to the patient.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"locate"`` or ``"fine"``.
+    folder : str
+        Folder within the package with `plans.json`, `dataset.json` and `fold_N.safetensors`.
+    configuration : str
+        Configuration of the plans, for example ``"3d_fullres"``.
+    trainer : str
+        Name of the nnU-Net trainer; nothing of it is executed.
+    mirror_axes : tuple of int
+        Axes of the network's array that test-time mirroring may reverse; empty where it may not.
+    orientation : str
+        Where the x, y, z axes of the network's image point before `transpose_forward`, for example ``"LPS"``.
+    folds : tuple of str
+        ``"0"``, ``"1"`` ... or ``"all"``.
+    labels : dict
+        Network label (1 ..) to level (``"C1"``) or ``"auxiliary"``.
+    margin_mm : float
+        For a stage after the first: how far its box reaches beyond the vertebrae found before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=_SLUG)]
+    folder: Annotated[str, Field(pattern=_SLUG)]
+    configuration: Text
+    trainer: Text
+    mirror_axes: tuple[Annotated[int, Field(ge=0, le=2)], ...] = ()
+    orientation: str
+    folds: Annotated[tuple[str, ...], Field(min_length=1)]
+    labels: Annotated[dict[int, str], Field(min_length=1)]
+    margin_mm: Annotated[float, Field(ge=0, le=500)] = 20.0
+
+    @field_validator("orientation")
+    @classmethod
+    def _known_orientation(cls, value: str) -> str:
+        try:
+            reorientation(_IDENTITY, value)
+        except UnsupportedOrientationError as error:
+            raise ValueError(error.message) from error
+        return value.upper()
+
+    @field_validator("folds", mode="after")
+    @classmethod
+    def _known_folds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [fold for fold in value if not _FOLD.match(fold)]
+        if wrong or len(set(value)) != len(value):
+            raise ValueError(f"folds are numbers or 'all', each once: {', '.join(value)}")
+        return value
+
+    @field_validator("labels", mode="after")
+    @classmethod
+    def _known_labels(cls, value: dict[int, str]) -> dict[int, str]:
+        if sorted(value) != list(range(1, len(value) + 1)):
+            raise ValueError("network labels are 1, 2, 3 ... without a hole; 0 is the background")
+        levels: dict[int, str] = {}
+        for label, name in sorted(value.items()):
+            level = parse_name(name)
+            if level is None and name != AUXILIARY:
+                raise ValueError(f"label {label} is {name!r}: neither a vertebra nor {AUXILIARY!r}")
+            levels[label] = AUXILIARY if level is None else level.name
+        named = [name for name in levels.values() if name != AUXILIARY]
+        if not named or len(set(named)) != len(named):
+            raise ValueError("each level belongs to one network label, and at least one is needed")
+        return levels
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the vertebrae that the stage can draw, in the order of its labels."""
+        return tuple(name for name in self.labels.values() if name != AUXILIARY)
+
+    def weights_file(self, fold: str) -> str:
+        """Path of a fold's weights within the package."""
+        return f"{self.folder}/fold_{fold}.safetensors"
+
+
+class ModelManifest(BaseModel):
+    """What `model.yaml` says of a model package.
+
+    Parameters
+    ----------
+    format : int
+        Version of this schema.
+    name : str
+        Name by which the model is asked for: small letters, digits, ``. _ -``.
+    version, title, licence, source, credit, intended_use, limits, training_data : str
+        For people; ``title`` is one line.
+    demonstration : bool
+        True for a model that is marked DEMONSTRATION wherever its name appears.
+    stages : tuple of StageManifest
+        In the order in which they run.
+    files : dict
+        Path within the package (with ``/``) to SHA-256, for every file but the manifest. Empty until it is written.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(pattern=_SLUG)]
+    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}$")]
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    licence: Text
+    source: Text
+    credit: Text
+    intended_use: Text
+    limits: Text
+    training_data: Text
+    demonstration: bool = False
+    stages: Annotated[tuple[StageManifest, ...], Field(min_length=1)]
+    files: dict[str, str] = {}
+
+    @field_validator("files", mode="after")
+    @classmethod
+    def _inside_the_folder(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, digest in value.items():
+            parts = PurePosixPath(name).parts
+            if (
+                not parts
+                or name.startswith("/")
+                or "\\" in name
+                or ":" in name
+                or ".." in parts
+                or name == MANIFEST_NAME
+            ):
+                raise ValueError(f"{name!r} is not a path within the package")
+            if not _SHA256.match(digest):
+                raise ValueError(f"the checksum of {name!r} is not a SHA-256")
+        return value
+
+    @model_validator(mode="after")
+    def _stages_apart(self) -> ModelManifest:
+        for attribute in ("name", "folder"):
+            values = [getattr(stage, attribute) for stage in self.stages]
+            if len(set(values)) != len(values):
+                raise ValueError(f"two stages share a {attribute}")
+        return self
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What outputs say of the model; the checksum covers every field, and through ``files`` every file."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
+        digest = hashlib.sha256(text.encode("ascii")).hexdigest()
+        return ModelIdentity(self.name, self.version, digest, self.demonstration)
+
+    def needed_files(self) -> tuple[str, ...]:
+        """Paths of the files without which the stages cannot run."""
+        needed: list[str] = []
+        for stage in self.stages:
+            needed += [f"{stage.folder}/plans.json", f"{stage.folder}/dataset.json"]
+            needed += [stage.weights_file(fold) for fold in stage.folds]
+        return tuple(needed)
+
+
+def read_manifest(path: Path) -> ModelManifest:
+    """Read and check a `model.yaml`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read or does not follow the schema; the message names the field.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path.name} cannot be read: {type(error).__name__}") from error
+    except yaml.YAMLError as error:
+        raise ModelError(f"{path.name} is not YAML") from error
+    try:
+        return ModelManifest.model_validate(content)
+    except ValidationError as error:
+        raise ModelError(f"{path.name}: {explain(error)}") from error
+
+
+def manifest_text(manifest: ModelManifest) -> str:
+    """Return the manifest as the text of a `model.yaml`."""
+    content = manifest.model_dump(mode="json")
+    for stage in content["stages"]:
+        stage["labels"] = {int(label): name for label, name in stage["labels"].items()}
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
+
+
+def explain(error: ValidationError) -> str:
+    """Return the first faults of a validation in words: field and reason."""
+    faults = [f"{'.'.join(str(part) for part in e['loc']) or 'file'}: {e['msg']}" for e in error.errors()[:5]]
+    return "; ".join(faults)

@@ -1,0 +1,285 @@
+"""Model packages as folders: written whole or not at all, checked against their manifest before use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from cspine.errors import ModelChecksumError, ModelError, ModelExistsError
+from cspine.models.card import model_card
+from cspine.models.manifest import CARD_NAME, MANIFEST_NAME, ModelManifest, StageManifest, manifest_text, read_manifest
+from cspine.models.network import StateDict, build_network, own_weights
+from cspine.models.plans import Json, NetworkPlan, read_plan
+from cspine.volumes import ModelIdentity
+
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class StageContent:
+    """What goes into the folder of one stage.
+
+    Parameters
+    ----------
+    plans, dataset : mapping
+        Content of `plans.json` and `dataset.json` in nnU-Net v2's format.
+    weights : mapping
+        Fold (``"0"``, ``"all"``) to state dict. float16 stays float16 in the file; networks are run in float32.
+    """
+
+    plans: Json
+    dataset: Json
+    weights: Mapping[str, StateDict]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One network of a loaded package.
+
+    Parameters
+    ----------
+    manifest : StageManifest
+        Its entry in `model.yaml`.
+    plan : NetworkPlan
+        What its plans say, checked.
+    folder : Path
+        Where its files are.
+    """
+
+    manifest: StageManifest
+    plan: NetworkPlan
+    folder: Path
+
+    def weights(self, fold: str) -> dict[str, torch.Tensor]:
+        """Read the weights of a fold: name to tensor, in the dtype of the file.
+
+        Raises
+        ------
+        ModelError
+            If the file cannot be read.
+        """
+        try:
+            return load_file(self.folder / f"fold_{fold}.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"the weights of {self.manifest.name}, fold {fold}, cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """A model package that was checked against its manifest.
+
+    Parameters
+    ----------
+    folder : Path
+        Its folder.
+    manifest : ModelManifest
+        Content of `model.yaml`.
+    stages : tuple of Stage
+        In the order in which they run.
+    """
+
+    folder: Path
+    manifest: ModelManifest
+    stages: tuple[Stage, ...]
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What outputs say of the model."""
+        return self.manifest.identity
+
+
+def load_package(folder: Path) -> ModelPackage:
+    """Load a model package: manifest, checksums and plans are checked; weights are read when a stage runs.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with a `model.yaml`.
+
+    Raises
+    ------
+    ModelError
+        If the manifest does not follow its schema, or a file leads out of the folder.
+    ModelChecksumError
+        If a file is missing or differs from its checksum.
+    UnsupportedModelError
+        If the plans ask for what cspine does not run.
+    """
+    manifest = read_manifest(folder / MANIFEST_NAME)
+    faults = file_faults(folder, manifest)
+    if faults:
+        raise ModelChecksumError(f"model {manifest.name}: {'; '.join(faults)}")
+    stages = tuple(_load_stage(folder, stage) for stage in manifest.stages)
+    return ModelPackage(folder, manifest, stages)
+
+
+def file_faults(folder: Path, manifest: ModelManifest) -> list[str]:
+    """Return what is wrong with the files of a package, one sentence each; empty if nothing is.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the package.
+    manifest : ModelManifest
+        Its manifest.
+    """
+    faults = [
+        f"{name} has no checksum in {MANIFEST_NAME}" for name in manifest.needed_files() if name not in manifest.files
+    ]
+    root = folder.resolve()
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(root):
+            faults.append(f"{name} leads out of the package")
+        elif not path.is_file():
+            faults.append(f"{name} is missing")
+        elif sha256_of(path) != expected:
+            faults.append(f"{name} differs from its checksum")
+    return faults
+
+
+def write_package(
+    folder: Path,
+    manifest: ModelManifest,
+    contents: Mapping[str, StageContent],
+    *,
+    card: str | None = None,
+    replace: bool = False,
+) -> ModelPackage:
+    """Write a model package; it appears whole, by rename, or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the package goes; its parents are made.
+    manifest : ModelManifest
+        All but ``files``, which is filled in here.
+    contents : mapping
+        Name of each stage to its content.
+    card : str, optional
+        Text of the model card (`README.md`); made from the manifest where it is left out.
+    replace : bool
+        True to take the place of a package that is there already.
+
+    Returns
+    -------
+    ModelPackage
+        As `load_package` reads it from the new folder.
+
+    Raises
+    ------
+    ModelExistsError
+        If the folder is there and was not to be replaced.
+    ModelError
+        If contents and manifest do not fit, or weights and plans do not.
+    """
+    if folder.exists() and not replace:
+        raise ModelExistsError(f"{folder.name} exists already")
+    if set(contents) != {stage.name for stage in manifest.stages}:
+        raise ModelError(f"contents are for {sorted(contents)}, the manifest's stages are others")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for stage in manifest.stages:
+            _write_stage(work / stage.folder, stage, contents[stage.name])
+        (work / CARD_NAME).write_text(card if card is not None else model_card(manifest), encoding="utf-8")
+        names = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
+        finished = manifest.model_copy(update={"files": {name: sha256_of(work / name) for name in names}})
+        (work / MANIFEST_NAME).write_text(manifest_text(finished), encoding="utf-8")
+        load_package(work)
+        work.chmod(0o755)
+        put_in_place(work, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return load_package(folder)
+
+
+def put_in_place(work: Path, folder: Path) -> None:
+    """Rename a finished folder to its place, moving aside and removing what was there.
+
+    Parameters
+    ----------
+    work : Path
+        Finished folder, beside ``folder``.
+    folder : Path
+        Its place.
+    """
+    if not folder.exists():
+        work.rename(folder)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    folder.rename(aside / "old")
+    try:
+        work.rename(folder)
+    except OSError:
+        (aside / "old").rename(folder)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def read_json(path: Path) -> Json:
+    """Read a JSON file that holds an object.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path.name} cannot be read: {error.__class__.__name__}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path.name} does not hold an object")
+    return content
+
+
+def _load_stage(folder: Path, stage: StageManifest) -> Stage:
+    place = folder / stage.folder
+    plans, dataset = read_json(place / "plans.json"), read_json(place / "dataset.json")
+    plan = read_plan(plans, dataset, stage.configuration, stage.trainer)
+    _check_stage(stage, plan)
+    return Stage(stage, plan, place)
+
+
+def _check_stage(stage: StageManifest, plan: NetworkPlan) -> None:
+    if len(stage.labels) + 1 != plan.architecture.classes:
+        raise ModelError(
+            f"stage {stage.name}: {len(stage.labels)} labels, but the network has {plan.architecture.classes} classes"
+        )
+    if stage.mirror_axes and max(stage.mirror_axes) >= len(plan.patch_size):
+        raise ModelError(f"stage {stage.name}: mirror axes {stage.mirror_axes} do not fit patch {plan.patch_size}")
+
+
+def _write_stage(folder: Path, stage: StageManifest, content: StageContent) -> None:
+    if set(content.weights) != set(stage.folds):
+        raise ModelError(
+            f"stage {stage.name}: weights are of folds {sorted(content.weights)}, not {sorted(stage.folds)}"
+        )
+    plan = read_plan(content.plans, content.dataset, stage.configuration, stage.trainer)
+    _check_stage(stage, plan)
+    network = build_network(plan.architecture)
+    folder.mkdir()
+    for name, value in (("plans.json", content.plans), ("dataset.json", content.dataset)):
+        (folder / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    for fold, weights in content.weights.items():
+        save_file(own_weights(network, weights), folder / f"fold_{fold}.safetensors", {"format": "pt"})

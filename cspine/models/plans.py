@@ -1,0 +1,274 @@
+"""What nnU-Net's `plans.json` and `dataset.json` say about one configuration, checked and frozen.
+
+Every name that nnU-Net would look up and call is compared with a list here first: nothing that a package contains
+decides which code runs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
+from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from numpy.typing import NDArray
+
+from cspine.errors import UnsupportedModelError
+
+Json = Mapping[str, Any]
+
+#: nnU-Net's resampling functions that cspine runs.
+RESAMPLING: dict[str, Callable[..., NDArray[np.float32] | torch.Tensor]] = {
+    "resample_data_or_seg_to_shape": resample_data_or_seg_to_shape,
+    "resample_torch_fornnunet": resample_torch_fornnunet,
+}
+NORMALIZATIONS = ("CTNormalization", "ZScoreNormalization", "NoNormalization", "RescaleTo01Normalization")
+
+_UNETS = "dynamic_network_architectures.architectures.unet"
+_NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet")
+_BLOCKS = "dynamic_network_architectures.building_blocks.residual"
+_BLOCK_NAMES = ("BasicBlockD", "BottleneckD")
+# They replace the network of the plans by another one.
+_OTHER_NETWORK_TRAINERS = ("nnUNetTrainerBN", "nnUNet_Primus")
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """One of nnU-Net's resampling functions with its arguments.
+
+    Parameters
+    ----------
+    name : str
+        A key of `RESAMPLING`.
+    arguments : dict
+        Keyword arguments of the plans.
+    """
+
+    name: str
+    arguments: Json = field(default_factory=dict)
+
+    @property
+    def function(self) -> Callable[..., NDArray[np.float32] | torch.Tensor]:
+        """nnU-Net's function, without its arguments."""
+        return RESAMPLING[self.name]
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How intensities are brought to the network's range.
+
+    Parameters
+    ----------
+    scheme : str
+        One of `NORMALIZATIONS`.
+    masked : bool
+        True where mean and deviation are those of the nonzero region only.
+    intensities : dict
+        nnU-Net's ``foreground_intensity_properties`` of the channel.
+    """
+
+    scheme: str
+    masked: bool
+    intensities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class NetworkArchitecture:
+    """The network as the plans describe it, with allow-listed names only.
+
+    Parameters
+    ----------
+    class_name : str
+        Full name of a class of `dynamic_network_architectures`.
+    arguments : dict
+        Keyword arguments, with classes as full names.
+    imported : tuple of str
+        Which arguments are names of classes.
+    classes : int
+        Output channels, background included.
+    """
+
+    class_name: str
+    arguments: Json
+    imported: tuple[str, ...]
+    classes: int
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """All that inference needs of one configuration; axes are those of the network's array.
+
+    Parameters
+    ----------
+    configuration : str
+        Its name.
+    patch_size : tuple of int
+        Three numbers, or two for a network that sees one slice at a time.
+    spacing_mm : tuple of float
+        Voxel size of the network's grid, as many numbers as ``patch_size``.
+    transpose_forward, transpose_backward : tuple of int
+        Order of the axes: network's array from the image's (z, y, x), and back.
+    normalization : Normalization
+        Of the CT channel.
+    resample_data, resample_logits : Resampling
+        To the network's grid, and back.
+    architecture : NetworkArchitecture
+        What to build.
+    reader : str
+        Name of the class that read the training images.
+    dataset_name : str
+        As in the plans.
+    label_names : dict
+        Network label (1 ..) to its name in `dataset.json`.
+    """
+
+    configuration: str
+    patch_size: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    transpose_forward: tuple[int, int, int]
+    transpose_backward: tuple[int, int, int]
+    normalization: Normalization
+    resample_data: Resampling
+    resample_logits: Resampling
+    architecture: NetworkArchitecture
+    reader: str
+    dataset_name: str
+    label_names: Mapping[int, str]
+
+    @property
+    def is_2d(self) -> bool:
+        """True for a network that sees one slice at a time."""
+        return len(self.patch_size) == 2
+
+
+def read_plan(plans: Json, dataset: Json, configuration: str, trainer: str = "nnUNetTrainer") -> NetworkPlan:
+    """Return what inference needs of a configuration.
+
+    Parameters
+    ----------
+    plans, dataset : mapping
+        Content of `plans.json` and `dataset.json` (nnU-Net v2).
+    configuration : str
+        For example ``"3d_fullres"``.
+    trainer : str
+        Name of the trainer, which may have replaced the network of the plans.
+
+    Raises
+    ------
+    UnsupportedModelError
+        For what cspine does not run: cascades, several channels, regions, custom networks or functions.
+    """
+    if trainer.startswith(_OTHER_NETWORK_TRAINERS):
+        raise UnsupportedModelError(f"{trainer} trains another network than the one in plans.json")
+    _only(plans.get("label_manager", "LabelManager"), ("LabelManager",), "label manager")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected old nnU-Net plans format")
+            manager = PlansManager(dict(plans))
+            if configuration not in manager.available_configurations:
+                raise UnsupportedModelError(f"plans.json has no configuration {configuration!r}")
+            settings = manager.get_configuration(configuration)
+        return _plan(manager, settings, dataset, configuration)
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise UnsupportedModelError(f"plans.json or dataset.json is not of nnU-Net v2: {error!r}") from error
+
+
+def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, name: str) -> NetworkPlan:
+    if settings.previous_stage_name is not None:
+        raise UnsupportedModelError(f"{name} is the second stage of a cascade (after {settings.previous_stage_name})")
+    _only(settings.preprocessor_name, ("DefaultPreprocessor",), "preprocessor")
+    channels = dataset["modality"] if "modality" in dataset else dataset["channel_names"]
+    if len(channels) != 1 or len(settings.normalization_schemes) != 1:
+        raise UnsupportedModelError(f"the network takes {len(channels)} channels; a CT has one")
+    labels = _label_names(dataset)
+    forward, backward = tuple(manager.transpose_forward), tuple(manager.transpose_backward)
+    if sorted(forward) != [0, 1, 2] or tuple(int(i) for i in np.argsort(forward)) != backward:
+        raise UnsupportedModelError("transpose_forward and transpose_backward do not undo each other")
+    patch, spacing = tuple(int(n) for n in settings.patch_size), tuple(float(s) for s in settings.spacing)
+    if len(patch) not in (2, 3) or len(spacing) != len(patch) or min(patch) < 1 or min(spacing) <= 0:
+        raise UnsupportedModelError(f"patch size {patch} and spacing {spacing} do not fit")
+    scheme = settings.normalization_schemes[0]
+    intensities = manager.foreground_intensity_properties_per_channel["0"]
+    return NetworkPlan(
+        configuration=name,
+        patch_size=patch,
+        spacing_mm=spacing,
+        transpose_forward=(forward[0], forward[1], forward[2]),
+        transpose_backward=(backward[0], backward[1], backward[2]),
+        normalization=Normalization(
+            _only(scheme, NORMALIZATIONS, "normalisation"),
+            bool(settings.use_mask_for_norm[0]),
+            {key: float(value) for key, value in intensities.items()},
+        ),
+        resample_data=_resampling(settings.configuration, "resampling_fn_data"),
+        resample_logits=_resampling(settings.configuration, "resampling_fn_probabilities"),
+        architecture=_architecture(settings, len(labels) + 1),
+        reader=str(manager.plans.get("image_reader_writer", "")),
+        dataset_name=str(manager.plans.get("dataset_name", dataset.get("name", "model"))),
+        label_names=labels,
+    )
+
+
+def _only(value: object, allowed: tuple[str, ...], what: str) -> str:
+    if value not in allowed:
+        raise UnsupportedModelError(f"{what} {value!r}: cspine runs {', '.join(allowed)}")
+    return str(value)
+
+
+def _label_names(dataset: Json) -> dict[int, str]:
+    """Network label to name; the ignore label has no output of the network and is left out."""
+    names: dict[int, str] = {}
+    for name, value in dataset["labels"].items():
+        if name == "ignore":
+            continue
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if len(values) != 1:
+            raise UnsupportedModelError(f"label {name!r} is a region of several labels: regions are not supported")
+        names[int(values[0])] = str(name)
+    if names.pop(0, None) != "background" or sorted(names) != list(range(1, len(names) + 1)) or not names:
+        raise UnsupportedModelError("the labels of dataset.json are not background 0 and 1, 2, 3 ... without a hole")
+    return dict(sorted(names.items()))
+
+
+def _resampling(configuration: Json, key: str) -> Resampling:
+    name = _only(configuration[key], tuple(RESAMPLING), "resampling function")
+    arguments = dict(configuration.get(f"{key}_kwargs") or {})
+    if arguments.get("is_seg"):
+        raise UnsupportedModelError(f"{key} treats an image as labels")
+    # The device and number of threads are those of the machine at hand, not of the one that trained.
+    for machine in ("device", "num_threads"):
+        arguments.pop(machine, None)
+    return Resampling(name, arguments)
+
+
+def _architecture(settings: ConfigurationManager, classes: int) -> NetworkArchitecture:
+    imported = tuple(settings.network_arch_init_kwargs_req_import)
+    arguments = dict(settings.network_arch_init_kwargs)
+    for key, value in arguments.items():
+        if key in imported:
+            if value is not None:
+                arguments[key] = _building_block(str(value))
+        elif isinstance(value, str):
+            raise UnsupportedModelError(f"network argument {key} is the text {value!r}")
+    module, _, name = str(settings.network_arch_class_name).rpartition(".")
+    if not module.startswith("dynamic_network_architectures.architectures.") or name not in _NETWORKS:
+        raise UnsupportedModelError(f"network {module}.{name}: cspine runs {', '.join(_NETWORKS)} of {_UNETS}")
+    arguments.pop("deep_supervision", None)
+    return NetworkArchitecture(f"{_UNETS}.{name}", arguments, imported, classes)
+
+
+def _building_block(full_name: str) -> str:
+    """Return the full name of a layer of torch.nn or a block of dynamic_network_architectures, or refuse it."""
+    module, _, name = full_name.rpartition(".")
+    if module == _BLOCKS and name in _BLOCK_NAMES:
+        return full_name
+    layer = getattr(torch.nn, name, None)
+    from_torch = module == "torch.nn" or module.startswith("torch.nn.modules.")
+    if from_torch and isinstance(layer, type) and issubclass(layer, torch.nn.Module):
+        return f"torch.nn.{name}"
+    raise UnsupportedModelError(f"network argument {full_name!r} is not a layer of torch.nn")

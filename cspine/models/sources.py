@@ -1,0 +1,206 @@
+"""Trained models as others publish them: results folders of nnU-Net v2, exported zips, MONAI bundles.
+
+Finds which files matter, and reads them; what becomes of them is the business of `install`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from cspine.errors import ModelError, UnsupportedModelError, UsageError
+from cspine.models.checkpoint import Checkpoint, check_weights, load_checkpoint, load_pickle
+from cspine.models.manifest import MANIFEST_NAME
+from cspine.models.network import StateDict
+from cspine.models.package import read_json
+from cspine.models.plans import Json
+
+_BUNDLE_CHECKPOINT = "nnunet_checkpoint.pth"
+_FINAL = "checkpoint_final.pth"
+_BUNDLE_WEIGHTS = "model.pt"
+_WANTED = ("plans.json", "dataset.json", _BUNDLE_CHECKPOINT, _FINAL, _BUNDLE_WEIGHTS, MANIFEST_NAME, "README.md")
+_DEPTH = 5
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One configuration of a trained nnU-Net.
+
+    Parameters
+    ----------
+    plans, dataset : mapping
+        Content of its JSON files.
+    checkpoint : Checkpoint
+        Of the first fold, for trainer, configuration and mirroring axes.
+    weights : dict
+        Fold to state dict.
+    kind : str
+        For people: what it was read from.
+    """
+
+    plans: Json
+    dataset: Json
+    checkpoint: Checkpoint
+    weights: dict[str, StateDict]
+    kind: str
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[Path]:
+    """Give the folder of a source: itself, or a temporary one that a zip was safely unpacked to.
+
+    Parameters
+    ----------
+    source : Path
+        A folder or a `.zip`.
+
+    Raises
+    ------
+    ModelError
+        If it is neither, is damaged, or would unpack outside its folder.
+    """
+    if source.is_dir():
+        yield source
+        return
+    if not source.is_file() or not zipfile.is_zipfile(source):
+        raise ModelError(f"{source.name} is neither a folder nor a zip archive")
+    with TemporaryDirectory(prefix="cspine-install-") as work:
+        _unpack(source, Path(work))
+        yield Path(work)
+
+
+def find_package(folder: Path) -> Path | None:
+    """Return the only package of cspine within a folder, or None."""
+    found = sorted(path.parent for path in _search(folder, MANIFEST_NAME))
+    return found[0] if len(found) == 1 else None
+
+
+def find_trained(folder: Path, configuration: str | None) -> Path:
+    """Return the folder with `plans.json`, `dataset.json` and the folds, somewhere in ``folder``.
+
+    Parameters
+    ----------
+    folder : Path
+        A results folder, one of its parents, or a MONAI bundle.
+    configuration : str, optional
+        Which one to take where there are several, for example ``"3d_fullres"``.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    UsageError
+        If there are several.
+    """
+    found = sorted({path.parent for path in _search(folder, "plans.json") if _weights_below(path.parent)})
+    if configuration is not None:
+        found = [path for path in found if _configuration(path) == configuration]
+    if not found:
+        wanted = f" of configuration {configuration}" if configuration else ""
+        raise ModelError(
+            f"no trained nnU-Net v2 model{wanted}: plans.json, dataset.json and fold_N/{_FINAL} belong together",
+            advice="Give the folder Dataset.../Trainer__Plans__Configuration, its export as a zip, or a MONAI bundle.",
+        )
+    if len(found) > 1:
+        names = ", ".join(sorted({_configuration(path) for path in found}))
+        raise UsageError(f"{len(found)} trained models: {names}", advice="Choose one with --configuration.")
+    return found[0]
+
+
+def read_trained(folder: Path, folds: Sequence[str] | None) -> TrainedModel:
+    """Read a trained model.
+
+    Parameters
+    ----------
+    folder : Path
+        As `find_trained` gives it.
+    folds : sequence of str, optional
+        Which folds to take; all numbered ones where left out, or ``fold_all`` if there is no other.
+
+    Raises
+    ------
+    ModelError
+        If a fold is missing, or the folds are of different trainings.
+    UnsafeCheckpointError, UnsupportedModelError
+        As `checkpoint.load_checkpoint`.
+    """
+    plans, dataset = read_json(folder / "plans.json"), read_json(folder / "dataset.json")
+    files = _weights_below(folder)
+    chosen = tuple(folds) if folds else tuple(fold for fold in files if fold != "all") or ("all",)
+    missing = [fold for fold in chosen if fold not in files]
+    if missing:
+        raise ModelError(f"fold {', '.join(missing)} is not there; folds: {', '.join(files)}")
+    if (folder / _BUNDLE_CHECKPOINT).is_file():
+        return TrainedModel(
+            plans, dataset, load_checkpoint(folder / _BUNDLE_CHECKPOINT), _bundle(files, chosen), "MONAI bundle"
+        )
+    checkpoints = {fold: load_checkpoint(files[fold]) for fold in chosen}
+    first = checkpoints[chosen[0]]
+    for fold, checkpoint in checkpoints.items():
+        if not checkpoint.weights:
+            raise UnsupportedModelError(f"fold {fold}: {files[fold].name} holds no network_weights")
+        if (checkpoint.trainer, checkpoint.configuration, checkpoint.mirror_axes) != (
+            first.trainer,
+            first.configuration,
+            first.mirror_axes,
+        ):
+            raise ModelError(f"fold {fold} was trained in another way than fold {chosen[0]}")
+    weights = {fold: checkpoint.weights for fold, checkpoint in checkpoints.items()}
+    return TrainedModel(plans, dataset, first, weights, "nnU-Net v2 results")
+
+
+def _bundle(files: dict[str, Path], folds: Sequence[str]) -> dict[str, StateDict]:
+    weights: dict[str, StateDict] = {}
+    for fold in folds:
+        content = load_pickle(files[fold])
+        weights[fold] = check_weights(content.get("network_weights", content), files[fold].name)
+    return weights
+
+
+def _weights_below(folder: Path) -> dict[str, Path]:
+    """Fold to file, numbered folds first and in order."""
+    name = _BUNDLE_WEIGHTS if (folder / _BUNDLE_CHECKPOINT).is_file() else _FINAL
+    found = {path.parent.name.removeprefix("fold_"): path for path in folder.glob(f"fold_*/{name}")}
+    return dict(sorted(found.items(), key=lambda item: (not item[0].isdigit(), item[0].zfill(4))))
+
+
+def _configuration(folder: Path) -> str:
+    """Name of the configuration: the last part of nnU-Net's folder name, or what the first checkpoint says."""
+    parts = folder.name.split("__")
+    if len(parts) == 3:
+        return parts[2]
+    bundle = folder / _BUNDLE_CHECKPOINT
+    path = bundle if bundle.is_file() else next(iter(_weights_below(folder).values()))
+    return load_checkpoint(path).configuration
+
+
+def _search(folder: Path, name: str) -> Iterator[Path]:
+    """Files of a name in a folder and a few levels below."""
+    for depth in range(_DEPTH):
+        yield from folder.glob("*/" * depth + name)
+
+
+def _unpack(source: Path, target: Path) -> None:
+    """Unpack the files that matter; whatever would land outside the target stops everything."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            for member in members:
+                parts = PurePosixPath(member.filename).parts
+                outside = member.filename.startswith("/") or ".." in parts or "\\" in member.filename or ":" in parts[0]
+                if outside or stat.S_ISLNK(member.external_attr >> 16):
+                    raise ModelError(f"{source.name} would unpack outside its folder")
+            wanted = [m for m in members if Path(m.filename).name in _WANTED or m.filename.endswith(".safetensors")]
+            size = sum(member.file_size for member in wanted)
+            if size > shutil.disk_usage(target).free:
+                raise ModelError(f"{source.name} holds {size / 1e9:.1f} GB, more than the disk has room for")
+            for member in wanted:
+                archive.extract(member, target)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        raise ModelError(f"{source.name} cannot be unpacked: {type(error).__name__}") from error

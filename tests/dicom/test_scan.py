@@ -1,0 +1,261 @@
+"""Scanning: what is found, what is skipped, what is reported."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, MediaStorageDirectoryStorage
+
+from cspine.dicom.archive import opened
+from cspine.dicom.scan import Scan, one_study, scan_folder
+from cspine.dicom.write_ct import CtSeriesDescription
+from cspine.errors import InputError, NoDicomError, SeveralPatientsError, UnreadableArchiveError
+from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all, scout, strip_preamble
+
+
+def _series(seed: str, study: str = "", patient: str = "P1") -> Stack:
+    return Stack(description=CtSeriesDescription(uid_seed=seed, study_seed=study, patient_id=patient))
+
+
+def _keys(scan: Scan) -> list[tuple[str, str, int]]:
+    return [(s.study_uid, s.series_uid, s.slices) for s in scan.series]
+
+
+def test_a_folder_tree_gives_its_series_with_their_properties(tmp_path: Path) -> None:
+    save_all(build(_series("a", "one")), tmp_path / "x" / "deep")
+    save_all(build(_series("b", "one")), tmp_path / "y", prefix="noext")
+    scan = scan_folder(tmp_path)
+    assert len(scan.series) == 2
+    series = scan.series[0]
+    assert (series.modality, series.orientation, series.slices, series.kernel) == ("CT", "axial", 6, "SYNTHETIC")
+    assert series.step_mm == pytest.approx(2.0)
+    assert series.coverage_mm == pytest.approx(12.0)
+    assert series.slice_thickness_mm == 2.0
+    assert series.patient_age_years == 45
+    assert series.date_time == "20200101120000"
+
+
+def test_no_header_keeps_what_names_the_patient(tmp_path: Path) -> None:
+    description = CtSeriesDescription(uid_seed="a", patient_id="ID-4711", patient_name="Secret^Name")
+    datasets = build(Stack(description=description))
+    for dataset in datasets:
+        dataset.PatientBirthDate = "19500203"
+        dataset.PatientAge = ""
+    save_all(datasets, tmp_path)
+    scan = scan_folder(tmp_path)
+    assert not any(secret in repr(scan) for secret in ("ID-4711", "Secret", "19500203"))
+    assert scan.series[0].patient_age_years == pytest.approx(69.9, abs=0.1)
+
+
+def test_dicomdir_side_cars_and_other_files_are_skipped_and_counted(tmp_path: Path) -> None:
+    paths = save_all(build(Stack()), tmp_path)
+    (tmp_path / "DICOMDIR").write_bytes(b"anything")
+    index = dcmread(paths[0])
+    index.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    index.save_as(tmp_path / "INDEX")
+    paths[0].with_suffix(".dcm.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("not DICOM")
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "zeros.bin").write_bytes(bytes(4096))
+    shutil.copy(paths[1], tmp_path / "again.dcm")
+    scan = scan_folder(tmp_path)
+    assert (scan.skipped.directories, scan.skipped.sidecars, scan.skipped.not_dicom) == (2, 1, 3)
+    assert scan.skipped.copies == 1
+    assert scan.series[0].slices == 6
+    assert not scan.damaged
+
+
+def test_dicom_without_a_preamble_is_read(tmp_path: Path) -> None:
+    paths = save_all(build(Stack()), tmp_path)
+    for path in paths:
+        strip_preamble(path)
+    assert paths[0].read_bytes()[128:132] != b"DICM"
+    assert scan_folder(tmp_path).series[0].slices == 6
+
+
+@pytest.mark.parametrize("cut", [150, 700, -40])
+def test_a_damaged_instance_is_reported_and_not_silently_absent(tmp_path: Path, cut: int) -> None:
+    paths = save_all(build(Stack()), tmp_path)
+    whole = paths[2].read_bytes()
+    paths[2].write_bytes(whole[:cut])
+    scan = scan_folder(tmp_path)
+    assert scan.series[0].slices == 5
+    assert len(scan.damaged) == 1
+    assert scan.damaged[0].path == paths[2]
+    if cut == -40:
+        assert scan.series[0].damaged == 1
+        assert "ends before" in scan.damaged[0].reason
+
+
+@pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, JPEGLSLossless])
+def test_compressed_files_are_not_taken_for_damaged(tmp_path: Path, syntax: str) -> None:
+    save_all(build(Stack()), tmp_path, syntax)
+    scan = scan_folder(tmp_path)
+    assert scan.series[0].slices == 6
+    assert not scan.damaged
+
+
+def test_one_series_uid_in_two_studies_stays_two_series(tmp_path: Path) -> None:
+    save_all(build(_series("same", "one")), tmp_path / "a")
+    save_all(build(_series("same", "two")), tmp_path / "b")
+    scan = scan_folder(tmp_path)
+    assert len({s.series_uid for s in scan.series}) == 1
+    assert [s.slices for s in scan.series] == [6, 6]
+
+
+def test_two_patients_with_the_same_uids_stay_apart(tmp_path: Path) -> None:
+    save_all(build(_series("same", "one", "P1")), tmp_path / "a")
+    save_all(build(_series("same", "one", "P2")), tmp_path / "b")
+    assert [s.slices for s in scan_folder(tmp_path).series] == [6, 6]
+
+
+def test_several_patients_are_an_error_that_gives_counts_and_no_names(tmp_path: Path) -> None:
+    save_all(build(_series("a", "one", "P1")), tmp_path / "a")
+    save_all(build(_series("b", "two", "P2")), tmp_path / "b")
+    save_all(build(_series("c", "three", "P2")), tmp_path / "c")
+    scan = scan_folder(tmp_path)
+    with pytest.raises(SeveralPatientsError, match=r"2 patient\(s\) with 3 studies and 3 series") as raised:
+        one_study(scan)
+    assert "P1" not in str(raised.value)
+    assert len(scan.studies()) == 3
+    wanted = scan.series[1]
+    assert one_study(scan, wanted.series_uid).series == (wanted,)
+
+
+def test_the_order_and_names_of_files_change_nothing(tmp_path: Path) -> None:
+    datasets = build(_series("a", "one")) + build(_series("b", "one"))
+    save_all(datasets, tmp_path / "a")
+    random.Random(1).shuffle(datasets)
+    save_all(datasets, tmp_path / "b")
+    first, second = scan_folder(tmp_path / "a"), scan_folder(tmp_path / "b")
+    assert _keys(first) == _keys(second)
+    order = [[i.sop_instance_uid for s in scan.series for i in s.instances] for scan in (first, second)]
+    assert order[0] == order[1]
+
+
+def test_empty_type_2_attributes_are_legal(tmp_path: Path) -> None:
+    save_all(empty_type_2(build(Stack())), tmp_path)
+    series = scan_folder(tmp_path).series[0]
+    assert (series.slices, series.series_number, series.kernel, series.body_part) == (6, None, "", "")
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        (("", "ISO 2022 IR 87"), "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        ("ISO_IR 144", "Люкceмбypг"),
+        ("ISO_IR 192", "Łukasz^Żółć"),
+    ],
+)
+def test_any_character_set_is_read(tmp_path: Path, charset: str | tuple[str, ...], name: str) -> None:
+    description = CtSeriesDescription(
+        uid_seed="a", patient_id="", patient_name=name, character_set=charset, series_description="Neck"
+    )
+    paths = save_all(build(Stack(description=description)), tmp_path)
+    assert str(dcmread(paths[0]).PatientName) == name
+    assert scan_folder(tmp_path).series[0].description == "Neck"
+
+
+def test_enhanced_multi_frame_has_a_plane_a_frame(tmp_path: Path) -> None:
+    save_all([enhanced(build(Stack()), scramble=True)], tmp_path)
+    series = scan_folder(tmp_path).series[0]
+    assert series.slices == 6
+    assert series.kernel == "SYNTHETIC"
+    assert [p.source.frame for p in series.planes] == list(range(6))
+    assert series.coverage_mm == pytest.approx(12.0)
+
+
+def test_most_instances_decide_a_property(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    save_all([*datasets, scout(datasets[0], 7)], tmp_path)
+    series = scan_folder(tmp_path).series[0]
+    assert (series.image_type[2], series.orientation) == ("AXIAL", "axial")
+
+
+def test_a_folder_without_dicom_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("nothing")
+    with pytest.raises(NoDicomError, match="1 not DICOM"):
+        scan_folder(tmp_path)
+
+
+# --- archives ---------------------------------------------------------------------------------------------------------
+
+
+def _zipped(tmp_path: Path) -> Path:
+    paths = save_all(build(Stack()), tmp_path / "in")
+    archive = tmp_path / "study.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+        for path in paths:
+            target.write(path, f"a/b/{path.name}")
+    return archive
+
+
+def test_a_zip_is_scanned_and_its_folder_is_gone_afterwards(tmp_path: Path) -> None:
+    with opened(_zipped(tmp_path)) as folder:
+        assert scan_folder(folder).series[0].slices == 6
+    assert not folder.exists()
+
+
+def test_an_archive_that_unpacks_elsewhere_is_refused(tmp_path: Path) -> None:
+    for name in ("../evil.dcm", "/tmp/evil.dcm", "..\\evil.dcm"):
+        archive = tmp_path / "evil.zip"
+        with zipfile.ZipFile(archive, "w") as target:
+            target.writestr(name, b"x")
+        with pytest.raises(UnreadableArchiveError, match="outside"), opened(archive):
+            pass
+    assert not (tmp_path / "evil.dcm").exists()
+
+
+def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "link.zip"
+    member = zipfile.ZipInfo("link")
+    member.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(archive, "w") as target:
+        target.writestr(member, "/etc/hostname")
+    with pytest.raises(UnreadableArchiveError, match="link"), opened(archive):
+        pass
+
+
+def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+    archive = _zipped(tmp_path)
+    content = bytearray(archive.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.find(signature)
+        while start >= 0:
+            content[start + offset] |= 1
+            start = content.find(signature, start + 4)
+    archive.write_bytes(bytes(content))
+    with pytest.raises(UnreadableArchiveError, match="encrypted"), opened(archive):
+        pass
+
+
+@pytest.mark.parametrize("how", ["cut", "garbled"])
+def test_a_damaged_archive_is_refused(tmp_path: Path, how: str) -> None:
+    archive = _zipped(tmp_path)
+    content = bytearray(archive.read_bytes())
+    if how == "cut":
+        content = content[: len(content) // 2]
+    else:
+        content[60:90] = bytes(30)
+    archive.write_bytes(bytes(content))
+    with pytest.raises(UnreadableArchiveError), opened(archive):
+        pass
+
+
+def test_a_path_that_is_neither_folder_nor_zip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    for path in (tmp_path / "a.txt", tmp_path / "absent"):
+        with pytest.raises(InputError), opened(path):
+            pass
+
+
+def test_a_study_of_one_patient_is_one_study(tmp_path: Path) -> None:
+    save_all(build(_series("a", "one")), tmp_path / "a")
+    scan = scan_folder(tmp_path)
+    assert one_study(scan) == replace(scan)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from cspine.errors import ModelError
+from cspine.models.manifest import ModelManifest, explain, manifest_text, read_manifest
+from tests.builders.nnunet_results import TinyModel
+
+
+def changed(**stage: Any) -> dict[str, Any]:
+    content = TinyModel().manifest().model_dump(mode="json")
+    content["stages"][0].update(stage)
+    return content
+
+
+def test_a_manifest_survives_the_way_through_yaml(tmp_path):
+    manifest = TinyModel().manifest(files={"fine/plans.json": "0" * 64})
+    path = tmp_path / "model.yaml"
+    path.write_text(manifest_text(manifest), encoding="utf-8")
+    assert read_manifest(path) == manifest
+    assert yaml.safe_load(path.read_text())["stages"][0]["labels"] == {1: "C1", 2: "C2", 3: "auxiliary"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason"),
+    [
+        ({"orientation": "LPL"}, "is not an orientation"),
+        ({"labels": {1: "C1", 3: "C2"}}, "without a hole"),
+        ({"labels": {1: "C1", 2: "C1"}}, "each level belongs to one"),
+        ({"labels": {1: "skull"}}, "neither a vertebra"),
+        ({"labels": {1: "auxiliary"}}, "at least one"),
+        ({"folds": ["0", "../1"]}, "folds are numbers"),
+        ({"folds": []}, "at least 1 item"),
+        ({"folder": "../elsewhere"}, "should match pattern"),
+        ({"mirror_axes": [3]}, "less than or equal to 2"),
+        ({"unheard_of": 1}, "Extra inputs"),
+    ],
+)
+def test_a_stage_that_makes_no_sense_is_refused_with_its_field(stage, reason):
+    with pytest.raises(ValidationError, match=reason) as caught:
+        ModelManifest.model_validate(changed(**stage))
+    assert "stages.0" in explain(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "C:/x", "a\\b", "model.yaml", ""])
+def test_a_file_outside_the_package_is_refused(name):
+    with pytest.raises(ValidationError, match="not a path within"):
+        TinyModel().manifest(files={name: "0" * 64})
+
+
+def test_level_names_are_brought_to_one_spelling():
+    manifest = ModelManifest.model_validate(changed(labels={1: "vertebrae_C1", 2: "auxiliary"}, orientation="ras"))
+    assert manifest.stages[0].levels == ("C1",)
+    assert manifest.stages[0].orientation == "RAS"
+
+
+def test_two_stages_never_share_a_folder():
+    content = changed()
+    content["stages"].append({**content["stages"][0], "name": "other"})
+    with pytest.raises(ValidationError, match="share a folder"):
+        ModelManifest.model_validate(content)
+
+
+def test_identity_changes_with_any_field_and_any_file():
+    base = TinyModel().manifest()
+    others = [TinyModel().manifest(version="1.1"), TinyModel().manifest(files={"fine/plans.json": "1" * 64})]
+    assert len({m.identity.checksum for m in (base, *others)}) == 3
+    assert TinyModel().manifest(demonstration=True).identity.title == "tiny 1.0 (DEMONSTRATION)"
+
+
+@pytest.mark.parametrize("text", ["- 1", "", "name: [", "name: tiny", "!!python/object/apply:os.getcwd []"])
+def test_a_file_that_is_no_manifest_is_refused(tmp_path, text):
+    path = tmp_path / "model.yaml"
+    path.write_text(text)
+    with pytest.raises(ModelError):
+        read_manifest(path)
+
+
+def test_an_absent_file_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_manifest(tmp_path / "model.yaml")

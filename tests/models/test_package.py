@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cspine.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
+from cspine.models.network import build_network, load_weights
+from cspine.models.package import StageContent, load_package, write_package
+from tests.builders.nnunet_results import TinyModel
+
+
+def test_a_written_package_is_read_back_with_the_same_network(tmp_path):
+    model = TinyModel(folds=("0", "all"))
+    package = model.package(tmp_path / "deep" / "tiny")
+    stage = load_package(package.folder).stages[0]
+    network = build_network(stage.plan.architecture)
+    for fold in model.folds:
+        load_weights(network, stage.weights(fold))
+        for name, tensor in model.weights(fold).items():
+            assert torch.equal(network.state_dict()[name], tensor)
+    assert (package.folder / "README.md").read_text().startswith("# A tiny model")
+    assert sorted(p.name for p in package.folder.parent.iterdir()) == ["tiny"]
+
+
+def test_weights_may_be_stored_in_half_and_are_run_in_single_precision(tmp_path):
+    model = TinyModel()
+    package = write_package(tmp_path / "tiny", model.manifest(), {"fine": model.content(half=True)})
+    weights = package.stages[0].weights("0")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    network = build_network(package.stages[0].plan.architecture)
+    load_weights(network, weights)
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+def test_each_weight_is_stored_once(tmp_path):
+    model = TinyModel(network="ResidualEncoderUNet")
+    package = model.package(tmp_path / "tiny")
+    network = build_network(package.stages[0].plan.architecture)
+    assert len(package.stages[0].weights("0")) == len(list(network.parameters()))
+
+
+def test_names_of_wrapped_networks_are_understood(tmp_path):
+    model = TinyModel()
+    weights = {f"module._orig_mod.{name}": tensor for name, tensor in model.weights("0").items()}
+    content = StageContent(model.plans(), model.dataset(), {"0": weights})
+    assert write_package(tmp_path / "tiny", model.manifest(), {"fine": content}).stages
+
+
+@pytest.mark.parametrize("fault", ["lack", "superfluous", "shape", "two values"])
+def test_weights_that_do_not_fit_the_plans_are_refused(tmp_path, fault):
+    model = TinyModel()
+    weights = dict(model.weights("0"))
+    key = "decoder.seg_layers.1.bias"
+    if fault == "lack":
+        del weights[key]
+    elif fault == "superfluous":
+        weights["head.weight"] = torch.zeros(1)
+    elif fault == "shape":
+        weights[key] = torch.zeros(7)
+    else:
+        twin = next(name for name in weights if name.startswith("decoder.encoder."))
+        weights[twin] = weights[twin] + 1
+    content = StageContent(model.plans(), model.dataset(), {"0": weights})
+    with pytest.raises(UnsupportedModelError):
+        write_package(tmp_path / "tiny", model.manifest(), {"fine": content})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_infinite_weight_is_never_run(tmp_path):
+    model = TinyModel()
+    network = build_network(model.package(tmp_path / "tiny").stages[0].plan.architecture)
+    weights = {name: torch.full_like(tensor, torch.inf) for name, tensor in model.weights("0").items()}
+    with pytest.raises(UnsupportedModelError, match="not finite"):
+        load_weights(network, weights)
+
+
+def test_a_changed_file_is_noticed(tmp_path):
+    package = TinyModel().package(tmp_path / "tiny")
+    with (package.folder / "fine" / "plans.json").open("a") as file:
+        file.write(" ")
+    with pytest.raises(ModelChecksumError, match=r"fine/plans\.json differs"):
+        load_package(package.folder)
+
+
+def test_a_missing_file_is_noticed(tmp_path):
+    package = TinyModel().package(tmp_path / "tiny")
+    (package.folder / "fine" / "fold_0.safetensors").unlink()
+    with pytest.raises(ModelChecksumError, match="is missing"):
+        load_package(package.folder)
+
+
+def test_a_link_out_of_the_package_is_refused(tmp_path):
+    package = TinyModel().package(tmp_path / "tiny")
+    weights = package.folder / "fine" / "fold_0.safetensors"
+    weights.rename(tmp_path / "outside")
+    weights.symlink_to(tmp_path / "outside")
+    with pytest.raises(ModelChecksumError, match="leads out"):
+        load_package(package.folder)
+
+
+def test_a_manifest_that_leaves_a_file_out_is_refused(tmp_path):
+    package = TinyModel().package(tmp_path / "tiny")
+    path = package.folder / "model.yaml"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "fold_0.safetensors:" not in line))
+    with pytest.raises(ModelChecksumError, match="has no checksum"):
+        load_package(package.folder)
+
+
+def test_labels_and_classes_must_agree(tmp_path):
+    model, other = TinyModel(), TinyModel(labels={"background": 0, "C1": 1})
+    with pytest.raises(ModelError, match="4 classes"):
+        write_package(tmp_path / "tiny", other.manifest(), {"fine": model.content()})
+
+
+def test_contents_must_be_of_the_stages_and_folds(tmp_path):
+    model = TinyModel()
+    with pytest.raises(ModelError, match="contents are for"):
+        write_package(tmp_path / "tiny", model.manifest(), {"coarse": model.content()})
+    with pytest.raises(ModelError, match="weights are of folds"):
+        write_package(tmp_path / "tiny", TinyModel(folds=("1",)).manifest(), {"fine": model.content()})
+
+
+def test_a_package_is_replaced_only_when_asked(tmp_path):
+    model = TinyModel()
+    first = model.package(tmp_path / "tiny")
+    with pytest.raises(ModelExistsError):
+        model.package(tmp_path / "tiny")
+    second = write_package(tmp_path / "tiny", model.manifest(version="2"), {"fine": model.content()}, replace=True)
+    assert (first.identity.version, second.identity.version) == ("1.0", "2")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny"]
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    one, two = TinyModel().package(tmp_path / "a" / "tiny"), TinyModel().package(tmp_path / "b" / "tiny")
+    assert one.identity == two.identity

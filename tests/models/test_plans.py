@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cspine.errors import UnsupportedModelError
+from cspine.models.network import build_network
+from cspine.models.plans import read_plan
+from tests.builders.nnunet_results import TinyModel
+
+CONFIGURATION = "3d_fullres"
+
+
+def read(model: TinyModel, *, changes: dict[str, Any] | None = None, **top: Any):
+    plans = {**model.plans(), **top}
+    plans["configurations"][CONFIGURATION].update(changes or {})
+    return read_plan(plans, model.dataset(), CONFIGURATION, model.trainer)
+
+
+@pytest.mark.parametrize("network", ["PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"])
+def test_every_unet_of_the_plans_is_built(network):
+    plan = read(TinyModel(network=network))
+    assert type(build_network(plan.architecture)).__name__ == network
+
+
+def test_a_configuration_may_inherit():
+    model = TinyModel()
+    plans = model.plans()
+    plans["configurations"]["child"] = {"inherits_from": CONFIGURATION, "patch_size": [8, 8, 8]}
+    plan = read_plan(plans, model.dataset(), "child")
+    assert (plan.patch_size, plan.spacing_mm) == ((8, 8, 8), (2.0, 2.0, 2.0))
+
+
+def test_plans_of_older_nnunet_versions_are_understood():
+    model = TinyModel()
+    plans = model.plans()
+    configuration = plans["configurations"][CONFIGURATION]
+    del configuration["architecture"]
+    configuration.update(
+        UNet_class_name="PlainConvUNet", UNet_base_num_features=4, unet_max_num_features=8,
+        n_conv_per_stage_encoder=[1, 1], n_conv_per_stage_decoder=[1], num_pool_per_axis=[1, 1, 1],
+        pool_op_kernel_sizes=[[1, 1, 1], [2, 2, 2]], conv_kernel_sizes=[[3, 3, 3], [3, 3, 3]],
+    )  # fmt: skip
+    plan = read_plan(plans, model.dataset(), CONFIGURATION)
+    assert build_network(plan.architecture)
+
+
+def test_an_ignore_label_has_no_output():
+    plan = read(TinyModel(labels={"background": 0, "C1": 1, "ignore": 2}))
+    assert (plan.architecture.classes, plan.label_names) == (2, {1: "C1"})
+
+
+def test_arguments_of_another_machine_are_left_out():
+    plan = read(TinyModel(), changes={"resampling_fn_data_kwargs": {"device": "cuda", "num_threads": 99, "order": 3}})
+    assert plan.resample_data.arguments == {"order": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"previous_stage": "3d_lowres"}, "cascade"),
+        ({"preprocessor_name": "os"}, "preprocessor"),
+        ({"resampling_fn_data": "deepcopy"}, "resampling function"),
+        ({"resampling_fn_probabilities": "no_resampling_hack"}, "resampling function"),
+        ({"resampling_fn_probabilities_kwargs": {"is_seg": True}}, "as labels"),
+        ({"normalization_schemes": ["RGBTo01Normalization"]}, "normalisation"),
+        ({"normalization_schemes": ["CTNormalization"] * 2}, "channels"),
+        ({"patch_size": [8]}, "do not fit"),
+        ({"spacing": None}, "not of nnU-Net v2"),
+    ],
+)
+def test_what_is_not_run_is_refused_by_name(changes, reason):
+    with pytest.raises(UnsupportedModelError, match=reason):
+        read(TinyModel(), changes=changes)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network_class_name", "os.system"),
+        ("network_class_name", "dynamic_network_architectures.architectures.unet.test_submodules_loadable"),
+        ("network_class_name", "dynamic_network_architectures.architectures.primus.Primus"),
+        ("arch_kwargs.conv_op", "subprocess.Popen"),
+        ("arch_kwargs.nonlin", "torch.nn.functional.relu"),
+        ("arch_kwargs.norm_op", "torch.nn.os.system"),
+        ("arch_kwargs.strides", "not a list"),
+        ("arch_kwargs.n_stages", 2),
+    ],
+)
+def test_no_name_in_the_plans_decides_what_is_executed(key, value):
+    model = TinyModel()
+    plans = model.plans()
+    place: Any = plans["configurations"][CONFIGURATION]["architecture"]
+    *path, last = key.split(".")
+    for part in path:
+        place = place[part]
+    place[last] = value
+    with pytest.raises(UnsupportedModelError):
+        build_network(read_plan(plans, model.dataset(), CONFIGURATION).architecture)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ({"background": 0, "spine": [1, 2], "C1": [1]}, "region"),
+        ({"background": 0, "C1": 1, "C2": 3}, "without a hole"),
+        ({"C1": 1}, "background"),
+        ({"background": 0}, "background"),
+    ],
+)
+def test_labels_that_are_not_one_a_voxel_are_refused(labels, reason):
+    with pytest.raises(UnsupportedModelError, match=reason):
+        read(TinyModel(labels=labels))
+
+
+def test_other_faults_of_the_plans_are_refused():
+    model = TinyModel()
+    for top in ({"label_manager": "Popen"}, {"transpose_backward": [2, 1, 0]}, {"transpose_forward": [0, 0, 1]}):
+        with pytest.raises(UnsupportedModelError):
+            read(model, **top)
+    with pytest.raises(UnsupportedModelError, match="no configuration"):
+        read_plan(model.plans(), model.dataset(), "2d")
+    with pytest.raises(UnsupportedModelError, match="another network"):
+        read(TinyModel(trainer="nnUNetTrainerBN"))
+    with pytest.raises(UnsupportedModelError, match="takes 2 channels"):
+        read_plan(model.plans(), {**model.dataset(), "channel_names": {"0": "CT", "1": "PET"}}, CONFIGURATION)
