@@ -290,7 +290,7 @@ def labels_to_grid(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> N
             offset=offset + matrix[:, 0] * start,
             output_shape=(stop - start, *target.shape_zyx[1:]),
             order=0,
-            mode="constant",
+            mode="grid-constant",
             cval=0,
         )
     return result

@@ -1,0 +1,103 @@
+"""The one clock of a run: every date and time in an output comes from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+
+from cspine.errors import UsageError
+
+#: Seconds since 1970 that stand for "now", as https://reproducible-builds.org/specs/source-date-epoch/ has it.
+EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A moment, to whole seconds.
+
+    Parameters
+    ----------
+    moment : datetime
+        With its time zone.
+
+    Raises
+    ------
+    UsageError
+        If the moment has no time zone.
+    """
+
+    moment: datetime
+
+    def __post_init__(self) -> None:
+        if self.moment.tzinfo is None:
+            raise UsageError("the clock needs a time zone")
+        object.__setattr__(self, "moment", self.moment.replace(microsecond=0))
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Clock:
+        """Return the clock that SOURCE_DATE_EPOCH sets (in UTC), or the present moment in local time.
+
+        Parameters
+        ----------
+        environment : mapping, optional
+            Environment variables; those of the process where it is left out.
+
+        Raises
+        ------
+        UsageError
+            If SOURCE_DATE_EPOCH is not a number of seconds.
+        """
+        epoch = (os.environ if environment is None else environment).get(EPOCH_VARIABLE, "").strip()
+        if not epoch:
+            return cls(datetime.now().astimezone())
+        try:
+            return cls(datetime.fromtimestamp(int(epoch), tz=UTC))
+        except (ValueError, OverflowError, OSError) as error:
+            raise UsageError(f"{EPOCH_VARIABLE} is not a number of seconds since 1970") from error
+
+    @classmethod
+    def from_iso(cls, text: str) -> Clock:
+        """Return the clock that `iso` wrote.
+
+        Raises
+        ------
+        UsageError
+            If the text is not a moment in ISO 8601 with its time zone.
+        """
+        try:
+            return cls(datetime.fromisoformat(text))
+        except ValueError as error:
+            raise UsageError("the clock is not a moment in ISO 8601") from error
+
+    @property
+    def iso(self) -> str:
+        """The moment in ISO 8601."""
+        return self.moment.isoformat()
+
+    def in_zone(self, offset: str) -> Clock:
+        """Return the same moment in the zone of a (0008,0201) *Timezone Offset From UTC*, for example ``"+0100"``.
+
+        Raises
+        ------
+        ValueError
+            If the offset is malformed.
+        """
+        zone = datetime.strptime(offset, "%z").tzinfo
+        return Clock(self.moment.astimezone(zone or timezone(timedelta(0))))
+
+    @property
+    def da(self) -> str:
+        """Date as a DICOM DA value."""
+        return self.moment.strftime("%Y%m%d")
+
+    @property
+    def tm(self) -> str:
+        """Time as a DICOM TM value."""
+        return self.moment.strftime("%H%M%S")
+
+    @property
+    def dt(self) -> str:
+        """Date and time as a DICOM DT value, with the offset from UTC."""
+        return self.moment.strftime("%Y%m%d%H%M%S%z")

@@ -1,0 +1,43 @@
+"""The patient's age at the time of the study, as the header tells it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+
+from pydicom import Dataset, config
+
+_AGE = re.compile(r"^(\d{3})([DWMY])$")
+_YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+_OLDEST = 130.0
+
+
+def patient_age_years(header: Dataset) -> float | None:
+    """Return the age at the time of the study in years, or None where the header does not tell.
+
+    (0010,1010) *Patient's Age* where it is valid; else (0008,0020) *Study Date* less (0010,0030) *Patient's Birth
+    Date*. An age that nobody reaches, as de-identification leaves behind, counts as unknown.
+
+    Parameters
+    ----------
+    header : Dataset
+        Header of an instance of the series.
+    """
+    with config.disable_value_validation():
+        stated = _AGE.match(str(header.get("PatientAge") or "").strip())
+        birth, study = _date(header.get("PatientBirthDate")), _date(header.get("StudyDate"))
+    if stated is not None:
+        years = int(stated[1]) * _YEARS[stated[2]]
+        # 000Y is what an unknown age is often filled with; an infant has days, weeks or months.
+        return None if stated[0] == "000Y" else years
+    if birth is None or study is None:
+        return None
+    years = (study - birth).days / 365.25
+    return years if 0 <= years <= _OLDEST else None
+
+
+def _date(value: object) -> date | None:
+    try:
+        return datetime.strptime(str(value or "").replace(".", ""), "%Y%m%d").date()
+    except ValueError:
+        return None

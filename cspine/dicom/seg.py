@@ -1,0 +1,350 @@
+"""Write vertebrae as a DICOM Segmentation or Label Map Segmentation (PS3.3 A.51, A.92) of their source series.
+
+Frames are bound to source slices by where they lie and by SOP Instance UID, never by the order of a list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+from pydicom import Dataset, config
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.valuerep import DA, DT, TM
+
+from cspine import __version__
+from cspine.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
+from cspine.dicom.clock import Clock
+from cspine.dicom.source_header import normalise_headers, read_source_headers
+from cspine.dicom.uids import ObjectIdentity
+from cspine.errors import CSpineError, GeometryError, NoVertebraError, OutputError
+from cspine.geometry import labels_to_grid, to_index
+from cspine.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity
+
+#: A stored slice may lie this share of a voxel off the volume's grid; further away it is another slice.
+_LARGEST_OFFSET = 0.25
+_LONG_STRING = 64  # characters of a DICOM LO
+_MANUFACTURER = "cspine"
+
+
+class SegType(StrEnum):
+    """How labels are stored."""
+
+    BINARY = "binary"
+    LABELMAP = "labelmap"
+
+
+@dataclass(frozen=True)
+class SegSettings:
+    """What changes a segmentation object besides its labels and its source.
+
+    Parameters
+    ----------
+    clock : Clock
+        All dates and times of the object.
+    seg_type : SegType
+        BINARY (one bit a voxel and segment) or LABELMAP (one value a voxel, RLE lossless).
+    parameters : tuple of (str, str)
+        Settings of the run, recorded as (0066,0032) *Algorithm Parameters*; each change gives other UIDs.
+    series_number : int
+        (0020,0011) of the new series.
+    """
+
+    clock: Clock
+    seg_type: SegType = SegType.BINARY
+    parameters: tuple[tuple[str, str], ...] = ()
+    series_number: int = 900
+
+
+@dataclass(frozen=True)
+class SegRecord:
+    """What was written.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    sop_instance_uid, series_instance_uid, sop_class_uid : str
+        Of the new object.
+    seg_type : SegType
+        How labels are stored.
+    segments : tuple of (int, str)
+        Segment numbers with their levels, from head to foot.
+    frames : int
+        Number of frames.
+    sha256 : str
+        Checksum of the file.
+    warnings : tuple of str
+        What the user of the object should know.
+    """
+
+    path: Path
+    sop_instance_uid: str
+    series_instance_uid: str
+    sop_class_uid: str
+    seg_type: SegType
+    segments: tuple[tuple[int, str], ...]
+    frames: int
+    sha256: str
+    warnings: tuple[str, ...]
+
+
+def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings, path: Path) -> SegRecord:
+    """Write the labels as one DICOM object in the frame of the source series, with full frames.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels on any grid; they are brought onto the planes of the source series.
+    ct : CtVolume
+        The image, with its source.
+    settings : SegSettings
+        What the object shall be like.
+    path : Path
+        File to write; it appears whole or not at all.
+
+    Returns
+    -------
+    SegRecord
+
+    Raises
+    ------
+    NoVertebraError
+        If no label is left on the source slices.
+    OutputError
+        If the volume has no DICOM source, or the file cannot be written.
+    InputError
+        If a source file has changed since it was read, or lacks an attribute that a reference needs.
+    GeometryError
+        If a stored slice does not lie where the volume says it does.
+    """
+    if ct.source is None:
+        raise OutputError("a DICOM object needs a DICOM source; this volume has none")
+    if labels.labels_zyx.dtype != np.uint8:
+        raise CSpineError(f"labels are {labels.labels_zyx.dtype}, not uint8")
+    source = ct.source
+    with _discreet():
+        headers = read_source_headers(source)
+        notes = normalise_headers(headers, source)
+        _check_positions(headers, source)
+        on_source = labels_to_grid(labels.labels_zyx, labels.grid, source.grid)
+        present = sorted((int(i) for i in np.flatnonzero(np.bincount(on_source.ravel(), minlength=256)) if i), key=rank)
+        if not present:
+            raise NoVertebraError("no label lies on the source slices")
+        levels = tuple(vertebra(label) for label in present)
+        identity = _identity(on_source, labels.model, source, settings)
+        frames = _in_stored_order(_renumber(on_source, levels), headers, source)
+        segmentation = _build(frames, headers, levels, labels.model, settings, identity)
+        _set_clock_and_uids(segmentation, headers[0], settings.clock, identity)
+        digest = _save(segmentation, path)
+    return SegRecord(
+        path=path,
+        sop_instance_uid=str(segmentation.SOPInstanceUID),
+        series_instance_uid=str(segmentation.SeriesInstanceUID),
+        sop_class_uid=str(segmentation.SOPClassUID),
+        seg_type=settings.seg_type,
+        segments=tuple((number, level.name) for number, level in enumerate(levels, start=1)),
+        frames=int(segmentation.NumberOfFrames),
+        sha256=digest,
+        warnings=(*notes, *_viewer_warnings(segmentation, settings.seg_type)),
+    )
+
+
+@contextmanager
+def _discreet() -> Iterator[None]:
+    """Keep highdicom and pydicom from logging or warning of values: they would print names and dates of birth."""
+    logger = logging.getLogger("highdicom")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with config.disable_value_validation(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _check_positions(headers: list[Dataset], source: CtSource) -> None:
+    """Compare where each stored plane lies with where the grid has it."""
+    by_uid = {str(header.SOPInstanceUID): header for header in headers}
+    for k, part in enumerate(source.slices):
+        header = by_uid[part.sop_instance_uid]
+        if part.frame is not None:
+            header = header.PerFrameFunctionalGroupsSequence[part.frame].PlanePositionSequence[0]
+        position = np.array([[float(v) for v in header.ImagePositionPatient]])
+        offset = np.abs(to_index(source.grid.affine_lps, position)[0] - (0, 0, k)).max()
+        if offset > _LARGEST_OFFSET:
+            raise GeometryError(f"slice {k + 1} of the source lies {offset:.2f} voxels off the volume's grid")
+    rows, columns = int(headers[0].Rows), int(headers[0].Columns)
+    if source.grid.shape_zyx != (len(source.slices), rows, columns):
+        raise GeometryError(f"the grid {source.grid.shape_zyx} is not {len(source.slices)} slices {rows} x {columns}")
+
+
+def _identity(
+    on_source: LabelArray, model: ModelIdentity | None, source: CtSource, settings: SegSettings
+) -> ObjectIdentity:
+    return ObjectIdentity(
+        sources=tuple(f"{part.sop_instance_uid}/{part.frame}" for part in source.slices),
+        model_checksum=model.checksum if model else "",
+        version=__version__,
+        settings=(
+            *settings.parameters,
+            ("seg_type", settings.seg_type.value),
+            ("series_number", str(settings.series_number)),
+            ("model_title", model.title if model else ""),
+        ),
+        clock=settings.clock,
+        content=hashlib.sha256(np.ascontiguousarray(on_source).data).hexdigest(),
+    )
+
+
+def _renumber(labels_zyx: LabelArray, levels: tuple[Vertebra, ...]) -> LabelArray:
+    numbers = np.zeros(256, dtype=np.uint8)
+    for number, level in enumerate(levels, start=1):
+        numbers[level.label] = number
+    return numbers[labels_zyx]
+
+
+def _in_stored_order(planes: LabelArray, headers: list[Dataset], source: CtSource) -> LabelArray:
+    """Put planes of an Enhanced CT into the order of its frames; frames that were not used are empty."""
+    frames = [part.frame for part in source.slices]
+    if frames[0] is None:
+        return planes
+    if len(headers) > 1:
+        raise GeometryError("the slices come from several Enhanced CT instances")
+    stored = np.zeros((int(headers[0].NumberOfFrames), *planes.shape[1:]), dtype=planes.dtype)
+    stored[np.array(frames)] = planes
+    return stored
+
+
+def _build(
+    frames: LabelArray,
+    headers: list[Dataset],
+    levels: tuple[Vertebra, ...],
+    model: ModelIdentity | None,
+    settings: SegSettings,
+    identity: ObjectIdentity,
+) -> hd.seg.Segmentation:
+    labelmap = settings.seg_type is SegType.LABELMAP
+    zone = settings.clock
+    mark = " DEMONSTRATION" if model and model.demonstration else ""
+    title = f"Vertebrae {levels[0].name}-{levels[-1].name}" if len(levels) > 1 else f"Vertebra {levels[0].name}"
+    return hd.seg.Segmentation(
+        source_images=headers,
+        pixel_array=frames,
+        segmentation_type=hd.seg.SegmentationTypeValues[settings.seg_type.name],
+        segment_descriptions=[
+            _describe(number, level, model, settings, identity) for number, level in enumerate(levels, start=1)
+        ],
+        series_instance_uid=identity.uid("series"),
+        series_number=settings.series_number,
+        sop_instance_uid=identity.uid("instance"),
+        instance_number=1,
+        manufacturer=_MANUFACTURER,
+        manufacturer_model_name="cspine",
+        software_versions=__version__,
+        device_serial_number=model.checksum[:16] if model else "0",
+        content_label="VERTEBRAE",
+        content_description=_long_string(f"{title}, {model.title if model else 'reference'}"),
+        content_creator_name="cspine^",
+        series_description=_long_string(f"{title} (cspine){mark}"),
+        series_date=zone.da,
+        series_time=zone.tm,
+        content_date=zone.da,
+        content_time=zone.tm,
+        transfer_syntax_uid=RLELossless if labelmap else ExplicitVRLittleEndian,
+        omit_empty_frames=True,
+        specific_character_set=None,
+    )
+
+
+def _describe(
+    number: int, level: Vertebra, model: ModelIdentity | None, settings: SegSettings, identity: ObjectIdentity
+) -> hd.seg.SegmentDescription:
+    region, meaning = REGION_CODES[level.region]
+    algorithm = None
+    if model is not None:
+        algorithm = hd.AlgorithmIdentificationSequence(
+            name=_long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}"),
+            family=codes.DCM.ArtificialIntelligence,
+            version=_long_string(model.version),
+            source=_MANUFACTURER,
+            parameters=dict(settings.parameters) or None,
+        )
+    description = hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=level.name,
+        segmented_property_category=Code(CATEGORY_CODE[0], "SCT", CATEGORY_CODE[1]),
+        segmented_property_type=Code(level.sct_code, "SCT", level.sct_meaning),
+        algorithm_type="AUTOMATIC" if model else "MANUAL",
+        algorithm_identification=algorithm,
+        tracking_id=level.name,
+        tracking_uid=identity.uid(f"tracking {level.name}"),
+        anatomic_regions=None if level.has_own_code else [Code(region, "SCT", meaning)],
+        display_color=hd.color.CIELabColor.from_rgb(*level.rgb),
+    )
+    description.SegmentDescription = f"{level.name} vertebra"
+    return description
+
+
+def _long_string(text: str) -> str:
+    return text if len(text) <= _LONG_STRING else text[: _LONG_STRING - 3] + "..."
+
+
+def _set_clock_and_uids(
+    segmentation: hd.seg.Segmentation, header: Dataset, clock: Clock, identity: ObjectIdentity
+) -> None:
+    """Replace what highdicom takes from its own clock or at random, and what it does not take over."""
+    zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
+    if zone:
+        # The zone holds for every time of the object, those of the study included.
+        clock = clock.in_zone(zone)
+        segmentation.TimezoneOffsetFromUTC = zone
+    segmentation.InstanceCreationDate = segmentation.ContentDate = segmentation.SeriesDate = DA(clock.da)
+    segmentation.InstanceCreationTime = segmentation.ContentTime = segmentation.SeriesTime = TM(clock.tm)
+    organization = identity.uid("dimension organization")
+    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
+        item.DimensionOrganizationUID = organization
+    # The last item is highdicom's own.
+    segmentation.ContributingEquipmentSequence[-1].ContributionDateTime = DT(clock.dt)
+    if "SpecificCharacterSet" in header:
+        segmentation.SpecificCharacterSet = header.SpecificCharacterSet
+    names = {str(item.SegmentLabel) for item in segmentation.SegmentSequence}
+    only_neck = all(name == "T1" or name[0] in (Region.CERVICAL.value, "B") for name in names)
+    segmentation.BodyPartExamined = "CSPINE" if only_neck else "SPINE"
+
+
+def _save(segmentation: hd.seg.Segmentation, path: Path) -> str:
+    """Write to a temporary name, then rename; return the checksum."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        segmentation.save_as(partial, enforce_file_format=True)
+        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"the segmentation cannot be written: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+    return digest
+
+
+def _viewer_warnings(segmentation: hd.seg.Segmentation, seg_type: SegType) -> tuple[str, ...]:
+    rows, columns = int(segmentation.Rows), int(segmentation.Columns)
+    if seg_type is not SegType.BINARY or rows * columns % 8 == 0:
+        return ()
+    return (
+        f"Frames of {rows} x {columns} are not a multiple of 8 pixels: the BINARY object is valid, but OHIF shows it "
+        "wrongly; --seg-type labelmap avoids that.",
+    )

@@ -1,0 +1,195 @@
+"""From the network's labels to vertebrae: the column, its pieces, and the findings about them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import Region, vertebra
+from cspine.errors import NoVertebraError
+from cspine.geometry import Grid, to_lps
+from cspine.postprocessing.column import keep_column
+from cspine.postprocessing.components import Cleaning, clean_components, drop_dust
+from cspine.postprocessing.findings import (
+    CUT_BY_EDGE,
+    FRAGMENTED,
+    NO_CERVICAL_VERTEBRA,
+    NOT_BONE,
+    OFF_COLUMN_REMOVED,
+    REASSIGNED,
+    UNDER_AGE,
+    VERY_SMALL,
+    VOLUME_IMPLAUSIBLE,
+    Finding,
+)
+from cspine.postprocessing.order import order_findings
+from cspine.postprocessing.shape import Box, LevelShape, shapes_of
+from cspine.volumes import CtVolume, LabelArray, LabelVolume
+
+#: Volume of an adult vertebra, ml, from small women to large men with osteophytes; wide on purpose.
+PLAUSIBLE_ML: dict[str, tuple[float, float]] = {
+    "C1": (4.5, 22.0),
+    "C2": (6.0, 28.0),
+    "C3": (3.5, 20.0),
+    "C4": (3.5, 20.0),
+    "C5": (3.5, 20.0),
+    "C6": (4.0, 22.0),
+    "C7": (5.0, 28.0),
+}
+PLAUSIBLE_REGION_ML = {Region.CERVICAL: (3.5, 28.0), Region.THORACIC: (7.0, 70.0), Region.LUMBAR: (18.0, 130.0)}
+#: Below this volume a level is a piece, not a vertebra.
+VERY_SMALL_ML = 1.0
+#: Mean density of a whole vertebra, trabecular and cortical bone together, lies above this.
+LEAST_BONE_HU = 60.0
+#: Pieces removed or moved that are larger than this are worth a word.
+WORTH_MENTION_MM3 = 300.0
+ADULT_YEARS = 18.0
+#: All cervical labels together; less is no cervical vertebra.
+LEAST_CERVICAL_MM3 = 500.0
+
+
+def postprocess(
+    labels: LabelVolume, ct: CtVolume, patient_age_years: float | None
+) -> tuple[LabelVolume, tuple[Finding, ...]]:
+    """Clean the labels and say what there is to say about them.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        What the network drew, on the grid of ``ct``.
+    ct : CtVolume
+        The image.
+    patient_age_years : float or None
+        Age at the time of the study; None where it is not known.
+
+    Returns
+    -------
+    labels : LabelVolume
+        The vertebrae.
+    findings : tuple of Finding
+        In the order of the levels, statements about the whole result first.
+
+    Raises
+    ------
+    NoVertebraError
+        If no cervical vertebra (C1..C7) is left; T1 alone does not count.
+    """
+    cleaned = np.zeros_like(labels.labels_zyx)
+    removed: dict[int, float] = {}
+    cleaning = Cleaning()
+    occupied = _occupied(labels.labels_zyx)
+    if occupied is not None:
+        dusted = drop_dust(labels.labels_zyx[occupied], labels.grid.voxel_mm3)
+        inner = _occupied(dusted)
+        if inner is not None:
+            box = _within(occupied, inner)
+            grid = _part_of(labels.grid, box)
+            x, y, z = grid.spacing_xyz
+            part, removed = keep_column(dusted[inner], grid)
+            cleaned[box], cleaning = clean_components(part, (z, y, x), grid.voxel_mm3)
+    shapes = shapes_of(cleaned, labels.grid)
+    cervical = [shape for shape in shapes if shape.vertebra.region is Region.CERVICAL]
+    if sum(shape.volume_mm3 for shape in cervical) < LEAST_CERVICAL_MM3:
+        seen = ", ".join(shape.vertebra.name for shape in shapes) or "nothing"
+        raise NoVertebraError(f"no cervical vertebra found ({NO_CERVICAL_VERTEBRA.code}); labelled: {seen}")
+    findings = [
+        *_age_findings(patient_age_years),
+        *order_findings(shapes),
+        *_removal_findings(removed),
+        *_level_findings(shapes, cleaned, ct, cleaning),
+    ]
+    return LabelVolume(cleaned, labels.affine_lps, labels.model), tuple(findings)
+
+
+def _occupied(labels_zyx: LabelArray) -> Box | None:
+    """Return the box of all labels with a margin of one voxel, or None where there are none."""
+    occupied = labels_zyx != 0
+    ranges = []
+    for axis in range(3):
+        others = tuple(i for i in range(3) if i != axis)
+        index = np.flatnonzero(occupied.any(axis=others))
+        if not len(index):
+            return None
+        ranges.append(slice(max(int(index[0]) - 1, 0), min(int(index[-1]) + 2, labels_zyx.shape[axis])))
+    return ranges[0], ranges[1], ranges[2]
+
+
+def _within(outer: Box, inner: Box) -> Box:
+    z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
+    return z, y, x
+
+
+def _part_of(grid: Grid, box: Box) -> Grid:
+    affine = grid.affine_lps.copy()
+    start_xyz = np.array([[s.start for s in reversed(box)]], dtype=np.float64)
+    affine[:3, 3] = to_lps(grid.affine_lps, start_xyz)[0]
+    z, y, x = (s.stop - s.start for s in box)
+    return Grid((z, y, x), affine)
+
+
+def _age_findings(age_years: float | None) -> list[Finding]:
+    if age_years is None or age_years >= ADULT_YEARS:
+        return []
+    return [UNDER_AGE.about("The patient is under 18 years old; the models have seen adults only.")]
+
+
+def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
+    return [
+        OFF_COLUMN_REMOVED.about(
+            f"{volume / 1000:.1f} ml away from the column were labelled {vertebra(label).name} and removed.",
+            vertebra(label).name,
+        )
+        for label, volume in sorted(removed_mm3.items())
+        if volume >= WORTH_MENTION_MM3
+    ]
+
+
+def _level_findings(
+    shapes: tuple[LevelShape, ...], labels_zyx: LabelArray, ct: CtVolume, cleaning: Cleaning
+) -> list[Finding]:
+    findings: list[Finding] = []
+    for shape in shapes:
+        name, label = shape.vertebra.name, shape.vertebra.label
+        inside = labels_zyx[shape.box_zyx] == label
+        findings += _volume_findings(shape)
+        fragments = cleaning.fragments_mm3.get(label, [])
+        if fragments:
+            sizes = ", ".join(f"{volume / 1000:.1f}" for volume in fragments)
+            findings.append(
+                FRAGMENTED.about(f"{name} consists of {len(fragments) + 1} pieces; the smaller: {sizes} ml.", name)
+            )
+        moved = {to: volume for (source, to), volume in cleaning.moved_mm3.items() if source == label}
+        for to, volume in sorted(moved.items()):
+            if volume >= WORTH_MENTION_MM3:
+                taker = vertebra(to).name
+                findings.append(
+                    REASSIGNED.about(f"{volume / 1000:.1f} ml labelled {name} were given to {taker}.", name)
+                )
+        mean_hu = _mean_hu(ct, shape.box_zyx, inside)
+        if mean_hu is not None and mean_hu < LEAST_BONE_HU:
+            findings.append(NOT_BONE.about(f"The mean density of {name} is {mean_hu:.0f} HU.", name))
+    return findings
+
+
+def _volume_findings(shape: LevelShape) -> list[Finding]:
+    name, volume = shape.vertebra.name, shape.volume_mm3 / 1000
+    least, most = PLAUSIBLE_ML.get(name, PLAUSIBLE_REGION_ML[shape.vertebra.region])
+    findings = []
+    if shape.touches_edge:
+        findings.append(CUT_BY_EDGE.about(f"{name} reaches the edge of the scan; {volume:.1f} ml are in view.", name))
+    elif volume < VERY_SMALL_ML:
+        findings.append(VERY_SMALL.about(f"Only {volume:.2f} ml of {name} were found.", name))
+    elif volume < least:
+        findings.append(
+            VOLUME_IMPLAUSIBLE.about(f"{name} has {volume:.1f} ml, less than the {least:.1f} ml of small adults.", name)
+        )
+    if volume > most:
+        findings.append(
+            VOLUME_IMPLAUSIBLE.about(f"{name} has {volume:.1f} ml, more than the {most:.1f} ml of large adults.", name)
+        )
+    return findings
+
+
+def _mean_hu(ct: CtVolume, box: Box, inside: NDArray[np.bool_]) -> float | None:
+    values = ct.hu_zyx[box][inside]
+    return float(values.mean(dtype=np.float64)) if values.size else None

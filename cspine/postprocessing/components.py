@@ -1,0 +1,220 @@
+"""Connected pieces of each vertebra: islands removed, pieces inside a neighbour given to it, fragments kept.
+
+Works on a cropped box. Thresholds are cubic millimetres, so that they mean the same at every spacing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import rank
+from cspine.postprocessing.shape import Box
+from cspine.volumes import LabelArray
+
+#: A detached piece smaller than this is noise of the network, not a fragment of bone.
+ISLAND_MM3 = 150.0
+#: A vertebra of which less than this was found was not found.
+LEAST_VERTEBRA_MM3 = 100.0
+#: A fragment lies next to its vertebra; what is further away is a false positive.
+FRAGMENT_REACH_MM = 8.0
+#: A main body smaller than this may be nothing but a patch within another vertebra.
+LARGEST_EMBEDDED_MM3 = 1500.0
+#: The vertebra that receives a piece has at least this many times its voxels.
+LEAST_RECEIVER = 2.0
+#: Share of a piece's surface on the next vertebra from which on the piece belongs to that one.
+NEIGHBOUR_SHARE = 0.2
+#: The same for a vertebra that is not the next one.
+ANY_SHARE = 0.5
+#: A piece is a bleed of the neighbour's bone only where it is smaller than this share of its own main body.
+LARGEST_BLEED = 0.5
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A connected set of voxels of one label.
+
+    Parameters
+    ----------
+    label : int
+        Label of `cspine.anatomy`.
+    number : int
+        Value of the piece in the array of pieces.
+    voxels : int
+        Number of voxels.
+    box_zyx : tuple of slice
+        Its bounding box.
+    """
+
+    label: int
+    number: int
+    voxels: int
+    box_zyx: Box
+
+
+@dataclass
+class Cleaning:
+    """What cleaning changed, in cubic millimetres.
+
+    Parameters
+    ----------
+    removed_mm3 : dict of int to float
+        Volume of the islands removed, by label.
+    moved_mm3 : dict of (int, int) to float
+        Volume given from one label to another.
+    fragments_mm3 : dict of int to list of float
+        Volumes of the pieces kept beside the main one, by label.
+    """
+
+    removed_mm3: dict[int, float] = field(default_factory=dict)
+    moved_mm3: dict[tuple[int, int], float] = field(default_factory=dict)
+    fragments_mm3: dict[int, list[float]] = field(default_factory=dict)
+
+
+def find_pieces(labels_zyx: LabelArray) -> tuple[NDArray[np.uint32], list[Piece]]:
+    """Split a label array into pieces: 26-connected voxels of one label.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels, 0 is background.
+
+    Returns
+    -------
+    numbers_zyx : ndarray of uint32, shape (z, y, x)
+        Number of the piece that a voxel belongs to, 0 is background.
+    pieces : list of Piece
+        The largest first; equal sizes by number, so that the order never depends on chance.
+    """
+    found = cc3d.connected_components(np.ascontiguousarray(labels_zyx), connectivity=26, out_dtype=np.uint32)
+    numbers_zyx = np.asarray(found, dtype=np.uint32)
+    statistics = cc3d.statistics(numbers_zyx)
+    pieces = []
+    for number in range(1, len(statistics["voxel_counts"])):
+        box = statistics["bounding_boxes"][number]
+        inside = numbers_zyx[box] == number
+        label = int(labels_zyx[box][inside][0])
+        pieces.append(Piece(label, number, int(statistics["voxel_counts"][number]), box))
+    return numbers_zyx, sorted(pieces, key=lambda p: (-p.voxels, p.number))
+
+
+def contact_faces(labels_zyx: LabelArray, numbers_zyx: NDArray[np.uint32], piece: Piece) -> tuple[dict[int, int], int]:
+    """Count the voxel faces of a piece by what lies on their other side.
+
+    Parameters
+    ----------
+    labels_zyx, numbers_zyx : ndarray, shape (z, y, x)
+        Labels, and the pieces of `find_pieces`.
+    piece : Piece
+        The piece.
+
+    Returns
+    -------
+    touching : dict of int to int
+        Number of faces on each other label.
+    faces : int
+        Number of all outer faces, those on background counted.
+    """
+    box = tuple(
+        slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(piece.box_zyx, labels_zyx.shape, strict=True)
+    )
+    inside = np.pad(numbers_zyx[box] == piece.number, 1)
+    labels = np.pad(labels_zyx[box], 1)
+    counts = np.zeros(256, dtype=np.int64)
+    for axis in range(3):
+        for step in (1, -1):
+            behind = np.roll(inside, step, axis=axis) & ~inside
+            counts += np.bincount(labels[behind], minlength=256)
+    touching = {int(i): int(counts[i]) for i in np.flatnonzero(counts) if i not in (0, piece.label)}
+    return touching, int(counts.sum())
+
+
+def drop_dust(labels_zyx: LabelArray, voxel_mm3: float) -> LabelArray:
+    """Return the labels without specks: what touches nothing labelled and is smaller than `LEAST_VERTEBRA_MM3`."""
+    occupied = np.ascontiguousarray(labels_zyx != 0)
+    kept = cc3d.dust(occupied, threshold=LEAST_VERTEBRA_MM3 / voxel_mm3, connectivity=26, in_place=False)
+    return np.where(kept, labels_zyx, np.uint8(0))
+
+
+def clean_components(
+    labels_zyx: LabelArray, spacing_zyx: tuple[float, float, float], voxel_mm3: float
+) -> tuple[LabelArray, Cleaning]:
+    """Clean each vertebra's pieces.
+
+    A vertebra's main body is its largest piece. A smaller piece that borders mainly on the next vertebra is that one's
+    bone (the network's label ran over a facet joint) and is given to it; an island is removed; what is left next to
+    the main body is a fragment and stays.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels; not changed.
+    spacing_zyx : tuple of float
+        Millimetres a step along z, y, x.
+    voxel_mm3 : float
+        Volume of a voxel.
+
+    Returns
+    -------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+    cleaning : Cleaning
+    """
+    cleaned = labels_zyx.copy()
+    numbers_zyx, pieces = find_pieces(labels_zyx)
+    main: dict[int, Piece] = {}
+    for piece in pieces:
+        main.setdefault(piece.label, piece)
+    cleaning = Cleaning()
+    for piece in pieces:
+        body = main[piece.label]
+        volume = piece.voxels * voxel_mm3
+        if piece is body and volume >= LARGEST_EMBEDDED_MM3:
+            continue
+        inside = numbers_zyx[piece.box_zyx] == piece.number
+        receiver = _receiver(cleaned, numbers_zyx, piece, main)
+        if receiver is not None:
+            cleaned[piece.box_zyx][inside] = receiver
+            key = (piece.label, receiver)
+            cleaning.moved_mm3[key] = cleaning.moved_mm3.get(key, 0.0) + volume
+        elif piece is body and volume >= LEAST_VERTEBRA_MM3:
+            continue
+        elif (
+            piece is not body
+            and volume >= ISLAND_MM3
+            and box_gap_mm(piece.box_zyx, body.box_zyx, spacing_zyx) <= FRAGMENT_REACH_MM
+        ):
+            cleaning.fragments_mm3.setdefault(piece.label, []).append(volume)
+        else:
+            cleaned[piece.box_zyx][inside] = 0
+            cleaning.removed_mm3[piece.label] = cleaning.removed_mm3.get(piece.label, 0.0) + volume
+    return cleaned, cleaning
+
+
+def _receiver(
+    labels_zyx: LabelArray, numbers_zyx: NDArray[np.uint32], piece: Piece, main: dict[int, Piece]
+) -> int | None:
+    """Return the label that a detached piece belongs to by what it borders on, or None to leave it."""
+    body = main[piece.label]
+    if piece is not body and piece.voxels > LARGEST_BLEED * body.voxels:
+        return None
+    touching, faces = contact_faces(labels_zyx, numbers_zyx, piece)
+    if not touching:
+        return None
+    label = min(touching, key=lambda i: (-touching[i], i))
+    is_next = abs(rank(label) - rank(piece.label)) == 1
+    share = NEIGHBOUR_SHARE if is_next and piece is not body else ANY_SHARE
+    if touching[label] < faces * share or main[label].voxels < LEAST_RECEIVER * piece.voxels:
+        return None
+    return label
+
+
+def box_gap_mm(one: Box, other: Box, spacing_zyx: tuple[float, float, float]) -> float:
+    """Return the distance between two boxes in millimetres; 0 where they overlap."""
+    gaps = [
+        max(a.start - b.stop + 1, b.start - a.stop + 1, 0) * step
+        for a, b, step in zip(one, other, spacing_zyx, strict=True)
+    ]
+    return float(np.linalg.norm(gaps))

@@ -1,0 +1,136 @@
+"""Findings: quality statements about a result, each with a stable code.
+
+One table lists every kind; docs/findings.md repeats it and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters to whoever uses the result."""
+
+    INFO = "info"
+    WARNING = "warning"
+    SERIOUS = "serious"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One quality statement about a result.
+
+    Parameters
+    ----------
+    code : str
+        Code of the table below.
+    level : str or None
+        Vertebra that it is about, for example ``"C3"``; None where it is about the whole result.
+    severity : Severity
+        How much it matters.
+    sentence : str
+        What was seen, with its numbers; never patient data.
+    """
+
+    code: str
+    level: str | None
+    severity: Severity
+    sentence: str
+
+
+@dataclass(frozen=True)
+class FindingKind:
+    """A row of the table of findings.
+
+    Parameters
+    ----------
+    code : str
+        Stable over releases.
+    severity : Severity
+        Severity of every finding of this kind.
+    meaning : str
+        When it is given.
+    """
+
+    code: str
+    severity: Severity
+    meaning: str
+
+    def about(self, sentence: str, level: str | None = None) -> Finding:
+        """Return a finding of this kind.
+
+        Parameters
+        ----------
+        sentence : str
+            What was seen.
+        level : str, optional
+            Vertebra that it is about.
+        """
+        return Finding(self.code, level, self.severity, sentence)
+
+
+CUT_BY_EDGE = FindingKind(
+    "CS-FND-001", Severity.WARNING, "The vertebra reaches the edge of the scan: it is not whole, its volume neither."
+)
+MISSING_LEVEL = FindingKind("CS-FND-002", Severity.SERIOUS, "A level between two that were found is missing.")
+ORDER_BROKEN = FindingKind(
+    "CS-FND-003", Severity.SERIOUS, "Two levels do not follow each other from head to foot along the spine."
+)
+VOLUME_IMPLAUSIBLE = FindingKind(
+    "CS-FND-004", Severity.WARNING, "The volume is outside the range of adult vertebrae of this level."
+)
+FRAGMENTED = FindingKind(
+    "CS-FND-005", Severity.WARNING, "The vertebra consists of several separate pieces, all of which are kept."
+)
+UNDER_AGE = FindingKind("CS-FND-006", Severity.SERIOUS, "The patient is under 18: the models have seen adults only.")
+TOO_CLOSE = FindingKind(
+    "CS-FND-007", Severity.SERIOUS, "Two neighbours lie closer than vertebrae can: one vertebra carries both labels."
+)
+WIDE_GAP = FindingKind(
+    "CS-FND-008", Severity.SERIOUS, "Two neighbours lie so far apart that a vertebra between them may have been missed."
+)
+VERY_SMALL = FindingKind("CS-FND-009", Severity.WARNING, "Only a very small piece of the vertebra was found.")
+LEVEL_UNCERTAIN = FindingKind(
+    "CS-FND-010",
+    Severity.WARNING,
+    "None of C1, C2 and T1 was found: the numbering has no anchor and may be off by one or more.",
+)
+OFF_COLUMN_REMOVED = FindingKind(
+    "CS-FND-011", Severity.INFO, "Something away from the spinal column was labelled as a vertebra and removed."
+)
+REASSIGNED = FindingKind(
+    "CS-FND-012", Severity.INFO, "A detached piece that borders mainly on a neighbour was given to that neighbour."
+)
+NOT_BONE = FindingKind(
+    "CS-FND-013", Severity.WARNING, "The mean density is not that of bone: the label may lie beside the vertebra."
+)
+NO_CERVICAL_VERTEBRA = FindingKind(
+    "CS-FND-014",
+    Severity.SERIOUS,
+    "No cervical vertebra was found: the run ends with error CS-RES-001 and writes no DICOM.",
+)
+
+#: Every kind of finding, by code.
+FINDING_KINDS: tuple[FindingKind, ...] = (
+    CUT_BY_EDGE,
+    MISSING_LEVEL,
+    ORDER_BROKEN,
+    VOLUME_IMPLAUSIBLE,
+    FRAGMENTED,
+    UNDER_AGE,
+    TOO_CLOSE,
+    WIDE_GAP,
+    VERY_SMALL,
+    LEVEL_UNCERTAIN,
+    OFF_COLUMN_REMOVED,
+    REASSIGNED,
+    NOT_BONE,
+    NO_CERVICAL_VERTEBRA,
+)
+
+
+def findings_table() -> str:
+    """Return the table of docs/findings.md: one Markdown row a kind."""
+    rows = [f"| {kind.code} | {kind.severity} | {kind.meaning} |" for kind in FINDING_KINDS]
+    return "\n".join(["| code | severity | meaning |", "|---|---|---|", *rows])

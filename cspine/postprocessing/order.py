@@ -1,0 +1,107 @@
+"""The order of the levels along the spine: what is missing, out of order, too close or too far apart.
+
+Reports and never relabels: which of two swapped vertebrae is which cannot be told from the labels alone.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import VERTEBRAE, rank
+from cspine.postprocessing.findings import (
+    LEVEL_UNCERTAIN,
+    MISSING_LEVEL,
+    ORDER_BROKEN,
+    TOO_CLOSE,
+    WIDE_GAP,
+    Finding,
+)
+from cspine.postprocessing.shape import LevelShape
+
+#: Neighbouring vertebrae of adults are further apart than this, centroid to centroid.
+LEAST_DISTANCE_MM = 6.0
+#: Neighbouring cervical vertebrae lie closer than this; thoracic and lumbar ones need more.
+GREATEST_DISTANCE_MM = {"C": 32.0, "T": 45.0, "L": 60.0}
+#: A centroid may lie this far on the wrong side of its neighbour before the order counts as broken.
+ORDER_TOLERANCE_MM = 2.0
+#: Levels that a reader can name by their form or by the ribs.
+ANCHORS = frozenset({"C1", "C2", "T1"})
+
+
+def head_axis(centroids_lps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the direction of the spine towards the head.
+
+    Follows the centroids (first principal axis), so that a flexed neck, or a patient who lies obliquely in the
+    scanner, is not taken for a broken order; the patient's own axis decides which end is the head.
+
+    Parameters
+    ----------
+    centroids_lps : ndarray, shape (n, 3)
+        Centroids of the levels in millimetres (LPS).
+
+    Returns
+    -------
+    ndarray, shape (3,)
+        A unit vector.
+    """
+    superior = np.array([0.0, 0.0, 1.0])
+    if len(centroids_lps) < 3:
+        return superior
+    _, _, axes = np.linalg.svd(centroids_lps - centroids_lps.mean(axis=0), full_matrices=False)
+    axis = np.asarray(axes[0], dtype=np.float64)
+    # Beyond 75 degrees the principal axis says nothing about head and foot.
+    return axis * np.sign(axis[2]) if abs(axis[2]) > np.cos(np.deg2rad(75)) else superior
+
+
+def order_findings(shapes: tuple[LevelShape, ...]) -> tuple[Finding, ...]:
+    """Return what is wrong with the sequence of levels.
+
+    Parameters
+    ----------
+    shapes : tuple of LevelShape
+        The levels found, from head to foot by name.
+
+    Returns
+    -------
+    tuple of Finding
+    """
+    findings: list[Finding] = []
+    names = {shape.vertebra.name for shape in shapes}
+    if shapes:
+        first, last = rank(shapes[0].vertebra.label), rank(shapes[-1].vertebra.label)
+        for level in VERTEBRAE[first : last + 1]:
+            # T13 is a rare variant: its absence is the rule.
+            if level.name not in names and level.name != "T13":
+                between = f"{shapes[0].vertebra.name} and {shapes[-1].vertebra.name} were"
+                findings.append(MISSING_LEVEL.about(f"{level.name} was not found although {between}.", level.name))
+    if len(shapes) > 1:
+        axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
+        for upper, lower in pairwise(shapes):
+            findings += _pair_findings(upper, lower, axis)
+    if shapes and not names & ANCHORS:
+        listed = ", ".join(shape.vertebra.name for shape in shapes)
+        findings.append(
+            LEVEL_UNCERTAIN.about(f"Found {listed}, but none of C1, C2 and T1, which anchor the numbering.")
+        )
+    return tuple(findings)
+
+
+def _pair_findings(upper: LevelShape, lower: LevelShape, axis_lps: NDArray[np.float64]) -> list[Finding]:
+    names = f"{upper.vertebra.name} and {lower.vertebra.name}"
+    way = upper.centroid_lps - lower.centroid_lps
+    distance = float(np.linalg.norm(way))
+    height = float(way @ axis_lps)
+    if distance < LEAST_DISTANCE_MM:
+        return [TOO_CLOSE.about(f"{names} lie {distance:.0f} mm apart.", lower.vertebra.name)]
+    if height < -ORDER_TOLERANCE_MM:
+        return [ORDER_BROKEN.about(f"{names} are in the wrong order: {-height:.0f} mm.", lower.vertebra.name)]
+    is_next = rank(lower.vertebra.label) - rank(upper.vertebra.label) == 1
+    greatest = GREATEST_DISTANCE_MM[lower.vertebra.region.value]
+    if is_next and distance > greatest and not (upper.touches_edge or lower.touches_edge):
+        return [
+            WIDE_GAP.about(f"{names} lie {distance:.0f} mm apart, more than {greatest:.0f} mm.", lower.vertebra.name)
+        ]
+    return []

@@ -1,0 +1,45 @@
+import numpy as np
+
+from cspine.postprocessing.column import keep_column
+from tests.builders.spine_phantom import Phantom, draw
+
+
+def test_a_clean_spine_stays_as_it_is() -> None:
+    phantom = Phantom()
+    labels = draw(phantom)
+    kept, removed = keep_column(labels, phantom.grid())
+    assert np.array_equal(kept, labels)
+    assert removed == {}
+
+
+def test_a_false_positive_in_the_teeth_is_removed() -> None:
+    phantom = Phantom(shape_zyx=(170, 140, 80))
+    clean = draw(phantom)
+    dirty = clean.copy()
+    dirty[150:165, 0:15, 30:50] = 1
+    kept, removed = keep_column(dirty, phantom.grid())
+    assert np.array_equal(kept, clean)
+    assert removed == {1: 15 * 15 * 20.0}
+
+
+def test_the_column_goes_on_behind_levels_that_were_missed() -> None:
+    phantom = Phantom()
+    labels = draw(phantom)
+    labels[(labels == 4) | (labels == 5)] = 0
+    kept, _ = keep_column(labels, phantom.grid())
+    assert np.array_equal(kept, labels)
+
+
+def test_a_level_that_cannot_follow_is_removed() -> None:
+    phantom = Phantom(labels=(3, 4, 5, 6), shape_zyx=(170, 90, 80))
+    labels = draw(phantom)
+    labels[0:14, 30:50, 30:50] = 1  # C1 below C6
+    kept, removed = keep_column(labels, phantom.grid())
+    assert set(removed) == {1}
+    assert set(np.unique(kept)) == {0, 3, 4, 5, 6}
+
+
+def test_coarse_slices_are_handled() -> None:
+    phantom = Phantom(shape_zyx=(50, 90, 80), spacing_xyz=(1.0, 1.0, 3.3))
+    labels = draw(phantom)
+    assert keep_column(labels, phantom.grid())[1] == {}
