@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -14,6 +16,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cspine.errors import CSpineError
+
+if TYPE_CHECKING:
+    from cspine.report.summary import Summary
 
 #: Called with the work done so far and the whole of it.
 ProgressCallback = Callable[[int, int], None]
@@ -66,3 +71,24 @@ def progress(title: str) -> Iterator[ProgressCallback]:
             _log.info("%s: %d of %d", title, done, whole)
 
     yield log
+
+
+def tell_results(summary: Summary, out: Path) -> None:
+    """Print what a run found and where its results are."""
+    mark = " (DEMONSTRATION)" if summary.model.demonstration else ""
+    rows = [
+        [v.level, "" if v.segment is None else str(v.segment), f"{v.volume_ml:.1f}", f"{v.mean_hu:.0f}",
+         "cut by the edge" if v.touches_edge else ""]
+        for v in summary.vertebrae
+    ]  # fmt: skip
+    title = f"Vertebrae found by {summary.model.name} {summary.model.version}{mark}"
+    table(title, ("Level", "Segment", "Volume ml", "Mean HU", ""), rows)
+    for finding in summary.findings:
+        click.echo(f"{finding.severity}: {finding.code} {finding.sentence}")
+    for warning in summary.warnings:
+        click.echo(f"note: {warning}")
+    for output in summary.outputs:
+        click.echo(f"{output.kind:<14} {out / output.file}")
+    click.echo(f"{'Picture':<14} {out / 'report' / 'preview.png'}")
+    click.echo(f"{'Summary':<14} {out / 'report' / 'summary.json'}")
+    click.echo(summary.notice)

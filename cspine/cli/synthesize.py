@@ -35,7 +35,7 @@ def command(
 
     The same seed and settings give the same case. Training uses seeds from 1000000 on; test with smaller ones.
     """
-    from cspine import nifti
+    from cspine import images
     from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
     from cspine.synthesis.atlas import load_atlas
     from cspine.synthesis.case import CaseSettings, synthesize_case
@@ -47,8 +47,8 @@ def command(
         for done, case_seed in enumerate(range(seed, seed + count), 1):
             name = f"neck_{case_seed:05d}"
             ct, labels = synthesize_case(fields, case_seed, settings)
-            nifti.write(out / "images" / f"{name}_0000.nii.gz", ct.hu_zyx, ct.affine_lps)
-            nifti.write(out / "labels" / f"{name}.nii.gz", labels.labels_zyx, labels.affine_lps)
+            images.write(out / "images" / f"{name}_0000.nii.gz", ct.hu_zyx, ct.affine_lps)
+            images.write(out / "labels" / f"{name}.nii.gz", labels.labels_zyx, labels.affine_lps)
             if dicom:
                 write_ct_series(ct, out / "dicom" / name, CtSeriesDescription(uid_seed=f"cspine synthesize {name}"))
             tell(done, count)

@@ -37,7 +37,7 @@ def command(
     """
     if not synthetic:
         raise UsageError("cspine trains on synthetic images only", advice="Give --synthetic.")
-    from cspine.inference.engine import choose_device
+    from cspine.inference.engine import choose_engine
     from cspine.study.packaging import package_model
     from cspine.study.recipe import load_recipe
     from cspine.study.train_synthetic import Run, train
@@ -49,6 +49,6 @@ def command(
     if iterations is not None:
         loaded = loaded.model_copy(update={"iterations": iterations})
     with progress("iterations") as tell:
-        weights, done = train(Run(loaded, atlas, folder, choose_device(device), minutes), tell)
+        weights, done = train(Run(loaded, atlas, folder, choose_engine(device).device, minutes), tell)
     package = package_model(loaded, weights, done, out)
     click.echo(f"Model package {package.identity.title} in {out}")

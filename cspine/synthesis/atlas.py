@@ -12,14 +12,14 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import VERTEBRAE
 from cspine.errors import AtlasError
-from cspine.geometry import Affine, Grid, ras_to_lps, reorientation
+from cspine.geometry import Affine, Grid, reorientation
+from cspine.images import read_labels
 
 _log = logging.getLogger(__name__)
 
@@ -102,13 +102,10 @@ def load_atlas(folder: Path, cache: Path | None = None) -> Atlas:
         with np.load(kept, allow_pickle=False) as fields:
             return _from_fields({name: fields[name] for name in fields.files})
 
-    image = nib.load(path)
-    affine = ras_to_lps(image.affine)
-    labels = np.asanyarray(image.dataobj).astype(np.uint8).transpose(2, 1, 0)
-    turn = reorientation(affine, "LPS")
-    z, y, x = labels.shape
-    _log.info("computing the distance fields of the atlas")
-    fields = _compute_fields(np.ascontiguousarray(turn.apply(labels)), turn.grid(Grid((z, y, x), affine)).affine_lps)
+    volume = read_labels(path)
+    turn = reorientation(volume.affine_lps, "LPS")
+    _log.info("computing the distance fields of the atlas: a minute or two")
+    fields = _compute_fields(np.ascontiguousarray(turn.apply(volume.labels_zyx)), turn.grid(volume.grid).affine_lps)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".partial.npz")

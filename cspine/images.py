@@ -1,17 +1,16 @@
-"""NIfTI in and out, for research data: volumes in cspine's axis order with LPS affines."""
+"""Image files of research data (NIfTI, NRRD, MHA) in and out, through SimpleITK, whose axes and frame are cspine's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
+import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from cspine.errors import InputError
-from cspine.geometry import Affine, ras_to_lps
+from cspine.geometry import Affine, make_affine
 from cspine.volumes import CtVolume, LabelVolume
 
 _MAX_LABEL = 255
@@ -23,7 +22,7 @@ def read_ct(path: Path) -> CtVolume:
     Raises
     ------
     InputError
-        If the file is not a three-dimensional NIfTI image.
+        If the file is not a three-dimensional image.
     """
     array, affine = _read(path)
     whole = np.issubdtype(array.dtype, np.integer) and array.min() >= -32768 and array.max() <= 32767
@@ -36,7 +35,7 @@ def read_labels(path: Path) -> LabelVolume:
     Raises
     ------
     InputError
-        If the file is not a three-dimensional NIfTI image of whole numbers from 0 to 255.
+        If the file is not a three-dimensional image of whole numbers from 0 to 255.
     """
     array, affine = _read(path)
     labels = np.rint(array)
@@ -46,21 +45,25 @@ def read_labels(path: Path) -> LabelVolume:
 
 
 def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
-    """Write an array of shape (z, y, x) with its LPS affine; the file appears when it is whole."""
+    """Write an array of shape (z, y, x) with its orthogonal affine; the file appears when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = nib.Nifti1Image(np.ascontiguousarray(array_zyx.transpose(2, 1, 0)), ras_to_lps(affine_lps))
-    image.header.set_xyzt_units("mm")
+    spacing = np.linalg.norm(affine_lps[:3, :3], axis=0)
+    image = sitk.GetImageFromArray(array_zyx)
+    image.SetSpacing([float(s) for s in spacing])
+    image.SetOrigin([float(v) for v in affine_lps[:3, 3]])
+    image.SetDirection([float(v) for v in (affine_lps[:3, :3] / spacing).ravel()])
     partial = path.with_name(f".partial-{path.name}")
-    nib.save(image, partial)
+    sitk.WriteImage(image, str(partial), useCompression=True)
     partial.replace(path)
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:
     try:
-        image = nib.load(path)
-        array = np.asanyarray(image.dataobj)
-    except (OSError, ImageFileError, EOFError) as error:
-        raise InputError(f"cannot read {path.name}: {error}") from error
-    if array.ndim != 3:
-        raise InputError(f"{path.name} has {array.ndim} dimensions, expected 3")
-    return array.transpose(2, 1, 0), ras_to_lps(image.affine)
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InputError(f"cannot read {path.name}") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError(f"{path.name} is not a three-dimensional image of one channel")
+    axes = np.array(image.GetDirection()).reshape(3, 3)
+    x, y, z = image.GetSpacing()
+    return sitk.GetArrayFromImage(image), make_affine(axes, (x, y, z), np.array(image.GetOrigin()))

@@ -1,0 +1,332 @@
+"""The way of a study, step by step, as plain functions: the command walks them directly, the operators one by one."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import cspine
+from cspine.dicom.clock import Clock
+from cspine.dicom.read import read_volume
+from cspine.dicom.rules import Rules, load_rules
+from cspine.dicom.scan import Scan, one_study, scan_folder
+from cspine.dicom.seg import SegRecord, SegSettings, SegType, write_segmentation
+from cspine.dicom.select import Selection, select_series
+from cspine.errors import hashed
+from cspine.inference.predict import Inference, segment
+from cspine.inference.settings import InferenceSettings
+from cspine.measurements.vertebra import measure_vertebrae
+from cspine.models.package import ModelPackage
+from cspine.output import StudyOutput
+from cspine.postprocessing.clean import postprocess
+from cspine.postprocessing.findings import Finding
+from cspine.report.preview import render_preview
+from cspine.report.summary import (
+    InputSummary,
+    SeriesVerdict,
+    Summary,
+    finding_summaries,
+    model_summary,
+    output_summary,
+    vertebra_summaries,
+    write_summary,
+)
+from cspine.volumes import CtVolume, LabelVolume
+
+_log = logging.getLogger(__name__)
+
+_LIBRARIES = ("torch", "nnunetv2", "monai", "numpy", "pydicom", "highdicom", "SimpleITK")
+
+ProgressCallback = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a user may choose about a run.
+
+    Parameters
+    ----------
+    clock : Clock
+        All dates of the results.
+    inference : InferenceSettings
+        Device, folds, mirroring, step size.
+    seg_type : SegType
+        How the DICOM Segmentation stores its labels.
+    rules_file : Path, optional
+        Series selection rules; cspine's own where it is left out.
+    series_uid : str, optional
+        The series to take, whatever the rules say.
+    repair_gaps : bool
+        Run on the longest regular part of a series with gaps.
+    """
+
+    clock: Clock
+    inference: InferenceSettings = InferenceSettings()
+    seg_type: SegType = SegType.BINARY
+    rules_file: Path | None = None
+    series_uid: str | None = None
+    repair_gaps: bool = False
+
+    def as_text(self) -> dict[str, str]:
+        """Return what may change the result, as the outputs tell it."""
+        folds = self.inference.folds
+        return {
+            "seg_type": self.seg_type.value,
+            "folds": ",".join(folds) if folds else "all",
+            "mirror": "yes" if self.inference.mirror else "no",
+            "step_size": f"{self.inference.step_size:g}",
+            "precision": self.inference.precision,
+            "repair_gaps": "yes" if self.repair_gaps else "no",
+            "series": "by UID" if self.series_uid else "by rules",
+            "rules": self.rules_file.name if self.rules_file else "default",
+        }
+
+
+@dataclass(frozen=True)
+class ChosenSeries:
+    """The series to work on, and what else the input held.
+
+    Parameters
+    ----------
+    scan : Scan
+        The study.
+    selection : Selection
+        The series with the verdicts on all.
+    """
+
+    scan: Scan
+    selection: Selection
+
+
+@dataclass(frozen=True)
+class Vertebrae:
+    """The cleaned labels with the statements about them.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        On the grid of the CT volume.
+    findings : tuple of Finding
+        Quality statements.
+    """
+
+    labels: LabelVolume
+    findings: tuple[Finding, ...]
+
+
+@dataclass
+class Stopwatch:
+    """Seconds that each step took, in the order of the steps."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time a step and log it."""
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - begun, 3)
+        _log.info("%s: %.1f s", name, self.seconds[name])
+
+
+# --- the steps --------------------------------------------------------------------------------------------------------
+
+
+def choose_series(scan: Scan, settings: RunSettings) -> ChosenSeries:
+    """Choose the series of the one study in a scan.
+
+    Raises
+    ------
+    SeveralPatientsError, NoSuitableSeriesError, UnknownSeriesError, RulesError
+        As `scan.one_study`, `select.select_series` and `rules.load_rules` tell.
+    """
+    rules: Rules = load_rules(settings.rules_file)
+    study = one_study(scan, settings.series_uid)
+    selection = select_series(study, rules, settings.series_uid)
+    for verdict in selection.verdicts:
+        state = "chosen" if verdict.chosen else "refused"
+        _log.info("series %s %s: %s", hashed(verdict.series.series_uid), state, verdict.reason)
+    return ChosenSeries(study, selection)
+
+
+def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
+    """Read the chosen series; errors as `dicom.read.read_volume`."""
+    ct = read_volume(chosen.selection.chosen, repair_gaps=settings.repair_gaps)
+    spacing = " x ".join(f"{s:.3g}" for s in ct.grid.spacing_xyz)
+    _log.info("volume: %d slices of %d x %d, %s mm", *ct.hu_zyx.shape, spacing)
+    return ct
+
+
+def infer(
+    ct: CtVolume, package: ModelPackage, settings: RunSettings, progress: ProgressCallback | None = None
+) -> Inference:
+    """Run the model; errors as `inference.predict.segment`."""
+    _log.info("model: %s", package.identity.title)
+    return segment(ct, package, settings.inference, progress)
+
+
+def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries) -> Vertebrae:
+    """Clean the labels; NoVertebraError if no cervical vertebra is left."""
+    age = chosen.selection.chosen.patient_age_years
+    labels, findings = postprocess(inference.labels, ct, age)
+    for finding in findings:
+        _log.warning("finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
+    return Vertebrae(labels, findings)
+
+
+def write_dicom(vertebrae: Vertebrae, ct: CtVolume, settings: RunSettings, folder: Path) -> SegRecord:
+    """Write the DICOM Segmentation into ``folder/dicom``; errors as `dicom.seg.write_segmentation`."""
+    seg_settings = SegSettings(settings.clock, settings.seg_type, tuple(settings.as_text().items()))
+    return write_segmentation(vertebrae.labels, ct, seg_settings, folder / "dicom" / "segmentation.dcm")
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that the report tells of.
+
+    Parameters
+    ----------
+    chosen, ct, inference, vertebrae, segmentation
+        What the steps gave.
+    """
+
+    chosen: ChosenSeries
+    ct: CtVolume
+    inference: Inference
+    vertebrae: Vertebrae
+    segmentation: SegRecord
+
+
+def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, folder: Path) -> Summary:
+    """Write preview.png and summary.json into ``folder/report``.
+
+    Parameters
+    ----------
+    results : Results
+        What the steps gave.
+    settings : RunSettings
+        Settings of the run.
+    stopwatch : Stopwatch
+        Seconds of the steps so far.
+    folder : Path
+        Folder that holds ``dicom/`` and ``report/``.
+
+    Returns
+    -------
+    Summary
+        As it was written.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    ct, vertebrae, written = results.ct, results.vertebrae, results.segmentation
+    model = vertebrae.labels.model
+    assert model is not None
+    with stopwatch.step("preview"):
+        preview = folder / "report" / "preview.png"
+        render_preview(ct, vertebrae.labels, model.title, vertebrae.findings, preview)
+    with stopwatch.step("measure"):
+        measured = measure_vertebrae(vertebrae.labels, ct)
+    summary = Summary(
+        cspine_version=cspine.__version__,
+        clock=settings.clock.iso(),
+        input=_input_summary(results.chosen, ct),
+        model=model_summary(model),
+        settings=settings.as_text(),
+        device=str(results.inference.record["device"]),
+        vertebrae=vertebra_summaries(measured, written.segments),
+        findings=finding_summaries(vertebrae.findings),
+        warnings=[*written.warnings],
+        outputs=[
+            output_summary(written.path, folder, f"SEG {written.seg_type.value.upper()}", written.sop_instance_uid)
+        ],
+        timings_s=dict(stopwatch.seconds),
+        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},
+    )
+    write_summary(summary, folder / "report" / "summary.json")
+    return summary
+
+
+def _input_summary(chosen: ChosenSeries, ct: CtVolume) -> InputSummary:
+    series, skipped = chosen.selection.chosen, chosen.scan.skipped
+    return InputSummary(
+        study=hashed(series.study_uid),
+        series=hashed(series.series_uid),
+        verdicts=[
+            SeriesVerdict(
+                series=hashed(verdict.series.series_uid),
+                chosen=verdict.chosen,
+                modality=verdict.series.modality,
+                instances=len(verdict.series.instances),
+                reasons=[verdict.reason],
+            )
+            for verdict in chosen.selection.verdicts
+        ],
+        skipped_files=skipped.not_dicom + skipped.sidecars + skipped.directories,
+        slices=ct.hu_zyx.shape[0],
+        spacing_mm=ct.grid.spacing_xyz,
+        repairs=list(ct.notes),
+    )
+
+
+# --- the whole way ----------------------------------------------------------------------------------------------------
+
+
+def run_study(
+    scan: Scan,
+    package: ModelPackage,
+    settings: RunSettings,
+    output: StudyOutput,
+    progress: ProgressCallback | None = None,
+) -> Summary:
+    """Walk one study from its scan to its results.
+
+    Parameters
+    ----------
+    scan : Scan
+        Headers of the input, as `read_headers` gives them or one of its studies.
+    package : ModelPackage
+        The model.
+    settings : RunSettings
+        Settings of the run.
+    output : StudyOutput
+        Open output folder; the results appear there at the end.
+    progress : callable, optional
+        Told the tiles done and all tiles.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    CSpineError
+        Whatever goes wrong; no results are left behind.
+    """
+    watch = Stopwatch()
+    with watch.step("select"):
+        chosen = choose_series(scan, settings)
+    with watch.step("read"):
+        ct = read_ct(chosen, settings)
+    with watch.step("infer"):
+        inference = infer(ct, package, settings, progress)
+    with watch.step("postprocess"):
+        vertebrae = clean(inference, ct, chosen)
+    with watch.step("write DICOM"):
+        written = write_dicom(vertebrae, ct, settings, output.staging)
+    summary = write_report(Results(chosen, ct, inference, vertebrae, written), settings, watch, output.staging)
+    output.show()
+    return summary
+
+
+def read_headers(folder: Path) -> Scan:
+    """Scan a folder of files, as `dicom.archive.opened` gives it; errors as `dicom.scan.scan_folder`."""
+    return scan_folder(folder)

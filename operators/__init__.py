@@ -1,0 +1,1 @@
+"""Holoscan operators, one a file: ports, and a call into cspine."""

@@ -1,0 +1,20 @@
+"""DICOM-SEG writer: writes the vertebrae as a DICOM Segmentation."""
+
+from __future__ import annotations
+
+from cspine import pipeline
+from cspine.dicom.seg import SegRecord
+from cspine.volumes import CtVolume
+from operators.step import StepOperator
+
+
+class DicomSegWriterOperator(StepOperator):
+    """Takes ``vertebrae`` and ``ct``, emits what was written on port ``segmentation``."""
+
+    inputs = ("vertebrae", "ct")
+    output = "segmentation"
+    step = "write DICOM"
+
+    def work(self, vertebrae: pipeline.Vertebrae, ct: CtVolume) -> SegRecord:
+        """Write the object."""
+        return pipeline.write_dicom(vertebrae, ct, self.job.settings, self.job.staging)
