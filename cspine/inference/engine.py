@@ -68,7 +68,10 @@ class Engine:
             stack.enter_context(translated_errors())
             stack.enter_context(torch.inference_mode())
             if self.device.type == "cuda":
-                stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
+                # TF32 has float16's precision: where float32 was asked for, it is float32.
+                tf32 = self.autocast is not None
+                flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32)
+                stack.enter_context(flags)
             if self.autocast is not None:
                 stack.enter_context(torch.autocast(self.device.type, dtype=self.autocast))
             yield

@@ -7,6 +7,8 @@ winner too (a weighted mean keeps the order): only blocks at borders are compute
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -71,21 +73,47 @@ def labels_by_blocks(logits: torch.Tensor, matrices: AxisMatrices) -> NDArray[np
         for matrix, n_out, block in zip(matrices.matrices, matrices.shape_out, _BLOCK, strict=True)
     ]
     result = np.empty(matrices.shape_out, dtype=np.uint8)
-    for (z, from_z, along_z), (y, from_y, along_y), (x, from_x, along_x) in itertools.product(*axes):
-        seen = winners[from_z, from_y, from_x]
-        first = seen.flat[0]
-        if (seen == first).all():
-            result[z, y, x] = first
-            continue
-        block = logits[:, from_z, from_y, from_x]
-        if along_x is not None:
-            block = block @ along_x.T.to(block.device)
-        if along_y is not None:
-            block = along_y.to(block.device) @ block
-        if along_z is not None:
-            block = torch.einsum("oz,czyx->coyx", along_z.to(block.device), block)
-        result[z, y, x] = block.argmax(0).to(torch.uint8).cpu().numpy()
+    with _one_thread():
+        for (z, from_z, along_z), (y, from_y, along_y), (x, from_x, along_x) in itertools.product(*axes):
+            seen = winners[from_z, from_y, from_x]
+            first = seen.flat[0]
+            if (seen == first).all():
+                result[z, y, x] = first
+            else:
+                block = _resampled(logits[:, from_z, from_y, from_x], along_z, along_y, along_x)
+                result[z, y, x] = _winner(block).cpu().numpy()
     return result
+
+
+def _resampled(
+    block: torch.Tensor, along_z: torch.Tensor | None, along_y: torch.Tensor | None, along_x: torch.Tensor | None
+) -> torch.Tensor:
+    if along_z is not None:
+        block = torch.einsum("oz,czyx->coyx", along_z.to(block.device), block)
+    if along_y is not None:
+        block = along_y.to(block.device) @ block
+    return block if along_x is None else block @ along_x.T.to(block.device)
+
+
+def _winner(block: torch.Tensor) -> torch.Tensor:
+    """Index of the largest logit, the first of equals; several times faster than argmax over the leading axis."""
+    best = block[0]
+    labels = torch.zeros(best.shape, dtype=torch.uint8, device=block.device)
+    for label in range(1, len(block)):
+        labels.masked_fill_(block[label] > best, label)
+        best = torch.maximum(best, block[label])
+    return labels
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: its threads cost far more than they give on blocks this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def labels_by_classes(logits: torch.Tensor, resampling: Resampling, arguments: tuple[object, ...]) -> NDArray[np.uint8]:

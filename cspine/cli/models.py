@@ -1,0 +1,172 @@
+"""`cspine models`: list, describe, verify and install model packages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from cspine.cli.console import table
+from cspine.errors import ModelChecksumError, UsageError
+from cspine.models.manifest import MANIFEST_NAME, ModelManifest, read_manifest
+from cspine.models.registry import find_model, list_models, search_path, user_folder
+
+_STATEMENTS = ("title", "licence", "source", "credit", "intended_use", "limits", "training_data")
+
+
+def places(models: Path | None) -> tuple[Path, ...]:
+    """Return the folders of models: the one given, the user's, those that came with cspine."""
+    return search_path(os.environ, Path.home(), models)
+
+
+_models_option = click.option(
+    "--models",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder of model packages that goes before the user's and the shipped ones.",
+)
+
+
+@click.group()
+def command() -> None:
+    """List, describe, verify and install model packages."""
+
+
+@command.command("list")
+@_models_option
+def list_command(models: Path | None) -> None:
+    """Show the models that a run can use."""
+    found = list_models(places(models))
+    rows = []
+    for model in found:
+        manifest = model.manifest
+        if manifest is None:
+            rows.append([model.name, "-", f"cannot be used: {model.fault}", "-", str(model.folder)])
+        else:
+            title = manifest.title + (" (DEMONSTRATION)" if manifest.demonstration else "")
+            rows.append([manifest.name, manifest.version, title, _levels(manifest), str(model.folder)])
+    if rows:
+        table("Models", ("name", "version", "title", "levels", "folder"), rows)
+    else:
+        click.echo("No models. `cspine models install SOURCE` adds one.")
+
+
+@command.command()
+@click.argument("name")
+@_models_option
+def info(name: str, models: Path | None) -> None:
+    """Describe the model NAME (a name or a folder)."""
+    folder = find_model(name, places(models))
+    manifest = read_manifest(folder / MANIFEST_NAME)
+    if manifest.demonstration:
+        click.echo("DEMONSTRATION: made to show the application at work, not to be relied on.")
+    rows = [["name", manifest.name], ["version", manifest.version]]
+    rows += [[key.replace("_", " "), str(getattr(manifest, key))] for key in _STATEMENTS]
+    rows += [["checksum", manifest.identity.checksum], ["folder", str(folder)]]
+    table(manifest.title, ("", ""), rows)
+    stages = [
+        [
+            stage.name,
+            stage.configuration,
+            stage.trainer,
+            ", ".join(stage.folds),
+            stage.orientation,
+            ", ".join(str(axis) for axis in stage.mirror_axes) or "none",
+            ", ".join(f"{label}: {level}" for label, level in stage.labels.items()),
+        ]
+        for stage in manifest.stages
+    ]
+    table("Stages", ("stage", "configuration", "trainer", "folds", "orientation", "mirror axes", "labels"), stages)
+
+
+@command.command()
+@click.argument("name")
+@_models_option
+def verify(name: str, models: Path | None) -> None:
+    """Check the model NAME: checksums, plans, and that its weights fill its networks."""
+    from cspine.models.network import build_network, load_weights
+    from cspine.models.package import file_faults, load_package
+
+    folder = find_model(name, places(models))
+    manifest = read_manifest(folder / MANIFEST_NAME)
+    faults = file_faults(folder, manifest)
+    for fault in faults:
+        click.echo(f"wrong: {fault}")
+    if faults:
+        raise ModelChecksumError(f"model {manifest.name}: {len(faults)} of {len(manifest.files)} files are not right")
+    for stage in load_package(folder).stages:
+        network = build_network(stage.plan.architecture)
+        for fold in stage.manifest.folds:
+            load_weights(network, stage.weights(fold))
+            click.echo(f"right: {stage.manifest.name}, fold {fold}: the weights fill the network")
+    click.echo(f"right: {manifest.identity.title}, {len(manifest.files)} files, checksum {manifest.identity.checksum}")
+
+
+@command.command()
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", help="Name of the package; from the data set where left out.")
+@click.option(
+    "--labels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML that maps network labels, by number or name, to C1..L6 or 'auxiliary'.",
+)
+@click.option("--orientation", help="Where the x, y, z axes of the training images pointed, for example LPS.")
+@click.option("--folds", help="Folds to install, for example 0,1,2 or all; every numbered one where left out.")
+@click.option("--configuration", help="Which configuration, where the source has several: for example 3d_fullres.")
+@click.option("--force", is_flag=True, help="Replace an installed package of that name.")
+@click.option("--model-version", help="Version of the package.")
+@click.option("--title", help="One line on the model.")
+@click.option("--licence", help="Licence of the weights.")
+@click.option("--source-text", "source_text", help="Where the model was published.")
+@click.option("--credit", help="Whom to credit.")
+@click.option("--intended-use", help="What the model is for.")
+@click.option("--limits", help="What the model cannot do.")
+@click.option("--training-data", help="What the model was trained with.")
+@click.option(
+    "--into", type=click.Path(file_okay=False, path_type=Path), help="Folder of packages; the user's where left out."
+)
+def install(
+    source: Path,
+    name: str | None,
+    labels: Path | None,
+    folds: str | None,
+    force: bool,
+    into: Path | None,
+    **texts: str | None,
+) -> None:
+    """Install SOURCE: an nnU-Net v2 results folder, its exported zip, a MONAI bundle, or a model package.
+
+    Checkpoints are read without executing anything that they contain, and stored as safetensors.
+    """
+    from cspine.models.install import InstallOptions, read_label_map
+    from cspine.models.install import install as install_model
+
+    orientation, configuration = texts.pop("orientation"), texts.pop("configuration")
+    renamed = {"model_version": "version", "source_text": "source"}
+    options = InstallOptions(
+        name=name,
+        labels=read_label_map(labels) if labels else None,
+        orientation=orientation,
+        folds=_folds(folds),
+        configuration=configuration,
+        replace=force,
+        statements={renamed.get(key, key): text for key, text in texts.items() if text is not None},
+    )
+    package = install_model(source, into or user_folder(os.environ, Path.home()), options)
+    click.echo(f"Installed {package.identity.title} in {package.folder}")
+    if into is None:
+        click.echo(f"Use it with: cspine run IN OUT --model {package.manifest.name}")
+
+
+def _folds(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    folds = tuple(fold.strip() for fold in text.split(","))
+    if not all(fold.isdigit() or fold == "all" for fold in folds):
+        raise UsageError(f"--folds {text}: numbers with commas between, or all")
+    return folds
+
+
+def _levels(manifest: ModelManifest) -> str:
+    levels = manifest.stages[-1].levels
+    return levels[0] if len(levels) == 1 else f"{levels[0]}..{levels[-1]}"

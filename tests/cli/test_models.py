@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from cspine.cli.models import command
+from cspine.errors import ModelChecksumError, ModelNotFoundError, OrientationNeededError, UsageError
+from tests.builders.nnunet_results import TinyModel
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr("cspine.models.registry.shipped_folder", lambda: None)
+
+    def invoke(*arguments: object):
+        result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
+
+
+def test_a_model_is_installed_listed_described_and_verified(run, tmp_path):
+    results = TinyModel(folds=("0", "1")).results(tmp_path / "results")
+    labels = tmp_path / "labels.yaml"
+    labels.write_text("T2 and below: auxiliary\n")
+    assert "No models" in run("list").output
+    done = run(
+        "install", results, "--name", "neck", "--labels", labels, "--orientation", "RAS",
+        "--folds", "1", "--licence", "CC-BY-4.0", "--model-version", "2.1", "--source-text", "a paper",
+    )  # fmt: skip
+    assert "Installed neck 2.1" in done.output
+    assert "--model neck" in done.output
+    assert (tmp_path / "data/cspine/models/neck/model.yaml").is_file()
+    assert "C1..C2" in run("list").output
+    described = run("info", "neck").output
+    for text in ("CC-BY-4.0", "a paper", "RAS", "3: auxiliary", "3d_fullres"):
+        assert text in described
+    assert "fold 1: the weights fill the network" in run("verify", "neck").output
+
+
+def test_a_changed_package_fails_verification(run, tmp_path):
+    package = TinyModel().package(tmp_path / "models" / "tiny")
+    (package.folder / "README.md").write_text("changed")
+    with pytest.raises(ModelChecksumError, match="1 of 4 files"):
+        run("verify", "tiny", "--models", tmp_path / "models")
+
+
+def test_a_demonstration_model_says_so(run, tmp_path):
+    TinyModel().package(tmp_path / "models" / "tiny", demonstration=True)
+    assert "DEMONSTRATION" in run("info", "tiny", "--models", tmp_path / "models").output
+    assert "DEMONSTRATION" in run("list", "--models", tmp_path / "models").output
+
+
+def test_a_broken_package_is_listed_with_its_fault(run, tmp_path):
+    (tmp_path / "models" / "broken").mkdir(parents=True)
+    (tmp_path / "models" / "broken" / "model.yaml").write_text("name: 1")
+    assert "cannot be used" in run("list", "--models", tmp_path / "models").output
+
+
+def test_what_is_missing_is_asked_for(run, tmp_path):
+    results = TinyModel().results(tmp_path / "results")
+    with pytest.raises(OrientationNeededError):
+        run("install", results, "--into", tmp_path / "models")
+    with pytest.raises(UsageError, match="numbers with commas"):
+        run("install", results, "--folds", "first")
+    with pytest.raises(ModelNotFoundError):
+        run("info", "neck")

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cspine.inference.preprocess import Intensity, nonzero_box, resample_image
+from cspine.inference.resampling import axis_matrices
+from cspine.inference.restore import labels_by_blocks, labels_by_classes
+from cspine.models.plans import Resampling
+from tests.builders.nnunet_results import default_arguments
+
+STOCK, TORCH = "resample_data_or_seg_to_shape", "resample_torch_fornnunet"
+SHAPES = [
+    ((20, 31, 28), (31, 20, 40)),
+    ((20, 31, 28), (20, 31, 40)),
+    ((9, 30, 30), (40, 17, 61)),
+    ((3, 5, 4), (1, 2, 9)),
+    ((1, 20, 20), (4, 9, 9)),
+]
+SPACINGS = {
+    "alike": ((1.0, 1.0, 1.0), (1.5, 1.2, 0.8)),
+    "thick before": ((6.0, 1.0, 1.0), (2.0, 1.5, 1.5)),
+    "thick after": ((1.5, 1.0, 1.0), (1.5, 6.0, 1.0)),
+    "two thick axes": ((6.0, 6.0, 1.0), (2.0, 2.0, 2.0)),
+}
+WAYS = {
+    "cubic": Resampling(STOCK, default_arguments(3)),
+    "linear": Resampling(STOCK, default_arguments(1)),
+    "nearest": Resampling(STOCK, default_arguments(0)),
+    "never separate": Resampling(STOCK, {"order": 3}),
+    "always separate": Resampling(STOCK, {"order": 3, "order_z": 1, "force_separate_z": True}),
+    "torch": Resampling(TORCH, {"is_seg": False}),
+    "torch, nearest": Resampling(TORCH, {"is_seg": False, "aniso_axis_mode": "nearest"}),
+}
+
+
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("way", WAYS)
+def test_matrices_equal_the_function_of_the_plans(way, spacing, shapes):
+    values = np.random.default_rng(0).normal(0, 1, shapes[0]).astype(np.float32)
+    resampling = WAYS[way]
+    expected = np.asarray(
+        resampling.function(values[None].copy(), shapes[1], *SPACINGS[spacing], **resampling.arguments)
+    )[0]
+    result = resample_image(values, Intensity(), resampling, shapes[1], SPACINGS[spacing])
+    assert result.dtype == torch.float32
+    assert np.abs(result.numpy() - expected).max() < 2e-5
+
+
+def test_what_has_no_matrices_goes_through_the_function_itself():
+    resampling = Resampling(TORCH, {"mode": "area", "force_separate_z": True})
+    values = np.random.default_rng(0).normal(0, 1, (6, 20, 20)).astype(np.float32)
+    spacings = SPACINGS["thick before"]
+    assert axis_matrices(resampling, (values.shape, (9, 9, 9)), spacings) is None
+    expected = resampling.function(values[None].copy(), (9, 9, 9), *spacings, **resampling.arguments)[0]
+    result = resample_image(values, Intensity(), resampling, (9, 9, 9), spacings)
+    assert np.allclose(result.numpy(), expected)
+
+
+@pytest.mark.parametrize("way", ["linear", "torch", "nearest"])
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_labels_by_blocks_equal_labels_by_classes(way, spacing):
+    shape_in, shape_out = (12, 20, 30), (31, 70, 45)
+    logits = torch.randn((4, *shape_in), generator=torch.Generator().manual_seed(0))
+    logits[2, :, :8, :12] += 20
+    matrices = axis_matrices(WAYS[way], (shape_in, shape_out), SPACINGS[spacing])
+    assert matrices.is_convex
+    slow = labels_by_classes(logits, WAYS[way], (shape_out, *SPACINGS[spacing]))
+    assert np.mean(labels_by_blocks(logits, matrices) != slow) <= 1e-4
+
+
+def test_cubic_weights_are_not_convex():
+    assert not axis_matrices(WAYS["cubic"], ((9, 9, 9), (12, 12, 12)), SPACINGS["alike"]).is_convex
+
+
+def test_the_first_of_equal_logits_wins_as_in_argmax():
+    logits = torch.zeros((3, 4, 4, 4))
+    logits[:, 2:] = torch.tensor([0.0, 1.0, 1.0])[:, None, None, None]
+    matrices = axis_matrices(WAYS["linear"], ((4, 4, 4), (8, 8, 8)), SPACINGS["alike"])
+    assert set(np.unique(labels_by_blocks(logits, matrices))) == {0, 1}
+
+
+def test_the_nonzero_box_is_tight():
+    values = np.zeros((6, 7, 8), dtype=np.int16)
+    values[2, 3, 4] = values[4, 3, 6] = -5
+    assert nonzero_box(values) == (slice(2, 5), slice(3, 4), slice(4, 7))
