@@ -15,7 +15,18 @@ from cspine.dicom.select import Verdict, judge
 from cspine.errors import UnknownSeriesError, hashed
 from cspine.volumes import Record
 
-_COLUMNS = ("No.", "Series UID", "Description", "Kernel", "Slice mm", "Slices", "Covers", "Plane", "Contrast", "Verdict")
+_COLUMNS = (
+    "No.",
+    "Series UID",
+    "Description",
+    "Kernel",
+    "Slice mm",
+    "Slices",
+    "Covers",
+    "Plane",
+    "Contrast",
+    "Verdict",
+)
 
 
 @click.command()
@@ -64,7 +75,7 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         series.series_uid,
         series.description,
         series.kernel,
-        "" if thickness is None else f"{thickness:g}",
+        "" if thickness is None else f"{thickness:g} mm",
         str(series.slices),
         f"{series.coverage_mm:.0f} mm",
         series.orientation,

@@ -1,6 +1,6 @@
 """Read a selected series into Hounsfield units on an orthogonal grid.
 
-Stored bits above Bits Stored are kept: scanners and converters do use them.
+Stored bits above Bits Stored are part of the value: scanners and converters do use them.
 """
 
 from __future__ import annotations
@@ -157,7 +157,10 @@ def _open(path: Path) -> Dataset:
 
 def _decode(dataset: Dataset, plane: Plane) -> _Decoded:
     try:
-        stored = pixel_array(dataset, index=plane.source.frame or 0, raw=True)
+        keep = _upper_bits_are_values(dataset)
+        stored = pixel_array(dataset, index=plane.source.frame or 0, raw=True, correct_unused_bits=not keep)
+        if keep and _lacks_signs(dataset, stored):
+            stored = pixel_array(dataset, index=plane.source.frame or 0, raw=True)
     except _UNDECODABLE as error:
         raise PixelError(
             f"pixels of instance {hashed(plane.source.sop_instance_uid)} in transfer syntax "
@@ -168,6 +171,20 @@ def _decode(dataset: Dataset, plane: Plane) -> _Decoded:
     padding = _padding(dataset, stored)
     kept = stored if padding is None else stored[~padding]
     return _Decoded(stored, padding, _fits_int16(kept, plane))
+
+
+def _upper_bits_are_values(dataset: Dataset) -> bool:
+    """Tell whether bits above (0028,0101) *Bits Stored* belong to the values: unless a retired overlay lies there."""
+    positions = ((group, 0x0102) for group in range(0x6000, 0x6020, 2))
+    return not any(tag in dataset and dataset[tag].value for tag in positions)
+
+
+def _lacks_signs(dataset: Dataset, stored: NDArray[np.integer]) -> bool:
+    """Tell whether signed values were stored without filling the upper bits, so that none is negative."""
+    bits = int(dataset.get("BitsStored") or 16)
+    if not dataset.get("PixelRepresentation") or bits >= stored.dtype.itemsize * 8:
+        return False
+    return bool(stored.min() >= 0 and stored.max() >= 2 ** (bits - 1))
 
 
 def _padding(dataset: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_] | None:

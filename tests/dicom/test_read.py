@@ -1,0 +1,350 @@
+"""Reading: the same anatomy whatever the orientation and the coding."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from cspine.dicom.read import read_volume
+from cspine.dicom.scan import scan_folder
+from cspine.dicom.series import Series
+from cspine.errors import MissingSliceError, PhotometricError, PixelError, RescaleError
+from cspine.geometry import lean_mm
+from cspine.volumes import CtVolume
+from tests.builders.ct_series import (
+    Stack,
+    build,
+    enhanced,
+    phantom_on,
+    right_handed_orientations,
+    save_all,
+    strip_preamble,
+)
+
+
+def _series(datasets: list[Dataset], folder: Path, syntax: str = ExplicitVRLittleEndian) -> Series:
+    save_all(datasets, folder, syntax)
+    (series,) = scan_folder(folder).series
+    return series
+
+
+def _read(stack: Stack, folder: Path, syntax: str = ExplicitVRLittleEndian) -> CtVolume:
+    return read_volume(_series(build(stack), folder, syntax))
+
+
+def _assert_phantom(volume: CtVolume, tolerance: float = 0.51) -> None:
+    assert np.abs(volume.hu_zyx - phantom_on(volume.grid)).max() <= tolerance
+
+
+# --- geometry ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", right_handed_orientations())
+def test_all_24_orientations_show_the_same_anatomy(tmp_path: Path, orientation: str) -> None:
+    stack = Stack(orientation=orientation)
+    volume = _read(stack, tmp_path)
+    assert volume.grid.is_close(stack.grid, 1e-6)
+    assert volume.hu_zyx.dtype == np.int16
+    _assert_phantom(volume)
+    assert np.linalg.det(volume.affine_lps[:3, :3]) > 0
+
+
+def test_an_oblique_stack_shows_the_same_anatomy(tmp_path: Path) -> None:
+    volume = _read(Stack(rotation_deg=(20.0, -13.0, 31.0), orientation="PIR"), tmp_path)
+    _assert_phantom(volume)
+
+
+@pytest.mark.parametrize("tilt", [-22.0, 15.0])
+def test_tilt_is_resampled_and_the_source_grid_kept(tmp_path: Path, tilt: float) -> None:
+    stack = Stack(tilt_deg=tilt, shape_zyx=(7, 30, 12))
+    volume = _read(stack, tmp_path)
+    assert max(abs(v) for v in lean_mm(volume.affine_lps)) < 1e-9
+    assert volume.source is not None
+    assert volume.source.grid.is_close(stack.grid, 1e-4)
+    assert "gantry tilt" in volume.notes[0]
+    inside = volume.hu_zyx > -1000
+    expected = phantom_on(volume.grid)
+    assert np.abs(volume.hu_zyx - expected)[inside].max() <= 1.01
+    assert inside.sum() >= 7 * 29 * 12
+
+
+def test_the_source_names_each_slice_in_order(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    volume = read_volume(_series(datasets[::-1], tmp_path))
+    assert volume.source is not None
+    assert [s.sop_instance_uid for s in volume.source.slices] == [d.SOPInstanceUID for d in datasets]
+    assert {s.frame for s in volume.source.slices} == {None}
+
+
+def test_a_gap_is_refused_and_repaired_on_request(tmp_path: Path) -> None:
+    datasets = build(Stack(shape_zyx=(9, 6, 6)))
+    del datasets[2]
+    series = _series(datasets, tmp_path)
+    with pytest.raises(MissingSliceError):
+        read_volume(series)
+    volume = read_volume(series, repair_gaps=True)
+    assert volume.hu_zyx.shape == (6, 6, 6)
+    _assert_phantom(volume)
+    assert "longest regular run" in volume.notes[0]
+
+
+# --- coding -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ImplicitVRLittleEndian,
+        ExplicitVRLittleEndian,
+        DeflatedExplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        JPEGLSLossless,
+        JPEGLosslessSV1,
+        JPEG2000Lossless,
+        RLELossless,
+    ],
+)
+def test_every_transfer_syntax_gives_the_same_values(tmp_path: Path, syntax: str, signed: bool) -> None:
+    stack = Stack(shape_zyx=(3, 40, 36), signed=signed, intercepts=(0.0,) if signed else (-1024.0,))
+    volume = _read(stack, tmp_path, syntax)
+    assert np.array_equal(volume.hu_zyx, np.rint(phantom_on(stack.grid)))
+
+
+def test_bare_datasets_are_read(tmp_path: Path) -> None:
+    for path in save_all(build(Stack()), tmp_path):
+        strip_preamble(path)
+    (series,) = scan_folder(tmp_path).series
+    _assert_phantom(read_volume(series))
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEGLSLossless])
+@pytest.mark.parametrize("shared", [True, False])
+def test_enhanced_multi_frame_is_read_in_order_of_position(tmp_path: Path, shared: bool, syntax: str) -> None:
+    stack = Stack(slopes=(1.0, 2.0), intercepts=(-1024.0, -1000.0), orientation="RAS")
+    image = enhanced(build(stack), shared_orientation=shared, scramble=True)
+    volume = read_volume(_series([image], tmp_path, syntax))
+    assert volume.grid.is_close(stack.grid, 1e-6)
+    _assert_phantom(volume, 1.01)
+    assert volume.source is not None
+    assert [s.frame for s in volume.source.slices] == [3, 0, 4, 1, 5, 2]
+
+
+def test_slope_and_intercept_are_those_of_each_slice(tmp_path: Path) -> None:
+    volume = _read(Stack(slopes=(1.0, 2.0, 1.0), intercepts=(-1024.0, -1000.0, -8192.0)), tmp_path)
+    assert volume.hu_zyx.dtype == np.int16
+    _assert_phantom(volume, 1.01)
+
+
+def test_one_slice_with_fractions_makes_the_whole_volume_float(tmp_path: Path) -> None:
+    volume = _read(Stack(slopes=(1.0, 1.0, 1.0, 1.0, 1.0, 0.25)), tmp_path)
+    assert volume.hu_zyx.dtype == np.float32
+    _assert_phantom(volume)
+
+
+def test_a_fractional_slope_with_whole_values_stays_int16(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    for dataset in datasets:
+        stored = np.frombuffer(dataset.PixelData, dtype=np.uint16)
+        dataset.PixelData = (stored * 2).tobytes()
+        dataset.RescaleSlope = "0.5"
+    volume = read_volume(_series(datasets, tmp_path))
+    assert volume.hu_zyx.dtype == np.int16
+    _assert_phantom(volume)
+
+
+def test_a_value_beyond_16_bits_makes_the_volume_float(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    stored = np.frombuffer(datasets[5].PixelData, dtype=np.uint16).copy()
+    stored[7] = 60000
+    datasets[5].PixelData = stored.tobytes()
+    volume = read_volume(_series(datasets, tmp_path))
+    assert volume.hu_zyx.dtype == np.float32
+    assert volume.hu_zyx.max() == 60000 - 1024
+
+
+def test_the_first_slice_does_not_decide_the_type(tmp_path: Path) -> None:
+    """A first slice of positive values followed by a slice of -100 HU: 65436 when the first decides."""
+    stack = Stack(shape_zyx=(3, 4, 4))
+    datasets = build(stack)
+    for dataset, hu in zip(datasets, (50, -100, -100), strict=True):
+        dataset.PixelData = np.full((4, 4), hu + 1024, dtype=np.uint16).tobytes()
+    volume = read_volume(_series(datasets, tmp_path))
+    assert volume.hu_zyx[:, 0, 0].tolist() == [50, -100, -100]
+
+
+def test_bits_above_bits_stored_are_kept(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    for dataset in datasets:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+    stored = np.frombuffer(datasets[0].PixelData, dtype=np.uint16).copy()
+    stored[3] = 4868
+    datasets[0].PixelData = stored.tobytes()
+    assert read_volume(_series(datasets, tmp_path)).hu_zyx.max() == 4868 - 1024
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_twelve_signed_bits_are_read_with_and_without_filled_upper_bits(tmp_path: Path, filled: bool) -> None:
+    datasets = build(Stack(signed=True, intercepts=(0.0,)))
+    for dataset in datasets:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        stored = np.frombuffer(dataset.PixelData, dtype=np.int16)
+        dataset.PixelData = (stored if filled else stored & 0x0FFF).tobytes()
+    volume = read_volume(_series(datasets, tmp_path))
+    assert volume.hu_zyx.min() < 0
+    _assert_phantom(volume)
+
+
+def test_an_overlay_in_the_upper_bits_is_no_value(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    for dataset in datasets:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        stored = np.frombuffer(dataset.PixelData, dtype=np.uint16).copy()
+        stored[:6] |= 0x1000
+        dataset.PixelData = stored.tobytes()
+        dataset.add_new((0x6000, 0x0102), "US", 12)
+    _assert_phantom(read_volume(_series(datasets, tmp_path)))
+
+
+# --- padding ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stored_value", "first", "last", "signed"),
+    [
+        (-2000, -2000, None, True),
+        (63536, 63536, None, False),
+        (-2000, -2100, -1900, True),
+        (-2000, -1900, -2100, True),
+    ],
+)
+def test_padding_becomes_air(tmp_path: Path, stored_value: int, first: int, last: int | None, signed: bool) -> None:
+    datasets = build(Stack(signed=signed, intercepts=(0.0,) if signed else (-1024.0,)))
+    for dataset in datasets:
+        stored = np.frombuffer(dataset.PixelData, dtype=np.int16 if signed else np.uint16).copy()
+        stored[:5] = stored_value
+        dataset.PixelData = stored.tobytes()
+        dataset.add_new("PixelPaddingValue", "SS" if signed else "US", first)
+        if last is not None:
+            dataset.add_new("PixelPaddingRangeLimit", "SS" if signed else "US", last)
+    volume = read_volume(_series(datasets, tmp_path))
+    assert volume.hu_zyx.dtype == np.int16
+    assert (volume.hu_zyx[:, 0, :5] == -1024).all()
+    assert (volume.hu_zyx[:, 1:] > -1024).all()
+
+
+def test_padding_written_with_the_wrong_sign_is_understood(tmp_path: Path) -> None:
+    datasets = build(Stack(signed=True, intercepts=(0.0,)))
+    for dataset in datasets:
+        stored = np.frombuffer(dataset.PixelData, dtype=np.int16).copy()
+        stored[0] = -2000
+        dataset.PixelData = stored.tobytes()
+        dataset.add_new("PixelPaddingValue", "US", 63536)
+    assert (read_volume(_series(datasets, tmp_path)).hu_zyx[:, 0, 0] == -1024).all()
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_monochrome1_and_colour_are_refused(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    datasets[3].PhotometricInterpretation = "MONOCHROME1"
+    with pytest.raises(PhotometricError, match="MONOCHROME1"):
+        read_volume(_series(datasets, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("RescaleSlope", None), ("RescaleIntercept", None), ("RescaleSlope", "0")]
+)
+def test_slices_that_are_no_hounsfield_units_are_refused(tmp_path: Path, keyword: str, value: str | None) -> None:
+    datasets = build(Stack())
+    setattr(datasets[2], keyword, value)
+    with pytest.raises(RescaleError, match="1 of 6"):
+        read_volume(_series(datasets, tmp_path))
+
+
+def test_other_units_are_refused(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    for dataset in datasets:
+        dataset.RescaleType = "Z_EFF"
+    with pytest.raises(RescaleError, match="Z_EFF"):
+        read_volume(_series(datasets, tmp_path))
+
+
+def test_pixels_that_cannot_be_decoded_are_an_error_without_the_uid(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    paths = save_all(datasets, tmp_path, JPEGLSLossless)
+    content = bytearray(paths[2].read_bytes())
+    start = content.rfind(b"\xff\xd8")
+    content[start + 2 : start + 30] = bytes(28)
+    paths[2].write_bytes(bytes(content))
+    (series,) = scan_folder(tmp_path).series
+    with pytest.raises(PixelError) as raised:
+        read_volume(series)
+    assert datasets[2].SOPInstanceUID not in str(raised.value)
+
+
+def test_a_damaged_file_at_the_end_of_the_stack_is_said(tmp_path: Path) -> None:
+    paths = save_all(build(Stack()), tmp_path)
+    paths[5].write_bytes(paths[5].read_bytes()[:-40])
+    (series,) = scan_folder(tmp_path).series
+    volume = read_volume(series)
+    assert "1 damaged" in volume.notes[0]
+
+
+def test_a_damaged_file_within_the_stack_is_a_missing_slice(tmp_path: Path) -> None:
+    paths = save_all(build(Stack()), tmp_path)
+    paths[2].write_bytes(paths[2].read_bytes()[:-40])
+    (series,) = scan_folder(tmp_path).series
+    with pytest.raises(MissingSliceError):
+        read_volume(series)
+
+
+# --- real CT ----------------------------------------------------------------------------------------------------------
+
+
+def _real(name: str) -> Path:
+    place = os.environ.get("CSPINE_TEST_DATA")
+    root = Path(place) if place else Path(__file__).parents[3] / "shared" / "data"
+    folder = root / "ct" / name
+    if not folder.is_dir():
+        pytest.skip(f"real CT {name} is not here (CSPINE_TEST_DATA)")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "spacing", "highest"),
+    [
+        ("head_neck_3mm", (90, 511, 511), (1.0, 1.0, 3.0), 3844),
+        ("chest_partial_neck", (135, 512, 512), (0.976562, 0.976562, 3.27), 1402),
+    ],
+)
+def test_real_ct(name: str, shape: tuple[int, ...], spacing: tuple[float, ...], highest: int) -> None:
+    (series,) = scan_folder(_real(name)).series
+    volume = read_volume(series)
+    assert volume.hu_zyx.shape == shape
+    assert volume.grid.spacing_xyz == pytest.approx(spacing, abs=1e-4)
+    assert volume.hu_zyx.dtype == np.int16
+    assert volume.hu_zyx.max() == highest
+    assert not volume.notes
+
+
+def test_reading_does_not_depend_on_the_order_of_instances(tmp_path: Path) -> None:
+    series = _series(build(Stack()), tmp_path)
+    turned = replace(series, instances=series.instances[::-1])
+    assert np.array_equal(read_volume(series).hu_zyx, read_volume(turned).hu_zyx)
