@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,10 +56,15 @@ def sdk_write(labels: np.ndarray, paths: list[Path], folder: Path, segments: int
         ).to_segment_description(i)
         for i in range(1, segments + 1)
     ]
-    writer = object.__new__(seg_writer.DICOMSegmentationWriterOperator)
-    writer._seg_descs, writer._custom_tags, writer._omit_empty_frames = descriptions, None, True
-    writer.model_info = seg_writer.ModelInfo()
-    writer.create_dicom_seg(labels, _Series(paths), folder)
+    # The operator itself needs a running application; its method that writes needs these attributes only.
+    operator = SimpleNamespace(
+        _seg_descs=descriptions,
+        _custom_tags=None,
+        _omit_empty_frames=True,
+        model_info=seg_writer.ModelInfo(),
+        _read_from_dcm=dcmread,
+    )
+    seg_writer.DICOMSegmentationWriterOperator.create_dicom_seg(operator, labels, _Series(paths), folder)
     (path,) = folder.glob("*.dcm")
     return path
 
