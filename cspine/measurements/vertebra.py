@@ -1,0 +1,92 @@
+"""Measurements of each vertebra: volume, density, place and size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.geometry import to_lps
+from cspine.postprocessing.shape import LevelShape, shapes_of
+from cspine.volumes import CtVolume, LabelVolume
+
+
+@dataclass(frozen=True)
+class VertebraMeasurement:
+    """What was measured of one vertebra.
+
+    Parameters
+    ----------
+    level : str
+        For example ``"C3"``.
+    label : int
+        Label of `cspine.anatomy`.
+    volume_ml : float
+        Volume.
+    mean_hu, std_hu : float
+        Mean and standard deviation of the density over all of its voxels, Hounsfield units.
+    centroid_lps_mm : tuple of float
+        Centre of mass in DICOM's patient coordinates.
+    extent_mm : tuple of float
+        Size from right to left, front to back and foot to head.
+    touches_edge : bool
+        True where it reaches an outermost plane of the scan: then it is not whole.
+    """
+
+    level: str
+    label: int
+    volume_ml: float
+    mean_hu: float
+    std_hu: float
+    centroid_lps_mm: tuple[float, float, float]
+    extent_mm: tuple[float, float, float]
+    touches_edge: bool
+
+
+def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasurement, ...]:
+    """Measure every vertebra, from head to foot.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels on the grid of ``ct``.
+    ct : CtVolume
+        The image.
+
+    Returns
+    -------
+    tuple of VertebraMeasurement
+
+    Raises
+    ------
+    ValueError
+        If labels and image have different shapes.
+    """
+    if labels.labels_zyx.shape != ct.hu_zyx.shape:
+        raise ValueError(f"labels {labels.labels_zyx.shape} and image {ct.hu_zyx.shape} differ in shape")
+    return tuple(_measure(labels, ct, shape) for shape in shapes_of(labels.labels_zyx, labels.grid))
+
+
+def _measure(labels: LabelVolume, ct: CtVolume, shape: LevelShape) -> VertebraMeasurement:
+    inside = labels.labels_zyx[shape.box_zyx] == shape.vertebra.label
+    hu = ct.hu_zyx[shape.box_zyx][inside].astype(np.float64)
+    index_xyz = np.argwhere(inside)[:, ::-1]
+    points = to_lps(labels.affine_lps, index_xyz.astype(np.float64))
+    # A voxel reaches beyond its centre by half its own size along each patient axis.
+    voxel = np.abs(labels.affine_lps[:3, :3]).sum(axis=1)
+    extent = points.max(axis=0) - points.min(axis=0) + voxel
+    return VertebraMeasurement(
+        level=shape.vertebra.name,
+        label=shape.vertebra.label,
+        volume_ml=shape.volume_mm3 / 1000,
+        mean_hu=float(hu.mean()),
+        std_hu=float(hu.std()),
+        centroid_lps_mm=_triple(shape.centroid_lps),
+        extent_mm=_triple(extent),
+        touches_edge=shape.touches_edge,
+    )
+
+
+def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])

@@ -1,0 +1,284 @@
+"""The preview: a picture of the result for a person who wants to know at a glance whether it can be trusted.
+
+A curved sagittal and a curved coronal plane through the column, and an axial plane through each vertebra, in true
+proportions. The patient's left is on the viewer's right, as on radiological displays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from cspine.anatomy import Vertebra, vertebra
+from cspine.errors import NoVertebraError
+from cspine.geometry import reorientation
+from cspine.postprocessing.findings import Finding, Severity
+from cspine.postprocessing.shape import label_boxes
+from cspine.report.files import write_whole
+from cspine.volumes import CtVolume, LabelVolume
+
+#: Centre 400, width 1800 HU.
+BONE_WINDOW_HU = (-500.0, 1300.0)
+SIZE_PIXELS = (1800, 1120)
+MARGIN_MM = 32.0
+AXIAL_HALF_MM = (58.0, 50.0)  # half width, half height of an axial panel
+MOST_AXIAL = 8
+MOST_FINDINGS = 5
+_DPI = 100
+_BACKGROUND, _TEXT, _DIM = "#101418", "#f2f2f2", "#aab2ba"
+_SEVERITY = {Severity.SERIOUS: "#ff6b5e", Severity.WARNING: "#ffc14d", Severity.INFO: _DIM}
+_STROKE = [withStroke(linewidth=3.0, foreground="black")]
+
+Plane = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """Image and labels with x to the left, y to the back and z to the head, cut to the neck."""
+
+    hu_zyx: NDArray[Any]
+    labels_zyx: NDArray[np.uint8]
+    spacing_xyz: tuple[float, float, float]
+    levels: tuple[Vertebra, ...]
+    centres_zyx: NDArray[np.float64]  # (levels, 3), indices; y lies in the fullest coronal plane
+
+
+def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding], path: Path) -> None:
+    """Draw the preview as a PNG; the same arguments give the same bytes.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    labels : LabelVolume
+        Vertebrae on the grid of ``ct``.
+    title : str
+        What stands above the picture: the model's title, which marks a DEMONSTRATION model. No patient data.
+    findings : sequence of Finding
+        The most serious are written below the picture.
+    path : Path
+        File to write; it appears whole or not at all.
+
+    Raises
+    ------
+    NoVertebraError
+        If there is no label to show.
+    OutputError
+        If the file cannot be written.
+    """
+    scene = _scene(ct, labels)
+
+    def save(partial: Path) -> None:
+        # A matplotlibrc on the machine must not change the picture.
+        with style.context("default"), partial.open("wb") as file:
+            _figure(scene, title, findings).savefig(file, format="png", metadata={"Software": None})
+
+    write_whole(path, save)
+
+
+def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:
+    figure = Figure(figsize=(SIZE_PIXELS[0] / _DPI, SIZE_PIXELS[1] / _DPI), dpi=_DPI, facecolor=_BACKGROUND)
+    FigureCanvasAgg(figure)
+    panels = _lay_out(scene)
+    _draw_sagittal(figure.add_axes(panels[0]), scene)
+    _draw_coronal(figure.add_axes(panels[1]), scene)
+    for place, level in enumerate(scene.levels[:MOST_AXIAL]):
+        _draw_axial(figure.add_axes(panels[2 + place]), scene, level, scene.centres_zyx[place])
+    _write_words(figure, title, scene, findings)
+
+    return figure
+
+
+def _scene(ct: CtVolume, labels: LabelVolume) -> _Scene:
+    turn = reorientation(ct.affine_lps, "LPS")
+    spacing = turn.grid(ct.grid).spacing_xyz
+    turned_labels, turned_hu = turn.apply(labels.labels_zyx), turn.apply(ct.hu_zyx)
+    boxes = label_boxes(np.ascontiguousarray(turned_labels))
+    if not boxes:
+        raise NoVertebraError("there is no vertebra to show")
+    crop = []
+    for axis, step in enumerate(reversed(spacing)):
+        margin = int(np.ceil(MARGIN_MM / step))
+        start = min(box[axis].start for box in boxes.values()) - margin
+        stop = max(box[axis].stop for box in boxes.values()) + margin
+        crop.append(slice(max(start, 0), min(stop, turned_labels.shape[axis])))
+    cut_labels = np.ascontiguousarray(turned_labels[tuple(crop)])
+    return _Scene(
+        hu_zyx=np.ascontiguousarray(turned_hu[tuple(crop)]),
+        labels_zyx=cut_labels,
+        spacing_xyz=spacing,
+        levels=tuple(vertebra(label) for label in boxes),
+        centres_zyx=np.array([_centre(cut_labels, label, spacing[1]) for label in boxes]),
+    )
+
+
+def _centre(labels_zyx: NDArray[np.uint8], label: int, step_y_mm: float) -> tuple[float, float, float]:
+    """Return the centroid, with y moved to where a coronal plane shows most of the vertebra: its body."""
+    index = np.argwhere(labels_zyx == label)
+    z, _, x = index.mean(axis=0)
+    counts = np.bincount(index[:, 1], minlength=labels_zyx.shape[1]).astype(np.float64)
+    width = max(1, round(6.0 / step_y_mm))
+    fullest = int(np.argmax(np.convolve(counts, np.ones(width), mode="same")))
+    return float(z), float(fullest), float(x)
+
+
+def _lay_out(scene: _Scene) -> list[tuple[float, float, float, float]]:
+    """Return the places of the panels (left, bottom, width, height; 0..1): both long ones at one scale, then axial."""
+    width, height = SIZE_PIXELS
+    left, bottom, top, gap = 20.0, 130.0, height - 105.0, 16.0
+    row = (top - bottom - 3 * gap) / 4
+    axial = row * AXIAL_HALF_MM[0] / AXIAL_HALF_MM[1]
+    z_mm, y_mm, x_mm = (n * mm for n, mm in zip(scene.labels_zyx.shape, reversed(scene.spacing_xyz), strict=True))
+    columns = -(-min(len(scene.levels), MOST_AXIAL) // 4)
+    room = width - 2 * left - columns * (axial + gap) - gap
+    scale = min((top - bottom) / z_mm, room / (y_mm + x_mm))
+    panels = [(left, top - z_mm * scale, y_mm * scale, z_mm * scale)]
+    panels.append((left + y_mm * scale + gap, top - z_mm * scale, x_mm * scale, z_mm * scale))
+    start = width - left - columns * axial - (columns - 1) * gap
+    for place in range(MOST_AXIAL):
+        column, line = divmod(place, 4)
+        panels.append((start + column * (axial + gap), top - row - line * (row + gap), axial, row))
+    return [(x / width, y / height, w / width, h / height) for x, y, w, h in panels]
+
+
+def _curve(scene: _Scene, axis: int) -> NDArray[np.intp]:
+    """Return, for each z, the index on an axis where the column passes; constant beyond its ends."""
+    order = np.argsort(scene.centres_zyx[:, 0], kind="stable")
+    z = np.arange(scene.labels_zyx.shape[0])
+    place = np.interp(z, scene.centres_zyx[order, 0], scene.centres_zyx[order, axis])
+    return np.asarray(np.clip(np.rint(place), 0, scene.labels_zyx.shape[axis] - 1), dtype=np.intp)
+
+
+def _show(axes: Axes, hu: Plane, labels: Plane, extent_mm: tuple[float, float, float, float]) -> None:
+    """Draw a plane with its labels tinted and outlined; ``extent_mm`` is left, right, bottom, top."""
+    low, high = BONE_WINDOW_HU
+    axes.set_facecolor("black")
+    common: dict[str, Any] = {"extent": extent_mm, "origin": "lower", "aspect": "equal"}
+    axes.imshow(hu, cmap="gray", vmin=low, vmax=high, interpolation="bilinear", **common)
+    tint = np.zeros((*labels.shape, 4), dtype=np.float32)
+    for label in (int(i) for i in np.unique(labels) if i):
+        red, green, blue = (c / 255 for c in vertebra(label).rgb)
+        tint[labels == label] = (red, green, blue, 0.38)
+        width = (extent_mm[1] - extent_mm[0]) / labels.shape[1]
+        height = (extent_mm[3] - extent_mm[2]) / labels.shape[0]
+        x = extent_mm[0] + (np.arange(labels.shape[1]) + 0.5) * width
+        y = extent_mm[2] + (np.arange(labels.shape[0]) + 0.5) * height
+        mask = (labels == label).astype(np.float32)
+        if min(mask.shape) > 1:
+            axes.contour(x, y, mask, levels=[0.5], colors=[(red, green, blue)], linewidths=1.3)
+    axes.imshow(tint, interpolation="nearest", **common)
+    axes.set_xlim(extent_mm[0], extent_mm[1])
+    axes.set_ylim(extent_mm[2], extent_mm[3])
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _say(axes: Axes, place: tuple[float, float], text: str, **style: Any) -> None:
+    """Write text in the units of the axes (0..1)."""
+    options: dict[str, Any] = {"color": _TEXT, "fontsize": 14, "path_effects": _STROKE, "va": "center", "ha": "center"}
+    axes.text(place[0], place[1], text, transform=axes.transAxes, **(options | style))
+
+
+def _name(axes: Axes, x: float, y: float, level: Vertebra, **style: Any) -> None:
+    colour = tuple(0.35 + 0.65 * c / 255 for c in level.rgb)
+    options: dict[str, Any] = {"fontsize": 17, "fontweight": "bold", "va": "center", "path_effects": _STROKE}
+    axes.text(x, y, level.name, color=colour, clip_on=True, **(options | style))
+
+
+def _draw_sagittal(axes: Axes, scene: _Scene) -> None:
+    z_index = np.arange(scene.labels_zyx.shape[0])
+    curve = _curve(scene, 2)
+    hu, labels = scene.hu_zyx[z_index, :, curve], scene.labels_zyx[z_index, :, curve]
+    _, step_y, step_z = scene.spacing_xyz
+    extent = (0.0, hu.shape[1] * step_y, 0.0, hu.shape[0] * step_z)
+    _show(axes, hu, labels, extent)
+    for level, (z, y, _) in zip(scene.levels, scene.centres_zyx, strict=True):
+        band = labels[max(round(z) - 1, 0) : round(z) + 2] == level.label
+        seen = np.flatnonzero(band.any(axis=0))
+        front = float(seen[0]) if len(seen) else y
+        _name(axes, front * step_y - 3.0, (z + 0.5) * step_z, level, ha="right")
+    axes.set_title("Sagittal, along the column", color=_DIM, fontsize=13, pad=5)
+    _say(axes, (0.035, 0.5), "A")
+    _say(axes, (0.965, 0.5), "P")
+    _scale_bar(axes, extent)
+
+
+def _draw_coronal(axes: Axes, scene: _Scene) -> None:
+    z_index = np.arange(scene.labels_zyx.shape[0])
+    curve = _curve(scene, 1)
+    hu, labels = scene.hu_zyx[z_index, curve, :], scene.labels_zyx[z_index, curve, :]
+    step_x, _, step_z = scene.spacing_xyz
+    extent = (0.0, hu.shape[1] * step_x, 0.0, hu.shape[0] * step_z)
+    _show(axes, hu, labels, extent)
+    for level, (z, _, x) in zip(scene.levels, scene.centres_zyx, strict=True):
+        seen = np.flatnonzero((labels == level.label).any(axis=0))
+        side = float(seen[-1] + 1) if len(seen) else x
+        _name(axes, side * step_x + 3.0, (z + 0.5) * step_z, level, ha="left")
+    axes.set_title("Coronal, along the column", color=_DIM, fontsize=13, pad=5)
+    _say(axes, (0.035, 0.5), "R", fontsize=18, fontweight="bold")
+    _say(axes, (0.965, 0.5), "L", fontsize=18, fontweight="bold")
+    _scale_bar(axes, extent)
+
+
+def _draw_axial(axes: Axes, scene: _Scene, level: Vertebra, centre_zyx: NDArray[np.float64]) -> None:
+    step_x, step_y, _ = scene.spacing_xyz
+    z = round(float(centre_zyx[0]))
+    labels = scene.labels_zyx[z]
+    if not (labels == level.label).any():
+        z = int(np.argmax((scene.labels_zyx == level.label).sum(axis=(1, 2))))
+        labels = scene.labels_zyx[z]
+    y, x = np.argwhere(labels == level.label).mean(axis=0)
+    extent = (0.0, labels.shape[1] * step_x, 0.0, labels.shape[0] * step_y)
+    _show(axes, scene.hu_zyx[z], labels, extent)
+    axes.set_xlim((x + 0.5) * step_x - AXIAL_HALF_MM[0], (x + 0.5) * step_x + AXIAL_HALF_MM[0])
+    # The patient's front is up: y grows downwards.
+    axes.set_ylim((y + 0.5) * step_y + AXIAL_HALF_MM[1], (y + 0.5) * step_y - AXIAL_HALF_MM[1])
+    colour = tuple(0.35 + 0.65 * c / 255 for c in level.rgb)
+    _say(axes, (0.03, 0.9), level.name, color=colour, fontsize=17, fontweight="bold", ha="left")
+    _say(axes, (0.965, 0.5), "L", fontweight="bold")
+
+
+def _scale_bar(axes: Axes, extent_mm: tuple[float, float, float, float]) -> None:
+    left, bottom = extent_mm[1] * 0.04, extent_mm[3] * 0.03
+    axes.plot([left, left + 20], [bottom, bottom], color=_TEXT, linewidth=3, path_effects=_STROKE)
+    axes.text(left, bottom + 2, "2 cm", color=_TEXT, fontsize=12, va="bottom", path_effects=_STROKE)
+
+
+def _write_words(figure: Figure, title: str, scene: _Scene, findings: Sequence[Finding]) -> None:
+    first, last = scene.levels[0].name, scene.levels[-1].name
+    span = f"{first} to {last}" if first != last else first
+    figure.text(0.012, 0.965, f"Vertebrae {span}", color=_TEXT, fontsize=22, fontweight="bold", va="center")
+    figure.text(0.988, 0.965, title, color=_TEXT, fontsize=17, va="center", ha="right")
+    figure.text(
+        0.988,
+        0.018,
+        "cspine · research use only, not a medical device",
+        color=_DIM,
+        fontsize=14,
+        va="center",
+        ha="right",
+    )
+    order = list(_SEVERITY)
+    ranked = sorted(findings, key=lambda finding: order.index(finding.severity))
+    if not ranked:
+        figure.text(0.012, 0.085, "No findings", color=_DIM, fontsize=14, va="center")
+    shown = ranked if len(ranked) <= MOST_FINDINGS else ranked[: MOST_FINDINGS - 1]
+    for line, finding in enumerate(shown):
+        words = f"{finding.code}  {finding.sentence}"
+        colour = _SEVERITY[finding.severity]
+        figure.text(0.012, 0.092 - line * 0.0195, words, color=colour, fontsize=13, va="center")
+    if len(ranked) > len(shown):
+        words = f"and {len(ranked) - len(shown)} more in summary.json"
+        figure.text(0.012, 0.092 - len(shown) * 0.0195, words, color=_DIM, fontsize=13, va="center")

@@ -1,0 +1,232 @@
+"""The schema of summary.json, and how it is written.
+
+Plain values only: whoever runs the steps fills them in. No names, no dates of birth; UIDs of sources are hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cspine.measurements.vertebra import VertebraMeasurement
+from cspine.postprocessing.findings import Finding
+from cspine.report.files import write_whole
+from cspine.volumes import ModelIdentity
+
+#: Grows by one with every change after which a reader of the older schema may be wrong.
+SCHEMA_VERSION = 1
+
+Triple = tuple[float, float, float]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Hashed = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SeriesVerdict(_Row):
+    """What was decided about one series of the input."""
+
+    series: Hashed = Field(description="Series Instance UID, hashed.")
+    chosen: bool = Field(description="True for the series that was segmented.")
+    modality: str = Field(description="Modality.")
+    instances: int = Field(description="Number of instances.")
+    reasons: list[str] = Field(description="Why it was chosen, or every reason why not.")
+
+
+class InputSummary(_Row):
+    """What came in."""
+
+    study: Hashed = Field(description="Study Instance UID, hashed.")
+    series: Hashed = Field(description="Series Instance UID of the series that was segmented, hashed.")
+    verdicts: list[SeriesVerdict] = Field(description="Every series of the study with its verdict.")
+    skipped_files: int = Field(default=0, description="Files that are not DICOM images.")
+    slices: int = Field(description="Slices of the volume.")
+    spacing_mm: Triple = Field(description="Distance between columns, rows and slices.")
+    repairs: list[str] = Field(default_factory=list, description="What was repaired while reading, in words.")
+
+
+class ModelSummary(_Row):
+    """The model package that drew the labels."""
+
+    name: str = Field(description="Name.")
+    version: str = Field(description="Version.")
+    checksum: str = Field(description="SHA-256 over the files of the package.")
+    demonstration: bool = Field(
+        description="True for a model that is marked DEMONSTRATION: not for any use with patients."
+    )
+
+
+class VertebraSummary(_Row):
+    """Measurements of one vertebra."""
+
+    level: str = Field(description="Level, for example C3.")
+    label: int = Field(description="Number of the level (VerSe).")
+    segment: int | None = Field(default=None, description="Segment Number in the DICOM Segmentation.")
+    volume_ml: float = Field(description="Volume; of the part in view where touches_edge is true.")
+    mean_hu: float = Field(description="Mean density, Hounsfield units.")
+    std_hu: float = Field(description="Standard deviation of the density.")
+    centroid_lps_mm: Triple = Field(
+        description="Centre of mass in DICOM patient coordinates (left, posterior, superior)."
+    )
+    extent_mm: Triple = Field(description="Size from right to left, front to back, foot to head.")
+    touches_edge: bool = Field(description="True where the edge of the scan cuts it.")
+
+
+class FindingSummary(_Row):
+    """A quality statement; findings.md lists the codes."""
+
+    code: str = Field(description="Code, stable over releases.")
+    level: str | None = Field(description="Level that it is about; null for the whole result.")
+    severity: str = Field(description="info, warning or serious.")
+    sentence: str = Field(description="What was seen.")
+
+
+class OutputSummary(_Row):
+    """A DICOM object that was written."""
+
+    file: str = Field(description="Path within the output folder.")
+    kind: str = Field(description="For example SEG BINARY.")
+    sop_instance_uid: str = Field(description="UID of the new object.")
+    sha256: Sha256 = Field(description="Checksum of the file.")
+    bytes: int = Field(description="Size of the file.")
+
+
+class Summary(_Row):
+    """One run on one study."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, description="Version of this schema.")
+    cspine_version: str = Field(description="Version of cspine.")
+    notice: str = Field(default="Research use only; not a medical device.", description="Always the same.")
+    clock: str = Field(description="The one clock of the run, ISO 8601.")
+    input: InputSummary = Field(description="What came in.")
+    model: ModelSummary = Field(description="What drew the labels.")
+    settings: dict[str, str] = Field(description="Every setting of the run.")
+    device: str = Field(description="Device that ran the network, for example cpu.")
+    vertebrae: list[VertebraSummary] = Field(description="From head to foot.")
+    findings: list[FindingSummary] = Field(description="Quality statements.")
+    warnings: list[str] = Field(description="What the user of the files should know, for example of viewers.")
+    outputs: list[OutputSummary] = Field(description="The DICOM objects.")
+    timings_s: dict[str, float] = Field(description="Seconds that each step took.")
+    versions: dict[str, str] = Field(description="Versions of Python and of the libraries.")
+
+
+def model_summary(model: ModelIdentity) -> ModelSummary:
+    """Return what the summary says of a model."""
+    return ModelSummary(
+        name=model.name, version=model.version, checksum=model.checksum, demonstration=model.demonstration
+    )
+
+
+def vertebra_summaries(
+    measurements: Sequence[VertebraMeasurement], segments: Sequence[tuple[int, str]] = ()
+) -> list[VertebraSummary]:
+    """Return the rows of the vertebrae, rounded to what a reader can use.
+
+    Parameters
+    ----------
+    measurements : sequence of VertebraMeasurement
+        From head to foot.
+    segments : sequence of (int, str)
+        Segment numbers with their levels, as the record of the DICOM Segmentation has them.
+    """
+    numbers = {level: number for number, level in segments}
+    return [
+        VertebraSummary(
+            level=m.level,
+            label=m.label,
+            segment=numbers.get(m.level),
+            volume_ml=round(m.volume_ml, 3),
+            mean_hu=round(m.mean_hu, 1),
+            std_hu=round(m.std_hu, 1),
+            centroid_lps_mm=_rounded(m.centroid_lps_mm),
+            extent_mm=_rounded(m.extent_mm),
+            touches_edge=m.touches_edge,
+        )
+        for m in measurements
+    ]
+
+
+def _rounded(values: Triple) -> Triple:
+    return round(values[0], 2), round(values[1], 2), round(values[2], 2)
+
+
+def finding_summaries(findings: Sequence[Finding]) -> list[FindingSummary]:
+    """Return the rows of the findings."""
+    return [
+        FindingSummary(code=f.code, level=f.level, severity=f.severity.value, sentence=f.sentence) for f in findings
+    ]
+
+
+def output_summary(path: Path, folder: Path, kind: str, sop_instance_uid: str) -> OutputSummary:
+    """Return the row of a DICOM file that was written.
+
+    Parameters
+    ----------
+    path, folder : Path
+        The file and the output folder that it lies in.
+    kind : str
+        For example ``"SEG BINARY"``.
+    sop_instance_uid : str
+        Its UID.
+    """
+    data = path.read_bytes()
+    return OutputSummary(
+        file=path.relative_to(folder).as_posix(),
+        kind=kind,
+        sop_instance_uid=sop_instance_uid,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+    )
+
+
+def write_summary(summary: Summary, path: Path) -> None:
+    """Write summary.json.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    text = summary.model_dump_json(indent=2) + "\n"
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def schema_tables() -> str:
+    """Return the tables of docs/summary.md: one a model, one Markdown row a field."""
+    models: tuple[type[_Row], ...] = (
+        Summary,
+        InputSummary,
+        SeriesVerdict,
+        ModelSummary,
+        VertebraSummary,
+        FindingSummary,
+        OutputSummary,
+    )
+    return "\n\n".join(_table(model) for model in models)
+
+
+def _table(model: type[_Row]) -> str:
+    rows = [
+        f"| `{name}` | {_type_name(field.annotation)} | {field.description} |"
+        for name, field in model.model_fields.items()
+    ]
+    head = [f"## {model.__name__}", "", str(model.__doc__), "", "| field | type | meaning |", "|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def _type_name(annotation: object) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if isinstance(annotation, type) and origin is None:
+        return "null" if annotation is type(None) else annotation.__name__
+    if origin in (list, tuple, dict):
+        inside = ", ".join(_type_name(argument) for argument in arguments)
+        return f"{getattr(origin, '__name__', '')} of {inside}"
+    return " or ".join(_type_name(argument) for argument in arguments)
