@@ -48,7 +48,9 @@ class StudyOutput:
             raise OutputError(f"the output folder cannot be written: {error.strerror}") from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._staging is not None:
             shutil.rmtree(self._staging, ignore_errors=True)
 

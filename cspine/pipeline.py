@@ -237,7 +237,7 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
         measured = measure_vertebrae(vertebrae.labels, ct)
     summary = Summary(
         cspine_version=cspine.__version__,
-        clock=settings.clock.iso(),
+        clock=settings.clock.iso,
         input=_input_summary(results.chosen, ct),
         model=model_summary(model),
         settings=settings.as_text(),

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator, OperatorSpec, OutputContext
+from holoscan.core import ExecutionContext, InputContext, OutputContext
+from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from cspine.errors import CSpineError
 from cspine.models.package import ModelPackage

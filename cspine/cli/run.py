@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 @click.option("--all-studies", is_flag=True, help="Run on every study in IN, each into OUT/<hashed study>/.")
 @click.option("--overwrite", is_flag=True, help="Replace results that are in OUT.")
 def command(source: Path, out: Path, **options: object) -> None:
-    """Segment the vertebrae of the CT study in IN (a folder or a .zip) and write the results into OUT.
+    r"""Segment the vertebrae of the CT study in IN (a folder or a .zip) and write the results into OUT.
 
     \b
     OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment a vertebra

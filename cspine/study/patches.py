@@ -8,6 +8,7 @@ from monai import transforms
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL_LEVELS
+from cspine.geometry import Shape3, Voxels
 from cspine.study.pool import Pool, read_case
 from cspine.study.recipe import Intensity, Recipe
 
@@ -82,9 +83,7 @@ class PatchSampler:
         return centre[0], centre[1], centre[2]
 
 
-def cut(
-    array_zyx: NDArray[np.generic], centre: tuple[int, int, int], size: tuple[int, int, int]
-) -> NDArray[np.generic]:
+def cut(array_zyx: NDArray[Voxels], centre: Shape3, size: Shape3) -> NDArray[Voxels]:
     """Cut a box around a voxel; zeros where it reaches out of the array."""
     result = np.zeros(size, dtype=array_zyx.dtype)
     source, target = [], []
@@ -105,4 +104,4 @@ def normalise(hu: NDArray[np.float32], intensity: Intensity) -> NDArray[np.float
 
 def network_target(labels_zyx: NDArray[np.generic]) -> NDArray[np.float32]:
     """Turn labels of `cspine.anatomy` into the network's: what lies below T1 is one class."""
-    return np.minimum(labels_zyx, _LAST_LEVEL + 1).astype(np.float32)
+    return np.asarray(np.minimum(labels_zyx.astype(np.int16), _LAST_LEVEL + 1), dtype=np.float32)
