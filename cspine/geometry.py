@@ -231,6 +231,11 @@ def _slice_offsets(source: Grid, target: Grid) -> NDArray[np.float64]:
     return to_index(source.affine_lps, to_lps(target.affine_lps, first_voxels))[:, 1::-1]
 
 
+def _beyond(index: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
+    """Tell which indices lie outside an axis, whose voxels reach half a step beyond the first and last centre."""
+    return np.asarray((index < -0.5 - 1e-6) | (index > count - 0.5 + 1e-6))
+
+
 def straighten(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) -> NDArray[Voxels]:
     """Resample a leaning stack to the upright grid of `upright_grid`, each slice within its own plane (linear).
 
@@ -255,8 +260,11 @@ def straighten(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float)
             offset=offset,
             output_shape=target.shape_zyx[1:],
             order=1,
-            cval=fill,
+            mode="nearest",
         )
+        for axis in (0, 1):
+            beyond = _beyond(offset[axis] + np.arange(plane.shape[axis]), hu_zyx.shape[1 + axis])
+            plane[beyond if axis == 0 else (slice(None), beyond)] = fill
         result[k] = np.rint(plane) if np.issubdtype(hu_zyx.dtype, np.integer) else plane
     return result
 
@@ -290,7 +298,7 @@ def labels_to_grid(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> N
             offset=offset + matrix[:, 0] * start,
             output_shape=(stop - start, *target.shape_zyx[1:]),
             order=0,
-            mode="grid-constant",
+            mode="grid-constant",  # "constant" drops the outer half of border voxels, and all of them at rounding
             cval=0,
         )
     return result

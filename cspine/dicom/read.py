@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import struct
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ _UNDECODABLE = (
     RuntimeError,
     TypeError,
     ValueError,
+    struct.error,
     zlib.error,
 )
 

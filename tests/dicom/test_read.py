@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from pydicom.uid import (
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.series import Series
-from cspine.errors import MissingSliceError, PhotometricError, PixelError, RescaleError
+from cspine.errors import CSpineError, MissingSliceError, PhotometricError, PixelError, RescaleError
 from cspine.geometry import lean_mm
 from cspine.volumes import CtVolume
 from tests.builders.ct_series import (
@@ -79,7 +80,8 @@ def test_tilt_is_resampled_and_the_source_grid_kept(tmp_path: Path, tilt: float)
     assert "gantry tilt" in volume.notes[0]
     inside = volume.hu_zyx > -1000
     expected = phantom_on(volume.grid)
-    assert np.abs(volume.hu_zyx - expected)[inside].max() <= 1.01
+    half_a_row = 0.5 * 0.75 * 5  # what the border rows may differ: they reach half a voxel beyond their centres
+    assert np.abs(volume.hu_zyx - expected)[inside].max() <= 1.01 + half_a_row
     assert inside.sum() >= 7 * 29 * 12
 
 
@@ -313,6 +315,22 @@ def test_a_damaged_file_within_the_stack_is_a_missing_slice(tmp_path: Path) -> N
     (series,) = scan_folder(tmp_path).series
     with pytest.raises(MissingSliceError):
         read_volume(series)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEGLSLossless])
+def test_whatever_byte_is_wrong_the_error_has_a_code(tmp_path: Path, syntax: str) -> None:
+    paths = save_all(build(Stack(shape_zyx=(3, 6, 6))), tmp_path, syntax)
+    whole = paths[1].read_bytes()
+    rng = np.random.default_rng(11)
+    for _ in range(60):
+        content = bytearray(whole)
+        for place in rng.integers(128, len(content), 8):
+            content[place] = rng.integers(256)
+        paths[1].write_bytes(bytes(content))
+        with suppress(CSpineError):
+            for series in scan_folder(tmp_path).series:
+                read_volume(series)
 
 
 # --- real CT ----------------------------------------------------------------------------------------------------------
