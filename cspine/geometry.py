@@ -289,7 +289,7 @@ def labels_to_grid(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> N
             offset=offset + matrix[:, 0] * start,
             output_shape=(stop - start, *target.shape_zyx[1:]),
             order=0,
-            mode="grid-constant",
+            mode="grid-constant",  # "constant" drops the outer half of border voxels, and all of them at rounding
             cval=0,
         )
     return result
