@@ -31,6 +31,8 @@ NEIGHBOUR_SHARE = 0.2
 ANY_SHARE = 0.5
 #: A piece is a bleed of the neighbour's bone only where it is smaller than this share of its own main body.
 LARGEST_BLEED = 0.5
+#: ... and smaller than this: about a pair of articular processes.
+LARGEST_BLEED_MM3 = 3000.0
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def clean_components(
         if piece is body and volume >= LARGEST_EMBEDDED_MM3:
             continue
         inside = numbers_zyx[piece.box_zyx] == piece.number
-        receiver = _receiver(cleaned, numbers_zyx, piece, main)
+        receiver = _receiver(cleaned, numbers_zyx, piece, main) if volume <= LARGEST_BLEED_MM3 else None
         if receiver is not None:
             cleaned[piece.box_zyx][inside] = receiver
             key = (piece.label, receiver)

@@ -23,7 +23,7 @@ from cspine.anatomy import Vertebra, vertebra
 from cspine.errors import NoVertebraError
 from cspine.geometry import reorientation
 from cspine.postprocessing.findings import Finding, Severity
-from cspine.postprocessing.shape import label_boxes
+from cspine.postprocessing.shape import Box, label_boxes
 from cspine.report.files import write_whole
 from cspine.volumes import CtVolume, LabelVolume
 
@@ -31,6 +31,8 @@ from cspine.volumes import CtVolume, LabelVolume
 BONE_WINDOW_HU = (-500.0, 1300.0)
 SIZE_PIXELS = (1800, 1120)
 MARGIN_MM = 32.0
+#: Both long panels together are this many times as wide as they are high.
+WIDE_TO_HIGH = 1.42
 AXIAL_HALF_MM = (58.0, 50.0)  # half width, half height of an axial panel
 MOST_AXIAL = 8
 MOST_FINDINGS = 5
@@ -106,20 +108,31 @@ def _scene(ct: CtVolume, labels: LabelVolume) -> _Scene:
     boxes = label_boxes(np.ascontiguousarray(turned_labels))
     if not boxes:
         raise NoVertebraError("there is no vertebra to show")
-    crop = []
-    for axis, step in enumerate(reversed(spacing)):
-        margin = int(np.ceil(MARGIN_MM / step))
-        start = min(box[axis].start for box in boxes.values()) - margin
-        stop = max(box[axis].stop for box in boxes.values()) + margin
-        crop.append(slice(max(start, 0), min(stop, turned_labels.shape[axis])))
-    cut_labels = np.ascontiguousarray(turned_labels[tuple(crop)])
+    crop = _crop(list(boxes.values()), turned_labels.shape, spacing)
+    cut_labels = np.ascontiguousarray(turned_labels[crop])
     return _Scene(
-        hu_zyx=np.ascontiguousarray(turned_hu[tuple(crop)]),
+        hu_zyx=np.ascontiguousarray(turned_hu[crop]),
         labels_zyx=cut_labels,
         spacing_xyz=spacing,
         levels=tuple(vertebra(label) for label in boxes),
         centres_zyx=np.array([_centre(cut_labels, label, spacing[1]) for label in boxes]),
     )
+
+
+def _crop(boxes: list[Box], shape: tuple[int, ...], spacing_xyz: tuple[float, float, float]) -> Box:
+    """Return the box of all vertebrae with a margin; higher where few levels would leave the picture half empty."""
+    spans = []
+    for axis, step in enumerate(reversed(spacing_xyz)):
+        start, stop = min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)
+        margin = int(np.ceil(MARGIN_MM / step))
+        spans.append((max(start - margin, 0), min(stop + margin, shape[axis])))
+    width_mm = sum((stop - start) * mm for (start, stop), mm in zip(spans[1:], spacing_xyz[1::-1], strict=True))
+    bottom, top = spans[0]
+    lacking = int((width_mm / WIDE_TO_HIGH / spacing_xyz[2] - (top - bottom)) / 2)
+    if lacking > 0:
+        spans[0] = (max(bottom - lacking, 0), min(top + lacking, shape[0]))
+    z, y, x = (slice(start, stop) for start, stop in spans)
+    return z, y, x
 
 
 def _centre(labels_zyx: NDArray[np.uint8], label: int, step_y_mm: float) -> tuple[float, float, float]:

@@ -82,6 +82,13 @@ def test_a_large_piece_is_not_handed_over() -> None:
     assert {3, 4} == set(np.unique(cleaned)) - {0}
 
 
+def test_a_piece_larger_than_articular_processes_is_not_handed_over() -> None:
+    labels = two_vertebrae()
+    labels[12:27, 12:27, 12:27] = 3  # 3.4 ml
+    assert clean_components(labels, (1.0, 1.0, 1.0), 1.0)[1].moved_mm3 == {}
+    assert clean_components(labels, (0.5, 0.5, 0.5), 0.125)[1].moved_mm3 == {}  # too large a share of its own body
+
+
 def test_thresholds_are_cubic_millimetres() -> None:
     labels = two_vertebrae()
     labels[35:39, 33:37, 12:16] = 3  # 64 voxels

@@ -77,7 +77,7 @@ def test_proportions_are_true(tmp_path: Path) -> None:
         labels, ct = volumes(phantom)
         only = np.where(labels.labels_zyx == 4, labels.labels_zyx, np.uint8(0))
         render_preview(ct, LabelVolume(only, labels.affine_lps), "t", (), tmp_path / "p.png")
-        where = np.argwhere(near(pixels(tmp_path / "p.png")[:, :900], vertebra(4).rgb))
+        where = np.argwhere(near(pixels(tmp_path / "p.png")[:, : SIZE_PIXELS[0] * 7 // 10], vertebra(4).rgb))
         height, width = np.ptp(where, axis=0)
         sizes.append(height / width)
     assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
