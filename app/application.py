@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from holoscan.conditions import CountCondition
 from monai.deploy.core import Application
 
 from operators.ct_reader import CtReaderOperator
@@ -40,7 +41,9 @@ class CSpineApplication(Application):  # type: ignore[misc]
         )
         makers: dict[str, StepOperator] = {}
         for kind in kinds:
-            operator = kind(self, name=kind.__module__.rsplit(".", 1)[-1], job=self.job)
+            # An operator without inputs would start again for ever.
+            once = () if kind.inputs else (CountCondition(self, 1),)
+            operator = kind(self, *once, name=kind.__module__.rsplit(".", 1)[-1], job=self.job)
             self.add_operator(operator)
             for port in kind.inputs:
                 self.add_flow(makers[port], operator, {(port, port)})

@@ -67,7 +67,7 @@ class RunSettings:
     """
 
     clock: Clock
-    inference: InferenceSettings = InferenceSettings()
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
     seg_type: SegType = SegType.BINARY
     rules_file: Path | None = None
     series_uid: str | None = None
