@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cspine.synthesis.atlas import Atlas, load_atlas
 from tests.builders.tiny_atlas import write_atlas
 
 
@@ -21,6 +22,12 @@ def atlas_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def atlas_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the fields of the tiny atlas are kept."""
     return tmp_path_factory.mktemp("atlas-cache")
+
+
+@pytest.fixture(scope="session")
+def atlas(atlas_folder: Path, atlas_cache: Path) -> Atlas:
+    """The tiny atlas, loaded once."""
+    return load_atlas(atlas_folder, cache=atlas_cache)
 
 
 @pytest.fixture
