@@ -5,13 +5,12 @@ from __future__ import annotations
 import cc3d
 import numpy as np
 
+from cspine.inference.preprocess import Box
 from cspine.volumes import CtVolume
 
 _BODY_HU = -300
 _STEP_MM = 4.0
 _MARGIN_MM = 12.0
-
-Box = tuple[slice, slice, slice]
 
 
 def body_box(volume: CtVolume) -> Box:

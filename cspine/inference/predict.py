@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cspine.anatomy import vertebra
 from cspine.errors import UsageError
 from cspine.geometry import reorientation, to_lps
-from cspine.inference.body import Box, body_box
+from cspine.inference.body import body_box
 from cspine.inference.engine import Engine, choose_engine, translated_errors
 from cspine.inference.preprocess import Box, preprocess
 from cspine.inference.restore import restore
@@ -52,8 +52,8 @@ def segment(
 ) -> Inference:
     """Draw the vertebrae of a CT volume with a model package.
 
-    The first stage sees the whole volume, or the box of the patient where its manifest says so. Each further one sees the box around the vertebrae found so far with its
-    margin, and its labels replace those in the box.
+    The first stage sees the whole volume, or the box of the patient where its manifest says so. Each further one sees
+    the box around the vertebrae found so far with its margin, and its labels replace those in the box.
 
     Parameters
     ----------
