@@ -10,6 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from cspine.errors import InputError
+from cspine.files import write_whole
 from cspine.geometry import Affine, make_affine
 from cspine.volumes import CtVolume, LabelVolume
 
@@ -46,15 +47,12 @@ def read_labels(path: Path) -> LabelVolume:
 
 def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
     """Write an array of shape (z, y, x) with its orthogonal affine; the file appears when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     spacing = np.linalg.norm(affine_lps[:3, :3], axis=0)
     image = sitk.GetImageFromArray(array_zyx)
     image.SetSpacing([float(s) for s in spacing])
     image.SetOrigin([float(v) for v in affine_lps[:3, 3]])
     image.SetDirection([float(v) for v in (affine_lps[:3, :3] / spacing).ravel()])
-    partial = path.with_name(f".partial-{path.name}")
-    sitk.WriteImage(image, str(partial), useCompression=True)
-    partial.replace(path)
+    write_whole(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:
