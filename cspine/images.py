@@ -10,6 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from cspine.errors import InputError, OutputError
+from cspine.files import write_whole
 from cspine.geometry import Affine, make_affine
 from cspine.volumes import CtVolume, LabelVolume
 
@@ -57,13 +58,14 @@ def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
     image.SetSpacing([float(s) for s in spacing])
     image.SetOrigin([float(v) for v in affine_lps[:3, 3]])
     image.SetDirection([float(v) for v in (affine_lps[:3, :3] / spacing).ravel()])
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sitk.WriteImage(image, str(partial), useCompression=True)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise OutputError(f"cannot write {path.name}") from error
+
+    def save(partial: Path) -> None:
+        try:
+            sitk.WriteImage(image, str(partial), useCompression=True)
+        except RuntimeError as error:
+            raise OutputError(f"{path.name} cannot be written by SimpleITK") from error
+
+    write_whole(path, save)
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:

@@ -35,11 +35,13 @@ class StudyOutput:
         self.folder = folder
         self._overwrite = overwrite
         self._staging: Path | None = None
+        self._made = False
 
     def __enter__(self) -> StudyOutput:
         there = [part for part in _PARTS if (self.folder / part).exists()]
         if there and not self._overwrite:
             raise OutputNotEmptyError(f"the output folder has {' and '.join(there)} already")
+        self._made = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._staging = Path(tempfile.mkdtemp(prefix=".cspine-", dir=self.folder))
@@ -54,6 +56,9 @@ class StudyOutput:
     ) -> None:
         if self._staging is not None:
             shutil.rmtree(self._staging, ignore_errors=True)
+        if self._made and error is not None:
+            with suppress(OSError):
+                self.folder.rmdir()
 
     @property
     def staging(self) -> Path:

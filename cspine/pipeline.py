@@ -25,7 +25,7 @@ from cspine.measurements.vertebra import measure_vertebrae
 from cspine.models.package import ModelPackage
 from cspine.output import StudyOutput
 from cspine.postprocessing.clean import postprocess
-from cspine.postprocessing.findings import Finding
+from cspine.postprocessing.findings import Finding, Severity
 from cspine.report.preview import render_preview
 from cspine.report.summary import (
     InputSummary,
@@ -176,7 +176,8 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries) -> Vertebrae
     age = chosen.selection.chosen.patient_age_years
     labels, findings = postprocess(inference.labels, ct, age)
     for finding in findings:
-        _log.warning("finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
+        level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
+        _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
     return Vertebrae(labels, findings)
 
 

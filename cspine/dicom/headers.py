@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pydicom import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
+from cspine.dicom.patient import patient_age_years
 from cspine.errors import hashed
 from cspine.volumes import SourceSlice
 
@@ -208,7 +208,7 @@ def read_header(dataset: Dataset, path: Path, transfer_syntax: str) -> InstanceH
         series_uid=_text(dataset, "SeriesInstanceUID"),
         transfer_syntax=transfer_syntax,
         patient_key=hashed(_text(dataset, "PatientID") or f"name:{_text(dataset, 'PatientName')}"),
-        patient_age_years=_age(dataset),
+        patient_age_years=patient_age_years(dataset),
         modality=_text(dataset, "Modality"),
         description=_text(dataset, "SeriesDescription"),
         body_part=_text(dataset, "BodyPartExamined"),
@@ -327,18 +327,3 @@ def _integer(dataset: Dataset, keyword: str) -> int | None:
         return None if value is None or value == "" else int(value)
     except (ValueError, TypeError):
         return None
-
-
-_YEARS_A_UNIT = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-
-
-def _age(dataset: Dataset) -> float | None:
-    text = _text(dataset, "PatientAge")
-    if len(text) == 4 and text[:3].isdigit() and text[3] in _YEARS_A_UNIT:
-        return int(text[:3]) * _YEARS_A_UNIT[text[3]]
-    try:
-        born = date.fromisoformat(_text(dataset, "PatientBirthDate"))
-        seen = date.fromisoformat(_text(dataset, "StudyDate"))
-    except ValueError:
-        return None
-    return (seen - born).days / 365.25

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,7 @@ from cspine.dicom.clock import Clock
 from cspine.dicom.source_header import normalise_headers, read_source_headers
 from cspine.dicom.uids import ObjectIdentity
 from cspine.errors import CSpineError, GeometryError, NoVertebraError, OutputError
+from cspine.files import write_whole
 from cspine.geometry import labels_to_grid, to_index
 from cspine.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity
 
@@ -325,19 +326,9 @@ def _set_clock_and_uids(
 
 
 def _save(segmentation: hd.seg.Segmentation, path: Path) -> str:
-    """Write to a temporary name, then rename; return the checksum."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        segmentation.save_as(partial, enforce_file_format=True)
-        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"the segmentation cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-    return digest
+    """Write the file whole; return its checksum."""
+    write_whole(path, lambda partial: segmentation.save_as(partial, enforce_file_format=True))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _viewer_warnings(segmentation: hd.seg.Segmentation, seg_type: SegType) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cspine.anatomy import vertebra
 from cspine.errors import UsageError
 from cspine.geometry import reorientation, to_lps
+from cspine.inference.body import body_box
 from cspine.inference.engine import Engine, choose_engine, translated_errors
 from cspine.inference.preprocess import Box, preprocess
 from cspine.inference.restore import restore
@@ -51,8 +52,8 @@ def segment(
 ) -> Inference:
     """Draw the vertebrae of a CT volume with a model package.
 
-    The first stage sees the whole volume. Each further one sees the box around the vertebrae found so far with its
-    margin, and its labels replace those in the box.
+    The first stage sees the whole volume, or the box of the patient where its manifest says so. Each further one sees
+    the box around the vertebrae found so far with its margin, and its labels replace those in the box.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def segment(
     labels = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)
     stages: list[Record] = []
     for number, stage in enumerate(package.stages):
-        box = _whole(volume) if number == 0 else box_around(labels, volume, stage.manifest.margin_mm)
+        box = _first_box(volume, stage) if number == 0 else box_around(labels, volume, stage.manifest.margin_mm)
         if box is None:
             _log.info("stage %s: nothing to look at", stage.manifest.name)
             break
@@ -185,7 +186,9 @@ def _run_stage(
     return labels, record
 
 
-def _whole(volume: CtVolume) -> Box:
+def _first_box(volume: CtVolume, stage: Stage) -> Box:
+    if stage.manifest.field_of_view == "body":
+        return body_box(volume)
     z, y, x = volume.hu_zyx.shape
     return slice(0, z), slice(0, y), slice(0, x)
 

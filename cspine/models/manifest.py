@@ -58,6 +58,8 @@ class StageManifest(BaseModel):
         Network label (1 ..) to level (``"C1"``) or ``"auxiliary"``.
     margin_mm : float
         For a stage after the first: how far its box reaches beyond the vertebrae found before.
+    field_of_view : str
+        For the first stage: ``"image"`` for all of it, as stock nnU-Net; ``"body"`` for the box of the patient alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,6 +73,7 @@ class StageManifest(BaseModel):
     folds: Annotated[tuple[str, ...], Field(min_length=1)]
     labels: Annotated[dict[int, str], Field(min_length=1)]
     margin_mm: Annotated[float, Field(ge=0, le=500)] = 20.0
+    field_of_view: Literal["image", "body"] = "image"
 
     @field_validator("orientation")
     @classmethod

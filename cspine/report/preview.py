@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import Vertebra, vertebra
 from cspine.errors import NoVertebraError
+from cspine.files import write_whole
 from cspine.geometry import reorientation
 from cspine.postprocessing.findings import Finding, Severity
 from cspine.postprocessing.shape import Box, label_boxes
-from cspine.report.files import write_whole
 from cspine.volumes import CtVolume, LabelVolume
 
 #: Centre 400, width 1800 HU.

@@ -43,6 +43,7 @@ def package_model(recipe: Recipe, weights: dict[str, torch.Tensor], iterations: 
         orientation="LPS",
         folds=("all",),
         labels=labels,
+        field_of_view="body",
     )
     manifest = ModelManifest(
         name=recipe.name,

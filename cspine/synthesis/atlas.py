@@ -31,7 +31,7 @@ CANAL_CONTENT, CORD = 50, 51
 
 _EXPECTED = {0, *range(1, 14), 20, 21, 22, 23, 24, 25, 26, 28, 30, 40, 41, 42}
 _FAR_MM = 30.0
-_CACHE_FORMAT = 2
+_CACHE_FORMAT = 3
 
 Field = NDArray[np.float32]
 
@@ -124,7 +124,7 @@ def load_atlas(folder: Path, cache: Path | None = None) -> Atlas:
     if absent:
         raise AtlasError(f"the atlas has no {', '.join(absent)}")
     turn = reorientation(volume.affine_lps, "LPS")
-    _log.info("computing the distance fields of the atlas: a minute or two")
+    _log.info("computing the distance fields of the atlas: up to a minute")
     fields = _compute_fields(np.ascontiguousarray(turn.apply(volume.labels_zyx)), turn.grid(volume.grid).affine_lps)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +163,8 @@ def _compute_fields(labels_zyx: NDArray[np.uint8], affine_lps: Affine) -> dict[s
         level[box][nearer] = vertebra.label
         centre = affine_lps[:3, :3] @ found.mean(axis=0)[::-1] + affine_lps[:3, 3]
         centroids.append([float(vertebra.label), *centre])
-    other = signed_distance((labels_zyx == OTHER_BONE) | (labels_zyx == TEETH))
+    # A lattice twice as fine would take minutes and gigabytes here, for bones that have no label.
+    other = signed_distance((labels_zyx == OTHER_BONE) | (labels_zyx == TEETH), refine=1)
     tissue = labels_zyx.copy()
     tissue[(tissue >= 1) & (tissue <= 13)] = MUSCLE
     tissue[tissue == OTHER_BONE] = MUSCLE
@@ -178,18 +179,18 @@ def _compute_fields(labels_zyx: NDArray[np.uint8], affine_lps: Affine) -> dict[s
     }
 
 
-def signed_distance(mask_zyx: NDArray[np.bool_]) -> Field:
+def signed_distance(mask_zyx: NDArray[np.bool_], refine: int = 2) -> Field:
     """Return the signed distance to a mask's smoothed surface in voxels, positive inside, on the mask's grid.
 
-    The surface is found on a lattice twice as fine, between the voxels, so that its steps do not show.
+    The surface is found on a lattice ``refine`` times as fine, between the voxels, so that its steps do not show.
     """
     soft = ndimage.gaussian_filter(mask_zyx.astype(np.float32), 0.6)
-    shape = tuple(2 * n - 1 for n in soft.shape)
+    shape = tuple(refine * (n - 1) + 1 for n in soft.shape)
     fine = ndimage.zoom(soft, [m / n for m, n in zip(shape, soft.shape, strict=True)], order=1) > 0.5
     inside = ndimage.distance_transform_edt(fine)
     outside = ndimage.distance_transform_edt(~fine)
-    signed = np.where(fine, inside - 0.5, 0.5 - outside) / 2.0
-    return np.asarray(signed[::2, ::2, ::2], dtype=np.float32)
+    signed = np.where(fine, inside - 0.5, 0.5 - outside) / refine
+    return np.asarray(signed[::refine, ::refine, ::refine], dtype=np.float32)
 
 
 def _fill_canal(tissue_zyx: NDArray[np.uint8], labels_zyx: NDArray[np.uint8]) -> None:

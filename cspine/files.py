@@ -24,7 +24,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     OutputError
         If the file cannot be written; nothing is left behind.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".partial-{path.name}")  # keeps the suffix, which tells writers the format
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)

@@ -1,0 +1,40 @@
+"""Where the patient is in the image: what lies outside needs no network."""
+
+from __future__ import annotations
+
+import cc3d
+import numpy as np
+
+from cspine.inference.preprocess import Box
+from cspine.volumes import CtVolume
+
+_BODY_HU = -300
+_STEP_MM = 4.0
+_MARGIN_MM = 12.0
+
+
+def body_box(volume: CtVolume) -> Box:
+    """Return the box around the largest connected part of the image that is denser than fat and air between clothes.
+
+    Parameters
+    ----------
+    volume : CtVolume
+        Any orientation.
+
+    Returns
+    -------
+    tuple of slice
+        Along z, y, x, with a margin of 12 mm; the whole image where nothing is dense.
+    """
+    steps = [max(1, round(_STEP_MM / s)) for s in reversed(volume.grid.spacing_xyz)]
+    dense = volume.hu_zyx[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU
+    body = cc3d.largest_k(dense, k=1, connectivity=6) > 0
+    if not body.any():
+        body[:] = True
+    box = []
+    for axis, (step, spacing) in enumerate(zip(steps, reversed(volume.grid.spacing_xyz), strict=True)):
+        line = np.flatnonzero(body.any(axis=tuple(other for other in range(3) if other != axis)))
+        margin = step + round(_MARGIN_MM / spacing)
+        n = volume.hu_zyx.shape[axis]
+        box.append(slice(max(0, int(line[0]) * step - margin), min(n, int(line[-1]) * step + margin + 1)))
+    return box[0], box[1], box[2]

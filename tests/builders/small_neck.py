@@ -1,0 +1,44 @@
+"""The example series cut to the neck and thinned out: a real job for the shipped model that takes seconds."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from cspine.dicom.read import read_volume
+from cspine.dicom.scan import scan_folder
+from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
+from cspine.geometry import Grid, make_affine, reorientation
+from cspine.images import read_labels
+from cspine.volumes import CtVolume, LabelVolume
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+MODELS = EXAMPLES.parent / "models"
+_CUT = (slice(8, 136), slice(24, 152, 2), slice(32, 152, 2))
+
+
+def _thinned(array: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    x, y, z = grid.spacing_xyz
+    first = np.array([_CUT[2].start, _CUT[1].start, _CUT[0].start], dtype=float)
+    origin = grid.affine_lps[:3, :3] @ first + grid.affine_lps[:3, 3]
+    axes = grid.affine_lps[:3, :3] / np.array([x, y, z])
+    return np.ascontiguousarray(array[_CUT]), make_affine(axes, (2 * x, 2 * y, z), origin)
+
+
+@cache
+def small_neck() -> tuple[CtVolume, LabelVolume]:
+    """CT (128 x 64 x 60 voxels of 2 x 2 x 1.5 mm) and reference labels of the example."""
+    ct = read_volume(scan_folder(EXAMPLES / "neck-ct").series[0])
+    reference = read_labels(EXAMPLES / "neck-ct-labels.nii.gz")
+    assert reference.grid.is_close(ct.grid, 0.01)
+    return CtVolume(*_thinned(ct.hu_zyx, ct.grid)), LabelVolume(*_thinned(reference.labels_zyx, ct.grid))
+
+
+def write_neck(folder: Path, description: CtSeriesDescription, orientation: str = "LPS") -> list[Path]:
+    """Write the small neck as a series whose x, y and z axes point to ``orientation``."""
+    ct, _ = small_neck()
+    turn = reorientation(ct.affine_lps, orientation)
+    turned = CtVolume(np.ascontiguousarray(turn.apply(ct.hu_zyx)), turn.grid(ct.grid).affine_lps)
+    return write_ct_series(turned, folder, description)

@@ -1,0 +1,73 @@
+"""`cspine run` as a user types it."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cspine.cli.run import command
+from cspine.dicom.write_ct import CtSeriesDescription
+from cspine.errors import (
+    NoDicomError,
+    OutputNotEmptyError,
+    SeveralPatientsError,
+    SomeStudiesFailedError,
+    UnknownSeriesError,
+)
+from tests.builders.small_neck import write_neck
+
+
+def invoke(*arguments: object):
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def neck(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("neck")
+    write_neck(folder, CtSeriesDescription(uid_seed="command"))
+    return folder
+
+
+def test_a_zip_gives_results_and_tells_where_they_are(neck, tmp_path):
+    with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
+        for path in neck.iterdir():
+            archive.write(path, path.name)
+    told = invoke(tmp_path / "study.zip", tmp_path / "out", "--seg-type", "labelmap", "--precision", "bfloat16").output
+    assert "T1" in told and "DEMONSTRATION" in told and "not a medical device" in told
+    assert str(tmp_path / "out" / "dicom" / "segmentation.dcm") in told.replace("\n", "")
+    with pytest.raises(OutputNotEmptyError):
+        invoke(neck, tmp_path / "out")
+
+
+def test_two_studies_are_refused_unless_all_are_wanted(neck, tmp_path):
+    both = tmp_path / "both"
+    write_neck(both / "a", CtSeriesDescription(uid_seed="a", patient_id="A"))
+    broken = write_neck(both / "b", CtSeriesDescription(uid_seed="b", patient_id="B"))
+    broken[50].unlink()
+    with pytest.raises(SeveralPatientsError, match="2 patient"):
+        invoke(both, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SomeStudiesFailedError, match="1 of 2"):
+        invoke(both, tmp_path / "out", "--all-studies")
+    done = [folder for folder in (tmp_path / "out").iterdir() if (folder / "dicom").is_dir()]
+    assert len(done) == 1
+    assert len(done[0].name) == 12
+
+
+def test_an_unknown_series_and_a_folder_without_dicom_are_refused(neck, tmp_path):
+    with pytest.raises(UnknownSeriesError):
+        invoke(neck, tmp_path / "out", "--series-uid", "1.2.3")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoDicomError):
+        invoke(tmp_path / "empty", tmp_path / "out")
+    assert not (tmp_path / "out" / "dicom").exists()
+
+
+def test_the_help_names_outputs_and_options():
+    told = invoke("--help").output
+    for text in ("OUT/dicom/segmentation.dcm", "--model", "--device", "--all-studies", "--repair-gaps", "labelmap"):
+        assert text in told
