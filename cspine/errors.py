@@ -1,6 +1,7 @@
 """The error tree: every failure that cspine can explain has a stable code, an exit code and advice.
 
-Messages name numbers, tags and hashed identifiers; they never carry patient data.
+docs/errors.md repeats the table; a test holds the two together. Messages name numbers, tags and hashed identifiers;
+they never carry patient data.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def hashed(identifier: str) -> str:
 
 
 class CSpineError(Exception):
-    """Root of the tree. ``code`` is stable over releases, ``exit_code`` is what the process returns.
+    """Something failed that has no class of its own.
+
+    Root of the tree. ``code`` is stable over releases, ``exit_code`` is what the process returns.
 
     Parameters
     ----------
@@ -377,3 +380,12 @@ def every_error() -> list[type[CSpineError]]:
         found.append(error)
         todo.extend(error.__subclasses__())
     return sorted(found, key=lambda e: (e.exit_code, e.code))
+
+
+def errors_table() -> str:
+    """Return the table of docs/errors.md: one Markdown row an error."""
+    rows = []
+    for error in every_error():
+        meaning = (error.__doc__ or "").partition("\n")[0]
+        rows.append(f"| {error.exit_code} | {error.code} | {meaning} | {error.advice} |")
+    return "\n".join(["| exit code | code | meaning | advice |", "|---|---|---|---|", *rows])

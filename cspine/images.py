@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from cspine.errors import InputError
+from cspine.errors import InputError, OutputError
 from cspine.files import write_whole
 from cspine.geometry import Affine, make_affine
 from cspine.volumes import CtVolume, LabelVolume
@@ -46,13 +46,26 @@ def read_labels(path: Path) -> LabelVolume:
 
 
 def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
-    """Write an array of shape (z, y, x) with its orthogonal affine; the file appears when it is whole."""
+    """Write an array of shape (z, y, x) with its orthogonal affine; the file appears when it is whole.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, or its name is not that of a known format.
+    """
     spacing = np.linalg.norm(affine_lps[:3, :3], axis=0)
     image = sitk.GetImageFromArray(array_zyx)
     image.SetSpacing([float(s) for s in spacing])
     image.SetOrigin([float(v) for v in affine_lps[:3, 3]])
     image.SetDirection([float(v) for v in (affine_lps[:3, :3] / spacing).ravel()])
-    write_whole(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
+
+    def save(partial: Path) -> None:
+        try:
+            sitk.WriteImage(image, str(partial), useCompression=True)
+        except RuntimeError as error:
+            raise OutputError(f"{path.name} cannot be written by SimpleITK") from error
+
+    write_whole(path, save)
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:

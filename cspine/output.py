@@ -73,17 +73,17 @@ class StudyOutput:
         Raises
         ------
         OutputError
-            If they cannot be moved; nothing new is left behind.
+            If they cannot be moved; the folder is as it was before.
         """
-        moved: list[Path] = []
+        moved: list[tuple[Path, Path]] = []
         try:
             for part in _PARTS:
                 place = self.folder / part
                 if place.exists():
-                    place.rename(self.staging / f"old-{part}")
-                (self.staging / part).rename(place)
-                moved.append(place)
+                    moved.append((place, place.rename(self.staging / f"old-{part}")))
+                moved.append((self.staging / part, (self.staging / part).rename(place)))
         except OSError as error:
-            for place in moved:
-                shutil.rmtree(place, ignore_errors=True)
+            for before, now in reversed(moved):
+                with suppress(OSError):
+                    now.rename(before)
             raise OutputError(f"the results cannot be put in place: {error.strerror}") from error

@@ -18,7 +18,10 @@ from cspine.cli.console import progress
     "--spacing", nargs=3, type=click.FloatRange(0.2, 5), default=(0.8, 0.8, 1.25), show_default=True, metavar="X Y Z",
     help="Voxel size in millimetres.",
 )  # fmt: skip
-@click.option("--extent", nargs=3, type=float, metavar="X Y Z", help="Field of view in mm; random where left out.")
+@click.option(
+    "--extent", nargs=3, type=click.FloatRange(20, 600), metavar="X Y Z",
+    help="Field of view in mm; random where left out.",
+)  # fmt: skip
 @click.option("--whole-neck/--anywhere", default=True, show_default=True, help="Centre on C1..T1, or lie anywhere.")
 @click.option("--dicom", is_flag=True, help="Write a DICOM CT series of each case too.")
 def command(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cspine.errors import TrainingError
 from cspine.synthesis.atlas import load_atlas
 from cspine.synthesis.case import CaseSettings, synthesize_case
 
@@ -77,8 +78,16 @@ class Pool:
             self._process.start()
 
     def wait_for(self, count: int) -> None:
-        """Wait until the pool holds so many cases."""
+        """Wait until the pool holds so many cases.
+
+        Raises
+        ------
+        TrainingError
+            If the generator fails.
+        """
         while len(self.paths()) < min(count, self.settings.size):
+            if self._process is not None and self._process.exitcode:
+                raise TrainingError(f"the process that makes synthetic cases ended with code {self._process.exitcode}")
             self.keep_alive()
             time.sleep(1.0)
 
@@ -107,6 +116,8 @@ def _generate(settings: PoolSettings) -> None:
         partial = place.with_name(f".{place.name}.partial.npy")
         np.save(partial, np.stack([ct.hu_zyx.astype(np.int16), labels.labels_zyx.astype(np.int16)]))
         partial.replace(place)
-        counter.write_text(str(seed + 1), encoding="ascii")
+        partial = counter.with_suffix(".partial")
+        partial.write_text(str(seed + 1), encoding="ascii")
+        partial.replace(counter)
         if seed - settings.first_seed >= settings.size:
             time.sleep(_REST * (time.monotonic() - begun))

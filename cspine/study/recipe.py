@@ -76,7 +76,7 @@ def load_recipe(path: Path) -> Recipe:
         return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise TrainingError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (ValidationError, yaml.YAMLError) as error:
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise TrainingError(f"the recipe {path.name} is not valid: {error}") from error
 
 

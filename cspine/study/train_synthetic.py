@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import logging
 import math
-import queue
-import threading
+import pickle
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,15 @@ from cspine.errors import TrainingError
 from cspine.study.patches import PatchSampler
 from cspine.study.pool import Pool, PoolSettings
 from cspine.study.recipe import Recipe, network_labels
+from cspine.synthesis.atlas import find_atlas
 
 _log = logging.getLogger(__name__)
 
 _SUPERVISED_LEVELS = 3
 _CHECKPOINT_EVERY_S = 180.0
 _LOG_EVERY = 25
+_BATCHES_AHEAD = 3
+_NEW_RUN = "Give another folder for the run, or remove its checkpoint to begin again."
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,12 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
     Raises
     ------
     TrainingError
-        If the loss is no longer a number, or the folder holds a run of another recipe.
+        If the loss is no longer a number, no synthetic case can be made, or the folder holds a run of another network.
+    AtlasError
+        If the atlas is absent or not the one that is known.
     """
     recipe = run.recipe
+    find_atlas(run.atlas)
     torch.manual_seed(recipe.seed)
     state = _start(run)
     loss_function = _loss(recipe).to(run.device)
@@ -120,11 +127,11 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
         pool.wait_for(24)
         begun = time.monotonic()
         sampler = PatchSampler(pool, recipe, recipe.seed + state.iteration)
-        with _prefetched(sampler) as batches:
+        with _prefetched(sampler) as next_batch:
             while (done := _share_done(run, state)) < 1.0:
                 for group in state.optimizer.param_groups:
                     group["lr"] = learning_rate(recipe, state.iteration, done)
-                images, targets = (part.to(run.device) for part in batches.get())
+                images, targets = (part.to(run.device) for part in next_batch())
                 loss, score = _step(state, loss_function, images, targets)
                 if not math.isfinite(loss):
                     raise TrainingError(f"the loss is {loss} at iteration {state.iteration}")
@@ -139,6 +146,8 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
                 if time.monotonic() - saved > _CHECKPOINT_EVERY_S:
                     _save(run, state)
                     saved = time.monotonic()
+    if losses:
+        _write_log(run, state, losses, scores)
     _save(run, state)
     weights = {name: value.detach().cpu() for name, value in state.average.module.state_dict().items()}
     return weights, state.iteration
@@ -193,28 +202,19 @@ def native_bfloat16() -> bool:
 
 
 @contextmanager
-def _prefetched(sampler: PatchSampler) -> Iterator[queue.Queue[tuple[torch.Tensor, torch.Tensor]]]:
-    """Prepare batches in a thread, a few ahead."""
-    batches: queue.Queue[tuple[torch.Tensor, torch.Tensor]] = queue.Queue(maxsize=3)
-    ended = threading.Event()
+def _prefetched(sampler: PatchSampler) -> Iterator[Callable[[], tuple[torch.Tensor, torch.Tensor]]]:
+    """Prepare batches in a thread, a few ahead; what fails there is raised where the batch is asked for."""
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        ahead = deque(executor.submit(sampler.batch) for _ in range(_BATCHES_AHEAD))
 
-    def fill() -> None:
-        while not ended.is_set():
-            batch = sampler.batch()
-            while not ended.is_set():
-                try:
-                    batches.put(batch, timeout=0.5)
-                    break
-                except queue.Full:
-                    continue
+        def next_batch() -> tuple[torch.Tensor, torch.Tensor]:
+            ahead.append(executor.submit(sampler.batch))
+            return ahead.popleft().result()
 
-    thread = threading.Thread(target=fill, daemon=True)
-    thread.start()
-    try:
-        yield batches
-    finally:
-        ended.set()
-        thread.join()
+        try:
+            yield next_batch
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
 def _start(run: Run) -> _State:
@@ -228,9 +228,12 @@ def _start(run: Run) -> _State:
     state = _State(network, average, optimizer)
     path = run.folder / "checkpoint.pt"
     if path.is_file():
-        kept: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
+        try:
+            kept: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            raise TrainingError(f"the checkpoint in {run.folder} cannot be read", advice=_NEW_RUN) from error
         if kept["network_of"] != recipe.network.model_dump_json():
-            raise TrainingError(f"{run.folder} holds a run of another network; give another folder")
+            raise TrainingError(f"{run.folder} holds a run of another network", advice=_NEW_RUN)
         network.load_state_dict(kept["network"])
         average.load_state_dict(kept["average"])
         optimizer.load_state_dict(kept["optimizer"])

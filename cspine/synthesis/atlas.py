@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import VERTEBRAE
+from cspine.anatomy import CERVICAL_LEVELS, VERTEBRAE
 from cspine.errors import AtlasError
 from cspine.geometry import Affine, Grid, reorientation
 from cspine.images import read_labels
@@ -69,6 +69,27 @@ class Atlas:
         return Grid((z, y, x), self.affine_lps)
 
 
+def find_atlas(folder: Path) -> Path:
+    """Return the atlas's image after a look at its table of labels, which takes no time.
+
+    Raises
+    ------
+    AtlasError
+        If the files are absent or their labels are not those that the synthesis knows.
+    """
+    path, table = folder / "neck_atlas_1mm.nii.gz", folder / "labels.csv"
+    if not path.is_file() or not table.is_file():
+        raise AtlasError(f"no neck_atlas_1mm.nii.gz with labels.csv in {folder}")
+    with table.open(newline="", encoding="utf-8") as lines:
+        try:
+            listed = {int(row["label"]) for row in csv.DictReader(lines)}
+        except (KeyError, ValueError) as error:
+            raise AtlasError("labels.csv has no column of numbers named 'label'") from error
+    if listed != _EXPECTED:
+        raise AtlasError(f"labels.csv lists {sorted(listed)}, expected {sorted(_EXPECTED)}")
+    return path
+
+
 def load_atlas(folder: Path, cache: Path | None = None) -> Atlas:
     """Load the atlas and compute its distance fields.
 
@@ -86,16 +107,10 @@ def load_atlas(folder: Path, cache: Path | None = None) -> Atlas:
     Raises
     ------
     AtlasError
-        If the files are absent or their labels are not those that the synthesis knows.
+        If the files are absent, their labels are not those that the synthesis knows, or the image is not that of a neck
+        on a grid of 1 mm.
     """
-    path, table = folder / "neck_atlas_1mm.nii.gz", folder / "labels.csv"
-    if not path.is_file() or not table.is_file():
-        raise AtlasError(f"no neck_atlas_1mm.nii.gz with labels.csv in {folder}")
-    with table.open(newline="", encoding="utf-8") as lines:
-        listed = {int(row["label"]) for row in csv.DictReader(lines)}
-    if listed != _EXPECTED:
-        raise AtlasError(f"labels.csv lists {sorted(listed)}, expected {sorted(_EXPECTED)}")
-
+    path = find_atlas(folder)
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     kept = cache / f"atlas-{checksum}-{_CACHE_FORMAT}.npz" if cache is not None else None
     if kept is not None and kept.is_file():
@@ -103,6 +118,11 @@ def load_atlas(folder: Path, cache: Path | None = None) -> Atlas:
             return _from_fields({name: fields[name] for name in fields.files})
 
     volume = read_labels(path)
+    if not np.allclose(volume.grid.spacing_xyz, 1.0, atol=1e-3):
+        raise AtlasError(f"the atlas has voxels of {volume.grid.spacing_xyz} mm, expected 1 mm")
+    absent = [level.name for level in CERVICAL_LEVELS if not (volume.labels_zyx == level.label).any()]
+    if absent:
+        raise AtlasError(f"the atlas has no {', '.join(absent)}")
     turn = reorientation(volume.affine_lps, "LPS")
     _log.info("computing the distance fields of the atlas: up to a minute")
     fields = _compute_fields(np.ascontiguousarray(turn.apply(volume.labels_zyx)), turn.grid(volume.grid).affine_lps)

@@ -48,7 +48,7 @@ class Scan:
 
 
 def random_scan(rng: np.random.Generator) -> Scan:
-    """Draw the settings of an acquisition: blur 0.3 to 1.2 mm, slices 0.6 to 4 mm, noise 3 to 180 HU."""
+    """Draw the settings of an acquisition: blur 0.3 to 1.2 mm, slices 0.6 to 4 mm, noise 3 to 140 HU."""
     return Scan(
         blur_mm=float(rng.uniform(0.3, 1.2)),
         slice_mm=float(rng.choice([0.6, 1.0, 1.25, 2.0, 2.5, 3.0, 4.0], p=[0.2, 0.2, 0.15, 0.15, 0.1, 0.15, 0.05])),

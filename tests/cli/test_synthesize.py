@@ -1,0 +1,99 @@
+"""`cspine synthesize`: the files of a case agree with each other and with the standard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from pydicom import dcmread
+from pydicom.uid import JPEGLSLossless
+
+from cspine import images
+from cspine.cli.synthesize import command
+from cspine.dicom.read import read_volume
+from cspine.dicom.rules import load_rules
+from cspine.dicom.scan import scan_folder
+from cspine.dicom.select import select_series
+from cspine.errors import AtlasError
+from tests.builders.judges import dciodvfy_errors
+
+
+def _synthesize(atlas_folder: Path, out: Path, *more: str) -> Result:
+    arguments = ["--atlas", str(atlas_folder), "--out", str(out), "--spacing", "1.5", "1.5", "2.5"]
+    return CliRunner().invoke(command, [*arguments, "--extent", "54", "60", "100", *more], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, atlas_folder: Path) -> Path:
+    """Two cases, as NIfTI and DICOM."""
+    folder = tmp_path_factory.mktemp("cases")
+    result = _synthesize(atlas_folder, folder, "--count", "2", "--seed", "7", "--dicom")
+    assert result.exit_code == 0
+    assert "2 case(s)" in result.output
+    return folder
+
+
+def test_each_case_has_an_image_labels_and_a_series(out: Path) -> None:
+    found = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.suffix != ".dcm" and p.is_file())
+    assert found == [f"{kind}/neck_0000{n}{end}" for kind, end in
+                     (("images", "_0000.nii.gz"), ("labels", ".nii.gz")) for n in (7, 8)]  # fmt: skip
+    assert sorted(p.name for p in (out / "dicom").iterdir()) == ["neck_00007", "neck_00008"]
+
+
+def test_image_labels_and_series_are_one_grid(out: Path) -> None:
+    ct = images.read_ct(out / "images" / "neck_00007_0000.nii.gz")
+    labels = images.read_labels(out / "labels" / "neck_00007.nii.gz")
+    assert ct.grid.shape_zyx == (40, 40, 36)
+    assert ct.grid.spacing_xyz == pytest.approx((1.5, 1.5, 2.5))
+    assert labels.grid.is_close(ct.grid)
+    assert set(range(1, 8)) <= set(np.unique(labels.labels_zyx))
+    (series,) = scan_folder(out / "dicom" / "neck_00007").series
+    volume = read_volume(series)
+    assert volume.grid.is_close(ct.grid)
+    assert np.array_equal(volume.hu_zyx, ct.hu_zyx)
+
+
+def test_the_series_is_valid_dicom_and_lossless(out: Path) -> None:
+    paths = sorted((out / "dicom" / "neck_00007").iterdir())
+    assert len(paths) == 40
+    for path in (paths[0], paths[-1]):
+        assert dciodvfy_errors(path) == []
+    assert dcmread(paths[0], stop_before_pixels=True).file_meta.TransferSyntaxUID == JPEGLSLossless
+
+
+def test_the_series_is_one_that_a_run_would_choose(out: Path) -> None:
+    scan = scan_folder(out / "dicom" / "neck_00007")
+    assert select_series(scan, load_rules()).chosen is scan.series[0]
+
+
+def test_cases_differ_and_belong_to_different_studies(out: Path) -> None:
+    first, second = (images.read_ct(out / "images" / f"neck_0000{n}_0000.nii.gz") for n in (7, 8))
+    assert not np.array_equal(first.hu_zyx, second.hu_zyx)
+    assert len({series.study_uid for series in scan_folder(out / "dicom").series}) == 2
+
+
+def test_the_same_command_writes_the_same_files(out: Path, tmp_path: Path, atlas_folder: Path) -> None:
+    _synthesize(atlas_folder, tmp_path, "--seed", "8", "--dicom")
+    again = sorted((tmp_path / "dicom" / "neck_00008").iterdir())
+    assert [p.read_bytes() for p in again] == [(out / "dicom" / "neck_00008" / p.name).read_bytes() for p in again]
+
+
+def test_without_dicom_there_is_no_series(tmp_path: Path, atlas_folder: Path) -> None:
+    assert _synthesize(atlas_folder, tmp_path, "--anywhere", "--seed", "2").exit_code == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "labels"]
+
+
+def test_an_absent_atlas_is_an_error_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(AtlasError):
+        _synthesize(tmp_path / "absent", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--count", "0"], ["--seed", "-1"], ["--spacing", "1", "1"], ["--extent", "0", "1", "1"]]
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, atlas_folder: Path, wrong: list[str]) -> None:
+    arguments = ["--atlas", str(atlas_folder), "--out", str(tmp_path / "out"), *wrong]
+    assert CliRunner().invoke(command, arguments).exit_code == 2

@@ -1,0 +1,68 @@
+"""`cspine train`: from a recipe and the atlas to a model package."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+
+from cspine.cli.train import command
+from cspine.errors import AtlasError, TrainingError, UsageError
+from cspine.models.package import load_package
+from cspine.synthesis.atlas import Atlas
+from tests.builders.tiny_training import fill_pool, tiny_recipe
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory, atlas: Atlas, atlas_cache: Path) -> Path:
+    """The folder of a run whose pool is full, and a recipe beside it."""
+    folder = tmp_path_factory.mktemp("ready")
+    shutil.copytree(atlas_cache, folder / "run")
+    fill_pool(folder / "run" / "pool", atlas)
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_recipe().model_dump(mode="json")), "utf-8")
+    return folder
+
+
+def _train(atlas_folder: Path, folder: Path, *more: str) -> Result:
+    arguments = ["--atlas", str(atlas_folder), "--run", str(folder / "run"), "--out", str(folder / "model")]
+    return CliRunner().invoke(
+        command, [*arguments, "--recipe", str(folder / "tiny.yaml"), "--device", "cpu", *more], catch_exceptions=False
+    )
+
+
+def test_a_run_ends_with_a_package_and_the_next_one_goes_on(ready: Path, tmp_path: Path, atlas_folder: Path) -> None:
+    shutil.copytree(ready, tmp_path / "a")
+    told = _train(atlas_folder, tmp_path / "a", "--synthetic")
+    assert told.exit_code == 0
+    assert "tiny 0.0.1 (DEMONSTRATION)" in told.output
+    assert "3 iterations" in load_package(tmp_path / "a" / "model").manifest.training_data
+
+    assert _train(atlas_folder, tmp_path / "a", "--synthetic", "--iterations", "5").exit_code == 0
+    assert torch.load(tmp_path / "a" / "run" / "checkpoint.pt", weights_only=True)["iteration"] == 5
+    assert "5 iterations" in load_package(tmp_path / "a" / "model").manifest.training_data
+    log = (tmp_path / "a" / "run" / "log.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in log] == ["iteration", "3", "5"]
+
+
+def test_there_is_only_synthetic_training(tmp_path: Path, atlas_folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        _train(atlas_folder, tmp_path)
+    assert "--synthetic" in caught.value.advice
+
+
+def test_an_absent_atlas_or_recipe_is_an_error(ready: Path, tmp_path: Path, atlas_folder: Path) -> None:
+    shutil.copy(ready / "tiny.yaml", tmp_path)
+    with pytest.raises(AtlasError):
+        _train(tmp_path / "absent", tmp_path, "--synthetic")
+    with pytest.raises(TrainingError, match="cannot read the recipe"):
+        _train(atlas_folder, tmp_path, "--synthetic", "--recipe", "no-such-recipe")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("wrong", [["--iterations", "0"], ["--minutes", "0"]])
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, atlas_folder: Path, wrong: list[str]) -> None:
+    assert _train(atlas_folder, tmp_path, "--synthetic", *wrong).exit_code == 2

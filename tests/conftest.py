@@ -1,0 +1,39 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cspine.synthesis.atlas import Atlas, load_atlas
+from tests.builders.tiny_atlas import write_atlas
+
+
+@pytest.fixture(scope="session")
+def atlas_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the tiny atlas."""
+    return write_atlas(tmp_path_factory.mktemp("atlas"))
+
+
+@pytest.fixture(scope="session")
+def atlas_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the fields of the tiny atlas are kept."""
+    return tmp_path_factory.mktemp("atlas-cache")
+
+
+@pytest.fixture(scope="session")
+def atlas(atlas_folder: Path, atlas_cache: Path) -> Atlas:
+    """The tiny atlas, loaded once."""
+    return load_atlas(atlas_folder, cache=atlas_cache)
+
+
+@pytest.fixture
+def untouched_logging() -> Iterator[None]:
+    """Give the package's logger back as it was: the command line sends it to standard error."""
+    log = logging.getLogger("cspine")
+    before = (log.handlers[:], log.level, log.propagate)
+    yield
+    log.handlers[:], log.level, log.propagate = before

@@ -1,0 +1,91 @@
+"""From weights to a package that draws vertebrae."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cspine.anatomy import CERVICAL_LEVELS
+from cspine.inference.predict import segment
+from cspine.inference.settings import InferenceSettings
+from cspine.models.manifest import AUXILIARY
+from cspine.models.package import load_package
+from cspine.study.packaging import package_model
+from cspine.study.recipe import network_labels
+from cspine.study.train_synthetic import build_network
+from cspine.volumes import CtVolume
+from tests.builders.tiny_training import tiny_recipe
+
+
+def _weights(certain_class: int | None = None) -> dict[str, torch.Tensor]:
+    """Random weights; of a network that is certain of one class wherever it looks, where one is given."""
+    torch.manual_seed(0)
+    weights = {name: value.clone() for name, value in build_network(tiny_recipe()).state_dict().items()}
+    if certain_class is not None:
+        for name, value in weights.items():
+            if "seg_layers" in name and name.endswith("bias"):
+                value.zero_()
+                value[certain_class] = 1000
+    return weights
+
+
+def _ct() -> CtVolume:
+    rng = np.random.default_rng(0)
+    affine = np.diag([-2.0, 2.0, 2.5, 1.0])  # x to the right: not the model's orientation
+    return CtVolume(rng.integers(-200, 900, (30, 26, 22)).astype(np.int16), affine)
+
+
+def test_a_package_is_loaded_with_its_statements(tmp_path: Path) -> None:
+    package_model(tiny_recipe(), _weights(), 123, tmp_path / "deep" / "tiny")
+    package = load_package(tmp_path / "deep" / "tiny")
+    manifest = package.manifest
+    assert manifest.demonstration
+    assert package.identity.title == "tiny 0.0.1 (DEMONSTRATION)"
+    assert "BodyParts3D" in manifest.credit
+    assert "123 iterations" in manifest.training_data
+    assert "3 x 3 x 3 mm" in manifest.limits
+    card = (tmp_path / "deep" / "tiny" / "README.md").read_text("utf-8")
+    assert "BodyParts3D" in card
+    assert "DEMONSTRATION" in card.upper()
+
+
+def test_the_stage_says_how_the_network_was_trained(tmp_path: Path) -> None:
+    (stage,) = package_model(tiny_recipe(), _weights(), 1, tmp_path / "tiny").stages
+    levels = {level.label: level.name for level in CERVICAL_LEVELS}
+    assert {int(k): v for k, v in stage.manifest.labels.items()} == levels | {9: AUXILIARY}
+    assert stage.manifest.mirror_axes == (2,)
+    assert stage.manifest.orientation == "LPS"
+    assert tuple(stage.plan.patch_size) == (24, 16, 16)
+
+
+def test_weights_are_kept_in_half_precision(tmp_path: Path) -> None:
+    weights = _weights()
+    (stage,) = package_model(tiny_recipe(), weights, 1, tmp_path / "tiny").stages
+    kept = stage.weights("all")
+    assert {value.dtype for value in kept.values()} == {torch.float16}
+    assert all(torch.equal(value, weights[name].half()) for name, value in kept.items())
+
+
+def test_an_earlier_package_is_replaced(tmp_path: Path) -> None:
+    package_model(tiny_recipe(version="0.0.1"), _weights(), 1, tmp_path / "tiny")
+    package_model(tiny_recipe(version="0.0.2"), _weights(), 1, tmp_path / "tiny")
+    assert load_package(tmp_path / "tiny").manifest.version == "0.0.2"
+
+
+@pytest.mark.parametrize("level", CERVICAL_LEVELS, ids=lambda level: level.name)
+def test_each_class_of_the_network_is_drawn_as_its_level(tmp_path: Path, level: object) -> None:
+    label = level.label  # type: ignore[attr-defined]
+    package = package_model(tiny_recipe(), _weights(label), 1, tmp_path / "tiny")
+    labels = segment(_ct(), package, InferenceSettings(device="cpu")).labels
+    assert (labels.labels_zyx == label).all()
+    assert labels.grid.is_close(_ct().grid)
+    assert labels.model == package.identity
+
+
+@pytest.mark.parametrize("name", ["background", "T2 and below"])
+def test_background_and_the_auxiliary_class_are_not_drawn(tmp_path: Path, name: str) -> None:
+    package = package_model(tiny_recipe(), _weights(network_labels()[name]), 1, tmp_path / "tiny")
+    assert not segment(_ct(), package, InferenceSettings(device="cpu")).labels.labels_zyx.any()
