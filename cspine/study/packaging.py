@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from cspine.models.card import model_card
 from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest
 from cspine.models.package import ModelPackage, StageContent, write_package
 from cspine.study.recipe import BELOW, Recipe, dataset_json, network_labels, plans_json
@@ -67,4 +68,7 @@ def package_model(recipe: Recipe, weights: dict[str, torch.Tensor], iterations: 
     )
     half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     content = StageContent(plans_json(recipe), dataset_json(recipe), {"all": half})
-    return write_package(out, manifest, {"neck": content}, replace=True)
+    card = model_card(manifest)
+    if recipe.evaluation:
+        card += f"\n## Evaluation\n\n{recipe.evaluation.strip()}\n"
+    return write_package(out, manifest, {"neck": content}, card=card, replace=True)

@@ -61,6 +61,7 @@ class Recipe(_Strict):
         1_000_000, ge=0, description="Training uses the seeds from here on; tests use smaller ones."
     )
     seed: int = 0
+    evaluation: str = Field("", description="What the model card says of the model's quality, in Markdown.")
 
 
 def load_recipe(path: Path) -> Recipe:

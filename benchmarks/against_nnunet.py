@@ -1,0 +1,134 @@
+"""Time and memory of one model on one CT: cspine's inference beside nnU-Net's own predictor, same weights, same input.
+
+    python benchmarks/against_nnunet.py DICOM_FOLDER [--model models/cervical-demo] [--runs 3]
+
+Each run is a process of its own; runs alternate. Prints medians of wall time and peak resident memory, and how many
+voxels of the two label images agree. nnU-Net gets the whole image, as its command does; cspine sees what the package's
+manifest says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+
+def volume_of(folder: Path):
+    """Read the CT series that cspine would choose."""
+    from cspine.dicom.read import read_volume
+    from cspine.dicom.rules import load_rules
+    from cspine.dicom.scan import one_study, scan_folder
+    from cspine.dicom.select import select_series
+
+    return read_volume(select_series(one_study(scan_folder(folder)), load_rules()).chosen)
+
+
+def run_cspine(ct, model: Path) -> np.ndarray:
+    """Labels by cspine."""
+    from cspine.inference.predict import segment
+    from cspine.inference.settings import InferenceSettings
+    from cspine.models.package import load_package
+
+    return segment(ct, load_package(model), InferenceSettings(device="cpu")).labels.labels_zyx
+
+
+def run_nnunet(ct, model: Path) -> np.ndarray:
+    """Labels by nnU-Net's predictor from a results folder made of the same weights."""
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    from cspine.geometry import reorientation
+    from cspine.models.network import build_network, load_weights
+    from cspine.models.package import load_package
+
+    stage = load_package(model).stages[0]
+    with tempfile.TemporaryDirectory() as place:
+        results = Path(place)
+        for name in ("plans.json", "dataset.json"):
+            (results / name).write_bytes((stage.folder / name).read_bytes())
+        fold = stage.manifest.folds[0]
+        (results / f"fold_{fold}").mkdir()
+        network = build_network(stage.plan.architecture)
+        load_weights(network, stage.weights(fold))
+        checkpoint = {
+            "network_weights": network.state_dict(),
+            "trainer_name": stage.manifest.trainer,
+            "init_args": {"configuration": stage.manifest.configuration},
+            "inference_allowed_mirroring_axes": tuple(stage.manifest.mirror_axes),
+        }
+        torch.save(checkpoint, results / f"fold_{fold}" / "checkpoint_final.pth")
+        predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False, verbose=False)
+        predictor.initialize_from_trained_model_folder(str(results), use_folds=(fold,))
+        turn = reorientation(ct.affine_lps, stage.manifest.orientation)
+        x, y, z = turn.grid(ct.grid).spacing_xyz
+        image = np.ascontiguousarray(turn.apply(ct.hu_zyx)).astype(np.float32)[None]
+        found = predictor.predict_single_npy_array(image, {"spacing": [z, y, x]}, None, None, False)
+    levels = np.array([0, *(i if name != "auxiliary" else 0 for i, name in stage.manifest.labels.items())])
+    return turn.undo(levels[found]).astype(np.uint8)
+
+
+def child(tool: str, folder: Path, model: Path, out: Path) -> None:
+    """Run one tool; print seconds and peak memory as JSON."""
+    ct = volume_of(folder)
+    begun = time.perf_counter()
+    labels = {"cspine": run_cspine, "nnunet": run_nnunet}[tool](ct, model)
+    seconds = time.perf_counter() - begun
+    np.save(out, labels)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print("RESULT", json.dumps({"seconds": seconds, "peak_gib": peak}))
+
+
+def main() -> None:
+    """Alternate the two tools and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "cervical-demo")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--child", choices=["cspine", "nnunet"], help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.child:
+        child(asked.child, asked.folder, asked.model, asked.out)
+        return
+    figures: dict[str, list[dict[str, float]]] = {"cspine": [], "nnunet": []}
+    with tempfile.TemporaryDirectory() as place:
+        outs = {tool: Path(place) / f"{tool}.npy" for tool in figures}
+        for _ in range(asked.runs):
+            for tool, out in outs.items():
+                command = [sys.executable, "-W", "ignore", __file__, str(asked.folder), "--model", str(asked.model)]
+                done = subprocess.run(
+                    [*command, "--child", tool, "--out", str(out)],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                    env=os.environ | {"nnUNet_compile": "f"},
+                )
+                line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+                figures[tool].append(json.loads(line.removeprefix("RESULT")))
+        pair = [np.load(out) for out in outs.values()]
+    ct = volume_of(asked.folder)
+    print(
+        f"{ct.hu_zyx.shape[0]} slices of {ct.hu_zyx.shape[1]} x {ct.hu_zyx.shape[2]}, {asked.runs} runs each, medians"
+    )
+    for tool, runs in figures.items():
+        seconds, peak = (statistics.median(run[key] for run in runs) for key in ("seconds", "peak_gib"))
+        print(f"{tool:8} {seconds:8.1f} s {peak:6.2f} GiB")
+    either = (pair[0] > 0) | (pair[1] > 0)
+    print(f"labels agree on {np.mean(pair[0][either] == pair[1][either]):.4%} of the voxels that either labels")
+
+
+if __name__ == "__main__":
+    main()
