@@ -6,6 +6,7 @@ Teeth, the skull base and the shoulders are bone of like density; a network may 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cc3d
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import ndimage
 
 from cspine.anatomy import rank
 from cspine.geometry import Grid, to_lps
+from cspine.postprocessing.order import head_axis
 from cspine.postprocessing.shape import Box
 from cspine.volumes import LabelArray
 
@@ -25,6 +27,12 @@ COARSE_MM = 3.0
 LEAST_PART_MM3 = 1500.0
 #: One level takes at most this much of the column, disc included.
 LONGEST_LEVEL_MM = 40.0
+#: Centroids of neighbouring levels of one column lie so far apart, for each step of level.
+STEP_MM = (9.0, 30.0)
+#: ... and within 60 degrees of the column's direction.
+LEAST_STEP_COSINE = 0.5
+#: No level counts for more than this when parts are compared: size alone makes no column.
+COUNTED_MM3 = 10_000.0
 #: Another part of the column lies within this angle of the main part's head-to-foot direction (cosine of 50 degrees).
 LEAST_COSINE = 0.64
 
@@ -34,8 +42,27 @@ class _Part:
     """A group of labelled bone whose members lie within `LINK_MM` of each other."""
 
     number: int
-    volume_mm3: float
+    volumes_mm3: dict[int, float]  # by label, head to foot
     centroids_lps: dict[int, NDArray[np.float64]]  # by label, head to foot
+
+    @property
+    def volume_mm3(self) -> float:
+        return sum(self.volumes_mm3.values())
+
+    @property
+    def likeness(self) -> float:
+        """How much of the part stands as a column does, less what does not, in cubic millimetres."""
+        astray: set[int] = set()
+        axis = head_axis(np.array(list(self.centroids_lps.values())))
+        for (upper, above), (lower, below) in pairwise(self.centroids_lps.items()):
+            steps = rank(lower) - rank(upper)
+            distance = float(np.linalg.norm(above - below))
+            in_step = STEP_MM[0] * steps <= distance <= STEP_MM[1] * steps
+            if not in_step or float((above - below) @ axis) < LEAST_STEP_COSINE * distance:
+                astray |= {upper, lower}
+        return sum(
+            min(volume, COUNTED_MM3) * (-1 if label in astray else 1) for label, volume in self.volumes_mm3.items()
+        )
 
     @property
     def ranks(self) -> list[int]:
@@ -45,8 +72,9 @@ class _Part:
 def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[int, float]]:
     """Remove what stands away from the spinal column.
 
-    The column is the largest group of labelled bone within `LINK_MM`, and every other sizeable group that continues
-    it: whose levels lie above (or below) all of its levels, in that direction, and no further than they can be.
+    The column is the group of labelled bone within `LINK_MM` that is most like one (levels in order, a step apart),
+    and every other sizeable group that continues it: whose levels lie above (or below) all of its levels, in that
+    direction, and no further than they can be.
 
     Parameters
     ----------
@@ -72,7 +100,7 @@ def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[in
         for number, box in enumerate(ndimage.find_objects(groups_zyx), start=1)
         if box is not None
     ]
-    parts.sort(key=lambda p: (-p.volume_mm3, p.number))
+    parts.sort(key=lambda p: (-p.likeness, -p.volume_mm3, p.number))
     column = [parts[0]]
     for part in parts[1:]:
         if _continues(column[0], part):
@@ -109,7 +137,8 @@ def _part(labels_zyx: LabelArray, groups_zyx: NDArray[np.uint32], grid: Grid, nu
         label: to_lps(grid.affine_lps, (np.argwhere(labels == label).mean(axis=0) + start_zyx)[None, ::-1])[0]
         for label in sorted(present, key=rank)
     }
-    return _Part(number, float(np.count_nonzero(labels) * grid.voxel_mm3), centroids)
+    volumes = {label: float(np.count_nonzero(labels == label) * grid.voxel_mm3) for label in centroids}
+    return _Part(number, volumes, centroids)
 
 
 def _continues(main: _Part, part: _Part) -> bool:

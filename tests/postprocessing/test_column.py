@@ -43,3 +43,16 @@ def test_coarse_slices_are_handled() -> None:
     phantom = Phantom(shape_zyx=(50, 90, 80), spacing_xyz=(1.0, 1.0, 3.3))
     labels = draw(phantom)
     assert keep_column(labels, phantom.grid())[1] == {}
+
+
+def test_a_larger_jumble_of_labels_does_not_win_over_an_ordered_column() -> None:
+    phantom = Phantom(labels=(4, 5, 6, 7, 8), shape_zyx=(260, 140, 80))
+    clean = draw(phantom)
+    lowest = int(np.flatnonzero(clean.any(axis=(1, 2)))[0])
+    dirty = clean.copy()
+    for place, label in enumerate((8, 2, 7, 1, 6, 3, 5, 4)):
+        dirty[12 * place : 12 * place + 10, 20:80, 10:70] = label
+    assert lowest > 12 * 8 + 20
+    kept, removed = keep_column(dirty, phantom.grid())
+    assert np.array_equal(kept, clean)
+    assert sum(removed.values()) > np.count_nonzero(clean) * phantom.grid().voxel_mm3
