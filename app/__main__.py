@@ -2,73 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from pathlib import Path
 
-# The container starts this file by its path as well as as a module.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from monai.deploy.core import Application
-
-from app.application import CSpineApplication
-from cspine.cli.console import complain, tell_results
-from cspine.dicom.archive import opened
-from cspine.dicom.clock import Clock
-from cspine.errors import CSpineError
-from cspine.models.package import load_package
-from cspine.models.registry import find_model, search_path
-from cspine.output import StudyOutput
-from cspine.pipeline import RunSettings
-from operators.step import Job
-
-_log = logging.getLogger("cspine.app")
-
-
-def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
-    """Run the application on one study.
-
-    Parameters
-    ----------
-    input_path : Path
-        Folder or zip with the files of the study.
-    output_path : Path
-        Folder where ``dicom/`` and ``report/`` appear.
-    model_path : Path or None
-        Folder of model packages; cspine's own where there is none.
-
-    Raises
-    ------
-    CSpineError
-        Whatever goes wrong; no results are left behind.
-    """
-    places = search_path(os.environ, Path.home(), model_path)
-    package = load_package(find_model(None, places, model_path))
-    with opened(input_path) as folder, StudyOutput(output_path) as output:
-        job = Job(folder, package, RunSettings(Clock.from_environment()), output.staging)
-        application = CSpineApplication(job=job)
-        try:
-            application.run()
-        except RuntimeError as error:
-            raise job.failure or CSpineError(f"the application stopped: {error}") from error
-        if job.failure is not None:
-            raise job.failure
-        if job.summary is None:
-            raise CSpineError("the application ended without results")
-        output.show()
-    tell_results(job.summary, output_path)
-
 
 def main() -> None:
-    """Read paths as the SDK does, run, and exit with the code that tells what happened."""
-    context = Application.init_app_context(sys.argv)
-    model_path = Path(context.model_path)
-    try:
-        run(Path(context.input_path), Path(context.output_path), model_path if model_path.is_dir() else None)
-    except CSpineError as error:
-        complain(error)
-        sys.exit(error.exit_code)
+    """Start the application; libraries are loaded once signals are taken care of."""
+    # The container may start this file by its path.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from app.interrupts import leave_nothing_when_ended
+
+    leave_nothing_when_ended()
+    from app.start import main as start
+
+    start()
 
 
 if __name__ == "__main__":

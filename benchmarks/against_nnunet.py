@@ -3,8 +3,8 @@
     python benchmarks/against_nnunet.py DICOM_FOLDER [--model models/cervical-demo] [--runs 3]
 
 Each run is a process of its own; runs alternate. Prints medians of wall time and peak resident memory, and how many
-voxels of the two label images agree. nnU-Net gets the whole image, as its command does; cspine sees what the package's
-manifest says.
+labelled voxels agree. nnU-Net gets the whole image, as its command does; cspine sees what the package's manifest says
+(the box of the patient), and as cspine-whole all of it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+TOOLS = ("cspine", "cspine-whole", "nnunet")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -36,13 +38,18 @@ def volume_of(folder: Path):
     return read_volume(select_series(one_study(scan_folder(folder)), load_rules()).chosen)
 
 
-def run_cspine(ct, model: Path) -> np.ndarray:
-    """Labels by cspine."""
+def run_cspine(ct, model: Path, *, whole: bool = False) -> np.ndarray:
+    """Labels by cspine; of the whole image, as nnU-Net sees it, where ``whole`` says so."""
     from cspine.inference.predict import segment
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
 
-    return segment(ct, load_package(model), InferenceSettings(device="cpu")).labels.labels_zyx
+    package = load_package(model)
+    if whole:
+        first = package.stages[0]
+        seen = replace(first, manifest=first.manifest.model_copy(update={"field_of_view": "image"}))
+        package = replace(package, stages=(seen, *package.stages[1:]))
+    return segment(ct, package, InferenceSettings(device="cpu")).labels.labels_zyx
 
 
 def run_nnunet(ct, model: Path) -> np.ndarray:
@@ -84,7 +91,7 @@ def child(tool: str, folder: Path, model: Path, out: Path) -> None:
     """Run one tool; print seconds and peak memory as JSON."""
     ct = volume_of(folder)
     begun = time.perf_counter()
-    labels = {"cspine": run_cspine, "nnunet": run_nnunet}[tool](ct, model)
+    labels = run_nnunet(ct, model) if tool == "nnunet" else run_cspine(ct, model, whole=tool == "cspine-whole")
     seconds = time.perf_counter() - begun
     np.save(out, labels)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -97,13 +104,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "cervical-demo")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--child", choices=["cspine", "nnunet"], help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=TOOLS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
         child(asked.child, asked.folder, asked.model, asked.out)
         return
-    figures: dict[str, list[dict[str, float]]] = {"cspine": [], "nnunet": []}
+    figures: dict[str, list[dict[str, float]]] = {tool: [] for tool in TOOLS}
     with tempfile.TemporaryDirectory() as place:
         outs = {tool: Path(place) / f"{tool}.npy" for tool in figures}
         for _ in range(asked.runs):
@@ -118,16 +125,17 @@ def main() -> None:
                 )
                 line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
                 figures[tool].append(json.loads(line.removeprefix("RESULT")))
-        pair = [np.load(out) for out in outs.values()]
+        whole, stock = np.load(outs["cspine-whole"]), np.load(outs["nnunet"])
     ct = volume_of(asked.folder)
     print(
         f"{ct.hu_zyx.shape[0]} slices of {ct.hu_zyx.shape[1]} x {ct.hu_zyx.shape[2]}, {asked.runs} runs each, medians"
     )
     for tool, runs in figures.items():
         seconds, peak = (statistics.median(run[key] for run in runs) for key in ("seconds", "peak_gib"))
-        print(f"{tool:8} {seconds:8.1f} s {peak:6.2f} GiB")
-    either = (pair[0] > 0) | (pair[1] > 0)
-    print(f"labels agree on {np.mean(pair[0][either] == pair[1][either]):.4%} of the voxels that either labels")
+        print(f"{tool:13} {seconds:8.1f} s {peak:6.2f} GiB")
+    either = (whole > 0) | (stock > 0)
+    share = np.mean(whole[either] == stock[either])
+    print(f"cspine-whole and nnunet agree on {share:.4%} of the voxels that either labels")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ they never carry patient data.
 from __future__ import annotations
 
 import hashlib
+import traceback
+from pathlib import Path
 
 
 def hashed(identifier: str) -> str:
@@ -50,6 +52,25 @@ class CSpineError(Exception):
 
     def __str__(self) -> str:
         return f"[{self.code}] {self.message}"
+
+
+def as_defect(error: Exception) -> CSpineError:
+    """Turn an exception that nobody foresaw into an error that can be shown: what and where, but not its text.
+
+    The text of a foreign exception may quote a header's values.
+
+    Parameters
+    ----------
+    error : Exception
+        Any exception; a `CSpineError` is returned as it is.
+    """
+    if isinstance(error, CSpineError):
+        return error
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if f"{Path(__file__).parent}" in frame.filename
+    ]
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return CSpineError(f"{type(error).__name__}{where}")
 
 
 class UsageError(CSpineError):

@@ -30,7 +30,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(partial)
         partial.replace(path)
     except OSError as error:
-        raise OutputError(f"{path.name} cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path.name} cannot be written: {error.strerror or type(error).__name__}") from error
     finally:
         with suppress(OSError):
             partial.unlink()

@@ -10,7 +10,13 @@ from types import TracebackType
 
 from cspine.errors import OutputError, OutputNotEmptyError
 
-_PARTS = ("report", "dicom")  # a router that watches dicom/ finds the report there already
+SEGMENTATION = "segmentation.dcm"
+SUMMARY = "summary.json"
+PREVIEW = "preview.png"
+
+# In this order: a router that watches dicom/ finds the report there already.
+_FILES = {"report": {SUMMARY, PREVIEW}, "dicom": {SEGMENTATION}}
+_STAGING = ".cspine-"
 
 
 class StudyOutput:
@@ -38,14 +44,12 @@ class StudyOutput:
         self._made = False
 
     def __enter__(self) -> StudyOutput:
-        there = [part for part in _PARTS if (self.folder / part).exists()]
-        if there and not self._overwrite:
-            raise OutputNotEmptyError(f"the output folder has {' and '.join(there)} already")
-        self._made = not self.folder.exists()
         try:
+            self._refuse_what_is_there()
+            self._made = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._staging = Path(tempfile.mkdtemp(prefix=".cspine-", dir=self.folder))
-            for part in _PARTS:
+            self._staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.folder))
+            for part in _FILES:
                 (self._staging / part).mkdir()
         except OSError as error:
             raise OutputError(f"the output folder cannot be written: {error.strerror}") from error
@@ -54,11 +58,28 @@ class StudyOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what is unfinished, and the folder too where this run made it and nothing was shown."""
         if self._staging is not None:
             shutil.rmtree(self._staging, ignore_errors=True)
-        if self._made and error is not None:
+        if self._made:
             with suppress(OSError):
                 self.folder.rmdir()
+
+    def _refuse_what_is_there(self) -> None:
+        """Allow results of an earlier run to be replaced, and nothing else: the input may lie in a folder ``dicom``."""
+        there = [part for part in _FILES if (self.folder / part).exists()]
+        if there and not self._overwrite:
+            raise OutputNotEmptyError(f"the output folder has {' and '.join(there)} already")
+        for part in there:
+            foreign = {path.name for path in (self.folder / part).iterdir()} - _FILES[part]
+            if foreign:
+                raise OutputNotEmptyError(
+                    f"{part}/ in the output folder holds {len(foreign)} files that are no results of cspine",
+                    advice="Give another output folder; --overwrite replaces results of cspine only.",
+                )
 
     @property
     def staging(self) -> Path:
@@ -72,18 +93,23 @@ class StudyOutput:
 
         Raises
         ------
+        OutputNotEmptyError
+            If another run has put results there meanwhile.
         OutputError
             If they cannot be moved; the folder is as it was before.
         """
         moved: list[tuple[Path, Path]] = []
+        self._refuse_what_is_there()
         try:
-            for part in _PARTS:
+            for part in _FILES:
                 place = self.folder / part
                 if place.exists():
                     moved.append((place, place.rename(self.staging / f"old-{part}")))
                 moved.append((self.staging / part, (self.staging / part).rename(place)))
-        except OSError as error:
+        except BaseException as error:
             for before, now in reversed(moved):
                 with suppress(OSError):
                     now.rename(before)
+            if not isinstance(error, OSError):
+                raise
             raise OutputError(f"the results cannot be put in place: {error.strerror}") from error

@@ -23,7 +23,7 @@ from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings
 from cspine.measurements.vertebra import measure_vertebrae
 from cspine.models.package import ModelPackage
-from cspine.output import StudyOutput
+from cspine.output import PREVIEW, SEGMENTATION, SUMMARY, StudyOutput
 from cspine.postprocessing.clean import postprocess
 from cspine.postprocessing.findings import Finding, Severity
 from cspine.report.preview import render_preview
@@ -150,8 +150,7 @@ def choose_series(scan: Scan, settings: RunSettings) -> ChosenSeries:
     study = one_study(scan, settings.series_uid)
     selection = select_series(study, rules, settings.series_uid)
     for verdict in selection.verdicts:
-        state = "chosen" if verdict.chosen else "refused"
-        _log.info("series %s %s: %s", hashed(verdict.series.series_uid), state, verdict.reason)
+        _log.info("series %s: %s", hashed(verdict.series.series_uid), verdict.reason)
     return ChosenSeries(study, selection)
 
 
@@ -184,7 +183,7 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries) -> Vertebrae
 def write_dicom(vertebrae: Vertebrae, ct: CtVolume, settings: RunSettings, folder: Path) -> SegRecord:
     """Write the DICOM Segmentation into ``folder/dicom``; errors as `dicom.seg.write_segmentation`."""
     seg_settings = SegSettings(settings.clock, settings.seg_type, tuple(settings.as_text().items()))
-    return write_segmentation(vertebrae.labels, ct, seg_settings, folder / "dicom" / "segmentation.dcm")
+    return write_segmentation(vertebrae.labels, ct, seg_settings, folder / "dicom" / SEGMENTATION)
 
 
 @dataclass(frozen=True)
@@ -232,7 +231,7 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     model = vertebrae.labels.model
     assert model is not None
     with stopwatch.step("preview"):
-        preview = folder / "report" / "preview.png"
+        preview = folder / "report" / PREVIEW
         render_preview(ct, vertebrae.labels, model.title, vertebrae.findings, preview)
     with stopwatch.step("measure"):
         measured = measure_vertebrae(vertebrae.labels, ct)
@@ -252,7 +251,7 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
         timings_s=dict(stopwatch.seconds),
         versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},
     )
-    write_summary(summary, folder / "report" / "summary.json")
+    write_summary(summary, folder / "report" / SUMMARY)
     return summary
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cspine import pipeline
+from cspine.cli.console import progress
 from cspine.inference.predict import Inference
 from cspine.volumes import CtVolume
 from operators.step import StepOperator
@@ -17,4 +18,5 @@ class NnunetInferenceOperator(StepOperator):
 
     def work(self, ct: CtVolume) -> Inference:
         """Run the network."""
-        return pipeline.infer(ct, self.job.package, self.job.settings)
+        with progress("tiles") as tell:
+            return pipeline.infer(ct, self.job.package, self.job.settings, tell)

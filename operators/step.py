@@ -9,7 +9,7 @@ from typing import Any
 from holoscan.core import ExecutionContext, InputContext, OutputContext
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
-from cspine.errors import CSpineError
+from cspine.errors import CSpineError, as_defect
 from cspine.models.package import ModelPackage
 from cspine.pipeline import RunSettings, Stopwatch
 from cspine.report.summary import Summary
@@ -79,9 +79,10 @@ class StepOperator(Operator):  # type: ignore[misc]
                     result = self.work(*messages)
             else:
                 result = self.work(*messages)
-        except CSpineError as error:
-            self.job.failure = error
-            raise
+        except Exception as unforeseen:
+            self.job.failure = as_defect(unforeseen)
+            # Holoscan prints what is raised here: nothing of a foreign exception's text may get there.
+            raise self.job.failure from None
         if self.output:
             op_output.emit(result, self.output)
 

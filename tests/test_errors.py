@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cspine.errors import CSpineError, GeometryError, MissingSliceError, errors_table, every_error, hashed
+from cspine.anatomy import vertebra
+from cspine.errors import CSpineError, GeometryError, MissingSliceError, as_defect, errors_table, every_error, hashed
 
 #: Exit code of each family of codes.
 _FAMILIES = {
@@ -78,3 +79,14 @@ def test_the_document_repeats_the_table() -> None:
     rows = [line for line in document.splitlines() if line.startswith("|")]
     assert rows == errors_table().splitlines()
     assert len(rows) == len(_errors()) + 2
+
+
+def test_an_unforeseen_exception_tells_its_kind_and_place_and_not_its_text():
+    try:
+        vertebra("SECRET^NAME")
+    except KeyError as unforeseen:
+        error = as_defect(unforeseen)
+    assert error.code == "CS-INT-001" and error.exit_code == 1
+    assert error.message.startswith("KeyError at anatomy.py:")
+    assert "SECRET" not in str(error)
+    assert as_defect(error) is error

@@ -11,7 +11,7 @@ from cspine.output import StudyOutput
 
 
 def _fill(output: StudyOutput, text: str = "new") -> None:
-    (output.staging / "dicom" / "seg.dcm").write_text(text)
+    (output.staging / "dicom" / "segmentation.dcm").write_text(text)
     (output.staging / "report" / "summary.json").write_text(text)
 
 
@@ -23,7 +23,7 @@ def _earlier(folder: Path) -> dict[str, str]:
     with StudyOutput(folder) as output:
         _fill(output, "old")
         output.show()
-    return {"dicom/seg.dcm": "old", "report/summary.json": "old"}
+    return {"dicom/segmentation.dcm": "old", "report/summary.json": "old"}
 
 
 def test_nothing_is_in_its_place_before_it_is_shown(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_nothing_is_in_its_place_before_it_is_shown(tmp_path: Path) -> None:
         assert not (output.folder / "report").exists()
         assert output.staging.parent == output.folder  # one file system: a rename suffices
         output.show()
-        assert _tree(output.folder) == {"dicom/seg.dcm": "new", "report/summary.json": "new"}
+        assert _tree(output.folder) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
     assert sorted(p.name for p in (tmp_path / "deep" / "out").iterdir()) == ["dicom", "report"]
 
 
@@ -64,17 +64,52 @@ def test_other_files_of_the_folder_are_in_nobodys_way(tmp_path: Path) -> None:
     with StudyOutput(tmp_path) as output:
         _fill(output)
         output.show()
-    assert _tree(tmp_path) == {"dicom/seg.dcm": "new", "notes.txt": "mine", "report/summary.json": "new"}
+    assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "notes.txt": "mine", "report/summary.json": "new"}
 
 
-def test_overwriting_replaces_whole_folders(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["dicom", "report"])
+def test_overwriting_spares_what_cspine_did_not_write(tmp_path: Path, part: str) -> None:
+    before = _earlier(tmp_path)
+    (tmp_path / part / "slice-1.dcm").write_text("mine")
+    with pytest.raises(OutputNotEmptyError, match=f"{part}/ .* 1 files"), StudyOutput(tmp_path, overwrite=True):
+        pass
+    assert _tree(tmp_path) == before | {f"{part}/slice-1.dcm": "mine"}
+
+
+def test_of_two_runs_into_one_folder_the_second_does_not_replace_the_first(tmp_path: Path) -> None:
+    with StudyOutput(tmp_path) as second:
+        _fill(second)
+        before = _earlier(tmp_path)
+        with pytest.raises(OutputNotEmptyError):
+            second.show()
+    assert _tree(tmp_path) == before
+
+
+def test_an_interrupt_while_results_are_moved_keeps_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _earlier(tmp_path)
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if target == tmp_path / "dicom" and self.parent.name.startswith(".cspine-") and self.name == "dicom":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), StudyOutput(tmp_path, overwrite=True) as output:
+        _fill(output)
+        output.show()
+    assert _tree(tmp_path) == before
+
+
+def test_overwriting_replaces_earlier_results(tmp_path: Path) -> None:
     _earlier(tmp_path)
-    (tmp_path / "dicom" / "left-over.dcm").write_text("old")
     with StudyOutput(tmp_path, overwrite=True) as output:
         _fill(output)
-        assert (tmp_path / "dicom" / "seg.dcm").read_text() == "old"
+        assert (tmp_path / "dicom" / "segmentation.dcm").read_text() == "old"
         output.show()
-    assert _tree(tmp_path) == {"dicom/seg.dcm": "new", "report/summary.json": "new"}
+    assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
 
 
 def test_a_failure_while_overwriting_keeps_the_earlier_results(tmp_path: Path) -> None:

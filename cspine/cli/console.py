@@ -85,7 +85,7 @@ def tell_results(summary: Summary, out: Path) -> None:
     table(title, ("Level", "Segment", "Volume ml", "Mean HU", ""), rows)
     for finding in summary.findings:
         click.echo(f"{finding.severity}: {finding.code} {finding.sentence}")
-    for warning in summary.warnings:
+    for warning in (*summary.input.repairs, *summary.warnings):
         click.echo(f"note: {warning}")
     for output in summary.outputs:
         click.echo(f"{output.kind:<14} {out / output.file}")

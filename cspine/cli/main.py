@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
 import sys
+from types import FrameType
 
 import click
 
 import cspine
 from cspine.cli.console import complain, start_logging
-from cspine.errors import CSpineError
+from cspine.errors import as_defect
 
 # Loaded when asked for, so that `cspine --help` and `cspine series` need no torch.
 _COMMANDS = {
@@ -49,14 +51,22 @@ def cli(verbose: bool, quiet: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with the code of `cspine.errors` that tells what happened."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         cli(standalone_mode=False)
-    except CSpineError as error:
-        complain(error)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
+    except click.ClickException as refused:
+        refused.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted: nothing was written.", err=True)
+        click.echo("Interrupted.", err=True)
         sys.exit(130)
+    except Exception as unforeseen:
+        logging.getLogger("cspine").debug("where it failed", exc_info=unforeseen)
+        error = as_defect(unforeseen)
+        complain(error)
+        sys.exit(error.exit_code)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    """Leave as on an interrupt, so that nothing unfinished stays behind."""
+    sys.exit(128 + signum)

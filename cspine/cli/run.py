@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cspine.cli.console import complain, progress, tell_results
-from cspine.errors import CSpineError, SomeStudiesFailedError, hashed
+from cspine.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
 
 if TYPE_CHECKING:
     from cspine.dicom.scan import Scan
@@ -60,6 +60,8 @@ def command(source: Path, out: Path, **options: object) -> None:
     from cspine.output import StudyOutput
     from cspine.pipeline import read_headers, run_study
 
+    if options["all_studies"] and options["series_uid"]:
+        raise UsageError("--series-uid names one series of one study", advice="Leave --all-studies out.")
     settings = _settings(options)
     model = options["model"]
     package = load_package(find_model(str(model) if model else None, search_path(os.environ, Path.home())))
@@ -105,13 +107,18 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
 
     studies = scan.studies()
     failed: list[str] = []
+    names: set[str] = set()
     for number, study in enumerate(studies, 1):
-        name = hashed(study.series[0].patient_key + study.series[0].study_uid)
+        name = hashed(study.series[0].study_uid)
+        if name in names:  # two patients under one study UID
+            name = hashed(study.series[0].patient_key + study.series[0].study_uid)
+        names.add(name)
         _log.info("study %d of %d: %s", number, len(studies), name)
         try:
             with StudyOutput(out / name, overwrite=overwrite) as output, progress("tiles") as tell:
                 summary = run_study(study, package, settings, output, tell)
-        except CSpineError as error:
+        except Exception as unforeseen:  # one study must not stop the others
+            error = as_defect(unforeseen)
             complain(error)
             failed.append(f"{name} {error.code}")
             continue

@@ -53,6 +53,8 @@ def command(
             images.write(out / "images" / f"{name}_0000.nii.gz", ct.hu_zyx, ct.affine_lps)
             images.write(out / "labels" / f"{name}.nii.gz", labels.labels_zyx, labels.affine_lps)
             if dicom:
-                write_ct_series(ct, out / "dicom" / name, CtSeriesDescription(uid_seed=f"cspine synthesize {name}"))
+                write_ct_series(
+                    ct, out / "dicom" / name, CtSeriesDescription(uid_seed=f"cspine synthesize {case_seed} {settings}")
+                )
             tell(done, count)
     click.echo(f"{count} case(s) in {out}")

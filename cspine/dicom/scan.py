@@ -22,7 +22,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEnd
 
 from cspine.dicom.headers import WANTED_TAGS, InstanceHeader, read_header
 from cspine.dicom.series import Series
-from cspine.errors import NoDicomError, SeveralPatientsError
+from cspine.errors import InputError, NoDicomError, SeveralPatientsError, UnknownSeriesError, hashed
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
@@ -138,6 +138,10 @@ def one_study(scan: Scan, series_uid: str | None = None) -> Scan:
         holders = [study for study in studies if any(s.series_uid == series_uid for s in study.series)]
         if len(holders) == 1:
             return holders[0]
+        if not holders:
+            raise UnknownSeriesError(
+                f"series {hashed(series_uid)} is not among the {len(scan.series)} series of the input"
+            )
     if len(studies) != 1:
         patients = len({series.patient_key for series in scan.series})
         raise SeveralPatientsError(
@@ -162,8 +166,10 @@ def scan_folder(folder: Path) -> Scan:
     ------
     NoDicomError
         If no file is DICOM.
+    InputError
+        If a folder cannot be read.
     """
-    paths = sorted(Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    paths = _files_below(folder)
     with ThreadPoolExecutor(_THREADS) as pool:
         results = list(pool.map(_examine, paths))
     headers = [r for r in results if isinstance(r, InstanceHeader)]
@@ -185,6 +191,26 @@ def scan_folder(folder: Path) -> Scan:
     for reason, count in Counter(d.reason for d in damaged).items():
         _log.warning("%d damaged DICOM files: %s", count, reason)
     return Scan(series, skipped, damaged)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return all files, those behind links to folders too; a folder that cannot be read may hide slices: an error."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"a folder of the input cannot be read: {error.strerror}", advice="Check the permissions of the input."
+        ) from error
+
+    seen: set[Path] = set()
+    paths: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = Path(place).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        paths += [Path(place) / name for name in names]
+    return sorted(paths)
 
 
 # --- one file ---------------------------------------------------------------------------------------------------------

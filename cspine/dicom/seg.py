@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ from cspine.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIde
 _LARGEST_OFFSET = 0.25
 _LONG_STRING = 64  # characters of a DICOM LO
 _MANUFACTURER = "cspine"
+_ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is left out
 
 
 class SegType(StrEnum):
@@ -143,7 +145,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         if not present:
             raise NoVertebraError("no label lies on the source slices")
         levels = tuple(vertebra(label) for label in present)
-        identity = _identity(on_source, labels.model, source, settings)
+        identity = _identity(on_source, headers[0], labels.model, source, settings)
         frames = _in_stored_order(_renumber(on_source, levels), headers, source)
         segmentation = _build(frames, headers, levels, labels.model, settings, identity)
         _set_clock_and_uids(segmentation, headers[0], settings.clock, identity)
@@ -192,8 +194,12 @@ def _check_positions(headers: list[Dataset], source: CtSource) -> None:
 
 
 def _identity(
-    on_source: LabelArray, model: ModelIdentity | None, source: CtSource, settings: SegSettings
+    on_source: LabelArray, header: Dataset, model: ModelIdentity | None, source: CtSource, settings: SegSettings
 ) -> ObjectIdentity:
+    content = hashlib.sha256(np.ascontiguousarray(on_source).data)
+    # A PACS corrects names and numbers without new UIDs: the object made of the corrected images is another one.
+    for element in header:
+        content.update(f"{element.tag}{element.value!r}".encode("utf-8", "backslashreplace"))
     return ObjectIdentity(
         sources=tuple(f"{part.sop_instance_uid}/{part.frame}" for part in source.slices),
         model_checksum=model.checksum if model else "",
@@ -205,7 +211,7 @@ def _identity(
             ("model_title", model.title if model else ""),
         ),
         clock=settings.clock,
-        content=hashlib.sha256(np.ascontiguousarray(on_source).data).hexdigest(),
+        content=content.hexdigest(),
     )
 
 
@@ -307,7 +313,7 @@ def _set_clock_and_uids(
 ) -> None:
     """Replace what highdicom takes from its own clock or at random, and what it does not take over."""
     zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
-    if zone:
+    if _ZONE.match(zone):
         # The zone holds for every time of the object, those of the study included.
         clock = clock.in_zone(zone)
         segmentation.TimezoneOffsetFromUTC = zone

@@ -152,7 +152,8 @@ def _refusals(series: Series, rules: Rules) -> list[str]:
     """Return each requirement that the series does not meet, with its value."""
     require: Requirements = rules.require
     refusals = [
-        f"{name} {refusal}"
+        # A description is free text, and has been seen to hold names: the rule is told, the value is not.
+        f"{name} does not meet its rule" if field == "description" else f"{name} {refusal}"
         for field, name in _NAMES.items()
         if (condition := getattr(require, field)) is not None
         and (refusal := condition.refusal(getattr(series, field))) is not None

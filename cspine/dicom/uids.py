@@ -29,7 +29,8 @@ class ObjectIdentity:
     clock : Clock
         Clock of the run.
     content : str
-        Digest of the pixels, so that a device that rounds differently gives an object of its own.
+        Digest of the pixels and of the source's header, so that a device that rounds differently, or a corrected name,
+        gives an object of its own.
     """
 
     sources: tuple[str, ...]

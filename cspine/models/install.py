@@ -220,8 +220,11 @@ def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPa
     target = into / manifest.name
     if target.exists() and not options.replace:
         raise ModelExistsError(f"{manifest.name} is installed already")
-    into.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{manifest.name}-", dir=into))
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{manifest.name}-", dir=into))
+    except OSError as error:
+        raise ModelError(f"the folder of models cannot be written: {type(error).__name__}") from error
     try:
         for name in (MANIFEST_NAME, *manifest.files):
             (work / name).parent.mkdir(parents=True, exist_ok=True)

@@ -103,17 +103,18 @@ def find_model(wanted: str | Path | None, places: Sequence[Path], pointed_to: Pa
     Parameters
     ----------
     wanted : str or Path, optional
-        A name, or a folder with a `model.yaml`. Where it is left out: the only package of ``pointed_to``, or else the
-        model called `DEFAULT_MODEL`.
+        A name, or a folder with a `model.yaml`. Where it is left out: the only package of ``pointed_to``, or the model
+        called `DEFAULT_MODEL` where nothing was pointed to.
     places : sequence of Path
         Folders of packages, first come first served.
     pointed_to : Path, optional
-        The folder that the caller was told to take models from (HOLOSCAN_MODEL_PATH).
+        The folder that the caller was told to take models from (HOLOSCAN_MODEL_PATH). No other is taken instead: a
+        wrong mount must not end in a demonstration.
 
     Raises
     ------
     ModelNotFoundError
-        If there is none; the message names those that are there.
+        If there is none, or not one alone; the message names those that are there.
     """
     if wanted is not None:
         folder = Path(wanted)
@@ -121,8 +122,12 @@ def find_model(wanted: str | Path | None, places: Sequence[Path], pointed_to: Pa
             return folder
         if isinstance(wanted, Path) or len(folder.parts) > 1:
             raise ModelNotFoundError(f"{folder.name} is not a folder with a {MANIFEST_NAME}")
-    elif pointed_to is not None and len(only := _packages(pointed_to)) == 1:
-        return only[0]
+    elif pointed_to is not None:
+        there = _packages(pointed_to)
+        if len(there) != 1:
+            names = ", ".join(folder.name for folder in there) or "none"
+            raise ModelNotFoundError(f"the model folder holds {names}; one model package is needed")
+        return there[0]
     name = DEFAULT_MODEL if wanted is None else str(wanted)
     models = list_models(places)
     for model in models:
@@ -130,8 +135,8 @@ def find_model(wanted: str | Path | None, places: Sequence[Path], pointed_to: Pa
             if model.manifest is None:
                 raise ModelError(f"model {name}: {model.fault}")
             return model.folder
-    there = ", ".join(sorted(model.name for model in models)) or "none"
-    raise ModelNotFoundError(f"no model is called {name!r}; installed: {there}")
+    installed = ", ".join(sorted(model.name for model in models)) or "none"
+    raise ModelNotFoundError(f"no model is called {name!r}; installed: {installed}")
 
 
 def _packages(place: Path) -> list[Path]:

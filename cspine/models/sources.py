@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -202,5 +203,5 @@ def _unpack(source: Path, target: Path) -> None:
                 raise ModelError(f"{source.name} holds {size / 1e9:.1f} GB, more than the disk has room for")
             for member in wanted:
                 archive.extract(member, target)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise ModelError(f"{source.name} cannot be unpacked: {type(error).__name__}") from error

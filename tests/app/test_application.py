@@ -1,6 +1,7 @@
 """The application as a container starts it: paths by flags and by environment, exit codes, the same bytes."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,28 @@ def test_a_model_folder_without_models_gives_the_exit_code_of_models(neck, tmp_p
     done = start("-i", neck, "-o", tmp_path / "out", "-m", tmp_path / "models")
     assert done.returncode == 7
     assert "CS-MOD" in done.stderr
+
+
+def test_a_model_folder_that_is_not_there_never_ends_in_a_demonstration(neck, tmp_path):
+    (tmp_path / "out").mkdir()
+    done = start(
+        HOLOSCAN_INPUT_PATH=neck, HOLOSCAN_OUTPUT_PATH=tmp_path / "out", HOLOSCAN_MODEL_PATH=tmp_path / "no-models"
+    )
+    assert done.returncode == 7
+    assert "CS-MOD-002" in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_an_ended_application_leaves_nothing_behind(neck, tmp_path, end):
+    arguments = ["-m", "app", "-i", str(neck), "-o", str(tmp_path), "-m", str(MODELS)]
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as job:
+        for line in job.stderr:
+            if b"model:" in line:
+                break
+        job.send_signal(end)
+        job.stderr.read()
+        assert job.wait(timeout=60) == 128 + end
+    assert list(tmp_path.iterdir()) == []

@@ -80,10 +80,14 @@ def test_an_interrupt_ends_with_130(
     assert "Interrupted" in capsys.readouterr().err
 
 
-def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    _command_that_raises(monkeypatch, ZeroDivisionError("a defect"))
-    with pytest.raises(ZeroDivisionError):
-        _main(monkeypatch, "fail")
+def test_a_defect_ends_with_1_and_its_text_which_may_quote_a_header_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _command_that_raises(monkeypatch, ZeroDivisionError("SECRET^NAME"))
+    assert _main(monkeypatch, "fail") == 1
+    told = capsys.readouterr().err
+    assert "[CS-INT-001] ZeroDivisionError" in told and "report it" in told
+    assert "SECRET" not in told
 
 
 def test_a_folder_without_dicom_ends_with_3(

@@ -14,6 +14,7 @@ from cspine.errors import (
     SeveralPatientsError,
     SomeStudiesFailedError,
     UnknownSeriesError,
+    UsageError,
 )
 from tests.builders.small_neck import write_neck
 
@@ -71,3 +72,32 @@ def test_the_help_names_outputs_and_options():
     told = invoke("--help").output
     for text in ("OUT/dicom/segmentation.dcm", "--model", "--device", "--all-studies", "--repair-gaps", "labelmap"):
         assert text in told
+
+
+def test_overwrite_never_removes_what_cspine_did_not_write(tmp_path):
+    paths = write_neck(tmp_path / "study" / "dicom", CtSeriesDescription(uid_seed="inside"))
+    with pytest.raises(OutputNotEmptyError, match="no results of cspine"):
+        invoke(tmp_path / "study", tmp_path / "study", "--overwrite")
+    assert all(path.is_file() for path in paths)
+    assert sorted(path.name for path in (tmp_path / "study").iterdir()) == ["dicom"]
+
+
+def test_one_series_of_all_studies_is_a_contradiction(neck, tmp_path):
+    with pytest.raises(UsageError):
+        invoke(neck, tmp_path / "out", "--all-studies", "--series-uid", "1.2.3")
+
+
+def test_a_study_that_fails_in_an_unforeseen_way_does_not_stop_the_others(tmp_path, monkeypatch):
+    write_neck(tmp_path / "in" / "a", CtSeriesDescription(uid_seed="a", patient_id="A"))
+    write_neck(tmp_path / "in" / "b", CtSeriesDescription(uid_seed="b", patient_id="B"))
+    tried = []
+
+    def fail(scan, *_):
+        tried.append(scan)
+        raise ValueError("SECRET^NAME")
+
+    monkeypatch.setattr("cspine.pipeline.run_study", fail)
+    with pytest.raises(SomeStudiesFailedError, match="2 of 2") as failure:
+        invoke(tmp_path / "in", tmp_path / "out", "--all-studies")
+    assert len(tried) == 2
+    assert "SECRET" not in str(failure.value) and "CS-INT-001" in str(failure.value)

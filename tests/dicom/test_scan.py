@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import zipfile
@@ -259,3 +260,27 @@ def test_a_study_of_one_patient_is_one_study(tmp_path: Path) -> None:
     save_all(build(_series("a", "one")), tmp_path / "a")
     scan = scan_folder(tmp_path)
     assert one_study(scan) == replace(scan)
+
+
+def test_slices_behind_a_link_to_a_folder_count_and_a_link_in_a_circle_does_no_harm(tmp_path):
+    save_all(build(Stack()), tmp_path / "elsewhere")
+    inside = tmp_path / "in"
+    inside.mkdir()
+    (inside / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (inside / "circle").symlink_to(inside, target_is_directory=True)
+    assert len(scan_folder(inside).series[0].instances) == len(build(Stack()))
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    save_all(build(Stack()), tmp_path / "in")
+    (tmp_path / "in" / "closed").mkdir()
+    real = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(InputError, match="Permission denied"):
+        scan_folder(tmp_path / "in")

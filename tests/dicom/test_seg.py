@@ -395,3 +395,23 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         written(ct, tmp_path / "out" / "seg.dcm")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["seg.dcm"]
+
+
+@pytest.mark.parametrize("zone", ["0100", "UTC", "+2500", "+01:00"])
+def test_a_malformed_time_zone_is_left_out(zone: str, tmp_path: Path) -> None:
+    datasets = build(STACK)
+    for dataset in datasets:
+        dataset.add_new("TimezoneOffsetFromUTC", "SH", zone)
+    written(volume(datasets, STACK.grid, tmp_path), tmp_path / "seg.dcm")
+    assert "TimezoneOffsetFromUTC" not in dcmread(tmp_path / "seg.dcm")
+
+
+def test_a_corrected_name_gives_another_object(tmp_path: Path) -> None:
+    uids = set()
+    for name in ("WRONG^NAME", "RIGHT^NAME"):
+        datasets = build(STACK)
+        for dataset in datasets:
+            dataset.PatientName = name
+        folder = tmp_path / name[:5]
+        uids.add(written(volume(datasets, STACK.grid, folder), folder / "seg.dcm").sop_instance_uid)
+    assert len(uids) == 2

@@ -149,3 +149,14 @@ def test_a_series_uid_of_two_studies_is_an_error(tmp_path: Path) -> None:
     twice = replace(scan, series=(scan.series[0], replace(scan.series[0], study_uid="2.25.9")))
     with pytest.raises(SeveralPatientsError):
         select_series(twice, load_rules(), _uid("a"))
+
+
+def test_a_description_may_hold_a_name_and_is_not_repeated(tmp_path):
+    datasets = build(Stack())
+    for dataset in datasets:
+        dataset.SeriesDescription = "SECRET^NAME neck"
+    save_all(datasets, tmp_path)
+    (tmp_path / "rules.yaml").write_text("require: {description: {matches: 'x.*'}}")
+    with pytest.raises(NoSuitableSeriesError, match="description does not meet its rule") as refusal:
+        select_series(scan_folder(tmp_path), load_rules(tmp_path / "rules.yaml"))
+    assert "SECRET" not in str(refusal.value)

@@ -49,7 +49,10 @@ def test_the_default_is_the_demonstration_model_or_the_only_one_of_the_folder_po
     assert find_model(None, places) == demo
     assert find_model(None, places, pointed_to=tmp_path / "pointed") == only
     TinyModel().package(tmp_path / "pointed" / "second")
-    assert find_model(None, places, pointed_to=tmp_path / "pointed") == demo
+    with pytest.raises(ModelNotFoundError, match="real, second"):
+        find_model(None, places, pointed_to=tmp_path / "pointed")
+    with pytest.raises(ModelNotFoundError, match="none"):
+        find_model(None, places, pointed_to=tmp_path / "nowhere")
 
 
 def test_a_name_that_nothing_has_lists_those_that_are_there(tmp_path):

@@ -1,0 +1,69 @@
+"""Read the paths as the SDK does, run the application, and exit with the code that tells what happened."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from monai.deploy.core import Application
+
+from app.application import CSpineApplication
+from app.interrupts import unfinished
+from cspine.cli.console import complain, tell_results
+from cspine.dicom.archive import opened
+from cspine.dicom.clock import Clock
+from cspine.errors import CSpineError, as_defect
+from cspine.models.package import load_package
+from cspine.models.registry import find_model, search_path
+from cspine.output import StudyOutput
+from cspine.pipeline import RunSettings
+from operators.step import Job
+
+
+def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
+    """Run the application on one study.
+
+    Parameters
+    ----------
+    input_path : Path
+        Folder or zip with the files of the study.
+    output_path : Path
+        Folder where ``dicom/`` and ``report/`` appear.
+    model_path : Path or None
+        Folder of model packages; cspine's own where there is none.
+
+    Raises
+    ------
+    CSpineError
+        Whatever goes wrong; no results are left behind.
+    """
+    places = search_path(os.environ, Path.home(), model_path)
+    package = load_package(find_model(None, places, model_path))
+    with opened(input_path) as folder, StudyOutput(output_path) as output:
+        job = Job(folder, package, RunSettings(Clock.from_environment()), output.staging)
+        application = CSpineApplication(job=job)
+        unfinished.append(output)
+        try:
+            application.run()
+        except RuntimeError as error:
+            raise job.failure or CSpineError("the application stopped") from error
+        if job.failure is not None:
+            raise job.failure
+        if job.summary is None:
+            raise CSpineError("the application ended without results")
+        output.show()
+    tell_results(job.summary, output_path)
+
+
+def main() -> None:
+    """Read paths as the SDK does, run, and exit with the code that tells what happened."""
+    context = Application.init_app_context(sys.argv)
+    # The SDK has a default path; cspine's own models count only where nobody named a folder.
+    named = bool(context.args.get("model")) or "HOLOSCAN_MODEL_PATH" in os.environ
+    try:
+        run(Path(context.input_path), Path(context.output_path), Path(context.model_path) if named else None)
+    except Exception as unforeseen:
+        error = as_defect(unforeseen)
+        complain(error)
+        sys.exit(error.exit_code)
