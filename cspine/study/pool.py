@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 import time
@@ -13,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from cspine.errors import TrainingError
-from cspine.synthesis.atlas import load_atlas
+from cspine.synthesis.atlas import find_atlas, load_atlas
 from cspine.synthesis.case import CaseSettings, synthesize_case
 
 #: Cases that one process makes before it is replaced.
@@ -62,6 +64,7 @@ class Pool:
 
     def __enter__(self) -> Pool:
         self.settings.folder.mkdir(parents=True, exist_ok=True)
+        self._refuse_another_pool()
         self.keep_alive()
         return self
 
@@ -69,6 +72,21 @@ class Pool:
         if self._process is not None:
             self._process.terminate()
             self._process.join()
+
+    def _refuse_another_pool(self) -> None:
+        """Cases of another atlas, seed or grid must not slip into a training."""
+        origin = {
+            "atlas_sha256": hashlib.sha256(find_atlas(self.settings.atlas).read_bytes()).hexdigest(),
+            "first_seed": self.settings.first_seed,
+            "spacing_xyz": list(self.settings.spacing_xyz),
+        }
+        path = self.settings.folder / "origin.json"
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != origin:
+            raise TrainingError(
+                f"{self.settings.folder} holds cases of another atlas, first seed or spacing",
+                advice="Give another folder for the run, or remove its pool.",
+            )
+        path.write_text(json.dumps(origin), encoding="utf-8")
 
     def keep_alive(self) -> None:
         """Start the generator again where it has ended."""

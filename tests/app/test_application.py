@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
+import cspine
 from cspine.cli.run import command
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.small_neck import MODELS, write_neck
@@ -96,3 +98,8 @@ def test_an_ended_application_leaves_nothing_behind(neck, tmp_path, end):
         job.stderr.read()
         assert job.wait(timeout=60) == 128 + end
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_application_package_has_the_version_of_cspine():
+    *_, settings = yaml.safe_load_all((ROOT / "app.yaml").read_text())
+    assert settings["application"]["version"] == cspine.__version__

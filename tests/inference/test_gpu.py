@@ -8,9 +8,10 @@ import torch
 
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings, Precision
-from cspine.models.package import ModelPackage
+from cspine.models.package import ModelPackage, load_package
 from cspine.volumes import CtVolume
 from tests.builders.nnunet_results import TinyModel
+from tests.builders.small_neck import MODELS, small_neck
 from tests.builders.stock_nnunet import lively_volume
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -44,3 +45,9 @@ def test_cuda_and_cpu_give_the_same_labels(tmp_path, capsys, precision, least):
     package = TinyModel(patch=(32, 48, 48)).package(tmp_path / "tiny")
     volume = lively_volume((60, 160, 160), (2.0, 1.0, 1.0))
     assert run_both(volume, package, precision, capsys) >= least
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_cuda_and_cpu_agree_on_the_shipped_model(capsys, precision):
+    package = load_package(MODELS / "cervical-demo")
+    assert run_both(small_neck()[0], package, precision, capsys) >= 0.999

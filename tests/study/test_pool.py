@@ -47,8 +47,21 @@ def test_a_process_fills_the_pool_with_the_cases_of_its_seeds(settings: PoolSett
 
 
 def test_a_generator_that_fails_is_an_error_and_not_an_endless_wait(settings: PoolSettings, tmp_path: Path) -> None:
-    with Pool(replace(settings, atlas=tmp_path / "absent")) as pool, pytest.raises(TrainingError, match="code 1"):
+    damaged = shutil.copytree(settings.atlas, tmp_path / "damaged")
+    (damaged / "neck_atlas_1mm.nii.gz").write_bytes(b"no image")
+    with Pool(replace(settings, atlas=damaged)) as pool, pytest.raises(TrainingError, match="code 1"):
         pool.wait_for(1)
+
+
+@pytest.mark.parametrize("change", [{"first_seed": 7}, {"spacing_xyz": (2.0, 2.0, 2.0)}])
+def test_a_pool_of_other_cases_is_refused(
+    settings: PoolSettings, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    monkeypatch.setattr(Pool, "keep_alive", lambda _: None)
+    with Pool(settings), Pool(settings):
+        pass
+    with pytest.raises(TrainingError, match="another atlas"), Pool(replace(settings, **change)):
+        pass
 
 
 def _generate_here(settings: PoolSettings, cases: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
