@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 @click.option("--all-studies", is_flag=True, help="Run on every study in IN, each into OUT/<hashed study>/.")
 @click.option("--overwrite", is_flag=True, help="Replace results that are in OUT.")
 def command(source: Path, out: Path, **options: object) -> None:
-    r"""Segment the vertebrae of the CT study in IN (a folder or a .zip) and write the results into OUT.
+    """Segment the vertebrae of the CT study in IN (a folder or a .zip) and write the results into OUT.
 
     \b
     OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment a vertebra
@@ -53,7 +53,7 @@ def command(source: Path, out: Path, **options: object) -> None:
 
     Results appear when they are whole; a failed run leaves none, and its exit code tells why (docs/errors.md).
     `cspine series IN` shows beforehand which series would be taken. Dates follow SOURCE_DATE_EPOCH where it is set.
-    """
+    """  # noqa: D301
     from cspine.dicom.archive import opened
     from cspine.models.package import load_package
     from cspine.models.registry import find_model, search_path

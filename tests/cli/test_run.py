@@ -70,6 +70,8 @@ def test_an_unknown_series_and_a_folder_without_dicom_are_refused(neck, tmp_path
 
 def test_the_help_names_outputs_and_options():
     told = invoke("--help").output
+    assert "\\b" not in told
+    assert "\n  OUT/report/preview.png" in told
     for text in ("OUT/dicom/segmentation.dcm", "--model", "--device", "--all-studies", "--repair-gaps", "labelmap"):
         assert text in told
 
