@@ -181,8 +181,17 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries) -> Vertebrae
 
 
 def write_dicom(vertebrae: Vertebrae, ct: CtVolume, settings: RunSettings, folder: Path) -> SegRecord:
-    """Write the DICOM Segmentation into ``folder/dicom``; errors as `dicom.seg.write_segmentation`."""
-    seg_settings = SegSettings(settings.clock, settings.seg_type, tuple(settings.as_text().items()))
+    """Write the DICOM Segmentation into ``folder/dicom``; errors as `dicom.seg.write_segmentation`.
+
+    With a serious finding its series description begins with CHECK: a viewer shows no summary.
+    """
+    serious = any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings)
+    seg_settings = SegSettings(
+        settings.clock,
+        settings.seg_type,
+        tuple(settings.as_text().items()),
+        remark="CHECK" if serious else "",
+    )
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / "dicom" / SEGMENTATION)
 
 

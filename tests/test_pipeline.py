@@ -172,3 +172,12 @@ def test_no_log_line_names_the_patient(neck, package, tmp_path, caplog):
         logging.getLogger("test").error("%s %s", error, error.advice)
     assert "C1" in caplog.text or "model" in caplog.text
     assert "SECRET" not in caplog.text and "PRIVATE" not in caplog.text
+
+
+def test_a_serious_finding_is_seen_in_the_viewer(neck, package, tmp_path):
+    """A child's neck: the levels are right, and the description of the series says that a person must look."""
+    young = tmp_path / "young"
+    write_neck(young, replace(SECRET, patient_age="007Y"))
+    summary = run(young, tmp_path / "out", package)
+    assert "CS-FND-006" in [finding.code for finding in summary.findings if finding.severity == "serious"]
+    assert str(dcmread(tmp_path / "out/dicom/segmentation.dcm").SeriesDescription).startswith("CHECK: Vertebrae C1-T1")

@@ -61,12 +61,15 @@ class SegSettings:
         Settings of the run, recorded as (0066,0032) *Algorithm Parameters*; each change gives other UIDs.
     series_number : int
         (0020,0011) of the new series.
+    remark : str
+        A word before (0008,103E) *Series Description*, where every viewer shows it: what must not be missed.
     """
 
     clock: Clock
     seg_type: SegType = SegType.BINARY
     parameters: tuple[tuple[str, str], ...] = ()
     series_number: int = 900
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,7 @@ def _identity(
             *settings.parameters,
             ("seg_type", settings.seg_type.value),
             ("series_number", str(settings.series_number)),
+            ("remark", settings.remark),
             ("model_title", model.title if model else ""),
         ),
         clock=settings.clock,
@@ -243,7 +247,8 @@ def _build(
     identity: ObjectIdentity,
 ) -> hd.seg.Segmentation:
     labelmap = settings.seg_type is SegType.LABELMAP
-    zone = settings.clock
+    clock = settings.clock
+    remark = f"{settings.remark}: " if settings.remark else ""
     mark = " DEMONSTRATION" if model and model.demonstration else ""
     title = f"Vertebrae {levels[0].name}-{levels[-1].name}" if len(levels) > 1 else f"Vertebra {levels[0].name}"
     return hd.seg.Segmentation(
@@ -264,11 +269,11 @@ def _build(
         content_label="VERTEBRAE",
         content_description=_long_string(f"{title}, {model.title if model else 'reference'}"),
         content_creator_name="cspine^",
-        series_description=_long_string(f"{title} (cspine){mark}"),
-        series_date=zone.da,
-        series_time=zone.tm,
-        content_date=zone.da,
-        content_time=zone.tm,
+        series_description=_long_string(f"{remark}{title} (cspine){mark}"),
+        series_date=clock.da,
+        series_time=clock.tm,
+        content_date=clock.da,
+        content_time=clock.tm,
         transfer_syntax_uid=RLELossless if labelmap else ExplicitVRLittleEndian,
         omit_empty_frames=True,
         specific_character_set=None,

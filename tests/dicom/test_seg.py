@@ -415,3 +415,11 @@ def test_a_corrected_name_gives_another_object(tmp_path: Path) -> None:
         folder = tmp_path / name[:5]
         uids.add(written(volume(datasets, STACK.grid, folder), folder / "seg.dcm").sop_instance_uid)
     assert len(uids) == 2
+
+
+def test_a_remark_stands_first_in_the_series_description(tmp_path: Path) -> None:
+    ct = volume(build(STACK), STACK.grid, tmp_path / "in")
+    plain = written(ct, tmp_path / "plain.dcm")
+    warned = written(ct, tmp_path / "warned.dcm", replace(SETTINGS, remark="CHECK"))
+    assert dcmread(warned.path).SeriesDescription == f"CHECK: {dcmread(plain.path).SeriesDescription}"
+    assert warned.sop_instance_uid != plain.sop_instance_uid
