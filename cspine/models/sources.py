@@ -5,17 +5,15 @@ Finds which files matter, and reads them; what becomes of them is the business o
 
 from __future__ import annotations
 
-import shutil
-import stat
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cspine.errors import ModelError, UnsupportedModelError, UsageError
+from cspine.archives import unpack
+from cspine.errors import ModelError, UnreadableArchiveError, UnsupportedModelError, UsageError
 from cspine.models.checkpoint import Checkpoint, check_weights, load_checkpoint, load_pickle
 from cspine.models.manifest import MANIFEST_NAME
 from cspine.models.network import StateDict
@@ -190,18 +188,6 @@ def _search(folder: Path, name: str) -> Iterator[Path]:
 def _unpack(source: Path, target: Path) -> None:
     """Unpack the files that matter; whatever would land outside the target stops everything."""
     try:
-        with zipfile.ZipFile(source) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            for member in members:
-                parts = PurePosixPath(member.filename).parts
-                outside = member.filename.startswith("/") or ".." in parts or "\\" in member.filename or ":" in parts[0]
-                if outside or stat.S_ISLNK(member.external_attr >> 16):
-                    raise ModelError(f"{source.name} would unpack outside its folder")
-            wanted = [m for m in members if Path(m.filename).name in _WANTED or m.filename.endswith(".safetensors")]
-            size = sum(member.file_size for member in wanted)
-            if size > shutil.disk_usage(target).free:
-                raise ModelError(f"{source.name} holds {size / 1e9:.1f} GB, more than the disk has room for")
-            for member in wanted:
-                archive.extract(member, target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise ModelError(f"{source.name} cannot be unpacked: {type(error).__name__}") from error
+        unpack(source, target, lambda name: Path(name).name in _WANTED or name.endswith(".safetensors"))
+    except UnreadableArchiveError as error:
+        raise ModelError(f"{source.name}: {error.message}") from error
