@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cspine.errors import CSpineError
+from cspine.volumes import ModelIdentity
 
 if TYPE_CHECKING:
     from cspine.report.summary import Summary
@@ -75,14 +76,13 @@ def progress(title: str) -> Iterator[ProgressCallback]:
 
 def tell_results(summary: Summary, out: Path) -> None:
     """Print what a run found and where its results are."""
-    mark = " (DEMONSTRATION)" if summary.model.demonstration else ""
+    model = ModelIdentity(**summary.model.model_dump())
     rows = [
         [v.level, "" if v.segment is None else str(v.segment), f"{v.volume_ml:.1f}", f"{v.mean_hu:.0f}",
          "cut by the edge" if v.touches_edge else ""]
         for v in summary.vertebrae
     ]  # fmt: skip
-    title = f"Vertebrae found by {summary.model.name} {summary.model.version}{mark}"
-    table(title, ("Level", "Segment", "Volume ml", "Mean HU", ""), rows)
+    table(f"Vertebrae found by {model.title}", ("Level", "Segment", "Volume ml", "Mean HU", ""), rows)
     for finding in summary.findings:
         click.echo(f"{finding.severity}: {finding.code} {finding.sentence}")
     for warning in (*summary.input.repairs, *summary.warnings):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,9 +39,10 @@ def command(
     if (prediction is None) == (images is None):
         raise UsageError("give either --prediction or --images")
     from cspine.anatomy import CERVICAL_LEVELS
+    from cspine.cli.models import places
     from cspine.images import read_labels
     from cspine.models.package import load_package
-    from cspine.models.registry import find_model, search_path
+    from cspine.models.registry import find_model
     from cspine.study.metrics import score_levels
 
     paths = sorted(reference.glob("*.nii.gz"))
@@ -50,7 +50,7 @@ def command(
         raise InputError(f"no *.nii.gz in {reference}")
     package = None
     if images is not None:
-        package = load_package(find_model(model, search_path(os.environ, Path.home())))
+        package = load_package(find_model(model, places()))
     scores: dict[str, list[Score]] = {}
     with progress("cases") as tell:
         for done, path in enumerate(paths, 1):

@@ -15,8 +15,8 @@ from cspine.models.registry import find_model, list_models, search_path, user_fo
 _STATEMENTS = ("title", "licence", "source", "credit", "intended_use", "limits", "training_data")
 
 
-def places(models: Path | None) -> tuple[Path, ...]:
-    """Return the folders of models: the one given, the user's, those that came with cspine."""
+def places(models: Path | None = None) -> tuple[Path, ...]:
+    """Return the folders of models: the one given, if any, the user's, those that came with cspine."""
     return search_path(os.environ, Path.home(), models)
 
 

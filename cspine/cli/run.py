@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,9 +53,10 @@ def command(source: Path, out: Path, **options: object) -> None:
     Results appear when they are whole; a failed run leaves none, and its exit code tells why (docs/errors.md).
     `cspine series IN` shows beforehand which series would be taken. Dates follow SOURCE_DATE_EPOCH where it is set.
     """  # noqa: D301
+    from cspine.cli.models import places
     from cspine.dicom.archive import opened
     from cspine.models.package import load_package
-    from cspine.models.registry import find_model, search_path
+    from cspine.models.registry import find_model
     from cspine.output import StudyOutput
     from cspine.pipeline import read_headers, run_study
 
@@ -64,7 +64,7 @@ def command(source: Path, out: Path, **options: object) -> None:
         raise UsageError("--series-uid names one series of one study", advice="Leave --all-studies out.")
     settings = _settings(options)
     model = options["model"]
-    package = load_package(find_model(str(model) if model else None, search_path(os.environ, Path.home())))
+    package = load_package(find_model(str(model) if model else None, places()))
     with opened(source) as folder:
         scan = read_headers(folder)
         if options["all_studies"]:

@@ -16,7 +16,6 @@ from cspine.errors import (
     UnknownSeriesError,
     hashed,
 )
-from cspine.volumes import Record
 
 # Names of the requirements in verdicts.
 _NAMES = {
@@ -52,16 +51,6 @@ class Verdict:
     fits: bool
     chosen: bool
     reason: str
-
-    def record(self) -> Record:
-        """Return the verdict for summary.json, with UIDs hashed."""
-        return {
-            "series": hashed(self.series.series_uid),
-            "series_number": self.series.series_number,
-            "slices": self.series.slices,
-            "chosen": self.chosen,
-            "reason": self.reason,
-        }
 
 
 @dataclass(frozen=True)

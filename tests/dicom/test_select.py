@@ -127,7 +127,7 @@ def test_contrast_can_be_required(tmp_path: Path) -> None:
 def test_a_series_of_empty_type_2_attributes_is_accepted(tmp_path: Path) -> None:
     selection = _choose(_scan(tmp_path, a=empty_type_2(_series("a"))))
     assert selection.chosen.series_number is None
-    assert selection.verdicts[0].record()["chosen"] is True
+    assert selection.verdicts[0].chosen is True
 
 
 def test_a_series_asked_for_is_taken_whatever_the_rules_say(tmp_path: Path) -> None:
