@@ -24,7 +24,7 @@ from cspine.inference.settings import InferenceSettings
 from cspine.measurements.vertebra import measure_vertebrae
 from cspine.models.package import ModelPackage
 from cspine.output import PREVIEW, SEGMENTATION, SUMMARY, StudyOutput
-from cspine.postprocessing.clean import postprocess
+from cspine.postprocessing.clean import column_only, postprocess
 from cspine.postprocessing.findings import Finding, Severity
 from cspine.report.preview import render_preview
 from cspine.report.summary import (
@@ -167,7 +167,7 @@ def infer(
 ) -> Inference:
     """Run the model; errors as `inference.predict.segment`."""
     _log.info("model: %s", package.identity.title)
-    return segment(ct, package, settings.inference, progress)
+    return segment(ct, package, settings.inference, progress, between=column_only)
 
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries) -> Vertebrae:

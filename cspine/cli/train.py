@@ -19,6 +19,9 @@ from cspine.errors import UsageError
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the model package to write.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--iterations", type=click.IntRange(1), help="Instead of the recipe's number.")
+@click.option("--labelled", type=click.Path(path_type=Path), help="nnU-Net raw dataset whose cases are mixed in.")
+@click.option("--start-from", help="Model package whose stage of the recipe's name gives the first weights.")
+@click.option("--after", help="For a cascade: model package whose stages go before this one.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Limit of training time in all.")
 def command(
     synthetic: bool,
@@ -28,6 +31,9 @@ def command(
     out: Path,
     device: str,
     iterations: int | None,
+    labelled: Path | None,
+    start_from: str | None,
+    after: str | None,
     minutes: float | None,
 ) -> None:
     """Train nnU-Net's network and write a model package.
@@ -37,8 +43,11 @@ def command(
     """
     if not synthetic:
         raise UsageError("cspine trains on synthetic images only", advice="Give --synthetic.")
+    from cspine.cli.models import places
     from cspine.inference.engine import choose_engine
-    from cspine.study.packaging import package_model
+    from cspine.models.package import load_package
+    from cspine.models.registry import find_model
+    from cspine.study.packaging import package_model, stage_weights
     from cspine.study.recipe import load_recipe
     from cspine.study.train_synthetic import Run, train
 
@@ -48,7 +57,12 @@ def command(
     loaded = load_recipe(path)
     if iterations is not None:
         loaded = loaded.model_copy(update={"iterations": iterations})
+    if loaded.cascade != (after is not None):
+        raise UsageError("--after PACKAGE goes with a recipe of a cascade, and only with one")
+    before = load_package(find_model(after, places())) if after is not None else None
+    first = stage_weights(load_package(find_model(start_from, places())), loaded.stage) if start_from else None
+    run = Run(loaded, atlas, folder, choose_engine(device).device, minutes, labelled, first)
     with progress("iterations") as tell:
-        weights, done = train(Run(loaded, atlas, folder, choose_engine(device).device, minutes), tell)
-    package = package_model(loaded, weights, done, out)
+        weights, done = train(run, tell)
+    package = package_model(loaded, weights, done, out, before)
     click.echo(f"Model package {package.identity.title} in {out}")

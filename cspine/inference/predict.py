@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cspine.anatomy import vertebra
@@ -16,7 +18,7 @@ from cspine.errors import UsageError
 from cspine.geometry import reorientation, to_lps
 from cspine.inference.body import body_box
 from cspine.inference.engine import Engine, choose_engine, translated_errors
-from cspine.inference.preprocess import Box, preprocess
+from cspine.inference.preprocess import Box, preprocess, preprocess_previous
 from cspine.inference.restore import restore
 from cspine.inference.settings import InferenceSettings, Progress
 from cspine.inference.sliding_window import Window, predict_logits
@@ -36,11 +38,14 @@ class Inference:
     ----------
     labels : LabelVolume
         On the grid of the volume.
+    auxiliary_zyx : ndarray of bool, shape (z, y, x)
+        Where the last stage saw one of its auxiliary classes (say, vertebrae that have no label of their own).
     record : dict
         Settings that count, stages with their grids and folds, seconds.
     """
 
     labels: LabelVolume
+    auxiliary_zyx: NDArray[np.bool_]
     record: Record
 
 
@@ -49,11 +54,13 @@ def segment(
     package: ModelPackage,
     settings: InferenceSettings | None = None,
     progress: Progress | None = None,
+    between: Callable[[LabelVolume], LabelVolume] | None = None,
 ) -> Inference:
     """Draw the vertebrae of a CT volume with a model package.
 
     The first stage sees the whole volume, or the box of the patient where its manifest says so. Each further one sees
-    the box around the vertebrae found so far with its margin, and its labels replace those in the box.
+    the box around the vertebrae found so far with its margin, and its labels replace those in the box; the second
+    stage of a cascade is also given the labels of the one before.
 
     Parameters
     ----------
@@ -65,6 +72,8 @@ def segment(
         Device, folds, mirroring, step size, precision.
     progress : callable, optional
         Called with the tiles done and all tiles of a stage.
+    between : callable, optional
+        Cleans the labels of a stage before the next one sees them; it may remove voxels.
 
     Returns
     -------
@@ -85,16 +94,27 @@ def segment(
     engine = choose_engine(settings.device, settings.precision)
     for stage in package.stages:
         folds_of(stage, settings)
-    labels = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)
+    drawn = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)  # in the network's labels
+    labels = drawn
     stages: list[Record] = []
     for number, stage in enumerate(package.stages):
+        if number > 0 and between is not None:
+            cleaned = between(LabelVolume(labels, volume.affine_lps, package.identity)).labels_zyx
+            drawn[(labels != 0) & (cleaned == 0)] = 0
+            labels = cleaned
         box = _first_box(volume, stage) if number == 0 else box_around(labels, volume, stage.manifest.margin_mm)
         if box is None:
             _log.info("stage %s: nothing to look at", stage.manifest.name)
             break
+        previous = drawn[box] if stage.plan.is_cascade else None
         with translated_errors():
-            labels[box], record = _run_stage(_cropped(volume, box), stage, settings, engine, report)
+            part, record = _run_stage(_cropped(volume, box), previous, stage, settings, engine, report)
+        drawn = np.zeros_like(drawn)
+        drawn[box] = part
+        table = level_table(stage)
+        labels = table[drawn]
         stages.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
+    auxiliary = (drawn != 0) & (labels == 0) if stages else np.zeros(drawn.shape, dtype=bool)
     record = {
         "device": engine.name,
         "precision": engine.precision,
@@ -102,7 +122,7 @@ def segment(
         "stages": stages,
         "seconds": round(time.perf_counter() - began, 3),
     }
-    return Inference(LabelVolume(labels, volume.affine_lps, package.identity), record)
+    return Inference(LabelVolume(labels, volume.affine_lps, package.identity), auxiliary, record)
 
 
 def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:
@@ -155,8 +175,14 @@ def level_table(stage: Stage) -> NDArray[np.uint8]:
 
 
 def _run_stage(
-    volume: CtVolume, stage: Stage, settings: InferenceSettings, engine: Engine, progress: Progress
+    volume: CtVolume,
+    previous_zyx: LabelArray | None,
+    stage: Stage,
+    settings: InferenceSettings,
+    engine: Engine,
+    progress: Progress,
 ) -> tuple[LabelArray, Record]:
+    """Network labels of a volume on its grid, and what to tell of the stage."""
     plan, folds = stage.plan, folds_of(stage, settings)
     mirror_axes = stage.manifest.mirror_axes if settings.mirror else ()
     window = Window(plan.patch_size, settings.step_size, mirror_axes)
@@ -165,13 +191,16 @@ def _run_stage(
 
     times = [time.perf_counter()]
     image = preprocess(cast(HuArray, turn.apply(volume.hu_zyx)), (z, y, x), plan)
+    channels = image.values[None]
+    if previous_zyx is not None:
+        masks = preprocess_previous(cast(LabelArray, turn.apply(previous_zyx)), image, plan)
+        channels = torch.cat([channels, masks])
     times.append(time.perf_counter())
     network = build_network(plan.architecture)
     weights = [partial(stage.weights, fold) for fold in folds]
-    logits = predict_logits(network, weights, image.values, window, engine, progress)
+    logits = predict_logits(network, weights, channels, window, engine, progress)
     times.append(time.perf_counter())
-    network_labels = restore(logits, image, plan)
-    labels = np.ascontiguousarray(turn.undo(level_table(stage)[network_labels]))
+    labels = np.ascontiguousarray(turn.undo(restore(logits, image, plan)))
     times.append(time.perf_counter())
 
     seconds = dict(zip(("preprocess", "network", "restore"), np.diff(times).round(3).tolist(), strict=True))

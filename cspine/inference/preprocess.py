@@ -17,7 +17,7 @@ from scipy.ndimage import binary_fill_holes
 from cspine.geometry import Shape3
 from cspine.inference.resampling import AxisMatrices, Spacing, axis_matrices
 from cspine.models.plans import NetworkPlan, Normalization, Resampling
-from cspine.volumes import HuArray
+from cspine.volumes import HuArray, LabelArray
 
 Box = tuple[slice, slice, slice]
 
@@ -117,6 +117,37 @@ def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> Netw
     intensity = intensity_of(plan.normalization, cropped)
     values = resample_image(cropped, intensity, plan.resample_data, shape_out, (spacing, target))
     return NetworkImage(values, box, _shape(ordered.shape), spacing, target)
+
+
+def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: NetworkPlan) -> torch.Tensor:
+    """Make the channels that a cascade's second stage is given: a mask for each label of the stage before.
+
+    Labels are resampled as nnU-Net does, one mask at a time, keeping what is at least one half.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Network labels of the stage before on the grid that `preprocess` took.
+    image : NetworkImage
+        What `preprocess` made.
+    plan : NetworkPlan
+        Of a cascade.
+
+    Returns
+    -------
+    torch.Tensor, shape (labels, z, y, x)
+        float32, on the network's grid.
+    """
+    assert plan.resample_previous is not None
+    cropped = labels_zyx.transpose(plan.transpose_forward)[image.box]
+    shape_out = _shape(image.values.shape)
+    spacings = image.spacing_mm, image.network_spacing_mm
+    resampled = torch.zeros(shape_out, dtype=torch.uint8)
+    for label in (int(value) for value in np.unique(cropped) if value):
+        mask = (cropped == label).astype(np.float32)
+        share = resample_image(mask, Intensity(), plan.resample_previous, shape_out, spacings)
+        resampled[share >= 0.5] = label
+    return torch.stack([resampled == label for label in plan.label_names]).float()
 
 
 def nonzero_box(values: HuArray) -> Box:

@@ -78,7 +78,7 @@ def padded_to(image: torch.Tensor, patch_size: tuple[int, ...]) -> tuple[torch.T
 
     Parameters
     ----------
-    image : torch.Tensor, shape (z, y, x)
+    image : torch.Tensor, shape (channels, z, y, x)
         The image.
     patch_size : tuple of int
         Two or three numbers.
@@ -86,12 +86,13 @@ def padded_to(image: torch.Tensor, patch_size: tuple[int, ...]) -> tuple[torch.T
     Returns
     -------
     tuple
-        The padded image, and where the image lies in it.
+        The padded image, and where the image lies in it (z, y, x).
     """
-    lacking = [max(0, wanted - n) for wanted, n in zip((1, *patch_size)[-3:], image.shape, strict=True)]
+    shape = image.shape[-3:]
+    lacking = [max(0, wanted - n) for wanted, n in zip((1, *patch_size)[-3:], shape, strict=True)]
     before = [n // 2 for n in lacking]
     sides = [side for n, front in zip(reversed(lacking), reversed(before), strict=True) for side in (front, n - front)]
-    z, y, x = (slice(front, front + n) for front, n in zip(before, image.shape, strict=True))
+    z, y, x = (slice(front, front + n) for front, n in zip(before, shape, strict=True))
     return torch.nn.functional.pad(image, sides), (z, y, x)
 
 
@@ -108,10 +109,10 @@ def predict_logits(
     Parameters
     ----------
     network : torch.nn.Module
-        Takes (1, 1, *patch), gives (1, classes, *patch).
+        Takes (1, channels, *patch), gives (1, classes, *patch).
     folds : sequence of callable
         Each gives the weights of one fold, when its turn comes.
-    image : torch.Tensor, shape (z, y, x)
+    image : torch.Tensor, shape (channels, z, y, x)
         float32.
     window : Window
         Patch, step, mirroring.
@@ -134,7 +135,8 @@ def predict_logits(
     """
     with engine.running():
         padded, inside = padded_to(image, window.patch_size)
-        tiles = tiles_of(tuple(padded.shape), window)
+        shape = tuple(padded.shape[-3:])
+        tiles = tiles_of(shape, window)
         gaussian = importance(window.patch_size)
         gaussian = gaussian if gaussian.ndim == 3 else gaussian[None]
         network = network.to(engine.device).eval()
@@ -143,13 +145,13 @@ def predict_logits(
         for weights in folds:
             load_weights(network, weights())
             for tile in tiles:
-                patch = padded[tile].to(engine.device)
+                patch = padded[:, *tile].to(engine.device)
                 logits = _predict_patch(network, patch, window)
                 if total is None or sums is None:
-                    size = 4 * logits.shape[0] * math.prod(padded.shape)
+                    size = 4 * logits.shape[0] * math.prod(shape)
                     place = engine.place_for(size)
-                    total = torch.zeros((logits.shape[0], *padded.shape), device=place)
-                    sums = torch.zeros(tuple(padded.shape), device=place)
+                    total = torch.zeros((logits.shape[0], *shape), device=place)
+                    sums = torch.zeros(shape, device=place)
                     gaussian = gaussian.to(engine.device)
                 total[:, *tile] += (logits * gaussian).to(total.device)
                 sums[tile] += gaussian.to(sums.device)
@@ -163,10 +165,9 @@ def predict_logits(
 
 
 def _predict_patch(network: torch.nn.Module, patch: torch.Tensor, window: Window) -> torch.Tensor:
-    """Logits (classes, z, y, x) of a patch (z, y, x), mirrored patches averaged in."""
-    # A patch of one slice has its slice axis where the channel belongs.
+    """Logits (classes, z, y, x) of a patch (channels, z, y, x), mirrored patches averaged in."""
     flat = len(window.patch_size) == 2
-    batch = patch[None] if flat else patch[None, None]
+    batch = patch[None, :, 0] if flat else patch[None]
     logits: torch.Tensor = network(batch).float()
     axes = [axis + 2 for axis in window.mirror_axes]
     combinations = [chosen for n in range(len(axes)) for chosen in itertools.combinations(axes, n + 1)]

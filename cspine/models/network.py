@@ -20,7 +20,7 @@ _PREFIXES = ("module.", "_orig_mod.")
 
 
 def build_network(architecture: NetworkArchitecture) -> torch.nn.Module:
-    """Build the network with one input channel, without deep supervision and without weights worth anything.
+    """Build the network, without deep supervision and without weights worth anything.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def build_network(architecture: NetworkArchitecture) -> torch.nn.Module:
             architecture.class_name,
             dict(architecture.arguments),
             architecture.imported,
-            1,
+            architecture.channels,
             architecture.classes,
             allow_init=False,
             deep_supervision=False,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from cspine.errors import ModelChecksumError, ModelError, ModelExistsError
+from cspine.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
 from cspine.models.card import model_card
 from cspine.models.manifest import CARD_NAME, MANIFEST_NAME, ModelManifest, StageManifest, manifest_text, read_manifest
 from cspine.models.network import StateDict, build_network, own_weights
@@ -119,6 +119,7 @@ def load_package(folder: Path) -> ModelPackage:
     if faults:
         raise ModelChecksumError(f"model {manifest.name}: {'; '.join(faults)}")
     stages = tuple(_load_stage(folder, stage) for stage in manifest.stages)
+    _check_cascades([(stage.manifest, stage.plan) for stage in stages])
     return ModelPackage(folder, manifest, stages)
 
 
@@ -186,11 +187,13 @@ def write_package(
         raise ModelExistsError(f"{folder.name} exists already")
     if set(contents) != {stage.name for stage in manifest.stages}:
         raise ModelError(f"contents are for {sorted(contents)}, the manifest's stages are others")
+    plans = [_plan_of(stage, contents[stage.name]) for stage in manifest.stages]
+    _check_cascades(list(zip(manifest.stages, plans, strict=True)))
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        for stage in manifest.stages:
-            _write_stage(work / stage.folder, stage, contents[stage.name])
+        for stage, plan in zip(manifest.stages, plans, strict=True):
+            _write_stage(work / stage.folder, plan, contents[stage.name])
         (work / CARD_NAME).write_text(card if card is not None else model_card(manifest), encoding="utf-8")
         names = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
         finished = manifest.model_copy(update={"files": {name: sha256_of(work / name) for name in names}})
@@ -270,13 +273,29 @@ def _check_stage(stage: StageManifest, plan: NetworkPlan) -> None:
         raise ModelError(f"stage {stage.name}: mirror axes {stage.mirror_axes} do not fit patch {plan.patch_size}")
 
 
-def _write_stage(folder: Path, stage: StageManifest, content: StageContent) -> None:
+def _check_cascades(stages: Sequence[tuple[StageManifest, NetworkPlan]]) -> None:
+    for number, (stage, plan) in enumerate(stages):
+        if not plan.is_cascade:
+            continue
+        if number == 0:
+            raise UnsupportedModelError(
+                f"{plan.configuration} is the second stage of a cascade, and the stage before it is not here"
+            )
+        if stages[number - 1][0].labels != stage.labels:
+            raise ModelError(f"stage {stage.name} is a cascade, but the stage before it has other labels")
+
+
+def _plan_of(stage: StageManifest, content: StageContent) -> NetworkPlan:
     if set(content.weights) != set(stage.folds):
         raise ModelError(
             f"stage {stage.name}: weights are of folds {sorted(content.weights)}, not {sorted(stage.folds)}"
         )
     plan = read_plan(content.plans, content.dataset, stage.configuration, stage.trainer)
     _check_stage(stage, plan)
+    return plan
+
+
+def _write_stage(folder: Path, plan: NetworkPlan, content: StageContent) -> None:
     network = build_network(plan.architecture)
     folder.mkdir()
     for name, value in (("plans.json", content.plans), ("dataset.json", content.dataset)):

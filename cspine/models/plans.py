@@ -91,12 +91,15 @@ class NetworkArchitecture:
         Which arguments are names of classes.
     classes : int
         Output channels, background included.
+    channels : int
+        Input channels.
     """
 
     class_name: str
     arguments: Json
     imported: tuple[str, ...]
     classes: int
+    channels: int = 1
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,9 @@ class NetworkPlan:
         As in the plans.
     label_names : dict
         Network label (1 ..) to its name in `dataset.json`.
+    resample_previous : Resampling or None
+        For the second stage of a cascade: how the labels of the stage before come to the network's grid, a mask at a
+        time. Its channels follow the CT's.
     """
 
     configuration: str
@@ -139,6 +145,12 @@ class NetworkPlan:
     reader: str
     dataset_name: str
     label_names: Mapping[int, str]
+    resample_previous: Resampling | None = None
+
+    @property
+    def is_cascade(self) -> bool:
+        """True for a network that is given the labels of the stage before."""
+        return self.resample_previous is not None
 
     @property
     def is_2d(self) -> bool:
@@ -161,7 +173,7 @@ def read_plan(plans: Json, dataset: Json, configuration: str, trainer: str = "nn
     Raises
     ------
     UnsupportedModelError
-        For what cspine does not run: cascades, several channels, regions, custom networks or functions.
+        For what cspine does not run: several images, regions, custom networks or functions.
     """
     if trainer.startswith(_OTHER_NETWORK_TRAINERS):
         raise UnsupportedModelError(f"{trainer} trains another network than the one in plans.json")
@@ -179,8 +191,6 @@ def read_plan(plans: Json, dataset: Json, configuration: str, trainer: str = "nn
 
 
 def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, name: str) -> NetworkPlan:
-    if settings.previous_stage_name is not None:
-        raise UnsupportedModelError(f"{name} is the second stage of a cascade (after {settings.previous_stage_name})")
     _only(settings.preprocessor_name, ("DefaultPreprocessor",), "preprocessor")
     channels = dataset["modality"] if "modality" in dataset else dataset["channel_names"]
     if len(channels) != 1 or len(settings.normalization_schemes) != 1:
@@ -194,6 +204,9 @@ def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, 
         raise UnsupportedModelError(f"patch size {patch} and spacing {spacing} do not fit")
     scheme = settings.normalization_schemes[0]
     intensities = manager.foreground_intensity_properties_per_channel["0"]
+    cascade = settings.previous_stage_name is not None
+    if cascade and len(patch) != 3:
+        raise UnsupportedModelError(f"{name} is a cascade whose second stage sees one slice at a time")
     return NetworkPlan(
         configuration=name,
         patch_size=patch,
@@ -207,10 +220,11 @@ def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, 
         ),
         resample_data=_resampling(settings.configuration, "resampling_fn_data"),
         resample_logits=_resampling(settings.configuration, "resampling_fn_probabilities"),
-        architecture=_architecture(settings, len(labels) + 1),
+        architecture=_architecture(settings, len(labels) + 1, len(labels) + 1 if cascade else 1),
         reader=str(manager.plans.get("image_reader_writer", "")),
         dataset_name=str(manager.plans.get("dataset_name", dataset.get("name", "model"))),
         label_names=labels,
+        resample_previous=_resampling_of_labels(settings.configuration) if cascade else None,
     )
 
 
@@ -246,7 +260,15 @@ def _resampling(configuration: Json, key: str) -> Resampling:
     return Resampling(name, arguments)
 
 
-def _architecture(settings: ConfigurationManager, classes: int) -> NetworkArchitecture:
+def _resampling_of_labels(configuration: Json) -> Resampling:
+    """nnU-Net resamples labels a mask at a time and keeps what is at least one half."""
+    key = "resampling_fn_seg"
+    name = _only(configuration[key], ("resample_data_or_seg_to_shape",), "resampling function of labels")
+    arguments = dict(configuration.get(f"{key}_kwargs") or {})
+    return Resampling(name, arguments | {"is_seg": False})
+
+
+def _architecture(settings: ConfigurationManager, classes: int, channels: int) -> NetworkArchitecture:
     imported = tuple(settings.network_arch_init_kwargs_req_import)
     arguments = dict(settings.network_arch_init_kwargs)
     for key, value in arguments.items():
@@ -259,7 +281,7 @@ def _architecture(settings: ConfigurationManager, classes: int) -> NetworkArchit
     if not module.startswith("dynamic_network_architectures.architectures.") or name not in _NETWORKS:
         raise UnsupportedModelError(f"network {module}.{name}: cspine runs {', '.join(_NETWORKS)} of {_UNETS}")
     arguments.pop("deep_supervision", None)
-    return NetworkArchitecture(f"{_UNETS}.{name}", arguments, imported, classes)
+    return NetworkArchitecture(f"{_UNETS}.{name}", arguments, imported, classes, channels)
 
 
 def _building_block(full_name: str) -> str:

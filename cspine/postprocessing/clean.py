@@ -74,19 +74,13 @@ def postprocess(
     NoVertebraError
         If no cervical vertebra (C1..C7) is left; T1 alone does not count.
     """
-    cleaned = np.zeros_like(labels.labels_zyx)
-    removed: dict[int, float] = {}
-    cleaning = Cleaning()
-    occupied = _occupied(labels.labels_zyx)
-    if occupied is not None:
-        dusted = drop_dust(labels.labels_zyx[occupied], labels.grid.voxel_mm3)
-        inner = _occupied(dusted)
-        if inner is not None:
-            box = _within(occupied, inner)
-            grid = _part_of(labels.grid, box)
-            x, y, z = grid.spacing_xyz
-            part, removed = keep_column(dusted[inner], grid)
-            cleaned[box], cleaning = clean_components(part, (z, y, x), grid.voxel_mm3)
+    column, removed = _column(labels)
+    cleaned, cleaning = column, Cleaning()
+    box = _occupied(column)
+    if box is not None:
+        x, y, z = labels.grid.spacing_xyz
+        cleaned = np.zeros_like(column)
+        cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
     shapes = shapes_of(cleaned, labels.grid)
     cervical = [shape for shape in shapes if shape.vertebra.region is Region.CERVICAL]
     if sum(shape.volume_mm3 for shape in cervical) < LEAST_CERVICAL_MM3:
@@ -99,6 +93,26 @@ def postprocess(
         *_level_findings(shapes, cleaned, ct, cleaning),
     ]
     return LabelVolume(cleaned, labels.affine_lps, labels.model), tuple(findings)
+
+
+def column_only(labels: LabelVolume) -> LabelVolume:
+    """Return the labels without dust and without what stands away from the column: what a further stage should see."""
+    return LabelVolume(_column(labels)[0], labels.affine_lps, labels.model)
+
+
+def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
+    """Labels of the column, and the volume of what was removed for standing away from it, by label."""
+    kept = np.zeros_like(labels.labels_zyx)
+    occupied = _occupied(labels.labels_zyx)
+    if occupied is None:
+        return kept, {}
+    dusted = drop_dust(labels.labels_zyx[occupied], labels.grid.voxel_mm3)
+    inner = _occupied(dusted)
+    if inner is None:
+        return kept, {}
+    box = _within(occupied, inner)
+    kept[box], removed = keep_column(dusted[inner], _part_of(labels.grid, box))
+    return kept, removed
 
 
 def _occupied(labels_zyx: LabelArray) -> Box | None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from monai import transforms
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from torch.nn import functional
 
 from cspine.anatomy import CERVICAL_LEVELS
 from cspine.geometry import Shape3, Voxels
+from cspine.study.labelled_cases import LabelledCase
 from cspine.study.pool import Pool, read_case
+from cspine.study.previous_stage import one_hot, spoil
 from cspine.study.recipe import Intensity, Recipe
 
-_LAST_LEVEL = CERVICAL_LEVELS[-1].label
+#: The network's last class: what lies below T1.
+LAST_NETWORK_LABEL = CERVICAL_LEVELS[-1].label + 1
 
 
 class PatchSampler:
@@ -26,15 +33,18 @@ class PatchSampler:
         Patch size, intensities and shares.
     seed : int
         Of cutting and augmentation.
+    labelled : sequence of LabelledCase
+        Images from outside; a share of the patches (``labelled_share`` of the recipe) comes from them.
     """
 
-    def __init__(self, pool: Pool, recipe: Recipe, seed: int) -> None:
+    def __init__(self, pool: Pool, recipe: Recipe, seed: int, labelled: Sequence[LabelledCase] = ()) -> None:
         self._pool = pool
         self._recipe = recipe
+        self._labelled = labelled
         self._rng = np.random.default_rng(seed)
         self._augment = transforms.Compose(
             [
-                transforms.RandFlipd(["image", "label"], spatial_axis=2, prob=0.5),
+                transforms.RandFlipd(["image", "label", "previous"], spatial_axis=2, prob=0.5, allow_missing_keys=True),
                 transforms.RandAdjustContrastd("image", gamma=(0.7, 1.4), prob=0.25, retain_stats=True),
                 transforms.RandScaleIntensityd("image", factors=0.2, prob=0.4),
                 transforms.RandShiftIntensityd("image", offsets=0.15, prob=0.4),
@@ -47,23 +57,48 @@ class PatchSampler:
         self._augment.set_random_state(seed)
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return images, float32 of shape (n, 1, z, y, x), and targets of the same shape."""
+        """Return images, float32 of shape (n, channels, z, y, x), and targets of shape (n, 1, z, y, x).
+
+        The first channel is the CT; in a cascade the labels of the stage before follow, one channel each.
+        """
         patches = [self._patch() for _ in range(self._recipe.batch_size)]
-        images = torch.stack([torch.as_tensor(p["image"]) for p in patches]).float()
+        images = torch.stack([_channels(p) for p in patches]).float()
         labels = torch.stack([torch.as_tensor(p["label"]) for p in patches]).float()
         return images, labels
 
     def _patch(self) -> dict[str, torch.Tensor]:
+        image, labels = self._labelled_patch() if self._wants_labelled() else self._synthetic_patch()
+        parts = {"image": torch.from_numpy(image[None]), "label": torch.from_numpy(labels[None].astype(np.float32))}
+        if self._recipe.cascade:
+            spoilt = spoil(labels, self._recipe.network.spacing[0], self._rng, LAST_NETWORK_LABEL)
+            parts["previous"] = torch.from_numpy(one_hot(spoilt, LAST_NETWORK_LABEL))
+        varied = self._augment(parts)
+        assert isinstance(varied, dict)
+        return varied
+
+    def _wants_labelled(self) -> bool:
+        return bool(self._labelled) and self._rng.random() < self._recipe.labelled_share
+
+    def _synthetic_patch(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         paths = self._pool.paths()
         hu, labels = read_case(paths[int(self._rng.integers(len(paths)))])
         size = self._recipe.network.patch_size
         centre = self._centre(labels)
         image = normalise(cut(hu, centre, size).astype(np.float32), self._recipe.intensity)
-        target = network_target(cut(labels, centre, size))
         image[cut(np.ones(hu.shape, dtype=np.uint8), centre, size) == 0] = 0.0  # as nnU-Net pads
-        varied = self._augment({"image": torch.from_numpy(image[None]), "label": torch.from_numpy(target[None])})
-        assert isinstance(varied, dict)
-        return varied
+        return image, network_target(cut(labels, centre, size))
+
+    def _labelled_patch(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return a patch of a case from outside, turned and scaled at random: there are few of them."""
+        case = self._labelled[int(self._rng.integers(len(self._labelled)))]
+        size = self._recipe.network.patch_size
+        centre = self._centre(case.labels_zyx)
+        angles = self._rng.uniform([-8, -8, -14], [8, 8, 14])
+        turn = Rotation.from_euler("zyx", angles, degrees=True).as_matrix() * self._rng.uniform(0.85, 1.15)
+        hu, labels, inside = cut_turned(case.hu_zyx, case.labels_zyx, centre, size, turn)
+        image = normalise(hu, self._recipe.intensity)
+        image[~inside] = 0.0
+        return image, labels
 
     def _centre(self, labels_zyx: NDArray[np.uint8]) -> tuple[int, int, int]:
         """Place of a patch: on a voxel of a level drawn evenly, or anywhere, moved so that little lies outside."""
@@ -96,12 +131,59 @@ def cut(array_zyx: NDArray[Voxels], centre: Shape3, size: Shape3) -> NDArray[Vox
     return result
 
 
+def cut_turned(
+    hu_zyx: NDArray[np.int16],
+    labels_zyx: NDArray[np.uint8],
+    centre: Shape3,
+    size: Shape3,
+    turn_zyx: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Cut a turned and scaled box around a voxel.
+
+    Parameters
+    ----------
+    hu_zyx, labels_zyx : ndarray, shape (z, y, x)
+        Image and labels.
+    centre, size : tuple of int
+        Voxel in the middle of the box, and shape of the box.
+    turn_zyx : ndarray, shape (3, 3)
+        Maps an offset from the middle of the box, (z, y, x) in voxels, to one from ``centre``.
+
+    Returns
+    -------
+    hu_zyx : ndarray of float32, labels_zyx : ndarray of uint8, inside : ndarray of bool
+        All of shape ``size``; ``inside`` tells where the box lies within the image.
+    """
+    corners = np.array(np.meshgrid(*[(-n / 2, n / 2) for n in size], indexing="ij")).reshape(3, -1)
+    reach = np.abs(turn_zyx @ corners).max(axis=1)
+    low = np.maximum(np.floor(np.array(centre) - reach), 0).astype(int)
+    high = np.minimum(np.ceil(np.array(centre) + reach) + 1, hu_zyx.shape).astype(int)
+    high = np.maximum(high, low + 2)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    axes = [torch.arange(n, dtype=torch.float64) - n // 2 for n in size]
+    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    places = offsets @ torch.from_numpy(turn_zyx.T) + torch.from_numpy(np.array(centre) - low)
+    count = torch.tensor([s.stop - s.start for s in box])
+    unit = ((2 * places + 1) / count - 1).flip(-1).float()[None]
+    image = torch.from_numpy(hu_zyx[box].astype(np.float32))[None, None]
+    target = torch.from_numpy(labels_zyx[box].astype(np.float32))[None, None]
+    hu = functional.grid_sample(image, unit, mode="bilinear", padding_mode="border", align_corners=False)
+    labels = functional.grid_sample(target, unit, mode="nearest", padding_mode="zeros", align_corners=False)
+    inside = (unit[0].abs() <= 1).all(dim=-1)
+    return hu[0, 0].numpy(), labels[0, 0].numpy().astype(np.uint8), inside.numpy()
+
+
+def _channels(patch: dict[str, torch.Tensor]) -> torch.Tensor:
+    image = torch.as_tensor(patch["image"])
+    return torch.cat([image, torch.as_tensor(patch["previous"])]) if "previous" in patch else image
+
+
 def normalise(hu: NDArray[np.float32], intensity: Intensity) -> NDArray[np.float32]:
     """Apply nnU-Net's CT normalisation."""
     clipped = np.clip(hu, intensity.low, intensity.high)
     return np.asarray((clipped - intensity.mean) / intensity.deviation, dtype=np.float32)
 
 
-def network_target(labels_zyx: NDArray[np.generic]) -> NDArray[np.float32]:
+def network_target(labels_zyx: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Turn labels of `cspine.anatomy` into the network's: what lies below T1 is one class."""
-    return np.asarray(np.minimum(labels_zyx.astype(np.int16), _LAST_LEVEL + 1), dtype=np.float32)
+    return np.asarray(np.minimum(labels_zyx.astype(np.int16), LAST_NETWORK_LABEL), dtype=np.uint8)

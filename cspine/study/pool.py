@@ -40,6 +40,10 @@ class PoolSettings:
         Seed of the first case; each next one takes the next seed.
     spacing_xyz : tuple of float
         Voxel size in millimetres.
+    coarse_share : float
+        Share of scans that were stored at coarse pixels.
+    close_up : bool
+        True for small fields of view around a vertebra.
     """
 
     atlas: Path
@@ -47,6 +51,8 @@ class PoolSettings:
     size: int
     first_seed: int
     spacing_xyz: tuple[float, float, float]
+    coarse_share: float = 0.25
+    close_up: bool = False
 
 
 class Pool:
@@ -79,6 +85,8 @@ class Pool:
             "atlas_sha256": hashlib.sha256(find_atlas(self.settings.atlas).read_bytes()).hexdigest(),
             "first_seed": self.settings.first_seed,
             "spacing_xyz": list(self.settings.spacing_xyz),
+            "coarse_share": self.settings.coarse_share,
+            "close_up": self.settings.close_up,
         }
         path = self.settings.folder / "origin.json"
         if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != origin:
@@ -128,8 +136,14 @@ def _generate(settings: PoolSettings) -> None:
     for _ in range(_CASES_A_PROCESS):
         seed = int(counter.read_text(encoding="ascii")) if counter.is_file() else settings.first_seed
         begun = time.monotonic()
-        whole_neck = seed % 3 == 0
-        ct, labels = synthesize_case(atlas, seed, CaseSettings(settings.spacing_xyz, whole_neck=whole_neck))
+        whole_neck = seed % 3 == 0 and not settings.close_up
+        case = CaseSettings(
+            settings.spacing_xyz,
+            whole_neck=whole_neck,
+            close_up=settings.close_up,
+            coarse_share=settings.coarse_share,
+        )
+        ct, labels = synthesize_case(atlas, seed, case)
         place = settings.folder / f"case-{(seed - settings.first_seed) % settings.size:05d}.npy"
         partial = place.with_name(f".{place.name}.partial.npy")
         np.save(partial, np.stack([ct.hu_zyx.astype(np.int16), labels.labels_zyx.astype(np.int16)]))

@@ -13,6 +13,8 @@ from cspine.errors import TrainingError
 
 #: Name of the auxiliary class that keeps T1 from being confused with what lies below it.
 BELOW = "T2 and below"
+#: nnU-Net's names of a network that sees the CT alone, and of one that is given the labels of the stage before.
+FULL, CASCADE = "3d_fullres", "3d_cascade_fullres"
 
 
 class _Strict(BaseModel):
@@ -46,6 +48,7 @@ class Recipe(_Strict):
     version: str
     title: str
     description: str
+    training_data: str = Field("", description="What the model card says the stage was trained on.")
     network: Network = Network()
     intensity: Intensity = Intensity()
     iterations: int = Field(6000, gt=0)
@@ -55,6 +58,11 @@ class Recipe(_Strict):
     weight_decay: float = Field(1e-4, ge=0)
     ema_decay: float = Field(0.998, ge=0, lt=1)
     background_weight: float = Field(0.5, gt=0)
+    labelled_share: float = Field(0.25, ge=0, le=1, description="Share of patches from --labelled cases, if given.")
+    coarse_share: float = Field(0.25, ge=0, le=1, description="Share of synthetic scans stored at coarse pixels.")
+    close_up: bool = Field(False, description="True to train on small fields of view around single vertebrae.")
+    cascade: bool = Field(False, description="True where the network is given the labels of the stage before.")
+    stage: str = Field("neck", description="Name of the stage in the package.")
     foreground_share: float = Field(0.7, ge=0, le=1, description="Share of patches centred on a vertebra.")
     pool: int = Field(400, gt=0, description="Synthetic volumes held at one time.")
     first_seed: int = Field(
@@ -88,6 +96,11 @@ def network_labels() -> dict[str, int]:
     return labels
 
 
+def configuration_name(recipe: Recipe) -> str:
+    """Return nnU-Net's name of the configuration that a recipe trains."""
+    return CASCADE if recipe.cascade else FULL
+
+
 def dataset_json(recipe: Recipe) -> dict[str, Any]:
     """Return nnU-Net's dataset.json of a recipe."""
     return {
@@ -101,7 +114,7 @@ def dataset_json(recipe: Recipe) -> dict[str, Any]:
 
 
 def plans_json(recipe: Recipe) -> dict[str, Any]:
-    """Return nnU-Net's plans.json (v2.8 layout) of a recipe, with the one configuration ``3d_fullres``."""
+    """Return nnU-Net's plans.json (v2.8 layout) of a recipe, with the one configuration `configuration_name` gives."""
     network, intensity = recipe.network, recipe.intensity
     stages = len(network.features_per_stage)
     probabilities = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
@@ -143,6 +156,8 @@ def plans_json(recipe: Recipe) -> dict[str, Any]:
         "architecture": architecture,
         "batch_dice": True,
     }
+    if recipe.cascade:
+        configuration["previous_stage"] = FULL
     statistics = {
         "max": intensity.high,
         "mean": intensity.mean,
@@ -160,7 +175,7 @@ def plans_json(recipe: Recipe) -> dict[str, Any]:
         "image_reader_writer": "SimpleITKIO",
         "transpose_forward": [0, 1, 2],
         "transpose_backward": [0, 1, 2],
-        "configurations": {"3d_fullres": configuration},
+        "configurations": {configuration_name(recipe): configuration},
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
         "foreground_intensity_properties_per_channel": {"0": statistics},

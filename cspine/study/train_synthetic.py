@@ -20,9 +20,11 @@ from monai.losses import DeepSupervisionLoss, DiceCELoss
 from monai.metrics.meandice import compute_dice
 
 from cspine.errors import TrainingError
+from cspine.models.network import StateDict, load_weights
+from cspine.study.labelled_cases import read_dataset
 from cspine.study.patches import PatchSampler
 from cspine.study.pool import Pool, PoolSettings
-from cspine.study.recipe import Recipe, network_labels
+from cspine.study.recipe import Recipe, configuration_name, network_labels, plans_json
 from cspine.synthesis.atlas import find_atlas
 
 _log = logging.getLogger(__name__)
@@ -50,6 +52,10 @@ class Run:
         Where to train.
     minutes : float or None
         Limit of training time over all resumptions; the schedule ends with it.
+    labelled : Path or None
+        An nnU-Net raw dataset whose cases are mixed in.
+    weights : dict of str to Tensor or None
+        Where a new run begins; random weights where it is left out.
     """
 
     recipe: Recipe
@@ -57,6 +63,8 @@ class Run:
     folder: Path
     device: torch.device
     minutes: float | None = None
+    labelled: Path | None = None
+    weights: StateDict | None = None
 
 
 @dataclass
@@ -72,14 +80,12 @@ def build_network(recipe: Recipe) -> torch.nn.Module:
     """Build the network that the recipe's plans describe, with deep supervision, by nnU-Net's own function."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-    from cspine.study.recipe import plans_json
-
-    architecture = plans_json(recipe)["configurations"]["3d_fullres"]["architecture"]
+    architecture = plans_json(recipe)["configurations"][configuration_name(recipe)]["architecture"]
     network = get_network_from_plans(
         architecture["network_class_name"],
         architecture["arch_kwargs"],
         architecture["_kw_requires_import"],
-        1,
+        len(network_labels()) if recipe.cascade else 1,
         len(network_labels()),
         deep_supervision=True,
     )
@@ -117,7 +123,16 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
     state = _start(run)
     loss_function = _loss(recipe).to(run.device)
     spacing = recipe.network.spacing
-    settings = PoolSettings(run.atlas, run.folder / "pool", recipe.pool, recipe.first_seed, spacing[::-1])
+    settings = PoolSettings(
+        run.atlas,
+        run.folder / "pool",
+        recipe.pool,
+        recipe.first_seed,
+        spacing[::-1],
+        recipe.coarse_share,
+        recipe.close_up,
+    )
+    labelled = read_dataset(run.labelled, network_labels(), spacing) if run.labelled is not None else []
     saved = begun = time.monotonic()
     before = state.seconds
     losses: list[float] = []
@@ -126,7 +141,7 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
         _log.info("waiting for the first synthetic cases")
         pool.wait_for(24)
         begun = time.monotonic()
-        sampler = PatchSampler(pool, recipe, recipe.seed + state.iteration)
+        sampler = PatchSampler(pool, recipe, recipe.seed + state.iteration, labelled)
         with _prefetched(sampler) as next_batch:
             while (done := _share_done(run, state)) < 1.0:
                 for group in state.optimizer.param_groups:
@@ -220,7 +235,10 @@ def _prefetched(sampler: PatchSampler) -> Iterator[Callable[[], tuple[torch.Tens
 def _start(run: Run) -> _State:
     recipe = run.recipe
     run.folder.mkdir(parents=True, exist_ok=True)
-    network = build_network(recipe).to(run.device)
+    network = build_network(recipe)
+    if run.weights is not None:
+        load_weights(network, run.weights)
+    network = network.to(run.device)
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay)
     )
@@ -232,7 +250,7 @@ def _start(run: Run) -> _State:
             kept: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise TrainingError(f"the checkpoint in {run.folder} cannot be read", advice=_NEW_RUN) from error
-        if kept["network_of"] != recipe.network.model_dump_json():
+        if kept["network_of"] != _network_of(recipe):
             raise TrainingError(f"{run.folder} holds a run of another network", advice=_NEW_RUN)
         network.load_state_dict(kept["network"])
         average.load_state_dict(kept["average"])
@@ -242,11 +260,15 @@ def _start(run: Run) -> _State:
     return state
 
 
+def _network_of(recipe: Recipe) -> str:
+    return f"{recipe.network.model_dump_json()} cascade {recipe.cascade}"
+
+
 def _save(run: Run, state: _State) -> None:
     path = run.folder / "checkpoint.pt"
     partial = path.with_suffix(".partial")
     kept = {
-        "network_of": run.recipe.network.model_dump_json(),
+        "network_of": _network_of(run.recipe),
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),

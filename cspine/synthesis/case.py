@@ -11,10 +11,13 @@ from torch.nn import functional
 
 from cspine.geometry import Grid, Shape3
 from cspine.synthesis.atlas import AIRWAY, LUNG, Atlas
-from cspine.synthesis.deformation import Posture, atlas_coordinates, random_posture
+from cspine.synthesis.deformation import Posture, atlas_coordinates, random_posture, smooth_noise
 from cspine.synthesis.scanner import Scan, acquire, random_scan
 from cspine.synthesis.tissue import Anatomy, draw_hu
 from cspine.volumes import CtVolume, LabelVolume
+
+_MIRRORED_SHARE = 0.22
+_NOTHING_HU = -1020.0
 
 
 @dataclass(frozen=True)
@@ -29,20 +32,26 @@ class CaseSettings:
         Size of the field of view; drawn at random where it is left out.
     whole_neck : bool
         True centres the field of view on the cervical spine; otherwise it lies anywhere around it.
+    close_up : bool
+        True for a small field of view around one vertebra, from C1 to the second below T1.
     internal_mm : float
         Voxel size at which the image is drawn before it is sampled.
     posture : Posture, optional
         The patient's anatomy; drawn at random where it is left out.
     scan : Scan, optional
         The acquisition; drawn at random where it is left out.
+    coarse_share : float
+        Share of the random acquisitions that were stored at coarse pixels.
     """
 
     spacing_xyz: tuple[float, float, float] = (2.0, 2.0, 2.0)
     extent_xyz_mm: tuple[float, float, float] | None = None
     whole_neck: bool = False
+    close_up: bool = False
     internal_mm: float = 1.0
     posture: Posture | None = None
     scan: Scan | None = None
+    coarse_share: float = 0.25
 
 
 def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = None) -> tuple[CtVolume, LabelVolume]:
@@ -68,17 +77,18 @@ def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = Non
     settings = settings or CaseSettings()
     rng = np.random.default_rng(seed)
     posture = settings.posture or random_posture(rng)
-    scan = settings.scan or random_scan(rng)
+    scan = settings.scan or random_scan(rng, settings.coarse_share)
     centre, extent = _field_of_view(atlas, rng, settings)
     fine = _grid(extent, (settings.internal_mm,) * 3)
     target = _grid(extent, settings.spacing_xyz)
 
-    anatomy = _sample(atlas, fine, posture, centre, float(rng.uniform(-0.3, 0.35)))
+    anatomy = _sample(atlas, fine, posture, centre, rng)
     hu = acquire(draw_hu(anatomy, rng), settings.internal_mm, scan)
     hu = _resample(hu, fine, target)
     surface = _resample(torch.clamp(anatomy.vertebra_mm, -3, 3), fine, target)
     level = _resample(anatomy.level.float(), fine, target, mode="nearest")
-    labels = torch.where(surface > 0, level, torch.zeros_like(level)).to(torch.uint8)
+    seen = hu > _NOTHING_HU  # not beyond the reconstruction circle
+    labels = torch.where((surface > 0) & seen, level, torch.zeros_like(level)).to(torch.uint8)
     ct = CtVolume(hu.round().to(torch.int16).numpy(), target.affine_lps)
     return ct, LabelVolume(labels.numpy(), target.affine_lps)
 
@@ -92,12 +102,21 @@ def _field_of_view(
         extent = np.array(settings.extent_xyz_mm, dtype=np.float64)
     elif settings.whole_neck:
         extent = np.array([rng.uniform(140, 230), rng.uniform(140, 220), rng.uniform(190, 250)])
+    elif settings.close_up:
+        extent = rng.uniform(80, 130, size=3)
     else:
         extent = rng.uniform(110, 240, size=3)
+        if rng.random() < 0.25:
+            extent[0] = rng.uniform(240, 370)
+        if rng.random() < 0.15:
+            extent[2] = rng.uniform(240, 300)
     if settings.whole_neck:
         centre = neck + np.array([rng.normal(0, 5), rng.normal(-12, 5), rng.normal(0, 5)])
+    elif settings.close_up:
+        middle = atlas.centroids_lps[int(rng.choice(sorted(atlas.centroids_lps)[:10]))]
+        centre = middle + rng.uniform([-22, -22, -16], [22, 22, 16])
     else:
-        offset = np.array([rng.normal(0, 25), rng.uniform(-60, 20), rng.uniform(-95, 85)])
+        offset = np.array([rng.normal(0, 25), rng.uniform(-60, 20), rng.uniform(-120, 85)])
         centre = neck + offset
     return centre, extent
 
@@ -112,9 +131,11 @@ def _grid(extent_xyz_mm: NDArray[np.float64], spacing_xyz: tuple[float, ...]) ->
     return Grid(shape, affine)
 
 
-def _sample(atlas: Atlas, grid: Grid, posture: Posture, centre: NDArray[np.float64], swell_mm: float) -> Anatomy:
-    """Sample the atlas on a grid; bones are ``swell_mm`` larger all around, which opens or closes the joints."""
-    where = atlas_coordinates(grid, atlas, posture, centre)
+def _sample(
+    atlas: Atlas, grid: Grid, posture: Posture, centre: NDArray[np.float64], rng: np.random.Generator
+) -> Anatomy:
+    """Sample the atlas on a grid, with bones whose surfaces are this patient's own."""
+    where = _mirrored_at_borders(atlas_coordinates(grid, atlas, posture, centre))
     smooth = torch.from_numpy(np.stack([atlas.vertebra_mm, atlas.other_bone_mm]))[None]
     bones = functional.grid_sample(smooth, where, mode="bilinear", padding_mode="border", align_corners=True)[0]
     numbers = torch.from_numpy(np.stack([atlas.tissue_zyx, atlas.level_zyx]).astype(np.float32))[None]
@@ -123,7 +144,35 @@ def _sample(atlas: Atlas, grid: Grid, posture: Posture, centre: NDArray[np.float
     airy = (tissue == 0) | (tissue == LUNG) | (tissue == AIRWAY)
     other = torch.where(airy & (bones[1] < 0), bones[1].clamp(max=-1.0), bones[1])
     size = float(np.cbrt(np.prod(posture.scale_xyz)))
-    return Anatomy(tissue, level, bones[0] * size + swell_mm, other * size, grid.spacing_xyz[0])
+    surface = bones[0] * size + _surface_shift(level, grid.spacing_xyz[0], rng)
+    return Anatomy(tissue, level, surface, other * size, grid.spacing_xyz[0])
+
+
+def _mirrored_at_borders(where: torch.Tensor) -> torch.Tensor:
+    """Continue the atlas by its mirror image beyond its sides and its lower end, for `_MIRRORED_SHARE` of its size.
+
+    It puts arms in place of nothing, and vertebrae below the last. Further out would show the neck again.
+    """
+    x, y, z = where.unbind(dim=-1)
+    fold = 2 * _MIRRORED_SHARE
+    x = torch.where(x.abs() > 1, torch.sign(x) * (1 - torch.clamp(x.abs() - 1, max=fold)), x)
+    z = torch.where(z < -1, -1 + torch.clamp(-1 - z, max=fold), z)
+    return torch.stack([x, y, z], dim=-1)
+
+
+def _surface_shift(level: torch.Tensor, spacing_mm: float, rng: np.random.Generator) -> torch.Tensor:
+    """How far each vertebra's surface lies outside the atlas's, mm: all around, of its own, in hills and in spurs.
+
+    It opens and closes the joints, and it makes a network look for the edge in the image instead of the atlas's shape.
+    """
+    whole = rng.uniform(-0.3, 0.35)
+    own = np.zeros(256, dtype=np.float32)
+    own[:20] = whole + rng.uniform(0, 0.3) * rng.standard_normal(20)
+    shift = torch.from_numpy(own)[level.int()]
+    shape = tuple(level.shape)
+    shift += float(rng.uniform(0, 0.5)) * smooth_noise(rng, shape, rng.uniform(6, 12) / spacing_mm)
+    shift += float(rng.uniform(0, 0.3)) * smooth_noise(rng, shape, rng.uniform(3, 5) / spacing_mm)
+    return shift
 
 
 def _resample(field: torch.Tensor, source: Grid, target: Grid, mode: str = "bilinear") -> torch.Tensor:

@@ -14,6 +14,9 @@ from cspine.synthesis.atlas import Atlas
 
 #: Spacing of the lattice on which the smooth part of the map is computed, millimetres.
 _LATTICE_MM = 6.0
+#: A vertebra's own size fades into its neighbours' over this distance, millimetres.
+_OWN_SIZE_MM = 14.0
+_MOST_LEVELS = 13
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class Posture:
         Size of the neck against the atlas along x, y, z.
     bend_mm : ndarray, shape (2, 4)
         For x and y: amplitude in mm of a quadratic, a cubic and a sine shift along z, and the sine's phase.
+    twist_degrees : float
+        Turn of the neck about its long axis over 80 mm.
+    own_scale : ndarray, shape (levels, 3)
+        Size of each vertebra of the atlas, head to foot, against the rest of the neck along x, y, z.
     elastic : tuple of (correlation_mm, amplitude_mm)
         Scales of the elastic field.
     seed : int
@@ -37,22 +44,24 @@ class Posture:
     rotation: NDArray[np.float64]
     scale_xyz: NDArray[np.float64]
     bend_mm: NDArray[np.float64]
+    twist_degrees: float
+    own_scale: NDArray[np.float64]
     elastic: tuple[tuple[float, float], ...]
     seed: int
 
 
 def random_posture(rng: np.random.Generator) -> Posture:
-    """Draw a posture: pitch within 24, roll 13, yaw 15 degrees; size 0.82 to 1.2; bends and elastic fields."""
+    """Draw a posture: pitch within 24, roll 13, yaw 15 degrees; size 0.8 to 1.22; bends, a twist, elastic fields."""
     pitch, roll, yaw = rng.uniform(-24, 24), rng.uniform(-13, 13), rng.uniform(-15, 15)
     size = rng.uniform(0.87, 1.13)
-    scale = np.clip(size * rng.uniform(0.92, 1.08, size=3), 0.82, 1.2)
+    scale = np.clip(size * rng.uniform(0.9, 1.1, size=3), 0.8, 1.22)
+    own_scale = 1 + rng.uniform(0, 1) * rng.uniform(-0.11, 0.11, size=(_MOST_LEVELS, 3))
     bend = rng.uniform(-1, 1, size=(2, 4)) * np.array([[4.0, 2.5, 2.5, np.pi], [10.0, 4.0, 4.0, np.pi]])
-    elastic = (
-        (float(rng.uniform(25, 45)), float(rng.uniform(0, 4.0))),
-        (float(rng.uniform(9, 16)), float(rng.uniform(0, 1.5))),
-    )
+    wide, narrow = float(rng.uniform(25, 45)), float(rng.uniform(10, 18))
+    elastic = ((wide, wide * float(rng.uniform(0, 0.085))), (narrow, narrow * float(rng.uniform(0, 0.07))))
     rotation = Rotation.from_euler("xyz", [pitch, roll, yaw], degrees=True).as_matrix()
-    return Posture(rotation, scale, bend, elastic, int(rng.integers(2**31)))
+    twist = float(rng.uniform(-14, 14))
+    return Posture(rotation, scale, bend, twist, own_scale, elastic, int(rng.integers(2**31)))
 
 
 def smooth_noise(
@@ -113,7 +122,12 @@ def atlas_coordinates(grid: Grid, atlas: Atlas, posture: Posture, centre_lps: ND
     for axis in (0, 1):
         quadratic, cubic, sine, phase = posture.bend_mm[axis]
         points[..., axis] += quadratic * along**2 + cubic * along**3 + sine * np.sin(np.pi * along + phase)
+    angle = np.deg2rad(posture.twist_degrees) * np.clip(along, -1.5, 1.5)
+    turned_x = np.cos(angle) * points[..., 0] - np.sin(angle) * points[..., 1]
+    points[..., 1] = np.sin(angle) * points[..., 0] + np.cos(angle) * points[..., 1]
+    points[..., 0] = turned_x
     mapped = (points / posture.scale_xyz) @ posture.rotation
+    mapped += _own_sizes(mapped + centre_lps, atlas, posture)
     rng = np.random.default_rng(posture.seed)
     for correlation_mm, amplitude_mm in posture.elastic:
         knots = max(correlation_mm / _LATTICE_MM, 1.0)
@@ -128,3 +142,17 @@ def atlas_coordinates(grid: Grid, atlas: Atlas, posture: Posture, centre_lps: ND
         unit.permute(3, 0, 1, 2)[None], size=shape, mode="trilinear", align_corners=True
     )
     return full.permute(0, 2, 3, 4, 1).contiguous()
+
+
+def _own_sizes(points_lps: NDArray[np.float64], atlas: Atlas, posture: Posture) -> NDArray[np.float64]:
+    """Shift in mm that gives each vertebra its own size about its centre, fading between neighbours."""
+    shift = np.zeros_like(points_lps)
+    total = np.zeros(points_lps.shape[:-1])
+    for (_, centre), scale in zip(sorted(atlas.centroids_lps.items()), posture.own_scale, strict=False):
+        away = points_lps - centre
+        weight = np.exp(-0.5 * (away[..., 2] / _OWN_SIZE_MM) ** 2)
+        # Far from the spine nothing is stretched: shoulders and face keep their place.
+        reach = np.clip(away, -32, 32)
+        shift += weight[..., None] * (1 / scale - 1) * reach
+        total += weight
+    return np.asarray(shift / np.maximum(total, 1.0)[..., None])

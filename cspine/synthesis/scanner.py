@@ -23,6 +23,12 @@ class Scan:
         Standard deviation of the point spread within a slice.
     slice_mm : float
         Slice thickness.
+    pixel_mm : float
+        Pixel size at which the image was stored before it came here; 0 where it is not coarser than the grid.
+    sharpness : float
+        Edge enhancement of the reconstruction kernel, 0 for none.
+    shell : bool
+        True where a thin mask or collar lies around the body.
     noise_hu : float
         Standard deviation of the noise at the neck.
     noise_grain_mm : float
@@ -39,6 +45,9 @@ class Scan:
 
     blur_mm: float
     slice_mm: float
+    pixel_mm: float
+    sharpness: float
+    shell: bool
     noise_hu: float
     noise_grain_mm: float
     streaks: float
@@ -47,11 +56,16 @@ class Scan:
     seed: int
 
 
-def random_scan(rng: np.random.Generator) -> Scan:
-    """Draw the settings of an acquisition: blur 0.3 to 1.2 mm, slices 0.6 to 4 mm, noise 3 to 140 HU."""
+def random_scan(rng: np.random.Generator, coarse_share: float = 0.25) -> Scan:
+    """Draw an acquisition: blur 0.3 to 1.2 mm, slices 0.6 to 5 mm, pixels up to 4.8 mm, noise 3 to 140 HU."""
     return Scan(
         blur_mm=float(rng.uniform(0.3, 1.2)),
-        slice_mm=float(rng.choice([0.6, 1.0, 1.25, 2.0, 2.5, 3.0, 4.0], p=[0.2, 0.2, 0.15, 0.15, 0.1, 0.15, 0.05])),
+        slice_mm=float(
+            rng.choice([0.6, 1.0, 1.25, 2.0, 2.5, 3.0, 4.0, 5.0], p=[0.2, 0.2, 0.13, 0.14, 0.1, 0.14, 0.05, 0.04])
+        ),
+        pixel_mm=float(rng.uniform(1.5, 4.8)) if rng.random() < coarse_share else 0.0,
+        sharpness=float(rng.uniform(0.2, 1.6)) if rng.random() < 0.3 else 0.0,
+        shell=bool(rng.random() < 0.25),
         noise_hu=float(np.exp(rng.uniform(np.log(3), np.log(140)))),
         noise_grain_mm=float(rng.uniform(0.4, 2.2)),
         streaks=float(rng.choice([0.0, 1.0])) * float(np.exp(rng.uniform(np.log(15), np.log(220)))),
@@ -80,6 +94,8 @@ def acquire(hu_zyx: torch.Tensor, spacing_mm: float, scan: Scan) -> torch.Tensor
     rng = np.random.default_rng(scan.seed)
     hu = hu_zyx.clone()
     metal = hu > 1800
+    if scan.shell:
+        _add_shell(hu, spacing_mm, rng)
     if scan.table:
         _add_table(hu, spacing_mm, rng)
     hu = _blur_in_plane(hu, scan.blur_mm / spacing_mm)
@@ -87,6 +103,10 @@ def acquire(hu_zyx: torch.Tensor, spacing_mm: float, scan: Scan) -> torch.Tensor
         hu += _streaks(hu, metal, spacing_mm, scan.streaks, rng)
     hu = _slice_profile(hu, scan.slice_mm / spacing_mm)
     hu += _noise(hu, spacing_mm, scan, rng)
+    if scan.sharpness > 0:
+        hu += scan.sharpness * (hu - _blur_in_plane(hu, 1.0 / spacing_mm))
+    if scan.pixel_mm > 1.2 * spacing_mm:
+        hu = _coarse_pixels(hu, scan.pixel_mm / spacing_mm, averaged=bool(rng.random() < 0.6))
     if scan.circular:
         hu[:, _outside_circle(hu.shape[1], hu.shape[2], rng)] = -1024.0
     return torch.clamp(hu, -1024, 3071)
@@ -109,6 +129,26 @@ def _add_table(hu: torch.Tensor, spacing_mm: float, rng: np.random.Generator) ->
     if rng.random() < 0.5:
         hu[empty & hollow[None]] = float(rng.uniform(-990, -850))
     hu[empty & slab[None]] = float(rng.uniform(-700, 150))
+
+
+def _add_shell(hu: torch.Tensor, spacing_mm: float, rng: np.random.Generator) -> None:
+    """Put a thin plastic shell (a mask, a collar) around the body, in place, over a part of its height."""
+    low, high = sorted(int(v) for v in rng.integers(0, hu.shape[0] + 1, size=2))
+    if high - low < 4:
+        return
+    body = (hu[low:high] > -500).float()[:, None]
+    gap, thick = max(1, round(rng.uniform(0, 8) / spacing_mm)), max(1, round(rng.uniform(1.5, 5) / spacing_mm))
+    inner = functional.max_pool2d(body, 2 * gap + 1, stride=1, padding=gap)
+    outer = functional.max_pool2d(inner, 2 * thick + 1, stride=1, padding=thick)
+    hu[low:high][(outer > inner)[:, 0] & (hu[low:high] < -700)] = float(rng.uniform(-750, 50))
+
+
+def _coarse_pixels(hu: torch.Tensor, factor: float, averaged: bool) -> torch.Tensor:
+    """Sample each slice at coarser pixels, averaged over them or not, and interpolate back."""
+    rows, columns = hu.shape[1:]
+    small = (max(8, round(rows / factor)), max(8, round(columns / factor)))
+    stack = functional.interpolate(hu[:, None], size=small, mode="bilinear", antialias=averaged, align_corners=False)
+    return functional.interpolate(stack, size=(rows, columns), mode="bilinear", align_corners=False)[:, 0]
 
 
 def _kernel(sigma: float) -> torch.Tensor:

@@ -10,6 +10,8 @@ import torch
 from cspine.synthesis import atlas as tissues
 from cspine.synthesis.deformation import smooth_noise
 
+_FAT_MARROW_HU = -90.0
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -66,7 +68,7 @@ def _soft_tissue(anatomy: Anatomy, rng: np.random.Generator) -> torch.Tensor:
     vessel = rng.uniform(100, 420) if rng.random() < 0.5 else rng.uniform(25, 55)
     table = np.zeros(256, dtype=np.float32)
     table[0] = -1000
-    table[tissues.DISC] = rng.uniform(50, 130)
+    table[tissues.DISC] = rng.uniform(50, 130) if rng.random() < 0.85 else rng.uniform(-60, 380)
     table[tissues.CARTILAGE] = rng.uniform(60, 350) if rng.random() < 0.5 else rng.uniform(40, 110)
     table[tissues.AIRWAY] = rng.uniform(-1000, -930)
     table[tissues.VESSEL] = vessel
@@ -121,12 +123,14 @@ def _bone(
 ) -> torch.Tensor:
     """HU of bone at the voxels of ``near``: a cortical shell over trabecular bone with texture."""
     depth = bone_mm[near]
-    cortical, trabecular = rng.uniform(350, 1400), rng.uniform(60, 420)
-    thickness = rng.uniform(0.8, 2.6)
+    trabecular = rng.uniform(10, 420)
+    cortical = max(rng.uniform(320, 1500), 1.3 * trabecular + 120)
+    thickness = rng.uniform(0.6, 2.6)
     varied = smooth_noise(rng, anatomy.shape, 10 / anatomy.spacing_mm)[near]
     fine = smooth_noise(rng, anatomy.shape, rng.uniform(1.2, 2.5) / anatomy.spacing_mm)[near]
     shell = torch.sigmoid((thickness * (1 + 0.25 * varied) - depth) / 0.35)
     inner = trabecular * (1 + rng.uniform(0, 0.25) * varied + rng.uniform(0, 0.5) * fine)
+    inner = torch.clamp(inner, min=_FAT_MARROW_HU)
     outer = cortical * (1 + rng.uniform(0, 0.2) * varied)
     if is_vertebra:
         table = np.ones(256, dtype=np.float32)

@@ -46,6 +46,7 @@ class TinyModel:
     configuration: str = "3d_fullres"
     trainer: str = "nnUNetTrainer"
     seed: int = 0
+    cascade: bool = False
 
     @property
     def outputs(self) -> int:
@@ -92,6 +93,8 @@ class TinyModel:
             },
             "batch_dice": False,
         }
+        if self.cascade:
+            configuration["previous_stage"] = "3d_lowres"
         intensities = {
             "max": 2000.0, "mean": 250.0, "median": 230.0, "min": -300.0,
             "percentile_00_5": -200.0, "percentile_99_5": 1300.0, "std": 280.0,
@@ -128,7 +131,7 @@ class TinyModel:
                 architecture["network_class_name"],
                 architecture["arch_kwargs"],
                 architecture["_kw_requires_import"],
-                1,
+                self.outputs if self.cascade else 1,
                 self.outputs,
                 allow_init=False,
                 deep_supervision=True,

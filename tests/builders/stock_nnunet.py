@@ -48,11 +48,15 @@ def stock_predictor(results: Path, folds: tuple[str, ...], step_size: float, mir
     return predictor
 
 
-def stock_labels(predictor: nnUNetPredictor, volume: CtVolume) -> np.ndarray:
-    """Labels of nnU-Net's predictor for a volume in the network's orientation."""
+def stock_labels(predictor: nnUNetPredictor, volume: CtVolume, previous: np.ndarray | None = None) -> np.ndarray:
+    """Labels of nnU-Net's predictor for a volume in the network's orientation; ``previous`` for a cascade."""
     spacing = [float(s) for s in reversed(volume.grid.spacing_xyz)]
     image = volume.hu_zyx.astype(np.float32)[None]
-    return np.asarray(predictor.predict_single_npy_array(image, {"spacing": spacing}))
+    return np.asarray(
+        predictor.predict_single_npy_array(
+            image, {"spacing": spacing}, None if previous is None else previous[None].astype(np.int16)
+        )
+    )
 
 
 @contextmanager

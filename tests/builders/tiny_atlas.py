@@ -91,9 +91,21 @@ def write_atlas(folder: Path, labels_zyx: np.ndarray | None = None, orientation:
 
 
 #: The atlas as it is: no rotation, no bend, no elastic field.
-UPRIGHT = Posture(np.eye(3), np.ones(3), np.zeros((2, 4)), (), 0)
+UPRIGHT = Posture(np.eye(3), np.ones(3), np.zeros((2, 4)), 0.0, np.ones((13, 3)), (), 0)
 #: A scanner without blur, noise, streaks or table.
-PERFECT = Scan(0.0, 1.0, 0.0, 0.4, 0.0, table=False, circular=False, seed=0)
+PERFECT = Scan(
+    blur_mm=0.0,
+    slice_mm=1.0,
+    pixel_mm=0.0,
+    sharpness=0.0,
+    shell=False,
+    noise_hu=0.0,
+    noise_grain_mm=0.4,
+    streaks=0.0,
+    table=False,
+    circular=False,
+    seed=0,
+)
 
 
 def upright_case(spacing_mm: float = 1.0) -> CaseSettings:

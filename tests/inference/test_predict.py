@@ -17,7 +17,7 @@ from cspine.inference.sliding_window import Window, importance, padded_to, predi
 from cspine.models.manifest import ModelManifest
 from cspine.models.network import build_network
 from cspine.models.package import Stage, write_package
-from cspine.volumes import CtVolume
+from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.nnunet_results import TinyModel, default_arguments
 from tests.builders.stock_nnunet import accumulating_in_float32, lively_volume, stock_labels, stock_predictor
 
@@ -124,12 +124,15 @@ def ties_of_float16(case: Case, stage: Stage, settings: InferenceSettings) -> np
     image = preprocess(case.volume.hu_zyx, tuple(reversed(case.volume.grid.spacing_xyz)), plan)
     weights = [partial(stage.weights, fold) for fold in stage.manifest.folds]
     network = build_network(plan.architecture)
-    logits = predict_logits(network, weights, image.values, window, choose_engine("cpu"), lambda done, whole: None)
+    logits = predict_logits(
+        network, weights, image.values[None], window, choose_engine("cpu"), lambda done, whole: None
+    )
 
-    padded, inside = padded_to(image.values, plan.patch_size)
-    weight, count = torch.zeros(padded.shape), torch.zeros(padded.shape)
-    for tile in tiles_of(tuple(padded.shape), window):
-        weight[tile] += importance(plan.patch_size).reshape(padded[tile].shape)
+    padded, inside = padded_to(image.values[None], plan.patch_size)
+    shape = tuple(padded.shape[1:])
+    weight, count = torch.zeros(shape), torch.zeros(shape)
+    for tile in tiles_of(shape, window):
+        weight[tile] += importance(plan.patch_size).reshape(weight[tile].shape)
         count[tile] += 1
     weight, count = weight[inside], count[inside]
     largest = logits.abs().amax(0)
@@ -144,6 +147,55 @@ def ties_of_float16(case: Case, stage: Stage, settings: InferenceSettings) -> np
     ties = np.zeros(image.whole_shape, dtype=bool)
     ties[image.box] = best[-1] - best[-2] <= 2 * (np.abs(bound) + rounding)
     return ties.transpose(plan.transpose_backward)
+
+
+@pytest.mark.parametrize("spacing_zyx", [ISOTROPIC, (2.5, 1.1, 1.1), (2.0, 2.0, 2.0)])
+def test_the_second_stage_of_a_cascade_sees_what_nnunet_shows_it(tmp_path, spacing_zyx):
+    volume = lively_volume((24, 40, 36), spacing_zyx)
+    first, second = TinyModel(labels=ALL_LEVELS), TinyModel(labels=ALL_LEVELS, cascade=True, patch=(20, 20, 20), seed=3)
+    content = first.manifest().model_dump(mode="json")
+    labels = {1: "C1", 2: "C2", 3: "C3"}
+    stages = [
+        {**content["stages"][0], "name": name, "folder": name, "labels": labels, "configuration": model.configuration}
+        for name, model in (("locate", first), ("fine", replace(second, configuration="3d_cascade_fullres")))
+    ]
+    second = replace(second, configuration="3d_cascade_fullres")
+    manifest = ModelManifest.model_validate({**content, "stages": [stages[0], {**stages[1], "margin_mm": 500}]})
+    package = write_package(tmp_path / "two", manifest, {"locate": first.content(), "fine": second.content()})
+    result = segment(volume, package, InferenceSettings("cpu"))
+
+    before = stock_labels(stock_predictor(first.results(tmp_path / "a"), ("0",), 0.5, False), volume)
+    stock = stock_predictor(second.results(tmp_path / "b"), ("0",), 0.5, False)
+    with accumulating_in_float32():
+        expected = stock_labels(stock, volume, previous=before)
+    assert len(np.unique(expected)) > 2, "the network says nothing"
+    assert np.mean(result.labels.labels_zyx != expected) <= 2e-3
+
+
+def test_between_the_stages_labels_may_be_removed_and_the_next_stage_does_not_see_them(tmp_path):
+    first, second = TinyModel(), TinyModel(cascade=True, configuration="3d_cascade_fullres")
+    content = first.manifest().model_dump(mode="json")
+    stage = content["stages"][0]
+    stages = [{**stage, "name": "locate", "folder": "locate"}, {**stage, "configuration": second.configuration}]
+    manifest = ModelManifest.model_validate({**content, "stages": stages})
+    package = write_package(tmp_path / "two", manifest, {"locate": first.content(), "fine": second.content()})
+    volume = lively_volume()
+
+    def nothing(labels):
+        return LabelVolume(np.zeros_like(labels.labels_zyx), labels.affine_lps, labels.model)
+
+    inference = segment(volume, package, InferenceSettings("cpu"), between=nothing)
+    assert not inference.labels.labels_zyx.any()
+    assert [stage["name"] for stage in inference.record["stages"]] == ["locate"]
+    whole = segment(volume, package, InferenceSettings("cpu"), between=lambda labels: labels)
+    assert [stage["name"] for stage in whole.record["stages"]] == ["locate", "fine"]
+
+
+def test_auxiliary_classes_are_told_apart_from_background(tmp_path):
+    package = TinyModel().package(tmp_path / "tiny")
+    inference = segment(lively_volume(), package, InferenceSettings("cpu"))
+    assert inference.auxiliary_zyx.any()
+    assert not (inference.auxiliary_zyx & (inference.labels.labels_zyx > 0)).any()
 
 
 def test_the_same_input_gives_the_same_labels(tmp_path):

@@ -22,9 +22,9 @@ def network_of(model: TinyModel) -> torch.nn.Module:
 def test_padding_is_that_of_nnunet(shape, patch):
     image = torch.rand(shape)
     expected, inside = pad_nd_image(image[None], patch, "constant", {"value": 0}, True)
-    padded, mine = padded_to(image, patch)
-    assert torch.equal(padded, expected[0])
-    assert torch.equal(padded[mine], image)
+    padded, mine = padded_to(image[None], patch)
+    assert torch.equal(padded, expected)
+    assert torch.equal(padded[0][mine], image)
     assert mine == tuple(inside[1:])
 
 
@@ -50,7 +50,7 @@ def test_a_network_that_gives_nonsense_is_an_error_not_a_result():
     weights = model.weights("0")
     for name in [name for name in weights if name.endswith("seg_layers.1.bias")]:
         weights[name] = torch.full_like(weights[name], 1e38)
-    image = torch.full((16, 24, 20), torch.inf)
+    image = torch.full((1, 16, 24, 20), torch.inf)
     with pytest.raises(InferenceError, match="not finite"):
         predict_logits(
             network_of(model), [lambda: weights], image, Window((16, 24, 20), 0.5, ()), choose_engine("cpu"), print
@@ -69,7 +69,7 @@ def test_memory_that_runs_out_is_said_so():
         predict_logits(
             network,
             [lambda: model.weights("0")],
-            torch.zeros((16, 24, 20)),
+            torch.zeros((1, 16, 24, 20)),
             Window((16, 24, 20), 0.5, ()),
             choose_engine("cpu"),
             print,

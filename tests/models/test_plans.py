@@ -59,7 +59,7 @@ def test_arguments_of_another_machine_are_left_out():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"previous_stage": "3d_lowres"}, "cascade"),
+        ({"previous_stage": "3d_lowres", "resampling_fn_seg": "deepcopy"}, "resampling function of labels"),
         ({"preprocessor_name": "os"}, "preprocessor"),
         ({"resampling_fn_data": "deepcopy"}, "resampling function"),
         ({"resampling_fn_probabilities": "no_resampling_hack"}, "resampling function"),

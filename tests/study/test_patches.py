@@ -66,7 +66,7 @@ def test_normalisation_is_nnunets() -> None:
 def test_levels_beyond_t1_are_the_auxiliary_class() -> None:
     labels = np.array([0, 1, 7, 8, 9, 13, 19, 28], dtype=np.uint8)
     target = network_target(labels)
-    assert target.dtype == np.float32
+    assert target.dtype == np.uint8
     assert target.tolist() == [0, 1, 7, 8, 9, 9, 9, 9]
 
 

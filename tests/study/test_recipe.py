@@ -28,7 +28,8 @@ def test_every_shipped_recipe_loads_and_keeps_off_the_seeds_of_tests() -> None:
     assert paths
     for path in paths:
         recipe = load_recipe(Path(str(path)))
-        assert f"{recipe.name}.yaml" == path.name
+        assert path.name in (f"{recipe.name}.yaml", f"{recipe.name}-fine.yaml")
+        assert recipe.cascade == path.name.endswith("-fine.yaml")
         assert recipe.first_seed >= 1_000_000
 
 

@@ -112,7 +112,32 @@ def test_the_reconstruction_circle_masks_the_corners() -> None:
 def test_random_scans_follow_their_seed_and_stay_in_their_ranges() -> None:
     scans: list[Scan] = [random_scan(np.random.default_rng(seed)) for seed in range(60)]
     assert scans == [random_scan(np.random.default_rng(seed)) for seed in range(60)]
-    assert all(0.3 <= s.blur_mm <= 1.2 and 0.6 <= s.slice_mm <= 4 and 3 <= s.noise_hu <= 140 for s in scans)
+    assert all(0.3 <= s.blur_mm <= 1.2 and 0.6 <= s.slice_mm <= 5 and 3 <= s.noise_hu <= 140 for s in scans)
     assert all(s.streaks == 0 or 15 <= s.streaks <= 220 for s in scans)
     assert {s.table for s in scans} == {s.circular for s in scans} == {True, False}
     assert 0 < sum(s.streaks == 0 for s in scans) < 60
+    assert {s.shell for s in scans} == {True, False}
+    assert all(s.pixel_mm == 0 or 1.5 <= s.pixel_mm <= 4.8 for s in scans)
+    assert 0 < sum(s.pixel_mm > 0 for s in scans) < 30
+    assert not any(random_scan(np.random.default_rng(seed), coarse_share=0.0).pixel_mm for seed in range(30))
+    assert all(s.sharpness == 0 or 0.2 <= s.sharpness <= 1.6 for s in scans)
+
+
+def test_coarse_pixels_keep_the_mean_and_lose_the_detail() -> None:
+    hu = torch.from_numpy(np.random.default_rng(0).normal(0, 100, (4, 40, 40)).astype(np.float32))
+    for seed in range(3):
+        coarse = acquire(hu, 1.0, replace(PERFECT, pixel_mm=4.0, seed=seed))
+        assert coarse.shape == hu.shape
+        assert float(coarse.mean()) == pytest.approx(float(hu.mean()), abs=8)
+        assert float(coarse.diff(dim=2).std()) < 0.5 * float(hu.diff(dim=2).std())
+
+
+def test_a_sharp_kernel_overshoots_at_an_edge_and_a_shell_lies_outside_the_body() -> None:
+    hu = torch.full((20, 40, 40), -1000.0)
+    hu[:, 10:30, 10:30] = 40.0
+    sharp = acquire(hu, 1.0, replace(PERFECT, sharpness=1.0))
+    assert float(sharp[10, 20, 11]) > 60
+    shelled = acquire(hu, 1.0, replace(PERFECT, shell=True, seed=4))
+    changed = (shelled - acquire(hu, 1.0, PERFECT)).abs() > 100
+    assert changed.any()
+    assert not changed[:, 10:30, 10:30].any()

@@ -1,0 +1,88 @@
+"""What a coarse stage might have drawn, made from true labels: moved, ragged, with pieces lost, mixed up and invented.
+
+The fine stage of a cascade learns from it how far the labels that it is given can be trusted. No particular network is
+asked, so that the fine stage does not learn the habits of one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from cspine.synthesis.deformation import smooth_noise
+
+
+def spoil(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Generator, last: int) -> NDArray[np.uint8]:
+    """Return labels as a coarse stage might have drawn them.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        True network labels, numbered from head to foot.
+    spacing_mm : float
+        Voxel size, the same along each axis.
+    rng : Generator
+        Source of randomness.
+    last : int
+        Highest network label.
+
+    Returns
+    -------
+    ndarray of uint8, shape (z, y, x)
+    """
+    spoilt = _moved(labels_zyx, spacing_mm, rng)
+    present = [int(v) for v in np.unique(spoilt) if v]
+    for _ in range(int(rng.integers(0, 7))):
+        kind = rng.choice(["lost", "neighbour", "invented"], p=[0.3, 0.45, 0.25])
+        if kind == "invented" or not present:
+            label = int(rng.choice(present)) if present and rng.random() < 0.7 else int(rng.integers(1, last + 1))
+            _paint(spoilt, spoilt == 0, label, spacing_mm, rng)
+            continue
+        label = int(rng.choice(present))
+        other = 0 if kind == "lost" else int(np.clip(label + rng.choice([-1, 1]), 1, last))
+        _paint(spoilt, spoilt == label, other, spacing_mm, rng)
+    return spoilt
+
+
+def one_hot(labels_zyx: NDArray[np.uint8], last: int) -> NDArray[np.float32]:
+    """Return a channel a label, 1 to ``last``, as nnU-Net gives the stage before to a cascade: (last, z, y, x)."""
+    return np.stack([labels_zyx == label for label in range(1, last + 1)]).astype(np.float32)
+
+
+def _moved(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Sample the labels through a smooth random shift, at voxels of 1.5 to 2.5 mm."""
+    step = rng.uniform(1.5, 2.5) / spacing_mm
+    small = [max(2, round(n / step)) for n in labels_zyx.shape]
+    axes = [torch.linspace(-1 + 1 / n, 1 - 1 / n, n) for n in small]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    where = torch.stack([x, y, z], dim=-1)
+    amplitude, knots = rng.uniform(0.3, 1.8) / spacing_mm, rng.uniform(6, 14) / (step * spacing_mm)
+    offset = rng.normal(0, 0.6, size=3) / spacing_mm
+    for axis, n in enumerate(reversed(labels_zyx.shape)):
+        shift = amplitude * 0.67 * smooth_noise(rng, tuple(small), knots) + float(offset[axis])
+        where[..., axis] += shift * 2 / n
+    source = torch.from_numpy(labels_zyx.astype(np.float32))[None, None]
+    coarse = functional.grid_sample(source, where[None], mode="nearest", padding_mode="zeros", align_corners=False)
+    whole = functional.interpolate(coarse, size=labels_zyx.shape, mode="nearest-exact")
+    return np.asarray(whole[0, 0].numpy().astype(np.uint8))
+
+
+def _paint(
+    labels_zyx: NDArray[np.uint8], where: NDArray[np.bool_], label: int, spacing_mm: float, rng: np.random.Generator
+) -> None:
+    """Give the voxels of ``where`` in a ball around one of them another label, in place."""
+    spots = np.flatnonzero(where.ravel()[::17]) * 17
+    if not len(spots):
+        return
+    centre = np.unravel_index(int(spots[int(rng.integers(len(spots)))]), labels_zyx.shape)
+    radii = rng.uniform(2.5, 9.0, size=3) / spacing_mm
+    box, axes = [], []
+    for place, radius, n in zip(centre, radii, labels_zyx.shape, strict=True):
+        low, high = max(0, int(place - radius)), min(n, int(place + radius) + 1)
+        box.append(slice(low, high))
+        axes.append(((np.arange(low, high) - place) / radius) ** 2)
+    ball = axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :] <= 1
+    part = tuple(box)
+    labels_zyx[part][ball & where[part]] = label
