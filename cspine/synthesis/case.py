@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from cspine.synthesis.deformation import Posture, atlas_coordinates, random_post
 from cspine.synthesis.scanner import Scan, acquire, random_scan
 from cspine.synthesis.tissue import Anatomy, draw_hu
 from cspine.volumes import CtVolume, LabelVolume
+
+#: From a perfect image on a fine grid, with its anatomy, to HU on the grid of the result.
+Imaging = Callable[[torch.Tensor, Anatomy, Grid, Grid], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class CaseSettings:
         The patient's anatomy; drawn at random where it is left out.
     scan : Scan, optional
         The acquisition; drawn at random where it is left out.
+    offset_xyz_mm : tuple of float
+        Moves the field of view.
+    imaging : callable, optional
+        Another scanner in place of `cspine.synthesis.scanner`.
     """
 
     spacing_xyz: tuple[float, float, float] = (2.0, 2.0, 2.0)
@@ -43,6 +51,8 @@ class CaseSettings:
     internal_mm: float = 1.0
     posture: Posture | None = None
     scan: Scan | None = None
+    offset_xyz_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    imaging: Imaging | None = None
 
 
 def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = None) -> tuple[CtVolume, LabelVolume]:
@@ -74,8 +84,11 @@ def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = Non
     target = _grid(extent, settings.spacing_xyz)
 
     anatomy = _sample(atlas, fine, posture, centre, float(rng.uniform(-0.3, 0.35)))
-    hu = acquire(draw_hu(anatomy, rng), settings.internal_mm, scan)
-    hu = _resample(hu, fine, target)
+    hu = draw_hu(anatomy, rng)
+    if settings.imaging is not None:
+        hu = settings.imaging(hu, anatomy, fine, target)
+    else:
+        hu = _resample(acquire(hu, settings.internal_mm, scan), fine, target)
     surface = _resample(torch.clamp(anatomy.vertebra_mm, -3, 3), fine, target)
     level = _resample(anatomy.level.float(), fine, target, mode="nearest")
     labels = torch.where(surface > 0, level, torch.zeros_like(level)).to(torch.uint8)
@@ -99,7 +112,7 @@ def _field_of_view(
     else:
         offset = np.array([rng.normal(0, 25), rng.uniform(-60, 20), rng.uniform(-95, 85)])
         centre = neck + offset
-    return centre, extent
+    return centre + np.array(settings.offset_xyz_mm), extent
 
 
 def _grid(extent_xyz_mm: NDArray[np.float64], spacing_xyz: tuple[float, ...]) -> Grid:
