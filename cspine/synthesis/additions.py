@@ -158,12 +158,12 @@ def dental_metal(anatomy: Anatomy, rng: np.random.Generator) -> torch.Tensor:
     if not len(teeth):
         return added
     step = anatomy.spacing_mm
-    for _ in range(int(rng.integers(2, 7))):
+    for _ in range(int(rng.integers(3, 9))):
         centre = teeth[int(rng.integers(len(teeth)))]
-        radius = float(rng.uniform(1.5, 3.8))
+        radius = float(rng.uniform(2.5, 5.0))
         box, far = _ball(anatomy, centre, radius)
         part = (far < radius) & (anatomy.tissue[box] == TEETH)
-        added[box][part] = float(rng.uniform(7000, 18000))
+        added[box][part] = float(rng.uniform(15000, 32000))
     return _smoothed(added, step)
 
 
@@ -181,7 +181,7 @@ def screws(anatomy: Anatomy, rng: np.random.Generator) -> torch.Tensor:
     levels = sorted(centres)
     first = int(rng.integers(0, len(levels) - 1))
     chosen = levels[first : first + int(rng.integers(2, 5))]
-    value, radius = float(rng.uniform(7000, 12000)), float(rng.uniform(1.6, 2.1))
+    value, radius = float(rng.uniform(9000, 15000)), float(rng.uniform(1.6, 2.1))
     for side in (-1, 1):
         heads = []
         for level in chosen:

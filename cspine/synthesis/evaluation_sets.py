@@ -101,10 +101,10 @@ class SetCase:
         if "motion" in self.hardships:
             image = _move(image, target, rng)
         if "photon starvation" in self.hardships:
-            dose = Dose(float(np.exp(rng.uniform(np.log(6e4), np.log(2.5e5)))))
+            dose = Dose(float(np.exp(rng.uniform(np.log(3e3), np.log(2e4)))))
             image += starvation(hu, fine, target, dose, rng)
         if added_metal is not None:
-            change = metal(hu, added_metal, fine, target, Dose(float(rng.uniform(1e5, 4e5))), rng)
+            change = metal(hu, added_metal, fine, target, Dose(float(rng.uniform(2e4, 1e5))), rng)
             image += torch.where(image > 2500, change.clamp(min=0), change)
         return torch.clamp(image, -1024, 3071)
 
@@ -154,7 +154,7 @@ def set_case(set_name: str, number: int) -> SetCase:
     thickness, increment = _slices(rng, "thick slices" in hardships)
     noise = float(np.exp(rng.uniform(np.log(6), np.log(22)))) * {"smooth": 0.8, "standard": 1.2, "sharp": 2.5}[kernel.name]
     if "strong noise" in hardships:
-        noise = float(rng.uniform(70, 130)) * (1.5 if kernel.name == "sharp" else 1.0)
+        noise = float(rng.uniform(70, 130)) * (1.5 if kernel.name == "sharp" else 1.0) * min(1.0, (2 / thickness) ** 0.5)
     reconstruction = Reconstruction(kernel, thickness, float(rng.uniform(0, 0.8)), noise, seed)
     extent, offset = _field_of_view(rng, posture, hardships)
     spacing = _pixels(rng, extent, increment)
@@ -211,6 +211,8 @@ def _field_of_view(
     width, depth = (float(rng.uniform(135, 200)) for _ in range(2))
     if rng.random() < 0.7:
         width = depth = max(width, depth)
+    if "photon starvation" in hardships:
+        width = depth = float(rng.uniform(135, 170))
     height = 135.0 * float(posture.scale_xyz[2]) + float(rng.uniform(38, 65))
     aside = [float(rng.normal(0, 6)), float(rng.normal(0, 5)), float(rng.normal(0, 3))]
     if "cut field of view" in hardships:

@@ -137,7 +137,8 @@ def starvation(hu_zyx: torch.Tensor, fine: Grid, target: Grid, dose: Dose, rng: 
     z_fine, z_target = places(fine, 2), places(target, 2)
     if not len(wide):
         return result
-    low, high = z_fine[int(wide[0])], z_fine[int(wide[-1])]
+    # Shoulders stand a little higher than where the neck widens into them.
+    low, high = z_fine[int(wide[0])] - target.spacing_xyz[2], z_fine[int(wide[-1])] + float(rng.uniform(10, 32))
     affected = np.flatnonzero((z_target >= low) & (z_target <= high))
     if len(affected) < 2:
         return result
@@ -208,7 +209,7 @@ def metal(
     tissue = separable((hu_zyx.clamp(-1000, 3000) / 1000 + 1) * WATER_PER_MM, along, rows, columns)
     hard = separable(metal_hu / 1000 * WATER_PER_MM, along, rows, columns)
     through_tissue, through_metal = project(tissue, _IMAGE_MM), project(hard, _IMAGE_MM)
-    most = float(rng.uniform(2.0, 3.5))
+    most = float(rng.uniform(1.0, 2.2))
     hardened = most * (1 - torch.exp(-through_metal / most))
     hardened = hardened + through_tissue
     error = measure(hardened, dose, rng) - through_tissue - through_metal
@@ -262,7 +263,7 @@ def _with_shoulders(
     half = float(rng.uniform(185, 225))
     edge = float(np.abs(places(fine, 0)).max())
     y, x = torch.meshgrid(torch.from_numpy(square).float(), torch.from_numpy(square).float(), indexing="ij")
-    middle, thick = float(rng.uniform(0, 25)), float(rng.uniform(55, 75))
+    middle, thick = float(rng.uniform(0, 25)), float(rng.uniform(44, 60))
     outside = x.abs() > edge
     for k in range(len(z_mm)):
         width = edge + (half - edge) * float(np.clip(depth[k] / 35, 0, 1)) ** 0.5
