@@ -5,6 +5,8 @@ Everything is drawn into the perfect image, before the scanner; none of it moves
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from scipy import ndimage
@@ -191,7 +193,7 @@ def screws(anatomy: Anatomy, rng: np.random.Generator) -> torch.Tensor:
             _rod(added, head, tip, radius / step, value)
             _rod(added, head, head + np.array([0, 4.5 / step, 0]), 3.2 / step, value)
             heads.append(head + np.array([0, 3.5 / step, 0]))
-        for one, other in zip(heads[:-1], heads[1:], strict=True):
+        for one, other in pairwise(heads):
             _rod(added, one, other, 1.7 / step, value)
     return _smoothed(added, step)
 
@@ -211,10 +213,8 @@ def _rod(added: torch.Tensor, one: np.ndarray, other: np.ndarray, radius: float,
     added[box][inside] = value
 
 
-def _ball(
-    anatomy: Anatomy, centre: torch.Tensor, radius_mm: float
-) -> tuple[tuple[slice, ...], torch.Tensor]:
-    """A box around an index, and the distance from it in millimetres."""
+def _ball(anatomy: Anatomy, centre: torch.Tensor, radius_mm: float) -> tuple[tuple[slice, ...], torch.Tensor]:
+    """Return a box around an index, and the distance from it in millimetres."""
     radius = radius_mm / anatomy.spacing_mm
     low = [max(0, int(c - radius)) for c in centre]
     high = [min(n, int(c + radius) + 2) for c, n in zip(centre, anatomy.shape, strict=True)]

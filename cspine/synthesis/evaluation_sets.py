@@ -101,7 +101,7 @@ class SetCase:
         if "motion" in self.hardships:
             image = _move(image, target, rng)
         if "photon starvation" in self.hardships:
-            dose = Dose(float(np.exp(rng.uniform(np.log(3e3), np.log(2e4)))))
+            dose = Dose(float(np.exp(rng.uniform(np.log(5e3), np.log(3e4)))))
             image += starvation(hu, fine, target, dose, rng)
         if added_metal is not None:
             change = metal(hu, added_metal, fine, target, Dose(float(rng.uniform(2e4, 1e5))), rng)
@@ -152,15 +152,19 @@ def set_case(set_name: str, number: int) -> SetCase:
         posture = _extreme(posture, rng)
     kernel = KERNELS[str(rng.choice(list(KERNELS)))]
     thickness, increment = _slices(rng, "thick slices" in hardships)
-    noise = float(np.exp(rng.uniform(np.log(6), np.log(22)))) * {"smooth": 0.8, "standard": 1.2, "sharp": 2.5}[kernel.name]
+    noise = (
+        float(np.exp(rng.uniform(np.log(6), np.log(22)))) * {"smooth": 0.8, "standard": 1.2, "sharp": 2.5}[kernel.name]
+    )
     if "strong noise" in hardships:
-        noise = float(rng.uniform(70, 130)) * (1.5 if kernel.name == "sharp" else 1.0) * min(1.0, (2 / thickness) ** 0.5)
+        noise = (
+            float(rng.uniform(70, 130)) * (1.5 if kernel.name == "sharp" else 1.0) * min(1.0, (2 / thickness) ** 0.5)
+        )
     reconstruction = Reconstruction(kernel, thickness, float(rng.uniform(0, 0.8)), noise, seed)
     extent, offset = _field_of_view(rng, posture, hardships)
     spacing = _pixels(rng, extent, increment)
-    extent = tuple(_whole(length, step) for length, step in zip(extent, spacing, strict=True))
+    x, y, z = (_whole(length, step) for length, step in zip(extent, spacing, strict=True))
     voltage = float(rng.choice([0.86, 1.0, 1.13, 1.3]))
-    return SetCase(set_name, seed, spacing, extent, offset, posture, reconstruction, voltage, hardships)
+    return SetCase(set_name, seed, spacing, (x, y, z), offset, posture, reconstruction, voltage, hardships)
 
 
 def synthesize_set_case(atlas: Atlas, case: SetCase) -> tuple[CtVolume, LabelVolume]:
@@ -177,7 +181,6 @@ def describe(case: SetCase, labels: LabelVolume) -> dict[str, str]:
         "case": case.name,
         "set": case.set_name,
         "seed": str(case.seed),
-        "edition": str(EDITION),
         "spacing_mm": " ".join(f"{step:g}" for step in case.spacing_xyz),
         "thickness_mm": f"{reconstruction.thickness_mm:g}",
         "kernel": reconstruction.kernel.name,
@@ -245,7 +248,7 @@ def _pixels(
 
 
 def _whole(length_mm: float, step_mm: float) -> float:
-    """The nearest length that is a fast number of steps."""
+    """Return the nearest length that is a fast number of steps."""
     count = max(2, round(length_mm / step_mm))
     return float(fft.next_fast_len(count, real=True) if step_mm < 0.95 else count) * step_mm
 

@@ -21,6 +21,7 @@ _IMAGE_MM = 1.15
 _COARSE_MM = 3.0
 _ANGLES = 200
 _UPSAMPLED = 4
+_MOST_SHOULDER_SLICES, _MOST_METAL_SLICES = 40, 22
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Dose:
 
 
 def project(per_mm_zyx: torch.Tensor, pixel_mm: float, angles: int = _ANGLES) -> torch.Tensor:
-    """Line integrals of square slices.
+    """Compute the line integrals of square slices.
 
     Parameters
     ----------
@@ -67,9 +68,13 @@ def project(per_mm_zyx: torch.Tensor, pixel_mm: float, angles: int = _ANGLES) ->
     return torch.stack(sinogram)
 
 
-def back_project(sinogram: torch.Tensor, pitch_mm: float, x_mm: NDArray[np.float64], y_mm: NDArray[np.float64],
-                 ) -> torch.Tensor:
-    """Filtered back-projection.
+def back_project(
+    sinogram: torch.Tensor,
+    pitch_mm: float,
+    x_mm: NDArray[np.float64],
+    y_mm: NDArray[np.float64],
+) -> torch.Tensor:
+    """Reconstruct slices by filtered back-projection.
 
     Parameters
     ----------
@@ -142,21 +147,20 @@ def starvation(hu_zyx: torch.Tensor, fine: Grid, target: Grid, dose: Dose, rng: 
     affected = np.flatnonzero((z_target >= low) & (z_target <= high))
     if len(affected) < 2:
         return result
-    views = min(12, len(affected))
-    coarse_z = np.linspace(low, high, views)
+    levels = min(12, len(affected))
+    coarse_z = np.linspace(low, high, levels)
     coarse = _with_shoulders(hu_zyx, fine, coarse_z, rng)
     integrals = project(coarse, _COARSE_MM)
-    pitch = _IMAGE_MM
-    rays = int(coarse.shape[-1] * _COARSE_MM / pitch)
+    rays = int(coarse.shape[-1] * _COARSE_MM / _IMAGE_MM)
     # Slices in between, at a distance at which streaks still differ.
-    slices = int(min(len(affected), 40))
+    slices = int(min(len(affected), _MOST_SHOULDER_SLICES))
     dense = functional.interpolate(
-        integrals.permute(0, 2, 1).reshape(1, -1, views), size=slices, mode="linear", align_corners=True
+        integrals.permute(0, 2, 1).reshape(1, -1, levels), size=slices, mode="linear", align_corners=True
     ).reshape(_ANGLES, -1, slices)
     dense = functional.interpolate(dense.permute(0, 2, 1), size=rays, mode="linear", align_corners=False)
     error = measure(dense, dose, rng) - dense
     x_mm, y_mm = _image_places(target)
-    image = back_project(error, pitch, x_mm, y_mm) * (1000 / WATER_PER_MM)
+    image = back_project(error, _IMAGE_MM, x_mm, y_mm) * (1000 / WATER_PER_MM)
     spread = _between(np.linspace(low, high, slices), z_target[affected])
     rows, columns = cubic_matrix(y_mm, places(target, 1)), cubic_matrix(x_mm, places(target, 0))
     result[affected] = separable(image, spread, rows, columns)
@@ -194,13 +198,13 @@ def metal(
     reach = max(fine.spacing_xyz[2], target.spacing_xyz[2])
     low, high = z_fine[int(with_metal[0])] - reach, z_fine[int(with_metal[-1])] + reach
     affected = np.flatnonzero((z_target >= low) & (z_target <= high))
-    slices = min(len(affected), 22)
-    z_mm = np.linspace(z_target[affected[0]], z_target[affected[-1]], slices) if slices else np.array([])
-    if not slices:
+    if not len(affected):
         return result
+    slices = min(len(affected), _MOST_METAL_SLICES)
+    z_mm = np.linspace(z_target[affected[0]], z_target[affected[-1]], slices)
     x_mm, y_mm = _image_places(target)
     n = max(len(x_mm), len(y_mm))
-    square = (np.arange(n) - (n - 1) / 2) * _IMAGE_MM
+    square = _centred(n, _IMAGE_MM)
     thick = max(fine.spacing_xyz[2], (z_mm[1] - z_mm[0]) if slices > 1 else 1.0)
     along = profile_matrix(z_fine, z_mm, thick, 0.5)
     rows = profile_matrix(places(fine, 1), square, _IMAGE_MM, 0.5)
@@ -222,15 +226,18 @@ def metal(
 
 
 def _directions(angles: int) -> NDArray[np.float64]:
-    return np.arange(angles) * (np.pi / angles)
+    return np.arange(angles, dtype=np.float64) * (np.pi / angles)
+
+
+def _centred(count: int, step_mm: float) -> NDArray[np.float64]:
+    """Return places in millimetres around the axis of rotation, which is the centre of the field of view."""
+    return (np.arange(count, dtype=np.float64) - (count - 1) / 2) * np.float64(step_mm)
 
 
 def _image_places(target: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pixels of about a millimetre over the field of view, x and y, around its centre."""
-    extents = [target.shape_zyx[2 - axis] * target.spacing_xyz[axis] for axis in (0, 1)]
-    counts = [int(np.ceil(extent / _IMAGE_MM)) + 1 for extent in extents]
-    x_mm, y_mm = ((np.arange(count) - (count - 1) / 2) * _IMAGE_MM for count in counts)
-    return x_mm, y_mm
+    """Pixels of about a millimetre over the field of view, x and y."""
+    counts = [int(np.ceil(target.shape_zyx[2 - axis] * target.spacing_xyz[axis] / _IMAGE_MM)) + 1 for axis in (0, 1)]
+    return _centred(counts[0], _IMAGE_MM), _centred(counts[1], _IMAGE_MM)
 
 
 def _between(source_mm: NDArray[np.float64], target_mm: NDArray[np.float64]) -> torch.Tensor:
@@ -251,7 +258,7 @@ def _with_shoulders(
 ) -> torch.Tensor:
     """Attenuation of the whole cross-section, shape (z, n, n), 1/mm, on a coarse grid around the field of view."""
     n = int(480 / _COARSE_MM)
-    square = (np.arange(n) - (n - 1) / 2) * _COARSE_MM
+    square = _centred(n, _COARSE_MM)
     along = profile_matrix(places(fine, 2), z_mm, _COARSE_MM, 0.5)
     rows, columns = (
         _only_inside(profile_matrix(places(fine, axis), square, _COARSE_MM, 0.5), square, places(fine, axis))
@@ -266,7 +273,7 @@ def _with_shoulders(
     middle, thick = float(rng.uniform(0, 25)), float(rng.uniform(44, 60))
     outside = x.abs() > edge
     for k in range(len(z_mm)):
-        width = edge + (half - edge) * float(np.clip(depth[k] / 35, 0, 1)) ** 0.5
+        width = edge + (half - edge) * float(np.clip(depth[k] / 40, 0, 1)) ** 0.7
         body = (x / width) ** 2 + ((y - middle) / thick) ** 2 < 1
         head = torch.hypot(x.abs() - (width - 38), y - middle) < 23 * float(np.clip(depth[k] / 20 - 0.5, 0, 1))
         per_mm[k][outside & body] = WATER_PER_MM * 1.03
