@@ -78,22 +78,27 @@ def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = Non
     settings = settings or CaseSettings()
     rng = np.random.default_rng(seed)
     posture = settings.posture or random_posture(rng)
-    scan = settings.scan or random_scan(rng)
+    imaging = settings.imaging or _through(settings.scan or random_scan(rng))
     centre, extent = _field_of_view(atlas, rng, settings)
     fine = _grid(extent, (settings.internal_mm,) * 3)
     target = _grid(extent, settings.spacing_xyz)
 
     anatomy = _sample(atlas, fine, posture, centre, float(rng.uniform(-0.3, 0.35)))
-    hu = draw_hu(anatomy, rng)
-    if settings.imaging is not None:
-        hu = settings.imaging(hu, anatomy, fine, target)
-    else:
-        hu = _resample(acquire(hu, settings.internal_mm, scan), fine, target)
+    hu = imaging(draw_hu(anatomy, rng), anatomy, fine, target)
     surface = _resample(torch.clamp(anatomy.vertebra_mm, -3, 3), fine, target)
     level = _resample(anatomy.level.float(), fine, target, mode="nearest")
     labels = torch.where(surface > 0, level, torch.zeros_like(level)).to(torch.uint8)
     ct = CtVolume(hu.round().to(torch.int16).numpy(), target.affine_lps)
     return ct, LabelVolume(labels.numpy(), target.affine_lps)
+
+
+def _through(scan: Scan) -> Imaging:
+    """Return the imaging of training: `cspine.synthesis.scanner`."""
+
+    def image(hu: torch.Tensor, anatomy: Anatomy, fine: Grid, target: Grid) -> torch.Tensor:
+        return _resample(acquire(hu, anatomy.spacing_mm, scan), fine, target)
+
+    return image
 
 
 def _field_of_view(
