@@ -37,7 +37,7 @@ HARDSHIPS = (
     "dense contrast", "thin bone", "motion", "posture", "screws",
 )  # fmt: skip
 
-_MOST_VOXELS = 16e6
+_MOST_VOXELS = 14e6
 _METAL_IN_IMAGE_HU = 5000.0
 
 
@@ -81,7 +81,7 @@ class SetCase:
     @property
     def settings(self) -> CaseSettings:
         """The case for `synthesize_case`."""
-        internal = float(np.clip(min(self.spacing_xyz), 0.8, 0.9))
+        internal = float(np.clip(min(self.spacing_xyz), 0.85, 0.95))
         return CaseSettings(
             self.spacing_xyz,
             self.extent_xyz_mm,
@@ -211,13 +211,13 @@ def _field_of_view(
     rng: np.random.Generator, posture: Posture, hardships: tuple[str, ...]
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Size of the field of view and how far it lies from the middle of the neck, millimetres."""
-    width, depth = (float(rng.uniform(135, 200)) for _ in range(2))
+    width, depth = float(rng.uniform(135, 200)), float(rng.uniform(158, 200))
     if rng.random() < 0.7:
         width = depth = max(width, depth)
     if "photon starvation" in hardships:
-        width = depth = float(rng.uniform(135, 170))
+        width, depth = float(rng.uniform(135, 170)), float(rng.uniform(158, 175))
     height = 135.0 * float(posture.scale_xyz[2]) + float(rng.uniform(38, 65))
-    aside = [float(rng.normal(0, 6)), float(rng.normal(0, 5)), float(rng.normal(0, 3))]
+    aside = [float(rng.normal(0, 6)), float(rng.normal(6, 4)), float(rng.normal(0, 3))]
     if "cut field of view" in hardships:
         where = int(rng.integers(4))
         if where < 2:
@@ -228,8 +228,8 @@ def _field_of_view(
             width = depth = float(rng.uniform(62, 95))
         if where == 3:
             aside[0] += (width / 2 - float(rng.uniform(2, 18))) * float(rng.choice([-1, 1]))
-    elif "posture" not in hardships and hardships and rng.random() < 0.3:
-        lost = float(rng.uniform(20, 60))
+    elif "posture" not in hardships and hardships and rng.random() < 0.45:
+        lost = float(rng.uniform(25, 75))
         height -= lost
         aside[2] += lost / 2 * float(rng.choice([-1, 1]))
     return (width, depth, height), (aside[0], aside[1], aside[2])
