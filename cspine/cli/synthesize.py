@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from cspine.cli.console import progress
+
+if TYPE_CHECKING:
+    from cspine.synthesis.atlas import Atlas
+    from cspine.volumes import CtVolume, LabelVolume
+
+_SET_COUNT = 50
+_NOT_WITH_A_SET = {"seed": "--seed", "spacing": "--spacing", "extent": "--extent", "whole_neck": "--whole-neck"}
 
 
 @click.command(name="synthesize")
 @click.option("--atlas", required=True, type=click.Path(path_type=Path), help="Folder of the anatomical label atlas.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
-@click.option("--count", default=1, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option(
+    "--set",
+    "set_name",
+    type=click.Choice(["ordinary", "hard"]),
+    help="A fixed evaluation set, on a scanner that training does not use: docs/evaluation-sets.md.",
+)
+@click.option("--count", type=click.IntRange(1, 10_000), help="Number of cases; 1, or 50 of a set.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the first case.")
 @click.option(
     "--spacing", nargs=3, type=click.FloatRange(0.2, 5), default=(0.8, 0.8, 1.25), show_default=True, metavar="X Y Z",
@@ -24,10 +39,13 @@ from cspine.cli.console import progress
 )  # fmt: skip
 @click.option("--whole-neck/--anywhere", default=True, show_default=True, help="Centre on C1..T1, or lie anywhere.")
 @click.option("--dicom", is_flag=True, help="Write a DICOM CT series of each case too.")
+@click.pass_context
 def command(
+    context: click.Context,
     atlas: Path,
     out: Path,
-    count: int,
+    set_name: str | None,
+    count: int | None,
     seed: int,
     spacing: tuple[float, float, float],
     extent: tuple[float, float, float] | None,
@@ -37,24 +55,72 @@ def command(
     """Make labelled CT cases of necks from the atlas: OUT/images, OUT/labels and, with --dicom, OUT/dicom.
 
     The same seed and settings give the same case. Training uses seeds from 1000000 on; test with smaller ones.
+
+    With --set, what each case shows follows from its number alone, and OUT/cases.csv says what it is. Cases that this
+    version of cspine has finished in OUT are kept.
     """
-    from cspine import images
-    from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
+    if set_name is not None:
+        given = [
+            option
+            for name, option in _NOT_WITH_A_SET.items()
+            if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        ]
+        if given:
+            raise click.UsageError(f"--set decides what its cases show: leave out {', '.join(given)}")
     from cspine.synthesis.atlas import load_atlas
     from cspine.synthesis.case import CaseSettings, synthesize_case
 
     fields = load_atlas(atlas)
+    if set_name is not None:
+        _write_set(fields, set_name, out, count or _SET_COUNT, dicom)
+        return
+    count = count or 1
     internal = min(1.0, max(0.6, min(spacing)))
-    settings = CaseSettings(spacing, extent or None, whole_neck, internal)
+    settings = CaseSettings(spacing, extent or None, whole_neck, internal_mm=internal)
     with progress("cases") as tell:
         for done, case_seed in enumerate(range(seed, seed + count), 1):
-            name = f"neck_{case_seed:05d}"
             ct, labels = synthesize_case(fields, case_seed, settings)
-            images.write(out / "images" / f"{name}_0000.nii.gz", ct.hu_zyx, ct.affine_lps)
-            images.write(out / "labels" / f"{name}.nii.gz", labels.labels_zyx, labels.affine_lps)
-            if dicom:
-                write_ct_series(
-                    ct, out / "dicom" / name, CtSeriesDescription(uid_seed=f"cspine synthesize {case_seed} {settings}")
-                )
+            uid_seed = f"cspine synthesize {case_seed} {settings}" if dicom else None
+            _write_case(out, f"neck_{case_seed:05d}", ct, labels, uid_seed)
             tell(done, count)
     click.echo(f"{count} case(s) in {out}")
+
+
+def _write_set(atlas: Atlas, set_name: str, out: Path, count: int, dicom: bool) -> None:
+    """Write the first cases of a set and the table that describes them; keep what is there already."""
+    from cspine.synthesis.evaluation_sets import describe, set_case, synthesize_set_case
+    from cspine.synthesis.set_table import read_table, write_table
+
+    table = out / "cases.csv"
+    rows = read_table(table)
+    kept = 0
+    with progress("cases") as tell:
+        for number in range(count):
+            case = set_case(set_name, number)
+            if case.name in rows and all(path.exists() for path in _paths(out, case.name, dicom)):
+                kept += 1
+            else:
+                ct, labels = synthesize_set_case(atlas, case)
+                _write_case(out, case.name, ct, labels, f"cspine synthesize {case.name}" if dicom else None)
+                rows[case.name] = describe(case, labels)
+                write_table(table, rows)
+            tell(number + 1, count)
+    click.echo(f"{count} case(s) of the {set_name} set in {out}" + (f", {kept} of them kept" if kept else ""))
+
+
+def _paths(out: Path, name: str, dicom: bool) -> list[Path]:
+    """Where an image, its labels and its series are."""
+    paths = [out / "images" / f"{name}_0000.nii.gz", out / "labels" / f"{name}.nii.gz"]
+    return [*paths, out / "dicom" / name] if dicom else paths
+
+
+def _write_case(out: Path, name: str, ct: CtVolume, labels: LabelVolume, uid_seed: str | None) -> None:
+    """Write a case; as DICOM too where its UIDs have a seed."""
+    from cspine import images
+    from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
+
+    image_path, labels_path, series_path = _paths(out, name, dicom=True)
+    images.write(image_path, ct.hu_zyx, ct.affine_lps)
+    images.write(labels_path, labels.labels_zyx, labels.affine_lps)
+    if uid_seed is not None:
+        write_ct_series(ct, series_path, CtSeriesDescription(uid_seed=uid_seed))

@@ -6,7 +6,7 @@ Order of axes, crop to the nonzero box, normalisation, resampling.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from cspine.volumes import HuArray, LabelArray
 Box = tuple[slice, slice, slice]
 
 _EPSILON = 1e-8
+# Decides between labels of equal share.
+_TIE = 1e-5
 # Voxels that are worked on at a time.
 _SLAB = 2**23
 
@@ -122,7 +124,7 @@ def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> Netw
 def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: NetworkPlan) -> torch.Tensor:
     """Make the channels that a cascade's second stage is given: a mask for each label of the stage before.
 
-    Labels are resampled as nnU-Net does, one mask at a time, keeping what is at least one half.
+    Labels are resampled as nnU-Net does: one mask at a time, the largest share wins, and of equals the nearest voxel's.
 
     Parameters
     ----------
@@ -142,11 +144,16 @@ def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: Netwo
     cropped = labels_zyx.transpose(plan.transpose_forward)[image.box]
     shape_out = _shape(image.values.shape)
     spacings = image.spacing_mm, image.network_spacing_mm
+    nearest_of = replace(plan.resample_previous, arguments={**plan.resample_previous.arguments, "order": 0})
+    nearest = resample_image(cropped.astype(np.float32), Intensity(), nearest_of, shape_out, spacings)
     resampled = torch.zeros(shape_out, dtype=torch.uint8)
-    for label in (int(value) for value in np.unique(cropped) if value):
+    best = torch.full(shape_out, -torch.inf)
+    for label in (int(value) for value in np.unique(cropped)):
         mask = (cropped == label).astype(np.float32)
         share = resample_image(mask, Intensity(), plan.resample_previous, shape_out, spacings)
-        resampled[share >= 0.5] = label
+        share += _TIE * (nearest == label)
+        resampled[share > best] = label
+        best = torch.maximum(best, share)
     return torch.stack([resampled == label for label in plan.label_names]).float()
 
 

@@ -261,7 +261,7 @@ def _resampling(configuration: Json, key: str) -> Resampling:
 
 
 def _resampling_of_labels(configuration: Json) -> Resampling:
-    """nnU-Net resamples labels a mask at a time and keeps what is at least one half."""
+    """nnU-Net resamples labels a mask at a time: each is an image here."""
     key = "resampling_fn_seg"
     name = _only(configuration[key], ("resample_data_or_seg_to_shape",), "resampling function of labels")
     arguments = dict(configuration.get(f"{key}_kwargs") or {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from cspine.volumes import CtVolume, LabelVolume
 
 _MIRRORED_SHARE = 0.22
 _NOTHING_HU = -1020.0
+#: From a perfect image on a fine grid, with its anatomy, to HU on the grid of the result.
+Imaging = Callable[[torch.Tensor, Anatomy, Grid, Grid], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class CaseSettings:
         The acquisition; drawn at random where it is left out.
     coarse_share : float
         Share of the random acquisitions that were stored at coarse pixels.
+    offset_xyz_mm : tuple of float
+        Moves the field of view.
+    imaging : callable, optional
+        Another scanner in place of `cspine.synthesis.scanner`.
     """
 
     spacing_xyz: tuple[float, float, float] = (2.0, 2.0, 2.0)
@@ -52,6 +59,8 @@ class CaseSettings:
     posture: Posture | None = None
     scan: Scan | None = None
     coarse_share: float = 0.25
+    offset_xyz_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    imaging: Imaging | None = None
 
 
 def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = None) -> tuple[CtVolume, LabelVolume]:
@@ -77,20 +86,28 @@ def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = Non
     settings = settings or CaseSettings()
     rng = np.random.default_rng(seed)
     posture = settings.posture or random_posture(rng)
-    scan = settings.scan or random_scan(rng, settings.coarse_share)
+    imaging = settings.imaging or _through(settings.scan or random_scan(rng, settings.coarse_share))
     centre, extent = _field_of_view(atlas, rng, settings)
     fine = _grid(extent, (settings.internal_mm,) * 3)
     target = _grid(extent, settings.spacing_xyz)
 
     anatomy = _sample(atlas, fine, posture, centre, rng)
-    hu = acquire(draw_hu(anatomy, rng), settings.internal_mm, scan)
-    hu = _resample(hu, fine, target)
+    hu = imaging(draw_hu(anatomy, rng), anatomy, fine, target)
     surface = _resample(torch.clamp(anatomy.vertebra_mm, -3, 3), fine, target)
     level = _resample(anatomy.level.float(), fine, target, mode="nearest")
     seen = hu > _NOTHING_HU  # not beyond the reconstruction circle
     labels = torch.where((surface > 0) & seen, level, torch.zeros_like(level)).to(torch.uint8)
     ct = CtVolume(hu.round().to(torch.int16).numpy(), target.affine_lps)
     return ct, LabelVolume(labels.numpy(), target.affine_lps)
+
+
+def _through(scan: Scan) -> Imaging:
+    """Return the imaging of training: `cspine.synthesis.scanner`."""
+
+    def image(hu: torch.Tensor, anatomy: Anatomy, fine: Grid, target: Grid) -> torch.Tensor:
+        return _resample(acquire(hu, anatomy.spacing_mm, scan), fine, target)
+
+    return image
 
 
 def _field_of_view(
@@ -118,7 +135,7 @@ def _field_of_view(
     else:
         offset = np.array([rng.normal(0, 25), rng.uniform(-60, 20), rng.uniform(-120, 85)])
         centre = neck + offset
-    return centre, extent
+    return centre + np.array(settings.offset_xyz_mm), extent
 
 
 def _grid(extent_xyz_mm: NDArray[np.float64], spacing_xyz: tuple[float, ...]) -> Grid:

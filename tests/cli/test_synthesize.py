@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -17,7 +19,10 @@ from cspine.dicom.rules import load_rules
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.select import select_series
 from cspine.errors import AtlasError
+from cspine.synthesis import evaluation_sets
+from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.judges import dciodvfy_errors
+from tests.builders.small_set import small_case
 
 
 def _synthesize(atlas_folder: Path, out: Path, *more: str) -> Result:
@@ -97,3 +102,61 @@ def test_an_absent_atlas_is_an_error_and_writes_nothing(tmp_path: Path) -> None:
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path, atlas_folder: Path, wrong: list[str]) -> None:
     arguments = ["--atlas", str(atlas_folder), "--out", str(tmp_path / "out"), *wrong]
     assert CliRunner().invoke(command, arguments).exit_code == 2
+
+
+# --- sets -------------------------------------------------------------------------------------------------------------
+
+
+def _write_set(atlas_folder: Path, out: Path, *more: str) -> Result:
+    arguments = ["--atlas", str(atlas_folder), "--out", str(out), "--set", "hard", *more]
+    return CliRunner().invoke(command, arguments, catch_exceptions=False)
+
+
+@pytest.fixture
+def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation_sets, "set_case", small_case)
+
+
+@pytest.mark.usefixtures("_small_sets")
+def test_a_set_is_written_with_its_table_and_a_second_call_adds_what_is_missing(
+    tmp_path: Path, atlas_folder: Path
+) -> None:
+    assert _write_set(atlas_folder, tmp_path, "--count", "2").exit_code == 0
+    names = ["hard_20000", "hard_20001"]
+    assert sorted(p.name for p in (tmp_path / "images").iterdir()) == [f"{name}_0000.nii.gz" for name in names]
+    assert sorted(p.name for p in (tmp_path / "labels").iterdir()) == [f"{name}.nii.gz" for name in names]
+    with (tmp_path / "cases.csv").open(newline="") as lines:
+        assert [row["case"] for row in csv.DictReader(lines)] == names
+
+    image, lost = (tmp_path / "images" / f"{name}_0000.nii.gz" for name in names)
+    before, content = image.stat().st_mtime_ns, lost.read_bytes()
+    lost.unlink()
+    result = _write_set(atlas_folder, tmp_path, "--count", "2")
+    assert "1 of them kept" in result.output
+    assert image.stat().st_mtime_ns == before
+    assert lost.read_bytes() == content
+
+
+def test_a_set_has_fifty_cases_unless_told(tmp_path: Path, atlas_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ct = CtVolume(np.zeros((3, 4, 5), dtype=np.int16), np.eye(4))
+    labels = LabelVolume(np.ones((3, 4, 5), dtype=np.uint8), np.eye(4))
+    monkeypatch.setattr(evaluation_sets, "synthesize_set_case", lambda atlas, case: (ct, labels))
+    assert "50 case(s) of the hard set" in _write_set(atlas_folder, tmp_path).output
+    assert len(list((tmp_path / "images").iterdir())) == 50
+
+
+@pytest.mark.parametrize(
+    "more", [["--seed", "3"], ["--spacing", "1", "1", "1"], ["--extent", "90", "90", "90"], ["--anywhere"]]
+)
+def test_a_set_takes_no_settings_of_a_case(tmp_path: Path, atlas_folder: Path, more: list[str]) -> None:
+    result = _write_set(atlas_folder, tmp_path / "out", *more)
+    assert result.exit_code == 2
+    assert "--set decides" in result.output
+    assert more[0].replace("anywhere", "whole-neck") in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_sets_of_the_help_are_those_that_exist() -> None:
+    (option,) = (p for p in command.params if p.name == "set_name")
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == list(evaluation_sets.SETS)

@@ -164,9 +164,10 @@ def test_the_second_stage_of_a_cascade_sees_what_nnunet_shows_it(tmp_path, spaci
     package = write_package(tmp_path / "two", manifest, {"locate": first.content(), "fine": second.content()})
     result = segment(volume, package, InferenceSettings("cpu"))
 
-    before = stock_labels(stock_predictor(first.results(tmp_path / "a"), ("0",), 0.5, False), volume)
+    stock_first = stock_predictor(first.results(tmp_path / "a"), ("0",), 0.5, False)
     stock = stock_predictor(second.results(tmp_path / "b"), ("0",), 0.5, False)
     with accumulating_in_float32():
+        before = stock_labels(stock_first, volume)
         expected = stock_labels(stock, volume, previous=before)
     assert len(np.unique(expected)) > 2, "the network says nothing"
     assert np.mean(result.labels.labels_zyx != expected) <= 2e-3
