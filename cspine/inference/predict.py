@@ -38,10 +38,13 @@ class Inference:
         On the grid of the volume.
     record : dict
         Settings that count, stages with their grids and folds, seconds.
+    auxiliary_zyx : ndarray of bool, shape (z, y, x)
+        Voxels of the auxiliary classes, for example "T2 and below": which no result shows, and training may use.
     """
 
     labels: LabelVolume
     record: Record
+    auxiliary_zyx: NDArray[np.bool_]
 
 
 def segment(
@@ -86,6 +89,7 @@ def segment(
     for stage in package.stages:
         folds_of(stage, settings)
     labels = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)
+    auxiliary = np.zeros(volume.hu_zyx.shape, dtype=np.bool_)
     stages: list[Record] = []
     for number, stage in enumerate(package.stages):
         box = _first_box(volume, stage) if number == 0 else box_around(labels, volume, stage.manifest.margin_mm)
@@ -93,7 +97,8 @@ def segment(
             _log.info("stage %s: nothing to look at", stage.manifest.name)
             break
         with translated_errors():
-            labels[box], record = _run_stage(_cropped(volume, box), stage, settings, engine, report)
+            part = _run_stage(_cropped(volume, box), stage, settings, engine, report)
+            labels[box], auxiliary[box], record = part
         stages.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
     record = {
         "device": engine.name,
@@ -102,7 +107,7 @@ def segment(
         "stages": stages,
         "seconds": round(time.perf_counter() - began, 3),
     }
-    return Inference(LabelVolume(labels, volume.affine_lps, package.identity), record)
+    return Inference(LabelVolume(labels, volume.affine_lps, package.identity), record, auxiliary)
 
 
 def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:
@@ -156,7 +161,7 @@ def level_table(stage: Stage) -> NDArray[np.uint8]:
 
 def _run_stage(
     volume: CtVolume, stage: Stage, settings: InferenceSettings, engine: Engine, progress: Progress
-) -> tuple[LabelArray, Record]:
+) -> tuple[LabelArray, NDArray[np.bool_], Record]:
     plan, folds = stage.plan, folds_of(stage, settings)
     mirror_axes = stage.manifest.mirror_axes if settings.mirror else ()
     window = Window(plan.patch_size, settings.step_size, mirror_axes)
@@ -171,7 +176,11 @@ def _run_stage(
     logits = predict_logits(network, weights, image.values, window, engine, progress)
     times.append(time.perf_counter())
     network_labels = restore(logits, image, plan)
-    labels = np.ascontiguousarray(turn.undo(level_table(stage)[network_labels]))
+    table = level_table(stage)
+    auxiliary_class = table == 0
+    auxiliary_class[0] = False
+    labels = np.ascontiguousarray(turn.undo(table[network_labels]))
+    auxiliary = np.ascontiguousarray(turn.undo(auxiliary_class[network_labels]))
     times.append(time.perf_counter())
 
     seconds = dict(zip(("preprocess", "network", "restore"), np.diff(times).round(3).tolist(), strict=True))
@@ -183,7 +192,7 @@ def _run_stage(
         "network_grid": {"shape": list(image.values.shape), "spacing_mm": list(image.network_spacing_mm)},
         "seconds": seconds,
     }
-    return labels, record
+    return labels, auxiliary, record
 
 
 def _first_box(volume: CtVolume, stage: Stage) -> Box:
