@@ -116,9 +116,7 @@ def _moved_affine(affine_lps: Affine, offset_zyx: tuple[float, float, float]) ->
     return affine
 
 
-def dice_on(
-    changed: LabelVolume, offset_zyx: tuple[float, float, float], base: LabelVolume, shape: LevelShape
-) -> float:
+def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: LabelVolume, shape: LevelShape) -> float:
     """Return the Dice of a level in two results, on the voxels of the changed image.
 
     Parameters
