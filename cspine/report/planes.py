@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+#: A vertebral body is looked for this close to the middle: transverse processes lie further out.
+_BODY_HALF_MM = 9.0
 
-def body_centre(labels_zyx: NDArray[np.uint8], label: int, step_y_mm: float) -> tuple[float, float, float]:
-    """Return the centroid of a vertebra, with y moved to where a coronal plane shows most of it: its body.
+
+def body_centre(
+    labels_zyx: NDArray[np.uint8], label: int, spacing_xyz: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Return the centroid of a vertebra, with y moved to where a coronal plane shows most of its middle: its body.
 
     Parameters
     ----------
@@ -15,8 +20,8 @@ def body_centre(labels_zyx: NDArray[np.uint8], label: int, step_y_mm: float) -> 
         Labels.
     label : int
         Label of the vertebra.
-    step_y_mm : float
-        Millimetres a step along y.
+    spacing_xyz : tuple of float
+        Millimetres a step along x, y, z.
 
     Returns
     -------
@@ -25,8 +30,11 @@ def body_centre(labels_zyx: NDArray[np.uint8], label: int, step_y_mm: float) -> 
     """
     index = np.argwhere(labels_zyx == label)
     z, _, x = index.mean(axis=0)
-    counts = np.bincount(index[:, 1], minlength=labels_zyx.shape[1]).astype(np.float64)
-    width = max(1, round(6.0 / step_y_mm))
+    near = np.abs(index[:, 2] - x) * spacing_xyz[0] <= _BODY_HALF_MM
+    # A ring such as C1's has its arches there; what has nothing near its middle counts as a whole.
+    counted = index[near] if near.any() else index
+    counts = np.bincount(counted[:, 1], minlength=labels_zyx.shape[1]).astype(np.float64)
+    width = max(1, round(6.0 / spacing_xyz[1]))
     fullest = int(np.argmax(np.convolve(counts, np.ones(width), mode="same")))
     return float(z), float(fullest), float(x)
 

@@ -116,7 +116,7 @@ def _scene(ct: CtVolume, labels: LabelVolume) -> _Scene:
         labels_zyx=cut_labels,
         spacing_xyz=spacing,
         levels=tuple(vertebra(label) for label in boxes),
-        centres_zyx=np.array([body_centre(cut_labels, label, spacing[1]) for label in boxes]),
+        centres_zyx=np.array([body_centre(cut_labels, label, spacing) for label in boxes]),
     )
 
 

@@ -205,10 +205,10 @@ def _neck(row: SheetRow, labels: LabelVolume) -> _Neck:
 def _course(found: _Neck, reference: _Neck | None) -> _Course:
     """Follow the reference where there is one, else what was found; the middle of the image where there is neither."""
     guide = reference if reference is not None and reference.labels_zyx.any() else found
-    shape, (_, step_y, step_z) = found.labels_zyx.shape, found.spacing_xyz
+    shape, step_z = found.labels_zyx.shape, found.spacing_xyz[2]
     boxes = label_boxes(guide.labels_zyx)
     if boxes:
-        centres = {label: body_centre(guide.labels_zyx, label, step_y) for label in boxes}
+        centres = {label: body_centre(guide.labels_zyx, label, found.spacing_xyz) for label in boxes}
         every = [*boxes.values(), *label_boxes(found.labels_zyx).values()]
         bottom, top = min(box[0].start for box in every), max(box[0].stop for box in every)
         axial = _axial_centre(centres)
@@ -263,7 +263,7 @@ def _axial(neck: _Neck, course: _Course) -> _Plane:
 # --- pixels -----------------------------------------------------------------------------------------------------------
 
 
-def _indices(plane: _Plane, width: int, scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _indices(plane: _Plane, width: int, scale: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the row and column index of the plane under each row and column of the panel."""
     down = (np.arange(ROW_PIXELS) - (ROW_PIXELS - 1) / 2) / scale / plane.steps_mm[0]
     along = (np.arange(width) - (width - 1) / 2) / scale / plane.steps_mm[1]
@@ -329,7 +329,8 @@ def _figure(canvas: Pixels, strips: Sequence[_Strip], title: str) -> Figure:
     figure.figimage(canvas, 0, 0, origin="upper")
 
     def say(x: float, y: float, text: str, **options: Any) -> None:
-        figure.text(x / width, 1 - y / height, text, **({"color": _TEXT, "fontsize": 11, "va": "center"} | options))
+        common: dict[str, Any] = {"color": _TEXT, "fontsize": 11, "va": "center"}
+        figure.text(x / width, 1 - y / height, text, **(common | options))
 
     say(12, _HEAD_PIXELS / 2, title, fontsize=15, fontweight="bold")
     say(width - 12, _HEAD_PIXELS / 2, "research use only, not a medical device", color=_DIM, ha="right")

@@ -136,7 +136,7 @@ def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: La
         start = max(int(np.floor(part.start - offset)) - 1, 0)
         spans.append(slice(start, max(min(int(np.ceil(part.stop - offset)) + 1, size), start + 1)))
     box = (spans[0], spans[1], spans[2])
-    first = [part.start + offset for part, offset in zip(box, offset_zyx, strict=True)]
+    first = [float(part.start + offset) for part, offset in zip(box, offset_zyx, strict=True)]
     around = [
         slice(max(int(np.floor(f)) - 1, 0), int(np.ceil(f)) + part.stop - part.start + 2)
         for f, part in zip(first, box, strict=True)
@@ -151,8 +151,8 @@ def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: La
     )
     wanted = inside >= 0.5
     drawn = found.labels_zyx == label
-    both = np.count_nonzero(drawn[box] & wanted)
-    return 2.0 * both / max(np.count_nonzero(drawn) + np.count_nonzero(wanted), 1)
+    both, either = int(np.count_nonzero(drawn[box] & wanted)), int(np.count_nonzero(drawn) + np.count_nonzero(wanted))
+    return 2.0 * both / max(either, 1)
 
 
 def agreement(

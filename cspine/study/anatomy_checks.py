@@ -45,6 +45,8 @@ RING_DIRECTIONS, RING_REACH_MM, LEAST_RING = 16, 30.0, 0.75
 RING_SLAB_MM = 8.0
 #: Share of the cord's voxels within bone: contours of both are a voxel off at their common border.
 GREATEST_CORD_OVERLAP = 0.15
+#: A drawn cord that is larger than a whole spinal canal in axial section is a zone to spare, not a cord.
+GREATEST_CORD_MM2 = 450.0
 #: Share of the levels that must ring: contours of a cord often end within the scan, and are coarse there.
 LEAST_RINGING_LEVELS = 0.8
 #: Where an organ's centre lies along the column: 1 = C1 .. 7 = C7, 8 = T1; 4.5 is between C4 and C5.
@@ -332,7 +334,9 @@ class Ring:
 
 
 def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[LevelShape, ...]) -> dict[str, Ring]:
-    """Return how each whole vertebra lies around the cord, by name; levels without a cord at their height are left out.
+    """Return how each whole vertebra lies around the cord, by name.
+
+    Left out are levels at whose height no cord is drawn, or one larger than `GREATEST_CORD_MM2` in axial section.
 
     Bone of a level and of its direct neighbours within a slab about the level's centroid is projected along the
     patient's axis, and met by rays from the centre of the cord in that slab.
@@ -355,14 +359,16 @@ def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[L
         reach = max(RING_SLAB_MM / grid.spacing_xyz[2], 1.0)
         slab = slice(max(round(height - reach), 0), min(round(height + reach) + 1, grid.shape_zyx[0]))
         cord_here = cord[slab]
-        if not cord_here.any():
+        slices = int(np.count_nonzero(cord_here.any(axis=(1, 2))))
+        mm2 = np.count_nonzero(cord_here) * grid.spacing_xyz[0] * grid.spacing_xyz[1] / max(slices, 1)
+        if not 0 < mm2 <= GREATEST_CORD_MM2:
             continue
         place = rank(shape.vertebra.label)
         near = [v.label for v in VERTEBRAE[max(place - 1, 0) : place + 2]]
         bone = np.isin(turned[slab], near)
         overlap = np.count_nonzero((turned[slab] > 0) & cord_here) / np.count_nonzero(cord_here)
         centre_yx = np.argwhere(cord_here)[:, 1:].mean(axis=0)
-        rings[shape.vertebra.name] = Ring(_closed(bone.any(axis=0), centre_yx, grid.spacing_xyz), overlap)
+        rings[shape.vertebra.name] = Ring(_closed(np.asarray(bone.any(axis=0)), centre_yx, grid.spacing_xyz), overlap)
     return rings
 
 
@@ -385,7 +391,7 @@ def check_cord_ring(rings: Mapping[str, Ring] | None) -> Check:
         From `cord_rings`; None where there is no cord.
     """
     if not rings:
-        why = "no cord" if rings is None else "no whole vertebra at the cord"
+        why = "no cord" if rings is None else "no cord of its size at a whole vertebra"
         return _not_applicable("cord_ring", why)
     faults = [
         f"{name} {ring.closed:.0%} closed, {ring.overlap:.0%} in bone" for name, ring in rings.items() if not ring.holds

@@ -528,8 +528,6 @@ def sheet_rows(
         missed = record.failed
         headline = f"{record.span or 'nothing found'}: " + ("passes" if not missed else f"{len(missed)} failed")
         lines = [f"- {check.name}: {check.note}" for check in missed]
-        lines += [
-            f"{check.name} {check.value:.2f}" for check in record.checks
-            if check.verdict is Verdict.PASS and check.value is not None and check.name not in ("order", "complete")
-        ]  # fmt: skip
+        passed = [check for check in record.checks if check.verdict is Verdict.PASS and check.value is not None]
+        lines += [f"{c.name} {c.note or f'{c.value:.2f}'}" for c in passed if c.name not in ("order", "complete")]
         yield SheetRow(case.name, not missed, headline, tuple(lines), ct, labels, outline_zyx=cord)
