@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.anatomy import vertebra
+
 #: A vertebral body is looked for this close to the middle: transverse processes lie further out.
 _BODY_HALF_MM = 9.0
 
@@ -31,8 +33,8 @@ def body_centre(
     index = np.argwhere(labels_zyx == label)
     z, _, x = index.mean(axis=0)
     near = np.abs(index[:, 2] - x) * spacing_xyz[0] <= _BODY_HALF_MM
-    # A ring such as C1's has its arches there; what has nothing near its middle counts as a whole.
-    counted = index[near] if near.any() else index
+    # C1 has no body: its lateral masses are the fullest.
+    counted = index[near] if near.any() and vertebra(label).name != "C1" else index
     counts = np.bincount(counted[:, 1], minlength=labels_zyx.shape[1]).astype(np.float64)
     width = max(1, round(6.0 / spacing_xyz[1]))
     fullest = int(np.argmax(np.convolve(counts, np.ones(width), mode="same")))

@@ -36,7 +36,7 @@ SCALE, AXIAL_SCALE = 1.6, 2.6
 #: What is shown above and below the labels, where a vertebra may have been missed.
 MARGIN_MM = 25.0
 _SAGITTAL_PIXELS, _CORONAL_PIXELS, _AXIAL_PIXELS = 210, 190, 270
-_WORDS_PIXELS, _GAP, _HEAD_PIXELS = 300, 6, 44
+_WORDS_PIXELS, _GAP, _HEAD_PIXELS = 300, 6, 66
 _TINT = 0.42
 _BACKGROUND, _TEXT, _DIM, _GOOD, _BAD = "#101418", "#f2f2f2", "#aab2ba", "#63d297", "#ff6b5e"
 _CORD_RGB = (0, 255, 255)
@@ -95,6 +95,7 @@ class _Strip:
     row: SheetRow
     panels: Pixels
     words: tuple[_Word, ...]
+    captions: tuple[tuple[str, float], ...] = ()  # text and its middle, pixels from the left
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +108,17 @@ class _Plane:
     steps_mm: tuple[float, float]
     centre: tuple[float, float]  # index (row, column) in the middle of the panel
     upwards: bool  # True where the row index grows towards the top of the picture
+
+
+@dataclass(frozen=True, eq=False)
+class _Panel:
+    """A plane with its place in a row: pixels, pixels a millimetre, what stands above it."""
+
+    plane: _Plane
+    width: int
+    scale: float
+    caption: str
+    named: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,18 +192,28 @@ def _draw_row(row: SheetRow) -> _Strip:
     reference = _neck(row, row.reference) if row.reference is not None else None
     course = _course(found, reference)
     shown = [found, reference] if reference is not None else [found]
-    panels: list[tuple[_Plane, int, float, bool]] = []
-    panels += [(_sagittal(neck, course), _SAGITTAL_PIXELS, course.scale, True) for neck in shown]
+    kinds = ("found", "reference")[: len(shown)]
+    panels = [
+        _Panel(_sagittal(neck, course), _SAGITTAL_PIXELS, course.scale, f"sagittal, {kind}", named=True)
+        for neck, kind in zip(shown, kinds, strict=True)
+    ]
     if reference is None:
-        panels.append((_bare(panels[0][0]), _SAGITTAL_PIXELS, course.scale, False))
-    panels += [(_coronal(neck, course), _CORONAL_PIXELS, course.scale, False) for neck in shown]
-    panels += [(_axial(neck, course), _AXIAL_PIXELS, AXIAL_SCALE, False) for neck in shown]
-    images, words, left = [], [], 0
-    for plane, width, scale, named in panels:
-        images += [_picture(plane, width, scale), np.zeros((ROW_PIXELS, _GAP, 3), dtype=np.uint8)]
-        words += _names(plane, width, scale, left) if named else []
-        left += width + _GAP
-    return _Strip(row, np.concatenate(images, axis=1), tuple(words))
+        panels.append(_Panel(_bare(panels[0].plane), _SAGITTAL_PIXELS, course.scale, "the same, bare"))
+    panels += [
+        _Panel(_coronal(neck, course), _CORONAL_PIXELS, course.scale, f"coronal, {kind}")
+        for neck, kind in zip(shown, kinds, strict=True)
+    ]
+    panels += [
+        _Panel(_axial(neck, course), _AXIAL_PIXELS, AXIAL_SCALE, f"axial at C4, {kind}")
+        for neck, kind in zip(shown, kinds, strict=True)
+    ]
+    images, words, captions, left = [], [], [], 0
+    for panel in panels:
+        images += [_picture(panel), np.zeros((ROW_PIXELS, _GAP, 3), dtype=np.uint8)]
+        words += _names(panel, left) if panel.named else []
+        captions.append((panel.caption, left + panel.width / 2))
+        left += panel.width + _GAP
+    return _Strip(row, np.concatenate(images, axis=1), tuple(words), tuple(captions))
 
 
 def _neck(row: SheetRow, labels: LabelVolume) -> _Neck:
@@ -263,15 +285,17 @@ def _axial(neck: _Neck, course: _Course) -> _Plane:
 # --- pixels -----------------------------------------------------------------------------------------------------------
 
 
-def _indices(plane: _Plane, width: int, scale: float) -> tuple[NDArray[Any], NDArray[Any]]:
+def _indices(panel: _Panel) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the row and column index of the plane under each row and column of the panel."""
+    plane, width, scale = panel.plane, panel.width, panel.scale
     down = (np.arange(ROW_PIXELS) - (ROW_PIXELS - 1) / 2) / scale / plane.steps_mm[0]
     along = (np.arange(width) - (width - 1) / 2) / scale / plane.steps_mm[1]
     return plane.centre[0] + (-down if plane.upwards else down), plane.centre[1] + along
 
 
-def _picture(plane: _Plane, width: int, scale: float) -> Pixels:
-    rows, columns = _indices(plane, width, scale)
+def _picture(panel: _Panel) -> Pixels:
+    plane = panel.plane
+    rows, columns = _indices(panel)
     place = np.meshgrid(rows, columns, indexing="ij")
     low, high = BONE_WINDOW_HU
     hu = ndimage.map_coordinates(plane.hu, place, order=1, mode="grid-constant", cval=low)
@@ -290,9 +314,10 @@ def _picture(plane: _Plane, width: int, scale: float) -> Pixels:
     return rgb.astype(np.uint8)
 
 
-def _names(plane: _Plane, width: int, scale: float, left: int) -> list[_Word]:
+def _names(panel: _Panel, left: int) -> list[_Word]:
     """Place each level's name in front of its vertebra."""
-    rows, columns = _indices(plane, width, scale)
+    plane = panel.plane
+    rows, columns = _indices(panel)
     words = []
     for label in (int(i) for i in np.unique(plane.labels) if i):
         index = np.argwhere(plane.labels == label)
@@ -332,8 +357,11 @@ def _figure(canvas: Pixels, strips: Sequence[_Strip], title: str) -> Figure:
         common: dict[str, Any] = {"color": _TEXT, "fontsize": 11, "va": "center"}
         figure.text(x / width, 1 - y / height, text, **(common | options))
 
-    say(12, _HEAD_PIXELS / 2, title, fontsize=15, fontweight="bold")
-    say(width - 12, _HEAD_PIXELS / 2, "research use only, not a medical device", color=_DIM, ha="right")
+    say(12, 22, title, fontsize=15, fontweight="bold")
+    widest = max(strips, key=lambda strip: strip.panels.shape[1])
+    for caption, middle in widest.captions:
+        say(_WORDS_PIXELS + middle, _HEAD_PIXELS - 12, caption, color=_DIM, ha="center", fontsize=10)
+    say(width - 12, 22, "research use only, not a medical device", color=_DIM, ha="right")
     stroke = [withStroke(linewidth=2.0, foreground="black")]
     for place, strip in enumerate(strips):
         top = _HEAD_PIXELS + place * (ROW_PIXELS + _GAP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ CROP_SHARE = 0.15
 CROP_SLICES, CROP_MARGIN_MM = 3, 10.0
 #: Standard deviation of the added noise: the difference of a usual and a low dose.
 NOISE_HU = 20.0
+
+#: An interpolated mask is doubtless within this of 0 and 1.
+_DOUBT = 1e-3
 
 #: Segments an image as a run does.
 Segment = Callable[[CtVolume], LabelVolume]
@@ -74,8 +78,7 @@ def cropped(ct: CtVolume, labels_zyx: LabelArray) -> Changed:
     """
     box = crop_box(labels_zyx, ct.grid.spacing_xyz)
     z, y, x = (float(part.start) for part in box)
-    values: HuArray = np.ascontiguousarray(ct.hu_zyx[box])
-    return Changed(CtVolume(values, _moved_affine(ct.affine_lps, (z, y, x))), (z, y, x))
+    return Changed(CtVolume(cast(HuArray, ct.hu_zyx[box]), _moved_affine(ct.affine_lps, (z, y, x))), (z, y, x))
 
 
 def crop_box(labels_zyx: LabelArray, spacing_xyz: tuple[float, float, float]) -> Box:
@@ -106,8 +109,9 @@ def noisy(ct: CtVolume, seed: str) -> Changed:
     values = ct.hu_zyx + generator.standard_normal(ct.hu_zyx.shape, dtype=np.float32) * np.float32(NOISE_HU)
     if np.issubdtype(ct.hu_zyx.dtype, np.integer):
         limits = np.iinfo(np.int16)
-        values = np.rint(np.clip(values, limits.min, limits.max)).astype(np.int16)
-    return Changed(CtVolume(values, ct.affine_lps), (0.0, 0.0, 0.0))
+        whole = np.rint(np.clip(values, limits.min, limits.max)).astype(np.int16)
+        return Changed(CtVolume(whole, ct.affine_lps), (0.0, 0.0, 0.0))
+    return Changed(CtVolume(values.astype(np.float32), ct.affine_lps), (0.0, 0.0, 0.0))
 
 
 def _moved_affine(affine_lps: Affine, offset_zyx: tuple[float, float, float]) -> Affine:
@@ -118,6 +122,9 @@ def _moved_affine(affine_lps: Affine, offset_zyx: tuple[float, float, float]) ->
 
 def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: LabelVolume, shape: LevelShape) -> float:
     """Return the Dice of a level in two results, on the voxels of the changed image.
+
+    A voxel between such that are and such that are not the level's in the first result may be either: drawing the same
+    surface on another grid decides it anew. It does not count as a difference. Where the grids coincide there is none.
 
     Parameters
     ----------
@@ -149,10 +156,12 @@ def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: La
         order=1,
         mode="constant",
     )
-    wanted = inside >= 0.5
     drawn = found.labels_zyx == label
-    both, either = int(np.count_nonzero(drawn[box] & wanted)), int(np.count_nonzero(drawn) + np.count_nonzero(wanted))
-    return 2.0 * both / max(either, 1)
+    doubtless_in, doubtless_out = inside > 1 - _DOUBT, inside < _DOUBT
+    outside_box = int(np.count_nonzero(drawn) - np.count_nonzero(drawn[box]))
+    differing = np.count_nonzero(drawn[box] & doubtless_out) + np.count_nonzero(~drawn[box] & doubtless_in)
+    both = int(np.count_nonzero(drawn) + np.count_nonzero(inside >= 0.5))
+    return 1.0 - (int(differing) + outside_box) / max(both, 1)
 
 
 def agreement(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-from cspine.anatomy import VERTEBRAE, Vertebra, rank, vertebra
+from cspine.anatomy import VERTEBRAE, rank, vertebra
 from cspine.geometry import Grid, reorientation, to_index, to_lps
 from cspine.postprocessing.clean import plausible_ml
 from cspine.postprocessing.findings import MISSING_LEVEL, ORDER_BROKEN
@@ -426,10 +426,9 @@ def position_at(height_mm: float, shapes: tuple[LevelShape, ...]) -> float | Non
 
 
 def level_at(position: float) -> str:
-    """Return the level of a position of `position_at`; the ends of the spine are not passed."""
+    """Return the level of a position of `position_at` in words: ``"at C5"``, ``"above C1"``."""
     place = min(max(round(position) - 1, 0), len(VERTEBRAE) - 1)
-    found: Vertebra = VERTEBRAE[place]
-    return "above C1" if position < 0.5 else found.name
+    return "above C1" if position < 0.5 else f"at {VERTEBRAE[place].name}"
 
 
 def check_organ(
@@ -455,5 +454,5 @@ def check_organ(
     if position is None:
         return _not_applicable(name, "fewer than two whole vertebrae")
     least, most = ORGAN_POSITIONS[name]
-    at = f"at {level_at(position)}"
-    return Check(name, Verdict.PASS if least <= position <= most else Verdict.FAIL, position, at)
+    verdict = Verdict.PASS if least <= position <= most else Verdict.FAIL
+    return Check(name, verdict, position, level_at(position))
