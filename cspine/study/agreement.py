@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from scipy import ndimage
 
 from cspine.geometry import Affine, to_lps
 from cspine.postprocessing.shape import Box, LevelShape
-from cspine.volumes import CtVolume, HuArray, LabelArray, LabelVolume
+from cspine.volumes import CtVolume, LabelArray, LabelVolume
 
 #: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
 #: 60 cm2 of surface falls below it when its whole surface moves by a sixth of a millimetre, a shift by half of one.
@@ -78,7 +77,7 @@ def cropped(ct: CtVolume, labels_zyx: LabelArray) -> Changed:
     """
     box = crop_box(labels_zyx, ct.grid.spacing_xyz)
     z, y, x = (float(part.start) for part in box)
-    return Changed(CtVolume(cast(HuArray, ct.hu_zyx[box]), _moved_affine(ct.affine_lps, (z, y, x))), (z, y, x))
+    return Changed(CtVolume(ct.hu_zyx[box], _moved_affine(ct.affine_lps, (z, y, x))), (z, y, x))
 
 
 def crop_box(labels_zyx: LabelArray, spacing_xyz: tuple[float, float, float]) -> Box:

@@ -245,7 +245,7 @@ def key_of(case: AuditCase, package: ModelPackage, settings: AuditSettings) -> s
     inference = settings.inference
     try:
         parts = {
-            "version": cspine.__version__,
+            "version": [cspine.__version__, anatomy.CHECKS_VERSION],
             "model": package.identity.checksum,
             "image": sha256_of(case.image),
             "organs": sha256_of(case.organs) if case.organs else None,
@@ -526,8 +526,14 @@ def sheet_rows(
         ct, labels = images.read_ct(case.image), images.read_labels(folder.labels(case.name))
         cord = read_organs(case, ct, settings.organ_labels).get(CORD)
         missed = record.failed
-        headline = f"{record.span or 'nothing found'}: " + ("passes" if not missed else f"{len(missed)} failed")
+        headline = f"{record.span or 'nothing found'}: " + _in_short([check.name for check in missed])
         lines = [f"- {check.name}: {check.note}" for check in missed]
         passed = [check for check in record.checks if check.verdict is Verdict.PASS and check.value is not None]
         lines += [f"{c.name} {c.note or f'{c.value:.2f}'}" for c in passed if c.name not in ("order", "complete")]
         yield SheetRow(case.name, not missed, headline, tuple(lines), ct, labels, outline_zyx=cord)
+
+
+def _in_short(failed: Sequence[str]) -> str:
+    if not failed:
+        return "passes"
+    return f"fails {', '.join(failed)}" if len(failed) <= 2 else f"fails {len(failed)} checks"
