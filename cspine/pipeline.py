@@ -20,7 +20,7 @@ from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.seg import SegRecord, SegSettings, SegType, write_segmentation
 from cspine.dicom.select import Selection, select_series
 from cspine.errors import hashed
-from cspine.inference.predict import Inference
+from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings
 from cspine.measurements.vertebra import measure_vertebrae
 from cspine.models.package import ModelPackage
@@ -151,12 +151,17 @@ def infer(
     ct: CtVolume, package: ModelPackage, settings: RunSettings, progress: ProgressCallback | None = None
 ) -> Inference:
     """Run the model; errors as `inference.predict.segment`."""
-    return segmentation.infer(ct, package, settings.inference, progress)
+    _log.info("model: %s", package.identity.title)
+    return segment(ct, package, settings.inference, progress)
 
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries) -> Vertebrae:
     """Clean the labels; NoVertebraError if no cervical vertebra is left."""
-    return segmentation.clean(inference, ct, chosen.selection.chosen.patient_age_years)
+    vertebrae = segmentation.clean(inference, ct, chosen.selection.chosen.patient_age_years)
+    for finding in vertebrae.findings:
+        level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
+        _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
+    return vertebrae
 
 
 def write_dicom(vertebrae: Vertebrae, ct: CtVolume, settings: RunSettings, folder: Path) -> SegRecord:

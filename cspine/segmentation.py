@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +11,8 @@ from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings, Progress
 from cspine.models.package import ModelPackage
 from cspine.postprocessing.clean import postprocess
-from cspine.postprocessing.findings import NO_CERVICAL_VERTEBRA, Finding, Severity
+from cspine.postprocessing.findings import NO_CERVICAL_VERTEBRA, Finding
 from cspine.volumes import CtVolume, LabelVolume
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,21 +31,9 @@ class Vertebrae:
     findings: tuple[Finding, ...]
 
 
-def infer(
-    ct: CtVolume, package: ModelPackage, settings: InferenceSettings, progress: Progress | None = None
-) -> Inference:
-    """Run the model; errors as `inference.predict.segment`."""
-    _log.info("model: %s", package.identity.title)
-    return segment(ct, package, settings, progress)
-
-
 def clean(inference: Inference, ct: CtVolume, age_years: float | None = None) -> Vertebrae:
-    """Clean the labels; NoVertebraError if no cervical vertebra is left."""
-    labels, findings = postprocess(inference.labels, ct, age_years)
-    for finding in findings:
-        level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
-        _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
-    return Vertebrae(labels, findings)
+    """Clean the labels of a volume; NoVertebraError if no cervical vertebra is left."""
+    return Vertebrae(*postprocess(inference.labels, ct, age_years))
 
 
 def find_vertebrae(
@@ -81,7 +66,7 @@ def find_vertebrae(
     CSpineError
         As `inference.predict.segment`.
     """
-    inference = infer(ct, package, settings, progress)
+    inference = segment(ct, package, settings, progress)
     try:
         return inference, clean(inference, ct)
     except NoVertebraError as error:
