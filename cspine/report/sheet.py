@@ -38,6 +38,7 @@ MARGIN_MM = 25.0
 _SAGITTAL_PIXELS, _CORONAL_PIXELS, _AXIAL_PIXELS = 210, 190, 270
 _WORDS_PIXELS, _GAP, _HEAD_PIXELS = 300, 6, 66
 _TINT = 0.42
+_LAST = vertebra("T1").label
 _BACKGROUND, _TEXT, _DIM, _GOOD, _BAD = "#101418", "#f2f2f2", "#aab2ba", "#63d297", "#ff6b5e"
 _CORD_RGB = (0, 255, 255)
 _DPI = 100
@@ -204,7 +205,7 @@ def _draw_row(row: SheetRow) -> _Strip:
         for neck, kind in zip(shown, kinds, strict=True)
     ]
     panels += [
-        _Panel(_axial(neck, course), _AXIAL_PIXELS, AXIAL_SCALE, f"axial at C4, {kind}")
+        _Panel(_axial(neck, course), _AXIAL_PIXELS, AXIAL_SCALE, f"axial, {kind}")
         for neck, kind in zip(shown, kinds, strict=True)
     ]
     images, words, captions, left = [], [], [], 0
@@ -231,7 +232,9 @@ def _course(found: _Neck, reference: _Neck | None) -> _Course:
     boxes = label_boxes(guide.labels_zyx)
     if boxes:
         centres = {label: body_centre(guide.labels_zyx, label, found.spacing_xyz) for label in boxes}
-        every = [*boxes.values(), *label_boxes(found.labels_zyx).values()]
+        every = [*boxes.items(), *label_boxes(found.labels_zyx).items()]
+        # A reference may go down to the sacrum: the neck is what the sheet is about, where there is one.
+        every = [box for label, box in every if rank(label) <= rank(_LAST)] or [box for _, box in every]
         bottom, top = min(box[0].start for box in every), max(box[0].stop for box in every)
         axial = _axial_centre(centres)
     else:
@@ -245,10 +248,9 @@ def _course(found: _Neck, reference: _Neck | None) -> _Course:
 
 
 def _axial_centre(centres: dict[int, tuple[float, float, float]]) -> tuple[float, float, float]:
-    """Return the centre of the axial plane: between C4 and C5, or the level closest to there."""
-    wanted = rank(vertebra("C4").label) + 0.5
-    near = sorted(centres, key=lambda label: abs(rank(label) - wanted))
-    return centres[near[0]]
+    """Return the centre of the axial plane: that of C4, or of the level closest to it."""
+    wanted = rank(vertebra("C4").label)
+    return centres[min(centres, key=lambda label: abs(rank(label) - wanted))]
 
 
 def _sagittal(neck: _Neck, course: _Course) -> _Plane:

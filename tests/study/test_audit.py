@@ -147,3 +147,9 @@ def test_rows_of_the_sheet_say_what_failed(done: tuple[Path, CaseRecord]) -> Non
     assert rows[0].headline == "C1-T1: passes" and rows[0].outline_zyx is not None and rows[0].outline_zyx.any()
     assert rows[1].headline == "C1-T1: fails order" and rows[1].lines[0] == "- order: C4"
     assert rows[2].labels is None and rows[2].lines == ("no",)
+
+
+def test_the_document_has_a_row_for_each_check() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text("utf-8")
+    table = document.partition("| check |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert [line.split("`")[1] for line in table] == list(audit.CHECK_NAMES)
