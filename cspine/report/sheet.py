@@ -232,9 +232,9 @@ def _course(found: _Neck, reference: _Neck | None) -> _Course:
     boxes = label_boxes(guide.labels_zyx)
     if boxes:
         centres = {label: body_centre(guide.labels_zyx, label, found.spacing_xyz) for label in boxes}
-        every = [*boxes.items(), *label_boxes(found.labels_zyx).items()]
+        placed = [*boxes.items(), *label_boxes(found.labels_zyx).items()]
         # A reference may go down to the sacrum: the neck is what the sheet is about, where there is one.
-        every = [box for label, box in every if rank(label) <= rank(_LAST)] or [box for _, box in every]
+        every = [box for label, box in placed if rank(label) <= rank(_LAST)] or [box for _, box in placed]
         bottom, top = min(box[0].start for box in every), max(box[0].stop for box in every)
         axial = _axial_centre(centres)
     else:
@@ -243,7 +243,7 @@ def _course(found: _Neck, reference: _Neck | None) -> _Course:
     places = np.array(list(centres.values()))
     height_mm = (top - bottom) * step_z + 2 * MARGIN_MM
     y, x = curve(places, 1, shape), curve(places, 2, shape)
-    middle = ((bottom + top - 1) / 2, float(places[:, 1].mean()), float(places[:, 2].mean()))
+    middle = ((bottom + top - 1) / 2, float(y[bottom:top].mean()), float(x[bottom:top].mean()))
     return _Course(y, x, middle, axial, min(SCALE, ROW_PIXELS / height_mm))
 
 
