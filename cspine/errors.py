@@ -360,11 +360,19 @@ class OutputNotEmptyError(OutputError):
 
 
 class SomeStudiesFailedError(CSpineError):
-    """With --all-studies: at least one study failed."""
+    """At least one study of --all-studies, or one case of an audit, failed."""
 
     code = "CS-RUN-001"
     exit_code = 11
-    advice = "The list names each failed study with its own code."
+    advice = "The list names each one that failed with its own code."
+
+
+class RequirementError(CSpineError):
+    """Fewer cases of an audit than --require asks for have an ordered, complete column."""
+
+    code = "CS-AUD-001"
+    exit_code = 14
+    advice = "Look at the audit's sheet.png: it shows which cases fail, and why."
 
 
 # --- synthesis and training -------------------------------------------------------------------------------------------

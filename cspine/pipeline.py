@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import cspine
+from cspine import segmentation
 from cspine.dicom.clock import Clock
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
@@ -19,13 +20,12 @@ from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.seg import SegRecord, SegSettings, SegType, write_segmentation
 from cspine.dicom.select import Selection, select_series
 from cspine.errors import hashed
-from cspine.inference.predict import Inference, segment
+from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
 from cspine.measurements.vertebra import measure_vertebrae
 from cspine.models.package import ModelPackage
 from cspine.output import PREVIEW, SEGMENTATION, SUMMARY, StudyOutput
-from cspine.postprocessing.clean import column_only, postprocess
-from cspine.postprocessing.findings import Finding, Severity
+from cspine.postprocessing.findings import Severity
 from cspine.report.preview import render_preview
 from cspine.report.summary import (
     InputSummary,
@@ -37,7 +37,8 @@ from cspine.report.summary import (
     vertebra_summaries,
     write_summary,
 )
-from cspine.volumes import CtVolume, LabelVolume
+from cspine.segmentation import Vertebrae
+from cspine.volumes import CtVolume
 
 _log = logging.getLogger(__name__)
 
@@ -104,22 +105,6 @@ class ChosenSeries:
     selection: Selection
 
 
-@dataclass(frozen=True)
-class Vertebrae:
-    """The cleaned labels with the statements about them.
-
-    Parameters
-    ----------
-    labels : LabelVolume
-        On the grid of the CT volume.
-    findings : tuple of Finding
-        Quality statements.
-    """
-
-    labels: LabelVolume
-    findings: tuple[Finding, ...]
-
-
 @dataclass
 class Stopwatch:
     """Seconds that each step took, in the order of the steps."""
@@ -167,17 +152,16 @@ def infer(
 ) -> Inference:
     """Run the model; errors as `inference.predict.segment`."""
     _log.info("model: %s", package.identity.title)
-    return segment(ct, package, settings.inference, progress, between=column_only)
+    return segmentation.draw(ct, package, settings.inference, progress)
 
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries) -> Vertebrae:
     """Clean the labels; NoVertebraError if no cervical vertebra is left."""
-    age = chosen.selection.chosen.patient_age_years
-    labels, findings = postprocess(inference.labels, ct, age)
-    for finding in findings:
+    vertebrae = segmentation.clean(inference, ct, chosen.selection.chosen.patient_age_years)
+    for finding in vertebrae.findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
         _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
-    return Vertebrae(labels, findings)
+    return vertebrae
 
 
 def write_dicom(vertebrae: Vertebrae, ct: CtVolume, settings: RunSettings, folder: Path) -> SegRecord:

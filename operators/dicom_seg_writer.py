@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cspine import pipeline
 from cspine.dicom.seg import SegRecord
+from cspine.segmentation import Vertebrae
 from cspine.volumes import CtVolume
 from operators.step import StepOperator
 
@@ -15,6 +16,6 @@ class DicomSegWriterOperator(StepOperator):
     output = "segmentation"
     step = "write DICOM"
 
-    def work(self, vertebrae: pipeline.Vertebrae, ct: CtVolume) -> SegRecord:
+    def work(self, vertebrae: Vertebrae, ct: CtVolume) -> SegRecord:
         """Write the object."""
         return pipeline.write_dicom(vertebrae, ct, self.job.settings, self.job.staging)

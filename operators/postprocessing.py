@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cspine import pipeline
 from cspine.inference.predict import Inference
+from cspine.segmentation import Vertebrae
 from cspine.volumes import CtVolume
 from operators.step import StepOperator
 
@@ -15,6 +16,6 @@ class PostprocessingOperator(StepOperator):
     output = "vertebrae"
     step = "postprocess"
 
-    def work(self, inference: Inference, ct: CtVolume, series: pipeline.ChosenSeries) -> pipeline.Vertebrae:
+    def work(self, inference: Inference, ct: CtVolume, series: pipeline.ChosenSeries) -> Vertebrae:
         """Clean the labels."""
         return pipeline.clean(inference, ct, series)

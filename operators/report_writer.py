@@ -5,6 +5,7 @@ from __future__ import annotations
 from cspine import pipeline
 from cspine.dicom.seg import SegRecord
 from cspine.inference.predict import Inference
+from cspine.segmentation import Vertebrae
 from cspine.volumes import CtVolume
 from operators.step import StepOperator
 
@@ -19,7 +20,7 @@ class ReportWriterOperator(StepOperator):
         series: pipeline.ChosenSeries,
         ct: CtVolume,
         inference: Inference,
-        vertebrae: pipeline.Vertebrae,
+        vertebrae: Vertebrae,
         segmentation: SegRecord,
     ) -> None:
         """Write the report."""

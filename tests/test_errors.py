@@ -26,6 +26,7 @@ _FAMILIES = {
     "RUN": 11,
     "SYN": 12,
     "TRN": 13,
+    "AUD": 14,
 }
 
 

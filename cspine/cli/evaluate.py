@@ -1,23 +1,23 @@
-"""`cspine evaluate`: Dice and HD95 of a model, or of predictions that are there, against reference labels."""
+"""`cspine evaluate`: Dice, HD95 and level accuracy of a model, or of predictions that are there, against references."""
 
 from __future__ import annotations
 
-import csv
 import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cspine.cli.console import progress, table
-from cspine.errors import InputError, NoVertebraError, UsageError
+from cspine.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from cspine.models.package import ModelPackage
+    from cspine.report.sheet import SheetRow
+    from cspine.study.evaluation import CaseResult
     from cspine.study.metrics import Score
-    from cspine.volumes import LabelVolume
 
-_COLUMNS = ("case", "level", "dice", "hd95_mm")
+_SUFFIX = ".nii.gz"
 
 
 @click.command(name="evaluate")
@@ -26,7 +26,7 @@ _COLUMNS = ("case", "level", "dice", "hd95_mm")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of CT images, NAME_0000.nii.gz.")
 @click.option("--model", help="With --images: model package that segments them.  [default: cervical-demo]")
 @click.option("--device", default="auto", show_default=True, help="With --images: auto, cpu, cuda or cuda:N.")
-@click.option("--out", type=click.Path(path_type=Path), help="CSV file with a row a case and level.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, labels and pictures.")
 def command(
     reference: Path, prediction: Path | None, images: Path | None, model: str | None, device: str, out: Path | None
 ) -> None:
@@ -35,71 +35,105 @@ def command(
     Give either --prediction, or --images to segment and clean them with a model as `cspine run` does.
     `cspine synthesize` writes folders of that form. A level that only one of the two has counts as Dice 0; HD95 is the
     mean over the cases where both have it.
-    """
+
+    Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which most labelled voxels
+    carry their own level; one with less than a fifth of its voxels labelled was missed. A wrong level without a
+    finding is a case that a user of `cspine run` would not be warned about: with --images only.
+
+    \b
+    OUT/sheet.png      found beside reference, worst cases first (sheet-1.png, ... for more than 16)
+    OUT/cases.csv      a row a case: means, level accuracy, wrong levels, findings
+    OUT/scores.csv     a row a case and level
+    OUT/summary.json   all cases together
+    OUT/labels/        with --images: what was found
+    """  # noqa: D301
     if (prediction is None) == (images is None):
         raise UsageError("give either --prediction or --images")
-    from cspine.anatomy import CERVICAL_LEVELS
+    if out is not None and (out.suffix.lower() == ".csv" or out.is_file()):
+        raise UsageError(f"--out {out.name}: give a folder", advice="Its scores.csv has a row a case and level.")
+    from cspine import images as files
     from cspine.cli.models import places
-    from cspine.images import read_labels
+    from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
-    from cspine.study.metrics import score_levels
+    from cspine.report.sheet import write_sheets
+    from cspine.segmentation import find_vertebrae
+    from cspine.study import evaluation
+    from cspine.study.tables import write_json
 
-    paths = sorted(reference.glob("*.nii.gz"))
+    paths = sorted(reference.glob(f"*{_SUFFIX}"))
     if not paths:
-        raise InputError(f"no *.nii.gz in {reference}")
-    package = None
-    if images is not None:
-        package = load_package(find_model(model, places()))
-    scores: dict[str, list[Score]] = {}
+        raise InputError(f"no *{_SUFFIX} in {reference}", advice="Give a folder of label images.")
+    package = load_package(find_model(model, places())) if images is not None else None
+    results: list[CaseResult] = []
     with progress("cases") as tell:
-        for done, path in enumerate(paths, 1):
+        tell(0, len(paths))
+        for path in paths:
+            findings = None
             if package is not None and images is not None:
-                name = path.name.removesuffix(".nii.gz")
-                found = _segmented(images / f"{name}_0000.nii.gz", package, device)
+                ct = files.read_ct(_image(images, path))
+                vertebrae = find_vertebrae(ct, package, InferenceSettings(device=device))[1]
+                found, findings = vertebrae.labels, vertebrae.findings
+                if out is not None:
+                    files.write(out / "labels" / path.name, found.labels_zyx, found.affine_lps)
             else:
                 assert prediction is not None
-                found = read_labels(prediction / path.name)
-            scores[path.name] = score_levels(read_labels(path), found, CERVICAL_LEVELS)
-            tell(done, len(paths))
+                found = files.read_labels(prediction / path.name)
+            case = path.name.removesuffix(_SUFFIX)
+            results.append(evaluation.compare(case, files.read_labels(path), found, findings))
+            tell(len(results), len(paths))
+    title = package.identity.title if package else "Predictions"
     if out is not None:
-        _write(scores, out)
-    _show(scores, package.identity.title if package else "Predictions")
+        evaluation.write_tables(results, out)
+        write_json(out / "summary.json", evaluation.summary(results, package.identity if package else None))
+        labels = out / "labels" if prediction is None else prediction
+        write_sheets(_rows(results, reference, labels, images), len(results), f"{title}: found, reference", out)
+    _show(results, title)
+    if out is not None:
+        click.echo(f"Tables and pictures in {out}")
 
 
-def _segmented(path: Path, package: ModelPackage, device: str) -> LabelVolume:
-    """Labels of an image as a run gives them; none where no cervical vertebra is found."""
-    from cspine.images import read_ct
-    from cspine.inference.predict import segment
-    from cspine.inference.settings import InferenceSettings
-    from cspine.postprocessing.clean import postprocess
-
-    ct = read_ct(path)
-    labels = segment(ct, package, InferenceSettings(device=device)).labels
-    try:
-        return postprocess(labels, ct, None)[0]
-    except NoVertebraError:
-        return type(labels)(labels.labels_zyx * 0, labels.affine_lps, labels.model)
+def _image(folder: Path, reference: Path) -> Path:
+    return folder / f"{reference.name.removesuffix(_SUFFIX)}_0000{_SUFFIX}"
 
 
-def _write(scores: dict[str, list[Score]], out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", newline="", encoding="utf-8") as lines:
-        writer = csv.writer(lines)
-        writer.writerow(_COLUMNS)
-        for case, levels in scores.items():
-            writer.writerows([case, s.level, f"{s.dice:.4f}", f"{s.hd95_mm:.3f}"] for s in levels)
+def _rows(results: Sequence[CaseResult], reference: Path, found: Path, images: Path | None) -> Iterator[SheetRow]:
+    """Yield the rows of the picture sheet, worst cases first, each read when it is asked for."""
+    from cspine import images as files
+    from cspine.report.sheet import SheetRow
+    from cspine.study.evaluation import headline, words
+
+    for result in sorted(results, key=lambda result: result.rank):
+        name = f"{result.case}{_SUFFIX}"
+        path = reference / name
+        ct = files.read_ct(_image(images, path)) if images is not None else None
+        labels, wanted = files.read_labels(found / name), files.read_labels(path)
+        yield SheetRow(result.case, result.ok, headline(result), words(result), ct, labels, wanted)
 
 
-def _show(scores: dict[str, list[Score]], title: str) -> None:
+def _show(results: Sequence[CaseResult], title: str) -> None:
+    from cspine.study.evaluation import levels_summary
+    from cspine.study.tables import number
+
     by_level: dict[str, list[Score]] = {}
-    for levels in scores.values():
-        for score in levels:
+    for result in results:
+        for score in result.scores:
             if not math.isnan(score.dice):
                 by_level.setdefault(score.level, []).append(score)
     rows = [_row(level, found) for level, found in by_level.items()]
     rows.append(_row("all", [score for found in by_level.values() for score in found]))
-    table(f"{title}: {len(scores)} cases", ("Level", "Cases", "Dice", "lowest", "HD95 mm", "missed"), rows)
+    table(f"{title}: {len(results)} cases", ("Level", "Cases", "Dice", "lowest", "HD95 mm", "missed"), rows)
+    told = levels_summary(results)
+    silent = told["cases_wrong_without_finding"]
+    accuracy = number(told["level_accuracy"]) or "n/a"
+    lines = [
+        ["level accuracy", f"{accuracy} of {told['vertebrae']} vertebrae"],
+        ["cases with every level right", str(told["cases_ok"])],
+        ["cases with a wrong level", str(told["cases_with_wrong_level"])],
+        ["cases with a missed level", str(told["cases_with_missed_level"])],
+        ["wrong level without a finding", "n/a" if silent is None else str(silent)],
+    ]
+    table("Levels", ("", ""), lines)
 
 
 def _row(level: str, scores: list[Score]) -> list[str]:

@@ -22,6 +22,7 @@ _COMMANDS = {
     "synthesize": "cspine.cli.synthesize",
     "train": "cspine.cli.train",
     "evaluate": "cspine.cli.evaluate",
+    "audit": "cspine.cli.audit",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import Region, vertebra
+from cspine.anatomy import Region, Vertebra, vertebra
 from cspine.errors import NoVertebraError
 from cspine.geometry import Grid, to_lps
 from cspine.postprocessing.column import keep_column
@@ -185,9 +185,14 @@ def _level_findings(
     return findings
 
 
+def plausible_ml(level: Vertebra) -> tuple[float, float]:
+    """Return the least and the greatest volume of an adult vertebra of this level, ml."""
+    return PLAUSIBLE_ML.get(level.name, PLAUSIBLE_REGION_ML[level.region])
+
+
 def _volume_findings(shape: LevelShape) -> list[Finding]:
     name, volume = shape.vertebra.name, shape.volume_mm3 / 1000
-    least, most = PLAUSIBLE_ML.get(name, PLAUSIBLE_REGION_ML[shape.vertebra.region])
+    least, most = plausible_ml(shape.vertebra)
     findings = []
     if shape.touches_edge:
         findings.append(CUT_BY_EDGE.about(f"{name} reaches the edge of the scan; {volume:.1f} ml are in view.", name))

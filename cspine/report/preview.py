@@ -25,6 +25,7 @@ from cspine.files import write_whole
 from cspine.geometry import reorientation
 from cspine.postprocessing.findings import Finding, Severity
 from cspine.postprocessing.shape import Box, label_boxes
+from cspine.report.planes import body_centre, curve
 from cspine.volumes import CtVolume, LabelVolume
 
 #: Centre 400, width 1800 HU.
@@ -115,7 +116,7 @@ def _scene(ct: CtVolume, labels: LabelVolume) -> _Scene:
         labels_zyx=cut_labels,
         spacing_xyz=spacing,
         levels=tuple(vertebra(label) for label in boxes),
-        centres_zyx=np.array([_centre(cut_labels, label, spacing[1]) for label in boxes]),
+        centres_zyx=np.array([body_centre(cut_labels, label, spacing) for label in boxes]),
     )
 
 
@@ -135,16 +136,6 @@ def _crop(boxes: list[Box], shape: tuple[int, ...], spacing_xyz: tuple[float, fl
     return z, y, x
 
 
-def _centre(labels_zyx: NDArray[np.uint8], label: int, step_y_mm: float) -> tuple[float, float, float]:
-    """Return the centroid, with y moved to where a coronal plane shows most of the vertebra: its body."""
-    index = np.argwhere(labels_zyx == label)
-    z, _, x = index.mean(axis=0)
-    counts = np.bincount(index[:, 1], minlength=labels_zyx.shape[1]).astype(np.float64)
-    width = max(1, round(6.0 / step_y_mm))
-    fullest = int(np.argmax(np.convolve(counts, np.ones(width), mode="same")))
-    return float(z), float(fullest), float(x)
-
-
 def _lay_out(scene: _Scene) -> list[tuple[float, float, float, float]]:
     """Return the places of the panels (left, bottom, width, height; 0..1): both long ones at one scale, then axial."""
     width, height = SIZE_PIXELS
@@ -162,14 +153,6 @@ def _lay_out(scene: _Scene) -> list[tuple[float, float, float, float]]:
         column, line = divmod(place, 4)
         panels.append((start + column * (axial + gap), top - row - line * (row + gap), axial, row))
     return [(x / width, y / height, w / width, h / height) for x, y, w, h in panels]
-
-
-def _curve(scene: _Scene, axis: int) -> NDArray[np.intp]:
-    """Return, for each z, the index on an axis where the column passes; constant beyond its ends."""
-    order = np.argsort(scene.centres_zyx[:, 0], kind="stable")
-    z = np.arange(scene.labels_zyx.shape[0])
-    place = np.interp(z, scene.centres_zyx[order, 0], scene.centres_zyx[order, axis])
-    return np.asarray(np.clip(np.rint(place), 0, scene.labels_zyx.shape[axis] - 1), dtype=np.intp)
 
 
 def _show(axes: Axes, hu: Plane, labels: Plane, extent_mm: tuple[float, float, float, float]) -> None:
@@ -212,8 +195,8 @@ def _name(axes: Axes, x: float, y: float, level: Vertebra, **style: Any) -> None
 
 def _draw_sagittal(axes: Axes, scene: _Scene) -> None:
     z_index = np.arange(scene.labels_zyx.shape[0])
-    curve = _curve(scene, 2)
-    hu, labels = scene.hu_zyx[z_index, :, curve], scene.labels_zyx[z_index, :, curve]
+    passes = curve(scene.centres_zyx, 2, scene.labels_zyx.shape)
+    hu, labels = scene.hu_zyx[z_index, :, passes], scene.labels_zyx[z_index, :, passes]
     _, step_y, step_z = scene.spacing_xyz
     extent = (0.0, hu.shape[1] * step_y, 0.0, hu.shape[0] * step_z)
     _show(axes, hu, labels, extent)
@@ -230,8 +213,8 @@ def _draw_sagittal(axes: Axes, scene: _Scene) -> None:
 
 def _draw_coronal(axes: Axes, scene: _Scene) -> None:
     z_index = np.arange(scene.labels_zyx.shape[0])
-    curve = _curve(scene, 1)
-    hu, labels = scene.hu_zyx[z_index, curve, :], scene.labels_zyx[z_index, curve, :]
+    passes = curve(scene.centres_zyx, 1, scene.labels_zyx.shape)
+    hu, labels = scene.hu_zyx[z_index, passes, :], scene.labels_zyx[z_index, passes, :]
     step_x, _, step_z = scene.spacing_xyz
     extent = (0.0, hu.shape[1] * step_x, 0.0, hu.shape[0] * step_z)
     _show(axes, hu, labels, extent)

@@ -1,4 +1,7 @@
-"""Agreement of two label images, level by level: Dice and the 95th percentile of the Hausdorff distance, by MONAI."""
+"""Agreement of two label images, level by level: Dice and the 95th percentile of the Hausdorff distance, by MONAI.
+
+And whether each vertebra carries its own level.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 from monai.metrics.meandice import compute_dice
 from numpy.typing import NDArray
 
-from cspine.anatomy import Vertebra
+from cspine.anatomy import Vertebra, vertebra
 from cspine.errors import InputError
 from cspine.volumes import LabelVolume
 
@@ -84,3 +87,70 @@ def _score(name: str, wanted: NDArray[np.bool_], found: NDArray[np.bool_], volum
         pair[0].float(), pair[1].float(), include_background=True, percentile=95, spacing=spacing
     )
     return Score(name, float(dice), float(distance))
+
+
+#: A reference vertebra counts where at least so much of it is in view.
+LEAST_REFERENCE_ML = 0.5
+#: ... and was missed where less than this share of its voxels carries any label.
+LEAST_LABELLED = 0.2
+
+
+@dataclass(frozen=True)
+class LevelMatch:
+    """Which level a prediction gives to a vertebra of the reference.
+
+    Parameters
+    ----------
+    level : str
+        The vertebra.
+    found : str or None
+        The level that covers most of its labelled voxels; None where it was missed.
+    """
+
+    level: str
+    found: str | None
+
+    @property
+    def right(self) -> bool:
+        """True where the level is the vertebra's own."""
+        return self.found == self.level
+
+    @property
+    def wrong(self) -> bool:
+        """True where it is another vertebra's; a missed vertebra is neither right nor wrong."""
+        return self.found is not None and not self.right
+
+
+def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterable[Vertebra]) -> list[LevelMatch]:
+    """Tell which level a prediction gives to each vertebra of the reference.
+
+    Parameters
+    ----------
+    reference, prediction : LabelVolume
+        Labels of `cspine.anatomy` on the same grid.
+    levels : iterable of Vertebra
+        Levels of the reference to look at; those with less than `LEAST_REFERENCE_ML` are left out.
+
+    Returns
+    -------
+    list of LevelMatch
+
+    Raises
+    ------
+    InputError
+        If the grids differ.
+    """
+    if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
+        raise InputError("reference and prediction lie on different grids")
+    matches = []
+    for level in levels:
+        there = prediction.labels_zyx[reference.labels_zyx == level.label]
+        if there.size * reference.grid.voxel_mm3 < LEAST_REFERENCE_ML * 1000:
+            continue
+        counts = np.bincount(there, minlength=256)
+        labelled = int(counts[1:].sum())
+        if labelled < LEAST_LABELLED * there.size or not labelled:
+            matches.append(LevelMatch(level.name, None))
+        else:
+            matches.append(LevelMatch(level.name, vertebra(int(np.argmax(counts[1:])) + 1).name))
+    return matches

@@ -234,9 +234,13 @@ def test_a_network_is_shown_the_orientation_that_it_was_trained_in(tmp_path):
 
 def test_auxiliary_classes_end_here(tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
-    labels = segment(lively_volume(), package, InferenceSettings("cpu")).labels.labels_zyx
+    inference = segment(lively_volume(), package, InferenceSettings("cpu"))
+    labels = inference.labels.labels_zyx
     assert set(np.unique(labels)) <= {0, 1, 2}
     assert labels.dtype == np.uint8
+    assert inference.auxiliary_zyx.shape == labels.shape
+    assert inference.auxiliary_zyx.any()
+    assert not (inference.auxiliary_zyx & (labels > 0)).any()
 
 
 def test_the_record_tells_what_ran(tmp_path):

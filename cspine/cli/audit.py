@@ -1,0 +1,144 @@
+"""`cspine audit`: a model on CTs without labels, checked against what is known of necks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cspine.cli.console import progress, table
+from cspine.errors import OutputError, RequirementError, SomeStudiesFailedError, UsageError
+
+if TYPE_CHECKING:
+    from cspine.study.audit import CaseRecord
+
+_log = logging.getLogger(__name__)
+
+
+@click.command(name="audit")
+@click.option("--images", required=True, type=click.Path(path_type=Path), help="Folder of CT images (NIfTI).")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--organs", type=click.Path(path_type=Path), help="Folder of organ labels, X_oar.nii.gz.")
+@click.option(
+    "--organ-labels", default="cord=2", show_default=True, metavar="NAME=N,...",
+    help="Labels of cord, mandible, larynx, brainstem in the organ files.",
+)  # fmt: skip
+@click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--agreement/--no-agreement", default=True, show_default=True,
+    help="Segment each image again shifted, cropped and with noise: four times the work.",
+)  # fmt: skip
+@click.option(
+    "--pseudo-labels", type=click.Path(path_type=Path), help="Write cases that pass as an nnU-Net raw dataset here."
+)
+@click.option("--require", type=click.FloatRange(0, 1), metavar="SHARE", help="Share of cases with a good column.")
+@click.option("--anew", is_flag=True, help="Do every case again, whatever is in OUT.")
+def command(
+    images: Path,
+    out: Path,
+    organs: Path | None,
+    organ_labels: str,
+    model: str | None,
+    device: str,
+    agreement: bool,
+    pseudo_labels: Path | None,
+    require: float | None,
+    anew: bool,
+) -> None:
+    """Check a model on real CTs that have no labels.
+
+    Each X_0000.nii.gz or X_ct.nii.gz of --images (or X.nii.gz where no file has such a name) is segmented and cleaned
+    as `cspine run` does it, and checked: order and completeness of the levels, volumes, spacing, symmetry, agreement
+    with itself on changed images and, with --organs, the ring around the cord and the height of other organs. What
+    each check asks for is in docs/evaluation.md.
+
+    \b
+    OUT/sheet.png       a row of pictures a case: look here first (sheet-1.png, ... for more than 16)
+    OUT/audit.csv       a row a case: levels, checks with their numbers, what failed
+    OUT/levels.csv      a row a case and level
+    OUT/summary.json    counts of each check
+    OUT/labels/         vertebrae of each case;  OUT/auxiliary/, OUT/cases/: what the next call goes on from
+
+    The same command goes on where it stopped: a case is done again only if its image, organs, the model or a setting
+    changed, or with --anew. Files that cannot be read are listed, and end the command with exit code 11 after all
+    others are done.
+
+    --require 0.9 ends with exit code 14 where fewer than 90 % of the cases have all levels in view, in order.
+    --pseudo-labels takes cases that pass order, complete, volumes, spacing and, where measured, cord_ring and
+    agreement; the dataset has imagesTr, labelsTr and dataset.json with the labels that `cspine train` uses.
+    """  # noqa: D301
+    from cspine.cli.models import places
+    from cspine.inference.settings import InferenceSettings
+    from cspine.models.package import load_package
+    from cspine.models.registry import find_model
+    from cspine.report.sheet import write_sheets
+    from cspine.study import audit
+    from cspine.study.pseudo_labels import RawDataset
+    from cspine.study.tables import write_json
+
+    if pseudo_labels is not None and pseudo_labels.resolve() == out.resolve():
+        raise UsageError("--pseudo-labels and --out are one folder", advice="Give two.")
+    if out.is_file():
+        raise OutputError(f"{out} is a file", advice="Give a folder.")
+    settings = audit.AuditSettings(InferenceSettings(device=device), agreement, audit.parse_organ_labels(organ_labels))
+    cases = audit.find_cases(images, organs)
+    dataset = RawDataset(pseudo_labels) if pseudo_labels is not None else None
+    package = load_package(find_model(model, places()))
+    kept = audit.AuditFolder(out)
+    records: list[CaseRecord] = []
+    with progress("cases") as tell:
+        tell(0, len(cases))
+        for case in cases:
+            record = audit.audit_case(case, package, settings, kept, anew=anew)
+            records.append(record)
+            audit.write_tables(records, out)
+            if dataset is not None:
+                dataset.put(case, record, kept)
+            _log.info("%s: %s", case.name, _in_words(record))
+            tell(len(records), len(cases))
+    write_json(out / "summary.json", audit.summary(records, package, settings))
+    rows = audit.sheet_rows(cases, records, settings, kept)
+    sheets = write_sheets(rows, len(cases), f"{package.identity.title} on {len(cases)} cases", out)
+    _show(records, package.identity.title)
+    for path in (*sheets, out / "audit.csv", out / "levels.csv", out / "summary.json"):
+        click.echo(f"{path}")
+    if dataset is not None:
+        click.echo(f"{dataset.describe([record.model for record in records])} pseudo-labelled cases in {pseudo_labels}")
+    _end(records, audit.ordered_share(records), require)
+
+
+def _in_words(record: CaseRecord) -> str:
+    if record.error:
+        return record.error
+    failed = ", ".join(check.name for check in record.failed)
+    return f"{record.span or 'no vertebra'}, " + (f"failed: {failed}" if failed else "passes every check")
+
+
+def _show(records: Sequence[CaseRecord], title: str) -> None:
+    from cspine.study.audit import CHECK_NAMES, counts
+
+    rows = []
+    for name in CHECK_NAMES:
+        passed, failed, other = counts(records, name)
+        share = f"{passed / (passed + failed):.0%}" if passed + failed else ""
+        rows.append([name, str(passed), str(failed), str(other), share])
+    everything = sum(not record.failed and not record.error for record in records)
+    rows.append(
+        ["every check", str(everything), str(len(records) - everything), "", f"{everything / len(records):.0%}"]
+    )
+    table(f"{title}: {len(records)} cases", ("Check", "Pass", "Fail", "n/a", "Share that passes"), rows)
+
+
+def _end(records: Sequence[CaseRecord], share: float, require: float | None) -> None:
+    """End with an error where cases could not be read, or too few are good."""
+    broken = [record.case for record in records if record.error]
+    if require is not None and share < require:
+        raise RequirementError(
+            f"{share:.0%} of {len(records)} cases have an ordered, complete column, fewer than {require:.0%}"
+        )
+    if broken:
+        raise SomeStudiesFailedError(f"{len(broken)} of {len(records)} cases failed: {', '.join(broken)}")

@@ -1,0 +1,394 @@
+"""Picture sheets of many cases, one row a case, for a person who looks through a study in a minute.
+
+Curved sagittal and coronal planes through the column and one axial plane, all at one scale, in true proportions. The
+patient's front is on the left of sagittal planes, the patient's left on the viewer's right of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine.anatomy import rank, vertebra
+from cspine.files import write_whole
+from cspine.geometry import reorientation
+from cspine.postprocessing.shape import label_boxes
+from cspine.report.planes import body_centre, curve
+from cspine.report.preview import BONE_WINDOW_HU
+from cspine.volumes import CtVolume, LabelVolume
+
+#: So many cases a sheet; more go on the next one.
+ROWS_A_SHEET = 16
+ROW_PIXELS = 300
+#: Pixels a millimetre of the long planes; a longer column is shown smaller, whole.
+SCALE, AXIAL_SCALE = 1.6, 2.6
+#: What is shown above and below the labels, where a vertebra may have been missed.
+MARGIN_MM = 25.0
+_SAGITTAL_PIXELS, _CORONAL_PIXELS, _AXIAL_PIXELS = 210, 190, 270
+_WORDS_PIXELS, _GAP, _HEAD_PIXELS = 300, 6, 66
+_TINT = 0.42
+_LAST = vertebra("T1").label
+_BACKGROUND, _TEXT, _DIM, _GOOD, _BAD = "#101418", "#f2f2f2", "#aab2ba", "#63d297", "#ff6b5e"
+_CORD_RGB = (0, 255, 255)
+_DPI = 100
+_LETTERS_A_LINE, _MOST_LINES = 43, 15
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class SheetRow:
+    """One case of a sheet.
+
+    Parameters
+    ----------
+    name : str
+        Stands first.
+    good : bool
+        Colour of the headline.
+    headline : str
+        The verdict in a few words.
+    lines : tuple of str
+        What failed, and other words.
+    ct : CtVolume or None
+        The image; black where there is none.
+    labels : LabelVolume
+        Vertebrae found.
+    reference : LabelVolume or None
+        Vertebrae as they are, beside those found.
+    outline_zyx : ndarray of bool or None
+        Another structure, outlined (the spinal cord).
+    """
+
+    name: str
+    good: bool
+    headline: str
+    lines: tuple[str, ...]
+    ct: CtVolume | None
+    labels: LabelVolume | None
+    reference: LabelVolume | None = None
+    outline_zyx: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class _Word:
+    """A level's name in a row: pixels from the row's left and top edge."""
+
+    text: str
+    x: float
+    y: float
+    rgb: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Strip:
+    row: SheetRow
+    panels: Pixels
+    words: tuple[_Word, ...]
+    captions: tuple[tuple[str, float], ...] = ()  # text and its middle, pixels from the left
+
+
+@dataclass(frozen=True, eq=False)
+class _Plane:
+    """One plane: rows from bottom to top or front to back, with the size of a step along rows and columns."""
+
+    hu: NDArray[np.float32]
+    labels: Pixels
+    outline: NDArray[np.bool_] | None
+    steps_mm: tuple[float, float]
+    centre: tuple[float, float]  # index (row, column) in the middle of the panel
+    upwards: bool  # True where the row index grows towards the top of the picture
+
+
+@dataclass(frozen=True, eq=False)
+class _Panel:
+    """A plane with its place in a row: pixels, pixels a millimetre, what stands above it."""
+
+    plane: _Plane
+    width: int
+    scale: float
+    caption: str
+    named: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Neck:
+    """Image, labels and outline with x to the left, y to the back, z to the head."""
+
+    hu_zyx: NDArray[Any]
+    labels_zyx: Pixels
+    outline_zyx: NDArray[np.bool_] | None
+    spacing_xyz: tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Course:
+    """Where the column passes: for each z the y of the bodies and the x of the centroids."""
+
+    y: NDArray[np.intp]
+    x: NDArray[np.intp]
+    middle_zyx: tuple[float, float, float]
+    axial_zyx: tuple[float, float, float]
+    scale: float
+
+
+def write_sheets(rows: Iterable[SheetRow], count: int, title: str, folder: Path, stem: str = "sheet") -> list[Path]:
+    """Draw the sheets: one file ``sheet.png``, or ``sheet-1.png`` and so on for more than `ROWS_A_SHEET` cases.
+
+    Parameters
+    ----------
+    rows : iterable of SheetRow
+        The cases in their order; each is let go when it is drawn, so that a generator may read one at a time.
+    count : int
+        How many rows there are.
+    title : str
+        Stands above each sheet.
+    folder : Path
+        Where the files go; sheets of an earlier time are removed.
+    stem : str
+        First part of the file names.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    written: list[Path] = []
+    sheets = -(-count // ROWS_A_SHEET)
+    strips = map(_draw_row, rows)
+    number = 0
+    while part := tuple(islice(strips, ROWS_A_SHEET)):
+        number += 1
+        path = folder / (f"{stem}.png" if sheets <= 1 else f"{stem}-{number}.png")
+        _write(part, f"{title}   sheet {number} of {sheets}" if sheets > 1 else title, path)
+        written.append(path)
+    for path in (*folder.glob(f"{stem}.png"), *folder.glob(f"{stem}-*.png")):
+        if path not in written:
+            path.unlink()
+    return written
+
+
+# --- one row ----------------------------------------------------------------------------------------------------------
+
+
+def _draw_row(row: SheetRow) -> _Strip:
+    if row.labels is None:
+        return _Strip(row, np.zeros((ROW_PIXELS, _GAP, 3), dtype=np.uint8), ())
+    found = _neck(row, row.labels)
+    reference = _neck(row, row.reference) if row.reference is not None else None
+    course = _course(found, reference)
+    shown = [found, reference] if reference is not None else [found]
+    kinds = ("found", "reference")[: len(shown)]
+    panels = [
+        _Panel(_sagittal(neck, course), _SAGITTAL_PIXELS, course.scale, f"sagittal, {kind}", named=True)
+        for neck, kind in zip(shown, kinds, strict=True)
+    ]
+    if reference is None:
+        panels.append(_Panel(_bare(panels[0].plane), _SAGITTAL_PIXELS, course.scale, "the same, bare"))
+    panels += [
+        _Panel(_coronal(neck, course), _CORONAL_PIXELS, course.scale, f"coronal, {kind}")
+        for neck, kind in zip(shown, kinds, strict=True)
+    ]
+    panels += [
+        _Panel(_axial(neck, course), _AXIAL_PIXELS, AXIAL_SCALE, f"axial, {kind}")
+        for neck, kind in zip(shown, kinds, strict=True)
+    ]
+    images, words, captions, left = [], [], [], 0
+    for panel in panels:
+        images += [_picture(panel), np.zeros((ROW_PIXELS, _GAP, 3), dtype=np.uint8)]
+        words += _names(panel, left) if panel.named else []
+        captions.append((panel.caption, left + panel.width / 2))
+        left += panel.width + _GAP
+    return _Strip(row, np.concatenate(images, axis=1), tuple(words), tuple(captions))
+
+
+def _neck(row: SheetRow, labels: LabelVolume) -> _Neck:
+    turn = reorientation(labels.affine_lps, "LPS")
+    turned = np.ascontiguousarray(turn.apply(labels.labels_zyx))
+    hu = np.full(turned.shape, BONE_WINDOW_HU[0], dtype=np.int16) if row.ct is None else turn.apply(row.ct.hu_zyx)
+    outline = None if row.outline_zyx is None else turn.apply(row.outline_zyx)
+    return _Neck(hu, turned, outline, turn.grid(labels.grid).spacing_xyz)
+
+
+def _course(found: _Neck, reference: _Neck | None) -> _Course:
+    """Follow the reference where there is one, else what was found; the middle of the image where there is neither."""
+    guide = reference if reference is not None and reference.labels_zyx.any() else found
+    shape, step_z = found.labels_zyx.shape, found.spacing_xyz[2]
+    boxes = label_boxes(guide.labels_zyx)
+    if boxes:
+        centres = {label: body_centre(guide.labels_zyx, label, found.spacing_xyz) for label in boxes}
+        placed = [*boxes.items(), *label_boxes(found.labels_zyx).items()]
+        # A reference may go down to the sacrum: the neck is what the sheet is about, where there is one.
+        every = [box for label, box in placed if rank(label) <= rank(_LAST)] or [box for _, box in placed]
+        bottom, top = min(box[0].start for box in every), max(box[0].stop for box in every)
+        axial = _axial_centre(centres)
+    else:
+        centres = {0: (shape[0] / 2, shape[1] / 2, shape[2] / 2)}
+        bottom, top, axial = 0, shape[0], centres[0]
+    places = np.array(list(centres.values()))
+    height_mm = (top - bottom) * step_z + 2 * MARGIN_MM
+    y, x = curve(places, 1, shape), curve(places, 2, shape)
+    middle = ((bottom + top - 1) / 2, float(y[bottom:top].mean()), float(x[bottom:top].mean()))
+    return _Course(y, x, middle, axial, min(SCALE, ROW_PIXELS / height_mm))
+
+
+def _axial_centre(centres: dict[int, tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Return the centre of the axial plane: that of C4, or of the level closest to it."""
+    wanted = rank(vertebra("C4").label)
+    return centres[min(centres, key=lambda label: abs(rank(label) - wanted))]
+
+
+def _sagittal(neck: _Neck, course: _Course) -> _Plane:
+    z = np.arange(neck.labels_zyx.shape[0])
+    x = course.x
+    outline = None if neck.outline_zyx is None else neck.outline_zyx[z, :, x]
+    _, step_y, step_z = neck.spacing_xyz
+    back = course.middle_zyx[1] + 22.0 / step_y  # the spinous processes reach further than the bodies
+    hu = neck.hu_zyx[z, :, x].astype(np.float32)
+    return _Plane(hu, neck.labels_zyx[z, :, x], outline, (step_z, step_y), (course.middle_zyx[0], back), True)
+
+
+def _bare(plane: _Plane) -> _Plane:
+    return _Plane(plane.hu, np.zeros_like(plane.labels), None, plane.steps_mm, plane.centre, plane.upwards)
+
+
+def _coronal(neck: _Neck, course: _Course) -> _Plane:
+    z = np.arange(neck.labels_zyx.shape[0])
+    y = course.y
+    step_x, _, step_z = neck.spacing_xyz
+    hu = neck.hu_zyx[z, y, :].astype(np.float32)
+    centre = (course.middle_zyx[0], course.middle_zyx[2])
+    return _Plane(hu, neck.labels_zyx[z, y, :], None, (step_z, step_x), centre, True)
+
+
+def _axial(neck: _Neck, course: _Course) -> _Plane:
+    z = min(max(round(course.axial_zyx[0]), 0), neck.labels_zyx.shape[0] - 1)
+    step_x, step_y, _ = neck.spacing_xyz
+    outline = None if neck.outline_zyx is None else neck.outline_zyx[z]
+    centre = (course.axial_zyx[1] + 14.0 / step_y, course.axial_zyx[2])
+    return _Plane(neck.hu_zyx[z].astype(np.float32), neck.labels_zyx[z], outline, (step_y, step_x), centre, False)
+
+
+# --- pixels -----------------------------------------------------------------------------------------------------------
+
+
+def _indices(panel: _Panel) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the row and column index of the plane under each row and column of the panel."""
+    plane, width, scale = panel.plane, panel.width, panel.scale
+    down = (np.arange(ROW_PIXELS) - (ROW_PIXELS - 1) / 2) / scale / plane.steps_mm[0]
+    along = (np.arange(width) - (width - 1) / 2) / scale / plane.steps_mm[1]
+    return plane.centre[0] + (-down if plane.upwards else down), plane.centre[1] + along
+
+
+def _picture(panel: _Panel) -> Pixels:
+    plane = panel.plane
+    rows, columns = _indices(panel)
+    place = np.meshgrid(rows, columns, indexing="ij")
+    low, high = BONE_WINDOW_HU
+    hu = ndimage.map_coordinates(plane.hu, place, order=1, mode="grid-constant", cval=low)
+    grey = np.clip((hu - low) / (high - low), 0, 1) * 255
+    rgb = np.repeat(grey[..., None], 3, axis=-1)
+    labels = ndimage.map_coordinates(plane.labels, place, order=0, mode="grid-constant", cval=0)
+    for label in (int(i) for i in np.unique(labels) if i):
+        mask = labels == label
+        colour = np.array(vertebra(label).rgb, dtype=np.float64)
+        rgb[mask] = (1 - _TINT) * rgb[mask] + _TINT * colour
+        rgb[mask & ~ndimage.binary_erosion(mask)] = colour
+    if plane.outline is not None:
+        smooth = ndimage.map_coordinates(plane.outline.astype(np.float32), place, order=1, mode="grid-constant")
+        mask = smooth >= 0.5
+        rgb[mask & ~ndimage.binary_erosion(mask)] = _CORD_RGB
+    return rgb.astype(np.uint8)
+
+
+def _names(panel: _Panel, left: int) -> list[_Word]:
+    """Place each level's name in front of its vertebra."""
+    plane = panel.plane
+    rows, columns = _indices(panel)
+    words = []
+    for label in (int(i) for i in np.unique(plane.labels) if i):
+        index = np.argwhere(plane.labels == label)
+        row = float(index[:, 0].mean())
+        front = float(index[:, 1].min())
+        y = float(np.interp(row, rows[::-1], np.arange(len(rows))[::-1]))
+        x = float(np.interp(front, columns, np.arange(len(columns))))
+        colour = tuple(0.35 + 0.65 * c / 255 for c in vertebra(label).rgb)
+        words.append(_Word(vertebra(label).name, left + x - 5, y, colour))
+    return words
+
+
+def _write(strips: Sequence[_Strip], title: str, path: Path) -> None:
+    width = _WORDS_PIXELS + max(strip.panels.shape[1] for strip in strips)
+    height = _HEAD_PIXELS + len(strips) * (ROW_PIXELS + _GAP)
+    canvas = np.empty((height, width, 3), dtype=np.uint8)
+    canvas[:] = [int(_BACKGROUND[i : i + 2], 16) for i in (1, 3, 5)]
+    for place, strip in enumerate(strips):
+        top = _HEAD_PIXELS + place * (ROW_PIXELS + _GAP)
+        canvas[top : top + ROW_PIXELS, _WORDS_PIXELS : _WORDS_PIXELS + strip.panels.shape[1]] = strip.panels
+
+    def save(partial: Path) -> None:
+        # A matplotlibrc on the machine must not change the picture.
+        with style.context("default"), partial.open("wb") as file:
+            _figure(canvas, strips, title).savefig(file, format="png", metadata={"Software": None})
+
+    write_whole(path, save)
+
+
+def _figure(canvas: Pixels, strips: Sequence[_Strip], title: str) -> Figure:
+    height, width = canvas.shape[:2]
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_BACKGROUND)
+    FigureCanvasAgg(figure)
+    figure.figimage(canvas, 0, 0, origin="upper")
+
+    def say(x: float, y: float, text: str, **options: Any) -> None:
+        common: dict[str, Any] = {"color": _TEXT, "fontsize": 11, "va": "center"}
+        figure.text(x / width, 1 - y / height, text, **(common | options))
+
+    say(12, 22, title, fontsize=15, fontweight="bold")
+    widest = max(strips, key=lambda strip: strip.panels.shape[1])
+    for caption, middle in widest.captions:
+        say(_WORDS_PIXELS + middle, _HEAD_PIXELS - 12, caption, color=_DIM, ha="center", fontsize=10)
+    say(width - 12, 22, "research use only, not a medical device", color=_DIM, ha="right")
+    stroke = [withStroke(linewidth=2.0, foreground="black")]
+    for place, strip in enumerate(strips):
+        top = _HEAD_PIXELS + place * (ROW_PIXELS + _GAP)
+        row = strip.row
+        say(12, top + 14, row.name, fontweight="bold")
+        say(12, top + 36, row.headline, color=_GOOD if row.good else _BAD, fontweight="bold", fontsize=12)
+        for number, line in enumerate(_wrapped(row.lines)):
+            say(12, top + 60 + number * 16, line, fontsize=9, color=_TEXT if line.startswith("-") else _DIM)
+        for word in strip.words:
+            say(
+                _WORDS_PIXELS + word.x, top + word.y, word.text, color=word.rgb,
+                fontsize=10, fontweight="bold", ha="right", path_effects=stroke,
+            )  # fmt: skip
+    return figure
+
+
+def _wrapped(lines: Sequence[str]) -> list[str]:
+    """Break lines that are too long at a space; what does not fit ends in dots."""
+    broken: list[str] = []
+    for line in lines:
+        rest = line
+        while len(rest) > _LETTERS_A_LINE:
+            cut = rest.rfind(" ", 8, _LETTERS_A_LINE)
+            cut = cut if cut > 0 else _LETTERS_A_LINE
+            broken.append(rest[:cut])
+            rest = "  " + rest[cut:].strip()
+        broken.append(rest)
+    return broken if len(broken) <= _MOST_LINES else [*broken[: _MOST_LINES - 1], "..."]

@@ -1,0 +1,460 @@
+"""Does a result look like a neck? Checks of one case that need no reference labels, each with its number.
+
+Pure functions of label arrays. The bounds stand here; docs/evaluation.md says where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, optimize
+
+from cspine.anatomy import VERTEBRAE, rank, vertebra
+from cspine.geometry import Grid, reorientation, to_index, to_lps
+from cspine.postprocessing.clean import plausible_ml
+from cspine.postprocessing.findings import MISSING_LEVEL, ORDER_BROKEN
+from cspine.postprocessing.order import head_axis, order_findings
+from cspine.postprocessing.shape import LevelShape
+from cspine.volumes import LabelVolume
+
+#: Raised where a check of an unchanged result may turn out otherwise: records of before then do not hold.
+CHECKS_VERSION = 1
+#: Distance of neighbouring centroids, whole vertebrae with their processes: disc and body of an adult, wide on purpose.
+SPACING_MM = (10.0, 28.0)
+#: The same for C1 and C2: the dens stands within the ring of C1, which has no body.
+ATLAS_SPACING_MM = (6.0, 26.0)
+#: A distance differs from the median of the others by less than this factor; more is a level left out or drawn twice.
+GREATEST_JUMP = 1.7
+#: Distance to the next level where too few levels tell their own.
+TYPICAL_SPACING_MM = 16.0
+#: A level counts as in view where its expected centroid lies at least this far inside the image.
+IN_VIEW_MM = 5.0
+#: Dice of a vertebra with its mirror image; low, because a voxel of 4 mm is a fifth of a vertebral body.
+LEAST_SYMMETRY = 0.6
+#: The sagittal plane is looked for within these angles and this shift of the column's own.
+SYMMETRY_ANGLE_DEG, SYMMETRY_SHIFT_MM = 25.0, 4.0
+#: So many points of a vertebra are mirrored.
+_SYMMETRY_POINTS = 4000
+#: Directions from the cord in which bone is looked for, how far, and how many must meet it: a canal is open at the
+#: intervertebral foramina and between the laminae, on one or two sides at a time.
+RING_DIRECTIONS, RING_REACH_MM, LEAST_RING = 16, 30.0, 0.75
+#: The slab of a level: so far above and below its centroid.
+RING_SLAB_MM = 8.0
+#: Share of the cord's voxels within bone: contours of both are a voxel off at their common border.
+GREATEST_CORD_OVERLAP = 0.15
+#: A drawn cord that is larger than a whole spinal canal in axial section is a zone to spare, not a cord.
+GREATEST_CORD_MM2 = 450.0
+#: Share of the levels that must ring: contours of a cord often end within the scan, and are coarse there.
+LEAST_RINGING_LEVELS = 0.8
+#: Where an organ's centre lies along the column: 1 = C1 .. 7 = C7, 8 = T1; 4.5 is between C4 and C5.
+ORGAN_POSITIONS: dict[str, tuple[float, float]] = {
+    "mandible": (0.5, 5.5),
+    "larynx": (2.5, 7.5),
+    "brainstem": (-4.0, 1.5),
+}
+#: The organ whose place the cord check takes.
+CORD = "cord"
+
+
+class Verdict(StrEnum):
+    """Outcome of a check."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    NOT_APPLICABLE = "n/a"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one case.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"spacing"``.
+    verdict : Verdict
+        Outcome.
+    value : float or None
+        The number that was judged; None where it has none.
+    note : str
+        What failed, or why it does not apply, in a few words.
+    """
+
+    name: str
+    verdict: Verdict
+    value: float | None = None
+    note: str = ""
+
+
+def _judge(name: str, value: float | None, faults: list[str]) -> Check:
+    return Check(name, Verdict.FAIL if faults else Verdict.PASS, value, ", ".join(faults))
+
+
+def _not_applicable(name: str, why: str) -> Check:
+    return Check(name, Verdict.NOT_APPLICABLE, None, why)
+
+
+def whole(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
+    """Return the vertebrae that no edge of the image cuts."""
+    return tuple(shape for shape in shapes if not shape.touches_edge)
+
+
+# --- the column -------------------------------------------------------------------------------------------------------
+
+
+def check_order(shapes: tuple[LevelShape, ...]) -> Check:
+    """Check that the levels follow each other from head to foot with none left out; the value is how many there are.
+
+    Parameters
+    ----------
+    shapes : tuple of LevelShape
+        The levels found, from head to foot by name.
+    """
+    if not shapes:
+        return Check("order", Verdict.FAIL, 0, "no vertebra")
+    words = {MISSING_LEVEL.code: "missing", ORDER_BROKEN.code: "out of order"}
+    faults = [f"{f.level} {words[f.code]}" for f in order_findings(shapes) if f.code in words]
+    return _judge("order", len(shapes), faults)
+
+
+def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> Check:
+    """Check that every level in view was found: none missing between, and none beyond the ends of the column.
+
+    The centroid of the next level up and down is expected where the column leads, one median distance on. Where that
+    lies within the image, that level is in view. The value is the share of levels in view that were found.
+
+    Parameters
+    ----------
+    shapes : tuple of LevelShape
+        The levels found.
+    grid : Grid
+        Grid of the image.
+    """
+    if not shapes:
+        return Check("complete", Verdict.FAIL, 0.0, "no vertebra")
+    found = {shape.vertebra.name for shape in shapes}
+    first, last = rank(shapes[0].vertebra.label), rank(shapes[-1].vertebra.label)
+    missing = [v.name for v in VERTEBRAE[first:last] if v.name not in found and v.name != "T13"]
+    if first > 0 and _in_view(_next_centroid(shapes, up=True), grid):
+        missing.insert(0, VERTEBRAE[first - 1].name)
+    if last < rank(vertebra("T1").label) and _in_view(_next_centroid(shapes, up=False), grid):
+        missing.append(VERTEBRAE[last + 1].name)
+    return _judge("complete", len(found) / (len(found) + len(missing)), [f"{name} missing" for name in missing])
+
+
+def _next_centroid(shapes: tuple[LevelShape, ...], *, up: bool) -> NDArray[np.float64]:
+    """Return where the column leads beyond its upper or lower end, millimetres (LPS)."""
+    outwards = shapes[::-1] if up else shapes
+    centroids = np.array([shape.centroid_lps for shape in outwards])
+    if len(centroids) < 3:
+        return np.asarray(centroids[-1] + [0.0, 0.0, TYPICAL_SPACING_MM if up else -TYPICAL_SPACING_MM])
+    ranks = np.array([rank(shape.vertebra.label) for shape in outwards])
+    steps = np.diff(centroids, axis=0) / np.abs(np.diff(ranks))[:, None]
+    length = float(np.median(np.linalg.norm(steps, axis=1)))
+    way = centroids[-1] - centroids[-3]
+    return np.asarray(centroids[-1] + way * length / max(float(np.linalg.norm(way)), 1e-6))
+
+
+def _in_view(point_lps: NDArray[np.float64], grid: Grid) -> bool:
+    index_xyz = to_index(grid.affine_lps, point_lps[None])[0]
+    margin_xyz = IN_VIEW_MM / np.array(grid.spacing_xyz) - 0.5
+    last_xyz = np.array(grid.shape_zyx[::-1]) - 1
+    return bool(np.all((index_xyz >= margin_xyz) & (index_xyz <= last_xyz - margin_xyz)))
+
+
+def check_volumes(shapes: tuple[LevelShape, ...]) -> Check:
+    """Check that whole vertebrae have volumes of adults; the value is the share that has.
+
+    Parameters
+    ----------
+    shapes : tuple of LevelShape
+        The levels found.
+    """
+    judged = whole(shapes)
+    if not judged:
+        return _not_applicable("volumes", "no whole vertebra")
+    faults = []
+    for shape in judged:
+        least, most = plausible_ml(shape.vertebra)
+        if not least <= shape.volume_mm3 / 1000 <= most:
+            faults.append(f"{shape.vertebra.name} {shape.volume_mm3 / 1000:.1f} ml")
+    return _judge("volumes", 1 - len(faults) / len(judged), faults)
+
+
+def distances_mm(shapes: tuple[LevelShape, ...]) -> dict[str, float]:
+    """Return the distance of each whole vertebra's centroid to that of the next level below, by the upper one's name.
+
+    Parameters
+    ----------
+    shapes : tuple of LevelShape
+        The levels found.
+    """
+    return {
+        upper.vertebra.name: float(np.linalg.norm(upper.centroid_lps - lower.centroid_lps))
+        for upper, lower in pairwise(shapes)
+        if rank(lower.vertebra.label) - rank(upper.vertebra.label) == 1
+        and not (upper.touches_edge or lower.touches_edge)
+    }
+
+
+def check_spacing(shapes: tuple[LevelShape, ...]) -> Check:
+    """Check the distances between neighbours, and that none jumps; the value is the greatest jump.
+
+    A jump is the factor between a distance and the median of the others, C1 to C2 left out.
+
+    Parameters
+    ----------
+    shapes : tuple of LevelShape
+        The levels found.
+    """
+    distances = distances_mm(shapes)
+    if not distances:
+        return _not_applicable("spacing", "no two whole neighbours")
+    faults = []
+    for name, distance in distances.items():
+        least, most = ATLAS_SPACING_MM if name == "C1" else SPACING_MM
+        if not least <= distance <= most:
+            faults.append(f"{name} to next {distance:.0f} mm")
+    regular = {name: distance for name, distance in distances.items() if name != "C1"}
+    jumps = {}
+    for name, distance in regular.items():
+        others = [d for other, d in regular.items() if other != name]
+        if len(others) >= 2 and distance > 0:
+            median = float(np.median(others))
+            jumps[name] = max(distance / median, median / distance)
+    faults += [f"{name} to next jumps x{jump:.1f}" for name, jump in jumps.items() if jump > GREATEST_JUMP]
+    return _judge("spacing", max(jumps.values(), default=None), faults)
+
+
+# --- one vertebra -----------------------------------------------------------------------------------------------------
+
+
+def mirror_dice(labels: LabelVolume, shape: LevelShape, column_lps: NDArray[np.float64]) -> float:
+    """Return the Dice of a vertebra with its mirror image, at the sagittal plane that fits it best.
+
+    The search begins with the plane through the centroid that holds the column's direction and is closest to the
+    patient's own; it may turn and shift from there.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels.
+    shape : LevelShape
+        The vertebra.
+    column_lps : ndarray, shape (3,)
+        Direction of the column towards the head.
+    """
+    mask = labels.labels_zyx[shape.box_zyx] == shape.vertebra.label
+    start_xyz = np.array([part.start for part in reversed(shape.box_zyx)], dtype=np.float64)
+    index_xyz = np.argwhere(mask)[:, ::-1] + start_xyz
+    index_xyz = index_xyz[:: max(1, len(index_xyz) // _SYMMETRY_POINTS)]
+    points = to_lps(labels.affine_lps, index_xyz.astype(np.float64)) - shape.centroid_lps
+    left = np.array([1.0, 0.0, 0.0]) - column_lps[0] * column_lps
+    left /= np.linalg.norm(left)
+    back = np.cross(column_lps, left)
+    size_xyz = np.array(mask.shape[::-1])
+
+    def dice(way: NDArray[np.float64]) -> float:
+        yaw, roll = np.deg2rad(way[:2])
+        normal = left + np.tan(yaw) * back + np.tan(roll) * column_lps
+        normal /= np.linalg.norm(normal)
+        mirrored = points - 2 * ((points @ normal) - way[2])[:, None] * normal + shape.centroid_lps
+        place = np.rint(to_index(labels.affine_lps, mirrored) - start_xyz).astype(int)
+        inside = np.all((place >= 0) & (place < size_xyz), axis=1)
+        x, y, z = place[inside].T
+        return float(np.count_nonzero(mask[z, y, x]) / len(points))
+
+    limits = np.array([SYMMETRY_ANGLE_DEG, SYMMETRY_ANGLE_DEG, SYMMETRY_SHIFT_MM])
+    steps = np.array([8.0, 8.0, 2.0])
+    simplex = np.vstack([np.zeros(3), np.diag(steps)])
+    best = optimize.minimize(
+        lambda way: -dice(np.clip(way, -limits, limits)),
+        np.zeros(3),
+        method="Nelder-Mead",
+        options={"initial_simplex": simplex, "maxfev": 80, "xatol": 0.2, "fatol": 1e-3},
+    )
+    return max(dice(np.zeros(3)), -float(best.fun))
+
+
+def mirror_dices(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> dict[str, float]:
+    """Return `mirror_dice` of each whole vertebra, by name.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels.
+    shapes : tuple of LevelShape
+        Their levels.
+    """
+    if not shapes:
+        return {}
+    axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
+    return {shape.vertebra.name: mirror_dice(labels, shape, axis) for shape in whole(shapes)}
+
+
+def check_symmetry(dices: Mapping[str, float]) -> Check:
+    """Check that whole vertebrae are alike left and right; the value is the lowest Dice.
+
+    Parameters
+    ----------
+    dices : mapping of str to float
+        From `mirror_dices`.
+    """
+    if not dices:
+        return _not_applicable("symmetry", "no whole vertebra")
+    faults = [f"{name} {dice:.2f}" for name, dice in dices.items() if dice < LEAST_SYMMETRY]
+    return _judge("symmetry", min(dices.values()), faults)
+
+
+# --- neighbours in the neck -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ring:
+    """How a vertebra lies around the spinal cord.
+
+    Parameters
+    ----------
+    closed : float
+        Share of the directions from the cord's centre in which bone is met.
+    overlap : float
+        Share of the cord's voxels at that height that are labelled as bone.
+    """
+
+    closed: float
+    overlap: float
+
+    @property
+    def holds(self) -> bool:
+        """True where the cord lies within the ring."""
+        return self.closed >= LEAST_RING and self.overlap < GREATEST_CORD_OVERLAP
+
+
+def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[LevelShape, ...]) -> dict[str, Ring]:
+    """Return how each whole vertebra lies around the cord, by name.
+
+    Left out are levels at whose height no cord is drawn, or one larger than `GREATEST_CORD_MM2` in axial section.
+
+    Bone of a level and of its direct neighbours within a slab about the level's centroid is projected along the
+    patient's axis, and met by rays from the centre of the cord in that slab.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels.
+    cord_zyx : ndarray of bool, shape (z, y, x)
+        Spinal cord on the same grid.
+    shapes : tuple of LevelShape
+        The levels found.
+    """
+    turn = reorientation(labels.affine_lps, "LPS")
+    grid = turn.grid(labels.grid)
+    turned, cord = turn.apply(labels.labels_zyx), turn.apply(cord_zyx)
+    rings = {}
+    for shape in whole(shapes):
+        height = float(to_index(grid.affine_lps, shape.centroid_lps[None])[0, 2])
+        reach = max(RING_SLAB_MM / grid.spacing_xyz[2], 1.0)
+        slab = slice(max(round(height - reach), 0), min(round(height + reach) + 1, grid.shape_zyx[0]))
+        cord_here = cord[slab]
+        slices = int(np.count_nonzero(cord_here.any(axis=(1, 2))))
+        mm2 = np.count_nonzero(cord_here) * grid.spacing_xyz[0] * grid.spacing_xyz[1] / max(slices, 1)
+        if not 0 < mm2 <= GREATEST_CORD_MM2:
+            continue
+        place = rank(shape.vertebra.label)
+        near = [v.label for v in VERTEBRAE[max(place - 1, 0) : place + 2]]
+        bone = np.isin(turned[slab], near)
+        overlap = np.count_nonzero((turned[slab] > 0) & cord_here) / np.count_nonzero(cord_here)
+        centre_yx = np.argwhere(cord_here)[:, 1:].mean(axis=0)
+        rings[shape.vertebra.name] = Ring(_closed(np.asarray(bone.any(axis=0)), centre_yx, grid.spacing_xyz), overlap)
+    return rings
+
+
+def _closed(bone_yx: NDArray[np.bool_], centre_yx: NDArray[np.float64], spacing_xyz: tuple[float, ...]) -> float:
+    step_mm = min(spacing_xyz[:2]) / 2
+    angles = np.arange(RING_DIRECTIONS) * 2 * np.pi / RING_DIRECTIONS
+    along = np.arange(0.0, RING_REACH_MM + step_mm, step_mm)
+    y = centre_yx[0] + np.outer(np.sin(angles), along) / spacing_xyz[1]
+    x = centre_yx[1] + np.outer(np.cos(angles), along) / spacing_xyz[0]
+    met = ndimage.map_coordinates(bone_yx.astype(np.uint8), [y, x], order=0, mode="constant", cval=0)
+    return float(met.any(axis=1).mean())
+
+
+def check_cord_ring(rings: Mapping[str, Ring] | None) -> Check:
+    """Check that the cord runs through the vertebrae; the value is the share of levels that it does.
+
+    Parameters
+    ----------
+    rings : mapping of str to Ring, or None
+        From `cord_rings`; None where there is no cord.
+    """
+    if not rings:
+        why = "no cord" if rings is None else "no cord of its size at a whole vertebra"
+        return _not_applicable("cord_ring", why)
+    faults = [
+        f"{name} {ring.closed:.0%} closed, {ring.overlap:.0%} in bone" for name, ring in rings.items() if not ring.holds
+    ]
+    share = 1 - len(faults) / len(rings)
+    verdict = Verdict.PASS if share >= LEAST_RINGING_LEVELS else Verdict.FAIL
+    return Check("cord_ring", verdict, share, ", ".join(faults))
+
+
+def position_at(height_mm: float, shapes: tuple[LevelShape, ...]) -> float | None:
+    """Return which level lies at a height, as a number: 1 = C1, 4.5 between C4 and C5; None with fewer than two levels.
+
+    Parameters
+    ----------
+    height_mm : float
+        Along the patient's axis (LPS z).
+    shapes : tuple of LevelShape
+        The levels found; beyond them the last distance goes on.
+    """
+    judged = whole(shapes)
+    if len(judged) < 2:
+        return None
+    heights = np.array([shape.centroid_lps[2] for shape in judged])
+    places = np.array([rank(shape.vertebra.label) + 1.0 for shape in judged])
+    order = np.argsort(heights)
+    heights, places = heights[order], places[order]
+    if height_mm < heights[0] or height_mm > heights[-1]:
+        end, inner = (0, 1) if height_mm < heights[0] else (-1, -2)
+        slope = (places[end] - places[inner]) / max(abs(heights[end] - heights[inner]), 1.0)
+        return float(places[end] + slope * abs(height_mm - heights[end]))
+    return float(np.interp(height_mm, heights, places))
+
+
+def level_at(position: float) -> str:
+    """Return the level of a position of `position_at` in words: ``"at C5"``, ``"above C1"``."""
+    place = min(max(round(position) - 1, 0), len(VERTEBRAE) - 1)
+    return "above C1" if position < 0.5 else f"at {VERTEBRAE[place].name}"
+
+
+def check_organ(
+    name: str, mask_zyx: NDArray[np.bool_] | None, labels: LabelVolume, shapes: tuple[LevelShape, ...]
+) -> Check:
+    """Check that an organ's centre lies at the height of the levels of `ORGAN_POSITIONS`; the value is its position.
+
+    Parameters
+    ----------
+    name : str
+        Organ of `ORGAN_POSITIONS`.
+    mask_zyx : ndarray of bool, shape (z, y, x), or None
+        The organ on the grid of ``labels``; None where it was not drawn.
+    labels : LabelVolume
+        Labels.
+    shapes : tuple of LevelShape
+        Their levels.
+    """
+    if mask_zyx is None or not mask_zyx.any():
+        return _not_applicable(name, f"no {name}")
+    centre_zyx = np.argwhere(mask_zyx).mean(axis=0)
+    position = position_at(float(to_lps(labels.affine_lps, centre_zyx[None, ::-1])[0, 2]), shapes)
+    if position is None:
+        return _not_applicable(name, "fewer than two whole vertebrae")
+    least, most = ORGAN_POSITIONS[name]
+    verdict = Verdict.PASS if least <= position <= most else Verdict.FAIL
+    return Check(name, verdict, position, level_at(position))

@@ -1,0 +1,70 @@
+"""A folder of phantom CTs with organs, and a stand-in for a model that knows them: audits without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cspine import images
+from cspine.geometry import Grid, labels_to_grid
+from cspine.inference.predict import Inference
+from cspine.inference.settings import InferenceSettings
+from cspine.models.package import ModelPackage
+from cspine.segmentation import Vertebrae, clean
+from cspine.study import audit
+from cspine.volumes import CtVolume, LabelVolume
+from tests.builders.nnunet_results import TinyModel
+from tests.builders.spine_phantom import MODEL, Phantom, draw
+
+#: Room around the neck, and a ninth vertebra below T1 that only the auxiliary class knows.
+NECK = Phantom(labels=(1, 2, 3, 4, 5, 6, 7, 8, 9), shape_zyx=(86, 60, 50), spacing_xyz=(2.0, 2.0, 2.0))
+
+
+def write_case(folder: Path, name: str, *, lost: int = 0, cord: bool = True) -> None:
+    """Write a CT in which the HU say which vertebra it is (the stand-in reads them), and its organs."""
+    drawn = draw(NECK)
+    hu = np.where(drawn > 0, 300 + 20 * drawn.astype(np.int16), 40).astype(np.int16)
+    hu[drawn == lost] = 40 if lost else hu[drawn == lost]
+    images.write(folder / f"{name}_ct.nii.gz", hu, NECK.grid().affine_lps)
+    if cord:
+        images.write(folder / f"{name}_oar.nii.gz", organs(), NECK.grid().affine_lps)
+
+
+def organs() -> np.ndarray:
+    """A cord (2) within the rings and a larynx (6) in front of C5."""
+    z, y, x = np.indices(NECK.shape_zyx, dtype=np.float32) * 2.0
+    cx, cy, _ = NECK.centre_mm(0)
+    drawn = np.zeros(NECK.shape_zyx, dtype=np.uint8)
+    drawn[(x - cx) ** 2 + (y - cy - 16) ** 2 <= 16] = 2
+    drawn[(np.abs(x - cx) <= 10) & (y <= 10) & (np.abs(z - NECK.centre_mm(4)[2]) <= 12)] = 6
+    return drawn
+
+
+class StandIn:
+    """Draws the phantom's vertebrae from their HU, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, ct: CtVolume, package: ModelPackage, settings: InferenceSettings) -> tuple[Inference, Vertebrae]:
+        self.asked += 1
+        truth = labels_to_grid(draw(NECK), NECK.grid(), Grid(ct.grid.shape_zyx, ct.affine_lps))
+        drawn = np.where(ct.hu_zyx > 170, truth, np.uint8(0)).astype(np.uint8)
+        labels = LabelVolume(np.where(drawn > 8, np.uint8(0), drawn), ct.affine_lps, MODEL)
+        inference = Inference(labels, {}, drawn > 8)
+        return inference, clean(inference, ct)
+
+
+def tiny_package(folder: Path, seed: int = 0) -> ModelPackage:
+    """A model package for its name and checksum."""
+    return TinyModel(seed=seed).package(folder / f"tiny-{seed}")
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The stand-in in the place of the network."""
+    model = StandIn()
+    monkeypatch.setattr(audit, "find_vertebrae", model)
+    return model

@@ -1,0 +1,86 @@
+"""`cspine audit`: tables, pictures and exit codes; and once with the shipped model."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cspine import images
+from cspine.cli.audit import command
+from cspine.errors import InputError, OutputError, RequirementError, SomeStudiesFailedError, UsageError
+from tests.builders.audit_cases import StandIn, stand_in, write_case
+from tests.builders.small_neck import small_neck
+
+__all__ = ["stand_in"]
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_the_shipped_model_is_audited(tmp_path: Path) -> None:
+    ct, _ = small_neck()
+    images.write(tmp_path / "in" / "neck_0000.nii.gz", ct.hu_zyx, ct.affine_lps)
+    told = invoke("--images", tmp_path / "in", "--out", tmp_path / "out", "--no-agreement", "--device", "cpu")
+    assert told.exit_code == 0 and "DEMONSTRATION" in told.output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["model"]["name"] == "cervical-demo" and summary["ordered_and_complete_share"] == 1.0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "audit.csv", "levels.csv", "summary.json", "sheet.png", "labels", "auxiliary", "cases",
+    }  # fmt: skip
+
+
+def test_it_goes_on_where_it_stopped(tmp_path: Path, stand_in: StandIn) -> None:
+    write_case(tmp_path / "in", "a")
+    common = ("--images", tmp_path / "in", "--out", tmp_path / "out", "--organs", tmp_path / "in", "--no-agreement")
+    assert invoke(*common).exit_code == 0
+    write_case(tmp_path / "in", "b")
+    assert invoke(*common, "--pseudo-labels", tmp_path / "raw").exit_code == 0
+    assert stand_in.asked == 2
+    assert json.loads((tmp_path / "raw" / "dataset.json").read_text())["numTraining"] == 2
+    invoke(*common, "--anew")
+    assert stand_in.asked == 4
+    with (tmp_path / "out" / "audit.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [(row["case"], row["order"], row["cord_ring"]) for row in rows] == [
+        ("a", "pass", "pass"),
+        ("b", "pass", "pass"),
+    ]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_share_may_be_required(tmp_path: Path) -> None:
+    write_case(tmp_path / "in", "a", cord=False)
+    write_case(tmp_path / "in", "b", cord=False, lost=3)
+    common = ("--images", tmp_path / "in", "--out", tmp_path / "out", "--no-agreement")
+    assert invoke(*common, "--require", "0.5").exit_code == 0
+    with pytest.raises(RequirementError, match="50% of 2 cases"):
+        invoke(*common, "--require", "0.6")
+    assert (tmp_path / "out" / "sheet.png").is_file()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_case_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
+    write_case(tmp_path / "in", "b", cord=False)
+    (tmp_path / "in" / "a_ct.nii.gz").write_bytes(b"no image")
+    with pytest.raises(SomeStudiesFailedError, match="1 of 2 cases failed: a"):
+        invoke("--images", tmp_path / "in", "--out", tmp_path / "out", "--no-agreement")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert list(summary["errors"]) == ["a"] and summary["checks"]["order"]["pass"] == 1
+
+
+def test_what_cannot_be_used_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no CT image"):
+        invoke("--images", tmp_path, "--out", tmp_path / "out")
+    with pytest.raises(UsageError, match="organ label"):
+        invoke("--images", tmp_path, "--out", tmp_path / "out", "--organ-labels", "cord")
+    with pytest.raises(UsageError, match="one folder"):
+        invoke("--images", tmp_path, "--out", tmp_path / "out", "--pseudo-labels", tmp_path / "out")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="is a file"):
+        invoke("--images", tmp_path, "--out", tmp_path / "file")
+    assert invoke("--images", tmp_path, "--out", tmp_path / "out", "--require", "2").exit_code == 2

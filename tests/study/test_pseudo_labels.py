@@ -1,0 +1,79 @@
+"""Cases that pass become training data in the network's own labels; others do not, or leave again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cspine import images
+from cspine.errors import OutputNotEmptyError
+from cspine.study import audit
+from cspine.study.anatomy_checks import Verdict
+from cspine.study.audit import AuditFolder, AuditSettings, CaseRecord, CheckRecord, find_cases
+from cspine.study.pseudo_labels import RawDataset, is_fit, network_labels_of
+from cspine.volumes import LabelVolume
+from tests.builders.audit_cases import NECK, StandIn, stand_in, tiny_package, write_case
+from tests.builders.spine_phantom import draw
+
+__all__ = ["stand_in"]
+
+
+def record(**verdicts: str) -> CaseRecord:
+    known = {"order": "pass", "complete": "pass", "volumes": "pass", "spacing": "pass"} | verdicts
+    checks = tuple(CheckRecord(name=n, verdict=Verdict(v), value=None, note="") for n, v in known.items())
+    return CaseRecord(case="a", key="", model="m", checksum="c", seconds=0, checks=checks)
+
+
+def test_what_is_fit_to_teach() -> None:
+    assert is_fit(record(symmetry="fail", larynx="fail", cord_ring="n/a", agreement="pass"))
+    for name in ("order", "complete", "volumes", "spacing", "cord_ring", "agreement"):
+        assert not is_fit(record(**{name: "fail"})), name
+    assert not is_fit(record(volumes="n/a"))
+    assert not is_fit(record().model_copy(update={"error": "no"}))
+
+
+def test_the_class_below_t1_is_kept_where_it_continues_the_column() -> None:
+    drawn = draw(NECK)
+    cleaned = LabelVolume(np.where(drawn > 8, np.uint8(0), drawn), NECK.grid().affine_lps)
+    auxiliary = drawn == 9
+    auxiliary[40:44, 2:5, 2:5] = True  # a rib far from it
+    labels = network_labels_of(cleaned, auxiliary)
+    assert np.array_equal(labels, drawn)
+    assert not network_labels_of(LabelVolume(drawn * 0, cleaned.affine_lps), auxiliary).any()
+    below = LabelVolume(np.where(drawn == 9, np.uint8(12), drawn), cleaned.affine_lps)
+    assert np.array_equal(network_labels_of(below, auxiliary & False), drawn)
+
+
+def test_a_dataset_of_cases_that_pass_and_stay(tmp_path: Path, stand_in: StandIn) -> None:
+    write_case(tmp_path, "a")
+    write_case(tmp_path, "b", lost=5)
+    cases, kept, package = find_cases(tmp_path, tmp_path), AuditFolder(tmp_path / "out"), tiny_package(tmp_path)
+    settings = AuditSettings(agreement=False)
+    records = [audit.audit_case(case, package, settings, kept) for case in cases]
+    dataset = RawDataset(tmp_path / "raw")
+    assert [dataset.put(case, r, kept) for case, r in zip(cases, records, strict=True)] == [True, False]
+    assert dataset.describe(["tiny 1"]) == 1
+    described = json.loads((tmp_path / "raw/dataset.json").read_text())
+    assert described["labels"]["T2 and below"] == 9 and described["numTraining"] == 1
+    assert sorted(p.relative_to(tmp_path / "raw").as_posix() for p in (tmp_path / "raw").rglob("*.gz")) == [
+        "imagesTr/a_0000.nii.gz",
+        "labelsTr/a.nii.gz",
+    ]
+    labels = images.read_labels(tmp_path / "raw/labelsTr/a.nii.gz")
+    ct = images.read_ct(tmp_path / "raw/imagesTr/a_0000.nii.gz")
+    assert set(np.unique(labels.labels_zyx)) == set(range(10)) and labels.grid.is_close(ct.grid)
+    again = RawDataset(tmp_path / "raw")  # a later audit renews it
+    assert not again.put(cases[0], record(order="fail"), kept)
+    assert again.describe(["tiny 2"]) == 0
+
+
+@pytest.mark.parametrize("content", ['{"description": "mine"}', "[]", "{", None])
+def test_another_dataset_is_left_alone(tmp_path: Path, content: str | None) -> None:
+    (tmp_path / "imagesTr").mkdir()
+    if content is not None:
+        (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(OutputNotEmptyError):
+        RawDataset(tmp_path)
