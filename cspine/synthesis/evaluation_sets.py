@@ -201,7 +201,7 @@ def _hardships(rng: np.random.Generator, number: int) -> tuple[str, ...]:
 def _slices(rng: np.random.Generator, thick: bool) -> tuple[float, float]:
     """Thickness and increment in millimetres, none of which training uses; some overlap, none has gaps."""
     if thick:
-        return 5.0, float(rng.choice([5.0, 2.6, 3.5]))
+        return 4.5, float(rng.choice([4.5, 2.6, 3.5]))
     pairs = ((0.75, 0.75), (0.9, 0.7), (1.5, 0.8), (1.5, 1.5), (1.8, 0.9), (1.8, 1.8), (2.2, 1.1), (2.2, 2.2))
     thickness, increment = pairs[int(rng.integers(len(pairs)))]
     return thickness, increment

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
 
+from cspine import images
 from cspine.cli.train import command
 from cspine.errors import AtlasError, TrainingError, UsageError
 from cspine.models.package import load_package
+from cspine.study.recipe import network_labels
 from cspine.synthesis.atlas import Atlas
 from tests.builders.tiny_training import fill_pool, tiny_recipe
 
@@ -66,3 +70,40 @@ def test_an_absent_atlas_or_recipe_is_an_error(ready: Path, tmp_path: Path, atla
 @pytest.mark.parametrize("wrong", [["--iterations", "0"], ["--minutes", "0"]])
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path, atlas_folder: Path, wrong: list[str]) -> None:
     assert _train(atlas_folder, tmp_path, "--synthetic", *wrong).exit_code == 2
+
+
+def test_a_fine_stage_is_trained_after_a_coarse_one_and_starts_where_a_model_stands(
+    ready: Path, tmp_path: Path, atlas_folder: Path
+) -> None:
+    shutil.copytree(ready, tmp_path / "a")
+    assert _train(atlas_folder, tmp_path / "a", "--synthetic").exit_code == 0
+    first = str(tmp_path / "a" / "model")
+
+    fine = tmp_path / "fine"
+    shutil.copytree(ready, fine)
+    recipe = tiny_recipe(stage="fine", cascade=True, version="0.0.2")
+    (fine / "tiny.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
+    assert _train(atlas_folder, fine, "--synthetic", "--after", first).exit_code == 0
+    assert [stage.manifest.name for stage in load_package(fine / "model").stages] == ["neck", "fine"]
+    with pytest.raises(UsageError, match="--after"):
+        _train(atlas_folder, fine, "--synthetic")
+    with pytest.raises(UsageError, match="--after"):
+        _train(atlas_folder, tmp_path / "a", "--synthetic", "--after", first)
+
+    again = tmp_path / "again"
+    shutil.copytree(ready, again)
+    assert _train(atlas_folder, again, "--synthetic", "--start-from", first, "--iterations", "1").exit_code == 0
+    one, other = (load_package(Path(place)).stages[0].weights("all") for place in (first, again / "model"))
+    assert all(torch.allclose(one[name].float(), other[name].float(), atol=0.02) for name in one)
+
+
+def test_labelled_cases_are_mixed_in_and_must_fit(ready: Path, tmp_path: Path, atlas_folder: Path) -> None:
+    shutil.copytree(ready, tmp_path / "a")
+    dataset = tmp_path / "dataset"
+    rng = np.random.default_rng(0)
+    for name, low, high, kind in (("imagesTr/x_0000", -900, 900, np.int16), ("labelsTr/x", 0, 10, np.uint8)):
+        images.write(dataset / f"{name}.nii.gz", rng.integers(low, high, (30, 30, 30)).astype(kind), np.eye(4) * 3)
+    (dataset / "dataset.json").write_text(json.dumps({"labels": network_labels()}), "utf-8")
+    assert _train(atlas_folder, tmp_path / "a", "--synthetic", "--labelled", str(dataset)).exit_code == 0
+    with pytest.raises(TrainingError, match=r"no dataset\.json"):
+        _train(atlas_folder, tmp_path / "a", "--synthetic", "--labelled", str(tmp_path), "--iterations", "9")

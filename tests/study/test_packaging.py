@@ -9,21 +9,22 @@ import pytest
 import torch
 
 from cspine.anatomy import CERVICAL_LEVELS
+from cspine.errors import TrainingError
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.models.manifest import AUXILIARY
 from cspine.models.package import load_package
-from cspine.study.packaging import package_model
-from cspine.study.recipe import network_labels
+from cspine.study.packaging import package_model, stage_weights
+from cspine.study.recipe import Recipe, network_labels
 from cspine.study.train_synthetic import build_network
 from cspine.volumes import CtVolume
 from tests.builders.tiny_training import tiny_recipe
 
 
-def _weights(certain_class: int | None = None) -> dict[str, torch.Tensor]:
+def _weights(certain_class: int | None = None, recipe: Recipe | None = None) -> dict[str, torch.Tensor]:
     """Random weights; of a network that is certain of one class wherever it looks, where one is given."""
     torch.manual_seed(0)
-    weights = {name: value.clone() for name, value in build_network(tiny_recipe()).state_dict().items()}
+    weights = {name: value.clone() for name, value in build_network(recipe or tiny_recipe()).state_dict().items()}
     if certain_class is not None:
         for name, value in weights.items():
             if "seg_layers" in name and name.endswith("bias"):
@@ -89,3 +90,27 @@ def test_each_class_of_the_network_is_drawn_as_its_level(tmp_path: Path, level: 
 def test_background_and_the_auxiliary_class_are_not_drawn(tmp_path: Path, name: str) -> None:
     package = package_model(tiny_recipe(), _weights(network_labels()[name]), 1, tmp_path / "tiny")
     assert not segment(_ct(), package, InferenceSettings(device="cpu")).labels.labels_zyx.any()
+
+
+def test_a_cascade_follows_the_stages_of_the_package_before_it(tmp_path: Path) -> None:
+    first = package_model(tiny_recipe(training_data="Coarse cases."), _weights(4), 7, tmp_path / "first")
+    fine = tiny_recipe(stage="fine", cascade=True, version="0.0.2", training_data="Close-ups.")
+    package = package_model(fine, _weights(4, fine), 9, tmp_path / "both", first)
+    assert [stage.manifest.name for stage in package.stages] == ["neck", "fine"]
+    assert [stage.plan.is_cascade for stage in package.stages] == [False, True]
+    assert package.stages[1].plan.architecture.channels == 10
+    told = package.manifest.training_data
+    assert told == "Stage neck: Coarse cases. 7 iterations. Stage fine: Close-ups. 9 iterations."
+    assert (segment(_ct(), package, InferenceSettings(device="cpu")).labels.labels_zyx == 4).all()
+    kept, given = package.stages[0].weights("all"), first.stages[0].weights("all")
+    assert all(torch.equal(kept[name], given[name]) for name in given)
+
+
+def test_weights_for_a_further_training_are_those_of_the_stage_in_full_precision(tmp_path: Path) -> None:
+    weights = _weights()
+    package = package_model(tiny_recipe(), weights, 1, tmp_path / "tiny")
+    again = stage_weights(package, "neck")
+    assert all(value.dtype == torch.float32 for value in again.values())
+    assert all(torch.allclose(value, weights[name], atol=1e-2) for name, value in again.items())
+    with pytest.raises(TrainingError, match="no stage 'fine'"):
+        stage_weights(package, "fine")

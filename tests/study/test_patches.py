@@ -9,7 +9,8 @@ import pytest
 import torch
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import CTNormalization
 
-from cspine.study.patches import PatchSampler, cut, network_target, normalise
+from cspine.study.labelled_cases import LabelledCase
+from cspine.study.patches import PatchSampler, cut, cut_turned, network_target, normalise
 from cspine.study.pool import Pool, PoolSettings
 from cspine.study.recipe import Intensity, Recipe
 from cspine.volumes import CtVolume, LabelVolume
@@ -153,3 +154,65 @@ def test_the_same_seed_draws_the_same_batches(tmp_path: Path) -> None:
         assert torch.equal(expected[0], found[0])
         assert torch.equal(expected[1], found[1])
     assert not torch.equal(first.batch()[1], other.batch()[1])
+
+
+# --- cascades and cases from outside ----------------------------------------------------------------------------------
+
+
+def test_a_cascade_is_shown_spoilt_labels_of_the_same_place_mirrored_alike(tmp_path: Path) -> None:
+    labels = np.zeros((24, 16, 16), dtype=np.uint8)
+    labels[4:20, 2:14, 1:6] = 3  # on one side
+    hu = np.where(labels, 800, 0).astype(np.int16)
+    recipe = tiny_recipe(cascade=True, network={**tiny_recipe().network.model_dump(), "spacing": (1.0, 1.0, 1.0)})
+    sampler = PatchSampler(_pool(tmp_path, hu, labels), recipe, 0)
+    agreement = []
+    for _ in range(10):
+        images, targets = sampler.batch()
+        assert images.shape == (2, 10, 24, 16, 16)
+        assert set(np.unique(images[:, 1:])) <= {0.0, 1.0}
+        assert float(images[:, 1:].sum(dim=1).max()) <= 1
+        for image, target in zip(images, targets, strict=True):
+            told, wanted = image[3] > 0, target[0] == 3
+            share = float((told & wanted).sum() / wanted.sum())
+            agreement.append((share, float((told & wanted.flip(2)).sum() / wanted.sum())))
+    here, mirrored = np.median(agreement, axis=0)
+    assert 3 * mirrored + 0.2 < here < 1
+
+
+def test_labelled_cases_give_their_share_of_the_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hu, labels = np.zeros((30, 20, 20), dtype=np.int16), np.full((30, 20, 20), 2, dtype=np.uint8)
+    case = LabelledCase("real", hu + 500, np.full(hu.shape, 7, dtype=np.uint8))
+    pool = _pool(tmp_path, hu, labels)
+    for share, low, high in ((0.0, 0, 0), (0.5, 0.3, 0.7), (1.0, 1, 1)):
+        sampler = _plain(PatchSampler(pool, tiny_recipe(labelled_share=share), 0, [case]), monkeypatch)
+        seen = [bool((target == 7).any()) for _ in range(40) for target in sampler.batch()[1]]
+        assert low <= np.mean(seen) <= high
+
+
+def test_a_box_that_is_not_turned_is_the_plain_box() -> None:
+    hu, labels = _lively((30, 28, 26))
+    cut_hu, cut_labels, inside = cut_turned(hu, labels, (15, 14, 13), (10, 12, 8), np.eye(3))
+    assert np.abs(cut_hu - cut(hu, (15, 14, 13), (10, 12, 8))).max() < 0.5
+    assert np.array_equal(cut_labels, cut(labels, (15, 14, 13), (10, 12, 8)))
+    assert inside.all()
+
+
+def test_a_turned_box_shows_image_and_labels_of_one_place_at_their_angle() -> None:
+    labels = np.zeros((40, 40, 40), dtype=np.uint8)
+    labels[:, 18:22, :] = 5
+    hu = labels.astype(np.int16) * 100
+    quarter = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # about z
+    cut_hu, cut_labels, _ = cut_turned(hu, labels, (20, 20, 20), (16, 16, 16), quarter)
+    assert (cut_labels[:, 2, 6:10] == 5).any()
+    assert (cut_labels[:, 2] > 0).sum() == (cut_labels[:, 12] > 0).sum()
+    assert np.array_equal(cut_hu > 250, cut_labels > 0)
+    half = cut_turned(hu, labels, (20, 20, 20), (16, 16, 16), 0.5 * np.eye(3))[1]
+    assert (half > 0).mean() == pytest.approx(2 * (cut_labels > 0).mean(), rel=0.15)
+
+
+def test_a_box_beyond_the_image_is_told_to_be_outside() -> None:
+    hu, labels = _lively((12, 12, 12))
+    _, cut_labels, inside = cut_turned(hu, labels, (0, 6, 6), (10, 10, 10), np.eye(3))
+    assert not inside[:5].any()
+    assert inside[5:].all()
+    assert not cut_labels[:5].any()

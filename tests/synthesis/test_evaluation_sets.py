@@ -60,7 +60,7 @@ def test_every_hardship_comes_in_turn() -> None:
     for number, case in enumerate(_cases("hard")):
         assert HARDSHIPS[number % len(HARDSHIPS)] in case.hardships
         assert 1 <= len(case.hardships) <= 3
-        assert (case.reconstruction.thickness_mm == 5.0) == ("thick slices" in case.hardships)
+        assert (case.reconstruction.thickness_mm == 4.5) == ("thick slices" in case.hardships)
 
 
 @pytest.mark.parametrize(("set_name", "number"), [("ordinary", 2), ("hard", 0), ("hard", 5), ("hard", 10)])
