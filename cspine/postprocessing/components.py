@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cspine.anatomy import rank
 from cspine.postprocessing.shape import Box
@@ -186,7 +187,7 @@ def clean_components(
         elif (
             piece is not body
             and volume >= ISLAND_MM3
-            and box_gap_mm(piece.box_zyx, body.box_zyx, spacing_zyx) <= FRAGMENT_REACH_MM
+            and lies_within(FRAGMENT_REACH_MM, numbers_zyx, (piece, body), spacing_zyx)
         ):
             cleaning.fragments_mm3.setdefault(piece.label, []).append(volume)
         else:
@@ -213,10 +214,31 @@ def _receiver(
     return label
 
 
-def box_gap_mm(one: Box, other: Box, spacing_zyx: tuple[float, float, float]) -> float:
-    """Return the distance between two boxes in millimetres; 0 where they overlap."""
-    gaps = [
-        max(a.start - b.stop + 1, b.start - a.stop + 1, 0) * step
-        for a, b, step in zip(one, other, spacing_zyx, strict=True)
-    ]
-    return float(np.linalg.norm(gaps))
+def lies_within(
+    reach_mm: float, numbers_zyx: NDArray[np.uint32], pair: tuple[Piece, Piece], spacing_zyx: tuple[float, float, float]
+) -> bool:
+    """Tell whether a piece has a voxel within a distance of another piece.
+
+    Parameters
+    ----------
+    reach_mm : float
+        The distance, millimetres.
+    numbers_zyx : ndarray of uint32, shape (z, y, x)
+        Pieces of `find_pieces`.
+    pair : pair of Piece
+        The two; the first one's surroundings are looked at.
+    spacing_zyx : tuple of float
+        Millimetres a step along z, y, x.
+    """
+    one, other = pair
+    box = tuple(
+        slice(max(part.start - margin, 0), min(part.stop + margin, n))
+        for part, n, margin in zip(
+            one.box_zyx, numbers_zyx.shape, (int(np.ceil(reach_mm / step)) for step in spacing_zyx), strict=True
+        )
+    )
+    near = numbers_zyx[box]
+    if not (near == other.number).any():
+        return False
+    distance = ndimage.distance_transform_edt(near != other.number, sampling=spacing_zyx)
+    return bool(distance[near == one.number].min() <= reach_mm)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from cspine.postprocessing.components import (
-    box_gap_mm,
     clean_components,
     contact_faces,
     find_pieces,
+    lies_within,
 )
 
 ONE_MM = (1.0, 1.0, 1.0)
@@ -97,9 +97,22 @@ def test_thresholds_are_cubic_millimetres() -> None:
     assert np.count_nonzero(fine == 3) < np.count_nonzero(coarse == 3)
 
 
-@pytest.mark.parametrize(("start", "gap"), [(10, 0.0), (11, 2.0), (15, 10.0)])
-def test_gap_between_boxes(start: int, gap: float) -> None:
-    box = (slice(0, 10), slice(0, 5), slice(0, 5))
-    other = (slice(start, start + 3), slice(0, 5), slice(0, 5))
-    assert box_gap_mm(box, other, (2.0, 1.0, 1.0)) == (2.0 if start == 10 else gap + 2.0)
-    assert box_gap_mm(box, box, (2.0, 1.0, 1.0)) == 0.0
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 0.5, 0.5)])
+def test_distance_is_that_of_the_bones_and_not_of_their_boxes(spacing: tuple[float, float, float]) -> None:
+    labels = np.zeros((12, 60, 60), dtype=np.uint8)
+    labels[4:8, 5:55, 5:9] = labels[4:8, 5:9, 5:55] = 3  # an L, whose box holds the other piece
+    labels[4:8, 40:44, 40:44] = 3
+    numbers, pieces = find_pieces(labels)
+    pair = (pieces[1], pieces[0])
+    gap = 32 * spacing[1]  # from 8 to 40
+    assert not lies_within(gap - 0.1, numbers, pair, spacing)
+    assert lies_within(gap + 0.1, numbers, pair, spacing)
+
+
+def test_a_piece_within_the_box_of_its_vertebra_but_away_from_its_bone_is_no_fragment() -> None:
+    labels = np.zeros((30, 60, 60), dtype=np.uint8)
+    labels[4:20, 5:55, 5:15] = labels[4:20, 5:15, 5:55] = 3
+    labels[8:16, 40:46, 40:46] = 3
+    cleaned, cleaning = clean_components(labels, ONE_MM, 1.0)
+    assert not cleaned[8:16, 40:46, 40:46].any()
+    assert cleaning.removed_mm3 == {3: 288.0}
