@@ -284,7 +284,7 @@ class UnsupportedModelError(ModelError):
     """The network, the configuration or the trainer is not one that cspine runs."""
 
     code = "CS-MOD-005"
-    advice = "Any non-cascaded nnU-Net v2 configuration of dynamic_network_architectures works."
+    advice = "Any nnU-Net v2 configuration of dynamic_network_architectures works; a cascade needs the stage before it."
 
 
 class LabelMapNeededError(ModelError):

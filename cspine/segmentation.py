@@ -40,7 +40,7 @@ def draw(
 
 def clean(inference: Inference, ct: CtVolume, age_years: float | None = None) -> Vertebrae:
     """Clean the labels of a volume; NoVertebraError if no cervical vertebra is left."""
-    return Vertebrae(*postprocess(inference.labels, ct, age_years))
+    return Vertebrae(*postprocess(inference.labels, ct, age_years, inference.removed_mm3))
 
 
 def find_vertebrae(

@@ -36,10 +36,15 @@ def command(
     after: str | None,
     minutes: float | None,
 ) -> None:
-    """Train nnU-Net's network and write a model package.
+    """Train nnU-Net's network on synthetic images and write a model package.
 
     A checkpoint is kept every three minutes: the same command goes on where an interrupted run stopped. The loss is
     in RUN/log.csv.
+
+    --labelled takes an nnU-Net raw dataset (imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz, dataset.json) with the labels
+    C1..C7 = 1..7, T1 = 8, "T2 and below" = 9, as `cspine audit --pseudo-labels` writes it; it is held in memory.
+    --start-from and --after take the name or the folder of a model package. The recipe cervical-demo-fine is the second
+    stage of a cascade: it needs --after with the package of the first.
     """
     if not synthetic:
         raise UsageError("cspine trains on synthetic images only", advice="Give --synthetic.")
@@ -47,8 +52,9 @@ def command(
     from cspine.inference.engine import choose_engine
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
-    from cspine.study.packaging import package_model, stage_weights
-    from cspine.study.recipe import load_recipe
+    from cspine.study.labelled_cases import read_dataset
+    from cspine.study.packaging import Provenance, manifest_of, package_model, stage_weights
+    from cspine.study.recipe import load_recipe, network_labels
     from cspine.study.train_synthetic import Run, train
 
     path = Path(recipe)
@@ -60,9 +66,24 @@ def command(
     if loaded.cascade != (after is not None):
         raise UsageError("--after PACKAGE goes with a recipe of a cascade, and only with one")
     before = load_package(find_model(after, places())) if after is not None else None
-    first = stage_weights(load_package(find_model(start_from, places())), loaded.stage) if start_from else None
-    run = Run(loaded, atlas, folder, choose_engine(device).device, minutes, labelled, first)
+    start = load_package(find_model(start_from, places())) if start_from is not None else None
+    manifest_of(loaded, Provenance(0), before)  # what cannot be packed is not trained
+    cases = read_dataset(labelled, network_labels(), loaded.network.spacing[0]) if labelled is not None else []
+    run = Run(
+        loaded,
+        atlas,
+        folder,
+        choose_engine(device).device,
+        minutes,
+        tuple(cases),
+        stage_weights(start, loaded.stage) if start is not None else None,
+    )
     with progress("iterations") as tell:
         weights, done = train(run, tell)
-    package = package_model(loaded, weights, done, out, before)
+    provenance = Provenance(
+        done,
+        f"{len(cases)} labelled cases of {labelled.name}" if labelled is not None else "",
+        f"{start.identity.title} (sha256 {start.identity.checksum[:16]})" if start is not None else "",
+    )
+    package = package_model(loaded, weights, provenance, out, before)
     click.echo(f"Model package {package.identity.title} in {out}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -30,7 +30,7 @@ from cspine.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Inference:
     """What a model made of a volume.
 
@@ -39,13 +39,17 @@ class Inference:
     labels : LabelVolume
         On the grid of the volume.
     auxiliary_zyx : ndarray of bool, shape (z, y, x)
-        Where the last stage saw one of its auxiliary classes (say, vertebrae that have no label of their own).
+        Where a network saw one of its auxiliary classes (say, vertebrae that have no label of their own): the last
+        stage within its box, the one before around it.
+    removed_mm3 : dict of int to float
+        Volume that was removed between the stages, by label.
     record : dict
         Settings that count, stages with their grids and folds, seconds.
     """
 
     labels: LabelVolume
     auxiliary_zyx: NDArray[np.bool_]
+    removed_mm3: dict[int, float] = field(default_factory=dict)
     record: Record
 
 
@@ -96,11 +100,15 @@ def segment(
         folds_of(stage, settings)
     drawn = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)  # in the network's labels
     labels = drawn
+    auxiliary = np.zeros(drawn.shape, dtype=np.bool_)
+    removed = np.zeros(256, dtype=np.int64)
     stages: list[Record] = []
     for number, stage in enumerate(package.stages):
         if number > 0 and between is not None:
             cleaned = between(LabelVolume(labels, volume.affine_lps, package.identity)).labels_zyx
-            drawn[(labels != 0) & (cleaned == 0)] = 0
+            gone = (labels != 0) & (cleaned == 0)
+            removed += np.bincount(labels[gone], minlength=256)
+            drawn[gone] = 0
             labels = cleaned
         box = _first_box(volume, stage) if number == 0 else box_around(labels, volume, stage.manifest.margin_mm)
         if box is None:
@@ -111,10 +119,9 @@ def segment(
             part, record = _run_stage(_cropped(volume, box), previous, stage, settings, engine, report)
         drawn = np.zeros_like(drawn)
         drawn[box] = part
-        table = level_table(stage)
-        labels = table[drawn]
+        labels = level_table(stage)[drawn]
+        auxiliary[box] = (drawn[box] != 0) & (labels[box] == 0)
         stages.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
-    auxiliary = (drawn != 0) & (labels == 0) if stages else np.zeros(drawn.shape, dtype=bool)
     record = {
         "device": engine.name,
         "precision": engine.precision,
@@ -122,7 +129,12 @@ def segment(
         "stages": stages,
         "seconds": round(time.perf_counter() - began, 3),
     }
-    return Inference(LabelVolume(labels, volume.affine_lps, package.identity), auxiliary, record)
+    return Inference(
+        labels=LabelVolume(labels, volume.affine_lps, package.identity),
+        auxiliary_zyx=auxiliary,
+        removed_mm3={int(i): float(removed[i] * volume.grid.voxel_mm3) for i in np.flatnonzero(removed)},
+        record=record,
+    )
 
 
 def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,7 +51,10 @@ LEAST_CERVICAL_MM3 = 500.0
 
 
 def postprocess(
-    labels: LabelVolume, ct: CtVolume, patient_age_years: float | None
+    labels: LabelVolume,
+    ct: CtVolume,
+    patient_age_years: float | None,
+    removed_before_mm3: Mapping[int, float] | None = None,
 ) -> tuple[LabelVolume, tuple[Finding, ...]]:
     """Clean the labels and say what there is to say about them.
 
@@ -61,6 +66,8 @@ def postprocess(
         The image.
     patient_age_years : float or None
         Age at the time of the study; None where it is not known.
+    removed_before_mm3 : mapping of int to float, optional
+        Volume that `column_only` removed before, by label: it is told with what is removed here.
 
     Returns
     -------
@@ -75,6 +82,8 @@ def postprocess(
         If no cervical vertebra (C1..C7) is left; T1 alone does not count.
     """
     column, removed = _column(labels)
+    for label, volume in (removed_before_mm3 or {}).items():
+        removed[label] = removed.get(label, 0.0) + volume
     cleaned, cleaning = column, Cleaning()
     box = _occupied(column)
     if box is not None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from cspine import images
 from cspine.errors import InputError, TrainingError
+from cspine.geometry import reorientation
 
-_AIR_HU = -1000.0
+_HU_LIMITS = (-1024, 3071)
+_ADVICE = "Give the folder of an nnU-Net raw dataset: imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz, dataset.json."
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,8 @@ class LabelledCase:
     labels_zyx: NDArray[np.uint8]
 
 
-def read_dataset(folder: Path, labels: dict[str, int], spacing_zyx: tuple[float, float, float]) -> list[LabelledCase]:
-    """Read all training cases of an nnU-Net raw dataset (`imagesTr`, `labelsTr`, `dataset.json`).
+def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> list[LabelledCase]:
+    """Read all training cases of an nnU-Net raw dataset (`imagesTr`, `labelsTr`, `dataset.json`) into memory.
 
     Parameters
     ----------
@@ -43,66 +48,65 @@ def read_dataset(folder: Path, labels: dict[str, int], spacing_zyx: tuple[float,
         The dataset.
     labels : dict of str to int
         The labels that the network is to have.
-    spacing_zyx : tuple of float
-        The network's grid, millimetres.
+    spacing_mm : float
+        Voxel size of the network's grid.
 
     Raises
     ------
     TrainingError
-        If the dataset is absent, empty, of other labels, or an image lacks its labels.
+        If the dataset is absent, empty, of other labels, or an image and its labels do not fit.
+    InputError
+        If a file cannot be read.
     """
     try:
         stated = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     except OSError as error:
-        raise TrainingError(
-            f"no dataset.json in {folder}", advice="Give the folder of an nnU-Net raw dataset."
-        ) from error
+        raise TrainingError(f"no dataset.json in {folder}", advice=_ADVICE) from error
     except ValueError as error:
-        raise TrainingError(f"dataset.json in {folder} is not JSON") from error
+        raise TrainingError(f"dataset.json in {folder} is not JSON", advice=_ADVICE) from error
     if not isinstance(stated, dict) or stated.get("labels") != labels:
-        raise TrainingError(f"the labels of {folder} are not those of the recipe: {', '.join(labels)}")
-    paths = sorted((folder / "labelsTr").glob("*.nii.gz"))
+        wanted = ", ".join(f"{name} = {number}" for name, number in labels.items())
+        raise TrainingError(f"the labels of {folder.name} are not those of the recipe", advice=f"Wanted: {wanted}.")
+    paths = [path for path in sorted((folder / "labelsTr").glob("*.nii.gz")) if not path.name.startswith(".")]
     if not paths:
-        raise TrainingError(f"no labelsTr/*.nii.gz in {folder}")
-    return [_read(folder, path, spacing_zyx) for path in paths]
+        raise TrainingError(f"no labelsTr/*.nii.gz in {folder}", advice=_ADVICE)
+    return [_read(folder, path, max(labels.values()), spacing_mm) for path in paths]
 
 
-def _read(folder: Path, path: Path, spacing_zyx: tuple[float, float, float]) -> LabelledCase:
+def digest(cases: list[LabelledCase]) -> str:
+    """Return a checksum of the cases, by which a run knows them again; empty where there are none."""
+    if not cases:
+        return ""
+    checksum = hashlib.sha256()
+    for case in cases:
+        checksum.update(case.hu_zyx.tobytes())
+        checksum.update(case.labels_zyx.tobytes())
+    return checksum.hexdigest()
+
+
+def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> LabelledCase:
     name = path.name.removesuffix(".nii.gz")
-    try:
-        image = SimpleITK.DICOMOrient(
-            SimpleITK.ReadImage(str(folder / "imagesTr" / f"{name}_0000.nii.gz"), SimpleITK.sitkFloat32), "LPS"
-        )
-        target = SimpleITK.DICOMOrient(SimpleITK.ReadImage(str(path), SimpleITK.sitkUInt8), "LPS")
-    except RuntimeError as error:
-        raise InputError(f"case {name} of {folder.name} cannot be read") from error
-    if image.GetSize() != target.GetSize():
-        raise TrainingError(f"image and labels of case {name} differ in size")
-    grid = _grid(image, spacing_zyx)
-    hu = SimpleITK.GetArrayFromImage(_sampled(image, grid, SimpleITK.sitkLinear, _AIR_HU))
-    labels = SimpleITK.GetArrayFromImage(_sampled(target, grid, SimpleITK.sitkNearestNeighbor, 0))
+    image = folder / "imagesTr" / f"{name}_0000.nii.gz"
+    if not image.is_file():
+        raise InputError(f"labelsTr/{path.name} has no imagesTr/{image.name}", advice=_ADVICE)
+    ct, drawn = images.read_ct(image), images.read_labels(path)
+    if not ct.grid.is_close(drawn.grid, 0.1):
+        raise TrainingError(f"image and labels of case {name} lie on different grids", advice=_ADVICE)
+    if int(drawn.labels_zyx.max()) > last:
+        raise TrainingError(f"case {name} has label {int(drawn.labels_zyx.max())}, more than {last}", advice=_ADVICE)
+    turn = reorientation(ct.affine_lps, "LPS")
+    spacing_zyx = np.array(turn.grid(ct.grid).spacing_xyz[::-1])
+    hu = _sampled(turn.apply(np.clip(ct.hu_zyx, *_HU_LIMITS).astype(np.float32)), spacing_zyx, spacing_mm, order=1)
+    labels = _sampled(turn.apply(drawn.labels_zyx), spacing_zyx, spacing_mm, order=0)
     return LabelledCase(name, np.rint(hu).astype(np.int16), labels.astype(np.uint8))
 
 
-def _grid(image: SimpleITK.Image, spacing_zyx: tuple[float, float, float]) -> SimpleITK.Image:
-    """Return the geometry of ``image`` at another spacing, the same field of view, as an image without content."""
-    wanted = np.array(spacing_zyx[::-1])
-    spacing, size = np.array(image.GetSpacing()), np.array(image.GetSize())
-    count = np.maximum(np.rint(size * spacing / wanted), 1).astype(int)
-    index = 0.5 * (wanted / spacing - 1)
-    grid = SimpleITK.Image([int(n) for n in count], SimpleITK.sitkUInt8)
-    grid.SetSpacing(wanted.tolist())
-    grid.SetDirection(image.GetDirection())
-    grid.SetOrigin(image.TransformContinuousIndexToPhysicalPoint(index.tolist()))
-    return grid
-
-
-def _sampled(image: SimpleITK.Image, grid: SimpleITK.Image, how: int, outside: float) -> SimpleITK.Image:
-    resampler = SimpleITK.ResampleImageFilter()
-    resampler.SetReferenceImage(grid)
-    resampler.SetInterpolator(how)
-    resampler.SetDefaultPixelValue(outside)
-    resampler.SetUseNearestNeighborExtrapolator(True)
-    resampler.SetOutputPixelType(image.GetPixelID())
-    sampled: SimpleITK.Image = resampler.Execute(image)
-    return sampled
+def _sampled(array_zyx: NDArray[Any], spacing_zyx: NDArray[np.float64], spacing_mm: float, order: int) -> NDArray[Any]:
+    """Sample an array at another voxel size in the same field of view; outermost voxels go on to its border."""
+    factors = spacing_mm / spacing_zyx
+    count = np.maximum(np.rint(np.array(array_zyx.shape) / factors), 1).astype(int)
+    return np.asarray(
+        ndimage.affine_transform(
+            array_zyx, factors, offset=0.5 * factors - 0.5, output_shape=tuple(count), order=order, mode="nearest"
+        )
+    )

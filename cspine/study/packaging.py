@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
 from cspine.errors import TrainingError
 from cspine.models.card import model_card
-from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest
+from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest, explain
 from cspine.models.package import ModelPackage, Stage, StageContent, read_json, write_package
 from cspine.study.recipe import BELOW, Recipe, configuration_name, dataset_json, network_labels, plans_json
 
@@ -34,8 +36,102 @@ def stage_weights(package: ModelPackage, name: str) -> dict[str, torch.Tensor]:
     raise TrainingError(f"model {package.manifest.name} has no stage {name!r} with one fold")
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """What a stage's weights come from, besides its recipe.
+
+    Parameters
+    ----------
+    iterations : int
+        How many were made.
+    labelled : str
+        Name and size of the dataset of labelled cases, for example ``"32 labelled cases of Pseudo"``.
+    started_from : str
+        Title and checksum of the model whose weights it began with.
+    """
+
+    iterations: int
+    labelled: str = ""
+    started_from: str = ""
+
+    def told(self, recipe: Recipe) -> str:
+        """Return the sentences of the model card about a stage."""
+        text = f"Stage {recipe.stage}: {recipe.training_data.strip()}".rstrip(" :")
+        text += (
+            f" {self.iterations} iterations of batches of {recipe.batch_size} patches from synthetic CT volumes made "
+            f"on the fly from one anatomical atlas (seeds from {recipe.first_seed} on)"
+        )
+        if self.labelled:
+            text += f", {recipe.labelled_share:.0%} of the patches from {self.labelled}"
+        if self.started_from:
+            text += f", begun with the weights of {self.started_from}"
+        return f"{text}."
+
+
+def manifest_of(recipe: Recipe, provenance: Provenance, before: ModelPackage | None = None) -> ModelManifest:
+    """Return the manifest of a recipe's model: worth making before a training, to find out whether it can be.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is trained.
+    provenance : Provenance
+        What the weights come from.
+    before : ModelPackage, optional
+        For a cascade: its stages go before the new one, and its data, credit and licence are told too.
+
+    Raises
+    ------
+    TrainingError
+        If recipe and package do not make a model.
+    """
+    labels = {number: AUXILIARY if name == BELOW else name for name, number in network_labels().items() if number}
+    stages: tuple[StageManifest, ...] = before.manifest.stages if before is not None else ()
+    if recipe.cascade != bool(stages):
+        raise TrainingError("a recipe of a cascade needs the stages before it, and no other does")
+    if stages and stages[-1].labels != labels:
+        raise TrainingError(f"the last stage of {before.manifest.name if before else ''} has other labels")
+    earlier = [before.manifest] if before is not None else []
+    try:
+        stage = StageManifest(
+            name=recipe.stage,
+            folder=recipe.stage,
+            configuration=configuration_name(recipe),
+            trainer="nnUNetTrainer",
+            mirror_axes=(2,),
+            orientation="LPS",
+            folds=("all",),
+            labels=labels,
+            margin_mm=_FINE_MARGIN_MM,
+            field_of_view="image" if recipe.cascade else "body",
+        )
+        return ModelManifest(
+            name=recipe.name,
+            version=recipe.version,
+            title=recipe.title,
+            licence=_joined([*(m.licence for m in earlier), "CC-BY-4.0"], " AND "),
+            source=f"cspine train --synthetic --recipe {recipe.name}",
+            credit=_joined([*(m.credit for m in earlier), _CREDIT], " "),
+            intended_use="Demonstration and test of cspine. Research use only; not a medical device.",
+            limits=(
+                "Its labels come from one adult anatomy, varied in posture, size and shape. Not trained on children, "
+                "fractures, tumours or implants. Its last stage works on a grid of "
+                f"{' x '.join(f'{s:g}' for s in recipe.network.spacing)} mm."
+            ),
+            training_data=_joined([*(m.training_data for m in earlier), provenance.told(recipe)], " "),
+            demonstration=True,
+            stages=(*stages, stage),
+        )
+    except ValidationError as error:
+        raise TrainingError(f"the recipe makes no model: {explain(error)}", advice="Correct the recipe.") from error
+
+
 def package_model(
-    recipe: Recipe, weights: dict[str, torch.Tensor], iterations: int, out: Path, before: ModelPackage | None = None
+    recipe: Recipe,
+    weights: dict[str, torch.Tensor],
+    provenance: Provenance,
+    out: Path,
+    before: ModelPackage | None = None,
 ) -> ModelPackage:
     """Write the model package of a finished synthetic training run, weights in half precision.
 
@@ -45,50 +141,23 @@ def package_model(
         What was trained.
     weights : dict of str to Tensor
         State dict of the network.
-    iterations : int
-        How many were made.
+    provenance : Provenance
+        What they come from.
     out : Path
         Folder of the package; one that is there is replaced.
     before : ModelPackage, optional
-        For a cascade: its stages go before the new one, and its training data are told too.
+        For a cascade: the stages before.
 
     Returns
     -------
     ModelPackage
+
+    Raises
+    ------
+    TrainingError
+        As `manifest_of`.
     """
-    labels = {number: AUXILIARY if name == BELOW else name for name, number in network_labels().items() if number}
-    stage = StageManifest(
-        name=recipe.stage,
-        folder=recipe.stage,
-        configuration=configuration_name(recipe),
-        trainer="nnUNetTrainer",
-        mirror_axes=(2,),
-        orientation="LPS",
-        folds=("all",),
-        labels=labels,
-        margin_mm=_FINE_MARGIN_MM,
-        field_of_view="image" if recipe.cascade else "body",
-    )
-    training_data = f"Stage {recipe.stage}: {recipe.training_data.strip()} {iterations} iterations."
-    if before is not None:
-        training_data = f"{before.manifest.training_data} {training_data}"
-    manifest = ModelManifest(
-        name=recipe.name,
-        version=recipe.version,
-        title=recipe.title,
-        licence="CC-BY-4.0",
-        source=f"cspine train --synthetic --recipe {recipe.name}",
-        credit=_CREDIT,
-        intended_use="Demonstration and test of cspine. Research use only; not a medical device.",
-        limits=(
-            "Its labels come from one adult anatomy, varied in posture, size and shape. Not trained on children, "
-            "fractures, tumours or implants. Its last stage works on a grid of "
-            f"{' x '.join(f'{s:g}' for s in recipe.network.spacing)} mm."
-        ),
-        training_data=training_data,
-        demonstration=True,
-        stages=(*(before.manifest.stages if before is not None else ()), stage),
-    )
+    manifest = manifest_of(recipe, provenance, before)
     half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     contents = {stage.manifest.name: _content_of(stage) for stage in before.stages} if before is not None else {}
     contents[recipe.stage] = StageContent(plans_json(recipe), dataset_json(recipe), {"all": half})
@@ -96,6 +165,11 @@ def package_model(
     if recipe.evaluation:
         card += f"\n## Evaluation\n\n{recipe.evaluation.strip()}\n"
     return write_package(out, manifest, contents, card=card, replace=True)
+
+
+def _joined(parts: list[str], between: str) -> str:
+    """Join what differs."""
+    return between.join(dict.fromkeys(parts))
 
 
 def _content_of(stage: Stage) -> StageContent:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cspine.errors import TrainingError
 from cspine.synthesis.atlas import find_atlas, load_atlas
-from cspine.synthesis.case import CaseSettings, synthesize_case
+from cspine.synthesis.case import EDITION, CaseSettings, synthesize_case
 
 #: Cases that one process makes before it is replaced.
 _CASES_A_PROCESS = 150
@@ -84,6 +84,7 @@ class Pool:
         origin = {
             "atlas_sha256": hashlib.sha256(find_atlas(self.settings.atlas).read_bytes()).hexdigest(),
             "first_seed": self.settings.first_seed,
+            "edition": EDITION,
             "spacing_xyz": list(self.settings.spacing_xyz),
             "coarse_share": self.settings.coarse_share,
             "close_up": self.settings.close_up,
@@ -91,7 +92,7 @@ class Pool:
         path = self.settings.folder / "origin.json"
         if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != origin:
             raise TrainingError(
-                f"{self.settings.folder} holds cases of another atlas, first seed or spacing",
+                f"{self.settings.folder} holds cases of another atlas, edition, first seed, spacing or kind",
                 advice="Give another folder for the run, or remove its pool.",
             )
         path.write_text(json.dumps(origin), encoding="utf-8")

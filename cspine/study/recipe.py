@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cspine.anatomy import CERVICAL_LEVELS
 from cspine.errors import TrainingError
@@ -26,7 +26,14 @@ class Network(_Strict):
 
     features_per_stage: tuple[int, ...] = (16, 32, 64, 128, 160)
     patch_size: tuple[int, int, int] = Field((96, 64, 64), description="Voxels along z, y, x.")
-    spacing: tuple[float, float, float] = Field((2.0, 2.0, 2.0), description="Millimetres along z, y, x.")
+    spacing: tuple[float, float, float] = Field((2.0, 2.0, 2.0), description="Millimetres along z, y, x: all the same.")
+
+    @field_validator("spacing")
+    @classmethod
+    def _isotropic(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(value) <= 0 or max(value) != min(value):
+            raise ValueError("the same spacing, above 0, is needed along each axis")
+        return value
 
 
 class Intensity(_Strict):
@@ -70,6 +77,15 @@ class Recipe(_Strict):
     )
     seed: int = 0
     evaluation: str = Field("", description="What the model card says of the model's quality, in Markdown.")
+
+
+#: Fields that tell about a model, or end a run, and do not change what is learnt until then.
+_TOLD = {"name", "version", "title", "description", "training_data", "evaluation", "stage", "iterations"}
+
+
+def learnt_from(recipe: Recipe) -> str:
+    """Return all that decides about what a run learns, as text: a checkpoint of other settings is another run's."""
+    return recipe.model_dump_json(exclude=_TOLD)
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import logging
 import math
 import pickle
@@ -19,12 +20,12 @@ import torch
 from monai.losses import DeepSupervisionLoss, DiceCELoss
 from monai.metrics.meandice import compute_dice
 
-from cspine.errors import TrainingError
+from cspine.errors import TrainingError, UnsupportedModelError
 from cspine.models.network import StateDict, load_weights
-from cspine.study.labelled_cases import read_dataset
+from cspine.study.labelled_cases import LabelledCase, digest
 from cspine.study.patches import PatchSampler
 from cspine.study.pool import Pool, PoolSettings
-from cspine.study.recipe import Recipe, configuration_name, network_labels, plans_json
+from cspine.study.recipe import Recipe, configuration_name, learnt_from, network_labels, plans_json
 from cspine.synthesis.atlas import find_atlas
 
 _log = logging.getLogger(__name__)
@@ -52,8 +53,8 @@ class Run:
         Where to train.
     minutes : float or None
         Limit of training time over all resumptions; the schedule ends with it.
-    labelled : Path or None
-        An nnU-Net raw dataset whose cases are mixed in.
+    labelled : tuple of LabelledCase
+        Cases from outside that are mixed in.
     weights : dict of str to Tensor or None
         Where a new run begins; random weights where it is left out.
     """
@@ -63,7 +64,7 @@ class Run:
     folder: Path
     device: torch.device
     minutes: float | None = None
-    labelled: Path | None = None
+    labelled: tuple[LabelledCase, ...] = ()
     weights: StateDict | None = None
 
 
@@ -132,7 +133,6 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
         recipe.coarse_share,
         recipe.close_up,
     )
-    labelled = read_dataset(run.labelled, network_labels(), spacing) if run.labelled is not None else []
     saved = begun = time.monotonic()
     before = state.seconds
     losses: list[float] = []
@@ -141,7 +141,7 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
         _log.info("waiting for the first synthetic cases")
         pool.wait_for(24)
         begun = time.monotonic()
-        sampler = PatchSampler(pool, recipe, recipe.seed + state.iteration, labelled)
+        sampler = PatchSampler(pool, recipe, recipe.seed + state.iteration, run.labelled)
         with _prefetched(sampler) as next_batch:
             while (done := _share_done(run, state)) < 1.0:
                 for group in state.optimizer.param_groups:
@@ -237,7 +237,13 @@ def _start(run: Run) -> _State:
     run.folder.mkdir(parents=True, exist_ok=True)
     network = build_network(recipe)
     if run.weights is not None:
-        load_weights(network, run.weights)
+        try:
+            load_weights(network, run.weights)
+        except UnsupportedModelError as error:
+            raise TrainingError(
+                f"the weights to start from do not fit the recipe: {error.message}",
+                advice="Start from a model whose stage has the recipe's network.",
+            ) from error
     network = network.to(run.device)
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay)
@@ -250,8 +256,10 @@ def _start(run: Run) -> _State:
             kept: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise TrainingError(f"the checkpoint in {run.folder} cannot be read", advice=_NEW_RUN) from error
-        if kept["network_of"] != _network_of(recipe):
-            raise TrainingError(f"{run.folder} holds a run of another network", advice=_NEW_RUN)
+        if kept.get("learnt_from") != _learnt_from(run):
+            raise TrainingError(
+                f"{run.folder} holds a run of another network, recipe, start or set of labelled cases", advice=_NEW_RUN
+            )
         network.load_state_dict(kept["network"])
         average.load_state_dict(kept["average"])
         optimizer.load_state_dict(kept["optimizer"])
@@ -260,15 +268,19 @@ def _start(run: Run) -> _State:
     return state
 
 
-def _network_of(recipe: Recipe) -> str:
-    return f"{recipe.network.model_dump_json()} cascade {recipe.cascade}"
+def _learnt_from(run: Run) -> str:
+    start = hashlib.sha256()
+    for name, value in sorted((run.weights or {}).items()):
+        start.update(name.encode())
+        start.update(value.float().numpy().tobytes())
+    return f"{learnt_from(run.recipe)} labelled {digest(list(run.labelled))} start {start.hexdigest()}"
 
 
 def _save(run: Run, state: _State) -> None:
     path = run.folder / "checkpoint.pt"
     partial = path.with_suffix(".partial")
     kept = {
-        "network_of": _network_of(run.recipe),
+        "learnt_from": _learnt_from(run),
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),

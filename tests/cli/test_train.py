@@ -95,6 +95,14 @@ def test_a_fine_stage_is_trained_after_a_coarse_one_and_starts_where_a_model_sta
     assert _train(atlas_folder, again, "--synthetic", "--start-from", first, "--iterations", "1").exit_code == 0
     one, other = (load_package(Path(place)).stages[0].weights("all") for place in (first, again / "model"))
     assert all(torch.allclose(one[name].float(), other[name].float(), atol=0.02) for name in one)
+    assert "begun with the weights of tiny 0.0.1" in load_package(again / "model").manifest.training_data
+
+    misfit = tmp_path / "misfit"
+    shutil.copytree(ready, misfit)
+    network = {**tiny_recipe().network.model_dump(mode="json"), "features_per_stage": [4, 8, 12]}
+    (misfit / "tiny.yaml").write_text(yaml.safe_dump(tiny_recipe(network=network).model_dump(mode="json")), "utf-8")
+    with pytest.raises(TrainingError, match="do not fit the recipe"):
+        _train(atlas_folder, misfit, "--synthetic", "--start-from", first)
 
 
 def test_labelled_cases_are_mixed_in_and_must_fit(ready: Path, tmp_path: Path, atlas_folder: Path) -> None:
@@ -105,5 +113,9 @@ def test_labelled_cases_are_mixed_in_and_must_fit(ready: Path, tmp_path: Path, a
         images.write(dataset / f"{name}.nii.gz", rng.integers(low, high, (30, 30, 30)).astype(kind), np.eye(4) * 3)
     (dataset / "dataset.json").write_text(json.dumps({"labels": network_labels()}), "utf-8")
     assert _train(atlas_folder, tmp_path / "a", "--synthetic", "--labelled", str(dataset)).exit_code == 0
+    told = load_package(tmp_path / "a" / "model").manifest.training_data
+    assert "1 labelled cases of dataset" in told
+    with pytest.raises(TrainingError, match="another network, recipe, start or set of labelled cases"):
+        _train(atlas_folder, tmp_path / "a", "--synthetic", "--iterations", "9")
     with pytest.raises(TrainingError, match=r"no dataset\.json"):
         _train(atlas_folder, tmp_path / "a", "--synthetic", "--labelled", str(tmp_path), "--iterations", "9")

@@ -192,11 +192,28 @@ def test_between_the_stages_labels_may_be_removed_and_the_next_stage_does_not_se
     assert [stage["name"] for stage in whole.record["stages"]] == ["locate", "fine"]
 
 
-def test_auxiliary_classes_are_told_apart_from_background(tmp_path):
-    package = TinyModel().package(tmp_path / "tiny")
-    inference = segment(lively_volume(), package, InferenceSettings("cpu"))
-    assert inference.auxiliary_zyx.any()
-    assert not (inference.auxiliary_zyx & (inference.labels.labels_zyx > 0)).any()
+def test_auxiliary_classes_of_the_stage_before_are_kept_around_the_last_box(tmp_path):
+    first, second = TinyModel(), TinyModel(cascade=True, configuration="3d_cascade_fullres", seed=5)
+    content = first.manifest().model_dump(mode="json")
+    stage = content["stages"][0]
+    stages = [{**stage, "name": "locate", "folder": "locate"}, {**stage, "configuration": second.configuration}]
+    manifest = ModelManifest.model_validate({**content, "stages": [stages[0], {**stages[1], "margin_mm": 0}]})
+    package = write_package(tmp_path / "two", manifest, {"locate": first.content(), "fine": second.content()})
+    volume = lively_volume()
+
+    def upper_half(labels):
+        kept = labels.labels_zyx.copy()
+        kept[:15] = 0
+        return LabelVolume(kept, labels.affine_lps, labels.model)
+
+    one = segment(volume, TinyModel().package(tmp_path / "one"), InferenceSettings("cpu"))
+    both = segment(volume, package, InferenceSettings("cpu"), between=upper_half)
+    assert one.auxiliary_zyx[:14].any()
+    assert np.array_equal(both.auxiliary_zyx[:14], one.auxiliary_zyx[:14])
+    assert not np.array_equal(both.auxiliary_zyx[16:], one.auxiliary_zyx[16:])
+    assert not (both.auxiliary_zyx & (both.labels.labels_zyx > 0)).any()
+    removed = np.bincount(one.labels.labels_zyx[:15].ravel(), minlength=3) * volume.grid.voxel_mm3
+    assert both.removed_mm3 == pytest.approx({1: removed[1], 2: removed[2]})
 
 
 def test_the_same_input_gives_the_same_labels(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cspine.errors import NoVertebraError
-from cspine.postprocessing.clean import postprocess
+from cspine.postprocessing.clean import column_only, postprocess
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.spine_phantom import MODEL, Phantom, draw, volumes
 
@@ -96,3 +96,21 @@ def test_a_large_scan_with_noise_takes_a_few_seconds() -> None:
     cleaned, _ = postprocess(LabelVolume(labels_zyx, affine), ct, None)
     assert time.perf_counter() - start < 20
     assert np.array_equal(cleaned.labels_zyx[65:235, 210:300, 216:296], draw(Phantom()))
+
+
+def test_what_was_removed_between_stages_is_told_with_the_rest() -> None:
+    labels, ct = volumes()
+    _, findings = postprocess(labels, ct, None, {2: 900.0, 5: 100.0})
+    told = [finding for finding in findings if finding.code == "CS-FND-011"]
+    assert [finding.level for finding in told] == ["C2"]
+    assert "0.9 ml" in told[0].sentence
+
+
+def test_only_what_stands_away_from_the_column_is_removed_between_stages() -> None:
+    labels, _ = volumes()
+    jumble = labels.labels_zyx.copy()
+    jumble[:3, :3, :3] = 4
+    kept = column_only(LabelVolume(jumble, labels.affine_lps, labels.model))
+    assert np.array_equal(kept.labels_zyx, labels.labels_zyx)
+    nothing = LabelVolume(np.zeros_like(jumble), labels.affine_lps, labels.model)
+    assert not column_only(nothing).labels_zyx.any()

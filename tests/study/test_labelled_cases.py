@@ -11,11 +11,11 @@ import pytest
 from cspine import images
 from cspine.errors import InputError, TrainingError
 from cspine.geometry import reorientation
-from cspine.study.labelled_cases import read_dataset
+from cspine.study.labelled_cases import digest, read_dataset
 from cspine.study.recipe import network_labels
 from cspine.volumes import LabelVolume
 
-_SPACING = (2.0, 2.0, 2.0)
+_SPACING = 2.0
 
 
 def _write(folder: Path, name: str = "case", orientation: str = "LPS") -> np.ndarray:
@@ -71,8 +71,42 @@ def test_labels_without_their_image_are_an_error(tmp_path: Path) -> None:
         read_dataset(tmp_path, network_labels(), _SPACING)
 
 
-def test_labels_of_another_size_are_an_error(tmp_path: Path) -> None:
+def test_labels_on_another_grid_are_an_error(tmp_path: Path) -> None:
     _write(tmp_path)
     images.write(tmp_path / "labelsTr" / "case.nii.gz", np.zeros((20, 40, 59), dtype=np.uint8), np.eye(4))
-    with pytest.raises(TrainingError, match="differ in size"):
+    with pytest.raises(TrainingError, match="different grids"):
         read_dataset(tmp_path, network_labels(), _SPACING)
+
+
+def test_labels_that_lie_elsewhere_are_an_error(tmp_path: Path) -> None:
+    labels = _write(tmp_path)
+    affine = np.diag([1.0, 1.0, 3.0, 1.0])
+    affine[0, 3] = 30
+    images.write(tmp_path / "labelsTr" / "case.nii.gz", labels, affine)
+    with pytest.raises(TrainingError, match="different grids"):
+        read_dataset(tmp_path, network_labels(), _SPACING)
+
+
+def test_labels_that_the_network_does_not_have_are_an_error(tmp_path: Path) -> None:
+    labels = _write(tmp_path)
+    images.write(
+        tmp_path / "labelsTr" / "case.nii.gz", np.where(labels == 3, np.uint8(12), labels), np.diag([1.0, 1, 3, 1])
+    )
+    with pytest.raises(TrainingError, match="label 12"):
+        read_dataset(tmp_path, network_labels(), _SPACING)
+
+
+def test_values_beyond_ct_do_not_wrap_and_hidden_files_are_no_cases(tmp_path: Path) -> None:
+    labels = _write(tmp_path)
+    hu = np.where(labels > 0, 40000.0, -50.0).astype(np.float32)
+    images.write(tmp_path / "imagesTr" / "case_0000.nii.gz", hu, np.diag([1.0, 1.0, 3.0, 1.0]))
+    (tmp_path / "labelsTr" / "._case.nii.gz").write_bytes(b"x")
+    (case,) = read_dataset(tmp_path, network_labels(), _SPACING)
+    assert case.hu_zyx.max() == 3071
+
+
+def test_cases_are_known_again_by_what_they_hold(tmp_path: Path) -> None:
+    _write(tmp_path)
+    first, again = (read_dataset(tmp_path, network_labels(), _SPACING) for _ in range(2))
+    assert digest(first) == digest(again) != digest(first * 2)
+    assert digest([]) == ""

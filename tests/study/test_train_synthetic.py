@@ -16,7 +16,7 @@ from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.models.package import load_package
 from cspine.study import train_synthetic as module
-from cspine.study.packaging import package_model
+from cspine.study.packaging import Provenance, package_model
 from cspine.study.pool import Pool
 from cspine.study.recipe import Recipe
 from cspine.study.train_synthetic import Run, build_network, learning_rate, train
@@ -67,7 +67,7 @@ def test_from_an_atlas_to_a_package_that_draws(tmp_path: Path, atlas_folder: Pat
     assert row["iteration"] == "3"
     assert math.isfinite(float(row["loss"]))
 
-    package_model(recipe, weights, iterations, tmp_path / "tiny")
+    package_model(recipe, weights, Provenance(iterations), tmp_path / "tiny")
     ct, _ = synthesize_case(atlas, 1, CaseSettings((3.0, 3.0, 3.0), (60.0, 60.0, 100.0), whole_neck=True))
     found = segment(ct, load_package(tmp_path / "tiny"), InferenceSettings(device="cpu")).labels
     assert found.labels_zyx.shape == ct.hu_zyx.shape
