@@ -33,7 +33,7 @@ def test_a_study_of_many_goes_on_where_a_run_ends_with_an_error(monkeypatch: pyt
     inference = drawn(speck)
     with pytest.raises(NoVertebraError):
         segmentation.clean(inference, ct)
-    monkeypatch.setattr(segmentation, "segment", lambda *_: inference)
+    monkeypatch.setattr(segmentation, "segment", lambda *_, **__: inference)
     _, vertebrae = segmentation.find_vertebrae(ct, None, InferenceSettings())  # type: ignore[arg-type]
     assert isinstance(vertebrae.labels, LabelVolume) and vertebrae.labels.model == MODEL
     assert not vertebrae.labels.labels_zyx.any()
