@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from cspine.geometry import Affine, reorientation, to_lps
 from cspine.postprocessing.shape import Box, LevelShape
-from cspine.volumes import CtVolume, LabelVolume
+from cspine.volumes import CtVolume, HuArray, LabelVolume
 
 #: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
 #: 60 cm2 of surface falls below it when its whole surface moves by a sixth of a millimetre, a shift by half of one.
@@ -112,9 +112,9 @@ def noisy(ct: CtVolume, seed: str) -> Changed:
         The same text gives the same noise.
     """
     generator = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
-    values = np.array(ct.hu_zyx)  # its own copy; slice by slice, since the noise of a whole scan takes gigabytes
+    values: HuArray = ct.hu_zyx.copy()
     whole, limits = np.issubdtype(values.dtype, np.integer), np.iinfo(np.int16)
-    for plane in values:
+    for plane in values:  # one after another: the noise of a whole scan takes gigabytes
         noise = generator.standard_normal(plane.shape, dtype=np.float32)
         noise *= np.float32(NOISE_HU)
         noise += plane
