@@ -360,7 +360,7 @@ class OutputNotEmptyError(OutputError):
 
 
 class SomeStudiesFailedError(CSpineError):
-    """At least one study of --all-studies, or one case of an audit, failed."""
+    """At least one study of --all-studies, or one case of an audit or evaluation, failed."""
 
     code = "CS-RUN-001"
     exit_code = 11

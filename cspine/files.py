@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,3 +35,32 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def write_whole_folder(folder: Path, write: Callable[[Path], object]) -> None:
+    """Write a folder under a temporary name beside it, then rename it; one of that name is replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that shall appear.
+    write : callable
+        Gets the temporary path, an empty folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written; nothing unfinished is left behind.
+    """
+    partial = folder.with_name(f".partial-{folder.name}")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a call that was killed
+        partial.mkdir(parents=True)
+        write(partial)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except OSError as error:
+        raise OutputError(f"{folder.name} cannot be written: {error.strerror or type(error).__name__}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -15,6 +15,19 @@ from cspine.geometry import Affine, make_affine
 from cspine.volumes import CtVolume, LabelVolume
 
 _MAX_LABEL = 255
+_SUFFIX = ".nii.gz"
+_ADVICE = "Give a three-dimensional NIfTI file (.nii.gz) of one channel that is whole."
+_LABELS_ADVICE = "Give a label image: a NIfTI file (.nii.gz) of whole numbers from 0 to 255."
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the NIfTI files of a folder by name; hidden ones (unfinished, or made by a file manager) are none."""
+    return sorted(path for path in folder.glob(f"*{_SUFFIX}") if not path.name.startswith("."))
+
+
+def case_name(path: Path) -> str:
+    """Return the name of a NIfTI file without its ending."""
+    return path.name.removesuffix(_SUFFIX)
 
 
 def read_ct(path: Path) -> CtVolume:
@@ -41,7 +54,7 @@ def read_labels(path: Path) -> LabelVolume:
     array, affine = _read(path)
     labels = np.rint(array)
     if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() > _MAX_LABEL:
-        raise InputError(f"{path.name} does not hold labels from 0 to {_MAX_LABEL}")
+        raise InputError(f"{path.name} does not hold labels from 0 to {_MAX_LABEL}", advice=_LABELS_ADVICE)
     return LabelVolume(labels.astype(np.uint8), affine)
 
 
@@ -72,9 +85,9 @@ def _read(path: Path) -> tuple[NDArray[Any], Affine]:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise InputError(f"cannot read {path.name}") from error
+        raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f"{path.name} is not a three-dimensional image of one channel")
+        raise InputError(f"{path.name} is not a three-dimensional image of one channel", advice=_ADVICE)
     axes = np.array(image.GetDirection()).reshape(3, 3)
     x, y, z = image.GetSpacing()
     return sitk.GetArrayFromImage(image), make_affine(axes, (x, y, z), np.array(image.GetOrigin()))

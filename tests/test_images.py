@@ -106,3 +106,14 @@ def test_an_image_that_cannot_be_written_is_an_error_of_the_output_and_leaves_no
     with pytest.raises(OutputError):
         images.write(tmp_path / "a.unknown", _hu(), _affine())
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_hidden_files_are_no_images_and_errors_advise_about_nifti(tmp_path: Path) -> None:
+    for name in ("b.nii.gz", "a.nii.gz", "._a.nii.gz", ".partial-a.nii.gz", "a.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in images.files_in(tmp_path)] == ["a.nii.gz", "b.nii.gz"]
+    assert images.files_in(tmp_path / "absent") == []
+    assert images.case_name(tmp_path / "a_b.nii.gz") == "a_b"
+    with pytest.raises(InputError) as refused:
+        images.read_labels(tmp_path / "a.nii.gz")
+    assert "NIfTI" in refused.value.advice and "DICOM" not in refused.value.advice

@@ -16,7 +16,7 @@ from tests.builders.spine_phantom import MODEL, volumes
 
 def drawn(labels_zyx: np.ndarray | None = None) -> Inference:
     labels, _ = volumes(labels_zyx=labels_zyx)
-    return Inference(labels, {}, np.zeros(labels.labels_zyx.shape, dtype=bool))
+    return Inference(labels, auxiliary_zyx=np.zeros(labels.labels_zyx.shape, dtype=bool), record={})
 
 
 def test_labels_are_cleaned_and_the_age_counts() -> None:
@@ -33,7 +33,7 @@ def test_a_study_of_many_goes_on_where_a_run_ends_with_an_error(monkeypatch: pyt
     inference = drawn(speck)
     with pytest.raises(NoVertebraError):
         segmentation.clean(inference, ct)
-    monkeypatch.setattr(segmentation, "segment", lambda *_: inference)
+    monkeypatch.setattr(segmentation, "segment", lambda *_, **__: inference)
     _, vertebrae = segmentation.find_vertebrae(ct, None, InferenceSettings())  # type: ignore[arg-type]
     assert isinstance(vertebrae.labels, LabelVolume) and vertebrae.labels.model == MODEL
     assert not vertebrae.labels.labels_zyx.any()

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from cspine.cli.console import progress, table
-from cspine.errors import OutputError, RequirementError, SomeStudiesFailedError, UsageError
+from cspine.errors import RequirementError, SomeStudiesFailedError, UsageError, hashed
 
 if TYPE_CHECKING:
     from cspine.study.audit import CaseRecord
@@ -37,7 +38,9 @@ _log = logging.getLogger(__name__)
 )
 @click.option("--require", type=click.FloatRange(0, 1), metavar="SHARE", help="Share of cases with a good column.")
 @click.option("--anew", is_flag=True, help="Do every case again, whatever is in OUT.")
+@click.pass_context
 def command(
+    context: click.Context,
     images: Path,
     out: Path,
     organs: Path | None,
@@ -63,63 +66,73 @@ def command(
     OUT/summary.json    counts of each check
     OUT/labels/         vertebrae of each case;  OUT/auxiliary/, OUT/cases/: what the next call goes on from
 
-    The same command goes on where it stopped: a case is done again only if its image, organs, the model or a setting
-    changed, or with --anew. Files that cannot be read are listed, and end the command with exit code 11 after all
-    others are done.
+    The same command goes on where it stopped: a case is done again only if its image, organs, the model, a setting,
+    the kind of device or cspine's own code changed, or with --anew. Cases whose files cannot be read, or whose
+    segmentation fails, are listed, and end the command with exit code 11 after all others are done.
 
     --require 0.9 ends with exit code 14 where fewer than 90 % of the cases have all levels in view, in order.
-    --pseudo-labels takes cases that pass order, complete, volumes, spacing and, where measured, cord_ring and
-    agreement; the dataset has imagesTr, labelsTr and dataset.json with the labels that `cspine train` uses.
+    --pseudo-labels takes cases that pass order, complete, volumes, spacing and, where measured, cord_ring, agreement
+    and the heights of the organs; the dataset has imagesTr, labelsTr and dataset.json with the labels that
+    `cspine train` uses.
     """  # noqa: D301
     from cspine.cli.models import places
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
     from cspine.report.sheet import write_sheets
-    from cspine.study import audit
+    from cspine.study import audit, audit_report
+    from cspine.study.audit_cases import find_cases, parse_organ_labels
     from cspine.study.pseudo_labels import RawDataset
-    from cspine.study.tables import write_json
 
     if pseudo_labels is not None and pseudo_labels.resolve() == out.resolve():
         raise UsageError("--pseudo-labels and --out are one folder", advice="Give two.")
-    if out.is_file():
-        raise OutputError(f"{out} is a file", advice="Give a folder.")
-    settings = audit.AuditSettings(InferenceSettings(device=device), agreement, audit.parse_organ_labels(organ_labels))
-    cases = audit.find_cases(images, organs)
-    dataset = RawDataset(pseudo_labels) if pseudo_labels is not None else None
-    package = load_package(find_model(model, places()))
+    if organs is None and context.get_parameter_source("organ_labels") is not ParameterSource.DEFAULT:
+        raise UsageError("--organ-labels without --organs", advice="Give --organs with the folder of X_oar.nii.gz.")
+    settings = audit.AuditSettings(InferenceSettings(device=device), agreement, parse_organ_labels(organ_labels))
     kept = audit.AuditFolder(out)
+    kept.output.check([images, organs, pseudo_labels])
+    cases = find_cases(images, organs)
+    read = [images, organs, out, *{case.image.resolve().parent for case in cases}]
+    dataset = RawDataset(pseudo_labels, read) if pseudo_labels is not None else None
+    package = load_package(find_model(model, places()))
+    kept.output.begin()
+    if dataset is not None:
+        dataset.begin(cases)
     records: list[CaseRecord] = []
     with progress("cases") as tell:
         tell(0, len(cases))
         for case in cases:
             record = audit.audit_case(case, package, settings, kept, anew=anew)
             records.append(record)
-            audit.write_tables(records, out)
+            audit_report.write_tables(records, out)
             if dataset is not None:
                 dataset.put(case, record, kept)
-            _log.info("%s: %s", case.name, _in_words(record))
+            _log.info("case %s: %s", hashed(case.name), _in_words(record))
             tell(len(records), len(cases))
-    write_json(out / "summary.json", audit.summary(records, package, settings))
-    rows = audit.sheet_rows(cases, records, settings, kept)
+    rows = audit_report.sheet_rows(cases, records, settings, kept)
     sheets = write_sheets(rows, len(cases), f"{package.identity.title} on {len(cases)} cases", out)
+    kept.output.finish(audit_report.summary(records, package, settings))
     _show(records, package.identity.title)
     for path in (*sheets, out / "audit.csv", out / "levels.csv", out / "summary.json"):
         click.echo(f"{path}")
     if dataset is not None:
-        click.echo(f"{dataset.describe([record.model for record in records])} pseudo-labelled cases in {pseudo_labels}")
-    _end(records, audit.ordered_share(records), require)
+        click.echo(f"{dataset.count} pseudo-labelled cases in {pseudo_labels}")
+    for record in records:
+        if record.error:
+            click.echo(f"failed: {record.case} {record.error}")
+    _end(records, audit_report.ordered_share(records), require)
 
 
 def _in_words(record: CaseRecord) -> str:
     if record.error:
-        return record.error
+        return "failed"
     failed = ", ".join(check.name for check in record.failed)
     return f"{record.span or 'no vertebra'}, " + (f"failed: {failed}" if failed else "passes every check")
 
 
 def _show(records: Sequence[CaseRecord], title: str) -> None:
-    from cspine.study.audit import CHECK_NAMES, counts
+    from cspine.study.audit import CHECK_NAMES
+    from cspine.study.audit_report import counts
 
     rows = []
     for name in CHECK_NAMES:
@@ -134,11 +147,11 @@ def _show(records: Sequence[CaseRecord], title: str) -> None:
 
 
 def _end(records: Sequence[CaseRecord], share: float, require: float | None) -> None:
-    """End with an error where cases could not be read, or too few are good."""
-    broken = [record.case for record in records if record.error]
+    """End with an error where cases failed, or too few are good."""
+    broken = sum(bool(record.error) for record in records)
     if require is not None and share < require:
         raise RequirementError(
             f"{share:.0%} of {len(records)} cases have an ordered, complete column, fewer than {require:.0%}"
         )
     if broken:
-        raise SomeStudiesFailedError(f"{len(broken)} of {len(records)} cases failed: {', '.join(broken)}")
+        raise SomeStudiesFailedError(f"{broken} of {len(records)} cases failed")

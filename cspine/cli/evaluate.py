@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from cspine.cli.console import progress, table
-from cspine.errors import InputError, UsageError
+from cspine.errors import SomeStudiesFailedError, UsageError
 
 if TYPE_CHECKING:
-    from cspine.report.sheet import SheetRow
     from cspine.study.evaluation import CaseResult
     from cspine.study.metrics import Score
-
-_SUFFIX = ".nii.gz"
 
 
 @click.command(name="evaluate")
@@ -27,8 +26,15 @@ _SUFFIX = ".nii.gz"
 @click.option("--model", help="With --images: model package that segments them.  [default: cervical-demo]")
 @click.option("--device", default="auto", show_default=True, help="With --images: auto, cpu, cuda or cuda:N.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, labels and pictures.")
+@click.pass_context
 def command(
-    reference: Path, prediction: Path | None, images: Path | None, model: str | None, device: str, out: Path | None
+    context: click.Context,
+    reference: Path,
+    prediction: Path | None,
+    images: Path | None,
+    model: str | None,
+    device: str,
+    out: Path | None,
 ) -> None:
     """Compare labels with a reference, level by level, over C1..T1.
 
@@ -46,69 +52,53 @@ def command(
     OUT/scores.csv     a row a case and level
     OUT/summary.json   all cases together
     OUT/labels/        with --images: what was found
+
+    A case whose files cannot be used, or whose segmentation fails, is listed and counts in no mean; the command ends
+    with exit code 11 after all others are done.
     """  # noqa: D301
     if (prediction is None) == (images is None):
         raise UsageError("give either --prediction or --images")
     if out is not None and (out.suffix.lower() == ".csv" or out.is_file()):
         raise UsageError(f"--out {out.name}: give a folder", advice="Its scores.csv has a row a case and level.")
-    from cspine import images as files
+    if prediction is not None:
+        given = [n for n in ("model", "device") if context.get_parameter_source(n) is not ParameterSource.DEFAULT]
+        if given:
+            options = " and ".join(f"--{name}" for name in given)
+            raise UsageError(f"{options} with --prediction", advice="Labels that are there need no model.")
     from cspine.cli.models import places
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
     from cspine.report.sheet import write_sheets
-    from cspine.segmentation import find_vertebrae
     from cspine.study import evaluation
-    from cspine.study.tables import write_json
+    from cspine.study.evaluation_cases import evaluate_case, find_cases, output_folder, sheet_rows
 
-    paths = sorted(reference.glob(f"*{_SUFFIX}"))
-    if not paths:
-        raise InputError(f"no *{_SUFFIX} in {reference}", advice="Give a folder of label images.")
+    folder = output_folder(out) if out is not None else None
+    if folder is not None:
+        folder.check([reference, images, prediction])
+    cases = find_cases(reference, prediction, images, out)
     package = load_package(find_model(model, places())) if images is not None else None
+    if folder is not None:
+        folder.begin()
     results: list[CaseResult] = []
     with progress("cases") as tell:
-        tell(0, len(paths))
-        for path in paths:
-            findings = None
-            if package is not None and images is not None:
-                ct = files.read_ct(_image(images, path))
-                vertebrae = find_vertebrae(ct, package, InferenceSettings(device=device))[1]
-                found, findings = vertebrae.labels, vertebrae.findings
-                if out is not None:
-                    files.write(out / "labels" / path.name, found.labels_zyx, found.affine_lps)
-            else:
-                assert prediction is not None
-                found = files.read_labels(prediction / path.name)
-            case = path.name.removesuffix(_SUFFIX)
-            results.append(evaluation.compare(case, files.read_labels(path), found, findings))
-            tell(len(results), len(paths))
+        tell(0, len(cases))
+        for case in cases:
+            results.append(evaluate_case(case, package, InferenceSettings(device=device)))
+            tell(len(results), len(cases))
     title = package.identity.title if package else "Predictions"
-    if out is not None:
-        evaluation.write_tables(results, out)
-        write_json(out / "summary.json", evaluation.summary(results, package.identity if package else None))
-        labels = out / "labels" if prediction is None else prediction
-        write_sheets(_rows(results, reference, labels, images), len(results), f"{title}: found, reference", out)
+    if folder is not None:
+        evaluation.write_tables(results, folder.root)
+        write_sheets(sheet_rows(cases, results), len(results), f"{title}: found, reference", folder.root)
+        folder.finish(evaluation.summary(results, package.identity if package else None))
     _show(results, title)
     if out is not None:
         click.echo(f"Tables and pictures in {out}")
-
-
-def _image(folder: Path, reference: Path) -> Path:
-    return folder / f"{reference.name.removesuffix(_SUFFIX)}_0000{_SUFFIX}"
-
-
-def _rows(results: Sequence[CaseResult], reference: Path, found: Path, images: Path | None) -> Iterator[SheetRow]:
-    """Yield the rows of the picture sheet, worst cases first, each read when it is asked for."""
-    from cspine import images as files
-    from cspine.report.sheet import SheetRow
-    from cspine.study.evaluation import headline, words
-
-    for result in sorted(results, key=lambda result: result.rank):
-        name = f"{result.case}{_SUFFIX}"
-        path = reference / name
-        ct = files.read_ct(_image(images, path)) if images is not None else None
-        labels, wanted = files.read_labels(found / name), files.read_labels(path)
-        yield SheetRow(result.case, result.ok, headline(result), words(result), ct, labels, wanted)
+    failed = [result for result in results if result.error]
+    for result in failed:
+        click.echo(f"failed: {result.case} {result.error}")
+    if failed:
+        raise SomeStudiesFailedError(f"{len(failed)} of {len(results)} cases failed")
 
 
 def _show(results: Sequence[CaseResult], title: str) -> None:
@@ -120,8 +110,9 @@ def _show(results: Sequence[CaseResult], title: str) -> None:
         for score in result.scores:
             if not math.isnan(score.dice):
                 by_level.setdefault(score.level, []).append(score)
-    rows = [_row(level, found) for level, found in by_level.items()]
-    rows.append(_row("all", [score for found in by_level.values() for score in found]))
+    missed = Counter(match.level for result in results for match in result.missed)
+    rows = [_row(level, found, missed[level]) for level, found in by_level.items()]
+    rows.append(_row("all", [score for found in by_level.values() for score in found], missed.total()))
     table(f"{title}: {len(results)} cases", ("Level", "Cases", "Dice", "lowest", "HD95 mm", "missed"), rows)
     told = levels_summary(results)
     silent = told["cases_wrong_without_finding"]
@@ -136,7 +127,7 @@ def _show(results: Sequence[CaseResult], title: str) -> None:
     table("Levels", ("", ""), lines)
 
 
-def _row(level: str, scores: list[Score]) -> list[str]:
+def _row(level: str, scores: list[Score], missed: int) -> list[str]:
     dice = [score.dice for score in scores]
     distances = [score.hd95_mm for score in scores if math.isfinite(score.hd95_mm)]
     return [
@@ -145,5 +136,5 @@ def _row(level: str, scores: list[Score]) -> list[str]:
         f"{sum(dice) / len(dice):.3f}" if dice else "",
         f"{min(dice):.3f}" if dice else "",
         f"{sum(distances) / len(distances):.2f}" if distances else "",
-        str(len(scores) - len(distances)),
+        str(missed),
     ]

@@ -118,9 +118,11 @@ def _write_case(out: Path, name: str, ct: CtVolume, labels: LabelVolume, uid_see
     """Write a case; as DICOM too where its UIDs have a seed."""
     from cspine import images
     from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
+    from cspine.files import write_whole_folder
 
     image_path, labels_path, series_path = _paths(out, name, dicom=True)
     images.write(image_path, ct.hu_zyx, ct.affine_lps)
     images.write(labels_path, labels.labels_zyx, labels.affine_lps)
     if uid_seed is not None:
-        write_ct_series(ct, series_path, CtSeriesDescription(uid_seed=uid_seed))
+        description = CtSeriesDescription(uid_seed=uid_seed)
+        write_whole_folder(series_path, lambda partial: write_ct_series(ct, partial, description))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import Vertebra, rank, vertebra
+from cspine.anatomy import VERTEBRAE, Vertebra, rank, vertebra
 from cspine.geometry import Grid, to_lps
 from cspine.volumes import LabelArray
 
@@ -41,6 +41,20 @@ class LevelShape:
     volume_mm3: float
     centroid_lps: NDArray[np.float64]
     touches_edge: bool
+
+
+def vertebrae_only(labels_zyx: LabelArray) -> LabelArray:
+    """Return labels without the numbers that are no vertebra's, which become background.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels from anywhere: a dataset may number the sacrum or a plate too.
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    for level in VERTEBRAE:
+        table[level.label] = level.label
+    return table[labels_zyx]
 
 
 def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:

@@ -6,6 +6,7 @@ patient's front is on the left of sagittal planes, the patient's left on the vie
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,9 +22,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import rank, vertebra
+from cspine.errors import OutputError
 from cspine.files import write_whole
 from cspine.geometry import reorientation
-from cspine.postprocessing.shape import label_boxes
+from cspine.postprocessing.shape import label_boxes, vertebrae_only
 from cspine.report.planes import body_centre, curve
 from cspine.report.preview import BONE_WINDOW_HU
 from cspine.volumes import CtVolume, LabelVolume
@@ -64,7 +66,7 @@ class SheetRow:
     ct : CtVolume or None
         The image; black where there is none.
     labels : LabelVolume
-        Vertebrae found.
+        Vertebrae found; numbers that no level has are not shown, here and in the reference.
     reference : LabelVolume or None
         Vertebrae as they are, beside those found.
     outline_zyx : ndarray of bool or None
@@ -177,10 +179,18 @@ def write_sheets(rows: Iterable[SheetRow], count: int, title: str, folder: Path,
         path = folder / (f"{stem}.png" if sheets <= 1 else f"{stem}-{number}.png")
         _write(part, f"{title}   sheet {number} of {sheets}" if sheets > 1 else title, path)
         written.append(path)
-    for path in (*folder.glob(f"{stem}.png"), *folder.glob(f"{stem}-*.png")):
-        if path not in written:
-            path.unlink()
+    _remove_others(folder, stem, written)
     return written
+
+
+def _remove_others(folder: Path, stem: str, written: list[Path]) -> None:
+    """Remove sheets of an earlier time: ``sheet.png`` or ``sheet-2.png``, and no other name."""
+    try:
+        for path in sorted(folder.glob(f"{stem}*.png")):
+            if re.fullmatch(rf"{re.escape(stem)}(-[1-9]\d*)?\.png", path.name) and path not in written:
+                path.unlink()
+    except OSError as error:
+        raise OutputError(f"a sheet of an earlier time cannot be removed: {error.strerror}") from error
 
 
 # --- one row ----------------------------------------------------------------------------------------------------------
@@ -219,7 +229,7 @@ def _draw_row(row: SheetRow) -> _Strip:
 
 def _neck(row: SheetRow, labels: LabelVolume) -> _Neck:
     turn = reorientation(labels.affine_lps, "LPS")
-    turned = np.ascontiguousarray(turn.apply(labels.labels_zyx))
+    turned = np.ascontiguousarray(turn.apply(vertebrae_only(labels.labels_zyx)))
     hu = np.full(turned.shape, BONE_WINDOW_HU[0], dtype=np.int16) if row.ct is None else turn.apply(row.ct.hu_zyx)
     outline = None if row.outline_zyx is None else turn.apply(row.outline_zyx)
     return _Neck(hu, turned, outline, turn.grid(labels.grid).spacing_xyz)
@@ -356,7 +366,7 @@ def _figure(canvas: Pixels, strips: Sequence[_Strip], title: str) -> Figure:
     figure.figimage(canvas, 0, 0, origin="upper")
 
     def say(x: float, y: float, text: str, **options: Any) -> None:
-        common: dict[str, Any] = {"color": _TEXT, "fontsize": 11, "va": "center"}
+        common: dict[str, Any] = {"color": _TEXT, "fontsize": 11, "va": "center", "parse_math": False}
         figure.text(x / width, 1 - y / height, text, **(common | options))
 
     say(12, 22, title, fontsize=15, fontweight="bold")

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.geometry import Affine, to_lps
+from cspine.geometry import Affine, reorientation, to_lps
 from cspine.postprocessing.shape import Box, LevelShape
-from cspine.volumes import CtVolume, LabelArray, LabelVolume
+from cspine.volumes import CtVolume, HuArray, LabelVolume
 
 #: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
 #: 60 cm2 of surface falls below it when its whole surface moves by a sixth of a millimetre, a shift by half of one.
 LEAST_AGREEMENT = 0.95
 #: Share of the field of view that is cut off on the left, right, front and back.
 CROP_SHARE = 0.15
-#: Slices that are cut off at either end, and how far from every label a cut stays.
+#: Planes that are cut off at the head's and the foot's end, and how far from every label a cut stays.
 CROP_SLICES, CROP_MARGIN_MM = 3, 10.0
 #: Standard deviation of the added noise: the difference of a usual and a low dose.
 NOISE_HU = 20.0
@@ -65,28 +65,35 @@ def shifted(ct: CtVolume, shift_mm: float) -> Changed:
     return Changed(CtVolume(values, _moved_affine(ct.affine_lps, (z, y, x))), (z, y, x))
 
 
-def cropped(ct: CtVolume, labels_zyx: LabelArray) -> Changed:
+def cropped(ct: CtVolume, labels: LabelVolume) -> Changed:
     """Return the image with a smaller field of view, in which every vertebra is as whole as before.
 
     Parameters
     ----------
     ct : CtVolume
         The image.
-    labels_zyx : ndarray of uint8, shape (z, y, x)
+    labels : LabelVolume
         Vertebrae, of which none is cut.
     """
-    box = crop_box(labels_zyx, ct.grid.spacing_xyz)
+    box = crop_box(labels)
     z, y, x = (float(part.start) for part in box)
     return Changed(CtVolume(ct.hu_zyx[box], _moved_affine(ct.affine_lps, (z, y, x))), (z, y, x))
 
 
-def crop_box(labels_zyx: LabelArray, spacing_xyz: tuple[float, float, float]) -> Box:
-    """Return the box of `cropped`: `CROP_SHARE` and `CROP_SLICES` less, at least `CROP_MARGIN_MM` from each label."""
+def crop_box(labels: LabelVolume) -> Box:
+    """Return the box of `cropped`: `CROP_SHARE` and `CROP_SLICES` less, at least `CROP_MARGIN_MM` from each label.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Vertebrae, in any orientation.
+    """
+    along_neck = reorientation(labels.affine_lps, "LPS").axes_zyx[0]
     parts = []
-    for axis, step in enumerate(reversed(spacing_xyz)):
-        size = labels_zyx.shape[axis]
-        cut = CROP_SLICES if axis == 0 else round(CROP_SHARE * size)
-        present = np.flatnonzero(labels_zyx.any(axis=tuple(i for i in range(3) if i != axis)))
+    for axis, step in enumerate(reversed(labels.grid.spacing_xyz)):
+        size = labels.labels_zyx.shape[axis]
+        cut = CROP_SLICES if axis == along_neck else round(CROP_SHARE * size)
+        present = np.flatnonzero(labels.labels_zyx.any(axis=tuple(i for i in range(3) if i != axis)))
         margin = int(np.ceil(CROP_MARGIN_MM / step))
         start = min(cut, max(int(present[0]) - margin, 0)) if len(present) else cut
         stop = max(size - cut, min(int(present[-1]) + 1 + margin, size)) if len(present) else size - cut
@@ -105,12 +112,14 @@ def noisy(ct: CtVolume, seed: str) -> Changed:
         The same text gives the same noise.
     """
     generator = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
-    values = ct.hu_zyx + generator.standard_normal(ct.hu_zyx.shape, dtype=np.float32) * np.float32(NOISE_HU)
-    if np.issubdtype(ct.hu_zyx.dtype, np.integer):
-        limits = np.iinfo(np.int16)
-        whole = np.rint(np.clip(values, limits.min, limits.max)).astype(np.int16)
-        return Changed(CtVolume(whole, ct.affine_lps), (0.0, 0.0, 0.0))
-    return Changed(CtVolume(values.astype(np.float32), ct.affine_lps), (0.0, 0.0, 0.0))
+    values: HuArray = ct.hu_zyx.copy()
+    whole, limits = np.issubdtype(values.dtype, np.integer), np.iinfo(np.int16)
+    for plane in values:  # one after another: the noise of a whole scan takes gigabytes
+        noise = generator.standard_normal(plane.shape, dtype=np.float32)
+        noise *= np.float32(NOISE_HU)
+        noise += plane
+        plane[...] = np.rint(np.clip(noise, limits.min, limits.max)) if whole else noise
+    return Changed(CtVolume(values, ct.affine_lps), (0.0, 0.0, 0.0))
 
 
 def _moved_affine(affine_lps: Affine, offset_zyx: tuple[float, float, float]) -> Affine:
@@ -208,7 +217,7 @@ def changes(ct: CtVolume, labels: LabelVolume, shift_mm: float, seed: str) -> di
     """
     return {
         "shift": lambda: shifted(ct, shift_mm),
-        "crop": lambda: cropped(ct, labels.labels_zyx),
+        "crop": lambda: cropped(ct, labels),
         "noise": lambda: noisy(ct, seed),
     }
 

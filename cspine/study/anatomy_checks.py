@@ -22,8 +22,6 @@ from cspine.postprocessing.order import head_axis, order_findings
 from cspine.postprocessing.shape import LevelShape
 from cspine.volumes import LabelVolume
 
-#: Raised where a check of an unchanged result may turn out otherwise: records of before then do not hold.
-CHECKS_VERSION = 1
 #: Distance of neighbouring centroids, whole vertebrae with their processes: disc and body of an adult, wide on purpose.
 SPACING_MM = (10.0, 28.0)
 #: The same for C1 and C2: the dens stands within the ring of C1, which has no body.

@@ -44,12 +44,15 @@ class CaseResult:
         Which level each vertebra of the reference got.
     findings : tuple of Finding or None
         Of the run; None where labels were given and no run was made.
+    error : str
+        Why the case could not be done; it then counts in no mean.
     """
 
     case: str
     scores: tuple[Score, ...]
     matches: tuple[LevelMatch, ...]
     findings: tuple[Finding, ...] | None
+    error: str = ""
 
     @property
     def mean_dice(self) -> float | None:
@@ -92,13 +95,19 @@ class CaseResult:
     @property
     def ok(self) -> bool:
         """True where every vertebra of the reference is on its own level."""
-        return all(match.right for match in self.matches)
+        return not self.error and all(match.right for match in self.matches)
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Order of the cases, worst first: silent mistakes, wrong levels, missed ones, then Dice."""
+        """Order of the cases, worst first: failed, silent mistakes, wrong levels, missed ones, then Dice."""
         dice = self.mean_dice
-        return (-float(bool(self.silent)), -len(self.wrong), -len(self.missed), 1.0 if dice is None else dice)
+        return (
+            -float(bool(self.error)),
+            -float(bool(self.silent)),
+            -len(self.wrong),
+            -len(self.missed),
+            1.0 if dice is None else dice,
+        )
 
 
 def mean(values: Sequence[float]) -> float | None:
@@ -137,7 +146,7 @@ def write_tables(results: Sequence[CaseResult], folder: Path) -> None:
     )
     columns = (
         "case", "mean_dice", "mean_hd95_mm", "level_accuracy", "wrong_levels", "missed_levels", "findings",
-        "wrong_without_finding", "ok",
+        "wrong_without_finding", "ok", "error",
     )  # fmt: skip
     write_csv(folder / "cases.csv", columns, [_case_row(result) for result in results])
 
@@ -153,6 +162,7 @@ def _case_row(result: CaseResult) -> list[str]:
         "n/a" if result.findings is None else " ".join(result.told),
         "n/a" if result.silent is None else _yes(result.silent),
         _yes(result.ok),
+        result.error,
     ]
 
 
@@ -191,6 +201,7 @@ def summary(results: Sequence[CaseResult], model: ModelIdentity | None) -> dict[
         "cspine_version": cspine.__version__,
         "model": identity,
         "cases": len(results),
+        "errors": {result.case: result.error for result in results if result.error},
         "mean_dice": mean([score.dice for score in every]),
         "mean_hd95_mm": mean([score.hd95_mm for score in every]),
         **levels_summary(results),
@@ -219,6 +230,8 @@ def levels_summary(results: Sequence[CaseResult]) -> dict[str, float | int | Non
 
 def headline(result: CaseResult) -> str:
     """Return the verdict on a case in a few words."""
+    if result.error:
+        return "could not be done"
     if result.silent:
         return "wrong level, no finding"
     if result.wrong:
@@ -228,6 +241,8 @@ def headline(result: CaseResult) -> str:
 
 def words(result: CaseResult) -> tuple[str, ...]:
     """Return what a picture sheet says of a case."""
+    if result.error:
+        return (result.error,)
     lines = [f"- {match.level} labelled {match.found}" for match in result.wrong]
     lines += [f"- {match.level} missed" for match in result.missed]
     lines += [f"Dice {number(result.mean_dice)}, HD95 {number(result.mean_hd95_mm, 2) or '-'} mm"]

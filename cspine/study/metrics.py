@@ -15,11 +15,12 @@ from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 from monai.metrics.meandice import compute_dice
 from numpy.typing import NDArray
 
-from cspine.anatomy import Vertebra, vertebra
+from cspine.anatomy import VERTEBRAE, Vertebra
 from cspine.errors import InputError
 from cspine.volumes import LabelVolume
 
 _MARGIN = 2
+_GRID_ADVICE = "Give labels on the grid of the reference: the same voxels at the same place."
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
         If the grids differ.
     """
     if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
-        raise InputError("reference and prediction lie on different grids")
+        raise InputError("reference and prediction lie on different grids", advice=_GRID_ADVICE)
     return [
         _score(level.name, reference.labels_zyx == level.label, prediction.labels_zyx == level.label, reference)
         for level in levels
@@ -91,7 +92,7 @@ def _score(name: str, wanted: NDArray[np.bool_], found: NDArray[np.bool_], volum
 
 #: A reference vertebra counts where at least so much of it is in view.
 LEAST_REFERENCE_ML = 0.5
-#: ... and was missed where less than this share of its voxels carries any label.
+#: ... and was missed where less than this share of its voxels carries any level's label.
 LEAST_LABELLED = 0.2
 
 
@@ -127,7 +128,7 @@ def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     Parameters
     ----------
     reference, prediction : LabelVolume
-        Labels of `cspine.anatomy` on the same grid.
+        Labels of `cspine.anatomy` on the same grid; numbers that no level has count as background.
     levels : iterable of Vertebra
         Levels of the reference to look at; those with less than `LEAST_REFERENCE_ML` are left out.
 
@@ -141,16 +142,17 @@ def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
         If the grids differ.
     """
     if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
-        raise InputError("reference and prediction lie on different grids")
+        raise InputError("reference and prediction lie on different grids", advice=_GRID_ADVICE)
     matches = []
     for level in levels:
         there = prediction.labels_zyx[reference.labels_zyx == level.label]
         if there.size * reference.grid.voxel_mm3 < LEAST_REFERENCE_ML * 1000:
             continue
-        counts = np.bincount(there, minlength=256)
-        labelled = int(counts[1:].sum())
+        voxels = np.bincount(there, minlength=256)
+        counts = {found.name: int(voxels[found.label]) for found in VERTEBRAE}
+        labelled = sum(counts.values())
         if labelled < LEAST_LABELLED * there.size or not labelled:
             matches.append(LevelMatch(level.name, None))
         else:
-            matches.append(LevelMatch(level.name, vertebra(int(np.argmax(counts[1:])) + 1).name))
+            matches.append(LevelMatch(level.name, max(counts, key=counts.__getitem__)))
     return matches

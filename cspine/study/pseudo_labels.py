@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import cc3d
@@ -21,8 +20,10 @@ from cspine.anatomy import CERVICAL_LEVELS, rank
 from cspine.errors import OutputError, OutputNotEmptyError
 from cspine.files import write_whole
 from cspine.geometry import Grid
-from cspine.study.anatomy_checks import Verdict
-from cspine.study.audit import AuditCase, AuditFolder, CaseRecord
+from cspine.study.anatomy_checks import ORGAN_POSITIONS, Verdict
+from cspine.study.audit import AuditFolder, CaseRecord
+from cspine.study.audit_cases import AuditCase
+from cspine.study.output_folder import refuse_overlap
 from cspine.study.recipe import BELOW, network_labels
 from cspine.study.tables import write_json
 from cspine.volumes import LabelVolume
@@ -30,9 +31,11 @@ from cspine.volumes import LabelVolume
 #: The class below T1 belongs to the column where it lies this close to it: discs and joint spaces are narrower.
 LINK_MM = 12.0
 #: Checks that a case must pass, and those that it must pass where they were measured.
-NEEDED, NEEDED_IF_MEASURED = ("order", "complete", "volumes", "spacing"), ("cord_ring", "agreement")
+NEEDED = ("order", "complete", "volumes", "spacing")
+NEEDED_IF_MEASURED = ("cord_ring", *ORGAN_POSITIONS, "agreement")
 _MARK = "Pseudo-labels made by cspine audit"
 _FILES = ("imagesTr", "labelsTr")
+_ADVICE = "Give --pseudo-labels an empty folder, or one that an earlier `cspine audit --pseudo-labels` made."
 
 
 def is_fit(record: CaseRecord) -> bool:
@@ -96,34 +99,66 @@ def _linked(candidates: NDArray[np.bool_], column: NDArray[np.bool_], grid: Grid
     return kept
 
 
-@dataclass(frozen=True)
 class RawDataset:
     """An nnU-Net raw dataset of pseudo-labels.
+
+    Its dataset.json lists every case of which a file may be there, with the model that drew it, before the file is; so
+    an audit that was interrupted goes on, and cases of an earlier audit that are no more can be told and taken out.
 
     Parameters
     ----------
     root : Path
         Its folder; one of an earlier audit is renewed.
+    inputs : iterable of Path or None
+        Folders that the audit reads.
 
     Raises
     ------
+    UsageError
+        If the audit's input would be overwritten.
     OutputNotEmptyError
         If the folder holds another dataset.
     """
 
-    root: Path
+    def __init__(self, root: Path, inputs: Iterable[Path | None] = ()) -> None:
+        self.root = root
+        refuse_overlap([root / name for name in _FILES], inputs, "--pseudo-labels")
+        self._drawn_by = self._members()
 
-    def __post_init__(self) -> None:
+    def _members(self) -> dict[str, str]:
+        """Return the cases of an earlier audit with their models."""
         try:
-            described = json.loads((self.root / "dataset.json").read_text(encoding="utf-8")).get("description", "")
+            described = json.loads((self.root / "dataset.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             if any((self.root / name).exists() for name in _FILES):
-                raise OutputNotEmptyError(f"{self.root} holds images, but no dataset.json of cspine audit") from None
-            return
-        except (OSError, ValueError, AttributeError) as error:
-            raise OutputNotEmptyError(f"{self.root}/dataset.json cannot be read") from error
-        if not str(described).startswith(_MARK):
-            raise OutputNotEmptyError(f"{self.root} holds another dataset")
+                raise OutputNotEmptyError(
+                    f"{self.root} holds images, but no dataset.json of cspine audit", advice=_ADVICE
+                ) from None
+            return {}
+        except (OSError, ValueError) as error:
+            raise OutputNotEmptyError(f"{self.root}/dataset.json cannot be read", advice=_ADVICE) from error
+        members = described.get("cases") if isinstance(described, dict) else None
+        if not isinstance(members, dict) or not str(described.get("description", "")).startswith(_MARK):
+            raise OutputNotEmptyError(f"{self.root} holds another dataset", advice=_ADVICE)
+        return {str(name): str(model) for name, model in members.items() if Path(name).name == name}
+
+    def begin(self, cases: Iterable[AuditCase]) -> None:
+        """Take out what an earlier audit put in and this one does not have, and write dataset.json.
+
+        Parameters
+        ----------
+        cases : iterable of AuditCase
+            The cases of this audit.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
+        """
+        names = {case.name for case in cases}
+        for name in [name for name in self._drawn_by if name not in names]:
+            self._take_out(name)
+        self._describe()
 
     def put(self, case: AuditCase, record: CaseRecord, kept: AuditFolder) -> bool:
         """Write a case that is fit, and take one out that is not any more.
@@ -141,42 +176,52 @@ class RawDataset:
         -------
         bool
             True where it is in the dataset now.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
         """
-        image = self.root / _FILES[0] / f"{case.name}_0000.nii.gz"
-        labels = self.root / _FILES[1] / f"{case.name}.nii.gz"
         if not is_fit(record):
-            for path in (image, labels):
-                self._remove(path)
+            if case.name in self._drawn_by:
+                self._take_out(case.name)
+                self._describe()
             return False
         cleaned = images.read_labels(kept.labels(case.name))
         auxiliary = images.read_labels(kept.auxiliary(case.name)).labels_zyx > 0
+        self._drawn_by[case.name] = record.model
+        self._describe()
+        image, labels = self._files(case.name)
         images.write(labels, network_labels_of(cleaned, auxiliary), cleaned.affine_lps)
         write_whole(image, lambda partial: shutil.copyfile(case.image, partial))
+        self._describe()
         return True
 
-    def describe(self, models: Sequence[str]) -> int:
-        """Write dataset.json, and return the number of cases in it.
+    @property
+    def count(self) -> int:
+        """Number of cases with an image and labels."""
+        return sum(all(path.is_file() for path in self._files(name)) for name in self._drawn_by)
 
-        Parameters
-        ----------
-        models : sequence of str
-            Models that drew the labels.
-        """
-        cases = sorted(path.name for path in (self.root / _FILES[1]).glob("[!.]*.nii.gz"))
+    def _describe(self) -> None:
+        models = ", ".join(sorted(set(self._drawn_by.values()))) or "no model yet"
         content = {
             "channel_names": {"0": "CT"},
             "labels": network_labels(),
-            "numTraining": len(cases),
+            "numTraining": self.count,
             "file_ending": ".nii.gz",
             "name": self.root.name,
-            "description": f"{_MARK}: drawn by {', '.join(sorted(set(models)))}, looked at by nobody.",
+            "description": f"{_MARK}: drawn by {models}, looked at by nobody.",
+            "cases": dict(sorted(self._drawn_by.items())),
         }
         write_json(self.root / "dataset.json", content)
-        return len(cases)
 
-    @staticmethod
-    def _remove(path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"{path.name} cannot be removed: {error.strerror}") from error
+    def _files(self, case: str) -> tuple[Path, Path]:
+        return self.root / _FILES[0] / f"{case}_0000.nii.gz", self.root / _FILES[1] / f"{case}.nii.gz"
+
+    def _take_out(self, case: str) -> None:
+        for path in self._files(case):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError(f"{path.name} cannot be removed: {error.strerror}") from error
+        del self._drawn_by[case]

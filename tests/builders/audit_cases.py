@@ -13,7 +13,7 @@ from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
 from cspine.models.package import ModelPackage
 from cspine.segmentation import Vertebrae, clean
-from cspine.study import audit
+from cspine.study import audit, evaluation_cases
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.spine_phantom import MODEL, Phantom, draw
@@ -43,17 +43,21 @@ def organs() -> np.ndarray:
 
 
 class StandIn:
-    """Draws the phantom's vertebrae from their HU, and counts how often it was asked."""
+    """Draws the phantom's vertebrae from their HU, and counts how often it was asked; it may fail once instead."""
 
     def __init__(self) -> None:
         self.asked = 0
+        self.fails_with: BaseException | None = None
 
     def __call__(self, ct: CtVolume, package: ModelPackage, settings: InferenceSettings) -> tuple[Inference, Vertebrae]:
         self.asked += 1
+        if self.fails_with is not None:
+            error, self.fails_with = self.fails_with, None
+            raise error
         truth = labels_to_grid(draw(NECK), NECK.grid(), Grid(ct.grid.shape_zyx, ct.affine_lps))
         drawn = np.where(ct.hu_zyx > 170, truth, np.uint8(0)).astype(np.uint8)
         labels = LabelVolume(np.where(drawn > 8, np.uint8(0), drawn), ct.affine_lps, MODEL)
-        inference = Inference(labels, {}, drawn > 8)
+        inference = Inference(labels, auxiliary_zyx=drawn > 8, record={})
         return inference, clean(inference, ct)
 
 
@@ -66,5 +70,6 @@ def tiny_package(folder: Path, seed: int = 0) -> ModelPackage:
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """The stand-in in the place of the network."""
     model = StandIn()
-    monkeypatch.setattr(audit, "find_vertebrae", model)
+    for module in (audit, evaluation_cases):
+        monkeypatch.setattr(module, "find_vertebrae", model)
     return model

@@ -10,8 +10,18 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cspine import images
+from cspine.cli import audit as cli_audit
 from cspine.cli.audit import command
-from cspine.errors import InputError, OutputError, RequirementError, SomeStudiesFailedError, UsageError
+from cspine.errors import (
+    InputError,
+    ModelError,
+    OutputError,
+    RequirementError,
+    SomeStudiesFailedError,
+    UsageError,
+    hashed,
+)
+from cspine.study import audit
 from tests.builders.audit_cases import StandIn, stand_in, write_case
 from tests.builders.small_neck import small_neck
 
@@ -67,20 +77,68 @@ def test_a_share_may_be_required(tmp_path: Path) -> None:
 def test_a_case_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
     write_case(tmp_path / "in", "b", cord=False)
     (tmp_path / "in" / "a_ct.nii.gz").write_bytes(b"no image")
-    with pytest.raises(SomeStudiesFailedError, match="1 of 2 cases failed: a"):
-        invoke("--images", tmp_path / "in", "--out", tmp_path / "out", "--no-agreement")
+    arguments = ["--images", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--no-agreement"]
+    result = CliRunner().invoke(command, arguments)
+    assert isinstance(result.exception, SomeStudiesFailedError) and result.exception.message == "1 of 2 cases failed"
+    assert "failed: a [CS-IN-001] cannot read a_ct.nii.gz" in result.output
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert list(summary["errors"]) == ["a"] and summary["checks"]["order"]["pass"] == 1
 
 
 def test_what_cannot_be_used_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--organ-labels without --organs"):
+        invoke("--images", tmp_path, "--out", tmp_path / "out", "--organ-labels", "cord=3")
     with pytest.raises(InputError, match="no CT image"):
         invoke("--images", tmp_path, "--out", tmp_path / "out")
     with pytest.raises(UsageError, match="organ label"):
-        invoke("--images", tmp_path, "--out", tmp_path / "out", "--organ-labels", "cord")
+        invoke("--images", tmp_path, "--out", tmp_path / "out", "--organs", tmp_path, "--organ-labels", "cord")
     with pytest.raises(UsageError, match="one folder"):
         invoke("--images", tmp_path, "--out", tmp_path / "out", "--pseudo-labels", tmp_path / "out")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is a file"):
         invoke("--images", tmp_path, "--out", tmp_path / "file")
     assert invoke("--images", tmp_path, "--out", tmp_path / "out", "--require", "2").exit_code == 2
+
+
+def test_no_input_is_overwritten(tmp_path: Path, stand_in: StandIn) -> None:
+    raw, linked = tmp_path / "raw", tmp_path / "linked"
+    write_case(raw / "imagesTr", "a", cord=False)
+    linked.mkdir()
+    (linked / "a_ct.nii.gz").symlink_to(raw / "imagesTr" / "a_ct.nii.gz")
+    write_case(tmp_path / "set" / "images", "a", cord=False)
+    (tmp_path / "set" / "labels").mkdir()
+    (tmp_path / "set" / "labels" / "a.nii.gz").write_bytes(b"reference")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.nii.gz")}
+    for folder in (raw / "imagesTr", linked):
+        with pytest.raises(UsageError, match="its imagesTr/"):
+            invoke("--images", folder, "--out", tmp_path / "out", "--no-agreement", "--pseudo-labels", raw)
+    with pytest.raises(UsageError, match="--out has labels already"):
+        invoke("--images", tmp_path / "set" / "images", "--out", tmp_path / "set", "--no-agreement")
+    assert stand_in.asked == 0 and not (tmp_path / "out").exists()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.nii.gz")} == before
+
+
+def test_pseudo_labels_of_an_interrupted_audit_are_gone_on_with(tmp_path: Path, stand_in: StandIn) -> None:
+    write_case(tmp_path / "in", "a", cord=False)
+    write_case(tmp_path / "in", "b", cord=False)
+    folders = ("--images", tmp_path / "in", "--out", tmp_path / "out", "--pseudo-labels", tmp_path / "raw")
+    stand_in.fails_with = ModelError("stopped")
+    with pytest.raises(ModelError):
+        invoke(*folders, "--no-agreement")
+    assert json.loads((tmp_path / "raw" / "dataset.json").read_text())["numTraining"] == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["complete"] is False
+    assert "2 pseudo-labelled cases" in invoke(*folders, "--no-agreement").output
+    (tmp_path / "in" / "a_ct.nii.gz").unlink()
+    assert "1 pseudo-labelled cases" in invoke(*folders, "--no-agreement").output
+    assert [path.name for path in (tmp_path / "raw" / "labelsTr").iterdir()] == ["b.nii.gz"]
+
+
+def test_no_name_of_a_case_is_logged(tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    for module in (cli_audit, audit):
+        monkeypatch.setattr(module._log, "info", lambda text, *values: lines.append(text % values))
+    write_case(tmp_path / "in", "doe_jane", cord=False)
+    for _ in range(2):
+        invoke("--images", tmp_path / "in", "--out", tmp_path / "out", "--no-agreement")
+    assert stand_in.asked == 1
+    assert len(lines) == 3 and all(hashed("doe_jane") in line and "jane" not in line for line in lines)

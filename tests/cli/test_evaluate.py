@@ -9,8 +9,12 @@ from click.testing import CliRunner
 
 from cspine import images
 from cspine.cli.evaluate import command
-from cspine.errors import InputError, UsageError
+from cspine.errors import InputError, OutOfMemoryError, SomeStudiesFailedError, UsageError
+from tests.builders.audit_cases import NECK, stand_in, write_case
 from tests.builders.small_neck import small_neck
+from tests.builders.spine_phantom import draw
+
+__all__ = ["stand_in"]
 
 
 def invoke(*arguments: object):
@@ -81,3 +85,85 @@ def test_one_of_prediction_and_images_is_needed(tmp_path):
 def test_the_output_is_a_folder(tmp_path):
     with pytest.raises(UsageError, match="give a folder"):
         invoke("--reference", tmp_path, "--prediction", tmp_path, "--out", tmp_path / "scores.csv")
+
+
+def phantom_set(root, *names):
+    """Phantom images that the stand-in for a model reads, with their references."""
+    for name in names:
+        write_case(root / "images", name, cord=False)
+        (root / "images" / f"{name}_ct.nii.gz").rename(root / "images" / f"{name}_0000.nii.gz")
+        images.write(root / "labels" / f"{name}.nii.gz", draw(NECK), NECK.grid().affine_lps)
+    return "--reference", root / "labels", "--images", root / "images"
+
+
+def test_the_reference_is_not_overwritten(tmp_path, stand_in):
+    common = phantom_set(tmp_path / "set", "a")
+    before = (tmp_path / "set/labels/a.nii.gz").read_bytes()
+    for out in (tmp_path / "set", tmp_path / "set" / "images" / ".."):
+        with pytest.raises(UsageError, match="its labels/ is a folder that is read"):
+            invoke(*common, "--out", out)
+    (tmp_path / "other" / "labels").mkdir(parents=True)
+    with pytest.raises(UsageError, match="--out has labels already"):
+        invoke(*common, "--out", tmp_path / "other")
+    assert stand_in.asked == 0 and (tmp_path / "set/labels/a.nii.gz").read_bytes() == before
+    out = tmp_path / "out"
+    for _ in range(2):  # its own folder is renewed
+        invoke(*common, "--out", out)
+    assert stand_in.asked == 2
+    with pytest.raises(UsageError, match="its labels/"):
+        invoke("--reference", tmp_path / "set/labels", "--prediction", out / "labels", "--out", out)
+
+
+def test_files_that_are_absent_are_told_before_any_work(tmp_path, stand_in):
+    common = phantom_set(tmp_path, "a", "b")
+    (tmp_path / "images" / "b_0000.nii.gz").unlink()
+    with pytest.raises(InputError, match="1 of 2 references have no image") as refused:
+        invoke(*common, "--out", tmp_path / "out")
+    assert "b_0000.nii.gz" in refused.value.advice
+    assert stand_in.asked == 0 and not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="2 of 2 references have no prediction"):
+        invoke("--reference", tmp_path / "labels", "--prediction", tmp_path / "found")
+
+
+def test_a_case_that_fails_does_not_stop_the_others(tmp_path, stand_in):
+    common = phantom_set(tmp_path, "a", "b", "c")
+    (tmp_path / "images" / "c_0000.nii.gz").write_bytes(b"no image")
+    stand_in.fails_with = OutOfMemoryError("full")
+    result = CliRunner().invoke(command, [str(argument) for argument in (*common, "--out", tmp_path / "out")])
+    assert isinstance(result.exception, SomeStudiesFailedError) and result.exception.exit_code == 11
+    assert result.exception.message == "2 of 3 cases failed"
+    assert "failed: a [CS-INF-003] full" in result.output and "failed: c [CS-IN-001]" in result.output
+    a, b, c = rows_of(tmp_path / "out" / "cases.csv")
+    assert (a["error"], a["ok"], a["mean_dice"]) == ("[CS-INF-003] full", "no", "")
+    assert (b["error"], b["ok"]) == ("", "yes") and c["error"]
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (told["cases"], told["cases_ok"], list(told["errors"])) == (3, 1, ["a", "c"])
+    assert told["complete"] and (tmp_path / "out" / "sheet.png").is_file()
+
+
+def test_numbers_of_no_level_and_hidden_files_do_no_harm(tmp_path):
+    arguments = two_folders(tmp_path, lambda labels: np.where(labels == 3, 30, labels))
+    reference = images.read_labels(tmp_path / "reference" / "a.nii.gz").labels_zyx.copy()
+    reference[20:, 20:, 20:] = 26
+    images.write(tmp_path / "reference" / "a.nii.gz", reference, np.eye(4))
+    (tmp_path / "reference" / "._a.nii.gz").write_bytes(b"")
+    invoke(*arguments, "--out", tmp_path / "out")
+    (case,) = rows_of(tmp_path / "out" / "cases.csv")
+    assert (case["missed_levels"], case["wrong_levels"]) == ("C3", "")
+
+
+def test_missed_counts_vertebrae_of_the_reference(tmp_path):
+    def other(labels):
+        found = np.where(labels == 3, 0, labels)
+        found[20:, 20:, 20:] = 5
+        return found
+
+    told = invoke(*two_folders(tmp_path, other)).output
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told.splitlines() if line.count("│") == 7]
+    assert {row[0]: row[-1] for row in rows} == {"C2": "0", "C3": "1", "C5": "0", "all": "1"}
+
+
+def test_options_of_a_model_need_images(tmp_path):
+    for option in (("--model", "cervical-demo"), ("--device", "cpu")):
+        with pytest.raises(UsageError, match=f"{option[0]} with --prediction"):
+            invoke(*two_folders(tmp_path, lambda labels: labels), *option)

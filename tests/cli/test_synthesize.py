@@ -9,11 +9,12 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGLSLossless
 
 from cspine import images
 from cspine.cli.synthesize import command
+from cspine.dicom import write_ct
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import load_rules
 from cspine.dicom.scan import scan_folder
@@ -160,3 +161,32 @@ def test_the_sets_of_the_help_are_those_that_exist() -> None:
     (option,) = (p for p in command.params if p.name == "set_name")
     assert isinstance(option.type, click.Choice)
     assert list(option.type.choices) == list(evaluation_sets.SETS)
+
+
+@pytest.mark.usefixtures("_small_sets")
+def test_a_series_that_was_interrupted_is_not_taken_for_finished(
+    tmp_path: Path, atlas_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = write_ct.save_ct
+
+    def interrupted(dataset: Dataset, path: Path, transfer_syntax: str) -> None:
+        if path.name == "IMG_00003.dcm":
+            raise KeyboardInterrupt
+        saved(dataset, path, transfer_syntax)
+
+    assert _write_set(atlas_folder, tmp_path, "--count", "1").exit_code == 0
+    monkeypatch.setattr(write_ct, "save_ct", interrupted)
+    with pytest.raises(click.Abort):
+        CliRunner().invoke(
+            command,
+            ["--atlas", str(atlas_folder), "--out", str(tmp_path), "--set", "hard", "--count", "1", "--dicom"],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
+    monkeypatch.setattr(write_ct, "save_ct", saved)
+    assert "kept" not in _write_set(atlas_folder, tmp_path, "--count", "1", "--dicom").output
+    (series,) = (tmp_path / "dicom").iterdir()
+    assert (
+        len(list(series.iterdir()))
+        == images.read_ct(tmp_path / "images" / f"{series.name}_0000.nii.gz").grid.shape_zyx[0]
+    )

@@ -107,3 +107,26 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         write_sheets([row()], 1, "t", tmp_path / "file")
+
+
+def test_words_are_shown_as_they_are_and_numbers_that_no_level_has_are_not(tmp_path: Path) -> None:
+    labels, _ = volumes()
+    other = LabelVolume(np.where(labels.labels_zyx == 8, np.uint8(30), labels.labels_zyx), labels.affine_lps)
+    write_sheets([row(name="$a_$", lines=("$\\frac$",), labels=other, reference=other)], 1, "$\\x$", tmp_path)
+    image = pixels(tmp_path / "sheet.png")
+    assert near(image, vertebra(7).rgb).sum() > 50
+
+
+def test_only_sheets_of_this_command_are_removed(tmp_path: Path) -> None:
+    for name in ("sheet-2.png", "sheet-mine.png", "sheet-1.png.png", "sheets.png"):
+        (tmp_path / name).write_bytes(b"")
+    write_sheets([row()], 1, "t", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "sheet.png",
+        "sheet-mine.png",
+        "sheet-1.png.png",
+        "sheets.png",
+    }
+    (tmp_path / "sheet-1.png").mkdir()
+    with pytest.raises(OutputError, match="cannot be removed"):
+        write_sheets([row()], 1, "t", tmp_path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from cspine.geometry import to_lps
+from cspine.geometry import reorientation, to_lps
 from cspine.postprocessing.shape import shapes_of
 from cspine.study import agreement
 from cspine.volumes import CtVolume, LabelVolume
@@ -26,7 +28,7 @@ def test_a_shift_samples_between_the_voxels_and_says_where() -> None:
 
 def test_a_crop_leaves_every_vertebra_whole_with_a_margin() -> None:
     labels, ct = volumes(SPACE)
-    changed = agreement.cropped(ct, labels.labels_zyx)
+    changed = agreement.cropped(ct, labels)
     z, y, x = (int(offset) for offset in changed.offset_zyx)
     cut = labels.labels_zyx[z:, y:, x:][tuple(slice(0, n) for n in changed.ct.hu_zyx.shape)]
     assert np.count_nonzero(cut) == np.count_nonzero(labels.labels_zyx)
@@ -43,6 +45,29 @@ def test_noise_has_its_strength_and_is_the_same_for_a_name() -> None:
     assert (one.astype(float) - ct.hu_zyx).std() == pytest.approx(agreement.NOISE_HU, rel=0.02)
     assert one.dtype == np.int16
     assert agreement.noisy(CtVolume(ct.hu_zyx.astype(np.float32), ct.affine_lps), "a").ct.hu_zyx.dtype == np.float32
+
+
+@pytest.mark.parametrize("target", ["RAS", "PSL", "SAR"])
+def test_the_neck_loses_few_planes_at_its_ends_in_every_orientation(target: str) -> None:
+    labels, ct = volumes(SPACE)
+    turn = reorientation(ct.affine_lps, target)
+    affine = turn.grid(ct.grid).affine_lps
+    turned = CtVolume(turn.apply(ct.hu_zyx), affine)
+    changed = agreement.cropped(turned, LabelVolume(turn.apply(labels.labels_zyx), affine))
+    back = reorientation(affine, "LPS")
+    upright = agreement.cropped(ct, labels)
+    assert back.grid(changed.ct.grid).is_close(upright.ct.grid)
+    assert np.array_equal(back.apply(changed.ct.hu_zyx), upright.ct.hu_zyx)
+
+
+def test_noise_is_added_slice_by_slice() -> None:
+    ct = CtVolume(np.zeros((64, 128, 128), dtype=np.int16), np.eye(4))
+    tracemalloc.start()
+    noisy = agreement.noisy(ct, "a").ct.hu_zyx
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * noisy.nbytes
+    assert not ct.hu_zyx.any() and len(np.unique(noisy[0])) > 50
 
 
 def bone(ct: CtVolume, truth: LabelVolume) -> LabelVolume:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,56 +9,16 @@ import numpy as np
 import pytest
 
 from cspine import images
-from cspine.errors import InputError, UsageError
+from cspine.errors import DeviceError, InferenceError, OutOfMemoryError, OutputError
+from cspine.inference.settings import InferenceSettings, Precision
 from cspine.study import audit
 from cspine.study.anatomy_checks import Verdict
-from cspine.study.audit import AuditFolder, AuditSettings, CaseRecord, find_cases
+from cspine.study.audit import AuditFolder, AuditSettings, CaseRecord
+from cspine.study.audit_cases import find_cases
 from tests.builders.audit_cases import NECK, StandIn, stand_in, tiny_package, write_case
 
 __all__ = ["stand_in"]
 ORGANS = AuditSettings(agreement=False, organ_labels={"cord": 2, "larynx": 6})
-
-
-def touch(folder: Path, *names: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).write_bytes(b"")
-
-
-@pytest.mark.parametrize(
-    ("files", "names"),
-    [
-        (("b_0000.nii.gz", "a_0000.nii.gz", "a.nii.gz"), ["a", "b"]),
-        (("p_1_ct.nii.gz", "p_1_oar.nii.gz", "p_1_dose.nii.gz"), ["p_1"]),
-        (("x.nii.gz", "y.nii.gz", "x_oar.nii.gz", "z.txt"), ["x", "y"]),
-    ],
-)
-def test_images_are_told_from_other_files(tmp_path: Path, files: tuple[str, ...], names: list[str]) -> None:
-    touch(tmp_path, *files)
-    assert [case.name for case in find_cases(tmp_path)] == names
-
-
-def test_folders_that_make_no_audit_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no CT image"):
-        find_cases(tmp_path)
-    touch(tmp_path, "a_ct.nii.gz")
-    with pytest.raises(InputError, match="no case has organs"):
-        find_cases(tmp_path, tmp_path)
-    touch(tmp_path, "a_0000.nii.gz")
-    with pytest.raises(InputError, match="two images of one case: a"):
-        find_cases(tmp_path)
-
-
-def test_organs_belong_to_their_case(tmp_path: Path) -> None:
-    touch(tmp_path, "a_ct.nii.gz", "b_ct.nii.gz", "b_oar.nii.gz")
-    assert [case.organs for case in find_cases(tmp_path, tmp_path)] == [None, tmp_path / "b_oar.nii.gz"]
-
-
-def test_organ_labels_are_read_and_checked() -> None:
-    assert audit.parse_organ_labels("cord=2, larynx=6") == {"cord": 2, "larynx": 6}
-    for wrong in ("cord", "heart=3", "cord=x", "cord=0", "cord=300", ""):
-        with pytest.raises(UsageError, match="organ label"):
-            audit.parse_organ_labels(wrong)
 
 
 @pytest.fixture
@@ -109,44 +68,51 @@ def test_agreement_is_measured_on_three_changed_images(tmp_path: Path, stand_in:
 
 
 def test_a_file_that_cannot_be_read_is_an_error_of_its_case(tmp_path: Path, stand_in: StandIn) -> None:
-    touch(tmp_path, "a_ct.nii.gz")
+    (tmp_path / "a_ct.nii.gz").write_bytes(b"")
     record = audit.audit_case(find_cases(tmp_path)[0], tiny_package(tmp_path), ORGANS, AuditFolder(tmp_path / "out"))
     assert "CS-IN-001" in record.error and not record.ordered_and_complete
     assert not (tmp_path / "out").exists()
     assert stand_in.asked == 0
 
 
-def test_tables_and_summary_count_every_case(done: tuple[Path, CaseRecord]) -> None:
-    folder, record = done
-    broken = CaseRecord(case="b", key="", model="m", checksum="c", seconds=0, error="[CS-IN-001] no")
-    audit.write_tables([record, broken], folder)
-    with (folder / "audit.csv").open(newline="") as lines:
-        first, second = csv.DictReader(lines)
-    assert (first["case"], first["levels_found"], first["order"], first["agreement"]) == ("a", "C1-T1", "pass", "n/a")
-    assert (second["error"], second["order"]) == ("[CS-IN-001] no", "")
-    with (folder / "levels.csv").open(newline="") as lines:
-        levels = list(csv.DictReader(lines))
-    assert [row["level"] for row in levels] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1"]
-    assert float(levels[2]["to_next_mm"]) == pytest.approx(18, abs=1) and levels[2]["agreement_mean"] == ""
-    told = audit.summary([record, broken], tiny_package(folder, seed=9), ORGANS)
-    assert told["ordered_and_complete_share"] == audit.ordered_share([record, broken]) == 0.5
-    assert told["checks"]["order"]["pass"] == 1 and told["errors"] == {"b": "[CS-IN-001] no"}
+@pytest.mark.parametrize("error", [OutOfMemoryError("full"), InferenceError("no"), MemoryError()])
+def test_a_case_on_which_the_network_fails_is_an_error_of_its_own(
+    tmp_path: Path, stand_in: StandIn, error: BaseException
+) -> None:
+    write_case(tmp_path, "a")
+    case, package, kept = find_cases(tmp_path)[0], tiny_package(tmp_path), AuditFolder(tmp_path / "out")
+    stand_in.fails_with = error
+    record = audit.audit_case(case, package, ORGANS, kept)
+    assert record.error.startswith("[CS-INF-00") and not kept.record("a").exists()
+    assert not audit.audit_case(case, package, ORGANS, kept).error
 
 
-def test_rows_of_the_sheet_say_what_failed(done: tuple[Path, CaseRecord]) -> None:
-    folder, record = done
-    case = find_cases(folder, folder)[0]
-    failing = record.model_copy(
-        update={
-            "checks": (*record.checks[1:], record.checks[0].model_copy(update={"verdict": Verdict.FAIL, "note": "C4"}))
-        }
-    )
-    broken = CaseRecord(case="a", key="", model="m", checksum="c", seconds=0, error="no")
-    rows = list(audit.sheet_rows([case] * 3, [record, failing, broken], ORGANS, AuditFolder(folder / "out")))
-    assert [row.good for row in rows] == [True, False, False]
-    assert rows[0].headline == "C1-T1: passes" and rows[0].outline_zyx is not None and rows[0].outline_zyx.any()
-    assert rows[1].headline == "C1-T1: fails order" and rows[1].lines[0] == "- order: C4"
-    assert rows[2].labels is None and rows[2].lines == ("no",)
+def test_what_would_fail_for_every_case_stops(tmp_path: Path, stand_in: StandIn) -> None:
+    write_case(tmp_path, "a")
+    case, package, kept = find_cases(tmp_path)[0], tiny_package(tmp_path), AuditFolder(tmp_path / "out")
+    for error in (DeviceError("no card"), OutputError("full")):
+        stand_in.fails_with = error
+        with pytest.raises(type(error)):
+            audit.audit_case(case, package, ORGANS, kept)
+    with pytest.raises(DeviceError):
+        audit.audit_case(case, package, replace(ORGANS, inference=InferenceSettings(device="tpu")), kept)
+
+
+def test_the_key_follows_the_code_and_where_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_case(tmp_path, "a")
+    case, package = find_cases(tmp_path)[0], tiny_package(tmp_path)
+
+    def key(precision: Precision = "auto") -> str:
+        settings = replace(ORGANS, inference=InferenceSettings(device="cpu", precision=precision))
+        return audit.key_of(case, package, settings)
+
+    keys = {key(), key("float32"), key("bfloat16")}
+    assert len(keys) == 2  # "auto" is float32 on a CPU
+    monkeypatch.setattr(audit, "_engine", lambda device, precision: ("cuda", "float16"))
+    keys.add(key())
+    monkeypatch.setattr(audit, "edition", lambda: "another")
+    keys.add(key())
+    assert len(keys) == 4
 
 
 def test_the_document_has_a_row_for_each_check() -> None:

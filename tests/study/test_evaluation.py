@@ -5,14 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import numpy as np
-import pytest
-
-from cspine.anatomy import CERVICAL_LEVELS
-from cspine.errors import InputError
 from cspine.postprocessing.findings import CUT_BY_EDGE, MISSING_LEVEL, OFF_COLUMN_REMOVED, Finding
 from cspine.study import evaluation
-from cspine.study.metrics import LevelMatch, match_levels
 from cspine.volumes import LabelVolume
 from tests.builders.spine_phantom import MODEL, Phantom, draw
 
@@ -30,31 +24,6 @@ def changed(**to: int) -> LabelVolume:
 
 def result(found: LabelVolume, *findings: Finding, without: bool = False) -> evaluation.CaseResult:
     return evaluation.compare("a", TRUTH, found, None if without else findings)
-
-
-def test_each_vertebra_has_the_level_of_most_of_its_labelled_voxels() -> None:
-    labels = TRUTH.labels_zyx.copy()
-    third = np.argwhere(labels == 3)
-    labels[tuple(third[: int(len(third) * 0.7)].T)] = 4  # most of C3 is C4
-    fifth = np.argwhere(labels == 5)
-    labels[tuple(fifth[: int(len(fifth) * 0.7)].T)] = 0  # what is left of C5 is C5
-    labels[tuple(np.argwhere(TRUTH.labels_zyx == 6)[50:].T)] = 0  # nearly nothing of C6
-    matches = {m.level: m for m in match_levels(TRUTH, LabelVolume(labels, AFFINE), CERVICAL_LEVELS)}
-    assert matches["C3"] == LevelMatch("C3", "C4") and matches["C3"].wrong
-    assert matches["C5"].right
-    assert matches["C6"].found is None and not matches["C6"].wrong and not matches["C6"].right
-
-
-def test_a_sliver_of_a_reference_vertebra_does_not_count() -> None:
-    sliver = TRUTH.labels_zyx.copy()
-    sliver[tuple(np.argwhere(sliver == 8)[400:].T)] = 0
-    matches = match_levels(LabelVolume(sliver, AFFINE), TRUTH, CERVICAL_LEVELS)
-    assert [match.level for match in matches] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
-
-
-def test_other_grids_are_refused() -> None:
-    with pytest.raises(InputError):
-        match_levels(TRUTH, LabelVolume(TRUTH.labels_zyx, AFFINE + np.eye(4)), CERVICAL_LEVELS)
 
 
 def test_a_wrong_level_is_silent_unless_a_finding_about_levels_warns() -> None:

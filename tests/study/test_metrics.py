@@ -11,9 +11,11 @@ from scipy.spatial.distance import cdist
 
 from cspine.anatomy import CERVICAL_LEVELS, vertebra
 from cspine.errors import InputError
-from cspine.study.metrics import Score, score_levels
+from cspine.study.metrics import LevelMatch, Score, match_levels, score_levels
 from cspine.volumes import LabelVolume
+from tests.builders.spine_phantom import volumes
 
+NECK, _ = volumes()
 _SPACING_XYZ = (0.5, 1.0, 2.0)
 
 
@@ -111,5 +113,37 @@ def test_different_grids_are_refused() -> None:
     moved = LabelVolume(box.astype(np.uint8), _volume(box).affine_lps.copy())
     moved.affine_lps[0, 3] += 0.2
     for other in (moved, _volume(box[:-1])):
-        with pytest.raises(InputError, match="different grids"):
-            score_levels(_volume(box), other, CERVICAL_LEVELS)
+        for compare in (score_levels, match_levels):
+            with pytest.raises(InputError, match="different grids") as refused:
+                compare(_volume(box), other, CERVICAL_LEVELS)
+            assert "DICOM" not in refused.value.advice
+
+
+def test_each_vertebra_has_the_level_of_most_of_its_labelled_voxels() -> None:
+    labels = NECK.labels_zyx.copy()
+    third = np.argwhere(labels == 3)
+    labels[tuple(third[: int(len(third) * 0.7)].T)] = 4  # most of C3 is C4
+    fifth = np.argwhere(labels == 5)
+    labels[tuple(fifth[: int(len(fifth) * 0.7)].T)] = 0  # what is left of C5 is C5
+    labels[tuple(np.argwhere(NECK.labels_zyx == 6)[50:].T)] = 0  # nearly nothing of C6
+    matches = {m.level: m for m in match_levels(NECK, LabelVolume(labels, NECK.affine_lps), CERVICAL_LEVELS)}
+    assert matches["C3"] == LevelMatch("C3", "C4") and matches["C3"].wrong
+    assert matches["C5"].right
+    assert matches["C6"].found is None and not matches["C6"].wrong and not matches["C6"].right
+
+
+def test_a_sliver_of_a_reference_vertebra_does_not_count() -> None:
+    sliver = NECK.labels_zyx.copy()
+    sliver[tuple(np.argwhere(sliver == 8)[400:].T)] = 0
+    matches = match_levels(LabelVolume(sliver, NECK.affine_lps), NECK, CERVICAL_LEVELS)
+    assert [match.level for match in matches] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
+
+
+def test_a_number_that_no_level_has_is_background() -> None:
+    labels = NECK.labels_zyx.copy()
+    labels[NECK.labels_zyx == 3] = 30
+    labels[tuple(np.argwhere(NECK.labels_zyx == 4)[::2].T)] = 26
+    found = LabelVolume(labels, NECK.affine_lps)
+    matches = {m.level: m for m in match_levels(NECK, found, CERVICAL_LEVELS)}
+    assert matches["C3"].found is None and matches["C4"].right
+    assert len(match_levels(found, NECK, CERVICAL_LEVELS)) == 7

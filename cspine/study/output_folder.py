@@ -1,0 +1,115 @@
+"""The output folder of an evaluation or an audit: it never takes the place of what it is made from.
+
+Such a folder has its summary.json from the beginning, which names the command that it belongs to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cspine.errors import OutputError, UsageError
+from cspine.study.tables import write_json
+
+SUMMARY = "summary.json"
+_SHEETS = ("sheet.png", "sheet-1.png")
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """Where a command writes.
+
+    Parameters
+    ----------
+    root : Path
+        The folder; absent, without results, or of an earlier call of the same command.
+    command : str
+        For example ``"cspine audit"``.
+    folders, files : tuple of str
+        What the command writes there, but for summary.json and the picture sheets.
+    """
+
+    root: Path
+    command: str
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+    def check(self, inputs: Iterable[Path | None]) -> None:
+        """Refuse a folder in which an input, or a file of somebody else, would be overwritten.
+
+        Parameters
+        ----------
+        inputs : iterable of Path or None
+            Folders that the command reads.
+
+        Raises
+        ------
+        UsageError
+            If it is such a folder.
+        OutputError
+            If it is a file, or cannot be looked at.
+        """
+        if self.root.is_file():
+            raise OutputError(f"{self.root} is a file", advice="Give a folder.")
+        refuse_overlap([self.root / name for name in self.folders], inputs, "--out")
+        try:
+            if self._is_own():
+                return
+            foreign = [name for name in (*self.folders, *self.files, SUMMARY, *_SHEETS) if (self.root / name).exists()]
+        except OSError as error:
+            raise OutputError(f"the output folder cannot be read: {error.strerror}") from error
+        if foreign:
+            raise UsageError(
+                f"--out has {', '.join(foreign)} already, and no {SUMMARY} of {self.command}",
+                advice=f"Give --out an empty folder, or that of an earlier {self.command}.",
+            )
+
+    def _is_own(self) -> bool:
+        try:
+            told = json.loads((self.root / SUMMARY).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return False
+        return isinstance(told, dict) and told.get("command") == self.command
+
+    def begin(self) -> None:
+        """Write a summary.json that says whose folder it is, and that it is unfinished; OutputError if that fails."""
+        write_json(self.root / SUMMARY, {"command": self.command, "complete": False})
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Write summary.json; OutputError if that fails.
+
+        Parameters
+        ----------
+        summary : dict
+            What it says of all cases.
+        """
+        write_json(self.root / SUMMARY, {"command": self.command, "complete": True, **summary})
+
+
+def refuse_overlap(places: Iterable[Path], inputs: Iterable[Path | None], option: str) -> None:
+    """Refuse to write into a folder that is read, or lies around one that is.
+
+    Parameters
+    ----------
+    places : iterable of Path
+        Folders whose files are written and removed.
+    inputs : iterable of Path or None
+        Folders that are read.
+    option : str
+        Option that names the place.
+
+    Raises
+    ------
+    UsageError
+        If one of the inputs is in one of the places.
+    """
+    read = [path.resolve() for path in inputs if path is not None]
+    for place in places:
+        if any(place.resolve() in (path, *path.parents) for path in read):
+            raise UsageError(
+                f"{option}: its {place.name}/ is a folder that is read, and its files would be overwritten",
+                advice=f"Give {option} another folder.",
+            )

@@ -1,0 +1,60 @@
+"""An output folder takes the place of nothing but its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cspine.errors import OutputError, UsageError
+from cspine.study.output_folder import OutputFolder, refuse_overlap
+
+
+def folder(root: Path, command: str = "cspine audit") -> OutputFolder:
+    return OutputFolder(root, command, ("labels", "cases"), ("audit.csv",))
+
+
+def test_inputs_in_its_folders_are_refused_also_behind_links(tmp_path: Path) -> None:
+    (tmp_path / "out" / "labels" / "more").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "out" / "labels")
+    folder(tmp_path / "out").begin()
+    for read in ("out/labels", "out/labels/more", "link", "out/x/../cases"):
+        with pytest.raises(UsageError, match="--out: its") as refused:
+            folder(tmp_path / "out").check([None, tmp_path / read])
+        assert refused.value.advice == "Give --out another folder."
+    folder(tmp_path / "out").check([tmp_path, tmp_path / "out", tmp_path / "out" / "images"])
+    with pytest.raises(UsageError, match="--pseudo-labels: its imagesTr/"):
+        refuse_overlap([tmp_path / "imagesTr"], [tmp_path / "imagesTr"], "--pseudo-labels")
+
+
+@pytest.mark.parametrize("name", ["labels", "cases", "audit.csv", "summary.json", "sheet.png", "sheet-1.png"])
+def test_what_it_did_not_make_is_left_alone(tmp_path: Path, name: str) -> None:
+    if "." in name:
+        (tmp_path / name).write_text("[1]")
+    else:
+        (tmp_path / name).mkdir()
+    (tmp_path / "images").mkdir()
+    with pytest.raises(UsageError, match=f"--out has {name} already"):
+        folder(tmp_path).check([])
+
+
+def test_its_own_results_are_renewed_even_where_it_was_interrupted(tmp_path: Path) -> None:
+    own = folder(tmp_path / "out")
+    own.check([])
+    own.begin()
+    assert json.loads((tmp_path / "out/summary.json").read_text()) == {"command": "cspine audit", "complete": False}
+    (tmp_path / "out/labels").mkdir()
+    own.check([])
+    own.finish({"cases": 3})
+    told = json.loads((tmp_path / "out/summary.json").read_text())
+    assert told == {"command": "cspine audit", "complete": True, "cases": 3}
+    own.check([])
+    with pytest.raises(UsageError, match="of cspine evaluate"):
+        folder(tmp_path / "out", "cspine evaluate").check([])
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="is a file"):
+        folder(tmp_path / "file").check([])
