@@ -51,18 +51,25 @@ class _Part:
 
     @property
     def likeness(self) -> float:
-        """How much of the part stands as a column does, less what does not, in cubic millimetres."""
-        astray: set[int] = set()
+        """How much of the part stands as a column does, less what does not, in cubic millimetres.
+
+        Of two levels that do not follow each other the smaller is astray: a speck must not discredit a vertebra.
+        """
         axis = head_axis(np.array(list(self.centroids_lps.values())))
-        for (upper, above), (lower, below) in pairwise(self.centroids_lps.items()):
-            steps = rank(lower) - rank(upper)
-            distance = float(np.linalg.norm(above - below))
-            in_step = STEP_MM[0] * steps <= distance <= STEP_MM[1] * steps
-            if not in_step or float((above - below) @ axis) < LEAST_STEP_COSINE * distance:
-                astray |= {upper, lower}
+        standing = list(self.centroids_lps)
+        while misfits := [pair for pair in pairwise(standing) if not self._follow(*pair, axis)]:
+            standing.remove(min((label for pair in misfits for label in pair), key=lambda i: self.volumes_mm3[i]))
         return sum(
-            min(volume, COUNTED_MM3) * (-1 if label in astray else 1) for label, volume in self.volumes_mm3.items()
+            min(volume, COUNTED_MM3) * (1 if label in standing else -1) for label, volume in self.volumes_mm3.items()
         )
+
+    def _follow(self, upper: int, lower: int, axis: NDArray[np.float64]) -> bool:
+        """Tell whether two levels lie as far apart, and in the direction, that they do in a column."""
+        steps = rank(lower) - rank(upper)
+        way = self.centroids_lps[upper] - self.centroids_lps[lower]
+        distance = float(np.linalg.norm(way))
+        in_step = STEP_MM[0] * steps <= distance <= STEP_MM[1] * steps
+        return in_step and float(way @ axis) >= LEAST_STEP_COSINE * distance
 
     @property
     def ranks(self) -> list[int]:

@@ -20,6 +20,8 @@ from cspine.study.recipe import Intensity, Recipe
 
 #: The network's last class: what lies below T1.
 LAST_NETWORK_LABEL = CERVICAL_LEVELS[-1].label + 1
+#: Least and greatest size of a narrow field of view along z, y, x, millimetres.
+_NARROW_MM = ((60.0, 260.0), (55.0, 120.0), (55.0, 120.0))
 
 
 class PatchSampler:
@@ -81,21 +83,40 @@ class PatchSampler:
 
     def _synthetic_patch(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         paths = self._pool.paths()
-        hu, labels = read_case(paths[int(self._rng.integers(len(paths)))])
+        hu, labels = self._narrowed(*read_case(paths[int(self._rng.integers(len(paths)))]))
         size = self._recipe.network.patch_size
         centre = self._centre(labels)
         image = normalise(cut(hu, centre, size).astype(np.float32), self._recipe.intensity)
         image[cut(np.ones(hu.shape, dtype=np.uint8), centre, size) == 0] = 0.0  # as nnU-Net pads
         return image, network_target(cut(labels, centre, size))
 
+    def _narrowed(
+        self, hu_zyx: NDArray[np.int16], labels_zyx: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+        """Cut a share of the cases to the field of view of a reconstruction of the spine alone."""
+        if self._rng.random() >= self._recipe.narrow_share:
+            return hu_zyx, labels_zyx
+        spots = np.argwhere((labels_zyx > 0) & (labels_zyx < LAST_NETWORK_LABEL))
+        if not len(spots):
+            return hu_zyx, labels_zyx
+        spacing = self._recipe.network.spacing[0]
+        middle = spots[int(self._rng.integers(len(spots)))] + self._rng.normal(0, 8 / spacing, size=3)
+        box = []
+        for place, n, (least, most) in zip(middle, hu_zyx.shape, _NARROW_MM, strict=True):
+            width = self._rng.uniform(least, most) / spacing
+            start = int(np.clip(place - width / 2, 0, n - 1))
+            box.append(slice(start, max(int(place + width / 2), start + 2)))
+        return hu_zyx[tuple(box)], labels_zyx[tuple(box)]
+
     def _labelled_patch(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return a patch of a case from outside, turned and scaled at random: there are few of them."""
         case = self._labelled[int(self._rng.integers(len(self._labelled)))]
         size = self._recipe.network.patch_size
-        centre = self._centre(case.labels_zyx)
+        whole_hu, whole_labels = self._narrowed(case.hu_zyx, case.labels_zyx)
+        centre = self._centre(whole_labels)
         angles = self._rng.uniform([-8, -8, -14], [8, 8, 14])
         turn = Rotation.from_euler("zyx", angles, degrees=True).as_matrix() * self._rng.uniform(0.85, 1.15)
-        hu, labels, inside = cut_turned(case.hu_zyx, case.labels_zyx, centre, size, turn)
+        hu, labels, inside = cut_turned(whole_hu, whole_labels, centre, size, turn)
         image = normalise(hu, self._recipe.intensity)
         image[~inside] = 0.0
         return image, labels

@@ -66,6 +66,9 @@ class Recipe(_Strict):
     ema_decay: float = Field(0.998, ge=0, lt=1)
     background_weight: float = Field(0.5, gt=0)
     labelled_share: float = Field(0.25, ge=0, le=1, description="Share of patches from --labelled cases, if given.")
+    narrow_share: float = Field(
+        0.0, ge=0, le=1, description="Share of patches from cases cut to a narrow field of view."
+    )
     coarse_share: float = Field(0.25, ge=0, le=1, description="Share of synthetic scans stored at coarse pixels.")
     close_up: bool = Field(False, description="True to train on small fields of view around single vertebrae.")
     cascade: bool = Field(False, description="True where the network is given the labels of the stage before.")

@@ -216,3 +216,19 @@ def test_a_box_beyond_the_image_is_told_to_be_outside() -> None:
     assert not inside[:5].any()
     assert inside[5:].all()
     assert not cut_labels[:5].any()
+
+
+def test_a_share_of_the_cases_is_cut_to_a_narrow_field_of_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hu = np.full((110, 90, 90), 700, dtype=np.int16)
+    labels = np.full(hu.shape, 3, dtype=np.uint8)
+    network = {**tiny_recipe().network.model_dump(), "spacing": (2.0, 2.0, 2.0), "patch_size": (64, 80, 80)}
+    seen = {}
+    for share in (0.0, 1.0):
+        recipe = tiny_recipe(network=network, narrow_share=share)
+        sampler = _plain(PatchSampler(_pool(tmp_path / str(share), hu, labels), recipe, 0), monkeypatch)
+        seen[share] = [target[0] == 3 for _ in range(6) for target in sampler.batch()[1]]
+    assert all(bool(inside.all()) for inside in seen[0.0])
+    widths = [int(inside.any(0).any(0).sum()) for inside in seen[1.0]]
+    assert 20 <= min(widths)
+    assert max(widths) <= 61
+    assert len(set(widths)) > 4
