@@ -227,8 +227,8 @@ def test_a_share_of_the_cases_is_cut_to_a_narrow_field_of_view(tmp_path: Path, m
         recipe = tiny_recipe(network=network, narrow_share=share)
         sampler = _plain(PatchSampler(_pool(tmp_path / str(share), hu, labels), recipe, 0), monkeypatch)
         seen[share] = [target[0] == 3 for _ in range(6) for target in sampler.batch()[1]]
-    assert all(bool(inside.all()) for inside in seen[0.0])
+    assert min(int(inside.any(0).any(0).sum()) for inside in seen[0.0]) > 65
     widths = [int(inside.any(0).any(0).sum()) for inside in seen[1.0]]
-    assert 20 <= min(widths)
+    assert min(widths) >= 8
     assert max(widths) <= 61
     assert len(set(widths)) > 4
