@@ -16,7 +16,7 @@ from tests.builders.spine_phantom import MODEL, volumes
 
 def drawn(labels_zyx: np.ndarray | None = None) -> Inference:
     labels, _ = volumes(labels_zyx=labels_zyx)
-    return Inference(labels, auxiliary_zyx=np.zeros(labels.labels_zyx.shape, dtype=bool), record={})
+    return Inference(labels=labels, auxiliary_zyx=np.zeros(labels.labels_zyx.shape, dtype=bool), record={})
 
 
 def test_labels_are_cleaned_and_the_age_counts() -> None:

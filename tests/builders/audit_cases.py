@@ -57,7 +57,7 @@ class StandIn:
         truth = labels_to_grid(draw(NECK), NECK.grid(), Grid(ct.grid.shape_zyx, ct.affine_lps))
         drawn = np.where(ct.hu_zyx > 170, truth, np.uint8(0)).astype(np.uint8)
         labels = LabelVolume(np.where(drawn > 8, np.uint8(0), drawn), ct.affine_lps, MODEL)
-        inference = Inference(labels, auxiliary_zyx=drawn > 8, record={})
+        inference = Inference(labels=labels, auxiliary_zyx=drawn > 8, record={})
         return inference, clean(inference, ct)
 
 
