@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cspine.anatomy import Region, Vertebra, vertebra
 from cspine.errors import NoVertebraError
@@ -43,6 +44,8 @@ PLAUSIBLE_REGION_ML = {Region.CERVICAL: (3.5, 28.0), Region.THORACIC: (7.0, 70.0
 VERY_SMALL_ML = 1.0
 #: Mean density of a whole vertebra, trabecular and cortical bone together, lies above this.
 LEAST_BONE_HU = 60.0
+#: What has less than this on average is air or fat, whatever a network calls it.
+IMPOSSIBLE_BONE_HU = -50.0
 #: Pieces removed or moved that are larger than this are worth a word.
 WORTH_MENTION_MM3 = 300.0
 ADULT_YEARS = 18.0
@@ -90,6 +93,7 @@ def postprocess(
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros_like(column)
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
+    not_bone = _remove_what_is_no_bone(cleaned, ct)
     shapes = shapes_of(cleaned, labels.grid)
     cervical = [shape for shape in shapes if shape.vertebra.region is Region.CERVICAL]
     if sum(shape.volume_mm3 for shape in cervical) < LEAST_CERVICAL_MM3:
@@ -99,6 +103,7 @@ def postprocess(
         *_age_findings(patient_age_years),
         *order_findings(shapes),
         *_removal_findings(removed),
+        *not_bone,
         *_level_findings(shapes, cleaned, ct, cleaning),
     ]
     return LabelVolume(cleaned, labels.affine_lps, labels.model), tuple(findings)
@@ -165,6 +170,21 @@ def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
         for label, volume in sorted(removed_mm3.items())
         if volume >= WORTH_MENTION_MM3
     ]
+
+
+def _remove_what_is_no_bone(labels_zyx: LabelArray, ct: CtVolume) -> list[Finding]:
+    """Remove levels whose mean density no bone can have, in place, and tell of them."""
+    findings = []
+    for label, box in enumerate(ndimage.find_objects(labels_zyx), start=1):
+        if box is None:
+            continue
+        inside = labels_zyx[box] == label
+        mean_hu = _mean_hu(ct, box, inside)
+        if mean_hu is not None and mean_hu < IMPOSSIBLE_BONE_HU:
+            labels_zyx[box][inside] = 0
+            name = vertebra(label).name
+            findings.append(NOT_BONE.about(f"What was labelled {name} has {mean_hu:.0f} HU on average: removed.", name))
+    return findings
 
 
 def _level_findings(

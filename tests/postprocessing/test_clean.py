@@ -114,3 +114,15 @@ def test_only_what_stands_away_from_the_column_is_removed_between_stages() -> No
     assert np.array_equal(kept.labels_zyx, labels.labels_zyx)
     nothing = LabelVolume(np.zeros_like(jumble), labels.affine_lps, labels.model)
     assert not column_only(nothing).labels_zyx.any()
+
+
+def test_a_label_in_air_is_removed_and_told_of_and_nothing_else_is_an_error() -> None:
+    labels, ct = volumes()
+    airy = ct.hu_zyx.copy()
+    airy[labels.labels_zyx == 3] = -900
+    cleaned, findings = postprocess(labels, CtVolume(airy, ct.affine_lps), None)
+    assert not (cleaned.labels_zyx == 3).any()
+    assert (cleaned.labels_zyx == 4).any()
+    assert [f.level for f in findings if f.code == "CS-FND-013"] == ["C3"]
+    with pytest.raises(NoVertebraError):
+        postprocess(labels, CtVolume(np.full_like(ct.hu_zyx, -700), ct.affine_lps), None)
