@@ -94,7 +94,7 @@ VERY_SMALL = FindingKind("CS-FND-009", Severity.WARNING, "Only a very small piec
 LEVEL_UNCERTAIN = FindingKind(
     "CS-FND-010",
     Severity.WARNING,
-    "None of C1, C2 and T1 was found: the numbering has no anchor and may be off by one or more.",
+    "Neither C1 nor C2 was found: the numbering has no sure anchor and may be off by one or more.",
 )
 OFF_COLUMN_REMOVED = FindingKind(
     "CS-FND-011", Severity.INFO, "Something away from the spinal column was labelled as a vertebra and removed."

@@ -27,8 +27,9 @@ LEAST_DISTANCE_MM = 6.0
 GREATEST_DISTANCE_MM = {"C": 32.0, "T": 45.0, "L": 60.0}
 #: A centroid may lie this far on the wrong side of its neighbour before the order counts as broken.
 ORDER_TOLERANCE_MM = 2.0
-#: Levels that a reader can name by their form or by the ribs.
-ANCHORS = frozenset({"C1", "C2", "T1"})
+#: Levels that have a form of their own, from which the others are counted. T1 differs from T2 and C7 by its ribs, which
+#: may be variants or hardly seen: networks were seen to be one level off where it was the only one.
+ANCHORS = frozenset({"C1", "C2"})
 
 
 def head_axis(centroids_lps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,9 +84,8 @@ def order_findings(shapes: tuple[LevelShape, ...]) -> tuple[Finding, ...]:
             findings += _pair_findings(upper, lower, axis)
     if shapes and not names & ANCHORS:
         listed = ", ".join(shape.vertebra.name for shape in shapes)
-        findings.append(
-            LEVEL_UNCERTAIN.about(f"Found {listed}, but none of C1, C2 and T1, which anchor the numbering.")
-        )
+        other = " T1, found, is told by its ribs alone." if "T1" in names else ""
+        findings.append(LEVEL_UNCERTAIN.about(f"Found {listed}, but neither C1 nor C2 to count from.{other}"))
     return tuple(findings)
 
 

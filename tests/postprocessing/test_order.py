@@ -31,7 +31,8 @@ def test_swapped_levels_break_the_order() -> None:
 def test_without_an_anchor_the_numbering_is_uncertain() -> None:
     assert codes(Phantom(labels=(3, 4, 5, 6))) == [("CS-FND-010", None)]
     assert codes(Phantom(labels=(5, 6, 7))) == [("CS-FND-010", None)]
-    assert codes(Phantom(labels=(5, 6, 7, 8))) == []
+    assert codes(Phantom(labels=(6, 7, 8))) == [("CS-FND-010", None)]  # T1 alone is no sure anchor
+    assert codes(Phantom(labels=(2, 3, 4))) == []
 
 
 def test_two_labels_on_one_vertebra_lie_too_close() -> None:
