@@ -117,10 +117,9 @@ def segment(
         previous = drawn[box] if stage.plan.is_cascade else None
         with translated_errors():
             part, record = _run_stage(_cropped(volume, box), previous, stage, settings, engine, report)
-        drawn = np.zeros_like(drawn)
-        drawn[box] = part
-        labels = level_table(stage)[drawn]
-        auxiliary[box] = (drawn[box] != 0) & (labels[box] == 0)
+        drawn, labels = np.zeros_like(drawn), np.zeros_like(drawn)
+        drawn[box], labels[box] = part, level_table(stage)[part]
+        auxiliary[box] = (part != 0) & (labels[box] == 0)
         stages.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
     record = {
         "device": engine.name,

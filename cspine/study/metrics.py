@@ -63,12 +63,16 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     InputError
         If the grids differ.
     """
-    if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
-        raise InputError("reference and prediction lie on different grids", advice=_GRID_ADVICE)
+    _refuse_another_grid(reference, prediction)
     return [
         _score(level.name, reference.labels_zyx == level.label, prediction.labels_zyx == level.label, reference)
         for level in levels
     ]
+
+
+def _refuse_another_grid(reference: LabelVolume, prediction: LabelVolume) -> None:
+    if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
+        raise InputError("reference and prediction lie on different grids", advice=_GRID_ADVICE)
 
 
 def _score(name: str, wanted: NDArray[np.bool_], found: NDArray[np.bool_], volume: LabelVolume) -> Score:
@@ -141,8 +145,7 @@ def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     InputError
         If the grids differ.
     """
-    if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
-        raise InputError("reference and prediction lie on different grids", advice=_GRID_ADVICE)
+    _refuse_another_grid(reference, prediction)
     matches = []
     for level in levels:
         there = prediction.labels_zyx[reference.labels_zyx == level.label]

@@ -14,6 +14,8 @@ from cspine.inference.settings import InferenceSettings
 from cspine.models.package import ModelPackage
 from cspine.segmentation import Vertebrae, clean
 from cspine.study import audit, evaluation_cases
+from cspine.study.audit import AuditFolder, AuditSettings, CaseRecord
+from cspine.study.audit_cases import find_cases
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.spine_phantom import MODEL, Phantom, draw
@@ -73,3 +75,15 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     for module in (audit, evaluation_cases):
         monkeypatch.setattr(module, "find_vertebrae", model)
     return model
+
+
+#: Without agreement, with two organs.
+ORGANS = AuditSettings(agreement=False, organ_labels={"cord": 2, "larynx": 6})
+
+
+@pytest.fixture
+def done(tmp_path: Path, stand_in: StandIn) -> tuple[Path, CaseRecord]:
+    """Folder of one case that was audited into its ``out``, and its record."""
+    write_case(tmp_path, "a")
+    case = find_cases(tmp_path, tmp_path)[0]
+    return tmp_path, audit.audit_case(case, tiny_package(tmp_path), ORGANS, AuditFolder(tmp_path / "out"))

@@ -15,17 +15,9 @@ from cspine.study import audit
 from cspine.study.anatomy_checks import Verdict
 from cspine.study.audit import AuditFolder, AuditSettings, CaseRecord
 from cspine.study.audit_cases import find_cases
-from tests.builders.audit_cases import NECK, StandIn, stand_in, tiny_package, write_case
+from tests.builders.audit_cases import NECK, ORGANS, StandIn, done, stand_in, tiny_package, write_case
 
-__all__ = ["stand_in"]
-ORGANS = AuditSettings(agreement=False, organ_labels={"cord": 2, "larynx": 6})
-
-
-@pytest.fixture
-def done(tmp_path: Path, stand_in: StandIn) -> tuple[Path, CaseRecord]:
-    write_case(tmp_path, "a")
-    case = find_cases(tmp_path, tmp_path)[0]
-    return tmp_path, audit.audit_case(case, tiny_package(tmp_path), ORGANS, AuditFolder(tmp_path / "out"))
+__all__ = ["done", "stand_in"]
 
 
 def test_a_neck_passes_and_is_kept(done: tuple[Path, CaseRecord]) -> None:

@@ -7,21 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cspine.study import audit, audit_report
+from cspine.study import audit_report
 from cspine.study.anatomy_checks import Verdict
-from cspine.study.audit import AuditFolder, AuditSettings, CaseRecord
+from cspine.study.audit import AuditFolder, CaseRecord
 from cspine.study.audit_cases import find_cases
-from tests.builders.audit_cases import StandIn, stand_in, tiny_package, write_case
+from tests.builders.audit_cases import ORGANS, done, stand_in, tiny_package
 
-__all__ = ["stand_in"]
-ORGANS = AuditSettings(agreement=False, organ_labels={"cord": 2, "larynx": 6})
-
-
-@pytest.fixture
-def done(tmp_path: Path, stand_in: StandIn) -> tuple[Path, CaseRecord]:
-    write_case(tmp_path, "a")
-    case = find_cases(tmp_path, tmp_path)[0]
-    return tmp_path, audit.audit_case(case, tiny_package(tmp_path), ORGANS, AuditFolder(tmp_path / "out"))
+__all__ = ["done", "stand_in"]
 
 
 def test_tables_and_summary_count_every_case(done: tuple[Path, CaseRecord]) -> None:
