@@ -88,6 +88,20 @@ class RulesError(UsageError):
     advice = "Compare the file with docs/selection.md; the message names the field."
 
 
+class RoutingConfigError(UsageError):
+    """The configuration of `cspine serve-pacs` does not follow its schema."""
+
+    code = "CS-USE-003"
+    advice = "The message names the field; `cspine serve-pacs --schema` prints what is allowed."
+
+
+class MissingExtraError(UsageError):
+    """A command needs libraries that a plain installation leaves out."""
+
+    code = "CS-USE-004"
+    advice = "Install the part that the message names, for example pip install 'cspine[routing]'."
+
+
 # --- what comes in ----------------------------------------------------------------------------------------------------
 
 
@@ -392,6 +406,68 @@ class TrainingError(CSpineError):
     code = "CS-TRN-001"
     exit_code = 13
     advice = "The log names the cause; a run continues from its last checkpoint with the same command."
+
+
+# --- routing ----------------------------------------------------------------------------------------------------------
+
+
+class RoutingError(CSpineError):
+    """The service that receives and returns studies cannot go on."""
+
+    code = "CS-RTE-001"
+    exit_code = 15
+    advice = "`cspine serve-pacs CONFIG --check` tests the configuration, the folders and the destinations."
+
+
+class SpoolError(RoutingError):
+    """The folder of the queue cannot be used, or another service is using it."""
+
+    code = "CS-RTE-002"
+    advice = "Check space and permissions of the spool folder; each service needs a spool of its own."
+
+
+class ListenerError(RoutingError):
+    """The DICOM or HTTP port cannot be opened."""
+
+    code = "CS-RTE-003"
+    advice = "Another program uses the port, or it is below 1024: choose another one in the configuration."
+
+
+class WorkerDiedError(RoutingError):
+    """The process that ran a study died or was stopped at its time limit."""
+
+    code = "CS-RTE-004"
+    advice = "Mostly memory: compare the sizing table of docs/deployment.md. The study is tried again, then set aside."
+
+
+class DeliveryError(RoutingError):
+    """Results could not be delivered to a destination."""
+
+    code = "CS-RTE-005"
+    advice = "Mend the destination, then `cspine queue retry`; the results wait in the spool."
+
+
+class RetrievalError(RoutingError):
+    """A study could not be fetched from a DICOMweb server."""
+
+    code = "CS-RTE-006"
+    advice = "It is tried again by itself; check the server's address and the credentials."
+
+
+class CohortError(CSpineError):
+    """A cohort cannot start: its list, its output folder or its cluster cannot be used."""
+
+    code = "CS-COH-001"
+    exit_code = 16
+    advice = "`cspine cohort --help` tells how studies are found and how a cluster is named."
+
+
+class NotReadyError(CSpineError):
+    """`cspine doctor` found something without which a run would fail."""
+
+    code = "CS-DOC-001"
+    exit_code = 17
+    advice = "The lines marked FAIL say what is missing."
 
 
 def every_error() -> list[type[CSpineError]]:
