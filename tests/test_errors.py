@@ -27,6 +27,9 @@ _FAMILIES = {
     "SYN": 12,
     "TRN": 13,
     "AUD": 14,
+    "RTE": 15,
+    "COH": 16,
+    "DOC": 17,
 }
 
 
