@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-gpu lint lock clean
+.PHONY: demo test test-gpu lint lock map map-test map-again map-archive clean
 
 $(INSTALLED): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -25,6 +25,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy cspine operators app
+	MYPYPATH=deploy/map/check $(BIN)/mypy deploy/map
 
 # Pin what `pip install .[app,routing]` brings on Linux; torch's build (CPU or CUDA) is the index's choice.
 lock:
@@ -32,6 +33,21 @@ lock:
 	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[app,routing]'
 	{ echo '# Made by `make lock` from pyproject.toml: what a run on Linux needs, pinned.'; \
 	  build/lock/bin/pip freeze --exclude cspine --exclude pip --exclude setuptools | grep -v ' @ ' | sed 's/+cpu$$//'; } > requirements.txt
+
+# The container image (MAP): FLAVOUR=cpu or cuda; docs/deployment.md.
+map:
+	PYTHON=$(PYTHON) bash deploy/map/build.sh
+
+map-test: $(INSTALLED)
+	bash deploy/map/test.sh
+
+# Build once more: the same sources, wheels and base must give the same digest.
+map-again:
+	PYTHON=$(PYTHON) bash deploy/map/build.sh again
+
+# One file for sites without a registry.
+map-archive:
+	bash deploy/map/build.sh archive
 
 clean:
 	rm -rf .venv demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Build the container image (MAP): collect the wheels, prepare the context, build, and put the lists of parts (SBOM) beside it.
+#
+#   FLAVOUR=cpu|cuda     cpu: torch without CUDA libraries
+#   BASE=IMAGE           base image; without it one is made of Debian packages (buildah), or the Containerfile's default is taken (docker)
+#   TORCH_INDEX=URL      where pip finds torch's CPU wheels, if not in its own indexes
+#   ENGINE=buildah|docker
+#
+# build.sh again      builds once more and compares the digest with the one before
+# build.sh archive    writes the built image as one file that `podman load` and `docker load` take
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+# The date of the last commit, so that the same sources give the same image.
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+. deploy/map/engine.sh
+
+FLAVOUR=${FLAVOUR:-cpu}
+PYTHON=${PYTHON:-python3}
+BASE=${BASE:-}
+build=build/map
+wheels=$build/wheels-$FLAVOUR
+context=$build/context-$FLAVOUR
+image=$(image_name "$FLAVOUR")
+mkdir -p "$build"
+
+revision=$(git rev-parse HEAD 2>/dev/null || true)
+[ -z "$(git status --porcelain 2>/dev/null)" ] || revision="$revision-changed"
+
+say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*"; }
+
+# --- wheels -----------------------------------------------------------------------------------------------------------
+
+wanted() { # what requirements.txt pins, without what the image does not need
+    grep -E '^[A-Za-z]' requirements.txt | grep -v -i -x -E "($(grep -E '^[a-z]' deploy/map/left-out.txt | paste -sd '|'))==.*"
+    # Holoscan loads libcudart on a CPU too, and no wheel of its own brings it.
+    [ "$FLAVOUR" = cuda ] || echo 'nvidia-cuda-runtime==13.5.37'
+}
+
+collect_wheels() {
+    local key
+    key=$( (wanted; cat deploy/map/tools.txt; echo "${TORCH_INDEX:-}") | sha256sum)
+    [ "$(cat "$wheels.key" 2>/dev/null)" = "$key" ] && return
+    say "collecting wheels ($FLAVOUR)"
+    rm -rf "$wheels" "$build/tools" && mkdir -p "$wheels" "$build/tools"
+    wanted | grep -v '^torch==' > "$build/wanted.txt"
+    local pip="$PYTHON -m pip wheel --quiet --disable-pip-version-check --wheel-dir"
+    $pip "$wheels" --no-deps --requirement "$build/wanted.txt"
+    if [ "$FLAVOUR" = cpu ]; then
+        $pip "$wheels" --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(wanted | grep '^torch==')"
+        ls "$wheels"/torch-*+cpu-*.whl >/dev/null 2>&1 || {
+            echo "pip found torch with CUDA. Give TORCH_INDEX=URL of PyTorch's index of CPU wheels, or FLAVOUR=cuda." >&2
+            exit 1
+        }
+    else
+        # With what torch itself names: the CUDA libraries, each pinned by torch.
+        $pip "$wheels" --constraint requirements.txt "$(wanted | grep '^torch==')"
+        ! ls "$wheels"/torch-*+cpu-*.whl >/dev/null 2>&1 || {
+            echo "pip found torch without CUDA: its configuration prefers a CPU wheel. Set PIP_CONFIG_FILE=/dev/null, or FLAVOUR=cpu." >&2
+            exit 1
+        }
+    fi
+    $pip "$build/tools" --requirement deploy/map/tools.txt
+    echo "$key" > "$wheels.key"
+}
+
+# --- context ----------------------------------------------------------------------------------------------------------
+
+prepare_context() {
+    rm -rf "$context" && mkdir -p "$context/src"
+    cp -rl "$wheels" "$context/wheels"
+    cp -rl "$build/tools" "$context/tools"
+    tar --create --exclude=__pycache__ --exclude='*.egg-info' --mode='u=rwX,go=rX' --owner=0 --group=0 \
+        app operators cspine models docs deploy/map app.yaml pyproject.toml README.md CHANGELOG.md LICENSE |
+        tar --extract --same-permissions --no-same-owner --directory "$context/src"
+}
+
+of_app_yaml() { sed -n "s/^  $1: *//p" app.yaml | head -1; }
+pinned() { sed -n "s/^$1==//p" requirements.txt; }
+
+if [ "${1:-}" = archive ]; then
+    archive=$build/cspine-$(of_app_yaml version)-$FLAVOUR.tar.gz
+    say "writing $archive"
+    $CONTAINERS save "$image" | gzip -n > "$archive.partial" && mv "$archive.partial" "$archive"
+    say "done: $archive, $(numfmt --to=si --suffix=B "$(stat -c %s "$archive")")"
+    exit
+fi
+before=$([ "${1:-}" != again ] || image_digest "$image")
+
+# --- build ------------------------------------------------------------------------------------------------------------
+
+collect_wheels
+prepare_context
+if [ -z "$BASE" ] && [ "$ENGINE" = buildah ]; then
+    if [ ! -f "$build/base.tar" ]; then
+        say "making the base of Debian packages"
+        bash deploy/map/base.sh "$build/base.tar"
+    fi
+    BASE=localhost/cspine-base:bookworm
+    printf 'FROM scratch\nADD base.tar /\n' > "$build/Containerfile.base"
+    $BUILD --quiet --file "$build/Containerfile.base" --tag "$BASE" --ignorefile /dev/null "$build" >/dev/null
+fi
+say "building $image"
+$BUILD --file deploy/Containerfile --tag "$image" ${BASE:+--build-arg "BASE=$BASE"} \
+    --build-arg "FLAVOUR=$FLAVOUR" --build-arg "TITLE=$(of_app_yaml title)" --build-arg "VERSION=$(of_app_yaml version)" \
+    --build-arg "REVISION=$revision" --build-arg "SDK_VERSION=$(pinned monai-deploy-app-sdk)" \
+    --build-arg "CORE_VERSION=$(pinned holoscan-cu13)" --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" "$context"
+rm -rf "$context"
+
+(cd "$wheels" && sha256sum ./*.whl) > "$build/wheels-$FLAVOUR.sha256"
+for sbom in sbom-python.cdx.json sbom-debian.cdx.json; do
+    $RUN --entrypoint cat "$image" "/opt/holoscan/docs/$sbom" > "$build/$FLAVOUR-$sbom"
+done
+say "done: $image, $(image_size "$image"), digest $(image_digest "$image")"
+say "parts: $build/$FLAVOUR-sbom-python.cdx.json, $build/$FLAVOUR-sbom-debian.cdx.json"
+if [ "${1:-}" = again ] && [ "$before" != "$(image_digest "$image")" ]; then
+    echo "The digest was $before: the build is not reproducible." >&2
+    exit 1
+fi

@@ -1,0 +1,25 @@
+# Which container tools there are, and how they are called; read by build.sh and the Makefile's targets.
+# Debian's buildah and podman work without a daemon; docker works too.
+
+if [ -z "${ENGINE:-}" ]; then
+    if command -v docker >/dev/null && docker info >/dev/null 2>&1; then ENGINE=docker; else ENGINE=buildah; fi
+fi
+if [ "$ENGINE" = buildah ]; then
+    bash deploy/install-tools.sh
+    storage="--storage-driver overlay"
+    [ "$(id -u)" = 0 ] || storage=
+    BUILD="buildah $storage bud --isolation chroot --layers=false --timestamp ${SOURCE_DATE_EPOCH:-0}"
+    # Limits that hold where a container may not have more than its surroundings.
+    CONTAINERS="podman $storage --runtime runc --cgroup-manager cgroupfs"
+    RUN="$CONTAINERS run --rm --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --network none"
+    image_digest() { $CONTAINERS image inspect --format '{{.Digest}}' "$1"; }
+    image_size() { $CONTAINERS image inspect --format '{{.Size}}' "$1" | numfmt --to=si --suffix=B; }
+else
+    BUILD="docker build"
+    CONTAINERS=docker
+    RUN="docker run --rm --network none"
+    image_digest() { docker image inspect --format '{{.Id}}' "$1"; }
+    image_size() { docker image inspect --format '{{.Size}}' "$1" | numfmt --to=si --suffix=B; }
+fi
+
+image_name() { echo "localhost/cspine:$(sed -n 's/^  version: *//p' app.yaml | head -1)-$1"; }

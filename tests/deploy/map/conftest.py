@@ -1,0 +1,11 @@
+"""The scripts of deploy/map are no package: they run by their path, in the image or beside it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+MAP = Path(__file__).resolve().parents[3] / "deploy" / "map"
+
+for folder in (MAP, MAP / "check"):
+    sys.path.append(str(folder))
