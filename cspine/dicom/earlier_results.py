@@ -99,9 +99,16 @@ def _read(instance: InstanceHeader, source_series_uid: str) -> EarlierResult | N
 
 
 def _algorithm(dataset: Dataset) -> str:
-    """Return the name of the algorithm of the first segment, empty for a segmentation that no model drew."""
-    identification = dataset.SegmentSequence[0].get("SegmentationAlgorithmIdentificationSequence")
-    return str(identification[0].AlgorithmName) if identification else ""
+    """Return the name of the algorithm of the segments, empty for a segmentation that no model drew.
+
+    The background of a label map is a segment of its own that no algorithm drew.
+    """
+    names = [
+        str(identification[0].AlgorithmName)
+        for segment in dataset.SegmentSequence
+        if (identification := segment.get("SegmentationAlgorithmIdentificationSequence"))
+    ]
+    return names[-1] if names else ""
 
 
 def superseded(earlier: Iterable[EarlierResult], slices: frozenset[str], algorithm: str) -> tuple[EarlierResult, ...]:
