@@ -108,7 +108,7 @@ def _algorithm(dataset: Dataset) -> str:
         for segment in dataset.SegmentSequence
         if (identification := segment.get("SegmentationAlgorithmIdentificationSequence"))
     ]
-    return names[-1] if names else ""
+    return names[0] if names else ""
 
 
 def superseded(earlier: Iterable[EarlierResult], slices: frozenset[str], algorithm: str) -> tuple[EarlierResult, ...]:
