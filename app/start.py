@@ -18,6 +18,7 @@ from cspine.models.package import load_package
 from cspine.models.registry import find_model, search_path
 from cspine.output import StudyOutput
 from cspine.pipeline import RunSettings
+from cspine.wholeness import sender_broke_off
 from operators.step import Job
 
 
@@ -40,8 +41,9 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
     """
     places = search_path(os.environ, Path.home(), model_path)
     package = load_package(find_model(None, places, model_path))
+    settings = RunSettings(Clock.from_environment(), incomplete=sender_broke_off(os.environ))
     with opened(input_path) as folder, StudyOutput(output_path) as output:
-        job = Job(folder, package, RunSettings(Clock.from_environment()), output.staging)
+        job = Job(folder, package, settings, output.staging)
         application = CSpineApplication(job=job)
         unfinished.append(output)
         try:

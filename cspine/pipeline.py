@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from cspine.report.summary import (
     InputSummary,
     SeriesVerdict,
     Summary,
+    SupersededResult,
     finding_summaries,
     model_summary,
     output_summary,
@@ -39,6 +40,7 @@ from cspine.report.summary import (
 )
 from cspine.segmentation import Vertebrae
 from cspine.volumes import CtVolume
+from cspine.wholeness import Surroundings, look_around, superseded_results, wholeness_findings
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ class RunSettings:
         The series to take, whatever the rules say.
     repair_gaps : bool
         Run on the longest regular part of a series with gaps.
+    incomplete : bool
+        The caller knows that the sender of the study broke off.
     """
 
     clock: Clock
@@ -73,6 +77,7 @@ class RunSettings:
     rules_file: Path | None = None
     series_uid: str | None = None
     repair_gaps: bool = False
+    incomplete: bool = False
 
     def as_text(self) -> dict[str, str]:
         """Return what may change the result, as the outputs tell it."""
@@ -84,6 +89,7 @@ class RunSettings:
             "step_size": f"{self.inference.step_size:g}",
             "precision": self.inference.precision,
             "repair_gaps": "yes" if self.repair_gaps else "no",
+            "incomplete": "yes" if self.incomplete else "no",
             "series": "by UID" if self.series_uid else "by rules",
             "rules": self.rules_file.name if self.rules_file else "default",
         }
@@ -99,10 +105,13 @@ class ChosenSeries:
         The study.
     selection : Selection
         The series with the verdicts on all.
+    surroundings : Surroundings
+        Earlier results of the series, and signs that it is not whole.
     """
 
     scan: Scan
     selection: Selection
+    surroundings: Surroundings
 
 
 @dataclass
@@ -136,7 +145,7 @@ def choose_series(scan: Scan, settings: RunSettings) -> ChosenSeries:
     selection = select_series(study, rules, settings.series_uid)
     for verdict in selection.verdicts:
         _log.info("series %s: %s", hashed(verdict.series.series_uid), verdict.reason)
-    return ChosenSeries(study, selection)
+    return ChosenSeries(study, selection, look_around(study, selection.chosen))
 
 
 def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
@@ -155,16 +164,20 @@ def infer(
     return segmentation.draw(ct, package, settings.inference, progress)
 
 
-def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries) -> Vertebrae:
-    """Clean the labels; NoVertebraError if no cervical vertebra is left."""
-    vertebrae = segmentation.clean(inference, ct, chosen.selection.chosen.patient_age_years)
+def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries, settings: RunSettings) -> Vertebrae:
+    """Clean the labels, and state whether the series is whole; NoVertebraError if no cervical vertebra is left."""
+    cleaned = segmentation.clean(inference, ct, chosen.selection.chosen.patient_age_years)
+    whole = wholeness_findings(chosen.surroundings, ct, cleaned.labels.model, sender_broke_off=settings.incomplete)
+    vertebrae = replace(cleaned, findings=(*cleaned.findings, *whole))
     for finding in vertebrae.findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
         _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
     return vertebrae
 
 
-def write_dicom(vertebrae: Vertebrae, ct: CtVolume, settings: RunSettings, folder: Path) -> SegRecord:
+def write_dicom(
+    vertebrae: Vertebrae, ct: CtVolume, chosen: ChosenSeries, settings: RunSettings, folder: Path
+) -> SegRecord:
     """Write the DICOM Segmentation into ``folder/dicom``; errors as `dicom.seg.write_segmentation`.
 
     With a serious finding its series description begins with CHECK: a viewer shows no summary.
@@ -175,6 +188,7 @@ def write_dicom(vertebrae: Vertebrae, ct: CtVolume, settings: RunSettings, folde
         settings.seg_type,
         tuple(settings.as_text().items()),
         remark="CHECK" if serious else "",
+        supersedes=superseded_results(chosen.surroundings, ct, vertebrae.labels.model),
     )
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / "dicom" / SEGMENTATION)
 
@@ -240,6 +254,14 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
         warnings=[*written.warnings],
         outputs=[
             output_summary(written.path, folder, f"SEG {written.seg_type.value.upper()}", written.sop_instance_uid)
+        ],
+        supersedes=[
+            SupersededResult(
+                sop_instance_uid=earlier.sop_instance_uid,
+                series_instance_uid=earlier.series_uid,
+                slices=len(earlier.sources),
+            )
+            for earlier in superseded_results(results.chosen.surroundings, ct, model)
         ],
         timings_s=dict(stopwatch.seconds),
         versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},
@@ -312,9 +334,9 @@ def run_study(
     with watch.step("infer"):
         inference = infer(ct, package, settings, progress)
     with watch.step("postprocess"):
-        vertebrae = clean(inference, ct, chosen)
+        vertebrae = clean(inference, ct, chosen, settings)
     with watch.step("write DICOM"):
-        written = write_dicom(vertebrae, ct, settings, output.staging)
+        written = write_dicom(vertebrae, ct, chosen, settings, output.staging)
     summary = write_report(Results(chosen, ct, inference, vertebrae, written), settings, watch, output.staging)
     output.show()
     return summary

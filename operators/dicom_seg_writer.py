@@ -10,12 +10,12 @@ from operators.step import StepOperator
 
 
 class DicomSegWriterOperator(StepOperator):
-    """Takes ``vertebrae`` and ``ct``, emits what was written on port ``segmentation``."""
+    """Takes ``vertebrae``, ``ct`` and ``series``, emits what was written on port ``segmentation``."""
 
-    inputs = ("vertebrae", "ct")
+    inputs = ("vertebrae", "ct", "series")
     output = "segmentation"
     step = "write DICOM"
 
-    def work(self, vertebrae: Vertebrae, ct: CtVolume) -> SegRecord:
+    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: pipeline.ChosenSeries) -> SegRecord:
         """Write the object."""
-        return pipeline.write_dicom(vertebrae, ct, self.job.settings, self.job.staging)
+        return pipeline.write_dicom(vertebrae, ct, series, self.job.settings, self.job.staging)

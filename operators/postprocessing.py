@@ -18,4 +18,4 @@ class PostprocessingOperator(StepOperator):
 
     def work(self, inference: Inference, ct: CtVolume, series: pipeline.ChosenSeries) -> Vertebrae:
         """Clean the labels."""
-        return pipeline.clean(inference, ct, series)
+        return pipeline.clean(inference, ct, series, self.job.settings)

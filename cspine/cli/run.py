@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,9 @@ _log = logging.getLogger(__name__)
 @click.option("--series-uid", help="Take this series, whatever the rules say.")
 @click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="YAML of selection rules.")
 @click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps.")
+@click.option(
+    "--incomplete", is_flag=True, help="The sender broke off: the result says so.  [env: CSPINE_INCOMPLETE=1]"
+)
 @click.option("--all-studies", is_flag=True, help="Run on every study in IN, each into OUT/<hashed study>/.")
 @click.option("--overwrite", is_flag=True, help="Replace results that are in OUT.")
 def command(source: Path, out: Path, **options: object) -> None:
@@ -80,6 +84,7 @@ def _settings(options: dict[str, object]) -> RunSettings:
     from cspine.dicom.seg import SegType
     from cspine.inference.settings import InferenceSettings
     from cspine.pipeline import RunSettings
+    from cspine.wholeness import sender_broke_off
 
     folds = str(options["folds"]).split(",") if options["folds"] else None
     inference = InferenceSettings(
@@ -97,6 +102,7 @@ def _settings(options: dict[str, object]) -> RunSettings:
         rules_file=Path(str(rules)) if rules else None,
         series_uid=str(options["series_uid"]) if options["series_uid"] else None,
         repair_gaps=bool(options["repair_gaps"]),
+        incomplete=bool(options["incomplete"]) or sender_broke_off(os.environ),
     )
 
 

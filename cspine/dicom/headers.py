@@ -69,6 +69,9 @@ _OTHER_KEYWORDS = (
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
     "ContrastBolusAgentSequence",
+    "ImagesInAcquisition",
+    "NumberOfSeriesRelatedInstances",
+    "InConcatenationTotalNumber",
 )
 #: The tags that `read_header` wants of a dataset.
 WANTED_TAGS: list[BaseTag] = [Tag(keyword) for keyword in (*PHASE_MARKS, *TIME_MARKS, *_OTHER_KEYWORDS)]
@@ -150,6 +153,8 @@ class InstanceHeader:
         (0028,0002).
     planes : tuple of Plane
         Its slices; none for an object that is not an image.
+    images_in_acquisition, series_instances, concatenation_parts : int or None
+        How many there should be: (0020,1002), (0020,1209), (0020,9163).
     """
 
     path: Path
@@ -173,6 +178,9 @@ class InstanceHeader:
     date_time: str
     samples_per_pixel: int
     planes: tuple[Plane, ...]
+    images_in_acquisition: int | None
+    series_instances: int | None
+    concatenation_parts: int | None
 
     @property
     def is_ct(self) -> bool:
@@ -224,6 +232,9 @@ def read_header(dataset: Dataset, path: Path, transfer_syntax: str) -> InstanceH
         or _text(dataset, "StudyDate"),
         samples_per_pixel=_integer(dataset, "SamplesPerPixel") or 1,
         planes=_planes(dataset, path, shared_group),
+        images_in_acquisition=_integer(dataset, "ImagesInAcquisition"),
+        series_instances=_integer(dataset, "NumberOfSeriesRelatedInstances"),
+        concatenation_parts=_integer(dataset, "InConcatenationTotalNumber"),
     )
 
 

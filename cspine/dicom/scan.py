@@ -27,7 +27,8 @@ from cspine.errors import InputError, NoDicomError, SeveralPatientsError, Unknow
 _log = logging.getLogger(__name__)
 _THREADS = 8
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-_DAMAGE = (
+#: What reading a damaged file raises.
+DAMAGE = (
     InvalidDicomError,
     BytesLengthException,
     EOFError,
@@ -236,7 +237,7 @@ def _examine(path: Path) -> InstanceHeader | DamagedFile | str:
         if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             return "directory"
         return _checked(dataset, path, pixel_start, has_preamble)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         return DamagedFile(path, f"the header cannot be read ({type(error).__name__})")
 
 

@@ -26,6 +26,7 @@ from pydicom.valuerep import DA, DT, TM
 from cspine import __version__
 from cspine.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
 from cspine.dicom.clock import Clock
+from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
 from cspine.dicom.source_header import normalise_headers, read_source_headers
 from cspine.dicom.uids import ObjectIdentity
 from cspine.errors import CSpineError, GeometryError, NoVertebraError, OutputError
@@ -36,7 +37,6 @@ from cspine.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIde
 #: A stored slice may lie this share of a voxel off the volume's grid; further away it is another slice.
 _LARGEST_OFFSET = 0.25
 _LONG_STRING = 64  # characters of a DICOM LO
-_MANUFACTURER = "cspine"
 _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is left out
 
 
@@ -63,6 +63,8 @@ class SegSettings:
         (0020,0011) of the new series.
     remark : str
         A word before (0008,103E) *Series Description*, where every viewer shows it: what must not be missed.
+    supersedes : tuple of EarlierResult
+        Earlier results that this one takes the place of; it names their series.
     """
 
     clock: Clock
@@ -70,6 +72,7 @@ class SegSettings:
     parameters: tuple[tuple[str, str], ...] = ()
     series_number: int = 900
     remark: str = ""
+    supersedes: tuple[EarlierResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         frames = _in_stored_order(_renumber(on_source, levels), headers, source)
         segmentation = _build(frames, headers, levels, labels.model, settings, identity)
         _set_clock_and_uids(segmentation, headers[0], settings.clock, identity)
+        name_superseded(segmentation, settings.supersedes)
         digest = _save(segmentation, path)
     return SegRecord(
         path=path,
@@ -213,6 +217,7 @@ def _identity(
             ("series_number", str(settings.series_number)),
             ("remark", settings.remark),
             ("model_title", model.title if model else ""),
+            *(("supersedes", earlier.sop_instance_uid) for earlier in settings.supersedes),
         ),
         clock=settings.clock,
         content=content.hexdigest(),
@@ -262,8 +267,8 @@ def _build(
         series_number=settings.series_number,
         sop_instance_uid=identity.uid("instance"),
         instance_number=1,
-        manufacturer=_MANUFACTURER,
-        manufacturer_model_name="cspine",
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MODEL_NAME,
         software_versions=__version__,
         device_serial_number=model.checksum[:16] if model else "0",
         content_label="VERTEBRAE",
@@ -287,10 +292,10 @@ def _describe(
     algorithm = None
     if model is not None:
         algorithm = hd.AlgorithmIdentificationSequence(
-            name=_long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}"),
+            name=algorithm_name(model),
             family=codes.DCM.ArtificialIntelligence,
             version=_long_string(model.version),
-            source=_MANUFACTURER,
+            source=MANUFACTURER,
             parameters=dict(settings.parameters) or None,
         )
     description = hd.seg.SegmentDescription(
@@ -307,6 +312,11 @@ def _describe(
     )
     description.SegmentDescription = f"{level.name} vertebra"
     return description
+
+
+def algorithm_name(model: ModelIdentity) -> str:
+    """Return (0066,0036) *Algorithm Name* of the segments that a model draws."""
+    return _long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}")
 
 
 def _long_string(text: str) -> str:

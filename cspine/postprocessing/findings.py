@@ -110,6 +110,27 @@ NO_CERVICAL_VERTEBRA = FindingKind(
     Severity.SERIOUS,
     "No cervical vertebra was found: the run ends with error CS-RES-001 and writes no DICOM.",
 )
+SUPERSEDES = FindingKind(
+    "CS-FND-015",
+    Severity.INFO,
+    "An earlier result of the same model has seen only part of these slices: this result takes its place.",
+)
+FEWER_SLICES = FindingKind(
+    "CS-FND-016",
+    Severity.SERIOUS,
+    "An earlier result of cspine has seen slices of this series that were not there now: this result is less whole.",
+)
+SENDER_BROKE_OFF = FindingKind("CS-FND-017", Severity.SERIOUS, "The sender broke off: the study is not whole.")
+INSTANCES_ABSENT = FindingKind(
+    "CS-FND-018",
+    Severity.WARNING,
+    "The series should have more instances than were used: its headers say so, or files were damaged.",
+)
+NUMBERS_BEGIN_LATE = FindingKind(
+    "CS-FND-019",
+    Severity.INFO,
+    "The instance numbers of the series begin late: slices may have come before, or the scanner counts otherwise.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -127,6 +148,11 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     REASSIGNED,
     NOT_BONE,
     NO_CERVICAL_VERTEBRA,
+    SUPERSEDES,
+    FEWER_SLICES,
+    SENDER_BROKE_OFF,
+    INSTANCES_ABSENT,
+    NUMBERS_BEGIN_LATE,
 )
 
 

@@ -97,6 +97,14 @@ class OutputSummary(_Row):
     bytes: int = Field(description="Size of the file.")
 
 
+class SupersededResult(_Row):
+    """An earlier segmentation by cspine that saw only part of the slices, and that this run takes the place of."""
+
+    sop_instance_uid: str = Field(description="SOP Instance UID of the earlier object.")
+    series_instance_uid: str = Field(description="Series Instance UID of the earlier object.")
+    slices: int = Field(description="Instances of the source series that it was made of.")
+
+
 class Summary(_Row):
     """One run on one study."""
 
@@ -112,6 +120,9 @@ class Summary(_Row):
     findings: list[FindingSummary] = Field(description="Quality statements.")
     warnings: list[str] = Field(description="What the user of the files should know, for example of viewers.")
     outputs: list[OutputSummary] = Field(description="The DICOM objects.")
+    supersedes: list[SupersededResult] = Field(
+        default_factory=list, description="Earlier results that this run takes the place of; mostly empty."
+    )
     timings_s: dict[str, float] = Field(description="Seconds that each step took.")
     versions: dict[str, str] = Field(description="Versions of Python and of the libraries.")
 
@@ -207,6 +218,7 @@ def schema_tables() -> str:
         VertebraSummary,
         FindingSummary,
         OutputSummary,
+        SupersededResult,
     )
     return "\n\n".join(_table(model) for model in models)
 

@@ -1,18 +1,28 @@
 """The application as a container starts it: paths by flags and by environment, exit codes, the same bytes."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 
 import cspine
 from cspine.cli.run import command
+from cspine.dicom.clock import Clock
+from cspine.dicom.read import read_volume
+from cspine.dicom.scan import scan_folder
+from cspine.dicom.seg import SegSettings, write_segmentation
 from cspine.dicom.write_ct import CtSeriesDescription
+from cspine.models.package import load_package
+from cspine.volumes import LabelVolume
 from tests.builders.small_neck import MODELS, write_neck
 
 pytest.importorskip("holoscan")
@@ -40,15 +50,41 @@ def start(*arguments: object, start_as: tuple[str, ...] = ("-m", "app"), **envir
     )
 
 
-def test_the_application_writes_the_bytes_of_the_command(neck, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def neck_sent_again(neck, tmp_path_factory) -> Path:
+    """The neck beside a result that an earlier run made of all but its first slices."""
+    folder = tmp_path_factory.mktemp("again")
+    for path in sorted(neck.iterdir())[8:]:
+        shutil.copy(path, folder)
+    ct = read_volume(scan_folder(folder).series[0])
+    labels = np.zeros(ct.hu_zyx.shape, dtype=np.uint8)
+    labels[5:9, 5:9, 5:9] = 3
+    drawn = LabelVolume(labels, ct.affine_lps, load_package(MODELS / "cervical-demo").identity)
+    write_segmentation(drawn, ct, SegSettings(Clock(datetime(2024, 1, 1, tzinfo=UTC))), folder / "earlier.dcm")
+    for path in sorted(neck.iterdir())[:8]:
+        shutil.copy(path, folder)
+    return folder
+
+
+def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_path, monkeypatch):
     output = tmp_path / "app"
     output.mkdir()
-    done = start(HOLOSCAN_INPUT_PATH=neck, HOLOSCAN_OUTPUT_PATH=output, HOLOSCAN_MODEL_PATH=MODELS)
+    done = start(
+        HOLOSCAN_INPUT_PATH=neck_sent_again,
+        HOLOSCAN_OUTPUT_PATH=output,
+        HOLOSCAN_MODEL_PATH=MODELS,
+        CSPINE_INCOMPLETE=1,
+    )
     assert done.returncode == 0, done.stderr
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    assert CliRunner().invoke(command, [str(neck), str(tmp_path / "command")]).exit_code == 0
+    told = CliRunner().invoke(command, [str(neck_sent_again), str(tmp_path / "command"), "--incomplete"])
+    assert told.exit_code == 0
     for name in ("dicom/segmentation.dcm", "report/preview.png"):
         assert (output / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+    both = [json.loads((folder / "report/summary.json").read_text()) for folder in (output, tmp_path / "command")]
+    assert both[0]["findings"] == both[1]["findings"] and both[0]["supersedes"] == both[1]["supersedes"]
+    assert len(both[0]["supersedes"]) == 1
+    assert {"CS-FND-015", "CS-FND-017"} <= {finding["code"] for finding in both[0]["findings"]}
     assert sorted(path.name for path in output.iterdir()) == ["dicom", "report"]
     assert "SECRET" not in done.stdout + done.stderr and "PRIVATE" not in done.stdout + done.stderr
 

@@ -103,3 +103,21 @@ def test_a_study_that_fails_in_an_unforeseen_way_does_not_stop_the_others(tmp_pa
         invoke(tmp_path / "in", tmp_path / "out", "--all-studies")
     assert len(tried) == 2
     assert "SECRET" not in str(failure.value) and "CS-INT-001" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "variable", "incomplete"),
+    [((), "", False), (("--incomplete",), "", True), ((), "1", True), (("--incomplete",), "0", True)],
+)
+def test_a_caller_may_say_that_the_sender_broke_off(neck, tmp_path, monkeypatch, flags, variable, incomplete):
+    asked = []
+
+    def stop(scan, package, settings, *_):
+        asked.append(settings.incomplete)
+        raise NoDicomError("enough")
+
+    monkeypatch.setattr("cspine.pipeline.run_study", stop)
+    monkeypatch.setenv("CSPINE_INCOMPLETE", variable)
+    with pytest.raises(NoDicomError):
+        invoke(neck, tmp_path / "out", *flags)
+    assert asked == [incomplete]
