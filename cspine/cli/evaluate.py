@@ -103,7 +103,7 @@ def command(
 
 def _show(results: Sequence[CaseResult], title: str) -> None:
     from cspine.study.evaluation import levels_summary
-    from cspine.study.tables import number
+    from cspine.tables import number
 
     by_level: dict[str, list[Score]] = {}
     for result in results:
