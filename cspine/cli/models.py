@@ -17,7 +17,15 @@ _STATEMENTS = ("title", "licence", "source", "credit", "intended_use", "limits",
 
 def places(models: Path | None = None) -> tuple[Path, ...]:
     """Return the folders of models: the one given, if any, the user's, those that came with cspine."""
-    return search_path(os.environ, Path.home(), models)
+    return search_path(os.environ, _home(), models)
+
+
+def _home() -> Path:
+    """Return the user's home folder; the root where the user has none, as a container's may."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.sep)
 
 
 _models_option = click.option(
