@@ -1,4 +1,4 @@
-"""What this machine or container gives to a process: cores and memory, as its control groups limit them."""
+"""What this machine or container gives to a process: cores and memory as its control groups limit them, and a home."""
 
 from __future__ import annotations
 
@@ -65,6 +65,14 @@ def memory(root: Path = _ROOT) -> Memory:
         used = _first_number(group, "memory.current", "memory.usage_in_bytes") or 0
         available = min(available, max(0, limit - used + _file_cache(group)))
     return Memory(known.get("MemTotal", 0), available, min(limits, default=None))
+
+
+def home_folder() -> Path:
+    """Return the user's home folder; the root of the file system where the user has none, as in a container."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.sep)
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ import click
 
 from cspine.cli.console import table
 from cspine.errors import ModelChecksumError, UsageError
+from cspine.machine import home_folder
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, read_manifest
 from cspine.models.registry import find_model, list_models, search_path, user_folder
 
@@ -17,15 +18,7 @@ _STATEMENTS = ("title", "licence", "source", "credit", "intended_use", "limits",
 
 def places(models: Path | None = None) -> tuple[Path, ...]:
     """Return the folders of models: the one given, if any, the user's, those that came with cspine."""
-    return search_path(os.environ, _home(), models)
-
-
-def _home() -> Path:
-    """Return the user's home folder; the root where the user has none, as a container's may."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return Path(os.sep)
+    return search_path(os.environ, home_folder(), models)
 
 
 _models_option = click.option(
@@ -160,7 +153,7 @@ def install(
         replace=force,
         statements={renamed.get(key, key): text for key, text in texts.items() if text is not None},
     )
-    package = install_model(source, into or user_folder(os.environ, Path.home()), options)
+    package = install_model(source, into or user_folder(os.environ, home_folder()), options)
     click.echo(f"Installed {package.identity.title} in {package.folder}")
     if into is None:
         click.echo(f"Use it with: cspine run IN OUT --model {package.manifest.name}")
