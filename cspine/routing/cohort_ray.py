@@ -12,7 +12,7 @@ import signal
 import socket
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -77,15 +77,25 @@ def connected(address: str | None) -> Iterator[None]:
         _check_address(address)
     ray = _ray()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    with tempfile.TemporaryDirectory(prefix="cspine-ray-", ignore_cleanup_errors=True) as folder:
-        try:
-            _init(ray, address, folder)
-            for number, handler in handlers.items():  # Ray's own would end the process without telling why
-                signal.signal(number, handler)
-            yield
-        finally:
-            with suppress(Exception):  # an interrupt may come while Ray starts
-                ray.shutdown()
+    try:
+        with tempfile.TemporaryDirectory(prefix="cspine-ray-", ignore_cleanup_errors=True) as folder:
+            try:
+                _init(ray, address, folder)
+                _restore(handlers)
+                yield
+            finally:
+                with suppress(Exception):  # an interrupt may come while Ray starts
+                    ray.shutdown()
+    except SystemExit:
+        # SIGTERM: Ray's handler while it starts, and its calls later, forget the exit code that ours asks for.
+        _restore(handlers)
+        signal.raise_signal(signal.SIGTERM)
+        raise
+
+
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _ray() -> Any:

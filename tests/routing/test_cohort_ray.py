@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cspine.dicom.clock import Clock
 from cspine.errors import CohortError, DeviceError, ModelChecksumError, UsageError
 from cspine.routing import cohort_ray
 from cspine.routing.cohort import Answer, make_plan, records_of, run_plan
@@ -147,15 +148,28 @@ def test_a_cohort_killed_and_terminated_ends_with_the_same_bytes(
         assert same_results(out / name, tmp_path / "single" / name)
 
 
-def test_a_model_that_changed_stops_the_cohort(
-    local_ray: str, studies: Path, bright_model: Path, tmp_path: Path
+def test_an_error_survives_the_way_from_a_worker() -> None:
+    error = pickle.loads(pickle.dumps(ModelChecksumError("a file differs", advice="Install it again.")))
+    assert isinstance(error, ModelChecksumError)
+    assert (error.message, error.advice) == ("a file differs", "Install it again.")
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+def test_a_termination_that_ray_swallows_is_answered_by_the_handler_of_the_command(
+    at_start: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = tmp_path / "model"
-    task = bright_task(model, tmp_path / "out", Clock.from_environment())
-    plan = make_plan(find_studies(studies, tmp_path / "out"), task)
-    (model / "fine" / "dataset.json").write_text("{}")
-    with RayPool(task, _TWO) as pool, pytest.raises(ModelChecksumError):
-        run_plan(plan, pool, 1, task, lambda *_: None)
+    """Ray turns it into an exit with another code, while it starts and in its calls."""
+    ended: list[bool] = []
+    stand_in = types.SimpleNamespace(shutdown=lambda: ended.append(True))
+    monkeypatch.setattr(cohort_ray, "_ray", lambda: stand_in)
+    monkeypatch.setattr(cohort_ray, "_init", lambda *_: sys.exit(1) if at_start else None)
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        with pytest.raises(SystemExit) as left, connected("auto"):
+            sys.exit(1)
+        assert left.value.code == 143 and ended
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_nothing_listens_on_the_network(local_ray: str) -> None:
