@@ -245,7 +245,9 @@ class RayPool:
         worker = self._calls.pop(call)
         try:
             return Answer(worker, self._ray.get(call))
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.WorkerCrashedError):
+        except self._ray.exceptions.RayTaskError:
+            raise  # the worker lives: a defect
+        except self._ray.exceptions.RayError:  # killed, by hand or for its memory; its machine lost
             with suppress(Exception):
                 self._ray.kill(self._workers.pop(worker))
             return Answer(worker, None)

@@ -37,10 +37,10 @@ class CohortStudy:
     source: Path
 
     def __post_init__(self) -> None:
-        bad = not self.name or self.name.startswith(".") or any(c in "/\\" or ord(c) < 32 for c in self.name)
-        if bad or len(self.name.encode("utf-8", "replace")) > _LONGEST_NAME:
+        bad = not self.name or self.name.startswith(".") or any(c in "/\\" or not c.isprintable() for c in self.name)
+        if bad or len(self.name.encode()) > _LONGEST_NAME:
             raise CohortError(
-                "the name of a study is empty, too long, begins with a dot, or has a slash or control characters",
+                "the name of a study is empty, too long, begins with a dot, or has a slash or unprintable characters",
                 advice="Rename its folder, or give names in a CSV list with the columns path and name.",
             )
         if self.name == OWN:
@@ -103,9 +103,9 @@ def _in_folder(folder: Path) -> list[CohortStudy]:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            found.append(CohortStudy(path.name, path))
+            found.append(CohortStudy(path.name, path.resolve()))
         elif path.suffix.lower() == ".zip":
-            found.append(CohortStudy(path.stem, path))
+            found.append(CohortStudy(path.stem, path.resolve()))
     return found
 
 

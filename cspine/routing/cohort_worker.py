@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -117,7 +118,8 @@ class StudyWorker:
             An error where no study could be written.
         """
         folder, name = self._task.folder, job.study.name
-        results = folder.unfinished / f"{name}-{job.tries}"
+        # A worker of a killed cohort may live a moment longer: each has a folder of its own.
+        results = folder.unfinished / f"{name}-{secrets.token_hex(4)}"
         begun = time.perf_counter()
         try:
             try:

@@ -71,7 +71,7 @@ def test_input_and_output_do_not_overlap(tmp_path: Path) -> None:
             find_studies(tmp_path / "in", out)
 
 
-@pytest.mark.parametrize("name", ["", ".a", "a/b", "a\\b", "a\nb", "x" * 201])
+@pytest.mark.parametrize("name", ["", ".a", "a/b", "a\\b", "a\nb", "a\udcff", "x" * 201])
 def test_a_name_that_no_folder_can_have_is_refused_and_not_told(name: str) -> None:
     with pytest.raises(CohortError) as failure:
         CohortStudy(name, Path("/in"))
