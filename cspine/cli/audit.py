@@ -75,10 +75,9 @@ def command(
     and the heights of the organs; the dataset has imagesTr, labelsTr and dataset.json with the labels that
     `cspine train` uses.
     """  # noqa: D301
-    from cspine.cli.models import places
+    from cspine.cli.models import wanted_model
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
-    from cspine.models.registry import find_model
     from cspine.report.sheet import write_sheets
     from cspine.study import audit, audit_report
     from cspine.study.audit_cases import find_cases, parse_organ_labels
@@ -94,7 +93,7 @@ def command(
     cases = find_cases(images, organs)
     read = [images, organs, out, *{case.image.resolve().parent for case in cases}]
     dataset = RawDataset(pseudo_labels, read) if pseudo_labels is not None else None
-    package = load_package(find_model(model, places()))
+    package = load_package(wanted_model(model))
     kept.output.begin()
     if dataset is not None:
         dataset.begin(cases)

@@ -64,14 +64,27 @@ def progress(title: str) -> Iterator[ProgressCallback]:
         return
 
     last = time.monotonic()
+    first: tuple[int, float] | None = None
 
     def log(done: int, whole: int) -> None:
-        nonlocal last
-        if done == whole or time.monotonic() - last >= _LOG_EVERY_S:
-            last = time.monotonic()
-            _log.info("%s: %d of %d", title, done, whole)
+        nonlocal last, first
+        now = time.monotonic()
+        first = first or (done, now)
+        if done == whole or now - last >= _LOG_EVERY_S:
+            last = now
+            new = done - first[0]
+            left_s = (now - first[1]) / new * (whole - done) if new else 0
+            _log.info("%s: %d of %d%s", title, done, whole, f", about {duration(left_s)} left" if left_s else "")
 
     yield log
+
+
+def duration(seconds: float) -> str:
+    """Return a time span for people: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def tell_results(summary: Summary, out: Path) -> None:

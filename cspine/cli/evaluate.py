@@ -65,10 +65,9 @@ def command(
         if given:
             options = " and ".join(f"--{name}" for name in given)
             raise UsageError(f"{options} with --prediction", advice="Labels that are there need no model.")
-    from cspine.cli.models import places
+    from cspine.cli.models import wanted_model
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
-    from cspine.models.registry import find_model
     from cspine.report.sheet import write_sheets
     from cspine.study import evaluation
     from cspine.study.evaluation_cases import evaluate_case, find_cases, output_folder, sheet_rows
@@ -77,7 +76,7 @@ def command(
     if folder is not None:
         folder.check([reference, images, prediction])
     cases = find_cases(reference, prediction, images, out)
-    package = load_package(find_model(model, places())) if images is not None else None
+    package = load_package(wanted_model(model)) if images is not None else None
     if folder is not None:
         folder.begin()
     results: list[CaseResult] = []
@@ -103,7 +102,7 @@ def command(
 
 def _show(results: Sequence[CaseResult], title: str) -> None:
     from cspine.study.evaluation import levels_summary
-    from cspine.study.tables import number
+    from cspine.tables import number
 
     by_level: dict[str, list[Score]] = {}
     for result in results:

@@ -23,6 +23,8 @@ _COMMANDS = {
     "train": "cspine.cli.train",
     "evaluate": "cspine.cli.evaluate",
     "audit": "cspine.cli.audit",
+    "cohort": "cspine.cli.cohort",
+    "doctor": "cspine.cli.doctor",
 }
 
 

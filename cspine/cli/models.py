@@ -9,6 +9,7 @@ import click
 
 from cspine.cli.console import table
 from cspine.errors import ModelChecksumError, UsageError
+from cspine.machine import home_folder
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, read_manifest
 from cspine.models.registry import find_model, list_models, search_path, user_folder
 
@@ -16,8 +17,24 @@ _STATEMENTS = ("title", "licence", "source", "credit", "intended_use", "limits",
 
 
 def places(models: Path | None = None) -> tuple[Path, ...]:
-    """Return the folders of models: the one given, if any, the user's, those that came with cspine."""
-    return search_path(os.environ, Path.home(), models)
+    """Return the folders of models: the one given or named by HOLOSCAN_MODEL_PATH, the user's, those of cspine."""
+    return search_path(os.environ, home_folder(), models or _container_folder())
+
+
+def wanted_model(name: str | None) -> Path:
+    """Return the folder of the model that a command shall run; errors as `registry.find_model`.
+
+    Parameters
+    ----------
+    name : str, optional
+        Name or folder. Left out: in a container the only model of HOLOSCAN_MODEL_PATH, else the default one.
+    """
+    return find_model(name, places(), _container_folder())
+
+
+def _container_folder() -> Path | None:
+    named = os.environ.get("HOLOSCAN_MODEL_PATH")
+    return Path(named) if named else None
 
 
 _models_option = click.option(
@@ -152,7 +169,7 @@ def install(
         replace=force,
         statements={renamed.get(key, key): text for key, text in texts.items() if text is not None},
     )
-    package = install_model(source, into or user_folder(os.environ, Path.home()), options)
+    package = install_model(source, into or user_folder(os.environ, home_folder()), options)
     click.echo(f"Installed {package.identity.title} in {package.folder}")
     if into is None:
         click.echo(f"Use it with: cspine run IN OUT --model {package.manifest.name}")

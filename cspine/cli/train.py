@@ -48,10 +48,9 @@ def command(
     """
     if not synthetic:
         raise UsageError("cspine trains on synthetic images only", advice="Give --synthetic.")
-    from cspine.cli.models import places
+    from cspine.cli.models import wanted_model
     from cspine.inference.engine import choose_engine
     from cspine.models.package import load_package
-    from cspine.models.registry import find_model
     from cspine.study.labelled_cases import read_dataset
     from cspine.study.packaging import Provenance, manifest_of, package_model, stage_weights
     from cspine.study.recipe import load_recipe, network_labels
@@ -65,8 +64,8 @@ def command(
         loaded = loaded.model_copy(update={"iterations": iterations})
     if loaded.cascade != (after is not None):
         raise UsageError("--after PACKAGE goes with a recipe of a cascade, and only with one")
-    before = load_package(find_model(after, places())) if after is not None else None
-    start = load_package(find_model(start_from, places())) if start_from is not None else None
+    before = load_package(wanted_model(after)) if after is not None else None
+    start = load_package(wanted_model(start_from)) if start_from is not None else None
     manifest_of(loaded, Provenance(0), before)  # what cannot be packed is not trained
     cases = read_dataset(labelled, network_labels(), loaded.network.spacing[0]) if labelled is not None else []
     run = Run(

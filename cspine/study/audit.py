@@ -33,7 +33,7 @@ from cspine.study.attempt import Failure, attempt
 from cspine.study.audit_cases import AuditCase, read_organs
 from cspine.study.edition import edition
 from cspine.study.output_folder import OutputFolder
-from cspine.study.tables import write_json
+from cspine.tables import write_json
 from cspine.volumes import CtVolume, LabelVolume
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from cspine.report.sheet import SheetRow
 from cspine.study.anatomy_checks import CORD, Verdict
 from cspine.study.audit import CHECK_NAMES, AuditFolder, AuditSettings, CaseRecord, LevelRecord
 from cspine.study.audit_cases import AuditCase, read_organs
-from cspine.study.tables import number, write_csv
+from cspine.tables import number, write_csv
 
 
 def write_tables(records: Sequence[CaseRecord], folder: Path) -> None:

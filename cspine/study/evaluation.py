@@ -21,7 +21,7 @@ from cspine.postprocessing.findings import (
     Severity,
 )
 from cspine.study.metrics import LevelMatch, Score, match_levels, score_levels
-from cspine.study.tables import number, write_csv
+from cspine.tables import number, write_csv
 from cspine.volumes import LabelVolume, ModelIdentity
 
 #: Findings that tell a reader not to trust the numbering.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.errors import OutputError, UsageError
-from cspine.study.tables import write_json
+from cspine.tables import write_json
 
 SUMMARY = "summary.json"
 _SHEETS = ("sheet.png", "sheet-1.png")

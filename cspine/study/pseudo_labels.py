@@ -25,7 +25,7 @@ from cspine.study.audit import AuditFolder, CaseRecord
 from cspine.study.audit_cases import AuditCase
 from cspine.study.output_folder import refuse_overlap
 from cspine.study.recipe import BELOW, network_labels
-from cspine.study.tables import write_json
+from cspine.tables import write_json
 from cspine.volumes import LabelVolume
 
 #: The class below T1 belongs to the column where it lies this close to it: discs and joint spaces are narrower.

@@ -10,7 +10,14 @@ import py_compile
 import sys
 from pathlib import Path
 
-_LOADED_BY_A_RUN = ("app.start", "app.application", "cspine.cli.run", "cspine.pipeline", "pydicom.pixels")
+_LOADED_BY_A_RUN = (
+    "app.start",
+    "app.application",
+    "cspine.cli.run",
+    "cspine.pipeline",
+    "cspine.doctor.examine",
+    "pydicom.pixels",
+)
 
 
 def main() -> None:

@@ -60,7 +60,28 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
             clock[0] += 1
             tell(done, 40)
     lines = [line.partition("INFO    ")[2] for line in capsys.readouterr().err.splitlines()]
-    assert lines == ["tiles: 15 of 40", "tiles: 30 of 40", "tiles: 40 of 40"]
+    assert lines == ["tiles: 15 of 40, about 25 s left", "tiles: 30 of 40, about 10 s left", "tiles: 40 of 40"]
+
+
+def test_what_was_done_before_does_not_count_for_the_time_that_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
+    start_logging(logging.INFO)
+    with progress("studies") as tell:
+        tell(1000, 2000)
+        clock[0] = 100
+        tell(1000, 2000)
+        clock[0] = 200
+        tell(1010, 2000)
+    lines = [line.partition("INFO    ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["studies: 1000 of 2000", "studies: 1010 of 2000, about 5 h 30 min left"]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (720, "12 min"), (12000, "3 h 20 min")])
+def test_a_time_span_reads_like_one(seconds: float, words: str) -> None:
+    assert console.duration(seconds) == words
 
 
 def test_on_a_terminal_progress_is_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

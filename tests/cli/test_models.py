@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
-from cspine.cli.models import command
+from cspine.cli.models import command, wanted_model
 from cspine.errors import ModelChecksumError, ModelNotFoundError, OrientationNeededError, UsageError
 from tests.builders.nnunet_results import TinyModel
 
@@ -68,3 +70,17 @@ def test_what_is_missing_is_asked_for(run, tmp_path):
         run("install", results, "--folds", "first")
     with pytest.raises(ModelNotFoundError):
         run("info", "neck")
+
+
+def test_in_a_container_the_only_model_of_the_mounted_folder_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "models" / "neck"
+    folder.mkdir(parents=True)
+    (folder / "model.yaml").write_text("name: neck\n")
+    monkeypatch.setenv("HOLOSCAN_MODEL_PATH", str(tmp_path / "models"))
+    assert wanted_model(None) == folder
+
+    monkeypatch.setenv("HOLOSCAN_MODEL_PATH", str(tmp_path / "empty"))
+    with pytest.raises(ModelNotFoundError):
+        wanted_model(None)

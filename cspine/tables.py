@@ -1,4 +1,4 @@
-"""Tables and summaries of a study as files: CSV and JSON that appear whole."""
+"""Tables and summaries as files: CSV and JSON that appear whole."""
 
 from __future__ import annotations
 

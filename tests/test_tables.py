@@ -1,4 +1,4 @@
-"""Tables of a study as files."""
+"""Tables and summaries as files."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cspine.errors import OutputError
-from cspine.study.tables import number, write_csv, write_json
+from cspine.tables import number, write_csv, write_json
 
 
 def test_files_appear_whole_and_numbers_may_be_absent(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""`cspine doctor`: whether this machine or container is ready for a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cspine.cli.console import table
+
+if TYPE_CHECKING:
+    from cspine.doctor.check import Check
+
+
+@click.command(name="doctor")
+@click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]")
+@click.option("--output", type=click.Path(path_type=Path), help="Output folder of a run: can it be written?")
+@click.option("--json", "as_json", is_flag=True, help="Print the lines as JSON.")
+def command(model: str | None, output: Path | None, as_json: bool) -> None:
+    """Tell whether this machine or container is ready for a run.
+
+    Versions, processor, memory, GPUs, the model's checksums, a small image in every compressed transfer syntax, fonts
+    and folders are looked at; each line says OK, WARN or FAIL, and what to do. No network is used.
+
+    The exit code is 0 where nothing FAILs, else 17: docs/doctor.md.
+    """
+    from cspine.cli.models import places
+    from cspine.doctor.examine import examine, require_ready
+
+    checks = examine(model, places(), output)
+    if as_json:
+        click.echo(_json(checks))
+    else:
+        _show(checks)
+    require_ready(checks)
+
+
+def _show(checks: Sequence[Check]) -> None:
+    from cspine.doctor.check import Verdict
+
+    table("cspine doctor", ("", "Check", "Seen"), [(check.verdict.value, check.name, check.text) for check in checks])
+    for check in checks:
+        if check.verdict is not Verdict.OK:
+            click.echo(f"{check.verdict} {check.name}: {check.advice}")
+
+
+def _json(checks: Sequence[Check]) -> str:
+    from cspine.doctor.check import Verdict
+
+    ready = all(check.verdict is not Verdict.FAIL for check in checks)
+    return json.dumps({"ready": ready, "checks": [check.as_json() for check in checks]}, indent=1)

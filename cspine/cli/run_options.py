@@ -1,0 +1,92 @@
+"""The options of a run, shared by every command that runs studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from cspine.dicom.clock import Clock
+    from cspine.models.package import ModelPackage
+    from cspine.pipeline import RunSettings
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+_OPTIONS = (
+    click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]"),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]"),
+    click.option(
+        "--mirror/--no-mirror", default=False, show_default=True, help="Test-time mirroring: up to 8 x the time."
+    ),
+    click.option(
+        "--step-size", default=0.5, show_default=True, type=click.FloatRange(0.1, 1.0), help="Of tiles, in patches."
+    ),
+    click.option(
+        "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
+        help="Arithmetic of the network: float32 on a CPU, autocast on CUDA.",
+    ),
+    click.option(
+        "--seg-type", default="binary", show_default=True, type=click.Choice(["binary", "labelmap"]),
+        help="How the DICOM Segmentation stores its labels.",
+    ),
+    click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="YAML of selection rules."),
+    click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
+)  # fmt: skip
+
+
+def run_options(command: Command) -> Command:
+    """Add the options of a run to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
+    """Return the settings that the options say.
+
+    Parameters
+    ----------
+    options : mapping
+        Values of `run_options`, and of ``series_uid`` where the command has it.
+    clock : Clock
+        All dates of the results.
+
+    Raises
+    ------
+    UsageError
+        If a value cannot be used.
+    """
+    from cspine.dicom.seg import SegType
+    from cspine.inference.settings import InferenceSettings
+    from cspine.pipeline import RunSettings
+
+    folds = str(options["folds"]).split(",") if options["folds"] else None
+    inference = InferenceSettings(
+        device=str(options["device"]),
+        folds=tuple(fold.strip() for fold in folds) if folds else None,
+        mirror=bool(options["mirror"]),
+        step_size=float(str(options["step_size"])),
+        precision=options["precision"],  # type: ignore[arg-type]
+    )
+    rules, series_uid = options["rules_file"], options.get("series_uid")
+    return RunSettings(
+        clock=clock,
+        inference=inference,
+        seg_type=SegType(str(options["seg_type"])),
+        rules_file=Path(str(rules)) if rules else None,
+        series_uid=str(series_uid) if series_uid else None,
+        repair_gaps=bool(options["repair_gaps"]),
+    )
+
+
+def model_package(options: Mapping[str, object]) -> ModelPackage:
+    """Load the model that the options name; errors as `registry.find_model` and `package.load_package`."""
+    from cspine.cli.models import wanted_model
+    from cspine.models.package import load_package
+
+    model = options["model"]
+    return load_package(wanted_model(str(model) if model else None))

@@ -1,0 +1,196 @@
+"""The tables of a cohort: a row a study, a row a vertebra, and what failed; as CSV for people and Parquet for programs.
+
+Parquet needs pyarrow, of the extra ``cohort``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cspine.cohort.folder import StudyRecord
+from cspine.errors import MissingExtraError
+from cspine.files import write_whole
+from cspine.report.summary import Summary
+from cspine.tables import write_csv
+
+#: Columns of results.csv and results.parquet with their types in Arrow.
+STUDY_COLUMNS: Mapping[str, str] = {
+    "name": "string",
+    "outcome": "string",
+    "code": "string",
+    "message": "string",
+    "study": "string",
+    "series": "string",
+    "slices": "int64",
+    "spacing_x_mm": "float64",
+    "spacing_y_mm": "float64",
+    "spacing_z_mm": "float64",
+    "levels": "string",
+    "levels_found": "int64",
+    "findings": "string",
+    "serious_findings": "int64",
+    "seconds": "float64",
+    "tries": "int64",
+    "device": "string",
+    "model": "string",
+    "model_version": "string",
+    "model_checksum": "string",
+    "cspine_version": "string",
+    "segmentation_sha256": "string",
+}
+
+#: Columns of vertebrae.csv and vertebrae.parquet.
+VERTEBRA_COLUMNS: Mapping[str, str] = {
+    "name": "string",
+    "level": "string",
+    "label": "int64",
+    "segment": "int64",
+    "volume_ml": "float64",
+    "mean_hu": "float64",
+    "std_hu": "float64",
+    "centroid_left_mm": "float64",
+    "centroid_posterior_mm": "float64",
+    "centroid_superior_mm": "float64",
+    "extent_right_left_mm": "float64",
+    "extent_front_back_mm": "float64",
+    "extent_foot_head_mm": "float64",
+    "touches_edge": "bool",
+    "findings": "string",
+}
+
+_FAILURE_COLUMNS = ("name", "code", "message", "advice", "tries")
+
+Row = dict[str, Any]
+
+
+def write_tables(records: Sequence[StudyRecord], folder: Path) -> tuple[Path, ...]:
+    """Write results, vertebrae and failures.
+
+    Parameters
+    ----------
+    records : sequence of StudyRecord
+        In the order of the rows.
+    folder : Path
+        OUT/cohort.
+
+    Returns
+    -------
+    tuple of Path
+        The files.
+
+    Raises
+    ------
+    MissingExtraError
+        If pyarrow is not installed.
+    OutputError
+        If a file cannot be written.
+    """
+    studies = [study_row(record) for record in records]
+    vertebrae = [row for record in records for row in vertebra_rows(record)]
+    written = []
+    for name, columns, rows in (("results", STUDY_COLUMNS, studies), ("vertebrae", VERTEBRA_COLUMNS, vertebrae)):
+        write_csv(folder / f"{name}.csv", list(columns), [[_text(row.get(c)) for c in columns] for row in rows])
+        _write_parquet(folder / f"{name}.parquet", columns, rows)
+        written += [folder / f"{name}.csv", folder / f"{name}.parquet"]
+    failed = [record for record in records if record.summary is None]
+    failures = [[r.name, r.code, r.message, r.advice, str(r.tries)] for r in failed]
+    write_csv(folder / "failures.csv", _FAILURE_COLUMNS, failures)
+    return (*written, folder / "failures.csv")
+
+
+def study_row(record: StudyRecord) -> Row:
+    """Return the row of a study; columns that do not apply are absent."""
+    row: Row = {
+        "name": record.name,
+        "outcome": record.outcome,
+        "seconds": record.seconds,
+        "tries": record.tries,
+    }
+    if record.summary is None:
+        return row | {"code": record.code, "message": record.message}
+    return row | _summary_columns(record.summary)
+
+
+def _summary_columns(summary: Summary) -> Row:
+    came = summary.input
+    return {
+        "study": came.study,
+        "series": came.series,
+        "slices": came.slices,
+        "spacing_x_mm": came.spacing_mm[0],
+        "spacing_y_mm": came.spacing_mm[1],
+        "spacing_z_mm": came.spacing_mm[2],
+        "levels": " ".join(vertebra.level for vertebra in summary.vertebrae),
+        "levels_found": len(summary.vertebrae),
+        "findings": " ".join(dict.fromkeys(finding.code for finding in summary.findings)),
+        "serious_findings": sum(finding.severity == "serious" for finding in summary.findings),
+        "device": summary.device,
+        "model": summary.model.name,
+        "model_version": summary.model.version,
+        "model_checksum": summary.model.checksum,
+        "cspine_version": summary.cspine_version,
+        "segmentation_sha256": summary.outputs[0].sha256 if summary.outputs else None,
+    }
+
+
+def vertebra_rows(record: StudyRecord) -> list[Row]:
+    """Return the rows of a study's vertebrae; none where it failed."""
+    if record.summary is None:
+        return []
+    by_level: dict[str | None, list[str]] = {}
+    for finding in record.summary.findings:
+        by_level.setdefault(finding.level, []).append(finding.code)
+    return [
+        {
+            "name": record.name,
+            "level": v.level,
+            "label": v.label,
+            "segment": v.segment,
+            "volume_ml": v.volume_ml,
+            "mean_hu": v.mean_hu,
+            "std_hu": v.std_hu,
+            "centroid_left_mm": v.centroid_lps_mm[0],
+            "centroid_posterior_mm": v.centroid_lps_mm[1],
+            "centroid_superior_mm": v.centroid_lps_mm[2],
+            "extent_right_left_mm": v.extent_mm[0],
+            "extent_front_back_mm": v.extent_mm[1],
+            "extent_foot_head_mm": v.extent_mm[2],
+            "touches_edge": v.touches_edge,
+            "findings": " ".join(by_level.get(v.level, [])),
+        }
+        for v in record.summary.vertebrae
+    ]
+
+
+def failures_by_code(records: Iterable[StudyRecord]) -> list[tuple[str, int, str]]:
+    """Return each code of a failure with the number of studies and what to do, the most frequent first."""
+    failed = [record for record in records if record.summary is None]
+    advice = {record.code: record.advice for record in failed}
+    counts = Counter(record.code for record in failed)
+    return [(code, number, advice[code]) for code, number in sorted(counts.items(), key=lambda c: (-c[1], c[0]))]
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def arrow() -> tuple[Any, Any]:
+    """Return pyarrow and its parquet module; MissingExtraError where they are not installed."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError("cohorts need the extra 'cohort': pip install 'cspine[cohort]'") from error
+    return pyarrow, parquet
+
+
+def _write_parquet(path: Path, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
+    pyarrow, parquet = arrow()
+    schema = pyarrow.schema([(name, pyarrow.type_for_alias(kind)) for name, kind in columns.items()])
+    table = pyarrow.Table.from_pylist(list(rows), schema=schema)
+    write_whole(path, lambda partial: parquet.write_table(table, partial))

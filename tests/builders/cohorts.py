@@ -1,0 +1,50 @@
+"""A cohort of bright studies, its task, and records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cspine.cohort.folder import CohortFolder, StudyRecord
+from cspine.cohort.worker import CohortTask
+from cspine.dicom.clock import Clock
+from cspine.inference.settings import InferenceSettings
+from cspine.models.package import load_package
+from cspine.output import StudyOutput
+from cspine.pipeline import RunSettings, read_headers, run_study
+from cspine.report.summary import Summary
+from tests.builders.bright_studies import BrightModel
+
+CLOCK = Clock(datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC))
+
+
+def bright_task(model: Path, out: Path, clock: Clock = CLOCK) -> CohortTask:
+    """A task with the bright model, which is written to ``model`` where it is not there."""
+    if not model.exists():
+        BrightModel().package(model)
+    package = load_package(model)
+    settings = RunSettings(clock, InferenceSettings(device="cpu"))
+    return CohortTask(model, package.identity.checksum, settings, CohortFolder(out))
+
+
+def single_run(task: CohortTask, source: Path, out: Path) -> Summary:
+    """Run on one study with the task's settings, as `cspine run` does it."""
+    with StudyOutput(out) as output:
+        return run_study(read_headers(source), load_package(task.model), task.settings, output)
+
+
+def same_results(first: Path, second: Path) -> bool:
+    """Tell whether two folders of a study hold the same bytes; summary.json but for the seconds that steps took."""
+    names = ("dicom/segmentation.dcm", "report/preview.png")
+    if any((first / name).read_bytes() != (second / name).read_bytes() for name in names):
+        return False
+    told = [
+        Summary.model_validate_json((folder / "report" / "summary.json").read_text()).model_dump()
+        for folder in (first, second)
+    ]
+    return all(summary.pop("timings_s") for summary in told) and told[0] == told[1]
+
+
+def failed_record(name: str, key: str = "k", code: str = "CS-GEO-002") -> StudyRecord:
+    """A record of a study that failed."""
+    return StudyRecord(name=name, key=key, tries=1, seconds=0.5, code=code, message="a slice is missing", advice="Do.")

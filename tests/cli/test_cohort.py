@@ -1,0 +1,65 @@
+"""`cspine cohort` as a user types it, where nothing is left to do; tests/cohort/test_ray_pool.py does the work."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cspine.cli.cohort import command
+from cspine.cohort.folder import CohortFolder
+from cspine.cohort.plan import make_plan
+from cspine.cohort.studies import find_studies
+from cspine.errors import CohortError, MissingExtraError, SomeStudiesFailedError
+from tests.builders.cohorts import bright_task, failed_record
+
+
+def invoke(*arguments: object):
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Input, output and model of a cohort whose only study has failed before."""
+    source, out, model = tmp_path / "in", tmp_path / "out", tmp_path / "bright"
+    (source / "a").mkdir(parents=True)
+    task = bright_task(model, out)
+    with CohortFolder(out).held() as clock:
+        task = replace(task, settings=replace(task.settings, clock=clock))
+        (job,) = make_plan(find_studies(source, out), task).jobs
+        task.folder.put(failed_record("a", job.key), None)
+    return source, out, model
+
+
+def test_a_failed_study_is_told_and_not_tried_again(
+    done: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out, model = done
+    with pytest.raises(SomeStudiesFailedError, match="1 of 1 studies failed: CS-GEO-002 1 x"):
+        invoke(source, out, "--model", model)
+    assert (out / "cohort" / "results.csv").read_text().splitlines()[1].startswith("a,failed,CS-GEO-002,")
+    assert "a,CS-GEO-002" in (out / "cohort" / "failures.csv").read_text()
+
+
+def test_what_cannot_start_leaves_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(CohortError, match="no study"):
+        invoke(tmp_path / "in", tmp_path / "out")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"cspine\[cohort\]"):
+        invoke(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_help_names_outputs_and_the_options_of_a_run() -> None:
+    told = invoke("--help").output
+    assert "\n  OUT/cohort/results.csv, .parquet" in told
+    for text in ("--address", "--threads-per-study", "--retry-failed", "--anew", "--model", "--seg-type", "--rules"):
+        assert text in told
+    assert "--series-uid" not in told

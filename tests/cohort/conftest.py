@@ -1,0 +1,34 @@
+"""A bright study, its task, and what a run makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cspine.report.summary import Summary
+from tests.builders.bright_studies import write_bright_study
+from tests.builders.cohorts import bright_task, single_run
+
+
+@pytest.fixture(scope="session")
+def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the bright model."""
+    folder = tmp_path_factory.mktemp("models") / "bright"
+    bright_task(folder, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bright_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with one vertebra."""
+    folder = tmp_path_factory.mktemp("in") / "a"
+    write_bright_study(folder, "a")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def single(bright_model: Path, bright_study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+    """Results of `run_study` on the bright study."""
+    out = tmp_path_factory.mktemp("single") / "a"
+    return out, single_run(bright_task(bright_model, out), bright_study, out)

@@ -1,0 +1,128 @@
+"""The output folder of a cohort, killed at any moment."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cspine.cohort.folder import CohortFolder, StudyRecord
+from cspine.errors import CohortError, OutputError, OutputNotEmptyError
+from cspine.report.summary import Summary
+from tests.builders.cohorts import failed_record, same_results
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> CohortFolder:
+    return CohortFolder(tmp_path / "out")
+
+
+def done(folder: CohortFolder, single: tuple[Path, Summary], key: str = "k") -> tuple[StudyRecord, Path]:
+    """A record with its results, ready to be put in place."""
+    results = folder.unfinished / "a-1"
+    shutil.copytree(single[0], results)
+    return StudyRecord(name="a", key=key, tries=1, seconds=1.0, summary=single[1]), results
+
+
+def test_the_clock_of_the_first_call_stays(folder: CohortFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    with folder.held() as first:
+        assert first.iso == "2023-11-14T22:13:20+00:00"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+    with folder.held() as second:
+        assert second == first
+
+
+def test_one_cohort_at_a_time_holds_the_folder(folder: CohortFolder) -> None:
+    with folder.held(), pytest.raises(CohortError, match="another cohort"), CohortFolder(folder.root).held():
+        pass
+    with folder.held():
+        pass
+
+
+def test_what_a_killed_cohort_left_is_removed(folder: CohortFolder) -> None:
+    with folder.held():
+        pass
+    (folder.unfinished / "a-1" / "dicom").mkdir(parents=True)
+    with folder.held():
+        assert not folder.unfinished.exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"command": "cspine audit"}', '{"command": "cspine cohort", "clock": "x"}']
+)
+def test_a_folder_of_somebody_else_is_refused(content: str, folder: CohortFolder) -> None:
+    folder.own.mkdir(parents=True)
+    (folder.own / "cohort.json").write_text(content)
+    with pytest.raises(CohortError, match="damaged"), folder.held():
+        pass
+    (folder.own / "cohort.json").rename(folder.own / "other.json")
+    with pytest.raises(CohortError, match="not of cspine cohort"), folder.held():
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_the_output(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError), CohortFolder(tmp_path / "file" / "out").held():
+        pass
+
+
+def test_a_study_is_done_while_key_and_results_are_the_same(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
+    assert folder.kept_record("a", "k") is None
+    record, results = done(folder, single)
+    folder.put(record, results)
+    assert folder.kept_record("a", "k") == record
+    assert folder.kept_record("a", "other") is None
+    assert same_results(folder.study("a"), single[0])
+    (folder.study("a") / "dicom" / "segmentation.dcm").write_bytes(b"cut")
+    assert folder.kept_record("a", "k") is None
+
+
+def test_a_record_without_its_results_does_not_count(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
+    """As after a kill between the record and the rename: with no results, or with those of older settings."""
+    record, results = done(folder, single)
+    folder.put(record, results)
+    other = single[1].model_copy(update={"clock": "2030-01-01T00:00:00+00:00"})
+    newer = StudyRecord(name="a", key="new", tries=1, seconds=1.0, summary=other)
+    (folder.own / "studies" / "a.json").write_text(newer.model_dump_json())
+    assert folder.kept_record("a", "new") is None
+    shutil.rmtree(folder.study("a"))
+    assert folder.kept_record("a", "new") is None
+    record, results = done(folder, single, "new")
+    folder.put(record, results)
+    assert folder.kept_record("a", "new") == record
+
+
+def test_a_failure_is_kept_and_takes_older_results_away(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
+    folder.put(*done(folder, single))
+    folder.put(failed_record("a", "new"), None)
+    assert not folder.study("a").exists()
+    record = folder.kept_record("a", "new")
+    assert record is not None and record.outcome == "failed"
+
+
+def test_files_of_the_user_are_never_replaced(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
+    shutil.copytree(single[0], folder.study("a"))  # as an earlier `cspine run IN OUT/a` leaves it
+    for _ in range(2):
+        with pytest.raises(OutputNotEmptyError):
+            folder.refuse_foreign("a")
+        folder.put(failed_record("a", code=OutputNotEmptyError.code), None)
+    assert same_results(folder.study("a"), single[0])
+
+
+def test_a_file_laid_beside_the_results_stops_their_replacement(
+    folder: CohortFolder, single: tuple[Path, Summary]
+) -> None:
+    folder.put(*done(folder, single))
+    (folder.study("a") / "report" / "mine.txt").write_text("")
+    with pytest.raises(OutputNotEmptyError):
+        folder.put(*done(folder, single, "new"))
+    assert (folder.study("a") / "report" / "mine.txt").exists()
+
+
+def test_a_damaged_record_does_not_count(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
+    folder.put(*done(folder, single))
+    (folder.own / "studies" / "a.json").write_text("{}")
+    assert folder.read_record("a") is None
+    assert folder.kept_record("a", "k") is None

@@ -1,0 +1,92 @@
+"""Which studies a folder or a list names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cspine.cohort.studies import CohortStudy, find_studies, fingerprint
+from cspine.errors import CohortError
+
+
+def test_each_subfolder_and_zip_is_a_study_called_after_it(tmp_path: Path) -> None:
+    for name in ("b", "a", ".hidden"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    (tmp_path / "in" / "c.ZIP").write_bytes(b"")
+    (tmp_path / "in" / "notes.txt").write_text("")
+    found = find_studies(tmp_path / "in", tmp_path / "out")
+    assert [(study.name, study.source.name) for study in found] == [("a", "a"), ("b", "b"), ("c", "c.ZIP")]
+
+
+def test_a_list_has_a_path_a_line_and_counts_from_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("# of 2024\nct/one\n\n  /far/two.zip \n", encoding="utf-8-sig")
+    found = find_studies(tmp_path / "list.txt", tmp_path / "out")
+    assert [(study.name, study.source) for study in found] == [
+        ("one", tmp_path / "ct" / "one"),
+        ("two", Path("/far/two.zip")),
+    ]
+
+
+def test_a_csv_may_give_names(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("name,age,path\nfirst,40,p1/ct\n,50,p2/ct\n")
+    found = find_studies(tmp_path / "list.csv", tmp_path / "out")
+    assert [(study.name, study.source) for study in found] == [
+        ("ct", tmp_path / "p2" / "ct"),
+        ("first", tmp_path / "p1" / "ct"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("list.txt", "p1/ct\np2/ct\n", "studies 1 and 2"),
+        ("list.txt", "", "no study"),
+        ("list.csv", "place\np1\n", "no column called 'path'"),
+        ("list.csv", "path,name\n,x\n", "has no path"),
+        ("list.csv", "path,name\np1,../x\n", "a slash"),
+        ("list.txt", "p1/cohort\n", "'cohort'"),
+        ("study.zip", "", "is a .zip"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused(name: str, content: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(CohortError, match=words):
+        find_studies(tmp_path / name, tmp_path / "out")
+
+
+def test_a_list_that_is_no_text_and_an_input_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00p")
+    with pytest.raises(CohortError, match="UTF-8"):
+        find_studies(tmp_path / "list.txt", tmp_path / "out")
+    with pytest.raises(CohortError, match="neither a folder nor a list"):
+        find_studies(tmp_path / "absent", tmp_path / "out")
+
+
+def test_input_and_output_do_not_overlap(tmp_path: Path) -> None:
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    for out in (tmp_path, tmp_path / "in", tmp_path / "in" / "a", tmp_path / "in" / "a" / "out"):
+        with pytest.raises(CohortError, match="lies within study 1"):
+            find_studies(tmp_path / "in", out)
+
+
+@pytest.mark.parametrize("name", ["", ".a", "a/b", "a\\b", "a\nb", "a\udcff", "x" * 201])
+def test_a_name_that_no_folder_can_have_is_refused_and_not_told(name: str) -> None:
+    with pytest.raises(CohortError) as failure:
+        CohortStudy(name, Path("/in"))
+    assert not name or name not in str(failure.value)
+
+
+def test_the_fingerprint_changes_with_the_files(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    (study / "sub").mkdir(parents=True)
+    (study / "sub" / "1.dcm").write_bytes(b"one")
+    first = fingerprint(study)
+    assert fingerprint(study) == first
+    (study / "2.dcm").write_bytes(b"two")
+    second = fingerprint(study)
+    os.utime(study / "2.dcm", ns=(1, 1))
+    assert len({first, second, fingerprint(study), fingerprint(tmp_path / "absent")}) == 4
+    (tmp_path / "a.zip").write_bytes(b"x")
+    assert fingerprint(tmp_path / "a.zip") != fingerprint(tmp_path / "absent")

@@ -1,0 +1,31 @@
+"""Models and their checksums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cspine.doctor.check import Verdict
+from cspine.doctor.packages import models
+from tests.builders.nnunet_results import TinyModel
+
+
+def verdicts(wanted: str | None, place: Path) -> list[tuple[str, Verdict]]:
+    return [(line.name, line.verdict) for line in models(wanted, [place])]
+
+
+def test_the_model_of_a_run_must_be_whole_and_the_others_should_be(tmp_path: Path) -> None:
+    TinyModel().package(tmp_path / "one")
+    TinyModel(seed=1).package(tmp_path / "two")
+    assert verdicts("one", tmp_path) == [("model one", Verdict.OK), ("model two", Verdict.OK)]
+    with (tmp_path / "two" / "fine" / "plans.json").open("a") as file:
+        file.write(" ")
+    assert verdicts("one", tmp_path) == [("model one", Verdict.OK), ("model two", Verdict.WARN)]
+    assert verdicts("two", tmp_path) == [
+        ("model two", Verdict.FAIL),
+        ("model one", Verdict.OK),
+    ]
+
+
+def test_a_model_that_is_not_there_fails(tmp_path: Path) -> None:
+    (line,) = models(None, [tmp_path])
+    assert line.verdict is Verdict.FAIL and "installed: none" in line.text and "cspine models" in line.advice
