@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from pydicom.uid import CTImageStorage
@@ -123,7 +124,7 @@ def test_a_missing_password_waits_for_somebody_to_bring_it(files: list[Path], tm
 
 
 class _Web(BaseHTTPRequestHandler):
-    got: list[tuple[str, dict[str, str], bytes]] = []
+    got: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
