@@ -12,7 +12,7 @@ class Metrics:
     """All metrics of one service; docs/routing.md has them as a table."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.received = self._counter("instances_received", "Instances taken by DICOM.")
         self.refused = self._counter("instances_refused", "Instances refused, by reason.", "reason")

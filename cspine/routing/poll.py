@@ -171,6 +171,7 @@ class Poller:
     def _fetch(self, client: DICOMwebClient, study_uid: str, series: dict[str, int]) -> None:
         """Fetch what is new of a study; what a crash left half fetched is not fetched again."""
         key = study_key(study_uid)
+        self._arrivals.check_instances(sum(series.values()))
         place = self._spool.fetching / key
         durable.make_folder(place)
         known = set(self._record(key)["instances"])

@@ -56,7 +56,8 @@ def _type(annotation: Any) -> str:
     if origin is dict:
         return f"{_type(arguments[0])} to {_type(arguments[1])}"
     names = {"Path": "path", "str": "text", "int": "number", "float": "number", "bool": "true or false"}
-    return names.get(annotation.__name__, annotation.__name__)
+    name = str(annotation.__name__)
+    return names.get(name, name)
 
 
 def _default(field: FieldInfo) -> str:

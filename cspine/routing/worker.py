@@ -21,6 +21,7 @@ from cspine.routing.runner import Runner, RunnerFactory
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.2
 _END_S = 5.0
+_RENEWED_AFTER = 500  # runs: what leaks in them goes with the process
 _PR_SET_PDEATHSIG = 1
 
 
@@ -63,6 +64,7 @@ class Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
         self.deaths = 0
+        self._runs = 0
 
     def run(self, folder: Path, clock: str, stop: threading.Event) -> dict[str, float]:
         """Run the study in a job's folder.
@@ -110,6 +112,10 @@ class Worker:
         if isinstance(answer, _Failure):
             raise answer.as_error()
         assert isinstance(answer, dict)
+        self._runs += 1
+        if self._runs >= _RENEWED_AFTER:
+            self._runs = 0
+            self.stop()
         return answer
 
     def stop(self) -> None:

@@ -155,7 +155,8 @@ def test_a_missing_library_is_told_with_what_installs_it():
 def test_check_tries_everything_out(site, pacs, tmp_path):
     good = CliRunner().invoke(cli, ["serve-pacs", str(tmp_path / "config.yaml"), "--check"], catch_exceptions=False)
     assert good.exit_code == 0 and "C-ECHO answered" in good.output and "FAIL" not in good.output
-    Spool(tmp_path / "spool").claim()
+    service = Spool(tmp_path / "spool")
+    service.claim()
     site["destinations"][0]["dicom"]["port"] = free_port()
     site["destinations"].append({"name": "web", "dicomweb": {"url": f"http://127.0.0.1:{free_port()}"}})
     site["listener"]["port"] = pacs.port
@@ -164,7 +165,7 @@ def test_check_tries_everything_out(site, pacs, tmp_path):
     bad = CliRunner().invoke(cli, ["serve-pacs", str(tmp_path / "config.yaml"), "--check"])
     assert isinstance(bad.exception, RoutingError)
     failed = [line.split("│")[1].strip() for line in bad.output.splitlines() if "FAIL" in line]
-    assert failed == ["listener", "model", "destination pacs", "destination web"]
+    assert failed == ["spool", "listener", "model", "destination pacs", "destination web"]
 
 
 def test_a_log_line_is_json_and_an_unforeseen_error_keeps_its_text_to_itself():
