@@ -45,6 +45,7 @@ VERIFICATION = "1.2.840.10008.1.1"
 _P_DATA_TF = b"\x04"
 _OVERHEAD = 2**20  # of the protocol around an instance
 _PATIENCE_S = 10.0
+_LOOK_S = 0.1  # whether to stop
 
 
 @dataclass
@@ -161,7 +162,7 @@ class DicomListener:
         assert isinstance(server, _Server)
         self._server = server
         self._ae._servers.append(server)
-        self._thread = threading.Thread(target=server.serve_forever, name="listener", daemon=True)
+        self._thread = threading.Thread(target=server.serve_forever, args=(_LOOK_S,), name="listener", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
