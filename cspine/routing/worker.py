@@ -172,13 +172,14 @@ def _work(connection: Connection, factory: RunnerFactory, run: Run, device: str,
     _die_with(service)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal's whole group: the service decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    start_json_logging(level, device=device)
     runner: Runner | None = None
     while True:
         try:
             folder, clock = connection.recv()
         except (EOFError, OSError):
             return
+        job = Path(folder).name
+        start_json_logging(level, device=device, study=job.rpartition("-")[2][:12], job=job)
         try:
             if runner is None:
                 runner = factory(run, device)
