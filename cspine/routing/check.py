@@ -12,6 +12,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.uid import ExplicitVRLittleEndian
 
 from cspine.errors import CSpineError, DeliveryError, ListenerError, RetrievalError, SpoolError
+from cspine.routing import durable
 from cspine.routing.config import Destination, RoutingConfig, WebServer
 from cspine.routing.listener import VERIFICATION
 from cspine.routing.send import associate
@@ -81,6 +82,7 @@ def _spool(config: RoutingConfig) -> str:
     spool.claim()
     try:
         free, used = spool.free_bytes(), spool.used_bytes()
+        _links_work(spool)
     finally:
         spool.release()
     if free < config.limits.free_bytes:
@@ -88,6 +90,19 @@ def _spool(config: RoutingConfig) -> str:
             f"{free / 2**30:.1f} GiB are free, limits.free_bytes wants {config.limits.free_bytes / 2**30:.1f}"
         )
     return f"{free / 2**30:.1f} GiB free, {used / 2**30:.2f} GiB used"
+
+
+def _links_work(spool: Spool) -> None:
+    """Make a hard link, by which late instances are put together: not every file system has them."""
+    first = durable.stage(b"", spool.tmp)
+    second = first.with_suffix(".link")
+    try:
+        durable.link(first, second)
+    except OSError as error:
+        raise SpoolError(f"the file system of the spool has no hard links: {error.strerror}") from error
+    finally:
+        durable.remove_file(second)
+        durable.remove_file(first)
 
 
 def _port_is_free(host: str, port: int) -> str:
