@@ -13,6 +13,7 @@ from typing import Any, Literal
 import requests
 from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
@@ -90,8 +91,8 @@ def associate(dicom: DicomDestination, contexts: Sequence[tuple[str, str]]) -> A
 
 def _c_store(files: Sequence[Path], dicom: DicomDestination) -> Sent:
     metas = [read_file_meta_info(path) for path in files]
-    contexts = sorted({(str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)) for meta in metas})
-    association = associate(dicom, contexts)
+    needed = sorted({(str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)) for meta in metas})
+    association = associate(dicom, sorted({(sop, syntax) for sop, own in needed for syntax in _alternatives(own)}))
     if not association.is_established:
         if association.is_rejected:
             return Sent("later", "the association was rejected")
@@ -101,7 +102,8 @@ def _c_store(files: Sequence[Path], dicom: DicomDestination) -> Sent:
     warnings: list[str] = []
     try:
         accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
-        if missing := [sop_class for sop_class, syntax in contexts if (sop_class, syntax) not in accepted]:
+        missing = [sop for sop, own in needed if not any((sop, syntax) in accepted for syntax in _alternatives(own))]
+        if missing:
             return Sent("refused", f"SOP class not supported there: {', '.join(missing)}")
         for path in files:
             answer = association.send_c_store(dcmread(path))
@@ -115,6 +117,12 @@ def _c_store(files: Sequence[Path], dicom: DicomDestination) -> Sent:
         if association.is_established:
             association.release()
     return Sent("delivered", warnings=tuple(warnings))
+
+
+def _alternatives(syntax: str) -> tuple[str, ...]:
+    """Return the transfer syntaxes in which an object may be sent: uncompressed, also the default one (PS3.5, 10.1)."""
+    plain = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+    return plain if syntax in plain else (syntax,)
 
 
 def judge_status(status: int) -> Sent:

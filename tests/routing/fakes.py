@@ -21,17 +21,17 @@ def free_port() -> int:
 class Pacs:
     """A storage SCP in this process that keeps what it gets; ``status`` is what it answers."""
 
-    def __init__(self, contexts: list[str] | None = None, port: int = 0) -> None:
+    def __init__(self, contexts: list[str] | None = None, syntax: str | None = None) -> None:
         self.status = 0x0000
         self.got: list[Dataset] = []
         self._lock = threading.Lock()
         ae = AE("PACS")
         ae.add_supported_context("1.2.840.10008.1.1")
         for context in contexts or [str(c.abstract_syntax) for c in AllStoragePresentationContexts]:
-            ae.add_supported_context(context)
+            ae.add_supported_context(context, syntax)
         ae.maximum_associations = 50
         server = ae.start_server(
-            ("127.0.0.1", port),
+            ("127.0.0.1", 0),
             block=False,
             evt_handlers=[(evt.EVT_C_STORE, self._store), (evt.EVT_C_ECHO, lambda event: 0)],
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 from cspine.routing.config import Destination
 from cspine.routing.send import judge_response, judge_status, send
@@ -114,6 +114,14 @@ def test_a_sop_class_that_is_not_supported_is_refused(files: list[Path]) -> None
     only_ct.stop()
     assert sent.outcome == "refused"
     assert "not supported" in sent.message
+
+
+def test_a_destination_that_knows_only_the_default_transfer_syntax_gets_it(files: list[Path]) -> None:
+    old = Pacs(syntax=ImplicitVRLittleEndian)
+    assert send(files, by_dicom(old.port)).outcome == "delivered"
+    old.stop()
+    assert old.got[0].file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    assert old.got[0].PatientID == "PRIVATE-77"
 
 
 def test_a_missing_password_waits_for_somebody_to_bring_it(files: list[Path], tmp_path: Path) -> None:
