@@ -25,6 +25,8 @@ _COMMANDS = {
     "audit": "cspine.cli.audit",
     "cohort": "cspine.cli.cohort",
     "doctor": "cspine.cli.doctor",
+    "serve-pacs": "cspine.cli.serve_pacs",
+    "queue": "cspine.cli.queue",
 }
 
 
