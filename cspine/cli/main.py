@@ -23,6 +23,8 @@ _COMMANDS = {
     "train": "cspine.cli.train",
     "evaluate": "cspine.cli.evaluate",
     "audit": "cspine.cli.audit",
+    "serve-pacs": "cspine.cli.serve_pacs",
+    "queue": "cspine.cli.queue",
 }
 
 

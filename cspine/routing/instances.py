@@ -1,0 +1,54 @@
+"""The files of instances in the spool: their names, which are CT images, and which hold the same."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+
+#: An empty file among the instances: a sender broke off.
+INTERRUPTED = "interrupted"
+
+_CT = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
+
+
+def file_name(sop_uid: str) -> str:
+    """Return the name of an instance's file: the SHA-256 of its SOP Instance UID."""
+    return f"{hashlib.sha256(sop_uid.encode('utf-8')).hexdigest()}.dcm"
+
+
+def is_ct(path: Path) -> bool:
+    """Tell from the file meta information whether an instance is a CT image: only these make a study run.
+
+    A result of cspine that a PACS sends back must not.
+    """
+    try:
+        return read_file_meta_info(path).get("MediaStorageSOPClassUID") in _CT
+    except (OSError, InvalidDicomError, ValueError):
+        return False
+
+
+def sop_uid_of(path: Path) -> str:
+    """Return the SOP Instance UID of a DICOM file."""
+    return str(dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+
+
+def same_content(first: Path, second: Path) -> bool:
+    """Tell whether two DICOM files hold the same dataset, whatever their file meta information says of the writer."""
+    if first.samefile(second):
+        return True
+    return _dataset(first) == _dataset(second)
+
+
+def _dataset(path: Path) -> bytes:
+    """Return the encoded dataset with its transfer syntax before it."""
+    data = path.read_bytes()
+    if data[128:132] != b"DICM" or data[132:138] != b"\x02\x00\x00\x00UL":
+        return data
+    start = 144 + int.from_bytes(data[140:144], "little")  # (0002,0000) File Meta Information Group Length
+    syntax = read_file_meta_info(path).get("TransferSyntaxUID", "")
+    return f"{syntax} ".encode() + data[start:]

@@ -1,0 +1,57 @@
+"""What a worker process does with a job: it runs the study in ``input/`` and leaves its results in ``results/``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from cspine.routing.config import Run
+
+#: Runs the study in a job's folder with a clock (ISO 8601); gives the seconds of the steps; raises CSpineError.
+Runner = Callable[[Path, str], dict[str, float]]
+
+#: Makes the runner of a device, in the worker's process; what takes long, as loading a model, belongs here.
+RunnerFactory = Callable[[Run, str], Runner]
+
+
+def study_runner(run: Run, device: str) -> Runner:
+    """Load the model and return what runs a study with it.
+
+    Parameters
+    ----------
+    run : Run
+        Settings.
+    device : str
+        As `InferenceSettings`.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used.
+    """
+    from cspine.cli.models import places
+    from cspine.dicom.clock import Clock
+    from cspine.dicom.seg import SegType
+    from cspine.inference.settings import InferenceSettings
+    from cspine.models.package import load_package
+    from cspine.models.registry import find_model
+    from cspine.output import SUMMARY, StudyOutput
+    from cspine.pipeline import RunSettings, read_headers, run_study
+
+    package = load_package(find_model(run.model, places()))
+    inference = InferenceSettings(
+        device=device, folds=run.folds, mirror=run.mirror, step_size=run.step_size, precision=run.precision
+    )
+
+    def run_job(folder: Path, clock: str) -> dict[str, float]:
+        settings = RunSettings(
+            clock=Clock.from_iso(clock), inference=inference, seg_type=SegType(run.seg_type), rules_file=run.rules
+        )
+        with StudyOutput(folder / "results", overwrite=True) as output:
+            run_study(read_headers(folder / "input"), package, settings, output)
+        summary = json.loads((folder / "results" / "report" / SUMMARY).read_text("utf-8"))
+        seconds: dict[str, float] = summary["timings_s"]
+        return seconds
+
+    return run_job
