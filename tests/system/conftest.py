@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset
 
 from tests.builders.small_neck import EXAMPLES
 from tests.system.exchange import SCANNER
+from tests.system.necks import CLOCK, NeckStudy, direct_run, neck_study, quick_model
 from tests.system.orthanc import Orthanc
+from tests.system.service import AE_TITLE, RunningService
 from tests.system.tools import ROOT, artefact
 
-#: All dates of all results: they can be compared byte by byte.
-CLOCK = "1700000000"
+PASSWORD = "only for tests"
 Segmented = Callable[[Path, str], Path]
 
 
@@ -47,7 +49,7 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> Segmented:
 def running_pacs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Orthanc]:
     """A PACS that asks for a password and knows a scanner; its log is kept."""
     folder = tmp_path_factory.mktemp("pacs")
-    pacs = Orthanc(folder, user="radiology", password="only for tests", modalities={SCANNER: 11112})
+    pacs = Orthanc(folder, user="radiology", password=PASSWORD, modalities={SCANNER: 11112, AE_TITLE: 11113})
     pacs.start()
     try:
         yield pacs
@@ -61,3 +63,51 @@ def pacs(running_pacs: Orthanc) -> Orthanc:
     """The PACS of the module, empty."""
     running_pacs.empty()
     return running_pacs
+
+
+# --- the service ------------------------------------------------------------------------------------------------------
+
+MakeService = Callable[..., RunningService]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that takes a second or two."""
+    return quick_model(tmp_path_factory.mktemp("model") / "quick")
+
+
+@pytest.fixture
+def study(tmp_path: Path, request: pytest.FixtureRequest) -> NeckStudy:
+    """A study of this test alone."""
+    return neck_study(tmp_path / "study", f"{request.node.name}")
+
+
+@pytest.fixture
+def expected(study: NeckStudy, model: Path, tmp_path: Path) -> Dataset:
+    """What `cspine run` makes of the study."""
+    return direct_run(study.folder, model, tmp_path / "direct")
+
+
+@pytest.fixture(scope="module")
+def make_service(
+    tmp_path_factory: pytest.TempPathFactory, model: Path, request: pytest.FixtureRequest
+) -> Iterator[MakeService]:
+    """Makes services on spools of their own from sections of their configuration; their logs are kept."""
+    made: list[RunningService] = []
+
+    def make(**sections: object) -> RunningService:
+        defaults: dict[str, object] = {
+            "study_complete_after_s": 2,
+            "limits": {"free_bytes": 2**20},
+            "run": {"model": str(model), "devices": ["cpu"], "retry_after_s": 1},
+        }
+        environment = {"SOURCE_DATE_EPOCH": CLOCK, "PACS_PASSWORD": PASSWORD}
+        made.append(RunningService(tmp_path_factory.mktemp("service"), defaults | sections, environment))
+        return made[-1]
+
+    yield make
+    for number, service in enumerate(made, 1):
+        if not service.ended():
+            service.kill()
+        name = request.module.__name__.rpartition(".")[2]
+        artefact(f"{name}-service-{number}.log").write_bytes(service.log.read_bytes())

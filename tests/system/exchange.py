@@ -24,7 +24,18 @@ _AS_STORED = (("application/dicom", "*"),)
 
 def send_by_dcmtk(folder: Path, port: int, called: str, calling: str = SCANNER) -> subprocess.CompletedProcess[str]:
     """Send every file in a folder with storescu; JPEG-LS stays JPEG-LS."""
-    command = [needed("storescu"), "-xt", "-aet", calling, "-aec", called, "+sd", "127.0.0.1", str(port), str(folder)]
+    command = [
+        str(needed("storescu")),
+        "-xt",
+        "-aet",
+        calling,
+        "-aec",
+        called,
+        "+sd",
+        "127.0.0.1",
+        str(port),
+        str(folder),
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"TCP_NODELAY": "1"})
 
 
@@ -76,6 +87,16 @@ def segmentation_series(pacs: Orthanc, study_uid: str) -> list[str]:
     return sorted(series["0020000E"]["Value"][0] for series in found)
 
 
+def segmentations(pacs: Orthanc, study_uid: str) -> list[Dataset]:
+    """Every segmentation of a study in the PACS, fetched by WADO-RS as it was stored."""
+    client = dicomweb(pacs)
+    series = segmentation_series(pacs, study_uid)
+    return [found for uid in series for found in client.retrieve_series(study_uid, uid, media_types=_AS_STORED)]
+
+
 def _without_delay(event: evt.Event) -> None:
     """Send small packets at once: command and data of a C-STORE otherwise wait 40 ms for each other."""
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = event.assoc.dul.socket
+    assert connection is not None
+    assert connection.socket is not None
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

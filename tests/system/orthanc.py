@@ -1,4 +1,4 @@
-"""A PACS for the tests: Debian's Orthanc with its DICOMweb plugin, on the loopback interface, with a storage of its own.
+"""A PACS for the tests: Debian's Orthanc with its DICOMweb plugin, on loopback ports, with a storage of its own.
 
 It can be stopped, killed and started again on the same storage and ports.
 """

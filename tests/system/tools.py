@@ -45,7 +45,7 @@ def free_port() -> int:
 
 
 def waited(what: str, found: Callable[[], Result | None], seconds: float = 60.0, every: float = 0.1) -> Result:
-    """Ask again and again until there is an answer that is neither None, False nor empty; fail with ``what`` if none comes."""
+    """Ask again and again until the answer is neither None, False nor empty; fail with ``what`` if none comes."""
     end = time.monotonic() + seconds
     while True:
         answer = found()

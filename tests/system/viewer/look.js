@@ -18,8 +18,8 @@ async function look(page) {
 
   const panel = '[data-cy="panelSegmentation-btn"]';
   await page.waitForSelector(panel, PATIENCE);
-  // The viewer goes to the first slice with a segment. Until its colour is there, another layout would lose it.
-  await page.waitForFunction(drawn, PATIENCE, 'default', 4, Infinity);
+  // Until the segmentation lies over the images, another layout would lose it.
+  await page.waitForFunction(overlaid, PATIENCE, 'default');
   await page.click(panel);
   await page.waitForSelector('[data-cy="data-row"]', PATIENCE);
   // Three planes: the sagittal one shows all levels at once.
@@ -49,6 +49,13 @@ function drawn(viewportId, least, most) {
     else if (red > 40) greys += 1;
   }
   return greys > 5000 && colours >= least && colours <= most;
+}
+
+// Whether a viewport shows the CT with the segmentation over it: in colours, or in the black of a label map's first segment.
+function overlaid(viewportId) {
+  const { segmentationService, displaySetService } = window.services ?? {};
+  const loaded = displaySetService?.getActiveDisplaySets().filter(set => set.Modality === 'SEG' && set.isLoaded);
+  return loaded?.length === 1 && segmentationService.getSegmentationRepresentations(viewportId).length === 1;
 }
 
 function onScreen(viewportId) {
