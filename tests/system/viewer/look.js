@@ -18,13 +18,16 @@ async function look(page) {
 
   const panel = '[data-cy="panelSegmentation-btn"]';
   await page.waitForSelector(panel, PATIENCE);
-  // Until the segmentation lies over the images, another layout would lose it.
+  // Until the segmentation is drawn over the images, another layout would lose it.
   await page.waitForFunction(overlaid, PATIENCE, 'default');
+  await page.waitForFunction(inTheMiddle, PATIENCE, 'default');
+  await page.waitForFunction(drawn, PATIENCE, 'default', 100, Infinity);
   await page.click(panel);
   await page.waitForSelector('[data-cy="data-row"]', PATIENCE);
   // Three planes: the sagittal one shows all levels at once.
   await page.evaluate(() => window.commandsManager.run('toggleHangingProtocol', { protocolId: 'mpr' }));
   await page.waitForFunction(drawn, PATIENCE, SAGITTAL, 500, Infinity);
+  await page.waitForFunction(volumesAreWhole, PATIENCE);
   await page.screenshot({ path: task.shown });
   const seen = await page.evaluate(onScreen, SAGITTAL);
 
@@ -51,11 +54,25 @@ function drawn(viewportId, least, most) {
   return greys > 5000 && colours >= least && colours <= most;
 }
 
-// Whether a viewport shows the CT with the segmentation over it: in colours, or in the black of a label map's first segment.
+// Whether the segmentation has been read and put over the images of a viewport.
 function overlaid(viewportId) {
   const { segmentationService, displaySetService } = window.services ?? {};
   const loaded = displaySetService?.getActiveDisplaySets().filter(set => set.Modality === 'SEG' && set.isLoaded);
   return loaded?.length === 1 && segmentationService.getSegmentationRepresentations(viewportId).length === 1;
+}
+
+// Whether a viewport shows the middle slice; the viewer itself goes to the first one with a segment.
+function inTheMiddle(viewportId) {
+  const viewport = window.services.cornerstoneViewportService.getCornerstoneViewport(viewportId);
+  const away = Math.floor(viewport.getImageIds().length / 2) - viewport.getCurrentImageIdIndex();
+  if (away !== 0) viewport.scroll(away);
+  return away === 0;
+}
+
+// Whether every volume holds all of its slices.
+function volumesAreWhole() {
+  const volumes = window.cornerstone.cache.getVolumes().filter(volume => volume.loadStatus);
+  return volumes.length > 0 && volumes.every(volume => volume.loadStatus.loaded);
 }
 
 function onScreen(viewportId) {
