@@ -102,6 +102,11 @@ class Arrivals:
         if self._used_bytes + more_bytes > limits.spool_bytes:
             raise SpoolError("the spool has reached its limit")
 
+    def check_instances(self, instances: int) -> None:
+        """Raise SpoolError where a study of so many instances would break the limit."""
+        if instances > self._limits.study_instances:
+            raise SpoolError(f"a study has {instances} instances; {self._limits.study_instances} are allowed")
+
     def measure(self) -> int:
         """Measure the spool anew and return its bytes: between two calls, what comes in is added up."""
         self._used_bytes = self._spool.used_bytes()

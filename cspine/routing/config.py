@@ -218,7 +218,7 @@ class Retry(Section):
     """When a delivery that failed is tried again."""
 
     first_delay_s: Seconds = Field(default=30, description="Before the second attempt.")
-    factor: float = Field(default=2, ge=1, description="By which each pause is longer than the one before it.")
+    factor: float = Field(default=2, ge=1, le=100, description="By which each pause is longer than the one before it.")
     maximum_delay_s: Seconds = Field(default=1800, description="The longest pause.")
     give_up_after_h: float = Field(default=72, gt=0, description="Hours after which the results go to failed/.")
 

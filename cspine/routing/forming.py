@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 from cspine.dicom.clock import Clock
-from cspine.errors import CSpineError, NoSuitableSeriesError
+from cspine.errors import CSpineError, NoSuitableSeriesError, SpoolError
 from cspine.routing import durable, flow
 from cspine.routing.arrivals import Arrivals
 from cspine.routing.instances import INTERRUPTED, file_name, is_ct, same_content, sop_uid_of
@@ -57,8 +57,12 @@ def finish_left(spool: Spool, now: float) -> None:
         for place in sorted(spool.forming.iterdir()):
             if not (place / "input").is_dir():  # nothing had been moved there
                 durable.remove_folder(place, spool.tmp)
-            elif not any(state is State.RUNNING for state, _ in spool.of_study(read_job(place).study)):
-                finish_forming(spool, place, now)
+                continue
+            try:
+                if not any(state is State.RUNNING for state, _ in spool.of_study(read_job(place).study)):
+                    finish_forming(spool, place, now)
+            except (SpoolError, OSError) as error:  # one study does not hold up the others
+                _log.error("a job cannot be formed", extra={"job": place.name}, exc_info=error)
 
 
 def finish_forming(spool: Spool, place: Path, now: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from cspine.errors import as_defect
 _STANDARD = set(vars(logging.LogRecord("", 0, "", 0, "", None, None))) | {"message", "asctime", "taskName"}
 
 #: Libraries whose lines below a warning carry UIDs or headers, and whose warnings may quote a dataset's values.
-_TALKATIVE = ("pynetdicom", "dicomweb_client", "pydicom", "requests", "urllib3", "highdicom")
+_TALKATIVE = ("pynetdicom", "dicomweb_client", "pydicom", "requests", "urllib3", "highdicom", "py.warnings")
 
 
 class JsonFormatter(logging.Formatter):
@@ -59,8 +60,16 @@ def start_json_logging(level: int, **always: str) -> None:
     log.handlers[:] = [handler]
     log.setLevel(level)
     log.propagate = False
+    logging.captureWarnings(True)
+    threading.excepthook = _tell_of_a_thread
     for name in _TALKATIVE:
         silenced = logging.getLogger(name)
         silenced.handlers[:] = [logging.NullHandler()]
         silenced.setLevel(logging.CRITICAL)
         silenced.propagate = False
+
+
+def _tell_of_a_thread(ended: threading.ExceptHookArgs) -> None:
+    """Say that a thread of a library ended with an error, without the text that Python would print."""
+    if isinstance(ended.exc_value, Exception):
+        logging.getLogger(__name__).error("a thread ended with an error", exc_info=ended.exc_value)

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import AE, AllStoragePresentationContexts, evt
@@ -17,7 +17,7 @@ from cspine.errors import ListenerError, hashed
 from cspine.routing.arrivals import Arrivals
 from cspine.routing.config import Limits, Listener
 from cspine.routing.metrics import Metrics
-from cspine.routing.receive import store
+from cspine.routing.receive import Answer, store
 from cspine.routing.tls import server_context
 
 _log = logging.getLogger(__name__)
@@ -45,13 +45,14 @@ VERIFICATION = "1.2.840.10008.1.1"
 _P_DATA_TF = b"\x04"
 _OVERHEAD = 2**20  # of the protocol around an instance
 _PATIENCE_S = 10.0
+_LOOK_S = 0.1  # whether to stop
 
 
 @dataclass
 class _Sender:
-    """An open association: the studies that came over it, and what came of the instance that is on its way."""
+    """An open association: the study that it is sending, and what came of the instance that is on its way."""
 
-    studies: set[str] = field(default_factory=set)
+    study_uid: str = ""
     bytes: int = 0
     answered_at_stop: bool = False
 
@@ -161,7 +162,7 @@ class DicomListener:
         assert isinstance(server, _Server)
         self._server = server
         self._ae._servers.append(server)
-        self._thread = threading.Thread(target=server.serve_forever, name="listener", daemon=True)
+        self._thread = threading.Thread(target=server.serve_forever, args=(_LOOK_S,), name="listener", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -208,12 +209,19 @@ class DicomListener:
         sender, request = self._senders[event.assoc], event.request
 
         def begin(study_uid: str) -> None:
-            if study_uid not in sender.studies:
+            if study_uid != sender.study_uid:  # some senders keep one association for a day of studies
                 self._arrivals.hold(study_uid)
-                sender.studies.add(study_uid)
+                if sender.study_uid:
+                    self._arrivals.let_go(sender.study_uid, interrupted=False)
+                sender.study_uid = study_uid
 
         sop_class, sop_instance = (str(getattr(request, f"AffectedSOP{part}UID")) for part in ("Class", "Instance"))
-        answer = store(self._arrivals, event.encoded_dataset(), sop_class, sop_instance, begin)
+        try:
+            answer = store(self._arrivals, event.encoded_dataset(), sop_class, sop_instance, begin)
+        except Exception as error:  # whatever it is, the sender shall keep the instance
+            _log.error("unexpected error while receiving", exc_info=error)
+            self._metrics.errors.labels("listener").inc()
+            answer = Answer(0xA700, "error")
         sender.bytes = 0
         sender.answered_at_stop = self._stopping
         if answer.reason:
@@ -235,6 +243,6 @@ class DicomListener:
             return
         if interrupted:
             self._metrics.associations.labels("broken").inc()
-            _log.warning("a sender broke off", extra={"studies": sorted(hashed(uid) for uid in sender.studies)})
-        for study_uid in sender.studies:
-            self._arrivals.let_go(study_uid, interrupted=interrupted)
+            _log.warning("a sender broke off", extra={"study": hashed(sender.study_uid) if sender.study_uid else None})
+        if sender.study_uid:
+            self._arrivals.let_go(sender.study_uid, interrupted=interrupted)

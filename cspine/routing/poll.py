@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -170,6 +171,7 @@ class Poller:
     def _fetch(self, client: DICOMwebClient, study_uid: str, series: dict[str, int]) -> None:
         """Fetch what is new of a study; what a crash left half fetched is not fetched again."""
         key = study_key(study_uid)
+        self._arrivals.check_instances(sum(series.values()))
         place = self._spool.fetching / key
         durable.make_folder(place)
         known = set(self._record(key)["instances"])
@@ -192,7 +194,9 @@ class Poller:
     def _hand_on(self, key: str) -> None:
         """Note what was fetched, then bring it into the queue; a crash in between is made up for by `put_right`."""
         place = self._spool.fetching / key
-        durable.write(self._spool.polled / f"{key}.json", (place / _RECORD).read_bytes(), self._spool.tmp)
+        note, now = self._spool.polled / f"{key}.json", self._clock()
+        durable.write(note, (place / _RECORD).read_bytes(), self._spool.tmp)
+        os.utime(note, (now, now))
         self._arrivals.adopt(place, key)
         durable.remove_folder(place, self._spool.tmp)
 

@@ -126,13 +126,16 @@ class Service:
                 try:
                     pause = work(*arguments)
                 except Exception as error:  # the service outlives what nobody foresaw, and says so
-                    self._metrics.errors.labels(name).inc()
-                    _log.error("%s: unexpected error, goes on", name, exc_info=error)
+                    self._unforeseen(name, error)
                     pause = _AFTER_AN_ERROR_S
                 self._stop.wait(pause)
 
         self._threads[name] = threading.Thread(target=repeat, name=name, daemon=True)
         self._threads[name].start()
+
+    def _unforeseen(self, name: str, error: Exception, **told: str) -> None:
+        self._metrics.errors.labels(name).inc()
+        _log.error("%s: unexpected error, goes on", name, exc_info=error, extra=told)
 
     # --- the threads --------------------------------------------------------------------------------------------------
 
@@ -144,8 +147,10 @@ class Service:
             self._rescue(name)
         finish_left(self._spool, now)
         for study in self._arrivals.whole(self._config.study_complete_after_s):
-            if form_job(self._spool, self._arrivals, study, now):
-                self._metrics.studies.inc()
+            try:
+                self._metrics.studies.inc(form_job(self._spool, self._arrivals, study, now))
+            except Exception as error:  # one study does not hold up the others
+                self._unforeseen("queue", error, study=study[:12])
         flow.match_destinations(self._spool, [d.name for d in self._config.destinations], now)
         if time.monotonic() - self._kept_at > _HOUSEKEEPING_S:
             self._kept_at = time.monotonic()

@@ -121,10 +121,20 @@ class Spool:
         """
         return read_job(self.place(state, job))
 
-    def jobs(self, state: State) -> list[Job]:
-        """Return the jobs in a state, oldest first; one that cannot be read, or has just moved on, is left out."""
+    def jobs(self, state: State, ending: str = "") -> list[Job]:
+        """Return the jobs in a state, oldest first; one that cannot be read, or has just moved on, is left out.
+
+        Parameters
+        ----------
+        state : State
+            The state.
+        ending : str, optional
+            Only those whose names end so.
+        """
         found = []
         for name in self.names(state):
+            if not name.endswith(ending):
+                continue
             try:
                 found.append(self.read(state, name))
             except SpoolError as error:
@@ -153,13 +163,8 @@ class Spool:
         study : str
             Key of the study.
         """
-        found = []
-        for state in State:
-            for name in self.names(state):
-                if name.endswith(f"-{study[:16]}"):
-                    job = self.read(state, name)
-                    if job.study == study:
-                        found.append((state, job))
+        mark = f"-{study[:16]}"
+        found = [(state, job) for state in State for job in self.jobs(state, mark) if job.study == study]
         return sorted(found, key=lambda pair: pair[1].id)
 
     def save(self, folder: Path, job: Job) -> None:

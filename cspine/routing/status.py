@@ -64,7 +64,7 @@ class StatusServer:
         except OSError as error:
             raise ListenerError(f"HTTP port {config.port} cannot be opened: {error.strerror}") from error
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
 
     @property
     def port(self) -> int:

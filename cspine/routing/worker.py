@@ -21,6 +21,7 @@ from cspine.routing.runner import Runner, RunnerFactory
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.2
 _END_S = 5.0
+_RENEWED_AFTER = 500  # runs: what leaks in them goes with the process
 _PR_SET_PDEATHSIG = 1
 
 
@@ -63,6 +64,7 @@ class Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
         self.deaths = 0
+        self._runs = 0
 
     def run(self, folder: Path, clock: str, stop: threading.Event) -> dict[str, float]:
         """Run the study in a job's folder.
@@ -110,6 +112,10 @@ class Worker:
         if isinstance(answer, _Failure):
             raise answer.as_error()
         assert isinstance(answer, dict)
+        self._runs += 1
+        if self._runs >= _RENEWED_AFTER:
+            self._runs = 0
+            self.stop()
         return answer
 
     def stop(self) -> None:
@@ -166,13 +172,14 @@ def _work(connection: Connection, factory: RunnerFactory, run: Run, device: str,
     _die_with(service)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal's whole group: the service decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    start_json_logging(level, device=device)
     runner: Runner | None = None
     while True:
         try:
             folder, clock = connection.recv()
         except (EOFError, OSError):
             return
+        job = Path(folder).name
+        start_json_logging(level, device=device, study=job.rpartition("-")[2][:12], job=job)
         try:
             if runner is None:
                 runner = factory(run, device)

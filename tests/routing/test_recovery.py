@@ -1,0 +1,230 @@
+"""What a start finds in the spool and puts right; arrivals, retention and the ways of a job."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cspine.errors import MissingSliceError, OutOfMemoryError, SpoolError
+from cspine.routing import flow
+from cspine.routing.arrivals import Arrivals
+from cspine.routing.config import Destination, DicomDestination, Limits, Retry
+from cspine.routing.deliver import Deliverer
+from cspine.routing.forming import form_job
+from cspine.routing.job import Delivery, Job, State, study_key
+from cspine.routing.metrics import Metrics
+from cspine.routing.recovery import MOST_CRASHES, put_right
+from cspine.routing.send import Sent
+from cspine.routing.spool import Spool
+from tests.builders.segmentations import as_bytes, segmentation_dataset
+from tests.builders.studies import ct_datasets
+from tests.routing.fake_runs import write_result
+
+NOW = 2e9
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool")
+
+
+def receive(spool: Spool, datasets: list, now: float = NOW) -> Arrivals:
+    """Take instances and make a job of them."""
+    arrivals = Arrivals(spool, Limits(free_bytes=0), lambda: now)
+    for dataset in datasets:
+        arrivals.add(dataset.StudyInstanceUID, dataset.SOPInstanceUID, as_bytes(dataset))
+    assert form_job(spool, arrivals, study_key(datasets[0].StudyInstanceUID), now)
+    return arrivals
+
+
+def sent_job(spool: Spool, seed: str = "sent") -> Job:
+    """A job in ``sending/`` for two destinations."""
+    receive(spool, ct_datasets(seed))
+    job = flow.take(spool, NOW)
+    assert job is not None
+    write_result(spool.place(State.RUNNING, job.id), job.clock)
+    flow.succeeded(spool, job)
+    flow.match_destinations(spool, ["a", "b"], NOW)
+    return spool.read(State.SENDING, job.id)
+
+
+def where(spool: Spool) -> dict[str, int]:
+    """How many jobs are in each state that has any."""
+    return {str(state): len(spool.names(state)) for state in State if spool.names(state)}
+
+
+def test_a_second_service_is_refused(spool):
+    spool.claim()
+    with pytest.raises(SpoolError, match="another service"):
+        Spool(spool.folder).claim()
+    spool.release()
+    Spool(spool.folder).claim()
+
+
+def test_a_job_without_its_record_gets_a_new_one(spool):
+    datasets = ct_datasets("record")
+    receive(spool, datasets)
+    (name,) = spool.names(State.WAITING)
+    (spool.place(State.WAITING, name) / "job.json").write_text("{")
+    assert spool.jobs(State.WAITING) == []
+    put_right(spool, NOW)
+    (job,) = spool.jobs(State.WAITING)
+    assert (job.study, job.instances) == (study_key(datasets[0].StudyInstanceUID), 3)
+
+
+def test_a_study_that_kills_the_service_again_and_again_is_set_aside(spool):
+    receive(spool, ct_datasets("killer"))
+    clocks = set()
+    for crash in range(1, MOST_CRASHES + 1):
+        job = flow.take(spool, NOW)
+        assert job is not None
+        clocks.add(job.clock)
+        put_right(spool, NOW)
+        assert where(spool) == ({"waiting": 1} if crash < MOST_CRASHES else {"failed": 1})
+    assert len(clocks) == 1
+    (job,) = spool.jobs(State.FAILED)
+    assert job.reason is not None and job.reason.code == "CS-RTE-004"
+
+
+def test_a_destination_that_is_no_longer_configured_is_dropped(spool):
+    job = sent_job(spool)
+    flow.note_delivery(spool, job.id, "a", lambda d: d.model_copy(update={"state": "delivered"}), NOW)
+    flow.match_destinations(spool, ["a"], NOW)
+    (done,) = spool.jobs(State.DONE)
+    assert {name: d.state for name, d in done.destinations.items()} == {"a": "delivered", "b": "removed"}
+
+
+def test_attempts_are_counted_and_spaced(spool):
+    receive(spool, ct_datasets("memory"))
+    pauses = []
+    now = NOW
+    while (job := flow.take(spool, now)) is not None:
+        if flow.failed(spool, job, OutOfMemoryError("none left"), 3, 60, now) is State.WAITING:
+            pauses.append(spool.jobs(State.WAITING)[0].not_before - now)
+            assert flow.take(spool, now) is None
+            now = spool.jobs(State.WAITING)[0].not_before
+    assert pauses == [60, 120]
+    (failed,) = spool.jobs(State.FAILED)
+    assert failed.attempts == 3
+
+
+def test_two_jobs_of_one_study_never_run_at_once_and_late_instances_wait_for_the_run(spool):
+    datasets = ct_datasets("together", 5)
+    arrivals = receive(spool, datasets[:3])
+    assert flow.take(spool, NOW) is not None
+    late = datasets[3]
+    arrivals.add(late.StudyInstanceUID, late.SOPInstanceUID, as_bytes(late))
+    assert not form_job(spool, arrivals, study_key(late.StudyInstanceUID), NOW + 1)
+    assert where(spool) == {"running": 1}
+    assert len(list(spool.incoming.glob("*/*"))) == 1
+
+
+def test_late_instances_join_a_job_that_waits(spool):
+    datasets = ct_datasets("joins", 5)
+    receive(spool, datasets[:3])
+    receive(spool, datasets[2:], NOW + 1)
+    (job,) = spool.jobs(State.WAITING)
+    assert job.instances == len(list((spool.place(State.WAITING, job.id) / "input").iterdir())) == 5
+
+
+def test_a_changed_instance_is_new(spool):
+    datasets = ct_datasets("changed")
+    sent_job(spool, "changed")
+    changed = ct_datasets("changed")[0].copy()
+    changed.PatientName = "MARRIED^Name"
+    changed.file_meta = datasets[0].file_meta
+    receive(spool, [changed, *datasets[1:]], NOW + 5)
+    (job,) = spool.jobs(State.WAITING)
+    assert job.instances == 4 and job.earlier is not None
+
+
+def test_a_study_that_failed_and_comes_again_is_tried_again(spool):
+    datasets = ct_datasets("retried")
+    receive(spool, datasets)
+    job = flow.take(spool, NOW)
+    assert job is not None
+    flow.failed(spool, job, MissingSliceError("1 slice is missing"), 3, 60, NOW)
+    assert where(spool) == {"failed": 1}
+    receive(spool, datasets, NOW + 5)
+    assert where(spool) == {"waiting": 1}
+    assert spool.jobs(State.WAITING)[0].reason is None
+
+
+def test_a_study_without_a_ct_image_is_a_dead_letter(spool):
+    receive(spool, [segmentation_dataset("1.2.3", "1.2.3.4")])
+    (job,) = spool.jobs(State.FAILED)
+    assert job.reason is not None and job.reason.code == "CS-SEL-001"
+
+
+def test_jobs_are_removed_after_their_time_and_failed_ones_stay(spool):
+    job = sent_job(spool)
+    for name in ("a", "b"):
+        flow.note_delivery(spool, job.id, name, lambda d: d.model_copy(update={"state": "delivered"}), NOW)
+    assert flow.expire(spool, State.DONE, 7, NOW + 6 * 86_400) == 0
+    assert flow.expire(spool, State.DONE, 7, NOW + 8 * 86_400) == 1
+    assert where(spool) == {}
+    receive(spool, [segmentation_dataset("1.2.3", "1.2.3.4")])
+    assert flow.expire(spool, State.FAILED, None, NOW * 2) == 0
+    assert where(spool) == {"failed": 1}
+
+
+def test_a_clock_that_was_set_back_holds_up_no_study(spool):
+    arrivals = Arrivals(spool, Limits(free_bytes=0), lambda: NOW)
+    dataset = ct_datasets("clock", 1)[0]
+    arrivals.add(dataset.StudyInstanceUID, dataset.SOPInstanceUID, as_bytes(dataset))
+    (folder,) = spool.incoming.iterdir()
+    os.utime(folder, (NOW + 9e6, NOW + 9e6))
+    assert arrivals.whole(60) == []
+    assert folder.stat().st_mtime == NOW
+    os.utime(folder, (NOW - 61, NOW - 61))
+    assert arrivals.whole(60) == [folder.name]
+
+
+# --- deliveries -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "times"),
+    [
+        (["later", "later", "delivered"], "delivered", [0, 10, 30]),
+        (["refused"], "refused", [0]),
+        (["later"] * 9, "gave up", [0, 10, 30, 70, 130]),
+    ],
+    ids=["at last", "refused", "never"],
+)
+def test_a_delivery_is_tried_again_with_growing_pauses(answers, state, times, spool):
+    sent_job(spool)
+    now, tried = NOW, []
+    retry = Retry(first_delay_s=10, factor=2, maximum_delay_s=60, give_up_after_h=100 / 3600)
+    place = Destination(name="a", dicom=DicomDestination(host="h", port=1, ae_title="A"), retry=retry)
+
+    def sender(files, destination):
+        tried.append(now - NOW)
+        assert [file.name for file in files] == ["segmentation.dcm"]
+        return Sent(answers[len(tried) - 1], "said so")
+
+    deliverer = Deliverer(spool, place, Metrics(), lambda: now, sender)
+    delivery = Delivery()
+    while delivery.state == "pending":
+        job = deliverer.due()
+        if job is None:
+            now += 1
+            continue
+        delivery = deliverer.deliver(job)
+    assert (delivery.state, tried) == (state, times)
+    assert deliverer.due() is None
+    assert where(spool) == {"sending": 1}  # b is open still
+    (job,) = spool.jobs(State.SENDING)
+    flow.note_delivery(spool, job.id, "b", lambda d: d.model_copy(update={"state": "delivered"}), now)
+    assert where(spool) == ({"done": 1} if state == "delivered" else {"failed": 1})
+
+
+def test_a_job_that_waits_for_its_next_attempt_does_not_hold_up_the_next(spool):
+    first, second = sent_job(spool, "one"), sent_job(spool, "two")
+    flow.note_delivery(spool, first.id, "a", lambda d: d.model_copy(update={"next_at": NOW + 60}), NOW)
+    place = Destination(name="a", dicom=DicomDestination(host="h", port=1, ae_title="A"))
+    due = Deliverer(spool, place, Metrics(), lambda: NOW).due()
+    assert due is not None
+    assert due.id == second.id
