@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-gpu lint lock map map-test map-again map-archive clean
+.PHONY: demo test test-gpu test-system lint lock map map-test map-again map-archive clean
 
 $(INSTALLED): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -20,6 +20,10 @@ test: $(INSTALLED)
 
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu -s
+
+# With what deploy/install-test-tools.sh installs; a part whose tools are absent is skipped with its reason.
+test-system: $(INSTALLED)
+	$(BIN)/python -m pytest -m system tests/system
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
