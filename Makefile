@@ -21,7 +21,7 @@ test: $(INSTALLED)
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu -s
 
-# With what deploy/install-test-tools.sh installs; a part whose tools are absent is skipped with its reason.
+# With what tests/system/install-tools.sh installs; a part whose tools are absent is skipped with its reason.
 test-system: $(INSTALLED)
 	$(BIN)/python -m pytest -m system tests/system
 

@@ -5,7 +5,7 @@ if [ -z "${ENGINE:-}" ]; then
     if command -v docker >/dev/null && docker info >/dev/null 2>&1; then ENGINE=docker; else ENGINE=buildah; fi
 fi
 if [ "$ENGINE" = buildah ]; then
-    bash deploy/install-tools.sh
+    bash deploy/map/install-tools.sh
     storage="--storage-driver overlay"
     [ "$(id -u)" = 0 ] || storage=
     BUILD="buildah $storage bud --isolation chroot --layers=false --timestamp ${SOURCE_DATE_EPOCH:-0}"

@@ -14,10 +14,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 #: Screenshots and logs of the last run.
 ARTEFACTS = ROOT / "build" / "test-system"
-#: Node packages, as deploy/install-test-tools.sh leaves them.
+#: Node packages, as tests/system/install-tools.sh leaves them.
 NODE_PACKAGES = ROOT / "build" / "test-tools" / "viewer"
 
-_INSTALL = "deploy/install-test-tools.sh installs it"
+_INSTALL = "tests/system/install-tools.sh installs it"
 
 Result = TypeVar("Result")
 

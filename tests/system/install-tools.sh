@@ -3,7 +3,7 @@
 # OHIF viewer and the driver of the browser, pinned, into build/test-tools. Needs root where Debian packages are missing.
 # A part whose tools are absent is skipped with its reason.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 ohif_version=3.13.2
 ohif_sha512=5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3deea3e06e1f8c48e393271933a0ba664d85f3b04ac457e9abe8dde715d907d13c10
