@@ -11,30 +11,26 @@ from cspine.cli.console import table
 from cspine.errors import ModelChecksumError, UsageError
 from cspine.machine import home_folder
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, read_manifest
-from cspine.models.registry import find_model, list_models, search_path, user_folder
+from cspine.models.registry import (
+    container_folder,
+    find_model,
+    list_models,
+    model_to_run,
+    search_path,
+    user_folder,
+)
 
 _STATEMENTS = ("title", "licence", "source", "credit", "intended_use", "limits", "training_data")
 
 
 def places(models: Path | None = None) -> tuple[Path, ...]:
     """Return the folders of models: the one given or named by HOLOSCAN_MODEL_PATH, the user's, those of cspine."""
-    return search_path(os.environ, home_folder(), models or _container_folder())
+    return search_path(os.environ, home_folder(), models or container_folder(os.environ))
 
 
 def wanted_model(name: str | None) -> Path:
-    """Return the folder of the model that a command shall run; errors as `registry.find_model`.
-
-    Parameters
-    ----------
-    name : str, optional
-        Name or folder. Left out: in a container the only model of HOLOSCAN_MODEL_PATH, else the default one.
-    """
-    return find_model(name, places(), _container_folder())
-
-
-def _container_folder() -> Path | None:
-    named = os.environ.get("HOLOSCAN_MODEL_PATH")
-    return Path(named) if named else None
+    """Return the folder of the model that a command shall run, as `registry.model_to_run`."""
+    return model_to_run(name, os.environ, home_folder())
 
 
 _models_option = click.option(

@@ -139,6 +139,26 @@ def find_model(wanted: str | Path | None, places: Sequence[Path], pointed_to: Pa
     raise ModelNotFoundError(f"no model is called {name!r}; installed: {installed}")
 
 
+def model_to_run(wanted: str | None, environment: Mapping[str, str], home: Path) -> Path:
+    """Return the folder of the model that a run takes, in a container and outside; errors as `find_model`.
+
+    Parameters
+    ----------
+    wanted : str, optional
+        Name or folder. Left out: the only model of HOLOSCAN_MODEL_PATH where that is set, else `DEFAULT_MODEL`.
+    environment, home
+        As `user_folder`; HOLOSCAN_MODEL_PATH counts too.
+    """
+    pointed_to = container_folder(environment)
+    return find_model(wanted, search_path(environment, home, pointed_to), pointed_to)
+
+
+def container_folder(environment: Mapping[str, str]) -> Path | None:
+    """Return the folder of models that a container names (HOLOSCAN_MODEL_PATH), or None."""
+    named = environment.get("HOLOSCAN_MODEL_PATH")
+    return Path(named) if named else None
+
+
 def _packages(place: Path) -> list[Path]:
     if (place / MANIFEST_NAME).is_file():
         return [place]

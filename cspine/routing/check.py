@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -117,11 +118,11 @@ def _port_is_free(host: str, port: int) -> str:
 
 
 def _model(config: RoutingConfig) -> str:
-    from cspine.cli.models import places
+    from cspine.machine import home_folder
     from cspine.models.package import load_package
-    from cspine.models.registry import find_model
+    from cspine.models.registry import model_to_run
 
-    return load_package(find_model(config.run.model, places())).identity.title
+    return load_package(model_to_run(config.run.model, os.environ, home_folder())).identity.title
 
 
 def _rules(config: RoutingConfig) -> str:

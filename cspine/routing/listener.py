@@ -44,6 +44,7 @@ TRANSFER_SYNTAXES = (
 VERIFICATION = "1.2.840.10008.1.1"
 _P_DATA_TF = b"\x04"
 _OVERHEAD = 2**20  # of the protocol around an instance
+_LARGEST_PDU = 2**20  # what was negotiated is smaller, and so is any request for an association
 _PATIENCE_S = 10.0
 _LOOK_S = 0.1  # whether to stop
 
@@ -142,6 +143,7 @@ class DicomListener:
         """
         context: ssl.SSLContext | None = server_context(self._config.tls) if self._config.tls else None
         handlers = [
+            (evt.EVT_CONN_OPEN, self._on_open),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_DATA_RECV, self._on_data),
             (evt.EVT_ACCEPTED, self._on_accepted),
@@ -184,6 +186,22 @@ class DicomListener:
             return any(sender.bytes and not sender.answered_at_stop for sender in self._senders.values())
 
     # --- events, each in a thread of its association ------------------------------------------------------------------
+
+    def _on_open(self, event: evt.Event) -> None:
+        """Let nobody announce a PDU that would fill the memory while it is read: its length comes first."""
+        connection = event.assoc.dul.socket
+        assert connection is not None
+        read = connection.recv
+
+        def recv(nr_bytes: int) -> bytearray:
+            if nr_bytes > _LARGEST_PDU:
+                self._metrics.refused.labels("too large").inc()
+                _log.error("connection closed: it announced a PDU of %d bytes", nr_bytes)
+                connection.close()
+                raise ConnectionAbortedError
+            return read(nr_bytes)
+
+        connection.recv = recv  # type: ignore[method-assign]
 
     def _on_accepted(self, event: evt.Event) -> None:
         self._metrics.associations.labels("accepted").inc()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from cspine.routing.config import Run
+from cspine.routing.spool import read_job
 
 #: Runs the study in a job's folder with a clock (ISO 8601); gives the seconds of the steps; raises CSpineError.
 Runner = Callable[[Path, str], dict[str, float]]
@@ -30,23 +32,27 @@ def study_runner(run: Run, device: str) -> Runner:
     ModelError
         If the model cannot be used.
     """
-    from cspine.cli.models import places
     from cspine.dicom.clock import Clock
     from cspine.dicom.seg import SegType
     from cspine.inference.settings import InferenceSettings
+    from cspine.machine import home_folder
     from cspine.models.package import load_package
-    from cspine.models.registry import find_model
+    from cspine.models.registry import model_to_run
     from cspine.output import SUMMARY, StudyOutput
     from cspine.pipeline import RunSettings, read_headers, run_study
 
-    package = load_package(find_model(run.model, places()))
+    package = load_package(model_to_run(run.model, os.environ, home_folder()))
     inference = InferenceSettings(
         device=device, folds=run.folds, mirror=run.mirror, step_size=run.step_size, precision=run.precision
     )
 
     def run_job(folder: Path, clock: str) -> dict[str, float]:
         settings = RunSettings(
-            clock=Clock.from_iso(clock), inference=inference, seg_type=SegType(run.seg_type), rules_file=run.rules
+            clock=Clock.from_iso(clock),
+            inference=inference,
+            seg_type=SegType(run.seg_type),
+            rules_file=run.rules,
+            incomplete=read_job(folder).interrupted,
         )
         with StudyOutput(folder / "results", overwrite=True) as output:
             run_study(read_headers(folder / "input"), package, settings, output)

@@ -128,6 +128,18 @@ def test_an_instance_over_the_limit_is_cut_off_before_it_fills_the_memory(listen
     assert list(spool.incoming.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", [b"\x01", b"\x04"], ids=["association", "data"])
+def test_a_pdu_of_gigabytes_is_cut_off_at_its_announcement(listen, kind):
+    listener, _, _, metrics = listen()
+    with socket.create_connection(("127.0.0.1", listener.port)) as noisy, pytest.raises(OSError):
+        noisy.settimeout(10)
+        noisy.sendall(kind + b"\x00\x7f\xff\xff\xff")
+        for _ in range(640):  # 40 MiB: far more than the buffers between the two
+            noisy.sendall(bytes(65_536))
+    assert count(metrics, "instances_refused_total", reason="too large") == 1
+    assert send_study(listener.port, ct_datasets("after it")) == [0, 0, 0]
+
+
 def test_a_full_spool_is_told_to_the_sender(listen):
     listener, _, _, metrics = listen(limits=Limits(free_bytes=0, spool_bytes=10))
     assert send_study(listener.port, ct_datasets("full")) == [0xA700] * 3
