@@ -29,7 +29,7 @@ def _direct_run(series: Path, out: Path) -> None:
         [sys.executable, "-m", "app", "-i", str(series), "-o", str(out), "-m", "models"],
         check=True,
         capture_output=True,
-        env=os.environ | {"SOURCE_DATEEPOCH": EPOCH},
+        env=os.environ | {"SOURCE_DATE_EPOCH": EPOCH},
     )
 
 

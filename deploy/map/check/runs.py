@@ -48,7 +48,7 @@ class Runs:
     def start(self, *command: str, mounts: Sequence[str] = (), user: str = "1000:1000") -> Outcome:
         """Start a container: no network, no capabilities, read-only root, unprivileged."""
         options = ["run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp:rw,size=64m", "--user", user]  # noqa: S108
-        options += ["--cap-drop", "all", "--security-opt", "no-new-privileges", "--env", f"SOURCE_DATEEPOCH={EPOCH}"]
+        options += ["--cap-drop", "all", "--security-opt", "no-new-privileges", "--env", f"SOURCE_DATE_EPOCH={EPOCH}"]
         options += ["--ulimit", "nofile=4096:4096"]
         if "podman" in self.engine[0]:
             options += ["--read-only-tmpfs=false", "--ulimit", "nproc=1024:1024"]
