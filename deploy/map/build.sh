@@ -85,7 +85,13 @@ if [ "${1:-}" = archive ]; then
     say "done: $archive, $(numfmt --to=si --suffix=B "$(stat -c %s "$archive")")"
     exit
 fi
-before=$([ "${1:-}" != again ] || image_digest "$image")
+if [ "${1:-}" = again ]; then
+    before=$(image_digest "$image")
+    if [ "$(image_revision "$image")" != "$revision" ]; then
+        echo "The sources have changed since $image was built: first make map, then make map-again." >&2
+        exit 1
+    fi
+fi
 
 # --- build ------------------------------------------------------------------------------------------------------------
 

@@ -22,4 +22,7 @@ else
     image_size() { docker image inspect --format '{{.Size}}' "$1" | numfmt --to=si --suffix=B; }
 fi
 
+image_revision() {
+    $CONTAINERS image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' "$1"
+}
 image_name() { echo "localhost/cspine:$(sed -n 's/^  version: *//p' app.yaml | head -1)-$1"; }
