@@ -6,6 +6,7 @@ tells of: whenever the process is killed, the next call sees what is done.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import shutil
@@ -151,7 +152,7 @@ class CohortFolder:
             return False
         return there == summary and sizes == [output.bytes for output in summary.outputs]
 
-    def put(self, record: StudyRecord, results: Path | None) -> None:
+    def put(self, record: StudyRecord, results: Path | None, *, outdated: bool = False) -> None:
         """Keep the record of a study, and move its results into place.
 
         Parameters
@@ -159,7 +160,9 @@ class CohortFolder:
         record : StudyRecord
             What became of it.
         results : Path or None
-            Folder with its ``dicom/`` and ``report/``; None where it failed: older results of this cohort go.
+            Folder with its ``dicom/`` and ``report/``; None where it failed.
+        outdated : bool
+            It failed because of what its files hold now: older results of this cohort go.
 
         Raises
         ------
@@ -174,12 +177,25 @@ class CohortFolder:
         ours = self._is_ours(record.name)
         write_json(self._record(record.name), record.model_dump(mode="json"))
         try:
-            if place.exists() and ours and not _foreign(place):
-                shutil.rmtree(_set_aside(place, self.unfinished))
-            if results is not None:
-                results.rename(place)
+            if results is None:
+                if outdated and ours:
+                    self._remove(place)
+                return
+            for last in (False, True):
+                self._remove(place)
+                try:
+                    results.rename(place)
+                    return
+                except OSError as error:
+                    # A worker that outlived its killed cohort may have put the same results there.
+                    if last or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
         except OSError as error:
             raise OutputError(f"the results cannot be put in place: {error.strerror}") from error
+
+    def _remove(self, place: Path) -> None:
+        if place.exists() and not _foreign(place):
+            shutil.rmtree(_set_aside(place, self.unfinished))
 
     def refuse_foreign(self, name: str) -> None:
         """Raise OutputNotEmptyError if the folder of a study holds what this cohort did not write."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cspine.cohort.folder import CohortFolder, StudyRecord
-from cspine.cohort.studies import CohortStudy, fingerprint
+from cspine.cohort.studies import CohortStudy, fingerprint, readable
 from cspine.cohort.worker import CohortTask, Job, Ready
 from cspine.errors import CohortError, CSpineError, WorkerDiedError, hashed
 from cspine.models.package import sha256_of
@@ -94,9 +94,10 @@ def make_plan(
     Raises
     ------
     CohortError
-        If the rules file cannot be read.
+        If the rules file cannot be read, or the input of studies that have results is not there.
     """
     common = _common_key(task)
+    _refuse_vanished(studies, task.folder)
     jobs, kept = [], []
     for study in studies:
         key = hashlib.sha256(f"{common}\n{fingerprint(study.source)}".encode()).hexdigest()
@@ -106,6 +107,20 @@ def make_plan(
         else:
             kept.append(record)
     return Plan(tuple(jobs), tuple(kept))
+
+
+def _refuse_vanished(studies: Sequence[CohortStudy], folder: CohortFolder) -> None:
+    """Stop before a share that is not mounted makes failures of studies that were done."""
+    gone = [study.name for study in studies if not readable(study.source) and _done(folder.read_record(study.name))]
+    if gone:
+        raise CohortError(
+            f"the input of {len(gone)} studies that have results cannot be read any more",
+            advice="Is a share not mounted? Nothing was begun. Mount it, or take them off the list.",
+        )
+
+
+def _done(record: StudyRecord | None) -> bool:
+    return record is not None and record.outcome == "ok"
 
 
 def _common_key(task: CohortTask) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,11 @@ def fingerprint(source: Path) -> str:
     except OSError as error:
         digest.update(f"{type(error).__name__}".encode())
     return digest.hexdigest()
+
+
+def readable(source: Path) -> bool:
+    """Tell whether the folder or .zip of a study is there and can be read."""
+    return os.access(source, os.R_OK | os.X_OK if source.is_dir() else os.R_OK)
 
 
 def _in_folder(folder: Path) -> list[CohortStudy]:

@@ -18,6 +18,9 @@ from cspine.models.package import ModelPackage, load_package
 from cspine.output import StudyOutput
 from cspine.pipeline import RunSettings, read_headers, run_study
 
+# Exit codes of errors that follow from images which could be read: series, geometry, pixels, anatomy.
+_ABOUT_THE_IMAGES = {4, 5, 6, 9}
+
 
 @dataclass(frozen=True)
 class CohortTask:
@@ -130,7 +133,7 @@ class StudyWorker:
                 if isinstance(error, OutputError) and not isinstance(error, OutputNotEmptyError):
                     return error
                 record = StudyRecord.of_failure(name, job.key, error, job.tries, _since(begun))
-                folder.put(record, None)
+                folder.put(record, None, outdated=error.exit_code in _ABOUT_THE_IMAGES)
         except CSpineError as error:
             return error
         finally:

@@ -94,12 +94,39 @@ def test_a_record_without_its_results_does_not_count(folder: CohortFolder, singl
     assert folder.kept_record("a", "new") == record
 
 
-def test_a_failure_is_kept_and_takes_older_results_away(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
+def test_a_failure_of_other_images_is_kept_and_takes_older_results_away(
+    folder: CohortFolder, single: tuple[Path, Summary]
+) -> None:
     folder.put(*done(folder, single))
-    folder.put(failed_record("a", "new"), None)
+    folder.put(failed_record("a", "new"), None, outdated=True)
     assert not folder.study("a").exists()
     record = folder.kept_record("a", "new")
     assert record is not None and record.outcome == "failed"
+
+
+def test_a_failure_for_another_cause_leaves_older_results(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
+    folder.put(*done(folder, single))
+    folder.put(failed_record("a", "new"), None)
+    assert same_results(folder.study("a"), single[0])
+
+
+def test_results_that_appear_meanwhile_are_replaced(
+    folder: CohortFolder, single: tuple[Path, Summary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a worker that outlived its killed cohort puts the same study in place at the same moment."""
+    record, results = done(folder, single)
+    rename, races = Path.rename, [None]
+
+    def late(path: Path, target: Path) -> Path:
+        if path == results and races:
+            races.pop()
+            shutil.copytree(single[0], target)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    folder.put(record, results)
+    assert not races
+    assert folder.kept_record("a", "k") == record
 
 
 def test_files_of_the_user_are_never_replaced(folder: CohortFolder, single: tuple[Path, Summary]) -> None:

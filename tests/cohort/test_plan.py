@@ -15,6 +15,7 @@ from cspine.cohort.studies import CohortStudy
 from cspine.cohort.worker import CohortTask, Job, Ready
 from cspine.errors import CohortError, CSpineError, ModelError
 from cspine.inference.settings import InferenceSettings
+from cspine.report.summary import Summary
 from tests.builders.cohorts import bright_task, failed_record
 
 Outcome = Callable[[Job], StudyRecord | CSpineError | None]
@@ -165,3 +166,13 @@ def test_another_model_version_or_setting_means_another_key_but_the_device_does_
     rules.unlink()
     with pytest.raises(CohortError, match="rules"):
         key(with_rules)
+
+
+def test_an_input_that_has_gone_stops_the_cohort_before_it_makes_failures_of_results(
+    task: CohortTask, single: tuple[Path, Summary], tmp_path: Path
+) -> None:
+    study = CohortStudy("a", tmp_path / "not mounted")
+    assert len(make_plan([study], task).jobs) == 1
+    task.folder.put(StudyRecord(name="a", key="k", tries=1, seconds=1.0, summary=single[1]), None)
+    with pytest.raises(CohortError, match="1 studies that have results"):
+        make_plan([study], task)
