@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-gpu test-system lint lock map map-test map-again map-archive clean
+.PHONY: demo test test-gpu test-system lint lock map map-base map-test map-again map-archive clean
 
 $(INSTALLED): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -44,6 +44,10 @@ map:
 
 map-test: $(INSTALLED)
 	bash deploy/map/test.sh
+
+# The same with a new base of Debian packages: their security updates.
+map-base:
+	PYTHON=$(PYTHON) bash deploy/map/build.sh base
 
 # Build once more: the same sources, wheels and base must give the same digest.
 map-again:

@@ -6,6 +6,7 @@
 #   TORCH_INDEX=URL      where pip finds torch's CPU wheels, if not in its own indexes
 #   ENGINE=buildah|docker
 #
+# build.sh base       makes the base of Debian packages anew (security updates), then builds
 # build.sh again      builds once more and compares the digest with the one before
 # build.sh archive    writes the built image as one file that `podman load` and `docker load` take
 set -euo pipefail
@@ -31,20 +32,40 @@ say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*"; }
 
 # --- wheels -----------------------------------------------------------------------------------------------------------
 
+# The image has Python 3.11 on linux/amd64: pip must run on the same to find its wheels.
+$PYTHON -c 'import platform, sys; sys.exit((*sys.version_info[:2], sys.platform, platform.machine()) != (3, 11, "linux", "x86_64"))' || {
+    echo "The wheels of the image are collected with Python 3.11 on Linux, x86_64: give PYTHON=python3.11." >&2
+    exit 1
+}
+
+[ -x "$build/python/bin/pip" ] || $PYTHON -m venv "$build/python"
+PYTHON=$build/python/bin/python
+pip="$PYTHON -m pip wheel --quiet --disable-pip-version-check --wheel-dir"
+
 wanted() { # what requirements.txt pins, without what the image does not need
     grep -E '^[A-Za-z]' requirements.txt | grep -v -i -x -E "($(grep -E '^[a-z]' deploy/map/left-out.txt | paste -sd '|'))==.*"
     # Holoscan loads libcudart on a CPU too, and no wheel of its own brings it.
     [ "$FLAVOUR" = cuda ] || echo 'nvidia-cuda-runtime==13.5.37'
 }
 
+pip_settings() { $PYTHON --version; $PYTHON -m pip config list; echo "${TORCH_INDEX:-}"; }
+
+# collect FOLDER KEY COMMAND...: run a command that fills a folder, unless it did so for the same key before.
+collect() {
+    local folder=$1 key=$2
+    shift 2
+    [ "$(cat "$folder.key" 2>/dev/null)" = "$key" ] && return
+    say "collecting wheels: $folder"
+    rm -rf "$folder" "$folder.key"
+    mkdir -p "$folder"
+    "$@"
+    echo "$key" > "$folder.key"
+}
+
+collect_tools() { $pip "$build/tools" --requirement deploy/map/tools.txt; }
+
 collect_wheels() {
-    local key
-    key=$( (wanted; cat deploy/map/tools.txt; echo "${TORCH_INDEX:-}") | sha256sum)
-    [ "$(cat "$wheels.key" 2>/dev/null)" = "$key" ] && return
-    say "collecting wheels ($FLAVOUR)"
-    rm -rf "$wheels" "$build/tools" && mkdir -p "$wheels" "$build/tools"
     wanted | grep -v '^torch==' > "$build/wanted.txt"
-    local pip="$PYTHON -m pip wheel --quiet --disable-pip-version-check --wheel-dir"
     $pip "$wheels" --no-deps --requirement "$build/wanted.txt"
     if [ "$FLAVOUR" = cpu ]; then
         $pip "$wheels" --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(wanted | grep '^torch==')"
@@ -60,8 +81,6 @@ collect_wheels() {
             exit 1
         }
     fi
-    $pip "$build/tools" --requirement deploy/map/tools.txt
-    echo "$key" > "$wheels.key"
 }
 
 # --- context ----------------------------------------------------------------------------------------------------------
@@ -86,6 +105,7 @@ if [ "${1:-}" = archive ]; then
     exit
 fi
 if [ "${1:-}" = again ]; then
+    [ "$ENGINE" = buildah ] || { echo "Only images that buildah makes are the same in every build." >&2; exit 1; }
     before=$(image_digest "$image")
     if [ "$(image_revision "$image")" != "$revision" ]; then
         echo "The sources have changed since $image was built: first make map, then make map-again." >&2
@@ -95,12 +115,16 @@ fi
 
 # --- build ------------------------------------------------------------------------------------------------------------
 
-collect_wheels
+collect "$build/tools" "$( (pip_settings; cat deploy/map/tools.txt) | sha256sum)" collect_tools
+collect "$wheels" "$( (pip_settings; wanted) | sha256sum)" collect_wheels
 prepare_context
 if [ -z "$BASE" ] && [ "$ENGINE" = buildah ]; then
-    if [ ! -f "$build/base.tar" ]; then
+    key=$(sha256sum < deploy/map/base.sh)
+    if [ ! -f "$build/base.tar" ] || [ "$(cat "$build/base.key" 2>/dev/null)" != "$key" ] || [ "${1:-}" = base ]; then
         say "making the base of Debian packages"
+        rm -f "$build/base.key"
         bash deploy/map/base.sh "$build/base.tar"
+        echo "$key" > "$build/base.key"
     fi
     BASE=localhost/cspine-base:bookworm
     printf 'FROM scratch\nADD base.tar /\n' > "$build/Containerfile.base"
