@@ -40,6 +40,8 @@ class Arrivals:
         self._clock = clock
         self._lock = threading.RLock()
         self._senders: Counter[str] = Counter()
+        self._holds = 0
+        self._broken: dict[str, int] = {}
         self._counts: dict[str, int] = {}
         self._used_bytes = spool.used_bytes()
 
@@ -114,13 +116,28 @@ class Arrivals:
 
     # --- senders ------------------------------------------------------------------------------------------------------
 
-    def hold(self, study_uid: str) -> None:
-        """Say that a sender is sending a study: it is not whole before `let_go`."""
+    def hold(self, study_uid: str) -> int:
+        """Say that a sender is sending a study: it is not whole before `let_go`, which wants the number returned."""
         with self._lock:
+            self._holds += 1
             self._senders[study_key(study_uid)] += 1
+            return self._holds
 
-    def let_go(self, study_uid: str, *, interrupted: bool) -> None:
-        """Say that a sender has ended with a study; breaking off leaves a mark, a good end removes it."""
+    def let_go(self, study_uid: str, held_since: int, *, interrupted: bool) -> None:
+        """Say that a sender has ended with a study.
+
+        Breaking off leaves a mark. A good end removes it where the sender began after the break: it has sent again
+        what was missing. One of two at the same time has not.
+
+        Parameters
+        ----------
+        study_uid : str
+            The study.
+        held_since : int
+            What `hold` returned.
+        interrupted : bool
+            The sender broke off, or instances were refused.
+        """
         study = study_key(study_uid)
         with self._lock:
             self._senders[study] -= 1
@@ -131,9 +148,11 @@ class Arrivals:
                 if not folder.is_dir():
                     return
                 if interrupted:
+                    self._broken[study] = self._holds
                     (folder / INTERRUPTED).touch()
                     durable.sync_folder(folder)
-                else:
+                elif held_since > self._broken.get(study, 0):
+                    self._broken.pop(study, None)
                     durable.remove_file(folder / INTERRUPTED)
 
     # --- whole studies ------------------------------------------------------------------------------------------------
@@ -162,6 +181,7 @@ class Arrivals:
             if self._senders[study]:
                 return False
             self._counts.pop(study, None)
+            self._broken.pop(study, None)
             with suppress(FileNotFoundError):
                 durable.move(self._spool.incoming / study, target)
                 return True

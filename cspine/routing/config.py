@@ -188,7 +188,7 @@ class Polling(WebServer):
 class Limits(Section):
     """What the service takes before it refuses; a sender then keeps the study and tries again."""
 
-    instance_bytes: int = Field(default=2 * 2**30, gt=0, description="Size of one instance.")
+    instance_bytes: int = Field(default=512 * 2**20, gt=0, description="Size of one instance, held in memory.")
     study_instances: int = Field(default=20_000, gt=0, description="Instances of one study.")
     spool_bytes: int = Field(default=200 * 2**30, gt=0, description="Size of the spool.")
     free_bytes: int = Field(default=5 * 2**30, ge=0, description="What must stay free on the spool's disk.")
@@ -270,7 +270,7 @@ class Retention(Section):
     done_days: float = Field(
         default=7, ge=0, description="Delivered studies; a study sent again within it is not run again."
     )
-    failed_days: float | None = Field(default=None, ge=0, description="Dead letters; for ever where left out.")
+    failed_days: float | None = Field(default=90, ge=0, description="Dead letters; null keeps them for ever.")
 
 
 class RoutingConfig(Section):

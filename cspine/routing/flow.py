@@ -44,7 +44,8 @@ def succeeded(spool: Spool, job: Job) -> None:
 def match_destinations(spool: Spool, destinations: Collection[str], now: float) -> None:
     """Bring the jobs in ``sending/`` in line with the configuration.
 
-    A new job goes to all destinations; a destination that is no longer configured is dropped.
+    A new job goes to all destinations. A destination that is no longer configured is dropped; a job that had no other
+    one goes to those that are configured now.
 
     Parameters
     ----------
@@ -62,6 +63,8 @@ def match_destinations(spool: Spool, destinations: Collection[str], now: float) 
                 if name not in destinations and delivery.state == "pending":
                     _log.warning("destination %s is gone", name, extra={"study": job.short_study, "job": job.id})
                     sent = sent | {name: delivery.model_copy(update={"state": "removed"})}
+            if all(delivery.state == "removed" for delivery in sent.values()):  # renamed, mostly: not lost with it
+                sent = sent | {name: Delivery() for name in destinations}
             if sent != job.destinations:
                 job = job.model_copy(update={"destinations": sent})
                 spool.save(spool.place(State.SENDING, job.id), job)

@@ -40,7 +40,9 @@ def form_job(spool: Spool, arrivals: Arrivals, study: str, now: float) -> bool:
     with spool.transition():
         if any(state is State.RUNNING for state, _ in spool.of_study(study)):
             return False
-        job = Job(id=job_id(study, now), study=study, created=moment(now), clock=Clock.from_environment().iso)
+        ids = [job.id for _, job in spool.of_study(study)]
+        name = job_id(study, now, after=max(ids, default=""))
+        job = Job(id=name, study=study, created=moment(now), clock=Clock.from_environment().iso)
         place = spool.forming / job.id
         durable.make_folder(place)
         spool.save(place, job)
@@ -98,21 +100,33 @@ def finish_forming(spool: Spool, place: Path, now: float) -> None:
         return
     state, last = earlier[-1]
     before = spool.place(state, last.id) / "input"
+    mended = last.interrupted and not interrupted and _holds_all(images, before)
+    broken = interrupted or (last.interrupted and not mended)
     if all((before / path.name).exists() and same_content(path, before / path.name) for path in images):
-        if images:
+        if not images:
+            _log.info("no CT image came for a known study", extra=told | {"earlier": last.id})
+            durable.remove_folder(place, spool.tmp)
+            return
+        if not mended:
             _log.info("study came again with nothing new", extra=told | {"earlier": last.id, "state": state})
             _come_again(spool, state, last)
-        else:
-            _log.info("no CT image came for a known study", extra=told | {"earlier": last.id})
-        durable.remove_folder(place, spool.tmp)
-    elif state is State.WAITING:
-        _log.info("late instances join a waiting job", extra=told | {"earlier": last.id})
-        _join(spool, place, last, interrupted)
+            durable.remove_folder(place, spool.tmp)
+            return
+        _log.info("study came again, whole this time", extra=told | {"earlier": last.id, "state": state})
+    if state is State.WAITING:
+        _log.info("instances join a waiting job", extra=told | {"earlier": last.id})
+        _join(spool, place, last, broken)
     else:
         _log.info("late instances make a new job", extra=told | {"earlier": last.id, "state": state})
         _take_up(spool.place(state, last.id), instances)
-        update = {"interrupted": interrupted, "instances": _count(instances), "earlier": last.id}
+        update = {"interrupted": broken, "instances": _count(instances), "earlier": last.id}
         _enter(spool, place, job.model_copy(update=update), State.WAITING)
+
+
+def _holds_all(images: list[Path], before: Path) -> bool:
+    """Tell whether the images are all that an earlier job has, or more: a sender that broke off has begun anew."""
+    names = {path.name for path in images}
+    return all(path.name in names for path in before.glob("*.dcm") if is_ct(path))
 
 
 def failed(job: Job, error: CSpineError, now: float) -> Job:

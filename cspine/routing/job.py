@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 #: Grows by one with every change after which an older service would misread the file.
 SCHEMA_VERSION = 1
+
+_STAMP = "%Y%m%dT%H%M%S%f"
 
 
 class State(StrEnum):
@@ -86,7 +88,7 @@ def study_key(study_uid: str) -> str:
     return hashlib.sha256(study_uid.encode("utf-8")).hexdigest()
 
 
-def job_id(study: str, now: float) -> str:
+def job_id(study: str, now: float, after: str = "") -> str:
     """Return the name of a new job: jobs sort by age, and the study can be seen in it.
 
     Parameters
@@ -95,8 +97,14 @@ def job_id(study: str, now: float) -> str:
         Key of the study.
     now : float
         Seconds since 1970.
+    after : str
+        Name of the last job of the study: the new one sorts behind it, though the clock was set back.
     """
-    return f"{datetime.fromtimestamp(now, tz=UTC):%Y%m%dT%H%M%S%f}-{study[:16]}"
+    when = datetime.fromtimestamp(now, tz=UTC)
+    if after:
+        last = datetime.strptime(after.partition("-")[0], _STAMP).replace(tzinfo=UTC)
+        when = max(when, last + timedelta(microseconds=1))
+    return f"{when:{_STAMP}}-{study[:16]}"
 
 
 def moment(now: float) -> str:

@@ -7,13 +7,13 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
-from cspine.errors import ListenerError, hashed
+from cspine.errors import ListenerError, SpoolError, hashed
 from cspine.routing.arrivals import Arrivals
 from cspine.routing.config import Limits, Listener
 from cspine.routing.metrics import Metrics
@@ -51,9 +51,14 @@ _LOOK_S = 0.1  # whether to stop
 
 @dataclass
 class _Sender:
-    """An open association: the study that it is sending, and what came of the instance that is on its way."""
+    """An open association: the study that it is sending, and what came of its instances.
+
+    ``refused`` holds the SOP Instance UIDs of the study that were not taken, ``held_since`` what `Arrivals.hold` gave.
+    """
 
     study_uid: str = ""
+    held_since: int = 0
+    refused: set[str] = field(default_factory=set)
     bytes: int = 0
     answered_at_stop: bool = False
 
@@ -227,11 +232,12 @@ class DicomListener:
         sender, request = self._senders[event.assoc], event.request
 
         def begin(study_uid: str) -> None:
-            if study_uid != sender.study_uid:  # some senders keep one association for a day of studies
-                self._arrivals.hold(study_uid)
-                if sender.study_uid:
-                    self._arrivals.let_go(sender.study_uid, interrupted=False)
-                sender.study_uid = study_uid
+            with self._lock:  # the connection may close meanwhile, in another thread
+                if event.assoc not in self._senders:
+                    raise SpoolError("its sender has gone")
+                if study_uid != sender.study_uid:  # some senders keep one association for a day of studies
+                    self._let_go(sender, interrupted=False)
+                    sender.study_uid, sender.held_since = study_uid, self._arrivals.hold(study_uid)
 
         sop_class, sop_instance = (str(getattr(request, f"AffectedSOP{part}UID")) for part in ("Class", "Instance"))
         try:
@@ -244,8 +250,10 @@ class DicomListener:
         sender.answered_at_stop = self._stopping
         if answer.reason:
             self._metrics.refused.labels(answer.reason).inc()
+            sender.refused.add(sop_instance)
         else:
             self._metrics.received.inc()
+            sender.refused.discard(sop_instance)
         return answer.status
 
     def _on_released(self, event: evt.Event) -> None:
@@ -257,10 +265,17 @@ class DicomListener:
     def _end(self, association: Any, *, interrupted: bool) -> None:
         with self._lock:
             sender = self._senders.pop(association, None)
-        if sender is None:
-            return
-        if interrupted:
-            self._metrics.associations.labels("broken").inc()
-            _log.warning("a sender broke off", extra={"study": hashed(sender.study_uid) if sender.study_uid else None})
+            if sender is None:
+                return
+            if interrupted:
+                self._metrics.associations.labels("broken").inc()
+                study = hashed(sender.study_uid) if sender.study_uid else None
+                _log.warning("a sender broke off", extra={"study": study})
+            self._let_go(sender, interrupted=interrupted)
+
+    def _let_go(self, sender: _Sender, *, interrupted: bool) -> None:
+        """End with a sender's study; instances that were refused and not sent again are missing as after a break."""
         if sender.study_uid:
-            self._arrivals.let_go(sender.study_uid, interrupted=interrupted)
+            broken = interrupted or bool(sender.refused)
+            self._arrivals.let_go(sender.study_uid, sender.held_since, interrupted=broken)
+            sender.refused = set()

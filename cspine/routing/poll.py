@@ -87,6 +87,7 @@ class Poller:
         """
         config = self._config
         try:
+            self.put_right()
             with session(config) as opened:
                 client = self._client(opened)
                 self._round(client)
@@ -102,10 +103,19 @@ class Poller:
         return config.interval_s
 
     def put_right(self) -> None:
-        """Go on where a crash left off: a study that was fetched whole goes into the queue."""
+        """Go on where a crash or a full disk left off: a study that was fetched whole goes into the queue.
+
+        Raises
+        ------
+        RetrievalError
+            If the disk refuses.
+        """
         for place in sorted(self._spool.fetching.iterdir()):
             if (place / _RECORD).exists():
-                self._hand_on(place.name)
+                try:
+                    self._hand_on(place.name)
+                except OSError as error:
+                    raise RetrievalError(f"a fetched study cannot be handed on: {error.strerror}") from error
 
     def _client(self, opened: requests.Session) -> DICOMwebClient:
         client = DICOMwebClient(self._config.url, session=opened, timeout=self._config.timeout_s, permissive_uid=True)
@@ -151,13 +161,19 @@ class Poller:
         filters = {**self._config.filters, "StudyDate": f"{first:%Y%m%d}-{last:%Y%m%d}", "Modality": "CT"}
         fields = ["StudyInstanceUID", "SeriesInstanceUID", "NumberOfSeriesRelatedInstances"]
         studies: dict[str, dict[str, int]] = {}
+        odd = set()
         for row in _pages(
             "0020000E", lambda offset: client.search_for_series(search_filters=filters, fields=fields, offset=offset)
         ):
-            study_uid, series_uid = str(_value(row, "0020000D")), str(_value(row, "0020000E"))
-            count = _value(row, "00201209", 0) or len(self._instances(client, study_uid, series_uid))
-            studies.setdefault(study_uid, {})[series_uid] = int(count)
-        return studies
+            study_uid = str(_value(row, "0020000D", ""))
+            try:
+                series_uid = str(_value(row, "0020000E"))
+                count = _value(row, "00201209", 0) or len(self._instances(client, study_uid, series_uid))
+                studies.setdefault(study_uid, {})[series_uid] = int(count)
+            except _TROUBLE as error:  # one study must not hold up the others
+                odd.add(study_uid)
+                _log.warning("a study is left out: %s", told(error), extra={"study": study_key(study_uid)[:12]})
+        return {uid: series for uid, series in studies.items() if uid and uid not in odd}
 
     def _instances(self, client: DICOMwebClient, study_uid: str, series_uid: str) -> list[str]:
         rows = _pages(
@@ -174,7 +190,7 @@ class Poller:
         self._arrivals.check_instances(sum(series.values()))
         place = self._spool.fetching / key
         durable.make_folder(place)
-        known = set(self._record(key)["instances"])
+        known = set(self._record(key)["instances"]) if self._kept(key) else set()
         listed: list[str] = []
         for series_uid in series:
             for sop_uid in self._instances(client, study_uid, series_uid):
@@ -190,6 +206,11 @@ class Poller:
         durable.write(place / _RECORD, json.dumps(record).encode(), self._spool.tmp)
         _log.info("study fetched", extra={"study": key[:12], "instances": len(list(place.glob("*.dcm")))})
         self._hand_on(key)
+
+    def _kept(self, key: str) -> bool:
+        """Tell whether what was fetched before is still here: late instances are run together with it."""
+        arriving = (self._spool.incoming / key).exists()
+        return arriving or bool(self._spool.of_study(key)) or any(self._spool.forming.glob(f"*-{key[:16]}"))
 
     def _hand_on(self, key: str) -> None:
         """Note what was fetched, then bring it into the queue; a crash in between is made up for by `put_right`."""
@@ -208,11 +229,15 @@ class Poller:
         return record
 
     def _forget(self) -> None:
-        """Drop the notes on studies that are too old to be asked for again."""
+        """Drop the notes on studies that are too old, and what was half fetched of those now gone."""
         oldest = self._clock() - (self._config.days_back + 7) * 86_400
         for path in self._spool.polled.glob("*.json"):
             if path.stat().st_mtime < oldest:
                 durable.remove_file(path)
+        listed = {study_key(study_uid) for study_uid in self._growing}
+        for place in self._spool.fetching.iterdir():
+            if place.name not in listed:
+                durable.remove_folder(place, self._spool.tmp)
 
 
 def _hashed(series: dict[str, int]) -> dict[str, int]:
@@ -228,12 +253,13 @@ def _value(row: dict[str, Any], tag: str, absent: Any = None) -> Any:
 
 
 def _pages(tag: str, ask: Callable[[int], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return the rows of all pages of an answer, each once; a server that knows no pages repeats the first."""
+    """Return the rows of all pages that have a tag, each once; a server that knows no pages repeats the first."""
     found: dict[str, dict[str, Any]] = {}
     offset = 0
     while True:
         rows = ask(offset)
-        new = {str(_value(row, tag)): row for row in rows if str(_value(row, tag)) not in found}
+        named = {str(_value(row, tag)): row for row in rows if any(row.get(tag, {}).get("Value") or ())}
+        new = {name: row for name, row in named.items() if name not in found}
         if not new:
             return list(found.values())
         found |= new

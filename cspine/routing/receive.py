@@ -86,14 +86,14 @@ def store(
     sop_class_uid, sop_instance_uid : str
         As `check`.
     begin : callable
-        Told the Study Instance UID before the instance is taken.
+        Told the Study Instance UID before the instance is taken; may raise SpoolError.
     """
     answer = check(identify(file), sop_class_uid, sop_instance_uid)
     if answer.status:
         _log.warning("instance refused: %s", answer.reason, extra={"status": f"{answer.status:#06x}"})
         return answer
-    begin(answer.study_uid)
     try:
+        begin(answer.study_uid)
         arrivals.add(answer.study_uid, sop_instance_uid, file)
     except SpoolError as error:
         _log.error("instance refused: %s", error.message, extra={"code": error.code, "status": "0xa700"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from cspine.dicom.clock import Clock
 from cspine.errors import SpoolError, WorkerDiedError
 from cspine.routing import durable, forming
 from cspine.routing.job import Job, State, moment, study_key
-from cspine.routing.spool import Spool, read_job
+from cspine.routing.spool import JOB, Spool, read_job
 
 _log = logging.getLogger(__name__)
 
@@ -61,10 +62,16 @@ def _empty(folder: Path) -> None:
 
 
 def _mend(spool: Spool, place: Path, now: float) -> None:
-    """Make a job.json anew where it is lost: what it held that matters lies in the folder."""
+    """Make a job.json anew where it is lost: what it held that matters lies in the folder.
+
+    One that is there but cannot be used, of a newer version or on a failing disk, stays as it is, and the job too.
+    """
     try:
         read_job(place)
     except SpoolError as error:
+        if not _lost(place):
+            _log.error("left as it is: %s", error.message, extra={"job": place.name, "code": error.code})
+            return
         key = _study_of(place / "input") or place.name.rpartition("-")[2]
         files = list((place / "input").glob("*.dcm"))
         finished = now if place.parent.name in (State.DONE, State.FAILED) else None
@@ -78,6 +85,18 @@ def _mend(spool: Spool, place: Path, now: float) -> None:
         )
         spool.save(place, job)
         _log.warning("job.json made anew: %s", error.message, extra={"study": job.short_study, "job": job.id})
+
+
+def _lost(place: Path) -> bool:
+    """Tell whether the job.json of a folder is absent or torn."""
+    try:
+        return not isinstance(json.loads((place / JOB).read_bytes()), dict)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    except ValueError:
+        return True
 
 
 def _study_of(instances: Path) -> str | None:

@@ -28,7 +28,8 @@ from cspine.routing import durable
 from cspine.routing.job import Job, State
 
 _log = logging.getLogger(__name__)
-_JOB = "job.json"
+#: Name of the file that says what a job is.
+JOB = "job.json"
 
 
 class Spool:
@@ -55,6 +56,7 @@ class Spool:
         self._lock: IO[bytes] | None = None
         self._thread_lock = threading.RLock()
         self._depth = 0
+        self._told: set[str] = set()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for part in (self.tmp, self.fetching, self.polled, self.incoming, self.forming):
@@ -138,7 +140,8 @@ class Spool:
             try:
                 found.append(self.read(state, name))
             except SpoolError as error:
-                if self.place(state, name).exists():
+                if self.place(state, name).exists() and name not in self._told:
+                    self._told.add(name)
                     _log.warning("job %s cannot be read: %s", name, error.message)
         return found
 
@@ -170,7 +173,7 @@ class Spool:
     def save(self, folder: Path, job: Job) -> None:
         """Write a job's job.json into its folder."""
         text = job.model_dump_json(indent=2) + "\n"
-        durable.write(folder / _JOB, text.encode("utf-8"), self.tmp)
+        durable.write(folder / JOB, text.encode("utf-8"), self.tmp)
 
     def move(self, job: Job, source: State, target: State) -> None:
         """Write a job and bring it to another state; a crash between the two leaves it in the old one."""
@@ -195,7 +198,7 @@ class Spool:
 def read_job(folder: Path) -> Job:
     """Read the job.json of a job's folder; errors as `Spool.read`."""
     try:
-        return Job.model_validate_json((folder / _JOB).read_bytes())
+        return Job.model_validate_json((folder / JOB).read_bytes())
     except OSError as error:
         raise SpoolError(f"job.json cannot be read: {error.strerror}") from error
     except ValidationError as error:

@@ -6,11 +6,13 @@ import copy
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
 from pydicom.uid import JPEGLSLossless, RLELossless
 from pynetdicom import AE
 
@@ -21,6 +23,7 @@ from cspine.routing.instances import INTERRUPTED, file_name
 from cspine.routing.job import study_key
 from cspine.routing.listener import VERIFICATION, DicomListener
 from cspine.routing.metrics import Metrics
+from cspine.routing.receive import identify
 from cspine.routing.spool import Spool
 from tests.builders.segmentations import as_bytes
 from tests.builders.studies import ct_datasets
@@ -126,6 +129,42 @@ def test_an_instance_over_the_limit_is_cut_off_before_it_fills_the_memory(listen
     assert "Status" not in association.send_c_store(large)
     assert count(metrics, "instances_refused_total", reason="too large") >= 1
     assert list(spool.incoming.iterdir()) == []
+
+
+def test_a_sender_that_goes_while_its_first_instance_is_checked_does_not_hold_its_study(listen, monkeypatch):
+    listener, _, arrivals, _ = listen()
+    checked, gone = threading.Event(), threading.Event()
+
+    def slow(file: bytes) -> Dataset | None:
+        checked.set()
+        assert gone.wait(10)
+        return identify(file)
+
+    monkeypatch.setattr("cspine.routing.receive.identify", slow)
+    first, *_ = ct_datasets("gone")
+    ae = AE("SCANNER")
+    ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
+    association = ae.associate("127.0.0.1", listener.port, ae_title="CSPINE")
+    threading.Thread(target=association.send_c_store, args=(first,), daemon=True).start()
+    assert checked.wait(10)
+    for open_association in list(listener._senders):  # as when the connection closes in pynetdicom's own thread
+        listener._end(open_association, interrupted=True)
+    gone.set()
+    association.abort()
+    wait_for(lambda: not listener._senders)
+    monkeypatch.undo()
+    assert send_study(listener.port, ct_datasets("gone")) == [0, 0, 0]
+    wait_for(lambda: arrivals.whole(0) == [study_key(first.StudyInstanceUID)])
+
+
+def test_a_study_of_which_instances_were_refused_is_marked_until_they_come(listen):
+    listener, spool, *_ = listen(limits=Limits(free_bytes=0, study_instances=2))
+    datasets = ct_datasets("refused")
+    assert send_study(listener.port, datasets) == [0, 0, 0xA700]
+    mark = spool.incoming / study_key(datasets[0].StudyInstanceUID) / INTERRUPTED
+    wait_for(mark.exists)
+    assert send_study(listener.port, datasets[:2]) == [0, 0]
+    wait_for(lambda: not mark.exists())
 
 
 @pytest.mark.parametrize("kind", [b"\x01", b"\x04"], ids=["association", "data"])

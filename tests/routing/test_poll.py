@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cspine.routing import durable
+from cspine.routing import poll as poll_module
 from cspine.routing.arrivals import Arrivals
 from cspine.routing.config import Limits, Polling
 from cspine.routing.instances import file_name
@@ -68,6 +70,66 @@ def test_a_study_is_fetched_when_it_has_stopped_growing(web, tmp_path):
     assert first.read_bytes()[-500:] == as_bytes(datasets[0])[-500:]
     assert web.asked[0]["BodyPartExamined"] == ["CSPINE"] and web.asked[0]["Modality"] == ["CT"]
     assert web.asked[0]["StudyDate"] == ["20330516-20330519"]
+
+
+def test_a_late_slice_of_a_study_that_has_left_the_spool_is_fetched_with_all_others(web, tmp_path):
+    site, datasets = Site(tmp_path, web.url), ct_datasets("expired", 4)
+    web.stored = datasets[:3]
+    site.poll()
+    site.poll(110)
+    shutil.rmtree(site.spool.incoming / study_key(datasets[0].StudyInstanceUID))  # run, delivered, and expired
+    web.stored = datasets
+    site.poll()
+    site.poll(110)
+    assert site.incoming() == file_names(datasets)
+
+
+def test_a_study_that_could_not_be_handed_on_is_with_the_next_question(web, tmp_path, monkeypatch):
+    site, datasets = Site(tmp_path, web.url), ct_datasets("full disk", 3)
+    web.stored = datasets
+    site.poll()
+    with monkeypatch.context() as full:
+        full.setattr(Arrivals, "adopt", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        site.poll(110)
+        site.poll(60)
+    assert site.incoming() == []
+    site.poll(900)
+    assert site.incoming() == file_names(datasets)
+
+
+def test_a_study_that_the_server_has_no_more_leaves_nothing_half_fetched(web, tmp_path):
+    site, datasets = Site(tmp_path, web.url), ct_datasets("deleted", 4)
+    web.stored = datasets
+    site.poll()
+    web.broken_after = 2
+    site.poll(110)
+    assert list(site.spool.fetching.iterdir())
+    web.stored = []
+    site.poll(110)
+    assert not list(site.spool.fetching.iterdir())
+
+
+def test_one_study_that_cannot_be_asked_about_does_not_hold_up_others(web, tmp_path, monkeypatch, caplog):
+    site, good, odd = Site(tmp_path, web.url), ct_datasets("good", 3), ct_datasets("odd", 3)
+    web.stored = [*good, *odd]
+    count = Poller._instances
+
+    def failing(poller: Poller, client: object, study: str, series: str) -> list[str]:
+        if study == odd[0].StudyInstanceUID:
+            raise ValueError
+        return count(poller, client, study, series)  # type: ignore[arg-type]
+
+    value = poll_module._value
+
+    def uncounted(row: dict, tag: str, absent: object = None) -> object:
+        return 0 if tag == "00201209" else value(row, tag, absent)
+
+    monkeypatch.setattr(poll_module, "_value", uncounted)
+    monkeypatch.setattr(Poller, "_instances", failing)
+    site.poll()
+    site.poll(110)
+    assert site.incoming() == file_names(good)
+    assert "a study is left out" in caplog.text
 
 
 def test_nothing_is_fetched_twice_and_results_do_not_count(web, tmp_path):

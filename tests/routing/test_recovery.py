@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cspine.routing.arrivals import Arrivals
 from cspine.routing.config import Destination, DicomDestination, Limits, Retry
 from cspine.routing.deliver import Deliverer
 from cspine.routing.forming import form_job
+from cspine.routing.instances import INTERRUPTED
 from cspine.routing.job import Delivery, Job, State, study_key
 from cspine.routing.metrics import Metrics
 from cspine.routing.recovery import MOST_CRASHES, put_right
@@ -94,6 +96,89 @@ def test_a_destination_that_is_no_longer_configured_is_dropped(spool):
     flow.match_destinations(spool, ["a"], NOW)
     (done,) = spool.jobs(State.DONE)
     assert {name: d.state for name, d in done.destinations.items()} == {"a": "delivered", "b": "removed"}
+
+
+def test_a_renamed_destination_gets_what_waits_for_its_old_name(spool):
+    job = sent_job(spool)
+    flow.match_destinations(spool, ["new"], NOW)
+    states = {name: d.state for name, d in spool.read(State.SENDING, job.id).destinations.items()}
+    assert states == {"a": "removed", "b": "removed", "new": "pending"}
+
+
+def test_a_job_of_a_newer_version_stays_as_it_is(spool, caplog):
+    receive(spool, ct_datasets("newer"))
+    (name,) = spool.names(State.WAITING)
+    file = spool.place(State.WAITING, name) / "job.json"
+    newer = json.dumps(json.loads(file.read_text()) | {"schema_version": 2, "colour": "blue"})
+    file.write_text(newer)
+    put_right(spool, NOW)
+    assert file.read_text() == newer
+    assert flow.take(spool, NOW) is None
+    assert "left as it is" in caplog.text
+
+
+def test_a_torn_job_json_is_made_anew(spool):
+    receive(spool, ct_datasets("torn"))
+    (name,) = spool.names(State.WAITING)
+    (spool.place(State.WAITING, name) / "job.json").write_text('{"id": "2')
+    put_right(spool, NOW)
+    assert spool.read(State.WAITING, name).instances == 3
+
+
+def test_late_instances_join_the_last_job_also_when_the_clock_was_set_back(spool):
+    datasets = ct_datasets("clock", 5)
+    for first, last, now in ((0, 3, NOW), (3, 4, NOW - 5000), (4, 5, NOW - 9000)):
+        receive(spool, datasets[first:last], now)
+        job = flow.take(spool, NOW)
+        assert job is not None
+        write_result(spool.place(State.RUNNING, job.id), job.clock)
+        flow.succeeded(spool, job)
+        assert job.instances >= last
+
+
+def broken_study(spool: Spool, datasets: list, *, interrupted: bool) -> None:
+    """Take instances of a sender that ends well or not, and make a job of them."""
+    arrivals = Arrivals(spool, Limits(free_bytes=0), lambda: NOW)
+    held = arrivals.hold(datasets[0].StudyInstanceUID)
+    for dataset in datasets:
+        arrivals.add(dataset.StudyInstanceUID, dataset.SOPInstanceUID, as_bytes(dataset))
+    arrivals.let_go(datasets[0].StudyInstanceUID, held, interrupted=interrupted)
+    assert form_job(spool, arrivals, study_key(datasets[0].StudyInstanceUID), NOW)
+
+
+def test_a_waiting_study_of_which_a_part_is_missing_stays_marked_until_all_of_it_comes(spool):
+    datasets = ct_datasets("marked", 4)
+    broken_study(spool, datasets[:2], interrupted=True)
+    broken_study(spool, datasets[2:], interrupted=False)
+    assert [job.interrupted for job in spool.jobs(State.WAITING)] == [True]
+    broken_study(spool, datasets, interrupted=False)
+    assert [job.interrupted for job in spool.jobs(State.WAITING)] == [False]
+
+
+def test_a_marked_result_is_made_anew_when_all_of_the_study_comes_again(spool):
+    datasets = ct_datasets("anew", 3)
+    broken_study(spool, datasets, interrupted=True)
+    job = flow.take(spool, NOW)
+    assert job is not None and job.interrupted
+    write_result(spool.place(State.RUNNING, job.id), job.clock)
+    flow.succeeded(spool, job)
+    broken_study(spool, datasets, interrupted=False)
+    (again,) = spool.jobs(State.WAITING)
+    assert (again.interrupted, again.earlier) == (False, job.id)
+
+
+def test_of_two_senders_the_one_that_ends_well_does_not_hide_that_the_other_broke_off(spool):
+    arrivals = Arrivals(spool, Limits(free_bytes=0), lambda: NOW)
+    dataset = ct_datasets("two", 1)[0]
+    study = dataset.StudyInstanceUID
+    mark = spool.incoming / study_key(study) / INTERRUPTED
+    first, second = arrivals.hold(study), arrivals.hold(study)
+    arrivals.add(study, dataset.SOPInstanceUID, as_bytes(dataset))
+    arrivals.let_go(study, first, interrupted=True)
+    arrivals.let_go(study, second, interrupted=False)
+    assert mark.exists()
+    arrivals.let_go(study, arrivals.hold(study), interrupted=False)
+    assert not mark.exists()
 
 
 def test_attempts_are_counted_and_spaced(spool):
