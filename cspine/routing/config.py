@@ -172,6 +172,13 @@ class WebServer(Section):
     )
     timeout_s: Seconds = Field(default=60, description="For each answer.")
 
+    @model_validator(mode="after")
+    def _no_secret_in_clear(self) -> Self:
+        parts = urlsplit(self.url)
+        if self.credentials and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("credentials would travel in clear text: use https")
+        return self
+
 
 class Polling(WebServer):
     """A DICOMweb server that is asked for new studies."""

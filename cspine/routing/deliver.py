@@ -53,10 +53,13 @@ class Deliverer:
     def due(self) -> Job | None:
         """Return the oldest job that this destination should get now, or None."""
         now, name = self._clock(), self._destination.name
+        # Further ahead than any pause: the clock was set back since.
+        longest = max(self._destination.retry.maximum_delay_s, self._destination.retry.first_delay_s)
         for job in self._spool.jobs(State.SENDING):
             delivery = job.destinations.get(name)
-            if delivery is not None and delivery.state == "pending" and delivery.next_at <= now:
-                return job
+            if delivery is None or delivery.state != "pending" or now < delivery.next_at <= now + longest:
+                continue
+            return job
         return None
 
     def deliver(self, job: Job) -> Delivery:
@@ -76,7 +79,10 @@ class Deliverer:
         """
         files = sorted((self._spool.place(State.SENDING, job.id) / "results" / "dicom").glob("*.dcm"))
         begun = self._clock()
-        sent = self._send(files, self._destination)
+        try:
+            sent = self._send(files, self._destination)
+        except Exception as error:  # a damaged file, a library's own: noted and tried again, so that others go on
+            sent = Sent("later", f"unexpected error ({type(error).__name__})")
         name = self._destination.name
         told = {"study": job.short_study, "job": job.id, "destination": name}
 

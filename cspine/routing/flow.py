@@ -17,13 +17,17 @@ _log = logging.getLogger(__name__)
 _ABOUT_THE_INPUT = {3, 4, 5, 6, 9}
 
 
+# A job that has to wait longer was given its time before the clock was set back.
+_LONGEST_PAUSE_S = 7 * 86_400
+
+
 def take(spool: Spool, now: float) -> Job | None:
     """Move the oldest job that may run to ``running/`` and return it; None where there is none.
 
     Two jobs of one study never run at the same time.
     """
     with spool.transition():
-        waiting = [job for job in spool.jobs(State.WAITING) if job.not_before <= now]
+        waiting = [job for job in spool.jobs(State.WAITING) if not now < job.not_before <= now + _LONGEST_PAUSE_S]
         if not waiting:
             return None
         busy = {job.study for job in spool.jobs(State.RUNNING)}

@@ -28,6 +28,8 @@ class Metrics:
         self.restarts = self._counter("worker_restarts", "Processes of a device that died or were stopped.", "device")
         self.errors = self._counter("unexpected_errors", "Errors of the service itself, by thread.", "thread")
         self.queue = self._gauge("queue_jobs", "Jobs in the queue, by state.", "state")
+        self.oldest_waiting = self._gauge("oldest_waiting_seconds", "How long the oldest study waits for a device.")
+        self.pending = self._gauge("deliveries_pending", "Studies that a destination has not got yet.", "destination")
         self.arriving = self._gauge("studies_arriving", "Studies that are not whole yet.")
         self.spool_bytes = self._gauge("spool_bytes", "Size of the spool.")
         self.free_bytes = self._gauge("disk_free_bytes", "Free on the disk of the spool.")

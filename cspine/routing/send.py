@@ -26,6 +26,7 @@ from cspine.routing.web import passes, session, told
 _log = logging.getLogger(__name__)
 
 #: "Duplicate SOP Instance": it has the object already.
+_PROCESSING_FAILURE = 0x0110
 _DUPLICATE = 0x0111
 #: Refusals that pass: out of resources, not authorised.
 _BUSY = {0x0124, 0x0213}
@@ -172,6 +173,8 @@ def judge_response(status: int, content: bytes) -> Sent:
         Body: DICOM JSON with the instances that failed, or anything.
     """
     reasons = _failure_reasons(content)
+    if status == 202 and reasons is None:
+        return Sent("later", "HTTP status 202 with an answer that cannot be read")
     if reasons and status < 500:
         worst = [sent for sent in map(judge_status, reasons) if sent.outcome != "delivered"]
         refused = [sent for sent in worst if sent.outcome == "refused"]
@@ -187,12 +190,22 @@ def judge_response(status: int, content: bytes) -> Sent:
     return Sent("refused", f"HTTP status {status}")
 
 
-def _failure_reasons(content: bytes) -> list[int]:
-    """Return (0008,1197) *Failure Reason* of each item of (0008,1198) *Failed SOP Sequence*."""
+def _failure_reasons(content: bytes) -> list[int] | None:
+    """Return (0008,1197) *Failure Reason* of each item of (0008,1198) *Failed SOP Sequence*; None if unreadable.
+
+    An item without a reason is a processing failure.
+    """
     try:
         answer: Any = json.loads(content)
         answer = answer[0] if isinstance(answer, list) else answer
         items = answer.get("00081198", {}).get("Value", [])
-        return [int(item["00081197"]["Value"][0]) for item in items]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        return []
+        return [_reason(item) for item in items]
+    except (ValueError, TypeError, IndexError, AttributeError):
+        return None
+
+
+def _reason(item: dict[str, Any]) -> int:
+    try:
+        return int(item["00081197"]["Value"][0])
+    except (ValueError, TypeError, KeyError, IndexError):
+        return _PROCESSING_FAILURE

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from cspine.errors import CSpineError, OutputError
+from cspine.errors import CSpineError, OutputError, SpoolError
 from cspine.routing import flow
 from cspine.routing.arrivals import Arrivals
 from cspine.routing.config import Destination, RoutingConfig
@@ -142,9 +143,11 @@ class Service:
     def _keep_queue(self) -> float:
         """Make jobs of whole studies, give results their destinations, remove what is old."""
         now = self._clock()
-        self._beat = time.monotonic()
         for name in self._spool.names(State.RUNNING):
-            self._rescue(name)
+            try:
+                self._rescue(name)
+            except (SpoolError, OSError) as error:  # one job does not hold up the others
+                self._unforeseen("queue", error, job=name)
         finish_left(self._spool, now)
         for study in self._arrivals.whole(self._config.study_complete_after_s):
             try:
@@ -158,6 +161,7 @@ class Service:
             flow.expire(self._spool, State.DONE, retention.done_days, now)
             flow.expire(self._spool, State.FAILED, retention.failed_days, now)
             self._metrics.spool_bytes.set(self._arrivals.measure())
+        self._beat = time.monotonic()
         return _TICK_S
 
     def _rescue(self, name: str) -> None:
@@ -230,6 +234,7 @@ class Service:
         free, now = self._spool.free_bytes(), self._clock()
         for state, count in queue.items():
             self._metrics.queue.labels(state).set(count)
+        self._measure_waits(now)
         self._metrics.arriving.set(arriving)
         self._metrics.free_bytes.set(free)
         threads = {name: thread.is_alive() for name, thread in self._threads.items()}
@@ -249,3 +254,13 @@ class Service:
             "studies_arriving": arriving,
             "seconds_since_last_study": None if self._last_study is None else round(now - self._last_study),
         }
+
+    def _measure_waits(self, now: float) -> None:
+        """Set the gauges of what waits: for a device, and for each destination."""
+        waiting = self._spool.jobs(State.WAITING)
+        oldest = min((datetime.fromisoformat(job.created).timestamp() for job in waiting), default=now)
+        self._metrics.oldest_waiting.set(max(0.0, now - oldest))
+        sending = self._spool.jobs(State.SENDING)
+        for name in (destination.name for destination in self._config.destinations):
+            deliveries = (job.destinations.get(name) for job in sending)
+            self._metrics.pending.labels(name).set(sum(d is not None and d.state == "pending" for d in deliveries))

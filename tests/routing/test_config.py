@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import validate
+from pydantic import ValidationError
 
 from cspine.errors import RoutingConfigError
-from cspine.routing.config import Credentials, Retry, RoutingConfig, load_config
+from cspine.routing.config import Credentials, Retry, RoutingConfig, WebServer, load_config
 from cspine.routing.metrics import metrics_table
 from cspine.routing.reference import config_tables
 
@@ -116,3 +117,11 @@ def test_the_document_repeats_the_tables(made) -> None:
 
 def test_the_schema_is_json():
     assert json.dumps(RoutingConfig.model_json_schema())
+
+
+def test_no_secret_travels_in_clear_text():
+    credentials = {"token_variable": "TOKEN"}
+    with pytest.raises(ValidationError, match="use https"):
+        WebServer.model_validate({"url": "http://pacs.hospital/dicom-web", "credentials": credentials})
+    for url in ("https://pacs.hospital/dicom-web", "http://127.0.0.1:8042/dicom-web"):
+        assert WebServer.model_validate({"url": url, "credentials": credentials}).url == url

@@ -105,6 +105,36 @@ def test_a_renamed_destination_gets_what_waits_for_its_old_name(spool):
     assert states == {"a": "removed", "b": "removed", "new": "pending"}
 
 
+def test_an_attempt_that_nobody_foresaw_is_noted_and_gives_way_to_the_next_job(spool):
+    job, _ = sent_job(spool, "odd"), sent_job(spool, "good")
+
+    def broken(files: object, destination: object) -> Sent:
+        raise RuntimeError("SECRET^Surname")
+
+    destination = Destination(name="a", dicom=DicomDestination(host="h", port=1, ae_title="A"))
+    deliverer = Deliverer(spool, destination, Metrics(), lambda: NOW, broken)
+    first = deliverer.due()
+    assert first is not None and first.id == job.id
+    noted = deliverer.deliver(first)
+    assert (noted.state, noted.attempts) == ("pending", 1)
+    assert noted.last is not None and "RuntimeError" in noted.last.message and "SECRET" not in noted.last.message
+    second = deliverer.due()
+    assert second is not None and second.id != job.id
+
+
+def test_what_would_wait_for_years_after_the_clock_was_set_back_is_due(spool):
+    job = sent_job(spool)
+    years = NOW + 1e8
+    flow.note_delivery(spool, job.id, "a", lambda d: d.model_copy(update={"next_at": years}), NOW)
+    destination = Destination(name="a", dicom=DicomDestination(host="h", port=1, ae_title="A"))
+    assert Deliverer(spool, destination, Metrics(), lambda: NOW).due() is not None
+
+    receive(spool, ct_datasets("years"))
+    (waiting,) = spool.jobs(State.WAITING)
+    spool.save(spool.place(State.WAITING, waiting.id), waiting.model_copy(update={"not_before": years}))
+    assert flow.take(spool, NOW) is not None
+
+
 def test_a_job_of_a_newer_version_stays_as_it_is(spool, caplog):
     receive(spool, ct_datasets("newer"))
     (name,) = spool.names(State.WAITING)
