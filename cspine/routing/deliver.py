@@ -80,7 +80,7 @@ class Deliverer:
         files = sorted((self._spool.place(State.SENDING, job.id) / "results" / "dicom").glob("*.dcm"))
         begun = self._clock()
         try:
-            sent = self._send(files, self._destination)
+            sent = self._send(files, self._destination) if files else Sent("refused", "the job has no results")
         except Exception as error:  # a damaged file, a library's own: noted and tried again, so that others go on
             sent = Sent("later", f"unexpected error ({type(error).__name__})")
         name = self._destination.name

@@ -229,7 +229,9 @@ class DicomListener:
             event.assoc.dul.socket.close()  # type: ignore[union-attr]
 
     def _on_store(self, event: evt.Event) -> int:
-        sender, request = self._senders[event.assoc], event.request
+        sender, request = self._senders.get(event.assoc), event.request
+        if sender is None:
+            return 0xA700
 
         def begin(study_uid: str) -> None:
             with self._lock:  # the connection may close meanwhile, in another thread
@@ -246,6 +248,9 @@ class DicomListener:
             _log.error("unexpected error while receiving", exc_info=error)
             self._metrics.errors.labels("listener").inc()
             answer = Answer(0xA700, "error")
+        if not answer.reason and event.assoc not in self._senders:  # it went while its instance was written
+            held = self._arrivals.hold(answer.study_uid)
+            self._arrivals.let_go(answer.study_uid, held, interrupted=True)
         sender.bytes = 0
         sender.answered_at_stop = self._stopping
         if answer.reason:

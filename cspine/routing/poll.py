@@ -163,17 +163,20 @@ class Poller:
         studies: dict[str, dict[str, int]] = {}
         odd = set()
         for row in _pages(
-            "0020000E", lambda offset: client.search_for_series(search_filters=filters, fields=fields, offset=offset)
+            "0020000E",
+            lambda offset: client.search_for_series(search_filters=filters, fields=fields, offset=offset),
+            all_named=False,
         ):
-            study_uid = str(_value(row, "0020000D", ""))
+            study_uid = ""
             try:
+                study_uid = str(_value(row, "0020000D"))
                 series_uid = str(_value(row, "0020000E"))
                 count = _value(row, "00201209", 0) or len(self._instances(client, study_uid, series_uid))
                 studies.setdefault(study_uid, {})[series_uid] = int(count)
             except _TROUBLE as error:  # one study must not hold up the others
                 odd.add(study_uid)
                 _log.warning("a study is left out: %s", told(error), extra={"study": study_key(study_uid)[:12]})
-        return {uid: series for uid, series in studies.items() if uid and uid not in odd}
+        return {uid: series for uid, series in studies.items() if uid not in odd}
 
     def _instances(self, client: DICOMwebClient, study_uid: str, series_uid: str) -> list[str]:
         rows = _pages(
@@ -252,13 +255,16 @@ def _value(row: dict[str, Any], tag: str, absent: Any = None) -> Any:
     return values[0]
 
 
-def _pages(tag: str, ask: Callable[[int], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return the rows of all pages that have a tag, each once; a server that knows no pages repeats the first."""
+def _pages(tag: str, ask: Callable[[int], list[dict[str, Any]]], *, all_named: bool = True) -> list[dict[str, Any]]:
+    """Return the rows of all pages, each once; a server that knows no pages repeats the first.
+
+    A row without the tag is an error where ``all_named``, else it is left out.
+    """
     found: dict[str, dict[str, Any]] = {}
     offset = 0
     while True:
         rows = ask(offset)
-        named = {str(_value(row, tag)): row for row in rows if any(row.get(tag, {}).get("Value") or ())}
+        named = {str(_value(row, tag)): row for row in rows if all_named or any(row.get(tag, {}).get("Value") or ())}
         new = {name: row for name, row in named.items() if name not in found}
         if not new:
             return list(found.values())

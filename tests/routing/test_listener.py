@@ -157,6 +157,23 @@ def test_a_sender_that_goes_while_its_first_instance_is_checked_does_not_hold_it
     wait_for(lambda: arrivals.whole(0) == [study_key(first.StudyInstanceUID)])
 
 
+def test_a_sender_that_goes_while_its_first_instance_is_written_leaves_a_mark(listen, monkeypatch):
+    listener, spool, arrivals, _ = listen()
+    add = arrivals.add
+
+    def slow(*instance: Any) -> None:
+        for open_association in list(listener._senders):
+            listener._end(open_association, interrupted=True)
+        add(*instance)
+
+    monkeypatch.setattr(arrivals, "add", slow)
+    first, *_ = ct_datasets("gone late")
+    send_study(listener.port, [first])
+    study = study_key(first.StudyInstanceUID)
+    wait_for((spool.incoming / study / INTERRUPTED).exists)
+    assert arrivals.whole(0) == [study]
+
+
 def test_a_study_of_which_instances_were_refused_is_marked_until_they_come(listen):
     listener, spool, *_ = listen(limits=Limits(free_bytes=0, study_instances=2))
     datasets = ct_datasets("refused")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dicomweb_client.api import DICOMwebClient
 
 from cspine.routing import durable
 from cspine.routing import poll as poll_module
@@ -130,6 +131,21 @@ def test_one_study_that_cannot_be_asked_about_does_not_hold_up_others(web, tmp_p
     site.poll(110)
     assert site.incoming() == file_names(good)
     assert "a study is left out" in caplog.text
+
+
+def test_odd_rows_of_an_answer_do_not_stop_the_round(web, tmp_path, monkeypatch):
+    site, datasets = Site(tmp_path, web.url), ct_datasets("rows", 3)
+    web.stored = datasets
+    search = DICOMwebClient.search_for_series
+
+    def with_odd_rows(client: DICOMwebClient, *arguments: object, **named: object) -> list[dict]:
+        rows = search(client, *arguments, **named)  # type: ignore[arg-type]
+        return [{}, {"0020000E": {"Value": ["1.2"]}, "0020000D": {"Value": [None]}}, *rows]
+
+    monkeypatch.setattr(DICOMwebClient, "search_for_series", with_odd_rows)
+    site.poll()
+    site.poll(110)
+    assert site.incoming() == file_names(datasets)
 
 
 def test_nothing_is_fetched_twice_and_results_do_not_count(web, tmp_path):
