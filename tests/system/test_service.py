@@ -96,12 +96,18 @@ def test_a_half_sent_study_is_marked_and_the_whole_one_follows_it(
 
     assert set(send_by_pynetdicom(study.paths[80:], port, AE_TITLE)) == {0}  # ten of them once more
     done(service, study, deliveries=2, jobs=2)
-    _, (_, whole) = service.jobs(study.uid)
-    assert whole.earlier == half.id
+    _, (_, fuller) = service.jobs(study.uid)
+    assert fuller.earlier == half.id
+    assert fuller.interrupted  # nobody has said that this is all of it
+    [found] = [found for found in segmentations(pacs, study.uid) if found.SOPInstanceUID != cut.SOPInstanceUID]
+    assert np.array_equal(found.pixel_array, expected.pixel_array)
+    assert found.SeriesDescription.startswith("CHECK")
+    assert [item.SeriesInstanceUID for item in found.RelatedSeriesSequence] == [cut.SeriesInstanceUID]
+
+    assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
+    done(service, study, deliveries=3, jobs=3)
+    *_, (_, whole) = service.jobs(study.uid)
     assert not whole.interrupted
-    fuller = [found for found in segmentations(pacs, study.uid) if found.SOPInstanceUID != cut.SOPInstanceUID]
-    assert len(fuller) == 1
-    assert np.array_equal(fuller[0].pixel_array, expected.pixel_array)
 
 
 def test_a_slow_sender_is_waited_for(service: RunningService, pacs: Orthanc, port: int, study: NeckStudy) -> None:
