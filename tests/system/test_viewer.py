@@ -45,10 +45,13 @@ def _seen(pacs: Orthanc, images: Path, segmentation: Path, name: str) -> tuple[d
             "shown": str(shown),
             "hidden": str(hidden),
         }
-        done = subprocess.run(
-            [node, str(_LOOK), json.dumps(task)],
-            capture_output=True, text=True, check=False, timeout=600, env=os.environ | {"NODE_PATH": str(packages)},
-        )  # fmt: skip
+        for _ in range(2):  # the viewer itself loses an overlay now and then when its layout changes while it loads
+            done = subprocess.run(
+                [node, str(_LOOK), json.dumps(task)],
+                capture_output=True, text=True, check=False, timeout=600, env=os.environ | {"NODE_PATH": str(packages)},
+            )  # fmt: skip
+            if done.returncode == 0:
+                break
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout), shown, hidden
 
