@@ -18,6 +18,9 @@ from cspine.routing.spool import Spool
 _log = logging.getLogger(__name__)
 Send = Callable[[Sequence[Path], Destination], Sent]
 
+#: An attempt that comes so much later than planned was held up by a clock set forward, or by a service at rest.
+_HELD_UP_S = 6 * 3600.0
+
 
 class Deliverer:
     """Brings results to one destination, oldest job first; one job that has to wait does not hold up the next.
@@ -111,7 +114,7 @@ class Deliverer:
 
     def _judged(self, delivery: Delivery, sent: Sent, now: float) -> Delivery:
         attempts = delivery.attempts + 1
-        first = delivery.first_at if delivery.first_at is not None else now
+        first = _trying_since(delivery, now)
         if sent.outcome == "delivered":
             return Delivery(state="delivered", attempts=attempts, first_at=first, warnings=sent.warnings)
         reason = Reason(
@@ -128,3 +131,11 @@ class Deliverer:
         if now - first >= retry.give_up_after_h * 3600:
             return told.model_copy(update={"state": "gave up"})
         return told.model_copy(update={"next_at": self._clock() + retry.delay_s(attempts)})
+
+
+def _trying_since(delivery: Delivery, now: float) -> float:
+    """Return when the attempts began, later by long times without any: those do not count towards giving up."""
+    if delivery.first_at is None:
+        return now
+    late = now - delivery.next_at if delivery.next_at else 0.0
+    return min(now, delivery.first_at + (late if late > _HELD_UP_S else 0.0))

@@ -48,8 +48,8 @@ def succeeded(spool: Spool, job: Job) -> None:
 def match_destinations(spool: Spool, destinations: Collection[str], now: float) -> None:
     """Bring the jobs in ``sending/`` in line with the configuration.
 
-    A new job goes to all destinations. A destination that is no longer configured is dropped; a job that had no other
-    one goes to those that are configured now.
+    A new job goes to all destinations. A destination that is no longer configured is dropped; a job that
+    nobody has got yet goes to all that are configured now.
 
     Parameters
     ----------
@@ -67,8 +67,10 @@ def match_destinations(spool: Spool, destinations: Collection[str], now: float) 
                 if name not in destinations and delivery.state == "pending":
                     _log.warning("destination %s is gone", name, extra={"study": job.short_study, "job": job.id})
                     sent = sent | {name: delivery.model_copy(update={"state": "removed"})}
-            if all(delivery.state == "removed" for delivery in sent.values()):  # renamed, mostly: not lost with it
-                sent = sent | {name: Delivery() for name in destinations}
+            states = {delivery.state for delivery in sent.values()}
+            if "removed" in states and "delivered" not in states:  # renamed, mostly: not lost with it
+                again = [name for name in destinations if name not in sent or sent[name].state == "removed"]
+                sent = sent | {name: Delivery() for name in again}
             if sent != job.destinations:
                 job = job.model_copy(update={"destinations": sent})
                 spool.save(spool.place(State.SENDING, job.id), job)
@@ -102,7 +104,9 @@ def failed(spool: Spool, job: Job, error: CSpineError, attempts: int, delay_s: f
     final = error.exit_code in _ABOUT_THE_INPUT or tried >= attempts
     reason = Reason(code=error.code, message=error.message, advice=error.advice, attempts=tried, when=moment(now))
     update = {"attempts": tried, "reason": reason}
-    update |= {"finished": now} if final else {"not_before": now + delay_s * 2 ** min(tried - 1, 16)}
+    update |= (
+        {"finished": now} if final else {"not_before": now + min(delay_s * 2 ** min(tried - 1, 16), _LONGEST_PAUSE_S)}
+    )
     target = State.FAILED if final else State.WAITING
     with spool.transition():
         durable.remove_folder(spool.place(State.RUNNING, job.id) / "results", spool.tmp)
@@ -189,12 +193,19 @@ def retry(spool: Spool, job: Job) -> State:
 
 
 def expire(spool: Spool, state: State, days: float | None, now: float) -> int:
-    """Remove the jobs in ``done/`` or ``failed/`` that ended longer ago than the days; return how many."""
+    """Remove the jobs in ``done/`` or ``failed/`` that ended longer ago than the days; return how many.
+
+    For one that ended in the future, by a clock that was ahead, the days begin now.
+    """
     removed = 0
     if days is None:
         return removed
     for job in spool.jobs(state):
-        if job.finished is not None and now - job.finished > days * 86_400:
+        if job.finished is not None and job.finished > now:
+            with spool.transition():
+                if spool.place(state, job.id).exists():
+                    spool.save(spool.place(state, job.id), job.model_copy(update={"finished": now}))
+        elif job.finished is not None and now - job.finished > days * 86_400:
             with spool.transition():
                 spool.remove(state, job.id)
             removed += 1

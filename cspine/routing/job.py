@@ -62,7 +62,7 @@ class Job(_Record):
     same bytes and UIDs.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     id: str
     study: str
     created: str

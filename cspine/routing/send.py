@@ -25,8 +25,8 @@ from cspine.routing.web import passes, session, told
 
 _log = logging.getLogger(__name__)
 
-#: "Duplicate SOP Instance": it has the object already.
 _PROCESSING_FAILURE = 0x0110
+#: "Duplicate SOP Instance": it has the object already.
 _DUPLICATE = 0x0111
 #: Refusals that pass: out of resources, not authorised.
 _BUSY = {0x0124, 0x0213}
@@ -172,10 +172,12 @@ def judge_response(status: int, content: bytes) -> Sent:
     content : bytes
         Body: DICOM JSON with the instances that failed, or anything.
     """
+    if passes(status):
+        return Sent("later", f"HTTP status {status}")
     reasons = _failure_reasons(content)
     if status == 202 and reasons is None:
         return Sent("later", "HTTP status 202 with an answer that cannot be read")
-    if reasons and status < 500:
+    if reasons:
         worst = [sent for sent in map(judge_status, reasons) if sent.outcome != "delivered"]
         refused = [sent for sent in worst if sent.outcome == "refused"]
         if worst:
@@ -185,8 +187,6 @@ def judge_response(status: int, content: bytes) -> Sent:
         return Sent("delivered")
     if status == 202:
         return Sent("delivered", warnings=("HTTP status 202",))
-    if passes(status):
-        return Sent("later", f"HTTP status {status}")
     return Sent("refused", f"HTTP status {status}")
 
 

@@ -143,11 +143,11 @@ class Service:
     def _keep_queue(self) -> float:
         """Make jobs of whole studies, give results their destinations, remove what is old."""
         now = self._clock()
-        for name in self._spool.names(State.RUNNING):
+        for job in self._spool.jobs(State.RUNNING):  # without those that cannot be read
             try:
-                self._rescue(name)
+                self._rescue(job.id)
             except (SpoolError, OSError) as error:  # one job does not hold up the others
-                self._unforeseen("queue", error, job=name)
+                self._unforeseen("queue", error, job=job.id)
         finish_left(self._spool, now)
         for study in self._arrivals.whole(self._config.study_complete_after_s):
             try:

@@ -15,7 +15,7 @@ from cspine.routing.config import Destination, DicomDestination, Limits, Retry
 from cspine.routing.deliver import Deliverer
 from cspine.routing.forming import form_job
 from cspine.routing.instances import INTERRUPTED
-from cspine.routing.job import Delivery, Job, State, study_key
+from cspine.routing.job import SCHEMA_VERSION, Delivery, Job, State, study_key
 from cspine.routing.metrics import Metrics
 from cspine.routing.recovery import MOST_CRASHES, put_right
 from cspine.routing.send import Sent
@@ -343,3 +343,58 @@ def test_a_job_that_waits_for_its_next_attempt_does_not_hold_up_the_next(spool):
     due = Deliverer(spool, place, Metrics(), lambda: NOW).due()
     assert due is not None
     assert due.id == second.id
+
+
+@pytest.mark.parametrize("before", ["refused", "gave up"])
+def test_results_that_nobody_has_go_to_the_new_name_beside_a_lost_delivery(before, spool):
+    job = sent_job(spool)
+    flow.note_delivery(spool, job.id, "a", lambda d: d.model_copy(update={"state": before}), NOW)
+    flow.match_destinations(spool, ["a", "new"], NOW)
+    (waits,) = spool.jobs(State.SENDING)
+    assert {name: d.state for name, d in waits.destinations.items()} == {"a": before, "b": "removed", "new": "pending"}
+
+
+def test_a_job_of_a_newer_schema_is_not_read_though_all_its_fields_are_known(spool):
+    job = sent_job(spool)
+    record = spool.place(State.SENDING, job.id) / "job.json"
+    record.write_text(job.model_copy(update={"schema_version": SCHEMA_VERSION + 1}).model_dump_json())
+    with pytest.raises(SpoolError, match="does not follow its schema"):
+        spool.read(State.SENDING, job.id)
+
+
+# --- clocks that were wrong -------------------------------------------------------------------------------------------
+
+YEAR = 365 * 86_400.0
+
+
+def tried(spool: Spool, job: Job, now: float) -> Delivery:
+    """An attempt at one time that fails for now."""
+    place = Destination(name="a", dicom=DicomDestination(host="h", port=1, ae_title="A"))
+    sender = Deliverer(spool, place, Metrics(), lambda: now, lambda files, destination: Sent("later", "said so"))
+    return sender.deliver(job)
+
+
+@pytest.mark.parametrize("jump", [YEAR, -YEAR], ids=["forward", "back"])
+def test_a_clock_that_is_set_gives_up_no_delivery_early_and_none_is_tried_for_ever(jump, spool):
+    job = sent_job(spool)
+    tried(spool, job, NOW)
+    now = NOW + jump
+    while (after := tried(spool, job, now)).state == "pending":
+        now = after.next_at
+    assert after.state == "gave up"
+    assert 71 * 3600 < now - (NOW + jump) < 73 * 3600
+
+
+def test_the_pauses_between_runs_end_at_the_longest(spool):
+    receive(spool, ct_datasets("pauses"))
+    job = flow.take(spool, NOW)
+    assert job is not None
+    flow.failed(spool, job.model_copy(update={"attempts": 15}), OutOfMemoryError("none left"), 99, 600, NOW)
+    assert flow.take(spool, NOW + 60) is None
+
+
+def test_a_job_that_ended_in_the_future_is_removed_in_its_time(spool):
+    receive(spool, [segmentation_dataset("1.2.3", "1.2.3.4")], NOW + YEAR)
+    assert flow.expire(spool, State.FAILED, 90, NOW) == 0
+    assert flow.expire(spool, State.FAILED, 90, NOW + 89 * 86_400) == 0
+    assert flow.expire(spool, State.FAILED, 90, NOW + 91 * 86_400) == 1

@@ -83,6 +83,7 @@ def failed(reason: int) -> bytes:
         (401, b"", "later"),
         (408, b"", "later"),
         (429, b"", "later"),
+        (429, failed(0xA900), "later"),
         (500, failed(0xC000), "later"),
         (503, b"", "later"),
         (302, b"", "refused"),

@@ -202,3 +202,20 @@ def test_the_end_puts_a_run_back_and_the_next_start_goes_on(tmp_path, pacs):
     finally:
         again.stop()
     assert len(pacs.got) == 1
+
+
+def test_a_running_job_that_cannot_be_read_holds_up_no_study_and_is_told_once(tmp_path, pacs, caplog):
+    config = RoutingConfig.model_validate(a_config(tmp_path, pacs.port))
+    place = Spool(config.spool).place(State.RUNNING, "20260101T000000000000-0123456789abcdef")
+    (place / "input").mkdir(parents=True)
+    (place / "job.json").write_text('{"of": "a newer version"}')
+    service = Service(config, fake_runs.quick)
+    service.start()
+    try:
+        send_study(listener_port(config), ct_datasets("beside"))
+        wait_for(lambda: names(config, State.DONE))
+    finally:
+        service.stop()
+    assert (place / "job.json").read_text() == '{"of": "a newer version"}'
+    assert "unexpected error" not in caplog.text
+    assert caplog.text.count(f"job {place.name} cannot be read") == 1
