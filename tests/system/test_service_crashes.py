@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
@@ -63,7 +64,8 @@ def test_killed_while_it_receives(
     service.start()
     assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}  # the scanner tries again
     waited("the latest job is done", lambda: service.states(study.uid)[-1:] == ["done"], seconds=120)
-    assert expected in segmentations(pacs, study.uid)
+    # Half of it may have run before; then the result of all names the one that it supersedes.
+    assert any(np.array_equal(found.pixel_array, expected.pixel_array) for found in segmentations(pacs, study.uid))
 
 
 def test_killed_while_a_study_waits_for_silence(
