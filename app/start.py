@@ -16,7 +16,7 @@ from cspine.dicom.clock import Clock
 from cspine.errors import CSpineError, as_defect
 from cspine.machine import home_folder
 from cspine.models.package import load_package
-from cspine.models.registry import find_model, search_path
+from cspine.models.registry import model_to_run
 from cspine.output import StudyOutput
 from cspine.pipeline import RunSettings
 from cspine.wholeness import sender_broke_off
@@ -40,8 +40,7 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
     CSpineError
         Whatever goes wrong; no results are left behind.
     """
-    places = search_path(os.environ, home_folder(), model_path)
-    package = load_package(find_model(None, places, model_path))
+    package = load_package(model_to_run(None, os.environ, home_folder(), model_path))
     settings = RunSettings(Clock.from_environment(), incomplete=sender_broke_off(os.environ))
     with opened(input_path) as folder, StudyOutput(output_path) as output:
         job = Job(folder, package, settings, output.staging)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +30,9 @@ def command(model: str | None, output: Path | None, as_json: bool) -> None:
     """
     from cspine.cli.models import places
     from cspine.doctor.examine import examine, require_ready
+    from cspine.models.registry import container_folder
 
-    checks = examine(model, places(), output)
+    checks = examine(model, places(), output, container_folder(os.environ))
     if as_json:
         click.echo(_json(checks))
     else:

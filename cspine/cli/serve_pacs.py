@@ -9,11 +9,15 @@ import signal
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from cspine.cli.console import table
 from cspine.errors import MissingExtraError, RoutingError, UsageError
+
+if TYPE_CHECKING:
+    from cspine.routing.config import RoutingConfig
 
 
 @click.command(name="serve-pacs")
@@ -47,7 +51,7 @@ def command(config_file: Path | None, check: bool, schema: bool) -> None:
         if failed:
             raise RoutingError(f"{failed} of {len(checks)} checks failed", advice="The lines marked FAIL say why.")
         return
-    _serve(config_file)
+    _serve(config)
 
 
 def _need_libraries() -> None:
@@ -60,8 +64,7 @@ def _need_libraries() -> None:
     del dicomweb_client, prometheus_client, pynetdicom
 
 
-def _serve(config_file: Path) -> None:
-    from cspine.routing.config import load_config
+def _serve(config: RoutingConfig) -> None:
     from cspine.routing.json_log import start_json_logging
     from cspine.routing.service import Service
 
@@ -75,7 +78,7 @@ def _serve(config_file: Path) -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    service = Service(load_config(config_file))
+    service = Service(config)
     service.start()
     told.wait()
     service.stop()

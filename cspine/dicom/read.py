@@ -6,7 +6,6 @@ Stored bits above Bits Stored are part of the value: scanners and converters do 
 from __future__ import annotations
 
 import logging
-import os
 import struct
 import zlib
 from collections import defaultdict
@@ -27,6 +26,7 @@ from cspine.dicom.series import Series
 from cspine.dicom.slices import Arrangement, arrange
 from cspine.errors import PhotometricError, PixelError, RescaleError, hashed
 from cspine.geometry import lean_mm, straighten, upright_grid
+from cspine.machine import usable_cores
 from cspine.volumes import CtSource, CtVolume, HuArray
 
 _log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def _decode_all(planes: Sequence[Plane]) -> list[_Decoded]:
     for index, plane in enumerate(planes):
         by_file[plane.source.path].append(index)
     decoded: dict[int, _Decoded] = {}
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         if len(by_file) == len(planes):
             return list(pool.map(lambda plane: _decode(_open(plane.source.path), plane), planes))
         for path, indices in by_file.items():

@@ -14,7 +14,9 @@ from cspine.doctor.software import SdkProbe, drawing, versions
 from cspine.errors import NotReadyError
 
 
-def examine(model: str | None, places: Sequence[Path], output: Path | None = None) -> list[Check]:
+def examine(
+    model: str | None, places: Sequence[Path], output: Path | None = None, pointed_to: Path | None = None
+) -> list[Check]:
     """Look at everything that a run needs.
 
     Parameters
@@ -25,6 +27,8 @@ def examine(model: str | None, places: Sequence[Path], output: Path | None = Non
         Folders of models.
     output : Path, optional
         Output folder of a run.
+    pointed_to : Path, optional
+        Folder of models that a container names; it holds the model of a run.
     """
     sdk = SdkProbe()
     lines = [
@@ -32,7 +36,7 @@ def examine(model: str | None, places: Sequence[Path], output: Path | None = Non
         processor(),
         main_memory(),
         *devices(),
-        *models(model, places),
+        *models(model, places, pointed_to),
         *codecs(),
         drawing(),
         temporary_folder(),

@@ -8,7 +8,7 @@ from pathlib import Path
 from cspine.doctor.check import Check, looked_at, ok, warn
 
 
-def models(wanted: str | None, places: Sequence[Path]) -> list[Check]:
+def models(wanted: str | None, places: Sequence[Path], pointed_to: Path | None = None) -> list[Check]:
     """Return a line a model: the one that a run would take must be whole, the others should be.
 
     Parameters
@@ -17,15 +17,17 @@ def models(wanted: str | None, places: Sequence[Path]) -> list[Check]:
         Name or folder; the default model where it is None.
     places : sequence of Path
         Folders of packages.
+    pointed_to : Path, optional
+        As `registry.find_model`: in a container the model of a run is the only one there.
     """
     from cspine.models.package import load_package
     from cspine.models.registry import DEFAULT_MODEL, find_model, list_models
 
-    name = f"model {wanted or DEFAULT_MODEL}"
+    name = "model" if wanted is None and pointed_to is not None else f"model {wanted or DEFAULT_MODEL}"
     chosen: list[Path] = []
 
     def look() -> Check:
-        folder = find_model(wanted, places)
+        folder = find_model(wanted, places, pointed_to)
         chosen.append(folder.resolve())
         identity = load_package(folder).identity
         return ok(name, f"{identity.title}, checksum {identity.checksum[:12]}, every file as it should be")

@@ -139,7 +139,9 @@ def find_model(wanted: str | Path | None, places: Sequence[Path], pointed_to: Pa
     raise ModelNotFoundError(f"no model is called {name!r}; installed: {installed}")
 
 
-def model_to_run(wanted: str | None, environment: Mapping[str, str], home: Path) -> Path:
+def model_to_run(
+    wanted: str | None, environment: Mapping[str, str], home: Path, pointed_to: Path | None = None
+) -> Path:
     """Return the folder of the model that a run takes, in a container and outside; errors as `find_model`.
 
     Parameters
@@ -148,8 +150,10 @@ def model_to_run(wanted: str | None, environment: Mapping[str, str], home: Path)
         Name or folder. Left out: the only model of HOLOSCAN_MODEL_PATH where that is set, else `DEFAULT_MODEL`.
     environment, home
         As `user_folder`; HOLOSCAN_MODEL_PATH counts too.
+    pointed_to : Path, optional
+        A folder of models that goes before HOLOSCAN_MODEL_PATH.
     """
-    pointed_to = container_folder(environment)
+    pointed_to = pointed_to or container_folder(environment)
     return find_model(wanted, search_path(environment, home, pointed_to), pointed_to)
 
 

@@ -12,8 +12,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# The date of the last commit, so that the same sources give the same image.
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 . deploy/map/engine.sh
 
 FLAVOUR=${FLAVOUR:-cpu}

@@ -1,6 +1,9 @@
 # Which container tools there are, and how they are called; read by build.sh and the Makefile's targets.
 # Debian's buildah and podman work without a daemon; docker works too.
 
+# The date of the last commit, so that the same sources give the same image.
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+
 if [ -z "${ENGINE:-}" ]; then
     if command -v docker >/dev/null && docker info >/dev/null 2>&1; then ENGINE=docker; else ENGINE=buildah; fi
 fi
@@ -8,7 +11,7 @@ if [ "$ENGINE" = buildah ]; then
     bash deploy/map/install-tools.sh
     storage="--storage-driver overlay"
     [ "$(id -u)" = 0 ] || storage=
-    BUILD="buildah $storage bud --isolation chroot --layers=false --timestamp ${SOURCE_DATE_EPOCH:-0}"
+    BUILD="buildah $storage bud --isolation chroot --layers=false --timestamp $SOURCE_DATE_EPOCH"
     # Limits that hold where a container may not have more than its surroundings.
     CONTAINERS="podman $storage --runtime runc --cgroup-manager cgroupfs"
     RUN="$CONTAINERS run --rm --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --network none"

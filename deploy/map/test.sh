@@ -2,6 +2,5 @@
 # Check a built image (FLAVOUR=cpu|cuda) against the MAP guidelines and run it on the example series.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 . deploy/map/engine.sh
 exec .venv/bin/python deploy/map/check "$(image_name "${FLAVOUR:-cpu}")" --engine "$CONTAINERS" "$@"

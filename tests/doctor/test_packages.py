@@ -26,6 +26,14 @@ def test_the_model_of_a_run_must_be_whole_and_the_others_should_be(tmp_path: Pat
     ]
 
 
+def test_in_a_container_the_only_model_of_its_folder_is_the_one_of_a_run(tmp_path: Path) -> None:
+    TinyModel().package(tmp_path / "mounted" / "neck")
+    (line,) = models(None, [tmp_path / "mounted"], tmp_path / "mounted")
+    assert line.verdict is Verdict.OK
+    (line,) = models(None, [], tmp_path / "wrong mount")
+    assert line.verdict is Verdict.FAIL
+
+
 def test_a_model_that_is_not_there_fails(tmp_path: Path) -> None:
     (line,) = models(None, [tmp_path])
     assert line.verdict is Verdict.FAIL and "installed: none" in line.text and "cspine models" in line.advice
