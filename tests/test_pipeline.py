@@ -22,7 +22,7 @@ from cspine.models.package import load_package
 from cspine.output import StudyOutput
 from cspine.pipeline import RunSettings, run_study
 from cspine.report.summary import Summary
-from cspine.study.metrics import score_levels
+from cspine.study.evaluation.metrics import score_levels
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.judges import dciodvfy_errors
 from tests.builders.small_neck import MODELS, small_neck, write_neck

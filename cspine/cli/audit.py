@@ -14,7 +14,7 @@ from cspine.cli.console import progress, table
 from cspine.errors import RequirementError, SomeStudiesFailedError, UsageError, hashed
 
 if TYPE_CHECKING:
-    from cspine.study.audit import CaseRecord
+    from cspine.study.audits.audit import CaseRecord
 
 _log = logging.getLogger(__name__)
 
@@ -79,9 +79,9 @@ def command(
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
     from cspine.report.sheet import write_sheets
-    from cspine.study import audit, audit_report
-    from cspine.study.audit_cases import find_cases, parse_organ_labels
-    from cspine.study.pseudo_labels import RawDataset
+    from cspine.study.audits import audit, audit_report
+    from cspine.study.audits.audit_cases import find_cases, parse_organ_labels
+    from cspine.study.audits.pseudo_labels import RawDataset
 
     if pseudo_labels is not None and pseudo_labels.resolve() == out.resolve():
         raise UsageError("--pseudo-labels and --out are one folder", advice="Give two.")
@@ -130,8 +130,8 @@ def _in_words(record: CaseRecord) -> str:
 
 
 def _show(records: Sequence[CaseRecord], title: str) -> None:
-    from cspine.study.audit import CHECK_NAMES
-    from cspine.study.audit_report import counts
+    from cspine.study.audits.audit import CHECK_NAMES
+    from cspine.study.audits.audit_report import counts
 
     rows = []
     for name in CHECK_NAMES:

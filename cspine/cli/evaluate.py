@@ -15,8 +15,8 @@ from cspine.cli.console import progress, table
 from cspine.errors import SomeStudiesFailedError, UsageError
 
 if TYPE_CHECKING:
-    from cspine.study.evaluation import CaseResult
-    from cspine.study.metrics import Score
+    from cspine.study.evaluation.evaluation import CaseResult
+    from cspine.study.evaluation.metrics import Score
 
 
 @click.command(name="evaluate")
@@ -69,8 +69,8 @@ def command(
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
     from cspine.report.sheet import write_sheets
-    from cspine.study import evaluation
-    from cspine.study.evaluation_cases import evaluate_case, find_cases, output_folder, sheet_rows
+    from cspine.study.evaluation import evaluation
+    from cspine.study.evaluation.evaluation_cases import evaluate_case, find_cases, output_folder, sheet_rows
 
     folder = output_folder(out) if out is not None else None
     if folder is not None:
@@ -101,7 +101,7 @@ def command(
 
 
 def _show(results: Sequence[CaseResult], title: str) -> None:
-    from cspine.study.evaluation import levels_summary
+    from cspine.study.evaluation.evaluation import levels_summary
     from cspine.tables import number
 
     by_level: dict[str, list[Score]] = {}

@@ -51,14 +51,14 @@ def command(
     from cspine.cli.models import wanted_model
     from cspine.inference.engine import choose_engine
     from cspine.models.package import load_package
-    from cspine.study.labelled_cases import read_dataset
-    from cspine.study.packaging import Provenance, manifest_of, package_model, stage_weights
-    from cspine.study.recipe import load_recipe, network_labels
-    from cspine.study.train_synthetic import Run, train
+    from cspine.study.synthetic_training.labelled_cases import read_dataset
+    from cspine.study.synthetic_training.packaging import Provenance, manifest_of, package_model, stage_weights
+    from cspine.study.synthetic_training.recipe import load_recipe, network_labels
+    from cspine.study.synthetic_training.train_synthetic import Run, train
 
     path = Path(recipe)
     if not path.suffix:
-        path = Path(str(resources.files("cspine.study") / "recipes" / f"{recipe}.yaml"))
+        path = Path(str(resources.files("cspine.study.synthetic_training") / "recipes" / f"{recipe}.yaml"))
     loaded = load_recipe(path)
     if iterations is not None:
         loaded = loaded.model_copy(update={"iterations": iterations})

@@ -1,1 +1,1 @@
-"""Training and evaluation of models."""
+"""The study as commands: datasets, training, evaluation, comparison; and audits of what has no reference."""

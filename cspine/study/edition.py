@@ -16,10 +16,10 @@ DECIDING = (
     "models/plans.py",
     "postprocessing",
     "segmentation.py",
-    "study/agreement.py",
-    "study/anatomy_checks.py",
-    "study/audit.py",
-    "study/audit_cases.py",
+    "study/audits/agreement.py",
+    "study/audits/anatomy_checks.py",
+    "study/audits/audit.py",
+    "study/audits/audit_cases.py",
 )
 
 

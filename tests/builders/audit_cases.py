@@ -13,9 +13,10 @@ from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
 from cspine.models.package import ModelPackage
 from cspine.segmentation import Vertebrae, clean
-from cspine.study import audit, evaluation_cases
-from cspine.study.audit import AuditFolder, AuditSettings, CaseRecord
-from cspine.study.audit_cases import find_cases
+from cspine.study.audits import audit
+from cspine.study.audits.audit import AuditFolder, AuditSettings, CaseRecord
+from cspine.study.audits.audit_cases import find_cases
+from cspine.study.evaluation import evaluation_cases
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.spine_phantom import MODEL, Phantom, draw

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine.study.recipe import Network, Recipe
+from cspine.study.synthetic_training.recipe import Network, Recipe
 from cspine.synthesis.atlas import Atlas
 from cspine.synthesis.case import CaseSettings, synthesize_case
 from cspine.volumes import CtVolume, LabelVolume

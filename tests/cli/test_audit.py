@@ -21,7 +21,7 @@ from cspine.errors import (
     UsageError,
     hashed,
 )
-from cspine.study import audit
+from cspine.study.audits import audit
 from tests.builders.audit_cases import StandIn, stand_in, write_case
 from tests.builders.small_neck import small_neck
 

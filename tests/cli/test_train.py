@@ -16,7 +16,7 @@ from cspine import images
 from cspine.cli.train import command
 from cspine.errors import AtlasError, TrainingError, UsageError
 from cspine.models.package import load_package
-from cspine.study.recipe import network_labels
+from cspine.study.synthetic_training.recipe import network_labels
 from cspine.synthesis.atlas import Atlas
 from tests.builders.tiny_training import fill_pool, tiny_recipe
 

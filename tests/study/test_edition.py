@@ -18,7 +18,7 @@ def test_what_decides_is_there() -> None:
 
 def test_a_change_of_deciding_code_changes_it_and_of_other_code_does_not(tmp_path: Path) -> None:
     editions = []
-    for number, changed in enumerate((None, "inference/predict.py", "study/anatomy_checks.py", "cli/audit.py")):
+    for number, changed in enumerate((None, "inference/predict.py", "study/audits/anatomy_checks.py", "cli/audit.py")):
         copy = tmp_path / str(number)
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         if changed is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.study.recipe import Recipe
+from cspine.study.synthetic_training.recipe import Recipe
 from cspine.synthesis.atlas import Atlas
 from cspine.synthesis.case import synthesize_case
 from cspine.synthesis.evaluation_sets import (

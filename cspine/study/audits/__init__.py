@@ -1,0 +1,1 @@
+"""Models on CTs without labels: checks, agreement with themselves, pseudo-labels."""

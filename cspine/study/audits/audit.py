@@ -1,0 +1,347 @@
+"""A model on CTs that nobody has labelled: each case is segmented as a run does it, checked, and kept.
+
+What was done is not done again: a case's record in ``OUT/cases`` carries a key of everything that decides about it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import cspine
+from cspine import images
+from cspine.errors import InputError, hashed
+from cspine.inference.engine import choose_engine
+from cspine.inference.settings import InferenceSettings, Precision
+from cspine.models.package import ModelPackage, sha256_of
+from cspine.postprocessing.shape import LevelShape, shapes_of
+from cspine.segmentation import find_vertebrae
+from cspine.study.audits import agreement as steadiness
+from cspine.study.audits import anatomy_checks as anatomy
+from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, Check, Verdict
+from cspine.study.audits.attempt import Failure, attempt
+from cspine.study.audits.audit_cases import AuditCase, read_organs
+from cspine.study.edition import edition
+from cspine.study.output_folder import OutputFolder
+from cspine.tables import write_json
+from cspine.volumes import CtVolume, LabelVolume
+
+_log = logging.getLogger(__name__)
+
+#: The checks in the order of the tables.
+CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring", *ORGAN_POSITIONS, "agreement")
+_SUFFIX = ".nii.gz"
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """What a user may choose about an audit.
+
+    Parameters
+    ----------
+    inference : InferenceSettings
+        As of a run.
+    agreement : bool
+        Segment each image three more times, changed.
+    organ_labels : mapping of str to int
+        Label of each organ of `audit_cases.ORGANS` in the organ files.
+    """
+
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    agreement: bool = True
+    organ_labels: Mapping[str, int] = field(default_factory=lambda: {CORD: 2})
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LevelRecord(_Strict):
+    """What was measured of one vertebra; None where it does not apply."""
+
+    level: str
+    volume_ml: float
+    touches_edge: bool
+    to_next_mm: float | None = None
+    symmetry_dice: float | None = None
+    ring_closed: float | None = None
+    cord_in_bone: float | None = None
+    agreement_mean: float | None = None
+    agreement_min: float | None = None
+
+
+class CheckRecord(_Strict):
+    """A check as it is kept."""
+
+    name: str
+    verdict: Verdict
+    value: float | None
+    note: str
+
+
+class CaseRecord(_Strict):
+    """All that an audit says of one case; ``error`` where it could not be done."""
+
+    case: str
+    key: str
+    model: str
+    checksum: str
+    seconds: float
+    levels: tuple[LevelRecord, ...] = ()
+    checks: tuple[CheckRecord, ...] = ()
+    findings: tuple[str, ...] = ()
+    agreement_min: float | None = None
+    error: str = ""
+
+    def verdict(self, name: str) -> Verdict:
+        """Return the outcome of a check; a case with an error has none."""
+        return next((check.verdict for check in self.checks if check.name == name), Verdict.NOT_APPLICABLE)
+
+    @property
+    def failed(self) -> tuple[CheckRecord, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.verdict is Verdict.FAIL)
+
+    @property
+    def ordered_and_complete(self) -> bool:
+        """True where every level in view was found, in order."""
+        return all(self.verdict(name) is Verdict.PASS for name in ("order", "complete"))
+
+    @property
+    def span(self) -> str:
+        """First and last level found, for example ``"C1-T1"``."""
+        if not self.levels:
+            return ""
+        first, last = self.levels[0].level, self.levels[-1].level
+        return first if first == last else f"{first}-{last}"
+
+
+# --- one case ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AuditFolder:
+    """Where an audit keeps what it makes."""
+
+    root: Path
+
+    def labels(self, case: str) -> Path:
+        """Vertebrae of a case."""
+        return self.root / "labels" / f"{case}{_SUFFIX}"
+
+    def auxiliary(self, case: str) -> Path:
+        """Voxels of the network's auxiliary classes: what pseudo-labels are made of."""
+        return self.root / "auxiliary" / f"{case}{_SUFFIX}"
+
+    def record(self, case: str) -> Path:
+        """Record of a case."""
+        return self.root / "cases" / f"{case}.json"
+
+    @property
+    def output(self) -> OutputFolder:
+        """The whole of it."""
+        return OutputFolder(self.root, "cspine audit", ("labels", "auxiliary", "cases"), ("audit.csv", "levels.csv"))
+
+
+def key_of(case: AuditCase, package: ModelPackage, settings: AuditSettings) -> str:
+    """Return a checksum of all that decides about a case's record: image, organs, model, settings, device, code.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    DeviceError
+        If the device asked for is not there.
+    """
+    inference = settings.inference
+    try:
+        parts = {
+            "version": [cspine.__version__, edition()],
+            "model": package.identity.checksum,
+            "image": sha256_of(case.image),
+            "organs": sha256_of(case.organs) if case.organs else None,
+            "organ_labels": dict(settings.organ_labels) if case.organs else None,
+            "agreement": settings.agreement,
+            "inference": [inference.folds, inference.mirror, inference.step_size],
+            "engine": _engine(inference.device, inference.precision),
+        }
+    except OSError as error:
+        raise InputError(f"cannot read {case.name}: {error.strerror}") from error
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _engine(device: str, precision: Precision) -> tuple[str, str]:
+    """Kind of the device that "auto" or another word stands for, and the number format there."""
+    engine = choose_engine(device, precision)
+    return engine.device.type, engine.precision
+
+
+def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> CaseRecord | None:
+    """Return the record of an earlier audit that still holds, or None."""
+    if not (folder.labels(case.name).is_file() and folder.auxiliary(case.name).is_file()):
+        return None
+    try:
+        record = CaseRecord.model_validate_json(folder.record(case.name).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+    return record if record.key == key and not record.error else None
+
+
+def audit_case(
+    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, anew: bool = False
+) -> CaseRecord:
+    """Segment, check and keep one case, or return its record where that still holds.
+
+    Parameters
+    ----------
+    case : AuditCase
+        The case.
+    package : ModelPackage
+        The model.
+    settings : AuditSettings
+        Settings.
+    folder : AuditFolder
+        Where labels and record go.
+    anew : bool
+        True to do it whatever is there.
+
+    Returns
+    -------
+    CaseRecord
+        With ``error`` set where the case's files cannot be used, or the network failed; such a record is not kept.
+
+    Raises
+    ------
+    CSpineError
+        What would stop every case: model, device, output.
+    """
+    done = attempt(case.name, lambda: _audited(case, package, settings, folder, anew=anew))
+    if isinstance(done, Failure):
+        identity = package.identity
+        return CaseRecord(
+            case=case.name, key="", model=identity.title, checksum=identity.checksum, seconds=0.0, error=done.text
+        )
+    return done
+
+
+def _audited(
+    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, anew: bool
+) -> CaseRecord:
+    begun = time.perf_counter()
+    key = key_of(case, package, settings)
+    kept = None if anew else kept_record(case, key, folder)
+    if kept is not None:
+        _log.info("case %s: done before", hashed(case.name))
+        return kept
+    ct = images.read_ct(case.image)
+    organs = read_organs(case, ct, settings.organ_labels)
+    inference, vertebrae = find_vertebrae(ct, package, settings.inference)
+    labels = vertebrae.labels
+    shapes = shapes_of(labels.labels_zyx, labels.grid)
+    found = _agreement(case, ct, labels, shapes, package, settings) if settings.agreement else None
+    levels, checks = _judged(labels, shapes, organs, found)
+    record = CaseRecord(
+        case=case.name,
+        key=key,
+        model=package.identity.title,
+        checksum=package.identity.checksum,
+        seconds=round(time.perf_counter() - begun, 1),
+        levels=levels,
+        checks=tuple(CheckRecord(name=c.name, verdict=c.verdict, value=c.value, note=c.note) for c in checks),
+        findings=tuple(dict.fromkeys(finding.code for finding in vertebrae.findings)),
+        agreement_min=float(steadiness.all_dices(found).min()) if found else None,
+    )
+    folder.record(case.name).unlink(missing_ok=True)
+    images.write(folder.labels(case.name), labels.labels_zyx, labels.affine_lps)
+    images.write(folder.auxiliary(case.name), inference.auxiliary_zyx.astype(np.uint8), labels.affine_lps)
+    write_json(folder.record(case.name), record.model_dump(mode="json"))
+    return record
+
+
+def _agreement(
+    case: AuditCase,
+    ct: CtVolume,
+    labels: LabelVolume,
+    shapes: tuple[LevelShape, ...],
+    package: ModelPackage,
+    settings: AuditSettings,
+) -> dict[str, dict[str, float]]:
+    judged = anatomy.whole(shapes)
+    if not judged:
+        return {}
+    shift_mm = min(package.stages[-1].plan.spacing_mm) / 2
+
+    def again(changed: CtVolume) -> LabelVolume:
+        return find_vertebrae(changed, package, settings.inference)[1].labels
+
+    return steadiness.agreement(labels, judged, again, steadiness.changes(ct, labels, shift_mm, case.name))
+
+
+def _judged(
+    labels: LabelVolume,
+    shapes: tuple[LevelShape, ...],
+    organs: Mapping[str, NDArray[np.bool_]],
+    found: dict[str, dict[str, float]] | None,
+) -> tuple[tuple[LevelRecord, ...], list[Check]]:
+    distances, dices = anatomy.distances_mm(shapes), anatomy.mirror_dices(labels, shapes)
+    cord = organs.get(CORD)
+    rings = None if cord is None or not cord.any() else anatomy.cord_rings(labels, cord, shapes)
+    checks = [
+        anatomy.check_order(shapes),
+        anatomy.check_complete(shapes, labels.grid),
+        anatomy.check_volumes(shapes),
+        anatomy.check_spacing(shapes),
+        anatomy.check_symmetry(dices),
+        anatomy.check_cord_ring(rings),
+        *(anatomy.check_organ(name, organs.get(name), labels, shapes) for name in ORGAN_POSITIONS),
+        check_agreement(found),
+    ]
+    levels = []
+    for shape in shapes:
+        name = shape.vertebra.name
+        ring = (rings or {}).get(name)
+        again = [values[name] for values in (found or {}).values() if name in values]
+        levels.append(
+            LevelRecord(
+                level=name,
+                volume_ml=shape.volume_mm3 / 1000,
+                touches_edge=shape.touches_edge,
+                to_next_mm=distances.get(name),
+                symmetry_dice=dices.get(name),
+                ring_closed=ring.closed if ring else None,
+                cord_in_bone=ring.overlap if ring else None,
+                agreement_mean=float(np.mean(again)) if again else None,
+                agreement_min=min(again) if again else None,
+            )
+        )
+    return tuple(levels), checks
+
+
+def check_agreement(found: Mapping[str, Mapping[str, float]] | None) -> Check:
+    """Check that a changed image gives the same vertebrae; the value is the mean Dice.
+
+    Parameters
+    ----------
+    found : mapping or None
+        From `agreement.agreement`; None where it was not measured.
+    """
+    if not found:
+        return Check(
+            "agreement", Verdict.NOT_APPLICABLE, None, "not measured" if found is None else "no whole vertebra"
+        )
+    dices = steadiness.all_dices(found)
+    mean = float(dices.mean())
+    means = ", ".join(f"{name} {np.mean(list(levels.values())):.2f}" for name, levels in found.items())
+    verdict = Verdict.PASS if mean >= steadiness.LEAST_AGREEMENT else Verdict.FAIL
+    return Check("agreement", verdict, mean, f"{means}, lowest {dices.min():.2f}")

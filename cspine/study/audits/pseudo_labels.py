@@ -1,0 +1,227 @@
+"""A model's own labels as training data: cases that pass their checks, as an nnU-Net raw dataset.
+
+The class below T1 is drawn by the network, and shown by no result; here it is kept where it continues the column.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine import images
+from cspine.anatomy import CERVICAL_LEVELS, rank
+from cspine.errors import OutputError, OutputNotEmptyError
+from cspine.files import write_whole
+from cspine.geometry import Grid
+from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, Verdict
+from cspine.study.audits.audit import AuditFolder, CaseRecord
+from cspine.study.audits.audit_cases import AuditCase
+from cspine.study.output_folder import refuse_overlap
+from cspine.study.synthetic_training.recipe import BELOW, network_labels
+from cspine.tables import write_json
+from cspine.volumes import LabelVolume
+
+#: The class below T1 belongs to the column where it lies this close to it: discs and joint spaces are narrower.
+LINK_MM = 12.0
+#: Checks that a case must pass, and those that it must pass where they were measured.
+NEEDED = ("order", "complete", "volumes", "spacing")
+NEEDED_IF_MEASURED = ("cord_ring", *ORGAN_POSITIONS, "agreement")
+_MARK = "Pseudo-labels made by cspine audit"
+_FILES = ("imagesTr", "labelsTr")
+_ADVICE = "Give --pseudo-labels an empty folder, or one that an earlier `cspine audit --pseudo-labels` made."
+
+
+def is_fit(record: CaseRecord) -> bool:
+    """Tell whether a case may teach a network.
+
+    Parameters
+    ----------
+    record : CaseRecord
+        Its record.
+    """
+    return (
+        not record.error
+        and all(record.verdict(name) is Verdict.PASS for name in NEEDED)
+        and all(record.verdict(name) is not Verdict.FAIL for name in NEEDED_IF_MEASURED)
+    )
+
+
+def network_labels_of(labels: LabelVolume, auxiliary_zyx: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return a case's labels as the network's: C1..C7, T1 and the class below them.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Cleaned vertebrae; levels below T1 become the auxiliary class.
+    auxiliary_zyx : ndarray of bool, shape (z, y, x)
+        Voxels that the network gave to its auxiliary classes; those within `LINK_MM` of the column, or of others that
+        are, are kept.
+
+    Returns
+    -------
+    ndarray of uint8, shape (z, y, x)
+    """
+    numbers = network_labels()
+    table = np.zeros(256, dtype=np.uint8)
+    for level in CERVICAL_LEVELS:
+        table[level.label] = numbers[level.name]
+    last = rank(CERVICAL_LEVELS[-1].label)
+    for label in (int(i) for i in np.unique(labels.labels_zyx) if i):
+        if rank(label) > last:
+            table[label] = numbers[BELOW]
+    drawn = table[labels.labels_zyx]
+    drawn[_linked(auxiliary_zyx & (drawn == 0), drawn > 0, labels.grid)] = numbers[BELOW]
+    return drawn
+
+
+def _linked(candidates: NDArray[np.bool_], column: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """Return the candidates in groups, members of which lie within `LINK_MM` of each other, that hold the column."""
+    if not candidates.any() or not column.any():
+        return np.zeros_like(candidates)
+    either = candidates | column
+    margin = [int(np.ceil(LINK_MM / step)) for step in reversed(grid.spacing_xyz)]
+    box = []
+    for axis in range(3):
+        line = np.flatnonzero(either.any(axis=tuple(i for i in range(3) if i != axis)))
+        box.append(slice(max(int(line[0]) - margin[axis], 0), int(line[-1]) + margin[axis] + 1))
+    inner = (box[0], box[1], box[2])
+    near = ndimage.distance_transform_edt(~either[inner], sampling=grid.spacing_xyz[::-1]) <= LINK_MM / 2
+    groups = cc3d.connected_components(near, connectivity=26, out_dtype=np.uint32)
+    kept = np.zeros_like(candidates)
+    kept[inner] = candidates[inner] & np.isin(groups, np.unique(groups[column[inner]]))
+    return kept
+
+
+class RawDataset:
+    """An nnU-Net raw dataset of pseudo-labels.
+
+    Its dataset.json lists every case of which a file may be there, with the model that drew it, before the file is; so
+    an audit that was interrupted goes on, and cases of an earlier audit that are no more can be told and taken out.
+
+    Parameters
+    ----------
+    root : Path
+        Its folder; one of an earlier audit is renewed.
+    inputs : iterable of Path or None
+        Folders that the audit reads.
+
+    Raises
+    ------
+    UsageError
+        If the audit's input would be overwritten.
+    OutputNotEmptyError
+        If the folder holds another dataset.
+    """
+
+    def __init__(self, root: Path, inputs: Iterable[Path | None] = ()) -> None:
+        self.root = root
+        refuse_overlap([root / name for name in _FILES], inputs, "--pseudo-labels")
+        self._drawn_by = self._members()
+
+    def _members(self) -> dict[str, str]:
+        """Return the cases of an earlier audit with their models."""
+        try:
+            described = json.loads((self.root / "dataset.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            if any((self.root / name).exists() for name in _FILES):
+                raise OutputNotEmptyError(
+                    f"{self.root} holds images, but no dataset.json of cspine audit", advice=_ADVICE
+                ) from None
+            return {}
+        except (OSError, ValueError) as error:
+            raise OutputNotEmptyError(f"{self.root}/dataset.json cannot be read", advice=_ADVICE) from error
+        members = described.get("cases") if isinstance(described, dict) else None
+        if not isinstance(members, dict) or not str(described.get("description", "")).startswith(_MARK):
+            raise OutputNotEmptyError(f"{self.root} holds another dataset", advice=_ADVICE)
+        return {str(name): str(model) for name, model in members.items() if Path(name).name == name}
+
+    def begin(self, cases: Iterable[AuditCase]) -> None:
+        """Take out what an earlier audit put in and this one does not have, and write dataset.json.
+
+        Parameters
+        ----------
+        cases : iterable of AuditCase
+            The cases of this audit.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
+        """
+        names = {case.name for case in cases}
+        for name in [name for name in self._drawn_by if name not in names]:
+            self._take_out(name)
+        self._describe()
+
+    def put(self, case: AuditCase, record: CaseRecord, kept: AuditFolder) -> bool:
+        """Write a case that is fit, and take one out that is not any more.
+
+        Parameters
+        ----------
+        case : AuditCase
+            The case.
+        record : CaseRecord
+            Its record.
+        kept : AuditFolder
+            Where the audit keeps its labels.
+
+        Returns
+        -------
+        bool
+            True where it is in the dataset now.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
+        """
+        if not is_fit(record):
+            if case.name in self._drawn_by:
+                self._take_out(case.name)
+                self._describe()
+            return False
+        cleaned = images.read_labels(kept.labels(case.name))
+        auxiliary = images.read_labels(kept.auxiliary(case.name)).labels_zyx > 0
+        self._drawn_by[case.name] = record.model
+        self._describe()
+        image, labels = self._files(case.name)
+        images.write(labels, network_labels_of(cleaned, auxiliary), cleaned.affine_lps)
+        write_whole(image, lambda partial: shutil.copyfile(case.image, partial))
+        self._describe()
+        return True
+
+    @property
+    def count(self) -> int:
+        """Number of cases with an image and labels."""
+        return sum(all(path.is_file() for path in self._files(name)) for name in self._drawn_by)
+
+    def _describe(self) -> None:
+        models = ", ".join(sorted(set(self._drawn_by.values()))) or "no model yet"
+        content = {
+            "channel_names": {"0": "CT"},
+            "labels": network_labels(),
+            "numTraining": self.count,
+            "file_ending": ".nii.gz",
+            "name": self.root.name,
+            "description": f"{_MARK}: drawn by {models}, looked at by nobody.",
+            "cases": dict(sorted(self._drawn_by.items())),
+        }
+        write_json(self.root / "dataset.json", content)
+
+    def _files(self, case: str) -> tuple[Path, Path]:
+        return self.root / _FILES[0] / f"{case}_0000.nii.gz", self.root / _FILES[1] / f"{case}.nii.gz"
+
+    def _take_out(self, case: str) -> None:
+        for path in self._files(case):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError(f"{path.name} cannot be removed: {error.strerror}") from error
+        del self._drawn_by[case]

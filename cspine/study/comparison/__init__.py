@@ -1,0 +1,1 @@
+"""Models against each other: statistics, the paper's tables, reports."""

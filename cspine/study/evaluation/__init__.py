@@ -1,0 +1,1 @@
+"""Labels against references: overlap, surface distance, levels."""

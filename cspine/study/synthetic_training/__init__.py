@@ -1,0 +1,1 @@
+"""Training of nnU-Net's networks on synthetic cases."""

@@ -1,0 +1,184 @@
+"""From a training run's averaged weights to a model package with its card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from cspine.errors import TrainingError
+from cspine.models.card import model_card
+from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest, explain
+from cspine.models.package import ModelPackage, Stage, StageContent, read_json, write_package
+from cspine.study.synthetic_training.recipe import (
+    BELOW,
+    Recipe,
+    configuration_name,
+    dataset_json,
+    network_labels,
+    plans_json,
+)
+
+#: How far the box of a fine stage reaches beyond the vertebrae of the coarse one.
+_FINE_MARGIN_MM = 14.0
+_CREDIT = (
+    'Trained on images made from the atlas of "BodyParts3D, (c) The Database Center for Life Science" (CC BY 4.0).'
+)
+
+
+def stage_weights(package: ModelPackage, name: str) -> dict[str, torch.Tensor]:
+    """Return the weights of a package's stage for a further training, float32.
+
+    Raises
+    ------
+    TrainingError
+        If it has no stage of that name with one fold.
+    """
+    for stage in package.stages:
+        if stage.manifest.name == name and len(stage.manifest.folds) == 1:
+            weights = stage.weights(stage.manifest.folds[0])
+            return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+    raise TrainingError(f"model {package.manifest.name} has no stage {name!r} with one fold")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a stage's weights come from, besides its recipe.
+
+    Parameters
+    ----------
+    iterations : int
+        How many were made.
+    labelled : str
+        Name and size of the dataset of labelled cases, for example ``"32 labelled cases of Pseudo"``.
+    started_from : str
+        Title and checksum of the model whose weights it began with.
+    """
+
+    iterations: int
+    labelled: str = ""
+    started_from: str = ""
+
+    def told(self, recipe: Recipe) -> str:
+        """Return the sentences of the model card about a stage."""
+        text = f"Stage {recipe.stage}: {recipe.training_data.strip()}".rstrip(" :")
+        text += (
+            f" {self.iterations} iterations of batches of {recipe.batch_size} patches from synthetic CT volumes made "
+            f"on the fly from one anatomical atlas (seeds from {recipe.first_seed} on)"
+        )
+        if self.labelled:
+            text += f", {recipe.labelled_share:.0%} of the patches from {self.labelled}"
+        if self.started_from:
+            text += f", begun with the weights of {self.started_from}"
+        return f"{text}."
+
+
+def manifest_of(recipe: Recipe, provenance: Provenance, before: ModelPackage | None = None) -> ModelManifest:
+    """Return the manifest of a recipe's model: worth making before a training, to find out whether it can be.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is trained.
+    provenance : Provenance
+        What the weights come from.
+    before : ModelPackage, optional
+        For a cascade: its stages go before the new one, and its data, credit and licence are told too.
+
+    Raises
+    ------
+    TrainingError
+        If recipe and package do not make a model.
+    """
+    labels = {number: AUXILIARY if name == BELOW else name for name, number in network_labels().items() if number}
+    stages: tuple[StageManifest, ...] = before.manifest.stages if before is not None else ()
+    if recipe.cascade != bool(stages):
+        raise TrainingError("a recipe of a cascade needs the stages before it, and no other does")
+    if stages and stages[-1].labels != labels:
+        raise TrainingError(f"the last stage of {before.manifest.name if before else ''} has other labels")
+    earlier = [before.manifest] if before is not None else []
+    try:
+        stage = StageManifest(
+            name=recipe.stage,
+            folder=recipe.stage,
+            configuration=configuration_name(recipe),
+            trainer="nnUNetTrainer",
+            mirror_axes=(2,),
+            orientation="LPS",
+            folds=("all",),
+            labels=labels,
+            margin_mm=_FINE_MARGIN_MM,
+            field_of_view="image" if recipe.cascade else "body",
+        )
+        return ModelManifest(
+            name=recipe.name,
+            version=recipe.version,
+            title=recipe.title,
+            licence=_joined([*(m.licence for m in earlier), "CC-BY-4.0"], " AND "),
+            source=f"cspine train --synthetic --recipe {recipe.name}",
+            credit=_joined([*(m.credit for m in earlier), _CREDIT], " "),
+            intended_use="Demonstration and test of cspine. Research use only; not a medical device.",
+            limits=(
+                "Its labels come from one adult anatomy, varied in posture, size and shape. Not trained on children, "
+                "fractures, tumours or implants. Its last stage works on a grid of "
+                f"{' x '.join(f'{s:g}' for s in recipe.network.spacing)} mm."
+            ),
+            training_data=_joined([*(m.training_data for m in earlier), provenance.told(recipe)], " "),
+            demonstration=True,
+            stages=(*stages, stage),
+        )
+    except ValidationError as error:
+        raise TrainingError(f"the recipe makes no model: {explain(error)}", advice="Correct the recipe.") from error
+
+
+def package_model(
+    recipe: Recipe,
+    weights: dict[str, torch.Tensor],
+    provenance: Provenance,
+    out: Path,
+    before: ModelPackage | None = None,
+) -> ModelPackage:
+    """Write the model package of a finished synthetic training run, weights in half precision.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What was trained.
+    weights : dict of str to Tensor
+        State dict of the network.
+    provenance : Provenance
+        What they come from.
+    out : Path
+        Folder of the package; one that is there is replaced.
+    before : ModelPackage, optional
+        For a cascade: the stages before.
+
+    Returns
+    -------
+    ModelPackage
+
+    Raises
+    ------
+    TrainingError
+        As `manifest_of`.
+    """
+    manifest = manifest_of(recipe, provenance, before)
+    half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    contents = {stage.manifest.name: _content_of(stage) for stage in before.stages} if before is not None else {}
+    contents[recipe.stage] = StageContent(plans_json(recipe), dataset_json(recipe), {"all": half})
+    card = model_card(manifest)
+    if recipe.evaluation:
+        card += f"\n## Evaluation\n\n{recipe.evaluation.strip()}\n"
+    return write_package(out, manifest, contents, card=card, replace=True)
+
+
+def _joined(parts: list[str], between: str) -> str:
+    """Join what differs."""
+    return between.join(dict.fromkeys(parts))
+
+
+def _content_of(stage: Stage) -> StageContent:
+    plans, dataset = (read_json(stage.folder / name) for name in ("plans.json", "dataset.json"))
+    return StageContent(plans, dataset, {fold: stage.weights(fold) for fold in stage.manifest.folds})

@@ -1,0 +1,178 @@
+"""Checks that need no reference: what is a neck passes, and each fault is found by the check that is made for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cspine.geometry import Grid, reorientation
+from cspine.postprocessing.shape import LevelShape, shapes_of
+from cspine.study.audits import anatomy_checks as checks
+from cspine.study.audits.anatomy_checks import Verdict
+from cspine.volumes import LabelVolume
+from tests.builders.spine_phantom import Phantom, draw
+
+NECK = Phantom()
+
+
+def spine(phantom: Phantom = NECK, drawn: np.ndarray | None = None) -> tuple[LabelVolume, tuple[LevelShape, ...]]:
+    labels = LabelVolume(draw(phantom) if drawn is None else drawn, phantom.grid().affine_lps)
+    return labels, shapes_of(labels.labels_zyx, labels.grid)
+
+
+def canal(phantom: Phantom = NECK, *, aside_mm: float = 0.0, radius_mm: float = 4.0) -> np.ndarray:
+    """A cord in the middle of the rings, or beside them."""
+    _, y, x = np.indices(phantom.shape_zyx, dtype=np.float32)
+    cx, cy, _ = phantom.centre_mm(0)
+    step_x, step_y, _ = phantom.spacing_xyz
+    return (x * step_x - cx - aside_mm) ** 2 + (y * step_y - cy - 16) ** 2 <= radius_mm**2
+
+
+def test_a_whole_neck_passes_every_check_of_its_column() -> None:
+    labels, shapes = spine()
+    assert checks.check_order(shapes) == checks.Check("order", Verdict.PASS, 8, "")
+    assert checks.check_complete(shapes, labels.grid).verdict is Verdict.PASS
+    assert checks.check_volumes(shapes).value == 1.0
+    spacing = checks.check_spacing(shapes)
+    assert (spacing.verdict, spacing.value) == (Verdict.PASS, pytest.approx(1.0, abs=0.05))
+    symmetry = checks.check_symmetry(checks.mirror_dices(labels, shapes))
+    assert symmetry.verdict is Verdict.PASS and symmetry.value is not None and symmetry.value > 0.95
+
+
+def test_nothing_fails_order_and_completeness_and_leaves_the_rest_out() -> None:
+    labels, shapes = spine(drawn=np.zeros(NECK.shape_zyx, dtype=np.uint8))
+    assert checks.check_order(shapes).verdict is Verdict.FAIL
+    assert checks.check_complete(shapes, labels.grid).verdict is Verdict.FAIL
+    for check in (checks.check_volumes(shapes), checks.check_spacing(shapes), checks.check_symmetry({})):
+        assert check.verdict is Verdict.NOT_APPLICABLE
+    assert checks.mirror_dices(labels, shapes) == {}
+
+
+def test_a_missing_level_and_two_in_the_wrong_order() -> None:
+    _, shapes = spine(Phantom(labels=(1, 2, 3, 5, 6, 7, 8)))
+    assert checks.check_order(shapes).note == "C4 missing"
+    _, swapped = spine(Phantom(labels=(1, 2, 4, 3, 5, 6, 7, 8)))
+    assert "out of order" in checks.check_order(swapped).note
+
+
+@pytest.mark.parametrize(
+    ("labels", "missing"),
+    [((2, 3, 4, 5, 6, 7, 8), "C1 missing"), ((1, 2, 3, 4, 5, 6, 7), "T1 missing"), ((4,), "C3 missing, C5 missing")],
+)
+def test_a_level_in_view_beyond_the_ends_is_missing(labels: tuple[int, ...], missing: str) -> None:
+    drawn = draw(NECK)
+    volume, shapes = spine(drawn=np.where(np.isin(drawn, labels), drawn, np.uint8(0)))
+    assert checks.check_order(shapes).verdict is Verdict.PASS
+    assert checks.check_complete(shapes, volume.grid).note == missing
+
+
+def test_a_column_may_end_where_the_image_ends() -> None:
+    drawn = draw(NECK)
+    present = np.flatnonzero((drawn == 4).any(axis=(1, 2)))
+    cut = np.ascontiguousarray(drawn[int(present[0]) - 8 :])  # C5 and what is below is out of view
+    grid = Grid((cut.shape[0], *cut.shape[1:]), NECK.grid().affine_lps)
+    shapes = shapes_of(np.where(cut > 4, np.uint8(0), cut), grid)
+    assert [shape.vertebra.name for shape in shapes] == ["C1", "C2", "C3", "C4"]
+    assert checks.check_complete(shapes, grid).verdict is Verdict.PASS
+
+
+def test_a_volume_that_no_adult_has_is_named_unless_the_edge_cuts_it() -> None:
+    _, shapes = spine()
+    small = tuple(replace(s, volume_mm3=900.0) if s.vertebra.name == "C5" else s for s in shapes)
+    assert checks.check_volumes(small).note == "C5 0.9 ml"
+    cut = tuple(replace(s, touches_edge=s.vertebra.name == "C5") for s in small)
+    assert checks.check_volumes(cut).verdict is Verdict.PASS
+
+
+def test_a_distance_that_jumps_is_named() -> None:
+    _, shapes = spine()
+    moved = tuple(replace(s, centroid_lps=s.centroid_lps - [0, 0, 14.0]) if s.vertebra.label > 5 else s for s in shapes)
+    found = checks.check_spacing(moved)
+    assert found.verdict is Verdict.FAIL
+    assert "C5 to next 32 mm" in found.note and "jumps x1.8" in found.note
+    assert set(checks.distances_mm(shapes)) == {"C1", "C2", "C3", "C4", "C5", "C6", "C7"}
+
+
+def test_a_vertebra_with_one_side_is_not_symmetrical() -> None:
+    drawn = draw(NECK)
+    half = drawn.copy()
+    x = np.arange(drawn.shape[2])
+    half[(drawn == 4) & (x < 36)] = 0
+    half[(drawn == 4) & (x > 44) & (np.arange(drawn.shape[1])[:, None] > 60)] = 0
+    half[:, 50:60, 46:60][drawn[:, 40:50, 46:60] == 4] = 4
+    labels, shapes = spine(drawn=half)
+    dices = checks.mirror_dices(labels, shapes)
+    assert dices["C4"] < 0.8 < min(dice for name, dice in dices.items() if name != "C4")
+
+
+def test_a_turned_head_is_as_symmetrical_as_a_straight_one() -> None:
+    turned = Grid(NECK.shape_zyx, _turned(NECK.grid().affine_lps, 20.0))
+    shapes = shapes_of(draw(NECK), turned)
+    dices = checks.mirror_dices(LabelVolume(draw(NECK), turned.affine_lps), shapes)
+    assert min(dices.values()) > 0.9
+
+
+def _turned(affine: np.ndarray, degrees: float) -> np.ndarray:
+    angle = np.deg2rad(degrees)
+    rotation = np.eye(4)
+    rotation[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return rotation @ affine
+
+
+def test_the_cord_runs_through_the_rings_and_not_beside_them() -> None:
+    labels, shapes = spine()
+    rings = checks.cord_rings(labels, canal(), shapes)
+    assert len(rings) == 8 and min(ring.closed for ring in rings.values()) >= 0.75
+    assert checks.check_cord_ring(rings).value == 1.0
+    beside = checks.check_cord_ring(checks.cord_rings(labels, canal(aside_mm=30.0), shapes))
+    assert (beside.verdict, beside.value) == (Verdict.FAIL, 0.0)
+
+
+def test_a_cord_in_the_bone_does_not_ring() -> None:
+    labels, shapes = spine()
+    body = np.roll(canal(), -16, axis=1)
+    found = checks.check_cord_ring(checks.cord_rings(labels, body, shapes))
+    assert found.verdict is Verdict.FAIL and "C3 100% closed, 76% in bone" in found.note
+
+
+def test_no_cord_and_a_zone_to_spare_do_not_count() -> None:
+    labels, shapes = spine()
+    assert checks.check_cord_ring(None).verdict is Verdict.NOT_APPLICABLE
+    zone = checks.cord_rings(labels, canal(radius_mm=15.0), shapes)
+    assert zone == {} and checks.check_cord_ring(zone).verdict is Verdict.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("target", ["RAS", "PSL"])
+def test_the_orientation_of_the_array_changes_nothing(target: str) -> None:
+    labels, shapes = spine()
+    turn = reorientation(labels.affine_lps, target)
+    turned = LabelVolume(np.ascontiguousarray(turn.apply(labels.labels_zyx)), turn.grid(labels.grid).affine_lps)
+    there = shapes_of(turned.labels_zyx, turned.grid)
+    cord = np.ascontiguousarray(turn.apply(canal()))
+    assert checks.cord_rings(turned, cord, there) == checks.cord_rings(labels, canal(), shapes)
+    assert checks.check_complete(there, turned.grid).verdict is Verdict.PASS
+    other, here = checks.mirror_dices(turned, there), checks.mirror_dices(labels, shapes)
+    assert other == pytest.approx(here, abs=0.03)
+
+
+def test_an_organ_lies_at_the_level_of_its_height() -> None:
+    labels, shapes = spine()
+    _, _, z = NECK.centre_mm(4)
+    organ = np.zeros(NECK.shape_zyx, dtype=bool)
+    organ[round(z) - 3 : round(z) + 4, 5:15, 30:50] = True
+    found = checks.check_organ("larynx", organ, labels, shapes)
+    assert (found.verdict, found.note) == (Verdict.PASS, "at C5")
+    assert found.value == pytest.approx(5.0, abs=0.1)
+    assert checks.check_organ("brainstem", organ, labels, shapes).verdict is Verdict.FAIL
+    assert checks.check_organ("larynx", None, labels, shapes).verdict is Verdict.NOT_APPLICABLE
+    assert checks.check_organ("larynx", organ, labels, shapes[:1]).verdict is Verdict.NOT_APPLICABLE
+
+
+def test_heights_beyond_the_column_go_on_with_its_last_distance() -> None:
+    _, shapes = spine()
+    top, bottom = shapes[0].centroid_lps[2], shapes[-1].centroid_lps[2]
+    assert checks.position_at(top + 36, shapes) == pytest.approx(-1.0, abs=0.05)
+    assert checks.position_at(bottom - 36, shapes) == pytest.approx(10.0, abs=0.05)
+    assert checks.level_at(-1.0) == "above C1" and checks.level_at(10.2) == "at T3" and checks.level_at(99) == "at L6"
