@@ -131,6 +131,12 @@ _RANK = {v.label: i for i, v in enumerate(VERTEBRAE)}
 #: C1..C7 and T1: what the cervical models segment.
 CERVICAL_LEVELS: tuple[Vertebra, ...] = tuple(_BY_LABEL[i] for i in range(1, 9))
 
+#: C1..L6, T13 among them: what the full-spine models segment.
+FULL_SPINE_LEVELS: tuple[Vertebra, ...] = VERTEBRAE
+
+#: Number of the sacrum where labels carry it beside vertebrae (VerSe's); it is no level.
+SACRUM = 26
+
 
 def vertebra(key: int | str) -> Vertebra:
     """Return the level of a VerSe number or of a name such as ``"C3"``.
@@ -146,6 +152,27 @@ def vertebra(key: int | str) -> Vertebra:
 def rank(label: int) -> int:
     """Return the place of a label from head to foot: 0 is C1, T13 stands between T12 and L1."""
     return _RANK[label]
+
+
+def levels_between(first: str, last: str) -> tuple[Vertebra, ...]:
+    """Return the levels from one to another, both included, head to foot.
+
+    Parameters
+    ----------
+    first, last : str
+        Names, for example ``"C1"`` and ``"T1"``.
+
+    Raises
+    ------
+    KeyError
+        For a name that no level has.
+    ValueError
+        If the last lies above the first.
+    """
+    start, stop = rank(vertebra(first).label), rank(vertebra(last).label)
+    if stop < start:
+        raise ValueError(f"{last} lies above {first}")
+    return VERTEBRAE[start : stop + 1]
 
 
 # "C1", "vertebrae_C1", "vertebra-c1", "C1 vertebra", "c_1": spellings seen in public datasets.

@@ -470,6 +470,43 @@ class NotReadyError(CSpineError):
     advice = "The lines marked FAIL say what is missing."
 
 
+class DatasetError(CSpineError):
+    """A data set, or a folder made from one, cannot be used."""
+
+    code = "CS-DAT-001"
+    exit_code = 18
+    advice = "docs/study.md shows the layout of each data set; the message names what is absent or wrong."
+
+
+class CaseGridError(DatasetError):
+    """An image and its labels do not lie on the same grid."""
+
+    code = "CS-DAT-002"
+    advice = "The pair does not belong together, or one was resampled: fetch both again, or exclude the case."
+
+
+class LabelSchemeError(DatasetError):
+    """A label image holds values that its scheme does not know."""
+
+    code = "CS-DAT-003"
+    advice = "Name the scheme that the labels follow; docs/study.md lists them."
+
+
+class SplitError(DatasetError):
+    """The cases cannot be divided as asked."""
+
+    code = "CS-DAT-004"
+    advice = "Ask for fewer patients, or convert more sources; `cspine dataset summary` counts what is there."
+
+
+class ComparisonError(CSpineError):
+    """Evaluations cannot be compared."""
+
+    code = "CS-CMP-001"
+    exit_code = 19
+    advice = "Give folders that `cspine evaluate` wrote for the same cases."
+
+
 def every_error() -> list[type[CSpineError]]:
     """Return all classes of the tree, root first, ordered by exit code and code.
 

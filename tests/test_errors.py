@@ -30,6 +30,8 @@ _FAMILIES = {
     "RTE": 15,
     "COH": 16,
     "DOC": 17,
+    "DAT": 18,
+    "CMP": 19,
 }
 
 

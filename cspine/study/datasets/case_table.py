@@ -1,0 +1,155 @@
+"""The table of a dataset's cases, cases.csv: one row a case, written by the conversion and completed by the split."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+
+from cspine.errors import DatasetError
+from cspine.tables import write_csv
+
+#: Name of the table within a dataset.
+CASE_TABLE = "cases.csv"
+
+
+class Part(StrEnum):
+    """What a case is for."""
+
+    TRAINING = "training"
+    INTERNAL = "internal"
+    EXTERNAL = "external"
+    UNUSED = "unused"
+    LEFT_OVER = "left over"
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One case of a dataset.
+
+    Parameters
+    ----------
+    case : str
+        Its name, for example ``"verse2019_sub-verse012"``: the nnU-Net identifier of its files.
+    source : str
+        Data set that it comes from, for example ``"VerSe 2019"``.
+    patient : str
+        Patient within all sources: cases of one patient stay together.
+    image : str
+        File or folder that it was made from, relative to the folder of its source.
+    age_years : float or None
+        Age at the scan.
+    sex : str
+        ``"M"``, ``"F"`` or empty.
+    spacing_mm : tuple of float
+        Voxel size along x, y, z of the source.
+    shape : tuple of int
+        Voxels along x, y, z of the source.
+    orientation : str
+        Where those axes point, for example ``"LPS"``.
+    levels : tuple of str
+        Vertebrae of the dataset's label set that are visible, head to foot.
+    partial : tuple of str
+        Those of them that the edge of the image cuts.
+    doubts : tuple of str
+        What the audit of the labels found, for example ``"missing level: C4"``.
+    excluded : str
+        Why the case is not used; empty where it is.
+    part : Part
+        Training, internal validation, external test; unused before the split, left over where the split needed no more.
+    fold : int or None
+        Fold in which a training case is validated.
+    """
+
+    case: str
+    source: str
+    patient: str
+    image: str
+    age_years: float | None
+    sex: str
+    spacing_mm: tuple[float, float, float]
+    shape: tuple[int, int, int]
+    orientation: str
+    levels: tuple[str, ...]
+    partial: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    excluded: str = ""
+    part: Part = Part.UNUSED
+    fold: int | None = None
+
+
+_COLUMNS = tuple(field.name for field in fields(CaseRow))
+
+
+def write_cases(path: Path, rows: Iterable[CaseRow]) -> None:
+    """Write the table, sorted by case; OutputError if that fails."""
+    write_csv(path, _COLUMNS, [_as_text(row) for row in sorted(rows, key=lambda row: row.case)])
+
+
+def read_cases(path: Path) -> list[CaseRow]:
+    """Read the table.
+
+    Raises
+    ------
+    DatasetError
+        If it is absent, or a row cannot be understood; the message names the row.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            if tuple(reader.fieldnames or ()) != _COLUMNS:
+                raise DatasetError(f"{path.name} has other columns than {', '.join(_COLUMNS)}")
+            return [_parse(row, path.name, number) for number, row in enumerate(reader, 2)]
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"no {path.name} in {path.parent}", advice="Make it with `cspine dataset convert`."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path.name} cannot be read") from error
+
+
+def _as_text(row: CaseRow) -> list[str]:
+    return [
+        row.case,
+        row.source,
+        row.patient,
+        row.image,
+        "" if row.age_years is None else f"{row.age_years:g}",
+        row.sex,
+        " ".join(f"{step:.6g}" for step in row.spacing_mm),
+        " ".join(str(n) for n in row.shape),
+        row.orientation,
+        " ".join(row.levels),
+        " ".join(row.partial),
+        "; ".join(row.doubts),
+        row.excluded,
+        row.part.value,
+        "" if row.fold is None else str(row.fold),
+    ]
+
+
+def _parse(row: dict[str, str], table: str, number: int) -> CaseRow:
+    try:
+        x, y, z = (float(step) for step in row["spacing_mm"].split())
+        i, j, k = (int(n) for n in row["shape"].split())
+        return CaseRow(
+            case=row["case"],
+            source=row["source"],
+            patient=row["patient"],
+            image=row["image"],
+            age_years=float(row["age_years"]) if row["age_years"] else None,
+            sex=row["sex"],
+            spacing_mm=(x, y, z),
+            shape=(i, j, k),
+            orientation=row["orientation"],
+            levels=tuple(row["levels"].split()),
+            partial=tuple(row["partial"].split()),
+            doubts=tuple(part for part in row["doubts"].split("; ") if part),
+            excluded=row["excluded"],
+            part=Part(row["part"]),
+            fold=int(row["fold"]) if row["fold"] else None,
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{table}, line {number}: {error}") from error

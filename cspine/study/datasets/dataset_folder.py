@@ -1,0 +1,139 @@
+"""An nnU-Net v2 raw dataset: where the files of a case lie, and dataset.json.
+
+Cases for training lie in imagesTr and labelsTr, the others in imagesTs and labelsTs, those that are excluded or left
+over in imagesExcluded and labelsExcluded, which nnU-Net does not look at.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cspine.errors import DatasetError, OutputError
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases
+from cspine.study.label_sets import LabelSet, label_set_of
+from cspine.tables import write_json
+
+_NAME = re.compile(r"^Dataset(\d{3})_([A-Za-z0-9][A-Za-z0-9_-]*)$")
+_ENDING = ".nii.gz"
+_KINDS = ("Tr", "Ts", "Excluded")
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """A dataset on disk.
+
+    Parameters
+    ----------
+    root : Path
+        The folder, for example ``raw/Dataset501_Cervical``.
+    """
+
+    root: Path
+
+    @property
+    def number(self) -> int:
+        """nnU-Net's number of the dataset.
+
+        Raises
+        ------
+        DatasetError
+            If the folder has not the form of name that nnU-Net asks for.
+        """
+        match = _NAME.match(self.root.resolve().name)
+        if match is None:
+            raise DatasetError(
+                f"{self.root.name!r} is no name of an nnU-Net dataset",
+                advice="Name the folder like Dataset501_Cervical.",
+            )
+        return int(match[1])
+
+    def images(self, kind: str) -> Path:
+        """Return the folder of the images of a kind: Tr, Ts or Excluded."""
+        return self.root / f"images{kind}"
+
+    def labels(self, kind: str) -> Path:
+        """Return the folder of the labels of a kind: Tr, Ts or Excluded."""
+        return self.root / f"labels{kind}"
+
+    def pair(self, kind: str, case: str) -> tuple[Path, Path]:
+        """Return the paths of the image and of the labels of a case."""
+        return self.images(kind) / f"{case}_0000{_ENDING}", self.labels(kind) / f"{case}{_ENDING}"
+
+    def where(self, case: str) -> str | None:
+        """Return the kind in whose folders the whole pair of a case lies; None where there is none."""
+        return next((kind for kind in _KINDS if all(path.is_file() for path in self.pair(kind, case))), None)
+
+    def rows(self) -> list[CaseRow]:
+        """Return the table of the cases; DatasetError as `read_cases`."""
+        return read_cases(self.root / CASE_TABLE)
+
+    def label_set(self) -> LabelSet:
+        """Return the label set of dataset.json.
+
+        Raises
+        ------
+        DatasetError
+            If dataset.json is absent, damaged, or its labels are no label set's.
+        """
+        path = self.root / "dataset.json"
+        try:
+            found = label_set_of(json.loads(path.read_text(encoding="utf-8"))["labels"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"no usable dataset.json in {self.root}") from error
+        if found is None:
+            raise DatasetError("the labels of dataset.json are no label set of cspine")
+        return found
+
+    def write_dataset_json(self, labels: LabelSet, rows: Iterable[CaseRow], description: str = "") -> None:
+        """Write dataset.json for the cases that lie in imagesTr; OutputError if that fails."""
+        content: dict[str, Any] = {
+            "channel_names": {"0": "CT"},
+            "labels": labels.network_labels(),
+            "numTraining": sum(kind_of(row) == "Tr" for row in rows),
+            "file_ending": _ENDING,
+            "overwrite_image_reader_writer": "SimpleITKIO",
+            "name": self.root.resolve().name,
+            "description": description,
+        }
+        write_json(self.root / "dataset.json", content)
+
+    def put_in_place(self, rows: Iterable[CaseRow]) -> None:
+        """Move the files of each case to where its row says; done again after an interrupt, it completes.
+
+        Raises
+        ------
+        OutputError
+            If a file cannot be moved.
+        DatasetError
+            If a case has no files.
+        """
+        for row in rows:
+            wanted = kind_of(row)
+            for path in self.pair(wanted, row.case):
+                if path.is_file():
+                    continue
+                place = 0 if path.parent.name.startswith("images") else 1
+                others = [self.pair(kind, row.case)[place] for kind in _KINDS if kind != wanted]
+                found = next((other for other in others if other.is_file()), None)
+                if found is None:
+                    raise DatasetError(f"case {row.case}: {path.name} is in none of the dataset's folders")
+                try:
+                    path.parent.mkdir(exist_ok=True)
+                    found.rename(path)
+                except OSError as error:
+                    raise OutputError(f"{path.name} cannot be moved: {error.strerror}") from error
+
+
+def kind_of(row: CaseRow) -> str:
+    """Return where the files of a case belong: Tr, Ts or Excluded.
+
+    Before a split every case that is not excluded lies in Tr.
+    """
+    if row.excluded or row.part is Part.LEFT_OVER:
+        return "Excluded"
+    return "Ts" if row.part in (Part.INTERNAL, Part.EXTERNAL) else "Tr"
