@@ -13,7 +13,9 @@ from cspine.errors import UsageError
 
 @click.command(name="train")
 @click.option("--synthetic", is_flag=True, help="Train on images made on the fly from the anatomical atlas.")
-@click.option("--atlas", required=True, type=click.Path(path_type=Path), help="Folder of the anatomical label atlas.")
+@click.option(
+    "--atlas", type=click.Path(path_type=Path), help="Folder of the anatomical atlas, or of its meshes for spines."
+)
 @click.option("--recipe", default="cervical-demo", show_default=True, help="Name of a shipped recipe, or a YAML file.")
 @click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the run's state.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the model package to write.")
@@ -25,7 +27,7 @@ from cspine.errors import UsageError
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Limit of training time in all.")
 def command(
     synthetic: bool,
-    atlas: Path,
+    atlas: Path | None,
     recipe: str,
     folder: Path,
     out: Path,
@@ -53,7 +55,7 @@ def command(
     from cspine.models.package import load_package
     from cspine.study.synthetic_training.labelled_cases import read_dataset
     from cspine.study.synthetic_training.packaging import Provenance, manifest_of, package_model, stage_weights
-    from cspine.study.synthetic_training.recipe import load_recipe, network_labels
+    from cspine.study.synthetic_training.recipe import load_recipe
     from cspine.study.synthetic_training.train_synthetic import Run, train
 
     path = Path(recipe)
@@ -67,7 +69,11 @@ def command(
     before = load_package(wanted_model(after)) if after is not None else None
     start = load_package(wanted_model(start_from)) if start_from is not None else None
     manifest_of(loaded, Provenance(0), before)  # what cannot be packed is not trained
-    cases = read_dataset(labelled, network_labels(), loaded.network.spacing[0]) if labelled is not None else []
+    cases = (
+        read_dataset(labelled, loaded.labels.network_labels(), loaded.network.spacing[0])
+        if labelled is not None
+        else []
+    )
     run = Run(
         loaded,
         atlas,

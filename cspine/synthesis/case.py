@@ -90,13 +90,13 @@ def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = Non
     posture = settings.posture or random_posture(rng)
     imaging = settings.imaging or _through(settings.scan or random_scan(rng, settings.coarse_share))
     centre, extent = _field_of_view(atlas, rng, settings)
-    fine = _grid(extent, (settings.internal_mm,) * 3)
-    target = _grid(extent, settings.spacing_xyz)
+    fine = centred_grid(extent, (settings.internal_mm,) * 3)
+    target = centred_grid(extent, settings.spacing_xyz)
 
     anatomy = _sample(atlas, fine, posture, centre, rng)
     hu = imaging(draw_hu(anatomy, rng), anatomy, fine, target)
-    surface = _resample(torch.clamp(anatomy.vertebra_mm, -3, 3), fine, target)
-    level = _resample(anatomy.level.float(), fine, target, mode="nearest")
+    surface = resample(torch.clamp(anatomy.vertebra_mm, -3, 3), fine, target)
+    level = resample(anatomy.level.float(), fine, target, mode="nearest")
     seen = hu > _NOTHING_HU  # not beyond the reconstruction circle
     labels = torch.where((surface > 0) & seen, level, torch.zeros_like(level)).to(torch.uint8)
     ct = CtVolume(hu.round().to(torch.int16).numpy(), target.affine_lps)
@@ -107,7 +107,7 @@ def _through(scan: Scan) -> Imaging:
     """Return the imaging of training: `cspine.synthesis.scanner`."""
 
     def image(hu: torch.Tensor, anatomy: Anatomy, fine: Grid, target: Grid) -> torch.Tensor:
-        return _resample(acquire(hu, anatomy.spacing_mm, scan), fine, target)
+        return resample(acquire(hu, anatomy.spacing_mm, scan), fine, target)
 
     return image
 
@@ -140,8 +140,8 @@ def _field_of_view(
     return centre + np.array(settings.offset_xyz_mm), extent
 
 
-def _grid(extent_xyz_mm: NDArray[np.float64], spacing_xyz: tuple[float, ...]) -> Grid:
-    """Grid of a field of view around the origin, voxel edges on its borders."""
+def centred_grid(extent_xyz_mm: NDArray[np.float64], spacing_xyz: tuple[float, ...]) -> Grid:
+    """Return the grid of a field of view around the origin, voxel edges on its borders."""
     spacing = np.array(spacing_xyz)
     count = np.maximum(np.round(extent_xyz_mm / spacing), 2).astype(int)
     affine = np.diag([*spacing, 1.0])
@@ -194,8 +194,8 @@ def _surface_shift(level: torch.Tensor, spacing_mm: float, rng: np.random.Genera
     return shift
 
 
-def _resample(field: torch.Tensor, source: Grid, target: Grid, mode: str = "bilinear") -> torch.Tensor:
-    """Sample a field at the voxel centres of another grid of the same field of view (both without rotation)."""
+def resample(field: torch.Tensor, source: Grid, target: Grid, mode: str = "bilinear") -> torch.Tensor:
+    """Return a field sampled at the voxel centres of another grid of the same field of view, both without rotation."""
     axes = []
     for axis in range(3):  # x, y, z
         n, m = source.shape_zyx[2 - axis], target.shape_zyx[2 - axis]

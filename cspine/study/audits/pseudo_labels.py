@@ -23,8 +23,8 @@ from cspine.geometry import Grid
 from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, Verdict
 from cspine.study.audits.audit import AuditFolder, CaseRecord
 from cspine.study.audits.audit_cases import AuditCase
+from cspine.study.label_sets import BELOW, label_set
 from cspine.study.output_folder import refuse_overlap
-from cspine.study.synthetic_training.recipe import BELOW, network_labels
 from cspine.tables import write_json
 from cspine.volumes import LabelVolume
 
@@ -68,7 +68,7 @@ def network_labels_of(labels: LabelVolume, auxiliary_zyx: NDArray[np.bool_]) -> 
     -------
     ndarray of uint8, shape (z, y, x)
     """
-    numbers = network_labels()
+    numbers = label_set("cervical", auxiliary=True).network_labels()
     table = np.zeros(256, dtype=np.uint8)
     for level in CERVICAL_LEVELS:
         table[level.label] = numbers[level.name]
@@ -206,7 +206,7 @@ class RawDataset:
         models = ", ".join(sorted(set(self._drawn_by.values()))) or "no model yet"
         content = {
             "channel_names": {"0": "CT"},
-            "labels": network_labels(),
+            "labels": label_set("cervical", auxiliary=True).network_labels(),
             "numTraining": self.count,
             "file_ending": ".nii.gz",
             "name": self.root.name,

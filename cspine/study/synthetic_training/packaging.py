@@ -13,11 +13,9 @@ from cspine.models.card import model_card
 from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest, explain
 from cspine.models.package import ModelPackage, Stage, StageContent, read_json, write_package
 from cspine.study.synthetic_training.recipe import (
-    BELOW,
     Recipe,
     configuration_name,
     dataset_json,
-    network_labels,
     plans_json,
 )
 
@@ -92,7 +90,9 @@ def manifest_of(recipe: Recipe, provenance: Provenance, before: ModelPackage | N
     TrainingError
         If recipe and package do not make a model.
     """
-    labels = {number: AUXILIARY if name == BELOW else name for name, number in network_labels().items() if number}
+    auxiliary = recipe.labels.auxiliary
+    numbers = recipe.labels.network_labels()
+    labels = {number: AUXILIARY if name == auxiliary else name for name, number in numbers.items() if number}
     stages: tuple[StageManifest, ...] = before.manifest.stages if before is not None else ()
     if recipe.cascade != bool(stages):
         raise TrainingError("a recipe of a cascade needs the stages before it, and no other does")

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch.nn import functional
 
-from cspine.anatomy import CERVICAL_LEVELS
 from cspine.geometry import Shape3, Voxels
 from cspine.study.synthetic_training.labelled_cases import LabelledCase
 from cspine.study.synthetic_training.pool import Pool, read_case
 from cspine.study.synthetic_training.previous_stage import one_hot, spoil
 from cspine.study.synthetic_training.recipe import Intensity, Recipe
 
-#: The network's last class: what lies below T1.
-LAST_NETWORK_LABEL = CERVICAL_LEVELS[-1].label + 1
 #: Least and greatest size of a narrow field of view along z, y, x, millimetres.
 _NARROW_MM = ((60.0, 260.0), (55.0, 120.0), (55.0, 120.0))
 
@@ -42,6 +39,8 @@ class PatchSampler:
     def __init__(self, pool: Pool, recipe: Recipe, seed: int, labelled: Sequence[LabelledCase] = ()) -> None:
         self._pool = pool
         self._recipe = recipe
+        self._labels = recipe.labels
+        self._last = len(self._labels.levels) + 1
         self._labelled = labelled
         self._rng = np.random.default_rng(seed)
         self._augment = transforms.Compose(
@@ -72,8 +71,8 @@ class PatchSampler:
         image, labels = self._labelled_patch() if self._wants_labelled() else self._synthetic_patch()
         parts = {"image": torch.from_numpy(image[None]), "label": torch.from_numpy(labels[None].astype(np.float32))}
         if self._recipe.cascade:
-            spoilt = spoil(labels, self._recipe.network.spacing[0], self._rng, LAST_NETWORK_LABEL)
-            parts["previous"] = torch.from_numpy(one_hot(spoilt, LAST_NETWORK_LABEL))
+            spoilt = spoil(labels, self._recipe.network.spacing[0], self._rng, self._last)
+            parts["previous"] = torch.from_numpy(one_hot(spoilt, self._last))
         varied = self._augment(parts)
         assert isinstance(varied, dict)
         return varied
@@ -88,7 +87,7 @@ class PatchSampler:
         centre = self._centre(labels)
         image = normalise(cut(hu, centre, size).astype(np.float32), self._recipe.intensity)
         image[cut(np.ones(hu.shape, dtype=np.uint8), centre, size) == 0] = 0.0  # as nnU-Net pads
-        return image, network_target(cut(labels, centre, size))
+        return image, self._labels.to_network(cut(labels, centre, size))
 
     def _narrowed(
         self, hu_zyx: NDArray[np.int16], labels_zyx: NDArray[np.uint8]
@@ -96,7 +95,8 @@ class PatchSampler:
         """Cut a share of the cases to the field of view of a reconstruction of the spine alone."""
         if self._rng.random() >= self._recipe.narrow_share:
             return hu_zyx, labels_zyx
-        spots = np.argwhere((labels_zyx > 0) & (labels_zyx < LAST_NETWORK_LABEL))
+        classes = self._labels.to_network(labels_zyx)
+        spots = np.argwhere((classes > 0) & (classes < self._last))
         if not len(spots):
             return hu_zyx, labels_zyx
         spacing = self._recipe.network.spacing[0]
@@ -203,8 +203,3 @@ def normalise(hu: NDArray[np.float32], intensity: Intensity) -> NDArray[np.float
     """Apply nnU-Net's CT normalisation."""
     clipped = np.clip(hu, intensity.low, intensity.high)
     return np.asarray((clipped - intensity.mean) / intensity.deviation, dtype=np.float32)
-
-
-def network_target(labels_zyx: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Turn labels of `cspine.anatomy` into the network's: what lies below T1 is one class."""
-    return np.asarray(np.minimum(labels_zyx.astype(np.int16), LAST_NETWORK_LABEL), dtype=np.uint8)

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cspine.errors import TrainingError
+from cspine.errors import AtlasError, TrainingError
 from cspine.synthesis.atlas import find_atlas, load_atlas
 from cspine.synthesis.case import EDITION, CaseSettings, synthesize_case
+from cspine.synthesis.spine.case import EDITION as SPINE_EDITION
+from cspine.synthesis.spine.case import SpineSettings, synthesize_spine
+from cspine.synthesis.spine.forms import parametric_forms
+from cspine.synthesis.spine.mesh_forms import mesh_forms, meshes_checksum
+from cspine.volumes import CtVolume, LabelVolume
 
 #: Cases that one process makes before it is replaced.
 _CASES_A_PROCESS = 150
@@ -31,7 +37,7 @@ class PoolSettings:
     Parameters
     ----------
     atlas : Path
-        Folder of the atlas.
+        Folder of the atlas; None for spines made of simple solids.
     folder : Path
         Folder of the pool.
     size : int
@@ -44,15 +50,18 @@ class PoolSettings:
         Share of scans that were stored at coarse pixels.
     close_up : bool
         True for small fields of view around a vertebra.
+    anatomy : str
+        ``"neck"`` of the label atlas, or ``"spine"`` of the forms of its meshes and of simple solids.
     """
 
-    atlas: Path
+    atlas: Path | None
     folder: Path
     size: int
     first_seed: int
     spacing_xyz: tuple[float, float, float]
     coarse_share: float = 0.25
     close_up: bool = False
+    anatomy: str = "neck"
 
 
 class Pool:
@@ -82,13 +91,15 @@ class Pool:
     def _refuse_another_pool(self) -> None:
         """Cases of another atlas, seed or grid must not slip into a training."""
         origin = {
-            "atlas_sha256": hashlib.sha256(find_atlas(self.settings.atlas).read_bytes()).hexdigest(),
+            "atlas_sha256": source_checksum(self.settings.atlas, self.settings.anatomy),
             "first_seed": self.settings.first_seed,
-            "edition": EDITION,
+            "edition": SPINE_EDITION if self.settings.anatomy == "spine" else EDITION,
             "spacing_xyz": list(self.settings.spacing_xyz),
             "coarse_share": self.settings.coarse_share,
             "close_up": self.settings.close_up,
         }
+        if self.settings.anatomy != "neck":
+            origin["anatomy"] = self.settings.anatomy
         path = self.settings.folder / "origin.json"
         if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != origin:
             raise TrainingError(
@@ -129,14 +140,34 @@ def read_case(path: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     return pair[0], pair[1].astype(np.uint8)
 
 
-def _generate(settings: PoolSettings) -> None:
-    os.nice(5)
-    torch.set_num_threads(1)
+def source_checksum(atlas: Path | None, anatomy: str) -> str:
+    """Return the checksum of what cases are made from; empty for simple solids.
+
+    Raises
+    ------
+    AtlasError
+        If it is absent or not what is expected.
+    """
+    if anatomy == "spine":
+        return meshes_checksum(atlas) if atlas is not None else ""
+    if atlas is None:
+        raise AtlasError("necks are made from the label atlas")
+    return hashlib.sha256(find_atlas(atlas).read_bytes()).hexdigest()
+
+
+def _drawer(settings: PoolSettings) -> Callable[[int], tuple[CtVolume, LabelVolume]]:
+    """Return what makes the case of a seed."""
+    if settings.anatomy == "spine":
+        solids = parametric_forms()
+        cache = settings.folder.parent
+        meshes = mesh_forms(settings.atlas, cache) if settings.atlas is not None else solids
+        spine = SpineSettings(settings.spacing_xyz, "random", coarse_share=settings.coarse_share)
+        # One in four shows other bones than the atlas's, so that its shapes are not learnt by heart.
+        return lambda seed: synthesize_spine(solids if seed % 4 == 0 else meshes, seed, spine)
+    assert settings.atlas is not None
     atlas = load_atlas(settings.atlas, cache=settings.folder.parent)
-    counter = settings.folder / "next-seed.txt"
-    for _ in range(_CASES_A_PROCESS):
-        seed = int(counter.read_text(encoding="ascii")) if counter.is_file() else settings.first_seed
-        begun = time.monotonic()
+
+    def neck(seed: int) -> tuple[CtVolume, LabelVolume]:
         whole_neck = seed % 3 == 0 and not settings.close_up
         case = CaseSettings(
             settings.spacing_xyz,
@@ -144,7 +175,20 @@ def _generate(settings: PoolSettings) -> None:
             close_up=settings.close_up,
             coarse_share=settings.coarse_share,
         )
-        ct, labels = synthesize_case(atlas, seed, case)
+        return synthesize_case(atlas, seed, case)
+
+    return neck
+
+
+def _generate(settings: PoolSettings) -> None:
+    os.nice(5)
+    torch.set_num_threads(1)
+    draw = _drawer(settings)
+    counter = settings.folder / "next-seed.txt"
+    for _ in range(_CASES_A_PROCESS):
+        seed = int(counter.read_text(encoding="ascii")) if counter.is_file() else settings.first_seed
+        begun = time.monotonic()
+        ct, labels = draw(seed)
         place = settings.folder / f"case-{(seed - settings.first_seed) % settings.size:05d}.npy"
         partial = place.with_name(f".{place.name}.partial.npy")
         np.save(partial, np.stack([ct.hu_zyx.astype(np.int16), labels.labels_zyx.astype(np.int16)]))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cspine.anatomy import CERVICAL_LEVELS
 from cspine.errors import TrainingError
+from cspine.study.label_sets import LabelSet, label_set
 
-#: Name of the auxiliary class that keeps T1 from being confused with what lies below it.
-BELOW = "T2 and below"
 #: nnU-Net's names of a network that sees the CT alone, and of one that is given the labels of the stage before.
 FULL, CASCADE = "3d_fullres", "3d_cascade_fullres"
 
@@ -56,6 +54,8 @@ class Recipe(_Strict):
     title: str
     description: str
     training_data: str = Field("", description="What the model card says the stage was trained on.")
+    label_set: Literal["cervical", "full-spine"] = Field("cervical", description="What the network draws.")
+    anatomy: Literal["neck", "spine"] = Field("neck", description="What the synthetic scans show.")
     network: Network = Network()
     intensity: Intensity = Intensity()
     iterations: int = Field(6000, gt=0)
@@ -80,6 +80,11 @@ class Recipe(_Strict):
     )
     seed: int = 0
     evaluation: str = Field("", description="What the model card says of the model's quality, in Markdown.")
+
+    @property
+    def labels(self) -> LabelSet:
+        """Classes of the network, the auxiliary one among them."""
+        return label_set(self.label_set, auxiliary=True)
 
 
 #: Fields that tell about a model, or end a run, and do not change what is learnt until then.
@@ -107,14 +112,6 @@ def load_recipe(path: Path) -> Recipe:
         raise TrainingError(f"the recipe {path.name} is not valid: {error}") from error
 
 
-def network_labels() -> dict[str, int]:
-    """Return dataset.json's labels: background, C1..C7, T1 and the auxiliary class."""
-    labels = {"background": 0}
-    labels |= {level.name: i for i, level in enumerate(CERVICAL_LEVELS, 1)}
-    labels[BELOW] = len(CERVICAL_LEVELS) + 1
-    return labels
-
-
 def configuration_name(recipe: Recipe) -> str:
     """Return nnU-Net's name of the configuration that a recipe trains."""
     return CASCADE if recipe.cascade else FULL
@@ -124,7 +121,7 @@ def dataset_json(recipe: Recipe) -> dict[str, Any]:
     """Return nnU-Net's dataset.json of a recipe."""
     return {
         "channel_names": {"0": "CT"},
-        "labels": network_labels(),
+        "labels": recipe.labels.network_labels(),
         "numTraining": recipe.pool,
         "file_ending": ".nii.gz",
         "name": recipe.name,

@@ -18,15 +18,13 @@ from typing import Any
 
 import torch
 from monai.losses import DeepSupervisionLoss, DiceCELoss
-from monai.metrics.meandice import compute_dice
 
 from cspine.errors import TrainingError, UnsupportedModelError
 from cspine.models.network import StateDict, load_weights
 from cspine.study.synthetic_training.labelled_cases import LabelledCase, digest
 from cspine.study.synthetic_training.patches import PatchSampler
-from cspine.study.synthetic_training.pool import Pool, PoolSettings
-from cspine.study.synthetic_training.recipe import Recipe, configuration_name, learnt_from, network_labels, plans_json
-from cspine.synthesis.atlas import find_atlas
+from cspine.study.synthetic_training.pool import Pool, PoolSettings, source_checksum
+from cspine.study.synthetic_training.recipe import Recipe, configuration_name, learnt_from, plans_json
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ class Run:
     recipe : Recipe
         What to train.
     atlas : Path
-        Folder of the atlas.
+        Folder of the atlas; None for spines made of simple solids.
     folder : Path
         Checkpoint, log and pool; a run in the same folder goes on where it stopped.
     device : torch.device
@@ -60,7 +58,7 @@ class Run:
     """
 
     recipe: Recipe
-    atlas: Path
+    atlas: Path | None
     folder: Path
     device: torch.device
     minutes: float | None = None
@@ -86,8 +84,8 @@ def build_network(recipe: Recipe) -> torch.nn.Module:
         architecture["network_class_name"],
         architecture["arch_kwargs"],
         architecture["_kw_requires_import"],
-        len(network_labels()) if recipe.cascade else 1,
-        len(network_labels()),
+        len(recipe.labels.network_labels()) if recipe.cascade else 1,
+        len(recipe.labels.network_labels()),
         deep_supervision=True,
     )
     assert isinstance(network, torch.nn.Module)
@@ -119,8 +117,8 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
         If the atlas is absent or not the one that is known.
     """
     recipe = run.recipe
-    find_atlas(run.atlas)
     torch.manual_seed(recipe.seed)
+    source_checksum(run.atlas, recipe.anatomy)  # what cannot be drawn is not trained
     state = _start(run)
     loss_function = _loss(recipe).to(run.device)
     spacing = recipe.network.spacing
@@ -132,6 +130,7 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
         spacing[::-1],
         recipe.coarse_share,
         recipe.close_up,
+        recipe.anatomy,
     )
     saved = begun = time.monotonic()
     before = state.seconds
@@ -181,7 +180,7 @@ def _share_done(run: Run, state: _State) -> float:
 
 
 def _loss(recipe: Recipe) -> torch.nn.Module:
-    weight = torch.ones(len(network_labels()))
+    weight = torch.ones(len(recipe.labels.network_labels()))
     weight[0] = recipe.background_weight
     single = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, weight=weight)
     loss = DeepSupervisionLoss(single, weight_mode="exp")
@@ -204,11 +203,16 @@ def _step(
     state.optimizer.step()
     state.average.update_parameters(state.network)
     with torch.no_grad():
-        classes = len(network_labels())
-        predicted = torch.nn.functional.one_hot(outputs[0].argmax(1), classes).movedim(-1, 1)
-        wanted = torch.nn.functional.one_hot(targets[:, 0].long(), classes).movedim(-1, 1)
-        dice = compute_dice(predicted, wanted, include_background=False)
-    return float(loss.detach()), float(torch.nanmean(dice))
+        dice = _dice(outputs[0].argmax(1), targets[:, 0].long(), outputs[0].shape[1])
+    return float(loss.detach()), dice
+
+
+def _dice(predicted: torch.Tensor, wanted: torch.Tensor, classes: int) -> float:
+    """Mean Dice of the classes that either has, background left out, over a batch of labels."""
+    pairs = torch.bincount((wanted * classes + predicted).flatten(), minlength=classes**2).view(classes, classes)
+    total = (pairs.sum(0) + pairs.sum(1))[1:]
+    dice = 2 * pairs.diagonal()[1:] / total
+    return float(dice[total > 0].mean()) if bool((total > 0).any()) else math.nan
 
 
 def native_bfloat16() -> bool:
