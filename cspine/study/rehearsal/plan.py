@@ -91,7 +91,7 @@ def plan_cohort(patients: int, seed: int = 0) -> tuple[PlannedScan, ...]:
     counts = {source: max(1, int(share * patients)) for source, share in _SHARES.items()}
     counts[Source.VERSE_2019] += patients - sum(counts.values())
     rng = np.random.default_rng(seed)
-    scans = []
+    scans: list[PlannedScan] = []
     for source, count in counts.items():
         for number in range(1, count + 1):
             neck = rng.random() < _NECK_SHARE.get(source, _OTHERS_NECK_SHARE)
