@@ -20,6 +20,7 @@ _COMMANDS = {
     "series": "cspine.cli.series",
     "models": "cspine.cli.models",
     "synthesize": "cspine.cli.synthesize",
+    "dataset": "cspine.cli.dataset",
     "train": "cspine.cli.train",
     "evaluate": "cspine.cli.evaluate",
     "audit": "cspine.cli.audit",

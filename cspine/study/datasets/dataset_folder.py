@@ -96,7 +96,7 @@ class DatasetFolder:
             "labels": labels.network_labels(),
             "numTraining": sum(kind_of(row) == "Tr" for row in rows),
             "file_ending": _ENDING,
-            "overwrite_image_reader_writer": "SimpleITKIO",
+            "overwrite_image_reader_writer": "SimpleITKIOWithReorient",
             "name": self.root.resolve().name,
             "description": description,
         }

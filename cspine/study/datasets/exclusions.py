@@ -1,0 +1,70 @@
+"""The exclusion file: which cases a laboratory leaves out, and why."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cspine.errors import DatasetError
+from cspine.study.datasets.case_table import CaseRow
+from cspine.tables import write_csv
+
+_COLUMNS = ("case", "reason")
+
+
+def read_exclusions(path: Path) -> dict[str, str]:
+    """Return the reasons by case or patient.
+
+    Parameters
+    ----------
+    path : Path
+        CSV file with the columns ``case`` (a case or a patient) and ``reason``.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, or a row has no reason.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            if not set(_COLUMNS) <= set(reader.fieldnames or ()):
+                raise DatasetError(f"{path.name} needs the columns case and reason")
+            rows = [
+                (row["case"].strip(), (row["reason"] or "").strip()) for row in reader if (row["case"] or "").strip()
+            ]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"the exclusion file {path.name} cannot be read") from error
+    unexplained = [case for case, reason in rows if not reason]
+    if unexplained:
+        raise DatasetError(f"{path.name} gives no reason for {unexplained[0]}", advice="Say why it is left out.")
+    return dict(rows)
+
+
+def excluded(rows: Sequence[CaseRow], reasons: dict[str, str]) -> tuple[list[CaseRow], list[str]]:
+    """Return the rows with their reasons for exclusion, and a sentence for each name that no case has.
+
+    Parameters
+    ----------
+    rows : sequence of CaseRow
+        The cases; an earlier exclusion that the file no longer names is lifted.
+    reasons : dict of str to str
+        From `read_exclusions`.
+    """
+    marked = [replace(row, excluded=reasons.get(row.case, reasons.get(row.patient, ""))) for row in rows]
+    known = {row.case for row in rows} | {row.patient for row in rows}
+    unknown = []
+    for name in sorted(set(reasons) - known):
+        near = difflib.get_close_matches(name, known, 1)
+        unknown.append(f"the exclusion file names {name}, which is no case" + (f"; {near[0]} is one" if near else ""))
+    return marked, unknown
+
+
+def propose(path: Path, rows: Iterable[CaseRow]) -> int:
+    """Write a file that excludes every case with a doubt, to be looked through; return how many it names."""
+    doubtful = [row for row in rows if row.doubts]
+    write_csv(path, _COLUMNS, [[row.case, "; ".join(row.doubts)] for row in doubtful])
+    return len(doubtful)

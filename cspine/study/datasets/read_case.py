@@ -1,0 +1,168 @@
+"""Image and reference labels of one case, read as they are and brought onto one grid without resampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from cspine import images
+from cspine.anatomy import SACRUM, VERTEBRAE, parse_name
+from cspine.dicom.read import read_volume
+from cspine.dicom.scan import scan_folder
+from cspine.errors import CaseGridError, CSpineError, DatasetError, LabelSchemeError
+from cspine.geometry import Grid, orientation_of, reorientation
+from cspine.study.datasets.label_audit import Doubt
+from cspine.study.datasets.sources.found import FoundCase
+from cspine.volumes import CtVolume, LabelVolume
+
+#: Corners of image and labels may differ by this share of a voxel.
+_SLACK = 0.1
+_COCCYX = 27
+_LEVELS = {level.label for level in VERTEBRAE}
+#: Numbers that a scheme may hold.
+ALLOWED = {"verse": _LEVELS | {SACRUM, _COCCYX}, "ctspine1k": _LEVELS - {28}, "masks": _LEVELS | {SACRUM}}
+_LEAST_SLICES = 10
+
+
+@dataclass(frozen=True)
+class ReadCase:
+    """A case in memory.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image, as it is stored.
+    labels : LabelVolume
+        Labels of `cspine.anatomy`, and 26 for the sacrum, on its grid.
+    doubts : tuple of Doubt
+        What was seen while reading.
+    age_years : float or None
+        From a DICOM header.
+    sex : str
+        From a DICOM header.
+    """
+
+    ct: CtVolume
+    labels: LabelVolume
+    doubts: tuple[Doubt, ...]
+    age_years: float | None = None
+    sex: str = ""
+
+
+def read_case(case: FoundCase) -> ReadCase:
+    """Read a case.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or is no image.
+    CaseGridError
+        If the labels do not lie on the voxels of the image.
+    LabelSchemeError
+        If the labels hold numbers that the scheme does not know.
+    DatasetError
+        If there is no label, or no series that fits.
+    GeometryError, PixelError
+        If DICOM files make no volume.
+    """
+    doubts: list[Doubt] = []
+    if case.scheme == "masks":
+        labels = _from_masks(case, doubts)
+    else:
+        labels = images.read_labels(case.labels)
+        _refuse_unknown(labels, case.scheme)
+    if case.image.is_dir():
+        read = _from_dicom(case, labels)
+    else:
+        ct = images.read_ct(case.image)
+        read = ReadCase(ct, _on_grid_of(ct, labels), ())
+    cleaned = np.where(read.labels.labels_zyx == _COCCYX, np.uint8(0), read.labels.labels_zyx)
+    if not cleaned.any():
+        raise DatasetError("the labels are empty", advice="Exclude the case, or fetch its labels again.")
+    if float(read.ct.hu_zyx.min()) >= 0:
+        doubts.append(Doubt("", "intensity", "No voxel is below 0: the values may not be Hounsfield units."))
+    return replace(read, labels=LabelVolume(cleaned, read.labels.affine_lps), doubts=tuple(doubts))
+
+
+def _refuse_unknown(labels: LabelVolume, scheme: str) -> None:
+    present = {int(v) for v in np.unique(labels.labels_zyx)} - {0}
+    unknown = sorted(present - ALLOWED[scheme])
+    if unknown:
+        listed = ", ".join(str(v) for v in unknown[:8])
+        raise LabelSchemeError(f"labels {listed} are not of the scheme {scheme}")
+
+
+def _from_masks(case: FoundCase, doubts: list[Doubt]) -> LabelVolume:
+    """Labels from one binary file a vertebra (``vertebrae_C1.nii.gz`` ...); S1 and the sacrum become 26."""
+    combined: LabelVolume | None = None
+    shared = 0
+    for path in sorted(case.labels.glob("*.nii.gz")):
+        name = images.case_name(path)
+        level = parse_name(name) if name.startswith("vertebrae_") else None
+        number = level.label if level is not None else SACRUM if name in ("sacrum", "vertebrae_S1") else None
+        if number is None:
+            continue
+        mask = images.read_labels(path)
+        if combined is None:
+            combined = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
+        if not combined.grid.is_close(mask.grid, _SLACK * min(mask.grid.spacing_xyz)):
+            raise CaseGridError(f"{path.name} lies on another grid than the masks before it")
+        inside = mask.labels_zyx > 0
+        taken = combined.labels_zyx != 0
+        if number != SACRUM:
+            shared += int(np.count_nonzero(inside & taken & (combined.labels_zyx != SACRUM)))
+        combined.labels_zyx[inside & (~taken if number == SACRUM else inside)] = number
+    if combined is None:
+        raise DatasetError("no mask of a vertebra", advice="Fetch the case again, or exclude it.")
+    if shared * combined.grid.voxel_mm3 > 100:
+        volume = shared * combined.grid.voxel_mm3
+        doubts.append(Doubt("", "overlap", f"{volume:.0f} mm3 belong to two vertebrae; the later one has them."))
+    return combined
+
+
+def _from_dicom(case: FoundCase, labels: LabelVolume) -> ReadCase:
+    """Return the CT series of a patient on whose slices the labels lie."""
+    scan = scan_folder(case.image)
+    candidates = [s for s in scan.series if s.modality == "CT" and s.slices >= _LEAST_SLICES]
+    reasons = []
+    for series in candidates:
+        try:
+            ct = read_volume(series)
+            placed = _on_grid_of(ct, labels)
+        except CSpineError as error:
+            reasons.append(error.code)
+            continue
+        header = series.instances[0]
+        return ReadCase(ct, placed, (), series.patient_age_years, _sex_of(header.path))
+    seen = f" ({', '.join(reasons)})" if reasons else ""
+    raise CaseGridError(f"none of {len(candidates)} CT series has the slices of the labels{seen}")
+
+
+def _sex_of(path: object) -> str:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        told = reader.GetMetaData("0010|0040").strip().upper() if reader.HasMetaDataKey("0010|0040") else ""
+    except RuntimeError:
+        return ""
+    return told if told in ("M", "F") else ""
+
+
+def _on_grid_of(ct: CtVolume, labels: LabelVolume) -> LabelVolume:
+    """Turn labels to the orientation in which the image is stored, where both have the same voxels."""
+    slack = _SLACK * min(ct.grid.spacing_xyz)
+    turn = reorientation(labels.affine_lps, orientation_of(ct.affine_lps))
+    grid = turn.grid(labels.grid)
+    if grid.shape_zyx != ct.grid.shape_zyx or not grid.is_close(ct.grid, slack):
+        raise CaseGridError(f"image and labels lie on different grids: {_told(ct.grid)} and {_told(grid)}")
+    return LabelVolume(np.ascontiguousarray(turn.apply(labels.labels_zyx)), ct.affine_lps)
+
+
+def _told(grid: Grid) -> str:
+    sizes = " x ".join(str(n) for n in grid.shape_zyx[::-1])
+    steps = " x ".join(f"{step:.3g}" for step in grid.spacing_xyz)
+    first = ", ".join(f"{v:.1f}" for v in grid.affine_lps[:3, 3])
+    return f"{sizes} voxels of {steps} mm from ({first})"

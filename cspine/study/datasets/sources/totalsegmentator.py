@@ -1,0 +1,56 @@
+"""TotalSegmentator v2 (https://zenodo.org/records/10047292): a folder a case with ``ct.nii.gz`` and one mask a class.
+
+``meta.csv`` (semicolons) has ``image_id``, ``age`` and ``gender``. Each case is a patient of its own: the data set says no more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cspine.errors import DatasetError
+from cspine.study.datasets.sources.found import Found, FoundCase, age_of, people, sex_of
+
+SOURCE = "TotalSegmentator"
+
+
+def find(root: Path) -> Found:
+    """Return the cases of TotalSegmentator.
+
+    Parameters
+    ----------
+    root : Path
+        Folder with ``meta.csv`` and the cases' folders.
+
+    Raises
+    ------
+    DatasetError
+        If no folder in it has a ``ct.nii.gz``.
+    """
+    folders = sorted(path.parent for path in root.glob("*/ct.nii.gz") if not path.parent.name.startswith("."))
+    if not folders:
+        raise DatasetError(f"no s0000/ct.nii.gz of TotalSegmentator in {root}")
+    told = people(root, ("meta.csv",), "image_id", ";")
+    found = Found()
+    for folder in folders:
+        masks, case = folder / "segmentations", f"totalsegmentator_{folder.name}"
+        if not masks.is_dir():
+            found.broken.append((case, "no folder segmentations beside the image"))
+            continue
+        if not any(masks.glob("vertebrae_*.nii.gz")):
+            found.skip("TotalSegmentator: no mask of a vertebra")
+            continue
+        row = told.get(folder.name, {})
+        found.cases.append(
+            FoundCase(
+                case,
+                SOURCE,
+                case,
+                folder / "ct.nii.gz",
+                masks,
+                f"{folder.name}/ct.nii.gz",
+                "masks",
+                age_of(row),
+                sex_of(row),
+            )
+        )
+    return found
