@@ -187,7 +187,7 @@ def _write(cohort: Cohort, scan: PlannedScan, ct: CtVolume, labels: LabelVolume)
     if scan.source is Source.VERSE_2019 and scan.number % 4 == 0:
         write_verse_flat(folder, scan.number, ct, labels)  # its test part is known in the older layout
     elif scan.source in (Source.VERSE_2019, Source.VERSE_2020):
-        first = 1 if scan.source is Source.VERSE_2019 else 501
+        first = 0 if scan.source is Source.VERSE_2019 else 500
         write_verse(folder, first + scan.number, ct, labels, person)
     elif scan.source is Source.HNSCC:
         write_hnscc(folder, masks, scan.number, ct, labels, person)
