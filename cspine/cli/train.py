@@ -81,7 +81,7 @@ def command(
         choose_engine(device).device,
         minutes,
         tuple(cases),
-        stage_weights(start, loaded.stage) if start is not None else None,
+        stage_weights(start, loaded) if start is not None else None,
     )
     with progress("iterations") as tell:
         weights, done = train(run, tell)

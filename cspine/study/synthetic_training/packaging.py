@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,24 +22,48 @@ from cspine.study.synthetic_training.recipe import (
 
 #: How far the box of a fine stage reaches beyond the vertebrae of the coarse one.
 _FINE_MARGIN_MM = 14.0
+#: Part of the names of the layers whose rows are classes, in nnU-Net's networks.
+_OUTPUT_LAYER = ".seg_layers."
 _CREDIT = (
     'Trained on images made from the atlas of "BodyParts3D, (c) The Database Center for Life Science" (CC BY 4.0).'
 )
 
 
-def stage_weights(package: ModelPackage, name: str) -> dict[str, torch.Tensor]:
+def stage_weights(package: ModelPackage, recipe: Recipe) -> dict[str, torch.Tensor]:
     """Return the weights of a package's stage for a further training, float32.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        Its stage of the recipe's name is taken, or its first one.
+    recipe : Recipe
+        What is trained. Where it has other classes than the stage, each output layer gets the stage's row of the same
+        level; a level that the stage does not know begins as what it calls "below" (the auxiliary class).
 
     Raises
     ------
     TrainingError
-        If it has no stage of that name with one fold.
+        If the stage has not one fold, or no class to begin a new one from.
     """
-    for stage in package.stages:
-        if stage.manifest.name == name and len(stage.manifest.folds) == 1:
-            weights = stage.weights(stage.manifest.folds[0])
-            return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-    raise TrainingError(f"model {package.manifest.name} has no stage {name!r} with one fold")
+    stage = next((s for s in package.stages if s.manifest.name == recipe.stage), package.stages[0])
+    if len(stage.manifest.folds) != 1:
+        raise TrainingError(f"stage {stage.manifest.name} of model {package.manifest.name} has not one fold")
+    weights = stage.weights(stage.manifest.folds[0])
+    rows = _rows_of(stage.manifest.labels, recipe)
+    return {
+        key: (value[rows] if _OUTPUT_LAYER in key else value).float() if value.is_floating_point() else value
+        for key, value in weights.items()
+    }
+
+
+def _rows_of(known: Mapping[int, str], recipe: Recipe) -> list[int]:
+    """Return for each class of a recipe the class of another network that it begins from."""
+    numbers = {name: number for number, name in known.items()} | {"background": 0}
+    names = [AUXILIARY if name == recipe.labels.auxiliary else name for name in recipe.labels.network_labels()]
+    absent = [name for name in names if name not in numbers]
+    if absent and AUXILIARY not in numbers:
+        raise TrainingError(f"the weights to start from have no class for {absent[0]}, and none for what lies below")
+    return [numbers.get(name, numbers.get(AUXILIARY, 0)) for name in names]
 
 
 @dataclass(frozen=True)
