@@ -16,9 +16,11 @@ from cspine import images
 from cspine.cli.train import command
 from cspine.errors import AtlasError, TrainingError, UsageError
 from cspine.models.package import load_package
-from cspine.study.synthetic_training.recipe import network_labels
+from cspine.study.label_sets import label_set
 from cspine.synthesis.atlas import Atlas
 from tests.builders.tiny_training import fill_pool, tiny_recipe
+
+_LABELS = label_set("cervical", auxiliary=True).network_labels()
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def test_labelled_cases_are_mixed_in_and_must_fit(ready: Path, tmp_path: Path, a
     rng = np.random.default_rng(0)
     for name, low, high, kind in (("imagesTr/x_0000", -900, 900, np.int16), ("labelsTr/x", 0, 10, np.uint8)):
         images.write(dataset / f"{name}.nii.gz", rng.integers(low, high, (30, 30, 30)).astype(kind), np.eye(4) * 3)
-    (dataset / "dataset.json").write_text(json.dumps({"labels": network_labels()}), "utf-8")
+    (dataset / "dataset.json").write_text(json.dumps({"labels": _LABELS}), "utf-8")
     assert _train(atlas_folder, tmp_path / "a", "--synthetic", "--labelled", str(dataset)).exit_code == 0
     told = load_package(tmp_path / "a" / "model").manifest.training_data
     assert "1 labelled cases of dataset" in told

@@ -11,11 +11,12 @@ import pytest
 from cspine import images
 from cspine.errors import InputError, TrainingError
 from cspine.geometry import reorientation
+from cspine.study.label_sets import label_set
 from cspine.study.synthetic_training.labelled_cases import digest, read_dataset
-from cspine.study.synthetic_training.recipe import network_labels
 from cspine.volumes import LabelVolume
 
 _SPACING = 2.0
+_LABELS = label_set("cervical", auxiliary=True).network_labels()
 
 
 def _write(folder: Path, name: str = "case", orientation: str = "LPS") -> np.ndarray:
@@ -30,7 +31,7 @@ def _write(folder: Path, name: str = "case", orientation: str = "LPS") -> np.nda
         turned = np.ascontiguousarray(turn.apply(array))
         grid = turn.grid(LabelVolume(labels, affine).grid)
         images.write(folder / f"{place}.nii.gz", turned, grid.affine_lps)
-    (folder / "dataset.json").write_text(json.dumps({"labels": network_labels()}), encoding="utf-8")
+    (folder / "dataset.json").write_text(json.dumps({"labels": _LABELS}), encoding="utf-8")
     return labels
 
 
@@ -39,7 +40,7 @@ def test_image_and_labels_come_to_the_grid_together_whatever_their_orientation(
     tmp_path: Path, orientation: str
 ) -> None:
     _write(tmp_path, orientation=orientation)
-    (case,) = read_dataset(tmp_path, network_labels(), _SPACING)
+    (case,) = read_dataset(tmp_path, _LABELS, _SPACING)
     assert case.name == "case"
     assert case.hu_zyx.shape == case.labels_zyx.shape == (30, 20, 30)
     assert (case.hu_zyx.dtype, case.labels_zyx.dtype) == (np.int16, np.uint8)
@@ -52,30 +53,30 @@ def test_image_and_labels_come_to_the_grid_together_whatever_their_orientation(
 
 def test_what_is_no_dataset_of_this_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no dataset\.json"):
-        read_dataset(tmp_path, network_labels(), _SPACING)
+        read_dataset(tmp_path, _LABELS, _SPACING)
     (tmp_path / "dataset.json").write_text("[")
     with pytest.raises(TrainingError, match="not JSON"):
-        read_dataset(tmp_path, network_labels(), _SPACING)
+        read_dataset(tmp_path, _LABELS, _SPACING)
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "C1": 1}}))
     with pytest.raises(TrainingError, match="not those of the recipe"):
-        read_dataset(tmp_path, network_labels(), _SPACING)
-    (tmp_path / "dataset.json").write_text(json.dumps({"labels": network_labels()}))
+        read_dataset(tmp_path, _LABELS, _SPACING)
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": _LABELS}))
     with pytest.raises(TrainingError, match="no labelsTr"):
-        read_dataset(tmp_path, network_labels(), _SPACING)
+        read_dataset(tmp_path, _LABELS, _SPACING)
 
 
 def test_labels_without_their_image_are_an_error(tmp_path: Path) -> None:
     _write(tmp_path)
     (tmp_path / "imagesTr" / "case_0000.nii.gz").unlink()
     with pytest.raises(InputError, match="case"):
-        read_dataset(tmp_path, network_labels(), _SPACING)
+        read_dataset(tmp_path, _LABELS, _SPACING)
 
 
 def test_labels_on_another_grid_are_an_error(tmp_path: Path) -> None:
     _write(tmp_path)
     images.write(tmp_path / "labelsTr" / "case.nii.gz", np.zeros((20, 40, 59), dtype=np.uint8), np.eye(4))
     with pytest.raises(TrainingError, match="different grids"):
-        read_dataset(tmp_path, network_labels(), _SPACING)
+        read_dataset(tmp_path, _LABELS, _SPACING)
 
 
 def test_labels_that_lie_elsewhere_are_an_error(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_labels_that_lie_elsewhere_are_an_error(tmp_path: Path) -> None:
     affine[0, 3] = 30
     images.write(tmp_path / "labelsTr" / "case.nii.gz", labels, affine)
     with pytest.raises(TrainingError, match="different grids"):
-        read_dataset(tmp_path, network_labels(), _SPACING)
+        read_dataset(tmp_path, _LABELS, _SPACING)
 
 
 def test_labels_that_the_network_does_not_have_are_an_error(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_labels_that_the_network_does_not_have_are_an_error(tmp_path: Path) -> N
         tmp_path / "labelsTr" / "case.nii.gz", np.where(labels == 3, np.uint8(12), labels), np.diag([1.0, 1, 3, 1])
     )
     with pytest.raises(TrainingError, match="label 12"):
-        read_dataset(tmp_path, network_labels(), _SPACING)
+        read_dataset(tmp_path, _LABELS, _SPACING)
 
 
 def test_values_beyond_ct_do_not_wrap_and_hidden_files_are_no_cases(tmp_path: Path) -> None:
@@ -101,12 +102,12 @@ def test_values_beyond_ct_do_not_wrap_and_hidden_files_are_no_cases(tmp_path: Pa
     hu = np.where(labels > 0, 40000.0, -50.0).astype(np.float32)
     images.write(tmp_path / "imagesTr" / "case_0000.nii.gz", hu, np.diag([1.0, 1.0, 3.0, 1.0]))
     (tmp_path / "labelsTr" / "._case.nii.gz").write_bytes(b"x")
-    (case,) = read_dataset(tmp_path, network_labels(), _SPACING)
+    (case,) = read_dataset(tmp_path, _LABELS, _SPACING)
     assert case.hu_zyx.max() == 3071
 
 
 def test_cases_are_known_again_by_what_they_hold(tmp_path: Path) -> None:
     _write(tmp_path)
-    first, again = (read_dataset(tmp_path, network_labels(), _SPACING) for _ in range(2))
+    first, again = (read_dataset(tmp_path, _LABELS, _SPACING) for _ in range(2))
     assert digest(first) == digest(again) != digest(first * 2)
     assert digest([]) == ""

@@ -14,11 +14,14 @@ from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.models.manifest import AUXILIARY
 from cspine.models.package import load_package
+from cspine.study.label_sets import label_set
 from cspine.study.synthetic_training.packaging import Provenance, manifest_of, package_model, stage_weights
-from cspine.study.synthetic_training.recipe import Recipe, network_labels
+from cspine.study.synthetic_training.recipe import Recipe
 from cspine.study.synthetic_training.train_synthetic import build_network
 from cspine.volumes import CtVolume
 from tests.builders.tiny_training import tiny_recipe
+
+_LABELS = label_set("cervical", auxiliary=True).network_labels()
 
 
 def _weights(certain_class: int | None = None, recipe: Recipe | None = None) -> dict[str, torch.Tensor]:
@@ -88,7 +91,7 @@ def test_each_class_of_the_network_is_drawn_as_its_level(tmp_path: Path, level: 
 
 @pytest.mark.parametrize("name", ["background", "T2 and below"])
 def test_background_and_the_auxiliary_class_are_not_drawn(tmp_path: Path, name: str) -> None:
-    package = package_model(tiny_recipe(), _weights(network_labels()[name]), Provenance(1), tmp_path / "tiny")
+    package = package_model(tiny_recipe(), _weights(_LABELS[name]), Provenance(1), tmp_path / "tiny")
     assert not segment(_ct(), package, InferenceSettings(device="cpu")).labels.labels_zyx.any()
 
 

@@ -9,12 +9,15 @@ import pytest
 import torch
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import CTNormalization
 
+from cspine.study.label_sets import label_set
 from cspine.study.synthetic_training.labelled_cases import LabelledCase
-from cspine.study.synthetic_training.patches import PatchSampler, cut, cut_turned, network_target, normalise
+from cspine.study.synthetic_training.patches import PatchSampler, cut, cut_turned, normalise
 from cspine.study.synthetic_training.pool import Pool, PoolSettings
 from cspine.study.synthetic_training.recipe import Intensity, Recipe
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.tiny_training import tiny_recipe, write_case
+
+_SET = label_set("cervical", auxiliary=True)
 
 
 def _pool(folder: Path, hu: np.ndarray, labels: np.ndarray) -> Pool:
@@ -66,7 +69,7 @@ def test_normalisation_is_nnunets() -> None:
 
 def test_levels_beyond_t1_are_the_auxiliary_class() -> None:
     labels = np.array([0, 1, 7, 8, 9, 13, 19, 28], dtype=np.uint8)
-    target = network_target(labels)
+    target = _SET.to_network(labels)
     assert target.dtype == np.uint8
     assert target.tolist() == [0, 1, 7, 8, 9, 9, 9, 9]
 
@@ -103,7 +106,7 @@ def test_a_patch_shows_image_and_labels_of_one_place(tmp_path: Path, monkeypatch
 def test_only_left_and_right_are_mirrored_in_image_and_labels_alike(tmp_path: Path) -> None:
     hu, labels = _lively((24, 16, 16))
     sampler = PatchSampler(_pool(tmp_path, hu, labels), tiny_recipe(), 0)
-    expected = torch.from_numpy(network_target(labels))
+    expected = torch.from_numpy(_SET.to_network(labels))
     image = torch.from_numpy(normalise(hu.astype(np.float32), Intensity()))
     seen = {False: 0, True: 0}
     for _ in range(15):

@@ -11,9 +11,11 @@ from pydantic import ValidationError
 from cspine.anatomy import CERVICAL_LEVELS
 from cspine.errors import TrainingError
 from cspine.models.plans import read_plan
-from cspine.study.synthetic_training.recipe import BELOW, Recipe, dataset_json, load_recipe, network_labels, plans_json
+from cspine.study.label_sets import BELOW, label_set
+from cspine.study.synthetic_training.recipe import Recipe, dataset_json, load_recipe, plans_json
 from tests.builders.tiny_training import tiny_recipe
 
+_LABELS = label_set("cervical", auxiliary=True).network_labels()
 _NEEDED = "name: a\nversion: '1'\ntitle: A\ndescription: B\n"
 
 
@@ -83,7 +85,7 @@ def test_a_recipe_does_not_change() -> None:
 
 
 def test_the_classes_are_the_cervical_levels_and_what_is_below() -> None:
-    labels = network_labels()
+    labels = label_set("cervical", auxiliary=True).network_labels()
     assert list(labels.values()) == list(range(10))
     assert labels["background"] == 0
     assert labels[BELOW] == 9
@@ -93,7 +95,7 @@ def test_the_classes_are_the_cervical_levels_and_what_is_below() -> None:
 def test_dataset_and_plans_say_what_the_recipe_says() -> None:
     recipe = tiny_recipe()
     dataset, plans = dataset_json(recipe), plans_json(recipe)
-    assert dataset["labels"] == network_labels()
+    assert dataset["labels"] == _LABELS
     assert dataset["channel_names"] == {"0": "CT"}
     configuration = plans["configurations"]["3d_fullres"]
     assert configuration["patch_size"] == [24, 16, 16]
