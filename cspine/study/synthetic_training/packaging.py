@@ -35,7 +35,7 @@ def stage_weights(package: ModelPackage, recipe: Recipe) -> dict[str, torch.Tens
     Parameters
     ----------
     package : ModelPackage
-        Its stage of the recipe's name is taken, or its first one.
+        Its stage of the recipe's name is taken; for a network that sees the CT alone, else the first one.
     recipe : Recipe
         What is trained. Where it has other classes than the stage, each output layer gets the stage's row of the same
         level; a level that the stage does not know begins as what it calls "below" (the auxiliary class).
@@ -43,11 +43,12 @@ def stage_weights(package: ModelPackage, recipe: Recipe) -> dict[str, torch.Tens
     Raises
     ------
     TrainingError
-        If the stage has not one fold, or no class to begin a new one from.
+        If it has no such stage with one fold, or the stage has no class that a new one can begin from.
     """
-    stage = next((s for s in package.stages if s.manifest.name == recipe.stage), package.stages[0])
-    if len(stage.manifest.folds) != 1:
-        raise TrainingError(f"stage {stage.manifest.name} of model {package.manifest.name} has not one fold")
+    named = [stage for stage in package.stages if stage.manifest.name == recipe.stage]
+    stage = named[0] if named else None if recipe.cascade else package.stages[0]
+    if stage is None or len(stage.manifest.folds) != 1:
+        raise TrainingError(f"model {package.manifest.name} has no stage {recipe.stage!r} with one fold")
     weights = stage.weights(stage.manifest.folds[0])
     rows = _rows_of(stage.manifest.labels, recipe)
     return {

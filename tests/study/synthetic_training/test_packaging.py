@@ -14,7 +14,7 @@ from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.models.manifest import AUXILIARY
 from cspine.models.package import load_package
-from cspine.study.label_sets import label_set
+from cspine.study.label_sets import BELOW, label_set
 from cspine.study.synthetic_training.packaging import Provenance, manifest_of, package_model, stage_weights
 from cspine.study.synthetic_training.recipe import Recipe
 from cspine.study.synthetic_training.train_synthetic import build_network
@@ -115,11 +115,28 @@ def test_a_cascade_follows_the_stages_of_the_package_before_it(tmp_path: Path) -
 def test_weights_for_a_further_training_are_those_of_the_stage_in_full_precision(tmp_path: Path) -> None:
     weights = _weights()
     package = package_model(tiny_recipe(), weights, Provenance(1), tmp_path / "tiny")
-    again = stage_weights(package, "neck")
+    again = stage_weights(package, tiny_recipe())
     assert all(value.dtype == torch.float32 for value in again.values())
     assert all(torch.allclose(value, weights[name], atol=1e-2) for name, value in again.items())
     with pytest.raises(TrainingError, match="no stage 'fine'"):
-        stage_weights(package, "fine")
+        stage_weights(package, tiny_recipe(stage="fine", cascade=True))
+
+
+def test_a_recipe_of_other_classes_begins_from_the_rows_of_the_same_levels(tmp_path: Path) -> None:
+    package = package_model(tiny_recipe(), _weights(), Provenance(1), tmp_path / "tiny")
+    spine = tiny_recipe(label_set="full-spine", stage="spine")
+    before, after = stage_weights(package, tiny_recipe()), stage_weights(package, spine)
+    names = tiny_recipe().labels.network_labels()
+    rows = spine.labels.network_labels()
+    outputs = [name for name in after if ".seg_layers." in name]
+    assert outputs
+    for name in outputs:
+        assert len(after[name]) == len(rows)
+        for level in ("background", "C1", "C7", "T1"):
+            assert torch.equal(after[name][rows[level]], before[name][names[level]])
+        for level in ("T2", "L5", "sacrum"):
+            assert torch.equal(after[name][rows[level]], before[name][names[BELOW]])
+    assert all(torch.equal(after[name], before[name]) for name in after if name not in outputs)
 
 
 def test_the_card_tells_what_the_weights_come_from() -> None:
