@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-gpu test-system lint lock map map-base map-test map-again map-archive clean
+.PHONY: demo study test test-gpu test-system lint lock map map-base map-test map-again map-archive clean
 
 $(INSTALLED): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -14,6 +14,10 @@ $(INSTALLED): pyproject.toml requirements.txt
 demo: $(INSTALLED)
 	@rm -rf demo-output && mkdir demo-output
 	@ulimit -s 32768 2>/dev/null || true; $(BIN)/python -m app -i examples/neck-ct -o demo-output -m models
+
+# The study of docs/study.md, small, on synthetic patients: build/study/comparison/report.html.
+study: $(INSTALLED)
+	CSPINE=$(BIN)/cspine bash examples/study/study.sh build/study
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
