@@ -71,6 +71,8 @@ class SheetRow:
         Vertebrae as they are, beside those found.
     outline_zyx : ndarray of bool or None
         Another structure, outlined (the spinal cord).
+    caption : str
+        What ``labels`` are, above their pictures.
     """
 
     name: str
@@ -81,6 +83,7 @@ class SheetRow:
     labels: LabelVolume | None
     reference: LabelVolume | None = None
     outline_zyx: NDArray[np.bool_] | None = None
+    caption: str = "found"
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ def _draw_row(row: SheetRow) -> _Strip:
     reference = _neck(row, row.reference) if row.reference is not None else None
     course = _course(found, reference)
     shown = [found, reference] if reference is not None else [found]
-    kinds = ("found", "reference")[: len(shown)]
+    kinds = (row.caption, "reference")[: len(shown)]
     panels = [
         _Panel(_sagittal(neck, course), _SAGITTAL_PIXELS, course.scale, f"sagittal, {kind}", named=True)
         for neck, kind in zip(shown, kinds, strict=True)

@@ -1,7 +1,7 @@
 """Patients divided into groups of given sizes, so that each group has its share of every kind of patient.
 
-Deterministic: a patient's turn, and the ties, follow from a checksum of its name and the seed, never from the order of a
-table.
+Deterministic: a patient's turn, and the ties, follow from a checksum of its name and the seed, never from the order of
+a table.
 """
 
 from __future__ import annotations

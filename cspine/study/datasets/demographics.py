@@ -121,9 +121,9 @@ def as_table(columns: Sequence[Demographics]) -> list[list[str]]:
         ["Male", *(c.sex_text for c in columns)],
     ]
     for source in sorted({source for c in columns for source in c.sources}):
-        table.append([f"Patients of {source}", *(str(c.sources.get(source, 0)) for c in columns)])
+        table += [[f"Patients of {source}", *(str(c.sources.get(source, 0)) for c in columns)]]
     for direction, _ in _DIRECTIONS:
-        table.append([f"Voxel {direction}, median [range]", *(c.spacing_text(direction) for c in columns)])
+        table += [[f"Voxel {direction}, median [range]", *(c.spacing_text(direction) for c in columns)]]
     table.append(["Cases with C1 to T1 whole", *(str(c.whole_neck) for c in columns)])
     table.append(["Cases a vertebra", *(c.levels_text for c in columns)])
     return table

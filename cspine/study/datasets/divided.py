@@ -1,4 +1,4 @@
-"""A split written to the datasets of a study: the tables, the files in their folders, nnU-Net's folds, the demographics."""
+"""A split written to the datasets of a study: tables, files in their folders, nnU-Net's folds, demographics."""
 
 from __future__ import annotations
 

@@ -206,9 +206,16 @@ def _divided(patients: Sequence[_Patient], sizes: Sequence[int], order: Sequence
 
 
 def _folds(patients: Sequence[_Patient], settings: SplitSettings) -> dict[str, int]:
-    count = settings.folds
-    sizes = [len(patients) // count + (fold < len(patients) % count) for fold in range(count)]
-    return divide({p.name: p.kinds for p in patients}, sizes, f"{settings.seed} folds")
+    """Equal folds of the patients whom the first dataset can use, and equal folds of all."""
+    leading = {p.name: p.kinds for p in patients if p.cases[0]}
+    others = {p.name: p.kinds for p in patients if not p.cases[0]}
+    sizes = _equal(len(leading), settings.folds)
+    filled = [whole - own for whole, own in zip(_equal(len(patients), settings.folds), sizes, strict=True)]
+    return divide(leading, sizes, f"{settings.seed} folds") | divide(others, filled, f"{settings.seed} other folds")
+
+
+def _equal(count: int, groups: int) -> list[int]:
+    return [count // groups + (group < count % groups) for group in range(groups)]
 
 
 def _placed(row: CaseRow, parts: Mapping[str, Part], folds: Mapping[str, int], settings: SplitSettings) -> CaseRow:
