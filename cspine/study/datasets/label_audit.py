@@ -39,7 +39,8 @@ DOUBTS = {
     "order": "a vertebra lies above the one that should be over it",
     "two labels on one": "the centres of two vertebrae lie closer than two vertebrae can",
     "gap": "two neighbours lie further apart than vertebrae do: one may be unlabelled, the labels below it shifted",
-    "fragments": f"a second piece of {LEAST_PIECE_MM3:.0f} mm3, or of {LEAST_PIECE_SHARE:.0%} of the vertebra",
+    "fragments": f"a second piece of {LEAST_PIECE_MM3:.0f} mm3, or of {LEAST_PIECE_SHARE:.0%} of the vertebra, "
+    "that the edge of the image does not explain",
     "volume": "more or less than an adult's vertebra; less is expected where the edge of the image cuts it",
     "speck": f"a label of less than {SPECK_MM3:.0f} mm3",
     "centroid": f"VerSe's centroid lies more than {CENTROID_SLACK_MM:.0f} mm outside the vertebra, or has no vertebra",
@@ -127,8 +128,11 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
         return [Doubt(name, "speck", f"{name} has {shape.volume_mm3:.0f} mm3.")]
     doubts = []
     pieces = cc3d.connected_components(only[shape.box_zyx] == shape.vertebra.label, connectivity=26)
-    sizes = np.sort(np.bincount(pieces.ravel())[1:])[::-1] * labels.grid.voxel_mm3
-    extra = [size for size in sizes[1:] if size >= min(LEAST_PIECE_MM3, LEAST_PIECE_SHARE * shape.volume_mm3)]
+    sizes = np.bincount(pieces.ravel())[1:] * labels.grid.voxel_mm3
+    least = max(SPECK_MM3, min(LEAST_PIECE_MM3, LEAST_PIECE_SHARE * shape.volume_mm3))
+    cut = _at_edge(pieces, shape, only.shape)
+    whole = [i for i in np.argsort(-sizes, kind="stable")[1:] if i + 1 not in cut]
+    extra = [float(sizes[i]) for i in whole if sizes[i] >= least]
     if extra:
         listed = ", ".join(f"{size:.0f}" for size in extra[:3])
         doubts.append(Doubt(name, "fragments", f"{name} has {len(extra)} more pieces, of {listed} mm3."))
@@ -137,6 +141,17 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
     if not low <= millilitres <= high and not (shape.touches_edge and millilitres < low):
         doubts.append(Doubt(name, "volume", f"{name} has {millilitres:.1f} ml, expected {low:g} to {high:g}."))
     return doubts
+
+
+def _at_edge(pieces_zyx: NDArray[np.uint16], shape: LevelShape, whole_zyx: tuple[int, ...]) -> set[int]:
+    """Return the pieces that reach the edge of the image: what it divides is one vertebra all the same."""
+    found: set[int] = set()
+    for axis, (place, count) in enumerate(zip(shape.box_zyx, whole_zyx, strict=True)):
+        if place.start == 0:
+            found |= set(np.unique(pieces_zyx.take(0, axis)).tolist())
+        if place.stop == count:
+            found |= set(np.unique(pieces_zyx.take(-1, axis)).tolist())
+    return found - {0}
 
 
 def _density_doubts(only: NDArray[np.uint8], shape: LevelShape, ct: CtVolume) -> list[Doubt]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine import images
-from cspine.anatomy import rank, vertebra
+from cspine.anatomy import CERVICAL_LEVELS, rank, vertebra
 from cspine.errors import CSpineError
 from cspine.report.sheet import SheetRow
 from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
@@ -129,7 +129,7 @@ def sheet_rows(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> Iterator[Shee
         relevant = sentences if row.doubts else []
         yield SheetRow(
             row.case, not row.doubts and not row.excluded, _headline(row), (*relevant, *_about(row)), ct, shown,
-            caption="labels",
+            caption="labels", whole_column=labels.levels[-1].label != CERVICAL_LEVELS[-1].label,
         )  # fmt: skip
 
 
