@@ -16,6 +16,7 @@ from cspine.volumes import CtVolume, LabelVolume
 
 _MAX_LABEL = 255
 _SUFFIX = ".nii.gz"
+_NIFTI_HEADER = 352
 _ADVICE = "Give a three-dimensional NIfTI file (.nii.gz) of one channel that is whole."
 _LABELS_ADVICE = "Give a label image: a NIfTI file (.nii.gz) of whole numbers from 0 to 255."
 
@@ -77,8 +78,17 @@ def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
             sitk.WriteImage(image, str(partial), useCompression=True)
         except RuntimeError as error:
             raise OutputError(f"{path.name} cannot be written by SimpleITK") from error
+        if path.name.endswith(_SUFFIX) and not _is_whole(partial, array_zyx.nbytes):
+            raise OutputError(f"{path.name} was not written whole: the disk may be full")
 
     write_whole(path, save)
+
+
+def _is_whole(path: Path, voxel_bytes: int) -> bool:
+    """Compare the length at the end of a gzip file (RFC 1952) with what went in: a full disk cuts it without a word."""
+    with path.open("rb") as file:
+        file.seek(-4, 2)
+        return int.from_bytes(file.read(4), "little") == (_NIFTI_HEADER + voxel_bytes) % 2**32
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:

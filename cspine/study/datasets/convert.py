@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
-from numpy.typing import NDArray
 
 from cspine import images
 from cspine.anatomy import rank, vertebra
@@ -337,7 +336,6 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
         drawn = labels.to_network(read.labels.labels_zyx)
         for path, array in zip(dataset.pair(kind, case.case), (hu, drawn), strict=True):
             images.write(path, array, read.ct.affine_lps)
-            _read_back(path, array)
     z, y, x = read.ct.hu_zyx.shape
     row = CaseRow(
         case=case.case,
@@ -362,23 +360,6 @@ def _concerns(doubt: Doubt, labels: LabelSet) -> bool:
     """Tell whether a doubt is about the whole case, a level of the set, or the next one below: its border is shared."""
     last = rank(labels.levels[-1].label)
     return not doubt.level or rank(vertebra(doubt.level).label) <= last + 1
-
-
-def _read_back(path: Path, array_zyx: NDArray[Any]) -> None:
-    """Compare a file with what was written: on a full disk the writer of NIfTI may cut it short without a word.
-
-    Raises
-    ------
-    OutputError
-        If it differs.
-    """
-    try:
-        same = np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), array_zyx)
-    except RuntimeError:
-        same = False
-    if not same:
-        _unlink(path)
-        raise OutputError(f"{path.name} was not written whole")
 
 
 def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[CaseRow], list[str]]:
