@@ -269,6 +269,7 @@ def _run_pool(
     workers = max(1, min(jobs, len(waiting)))
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload([__name__])
     running: dict[Future[tuple[str, str] | None], FoundCase] = {}
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_as_worker) as pool:
         try:

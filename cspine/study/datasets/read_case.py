@@ -12,7 +12,7 @@ from cspine import images
 from cspine.anatomy import SACRUM, VERTEBRAE, parse_name
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
-from cspine.errors import CaseGridError, CSpineError, DatasetError, InputError, LabelSchemeError
+from cspine.errors import CaseGridError, CSpineError, DatasetError, LabelSchemeError
 from cspine.geometry import Grid, orientation_of, reorientation
 from cspine.study.datasets.label_audit import Doubt
 from cspine.study.datasets.sources.found import FoundCase
@@ -84,8 +84,6 @@ def read_case(case: FoundCase) -> ReadCase:
     cleaned = np.where(read.labels.labels_zyx == _COCCYX, np.uint8(0), read.labels.labels_zyx)
     if not cleaned.any() and case.scheme != "masks":
         raise DatasetError("the labels are empty", advice="Exclude the case, or fetch its labels again.")
-    if not np.isfinite(read.ct.hu_zyx).all():
-        raise InputError(f"{images.case_name(case.image)} holds values that are no numbers", advice="Fetch it again.")
     if float(read.ct.hu_zyx.min()) >= 0:
         doubts.append(Doubt("", "intensity", "No voxel is below 0: the values may not be Hounsfield units."))
     return replace(read, labels=LabelVolume(cleaned, read.labels.affine_lps), doubts=(*read.doubts, *doubts))

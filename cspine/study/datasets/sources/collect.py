@@ -56,18 +56,13 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
         raise UsageError(
             "--hnscc, --msd-colon and --images hold images alone", advice="Give --ctspine1k with their masks."
         )
-    parts: list[Found] = []
-    if folders.verse2019 is not None:
-        parts.append(verse.find(folders.verse2019, 2019))
-    if folders.verse2020 is not None:
-        parts.append(_without_repeats(verse.find(folders.verse2020, 2020), parts[0].cases if parts else []))
+    parts = _verse(folders)
     if folders.ctspine1k is not None:
         parts.append(ctspine1k.find(folders.ctspine1k, folders.hnscc, folders.msd_colon, folders.images))
     if folders.totalsegmentator is not None:
         parts.append(totalsegmentator.find(folders.totalsegmentator))
     if not parts:
         raise UsageError("no data set was given", advice="Give one or more, for example --verse2019 FOLDER.")
-    _join_patients(parts)
     told = read_people(folders.people, "id") if folders.people is not None else {}
     found = Found()
     for part in parts:
@@ -76,23 +71,20 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     return found
 
 
-def _without_repeats(later: Found, earlier: list[FoundCase]) -> Found:
-    """VerSe 2020 holds scans of VerSe 2019 again."""
-    repeated = {case.case for case in verse.repeats(later.cases, earlier)}
-    if repeated:
-        later.cases = [case for case in later.cases if case.case not in repeated]
-        later.skip("VerSe 2020: the scan is in VerSe 2019 already", len(repeated))
-    return later
-
-
-def _join_patients(parts: list[Found]) -> None:
-    """Give scans that the older layouts name by the scan's number their patient, where another layout tells it."""
+def _verse(folders: Folders) -> list[Found]:
+    """Both editions of VerSe: 2020 holds scans of 2019 again, and the older layouts name a scan, not its patient."""
+    editions = ((folders.verse2019, 2019), (folders.verse2020, 2020))
+    parts = [verse.find(folder, year) for folder, year in editions if folder is not None]
     known = verse.patient_of_scans([case for part in parts for case in part.cases])
+    if len(parts) == 2:
+        earlier, later = parts
+        repeated = {case.case for case in verse.repeats(later.cases, earlier.cases)}
+        later.cases = [case for case in later.cases if case.case not in repeated]
+        if repeated:
+            later.skip("VerSe 2020: the scan is in VerSe 2019 already", len(repeated))
     for part in parts:
-        part.cases = [
-            replace(case, patient=known.get(case.patient, case.patient)) if case.scheme == "verse" else case
-            for case in part.cases
-        ]
+        part.cases = [replace(case, patient=known.get(case.patient, case.patient)) for case in part.cases]
+    return parts
 
 
 def _with_person(case: FoundCase, told: dict[str, dict[str, str]]) -> FoundCase:
