@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.console import progress, table
+from cspine.cli.console import ProgressCallback, progress, table
+
+if TYPE_CHECKING:
+    from cspine.report.sheet import SheetRow
 
 _FILES = ("levels.csv", "demographics.csv", "demographics.md")
 
@@ -45,14 +50,9 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
     write_demographics(place, rows)
     shown = overview.to_show(rows, pictures)
     name = dataset.resolve().name
+    title = f"{name}: {labels.name}, {len(rows)} cases"
     with progress("pictures") as tell:
-
-        def drawn():  # type: ignore[no-untyped-def]
-            for done, row in enumerate(overview.sheet_rows(folder, shown), 1):
-                yield row
-                tell(done, len(shown))
-
-        sheets = write_sheets(drawn(), len(shown), f"{name}: {labels.name}, {len(rows)} cases", place)
+        sheets = write_sheets(_told(overview.sheet_rows(folder, shown), len(shown), tell), len(shown), title, place)
     output.finish(overview.as_summary(folder, rows))
 
     doubts = overview.counts_by_doubt(rows)
@@ -69,3 +69,10 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
         table("Patients", head, lines)
     for path in (*sheets, place / "levels.csv", place / "demographics.md", place / "summary.json"):
         click.echo(f"{path}")
+
+
+def _told(rows: Iterable[SheetRow], count: int, tell: ProgressCallback) -> Iterator[SheetRow]:
+    """Yield the rows, and tell how many are drawn."""
+    for done, row in enumerate(rows, 1):
+        yield row
+        tell(done, count)

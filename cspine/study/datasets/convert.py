@@ -335,8 +335,9 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
     if shapes:
         hu = np.clip(np.rint(read.ct.hu_zyx), *_HU_LIMITS).astype(np.int16)
         drawn = labels.to_network(read.labels.labels_zyx)
-        for path, array in zip(dataset.pair(kind, case.case), (hu, drawn), strict=True):
-            images.write(path, array, read.ct.affine_lps)
+        image_path, labels_path = dataset.pair(kind, case.case)
+        images.write(image_path, hu, read.ct.affine_lps)
+        images.write(labels_path, drawn, read.ct.affine_lps)
     z, y, x = read.ct.hu_zyx.shape
     row = CaseRow(
         case=case.case,
@@ -387,9 +388,9 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
 
 def _row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:
     try:
-        told = _content(dataset, case)["row"]
-        values = {key: tuple(v) if isinstance(v, list) else v for key, v in told.items()}
-        return CaseRow(**values | {"part": Part.UNUSED})
+        told: dict[str, Any] = _content(dataset, case)["row"]
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in told.items()}
+        return CaseRow(**{**values, "part": Part.UNUSED})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cc3d
 import numpy as np
@@ -42,7 +43,7 @@ DOUBTS = {
     "fragments": f"a second piece of {LEAST_PIECE_MM3:.0f} mm3, or of {LEAST_PIECE_SHARE:.0%} of the vertebra, "
     "that the edge of the image does not explain",
     "volume": "more or less than an adult's vertebra; less is expected where the edge of the image cuts it",
-    "speck": f"a label of less than {SPECK_MM3:.0f} mm3",
+    "speck": f"a label of less than {SPECK_MM3:.0f} mm3 that the edge of the image does not cut",
     "centroid": f"VerSe's centroid lies more than {CENTROID_SLACK_MM:.0f} mm outside the vertebra, or has no vertebra",
     "overlap": "masks of TotalSegmentator share voxels",
     "density": f"a vertebra has a mean below {LEAST_BONE_HU:.0f} HU: the labels may be shifted or mirrored",
@@ -124,7 +125,7 @@ def audit_labels(labels: LabelVolume, centroids: Centroids | None = None, ct: Ct
 
 def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolume) -> list[Doubt]:
     name = shape.vertebra.name
-    if shape.volume_mm3 < SPECK_MM3:
+    if shape.volume_mm3 < SPECK_MM3 and not shape.touches_edge:
         return [Doubt(name, "speck", f"{name} has {shape.volume_mm3:.0f} mm3.")]
     doubts = []
     pieces = cc3d.connected_components(only[shape.box_zyx] == shape.vertebra.label, connectivity=26)
@@ -143,7 +144,7 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
     return doubts
 
 
-def _at_edge(pieces_zyx: NDArray[np.uint16], shape: LevelShape, whole_zyx: tuple[int, ...]) -> set[int]:
+def _at_edge(pieces_zyx: NDArray[Any], shape: LevelShape, whole_zyx: tuple[int, ...]) -> set[int]:
     """Return the pieces that reach the edge of the image: what it divides is one vertebra all the same."""
     found: set[int] = set()
     for axis, (place, count) in enumerate(zip(shape.box_zyx, whole_zyx, strict=True)):

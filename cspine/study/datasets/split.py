@@ -115,12 +115,8 @@ def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> lis
     tested = [p for p in patients if p.is_external and any(_is_whole(row, settings) for row in p.cases[0])]
     sizes = _sizes(len(pool), len(tested), sum(p.is_external for p in patients), settings)
     parts: dict[str, Part] = {p.name: Part.LEFT_OVER for p in patients}
-    order = (Part.TRAINING, Part.INTERNAL, Part.LEFT_OVER)
-    asked = (sizes[Part.TRAINING], sizes[Part.INTERNAL])
-    parts |= _divided(pool, (*asked, len(pool) - sum(asked)), order, f"{settings.seed} parts")
-    order = (Part.EXTERNAL, Part.LEFT_OVER)
-    asked_outside = (sizes[Part.EXTERNAL], len(tested) - sizes[Part.EXTERNAL])
-    parts |= _divided(tested, asked_outside, order, f"{settings.seed} external")
+    parts |= _divided(pool, {part: sizes[part] for part in (Part.TRAINING, Part.INTERNAL)}, f"{settings.seed} parts")
+    parts |= _divided(tested, {Part.EXTERNAL: sizes[Part.EXTERNAL]}, f"{settings.seed} external")
     parts |= {p.name: settings.elsewhere for p in patients if not p.is_external and not p.cases[0]}
     learners = [p for p in patients if parts[p.name] is Part.TRAINING]
     folds = _folds(learners, settings)
@@ -200,8 +196,11 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
     return {Part.TRAINING: total - internal, Part.INTERNAL: internal, Part.EXTERNAL: external}
 
 
-def _divided(patients: Sequence[_Patient], sizes: Sequence[int], order: Sequence[Part], seed: str) -> dict[str, Part]:
-    placed = divide({p.name: p.kinds for p in patients}, sizes, seed)
+def _divided(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str) -> dict[str, Part]:
+    """Patients of each part that was asked for; the rest is left over."""
+    order = [*sizes, Part.LEFT_OVER]
+    counts = [*sizes.values(), len(patients) - sum(sizes.values())]
+    placed = divide({p.name: p.kinds for p in patients}, counts, seed)
     return {name: order[group] for name, group in placed.items()}
 
 
