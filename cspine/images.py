@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from cspine.volumes import CtVolume, LabelVolume
 
 _MAX_LABEL = 255
 _SUFFIX = ".nii.gz"
+_NIFTI_HEADER = 352
+_CHUNK = 2**22
 _ADVICE = "Give a three-dimensional NIfTI file (.nii.gz) of one channel that is whole."
 _LABELS_ADVICE = "Give a label image: a NIfTI file (.nii.gz) of whole numbers from 0 to 255."
 
@@ -77,11 +81,32 @@ def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
             sitk.WriteImage(image, str(partial), useCompression=True)
         except RuntimeError as error:
             raise OutputError(f"{path.name} cannot be written by SimpleITK") from error
+        if path.name.endswith(_SUFFIX) and not _is_whole(partial, array_zyx.nbytes):
+            raise OutputError(f"{path.name} was not written whole: the disk may be full")
 
     write_whole(path, save)
 
 
+def _is_whole(path: Path, voxel_bytes: int) -> bool:
+    """Compare the length at the end of a gzip file (RFC 1952) with what went in: a full disk cuts it without a word."""
+    with path.open("rb") as file:
+        file.seek(-4, 2)
+        return int.from_bytes(file.read(4), "little") == (_NIFTI_HEADER + voxel_bytes) % 2**32
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Compare a gzip file with its own checksum (RFC 1952): SimpleITK reads one that was cut short without a word."""
+    try:
+        with gzip.open(path) as file:
+            while file.read(_CHUNK):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"cannot read {path.name}: it is damaged or cut short", advice=_ADVICE) from error
+
+
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:
+    if path.name.endswith(".gz") and path.is_file():
+        _refuse_damaged(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

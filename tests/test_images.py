@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import nibabel
@@ -72,6 +73,33 @@ def test_labels_come_back_whatever_the_type_of_the_file(tmp_path: Path) -> None:
         volume = images.read_labels(tmp_path / "a.nii.gz")
         assert volume.labels_zyx.dtype == np.uint8
         assert np.array_equal(volume.labels_zyx, labels)
+
+
+def test_a_file_that_was_cut_short_or_changed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    images.write(path, _hu(), _affine())
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for damaged in (
+        whole[:-5],
+        whole[:middle],
+        whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :],
+        b"",
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"a\.nii\.gz is damaged or cut short|cannot read a\.nii\.gz"):
+            images.read_ct(path)
+
+
+def test_a_file_that_the_disk_cannot_hold_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
+    try:
+        with pytest.raises(OutputError, match=r"a\.nii\.gz was not written whole"):
+            images.write(tmp_path / "a.nii.gz", _hu(), _affine())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("value", [-1.0, 256.0, 1.5, np.nan])

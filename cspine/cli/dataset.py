@@ -30,5 +30,6 @@ class _LazyGroup(click.Group):
 def command() -> None:
     """Make nnU-Net datasets from VerSe, HNSCC-3DCT-RT, CTSpine1K, the Decathlon's colon task and TotalSegmentator.
 
-    The order: convert, look at the doubts, convert again with --exclude, split, summary. docs/study.md goes through it.
+    The order: convert, summary (look at the doubts), convert again with --exclude, split, summary. docs/study.md goes
+    through it; docs/datasets.md shows the layouts and says what each doubt means.
     """

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from cspine.cli.console import progress, table
-from cspine.errors import SomeStudiesFailedError, UsageError
+from cspine.errors import SomeStudiesFailedError
 
 if TYPE_CHECKING:
     from cspine.study.datasets.convert import Outcome
     from cspine.study.datasets.sources.found import Found
 
 _FOLDER = click.Path(path_type=Path)
+_BYTES_A_PROCESS = 3 * 10**9
 
 
 @click.command(name="convert")
@@ -23,14 +24,19 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--label-set", required=True, type=click.Choice(["cervical", "full-spine"]), help="C1..T1, or C1..L6.")
 @click.option("--auxiliary", is_flag=True, help="Keep a class of what lies below: T2 and below, or the sacrum.")
 @click.option("--verse2019", type=_FOLDER, help="VerSe 2019, subject based or in the older layout.")
-@click.option("--verse2020", type=_FOLDER, help="VerSe 2020, likewise.")
+@click.option("--verse2020", type=_FOLDER, help="VerSe 2020, likewise; scans that are in 2019 are left out.")
 @click.option("--ctspine1k", type=_FOLDER, help="CTSpine1K: NAME_seg.nii.gz, and the images that come with it.")
 @click.option("--hnscc", type=_FOLDER, help="HNSCC-3DCT-RT: DICOM; its masks are in CTSpine1K.")
 @click.option("--msd-colon", type=_FOLDER, help="Task10_Colon of the Decathlon; its masks are in CTSpine1K.")
+@click.option(
+    "--images", type=_FOLDER, multiple=True,
+    help="More images of CTSpine1K: COLONOG (DICOM), the Decathlon's liver task, COVID-19. May be repeated.",
+)  # fmt: skip
 @click.option("--totalsegmentator", type=_FOLDER, help="TotalSegmentator v2.")
+@click.option("--people", type=_FOLDER, help="CSV file (id, patient, age, sex) of what the data sets do not tell.")
 @click.option("--exclude", type=_FOLDER, help="CSV file (case, reason) of the cases that are left out.")
 @click.option("--write-exclusions", type=_FOLDER, help="Write such a file with every doubtful case, to be edited.")
-@click.option("--jobs", type=click.IntRange(1), help="Processes; as many as there are cores where left out.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores and memory allow where left out.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many cases of each data set: a trial.")
 def command(
     out: Path,
@@ -41,7 +47,9 @@ def command(
     ctspine1k: Path | None,
     hnscc: Path | None,
     msd_colon: Path | None,
+    images: tuple[Path, ...],
     totalsegmentator: Path | None,
+    people: Path | None,
     exclude: Path | None,
     write_exclusions: Path | None,
     jobs: int | None,
@@ -50,20 +58,28 @@ def command(
     """Convert cases to OUT/imagesTr, OUT/labelsTr and OUT/dataset.json, with one table of all: OUT/cases.csv.
 
     Voxels, spacing and orientation stay as the source has them. Labels that do not lie on the voxels of their image are
-    refused; nothing is resampled. OUT/audit.csv lists what is doubtful about labels (levels in disorder, pieces,
-    volumes, gaps); it excludes nothing by itself: --write-exclusions proposes, a person edits, --exclude decides.
+    refused; nothing is resampled. A case without a vertebra of the label set gets a row in the table and no files.
 
-    A case that cannot be converted is listed in OUT/failures.csv; the others are done, and the exit code is 11. The
-    same command goes on after an interrupt, and adds the cases of further data sets to those that are there.
-    """
-    from cspine.machine import usable_cores
+    \b
+    OUT/cases.csv      a row a case: source, patient, age, sex, spacing, levels in view, doubts, why excluded
+    OUT/audit.csv      a row a doubt about labels (disorder, pieces, volumes, gaps), and a row a vertebra that is cut
+    OUT/failures.csv   the cases that could not be converted, with the reason
+
+    Doubts exclude nothing by themselves: --write-exclusions proposes, a person edits, --exclude decides.
+    docs/datasets.md shows the layouts, and what each doubt means.
+
+    A case that fails leaves nothing behind; the others are done, and the exit code is 11. The same command goes on
+    after an interrupt, and adds the cases of further data sets to those that are there.
+    """  # noqa: D301
     from cspine.study.datasets.convert import Conversion, convert
     from cspine.study.datasets.dataset_folder import DatasetFolder
     from cspine.study.datasets.exclusions import propose, read_exclusions
+    from cspine.study.datasets.sources.collect import Folders, collect
 
     reasons = read_exclusions(exclude) if exclude is not None else None
-    found = _found(verse2019, verse2020, ctspine1k, hnscc, msd_colon, totalsegmentator, limit)
-    conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or usable_cores())
+    folders = Folders(verse2019, verse2020, ctspine1k, hnscc, msd_colon, totalsegmentator, images=images, people=people)
+    found = collect(folders, limit)
+    conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or _processes())
     _tell_needs(found, out)
     with progress("cases") as tell:
         outcome = convert(found, conversion, reasons, tell)
@@ -80,48 +96,12 @@ def command(
         )
 
 
-def _found(
-    verse2019: Path | None,
-    verse2020: Path | None,
-    ctspine1k: Path | None,
-    hnscc: Path | None,
-    msd_colon: Path | None,
-    totalsegmentator: Path | None,
-    limit: int | None,
-) -> Found:
-    from cspine.study.datasets.sources import ctspine1k as ctspine1k_layout
-    from cspine.study.datasets.sources import totalsegmentator as totalsegmentator_layout
-    from cspine.study.datasets.sources import verse as verse_layout
-    from cspine.study.datasets.sources.found import Found
+def _processes() -> int:
+    """Return how many processes cores and memory allow: a CT of the trunk with its labels takes some 3 GB."""
+    from cspine.machine import memory, usable_cores
 
-    if (hnscc is not None or msd_colon is not None) and ctspine1k is None:
-        raise UsageError("--hnscc and --msd-colon hold images alone", advice="Give --ctspine1k with their masks.")
-    parts = []
-    if verse2019 is not None:
-        parts.append(verse_layout.find(verse2019, 2019))
-    if verse2020 is not None:
-        parts.append(_without_repeats(verse_layout.find(verse2020, 2020), parts))
-    if ctspine1k is not None:
-        parts.append(ctspine1k_layout.find(ctspine1k, hnscc, msd_colon))
-    if totalsegmentator is not None:
-        parts.append(totalsegmentator_layout.find(totalsegmentator))
-    if not parts:
-        raise UsageError("no data set was given", advice="Give one or more, for example --verse2019 FOLDER.")
-    found = Found()
-    for part in parts:
-        part.cases = part.cases[:limit]
-        found.add(part)
-    return found
-
-
-def _without_repeats(later: Found, earlier: list[Found]) -> Found:
-    """VerSe 2020 holds scans of VerSe 2019 again."""
-    there = {case.case.partition("_")[2] for part in earlier for case in part.cases}
-    repeated = [case for case in later.cases if case.case.partition("_")[2] in there]
-    if repeated:
-        later.cases = [case for case in later.cases if case not in repeated]
-        later.skip("VerSe 2020: the scan is in VerSe 2019 already", len(repeated))
-    return later
+    free = memory().available
+    return max(1, min(usable_cores(), free // _BYTES_A_PROCESS)) if free else usable_cores()
 
 
 def _tell_needs(found: Found, out: Path) -> None:
@@ -137,8 +117,8 @@ def _tell_needs(found: Found, out: Path) -> None:
 
 
 def _size(place: Path) -> int:
-    files = (p for p in place.rglob("*") if p.is_file()) if place.is_dir() else iter([place])
-    return sum(path.stat().st_size for path in files)
+    files = place.rglob("*") if place.is_dir() else iter([place])
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def _show(outcome: Outcome, found: Found, out: Path) -> None:

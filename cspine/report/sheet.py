@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import rank, vertebra
+from cspine.anatomy import VERTEBRAE, rank, vertebra
 from cspine.errors import OutputError
 from cspine.files import write_whole
 from cspine.geometry import reorientation
@@ -40,6 +40,7 @@ MARGIN_MM = 25.0
 _SAGITTAL_PIXELS, _CORONAL_PIXELS, _AXIAL_PIXELS = 210, 190, 270
 _WORDS_PIXELS, _GAP, _HEAD_PIXELS = 300, 6, 66
 _TINT = 0.42
+_NAME_PIXELS = 26
 _LAST = vertebra("T1").label
 _BACKGROUND, _TEXT, _DIM, _GOOD, _BAD = "#101418", "#f2f2f2", "#aab2ba", "#63d297", "#ff6b5e"
 _CORD_RGB = (0, 255, 255)
@@ -71,6 +72,10 @@ class SheetRow:
         Vertebrae as they are, beside those found.
     outline_zyx : ndarray of bool or None
         Another structure, outlined (the spinal cord).
+    caption : str
+        What ``labels`` are, above their pictures.
+    whole_column : bool
+        True to show every level; else only the neck, where there is one.
     """
 
     name: str
@@ -81,6 +86,8 @@ class SheetRow:
     labels: LabelVolume | None
     reference: LabelVolume | None = None
     outline_zyx: NDArray[np.bool_] | None = None
+    caption: str = "found"
+    whole_column: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,9 +208,9 @@ def _draw_row(row: SheetRow) -> _Strip:
         return _Strip(row, np.zeros((ROW_PIXELS, _GAP, 3), dtype=np.uint8), ())
     found = _neck(row, row.labels)
     reference = _neck(row, row.reference) if row.reference is not None else None
-    course = _course(found, reference)
+    course = _course(found, reference, row.whole_column)
     shown = [found, reference] if reference is not None else [found]
-    kinds = ("found", "reference")[: len(shown)]
+    kinds = (row.caption, "reference")[: len(shown)]
     panels = [
         _Panel(_sagittal(neck, course), _SAGITTAL_PIXELS, course.scale, f"sagittal, {kind}", named=True)
         for neck, kind in zip(shown, kinds, strict=True)
@@ -235,7 +242,7 @@ def _neck(row: SheetRow, labels: LabelVolume) -> _Neck:
     return _Neck(hu, turned, outline, turn.grid(labels.grid).spacing_xyz)
 
 
-def _course(found: _Neck, reference: _Neck | None) -> _Course:
+def _course(found: _Neck, reference: _Neck | None, whole_column: bool) -> _Course:
     """Follow the reference where there is one, else what was found; the middle of the image where there is neither."""
     guide = reference if reference is not None and reference.labels_zyx.any() else found
     shape, step_z = found.labels_zyx.shape, found.spacing_xyz[2]
@@ -244,7 +251,8 @@ def _course(found: _Neck, reference: _Neck | None) -> _Course:
         centres = {label: body_centre(guide.labels_zyx, label, found.spacing_xyz) for label in boxes}
         placed = [*boxes.items(), *label_boxes(found.labels_zyx).items()]
         # A reference may go down to the sacrum: the neck is what the sheet is about, where there is one.
-        every = [box for label, box in placed if rank(label) <= rank(_LAST)] or [box for _, box in placed]
+        last = rank(VERTEBRAE[-1].label if whole_column else _LAST)
+        every = [box for label, box in placed if rank(label) <= last] or [box for _, box in placed]
         bottom, top = min(box[0].start for box in every), max(box[0].stop for box in every)
         axial = _axial_centre(centres)
     else:
@@ -327,7 +335,7 @@ def _picture(panel: _Panel) -> Pixels:
 
 
 def _names(panel: _Panel, left: int) -> list[_Word]:
-    """Place each level's name in front of its vertebra."""
+    """Place each level's name in front of its vertebra; what lies outside of the panel has none."""
     plane = panel.plane
     rows, columns = _indices(panel)
     words = []
@@ -335,10 +343,12 @@ def _names(panel: _Panel, left: int) -> list[_Word]:
         index = np.argwhere(plane.labels == label)
         row = float(index[:, 0].mean())
         front = float(index[:, 1].min())
+        if not rows.min() <= row <= rows.max():
+            continue
         y = float(np.interp(row, rows[::-1], np.arange(len(rows))[::-1]))
         x = float(np.interp(front, columns, np.arange(len(columns))))
         colour = tuple(0.35 + 0.65 * c / 255 for c in vertebra(label).rgb)
-        words.append(_Word(vertebra(label).name, left + x - 5, y, colour))
+        words.append(_Word(vertebra(label).name, left + max(x - 5, _NAME_PIXELS), y, colour))
     return words
 
 

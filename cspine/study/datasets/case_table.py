@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -108,6 +109,19 @@ def read_cases(path: Path) -> list[CaseRow]:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path.name} cannot be read") from error
+
+
+def split_checksum(rows: Iterable[CaseRow]) -> str:
+    """Return the SHA-256 of who is in which part and fold: equal for equal splits, whatever else a table says.
+
+    It goes over the sorted lines ``case,part,fold`` of the training, internal and external cases, divided by line
+    feeds; the fold is empty where a case has none.
+    """
+    parts = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
+    lines = sorted(
+        f"{row.case},{row.part.value},{'' if row.fold is None else row.fold}" for row in rows if row.part in parts
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _as_text(row: CaseRow) -> list[str]:

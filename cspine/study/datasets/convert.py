@@ -5,23 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from cspine import images
-from cspine.anatomy import SACRUM
-from cspine.errors import CSpineError, DatasetError, OutputError, as_defect
+from cspine.anatomy import rank, vertebra
+from cspine.errors import DatasetError, InputError, OutputError, as_defect
+from cspine.files import write_whole
 from cspine.geometry import orientation_of
 from cspine.postprocessing.shape import shapes_of, vertebrae_only
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
-from cspine.study.datasets.dataset_folder import DatasetFolder
-from cspine.study.datasets.exclusions import excluded
+from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
+from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded
 from cspine.study.datasets.label_audit import Doubt, audit_labels, read_centroids
 from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources.found import Found, FoundCase
@@ -30,7 +36,8 @@ from cspine.tables import write_csv, write_json
 
 #: Raised where a converted case would be another than before.
 EDITION = 1
-RECORDS = ".conversion"
+#: Kind of audit.csv's rows for a vertebra that the edge of the image cuts: told, and no doubt.
+PARTIAL = "partial"
 _HU_LIMITS = (-32768, 32767)
 
 
@@ -110,33 +117,54 @@ def convert(
     dataset = conversion.dataset
     _ = dataset.number  # a wrong name is told before any work
     _refuse_another_dataset(conversion)
-    twice = {case.case for case in found.cases if sum(other.case == case.case for other in found.cases) > 1}
+    twice = sorted(name for name, count in Counter(case.case for case in found.cases).items() if count > 1)
     if twice:
-        raise DatasetError(f"two cases have the name {min(twice)}", advice="Give each data set once.")
-    todo = [case for case in found.cases if _record(dataset, case.case, _fingerprint(case, conversion)) is None]
-    failures = [(case, DatasetError.code, message) for case, message in found.broken]
-    failures += _run(todo, conversion, len(found.cases), progress)
-    failed = {case for case, _, _ in failures}
-    done = sum(case.case not in failed for case in todo)
-    rows, notes = _rows(dataset, reasons)
-    write_tables(conversion, rows, failures)
+        raise DatasetError(f"two cases have the name {twice[0]}", advice="Give each data set once.")
+    with dataset.held():
+        todo = [case for case in found.cases if not _is_done(case, conversion)]
+        failures = [(case, DatasetError.code, message) for case, message in found.broken]
+        failures += _run(todo, conversion, len(found.cases), progress)
+        _clear_unfinished(dataset)
+        failed = {case for case, _, _ in failures}
+        done = sum(case.case not in failed for case in todo)
+        rows, notes = _rows(dataset, reasons)
+        notes += write_tables(conversion, rows, failures)
     return Outcome(done, len(found.cases) - len(todo), failures, rows, notes)
 
 
-def write_tables(conversion: Conversion, rows: list[CaseRow], failures: Sequence[tuple[str, str, str]]) -> None:
-    """Write cases.csv, audit.csv, failures.csv and dataset.json, and put the files where the rows say."""
+def write_tables(conversion: Conversion, rows: list[CaseRow], failures: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Write cases.csv, audit.csv, failures.csv and dataset.json, and put the files where the rows say.
+
+    Returns
+    -------
+    list of str
+        What a user should know: a split that no longer fits is removed.
+    """
     dataset = conversion.dataset
+    notes = []
+    if (dataset.root / SPLITS).exists() and _split_is_stale(dataset, rows):
+        _unlink(dataset.root / SPLITS)
+        notes.append("cases were added or excluded since the split: run `cspine dataset split` again")
     write_cases(dataset.root / CASE_TABLE, rows)
     dataset.put_in_place(rows)
-    audit = [
-        [row.case, doubt["level"], doubt["kind"], doubt["sentence"]]
-        for row in rows
-        for doubt in _content(dataset, row.case)["doubts"]
-    ]
+    audit = []
+    for row in rows:
+        audit += [[row.case, d["level"], d["kind"], d["sentence"]] for d in _content(dataset, row.case)["doubts"]]
+        audit += [[row.case, level, PARTIAL, f"{level} reaches the edge of the image."] for level in row.partial]
     write_csv(dataset.root / "audit.csv", ("case", "level", "kind", "sentence"), audit)
     write_csv(dataset.root / "failures.csv", ("case", "code", "message"), sorted(failures))
     sources = ", ".join(sorted({row.source for row in rows}))
     dataset.write_dataset_json(conversion.labels, rows, f"Made by cspine dataset convert from {sources}")
+    return notes
+
+
+def _split_is_stale(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> bool:
+    """Tell whether a case came, went, or changed between in and out since the table was written."""
+    try:
+        before = {(row.case, bool(row.excluded)) for row in dataset.rows()}
+    except DatasetError:
+        return True
+    return before != {(row.case, bool(row.excluded)) for row in rows}
 
 
 def _refuse_another_dataset(conversion: Conversion) -> None:
@@ -161,19 +189,48 @@ def _fingerprint(case: FoundCase, conversion: Conversion) -> str:
     return digest.hexdigest()
 
 
-def _record(dataset: DatasetFolder, case: str, fingerprint: str) -> dict[str, Any] | None:
-    """What is told of a converted case, where its files are whole and it was made of the same."""
+def _is_done(case: FoundCase, conversion: Conversion) -> bool:
+    """Tell whether a case is there, whole, and made of what it would be made of now."""
+    dataset = conversion.dataset
     try:
-        content = _content(dataset, case)
-    except (OSError, ValueError):
-        return None
-    return content if content.get("fingerprint") == fingerprint and dataset.where(case) is not None else None
+        content = _content(dataset, case.case)
+        if content["fingerprint"] != _fingerprint(case, conversion):
+            return False
+        return not content["row"]["levels"] or dataset.where(case.case) is not None
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _content(dataset: DatasetFolder, case: str) -> dict[str, Any]:
-    content = json.loads((dataset.root / RECORDS / f"{case}.json").read_text(encoding="utf-8"))
-    assert isinstance(content, dict)
+    content = json.loads(_record(dataset, case).read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{case}: no record")
     return content
+
+
+def _record(dataset: DatasetFolder, case: str) -> Path:
+    return dataset.root / RECORDS / f"{case}.json"
+
+
+def _begun(dataset: DatasetFolder, case: str) -> Path:
+    """File that stands while the files of a case are being written."""
+    return dataset.root / RECORDS / f"{case}.begun"
+
+
+def _clear_unfinished(dataset: DatasetFolder) -> None:
+    """Remove the files of cases that were begun and not finished, so that nothing takes them for whole."""
+    for begun in sorted((dataset.root / RECORDS).glob("*.begun")):
+        case = begun.name.removesuffix(".begun")
+        if not _record(dataset, case).is_file():
+            dataset.remove(case)
+        _unlink(begun)
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path.name} cannot be removed: {error.strerror}") from error
 
 
 def _run(
@@ -181,52 +238,75 @@ def _run(
 ) -> list[tuple[str, str, str]]:
     """Convert cases in processes of their own; a process that dies takes its case along, and no other."""
     failures: list[tuple[str, str, str]] = []
-    begun = whole - len(todo)
-    progress(begun, whole)
-    waiting, alone = list(reversed(todo)), False
+    done = whole - len(todo)
+    progress(done, whole)
+
+    def take(case: FoundCase, failure: tuple[str, str] | None) -> None:
+        nonlocal done
+        if failure is not None:
+            if failure[0] == OutputError.code:  # the disk is full, or not ours: so it is for every case
+                raise OutputError(f"case {case.case}: {failure[1]}")
+            failures.append((case.case, *failure))
+        done += 1
+        progress(done, whole)
+
+    waiting = deque(todo)
     while waiting:
-        # After a death nobody knows whose fault it was: what was running goes on one by one.
-        workers = 1 if alone else max(1, min(conversion.jobs, len(waiting)))
-        context = multiprocessing.get_context("forkserver")
-        lost: list[FoundCase] = []
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            running = {}
-            try:
-                while (waiting or running) and not lost:
-                    while waiting and len(running) < workers:
-                        case = waiting.pop()
-                        running[pool.submit(convert_case, case, conversion)] = case
-                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        case = running.pop(future)
-                        try:
-                            failure = future.result()
-                        except BrokenProcessPool:
-                            lost.append(case)
-                            continue
-                        if failure is not None:
-                            if failure[0] == OutputError.code:
-                                raise OutputError(failure[1])
-                            failures.append((case.case, *failure))
-                        begun += 1
-                        progress(begun, whole)
-                lost += running.values()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-        if lost and alone:
-            failures += [(case.case, CSpineError.code, "the process that converted it died") for case in lost]
-            begun += len(lost)
-            lost = []
-        alone = bool(lost)
-        waiting += lost
+        # After a death nobody knows whose fault it was: what was running is done again, each case alone.
+        for case in _run_pool(waiting, conversion, conversion.jobs, take):
+            if _run_pool(deque([case]), conversion, 1, take):
+                take(case, (DatasetError.code, "the process that converted it died: of too little memory, mostly"))
     return failures
+
+
+def _run_pool(
+    waiting: deque[FoundCase],
+    conversion: Conversion,
+    jobs: int,
+    take: Callable[[FoundCase, tuple[str, str] | None], None],
+) -> list[FoundCase]:
+    """Convert cases until none is left or a process dies; return those that were running then."""
+    workers = max(1, min(jobs, len(waiting)))
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload([__name__])
+    running: dict[Future[tuple[str, str] | None], FoundCase] = {}
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_as_worker) as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    case = waiting[0]
+                    running[pool.submit(convert_case, case, conversion)] = case
+                    waiting.popleft()
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    failure = future.result()
+                    take(running.pop(future), failure)
+        except BrokenProcessPool:
+            return list(running.values())
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return []
+
+
+def _as_worker() -> None:
+    """Leave interrupts to the command, and end when it is gone: a case in hand is begun anew by the next call."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def convert_case(case: FoundCase, conversion: Conversion) -> tuple[str, str] | None:
     """Convert one case; return code and message where that fails.
 
-    The record of the case is written last: without it the files count for nothing.
+    The record of the case is written last: without it the files count for nothing, and are removed.
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
@@ -239,18 +319,25 @@ def convert_case(case: FoundCase, conversion: Conversion) -> tuple[str, str] | N
 
 def _convert(case: FoundCase, conversion: Conversion) -> None:
     dataset, labels = conversion.dataset, conversion.labels
-    fingerprint = _fingerprint(case, conversion)
+    try:
+        fingerprint = _fingerprint(case, conversion)
+    except OSError as error:
+        raise InputError(f"its files cannot be read: {error.strerror}") from error
+    kind = dataset.where(case.case) or "Tr"
+    write_whole(_begun(dataset, case.case), Path.touch)
+    _unlink(_record(dataset, case.case))
+    dataset.remove(case.case)
     read = read_case(case)
     centroids = read_centroids(case.centroids) if case.centroids is not None else None
-    doubts = [*read.doubts, *audit_labels(read.labels, centroids)]
-    drawn = labels.to_network(read.labels.labels_zyx)
-    kind = dataset.where(case.case) or "Tr"
-    image_path, labels_path = dataset.pair(kind, case.case)
-    hu = np.clip(np.rint(read.ct.hu_zyx), *_HU_LIMITS).astype(np.int16)
-    images.write(image_path, hu, read.ct.affine_lps)
-    images.write(labels_path, drawn, read.ct.affine_lps)
-    only = vertebrae_only(np.where(read.labels.labels_zyx == SACRUM, np.uint8(0), read.labels.labels_zyx))
+    doubts = [*read.doubts, *audit_labels(read.labels, centroids, read.ct)]
+    only = vertebrae_only(read.labels.labels_zyx)
     shapes = [s for s in shapes_of(only, read.labels.grid) if s.vertebra in labels.levels]
+    if shapes:
+        hu = np.clip(np.rint(read.ct.hu_zyx), *_HU_LIMITS).astype(np.int16)
+        drawn = labels.to_network(read.labels.labels_zyx)
+        image_path, labels_path = dataset.pair(kind, case.case)
+        images.write(image_path, hu, read.ct.affine_lps)
+        images.write(labels_path, drawn, read.ct.affine_lps)
     z, y, x = read.ct.hu_zyx.shape
     row = CaseRow(
         case=case.case,
@@ -264,10 +351,17 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
         orientation=orientation_of(read.ct.affine_lps),
         levels=tuple(shape.vertebra.name for shape in shapes),
         partial=tuple(shape.vertebra.name for shape in shapes if shape.touches_edge),
-        doubts=tuple(str(doubt) for doubt in doubts),
+        doubts=tuple(str(doubt) for doubt in doubts if _concerns(doubt, labels)),
     )
     record = {"fingerprint": fingerprint, "row": asdict(row), "doubts": [asdict(doubt) for doubt in doubts]}
-    write_json(dataset.root / RECORDS / f"{case.case}.json", record)
+    write_json(_record(dataset, case.case), record)
+    _unlink(_begun(dataset, case.case))
+
+
+def _concerns(doubt: Doubt, labels: LabelSet) -> bool:
+    """Tell whether a doubt is about the whole case, a level of the set, or the next one below: its border is shared."""
+    last = rank(labels.levels[-1].label)
+    return not doubt.level or rank(vertebra(doubt.level).label) <= last + 1
 
 
 def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[CaseRow], list[str]]:
@@ -277,21 +371,39 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
     rows, notes = [], []
     for path in sorted((dataset.root / RECORDS).glob("*.json")):
         case = path.name.removesuffix(".json")
-        if dataset.where(case) is None:
+        row = _row_of(dataset, case)
+        if row is None:
+            notes.append(f"{case}: its record is damaged; it is left out until the conversion is called for it again")
+        elif row.levels and dataset.where(case) is None:
             notes.append(f"{case}: its files are gone; it is left out")
-            continue
-        told = _content(dataset, case)["row"]
-        row = CaseRow(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in told.items()} | {"part": Part.UNUSED}
-        )
-        old = before.get(case)
-        rows.append(replace(row, part=old.part, fold=old.fold, excluded=old.excluded) if old is not None else row)
-    if reasons is not None:
-        rows, unknown = excluded(rows, reasons)
-        notes += unknown
-    return rows, notes
+        else:
+            old = before.get(case, row)
+            given = old.excluded if old.excluded != NOTHING_IN_VIEW else ""
+            rows.append(replace(row, part=old.part, fold=old.fold, excluded=given))
+    if reasons is None:
+        reasons = {row.case: row.excluded for row in rows if row.excluded}
+    rows, unknown = excluded(rows, reasons)
+    return [replace(row, part=Part.UNUSED, fold=None) if row.excluded else row for row in rows], notes + unknown
+
+
+def _row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:
+    try:
+        told: dict[str, Any] = _content(dataset, case)["row"]
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in told.items()}
+        return CaseRow(**{**values, "part": Part.UNUSED})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def doubts_of(dataset: DatasetFolder, case: str) -> list[Doubt]:
-    """Return the doubts about a case."""
-    return [Doubt(**doubt) for doubt in _content(dataset, case)["doubts"]]
+    """Return the doubts about a case, with their sentences.
+
+    Raises
+    ------
+    DatasetError
+        If the conversion's record of the case cannot be read.
+    """
+    try:
+        return [Doubt(**doubt) for doubt in _content(dataset, case)["doubts"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"the record of {case} cannot be read", advice="Convert the case again.") from error

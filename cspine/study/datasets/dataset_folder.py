@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from cspine.errors import DatasetError, OutputError
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases
@@ -21,6 +22,10 @@ from cspine.tables import write_json
 _NAME = re.compile(r"^Dataset(\d{3})_([A-Za-z0-9][A-Za-z0-9_-]*)$")
 _ENDING = ".nii.gz"
 _KINDS = ("Tr", "Ts", "Excluded")
+#: Folder of what the conversion keeps of each case.
+RECORDS = ".conversion"
+#: nnU-Net's folds, in the root of a dataset that has been split.
+SPLITS = "splits_final.json"
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,14 @@ class DatasetFolder:
             raise DatasetError("the labels of dataset.json are no label set of cspine")
         return found
 
+    def description(self) -> str:
+        """Return what dataset.json says of the dataset in words."""
+        try:
+            content = json.loads((self.root / "dataset.json").read_text(encoding="utf-8"))
+            return str(content.get("description", ""))
+        except (OSError, ValueError, AttributeError):
+            return ""
+
     def write_dataset_json(self, labels: LabelSet, rows: Iterable[CaseRow], description: str = "") -> None:
         """Write dataset.json for the cases that lie in imagesTr; OutputError if that fails."""
         content: dict[str, Any] = {
@@ -102,6 +115,37 @@ class DatasetFolder:
         }
         write_json(self.root / "dataset.json", content)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other commands from changing the dataset, and clear what a killed one left unfinished.
+
+        Raises
+        ------
+        DatasetError
+            If another command is changing it.
+        OutputError
+            If the folder cannot be written.
+        """
+        try:
+            (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
+            with (self.root / RECORDS / "lock").open("w") as file:
+                _hold(file)
+                for folder in (self.root, *self.root.glob("*/")):
+                    for path in folder.glob(".partial-*"):
+                        path.unlink()
+                yield
+        except OSError as error:
+            raise OutputError(f"the dataset cannot be written: {error.strerror}") from error
+
+    def remove(self, case: str) -> None:
+        """Remove the files of a case, wherever they lie; OutputError if that fails."""
+        try:
+            for kind in _KINDS:
+                for path in self.pair(kind, case):
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"the files of {case} cannot be removed: {error.strerror}") from error
+
     def put_in_place(self, rows: Iterable[CaseRow]) -> None:
         """Move the files of each case to where its row says; done again after an interrupt, it completes.
 
@@ -113,6 +157,8 @@ class DatasetFolder:
             If a case has no files.
         """
         for row in rows:
+            if not row.levels:
+                continue  # it has no files: nothing of the label set is in view
             wanted = kind_of(row)
             for path in self.pair(wanted, row.case):
                 if path.is_file():
@@ -127,6 +173,20 @@ class DatasetFolder:
                     found.rename(path)
                 except OSError as error:
                     raise OutputError(f"{path.name} cannot be moved: {error.strerror}") from error
+
+
+def _hold(file: TextIO) -> None:
+    """Take the lock of a dataset; where the system has no such locks, one command at a time is the user's care."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DatasetError(
+            "another command is changing this dataset", advice="Wait for it; it goes on by the same command if it died."
+        ) from error
 
 
 def kind_of(row: CaseRow) -> str:

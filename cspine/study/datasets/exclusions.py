@@ -13,6 +13,8 @@ from cspine.study.datasets.case_table import CaseRow
 from cspine.tables import write_csv
 
 _COLUMNS = ("case", "reason")
+#: Reason that a case gets by itself.
+NOTHING_IN_VIEW = "no vertebra of the label set is in view"
 
 
 def read_exclusions(path: Path) -> dict[str, str]:
@@ -47,6 +49,8 @@ def read_exclusions(path: Path) -> dict[str, str]:
 def excluded(rows: Sequence[CaseRow], reasons: dict[str, str]) -> tuple[list[CaseRow], list[str]]:
     """Return the rows with their reasons for exclusion, and a sentence for each name that no case has.
 
+    A case without a vertebra of the label set is excluded by itself.
+
     Parameters
     ----------
     rows : sequence of CaseRow
@@ -54,7 +58,10 @@ def excluded(rows: Sequence[CaseRow], reasons: dict[str, str]) -> tuple[list[Cas
     reasons : dict of str to str
         From `read_exclusions`.
     """
-    marked = [replace(row, excluded=reasons.get(row.case, reasons.get(row.patient, ""))) for row in rows]
+    marked = [
+        replace(row, excluded=reasons.get(row.case, reasons.get(row.patient, "" if row.levels else NOTHING_IN_VIEW)))
+        for row in rows
+    ]
     known = {row.case for row in rows} | {row.patient for row in rows}
     unknown = []
     for name in sorted(set(reasons) - known):
@@ -65,6 +72,6 @@ def excluded(rows: Sequence[CaseRow], reasons: dict[str, str]) -> tuple[list[Cas
 
 def propose(path: Path, rows: Iterable[CaseRow]) -> int:
     """Write a file that excludes every case with a doubt, to be looked through; return how many it names."""
-    doubtful = [row for row in rows if row.doubts]
+    doubtful = [row for row in rows if row.doubts and row.levels]
     write_csv(path, _COLUMNS, [[row.case, "; ".join(row.doubts)] for row in doubtful])
     return len(doubtful)

@@ -1,10 +1,11 @@
-"""Doubts about reference labels, found without a look at the image: order, fragments, volumes, gaps, centroids."""
+"""Doubts about reference labels, found by numbers alone: order, fragments, volumes, gaps, centroids, density."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cc3d
 import numpy as np
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import VERTEBRAE
 from cspine.errors import InputError
-from cspine.postprocessing.clean import PLAUSIBLE_ML, PLAUSIBLE_REGION_ML
+from cspine.geometry import reorientation, to_index, to_lps
+from cspine.postprocessing.clean import LEAST_BONE_HU, PLAUSIBLE_ML, PLAUSIBLE_REGION_ML
 from cspine.postprocessing.findings import MISSING_LEVEL, ORDER_BROKEN, TOO_CLOSE, WIDE_GAP
 from cspine.postprocessing.order import order_findings
 from cspine.postprocessing.shape import LevelShape, shapes_of, vertebrae_only
-from cspine.volumes import LabelVolume
+from cspine.volumes import CtVolume, LabelVolume
 
 #: A piece beside the main one counts where it has so much volume, or such a share of the vertebra's.
 LEAST_PIECE_MM3, LEAST_PIECE_SHARE = 300.0, 0.05
@@ -25,11 +27,28 @@ CENTROID_SLACK_MM = 8.0
 #: Less than this is a speck.
 SPECK_MM3 = 100.0
 
-_KINDS = {
+_AXES = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
+_OF_FINDING = {
     MISSING_LEVEL.code: "missing level",
     ORDER_BROKEN.code: "order",
     TOO_CLOSE.code: "two labels on one",
     WIDE_GAP.code: "gap",
+}
+#: Every kind of doubt, and what it means; docs/datasets.md has the same table.
+DOUBTS = {
+    "missing level": "a vertebra between two labelled ones has no label",
+    "order": "a vertebra lies above the one that should be over it",
+    "two labels on one": "the centres of two vertebrae lie closer than two vertebrae can",
+    "gap": "two neighbours lie further apart than vertebrae do: one may be unlabelled, the labels below it shifted",
+    "fragments": f"a second piece of {LEAST_PIECE_MM3:.0f} mm3, or of {LEAST_PIECE_SHARE:.0%} of the vertebra, "
+    "that the edge of the image does not explain",
+    "volume": "more or less than an adult's vertebra; less is expected where the edge of the image cuts it",
+    "speck": f"a label of less than {SPECK_MM3:.0f} mm3 that the edge of the image does not cut",
+    "centroid": f"VerSe's centroid lies more than {CENTROID_SLACK_MM:.0f} mm outside the vertebra, or has no vertebra",
+    "overlap": "masks of TotalSegmentator share voxels",
+    "density": f"a vertebra has a mean below {LEAST_BONE_HU:.0f} HU: the labels may be shifted or mirrored",
+    "intensity": "no voxel is below 0: the image may not be in Hounsfield units",
+    "series": "several CT series have the slices of the labels; the one in which they are densest was taken",
 }
 
 
@@ -42,8 +61,7 @@ class Doubt:
     level : str
         Vertebra, or empty for the whole case.
     kind : str
-        ``"missing level"``, ``"order"``, ``"two labels on one"``, ``"gap"``, ``"fragments"``, ``"volume"``, ``"speck"``,
-        ``"centroid"``, ``"overlap"`` or ``"intensity"``.
+        One of `DOUBTS`.
     sentence : str
         What was seen, with its numbers.
     """
@@ -56,15 +74,33 @@ class Doubt:
         return f"{self.kind}: {self.level}" if self.level else self.kind
 
 
-def audit_labels(labels: LabelVolume, centroids: dict[int, NDArray[np.float64]] | None = None) -> list[Doubt]:
+@dataclass(frozen=True, eq=False)
+class Centroids:
+    """Centroids of vertebrae as VerSe publishes them.
+
+    Parameters
+    ----------
+    orientation : str
+        Where the axes of the image point to which the numbers belong, for example ``"PIR"``.
+    by_label : dict of int to ndarray
+        Index (x, y, z) in that image.
+    """
+
+    orientation: str
+    by_label: dict[int, NDArray[np.float64]]
+
+
+def audit_labels(labels: LabelVolume, centroids: Centroids | None = None, ct: CtVolume | None = None) -> list[Doubt]:
     """Return the doubts about reference labels.
 
     Parameters
     ----------
     labels : LabelVolume
         Labels of `cspine.anatomy`; other numbers are left aside.
-    centroids : dict of int to ndarray, optional
-        Published centroids by label: x, y, z in voxels of the labels.
+    centroids : Centroids, optional
+        Published centroids.
+    ct : CtVolume, optional
+        The image, on the grid of the labels.
 
     Returns
     -------
@@ -74,25 +110,30 @@ def audit_labels(labels: LabelVolume, centroids: dict[int, NDArray[np.float64]] 
     only = vertebrae_only(labels.labels_zyx)
     shapes = shapes_of(only, labels.grid)
     doubts = [
-        Doubt(finding.level or "", _KINDS[finding.code], finding.sentence)
+        Doubt(finding.level or "", _OF_FINDING[finding.code], finding.sentence)
         for finding in order_findings(shapes)
-        if finding.code in _KINDS
+        if finding.code in _OF_FINDING
     ]
     for shape in shapes:
         doubts += _level_doubts(only, shape, labels)
-    if centroids:
+        if ct is not None:
+            doubts += _density_doubts(only, shape, ct)
+    if centroids is not None:
         doubts += _centroid_doubts(shapes, centroids, labels)
     return doubts
 
 
 def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolume) -> list[Doubt]:
     name = shape.vertebra.name
-    if shape.volume_mm3 < SPECK_MM3:
+    if shape.volume_mm3 < SPECK_MM3 and not shape.touches_edge:
         return [Doubt(name, "speck", f"{name} has {shape.volume_mm3:.0f} mm3.")]
     doubts = []
     pieces = cc3d.connected_components(only[shape.box_zyx] == shape.vertebra.label, connectivity=26)
-    sizes = np.sort(np.bincount(pieces.ravel())[1:])[::-1] * labels.grid.voxel_mm3
-    extra = [size for size in sizes[1:] if size >= min(LEAST_PIECE_MM3, LEAST_PIECE_SHARE * shape.volume_mm3)]
+    sizes = np.bincount(pieces.ravel())[1:] * labels.grid.voxel_mm3
+    least = max(SPECK_MM3, min(LEAST_PIECE_MM3, LEAST_PIECE_SHARE * shape.volume_mm3))
+    cut = _at_edge(pieces, shape, only.shape)
+    whole = [i for i in np.argsort(-sizes, kind="stable")[1:] if i + 1 not in cut]
+    extra = [float(sizes[i]) for i in whole if sizes[i] >= least]
     if extra:
         listed = ", ".join(f"{size:.0f}" for size in extra[:3])
         doubts.append(Doubt(name, "fragments", f"{name} has {len(extra)} more pieces, of {listed} mm3."))
@@ -103,15 +144,34 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
     return doubts
 
 
-def _centroid_doubts(
-    shapes: tuple[LevelShape, ...], centroids: dict[int, NDArray[np.float64]], labels: LabelVolume
-) -> list[Doubt]:
+def _at_edge(pieces_zyx: NDArray[Any], shape: LevelShape, whole_zyx: tuple[int, ...]) -> set[int]:
+    """Return the pieces that reach the edge of the image: what it divides is one vertebra all the same."""
+    found: set[int] = set()
+    for axis, (place, count) in enumerate(zip(shape.box_zyx, whole_zyx, strict=True)):
+        if place.start == 0:
+            found |= set(np.unique(pieces_zyx.take(0, axis)).tolist())
+        if place.stop == count:
+            found |= set(np.unique(pieces_zyx.take(-1, axis)).tolist())
+    return found - {0}
+
+
+def _density_doubts(only: NDArray[np.uint8], shape: LevelShape, ct: CtVolume) -> list[Doubt]:
+    name = shape.vertebra.name
+    mean = float(ct.hu_zyx[shape.box_zyx][only[shape.box_zyx] == shape.vertebra.label].mean())
+    if mean >= LEAST_BONE_HU:
+        return []
+    return [Doubt(name, "density", f"{name} has {mean:.0f} HU on average, less than bone.")]
+
+
+def _centroid_doubts(shapes: tuple[LevelShape, ...], centroids: Centroids, labels: LabelVolume) -> list[Doubt]:
     doubts = []
     spacing = np.array(labels.grid.spacing_xyz)
+    published = reorientation(labels.affine_lps, centroids.orientation).grid(labels.grid)
     for shape in shapes:
-        place = centroids.get(shape.vertebra.label)
-        if place is None:
+        told = centroids.by_label.get(shape.vertebra.label)
+        if told is None:
             continue
+        place = to_index(labels.affine_lps, to_lps(published.affine_lps, told[None]))[0]
         low = np.array([s.start for s in reversed(shape.box_zyx)])
         high = np.array([s.stop for s in reversed(shape.box_zyx)])
         outside = np.maximum(np.maximum(low - place, place - high), 0) * spacing
@@ -121,18 +181,18 @@ def _centroid_doubts(
             doubts.append(Doubt(name, "centroid", f"The published centroid of {name} lies {far:.0f} mm outside it."))
     known = {level.label: level.name for level in VERTEBRAE}
     drawn = {shape.vertebra.label for shape in shapes}
-    for label in sorted(set(centroids) - drawn):
+    for label in sorted(set(centroids.by_label) - drawn):
         if label in known:
             sentence = f"{known[label]} has a published centroid and no voxel."
             doubts.append(Doubt(known[label], "centroid", sentence))
     return doubts
 
 
-def read_centroids(path: Path) -> dict[int, NDArray[np.float64]] | None:
-    """Return the centroids of a VerSe file by label, in voxels of the image; None where they are in another frame.
+def read_centroids(path: Path) -> Centroids | None:
+    """Return the centroids of a VerSe file; None where they are in millimetres of a resampled image.
 
-    The subject based files begin with ``{"direction": [...]}`` and give voxels of the image as it is stored; the
-    ``iso-ctd`` files of the challenge give millimetres of a resampled image, which are left aside.
+    The subject based files begin with ``{"direction": ["P", "I", "R"]}`` and give voxels of the image of that
+    orientation; vertebrae without a centroid have NaN. The files of the challenges (``iso-ctd``) have no direction.
 
     Raises
     ------
@@ -141,9 +201,13 @@ def read_centroids(path: Path) -> dict[int, NDArray[np.float64]] | None:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        orientation = next(("".join(row["direction"]) for row in content if "direction" in row), None)
         rows = [row for row in content if "label" in row]
-        if "iso" in path.name or not any("direction" in row for row in content):
+        if "iso" in path.name or orientation is None:
             return None
-        return {int(row["label"]): np.array([row["X"], row["Y"], row["Z"]], dtype=np.float64) for row in rows}
+        places = {int(row["label"]): np.array([row[axis] for axis in "XYZ"], dtype=np.float64) for row in rows}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path.name} holds no centroids", advice="Fetch the file again, or remove it.") from error
+    if sorted(_AXES.get(letter, -1) for letter in orientation) != [0, 1, 2]:
+        raise InputError(f"{path.name} names no orientation", advice="Fetch the file again, or remove it.")
+    return Centroids(orientation, {label: place for label, place in places.items() if np.isfinite(place).all()})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
+from pydicom import dcmread
 
 from cspine import images
 from cspine.anatomy import SACRUM, VERTEBRAE, parse_name
@@ -23,6 +24,8 @@ _COCCYX = 27
 _LEVELS = {level.label for level in VERTEBRAE}
 #: Numbers that a scheme may hold.
 ALLOWED = {"verse": _LEVELS | {SACRUM, _COCCYX}, "ctspine1k": _LEVELS - {28}, "masks": _LEVELS | {SACRUM}}
+#: Masks of TotalSegmentator; every case has all of them, empty where the vertebra is out of view.
+_MASKS = {f"vertebrae_{level.name}.nii.gz" for level in VERTEBRAE if level.name not in ("T13", "L6")}
 _LEAST_SLICES = 10
 
 
@@ -63,7 +66,7 @@ def read_case(case: FoundCase) -> ReadCase:
     LabelSchemeError
         If the labels hold numbers that the scheme does not know.
     DatasetError
-        If there is no label, or no series that fits.
+        If no voxel has a label, but in TotalSegmentator, which has the masks of every vertebra for every case.
     GeometryError, PixelError
         If DICOM files make no volume.
     """
@@ -79,11 +82,11 @@ def read_case(case: FoundCase) -> ReadCase:
         ct = images.read_ct(case.image)
         read = ReadCase(ct, _on_grid_of(ct, labels), ())
     cleaned = np.where(read.labels.labels_zyx == _COCCYX, np.uint8(0), read.labels.labels_zyx)
-    if not cleaned.any():
+    if not cleaned.any() and case.scheme != "masks":
         raise DatasetError("the labels are empty", advice="Exclude the case, or fetch its labels again.")
     if float(read.ct.hu_zyx.min()) >= 0:
         doubts.append(Doubt("", "intensity", "No voxel is below 0: the values may not be Hounsfield units."))
-    return replace(read, labels=LabelVolume(cleaned, read.labels.affine_lps), doubts=tuple(doubts))
+    return replace(read, labels=LabelVolume(cleaned, read.labels.affine_lps), doubts=(*read.doubts, *doubts))
 
 
 def _refuse_unknown(labels: LabelVolume, scheme: str) -> None:
@@ -98,7 +101,12 @@ def _from_masks(case: FoundCase, doubts: list[Doubt]) -> LabelVolume:
     """Labels from one binary file a vertebra (``vertebrae_C1.nii.gz`` ...); S1 and the sacrum become 26."""
     combined: LabelVolume | None = None
     shared = 0
-    for path in sorted(case.labels.glob("*.nii.gz")):
+    files = sorted(case.labels.glob("*.nii.gz"))
+    absent = sorted(_MASKS - {path.name for path in files})
+    if absent:
+        listed = ", ".join(absent[:3]) + (" ..." if len(absent) > 3 else "")
+        raise DatasetError(f"{len(absent)} masks are absent: {listed}", advice="Fetch the case again, or exclude it.")
+    for path in files:
         name = images.case_name(path)
         level = parse_name(name) if name.startswith("vertebrae_") else None
         number = level.label if level is not None else SACRUM if name in ("sacrum", "vertebrae_S1") else None
@@ -114,8 +122,7 @@ def _from_masks(case: FoundCase, doubts: list[Doubt]) -> LabelVolume:
         if number != SACRUM:
             shared += int(np.count_nonzero(inside & taken & (combined.labels_zyx != SACRUM)))
         combined.labels_zyx[inside & (~taken if number == SACRUM else inside)] = number
-    if combined is None:
-        raise DatasetError("no mask of a vertebra", advice="Fetch the case again, or exclude it.")
+    assert combined is not None
     if shared * combined.grid.voxel_mm3 > 100:
         volume = shared * combined.grid.voxel_mm3
         doubts.append(Doubt("", "overlap", f"{volume:.0f} mm3 belong to two vertebrae; the later one has them."))
@@ -127,6 +134,7 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> ReadCase:
     scan = scan_folder(case.image)
     candidates = [s for s in scan.series if s.modality == "CT" and s.slices >= _LEAST_SLICES]
     reasons = []
+    fitting: list[tuple[float, ReadCase]] = []
     for series in candidates:
         try:
             ct = read_volume(series)
@@ -134,20 +142,27 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> ReadCase:
         except CSpineError as error:
             reasons.append(error.code)
             continue
-        header = series.instances[0]
-        return ReadCase(ct, placed, (), series.patient_age_years, _sex_of(header.path))
-    seen = f" ({', '.join(reasons)})" if reasons else ""
-    raise CaseGridError(f"none of {len(candidates)} CT series has the slices of the labels{seen}")
+        drawn = placed.labels_zyx > 0
+        density = float(ct.hu_zyx[drawn].mean()) if drawn.any() else -np.inf
+        sex = _sex_of(series.instances[0].path)
+        fitting.append((density, ReadCase(ct, placed, (), series.patient_age_years, sex)))
+        fitting = sorted(fitting, key=lambda fit: -fit[0])[:2]  # no more than two volumes in memory
+    if not fitting:
+        seen = f" ({', '.join(reasons)})" if reasons else ""
+        raise CaseGridError(f"none of {len(candidates)} CT series has the slices of the labels{seen}")
+    best, *others = fitting
+    if not others:
+        return best[1]
+    fits = len(candidates) - len(reasons)
+    sentence = (
+        f"{fits} CT series have the slices of the labels; taken is the one in which they have {best[0]:.0f} HU, "
+        f"the next has {others[0][0]:.0f} HU."
+    )
+    return replace(best[1], doubts=(Doubt("", "series", sentence),))
 
 
-def _sex_of(path: object) -> str:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        told = reader.GetMetaData("0010|0040").strip().upper() if reader.HasMetaDataKey("0010|0040") else ""
-    except RuntimeError:
-        return ""
+def _sex_of(path: Path) -> str:
+    told = str(dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"]).get("PatientSex") or "").upper()
     return told if told in ("M", "F") else ""
 
 

@@ -1,27 +1,36 @@
 """CTSpine1K (https://github.com/MIRACLE-Center/CTSpine1K): masks ``NAME_seg.nii.gz``, numbered 1..25, for four sources.
 
-The images stand beside the masks as ``NAME.nii.gz``, in any folder below; those of HNSCC-3DCT-RT come as DICOM from TCIA,
-those of the Medical Segmentation Decathlon from there.
+The names tell the source: ``1.3.6.1.4.1.9328...`` and ``CTC-...`` (COLONOG), ``HN_P001`` (HNSCC-3DCT-RT), ``liver_0``
+or ``colon_001`` (what CTSpine1K calls MSD T10 is the Decathlon's liver task), ``volume-covid19-A-0003_ct``. Images
+stand beside the masks as ``NAME.nii.gz`` in any folder below, or in further folders: as NIfTI, or as DICOM from TCIA in
+a folder a patient.
 """
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cspine.errors import DatasetError
-from cspine.study.datasets.sources.found import Found, FoundCase, age_of, niftis, people, sex_of
+from cspine.study.datasets.sources.found import Found, FoundCase, age_of, case_name, niftis, people, sex_of
 
 _MASK = "_seg.nii.gz"
+_NIFTI = ".nii.gz"
 _ORIGINS = {
     "1.3.6.1.4.1.9328": "COLONOG",
+    "CTC-": "COLONOG",
     "HN_": "HNSCC-3DCT-RT",
     "volume-covid19": "COVID-19",
     "colon_": "MSD colon",
     "liver_": "MSD liver",
 }
+_COVID = re.compile(r"^(volume-covid19-A-\d+)")
+_TABLES = ("metadata.csv", "participants.csv", "participants.tsv")
 
 
-def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None) -> Found:
+def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, others: Sequence[Path] = ()) -> Found:
     """Return the cases of CTSpine1K.
 
     Parameters
@@ -32,40 +41,43 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None) -
         Folder of HNSCC-3DCT-RT with a folder of DICOM files a patient (``HN_P001``).
     decathlon : Path, optional
         Folder of the Medical Segmentation Decathlon's colon task (``imagesTr``, ``imagesTs``).
+    others : sequence of Path
+        Further folders of images, NIfTI or DICOM: COLONOG, the liver task, COVID-19.
 
     Raises
     ------
     DatasetError
-        If there is no mask in the folder.
+        If there is no mask in the folder, or no image in one of the others.
     """
     masks = niftis(root, _MASK)
     if not masks:
         raise DatasetError(f"no *{_MASK} of CTSpine1K in {root}")
-    images = {p.name.removesuffix(".nii.gz"): p for p in niftis(root) if not p.name.endswith(_MASK)}
-    base = dict.fromkeys(images, root)
-    if decathlon is not None:
-        for path in niftis(decathlon):
-            if path.parent.name.startswith("images"):
-                images.setdefault(path.name.removesuffix(".nii.gz"), path)
-                base.setdefault(path.name.removesuffix(".nii.gz"), decathlon)
-    patients = _patients(hnscc) if hnscc is not None else {}
-    told = people(root, ("metadata.csv", "participants.csv", "participants.tsv"), "name")
+    names = {mask.name.removesuffix(_MASK) for mask in masks}
+    images: dict[str, tuple[Path, Path]] = {}
+    for folder in [root, *(place for place in (decathlon, hnscc) if place is not None), *others]:
+        added = {path.name.removesuffix(_NIFTI): path for path in _niftis(folder)}
+        added |= {name: path for name, path in _patients(folder, names).items() if name not in added}
+        if folder != root and not added:
+            raise DatasetError(
+                f"no image in {folder}: neither NAME.nii.gz nor a folder named like a patient (HN_P001 ...)"
+            )
+        images = {name: (path, folder) for name, path in added.items()} | images
+    told = people(root, _TABLES, "name")
     found = Found()
     for mask in masks:
         name = mask.name.removesuffix(_MASK)
-        origin = next((known for start, known in _ORIGINS.items() if name.startswith(start)), "other")
-        image, place = images.get(name), base.get(name)
-        if image is None and name in patients:
-            image, place = patients[name], hnscc
-        if image is None or place is None:
+        origin = next((known for start, known in _ORIGINS.items() if name.startswith(start)), "CTSpine1K")
+        if name not in images:
             found.skip(f"CTSpine1K: the images of {origin} were not given")
             continue
+        image, place = images[name]
+        covid = _COVID.match(name)
         row = told.get(name, {})
         found.cases.append(
             FoundCase(
-                f"ctspine1k_{name}",
-                origin if origin != "other" else "CTSpine1K",
-                name,
+                case_name("ctspine1k", name),
+                origin,
+                covid[1] if covid is not None else name,
                 image,
                 mask,
                 image.relative_to(place).as_posix(),
@@ -74,18 +86,23 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None) -
                 sex_of(row),
             )
         )
-    used = {case.image for case in found.cases}
-    unmasked = sum(path not in used for path in {*images.values(), *patients.values()})
+    unmasked = sum(name not in names for name in images)
     if unmasked:
         found.skip("CTSpine1K: images without a mask", unmasked)
     return found
 
 
-def _patients(hnscc: Path) -> dict[str, Path]:
-    """Folders of DICOM files by patient: the folder named like one, however deep it lies."""
-    if not hnscc.is_dir():
-        raise DatasetError(f"no folder {hnscc}", advice="Give the folder into which the collection was downloaded.")
-    found = {path.name: path for path in sorted(hnscc.rglob("HN_*")) if path.is_dir()}
-    if not found:
-        raise DatasetError(f"no folder of a patient (HN_P001 ...) in {hnscc}")
+def _niftis(folder: Path) -> list[Path]:
+    """Images of a folder: no masks of CTSpine1K, no labels of the Decathlon."""
+    return [p for p in niftis(folder) if not p.name.endswith(_MASK) and not p.parent.name.startswith("labels")]
+
+
+def _patients(folder: Path, names: set[str]) -> dict[str, Path]:
+    """Folders of DICOM files by patient: those named like one, however deep they lie."""
+    found: dict[str, Path] = {}
+    for place, folders, _ in os.walk(folder):
+        folders.sort()
+        for name in [name for name in folders if name in names or name.startswith("HN_P")]:
+            found.setdefault(name, Path(place, name))
+            folders.remove(name)  # what lies in it belongs to the patient
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from cspine.errors import DatasetError
 
 _NIFTI = ".nii.gz"
+_OLDEST = 130
+_ODD = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class FoundCase:
     Parameters
     ----------
     case : str
-        Name that it gets in the dataset: letters, digits, ``. _ -``.
+        Name that it gets in the dataset, from `case_name`: letters, digits, ``_ -``.
     source : str
         Data set, for people.
     patient : str
@@ -95,15 +98,23 @@ def niftis(root: Path, ending: str = _NIFTI) -> list[Path]:
     return sorted(p for p in root.rglob(f"*{ending}") if not any(part.startswith(".") for part in p.parts[-3:]))
 
 
+def case_name(source: str, name: str) -> str:
+    """Return the name of a case in the dataset: its source and its own name, fit for a file name.
+
+    Dots become dashes as well: programs take what follows a dot for the ending of a file.
+    """
+    return f"{source}_{_ODD.sub('-', name)}"
+
+
 def people(root: Path, names: Iterable[str], key: str, delimiter: str | None = None) -> dict[str, dict[str, str]]:
-    """Return the rows of the first table of patients that is there, by the text of its key column.
+    """Return the rows of the tables of patients in a folder, and in the folders in it, by the text of the key column.
 
     Parameters
     ----------
     root : Path
         Folder of the data set.
     names : iterable of str
-        Names that the table may have.
+        Names that a table may have.
     key : str
         Column that names the patient or the image.
     delimiter : str, optional
@@ -112,28 +123,53 @@ def people(root: Path, names: Iterable[str], key: str, delimiter: str | None = N
     Raises
     ------
     DatasetError
-        If the table is there and has no such column.
+        If a table is there and has no such column.
     """
-    path = next((root / name for name in names if (root / name).is_file()), None)
-    if path is None:
-        return {}
+    known: dict[str, dict[str, str]] = {}
+    for name in names:
+        for path in sorted([*root.glob(name), *root.glob(f"*/{name}")]):
+            known |= read_people(path, key, delimiter)
+    return known
+
+
+def read_people(path: Path, key: str, delimiter: str | None = None) -> dict[str, dict[str, str]]:
+    """Return the rows of one table of patients by the text of its key column.
+
+    Parameters
+    ----------
+    path : Path
+        Table with a first row of column names.
+    key : str
+        Column that names the patient or the image.
+    delimiter : str, optional
+        Between the columns; told from the ending where it is left out.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, or has no such column.
+    """
     between = delimiter or ("\t" if path.suffix == ".tsv" else ",")
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines, delimiter=between))
-    except (OSError, UnicodeDecodeError) as error:
+            reader = csv.DictReader(lines, delimiter=between)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path.name} cannot be read") from error
-    if rows and key not in rows[0]:
-        raise DatasetError(f"{path.name} has no column {key!r}")
-    return {(row[key] or "").strip(): {k: (v or "").strip() for k, v in row.items() if k} for row in rows}
+    if key not in (reader.fieldnames or ()):
+        raise DatasetError(f"{path.name} has no column {key!r}", advice="docs/datasets.md shows the table's columns.")
+    return {
+        (row[key] or "").strip(): {k: v.strip() for k, v in row.items() if k and isinstance(v, str)} for row in rows
+    }
 
 
 def age_of(row: dict[str, str]) -> float | None:
     """Return the age that a row of such a table tells, in years."""
     try:
-        return float(row.get("age", ""))
+        age = float(row.get("age", "").removesuffix("Y"))
     except ValueError:
         return None
+    return age if 0 <= age < _OLDEST else None
 
 
 def sex_of(row: dict[str, str]) -> str:

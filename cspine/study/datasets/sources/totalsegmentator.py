@@ -1,6 +1,7 @@
 """TotalSegmentator v2 (https://zenodo.org/records/10047292): a folder a case with ``ct.nii.gz`` and one mask a class.
 
-``meta.csv`` (semicolons) has ``image_id``, ``age`` and ``gender``. Each case is a patient of its own: the data set says no more.
+``meta.csv`` (semicolons) has ``image_id``, ``age`` and ``gender``. Each case is a patient of its own: the data set says
+no more.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cspine.errors import DatasetError
-from cspine.study.datasets.sources.found import Found, FoundCase, age_of, people, sex_of
+from cspine.study.datasets.sources.found import Found, FoundCase, age_of, case_name, people, sex_of
 
 SOURCE = "TotalSegmentator"
 
@@ -26,13 +27,15 @@ def find(root: Path) -> Found:
     DatasetError
         If no folder in it has a ``ct.nii.gz``.
     """
+    if not root.is_dir():
+        raise DatasetError(f"no folder {root}", advice="Give the folder into which the data set was unpacked.")
     folders = sorted(path.parent for path in root.glob("*/ct.nii.gz") if not path.parent.name.startswith("."))
     if not folders:
         raise DatasetError(f"no s0000/ct.nii.gz of TotalSegmentator in {root}")
     told = people(root, ("meta.csv",), "image_id", ";")
     found = Found()
     for folder in folders:
-        masks, case = folder / "segmentations", f"totalsegmentator_{folder.name}"
+        masks, case = folder / "segmentations", case_name("totalsegmentator", folder.name)
         if not masks.is_dir():
             found.broken.append((case, "no folder segmentations beside the image"))
             continue

@@ -1,0 +1,85 @@
+"""`cspine dataset split`: training, internal validation and external test, by patient."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cspine.cli.console import table
+from cspine.errors import UsageError
+
+
+@click.command(name="split")
+@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="D1 [D2 ...]")
+@click.option("--training", default=172, show_default=True, type=click.IntRange(1), help="Patients for training.")
+@click.option("--internal", default=37, show_default=True, type=click.IntRange(0), help="For internal validation.")
+@click.option("--external", default=268, show_default=True, type=click.IntRange(0), help="For the external test.")
+@click.option(
+    "--internal-from", default="top", show_default=True, type=click.Choice(["top", "training"]),
+    help="Internal patients come on top of those for training, or out of them (the paper does not say).",
+)  # fmt: skip
+@click.option("--external-source", default="TotalSegmentator", show_default=True, help="Source of the external test.")
+@click.option("--whole", default="C1-T1", show_default=True, help="Levels that an external case must show uncut.")
+@click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of the training patients.")
+@click.option("--seed", default=0, show_default=True, type=int, help="Another seed gives another split.")
+@click.option("--scale", is_flag=True, help="Where there are fewer patients than asked: all of them, in proportion.")
+@click.option(
+    "--elsewhere", default="training", show_default=True, type=click.Choice(["training", "left-over"]),
+    help="Patients whom only D2 ... can use (no vertebra of D1's label set in view).",
+)  # fmt: skip
+def command(
+    datasets: tuple[Path, ...],
+    training: int,
+    internal: int,
+    external: int,
+    internal_from: str,
+    external_source: str,
+    whole: str,
+    folds: int,
+    seed: int,
+    scale: bool,
+    elsewhere: str,
+) -> None:
+    """Divide the patients of one dataset, or of several of one study, into training, internal and external.
+
+    The numbers are the paper's where they are left out: 172 patients for training, 37 for internal validation, 268 of
+    TotalSegmentator with C1 to T1 whole in view for the external test. They count the patients whom D1 can use, so
+    give the cervical dataset first. Parts and folds have alike shares of sources, sexes, age groups and levels in
+    view. A patient lies in one part and one fold in every dataset, whatever the number of scans. Excluded cases are in
+    no part. The same datasets and options give the same split; another call replaces it.
+
+    \b
+    D/cases.csv           part and fold of each case
+    D/splits_final.json   the folds, as nnU-Net reads them; absent while a split is under way
+    D/imagesTr, labelsTr  training;  imagesTs, labelsTs: internal and external;  imagesExcluded: all others
+    D/demographics.csv    patients, age, sex, sources, voxel sizes, levels of each part; demographics.md for people
+    D/split.json          what was asked for, and the checksum that models trained on the split carry
+    """  # noqa: D301
+    from cspine.study.datasets.case_table import Part, split_checksum
+    from cspine.study.datasets.dataset_folder import DatasetFolder
+    from cspine.study.datasets.demographics import as_table, demographics
+    from cspine.study.datasets.divided import divide_datasets
+    from cspine.study.datasets.split import InternalFrom, SplitSettings
+
+    settings = SplitSettings(
+        training, internal, external, InternalFrom(internal_from), external_source, _levels(whole), folds, seed, scale,
+        Part.TRAINING if elsewhere == "training" else Part.LEFT_OVER,
+    )  # fmt: skip
+    folders = [DatasetFolder(root) for root in datasets]
+    for folder, rows in zip(folders, divide_datasets(folders, settings), strict=True):
+        head, *lines = as_table(demographics(rows))
+        table(folder.root.resolve().name, head, lines)
+        excluded = sum(bool(row.excluded) for row in rows)
+        click.echo(f"{excluded} excluded cases are in no part; checksum of the split {split_checksum(rows)[:12]}")
+        click.echo(f"{folder.root / 'cases.csv'}, {folder.root / 'demographics.md'}")
+
+
+def _levels(text: str) -> tuple[str, ...]:
+    from cspine.anatomy import levels_between
+
+    first, _, last = text.upper().partition("-")
+    try:
+        return tuple(level.name for level in levels_between(first, last or first) if level.name != "T13")
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"--whole {text} names no levels", advice="Give two levels, for example C1-T1.") from error

@@ -1,0 +1,101 @@
+"""All data sets that a conversion was given, as one list of cases: no scan twice, each patient under one name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cspine.errors import UsageError
+from cspine.study.datasets.sources import ctspine1k, totalsegmentator, verse
+from cspine.study.datasets.sources.found import Found, FoundCase, age_of, read_people, sex_of
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the data sets lie.
+
+    Parameters
+    ----------
+    verse2019, verse2020, ctspine1k, hnscc, msd_colon, totalsegmentator : Path or None
+        Folders of the data sets.
+    images : tuple of Path
+        Further folders with images of CTSpine1K.
+    people : Path or None
+        Table of patients: ``id`` (a case or a patient), and ``patient``, ``age``, ``sex`` where they are known. It goes
+        before what the data sets tell.
+    """
+
+    verse2019: Path | None = None
+    verse2020: Path | None = None
+    ctspine1k: Path | None = None
+    hnscc: Path | None = None
+    msd_colon: Path | None = None
+    totalsegmentator: Path | None = None
+    images: tuple[Path, ...] = ()
+    people: Path | None = None
+
+
+def collect(folders: Folders, limit: int | None = None) -> Found:
+    """Return the cases of all data sets.
+
+    Parameters
+    ----------
+    folders : Folders
+        One data set or more.
+    limit : int, optional
+        Only the first so many cases of each data set.
+
+    Raises
+    ------
+    UsageError
+        If no data set is given, or images without their masks.
+    DatasetError
+        If a folder has not the layout of its data set.
+    """
+    if folders.ctspine1k is None and (folders.hnscc or folders.msd_colon or folders.images):
+        raise UsageError(
+            "--hnscc, --msd-colon and --images hold images alone", advice="Give --ctspine1k with their masks."
+        )
+    parts = _verse(folders)
+    if folders.ctspine1k is not None:
+        parts.append(ctspine1k.find(folders.ctspine1k, folders.hnscc, folders.msd_colon, folders.images))
+    if folders.totalsegmentator is not None:
+        parts.append(totalsegmentator.find(folders.totalsegmentator))
+    if not parts:
+        raise UsageError("no data set was given", advice="Give one or more, for example --verse2019 FOLDER.")
+    told = read_people(folders.people, "id") if folders.people is not None else {}
+    found = Found()
+    for part in parts:
+        part.cases = [_with_person(case, told) for case in part.cases[:limit]]
+        found.add(part)
+    return found
+
+
+def _verse(folders: Folders) -> list[Found]:
+    """Both editions of VerSe: 2020 holds scans of 2019 again, and the older layouts name a scan, not its patient."""
+    editions = ((folders.verse2019, 2019), (folders.verse2020, 2020))
+    parts = [verse.find(folder, year) for folder, year in editions if folder is not None]
+    known = verse.patient_of_scans([case for part in parts for case in part.cases])
+    if len(parts) == 2:
+        earlier, later = parts
+        repeated = {case.case for case in verse.repeats(later.cases, earlier.cases)}
+        later.cases = [case for case in later.cases if case.case not in repeated]
+        if repeated:
+            later.skip("VerSe 2020: the scan is in VerSe 2019 already", len(repeated))
+    for part in parts:
+        part.cases = [replace(case, patient=known.get(case.patient, case.patient)) for case in part.cases]
+    return parts
+
+
+def _with_person(case: FoundCase, told: dict[str, dict[str, str]]) -> FoundCase:
+    """Take over what the table of patients says of a case, or of its patient."""
+    row = told.get(case.case, told.get(case.patient))
+    if row is None:
+        return case
+    age = age_of(row)
+    return replace(
+        case,
+        patient=row.get("patient") or case.patient,
+        age_years=case.age_years if age is None else age,
+        sex=sex_of(row) or case.sex,
+    )

@@ -1,0 +1,233 @@
+"""Who is for training, internal validation and external test: by patient, the same in every dataset of a study.
+
+Nothing is read or written here but rows of the table of cases.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from cspine.anatomy import CERVICAL_LEVELS
+from cspine.errors import SplitError
+from cspine.study.datasets.balance import divide
+from cspine.study.datasets.case_table import CaseRow, Part
+
+#: Age groups begin at these years.
+_AGE_GROUPS = (40, 60, 75)
+
+
+class InternalFrom(StrEnum):
+    """Where the patients of the internal validation come from: the paper's poster does not say."""
+
+    TOP = "top"
+    TRAINING = "training"
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """What is asked of a split; the numbers are the paper's where they are left out.
+
+    Parameters
+    ----------
+    training, internal, external : int
+        Patients of each part.
+    internal_from : InternalFrom
+        ``top``: the internal patients come on top of those for training; ``training``: they are taken out of them.
+    external_source : str
+        Source of the external test; its patients are in no other part.
+    whole : tuple of str
+        Vertebrae that an external case must show whole.
+    folds : int
+        Folds of the training patients.
+    seed : int
+        Another seed gives another split.
+    scale : bool
+        True to take as many patients as there are, in the same proportions, where there are fewer than asked.
+    elsewhere : Part
+        Part of patients whom only later datasets of the study can use: training, or left over.
+    """
+
+    training: int = 172
+    internal: int = 37
+    external: int = 268
+    internal_from: InternalFrom = InternalFrom.TOP
+    external_source: str = "TotalSegmentator"
+    whole: tuple[str, ...] = tuple(level.name for level in CERVICAL_LEVELS)
+    folds: int = 5
+    seed: int = 0
+    scale: bool = False
+    elsewhere: Part = Part.TRAINING
+
+
+@dataclass(frozen=True, eq=False)
+class _Patient:
+    """The usable cases of a patient, by dataset."""
+
+    name: str
+    cases: tuple[tuple[CaseRow, ...], ...]
+    is_external: bool
+
+    @property
+    def rows(self) -> list[CaseRow]:
+        return [row for rows in self.cases for row in rows]
+
+    @property
+    def kinds(self) -> tuple[Hashable, ...]:
+        """Source, vertebrae in view, sex, age group, and the datasets that can use the patient."""
+        rows = self.rows
+        sex = next((row.sex for row in rows if row.sex), "")
+        age = next((row.age_years for row in rows if row.age_years is not None), None)
+        group = None if age is None else sum(age >= start for start in _AGE_GROUPS)
+        used = tuple(bool(rows) for rows in self.cases)
+        return (
+            min(row.source for row in rows),
+            _region({name for row in rows for name in row.levels}),
+            sex,
+            group,
+            used,
+        )
+
+
+def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> list[list[CaseRow]]:
+    """Return the rows of each dataset with their parts and folds; those of an earlier split are forgotten.
+
+    A patient lies in one part and one fold in every dataset. The numbers count the patients whom the first dataset can
+    use: with a case that is not excluded and shows a vertebra of its label set.
+
+    Parameters
+    ----------
+    datasets : sequence of sequence of CaseRow
+        The tables of the study's datasets; the first one leads.
+    settings : SplitSettings
+        Numbers and options.
+
+    Raises
+    ------
+    SplitError
+        If there are fewer patients than asked, or a case belongs to another patient in another dataset.
+    """
+    _refuse_two_patients(datasets)
+    patients = _patients(datasets, settings.external_source)
+    pool = [p for p in patients if not p.is_external and p.cases[0]]
+    tested = [p for p in patients if p.is_external and any(_is_whole(row, settings) for row in p.cases[0])]
+    sizes = _sizes(len(pool), len(tested), sum(p.is_external for p in patients), settings)
+    parts: dict[str, Part] = {p.name: Part.LEFT_OVER for p in patients}
+    parts |= _divided(pool, {part: sizes[part] for part in (Part.TRAINING, Part.INTERNAL)}, f"{settings.seed} parts")
+    parts |= _divided(tested, {Part.EXTERNAL: sizes[Part.EXTERNAL]}, f"{settings.seed} external")
+    parts |= {p.name: settings.elsewhere for p in patients if not p.is_external and not p.cases[0]}
+    learners = [p for p in patients if parts[p.name] is Part.TRAINING]
+    folds = _folds(learners, settings)
+    return [[_placed(row, parts, folds, settings) for row in rows] for rows in datasets]
+
+
+def splits_final(rows: Iterable[CaseRow]) -> list[dict[str, list[str]]]:
+    """Return nnU-Net's list of folds: for each the cases that it learns from, and those that it is validated on."""
+    learners = sorted((row for row in rows if row.part is Part.TRAINING), key=lambda row: row.case)
+    folds = sorted({row.fold for row in learners if row.fold is not None})
+    return [
+        {
+            "train": [row.case for row in learners if row.fold != fold],
+            "val": [row.case for row in learners if row.fold == fold],
+        }
+        for fold in folds
+    ]
+
+
+def _refuse_two_patients(datasets: Sequence[Sequence[CaseRow]]) -> None:
+    owner: dict[str, str] = {}
+    for rows in datasets:
+        for row in rows:
+            if owner.setdefault(row.case, row.patient) != row.patient:
+                raise SplitError(
+                    f"case {row.case} is of patient {owner[row.case]} in one dataset and of {row.patient} in another",
+                    advice="Convert both with the same --people table.",
+                )
+
+
+def _patients(datasets: Sequence[Sequence[CaseRow]], external_source: str) -> list[_Patient]:
+    """Patients with a usable case in one of the datasets, by name."""
+    usable: dict[str, list[list[CaseRow]]] = defaultdict(lambda: [[] for _ in datasets])
+    external = set()
+    for place, rows in enumerate(datasets):
+        for row in rows:
+            if row.source == external_source:
+                external.add(row.patient)
+            if not row.excluded and row.levels:
+                usable[row.patient][place].append(row)
+    return [
+        _Patient(name, tuple(tuple(rows) for rows in cases), name in external) for name, cases in sorted(usable.items())
+    ]
+
+
+def _is_whole(row: CaseRow, settings: SplitSettings) -> bool:
+    """Tell whether a case fits the external test."""
+    in_view = set(row.levels) - set(row.partial)
+    return row.source == settings.external_source and in_view >= set(settings.whole)
+
+
+def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> dict[Part, int]:
+    """Patients of each part; raises SplitError, with what is there, where there are too few."""
+    on_top = settings.internal_from is InternalFrom.TOP
+    if not on_top and settings.internal >= settings.training:
+        raise SplitError(f"{settings.internal} internal patients cannot be taken out of {settings.training}")
+    total = settings.training + settings.internal if on_top else settings.training
+    internal, external = settings.internal, settings.external
+    if settings.scale and pool < total:
+        internal = max(min(internal, 1), round(pool * internal / total))
+        total = pool
+    if settings.scale and tested < external:
+        external = tested
+    lacking = []
+    if pool < total:
+        lacking.append(f"training and internal validation need {total} patients, {pool} are there")
+    if tested < external or (settings.scale and settings.external and not tested):
+        lacking.append(
+            f"the external test needs {settings.external} patients of {settings.external_source} with "
+            f"{settings.whole[0]} to {settings.whole[-1]} whole in view, {tested} are there among {of_source}"
+        )
+    if not lacking and total - internal < settings.folds:
+        lacking.append(f"{settings.folds} folds need as many patients for training, {total - internal} are there")
+    if lacking:
+        advice = "Convert more sources, ask for fewer, or give --scale: `cspine dataset summary` counts what is there."
+        raise SplitError("; ".join(lacking), advice=advice)
+    return {Part.TRAINING: total - internal, Part.INTERNAL: internal, Part.EXTERNAL: external}
+
+
+def _divided(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str) -> dict[str, Part]:
+    """Patients of each part that was asked for; the rest is left over."""
+    order = [*sizes, Part.LEFT_OVER]
+    counts = [*sizes.values(), len(patients) - sum(sizes.values())]
+    placed = divide({p.name: p.kinds for p in patients}, counts, seed)
+    return {name: order[group] for name, group in placed.items()}
+
+
+def _folds(patients: Sequence[_Patient], settings: SplitSettings) -> dict[str, int]:
+    """Equal folds of the patients whom the first dataset can use, and equal folds of all."""
+    leading = {p.name: p.kinds for p in patients if p.cases[0]}
+    others = {p.name: p.kinds for p in patients if not p.cases[0]}
+    sizes = _equal(len(leading), settings.folds)
+    filled = [whole - own for whole, own in zip(_equal(len(patients), settings.folds), sizes, strict=True)]
+    return divide(leading, sizes, f"{settings.seed} folds") | divide(others, filled, f"{settings.seed} other folds")
+
+
+def _equal(count: int, groups: int) -> list[int]:
+    return [count // groups + (group < count % groups) for group in range(groups)]
+
+
+def _placed(row: CaseRow, parts: Mapping[str, Part], folds: Mapping[str, int], settings: SplitSettings) -> CaseRow:
+    if row.excluded or not row.levels:
+        return replace(row, part=Part.UNUSED, fold=None)
+    part = parts[row.patient]
+    if part is Part.EXTERNAL and not _is_whole(row, settings):
+        part = Part.LEFT_OVER
+    return replace(row, part=part, fold=folds[row.patient] if part is Part.TRAINING else None)
+
+
+def _region(levels: set[str]) -> str:
+    cervical = {level.name for level in CERVICAL_LEVELS}
+    if levels >= cervical:
+        return "whole neck"
+    return "part of the neck" if levels & cervical else "below the neck"

@@ -1,0 +1,66 @@
+"""`cspine dataset convert`: what a laboratory sees, and what it gets."""
+
+import pytest
+from click.testing import CliRunner
+
+from cspine.cli.dataset import command
+from cspine.errors import DatasetError, SomeStudiesFailedError, UsageError
+from cspine.study.datasets.dataset_folder import DatasetFolder
+from cspine.study.rehearsal import layouts
+from tests.builders.public_sets import LADY, MAN, small_case, without
+from tests.study.datasets.test_convert import in_process
+
+__all__ = ["in_process"]
+
+
+def invoke(*arguments: object):
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def convert(tmp_path, *options: object):
+    out = tmp_path / "Dataset501_Cervical"
+    return invoke("convert", "--out", out, "--label-set", "cervical", "--verse2019", tmp_path / "verse", *options)
+
+
+def test_doubts_are_proposed_edited_and_decided(tmp_path, in_process):
+    ct, labels = small_case()
+    layouts.write_verse(tmp_path / "verse", 1, ct, labels, LADY)
+    layouts.write_verse(tmp_path / "verse", 2, ct, without(labels, 4), MAN)
+    proposal = tmp_path / "exclude.csv"
+    told = convert(tmp_path, "--write-exclusions", proposal).output
+    assert "2 converted, 0 kept" in told and "names 1 doubtful case(s)" in told
+    assert proposal.read_text().splitlines()[1] == "verse2019_sub-verse002,missing level: C4"
+    told = convert(tmp_path, "--exclude", proposal).output
+    assert "0 converted, 2 kept" in told
+    dataset = DatasetFolder(tmp_path / "Dataset501_Cervical")
+    assert dataset.where("verse2019_sub-verse002") == "Excluded"
+
+
+def test_a_case_that_fails_is_printed_and_the_exit_code_tells(tmp_path, in_process):
+    for number in (1, 2):
+        layouts.write_verse(tmp_path / "verse", number, *small_case(), LADY)
+    next(tmp_path.rglob("sub-verse001_seg-vert_msk.nii.gz")).unlink()
+    with pytest.raises(SomeStudiesFailedError, match="1 of 2 cases failed") as failed:
+        convert(tmp_path)
+    assert failed.value.exit_code == 11 and "failures.csv" in failed.value.advice
+    text = (tmp_path / "Dataset501_Cervical" / "failures.csv").read_text()
+    assert "verse2019_sub-verse001,CS-DAT-001,no mask" in text
+
+
+def test_wrong_calls_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(DatasetError, match="no folder"):
+        convert(tmp_path)
+    with pytest.raises(UsageError, match="no data set was given"):
+        invoke("convert", "--out", tmp_path / "Dataset501_Cervical", "--label-set", "cervical")
+    with pytest.raises(UsageError, match="hold images alone"):
+        invoke("convert", "--out", tmp_path / "D", "--label-set", "cervical", "--msd-colon", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_names_every_command_and_file():
+    assert all(name in invoke("--help").output for name in ("convert", "split", "summary"))
+    told = invoke("convert", "--help").output
+    assert all(name in told for name in ("cases.csv", "audit.csv", "failures.csv", "--people", "docs/datasets.md"))

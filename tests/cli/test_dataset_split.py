@@ -1,0 +1,45 @@
+"""`cspine dataset split`: one call for the datasets of a study."""
+
+import json
+
+import pytest
+
+from cspine.errors import SplitError, UsageError
+from cspine.study.datasets.case_table import Part
+from tests.cli.test_dataset_convert import invoke
+from tests.study.datasets.test_divided import study
+
+__all__ = ["study"]
+
+NUMBERS = ("--training", 12, "--internal", 3, "--external", 4, "--folds", 3)
+
+
+def test_both_datasets_are_split_and_the_patients_described(study):
+    told = invoke("split", *(folder.root for folder in study), *NUMBERS).output
+    assert "Dataset501_Cervical" in told and "Dataset502_FullSpine" in told
+    assert "Internal validation" in told and "Age, mean ± SD" in told and "checksum of the split" in told
+    parts = [{row.case: (row.part, row.fold) for row in folder.rows() if not row.excluded} for folder in study]
+    assert parts[0].items() <= parts[1].items()
+    assert sum(part is Part.EXTERNAL for part, _ in parts[0].values()) >= 4
+
+
+def test_a_small_cohort_is_scaled_and_patients_elsewhere_may_stay_out(study):
+    with pytest.raises(SplitError, match="need 209 patients"):
+        invoke("split", study[0].root)
+    invoke("split", *(folder.root for folder in study), "--scale", "--elsewhere", "left-over", "--whole", "c2-c7")
+    spines = study[1].rows()
+    necks = {row.patient for row in study[0].rows() if not row.excluded}
+    assert all(row.patient in necks for row in spines if row.part is Part.TRAINING)
+    told = json.loads((study[1].root / "split.json").read_text())["settings"]
+    assert (told["scale"], told["elsewhere"], told["whole"][0]) == (True, "left over", "C2")
+
+
+@pytest.mark.parametrize("whole", ["T1-C1", "neck", "C1-X9"])
+def test_levels_that_do_not_exist_are_refused(study, whole):
+    with pytest.raises(UsageError, match="names no levels"):
+        invoke("split", study[0].root, "--whole", whole)
+
+
+def test_help_says_what_the_paper_leaves_open():
+    told = invoke("split", "--help").output
+    assert "paper does" in told and "splits_final.json" in told and "172" in told

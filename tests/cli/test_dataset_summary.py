@@ -1,0 +1,63 @@
+"""`cspine dataset summary`: counts and pictures of a dataset, before and after its split."""
+
+import json
+
+import matplotlib.image
+import pytest
+
+from cspine.errors import DatasetError, UsageError
+from cspine.study.datasets.case_table import split_checksum
+from cspine.study.datasets.dataset_folder import DatasetFolder
+from cspine.study.rehearsal import layouts
+from tests.builders.public_sets import LADY, MAN, TRUNK, small_case, without
+from tests.cli.test_dataset_convert import convert, in_process, invoke
+
+__all__ = ["in_process"]
+
+
+@pytest.fixture
+def dataset(tmp_path, in_process):
+    ct, labels = small_case()
+    for number in range(1, 5):
+        layouts.write_verse(tmp_path / "verse", number, ct, without(labels, 4) if number == 3 else labels, LADY)
+    layouts.write_verse(tmp_path / "verse", 5, *small_case(TRUNK), MAN)
+    convert(tmp_path)
+    return DatasetFolder(tmp_path / "Dataset501_Cervical")
+
+
+def test_a_dataset_is_counted_and_drawn_before_its_split(dataset):
+    told = invoke("summary", dataset.root).output
+    assert "missing level" in told and "no vertebra of the label set" in told and "Folds" not in told
+    out = dataset.root / "summary"
+    assert {path.name for path in out.iterdir()} == {
+        "sheet.png", "levels.csv", "demographics.csv", "demographics.md", "summary.json",
+    }  # fmt: skip
+    picture = matplotlib.image.imread(out / "sheet.png")
+    assert picture.shape[0] > 4 * 300 and picture[:, :, :3].std() > 0.05
+    content = json.loads((out / "summary.json").read_text())
+    assert (content["cases"], content["doubtful"], content["split"], content["complete"]) == (5, 1, None, True)
+    assert content["parts"] == {"unused": 4, "excluded": 1}
+
+
+def test_after_the_split_it_tells_folds_and_checksum(dataset, tmp_path):
+    numbers = ("--training", 3, "--internal", 1, "--external", 0, "--folds", 3)
+    invoke("split", dataset.root, *numbers)
+    told = invoke("summary", dataset.root, "--out", tmp_path / "out", "--pictures", 0).output
+    assert "Folds of the training cases" in told
+    assert not list((tmp_path / "out").glob("*.png"))
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["split"] == split_checksum(dataset.rows())
+
+
+def test_a_damaged_picture_does_not_stop_the_sheet(dataset):
+    dataset.pair("Tr", "verse2019_sub-verse001")[0].write_bytes(b"")
+    invoke("summary", dataset.root)
+    assert (dataset.root / "summary" / "sheet.png").is_file()
+
+
+def test_what_is_no_dataset_or_somebody_elses_folder_is_refused(dataset, tmp_path):
+    with pytest.raises(DatasetError, match=r"no cases\.csv"):
+        invoke("summary", tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "levels.csv").write_text("mine")
+    with pytest.raises(UsageError, match=r"levels\.csv"):
+        invoke("summary", dataset.root, "--out", tmp_path / "out")

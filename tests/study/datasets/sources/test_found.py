@@ -1,0 +1,34 @@
+"""Names and tables of patients, before any image is opened."""
+
+import pytest
+
+from cspine.errors import DatasetError
+from cspine.study.datasets.sources.found import age_of, case_name, read_people, sex_of
+
+
+def test_case_names_are_fit_for_files():
+    assert case_name("ctspine1k", "1.3.6.1") == "ctspine1k_1-3-6-1"
+    assert case_name("verse2019", "sub-verse004_dir ax") == "verse2019_sub-verse004_dir-ax"
+
+
+@pytest.mark.parametrize(
+    ("row", "age", "sex"),
+    [
+        ({"age": "64", "sex": "M"}, 64.0, "M"),
+        ({"age": "064Y", "gender": "female"}, 64.0, "F"),
+        ({"age": "n/a", "sex": "o"}, None, ""),
+        ({"age": "nan"}, None, ""),
+        ({"age": "-1", "gender": ""}, None, ""),
+    ],
+)
+def test_ages_and_sexes_of_tables(row, age, sex):
+    assert (age_of(row), sex_of(row)) == (age, sex)
+
+
+def test_a_table_may_have_short_and_long_rows(tmp_path):
+    path = tmp_path / "people.tsv"
+    path.write_text("id\tage\na\t5\textra\nb\n")
+    assert read_people(path, "id") == {"a": {"id": "a", "age": "5"}, "b": {"id": "b"}}
+    for name in ("absent.csv", "."):
+        with pytest.raises(DatasetError, match="cannot be read"):
+            read_people(tmp_path / name, "id")

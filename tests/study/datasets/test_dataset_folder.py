@@ -1,0 +1,94 @@
+"""The folders of a dataset: names, places, and one command at a time."""
+
+import json
+
+import pytest
+
+from cspine.errors import DatasetError, OutputError
+from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.dataset_folder import RECORDS, DatasetFolder
+from cspine.study.label_sets import label_set
+from tests.builders.case_rows import case_row
+
+
+def folder_with(tmp_path, *cases, kind="Tr"):
+    folder = DatasetFolder(tmp_path / "Dataset501_Cervical")
+    for case in cases:
+        for path in folder.pair(kind, case):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(case)
+    return folder
+
+
+def test_the_name_is_one_that_nnunet_takes(tmp_path):
+    assert DatasetFolder(tmp_path / "Dataset501_Cervical").number == 501
+    for name in ("Cervical", "Dataset1_Cervical", "Dataset501_"):
+        with pytest.raises(DatasetError, match="no name of an nnU-Net dataset"):
+            _ = DatasetFolder(tmp_path / name).number
+
+
+def test_files_go_where_the_rows_say_and_back(tmp_path):
+    folder = folder_with(tmp_path, "a", "b", "c", "d")
+    rows = [
+        case_row("a", part=Part.TRAINING, fold=0),
+        case_row("b", part=Part.EXTERNAL),
+        case_row("c", excluded="metal"),
+        case_row("d", part=Part.LEFT_OVER),
+        case_row("e", levels=(), excluded="no vertebra"),
+    ]
+    folder.put_in_place(rows)
+    assert [folder.where(row.case) for row in rows] == ["Tr", "Ts", "Excluded", "Excluded", None]
+    folder.write_dataset_json(label_set("cervical"), rows, "words")
+    content = json.loads((folder.root / "dataset.json").read_text())
+    assert (content["numTraining"], content["file_ending"], folder.description()) == (1, ".nii.gz", "words")
+    assert folder.label_set() == label_set("cervical")
+    folder.put_in_place([case_row(row.case) for row in rows[:4]])
+    assert {folder.where(row.case) for row in rows[:4]} == {"Tr"}
+
+
+def test_a_move_that_was_interrupted_is_completed(tmp_path):
+    folder = folder_with(tmp_path, "a")
+    image, _ = folder.pair("Ts", "a")
+    image.parent.mkdir()
+    folder.pair("Tr", "a")[0].rename(image)
+    assert folder.where("a") is None
+    folder.put_in_place([case_row("a", part=Part.INTERNAL)])
+    assert folder.where("a") == "Ts"
+
+
+def test_a_case_without_files_is_told(tmp_path):
+    folder = folder_with(tmp_path, "a")
+    with pytest.raises(DatasetError, match=r"case b: b_0000\.nii\.gz is in none"):
+        folder.put_in_place([case_row("a"), case_row("b")])
+
+
+def test_one_command_at_a_time_and_what_a_killed_one_left_is_cleared(tmp_path):
+    folder = folder_with(tmp_path, "a")
+    left = folder.images("Tr") / ".partial-b_0000.nii.gz"
+    left.touch()
+    with folder.held():
+        assert not left.exists() and folder.where("a") == "Tr"
+        with pytest.raises(DatasetError, match="another command"), DatasetFolder(folder.root).held():
+            pass
+    with folder.held():
+        pass
+
+
+def test_a_dataset_that_cannot_be_written_is_an_output_error(tmp_path):
+    (tmp_path / "Dataset501_Cervical").write_text("a file")
+    with pytest.raises(OutputError), DatasetFolder(tmp_path / "Dataset501_Cervical").held():
+        pass
+    folder = folder_with(tmp_path / "x", "a")
+    (folder.root / RECORDS).mkdir()
+    folder.remove("a")
+    assert folder.where("a") is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"labels": {"background": 0, "liver": 1}}'])
+def test_another_dataset_json_is_refused(tmp_path, text):
+    with pytest.raises(DatasetError, match=r"dataset\.json"):
+        DatasetFolder(tmp_path).label_set()
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"dataset\.json"):
+        DatasetFolder(tmp_path).label_set()
+    assert DatasetFolder(tmp_path).description() == ""

@@ -1,0 +1,154 @@
+"""Patients are divided, never their cases, and alike in every dataset of a study."""
+
+import random
+import time
+from collections import Counter, defaultdict
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cspine.errors import SplitError
+from cspine.study.datasets.case_table import Part, split_checksum
+from cspine.study.datasets.split import InternalFrom, SplitSettings, split, splits_final
+from tests.builders.case_rows import NECK, TRUNK, case_row, study_rows
+
+
+def parts_of(rows):
+    found = defaultdict(set)
+    for row in rows:
+        if row.part not in (Part.UNUSED, Part.LEFT_OVER):
+            found[row.part].add(row.patient)
+    return found
+
+
+def test_the_papers_study_is_divided_by_its_numbers_in_a_moment():
+    cervical, full_spine = study_rows(900, 900)
+    start = time.perf_counter()
+    necks, spines = split([cervical, full_spine], SplitSettings())
+    assert time.perf_counter() - start < 2.0
+    assert {part: len(p) for part, p in parts_of(necks).items()} == {
+        Part.TRAINING: 172, Part.INTERNAL: 37, Part.EXTERNAL: 268,
+    }  # fmt: skip
+    assert all(row.source == "TotalSegmentator" for row in spines if row.part is Part.EXTERNAL)
+    assert all(row.source != "TotalSegmentator" for row in spines if row.part in (Part.TRAINING, Part.INTERNAL))
+    assert all(row.levels == NECK and not row.partial for row in spines if row.part is Part.EXTERNAL)
+    assert not any(row.part is not Part.UNUSED for row in [*necks, *spines] if row.excluded)
+
+
+def test_training_and_internal_are_alike_in_age_sex_and_source():
+    cervical, _ = study_rows(900, 300)
+    rows = [row for row in split([cervical], SplitSettings(external=50))[0] if row.part is not Part.LEFT_OVER]
+    one = {row.patient: row for row in rows}.values()
+    for kind in (lambda r: r.source, lambda r: r.sex, lambda r: r.age_years is not None and r.age_years >= 60):
+        shares = {}
+        for part in (Part.TRAINING, Part.INTERNAL):
+            counts = Counter(kind(row) for row in one if row.part is part)
+            shares[part] = {key: count / counts.total() for key, count in counts.items()}
+        for key in shares[Part.TRAINING]:
+            assert shares[Part.TRAINING][key] == pytest.approx(shares[Part.INTERNAL].get(key, 0), abs=0.1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(40, 80), st.integers(25, 45), st.integers(0, 50), st.sampled_from(InternalFrom), st.booleans())
+def test_a_patient_lies_in_one_part_and_fold_everywhere(patients, external, seed, internal_from, training):
+    tables = study_rows(patients, external, seed)
+    elsewhere = Part.TRAINING if training else Part.LEFT_OVER
+    asked = SplitSettings(seed=seed, scale=True, folds=3, internal_from=internal_from, elsewhere=elsewhere)
+    divided = split(tables, asked)
+    places = defaultdict(set)
+    for before, rows in zip(tables, divided, strict=True):
+        assert [row.case for row in rows] == [row.case for row in before]
+        for row in rows:
+            if row.part in (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL):
+                places[row.patient].add((row.part, row.fold))
+            assert (row.fold is not None) == (row.part is Part.TRAINING)
+            assert row.part is Part.UNUSED if row.excluded else row.part is not Part.UNUSED
+    assert all(len(found) == 1 for found in places.values())
+    for rows in divided:
+        sizes = Counter(next(iter(places[p]))[1] for p in {row.patient for row in rows if row.part is Part.TRAINING})
+        assert set(sizes) == {0, 1, 2} and max(sizes.values()) - min(sizes.values()) <= 3
+    leading = Counter(next(iter(places[p]))[1] for p in {r.patient for r in divided[0] if r.part is Part.TRAINING})
+    assert max(leading.values()) - min(leading.values()) <= 1
+    shuffled = [random.Random(seed).sample(rows, len(rows)) for rows in tables]
+    again = split(shuffled, asked)
+    assert [split_checksum(rows) for rows in again] == [split_checksum(rows) for rows in divided]
+
+
+def test_an_earlier_split_is_forgotten_and_another_seed_gives_another():
+    cervical, _ = study_rows(160, 80)
+    asked = SplitSettings(40, 8, 20)
+    (first,) = split([cervical], asked)
+    assert split([first], asked) == [first]
+    (other,) = split([first], replace(asked, seed=1))
+    assert split_checksum(other) != split_checksum(first)
+
+
+def test_internal_patients_come_on_top_or_out_of_those_for_training():
+    cervical, _ = study_rows(300, 0)
+    for internal_from, training in ((InternalFrom.TOP, 60), (InternalFrom.TRAINING, 47)):
+        found = parts_of(split([cervical], SplitSettings(60, 13, 0, internal_from))[0])
+        assert (len(found[Part.TRAINING]), len(found[Part.INTERNAL])) == (training, 13)
+
+
+def test_too_few_patients_are_told_with_the_counts():
+    rows = [case_row(f"v{i}") for i in range(30)]
+    rows += [case_row(f"t{i}", source="TotalSegmentator", partial=("T1",) if i else ()) for i in range(4)]
+    with pytest.raises(SplitError) as refused:
+        split([rows], SplitSettings(40, 5, 2))
+    assert refused.value.message == (
+        "training and internal validation need 45 patients, 30 are there; the external test needs 2 patients of "
+        "TotalSegmentator with C1 to T1 whole in view, 1 are there among 4"
+    )
+    with pytest.raises(SplitError, match="5 folds need as many"):
+        split([rows[:5]], SplitSettings(4, 1, 0))
+    with pytest.raises(SplitError, match="the external test needs"):
+        split([rows[:30]], SplitSettings(scale=True))
+    with pytest.raises(SplitError, match="cannot be taken out of"):
+        split([rows], SplitSettings(5, 5, 0, InternalFrom.TRAINING))
+
+
+def test_scaled_down_a_small_cohort_keeps_the_proportions():
+    rows = [case_row(f"v{i}") for i in range(41)]
+    rows += [case_row(f"t{i}", source="TotalSegmentator") for i in range(19)]
+    found = {part: len(p) for part, p in parts_of(split([rows], SplitSettings(scale=True))[0]).items()}
+    assert found == {Part.TRAINING: 34, Part.INTERNAL: 7, Part.EXTERNAL: 19}
+    tiny = split([rows[:8] + rows[-1:]], SplitSettings(scale=True))[0]
+    assert Counter(row.part for row in tiny) == {Part.TRAINING: 7, Part.INTERNAL: 1, Part.EXTERNAL: 1}
+    exact = split([rows], SplitSettings(20, 4, 10, scale=True))[0]
+    assert Counter(row.part for row in exact)[Part.LEFT_OVER] == 26
+
+
+def test_patients_whom_only_the_second_dataset_can_use_learn_there_or_stay_out():
+    full = [case_row(f"v{i}") for i in range(10)] + [case_row(f"a{i}", levels=TRUNK) for i in range(6)]
+    neck = [replace(row, levels=() if row.levels == TRUNK else NECK) for row in full]
+    for elsewhere in (Part.TRAINING, Part.LEFT_OVER):
+        necks, spines = split([neck, full], SplitSettings(8, 2, 0, folds=4, elsewhere=elsewhere))
+        assert {row.part for row in spines if row.levels == TRUNK} == {elsewhere}
+        assert {row.part for row in necks if not row.levels} == {Part.UNUSED}
+    (alone,) = split([full], SplitSettings(12, 4, 0))
+    assert not [row for row in alone if row.part is Part.LEFT_OVER]
+
+
+def test_the_cut_scan_of_an_external_patient_is_left_over():
+    rows = [case_row(f"v{i}") for i in range(8)]
+    rows += [case_row("t_1", source="TotalSegmentator", patient="t")]
+    rows += [case_row("t_2", source="TotalSegmentator", patient="t", partial=("C1",)), case_row("t_3", patient="t")]
+    (divided,) = split([rows], SplitSettings(6, 2, 1, folds=3))
+    assert [row.part for row in divided[-3:]] == [Part.EXTERNAL, Part.LEFT_OVER, Part.LEFT_OVER]
+
+
+def test_a_case_of_two_patients_is_refused():
+    with pytest.raises(SplitError, match="case a is of patient a in one dataset and of b in another"):
+        split([[case_row("a")], [case_row("a", patient="b")]], SplitSettings(scale=True))
+
+
+def test_nnunets_folds_hold_every_training_case_once():
+    cervical, _ = study_rows(160, 0)
+    (rows,) = split([cervical], SplitSettings(40, 8, 0))
+    folds = splits_final(rows)
+    training = sorted(row.case for row in rows if row.part is Part.TRAINING)
+    assert len(folds) == 5
+    assert sorted(case for fold in folds for case in fold["val"]) == training
+    assert all(sorted(fold["train"] + fold["val"]) == training for fold in folds)
