@@ -10,7 +10,7 @@ from cspine.errors import NoVertebraError
 from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings, Progress
 from cspine.models.package import ModelPackage
-from cspine.postprocessing.clean import column_only, postprocess
+from cspine.postprocessing.clean import Scope, column_only, postprocess
 from cspine.postprocessing.findings import NO_CERVICAL_VERTEBRA, Finding
 from cspine.volumes import CtVolume, LabelVolume
 
@@ -39,8 +39,9 @@ def draw(
 
 
 def clean(inference: Inference, ct: CtVolume, age_years: float | None = None) -> Vertebrae:
-    """Clean the labels of a volume; NoVertebraError if no cervical vertebra is left."""
-    return Vertebrae(*postprocess(inference.labels, ct, age_years, inference.removed_mm3))
+    """Clean the labels of a volume; NoVertebraError if nothing is left that the model is for."""
+    scope = Scope(inference.levels, inference.sacrum_zyx)
+    return Vertebrae(*postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope))
 
 
 def find_vertebrae(
@@ -48,7 +49,7 @@ def find_vertebrae(
 ) -> tuple[Inference, Vertebrae]:
     """Run the model and clean its labels, for studies of many cases.
 
-    Where no cervical vertebra is found the labels are empty, and the finding says so: such a case counts in a study.
+    Where no vertebra is found (by a cervical model: no cervical one) the labels are empty, and the finding says so: such a case counts in a study.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cspine.anatomy import vertebra
+from cspine.anatomy import CERVICAL_LEVELS, Vertebra, vertebra
 from cspine.errors import UsageError
 from cspine.geometry import reorientation, to_lps
 from cspine.inference.body import body_box
@@ -45,12 +45,18 @@ class Inference:
         Volume that was removed between the stages, by label.
     record : dict
         Settings that count, stages with their grids and folds, seconds.
+    levels : tuple of Vertebra
+        What the model can draw, from head to foot.
+    sacrum_zyx : ndarray of bool, shape (z, y, x), or None
+        Where the network saw the sacrum; None where none of its auxiliary classes is the sacrum.
     """
 
     labels: LabelVolume
     auxiliary_zyx: NDArray[np.bool_]
     removed_mm3: dict[int, float] = field(default_factory=dict)
     record: Record
+    levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
+    sacrum_zyx: NDArray[np.bool_] | None = None
 
 
 def segment(
@@ -101,6 +107,7 @@ def segment(
     drawn = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)  # in the network's labels
     labels = drawn
     auxiliary = np.zeros(drawn.shape, dtype=np.bool_)
+    sacrum = np.zeros(drawn.shape, dtype=np.bool_) if package.stages[-1].sacrum_labels else None
     removed = np.zeros(256, dtype=np.int64)
     stages: list[Record] = []
     for number, stage in enumerate(package.stages):
@@ -120,6 +127,8 @@ def segment(
         drawn, labels = np.zeros_like(drawn), np.zeros_like(drawn)
         drawn[box], labels[box] = part, level_table(stage)[part]
         auxiliary[box] = (part != 0) & (labels[box] == 0)
+        if sacrum is not None:
+            sacrum[box] = np.isin(part, stage.sacrum_labels)
         stages.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
     record = {
         "device": engine.name,
@@ -133,6 +142,8 @@ def segment(
         auxiliary_zyx=auxiliary,
         removed_mm3={int(i): float(removed[i] * volume.grid.voxel_mm3) for i in np.flatnonzero(removed)},
         record=record,
+        levels=package.levels,
+        sacrum_zyx=sacrum,
     )
 
 
