@@ -49,7 +49,8 @@ def find_vertebrae(
 ) -> tuple[Inference, Vertebrae]:
     """Run the model and clean its labels, for studies of many cases.
 
-    Where no vertebra is found (by a cervical model: no cervical one) the labels are empty, and the finding says so: such a case counts in a study.
+    Where no vertebra is found (by a cervical model: no cervical one), the labels are empty, and the finding says so:
+    such a case counts in a study.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ def keep_levels(vertebrae: Vertebrae, wanted: Sequence[Vertebra]) -> Vertebrae:
 
 
 def _matters(finding: Finding, kept: Sequence[Vertebra], lowest_rank: int | None) -> bool:
-    """Tell whether a finding is about a level that stays, or about its number; ``lowest_rank`` if counted from above."""
+    """Tell whether a finding is about a level that stays, or about its number; a rank where levels count from above."""
     if finding.level is None or finding.level in {level.name for level in kept}:
         return True
     if finding.code not in NUMBERING_CODES:

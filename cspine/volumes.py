@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy as np
 from numpy.typing import NDArray
 
 from cspine.geometry import Affine, Grid
@@ -17,7 +16,9 @@ LabelArray = NDArray[np.uint8]
 
 
 def labels_present(labels_zyx: LabelArray) -> tuple[int, ...]:
-    """Return the labels of an array in ascending order, 0 left out; slice by slice, as counting takes eight bytes a voxel.
+    """Return the labels of an array in ascending order, 0 left out.
+
+    Slice by slice, as counting takes eight bytes a voxel.
 
     Parameters
     ----------

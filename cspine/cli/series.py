@@ -40,9 +40,7 @@ _COLUMNS = (
 @click.option("--model", help="Without --rules: take the rules for this model's levels.")
 @click.option("--series-uid", help="Show the verdicts as if this series were asked for.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
-def command(
-    directory: Path, rules_file: Path | None, model: str | None, series_uid: str | None, as_json: bool
-) -> None:
+def command(directory: Path, rules_file: Path | None, model: str | None, series_uid: str | None, as_json: bool) -> None:
     """Show every DICOM series below DIR (a folder or a .zip) and why it would be chosen or refused.
 
     Only headers are read, and nothing is run. The UID of a series can be given to `cspine run --series-uid`.

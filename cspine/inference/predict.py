@@ -19,15 +19,18 @@ from cspine.geometry import reorientation, to_lps
 from cspine.inference.body import body_box
 from cspine.inference.engine import Engine, choose_engine, translated_errors
 from cspine.inference.preprocess import Box, preprocess, preprocess_previous
-from cspine.inference.restore import restore
+from cspine.inference.restore import restore, restore_slabs, slab_matrices
 from cspine.inference.settings import InferenceSettings, Progress
-from cspine.inference.sliding_window import Window, predict_logits
+from cspine.inference.sliding_window import Window, logits_slabs, predict_logits
 from cspine.models.manifest import AUXILIARY
 from cspine.models.network import build_network
 from cspine.models.package import ModelPackage, Stage
 from cspine.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
 
 _log = logging.getLogger(__name__)
+
+#: Logits that take more than this are worked on slab by slab. A constant: the machine must not decide about labels.
+MOST_LOGITS_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,9 +223,18 @@ def _run_stage(
     times.append(time.perf_counter())
     network = build_network(plan.architecture)
     weights = [partial(stage.weights, fold) for fold in folds]
-    logits = predict_logits(network, weights, channels, window, engine, progress)
-    times.append(time.perf_counter())
-    labels = np.ascontiguousarray(turn.undo(restore(logits, image, plan)))
+    matrices = None
+    if 4 * (len(stage.manifest.labels) + 1) * image.values.numel() > MOST_LOGITS_BYTES:
+        matrices = slab_matrices(image, plan)
+    if matrices is not None:
+        slabs = logits_slabs(network, weights, channels, window, engine, progress)
+        restored = restore_slabs(slabs, image, matrices).transpose(plan.transpose_backward)
+        times.append(time.perf_counter())
+    else:
+        logits = predict_logits(network, weights, channels, window, engine, progress)
+        times.append(time.perf_counter())
+        restored = restore(logits, image, plan)
+    labels = np.ascontiguousarray(turn.undo(restored))
     times.append(time.perf_counter())
 
     seconds = dict(zip(("preprocess", "network", "restore"), np.diff(times).round(3).tolist(), strict=True))

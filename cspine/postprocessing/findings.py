@@ -109,8 +109,8 @@ NOT_BONE = FindingKind(
 NO_CERVICAL_VERTEBRA = FindingKind(
     "CS-FND-014",
     Severity.SERIOUS,
-    "No cervical vertebra was found (by a full-spine model: no vertebra): the run ends with error CS-RES-001 and writes "
-    "no DICOM.",
+    "No cervical vertebra was found (by a full-spine model: no vertebra): the run ends with error CS-RES-001 and "
+    "writes no DICOM.",
 )
 SUPERSEDES = FindingKind(
     "CS-FND-015",

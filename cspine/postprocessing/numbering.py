@@ -27,8 +27,8 @@ from cspine.postprocessing.shape import LevelShape
 
 #: Less bone than this is no sacrum, but a false positive, or its uppermost edge.
 LEAST_SACRUM_MM3 = 3000.0
-#: A vertebra stands on the sacrum where the way from its centroid to the nearest bone of the sacrum is shorter than this
-#: times the step from one vertebra to the next: it is 0.7 steps where it stands there, and 1.6 with one between.
+#: A vertebra stands on the sacrum where the way from its centroid to the nearest bone of the sacrum is shorter than
+#: this times the step from one vertebra to the next: it is 0.7 steps where it stands there, and 1.6 with one between.
 ON_SACRUM_STEPS = 1.15
 #: From one lumbar vertebra to the next in adults of middle size, where the result does not tell.
 TYPICAL_LUMBAR_STEP_MM = 33.0

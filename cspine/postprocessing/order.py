@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import VERTEBRAE, rank
+from cspine.anatomy import VERTEBRAE, Region, rank
 from cspine.postprocessing.findings import (
     LEVEL_UNCERTAIN,
     MISSING_LEVEL,
@@ -28,6 +28,8 @@ LEAST_DISTANCE_MM = {"C": 6.0, "T": 8.0, "L": 12.0}
 GREATEST_DISTANCE_MM = {"C": 32.0, "T": 45.0, "L": 60.0}
 #: A centroid may lie this far on the wrong side of its neighbour before the order counts as broken.
 ORDER_TOLERANCE_MM = 2.0
+#: Below T1 a gap is wide, too, where it is this many times the steps above and below it: those grow slowly.
+WIDENED = 1.6
 #: From T11 to T12 and T12 to L1 in adults of middle size.
 TYPICAL_STEP_MM = 28.0
 #: T11 and L1 are neighbours where their distance is less than this times the steps above and below them.
@@ -88,8 +90,9 @@ def order_findings(shapes: tuple[LevelShape, ...], on_sacrum: bool | None = None
                 findings.append(MISSING_LEVEL.about(f"{level.name} was not found although {between}.", level.name))
     if len(shapes) > 1:
         axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
-        for upper, lower in pairwise(shapes):
-            findings += _pair_findings(upper, lower, axis)
+        for place, (upper, lower) in enumerate(pairwise(shapes)):
+            found = _pair_findings(upper, lower, axis)
+            findings += found or _widened(shapes, place)
         if eleven:
             findings.append(THORACIC_VARIANT.about("11 thoracic vertebrae: L1 stands next below T11.", "L1"))
         if "T13" in names and "T12" in names:
@@ -114,15 +117,42 @@ def has_eleven_thoracic(shapes: tuple[LevelShape, ...]) -> bool:
     places = [i for i, pair in enumerate(pairwise(names)) if pair == ("T11", "L1")]
     if not places:
         return False
-    place = places[0]
-    near = shapes[max(place - 1, 0) : place + 3]
-    steps = [
-        float(np.linalg.norm(a.centroid_lps - b.centroid_lps))
-        for a, b in pairwise(near)
+    steps = _steps_beside(shapes, places[0])
+    distance = _distance_mm(shapes[places[0]], shapes[places[0] + 1])
+    return distance < ONE_STEP * (float(np.mean(steps)) if steps else TYPICAL_STEP_MM)
+
+
+def _steps_beside(shapes: tuple[LevelShape, ...], place: int) -> list[float]:
+    """Distances of the pairs of neighbours above and below a pair, where those are whole."""
+    pairs = [shapes[i : i + 2] for i in (place - 1, place + 1) if 0 <= i < len(shapes) - 1]
+    return [
+        _distance_mm(a, b)
+        for a, b in pairs
         if rank(b.vertebra.label) - rank(a.vertebra.label) == 1 and not (a.touches_edge or b.touches_edge)
     ]
-    distance = float(np.linalg.norm(shapes[place].centroid_lps - shapes[place + 1].centroid_lps))
-    return distance < ONE_STEP * (float(np.mean(steps)) if steps else TYPICAL_STEP_MM)
+
+
+def _distance_mm(a: LevelShape, b: LevelShape) -> float:
+    return float(np.linalg.norm(a.centroid_lps - b.centroid_lps))
+
+
+def _widened(shapes: tuple[LevelShape, ...], place: int) -> list[Finding]:
+    """Tell where neighbours of the trunk lie much further apart than those above and below them."""
+    upper, lower = shapes[place : place + 2]
+    if upper.vertebra.region is Region.CERVICAL or not _is_next(upper, lower):
+        return []
+    steps, distance = _steps_beside(shapes, place), _distance_mm(upper, lower)
+    if len(steps) < 2 or distance <= WIDENED * float(np.mean(steps)) or upper.touches_edge or lower.touches_edge:
+        return []
+    names = f"{upper.vertebra.name} and {lower.vertebra.name}"
+    beside = " and ".join(f"{step:.0f}" for step in steps)
+    return [WIDE_GAP.about(f"{names} lie {distance:.0f} mm apart, those beside them {beside} mm.", lower.vertebra.name)]
+
+
+def _is_next(upper: LevelShape, lower: LevelShape) -> bool:
+    """Tell whether no level but T13, which few patients have, stands between two."""
+    between = VERTEBRAE[rank(upper.vertebra.label) + 1 : rank(lower.vertebra.label)]
+    return all(level.name == "T13" for level in between)
 
 
 def _pair_findings(upper: LevelShape, lower: LevelShape, axis_lps: NDArray[np.float64]) -> list[Finding]:
@@ -134,10 +164,8 @@ def _pair_findings(upper: LevelShape, lower: LevelShape, axis_lps: NDArray[np.fl
         return [TOO_CLOSE.about(f"{names} lie {distance:.0f} mm apart.", lower.vertebra.name)]
     if height < -ORDER_TOLERANCE_MM:
         return [ORDER_BROKEN.about(f"{names} are in the wrong order: {-height:.0f} mm.", lower.vertebra.name)]
-    between = VERTEBRAE[rank(upper.vertebra.label) + 1 : rank(lower.vertebra.label)]
-    is_next = all(level.name == "T13" for level in between)
     greatest = GREATEST_DISTANCE_MM[lower.vertebra.region.value]
-    if is_next and distance > greatest and not (upper.touches_edge or lower.touches_edge):
+    if _is_next(upper, lower) and distance > greatest and not (upper.touches_edge or lower.touches_edge):
         return [
             WIDE_GAP.about(f"{names} lie {distance:.0f} mm apart, more than {greatest:.0f} mm.", lower.vertebra.name)
         ]
