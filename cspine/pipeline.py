@@ -73,6 +73,8 @@ class RunSettings:
         The caller knows that the sender of the study broke off.
     levels : tuple of Vertebra, optional
         The levels to write; all that were found where it is left out.
+    solve_levels : bool
+        Rename vertebrae of a full-spine model so that their levels follow each other.
     """
 
     clock: Clock
@@ -83,12 +85,15 @@ class RunSettings:
     repair_gaps: bool = False
     incomplete: bool = False
     levels: tuple[Vertebra, ...] | None = None
+    solve_levels: bool = False
 
     def as_text(self) -> dict[str, str]:
         """Return what may change the result, as the outputs tell it."""
         folds = self.inference.folds
         # What is all as it always was has no entry of its own: it would change the UIDs of every result.
-        levels = {} if self.levels is None else {"levels": levels_text(self.levels)}
+        rare = {} if self.levels is None else {"levels": levels_text(self.levels)}
+        if self.solve_levels:
+            rare["solve_levels"] = "yes"
         return {
             "seg_type": self.seg_type.value,
             "folds": ",".join(folds) if folds else "all",
@@ -99,7 +104,7 @@ class RunSettings:
             "incomplete": "yes" if self.incomplete else "no",
             "series": "by UID" if self.series_uid else "by rules",
             "rules": self.rules_file.name if self.rules_file else "default",
-            **levels,
+            **rare,
         }
 
 
@@ -178,7 +183,8 @@ def infer(
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries, settings: RunSettings) -> Vertebrae:
     """Clean the labels, keep the levels wanted, and state whether the series is whole; NoVertebraError if none is."""
-    cleaned = segmentation.clean(inference, ct, chosen.selection.chosen.patient_age_years)
+    age = chosen.selection.chosen.patient_age_years
+    cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
     if settings.levels is not None:
         cleaned = keep_levels(cleaned, settings.levels)
     whole = wholeness_findings(chosen.surroundings, ct, cleaned.labels.model, sender_broke_off=settings.incomplete)

@@ -38,9 +38,14 @@ def draw(
     return segment(ct, package, settings, progress, between=column_only)
 
 
-def clean(inference: Inference, ct: CtVolume, age_years: float | None = None) -> Vertebrae:
-    """Clean the labels of a volume; NoVertebraError if nothing is left that the model is for."""
-    scope = Scope(inference.levels, inference.sacrum_zyx)
+def clean(
+    inference: Inference, ct: CtVolume, age_years: float | None = None, *, solve_levels: bool = False
+) -> Vertebrae:
+    """Clean the labels of a volume; NoVertebraError if nothing is left that the model is for.
+
+    With ``solve_levels``, vertebrae of a full-spine model are renamed where that makes their levels follow each other.
+    """
+    scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels)
     return Vertebrae(*postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope))
 
 

@@ -38,6 +38,10 @@ _OPTIONS = (
         "--levels", metavar="LEVELS",
         help="Write these levels alone, for example C1-T1 or C3-C7,L1-L5.  [default: all that are found]",
     ),
+    click.option(
+        "--solve-levels", is_flag=True,
+        help="Of full-spine models: rename vertebrae where that makes levels follow each other (docs/full-spine.md).",
+    ),
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
 )  # fmt: skip
 
@@ -87,6 +91,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         series_uid=str(series_uid) if series_uid else None,
         repair_gaps=bool(options["repair_gaps"]),
         levels=parse_levels(str(levels)) if levels else None,
+        solve_levels=bool(options["solve_levels"]),
     )
 
 

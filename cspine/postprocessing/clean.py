@@ -26,6 +26,7 @@ from cspine.postprocessing.findings import (
     VOLUME_IMPLAUSIBLE,
     Finding,
 )
+from cspine.postprocessing.level_solver import solve_levels
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
 from cspine.postprocessing.order import order_findings
 from cspine.postprocessing.shape import Box, LevelShape, shapes_of
@@ -65,10 +66,13 @@ class Scope:
         What the model can draw. Where it goes on below T1, any vertebra is a result, and their number is judged.
     sacrum_zyx : ndarray of bool, shape (z, y, x), or None
         The sacrum on the grid of the labels; None where the model does not draw it.
+    solve_levels : bool
+        True to rename vertebrae of a full-spine model so that their levels follow each other (`level_solver`).
     """
 
     levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
     sacrum_zyx: NDArray[np.bool_] | None = None
+    solve_levels: bool = False
 
 
 def postprocess(
@@ -111,6 +115,9 @@ def postprocess(
         removed[label] = removed.get(label, 0.0) + volume
     cleaned, cleaning = column, Cleaning()
     box = _occupied(column)
+    renamed: tuple[Finding, ...] = ()
+    if box is not None and scope.solve_levels and is_full_spine(scope.levels):
+        column[box], renamed = solve_levels(column[box], _part_of(labels.grid, box))
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros_like(column)
@@ -120,6 +127,7 @@ def postprocess(
     _check_any(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
         *_age_findings(patient_age_years),
+        *renamed,
         *_sequence_findings(shapes, labels.grid, scope),
         *_removal_findings(removed),
         *not_bone,

@@ -55,6 +55,7 @@ def study_runner(run: Run, device: str) -> Runner:
             rules_file=run.rules,
             incomplete=read_job(folder).interrupted,
             levels=parse_levels(run.levels) if run.levels else None,
+            solve_levels=run.solve_levels,
         )
         with StudyOutput(folder / "results", overwrite=True) as output:
             run_study(read_headers(folder / "input"), package, settings, output)
