@@ -13,15 +13,24 @@ from cspine.postprocessing.order import ANCHORS
 from cspine.segmentation import Vertebrae
 from cspine.volumes import LabelVolume, labels_present
 
-
 #: Environment variable of the application with the levels to write, as `cspine run --levels` takes them.
 LEVELS_VARIABLE = "CSPINE_LEVELS"
+#: Environment variable of the application: 1 for what `cspine run --solve-levels` does.
+SOLVE_VARIABLE = "CSPINE_SOLVE_LEVELS"
 
 
 def wanted_levels(environment: Mapping[str, str]) -> tuple[Vertebra, ...] | None:
     """Return the levels that `CSPINE_LEVELS` names, or None for all; UsageError if it cannot be understood."""
     text = environment.get(LEVELS_VARIABLE, "").strip()
     return parse_levels(text) if text else None
+
+
+def solving_wanted(environment: Mapping[str, str]) -> bool:
+    """Return whether `CSPINE_SOLVE_LEVELS` is 1; UsageError if it is neither 0 nor 1."""
+    value = environment.get(SOLVE_VARIABLE, "").strip()
+    if value not in ("", "0", "1"):
+        raise UsageError(f"{SOLVE_VARIABLE} is neither 0 nor 1", advice="Set it to 1, or leave it out.")
+    return value == "1"
 
 
 def check_wanted(wanted: Sequence[Vertebra] | None, drawn: Sequence[Vertebra]) -> None:

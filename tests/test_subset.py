@@ -9,7 +9,7 @@ from cspine.anatomy import VERTEBRAE, is_full_spine, levels_text, parse_levels, 
 from cspine.errors import NoVertebraError, UsageError
 from cspine.postprocessing.findings import CUT_BY_EDGE, FRAGMENTED, MISSING_LEVEL, ORDER_BROKEN, UNDER_AGE
 from cspine.segmentation import Vertebrae
-from cspine.subset import check_wanted, keep_levels, wanted_levels
+from cspine.subset import check_wanted, keep_levels, solving_wanted, wanted_levels
 from cspine.volumes import LabelVolume
 
 
@@ -46,6 +46,13 @@ def test_the_environment_names_levels_for_the_application() -> None:
     assert wanted_levels({"CSPINE_LEVELS": "C2"}) == (vertebra("C2"),)
     with pytest.raises(UsageError):
         wanted_levels({"CSPINE_LEVELS": "neck"})
+
+
+@pytest.mark.parametrize(("value", "wanted"), [("", False), ("0", False), ("1", True)])
+def test_the_environment_asks_for_solved_levels(value: str, wanted: bool) -> None:
+    assert solving_wanted({"CSPINE_SOLVE_LEVELS": value}) is wanted
+    with pytest.raises(UsageError, match="CSPINE_SOLVE_LEVELS"):
+        solving_wanted({"CSPINE_SOLVE_LEVELS": "yes"})
 
 
 def test_a_full_spine_goes_on_below_t1() -> None:

@@ -22,16 +22,23 @@ _OF_SPINES = {"meshes": "--meshes", "view": "--view"}
 
 @click.command(name="synthesize")
 @click.option(
-    "--anatomy", type=click.Choice(["neck", "spine"]), default="neck", show_default=True,
+    "--anatomy",
+    type=click.Choice(["neck", "spine"]),
+    default="neck",
+    show_default=True,
     help="Necks from the label atlas, or whole spines from meshes and simple solids: docs/full-spine.md.",
 )
 @click.option("--atlas", type=click.Path(path_type=Path), help="Of necks: folder of the anatomical label atlas.")
 @click.option(
-    "--meshes", type=click.Path(path_type=Path),
+    "--meshes",
+    type=click.Path(path_type=Path),
     help="Of spines: folder of the atlas's meshes; simple solids alone where left out.",
 )
 @click.option(
-    "--view", default="whole", show_default=True, metavar="VIEW",
+    "--view",
+    default="whole",
+    show_default=True,
+    metavar="VIEW",
     help="Of spines: whole, cervical, random, or the first and the last level, for example T11-L5.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
@@ -71,8 +78,8 @@ def command(
 ) -> None:
     """Make labelled CT cases of necks or spines: OUT/images, OUT/labels and, with --dicom, OUT/dicom.
 
-    The same seed and settings give the same case. Training uses seeds from 1000000 on; test with smaller ones. Labels are
-    VerSe's numbers; those of spines number the sacrum too (26).
+    The same seed and settings give the same case. Training uses seeds from 1000000 on; test with smaller ones. Labels
+    are VerSe's numbers; those of spines number the sacrum too (26).
 
     With --set, what each case shows follows from its number alone, and OUT/cases.csv says what it is. Cases that this
     version of cspine has finished in OUT are kept.
@@ -115,9 +122,7 @@ def command(
 def _given(context: click.Context, options: dict[str, str]) -> list[str]:
     """Return which of some options the user gave."""
     return [
-        option
-        for name, option in options.items()
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        option for name, option in options.items() if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     ]
 
 

@@ -1,9 +1,9 @@
 """Levels that follow each other, where a full-spine network drew every vertebra but lost count somewhere.
 
-A network is often right about each vertebra's place and one level off for a few of them, or divides one vertebra between
-two levels. Here the drawn pieces become vertebrae along the column, and dynamic programming gives them the ascending
-levels that agree best with what was drawn and with how far apart vertebrae lie. A result that is consistent is left as it
-is, and a change that does not make one more consistent is not made.
+A network is often right about each vertebra's place and one level off for a few of them, or divides one vertebra
+between two levels. Here the drawn pieces become vertebrae along the column, and dynamic programming gives them the
+ascending levels that agree best with what was drawn and with how far apart vertebrae lie. A result that is consistent is
+left as it is, and a change that does not make one more consistent is not made.
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
     for atom, label in given:
         solved[tuple(atom.index_zyx.T)] = label
     for atom in small:  # it goes with the nearest piece of its level
-        near = [(float(np.linalg.norm(a.centroid_lps - atom.centroid_lps)), b) for a, b in given if a.label == atom.label]
+        near = [
+            (float(np.linalg.norm(a.centroid_lps - atom.centroid_lps)), b) for a, b in given if a.label == atom.label
+        ]
         if near:
             solved[tuple(atom.index_zyx.T)] = min(near)[1]
     again = _instances(_atoms(solved, grid)[0], solved.shape, grid)
@@ -195,9 +197,7 @@ def _atoms(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Atom], list[_Atom]
     return sorted(atoms, key=lambda atom: (atom.middle_mm, rank(atom.label))), small
 
 
-def _divided(
-    inside: NDArray[np.bool_], axis: NDArray[np.float64], grid: Grid, label: int
-) -> list[NDArray[np.bool_]]:
+def _divided(inside: NDArray[np.bool_], axis: NDArray[np.float64], grid: Grid, label: int) -> list[NDArray[np.bool_]]:
     """Return a piece, or its two parts where its thick bone, the bodies, has a gap along the column: a disc."""
     depth = ndimage.distance_transform_edt(inside, sampling=tuple(reversed(grid.spacing_xyz)))
     core = depth >= CORE * depth.max()
@@ -266,9 +266,7 @@ def _step_mm(a: _Instance, b: _Instance) -> float:
 
 def _assign(instances: list[_Instance]) -> list[int]:
     """Ascending levels, one for each vertebra, that keep most of what was drawn at the least cost of steps."""
-    distances = [
-        float(np.linalg.norm(a.centroid_lps - b.centroid_lps)) for a, b in pairwise(instances)
-    ]
+    distances = [float(np.linalg.norm(a.centroid_lps - b.centroid_lps)) for a, b in pairwise(instances)]
     size = _patient_size(instances, distances)
     count = len(VERTEBRAE)
     best = _gains(instances[0])
@@ -287,7 +285,7 @@ def _assign(instances: list[_Instance]) -> list[int]:
 
 
 def _gains(instance: _Instance) -> NDArray[np.float64]:
-    """What each level is worth for a vertebra: the share that was drawn so."""
+    """Return what each level is worth for a vertebra: the share that was drawn so."""
     weight = ANCHOR_WEIGHT if vertebra(instance.main_label).name in ANCHORS else 1.0
     gains = np.array([weight * instance.share_of(level.label) for level in VERTEBRAE])
     for place, level in enumerate(VERTEBRAE):
@@ -313,8 +311,7 @@ def _step_cost(a: int, b: int, distance_mm: float) -> float:
 def _patient_size(instances: list[_Instance], distances: list[float]) -> float:
     """How large the patient is against `STEPS_MM`: the median over all steps, most of which are one."""
     ratios = [
-        distance / _STEP_MM[rank(instance.main_label)]
-        for instance, distance in zip(instances, distances, strict=False)
+        distance / _STEP_MM[rank(instance.main_label)] for instance, distance in zip(instances, distances, strict=False)
     ]
     return float(np.clip(np.median(ratios), 0.6, 1.5))
 

@@ -206,7 +206,7 @@ def _spines(out: Path, *more: str) -> Result:
 def _few_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     """One solid in the place of all: what is drawn is tested with the synthesis."""
     form = forms.parametric_form(vertebra("T8"))
-    all_alike = forms.SpineForms("alike", {label: form for label in (*(v.label for v in VERTEBRAE), SACRUM)})
+    all_alike = forms.SpineForms("alike", dict.fromkeys((*(v.label for v in VERTEBRAE), SACRUM), form))
     monkeypatch.setattr(forms, "parametric_forms", lambda: all_alike)
 
 

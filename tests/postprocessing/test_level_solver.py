@@ -22,13 +22,13 @@ def moved(names: list[str], by: int) -> np.ndarray:
     """The phantom, some of its vertebrae labelled so many levels lower."""
     drawn = TRUE.copy()
     for name in names:
-        drawn[TRUE == label(name)] = VERTEBRAE[rank(label(name)) + by].label
+        drawn[label(name) == TRUE] = VERTEBRAE[rank(label(name)) + by].label
     return drawn
 
 
 def half(name: str, taken_by: str, axis: int) -> np.ndarray:
     """The phantom, half of one vertebra labelled as another."""
-    drawn, index = TRUE.copy(), np.argwhere(TRUE == label(name))
+    drawn, index = TRUE.copy(), np.argwhere(label(name) == TRUE)
     part = index[index[:, axis] < np.median(index[:, axis])]
     drawn[tuple(part.T)] = label(taken_by)
     return drawn
@@ -63,7 +63,7 @@ def test_what_is_consistent_stays_as_it_is(labels: tuple[int, ...]) -> None:
 def test_a_run_that_is_one_off_gets_its_levels(names: list[str], by: int) -> None:
     drawn = moved(names, by)
     solved, findings = solve_levels(drawn, TRUNK.grid())
-    assert share_right(solved) > 0.99 > share_right(drawn)
+    assert share_right(drawn) < 0.99 < share_right(solved)
     (told,) = findings
     assert told.code == "CS-FND-026"
     wrong = VERTEBRAE[rank(label(names[0])) + by].name
@@ -74,7 +74,7 @@ def test_a_run_that_is_one_off_gets_its_levels(names: list[str], by: int) -> Non
 def test_a_vertebra_divided_left_and_right_becomes_one(name: str, other: str) -> None:
     drawn = half(name, other, axis=2)
     solved, findings = solve_levels(drawn, TRUNK.grid())
-    assert share_right(solved) > 0.998 > share_right(drawn)
+    assert share_right(drawn) < 0.998 < share_right(solved)
     assert {f.code for f in findings} <= {"CS-FND-025", "CS-FND-026"} and findings
 
 
@@ -82,13 +82,13 @@ def test_a_vertebra_divided_left_and_right_becomes_one(name: str, other: str) ->
 def test_a_vertebra_divided_above_and_below_becomes_one(name: str, other: str) -> None:
     drawn = half(name, other, axis=0)
     solved, findings = solve_levels(drawn, TRUNK.grid())
-    assert share_right(solved) > 0.99 > share_right(drawn)
+    assert share_right(drawn) < 0.99 < share_right(solved)
     assert findings
 
 
 def test_a_missing_vertebra_is_left_missing() -> None:
     drawn = TRUE.copy()
-    drawn[TRUE == label("T7")] = 0
+    drawn[label("T7") == TRUE] = 0
     solved, findings = solve_levels(drawn, TRUNK.grid())
     assert solved is drawn and findings == ()
 
@@ -96,7 +96,7 @@ def test_a_missing_vertebra_is_left_missing() -> None:
 def test_what_cannot_be_told_is_left() -> None:
     """All levels below T6 are one lower: which half is wrong nobody can say from the labels."""
     drawn = moved([level.name for level in VERTEBRAE[13:19]], 1)
-    drawn[TRUE >= label("L1")] = 0
+    drawn[label("L1") <= TRUE] = 0
     solved, findings = solve_levels(drawn, TRUNK.grid())
     assert solved is drawn and findings == ()
 
@@ -105,7 +105,7 @@ def test_the_first_two_vertebrae_keep_their_names() -> None:
     drawn = moved(["C3", "C4"], -1)
     solved, _ = solve_levels(drawn, TRUNK.grid())
     kept = {label("C1"), label("C2")}
-    assert all((solved[TRUE == i] == i).all() for i in kept)
+    assert all((solved[i == TRUE] == i).all() for i in kept)
 
 
 def test_few_or_no_vertebrae_are_left() -> None:

@@ -110,7 +110,7 @@ def test_any_vertebra_is_a_result_of_a_full_spine_model_and_none_is_an_error() -
     labels, ct, _ = trunk_volumes(Trunk((T11, T12, L1)))
     cleaned, _ = postprocess(labels, ct, None, None, Scope(FULL_SPINE_LEVELS))
     assert set(np.unique(cleaned.labels_zyx)) == {0, T11, T12, L1}
-    with pytest.raises(NoVertebraError, match="no cervical vertebra found .*T11"):
+    with pytest.raises(NoVertebraError, match=r"no cervical vertebra found .*T11"):
         postprocess(labels, ct, None)
     nothing = trunk_volumes(labels_zyx=np.zeros_like(Trunk().draw()[0]))
     with pytest.raises(NoVertebraError, match=r"\] no vertebra found") as failure:
