@@ -21,7 +21,7 @@ _VIEWS: tuple[str | tuple[str, str], ...] = ("whole", "whole", ("T6", "L3"), ("T
 
 
 def spoilt(true_zyx: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return labels with one to three faults: levels one off, a vertebra divided, missing, or with a blob of another."""
+    """Return labels with one to three faults: levels one off, a vertebra divided, missing, or partly another."""
     drawn = true_zyx.copy()
     present = [level.label for level in VERTEBRAE if (true_zyx == level.label).any()]
     for _ in range(int(rng.integers(1, 4))):

@@ -2,8 +2,8 @@
 
 A network is often right about each vertebra's place and one level off for a few of them, or divides one vertebra
 between two levels. Here the drawn pieces become vertebrae along the column, and dynamic programming gives them the
-ascending levels that agree best with what was drawn and with how far apart vertebrae lie. A result that is consistent is
-left as it is, and a change that does not make one more consistent is not made.
+ascending levels that agree best with what was drawn and with how far apart vertebrae lie. A consistent result is left
+as it is, and a change that does not make one more consistent is not made.
 """
 
 from __future__ import annotations
