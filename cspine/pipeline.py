@@ -74,7 +74,7 @@ class RunSettings:
     levels : tuple of Vertebra, optional
         The levels to write; all that were found where it is left out.
     solve_levels : bool
-        Rename vertebrae of a full-spine model so that their levels follow each other.
+        Rename vertebrae of a full-spine model where that makes their levels follow each other.
     """
 
     clock: Clock
@@ -85,15 +85,15 @@ class RunSettings:
     repair_gaps: bool = False
     incomplete: bool = False
     levels: tuple[Vertebra, ...] | None = None
-    solve_levels: bool = False
+    solve_levels: bool = True
 
     def as_text(self) -> dict[str, str]:
         """Return what may change the result, as the outputs tell it."""
         folds = self.inference.folds
         # What is all as it always was has no entry of its own: it would change the UIDs of every result.
         rare = {} if self.levels is None else {"levels": levels_text(self.levels)}
-        if self.solve_levels:
-            rare["solve_levels"] = "yes"
+        if not self.solve_levels:
+            rare["solve_levels"] = "no"
         return {
             "seg_type": self.seg_type.value,
             "folds": ",".join(folds) if folds else "all",

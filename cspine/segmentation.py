@@ -39,7 +39,7 @@ def draw(
 
 
 def clean(
-    inference: Inference, ct: CtVolume, age_years: float | None = None, *, solve_levels: bool = False
+    inference: Inference, ct: CtVolume, age_years: float | None = None, *, solve_levels: bool = True
 ) -> Vertebrae:
     """Clean the labels of a volume; NoVertebraError if nothing is left that the model is for.
 

@@ -15,7 +15,7 @@ from cspine.volumes import LabelVolume, labels_present
 
 #: Environment variable of the application with the levels to write, as `cspine run --levels` takes them.
 LEVELS_VARIABLE = "CSPINE_LEVELS"
-#: Environment variable of the application: 1 for what `cspine run --solve-levels` does.
+#: Environment variable of the application: 0 for what `cspine run --no-solve-levels` does.
 SOLVE_VARIABLE = "CSPINE_SOLVE_LEVELS"
 
 
@@ -26,11 +26,11 @@ def wanted_levels(environment: Mapping[str, str]) -> tuple[Vertebra, ...] | None
 
 
 def solving_wanted(environment: Mapping[str, str]) -> bool:
-    """Return whether `CSPINE_SOLVE_LEVELS` is 1; UsageError if it is neither 0 nor 1."""
+    """Return whether `CSPINE_SOLVE_LEVELS` is not 0; UsageError if it is neither 0 nor 1."""
     value = environment.get(SOLVE_VARIABLE, "").strip()
     if value not in ("", "0", "1"):
-        raise UsageError(f"{SOLVE_VARIABLE} is neither 0 nor 1", advice="Set it to 1, or leave it out.")
-    return value == "1"
+        raise UsageError(f"{SOLVE_VARIABLE} is neither 0 nor 1", advice="Set it to 0, or leave it out.")
+    return value != "0"
 
 
 def check_wanted(wanted: Sequence[Vertebra] | None, drawn: Sequence[Vertebra]) -> None:

@@ -156,5 +156,5 @@ def test_a_run_without_the_option_has_the_settings_that_it_always_had() -> None:
     assert list(SETTINGS.as_text()) == [
         "seg_type", "folds", "mirror", "step_size", "precision", "repair_gaps", "incomplete", "series", "rules",
     ]  # fmt: skip
-    chosen = replace(SETTINGS, levels=parse_levels("C2"), solve_levels=True).as_text()
-    assert list(chosen.items())[-2:] == [("levels", "C2"), ("solve_levels", "yes")]
+    chosen = replace(SETTINGS, levels=parse_levels("C2"), solve_levels=False).as_text()
+    assert list(chosen.items())[-2:] == [("levels", "C2"), ("solve_levels", "no")]

@@ -48,8 +48,8 @@ def test_the_environment_names_levels_for_the_application() -> None:
         wanted_levels({"CSPINE_LEVELS": "neck"})
 
 
-@pytest.mark.parametrize(("value", "wanted"), [("", False), ("0", False), ("1", True)])
-def test_the_environment_asks_for_solved_levels(value: str, wanted: bool) -> None:
+@pytest.mark.parametrize(("value", "wanted"), [("", True), ("0", False), ("1", True)])
+def test_the_environment_may_turn_the_solver_off(value: str, wanted: bool) -> None:
     assert solving_wanted({"CSPINE_SOLVE_LEVELS": value}) is wanted
     with pytest.raises(UsageError, match="CSPINE_SOLVE_LEVELS"):
         solving_wanted({"CSPINE_SOLVE_LEVELS": "yes"})

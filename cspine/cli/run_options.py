@@ -39,7 +39,7 @@ _OPTIONS = (
         help="Write these levels alone, for example C1-T1 or C3-C7,L1-L5.  [default: all that are found]",
     ),
     click.option(
-        "--solve-levels", is_flag=True,
+        "--solve-levels/--no-solve-levels", default=True, show_default=True,
         help="Of full-spine models: rename vertebrae where that makes levels follow each other (docs/full-spine.md).",
     ),
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),

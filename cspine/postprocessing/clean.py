@@ -67,12 +67,12 @@ class Scope:
     sacrum_zyx : ndarray of bool, shape (z, y, x), or None
         The sacrum on the grid of the labels; None where the model does not draw it.
     solve_levels : bool
-        True to rename vertebrae of a full-spine model so that their levels follow each other (`level_solver`).
+        Rename vertebrae of a full-spine model where that makes their levels follow each other (`level_solver`).
     """
 
     levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
     sacrum_zyx: NDArray[np.bool_] | None = None
-    solve_levels: bool = False
+    solve_levels: bool = True
 
 
 def postprocess(

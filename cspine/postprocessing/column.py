@@ -164,6 +164,8 @@ def _enlarge(coarse: NDArray[np.uint32], steps_zyx: tuple[int, int, int], shape:
 def _part(labels_zyx: LabelArray, groups_zyx: NDArray[np.uint32], grid: Grid, number: int, box: Box) -> _Part:
     labels = np.where(groups_zyx[box] == number, labels_zyx[box], np.uint8(0))
     present = [int(i) for i in np.unique(labels) if i]
+    if _BELOW_T1[present].any():
+        labels = _largest_pieces(labels, present)
     start_zyx = np.array([s.start for s in box])
     centroids = {
         label: to_lps(grid.affine_lps, (np.argwhere(labels == label).mean(axis=0) + start_zyx)[None, ::-1])[0]
@@ -180,6 +182,18 @@ def _may_overlap(part: _Part) -> int:
     upper one has, too.
     """
     return _OVERLAP if all(_BELOW_T1[VERTEBRAE[i].label] for i in part.ranks) else 0
+
+
+def _largest_pieces(labels_zyx: LabelArray, present: list[int]) -> LabelArray:
+    """Return the largest piece of each label alone.
+
+    A network that sees a long spine in patches calls a lumbar vertebra C2 here and there: such a piece must not move
+    the place of C2.
+    """
+    kept = np.zeros_like(labels_zyx)
+    for label in present:
+        kept[cc3d.largest_k(labels_zyx == label, k=1, connectivity=26) > 0] = label
+    return kept
 
 
 def _continues(main: _Part, part: _Part) -> bool:

@@ -168,8 +168,8 @@ VERTEBRA_UNITED = FindingKind(
 )
 RENUMBERED = FindingKind(
     "CS-FND-026",
-    Severity.WARNING,
-    "Whole vertebrae were given other levels than the network's, so that all follow each other. Check one of them.",
+    Severity.SERIOUS,
+    "Whole vertebrae were given other levels than the network's, so that all follow each other: check the numbering.",
 )
 
 #: Every kind of finding, by code.

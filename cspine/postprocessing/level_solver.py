@@ -54,12 +54,16 @@ _SLICE_MM = 2.0
 STEPS_MM = {"C1": 19.0, "C3": 17.0, "C7": 18.0, "T4": 20.5, "T8": 23.0, "T11": 27.0, "L1": 32.0, "L5": 34.0}
 #: Costs of the assignment, in vertebrae that keep their level: a level passed over, and a patient's variant.
 PASSED_OVER, VARIANT = 0.5, 0.7
+#: Two parts that are one vertebra after all, which are closer along the column than this share of a step.
+SAME_VERTEBRA, SAME_VERTEBRA_STEPS = 0.6, 0.7
 #: A thirteenth thoracic or sixth lumbar vertebra where none was drawn.
 UNSEEN_VARIANT = 3.0
-#: C1 and C2 have forms of their own: what was drawn as one of them counts so many vertebrae.
+#: A part counts as a whole vertebra from so many times `LEAST_PIECE_MM3` on, and smaller ones less.
+WHOLE_VERTEBRA = 2.5
+#: C1 and C2 have forms of their own: what was drawn as one of them at the column's top counts so many vertebrae.
 ANCHOR_WEIGHT = 3.0
 #: More renamed vertebrae than this share of all, and than three, are not believed.
-MOST_RENAMED = 0.3
+MOST_RENAMED = 0.4
 #: A step may be longer or shorter by this much (natural logarithm) for nothing; more costs so much a unit.
 FREE_STRETCH, STRETCH = 0.25, 2.0
 #: No step costs more than this: one odd distance must not decide about all levels.
@@ -77,6 +81,7 @@ class _Atom:
 
     label: int
     index_zyx: NDArray[np.intp]
+    volume_mm3: float
     middle_mm: float  # along the column, from head to foot
     centroid_lps: NDArray[np.float64]
 
@@ -103,6 +108,10 @@ class _Instance:
     def centroid_lps(self) -> NDArray[np.float64]:
         weights = [atom.voxels for atom in self.atoms]
         return np.asarray(np.average([atom.centroid_lps for atom in self.atoms], axis=0, weights=weights))
+
+    @property
+    def volume_mm3(self) -> float:
+        return sum(atom.volume_mm3 for atom in self.atoms)
 
     def share_of(self, label: int) -> float:
         return sum(atom.voxels for atom in self.atoms if atom.label == label) / self.voxels
@@ -135,6 +144,8 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
     if len(instances) < 3 or not before + _divided_vertebrae(instances):
         return labels_zyx, ()
     levels = _assign(instances)
+    if levels is None:
+        return labels_zyx, ()
     renamed = sum(i.main_label != label for i, label in zip(instances, levels, strict=True))
     if renamed > max(3, MOST_RENAMED * len(instances)):
         return labels_zyx, ()
@@ -152,7 +163,7 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
     after = _faults(solved, grid) + _divided_vertebrae(again)
     if after >= before + _divided_vertebrae(instances):
         return labels_zyx, ()
-    return solved, tuple(_findings(instances, levels, grid.voxel_mm3))
+    return solved, tuple(_findings(instances, levels))
 
 
 def _divided_vertebrae(instances: list[_Instance]) -> int:
@@ -191,9 +202,11 @@ def _atoms(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Atom], list[_Atom]
         for part in _divided(inside, axis, grid, piece.label):
             index = np.argwhere(part) + start
             points = to_lps(grid.affine_lps, index[:, ::-1].astype(np.float64))
-            atom = _Atom(piece.label, index, float(-(points @ axis).mean()), points.mean(axis=0))
+            atom = _Atom(
+                piece.label, index, len(index) * grid.voxel_mm3, float(-(points @ axis).mean()), points.mean(axis=0)
+            )
             enough = LEAST_PIECE_MM3[vertebra(piece.label).region]
-            (atoms if len(index) * grid.voxel_mm3 >= enough else small).append(atom)
+            (atoms if atom.volume_mm3 >= enough else small).append(atom)
     return sorted(atoms, key=lambda atom: (atom.middle_mm, rank(atom.label))), small
 
 
@@ -264,29 +277,35 @@ def _step_mm(a: _Instance, b: _Instance) -> float:
 # --- assignment -------------------------------------------------------------------------------------------------------
 
 
-def _assign(instances: list[_Instance]) -> list[int]:
-    """Ascending levels, one for each vertebra, that keep most of what was drawn at the least cost of steps."""
+def _assign(instances: list[_Instance]) -> list[int] | None:
+    """Ascending levels, one for each vertebra, that keep most of what was drawn at the least cost; None if none fit."""
     distances = [float(np.linalg.norm(a.centroid_lps - b.centroid_lps)) for a, b in pairwise(instances)]
     size = _patient_size(instances, distances)
     count = len(VERTEBRAE)
-    best = _gains(instances[0])
+    best = _gains(instances[0], near_the_top=True)
     came_from: list[NDArray[np.intp]] = []
-    for instance, distance in zip(instances[1:], distances, strict=True):
+    for number, (instance, distance) in enumerate(zip(instances[1:], distances, strict=True), 1):
         reached = np.full((count, count), -np.inf)  # from, to
+        along = (instance.middle_mm - instances[number - 1].middle_mm) / size
         for a in range(count):
+            if along < SAME_VERTEBRA_STEPS * _STEP_MM[a]:
+                reached[a, a] = best[a] - SAME_VERTEBRA
             for b in range(a + 1, count):
                 reached[a, b] = best[a] - _step_cost(a, b, distance / size)
         came_from.append(np.argmax(reached, axis=0))
-        best = reached.max(axis=0) + _gains(instance)
+        best = reached.max(axis=0) + _gains(instance, near_the_top=number < len(ANCHORS))
+    if not np.isfinite(best.max()):
+        return None
     places = [int(np.argmax(best))]
     for back in reversed(came_from):
         places.append(int(back[places[-1]]))
     return [VERTEBRAE[place].label for place in reversed(places)]
 
 
-def _gains(instance: _Instance) -> NDArray[np.float64]:
+def _gains(instance: _Instance, *, near_the_top: bool) -> NDArray[np.float64]:
     """Return what each level is worth for a vertebra: the share that was drawn so."""
-    weight = ANCHOR_WEIGHT if vertebra(instance.main_label).name in ANCHORS else 1.0
+    weight = ANCHOR_WEIGHT if near_the_top and vertebra(instance.main_label).name in ANCHORS else 1.0
+    weight *= min(1.0, instance.volume_mm3 / (WHOLE_VERTEBRA * LEAST_PIECE_MM3[vertebra(instance.main_label).region]))
     gains = np.array([weight * instance.share_of(level.label) for level in VERTEBRAE])
     for place, level in enumerate(VERTEBRAE):
         if level.name in ("T13", "L6") and gains[place] < DIVIDED_SHARE:
@@ -319,7 +338,7 @@ def _patient_size(instances: list[_Instance], distances: list[float]) -> float:
 # --- what was changed -------------------------------------------------------------------------------------------------
 
 
-def _findings(instances: list[_Instance], levels: list[int], voxel_mm3: float) -> list[Finding]:
+def _findings(instances: list[_Instance], levels: list[int]) -> list[Finding]:
     findings = []
     renamed = [(i.main_label, label) for i, label in zip(instances, levels, strict=True) if i.main_label != label]
     if renamed:
@@ -330,7 +349,7 @@ def _findings(instances: list[_Instance], levels: list[int], voxel_mm3: float) -
             continue
         others = {atom.label for atom in instance.atoms} - {label}
         for other in sorted(others, key=rank):
-            volume = instance.share_of(other) * instance.voxels * voxel_mm3 / 1000
+            volume = instance.share_of(other) * instance.volume_mm3 / 1000
             why = f"{volume:.1f} ml of {_name(label)} were labelled {_name(other)}, and are {_name(label)} now."
             findings.append(VERTEBRA_UNITED.about(why, _name(label)))
     return findings

@@ -226,7 +226,7 @@ class Run(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="As cspine run --precision.")
     rules: ConfigPath | None = Field(default=None, description="As cspine run --rules.")
     levels: Levels | None = Field(default=None, description="As cspine run --levels, for example C1-T1.")
-    solve_levels: bool = Field(default=False, description="As cspine run --solve-levels.")
+    solve_levels: bool = Field(default=True, description="As cspine run --solve-levels.")
     time_limit_s: Seconds = Field(default=3600, description="For one study; then its process is ended.")
     attempts: int = Field(default=3, ge=1, description="Of a study that fails for want of memory, device or disk.")
     retry_after_s: Seconds = Field(default=60, description="Before the second attempt; doubled with each one after it.")

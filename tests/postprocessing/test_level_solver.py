@@ -123,5 +123,5 @@ def test_only_full_spine_results_and_only_where_it_is_wanted() -> None:
     }
     assert codes[True] == ["CS-FND-026"]
     assert "CS-FND-002" in codes[False] and "CS-FND-026" not in codes[False]
-    neck = postprocess(labels, ct, 50.0, None, Scope(solve_levels=True))[1]
+    neck = postprocess(labels, ct, 50.0, None, Scope())[1]
     assert "CS-FND-026" not in [f.code for f in neck]
