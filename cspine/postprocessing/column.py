@@ -61,11 +61,25 @@ class _Part:
         """
         axis = head_axis(np.array(list(self.centroids_lps.values())))
         standing = list(self.centroids_lps)
+        if _BELOW_T1[standing].any():
+            standing = self._longest_chain(axis)
         while misfits := [pair for pair in pairwise(standing) if not self._follow(*pair, axis)]:
             standing.remove(min((label for pair in misfits for label in pair), key=lambda i: self.volumes_mm3[i]))
         return sum(
             min(volume, COUNTED_MM3) * (1 if label in standing else -1) for label, volume in self.volumes_mm3.items()
         )
+
+    def _longest_chain(self, axis: NDArray[np.float64]) -> list[int]:
+        """Levels that follow each other and hold the most bone together.
+
+        In a long spine one large piece of a wrong level must not push out what it does not fit to, one after another.
+        """
+        chains: list[tuple[float, list[int]]] = []
+        for label, volume in self.volumes_mm3.items():
+            before = [(size, chain) for size, chain in chains if self._follow(chain[-1], label, axis)]
+            size, chain = max(before, key=lambda found: found[0], default=(0.0, []))
+            chains.append((size + min(volume, COUNTED_MM3), [*chain, label]))
+        return max(chains, key=lambda found: found[0])[1]
 
     def _follow(self, upper: int, lower: int, axis: NDArray[np.float64]) -> bool:
         """Tell whether two levels lie as far apart, and in the direction, that they do in a column."""
