@@ -17,7 +17,7 @@ from operators.step import Job, StepOperator
 
 
 class CSpineApplication(Application):  # type: ignore[misc]
-    """Segments the cervical vertebrae of one study.
+    """Segments the vertebrae of one study.
 
     Parameters
     ----------

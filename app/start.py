@@ -19,6 +19,7 @@ from cspine.models.package import load_package
 from cspine.models.registry import model_to_run
 from cspine.output import StudyOutput
 from cspine.pipeline import RunSettings
+from cspine.subset import solving_wanted, wanted_levels
 from cspine.wholeness import sender_broke_off
 from operators.step import Job
 
@@ -41,7 +42,12 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
         Whatever goes wrong; no results are left behind.
     """
     package = load_package(model_to_run(None, os.environ, home_folder(), model_path))
-    settings = RunSettings(Clock.from_environment(), incomplete=sender_broke_off(os.environ))
+    settings = RunSettings(
+        Clock.from_environment(),
+        incomplete=sender_broke_off(os.environ),
+        levels=wanted_levels(os.environ),
+        solve_levels=solving_wanted(os.environ),
+    )
     with opened(input_path) as folder, StudyOutput(output_path) as output:
         job = Job(folder, package, settings, output.staging)
         application = CSpineApplication(job=job)

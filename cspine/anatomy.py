@@ -7,8 +7,11 @@ The only place that knows a label number. One scheme inside: the VerSe numbers (
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from cspine.errors import UsageError
 
 
 class Region(StrEnum):
@@ -134,6 +137,9 @@ CERVICAL_LEVELS: tuple[Vertebra, ...] = tuple(_BY_LABEL[i] for i in range(1, 9))
 #: C1..L6, T13 among them: what the full-spine models segment.
 FULL_SPINE_LEVELS: tuple[Vertebra, ...] = VERTEBRAE
 
+#: Levels above others that not every patient has: 11 to 13 thoracic vertebrae occur.
+_OPTIONAL = frozenset({"T12", "T13"})
+
 #: Number of the sacrum where labels carry it beside vertebrae (VerSe's); it is no level.
 SACRUM = 26
 
@@ -173,6 +179,72 @@ def levels_between(first: str, last: str) -> tuple[Vertebra, ...]:
     if stop < start:
         raise ValueError(f"{last} lies above {first}")
     return VERTEBRAE[start : stop + 1]
+
+
+def steps_between(upper: int, lower: int) -> tuple[int, int]:
+    """Return how many vertebrae down a level lies from another, at least and at most.
+
+    Parameters
+    ----------
+    upper, lower : int
+        Labels, the first one nearer to the head. From T12 to L1 it is one step, or two with T13 between; from T11 to L1
+        it may be one, too, as some patients have 11 thoracic vertebrae.
+    """
+    most = rank(lower) - rank(upper)
+    between = VERTEBRAE[rank(upper) + 1 : rank(lower)]
+    return most - sum(level.name in _OPTIONAL for level in between), most
+
+
+def may_follow(upper: int, lower: int) -> bool:
+    """Tell whether a level can be the next one below another: whatever stands between is not in every patient."""
+    return steps_between(upper, lower)[0] == 1
+
+
+def is_full_spine(levels: Iterable[Vertebra]) -> bool:
+    """Tell whether levels go on below T1, as those of a full-spine model do."""
+    last = rank(_BY_NAME["T1"].label)
+    return any(rank(level.label) > last for level in levels)
+
+
+def parse_levels(text: str) -> tuple[Vertebra, ...]:
+    """Return the levels that a user's text means, from head to foot.
+
+    Parameters
+    ----------
+    text : str
+        Levels and ranges, both ends included: ``"C1-T1"``, ``"C3-C7,L1-L5"``, ``"t12"``.
+
+    Raises
+    ------
+    UsageError
+        If a part is no level and no range, or a range ends above its beginning.
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        ends = [parse_name(end) for end in part.split("-")]
+        if len(ends) > 2 or not ends or any(end is None for end in ends):
+            raise UsageError(f"levels {text!r}: {part.strip()!r} is neither a level nor a range", advice=_LEVELS_ADVICE)
+        first, last = (end.name for end in (ends[0], ends[-1]) if end is not None)
+        try:
+            found |= {level.label for level in levels_between(first, last)}
+        except ValueError as error:
+            raise UsageError(f"levels {text!r}: {error}", advice=_LEVELS_ADVICE) from error
+    return tuple(level for level in VERTEBRAE if level.label in found)
+
+
+_LEVELS_ADVICE = "Give levels from head to foot, for example C1-T1 or C3-C7,L1-L5."
+
+
+def levels_text(levels: Iterable[Vertebra]) -> str:
+    """Return levels in the shortest words that `parse_levels` understands, for example ``"C3-C7,L1-L5"``."""
+    wanted = {level.label for level in levels}
+    runs: list[list[Vertebra]] = []
+    for before, level in zip((None, *VERTEBRAE), VERTEBRAE, strict=False):
+        if level.label in wanted:
+            if before is None or before.label not in wanted:
+                runs.append([])
+            runs[-1].append(level)
+    return ",".join(run[0].name if len(run) == 1 else f"{run[0].name}-{run[-1].name}" for run in runs)
 
 
 # "C1", "vertebrae_C1", "vertebra-c1", "C1 vertebra", "c_1": spellings seen in public datasets.

@@ -351,7 +351,7 @@ class OutOfMemoryError(InferenceError):
 
 
 class NoVertebraError(CSpineError):
-    """No cervical vertebra was found, so no DICOM object is written."""
+    """No cervical vertebra (by a full-spine model: no vertebra) was found, so no DICOM object is written."""
 
     code = "CS-RES-001"
     exit_code = 9

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cspine
 from cspine import segmentation
+from cspine.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine, levels_text
 from cspine.dicom.clock import Clock
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
@@ -39,6 +40,7 @@ from cspine.report.summary import (
     write_summary,
 )
 from cspine.segmentation import Vertebrae
+from cspine.subset import check_wanted, keep_levels
 from cspine.volumes import CtVolume
 from cspine.wholeness import Surroundings, look_around, superseded_results, wholeness_findings
 
@@ -62,13 +64,17 @@ class RunSettings:
     seg_type : SegType
         How the DICOM Segmentation stores its labels.
     rules_file : Path, optional
-        Series selection rules; cspine's own where it is left out.
+        Series selection rules; cspine's own where it is left out: those for the model's levels.
     series_uid : str, optional
         The series to take, whatever the rules say.
     repair_gaps : bool
         Run on the longest regular part of a series with gaps.
     incomplete : bool
         The caller knows that the sender of the study broke off.
+    levels : tuple of Vertebra, optional
+        The levels to write; all that were found where it is left out.
+    solve_levels : bool
+        Rename vertebrae of a full-spine model where that makes their levels follow each other.
     """
 
     clock: Clock
@@ -78,10 +84,16 @@ class RunSettings:
     series_uid: str | None = None
     repair_gaps: bool = False
     incomplete: bool = False
+    levels: tuple[Vertebra, ...] | None = None
+    solve_levels: bool = True
 
     def as_text(self) -> dict[str, str]:
         """Return what may change the result, as the outputs tell it."""
         folds = self.inference.folds
+        # What is all as it always was has no entry of its own: it would change the UIDs of every result.
+        rare = {} if self.levels is None else {"levels": levels_text(self.levels)}
+        if not self.solve_levels:
+            rare["solve_levels"] = "no"
         return {
             "seg_type": self.seg_type.value,
             "folds": ",".join(folds) if folds else "all",
@@ -92,6 +104,7 @@ class RunSettings:
             "incomplete": "yes" if self.incomplete else "no",
             "series": "by UID" if self.series_uid else "by rules",
             "rules": self.rules_file.name if self.rules_file else "default",
+            **rare,
         }
 
 
@@ -132,15 +145,19 @@ class Stopwatch:
 # --- the steps --------------------------------------------------------------------------------------------------------
 
 
-def choose_series(scan: Scan, settings: RunSettings) -> ChosenSeries:
-    """Choose the series of the one study in a scan.
+def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | None = None) -> ChosenSeries:
+    """Choose the series of the one study in a scan that suits a model; a cervical one where none is named.
 
     Raises
     ------
+    UsageError
+        If the model draws none of the levels that are wanted.
     SeveralPatientsError, NoSuitableSeriesError, UnknownSeriesError, RulesError
         As `scan.one_study`, `select.select_series` and `rules.load_rules` tell.
     """
-    rules: Rules = load_rules(settings.rules_file)
+    drawn = package.levels if package is not None else CERVICAL_LEVELS
+    check_wanted(settings.levels, drawn)
+    rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(drawn))
     study = one_study(scan, settings.series_uid)
     selection = select_series(study, rules, settings.series_uid)
     for verdict in selection.verdicts:
@@ -165,8 +182,11 @@ def infer(
 
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries, settings: RunSettings) -> Vertebrae:
-    """Clean the labels, and state whether the series is whole; NoVertebraError if no cervical vertebra is left."""
-    cleaned = segmentation.clean(inference, ct, chosen.selection.chosen.patient_age_years)
+    """Clean the labels, keep the levels wanted, and state whether the series is whole; NoVertebraError if none is."""
+    age = chosen.selection.chosen.patient_age_years
+    cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
+    if settings.levels is not None:
+        cleaned = keep_levels(cleaned, settings.levels)
     whole = wholeness_findings(chosen.surroundings, ct, cleaned.labels.model, sender_broke_off=settings.incomplete)
     vertebrae = replace(cleaned, findings=(*cleaned.findings, *whole))
     for finding in vertebrae.findings:
@@ -328,7 +348,7 @@ def run_study(
     """
     watch = Stopwatch()
     with watch.step("select"):
-        chosen = choose_series(scan, settings)
+        chosen = choose_series(scan, settings, package)
     with watch.step("read"):
         ct = read_ct(chosen, settings)
     with watch.step("infer"):

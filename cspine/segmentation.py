@@ -10,7 +10,7 @@ from cspine.errors import NoVertebraError
 from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings, Progress
 from cspine.models.package import ModelPackage
-from cspine.postprocessing.clean import column_only, postprocess
+from cspine.postprocessing.clean import Scope, column_only, postprocess
 from cspine.postprocessing.findings import NO_CERVICAL_VERTEBRA, Finding
 from cspine.volumes import CtVolume, LabelVolume
 
@@ -38,9 +38,15 @@ def draw(
     return segment(ct, package, settings, progress, between=column_only)
 
 
-def clean(inference: Inference, ct: CtVolume, age_years: float | None = None) -> Vertebrae:
-    """Clean the labels of a volume; NoVertebraError if no cervical vertebra is left."""
-    return Vertebrae(*postprocess(inference.labels, ct, age_years, inference.removed_mm3))
+def clean(
+    inference: Inference, ct: CtVolume, age_years: float | None = None, *, solve_levels: bool = True
+) -> Vertebrae:
+    """Clean the labels of a volume; NoVertebraError if nothing is left that the model is for.
+
+    With ``solve_levels``, vertebrae of a full-spine model are renamed where that makes their levels follow each other.
+    """
+    scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels)
+    return Vertebrae(*postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope))
 
 
 def find_vertebrae(
@@ -48,7 +54,8 @@ def find_vertebrae(
 ) -> tuple[Inference, Vertebrae]:
     """Run the model and clean its labels, for studies of many cases.
 
-    Where no cervical vertebra is found the labels are empty, and the finding says so: such a case counts in a study.
+    Where no vertebra is found (by a cervical model: no cervical one), the labels are empty, and the finding says so:
+    such a case counts in a study.
 
     Parameters
     ----------

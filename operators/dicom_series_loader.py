@@ -14,4 +14,5 @@ class DicomSeriesLoaderOperator(StepOperator):
 
     def work(self) -> pipeline.ChosenSeries:
         """Scan and select."""
-        return pipeline.choose_series(pipeline.read_headers(self.job.input_folder), self.job.settings)
+        headers = pipeline.read_headers(self.job.input_folder)
+        return pipeline.choose_series(headers, self.job.settings, self.job.package)

@@ -42,6 +42,7 @@ def command(source: Path, out: Path, **options: object) -> None:
 
     Results appear when they are whole; a failed run leaves none, and its exit code tells why (docs/errors.md).
     `cspine series IN` shows beforehand which series would be taken. Dates follow SOURCE_DATE_EPOCH where it is set.
+    A full-spine model writes every vertebra of any CT of the spine: docs/full-spine.md.
     """  # noqa: D301
     from cspine.dicom.archive import opened
     from cspine.dicom.clock import Clock

@@ -34,6 +34,14 @@ _OPTIONS = (
         help="How the DICOM Segmentation stores its labels.",
     ),
     click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="YAML of selection rules."),
+    click.option(
+        "--levels", metavar="LEVELS",
+        help="Write these levels alone, for example C1-T1 or C3-C7,L1-L5.  [default: all that are found]",
+    ),
+    click.option(
+        "--solve-levels/--no-solve-levels", default=True, show_default=True,
+        help="Of full-spine models: rename vertebrae where that makes levels follow each other (docs/full-spine.md).",
+    ),
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
 )  # fmt: skip
 
@@ -60,6 +68,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     UsageError
         If a value cannot be used.
     """
+    from cspine.anatomy import parse_levels
     from cspine.dicom.seg import SegType
     from cspine.inference.settings import InferenceSettings
     from cspine.pipeline import RunSettings
@@ -72,6 +81,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         step_size=float(str(options["step_size"])),
         precision=options["precision"],  # type: ignore[arg-type]
     )
+    levels = options["levels"]
     rules, series_uid = options["rules_file"], options.get("series_uid")
     return RunSettings(
         clock=clock,
@@ -80,6 +90,8 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         rules_file=Path(str(rules)) if rules else None,
         series_uid=str(series_uid) if series_uid else None,
         repair_gaps=bool(options["repair_gaps"]),
+        levels=parse_levels(str(levels)) if levels else None,
+        solve_levels=bool(options["solve_levels"]),
     )
 
 

@@ -37,14 +37,15 @@ _COLUMNS = (
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML with selection rules (docs/selection.md); cspine's own where it is left out.",
 )
+@click.option("--model", help="Without --rules: take the rules for this model's levels.")
 @click.option("--series-uid", help="Show the verdicts as if this series were asked for.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
-def command(directory: Path, rules_file: Path | None, series_uid: str | None, as_json: bool) -> None:
+def command(directory: Path, rules_file: Path | None, model: str | None, series_uid: str | None, as_json: bool) -> None:
     """Show every DICOM series below DIR (a folder or a .zip) and why it would be chosen or refused.
 
     Only headers are read, and nothing is run. The UID of a series can be given to `cspine run --series-uid`.
     """
-    rules = load_rules(rules_file)
+    rules = load_rules(rules_file, full_spine=_is_full_spine(model))
     with opened(directory) as folder:
         scan = scan_folder(folder)
         studies = _judged(scan, rules, series_uid)
@@ -57,6 +58,17 @@ def command(directory: Path, rules_file: Path | None, series_uid: str | None, as
         table(f"Study {number} of {len(studies)} ({study})", _COLUMNS, [_row(verdict) for verdict in verdicts])
     click.echo(f"{len(patients)} patient(s), {len(studies)} study(ies), {len(scan.series)} series.")
     click.echo(f"Left out: {scan.skipped}; {len(scan.damaged)} damaged DICOM files.")
+
+
+def _is_full_spine(model: str | None) -> bool:
+    """Tell whether a model goes on below T1; False where none is named."""
+    if model is None:
+        return False
+    from cspine.anatomy import is_full_spine
+    from cspine.cli.models import wanted_model
+    from cspine.models.package import load_package
+
+    return is_full_spine(load_package(wanted_model(model)).levels)
 
 
 def _judged(scan: Scan, rules: Rules, series_uid: str | None) -> list[tuple[Verdict, ...]]:

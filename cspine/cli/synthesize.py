@@ -1,4 +1,4 @@
-"""`cspine synthesize`: labelled CT cases from the anatomical atlas, as NIfTI and as DICOM."""
+"""`cspine synthesize`: labelled CT cases of necks and of whole spines, as NIfTI and as DICOM."""
 
 from __future__ import annotations
 
@@ -16,10 +16,31 @@ if TYPE_CHECKING:
 
 _SET_COUNT = 50
 _NOT_WITH_A_SET = {"seed": "--seed", "spacing": "--spacing", "extent": "--extent", "whole_neck": "--whole-neck"}
+_OF_NECKS = {"atlas": "--atlas", "set_name": "--set", "extent": "--extent", "whole_neck": "--whole-neck"}
+_OF_SPINES = {"meshes": "--meshes", "view": "--view"}
 
 
 @click.command(name="synthesize")
-@click.option("--atlas", required=True, type=click.Path(path_type=Path), help="Folder of the anatomical label atlas.")
+@click.option(
+    "--anatomy",
+    type=click.Choice(["neck", "spine"]),
+    default="neck",
+    show_default=True,
+    help="Necks from the label atlas, or whole spines from meshes and simple solids: docs/full-spine.md.",
+)
+@click.option("--atlas", type=click.Path(path_type=Path), help="Of necks: folder of the anatomical label atlas.")
+@click.option(
+    "--meshes",
+    type=click.Path(path_type=Path),
+    help="Of spines: folder of the atlas's meshes; simple solids alone where left out.",
+)
+@click.option(
+    "--view",
+    default="whole",
+    show_default=True,
+    metavar="VIEW",
+    help="Of spines: whole, cervical, random, or the first and the last level, for example T11-L5.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option(
     "--set",
@@ -30,8 +51,8 @@ _NOT_WITH_A_SET = {"seed": "--seed", "spacing": "--spacing", "extent": "--extent
 @click.option("--count", type=click.IntRange(1, 10_000), help="Number of cases; 1, or 50 of a set.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the first case.")
 @click.option(
-    "--spacing", nargs=3, type=click.FloatRange(0.2, 5), default=(0.8, 0.8, 1.25), show_default=True, metavar="X Y Z",
-    help="Voxel size in millimetres.",
+    "--spacing", nargs=3, type=click.FloatRange(0.2, 10), default=(0.8, 0.8, 1.25), metavar="X Y Z",
+    help="Voxel size in millimetres.  [default: 0.8 0.8 1.25; of spines 3 3 3]",
 )  # fmt: skip
 @click.option(
     "--extent", nargs=3, type=click.FloatRange(20, 600), metavar="X Y Z",
@@ -42,7 +63,10 @@ _NOT_WITH_A_SET = {"seed": "--seed", "spacing": "--spacing", "extent": "--extent
 @click.pass_context
 def command(
     context: click.Context,
-    atlas: Path,
+    anatomy: str,
+    atlas: Path | None,
+    meshes: Path | None,
+    view: str,
     out: Path,
     set_name: str | None,
     count: int | None,
@@ -52,19 +76,28 @@ def command(
     whole_neck: bool,
     dicom: bool,
 ) -> None:
-    """Make labelled CT cases of necks from the atlas: OUT/images, OUT/labels and, with --dicom, OUT/dicom.
+    """Make labelled CT cases of necks or spines: OUT/images, OUT/labels and, with --dicom, OUT/dicom.
 
-    The same seed and settings give the same case. Training uses seeds from 1000000 on; test with smaller ones.
+    The same seed and settings give the same case. Training uses seeds from 1000000 on; test with smaller ones. Labels
+    are VerSe's numbers; those of spines number the sacrum too (26).
 
     With --set, what each case shows follows from its number alone, and OUT/cases.csv says what it is. Cases that this
     version of cspine has finished in OUT are kept.
     """
+    if anatomy == "spine":
+        given = _given(context, _OF_NECKS)
+        if given:
+            raise click.UsageError(f"spines have no {', '.join(given)}")
+        if context.get_parameter_source("spacing") is ParameterSource.DEFAULT:
+            spacing = (3.0, 3.0, 3.0)
+        _write_spines(meshes, view, spacing, range(seed, seed + (count or 1)), out, dicom=dicom)
+        return
+    if given := _given(context, _OF_SPINES):
+        raise click.UsageError(f"necks have no {', '.join(given)}")
+    if atlas is None:
+        raise click.UsageError("Missing option '--atlas'.")
     if set_name is not None:
-        given = [
-            option
-            for name, option in _NOT_WITH_A_SET.items()
-            if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-        ]
+        given = _given(context, _NOT_WITH_A_SET)
         if given:
             raise click.UsageError(f"--set decides what its cases show: leave out {', '.join(given)}")
     from cspine.synthesis.atlas import load_atlas
@@ -84,6 +117,42 @@ def command(
             _write_case(out, f"neck_{case_seed:05d}", ct, labels, uid_seed)
             tell(done, count)
     click.echo(f"{count} case(s) in {out}")
+
+
+def _given(context: click.Context, options: dict[str, str]) -> list[str]:
+    """Return which of some options the user gave."""
+    return [
+        option for name, option in options.items() if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+
+
+def _write_spines(
+    meshes: Path | None, view: str, spacing: tuple[float, float, float], seeds: range, out: Path, *, dicom: bool
+) -> None:
+    """Write one spine a seed."""
+    from cspine.synthesis.spine.case import SpineSettings, synthesize_spine
+    from cspine.synthesis.spine.forms import parametric_forms
+    from cspine.synthesis.spine.mesh_forms import mesh_forms
+
+    settings = SpineSettings(spacing, _view(view))
+    forms = parametric_forms() if meshes is None else mesh_forms(meshes)
+    with progress("cases") as tell:
+        for done, seed in enumerate(seeds, 1):
+            ct, labels = synthesize_spine(forms, seed, settings)
+            uid_seed = f"cspine synthesize spine {seed} {forms.name} {settings}" if dicom else None
+            _write_case(out, f"spine_{seed:05d}", ct, labels, uid_seed)
+            tell(done, len(seeds))
+    click.echo(f"{len(seeds)} case(s) in {out}")
+
+
+def _view(text: str) -> str | tuple[str, str]:
+    """Return a view of `SpineSettings`: a name, or the first and the last level."""
+    from cspine.anatomy import parse_levels
+
+    if text in ("whole", "cervical", "random"):
+        return text
+    levels = parse_levels(text)
+    return levels[0].name, levels[-1].name
 
 
 def _write_set(atlas: Atlas, set_name: str, out: Path, count: int, dicom: bool) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cspine.errors import RulesError
 
 #: What the ranking can compare, as `select` understands it.
-Criterion = Literal["regular", "thinner", "bone_kernel", "covers_more", "more_recent"]
+Criterion = Literal["regular", "thinner", "bone_kernel", "covers_more", "covers_far_more", "more_recent"]
 
 
 class _Strict(BaseModel):
@@ -176,13 +176,15 @@ class Rules(_Strict):
         return value
 
 
-def load_rules(path: Path | None = None) -> Rules:
-    """Read a rules file, or the one that cspine ships.
+def load_rules(path: Path | None = None, *, full_spine: bool = False) -> Rules:
+    """Read a rules file, or one that cspine ships.
 
     Parameters
     ----------
     path : Path, optional
         YAML as docs/selection.md describes it.
+    full_spine : bool
+        Without a file: True for the rules of models that go on below T1, False for those of the neck.
 
     Returns
     -------
@@ -194,7 +196,8 @@ def load_rules(path: Path | None = None) -> Rules:
         If the file cannot be read or does not follow the schema; the message names the fields.
     """
     try:
-        shipped = resources.files("cspine.dicom").joinpath("default_rules.yaml")
+        name = "full_spine_rules.yaml" if full_spine else "default_rules.yaml"
+        shipped = resources.files("cspine.dicom").joinpath(name)
         text = shipped.read_text("utf-8") if path is None else path.read_text("utf-8")
         content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:

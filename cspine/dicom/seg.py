@@ -32,7 +32,7 @@ from cspine.dicom.uids import ObjectIdentity
 from cspine.errors import CSpineError, GeometryError, NoVertebraError, OutputError
 from cspine.files import write_whole
 from cspine.geometry import labels_to_grid, to_index
-from cspine.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity
+from cspine.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present
 
 #: A stored slice may lie this share of a voxel off the volume's grid; further away it is another slice.
 _LARGEST_OFFSET = 0.25
@@ -147,7 +147,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         notes = normalise_headers(headers, source)
         _check_positions(headers, source)
         on_source = labels_to_grid(labels.labels_zyx, labels.grid, source.grid)
-        present = sorted((int(i) for i in np.flatnonzero(np.bincount(on_source.ravel(), minlength=256)) if i), key=rank)
+        present = sorted(labels_present(on_source), key=rank)
         if not present:
             raise NoVertebraError("no label lies on the source slices")
         levels = tuple(vertebra(label) for label in present)

@@ -173,6 +173,8 @@ def _criterion(series: Series, criterion: Criterion, rules: Rules, problem: str)
         return float(rules.bone_kernel.refusal(series.kernel) is not None)
     if criterion == "covers_more":
         return -float(round(series.coverage_mm / 10))
+    if criterion == "covers_far_more":
+        return -float(round(series.coverage_mm / 100))
     return "".join(chr(0x10FFFF - ord(c)) for c in series.date_time) + chr(0x10FFFF)
 
 
@@ -212,7 +214,7 @@ def _fact(series: Series, criterion: Criterion, rules: Rules, problem: str) -> s
     if criterion == "bone_kernel":
         is_bone = rules.bone_kernel.refusal(series.kernel) is None
         return f"{'bone' if is_bone else 'no bone'} kernel ({series.kernel or 'none stated'})"
-    if criterion == "covers_more":
+    if criterion in ("covers_more", "covers_far_more"):
         return f"{series.coverage_mm:.0f} mm covered"
     return "a later date" if series.date_time else "no date"
 

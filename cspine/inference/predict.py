@@ -13,21 +13,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cspine.anatomy import vertebra
+from cspine.anatomy import CERVICAL_LEVELS, Vertebra, vertebra
 from cspine.errors import UsageError
 from cspine.geometry import reorientation, to_lps
 from cspine.inference.body import body_box
 from cspine.inference.engine import Engine, choose_engine, translated_errors
 from cspine.inference.preprocess import Box, preprocess, preprocess_previous
-from cspine.inference.restore import restore
+from cspine.inference.restore import restore, restore_slabs, slab_matrices
 from cspine.inference.settings import InferenceSettings, Progress
-from cspine.inference.sliding_window import Window, predict_logits
+from cspine.inference.sliding_window import Window, logits_slabs, predict_logits
 from cspine.models.manifest import AUXILIARY
 from cspine.models.network import build_network
 from cspine.models.package import ModelPackage, Stage
 from cspine.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
 
 _log = logging.getLogger(__name__)
+
+#: Logits that take more than this are worked on slab by slab. A constant: the machine must not decide about labels.
+MOST_LOGITS_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +48,18 @@ class Inference:
         Volume that was removed between the stages, by label.
     record : dict
         Settings that count, stages with their grids and folds, seconds.
+    levels : tuple of Vertebra
+        What the model can draw, from head to foot.
+    sacrum_zyx : ndarray of bool, shape (z, y, x), or None
+        Where the network saw the sacrum; None where none of its auxiliary classes is the sacrum.
     """
 
     labels: LabelVolume
     auxiliary_zyx: NDArray[np.bool_]
     removed_mm3: dict[int, float] = field(default_factory=dict)
     record: Record
+    levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
+    sacrum_zyx: NDArray[np.bool_] | None = None
 
 
 def segment(
@@ -101,6 +110,7 @@ def segment(
     drawn = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)  # in the network's labels
     labels = drawn
     auxiliary = np.zeros(drawn.shape, dtype=np.bool_)
+    sacrum = np.zeros(drawn.shape, dtype=np.bool_) if package.stages[-1].sacrum_labels else None
     removed = np.zeros(256, dtype=np.int64)
     stages: list[Record] = []
     for number, stage in enumerate(package.stages):
@@ -120,6 +130,8 @@ def segment(
         drawn, labels = np.zeros_like(drawn), np.zeros_like(drawn)
         drawn[box], labels[box] = part, level_table(stage)[part]
         auxiliary[box] = (part != 0) & (labels[box] == 0)
+        if sacrum is not None:
+            sacrum[box] = np.isin(part, stage.sacrum_labels)
         stages.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
     record = {
         "device": engine.name,
@@ -133,6 +145,8 @@ def segment(
         auxiliary_zyx=auxiliary,
         removed_mm3={int(i): float(removed[i] * volume.grid.voxel_mm3) for i in np.flatnonzero(removed)},
         record=record,
+        levels=package.levels,
+        sacrum_zyx=sacrum,
     )
 
 
@@ -209,9 +223,18 @@ def _run_stage(
     times.append(time.perf_counter())
     network = build_network(plan.architecture)
     weights = [partial(stage.weights, fold) for fold in folds]
-    logits = predict_logits(network, weights, channels, window, engine, progress)
-    times.append(time.perf_counter())
-    labels = np.ascontiguousarray(turn.undo(restore(logits, image, plan)))
+    matrices = None
+    if 4 * (len(stage.manifest.labels) + 1) * image.values.numel() > MOST_LOGITS_BYTES:
+        matrices = slab_matrices(image, plan)
+    if matrices is not None:
+        slabs = logits_slabs(network, weights, channels, window, engine, progress)
+        restored = restore_slabs(slabs, image, matrices).transpose(plan.transpose_backward)
+        times.append(time.perf_counter())
+    else:
+        logits = predict_logits(network, weights, channels, window, engine, progress)
+        times.append(time.perf_counter())
+        restored = restore(logits, image, plan)
+    labels = np.ascontiguousarray(turn.undo(restored))
     times.append(time.perf_counter())
 
     seconds = dict(zip(("preprocess", "network", "restore"), np.diff(times).round(3).tolist(), strict=True))

@@ -22,6 +22,39 @@ from cspine.models.plans import NetworkPlan, Resampling
 _BLOCK: Shape3 = (16, 32, 32)
 
 
+def restore_slabs(slabs: Iterator[torch.Tensor], image: NetworkImage, matrices: AxisMatrices) -> NDArray[np.uint8]:
+    """Return the network's labels on the image's grid in the network's order of axes, from logits slab by slab.
+
+    Parameters
+    ----------
+    slabs : iterator of torch.Tensor
+        From `sliding_window.logits_slabs`.
+    image : NetworkImage
+        How the network's image was made.
+    matrices : AxisMatrices
+        From `slab_matrices`.
+    """
+    whole = np.zeros(image.whole_shape, dtype=np.uint8)
+    whole[image.box] = labels_by_slabs(slabs, matrices)
+    return whole
+
+
+def slab_matrices(image: NetworkImage, plan: NetworkPlan) -> AxisMatrices | None:
+    """Return how logits are brought back to the image's grid, or None where that needs all of them at once.
+
+    Parameters
+    ----------
+    image : NetworkImage
+        What the network sees.
+    plan : NetworkPlan
+        Of the stage.
+    """
+    z, y, x = (int(n) for n in image.values.shape)
+    spacings = image.network_spacing_mm, image.spacing_mm
+    matrices = axis_matrices(plan.resample_logits, ((z, y, x), image.box_shape), spacings)
+    return matrices if matrices is not None and matrices.is_convex else None
+
+
 def restore(logits: torch.Tensor, image: NetworkImage, plan: NetworkPlan) -> NDArray[np.uint8]:
     """Return the network's labels on the grid of the image that `preprocess` took.
 
@@ -65,24 +98,58 @@ def labels_by_blocks(logits: torch.Tensor, matrices: AxisMatrices) -> NDArray[np
     -------
     ndarray of uint8, shape ``matrices.shape_out``
     """
-    winners = logits.argmax(0).to(torch.uint8).cpu().numpy()
+    return labels_by_slabs(iter([logits]), matrices)
+
+
+def labels_by_slabs(slabs: Iterator[torch.Tensor], matrices: AxisMatrices) -> NDArray[np.uint8]:
+    """Resample logits that come slab by slab, and hold no more of them than the next blocks need.
+
+    Parameters
+    ----------
+    slabs : iterator of torch.Tensor, shape (classes, slices, y, x)
+        One after another all slices, as `sliding_window.logits_slabs` gives them.
+    matrices : AxisMatrices
+        Convex: no weight is negative.
+
+    Returns
+    -------
+    ndarray of uint8, shape ``matrices.shape_out``
+    """
     if matrices.is_identity:
-        return winners
-    axes = [
+        return np.concatenate([_argmax(slab) for slab in slabs])
+    rows, columns, lines = (
         _blocks(matrix, n_out, block)
         for matrix, n_out, block in zip(matrices.matrices, matrices.shape_out, _BLOCK, strict=True)
-    ]
+    )
     result = np.empty(matrices.shape_out, dtype=np.uint8)
-    with _one_thread():
-        for (z, from_z, along_z), (y, from_y, along_y), (x, from_x, along_x) in itertools.product(*axes):
-            seen = winners[from_z, from_y, from_x]
-            first = seen.flat[0]
-            if (seen == first).all():
-                result[z, y, x] = first
-            else:
-                block = _resampled(logits[:, from_z, from_y, from_x], along_z, along_y, along_x)
-                result[z, y, x] = _winner(block).cpu().numpy()
+    held: torch.Tensor | None = None
+    winners = np.empty(0, dtype=np.uint8)
+    start = 0  # the slice that `held` begins with
+    for slab in slabs:
+        held = slab if held is None else torch.cat([held, slab], dim=1)
+        winners = _argmax(slab) if not len(winners) else np.concatenate([winners, _argmax(slab)])
+        ready = [row for row in rows if row[1].stop <= start + held.shape[1]]
+        rows = rows[len(ready) :]
+        with _one_thread():
+            for (z, from_z, along_z), (y, from_y, along_y), (x, from_x, along_x) in itertools.product(
+                ready, columns, lines
+            ):
+                here = slice(from_z.start - start, from_z.stop - start)
+                seen = winners[here, from_y, from_x]
+                first = seen.flat[0]
+                if (seen == first).all():
+                    result[z, y, x] = first
+                else:
+                    block = _resampled(held[:, here, from_y, from_x], along_z, along_y, along_x)
+                    result[z, y, x] = _winner(block).cpu().numpy()
+        if rows:
+            passed = max(0, min(rows[0][1].start - start, held.shape[1]))
+            held, winners, start = held[:, passed:].clone(), winners[passed:], start + passed
     return result
+
+
+def _argmax(logits: torch.Tensor) -> NDArray[np.uint8]:
+    return np.asarray(logits.argmax(0).to(torch.uint8).cpu().numpy())
 
 
 def _resampled(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,9 @@ from cspine.inference.settings import Progress
 from cspine.models.network import StateDict, load_weights
 
 Tile = tuple[slice, slice, slice]
+
+# Slices that a network which sees one at a time works on before the next fold's weights are loaded.
+_FLAT_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,85 @@ def predict_logits(
         if not bool(torch.isfinite(total.amax() - total.amin())):
             raise InferenceError("the network gave numbers that are not finite", advice="Try --device cpu.")
         return total[:, *inside]
+
+
+def logits_slabs(
+    network: torch.nn.Module,
+    folds: Sequence[Callable[[], StateDict]],
+    image: torch.Tensor,
+    window: Window,
+    engine: Engine,
+    progress: Progress,
+) -> Iterator[torch.Tensor]:
+    """Run the network over an image from its first slice to its last, and give the logits slab by slab.
+
+    As `predict_logits`, for images whose logits would take too much memory: what no further tile touches is handed
+    out. With one fold the numbers are the same; several are summed in another order, which differs in the last digit.
+
+    Parameters
+    ----------
+    network, folds, image, window, engine, progress
+        As in `predict_logits`.
+
+    Yields
+    ------
+    torch.Tensor, shape (classes, slices, y, x)
+        One after another all slices of the image.
+
+    Raises
+    ------
+    InferenceError, OutOfMemoryError
+        As `predict_logits`.
+    """
+    padded, (inside_z, inside_y, inside_x) = padded_to(image, window.patch_size)
+    shape = tuple(padded.shape[-3:])
+    tiles = tiles_of(shape, window)
+    gaussian = importance(window.patch_size)
+    gaussian = (gaussian if gaussian.ndim == 3 else gaussian[None]).to(engine.device)
+    network = network.to(engine.device).eval()
+    rows = _rows(tiles, 1 if len(window.patch_size) == 3 else _FLAT_ROWS)
+    ends = [min(tile[0].start for tile in row) for row in rows[1:]] + [shape[0]]
+    total = sums = None
+    start, loaded = 0, None  # slice of the padded image that the sums begin with
+    done, whole = 0, len(tiles) * len(folds)
+    for row, end in zip(rows, ends, strict=True):
+        with engine.running():
+            last = max(tile[0].stop for tile in row)
+            for weights in folds:
+                if loaded is not weights:
+                    load_weights(network, weights())
+                    loaded = weights
+                for tile in row:
+                    logits = _predict_patch(network, padded[:, *tile].to(engine.device), window)
+                    if total is None or sums is None:
+                        depth = max(max(t[0].stop for t in r) - r[0][0].start for r in rows)
+                        place = engine.place_for(8 * logits.shape[0] * depth * shape[1] * shape[2])
+                        total = torch.zeros((logits.shape[0], 0, *shape[1:]), device=place)
+                        sums = torch.zeros((0, *shape[1:]), device=place)
+                    if last > start + total.shape[1]:
+                        more = last - start - total.shape[1]
+                        total = torch.cat([total, total.new_zeros((total.shape[0], more, *shape[1:]))], dim=1)
+                        sums = torch.cat([sums, sums.new_zeros((more, *shape[1:]))])
+                    here = (slice(tile[0].start - start, tile[0].stop - start), *tile[1:])
+                    total[:, *here] += (logits * gaussian).to(total.device)
+                    sums[here] += gaussian.to(sums.device)
+                    done += 1
+                    progress(done, whole)
+            assert total is not None and sums is not None
+            slab = total[:, : end - start] / sums[: end - start]
+            total, sums = total[:, end - start :].clone(), sums[end - start :].clone()
+            if not bool(torch.isfinite(slab.amax() - slab.amin())):
+                raise InferenceError("the network gave numbers that are not finite", advice="Try --device cpu.")
+        first, stop = max(start, inside_z.start), min(end, inside_z.stop)
+        if first < stop:
+            yield slab[:, first - start : stop - start, inside_y, inside_x]
+        start = end
+
+
+def _rows(tiles: list[Tile], starts: int) -> list[list[Tile]]:
+    """Group tiles that begin at the same slice, or at so many slices one after another."""
+    groups = [list(row) for _, row in itertools.groupby(tiles, key=lambda tile: tile[0].start)]
+    return [list(itertools.chain(*groups[i : i + starts])) for i in range(0, len(groups), starts)]
 
 
 def _predict_patch(network: torch.nn.Module, patch: torch.Tensor, window: Window) -> torch.Tensor:

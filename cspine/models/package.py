@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,14 +15,24 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from cspine.anatomy import VERTEBRAE, Vertebra
 from cspine.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
 from cspine.models.card import model_card
-from cspine.models.manifest import CARD_NAME, MANIFEST_NAME, ModelManifest, StageManifest, manifest_text, read_manifest
+from cspine.models.manifest import (
+    AUXILIARY,
+    CARD_NAME,
+    MANIFEST_NAME,
+    ModelManifest,
+    StageManifest,
+    manifest_text,
+    read_manifest,
+)
 from cspine.models.network import StateDict, build_network, own_weights
 from cspine.models.plans import Json, NetworkPlan, read_plan
 from cspine.volumes import ModelIdentity
 
 _CHUNK = 2**20
+_SACRUM = re.compile(r"^(vertebrae?[\s_-]*)?(sacrum|s1)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,16 @@ class Stage:
     plan: NetworkPlan
     folder: Path
 
+    @property
+    def sacrum_labels(self) -> tuple[int, ...]:
+        """Network labels of the auxiliary classes that are the sacrum, as `dataset.json` names them."""
+        names = self.plan.label_names
+        return tuple(
+            label
+            for label, level in self.manifest.labels.items()
+            if level == AUXILIARY and _SACRUM.match(names.get(label, ""))
+        )
+
     def weights(self, fold: str) -> dict[str, torch.Tensor]:
         """Read the weights of a fold: name to tensor, in the dtype of the file.
 
@@ -90,6 +111,11 @@ class ModelPackage:
     folder: Path
     manifest: ModelManifest
     stages: tuple[Stage, ...]
+
+    @property
+    def levels(self) -> tuple[Vertebra, ...]:
+        """What the model draws, from head to foot: the levels of its last stage."""
+        return tuple(level for level in VERTEBRAE if level.name in self.manifest.stages[-1].levels)
 
     @property
     def identity(self) -> ModelIdentity:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import Region, Vertebra, vertebra
+from cspine.anatomy import CERVICAL_LEVELS, Region, Vertebra, is_full_spine, vertebra
 from cspine.errors import NoVertebraError
 from cspine.geometry import Grid, to_lps
 from cspine.postprocessing.column import keep_column
@@ -25,6 +26,8 @@ from cspine.postprocessing.findings import (
     VOLUME_IMPLAUSIBLE,
     Finding,
 )
+from cspine.postprocessing.level_solver import solve_levels
+from cspine.postprocessing.numbering import find_sacrum, numbering_findings
 from cspine.postprocessing.order import order_findings
 from cspine.postprocessing.shape import Box, LevelShape, shapes_of
 from cspine.volumes import CtVolume, LabelArray, LabelVolume
@@ -49,8 +52,27 @@ IMPOSSIBLE_BONE_HU = -50.0
 #: Pieces removed or moved that are larger than this are worth a word.
 WORTH_MENTION_MM3 = 300.0
 ADULT_YEARS = 18.0
-#: All cervical labels together; less is no cervical vertebra.
+#: All cervical labels together (of a full-spine model: all labels); less is no vertebra.
 LEAST_CERVICAL_MM3 = 500.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """What a model can draw, and what it saw besides.
+
+    Parameters
+    ----------
+    levels : tuple of Vertebra
+        What the model can draw. Where it goes on below T1, any vertebra is a result, and their number is judged.
+    sacrum_zyx : ndarray of bool, shape (z, y, x), or None
+        The sacrum on the grid of the labels; None where the model does not draw it.
+    solve_levels : bool
+        Rename vertebrae of a full-spine model where that makes their levels follow each other (`level_solver`).
+    """
+
+    levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
+    sacrum_zyx: NDArray[np.bool_] | None = None
+    solve_levels: bool = True
 
 
 def postprocess(
@@ -58,6 +80,7 @@ def postprocess(
     ct: CtVolume,
     patient_age_years: float | None,
     removed_before_mm3: Mapping[int, float] | None = None,
+    scope: Scope | None = None,
 ) -> tuple[LabelVolume, tuple[Finding, ...]]:
     """Clean the labels and say what there is to say about them.
 
@@ -71,6 +94,8 @@ def postprocess(
         Age at the time of the study; None where it is not known.
     removed_before_mm3 : mapping of int to float, optional
         Volume that `column_only` removed before, by label: it is told with what is removed here.
+    scope : Scope, optional
+        What the model can draw; C1..T1 where it is left out.
 
     Returns
     -------
@@ -82,31 +107,55 @@ def postprocess(
     Raises
     ------
     NoVertebraError
-        If no cervical vertebra (C1..C7) is left; T1 alone does not count.
+        If no cervical vertebra (C1..C7) is left; T1 alone does not count. Of a full-spine model, if none at all is.
     """
+    scope = scope or Scope()
     column, removed = _column(labels)
     for label, volume in (removed_before_mm3 or {}).items():
         removed[label] = removed.get(label, 0.0) + volume
     cleaned, cleaning = column, Cleaning()
     box = _occupied(column)
+    renamed: tuple[Finding, ...] = ()
+    if box is not None and scope.solve_levels and is_full_spine(scope.levels):
+        column[box], renamed = solve_levels(column[box], _part_of(labels.grid, box))
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros_like(column)
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
     not_bone = _remove_what_is_no_bone(cleaned, ct)
     shapes = shapes_of(cleaned, labels.grid)
-    cervical = [shape for shape in shapes if shape.vertebra.region is Region.CERVICAL]
-    if sum(shape.volume_mm3 for shape in cervical) < LEAST_CERVICAL_MM3:
-        seen = ", ".join(shape.vertebra.name for shape in shapes) or "nothing"
-        raise NoVertebraError(f"no cervical vertebra found ({NO_CERVICAL_VERTEBRA.code}); labelled: {seen}")
+    _check_any(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
         *_age_findings(patient_age_years),
-        *order_findings(shapes),
+        *renamed,
+        *_sequence_findings(shapes, labels.grid, scope),
         *_removal_findings(removed),
         *not_bone,
         *_level_findings(shapes, cleaned, ct, cleaning),
     ]
     return LabelVolume(cleaned, labels.affine_lps, labels.model), tuple(findings)
+
+
+def _check_any(shapes: tuple[LevelShape, ...], *, full_spine: bool) -> None:
+    """Raise NoVertebraError where nothing is left that the model is for."""
+    counted = [shape for shape in shapes if full_spine or shape.vertebra.region is Region.CERVICAL]
+    if sum(shape.volume_mm3 for shape in counted) >= LEAST_CERVICAL_MM3:
+        return
+    seen = ", ".join(shape.vertebra.name for shape in shapes) or "nothing"
+    if full_spine:
+        raise NoVertebraError(
+            f"no vertebra found ({NO_CERVICAL_VERTEBRA.code}); labelled: {seen}",
+            advice="Check that the series shows the spine: report/preview.png is not written for an empty result.",
+        )
+    raise NoVertebraError(f"no cervical vertebra found ({NO_CERVICAL_VERTEBRA.code}); labelled: {seen}")
+
+
+def _sequence_findings(shapes: tuple[LevelShape, ...], grid: Grid, scope: Scope) -> tuple[Finding, ...]:
+    if not is_full_spine(scope.levels):
+        return order_findings(shapes)
+    sacrum = None if scope.sacrum_zyx is None else find_sacrum(scope.sacrum_zyx, grid, shapes)
+    on_sacrum = sacrum is not None and not sacrum.levels_between
+    return (*order_findings(shapes, on_sacrum=on_sacrum), *numbering_findings(shapes, sacrum))
 
 
 def column_only(labels: LabelVolume) -> LabelVolume:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import rank
+from cspine.anatomy import VERTEBRAE, Region, rank, steps_between, vertebra
 from cspine.geometry import Grid, to_lps
 from cspine.postprocessing.order import head_axis
 from cspine.postprocessing.shape import Box
@@ -21,18 +21,22 @@ from cspine.volumes import LabelArray
 
 #: Bones of the column closer than this belong together: discs and joint spaces are narrower.
 LINK_MM = 12.0
+#: The same around bone labelled T2 or lower: lumbar discs are high, and a coarse network leaves more of them free.
+LINK_BELOW_T1_MM = 20.0
 #: Side of the coarse voxels on which distances are taken.
 COARSE_MM = 3.0
 #: Another part of the column holds at least this much bone.
 LEAST_PART_MM3 = 1500.0
-#: One level takes at most this much of the column, disc included.
-LONGEST_LEVEL_MM = 40.0
-#: Centroids of neighbouring levels of one column lie so far apart, for each step of level.
-STEP_MM = (9.0, 30.0)
+#: One level takes at most this much of the column, disc included, by the region of the upper one of two.
+LONGEST_LEVEL_MM = {Region.CERVICAL: 40.0, Region.THORACIC: 48.0, Region.LUMBAR: 60.0}
+#: Centroids of neighbouring levels of one column lie so far apart, for each step of level, by the upper one's region.
+STEP_MM = {Region.CERVICAL: (9.0, 30.0), Region.THORACIC: (11.0, 45.0), Region.LUMBAR: (16.0, 58.0)}
 #: ... and within 60 degrees of the column's direction.
 LEAST_STEP_COSINE = 0.5
 #: No level counts for more than this when parts are compared: size alone makes no column.
 COUNTED_MM3 = 10_000.0
+#: A part of the trunk's column may begin with so many levels that the main part has too: a network lost count.
+_OVERLAP = 2
 #: Another part of the column lies within this angle of the main part's head-to-foot direction (cosine of 50 degrees).
 LEAST_COSINE = 0.64
 
@@ -57,23 +61,44 @@ class _Part:
         """
         axis = head_axis(np.array(list(self.centroids_lps.values())))
         standing = list(self.centroids_lps)
+        if _BELOW_T1[standing].any():
+            standing = self._longest_chain(axis)
         while misfits := [pair for pair in pairwise(standing) if not self._follow(*pair, axis)]:
             standing.remove(min((label for pair in misfits for label in pair), key=lambda i: self.volumes_mm3[i]))
         return sum(
             min(volume, COUNTED_MM3) * (1 if label in standing else -1) for label, volume in self.volumes_mm3.items()
         )
 
+    def _longest_chain(self, axis: NDArray[np.float64]) -> list[int]:
+        """Levels that follow each other and hold the most bone together.
+
+        In a long spine one large piece of a wrong level must not push out what it does not fit to, one after another.
+        """
+        chains: list[tuple[float, list[int]]] = []
+        for label, volume in self.volumes_mm3.items():
+            before = [(size, chain) for size, chain in chains if self._follow(chain[-1], label, axis)]
+            size, chain = max(before, key=lambda found: found[0], default=(0.0, []))
+            chains.append((size + min(volume, COUNTED_MM3), [*chain, label]))
+        return max(chains, key=lambda found: found[0])[1]
+
     def _follow(self, upper: int, lower: int, axis: NDArray[np.float64]) -> bool:
         """Tell whether two levels lie as far apart, and in the direction, that they do in a column."""
-        steps = rank(lower) - rank(upper)
+        fewest, most = steps_between(upper, lower)
         way = self.centroids_lps[upper] - self.centroids_lps[lower]
         distance = float(np.linalg.norm(way))
-        in_step = STEP_MM[0] * steps <= distance <= STEP_MM[1] * steps
+        least_mm = STEP_MM[vertebra(upper).region][0]
+        most_mm = max(STEP_MM[vertebra(label).region][1] for label in (upper, _above(lower)))
+        in_step = least_mm * fewest <= distance <= most_mm * most
         return in_step and float(way @ axis) >= LEAST_STEP_COSINE * distance
 
     @property
     def ranks(self) -> list[int]:
         return [rank(label) for label in self.centroids_lps]
+
+
+def _above(label: int) -> int:
+    """Label of the level above."""
+    return VERTEBRAE[max(rank(label) - 1, 0)].label
 
 
 def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[int, float]]:
@@ -122,12 +147,26 @@ def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[in
 
 def _groups(labels_zyx: LabelArray, grid: Grid, steps_zyx: tuple[int, int, int]) -> NDArray[np.uint32]:
     """Return the number of the group of bone at each coarse voxel, shape ceil(shape / steps)."""
-    coarse = labels_zyx != 0
-    for axis, step in enumerate(steps_zyx):
-        coarse = np.logical_or.reduceat(coarse, np.arange(0, coarse.shape[axis], step), axis=axis)
+    coarse = _coarse(labels_zyx != 0, steps_zyx)
     sampling = [n * mm for n, mm in zip(steps_zyx, reversed(grid.spacing_xyz), strict=True)]
     near = ndimage.distance_transform_edt(~coarse, sampling=sampling) <= LINK_MM / 2
+    lower = _BELOW_T1[labels_zyx]
+    if lower.any():
+        coarse = _coarse(lower, steps_zyx)
+        near |= ndimage.distance_transform_edt(~coarse, sampling=sampling) <= LINK_BELOW_T1_MM / 2
     return np.asarray(cc3d.connected_components(near, connectivity=26, out_dtype=np.uint32))
+
+
+def _coarse(mask_zyx: NDArray[np.bool_], steps_zyx: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Return which blocks of voxels hold any of a mask."""
+    for axis, step in enumerate(steps_zyx):
+        mask_zyx = np.logical_or.reduceat(mask_zyx, np.arange(0, mask_zyx.shape[axis], step), axis=axis)
+    return mask_zyx
+
+
+#: For each label, whether it lies below T1.
+_BELOW_T1 = np.zeros(256, dtype=np.bool_)
+_BELOW_T1[[level.label for level in VERTEBRAE if rank(level.label) > rank(vertebra("T1").label)]] = True
 
 
 def _enlarge(coarse: NDArray[np.uint32], steps_zyx: tuple[int, int, int], shape: tuple[int, ...]) -> NDArray[np.uint32]:
@@ -139,6 +178,8 @@ def _enlarge(coarse: NDArray[np.uint32], steps_zyx: tuple[int, int, int], shape:
 def _part(labels_zyx: LabelArray, groups_zyx: NDArray[np.uint32], grid: Grid, number: int, box: Box) -> _Part:
     labels = np.where(groups_zyx[box] == number, labels_zyx[box], np.uint8(0))
     present = [int(i) for i in np.unique(labels) if i]
+    if _BELOW_T1[present].any():
+        labels = _largest_pieces(labels, present)
     start_zyx = np.array([s.start for s in box])
     centroids = {
         label: to_lps(grid.affine_lps, (np.argwhere(labels == label).mean(axis=0) + start_zyx)[None, ::-1])[0]
@@ -148,25 +189,47 @@ def _part(labels_zyx: LabelArray, groups_zyx: NDArray[np.uint32], grid: Grid, nu
     return _Part(number, volumes, centroids)
 
 
+def _may_overlap(part: _Part) -> int:
+    """Levels that a part may have in common with the main one and still go on from it.
+
+    Below T1 a network may be one level off from some vertebra on: the lower part then begins with a level that the
+    upper one has, too.
+    """
+    return _OVERLAP if all(_BELOW_T1[VERTEBRAE[i].label] for i in part.ranks) else 0
+
+
+def _largest_pieces(labels_zyx: LabelArray, present: list[int]) -> LabelArray:
+    """Return the largest piece of each label alone.
+
+    A network that sees a long spine in patches calls a lumbar vertebra C2 here and there: such a piece must not move
+    the place of C2.
+    """
+    kept = np.zeros_like(labels_zyx)
+    for label in present:
+        kept[cc3d.largest_k(labels_zyx == label, k=1, connectivity=26) > 0] = label
+    return kept
+
+
 def _continues(main: _Part, part: _Part) -> bool:
     """Tell whether a part goes on where the main part of the column ends."""
     if part.volume_mm3 < LEAST_PART_MM3:
         return False
     main_points, part_points = list(main.centroids_lps.values()), list(part.centroids_lps.values())
-    if min(part.ranks) > max(main.ranks):
-        levels = min(part.ranks) - max(main.ranks)
+    if min(part.ranks) > max(main.ranks) - _may_overlap(part) and max(part.ranks) > max(main.ranks):
+        fewest, most = min(part.ranks) - max(main.ranks), main.ranks[-1]
         way = part_points[0] - main_points[-1]
         down = main_points[-1] - main_points[max(0, len(main_points) - 3)]
-    elif max(part.ranks) < min(main.ranks):
-        levels = min(main.ranks) - max(part.ranks)
+    elif max(part.ranks) < min(main.ranks) + _may_overlap(part) and min(part.ranks) < min(main.ranks):
+        fewest, most = min(main.ranks) - max(part.ranks), part.ranks[-1]
         way = main_points[0] - part_points[-1]
         down = main_points[min(2, len(main_points) - 1)] - main_points[0]
     else:
         return False
+    levels, longest_mm = max(fewest, 1), LONGEST_LEVEL_MM[VERTEBRAE[most].region]
     if len(main_points) == 1:
         down = np.array([0.0, 0.0, -1.0])
     distance = float(np.linalg.norm(way))
     length = float(np.linalg.norm(down))
-    if distance == 0 or length == 0 or distance > LONGEST_LEVEL_MM * (levels + 1):
+    if distance == 0 or length == 0 or distance > longest_mm * (levels + 1):
         return False
     return float(way @ down) / (distance * length) >= LEAST_COSINE

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import rank
+from cspine.anatomy import may_follow
 from cspine.postprocessing.shape import Box
 from cspine.volumes import LabelArray
 
@@ -207,7 +207,7 @@ def _receiver(
     if not touching:
         return None
     label = min(touching, key=lambda i: (-touching[i], i))
-    is_next = abs(rank(label) - rank(piece.label)) == 1
+    is_next = may_follow(label, piece.label) or may_follow(piece.label, label)
     share = NEIGHBOUR_SHARE if is_next and piece is not body else ANY_SHARE
     if touching[label] < faces * share or main[label].voxels < LEAST_RECEIVER * piece.voxels:
         return None

@@ -94,7 +94,8 @@ VERY_SMALL = FindingKind("CS-FND-009", Severity.WARNING, "Only a very small piec
 LEVEL_UNCERTAIN = FindingKind(
     "CS-FND-010",
     Severity.WARNING,
-    "Neither C1 nor C2 was found: the numbering has no sure anchor and may be off by one or more.",
+    "Neither C1 nor C2 was found (nor, by a full-spine model, the sacrum): the numbering has no sure anchor and may be "
+    "off by one or more.",
 )
 OFF_COLUMN_REMOVED = FindingKind(
     "CS-FND-011", Severity.INFO, "Something away from the spinal column was labelled as a vertebra and removed."
@@ -108,7 +109,8 @@ NOT_BONE = FindingKind(
 NO_CERVICAL_VERTEBRA = FindingKind(
     "CS-FND-014",
     Severity.SERIOUS,
-    "No cervical vertebra was found: the run ends with error CS-RES-001 and writes no DICOM.",
+    "No cervical vertebra was found (by a full-spine model: no vertebra): the run ends with error CS-RES-001 and "
+    "writes no DICOM.",
 )
 SUPERSEDES = FindingKind(
     "CS-FND-015",
@@ -130,6 +132,44 @@ NUMBERS_BEGIN_LATE = FindingKind(
     "CS-FND-019",
     Severity.INFO,
     "The instance numbers of the series begin late: slices may have come before, or the scanner counts otherwise.",
+)
+THORACIC_VARIANT = FindingKind(
+    "CS-FND-020",
+    Severity.WARNING,
+    "11 or 13 thoracic vertebrae: a variant of the patient, or a level drawn wrongly. Count the ribs before a level "
+    "below T10 is named.",
+)
+LUMBAR_VARIANT = FindingKind(
+    "CS-FND-021",
+    Severity.WARNING,
+    "4 or 6 lumbar vertebrae above the sacrum: a variant of the patient, or a level drawn wrongly. Look at the "
+    "lumbosacral junction before a lumbar level is named.",
+)
+LUMBAR_COUNT_UNKNOWN = FindingKind(
+    "CS-FND-022",
+    Severity.INFO,
+    "Lumbar vertebrae were found, but no sacrum below them: how many the patient has cannot be told.",
+)
+COUNTED_FROM_SACRUM = FindingKind(
+    "CS-FND-023",
+    Severity.INFO,
+    "Neither C1 nor C2 is in view: the levels rest on the sacrum. With 4 or 6 lumbar, or 11 or 13 thoracic vertebrae "
+    "they would be off by one.",
+)
+SACRUM_CONTRADICTS = FindingKind(
+    "CS-FND-024",
+    Severity.SERIOUS,
+    "A vertebra that no patient has there stands on the sacrum: the numbering is wrong.",
+)
+VERTEBRA_UNITED = FindingKind(
+    "CS-FND-025",
+    Severity.INFO,
+    "A part of a vertebra carried a neighbour's level, and was given the level of the rest.",
+)
+RENUMBERED = FindingKind(
+    "CS-FND-026",
+    Severity.SERIOUS,
+    "Whole vertebrae were given other levels than the network's, so that all follow each other: check the numbering.",
 )
 
 #: Every kind of finding, by code.
@@ -153,6 +193,32 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     SENDER_BROKE_OFF,
     INSTANCES_ABSENT,
     NUMBERS_BEGIN_LATE,
+    THORACIC_VARIANT,
+    LUMBAR_VARIANT,
+    LUMBAR_COUNT_UNKNOWN,
+    COUNTED_FROM_SACRUM,
+    SACRUM_CONTRADICTS,
+    VERTEBRA_UNITED,
+    RENUMBERED,
+)
+
+#: Findings that cast doubt on the numbers of other levels than the one that they name.
+NUMBERING_CODES: frozenset[str] = frozenset(
+    kind.code
+    for kind in (
+        MISSING_LEVEL,
+        ORDER_BROKEN,
+        TOO_CLOSE,
+        WIDE_GAP,
+        LEVEL_UNCERTAIN,
+        THORACIC_VARIANT,
+        LUMBAR_VARIANT,
+        LUMBAR_COUNT_UNKNOWN,
+        COUNTED_FROM_SACRUM,
+        SACRUM_CONTRADICTS,
+        VERTEBRA_UNITED,
+        RENUMBERED,
+    )
 )
 
 

@@ -35,8 +35,10 @@ MARGIN_MM = 32.0
 #: Both long panels together are this many times as wide as they are high.
 WIDE_TO_HIGH = 1.42
 AXIAL_HALF_MM = (58.0, 50.0)  # half width, half height of an axial panel
-MOST_AXIAL = 8
+#: Rows of axial panels, for so many levels at most.
+AXIAL_ROWS = {8: 4, 16: 4, 26: 5}
 MOST_FINDINGS = 5
+NAME_POINTS, LEAST_NAME_POINTS = 17.0, 9.0
 _DPI = 100
 _BACKGROUND, _TEXT, _DIM = "#101418", "#f2f2f2", "#aab2ba"
 _SEVERITY = {Severity.SERIOUS: "#ff6b5e", Severity.WARNING: "#ffc14d", Severity.INFO: _DIM}
@@ -95,7 +97,7 @@ def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:
     panels = _lay_out(scene)
     _draw_sagittal(figure.add_axes(panels[0]), scene)
     _draw_coronal(figure.add_axes(panels[1]), scene)
-    for place, level in enumerate(scene.levels[:MOST_AXIAL]):
+    for place, level in enumerate(scene.levels):
         _draw_axial(figure.add_axes(panels[2 + place]), scene, level, scene.centres_zyx[place])
     _write_words(figure, title, scene, findings)
 
@@ -140,17 +142,18 @@ def _lay_out(scene: _Scene) -> list[tuple[float, float, float, float]]:
     """Return the places of the panels (left, bottom, width, height; 0..1): both long ones at one scale, then axial."""
     width, height = SIZE_PIXELS
     left, bottom, top, gap = 20.0, 130.0, height - 105.0, 16.0
-    row = (top - bottom - 3 * gap) / 4
+    rows = next(rows for most, rows in AXIAL_ROWS.items() if len(scene.levels) <= most)
+    row = (top - bottom - (rows - 1) * gap) / rows
     axial = row * AXIAL_HALF_MM[0] / AXIAL_HALF_MM[1]
     z_mm, y_mm, x_mm = (n * mm for n, mm in zip(scene.labels_zyx.shape, reversed(scene.spacing_xyz), strict=True))
-    columns = -(-min(len(scene.levels), MOST_AXIAL) // 4)
+    columns = -(-len(scene.levels) // rows)
     room = width - 2 * left - columns * (axial + gap) - gap
     scale = min((top - bottom) / z_mm, room / (y_mm + x_mm))
     panels = [(left, top - z_mm * scale, y_mm * scale, z_mm * scale)]
     panels.append((left + y_mm * scale + gap, top - z_mm * scale, x_mm * scale, z_mm * scale))
     start = width - left - columns * axial - (columns - 1) * gap
-    for place in range(MOST_AXIAL):
-        column, line = divmod(place, 4)
+    for place in range(len(scene.levels)):
+        column, line = divmod(place, rows)
         panels.append((start + column * (axial + gap), top - row - line * (row + gap), axial, row))
     return [(x / width, y / height, w / width, h / height) for x, y, w, h in panels]
 
@@ -189,8 +192,23 @@ def _say(axes: Axes, place: tuple[float, float], text: str, **style: Any) -> Non
 
 def _name(axes: Axes, x: float, y: float, level: Vertebra, **style: Any) -> None:
     colour = tuple(0.35 + 0.65 * c / 255 for c in level.rgb)
-    options: dict[str, Any] = {"fontsize": 17, "fontweight": "bold", "va": "center", "path_effects": _STROKE}
+    options: dict[str, Any] = {"fontsize": NAME_POINTS, "fontweight": "bold", "va": "center", "path_effects": _STROKE}
     axes.text(x, y, level.name, color=colour, clip_on=True, **(options | style))
+
+
+def _name_points(axes: Axes, scene: _Scene) -> float:
+    """Size of the names beside a long panel: smaller where vertebrae lie closer than the names are high."""
+    steps_mm = np.abs(np.diff(np.sort(scene.centres_zyx[:, 0]))) * scene.spacing_xyz[2]
+    if not len(steps_mm):
+        return NAME_POINTS
+    pixels_a_mm = axes.get_position().height * SIZE_PIXELS[1] / (scene.labels_zyx.shape[0] * scene.spacing_xyz[2])
+    points = float(np.percentile(steps_mm, 10)) * pixels_a_mm * 72 / _DPI
+    return float(np.clip(points, LEAST_NAME_POINTS, NAME_POINTS))
+
+
+def _title(axes: Axes, plane: str) -> str:
+    """Title of a long panel, short where it is narrow."""
+    return f"{plane}, along the column" if axes.get_position().width * SIZE_PIXELS[0] > 240 else plane
 
 
 def _draw_sagittal(axes: Axes, scene: _Scene) -> None:
@@ -200,12 +218,13 @@ def _draw_sagittal(axes: Axes, scene: _Scene) -> None:
     _, step_y, step_z = scene.spacing_xyz
     extent = (0.0, hu.shape[1] * step_y, 0.0, hu.shape[0] * step_z)
     _show(axes, hu, labels, extent)
+    points = _name_points(axes, scene)
     for level, (z, y, _) in zip(scene.levels, scene.centres_zyx, strict=True):
         band = labels[max(round(z) - 1, 0) : round(z) + 2] == level.label
         seen = np.flatnonzero(band.any(axis=0))
         front = float(seen[0]) if len(seen) else y
-        _name(axes, front * step_y - 3.0, (z + 0.5) * step_z, level, ha="right")
-    axes.set_title("Sagittal, along the column", color=_DIM, fontsize=13, pad=5)
+        _name(axes, front * step_y - 3.0, (z + 0.5) * step_z, level, ha="right", fontsize=points)
+    axes.set_title(_title(axes, "Sagittal"), color=_DIM, fontsize=13, pad=5)
     _say(axes, (0.035, 0.5), "A")
     _say(axes, (0.965, 0.5), "P")
     _scale_bar(axes, extent)
@@ -218,11 +237,12 @@ def _draw_coronal(axes: Axes, scene: _Scene) -> None:
     step_x, _, step_z = scene.spacing_xyz
     extent = (0.0, hu.shape[1] * step_x, 0.0, hu.shape[0] * step_z)
     _show(axes, hu, labels, extent)
+    points = _name_points(axes, scene)
     for level, (z, _, x) in zip(scene.levels, scene.centres_zyx, strict=True):
         seen = np.flatnonzero((labels == level.label).any(axis=0))
         side = float(seen[-1] + 1) if len(seen) else x
-        _name(axes, side * step_x + 3.0, (z + 0.5) * step_z, level, ha="left")
-    axes.set_title("Coronal, along the column", color=_DIM, fontsize=13, pad=5)
+        _name(axes, side * step_x + 3.0, (z + 0.5) * step_z, level, ha="left", fontsize=points)
+    axes.set_title(_title(axes, "Coronal"), color=_DIM, fontsize=13, pad=5)
     _say(axes, (0.035, 0.5), "R", fontsize=18, fontweight="bold")
     _say(axes, (0.965, 0.5), "L", fontsize=18, fontweight="bold")
     _scale_bar(axes, extent)

@@ -14,7 +14,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydicom.datadict import tag_for_keyword
 
-from cspine.errors import RoutingConfigError
+from cspine.anatomy import levels_text, parse_levels
+from cspine.errors import RoutingConfigError, UsageError
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
@@ -51,6 +52,14 @@ def _keyword(text: str) -> str:
     return text
 
 
+def _levels(text: str) -> str:
+    try:
+        return levels_text(parse_levels(text))
+    except UsageError as error:
+        raise ValueError(error.message) from error
+
+
+Levels = Annotated[str, AfterValidator(_levels)]
 ConfigPath = Annotated[Path, AfterValidator(_beside_the_file)]
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 CallingAeTitle = Annotated[str, AfterValidator(_calling_ae_title)]
@@ -216,6 +225,8 @@ class Run(Section):
     mirror: bool = Field(default=False, description="As cspine run --mirror.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="As cspine run --precision.")
     rules: ConfigPath | None = Field(default=None, description="As cspine run --rules.")
+    levels: Levels | None = Field(default=None, description="As cspine run --levels, for example C1-T1.")
+    solve_levels: bool = Field(default=True, description="As cspine run --solve-levels.")
     time_limit_s: Seconds = Field(default=3600, description="For one study; then its process is ended.")
     attempts: int = Field(default=3, ge=1, description="Of a study that fails for want of memory, device or disk.")
     retry_after_s: Seconds = Field(default=60, description="Before the second attempt; doubled with each one after it.")

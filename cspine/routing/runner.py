@@ -32,6 +32,7 @@ def study_runner(run: Run, device: str) -> Runner:
     ModelError
         If the model cannot be used.
     """
+    from cspine.anatomy import parse_levels
     from cspine.dicom.clock import Clock
     from cspine.dicom.seg import SegType
     from cspine.inference.settings import InferenceSettings
@@ -53,6 +54,8 @@ def study_runner(run: Run, device: str) -> Runner:
             seg_type=SegType(run.seg_type),
             rules_file=run.rules,
             incomplete=read_job(folder).interrupted,
+            levels=parse_levels(run.levels) if run.levels else None,
+            solve_levels=run.solve_levels,
         )
         with StudyOutput(folder / "results", overwrite=True) as output:
             run_study(read_headers(folder / "input"), package, settings, output)

@@ -89,6 +89,20 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
     assert "SECRET" not in done.stdout + done.stderr and "PRIVATE" not in done.stdout + done.stderr
 
 
+def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_path):
+    output = tmp_path / "app"
+    output.mkdir()
+    environment = {"HOLOSCAN_INPUT_PATH": neck, "HOLOSCAN_OUTPUT_PATH": output, "HOLOSCAN_MODEL_PATH": MODELS}
+    refused = start(**environment, CSPINE_LEVELS="C1-C9")
+    assert refused.returncode == 2 and "neither a level nor a range" in refused.stderr
+    assert not list(output.iterdir())
+    done = start(**environment, CSPINE_LEVELS="C3-C5")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((output / "report/summary.json").read_text())
+    assert [vertebra["level"] for vertebra in summary["vertebrae"]] == ["C3", "C4", "C5"]
+    assert summary["settings"]["levels"] == "C3-C5"
+
+
 def test_an_error_in_an_operator_gives_its_own_exit_code_and_no_output(neck, tmp_path):
     broken, output = tmp_path / "broken", tmp_path / "out"
     broken.mkdir()

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
+from cspine.anatomy import parse_name
 from cspine.models.manifest import ModelManifest
 from cspine.models.package import ModelPackage, StageContent, write_package
 
@@ -183,7 +184,7 @@ class TinyModel:
 
     def manifest(self, name: str = "tiny", **changes: Any) -> ModelManifest:
         labels = {
-            int(value): key if key in ("C1", "C2") else "auxiliary"
+            int(value): key if parse_name(key) else "auxiliary"
             for key, value in self.labels.items()
             if key not in ("background", "ignore")
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cspine.anatomy import vertebra
 from cspine.geometry import Grid
 from cspine.volumes import CtVolume, LabelVolume, ModelIdentity
 
@@ -70,3 +71,80 @@ def volumes(phantom: Phantom | None = None, labels_zyx: np.ndarray | None = None
     hu = np.where(drawn > 0, 400, 40).astype(np.int16)
     affine = phantom.grid().affine_lps
     return LabelVolume(drawn, affine, MODEL), CtVolume(hu, affine)
+
+
+#: Step to the next vertebra below, half width and half depth of the body, millimetres, by region.
+_SIZES = {"C": (18.0, 14.0, 10.0), "T": (23.0, 16.0, 13.0), "L": (34.0, 23.0, 17.0), "S": (34.0, 23.0, 17.0)}
+NORMAL = tuple(range(1, 25))  # C1..L5
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A whole spine, or a part of it: vertebrae as large as they are in their regions, and the sacrum.
+
+    Parameters
+    ----------
+    labels : tuple of int
+        Labels from head to foot.
+    sacrum : bool
+        True to draw it below the last vertebra.
+    spacing_mm : float
+        Of cubic voxels.
+    bend_mm : float
+        How far the middle of the spine lies behind its ends.
+    holes : tuple of int
+        Labels that take their room but are not drawn: missed by a network.
+    """
+
+    labels: tuple[int, ...] = NORMAL
+    sacrum: bool = True
+    spacing_mm: float = 3.0
+    bend_mm: float = 25.0
+    holes: tuple[int, ...] = ()
+
+    def heights_mm(self) -> list[float]:
+        """How far below the first vertebra each one lies, the sacrum last."""
+        steps = [_SIZES[vertebra(label).region.value][0] for label in self.labels]
+        between = [(a + b) / 2 for a, b in zip(steps, [*steps[1:], _SIZES["S"][0]], strict=True)]
+        return [0.0, *np.cumsum(between).tolist()]
+
+    def grid(self) -> Grid:
+        height = self.heights_mm()[-1] + 130
+        shape = tuple(int(mm / self.spacing_mm) for mm in (height, 130 + abs(self.bend_mm), 110))
+        affine = np.diag([self.spacing_mm] * 3 + [1.0])
+        affine[:3, 3] = (-55.0, -200.0, -height)
+        return Grid(shape, affine)
+
+    def draw(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the labels (uint8) and the sacrum (bool), shape (z, y, x)."""
+        shape = self.grid().shape_zyx
+        labels, sacrum = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=bool)
+        z, y, x = (i * self.spacing_mm for i in np.indices(shape, dtype=np.float32))
+        heights, top, centre_x = self.heights_mm(), shape[0] * self.spacing_mm - 30, shape[2] * self.spacing_mm / 2
+        for place, label in enumerate((*self.labels, 0)):
+            step, rx, ry = _SIZES[vertebra(label).region.value if label else "S"]
+            cz = top - heights[place]
+            cy = 40 + self.bend_mm * np.sin(np.pi * heights[place] / max(heights[-1], 1))
+            ring = ((x - centre_x) / (rx + 2)) ** 2 + ((y - cy - ry - 8) / 13) ** 2 <= 1
+            bone = ((x - centre_x) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1
+            hole = ((x - centre_x) / 9) ** 2 + ((y - cy - ry - 8) / 8) ** 2 <= 1
+            spine = (np.abs(x - centre_x) <= 4) & (y >= cy + ry + 18) & (y <= cy + ry + 38)
+            half = (step - 6) / 2
+            arch = ((ring & ~hole) | spine) & (np.abs(z - cz) <= half - 2)
+            if label == 0:
+                sacrum |= bone & (z <= cz + half) & (z >= cz - 55) & self.sacrum
+            elif label not in self.holes:
+                labels[(bone & (np.abs(z - cz) <= half)) | arch] = label
+        return labels, sacrum & (labels == 0)
+
+
+def trunk_volumes(
+    trunk: Trunk | None = None, labels_zyx: np.ndarray | None = None
+) -> tuple[LabelVolume, CtVolume, np.ndarray]:
+    """Return labels, a CT in which they and the sacrum are bone, and the sacrum."""
+    trunk = trunk or Trunk()
+    drawn, sacrum = trunk.draw()
+    labels = drawn if labels_zyx is None else labels_zyx
+    hu = np.where((drawn > 0) | (labels > 0) | sacrum, 400, 40).astype(np.int16)
+    affine = trunk.grid().affine_lps
+    return LabelVolume(labels, affine, MODEL), CtVolume(hu, affine), sacrum

@@ -13,14 +13,16 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGLSLossless
 
 from cspine import images
+from cspine.anatomy import SACRUM, VERTEBRAE, vertebra
 from cspine.cli.synthesize import command
 from cspine.dicom import write_ct
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import load_rules
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.select import select_series
-from cspine.errors import AtlasError
+from cspine.errors import AtlasError, UsageError
 from cspine.synthesis import evaluation_sets
+from cspine.synthesis.spine import forms
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.judges import dciodvfy_errors
 from tests.builders.small_set import small_case
@@ -190,3 +192,60 @@ def test_a_series_that_was_interrupted_is_not_taken_for_finished(
         len(list(series.iterdir()))
         == images.read_ct(tmp_path / "images" / f"{series.name}_0000.nii.gz").grid.shape_zyx[0]
     )
+
+
+# --- spines -----------------------------------------------------------------------------------------------------------
+
+
+def _spines(out: Path, *more: str) -> Result:
+    arguments = ["--anatomy", "spine", "--out", str(out), "--spacing", "6", "6", "6", *more]
+    return CliRunner().invoke(command, arguments, catch_exceptions=False)
+
+
+@pytest.fixture
+def _few_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One solid in the place of all: what is drawn is tested with the synthesis."""
+    form = forms.parametric_form(vertebra("T8"))
+    all_alike = forms.SpineForms("alike", dict.fromkeys((*(v.label for v in VERTEBRAE), SACRUM), form))
+    monkeypatch.setattr(forms, "parametric_forms", lambda: all_alike)
+
+
+@pytest.mark.usefixtures("_few_forms")
+def test_spines_are_written_with_the_numbers_of_their_levels(tmp_path: Path) -> None:
+    result = _spines(tmp_path, "--view", "T11-L2", "--count", "2", "--seed", "3", "--dicom")
+    assert "2 case(s)" in result.output
+    assert sorted(p.name for p in (tmp_path / "images").iterdir()) == [f"spine_0000{n}_0000.nii.gz" for n in (3, 4)]
+    labels = images.read_labels(tmp_path / "labels" / "spine_00003.nii.gz")
+    assert {vertebra(name).label for name in ("T11", "L1")} <= set(np.unique(labels.labels_zyx))
+    assert labels.grid.spacing_xyz == pytest.approx((6, 6, 6))
+    (series,) = scan_folder(tmp_path / "dicom" / "spine_00003").series
+    assert read_volume(series).grid.is_close(labels.grid, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--set", "hard"], "spines have no --set"),
+        (["--extent", "90", "90", "90"], "spines have no --extent"),
+        (["--atlas", "A"], "spines have no --atlas"),
+    ],
+)
+def test_spines_take_no_settings_of_necks(tmp_path: Path, more: list[str], told: str) -> None:
+    result = _spines(tmp_path / "out", *more)
+    assert result.exit_code == 2 and told in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_necks_take_no_settings_of_spines_and_need_their_atlas(tmp_path: Path, atlas_folder: Path) -> None:
+    result = _synthesize(atlas_folder, tmp_path / "out", "--view", "cervical")
+    assert result.exit_code == 2 and "necks have no --view" in result.output
+    result = CliRunner().invoke(command, ["--out", str(tmp_path / "out")])
+    assert result.exit_code == 2 and "Missing option '--atlas'" in result.output
+
+
+def test_a_view_or_meshes_that_are_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="neither a level nor a range"):
+        _spines(tmp_path / "out", "--view", "trunk")
+    with pytest.raises(AtlasError, match=r"INDEX\.csv"):
+        _spines(tmp_path / "out", "--meshes", str(tmp_path))
+    assert not (tmp_path / "out").exists()

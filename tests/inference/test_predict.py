@@ -9,11 +9,12 @@ import torch
 
 from cspine.errors import DeviceError, UsageError
 from cspine.geometry import orientation_of, reorientation
+from cspine.inference import predict
 from cspine.inference.engine import choose_engine
 from cspine.inference.predict import box_around, segment
 from cspine.inference.preprocess import preprocess
 from cspine.inference.settings import InferenceSettings
-from cspine.inference.sliding_window import Window, importance, padded_to, predict_logits, tiles_of
+from cspine.inference.sliding_window import Window, importance, logits_slabs, padded_to, predict_logits, tiles_of
 from cspine.models.manifest import ModelManifest
 from cspine.models.network import build_network
 from cspine.models.package import Stage, write_package
@@ -111,6 +112,31 @@ def test_labels_equal_those_of_nnunets_predictor(name, tmp_path):
     assert np.mean(mine != exact) <= 1e-4
     assert np.mean((mine != stock) & ~ties) <= 1e-4
     assert ties.mean() < 0.2
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_logits_slab_by_slab_give_the_same_labels(name, tmp_path, monkeypatch):
+    case = CASES[name]
+    whole, _, _ = ours(case, tmp_path / "whole")
+    monkeypatch.setattr(predict, "MOST_LOGITS_BYTES", 0)
+    slabs, _, _ = ours(case, tmp_path / "slabs")
+    assert np.mean(slabs != whole) <= (1e-4 if len(case.model.folds) > 1 else 0)
+
+
+def test_slabs_hold_a_few_rows_of_tiles_and_no_more(tmp_path):
+    model, volume = TinyModel(), lively_volume((160, 30, 30), (2.0, 2.0, 2.0))
+    stage = model.package(tmp_path / "tiny").stages[0]
+    image = preprocess(volume.hu_zyx, (2.0, 2.0, 2.0), stage.plan)
+    weights = [partial(stage.weights, "0")]
+    seen: list[tuple[int, int]] = []
+    slabs = logits_slabs(
+        build_network(stage.plan.architecture), weights, image.values[None], Window(stage.plan.patch_size, 0.5, ()),
+        choose_engine("cpu"), lambda done, whole: seen.append((done, whole)),
+    )  # fmt: skip
+    depths = [slab.shape[1] for slab in slabs]
+    assert sum(depths) == 160
+    assert max(depths) <= stage.plan.patch_size[0]
+    assert seen[-1][0] == seen[-1][1] == len(seen)
 
 
 def ties_of_float16(case: Case, stage: Stage, settings: InferenceSettings) -> np.ndarray:
@@ -258,6 +284,25 @@ def test_auxiliary_classes_end_here(tmp_path):
     assert inference.auxiliary_zyx.shape == labels.shape
     assert inference.auxiliary_zyx.any()
     assert not (inference.auxiliary_zyx & (labels > 0)).any()
+
+
+def test_a_full_spine_model_tells_its_levels_and_where_the_sacrum_is(tmp_path):
+    names = ["background", "L6", "sacrum", "ribs", "T13"]
+    model = TinyModel(labels={name: number for number, name in enumerate(names)})
+    package = model.package(tmp_path / "spine")
+    inference = segment(lively_volume(), package, InferenceSettings("cpu"))
+    assert [level.name for level in package.levels] == ["T13", "L6"]  # from head to foot
+    assert package.levels == inference.levels
+    assert package.stages[0].sacrum_labels == (2,)
+    assert set(np.unique(inference.labels.labels_zyx)) == {0, 25, 28}  # L6 and T13 by their own numbers
+    assert inference.sacrum_zyx is not None and inference.sacrum_zyx.any()
+    assert not (inference.sacrum_zyx & ~inference.auxiliary_zyx).any()
+
+
+def test_a_cervical_model_sees_no_sacrum(tmp_path):
+    inference = segment(lively_volume(), TinyModel().package(tmp_path / "tiny"), InferenceSettings("cpu"))
+    assert inference.sacrum_zyx is None
+    assert [level.name for level in inference.levels] == ["C1", "C2"]
 
 
 def test_the_record_tells_what_ran(tmp_path):

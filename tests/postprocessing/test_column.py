@@ -1,7 +1,7 @@
 import numpy as np
 
 from cspine.postprocessing.column import keep_column
-from tests.builders.spine_phantom import Phantom, draw
+from tests.builders.spine_phantom import NORMAL, Phantom, Trunk, draw
 
 
 def test_a_clean_spine_stays_as_it_is() -> None:
@@ -70,3 +70,28 @@ def test_specks_of_other_levels_do_not_discredit_the_column() -> None:
     kept, _ = keep_column(dirty, phantom.grid())
     assert np.array_equal(kept[clean > 0], clean[clean > 0])
     assert not kept[:20].any()
+
+
+def test_pieces_of_lumbar_vertebrae_called_cervical_do_not_discredit_a_spine() -> None:
+    """A network that sees a long spine in patches takes some of L4 for C2: no speck must win over all."""
+    trunk = Trunk()
+    labels = trunk.draw()[0]
+    for lumbar, taken_for in ((22, 7), (23, 2), (24, 7)):
+        index = np.argwhere(labels == lumbar)
+        labels[tuple(index[index[:, 2] < np.quantile(index[:, 2], 0.4)].T)] = taken_for
+    labels[:4, :5, :5] = 17
+    kept, removed = keep_column(labels, trunk.grid())
+    assert removed == {17: 4 * 5 * 5 * 27.0}
+    assert (
+        np.array_equal(kept > 0, (labels > 0) & (kept > 0)) and np.count_nonzero(kept) == np.count_nonzero(labels) - 100
+    )
+
+
+def test_a_lower_half_whose_levels_begin_one_too_high_goes_on_from_the_upper_one() -> None:
+    """Between T7 and T8 the link is lost, and from there on every level is called by the one above."""
+    trunk = Trunk(NORMAL[8:22], spacing_mm=2.0)
+    drawn = trunk.draw()[0]
+    labels = np.where((drawn >= 16) & (drawn > 0), drawn - 2, drawn).astype(np.uint8)
+    labels[drawn == 15] = 0
+    kept, _ = keep_column(labels, trunk.grid())
+    assert np.array_equal(kept, labels)

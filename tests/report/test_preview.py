@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cspine.anatomy import vertebra
+from cspine.anatomy import VERTEBRAE, vertebra
 from cspine.errors import NoVertebraError, OutputError
 from cspine.geometry import reorientation
 from cspine.postprocessing.findings import CUT_BY_EDGE, UNDER_AGE
 from cspine.report.preview import SIZE_PIXELS, render_preview
 from cspine.volumes import CtVolume, LabelVolume
-from tests.builders.spine_phantom import MODEL, Phantom, volumes
+from tests.builders.spine_phantom import MODEL, Phantom, Trunk, trunk_volumes, volumes
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -110,3 +110,21 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         render_preview(*reversed(volumes()), "t", (), tmp_path / "file" / "p.png")
+
+
+def test_a_whole_spine_shows_an_axial_plane_through_every_vertebra(tmp_path: Path) -> None:
+    labels, ct, _ = trunk_volumes(Trunk(tuple(level.label for level in VERTEBRAE)))
+    render_preview(ct, labels, "t", (), tmp_path / "p.png")
+    image = pixels(tmp_path / "p.png")[:, SIZE_PIXELS[0] // 3 :]  # what lies right of the long panels
+    for level in VERTEBRAE:
+        alike = sum(other.rgb == level.rgb for other in VERTEBRAE)
+        assert near(image, level.rgb).sum() > 150 * alike, level.name
+
+
+def test_a_neck_has_eight_axial_planes_in_two_columns(tmp_path: Path) -> None:
+    """The picture of a cervical result is laid out as ever."""
+    labels, ct = volumes()
+    render_preview(ct, labels, "t", (), tmp_path / "p.png")
+    image = pixels(tmp_path / "p.png")
+    assert near(image[:, -270:], vertebra(8).rgb).sum() > 100
+    assert not near(image[:, -270:], vertebra(1).rgb).sum()

@@ -1,0 +1,127 @@
+"""Levels that follow each other, where a network lost count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cspine.anatomy import FULL_SPINE_LEVELS, VERTEBRAE, rank, vertebra
+from cspine.postprocessing.clean import Scope, postprocess
+from cspine.postprocessing.level_solver import solve_levels
+from tests.builders.spine_phantom import NORMAL, Trunk, trunk_volumes
+
+TRUNK = Trunk()
+TRUE = TRUNK.draw()[0]
+
+
+def label(name: str) -> int:
+    return vertebra(name).label
+
+
+def moved(names: list[str], by: int) -> np.ndarray:
+    """The phantom, some of its vertebrae labelled so many levels lower."""
+    drawn = TRUE.copy()
+    for name in names:
+        drawn[label(name) == TRUE] = VERTEBRAE[rank(label(name)) + by].label
+    return drawn
+
+
+def half(name: str, taken_by: str, axis: int) -> np.ndarray:
+    """The phantom, half of one vertebra labelled as another."""
+    drawn, index = TRUE.copy(), np.argwhere(label(name) == TRUE)
+    part = index[index[:, axis] < np.median(index[:, axis])]
+    drawn[tuple(part.T)] = label(taken_by)
+    return drawn
+
+
+def share_right(labels_zyx: np.ndarray) -> float:
+    drawn = labels_zyx > 0
+    return float((labels_zyx == TRUE)[drawn].mean())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        NORMAL,
+        tuple(level.label for level in VERTEBRAE),
+        tuple(i for i in NORMAL if i not in (label("T12"), label("L5"))),
+        NORMAL[10:20],
+        NORMAL[:8],
+    ],
+)
+def test_what_is_consistent_stays_as_it_is(labels: tuple[int, ...]) -> None:
+    trunk = Trunk(labels)
+    drawn = trunk.draw()[0]
+    solved, findings = solve_levels(drawn, trunk.grid())
+    assert solved is drawn
+    assert findings == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "by"), [(["T6", "T7", "T8"], 1), (["T8", "T9", "T10"], -1), (["L2", "L3"], 1), (["T5"], 1)]
+)
+def test_a_run_that_is_one_off_gets_its_levels(names: list[str], by: int) -> None:
+    drawn = moved(names, by)
+    solved, findings = solve_levels(drawn, TRUNK.grid())
+    assert share_right(drawn) < 0.99 < share_right(solved)
+    (told,) = findings
+    assert told.code == "CS-FND-026"
+    wrong = VERTEBRAE[rank(label(names[0])) + by].name
+    assert f"{wrong} is {names[0]}" in told.sentence
+
+
+@pytest.mark.parametrize(("name", "other"), [("T7", "T8"), ("T7", "T6"), ("L2", "L3")])
+def test_a_vertebra_divided_left_and_right_becomes_one(name: str, other: str) -> None:
+    drawn = half(name, other, axis=2)
+    solved, findings = solve_levels(drawn, TRUNK.grid())
+    assert share_right(drawn) < 0.998 < share_right(solved)
+    assert {f.code for f in findings} <= {"CS-FND-025", "CS-FND-026"} and findings
+
+
+@pytest.mark.parametrize(("name", "other"), [("T10", "T11"), ("L2", "L3")])
+def test_a_vertebra_divided_above_and_below_becomes_one(name: str, other: str) -> None:
+    drawn = half(name, other, axis=0)
+    solved, findings = solve_levels(drawn, TRUNK.grid())
+    assert share_right(drawn) < 0.99 < share_right(solved)
+    assert findings
+
+
+def test_a_missing_vertebra_is_left_missing() -> None:
+    drawn = TRUE.copy()
+    drawn[label("T7") == TRUE] = 0
+    solved, findings = solve_levels(drawn, TRUNK.grid())
+    assert solved is drawn and findings == ()
+
+
+def test_what_cannot_be_told_is_left() -> None:
+    """All levels below T6 are one lower: which half is wrong nobody can say from the labels."""
+    drawn = moved([level.name for level in VERTEBRAE[13:19]], 1)
+    drawn[label("L1") <= TRUE] = 0
+    solved, findings = solve_levels(drawn, TRUNK.grid())
+    assert solved is drawn and findings == ()
+
+
+def test_the_first_two_vertebrae_keep_their_names() -> None:
+    drawn = moved(["C3", "C4"], -1)
+    solved, _ = solve_levels(drawn, TRUNK.grid())
+    kept = {label("C1"), label("C2")}
+    assert all((solved[i == TRUE] == i).all() for i in kept)
+
+
+def test_few_or_no_vertebrae_are_left() -> None:
+    nothing = np.zeros_like(TRUE)
+    assert solve_levels(nothing, TRUNK.grid())[0] is nothing
+    two = np.where(np.isin(TRUE, [label("T3"), label("T5")]), TRUE, np.uint8(0))
+    assert solve_levels(two, TRUNK.grid())[0] is two
+
+
+def test_only_full_spine_results_and_only_where_it_is_wanted() -> None:
+    labels, ct, sacrum = trunk_volumes(labels_zyx=moved(["T6", "T7", "T8"], 1))
+    codes = {
+        wanted: [f.code for f in postprocess(labels, ct, 50.0, None, Scope(FULL_SPINE_LEVELS, sacrum, wanted))[1]]
+        for wanted in (False, True)
+    }
+    assert codes[True] == ["CS-FND-026"]
+    assert "CS-FND-002" in codes[False] and "CS-FND-026" not in codes[False]
+    neck = postprocess(labels, ct, 50.0, None, Scope())[1]
+    assert "CS-FND-026" not in [f.code for f in neck]
