@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -108,6 +109,21 @@ def read_cases(path: Path) -> list[CaseRow]:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path.name} cannot be read") from error
+
+
+def split_checksum(rows: Iterable[CaseRow]) -> str:
+    """Return the SHA-256 of a split, by which a model and a dataset know that they belong together.
+
+    Parameters
+    ----------
+    rows : iterable of CaseRow
+        All cases; those for training, internal validation and external test count, with their folds.
+    """
+    used = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
+    lines = sorted(
+        f"{row.case},{row.part.value},{'' if row.fold is None else row.fold}" for row in rows if row.part in used
+    )
+    return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
 
 
 def _as_text(row: CaseRow) -> list[str]:
