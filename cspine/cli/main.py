@@ -22,6 +22,7 @@ _COMMANDS = {
     "synthesize": "cspine.cli.synthesize",
     "dataset": "cspine.cli.dataset",
     "train": "cspine.cli.train",
+    "predict": "cspine.cli.predict",
     "evaluate": "cspine.cli.evaluate",
     "audit": "cspine.cli.audit",
     "cohort": "cspine.cli.cohort",

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
@@ -124,13 +124,15 @@ class ModelManifest(BaseModel):
     Parameters
     ----------
     format : int
-        Version of this schema.
+        Version of this schema: 2 where there is a ``split``, which earlier versions of cspine do not know, else 1.
     name : str
         Name by which the model is asked for: small letters, digits, ``. _ -``.
     version, title, licence, source, credit, intended_use, limits, training_data : str
         For people; ``title`` is one line.
     demonstration : bool
         True for a model that is marked DEMONSTRATION wherever its name appears.
+    split : str or None
+        Checksum of the split of the dataset that the folds were trained on: which case is whose validation case.
     stages : tuple of StageManifest
         In the order in which they run.
     files : dict
@@ -139,7 +141,7 @@ class ModelManifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1
     name: Annotated[str, Field(pattern=_SLUG)]
     version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}$")]
     title: Annotated[str, Field(min_length=1, max_length=200)]
@@ -150,6 +152,7 @@ class ModelManifest(BaseModel):
     limits: Text
     training_data: Text
     demonstration: bool = False
+    split: Annotated[str, Field(pattern=_SHA256.pattern)] | None = None
     stages: Annotated[tuple[StageManifest, ...], Field(min_length=1)]
     files: dict[str, str] = {}
 
@@ -179,12 +182,22 @@ class ModelManifest(BaseModel):
                 raise ValueError(f"two stages share a {attribute}")
         return self
 
+    @model_validator(mode="after")
+    def _format_of_a_split(self) -> ModelManifest:
+        if (self.split is not None) != (self.format == 2):
+            raise ValueError("format 2 is that of a manifest with a split, and format 1 of one without")
+        return self
+
     @property
     def identity(self) -> ModelIdentity:
         """What outputs say of the model; the checksum covers every field, and through ``files`` every file."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
+        text = json.dumps(self.as_record(), sort_keys=True, ensure_ascii=True)
         digest = hashlib.sha256(text.encode("ascii")).hexdigest()
         return ModelIdentity(self.name, self.version, digest, self.demonstration)
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the fields as `model.yaml` has them; without a split, those of format 1."""
+        return self.model_dump(mode="json", exclude={"split"} if self.split is None else None)
 
     def needed_files(self) -> tuple[str, ...]:
         """Paths of the files without which the stages cannot run."""
@@ -222,7 +235,7 @@ def read_manifest(path: Path) -> ModelManifest:
 
 def manifest_text(manifest: ModelManifest) -> str:
     """Return the manifest as the text of a `model.yaml`."""
-    content = manifest.model_dump(mode="json")
+    content = manifest.as_record()
     for stage in content["stages"]:
         stage["labels"] = {int(label): name for label, name in stage["labels"].items()}
     return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))

@@ -1,1 +1,1 @@
-"""nnU-Net's own planning, preprocessing and training, from a dataset to a model package."""
+"""Training of nnU-Net on a dataset of the study, by nnU-Net's own planner, preprocessor and trainers."""

@@ -1,0 +1,95 @@
+"""`cspine predict`: the labels of a model for many images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cspine.cli.console import progress
+from cspine.errors import SomeStudiesFailedError, UsageError
+
+_SHOWN = 20
+
+
+@click.command(name="predict")
+@click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]")
+@click.option("--input", "source", type=click.Path(path_type=Path), help="Folder of NIfTI or DICOM files, or a file.")
+@click.option("--dataset", type=click.Path(path_type=Path), help="Dataset of `cspine dataset split`, instead.")
+@click.option(
+    "--parts", default="internal,external", show_default=True,
+    help="With --dataset: some of training, internal, external.",
+)  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of labels; one a model.")
+@click.option("--raw", is_flag=True, help="What the network drew, not cleaned: as nnU-Net's own predictor gives it.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]")
+@click.option("--mirror/--no-mirror", default=False, show_default=True, help="Test-time mirroring: up to 8 x the time.")
+@click.option(
+    "--step-size", default=0.5, show_default=True, type=click.FloatRange(0.1, 1.0), help="Of tiles, in patches."
+)
+@click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="For DICOM: YAML of selection rules.")
+def command(
+    model: str | None,
+    source: Path | None,
+    dataset: Path | None,
+    parts: str,
+    out: Path,
+    raw: bool,
+    device: str,
+    folds: str | None,
+    mirror: bool,
+    step_size: float,
+    rules_file: Path | None,
+) -> None:
+    """Draw the vertebrae of many images: OUT/NAME.nii.gz with the numbers of VerSe, on each image's own voxels.
+
+    --input takes NIfTI files (NAME_0000.nii.gz or NAME.nii.gz), or DICOM: of each study the series that `cspine run`
+    would take, called as its folder, or by its hashed UID. Labels are cleaned as `cspine run` does; --raw leaves that
+    out.
+
+    --dataset takes the cases of a dataset. A case for training is drawn by the one fold that did not learn from it; a
+    model of another split is refused. The other parts are drawn by all folds.
+
+    OUT/predictions.csv has a row a case: folds, model, levels, findings, seconds, error. The same command goes on after
+    an interrupt, and does what failed again. A case that fails is listed; the others are done, and the exit code is 11.
+    """
+    if (source is None) == (dataset is None):
+        raise UsageError("give either --input or --dataset")
+    from cspine.cli.models import wanted_model
+    from cspine.dicom.rules import load_rules
+    from cspine.inference.engine import choose_engine
+    from cspine.inference.predict import folds_of
+    from cspine.inference.settings import InferenceSettings
+    from cspine.models.package import load_package
+    from cspine.study.prediction.prediction import Prediction, PredictionFolder, predict
+    from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_differs
+
+    chosen = tuple(fold.strip() for fold in folds.split(",")) if folds else None
+    settings = InferenceSettings(device=device, folds=chosen, mirror=mirror, step_size=step_size)
+    package = load_package(wanted_model(model))
+    for stage in package.stages:
+        folds_of(stage, settings)
+    choose_engine(device)
+    prediction = Prediction(package, settings, raw, load_rules(rules_file))
+    if dataset is not None:
+        cases = cases_of_dataset(dataset, parts_of(parts), package)
+        if split_differs(dataset, package):
+            click.echo("warning: the model was trained on another split; it may have learnt from these cases", err=True)
+    else:
+        assert source is not None
+        cases = cases_of_input(source)
+    folder = PredictionFolder(out, prediction)
+    folder.begin(cases, [dataset or source or out])
+    with progress("cases") as tell:
+        records = predict(cases, prediction, folder, tell)
+    folder.finish()
+    failed = [record for record in records if record.error]
+    click.echo(f"{len(records) - len(failed)} of {len(cases)} cases drawn by {package.identity.title} in {out}")
+    for record in failed[:_SHOWN]:
+        click.echo(f"failed: {record.case} {record.error}")
+    if failed:
+        raise SomeStudiesFailedError(
+            f"{len(failed)} of {len(cases)} cases failed",
+            advice=f"{out / 'predictions.csv'} names each with its reason.",
+        )

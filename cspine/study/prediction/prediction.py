@@ -1,0 +1,274 @@
+"""From images to labels, one case after the other; what is whole is not done again, and one bad file stops nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cspine import images
+from cspine.anatomy import VERTEBRAE
+from cspine.dicom.rules import Rules
+from cspine.errors import NoSuitableSeriesError, PixelError, UsageError
+from cspine.inference.predict import segment
+from cspine.inference.settings import InferenceSettings
+from cspine.models.package import ModelPackage
+from cspine.postprocessing.findings import Finding
+from cspine.segmentation import find_vertebrae
+from cspine.study.audits.attempt import Failure, attempt
+from cspine.study.output_folder import SUMMARY, OutputFolder
+from cspine.study.prediction.prediction_cases import PredictionCase
+from cspine.tables import write_csv, write_json
+from cspine.volumes import LabelVolume
+
+_log = logging.getLogger(__name__)
+
+TABLE, RECORDS = "predictions.csv", "records"
+COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "error")
+_COMMAND = "cspine predict"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How a model is to draw.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    settings : InferenceSettings
+        Device, folds, mirroring, step size, precision.
+    raw : bool
+        True for what the network drew, as nnU-Net's predictor gives it; False to clean it as `cspine run` does.
+    rules : Rules
+        Which series of a DICOM study.
+    """
+
+    package: ModelPackage
+    settings: InferenceSettings
+    raw: bool
+    rules: Rules
+
+    def folds_of(self, case: PredictionCase) -> tuple[str, ...]:
+        """Return the folds that draw a case."""
+        return case.folds or self.settings.folds or self.package.stages[-1].manifest.folds
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what decides about the labels: the model and the settings, but for the device."""
+        told = asdict(self.settings)
+        del told["device"]
+        model = self.package.identity
+        return {
+            "model": {"name": model.name, "version": model.version, "checksum": model.checksum},
+            "settings": {**told, "folds": list(told["folds"]) if told["folds"] else None, "raw": self.raw},
+        }
+
+
+@dataclass(frozen=True)
+class CaseRecord:
+    """What became of a case.
+
+    Parameters
+    ----------
+    case, part : str
+        Its name, and its part in a study.
+    folds : str
+        Folds that drew it.
+    model : str
+        Checksum of the model.
+    source : str
+        Fingerprint of its files.
+    levels : tuple of str
+        Vertebrae found.
+    findings : tuple of tuple of str
+        Code, level and sentence of each finding.
+    seconds : float
+        Time that it took.
+    error : str
+        Why it failed; empty where it did not.
+    """
+
+    case: str
+    part: str
+    folds: str
+    model: str
+    source: str
+    levels: tuple[str, ...] = ()
+    findings: tuple[tuple[str, str, str], ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+
+    def row(self) -> list[str]:
+        """Return its row of predictions.csv."""
+        findings = "; ".join(f"{code} {level}".rstrip() for code, level, _ in self.findings)
+        took = "" if self.error else f"{self.seconds:.1f}"
+        return [self.case, self.part, self.folds, self.model, " ".join(self.levels), findings, took, self.error]
+
+
+class PredictionFolder:
+    """The folder of predictions: NAME.nii.gz a case, a record of each in records/, predictions.csv, summary.json.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    prediction : Prediction
+        What it holds the labels of.
+    """
+
+    def __init__(self, root: Path, prediction: Prediction) -> None:
+        self.root = root
+        self._prediction = prediction
+        self._told = prediction.as_record()
+
+    def begin(self, cases: Sequence[PredictionCase], inputs: Sequence[Path]) -> None:
+        """Make sure that the folder is free for these predictions, and say whose it is.
+
+        Raises
+        ------
+        UsageError
+            If it lies in an input or around one, holds files of somebody else, or labels of another model.
+        OutputError
+            If it cannot be written.
+        """
+        for place in inputs:
+            read, written = place.resolve(), self.root.resolve()
+            if read in (written, *written.parents) or written in read.parents:
+                raise UsageError(
+                    "--out lies within the input, or around it", advice="Give --out a folder beside the input."
+                )
+        labels = tuple(f"{case.name}.nii.gz" for case in cases)
+        OutputFolder(self.root, _COMMAND, (), (TABLE, RECORDS, *labels)).check(())
+        try:
+            known = json.loads((self.root / SUMMARY).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        for part, what in (("model", "another model"), ("settings", "other settings")):
+            if known.get(part, self._told[part]) != self._told[part]:
+                raise UsageError(
+                    f"--out holds predictions of {what}", advice="Give each model and each setting a folder of its own."
+                )
+        write_json(self.root / SUMMARY, {"command": _COMMAND, "complete": False, **self._told})
+
+    def labels(self, case: str) -> Path:
+        """Return the file of a case's labels."""
+        return self.root / f"{case}.nii.gz"
+
+    def whole(self, case: PredictionCase) -> CaseRecord | None:
+        """Return the record of a case whose labels are there, of the same files; None where it is to be done."""
+        record = self._read(self.root / RECORDS / f"{case.name}.json")
+        if record is None or record.error or not self.labels(case.name).is_file():
+            return None
+        fits = record.model == self._told["model"]["checksum"] and record.source == case.fingerprint()
+        return record if fits and record.folds == ",".join(self._prediction.folds_of(case)) else None
+
+    def keep(self, record: CaseRecord) -> None:
+        """Write the record of a case; OutputError if that fails."""
+        write_json(self.root / RECORDS / f"{record.case}.json", asdict(record))
+
+    def finish(self) -> list[CaseRecord]:
+        """Write the table and the summary of all cases that the folder holds; OutputError if that fails.
+
+        Returns
+        -------
+        list of CaseRecord
+            All of them by name.
+        """
+        found = (self._read(path) for path in sorted((self.root / RECORDS).glob("*.json")))
+        records = sorted((record for record in found if record is not None), key=lambda record: record.case)
+        write_csv(self.root / TABLE, COLUMNS, [record.row() for record in records])
+        failed = sum(bool(record.error) for record in records)
+        counts = {"cases": len(records), "failed": failed}
+        write_json(self.root / SUMMARY, {"command": _COMMAND, "complete": True, **self._told, **counts})
+        return records
+
+    @staticmethod
+    def _read(path: Path) -> CaseRecord | None:
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            levels, findings = tuple(told["levels"]), tuple((c, le, s) for c, le, s in told["findings"])
+            return CaseRecord(**{**told, "levels": levels, "findings": findings})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+def predict(
+    cases: Sequence[PredictionCase],
+    prediction: Prediction,
+    folder: PredictionFolder,
+    tell: Callable[[int, int], None],
+) -> list[CaseRecord]:
+    """Draw the vertebrae of every case that is not done yet.
+
+    Parameters
+    ----------
+    cases : sequence of PredictionCase
+        The cases.
+    prediction : Prediction
+        Model and settings.
+    folder : PredictionFolder
+        Where labels and records go; `begin` was called.
+    tell : callable
+        Told the cases done and all of them.
+
+    Returns
+    -------
+    list of CaseRecord
+        Of these cases, in their order.
+
+    Raises
+    ------
+    CSpineError
+        What would stop every case: model, device, output.
+    """
+    records = []
+    tell(0, len(cases))
+    for case in cases:
+        record = folder.whole(case)
+        if record is None or record.part != case.part:
+            record = replace(record, part=case.part) if record is not None else _predicted(case, prediction, folder)
+            folder.keep(record)
+        records.append(record)
+        tell(len(records), len(cases))
+    return records
+
+
+def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionFolder) -> CaseRecord:
+    settings = replace(prediction.settings, folds=case.folds or prediction.settings.folds)
+    folds, checksum = ",".join(prediction.folds_of(case)), prediction.package.identity.checksum
+    record = CaseRecord(case.name, case.part, folds, checksum, case.fingerprint())
+    begun = time.perf_counter()
+    try:
+        done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
+    except (NoSuitableSeriesError, PixelError) as error:
+        done = Failure(str(error))
+    if isinstance(done, Failure):
+        folder.labels(case.name).unlink(missing_ok=True)  # of an earlier state of the case
+        return replace(record, error=done.text)
+    labels, findings = done
+    told = tuple((finding.code, finding.level or "", finding.sentence) for finding in findings)
+    return replace(record, levels=_levels(labels), findings=told, seconds=round(time.perf_counter() - begun, 2))
+
+
+def _drawn(
+    case: PredictionCase, prediction: Prediction, settings: InferenceSettings, path: Path
+) -> tuple[LabelVolume, tuple[Finding, ...]]:
+    ct = case.read(prediction.rules)
+    if prediction.raw:
+        labels, findings = segment(ct, prediction.package, settings).labels, ()
+    else:
+        vertebrae = find_vertebrae(ct, prediction.package, settings)[1]
+        labels, findings = vertebrae.labels, vertebrae.findings
+    images.write(path, labels.labels_zyx, labels.affine_lps)
+    return labels, findings
+
+
+def _levels(labels: LabelVolume) -> tuple[str, ...]:
+    present = set(np.unique(labels.labels_zyx).tolist())
+    return tuple(level.name for level in VERTEBRAE if level.label in present)

@@ -1,0 +1,209 @@
+"""What is to be predicted: images of a folder, series of DICOM studies, or cases of a dataset with folds for each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cspine import images
+from cspine.dicom.read import read_volume
+from cspine.dicom.rules import Rules
+from cspine.dicom.scan import Scan, scan_folder
+from cspine.dicom.select import select_series
+from cspine.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError, hashed
+from cspine.models.package import ModelPackage
+from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
+from cspine.study.datasets.dataset_folder import DatasetFolder
+from cspine.volumes import CtVolume
+
+_CHANNEL = "_0000"
+_ALL = "all"
+_NAMES = ".nii.gz files called NAME_0000.nii.gz or NAME.nii.gz, or DICOM files"
+
+
+@dataclass(frozen=True)
+class PredictionCase:
+    """One image to predict.
+
+    Parameters
+    ----------
+    name : str
+        Name of the case, and of its file of labels.
+    image : Path or None
+        NIfTI file; None for a DICOM study.
+    study : Scan or None
+        DICOM study, of which the rules choose a series.
+    part : str
+        Part of the study that a case of a dataset belongs to, else empty.
+    folds : tuple of str or None
+        Folds that may draw it; None for all of the model, or those that were asked for.
+    """
+
+    name: str
+    image: Path | None = None
+    study: Scan | None = None
+    part: str = ""
+    folds: tuple[str, ...] | None = None
+
+    def read(self, rules: Rules) -> CtVolume:
+        """Read the image; errors as `images.read_ct`, `select_series` and `read_volume`."""
+        if self.image is not None:
+            return images.read_ct(self.image)
+        assert self.study is not None
+        return read_volume(select_series(self.study, rules).chosen)
+
+    def fingerprint(self) -> str:
+        """Return what tells that the files of the case changed: their sizes and times."""
+        paths = [self.image] if self.image is not None else self._dicom_files()
+        digest = hashlib.sha256()
+        for path in paths:
+            try:
+                state = path.stat()
+                digest.update(f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+            except OSError as error:
+                digest.update(type(error).__name__.encode())
+        return digest.hexdigest()
+
+    def _dicom_files(self) -> list[Path]:
+        assert self.study is not None
+        return sorted(instance.path for series in self.study.series for instance in series.instances)
+
+
+def cases_of_input(source: Path) -> list[PredictionCase]:
+    """Return the cases of a NIfTI file, a folder of NIfTI files, or a folder of DICOM files, by name.
+
+    A folder with NIfTI files directly in it is one of NIfTI. A DICOM study is called as the folder in ``source`` that
+    holds it and no other study, or else by its hashed UID.
+
+    Parameters
+    ----------
+    source : Path
+        File or folder.
+
+    Raises
+    ------
+    InputError
+        If there is no image, or two have one name.
+    """
+    if source.is_file():
+        if not source.name.endswith(".nii.gz"):
+            raise InputError(f"{source.name} is no .nii.gz file", advice=f"Give a folder, or {_NAMES}.")
+        return [PredictionCase(_name_of(source), image=source)]
+    if not source.is_dir():
+        raise InputError(f"{source} is neither a file nor a folder", advice=f"Give {_NAMES}.")
+    paths = images.files_in(source)
+    if paths:
+        cases = [PredictionCase(_name_of(path), image=path) for path in paths]
+    else:
+        try:
+            scan = scan_folder(source)
+        except NoDicomError as error:
+            raise InputError(f"no image in {source}", advice=f"Give a folder of {_NAMES}.") from error
+        cases = _named_studies(source, scan.studies())
+    twice = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
+    if twice:
+        raise InputError(f"two images are called {', '.join(sorted(twice)[:5])}", advice="Rename one of them.")
+    return sorted(cases, key=lambda case: case.name)
+
+
+def parts_of(told: str) -> tuple[Part, ...]:
+    """Return the parts that `--parts` names.
+
+    Raises
+    ------
+    UsageError
+        If it names another one.
+    """
+    known = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
+    names = [name.strip() for name in told.split(",")]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"there is no part {unknown[0]!r}", advice=f"Give some of: {', '.join(known)}.")
+    return tuple(part for part in known if part in names)
+
+
+def cases_of_dataset(root: Path, parts: Sequence[Part], package: ModelPackage) -> list[PredictionCase]:
+    """Return the cases of a dataset's parts, each with the folds that did not learn from it.
+
+    A training case is drawn by the fold whose validation case it is. Cases of the other parts are drawn by all folds.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset.
+    parts : sequence of Part
+        Training, internal, external.
+    package : ModelPackage
+        The model.
+
+    Raises
+    ------
+    DatasetError
+        If it is no dataset, or the files of a case are absent.
+    SplitError
+        If training cases are asked for, and model and dataset do not know of each other's folds.
+    """
+    folder = DatasetFolder(root)
+    everyone = folder.rows()
+    if Part.TRAINING in parts:
+        _check_split(root, everyone, package)
+    cases = []
+    for row in sorted(everyone, key=lambda row: row.case):
+        if row.part not in parts:
+            continue
+        kind = folder.where(row.case)
+        if kind is None:
+            raise DatasetError(f"case {row.case} has no pair of image and labels in {root}")
+        folds = (str(row.fold),) if row.part is Part.TRAINING else None
+        cases.append(PredictionCase(row.case, folder.pair(kind, row.case)[0], None, row.part.value, folds))
+    if not cases:
+        raise DatasetError(
+            f"{root.name} has no case of the parts {', '.join(parts)}", advice="Split it with `cspine dataset split`."
+        )
+    return cases
+
+
+def split_differs(root: Path, package: ModelPackage) -> bool:
+    """Tell whether the model was trained on another split than the dataset has."""
+    return package.manifest.split not in (None, split_checksum(DatasetFolder(root).rows()))
+
+
+def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage) -> None:
+    advice = "Predict training cases with the model that `cspine train` made of this dataset and this split alone."
+    name = package.manifest.name
+    if package.manifest.split is None:
+        raise SplitError(f"model {name} does not tell which cases each fold learnt from", advice=advice)
+    if package.manifest.split != split_checksum(everyone):
+        raise SplitError(f"model {name} was trained on another split than {root.name} has", advice=advice)
+    for stage in package.stages:
+        wanted = {str(row.fold) for row in everyone if row.part is Part.TRAINING}
+        missing = sorted(wanted - set(stage.manifest.folds))
+        if missing:
+            raise SplitError(
+                f"model {name} has no fold {', '.join(missing)}, the only ones that did not learn from their cases",
+                advice="Train these folds too, or leave out the part training.",
+            )
+
+
+def _name_of(path: Path) -> str:
+    return images.case_name(path).removesuffix(_CHANNEL)
+
+
+def _named_studies(source: Path, studies: Sequence[Scan]) -> list[PredictionCase]:
+    tops = [{_top(source, i.path) for series in study.series for i in series.instances} for study in studies]
+    holders = Counter(top for found in tops for top in found)
+    cases = []
+    for study, found in zip(studies, tops, strict=True):
+        top = next(iter(found)) if len(found) == 1 else ""
+        name = top if top and holders[top] == 1 else hashed(study.series[0].study_uid)
+        cases.append(PredictionCase(name, study=study))
+    return cases
+
+
+def _top(source: Path, path: Path) -> str:
+    """Name of the folder in ``source`` that holds a file; empty for one that lies there itself."""
+    parts = path.relative_to(source).parts if path.is_relative_to(source) else ()
+    return parts[0] if len(parts) > 1 else ""

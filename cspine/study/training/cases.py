@@ -1,0 +1,185 @@
+"""The cases that a model learns from: which ones a dataset has, how they are split, and how to know them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cspine.errors import DatasetError, TrainingError
+from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
+from cspine.study.datasets.dataset_folder import DatasetFolder
+from cspine.study.label_sets import LabelSet
+
+#: Name of the one "fold" that learns from all training cases.
+ALL = "all"
+_SPLIT_ADVICE = "Split it with `cspine dataset split`; --folds all trains one model on every case without a split."
+_GZIP_TRAILER = 8
+
+
+@dataclass(frozen=True)
+class TrainingCases:
+    """What a dataset has for a training.
+
+    Parameters
+    ----------
+    folder : DatasetFolder
+        The dataset.
+    labels : LabelSet
+        Its label set.
+    rows : tuple of CaseRow
+        The training cases by name.
+    folds : tuple of str
+        ``"0"``, ``"1"``, ... or ``("all",)``.
+    split : str or None
+        Checksum of the split; None for a dataset that is not split.
+    checksum : str
+        Of the files of the training cases and of the label numbers.
+    """
+
+    folder: DatasetFolder
+    labels: LabelSet
+    rows: tuple[CaseRow, ...]
+    folds: tuple[str, ...]
+    split: str | None
+    checksum: str
+
+    def splits(self) -> list[dict[str, list[str]]]:
+        """Return the content of nnU-Net's splits_final.json: the cases of each fold of the dataset, from its table."""
+        return _splits(self.rows)
+
+    def dataset_json(self) -> dict[str, Any]:
+        """Return dataset.json for nnU-Net's planner and preprocessor: it names each training case's files."""
+        pairs = {row.case: [path.resolve() for path in self.folder.pair("Tr", row.case)] for row in self.rows}
+        return {
+            **_dataset_json(self.folder),
+            "numTraining": len(self.rows),
+            "dataset": {case: {"images": [str(image)], "label": str(label)} for case, (image, label) in pairs.items()},
+        }
+
+
+def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
+    """Look at a dataset before a training.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset, as `cspine dataset convert` and `split` leave it.
+    folds : tuple of str or None
+        Folds to train; all that the dataset has where left out.
+
+    Raises
+    ------
+    DatasetError
+        If it is no dataset of cspine, or files are absent.
+    TrainingError
+        If it is not split, or not so that the folds can be trained.
+    """
+    folder = DatasetFolder(root)
+    _ = folder.number  # nnU-Net asks for a name of that form
+    labels, everyone = folder.label_set(), folder.rows()
+    _check_reader(folder)
+    rows = tuple(sorted((row for row in everyone if _is_for_training(row, everyone)), key=lambda row: row.case))
+    if not rows:
+        raise TrainingError(f"{root.name} has no case for training", advice=_SPLIT_ADVICE)
+    is_split = any(row.part is Part.TRAINING for row in everyone)
+    if folds == (ALL,):
+        chosen = folds
+    else:
+        chosen = _checked_folds(root, rows, folds)
+        _check_splits_file(root, rows)
+    absent = [row.case for row in rows if folder.where(row.case) != "Tr"]
+    if absent:
+        raise DatasetError(
+            f"{len(absent)} training cases lack their files in imagesTr and labelsTr: {', '.join(absent[:5])}",
+            advice="Convert and split the dataset again; both go on where they stopped.",
+        )
+    split = split_checksum(everyone) if is_split else None
+    return TrainingCases(folder, labels, rows, chosen, split, _files_checksum(folder, rows))
+
+
+def _is_for_training(row: CaseRow, everyone: list[CaseRow]) -> bool:
+    if any(other.part is Part.TRAINING for other in everyone):
+        return row.part is Part.TRAINING
+    return row.part is Part.UNUSED and not row.excluded
+
+
+def _checked_folds(root: Path, rows: tuple[CaseRow, ...], folds: tuple[str, ...] | None) -> tuple[str, ...]:
+    if any(row.part is not Part.TRAINING or row.fold is None for row in rows):
+        raise TrainingError(f"{root.name} is not split into folds", advice=_SPLIT_ADVICE)
+    there = sorted({row.fold for row in rows if row.fold is not None})
+    if there != list(range(len(there))) or len(there) < 2:
+        raise TrainingError(f"{root.name} has the folds {', '.join(map(str, there))}", advice=_SPLIT_ADVICE)
+    of_patient: dict[str, set[int | None]] = {}
+    for row in rows:
+        of_patient.setdefault(row.patient, set()).add(row.fold)
+    torn = [row.case for row in rows if len(of_patient[row.patient]) > 1]
+    if torn:
+        raise TrainingError(f"cases of one patient lie in different folds: {', '.join(torn[:4])}", advice=_SPLIT_ADVICE)
+    names = tuple(str(fold) for fold in there)
+    unknown = [fold for fold in folds or () if fold not in names]
+    if unknown:
+        raise TrainingError(
+            f"{root.name} has no fold {', '.join(unknown)}", advice=f"Its folds are {', '.join(names)}, or give all."
+        )
+    return tuple(dict.fromkeys(folds)) if folds else names
+
+
+def _check_splits_file(root: Path, rows: tuple[CaseRow, ...]) -> None:
+    path = root / "splits_final.json"
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        told = [{part: sorted(split[part]) for part in ("train", "val")} for split in stated]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path.name} of the dataset cannot be read", advice=_SPLIT_ADVICE) from error
+    if told != _splits(rows):
+        raise TrainingError(f"{path.name} and cases.csv tell of different folds", advice=_SPLIT_ADVICE)
+
+
+def _splits(rows: tuple[CaseRow, ...]) -> list[dict[str, list[str]]]:
+    folds = sorted({row.fold for row in rows if row.fold is not None})
+    return [
+        {
+            "train": sorted(row.case for row in rows if row.fold != fold),
+            "val": sorted(row.case for row in rows if row.fold == fold),
+        }
+        for fold in folds
+    ]
+
+
+def _dataset_json(folder: DatasetFolder) -> Mapping[str, Any]:
+    content = json.loads((folder.root / "dataset.json").read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def _check_reader(folder: DatasetFolder) -> None:
+    reader = _dataset_json(folder).get("overwrite_image_reader_writer")
+    if reader != "SimpleITKIOWithReorient":
+        raise TrainingError(
+            f"dataset.json asks for the reader {reader}, which does not turn images to one orientation",
+            advice='Let dataset.json say "overwrite_image_reader_writer": "SimpleITKIOWithReorient".',
+        )
+
+
+def _files_checksum(folder: DatasetFolder, rows: tuple[CaseRow, ...]) -> str:
+    """Checksum of sizes and of gzip's own checksums: a gzip file ends with CRC-32 and length of its content (RFC 1952).
+
+    So a dataset that was only copied is the same one.
+    """
+    digest = hashlib.sha256(json.dumps(folder.label_set().network_labels()).encode("ascii"))
+    for row in rows:
+        for path in folder.pair("Tr", row.case):
+            try:
+                with path.open("rb") as file:
+                    size = file.seek(0, 2)
+                    file.seek(max(0, size - _GZIP_TRAILER))
+                    digest.update(f"{path.name}\0{size}\0".encode() + file.read())
+            except OSError as error:
+                raise DatasetError(f"case {row.case}: {path.name} cannot be read") from error
+    return digest.hexdigest()

@@ -1,0 +1,166 @@
+"""From the results of a training to a model package: the machinery of installation, with what the training knows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cspine.errors import UsageError
+from cspine.models.card import model_card
+from cspine.models.install import READER_ORIENTATIONS
+from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest, explain
+from cspine.models.package import ModelPackage, StageContent, write_package
+from cspine.models.plans import NetworkPlan, read_plan
+from cspine.models.sources import TrainedModel, read_trained
+from cspine.study.training.card import card_sections, data_sentence, licences_sentence
+from cspine.study.training.cases import TrainingCases
+from cspine.study.training.run_folder import RunFolder
+from cspine.study.training.settings import CASCADE, TrainingSettings
+from cspine.study.training.validation import fold_scores
+
+#: Names of the stages, by configuration; one of them alone is called "segment".
+_STAGE_NAMES = {"3d_lowres": "locate", CASCADE: "fine"}
+#: The second stage of a cascade sees the whole image, as nnU-Net's does.
+_WHOLE_IMAGE_MM = 500.0
+_ORIENTATION = READER_ORIENTATIONS["SimpleITKIOWithReorient"]
+_CREDIT = (
+    "nnU-Net (Isensee et al., Nature Methods 2021); the study follows Diotalevi et al., EMBC 2025 "
+    "(doi 10.1109/EMBC58623.2025.11253480). The data sets ask for credit of their own: see the training data."
+)
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What a person calls the model.
+
+    Parameters
+    ----------
+    name : str
+        Name of the package: small letters, digits, ``. _ -``.
+    title : str
+        One line.
+    command : str
+        The command that makes it, for the card.
+    """
+
+    name: str
+    title: str
+    command: str
+
+
+def naming_of(out: Path, name: str | None, title: str | None, cases: TrainingCases, command: str) -> Naming:
+    """Return the name and title of a package; from its folder and its labels where they are left out."""
+    slug = name or re.sub(r"[^a-z0-9._-]+", "-", out.resolve().name.lower()).strip("-._")
+    levels = cases.labels.levels
+    return Naming(slug, title or f"nnU-Net, {levels[0].name}..{levels[-1].name}, {cases.labels.name}", command)
+
+
+def check_naming(naming: Naming) -> None:
+    """Refuse a name that no package can have, before anything is trained.
+
+    Raises
+    ------
+    UsageError
+        With the fault.
+    """
+    stage = StageManifest(
+        name="segment", folder="segment", configuration="-", trainer="-", orientation="RAS", folds=("0",),
+        labels={1: "C1"},
+    )  # fmt: skip
+    told = {"licence": "-", "source": "-", "credit": "-", "intended_use": "-", "limits": "-", "training_data": "-"}
+    _valid_manifest({"name": naming.name, "version": "1", "title": naming.title, "stages": (stage,), **told})
+
+
+def package_model(
+    folder: RunFolder, cases: TrainingCases, settings: TrainingSettings, out: Path, naming: Naming
+) -> ModelPackage:
+    """Write the model package of a finished training.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run, all of whose folds are trained and validated.
+    cases : TrainingCases
+        What was learnt from.
+    settings : TrainingSettings
+        How.
+    out : Path
+        Folder of the package; one that is there is replaced.
+    naming : Naming
+        What it is called.
+
+    Raises
+    ------
+    TrainingError, ModelError
+        If the results are not whole.
+    """
+    trained = {stage: read_trained(folder.results(settings, stage), cases.folds) for stage in settings.stages}
+    plans = {
+        stage: read_plan(model.plans, model.dataset, stage, model.checkpoint.trainer)
+        for stage, model in trained.items()
+    }
+    stages = tuple(_stage(cases, settings, model, plans[stage]) for stage, model in trained.items())
+    manifest = _valid_manifest(
+        {
+            "format": 1 if cases.split is None else 2,
+            "name": naming.name,
+            "version": "1",
+            "title": naming.title,
+            "licence": licences_sentence(cases.rows),
+            "source": naming.command,
+            "credit": _CREDIT,
+            "intended_use": "Research use only; not a medical device.",
+            "limits": (
+                "Trained on adults as the public data sets have them; fractures, metastases, implants and children are "
+                "rare among them or absent. Numbers of the validation are of those data sets, not of your scanner. "
+                "Evaluate it on your own cases before you rely on it."
+            ),
+            "training_data": data_sentence(cases),
+            "split": cases.split,
+            "stages": stages,
+        }
+    )
+    last = settings.stages[-1]
+    scores = [fold_scores(folder.fold(settings, last, fold), fold, cases.labels) for fold in cases.folds]
+    told_plans = "; ".join(_told(plan) for plan in plans.values())
+    card = model_card(manifest) + card_sections(cases, settings, told_plans, scores, naming.command)
+    contents = {
+        stage.name: StageContent(model.plans, model.dataset, model.weights)
+        for stage, model in zip(stages, trained.values(), strict=True)
+    }
+    return write_package(out, manifest, contents, card=card, replace=True)
+
+
+def _stage(cases: TrainingCases, settings: TrainingSettings, model: TrainedModel, plan: NetworkPlan) -> StageManifest:
+    name = _STAGE_NAMES.get(plan.configuration, "segment") if len(settings.stages) > 1 else "segment"
+    auxiliary = cases.labels.auxiliary
+    return StageManifest(
+        name=name,
+        folder=name,
+        configuration=plan.configuration,
+        trainer=model.checkpoint.trainer,
+        mirror_axes=model.checkpoint.mirror_axes,
+        orientation=_ORIENTATION,
+        folds=tuple(model.weights),
+        labels={label: AUXILIARY if told == auxiliary else told for label, told in plan.label_names.items()},
+        margin_mm=_WHOLE_IMAGE_MM if plan.is_cascade else 20.0,
+    )
+
+
+def _told(plan: NetworkPlan) -> str:
+    network = plan.architecture
+    spacing = " x ".join(f"{step:.3g}" for step in plan.spacing_mm)
+    patch = " x ".join(str(n) for n in plan.patch_size)
+    features = ", ".join(str(n) for n in network.arguments["features_per_stage"])
+    name = network.class_name.rpartition(".")[2]
+    return f"{plan.configuration}: {name} ({features} channels), voxels of {spacing} mm, patches of {patch}"
+
+
+def _valid_manifest(values: dict[str, object]) -> ModelManifest:
+    try:
+        return ModelManifest.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"the model package cannot be described: {explain(error)}") from error

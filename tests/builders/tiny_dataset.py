@@ -1,0 +1,79 @@
+"""A split dataset of tiny cases: blocks that stand for C1, C2, ... under each other, in images of a few centimetres."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from cspine import images
+from cspine.geometry import reorientation
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
+from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
+from cspine.study.label_sets import label_set
+from cspine.volumes import LabelVolume
+
+_SPACING_MM = 3.0
+_SHAPE = (34, 28, 26)
+
+
+def tiny_dataset(
+    root: Path, training: int = 4, internal: int = 1, external: int = 1, folds: int = 2, name: str = "cervical"
+) -> DatasetFolder:
+    """Write a dataset under ``root`` (named like Dataset501_Tiny), split into folds; ``folds=0`` for no split."""
+    folder, labels = DatasetFolder(root), label_set(name)
+    parts = [Part.TRAINING] * training + [Part.INTERNAL] * internal + [Part.EXTERNAL] * external
+    rows = []
+    for number, part in enumerate(parts):
+        row = CaseRow(
+            case=f"case_{number}",
+            source="TotalSegmentator" if part is Part.EXTERNAL else "VerSe 2019",
+            patient=f"patient_{number}",
+            image=f"case_{number}.nii.gz",
+            age_years=40.0 + number,
+            sex="MF"[number % 2],
+            spacing_mm=(_SPACING_MM,) * 3,
+            shape=_SHAPE[::-1],
+            orientation="LPS",
+            levels=tuple(level.name for level in labels.levels[:8]),
+            part=part if folds else Part.UNUSED,
+            fold=number % folds if folds and part is Part.TRAINING else None,
+        )
+        rows.append(row)
+        write_case(folder, row, number)
+    write_cases(root / CASE_TABLE, rows)
+    folder.write_dataset_json(labels, rows, "made by a test")
+    if folds:
+        write_splits(folder)
+    return folder
+
+
+def write_case(folder: DatasetFolder, row: CaseRow, seed: int, orientation: str = "LPS") -> None:
+    """Write image and network labels of a case."""
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros(_SHAPE, dtype=np.uint8)
+    y, x = 8 + rng.integers(0, 6), 8 + rng.integers(0, 5)
+    for place in range(8):
+        top = _SHAPE[0] - 1 - 4 * place
+        drawn[top - 2 : top, y : y + 8, x : x + 8] = place + 1
+    hu = np.where(drawn > 0, 500, 30) + rng.normal(0, 30, _SHAPE)
+    affine = np.diag([_SPACING_MM] * 3 + [1.0])
+    turn = reorientation(affine, orientation)
+    grid = turn.grid(LabelVolume(drawn, affine).grid)
+    image, labels = folder.pair(kind_of(row), row.case)
+    images.write(image, np.ascontiguousarray(turn.apply(hu.astype(np.int16))), grid.affine_lps)
+    images.write(labels, np.ascontiguousarray(turn.apply(drawn)), grid.affine_lps)
+
+
+def write_splits(folder: DatasetFolder) -> None:
+    """Write splits_final.json as `cspine dataset split` does."""
+    rows = [row for row in read_cases(folder.root / CASE_TABLE) if row.part is Part.TRAINING]
+    splits = [
+        {
+            "train": sorted(row.case for row in rows if row.fold != fold),
+            "val": sorted(row.case for row in rows if row.fold == fold),
+        }
+        for fold in sorted({row.fold for row in rows if row.fold is not None})
+    ]
+    (folder.root / "splits_final.json").write_text(json.dumps(splits), encoding="utf-8")
