@@ -43,8 +43,8 @@ def needs(cases: TrainingCases, settings: TrainingSettings, run: Path) -> list[s
     lines = [
         f"{len(cases.rows)} training cases, {folds} fold(s) to train.",
         f"The paper's study trains 5 folds of 1000 epochs for each of two models: about {10 * _STOCK_HOURS} GPU hours "
-        f"(estimate: {_STOCK_HOURS} h a fold on an NVIDIA A100, nnU-Net's documentation; a workstation GPU takes two to "
-        "three times as long).",
+        f"(estimate: {_STOCK_HOURS} h a fold on an NVIDIA A100, nnU-Net's documentation; a workstation GPU takes two "
+        "to three times as long).",
     ]
     if settings.changes.patch_size is None and settings.changes.features is None:
         lines.append(
