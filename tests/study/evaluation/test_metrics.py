@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -46,7 +44,7 @@ def _brute_force(reference: np.ndarray, prediction: np.ndarray) -> tuple[float, 
 
 def test_equal_boxes_agree_wholly() -> None:
     box = _box((4, 10), (5, 15), (6, 16))
-    assert _score(box, box) == Score("C3", 1.0, 0.0)
+    assert _score(box, box) == Score("C3", 1.0, 0.0, 0.0, 0.6, 0.6, True, 0.0)
 
 
 @pytest.mark.parametrize(("axis", "millimetres"), [(0, 2.0), (1, 1.0), (2, 0.5)])
@@ -95,17 +93,19 @@ def test_levels_are_compared_one_by_one_in_the_order_given() -> None:
     reference, prediction = _box((4, 10), (5, 15), (6, 16)), _box((4, 10), (5, 15), (6, 16), label=4)
     reference[15:18, 5:9, 5:9] = prediction[15:18, 5:9, 5:9] = 7
     scores = score_levels(_volume(reference), _volume(prediction), [vertebra("C7"), *CERVICAL_LEVELS])
-    assert [s.level for s in scores] == ["C7", *(level.name for level in CERVICAL_LEVELS)]
+    assert [s.level for s in scores] == ["C7", "C3", "C4", "C7"]
     by_level = {s.level: s.dice for s in scores}
     assert (by_level["C3"], by_level["C4"], by_level["C7"]) == (0.0, 0.0, 1.0)
 
 
 def test_a_level_that_only_one_image_has_is_wholly_wrong_and_one_that_none_has_does_not_count() -> None:
     box, nothing = _box((4, 10), (5, 15), (6, 16)), _box((0, 0), (0, 0), (0, 0))
-    assert _score(box, nothing) == _score(nothing, box) == Score("C3", 0.0, math.inf)
-    score = _score(nothing, nothing)
-    assert math.isnan(score.dice)
-    assert math.isnan(score.hd95_mm)
+    missed, false = _score(box, nothing), _score(nothing, box)
+    assert missed == Score("C3", 0.0, None, None, 0.6, 0.0, False, None)
+    assert false == Score("C3", 0.0, None, None, 0.0, 0.6, None, None)
+    assert missed.missed and not missed.false and false.false and not false.missed
+    assert (missed.volume_error_ml, false.volume_error_ml) == (-0.6, 0.6)
+    assert score_levels(_volume(nothing), _volume(nothing), CERVICAL_LEVELS) == []
 
 
 def test_different_grids_are_refused() -> None:
