@@ -16,7 +16,7 @@ from cspine.postprocessing.findings import (
     Finding,
     Severity,
 )
-from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels
+from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels, within_their_box
 from cspine.volumes import LabelVolume
 
 #: Findings that tell a reader not to trust the numbering.
@@ -161,6 +161,7 @@ def compare(case: str, reference: LabelVolume, found: LabelVolume, findings: tup
     InputError
         If the grids differ.
     """
+    reference, found = within_their_box(reference, found)
     scores = tuple(score_levels(reference, found, VERTEBRAE))
     return CaseResult(case, scores, tuple(match_levels(reference, found, VERTEBRAE)), findings)
 

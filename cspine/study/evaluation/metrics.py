@@ -103,8 +103,7 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     InputError
         If the grids differ.
     """
-    _refuse_another_grid(reference, prediction)
-    reference, prediction = _both_within_their_box(reference, prediction)
+    reference, prediction = within_their_box(reference, prediction)
     wanted, found = _regions(reference), _regions(prediction)
     scores = []
     for level in levels:
@@ -126,13 +125,16 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     return scores
 
 
-def _refuse_another_grid(reference: LabelVolume, prediction: LabelVolume) -> None:
+def within_their_box(reference: LabelVolume, prediction: LabelVolume) -> tuple[LabelVolume, LabelVolume]:
+    """Cut both to the box of what either of them labels, without numbers of no level: most of a scan is background.
+
+    Raises
+    ------
+    InputError
+        If the grids differ.
+    """
     if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
         raise InputError("reference and prediction lie on different grids", advice=_GRID_ADVICE)
-
-
-def _both_within_their_box(reference: LabelVolume, prediction: LabelVolume) -> tuple[LabelVolume, LabelVolume]:
-    """Cut both to the box of what either of them labels: most of a scan is background."""
     either = np.maximum(reference.labels_zyx, prediction.labels_zyx)
     box = []
     for axis in range(3):
@@ -245,8 +247,7 @@ def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     InputError
         If the grids differ.
     """
-    _refuse_another_grid(reference, prediction)
-    reference, prediction = _both_within_their_box(reference, prediction)
+    reference, prediction = within_their_box(reference, prediction)
     boxes = label_boxes(reference.labels_zyx)
     matches = []
     for level in levels:
