@@ -122,16 +122,17 @@ def command(
     if folder is not None:
         folder.begin()
     every = _segmented(found, package, device) if package else _compared(found, jobs)
-    compared = wanted or _known_levels(inputs, found, package, every)
+    compared = _compared_levels(wanted, inputs, found, package, every)
     results = [result.restricted(compared) for result in every]
     title = title or (package.identity.title if package else _name_of(inputs))
     if folder is not None:
         from cspine.study.evaluation.evaluation_tables import write_tables
-        from cspine.study.evaluation.summaries import summary
+        from cspine.study.evaluation.summaries import as_identity, predicted_by, summary
 
+        model_of = as_identity(package.identity) if package else predicted_by(prediction)
         write_tables(found, results, compared, folder.root)
         _draw(found, results, title, folder.root, pictures)
-        folder.finish(summary(results, compared, package.identity if package else None, title))
+        folder.finish(summary(results, compared, model_of, title))
     _show(results, compared, title)
     if out is not None:
         click.echo(f"Tables and pictures in {out}")
@@ -222,17 +223,27 @@ def _compared(cases: Sequence[EvaluationCase], jobs: int | None) -> list[CaseRes
         return evaluate_pairs(cases, jobs or usable_cores(), tell)
 
 
-def _known_levels(
-    inputs: Inputs, cases: Sequence[EvaluationCase], package: ModelPackage | None, results: Sequence[CaseResult]
+def _compared_levels(
+    wanted: tuple[Vertebra, ...],
+    inputs: Inputs,
+    cases: Sequence[EvaluationCase],
+    package: ModelPackage | None,
+    results: Sequence[CaseResult],
 ) -> tuple[Vertebra, ...]:
+    """Return the levels that are asked for, or those that both sides can have; none that no reference can name."""
     from cspine.study.evaluation.evaluation import levels_to_compare
-    from cspine.study.label_schemes import levels_of
+    from cspine.study.label_schemes import levels_of_files
 
+    annotated = levels_of_files((case.reference, case.reference_scheme) for case in cases)
+    if wanted:
+        named = tuple(level for level in wanted if annotated is None or level.name in annotated)
+        if not named:
+            raise UsageError("--levels has no level that the references name")
+        return named
     if package is not None:
-        return levels_to_compare(results, package.manifest.stages[-1].levels)
-    assert inputs.prediction is not None
-    known = [levels_of(scheme, inputs.prediction) for scheme in sorted({case.found_scheme for case in cases})]
-    return levels_to_compare(results, None if None in known else [n for levels in known for n in levels or ()])
+        return levels_to_compare(results, package.manifest.stages[-1].levels, annotated)
+    found = ((case.found, case.found_scheme) for case in cases if case.found is not None)
+    return levels_to_compare(results, levels_of_files(found), annotated)
 
 
 def _name_of(inputs: Inputs) -> str:

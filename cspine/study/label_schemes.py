@@ -158,7 +158,7 @@ _EVERY = (
         source="gitlab.inria.fr/spine/vertebrae_segmentation, consistency_loop.py and utils.py",
     ),
     LabelScheme(
-        "totalsegmentator",
+        "totalsegmentator-v2",
         "TotalSegmentator v2, task total, --ml",
         _from(27, _FOOT_TO_HEAD),
         _numbers(range(1, 27), range(51, 118)),
@@ -244,9 +244,8 @@ def scheme_of_folder(folder: Path, named: str | None) -> str:
     LabelSchemeError
         If dataset.json is needed, and absent or of no use.
     """
-    if named is not None:
-        if named not in SCHEME_NAMES:
-            raise UsageError(f"there is no label scheme {named!r}", advice=f"Give one of: {', '.join(SCHEME_NAMES)}.")
+    if named is not None and named not in SCHEME_NAMES:
+        raise UsageError(f"there is no label scheme {named!r}", advice=f"Give one of: {', '.join(SCHEME_NAMES)}.")
     scheme = named or (NNUNET if _dataset_json(folder) is not None else VERSE)
     if scheme == NNUNET:
         _of_files_in(folder)  # what is wrong with dataset.json is told before any work
@@ -284,27 +283,25 @@ def _dataset_json(folder: Path) -> Path | None:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def levels_of(scheme: str, folder: Path) -> frozenset[str] | None:
-    """Return the levels that a scheme can name; None where any file may name any level of cspine.
+def levels_of_files(files: Iterable[tuple[Path, str]]) -> frozenset[str] | None:
+    """Return the levels that files can name by their schemes; None where a file may name any level of cspine.
 
     Parameters
     ----------
-    scheme : str
-        One of `SCHEME_NAMES`.
-    folder : Path
-        Folder of the labels, for ``nnunet``.
+    files : iterable of (Path, str)
+        Files, or folders of masks, with the scheme of each.
 
     Raises
     ------
     LabelSchemeError
-        If its dataset.json cannot be used.
+        If a dataset.json cannot be used.
     """
-    if scheme == NNUNET:
-        return frozenset(_of_files_in(folder).levels.values())
-    if scheme == MASKS:
-        return None
-    levels = frozenset(SCHEMES[scheme].levels.values())
-    return None if levels == frozenset(_VERSE.values()) else levels
+    found: frozenset[str] = frozenset()
+    for scheme, folder in sorted({(scheme, path.parent) for path, scheme in files}):
+        if scheme == MASKS or (scheme != NNUNET and SCHEMES[scheme].levels == _VERSE):
+            return None
+        found |= frozenset(_table(scheme, folder).levels.values())
+    return found or None
 
 
 def read_labels(path: Path, scheme: str) -> LabelVolume:
@@ -328,8 +325,11 @@ def read_labels(path: Path, scheme: str) -> LabelVolume:
     """
     if scheme == MASKS:
         return _read_masks(path)
-    table = _of_files_in(path.parent) if scheme == NNUNET else SCHEMES[scheme]
-    return table.to_anatomy(images.read_labels(path), path.name)
+    return _table(scheme, path.parent).to_anatomy(images.read_labels(path), path.name)
+
+
+def _table(scheme: str, folder: Path) -> LabelScheme:
+    return _of_files_in(folder) if scheme == NNUNET else SCHEMES[scheme]
 
 
 def _of_files_in(folder: Path) -> LabelScheme:

@@ -12,7 +12,7 @@ from cspine import images
 from cspine.anatomy import VERTEBRAE, vertebra
 from cspine.errors import CaseGridError, LabelSchemeError, UsageError
 from cspine.study import label_schemes
-from cspine.study.label_schemes import SCHEMES, mask_folder, read_labels, scheme_of_folder
+from cspine.study.label_schemes import SCHEMES, levels_of_files, mask_folder, read_labels, scheme_of_folder
 from cspine.study.label_sets import label_set
 from cspine.volumes import LabelVolume
 
@@ -59,7 +59,7 @@ def test_every_number_of_a_scheme_is_read(tmp_path: Path, scheme: label_schemes.
         ("ctspine1k", (1, 7, 19, 25), "C1 C7 T12 L6"),
         ("payer", (2, 28), "C2 T13"),
         ("meng", (2, 28), "C2 T13"),
-        ("totalsegmentator", (50, 44, 43, 32, 31, 27, 25, 26, 79), "C1 C7 T1 T12 L1 L5"),
+        ("totalsegmentator-v2", (50, 44, 43, 32, 31, 27, 25, 26, 79), "C1 C7 T1 T12 L1 L5"),
         ("totalsegmentator-v1", (41, 35, 34, 23, 22, 18, 92, 50), "C1 C7 T1 T12 L1 L5"),
         ("totalspineseg", (11, 17, 21, 32, 41, 46, 1, 50, 63, 100), "C1 C7 T1 T12 L1 L6"),
         ("totalspineseg-early", (41, 34, 18, 92, 200, 224), "C1 T1 L5"),
@@ -73,7 +73,7 @@ def test_levels_of_other_systems(tmp_path: Path, scheme: str, numbers: tuple[int
 
 def test_numbers_are_told_in_runs() -> None:
     assert SCHEMES["verse"].numbers_text == "1..7 = C1..C7, 8..19 = T1..T12, 20..25 = L1..L6, 28 = T13"
-    assert SCHEMES["totalsegmentator"].numbers_text == "27..31 = L5..L1, 32..43 = T12..T1, 44..50 = C7..C1"
+    assert SCHEMES["totalsegmentator-v2"].numbers_text == "27..31 = L5..L1, 32..43 = T12..T1, 44..50 = C7..C1"
 
 
 def test_labels_of_nnunet_go_by_their_names(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_labels_of_nnunet_go_by_their_names(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
     (tmp_path / "labelsTr").mkdir()
     assert scheme_of_folder(tmp_path / "labelsTr", None) == scheme_of_folder(tmp_path, None) == "nnunet"
-    assert label_schemes.levels_of("nnunet", tmp_path / "labelsTr") == {"C1", "C2"}
+    assert levels_of_files([(tmp_path / "labelsTr" / "a.nii.gz", "nnunet")]) == {"C1", "C2"}
     assert read(write(tmp_path / "labelsTr" / "a.nii.gz", 1, 2, 3, 4), "nnunet") == [2, 1]
     with pytest.raises(LabelSchemeError, match=r"a\.nii\.gz holds 5"):
         read(write(tmp_path / "labelsTr" / "a.nii.gz", 1, 5), "nnunet")
@@ -94,7 +94,7 @@ def test_every_label_set_of_cspine_comes_back(tmp_path: Path, name: str, auxilia
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels.network_labels()}))
     numbers = range(1, len(labels.levels) + 1 + auxiliary)
     assert read(write(tmp_path / "a.nii.gz", *numbers), "nnunet") == [level.label for level in labels.levels]
-    assert label_schemes.levels_of("nnunet", tmp_path) == {level.name for level in labels.levels}
+    assert levels_of_files([(tmp_path / "a.nii.gz", "nnunet")]) == {level.name for level in labels.levels}
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,11 @@ def test_masks_are_one_file_a_vertebra(tmp_path: Path) -> None:
         read(tmp_path / "empty", "masks")
 
 
-def test_which_levels_a_scheme_can_name(tmp_path: Path) -> None:
-    assert label_schemes.levels_of("verse", tmp_path) is None and label_schemes.levels_of("masks", tmp_path) is None
+def test_which_levels_files_can_name(tmp_path: Path) -> None:
+    def named(*schemes: str) -> frozenset[str] | None:
+        return levels_of_files((tmp_path / "a.nii.gz", scheme) for scheme in schemes)
+
     every = {level.name for level in VERTEBRAE}
-    assert label_schemes.levels_of("totalsegmentator", tmp_path) == every - {"T13", "L6"}
-    assert label_schemes.levels_of("ctspine1k", tmp_path) == every - {"T13"}
+    assert named("verse") is None and named("masks") is None and named() is None
+    assert named("totalsegmentator-v2") == every - {"T13", "L6"} and named("ctspine1k") == every - {"T13"}
+    assert named("totalsegmentator-v1", "ctspine1k") == every - {"T13"} and named("ctspine1k", "masks") is None

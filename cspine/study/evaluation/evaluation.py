@@ -166,25 +166,36 @@ def compare(case: str, reference: LabelVolume, found: LabelVolume, findings: tup
     return CaseResult(case, scores, tuple(match_levels(reference, found, VERTEBRAE)), findings)
 
 
-def levels_to_compare(results: Iterable[CaseResult], known: Iterable[str] | None) -> tuple[Vertebra, ...]:
-    """Return the levels that a comparison is about, where nobody names them.
+def levels_to_compare(
+    results: Iterable[CaseResult], drawable: Iterable[str] | None, annotated: Iterable[str] | None
+) -> tuple[Vertebra, ...]:
+    """Return the levels that a comparison is about, where nobody names them: what both sides can have.
 
     Parameters
     ----------
     results : iterable of CaseResult
         The cases, over all levels.
-    known : iterable of str or None
-        Levels that the model or the label scheme can name; None where it is not known.
+    drawable : iterable of str or None
+        Levels that the model, or the label scheme of the predictions, can name; None where that is not known: then
+        C1..T1, and further down to the lowest level that any of the predictions draws.
+    annotated : iterable of str or None
+        Levels that the label scheme of the references can name; None where that is not known: then C1..T1, and further
+        down to the lowest level that any of the references has.
 
     Returns
     -------
     tuple of Vertebra
-        The levels that are known; else C1..T1, and further down to the lowest level that any of the results draws.
-        A level between that no result draws counts, and is missed; references below what is drawn do not count.
+        Levels of both, head to foot. A level between that nobody draws counts, and is missed; what lies below the
+        references, or below what a model of the neck can draw, does not count.
     """
-    if known is not None:
-        names = set(known)
-        return tuple(level for level in VERTEBRAE if level.name in names)
-    drawn = {score.level for result in results for score in result.scores if score.found_ml > 0}
-    last = max((i for i, level in enumerate(VERTEBRAE) if level.name in drawn or level.name == "T1"))
-    return VERTEBRAE[: last + 1]
+    scores = [score for result in results for score in result.scores]
+    drawn = _down_to(score.level for score in scores if not score.missed) if drawable is None else set(drawable)
+    there = _down_to(score.level for score in scores if not score.false) if annotated is None else set(annotated)
+    return tuple(level for level in VERTEBRAE if level.name in drawn & there)
+
+
+def _down_to(levels: Iterable[str]) -> set[str]:
+    """Return the levels from C1 to the lowest of these, or to T1 where that lies lower."""
+    names = {"T1", *levels}
+    last = max(place for place, level in enumerate(VERTEBRAE) if level.name in names)
+    return {level.name for level in VERTEBRAE[: last + 1]}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cspine
@@ -151,8 +153,31 @@ def by_part(results: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:
     return parts
 
 
+def as_identity(model: ModelIdentity) -> dict[str, Any]:
+    """Return what summary.json says of a model."""
+    return {
+        "name": model.name,
+        "version": model.version,
+        "checksum": model.checksum,
+        "demonstration": model.demonstration,
+    }
+
+
+def predicted_by(folder: Path | None) -> dict[str, Any] | None:
+    """Return the identity of the model that `cspine predict` tells in its folder; None where the labels are not its."""
+    if folder is None:
+        return None
+    try:
+        told = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(told, dict) or told.get("command") != "cspine predict" or not isinstance(told.get("model"), dict):
+        return None
+    return dict(told["model"])
+
+
 def summary(
-    results: Sequence[CaseResult], levels: Sequence[Vertebra], model: ModelIdentity | None, title: str = ""
+    results: Sequence[CaseResult], levels: Sequence[Vertebra], model: Mapping[str, Any] | None, title: str = ""
 ) -> dict[str, Any]:
     """Return what summary.json says of all cases.
 
@@ -162,23 +187,15 @@ def summary(
         The cases, restricted to the levels.
     levels : sequence of Vertebra
         Levels that are compared.
-    model : ModelIdentity or None
-        The model; None where labels were given.
+    model : mapping or None
+        Identity of the model (`as_identity`); None where nothing is known of it.
     title : str
         What a reader calls the model or the predictions.
     """
-    identity = None
-    if model is not None:
-        identity = {
-            "name": model.name,
-            "version": model.version,
-            "checksum": model.checksum,
-            "demonstration": model.demonstration,
-        }
     return {
         "cspine_version": cspine.__version__,
         "title": title,
-        "model": identity,
+        "model": None if model is None else dict(model),
         "cases": len(results),
         "errors": {result.case: result.error for result in results if result.error},
         "compared_levels": [level.name for level in levels],

@@ -67,9 +67,14 @@ def test_a_result_is_restricted_to_levels() -> None:
     assert [match.level for match in told.missed] == ["C6"] and not told.wrong
 
 
-def test_levels_reach_down_to_what_is_drawn_and_no_further() -> None:
+def test_levels_reach_down_to_what_is_drawn_and_annotated_and_no_further() -> None:
     cervical, deeper = result(changed(C3=0)), result(LabelVolume(np.full((2, 2, 2), 10, np.uint8), AFFINE), truth=DEEP)
-    assert evaluation.levels_to_compare([cervical], None) == CERVICAL_LEVELS
-    assert evaluation.levels_to_compare([cervical, deeper], None) == levels_between("C1", "T3")
-    assert evaluation.levels_to_compare([deeper], ["T2", "C4"]) == (vertebra("C4"), vertebra("T2"))
-    assert evaluation.levels_to_compare([deeper], [level.name for level in VERTEBRAE]) == VERTEBRAE
+    below = result(LabelVolume(np.where(TRUTH.labels_zyx, TRUTH.labels_zyx, np.uint8(12)), AFFINE))
+    every = [level.name for level in VERTEBRAE]
+    compare = evaluation.levels_to_compare
+    assert compare([cervical], None, None) == compare([], None, None) == CERVICAL_LEVELS
+    assert compare([cervical, deeper], None, None) == levels_between("C1", "T3")
+    assert compare([deeper], ["T2", "C4"], None) == (vertebra("C4"), vertebra("T2"))
+    assert compare([deeper], every, every) == VERTEBRAE and compare([deeper], every, None) == levels_between("C1", "T5")
+    assert compare([below], None, None) == CERVICAL_LEVELS  # a whole spine on references of the neck
+    assert compare([below], None, [level.name for level in CERVICAL_LEVELS]) == CERVICAL_LEVELS

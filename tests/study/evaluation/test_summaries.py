@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import statistics
+from pathlib import Path
 
 import pytest
 
 from cspine.anatomy import CERVICAL_LEVELS, levels_between
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.metrics import LevelMatch, Score
-from cspine.study.evaluation.summaries import Spread, by_part, spread, summaries, summary
+from cspine.study.evaluation.summaries import Spread, as_identity, by_part, predicted_by, spread, summaries, summary
 from tests.builders.evaluation_cases import case_of, false_level, missed_level, score_of
 from tests.builders.spine_phantom import MODEL
 
@@ -53,7 +55,7 @@ def test_summary_of_all_and_of_each_part() -> None:
     parts += [case_of("c", score_of("C1", 1.0, 0.0), part="external")]
     parts += [CaseResult("d", (), (), None, error="[CS-IN-001] cannot read d.nii.gz", part="external")]
     assert {part: len(some) for part, some in by_part(parts).items()} == {"training": 2, "external": 2}
-    told = summary(parts, levels_between("C1", "T4"), MODEL, "ours")
+    told = summary(parts, levels_between("C1", "T4"), as_identity(MODEL), "ours")
     assert (told["title"], told["model"]["name"], told["cases"]) == ("ours", "phantom-net", 4)
     assert told["compared_levels"] == [level.name for level in levels_between("C1", "T4")]
     assert told["errors"] == {"d": "[CS-IN-001] cannot read d.nii.gz"}
@@ -76,3 +78,15 @@ def test_nothing_at_all_is_told_without_numbers() -> None:
 def test_the_builders_are_what_an_evaluation_gives() -> None:
     assert missed_level("C2").missed and false_level("C2").false
     assert isinstance(score_of("C1", 1.0, 0.0), Score) and TWO[0].matches[0] == LevelMatch("C1", "C1")
+
+
+def test_predictions_of_cspine_tell_their_model(tmp_path: Path) -> None:
+    model = {"name": "neck", "version": "1.0", "checksum": "ab" * 32}
+    assert predicted_by(None) is None and predicted_by(tmp_path) is None
+    for content, wanted in (
+        ({"command": "cspine predict", "model": model}, model),
+        ({"command": "cspine audit", "model": model}, None),
+        ([1], None),
+    ):
+        (tmp_path / "summary.json").write_text(json.dumps(content))
+        assert predicted_by(tmp_path) == wanted
