@@ -56,10 +56,10 @@ def read_labels(path: Path) -> LabelVolume:
         If the file is not a three-dimensional image of whole numbers from 0 to 255.
     """
     array, affine = _read(path)
-    labels = np.rint(array)
-    if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() > _MAX_LABEL:
+    labels = array if np.issubdtype(array.dtype, np.integer) else np.rint(array)
+    if (labels is not array and not np.array_equal(labels, array)) or labels.min() < 0 or labels.max() > _MAX_LABEL:
         raise InputError(f"{path.name} does not hold labels from 0 to {_MAX_LABEL}", advice=_LABELS_ADVICE)
-    return LabelVolume(labels.astype(np.uint8), affine)
+    return LabelVolume(labels.astype(np.uint8, copy=False), affine)
 
 
 def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:

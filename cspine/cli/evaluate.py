@@ -1,9 +1,7 @@
-"""`cspine evaluate`: Dice, HD95 and level accuracy of a model, or of predictions that are there, against references."""
+"""`cspine evaluate`: overlap, surfaces, volumes and levels of a model, or of any system's labels."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,109 +13,282 @@ from cspine.cli.console import progress, table
 from cspine.errors import SomeStudiesFailedError, UsageError
 
 if TYPE_CHECKING:
+    from cspine.anatomy import Vertebra
+    from cspine.models.package import ModelPackage
     from cspine.study.evaluation.evaluation import CaseResult
-    from cspine.study.evaluation.metrics import Score
+    from cspine.study.evaluation.pairing import EvaluationCase, Inputs
+    from cspine.study.evaluation.summaries import LevelSummary, Spread
+    from cspine.study.output_folder import OutputFolder
+
+_FOLDER = click.Path(path_type=Path)
+_SCHEME = "Label scheme: see --list-schemes.  [default: by a dataset.json in the folder or beside it, else verse]"
+_MOST_FAILURES = 20
+
+
+def _list_schemes(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from cspine.study.label_schemes import MASKS, NNUNET, SCHEMES
+
+    rows = [[scheme.name, scheme.title, scheme.numbers_text, scheme.others_are] for scheme in SCHEMES.values()]
+    rows.append([NNUNET, "any nnU-Net v2 dataset or prediction", "by the names in dataset.json", "every other name"])
+    rows.append([MASKS, "a folder a case, one file a vertebra", "vertebrae_C1.nii.gz ...", "every other file"])
+    table("Label schemes", ("name", "whose", "numbers", "background"), rows)
+    context.exit()
 
 
 @click.command(name="evaluate")
-@click.option("--reference", required=True, type=click.Path(path_type=Path), help="Folder of reference labels.")
-@click.option("--prediction", type=click.Path(path_type=Path), help="Folder of labels with the same file names.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of CT images, NAME_0000.nii.gz.")
+@click.option("--reference", type=_FOLDER, help="Folder of reference labels.")
+@click.option("--dataset", type=_FOLDER, help="nnU-Net dataset of cspine: references, images and parts from there.")
+@click.option("--prediction", type=_FOLDER, help="Folder of labels to judge, paired by name.")
+@click.option("--images", type=_FOLDER, help="Folder of CT images, NAME_0000.nii.gz; with --prediction for pictures.")
 @click.option("--model", help="With --images: model package that segments them.  [default: cervical-demo]")
 @click.option("--device", default="auto", show_default=True, help="With --images: auto, cpu, cuda or cuda:N.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, labels and pictures.")
+@click.option("--cases", type=_FOLDER, help="cases.csv of a dataset: the part and fold of each case.")
+@click.option("--parts", metavar="PART,...", help="Only these parts: training, internal, external.")
+@click.option("--reference-scheme", metavar="NAME", help=_SCHEME)
+@click.option("--prediction-scheme", metavar="NAME", help=_SCHEME)
+@click.option("--prediction-pattern", metavar="TEXT", help="Name of a prediction, for example '{case}_msk.nii.gz'.")
+@click.option("--levels", metavar="C1-L6", help="Levels to compare.  [default: those that the model or scheme knows]")
+@click.option("--allow-missing", is_flag=True, help="List cases without a prediction as failed, and go on.")
+@click.option("--title", help="Name for tables and reports.  [default: the model, or the folder of predictions]")
+@click.option("--jobs", type=click.IntRange(1), help="With --prediction: processes.  [default: one a core]")
+@click.option("--pictures", type=click.IntRange(0), metavar="N", help="Only the N worst cases on sheets; 0 for none.")
+@click.option("--out", type=_FOLDER, help="Folder for tables, labels and pictures.")
+@click.option(
+    "--list-schemes", is_flag=True, is_eager=True, expose_value=False, callback=_list_schemes,
+    help="Show the label schemes of other systems, and stop.",
+)  # fmt: skip
 @click.pass_context
 def command(
     context: click.Context,
-    reference: Path,
+    reference: Path | None,
+    dataset: Path | None,
     prediction: Path | None,
     images: Path | None,
     model: str | None,
     device: str,
+    cases: Path | None,
+    parts: str | None,
+    reference_scheme: str | None,
+    prediction_scheme: str | None,
+    prediction_pattern: str | None,
+    levels: str | None,
+    allow_missing: bool,
+    title: str | None,
+    jobs: int | None,
+    pictures: int | None,
     out: Path | None,
 ) -> None:
-    """Compare labels with a reference, level by level, over C1..T1.
+    """Compare labels with a reference, level by level: Dice, HD95, ASSD, volume, and whether each level is right.
 
-    Give either --prediction, or --images to segment and clean them with a model as `cspine run` does.
-    `cspine synthesize` writes folders of that form. A level that only one of the two has counts as Dice 0; HD95 is the
-    mean over the cases where both have it.
+    Give --prediction for labels that are there, of cspine or of any system whose label scheme it knows; or --images
+    alone, to segment and clean them with a model as `cspine run` does. References come from --reference, or from the
+    labels of a --dataset, which also tells what is training, internal and external.
 
-    Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which most labelled voxels
-    carry their own level; one with less than a fifth of its voxels labelled was missed. A wrong level without a
-    finding is a case that a user of `cspine run` would not be warned about: with --images only.
+    Predictions are NAME.nii.gz, NAME_0000.nii.gz, NAME_seg.nii.gz, or a folder NAME with one mask a vertebra
+    (TotalSegmentator) or one file. Another orientation of the same voxels is turned; another grid is refused.
+
+    A level that only one of the two has counts as Dice 0; HD95 and ASSD are over the cases where both have it. A
+    vertebra is identified, as VerSe defines it, where the nearest centroid of the prediction is its own level's, within
+    20 mm. Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which most labelled
+    voxels carry their own level. docs/evaluation.md has every definition.
 
     \b
     OUT/sheet.png      found beside reference, worst cases first (sheet-1.png, ... for more than 16)
+    OUT/levels.csv     a row a level, and over [C1,T1] and [C1,L6]: mean, SD, median, range, missed, false
     OUT/cases.csv      a row a case: means, level accuracy, wrong levels, findings
     OUT/scores.csv     a row a case and level
-    OUT/summary.json   all cases together
+    OUT/files.csv      which files were compared
+    OUT/summary.json   all cases together; `cspine compare` takes such folders
     OUT/labels/        with --images: what was found
 
     A case whose files cannot be used, or whose segmentation fails, is listed and counts in no mean; the command ends
     with exit code 11 after all others are done.
     """  # noqa: D301
-    if (prediction is None) == (images is None):
-        raise UsageError("give either --prediction or --images")
-    if out is not None and (out.suffix.lower() == ".csv" or out.is_file()):
-        raise UsageError(f"--out {out.name}: give a folder", advice="Its scores.csv has a row a case and level.")
-    if prediction is not None:
-        given = [n for n in ("model", "device") if context.get_parameter_source(n) is not ParameterSource.DEFAULT]
-        if given:
-            options = " and ".join(f"--{name}" for name in given)
-            raise UsageError(f"{options} with --prediction", advice="Labels that are there need no model.")
-    from cspine.cli.models import wanted_model
-    from cspine.inference.settings import InferenceSettings
-    from cspine.models.package import load_package
-    from cspine.report.sheet import write_sheets
-    from cspine.study.evaluation import evaluation
-    from cspine.study.evaluation.evaluation_cases import evaluate_case, find_cases, output_folder, sheet_rows
+    _refuse_what_does_not_fit(context, reference, dataset, prediction, images, out)
+    wanted = _levels(levels)
+    from cspine.study.evaluation.pairing import Inputs, find_cases
 
-    folder = output_folder(out) if out is not None else None
+    chosen = tuple(part.strip() for part in parts.split(",")) if parts is not None else ()
+    inputs = Inputs(
+        reference, dataset, prediction, images, cases, chosen, reference_scheme, prediction_scheme, prediction_pattern
+    )
+    folder = _output_folder(out)
     if folder is not None:
-        folder.check([reference, images, prediction])
-    cases = find_cases(reference, prediction, images, out)
-    package = load_package(wanted_model(model)) if images is not None else None
+        folder.check(inputs.read)
+    found = find_cases(inputs, out, allow_missing=allow_missing)
+    package = _package(model) if prediction is None else None
     if folder is not None:
         folder.begin()
+    every = _segmented(found, package, device) if package else _compared(found, jobs)
+    compared = _compared_levels(wanted, inputs, found, package, every)
+    results = [result.restricted(compared) for result in every]
+    title = title or (package.identity.title if package else _name_of(inputs))
+    if folder is not None:
+        from cspine.study.evaluation.evaluation_tables import write_tables
+        from cspine.study.evaluation.summaries import as_identity, predicted_by, summary
+
+        model_of = as_identity(package.identity) if package else predicted_by(prediction)
+        write_tables(found, results, compared, folder.root)
+        _draw(found, results, title, folder.root, pictures)
+        folder.finish(summary(results, compared, model_of, title))
+    _show(results, compared, title)
+    if out is not None:
+        click.echo(f"Tables and pictures in {out}")
+    _tell_failures(results)
+
+
+def _refuse_what_does_not_fit(
+    context: click.Context,
+    reference: Path | None,
+    dataset: Path | None,
+    prediction: Path | None,
+    images: Path | None,
+    out: Path | None,
+) -> None:
+    given = {n for n in context.params if context.get_parameter_source(n) is not ParameterSource.DEFAULT}
+    if (reference is None) == (dataset is None):
+        raise UsageError("give either --reference or --dataset")
+    if dataset is not None and prediction is None:
+        raise UsageError(
+            "--dataset needs --prediction",
+            advice="`cspine predict --dataset` draws each case by a fold that did not learn from it.",
+        )
+    if prediction is None and images is None:
+        raise UsageError("give --prediction, or --images for a model")
+    if out is not None and (out.suffix.lower() == ".csv" or out.is_file()):
+        raise UsageError(f"--out {out.name}: give a folder", advice="Its scores.csv has a row a case and level.")
+    if dataset is not None and images is not None:
+        raise UsageError("--images with --dataset", advice="The dataset has the images.")
+    needless = ("model", "device") if prediction is not None else _OF_PREDICTIONS
+    wrong = " and ".join(f"--{name.replace('_', '-')}" for name in needless if name in given)
+    if wrong and prediction is not None:
+        raise UsageError(f"{wrong} with --prediction", advice="Labels that are there need no model.")
+    if wrong:
+        raise UsageError(f"{wrong} without --prediction", advice="Give --prediction with labels that are there.")
+
+
+_OF_PREDICTIONS = ("prediction_scheme", "prediction_pattern", "allow_missing", "jobs")
+
+
+def _levels(text: str | None) -> tuple[Vertebra, ...]:
+    """Return the levels of ``"C1-T1"`` or ``"C3,C4"``, head to foot; none where nothing is said."""
+    from cspine.anatomy import VERTEBRAE, levels_between
+
+    names: set[str] = set()
+    try:
+        for part in text.upper().split(",") if text is not None else ():
+            first, _, last = part.strip().partition("-")
+            names |= {level.name for level in levels_between(first.strip(), last.strip() or first.strip())}
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"--levels {text}: no range of levels", advice="Give for example C1-T1, or C3,C4.") from error
+    return tuple(level for level in VERTEBRAE if level.name in names)
+
+
+def _output_folder(out: Path | None) -> OutputFolder | None:
+    if out is None:
+        return None
+    from cspine.study.evaluation.evaluation_tables import TABLES
+    from cspine.study.output_folder import OutputFolder
+
+    return OutputFolder(out, "cspine evaluate", ("labels",), TABLES)
+
+
+def _package(model: str | None) -> ModelPackage:
+    from cspine.cli.models import wanted_model
+    from cspine.models.package import load_package
+
+    return load_package(wanted_model(model))
+
+
+def _segmented(cases: Sequence[EvaluationCase], package: ModelPackage, device: str) -> list[CaseResult]:
+    from cspine.inference.settings import InferenceSettings
+    from cspine.study.evaluation.evaluation_cases import evaluate_case
+
     results: list[CaseResult] = []
     with progress("cases") as tell:
         tell(0, len(cases))
         for case in cases:
             results.append(evaluate_case(case, package, InferenceSettings(device=device)))
             tell(len(results), len(cases))
-    title = package.identity.title if package else "Predictions"
-    if folder is not None:
-        evaluation.write_tables(results, folder.root)
-        write_sheets(sheet_rows(cases, results), len(results), f"{title}: found, reference", folder.root)
-        folder.finish(evaluation.summary(results, package.identity if package else None))
-    _show(results, title)
-    if out is not None:
-        click.echo(f"Tables and pictures in {out}")
+    return results
+
+
+def _compared(cases: Sequence[EvaluationCase], jobs: int | None) -> list[CaseResult]:
+    from cspine.machine import usable_cores
+    from cspine.study.evaluation.evaluation_cases import evaluate_pairs
+
+    with progress("cases") as tell:
+        return evaluate_pairs(cases, jobs or usable_cores(), tell)
+
+
+def _compared_levels(
+    wanted: tuple[Vertebra, ...],
+    inputs: Inputs,
+    cases: Sequence[EvaluationCase],
+    package: ModelPackage | None,
+    results: Sequence[CaseResult],
+) -> tuple[Vertebra, ...]:
+    """Return the levels that are asked for, or those that both sides can have; none that no reference can name."""
+    from cspine.study.evaluation.evaluation import levels_to_compare
+    from cspine.study.label_schemes import levels_of_files
+
+    annotated = levels_of_files((case.reference, case.reference_scheme) for case in cases)
+    if wanted:
+        named = tuple(level for level in wanted if annotated is None or level.name in annotated)
+        if not named:
+            raise UsageError("--levels has no level that the references name")
+        return named
+    if package is not None:
+        return levels_to_compare(results, package.manifest.stages[-1].levels, annotated)
+    found = ((case.found, case.found_scheme) for case in cases if case.found is not None)
+    return levels_to_compare(results, levels_of_files(found), annotated)
+
+
+def _name_of(inputs: Inputs) -> str:
+    assert inputs.prediction is not None
+    return inputs.prediction.resolve().name
+
+
+def _draw(
+    cases: Sequence[EvaluationCase], results: Sequence[CaseResult], title: str, root: Path, pictures: int | None
+) -> None:
+    from cspine.report.sheet import write_sheets
+    from cspine.study.evaluation.pictures import sheet_rows
+
+    count = len(results) if pictures is None else min(pictures, len(results))
+    write_sheets(sheet_rows(cases, results, count), count, f"{title}: found, reference", root)
+
+
+def _tell_failures(results: Sequence[CaseResult]) -> None:
     failed = [result for result in results if result.error]
-    for result in failed:
+    for result in failed[:_MOST_FAILURES]:
         click.echo(f"failed: {result.case} {result.error}")
+    if len(failed) > _MOST_FAILURES:
+        click.echo(f"... and {len(failed) - _MOST_FAILURES} more: cases.csv names them")
     if failed:
         raise SomeStudiesFailedError(f"{len(failed)} of {len(results)} cases failed")
 
 
-def _show(results: Sequence[CaseResult], title: str) -> None:
-    from cspine.study.evaluation.evaluation import levels_summary
+# --- the printed tables -----------------------------------------------------------------------------------------------
+
+
+def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str) -> None:
+    from cspine.study.evaluation.summaries import by_part, levels_summary, summaries
     from cspine.tables import number
 
-    by_level: dict[str, list[Score]] = {}
-    for result in results:
-        for score in result.scores:
-            if not math.isnan(score.dice):
-                by_level.setdefault(score.level, []).append(score)
-    missed = Counter(match.level for result in results for match in result.missed)
-    rows = [_row(level, found, missed[level]) for level, found in by_level.items()]
-    rows.append(_row("all", [score for found in by_level.values() for score in found], missed.total()))
-    table(f"{title}: {len(results)} cases", ("Level", "Cases", "Dice", "lowest", "HD95 mm", "missed"), rows)
+    columns = (
+        "Level", "n", "Dice", "lowest", "HD95 mm", "ASSD mm", "volume error ml", "missed", "false", "identified",
+    )  # fmt: skip
+    for part, some in by_part(results).items() or [("", results)]:
+        name = f"{title}, {part}" if part else title
+        table(f"{name}: {len(some)} cases", columns, [_row(level) for level in summaries(some, levels)])
     told = levels_summary(results)
     silent = told["cases_wrong_without_finding"]
-    accuracy = number(told["level_accuracy"]) or "n/a"
     lines = [
-        ["level accuracy", f"{accuracy} of {told['vertebrae']} vertebrae"],
+        ["level accuracy", f"{number(told['level_accuracy']) or 'n/a'} of {told['vertebrae']} vertebrae"],
+        ["identification rate", number(told["identification_rate"]) or "n/a"],
         ["cases with every level right", str(told["cases_ok"])],
         ["cases with a wrong level", str(told["cases_with_wrong_level"])],
         ["cases with a missed level", str(told["cases_with_missed_level"])],
@@ -126,14 +297,27 @@ def _show(results: Sequence[CaseResult], title: str) -> None:
     table("Levels", ("", ""), lines)
 
 
-def _row(level: str, scores: list[Score], missed: int) -> list[str]:
-    dice = [score.dice for score in scores]
-    distances = [score.hd95_mm for score in scores if math.isfinite(score.hd95_mm)]
+def _row(level: LevelSummary) -> list[str]:
+    from cspine.tables import number
+
+    dice = level.spreads["dice"]
     return [
-        level,
-        str(len(scores)),
-        f"{sum(dice) / len(dice):.3f}" if dice else "",
-        f"{min(dice):.3f}" if dice else "",
-        f"{sum(distances) / len(distances):.2f}" if distances else "",
-        str(missed),
+        level.name,
+        str(dice.n),
+        _mean_sd(dice, 3),
+        number(dice.lowest),
+        _mean_sd(level.spreads["hd95_mm"], 2),
+        _mean_sd(level.spreads["assd_mm"], 2),
+        _mean_sd(level.spreads["volume_error_ml"], 2),
+        str(level.missed),
+        str(level.false),
+        number(level.identification_rate),
     ]
+
+
+def _mean_sd(values: Spread, digits: int) -> str:
+    from cspine.tables import number
+
+    if values.sd is None:
+        return number(values.mean, digits)
+    return f"{number(values.mean, digits)} +- {number(values.sd, digits)}"

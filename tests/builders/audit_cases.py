@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import images
+from cspine import images, segmentation
 from cspine.geometry import Grid, labels_to_grid
 from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
@@ -16,7 +16,6 @@ from cspine.segmentation import Vertebrae, clean
 from cspine.study.audits import audit
 from cspine.study.audits.audit import AuditFolder, AuditSettings, CaseRecord
 from cspine.study.audits.audit_cases import find_cases
-from cspine.study.evaluation import evaluation_cases
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.spine_phantom import MODEL, Phantom, draw
@@ -73,7 +72,7 @@ def tiny_package(folder: Path, seed: int = 0) -> ModelPackage:
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """The stand-in in the place of the network."""
     model = StandIn()
-    for module in (audit, evaluation_cases):
+    for module in (audit, segmentation):
         monkeypatch.setattr(module, "find_vertebrae", model)
     return model
 

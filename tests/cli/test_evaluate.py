@@ -2,19 +2,30 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cspine import images
+from cspine.anatomy import CERVICAL_LEVELS
 from cspine.cli.evaluate import command
 from cspine.errors import InputError, OutOfMemoryError, SomeStudiesFailedError, UsageError
+from cspine.geometry import reorientation
+from cspine.study.datasets.case_table import CaseRow, Part, write_cases
+from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
+from cspine.study.evaluation import evaluation_cases
+from cspine.study.label_schemes import SCHEME_NAMES
+from cspine.study.label_sets import label_set
 from tests.builders.audit_cases import NECK, stand_in, write_case
 from tests.builders.small_neck import small_neck
 from tests.builders.spine_phantom import draw
 
 __all__ = ["stand_in"]
+
+CERVICAL = [level.name for level in CERVICAL_LEVELS]
 
 
 def invoke(*arguments: object):
@@ -43,7 +54,11 @@ def test_a_model_is_scored_on_images(tmp_path):
     assert (case["case"], case["ok"], case["level_accuracy"]) == ("neck", "yes", "1.000")
     assert case["wrong_without_finding"] == "no"
     assert json.loads((out / "summary.json").read_text())["cases_wrong_without_finding"] == 0
-    assert {path.name for path in out.iterdir()} == {"scores.csv", "cases.csv", "summary.json", "sheet.png", "labels"}
+    tables = {"scores.csv", "levels.csv", "cases.csv", "files.csv"}
+    assert {path.name for path in out.iterdir()} == {*tables, "summary.json", "sheet.png", "labels"}
+    (files,) = rows_of(out / "files.csv")
+    assert files["image"] == str(tmp_path / "images" / "neck_0000.nii.gz")
+    assert (files["found"], files["found_scheme"]) == (str(out / "labels" / "neck.nii.gz"), "verse")
 
 
 def two_folders(tmp_path, change):
@@ -58,9 +73,7 @@ def two_folders(tmp_path, change):
 def test_predictions_are_scored_and_a_missing_level_counts_as_zero(tmp_path):
     told = invoke(*two_folders(tmp_path, lambda labels: np.where(labels == 3, 0, labels)), "--out", tmp_path / "out")
     scores = {row["level"]: (row["dice"], row["hd95_mm"]) for row in rows_of(tmp_path / "out" / "scores.csv")}
-    assert scores["C2"] == ("1.0000", "0.000")
-    assert scores["C3"] == ("0.0000", "inf")
-    assert scores["C4"] == ("nan", "nan")
+    assert scores == {"C2": ("1.0000", "0.0000"), "C3": ("0.0000", "")}
     (case,) = rows_of(tmp_path / "out" / "cases.csv")
     assert (case["missed_levels"], case["wrong_levels"], case["ok"]) == ("C3", "", "no")
     assert (case["findings"], case["wrong_without_finding"]) == ("n/a", "n/a")
@@ -141,8 +154,8 @@ def test_a_case_that_fails_does_not_stop_the_others(tmp_path, stand_in):
     assert told["complete"] and (tmp_path / "out" / "sheet.png").is_file()
 
 
-def test_numbers_of_no_level_and_hidden_files_do_no_harm(tmp_path):
-    arguments = two_folders(tmp_path, lambda labels: np.where(labels == 3, 30, labels))
+def test_the_sacrum_and_hidden_files_do_no_harm(tmp_path):
+    arguments = two_folders(tmp_path, lambda labels: np.where(labels == 3, 26, labels))
     reference = images.read_labels(tmp_path / "reference" / "a.nii.gz").labels_zyx.copy()
     reference[20:, 20:, 20:] = 26
     images.write(tmp_path / "reference" / "a.nii.gz", reference, np.eye(4))
@@ -159,11 +172,176 @@ def test_missed_counts_vertebrae_of_the_reference(tmp_path):
         return found
 
     told = invoke(*two_folders(tmp_path, other)).output
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told.splitlines() if line.count("│") == 7]
-    assert {row[0]: row[-1] for row in rows} == {"C2": "0", "C3": "1", "C5": "0", "all": "1"}
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told.splitlines() if line.count("│") == 11]
+    counts = {row[0]: tuple(row[-3:-1]) for row in rows}
+    assert counts == {
+        "C2": ("0", "0"), "C3": ("1", "0"), "C5": ("0", "1"), "[C1,T1]": ("1", "1"), "[C1,T1] case means": ("1", "1"),
+    }  # fmt: skip
 
 
 def test_options_of_a_model_need_images(tmp_path):
     for option in (("--model", "cervical-demo"), ("--device", "cpu")):
         with pytest.raises(UsageError, match=f"{option[0]} with --prediction"):
             invoke(*two_folders(tmp_path, lambda labels: labels), *option)
+
+
+# --- other systems, datasets, many cases ------------------------------------------------------------------------------
+
+
+def neck_references(folder, *names):
+    for name in names:
+        images.write(folder / f"{name}.nii.gz", draw(NECK), NECK.grid().affine_lps)
+    return folder
+
+
+def dice_of(out):
+    return {(row["case"], row["level"]): row["dice"] for row in rows_of(out / "scores.csv")}
+
+
+def test_another_system_in_its_own_numbers_and_orientation(tmp_path):
+    reference = neck_references(tmp_path / "r", "a")
+    table = np.zeros(256, dtype=np.uint8)
+    table[1:10] = range(50, 41, -1)  # C1..T2 of TotalSegmentator v2
+    turn = reorientation(NECK.grid().affine_lps, "RAS")
+    drawn = np.ascontiguousarray(turn.apply(table[draw(NECK)]))
+    drawn[0, 0, 0] = 79  # the spinal cord
+    images.write(tmp_path / "p" / "a.nii.gz", drawn, turn.grid(NECK.grid()).affine_lps)
+    common = ("--reference", reference, "--prediction", tmp_path / "p", "--out", tmp_path / "out")
+    invoke(*common, "--prediction-scheme", "totalsegmentator-v2")
+    assert dice_of(tmp_path / "out") == {("a", f"{level}"): "1.0000" for level in [*CERVICAL, "T2"]}
+    (files,) = rows_of(tmp_path / "out" / "files.csv")
+    assert (files["reference_scheme"], files["found_scheme"]) == ("verse", "totalsegmentator-v2")
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["title"] == "p"
+    result = CliRunner().invoke(command, [str(argument) for argument in common])
+    assert "failed: a [CS-DAT-003] a.nii.gz holds 42, 43" in result.output and result.exception.exit_code == 11
+
+
+def test_a_folder_of_masks_a_case(tmp_path):
+    reference = neck_references(tmp_path / "r", "a")
+    for level in CERVICAL_LEVELS[:3]:
+        path = tmp_path / "p" / "a" / "segmentations" / f"vertebrae_{level.name}.nii.gz"
+        images.write(path, (draw(NECK) == level.label).astype(np.uint8), NECK.grid().affine_lps)
+    told = invoke("--reference", reference, "--prediction", tmp_path / "p", "--out", tmp_path / "out", "--title", "TS")
+    assert "TS: 1 cases" in told.output
+    assert [dice for dice in dice_of(tmp_path / "out").values()] == ["1.0000"] * 3 + ["0.0000"] * 5
+
+
+def small_dataset(root):
+    """A dataset of four parts with network labels, and predictions in VerSe numbers with T2 drawn, too."""
+    dataset = DatasetFolder(root / "Dataset501_Cervical")
+    labels = label_set("cervical", auxiliary=True)
+    parts = {"a": (Part.TRAINING, 0), "b": (Part.TRAINING, 1), "c": (Part.INTERNAL, None), "d": (Part.EXTERNAL, None)}
+    rows = [
+        CaseRow(case, "VerSe", case, "", None, "", (2, 2, 2), (1, 1, 1), "LPS", ("C1",), part=part, fold=fold)
+        for case, (part, fold) in parts.items()
+    ]
+    drawn = draw(NECK)
+    for row in rows:
+        image, place = dataset.pair(kind_of(row), row.case)
+        images.write(place, labels.to_network(drawn), NECK.grid().affine_lps)
+        images.write(image, (drawn * 40).astype(np.int16), NECK.grid().affine_lps)
+        found = np.where(drawn == 3, 0, drawn) if row.case == "d" else drawn
+        images.write(root / "p" / f"{row.case}.nii.gz", found.astype(np.uint8), NECK.grid().affine_lps)
+    write_cases(dataset.root / "cases.csv", rows)
+    dataset.write_dataset_json(labels, rows)
+    return "--dataset", dataset.root, "--prediction", root / "p"
+
+
+def test_a_dataset_gives_references_images_and_parts(tmp_path):
+    told = invoke(*small_dataset(tmp_path), "--out", tmp_path / "out", "--jobs", 1)
+    assert "p, training: 2 cases" in told.output and "p, external: 1 cases" in told.output
+    rows = rows_of(tmp_path / "out" / "scores.csv")
+    # T2 and below is no level of the references, so that a model of the whole spine draws nothing falsely.
+    assert {row["level"] for row in rows} == set(CERVICAL)
+    assert {(row["case"], row["part"], row["fold"]) for row in rows} == {
+        ("a", "training", "0"), ("b", "training", "1"), ("c", "internal", ""), ("d", "external", ""),
+    }  # fmt: skip
+    assert dice_of(tmp_path / "out")["d", "C3"] == "0.0000" and dice_of(tmp_path / "out")["a", "C3"] == "1.0000"
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["parts"]["external"]["missed"] == 1 and summary["parts"]["training"]["mean_dice"] == 1.0
+    files = {row["case"]: row for row in rows_of(tmp_path / "out" / "files.csv")}
+    assert files["c"]["image"].endswith("imagesTs/c_0000.nii.gz") and files["c"]["reference_scheme"] == "nnunet"
+
+
+def test_parts_and_levels_are_chosen(tmp_path):
+    common = small_dataset(tmp_path)
+    invoke(*common, "--out", tmp_path / "out", "--parts", "external", "--levels", "C2-C4,T1", "--pictures", 0)
+    assert list(dice_of(tmp_path / "out")) == [("d", level) for level in ("C2", "C3", "C4", "T1")]
+    assert not list((tmp_path / "out").glob("sheet*.png"))
+    for levels in ("C4-C2", "X1", "C1-", "T2-L6"):
+        with pytest.raises(UsageError, match="--levels"):
+            invoke(*common, "--levels", levels)
+
+
+def test_one_bad_file_among_many_in_processes(tmp_path):
+    reference = neck_references(tmp_path / "r", *"abcde")
+    found = neck_references(tmp_path / "p", *"abd")
+    whole = (found / "a.nii.gz").read_bytes()
+    (found / "b.nii.gz").write_bytes(whole[: len(whole) // 2])
+    shifted = NECK.grid().affine_lps.copy()
+    shifted[:3, 3] += 5
+    images.write(found / "d.nii.gz", draw(NECK), shifted)
+    images.write(found / "e.nii.gz", draw(NECK)[1:], NECK.grid().affine_lps)
+    common = ("--reference", reference, "--prediction", found, "--jobs", 2, "--out", tmp_path / "out")
+    with pytest.raises(InputError, match="1 of 5 references have no prediction"):
+        invoke(*common)
+    assert not (tmp_path / "out").exists()
+    result = CliRunner().invoke(command, [str(argument) for argument in (*common, "--allow-missing")])
+    assert isinstance(result.exception, SomeStudiesFailedError) and result.exception.message == "4 of 5 cases failed"
+    errors = {row["case"]: row["error"].partition("]")[0] for row in rows_of(tmp_path / "out" / "cases.csv")}
+    assert errors == {"a": "", "b": "[CS-IN-001", "c": "[CS-IN-001", "d": "[CS-DAT-002", "e": "[CS-DAT-002"}
+    assert {case for case, _ in dice_of(tmp_path / "out")} == {"a"}
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["complete"]
+
+
+def test_an_interrupt_leaves_a_folder_that_says_so(tmp_path, monkeypatch):
+    common = small_dataset(tmp_path)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation_cases, "evaluate_pair", interrupted)
+    result = CliRunner().invoke(
+        command, [str(argument) for argument in (*common, "--out", tmp_path / "out", "--jobs", 1)]
+    )
+    assert result.exit_code == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
+    assert not json.loads((tmp_path / "out" / "summary.json").read_text())["complete"]
+
+
+def test_what_does_not_belong_together_is_refused(tmp_path):
+    for options, match in (
+        (("--dataset", tmp_path), "--dataset needs --prediction"),
+        (("--reference", tmp_path, "--dataset", tmp_path), "either --reference or --dataset"),
+        (("--prediction", tmp_path), "either --reference or --dataset"),
+        (("--reference", tmp_path, "--images", tmp_path, "--jobs", 2), "--jobs without --prediction"),
+        (("--dataset", tmp_path, "--prediction", tmp_path, "--images", tmp_path), "--images with --dataset"),
+        (("--reference", tmp_path, "--prediction", tmp_path, "--prediction-scheme", "mine"), "no label scheme 'mine'"),
+    ):
+        neck_references(tmp_path, "a")
+        with pytest.raises(UsageError, match=match):
+            invoke(*options)
+
+
+def test_schemes_are_listed():
+    told = invoke("--list-schemes").output
+    assert all(name in told for name in SCHEME_NAMES)
+
+
+def test_help_needs_no_heavy_module():
+    code = (
+        "import sys; from cspine.cli.main import cli\n"
+        "try: cli(['evaluate', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(sorted({'torch', 'monai', 'scipy', 'SimpleITK', 'matplotlib'} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "--prediction-scheme" in done.stdout, done.stderr
+
+
+def test_comparing_labels_needs_no_torch():
+    code = (
+        "import sys, cspine.study.evaluation.evaluation_cases, cspine.study.evaluation.evaluation_tables\n"
+        "sys.exit(sorted({'torch', 'monai', 'matplotlib'} & sys.modules.keys()) or 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

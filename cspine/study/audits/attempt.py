@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from cspine.errors import (
     CSpineError,
+    DatasetError,
     DeviceError,
     GeometryError,
     InferenceError,
@@ -36,7 +37,7 @@ class Failure:
 
 
 def attempt(case: str, work: Callable[[], Result]) -> Result | Failure:
-    """Do a case; where its files, its grid or the network fail, say so and let the others go on.
+    """Do a case; where its files, its labels, its grid or the network fail, say so and let the others go on.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def attempt(case: str, work: Callable[[], Result]) -> Result | Failure:
         return work()
     except DeviceError:
         raise
-    except (InputError, GeometryError, InferenceError) as error:
+    except (InputError, DatasetError, GeometryError, InferenceError) as error:
         failed: CSpineError = error
     except MemoryError:
         failed = OutOfMemoryError("memory ran out")

@@ -1,15 +1,11 @@
-"""Cases with reference labels: how well each is drawn, whether its levels are right, and whether the findings tell."""
+"""What an evaluation says of one case: how well it is drawn, whether its levels are right, whether findings tell."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-import cspine
-from cspine.anatomy import CERVICAL_LEVELS
+from cspine.anatomy import VERTEBRAE, Vertebra
 from cspine.postprocessing.findings import (
     LEVEL_UNCERTAIN,
     MISSING_LEVEL,
@@ -20,9 +16,8 @@ from cspine.postprocessing.findings import (
     Finding,
     Severity,
 )
-from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels
-from cspine.tables import number, write_csv
-from cspine.volumes import LabelVolume, ModelIdentity
+from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels, within_their_box
+from cspine.volumes import LabelVolume
 
 #: Findings that tell a reader not to trust the numbering.
 LEVEL_FINDINGS = frozenset(
@@ -39,13 +34,17 @@ class CaseResult:
     case : str
         Its name.
     scores : tuple of Score
-        Dice and HD95 a level.
+        One for each level that the reference or the result has, head to foot.
     matches : tuple of LevelMatch
         Which level each vertebra of the reference got.
     findings : tuple of Finding or None
         Of the run; None where labels were given and no run was made.
     error : str
         Why the case could not be done; it then counts in no mean.
+    part : str
+        Part of the study that the case belongs to; empty where no table of cases was given.
+    fold : int or None
+        Fold of a training case.
     """
 
     case: str
@@ -53,21 +52,33 @@ class CaseResult:
     matches: tuple[LevelMatch, ...]
     findings: tuple[Finding, ...] | None
     error: str = ""
+    part: str = ""
+    fold: int | None = None
 
     @property
     def mean_dice(self) -> float | None:
         """Mean Dice over the levels that either image has."""
-        return mean([score.dice for score in self.scores])
+        return mean(score.dice for score in self.scores)
 
     @property
     def mean_hd95_mm(self) -> float | None:
         """Mean HD95 over the levels that both images have."""
-        return mean([score.hd95_mm for score in self.scores])
+        return mean(score.hd95_mm for score in self.scores)
+
+    @property
+    def mean_assd_mm(self) -> float | None:
+        """Mean ASSD over the levels that both images have."""
+        return mean(score.assd_mm for score in self.scores)
 
     @property
     def level_accuracy(self) -> float | None:
         """Share of the reference's vertebrae on their own level."""
-        return mean([float(match.right) for match in self.matches])
+        return mean(float(match.right) for match in self.matches)
+
+    @property
+    def identification_rate(self) -> float | None:
+        """Share of the reference's levels that are identified as VerSe defines it."""
+        return mean(float(score.identified) for score in self.scores if score.identified is not None)
 
     @property
     def wrong(self) -> tuple[LevelMatch, ...]:
@@ -78,6 +89,11 @@ class CaseResult:
     def missed(self) -> tuple[LevelMatch, ...]:
         """Vertebrae without a label."""
         return tuple(match for match in self.matches if match.found is None)
+
+    @property
+    def false(self) -> tuple[str, ...]:
+        """Levels that were drawn and that the reference has not."""
+        return tuple(score.level for score in self.scores if score.false)
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -109,15 +125,27 @@ class CaseResult:
             1.0 if dice is None else dice,
         )
 
+    def restricted(self, levels: Iterable[Vertebra]) -> CaseResult:
+        """Return the result over some levels alone.
 
-def mean(values: Sequence[float]) -> float | None:
-    """Return the mean of the finite values, or None where there is none."""
-    finite = [value for value in values if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else None
+        Parameters
+        ----------
+        levels : iterable of Vertebra
+            Levels to keep.
+        """
+        names = {level.name for level in levels}
+        scores = tuple(score for score in self.scores if score.level in names)
+        return replace(self, scores=scores, matches=tuple(match for match in self.matches if match.level in names))
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are defined, or None where there is none."""
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None
 
 
 def compare(case: str, reference: LabelVolume, found: LabelVolume, findings: tuple[Finding, ...] | None) -> CaseResult:
-    """Compare a result with its reference over C1..T1.
+    """Compare a result with its reference over all levels; `CaseResult.restricted` leaves some of them.
 
     Parameters
     ----------
@@ -133,120 +161,41 @@ def compare(case: str, reference: LabelVolume, found: LabelVolume, findings: tup
     InputError
         If the grids differ.
     """
-    scores = tuple(score_levels(reference, found, CERVICAL_LEVELS))
-    return CaseResult(case, scores, tuple(match_levels(reference, found, CERVICAL_LEVELS)), findings)
+    reference, found = within_their_box(reference, found)
+    scores = tuple(score_levels(reference, found, VERTEBRAE))
+    return CaseResult(case, scores, tuple(match_levels(reference, found, VERTEBRAE)), findings)
 
 
-def write_tables(results: Sequence[CaseResult], folder: Path) -> None:
-    """Write scores.csv and cases.csv; OutputError if that fails."""
-    write_csv(
-        folder / "scores.csv",
-        ("case", "level", "dice", "hd95_mm"),
-        [[r.case, s.level, f"{s.dice:.4f}", f"{s.hd95_mm:.3f}"] for r in results for s in r.scores],
-    )
-    columns = (
-        "case", "mean_dice", "mean_hd95_mm", "level_accuracy", "wrong_levels", "missed_levels", "findings",
-        "wrong_without_finding", "ok", "error",
-    )  # fmt: skip
-    write_csv(folder / "cases.csv", columns, [_case_row(result) for result in results])
-
-
-def _case_row(result: CaseResult) -> list[str]:
-    return [
-        result.case,
-        number(result.mean_dice, 4),
-        number(result.mean_hd95_mm),
-        number(result.level_accuracy),
-        " ".join(f"{match.level}:{match.found}" for match in result.wrong),
-        " ".join(match.level for match in result.missed),
-        "n/a" if result.findings is None else " ".join(result.told),
-        "n/a" if result.silent is None else _yes(result.silent),
-        _yes(result.ok),
-        result.error,
-    ]
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def summary(results: Sequence[CaseResult], model: ModelIdentity | None) -> dict[str, Any]:
-    """Return what summary.json says of all cases.
+def levels_to_compare(
+    results: Iterable[CaseResult], drawable: Iterable[str] | None, annotated: Iterable[str] | None
+) -> tuple[Vertebra, ...]:
+    """Return the levels that a comparison is about, where nobody names them: what both sides can have.
 
     Parameters
     ----------
-    results : sequence of CaseResult
-        The cases.
-    model : ModelIdentity or None
-        The model; None where labels were given.
+    results : iterable of CaseResult
+        The cases, over all levels.
+    drawable : iterable of str or None
+        Levels that the model, or the label scheme of the predictions, can name; None where that is not known: then
+        C1..T1, and further down to the lowest level that any of the predictions draws.
+    annotated : iterable of str or None
+        Levels that the label scheme of the references can name; None where that is not known: then C1..T1, and further
+        down to the lowest level that any of the references has.
+
+    Returns
+    -------
+    tuple of Vertebra
+        Levels of both, head to foot. A level between that nobody draws counts, and is missed; what lies below the
+        references, or below what a model of the neck can draw, does not count.
     """
-    every = [score for result in results for score in result.scores]
-    levels = {
-        level.name: {
-            "cases": sum(not math.isnan(score.dice) for score in every if score.level == level.name),
-            "mean_dice": mean([score.dice for score in every if score.level == level.name]),
-            "mean_hd95_mm": mean([score.hd95_mm for score in every if score.level == level.name]),
-        }
-        for level in CERVICAL_LEVELS
-    }
-    identity = None
-    if model is not None:
-        identity = {
-            "name": model.name,
-            "version": model.version,
-            "checksum": model.checksum,
-            "demonstration": model.demonstration,
-        }
-    return {
-        "cspine_version": cspine.__version__,
-        "model": identity,
-        "cases": len(results),
-        "errors": {result.case: result.error for result in results if result.error},
-        "mean_dice": mean([score.dice for score in every]),
-        "mean_hd95_mm": mean([score.hd95_mm for score in every]),
-        **levels_summary(results),
-        "levels": levels,
-    }
+    scores = [score for result in results for score in result.scores]
+    drawn = _down_to(score.level for score in scores if not score.missed) if drawable is None else set(drawable)
+    there = _down_to(score.level for score in scores if not score.false) if annotated is None else set(annotated)
+    return tuple(level for level in VERTEBRAE if level.name in drawn & there)
 
 
-def levels_summary(results: Sequence[CaseResult]) -> dict[str, float | int | None]:
-    """Return the figures about levels: their accuracy, and how many cases go wrong, aloud or in silence.
-
-    Parameters
-    ----------
-    results : sequence of CaseResult
-        The cases.
-    """
-    silent = [result.silent for result in results if result.silent is not None]
-    return {
-        "vertebrae": sum(len(result.matches) for result in results),
-        "level_accuracy": mean([float(match.right) for result in results for match in result.matches]),
-        "cases_ok": sum(result.ok for result in results),
-        "cases_with_wrong_level": sum(bool(result.wrong) for result in results),
-        "cases_with_missed_level": sum(bool(result.missed) for result in results),
-        "cases_wrong_without_finding": sum(silent) if silent else None,
-    }
-
-
-def headline(result: CaseResult) -> str:
-    """Return the verdict on a case in a few words."""
-    if result.error:
-        return "could not be done"
-    if result.silent:
-        return "wrong level, no finding"
-    if result.wrong:
-        return "wrong level"
-    return "missed a vertebra" if result.missed else "levels right"
-
-
-def words(result: CaseResult) -> tuple[str, ...]:
-    """Return what a picture sheet says of a case."""
-    if result.error:
-        return (result.error,)
-    lines = [f"- {match.level} labelled {match.found}" for match in result.wrong]
-    lines += [f"- {match.level} missed" for match in result.missed]
-    lines += [f"Dice {number(result.mean_dice)}, HD95 {number(result.mean_hd95_mm, 2) or '-'} mm"]
-    weak = sorted((s for s in result.scores if math.isfinite(s.dice)), key=lambda s: s.dice)[:3]
-    lines += ["lowest: " + ", ".join(f"{score.level} {score.dice:.2f}" for score in weak)]
-    lines += [] if result.findings is None else [" ".join(result.told) or "no findings"]
-    return tuple(lines)
+def _down_to(levels: Iterable[str]) -> set[str]:
+    """Return the levels from C1 to the lowest of these, or to T1 where that lies lower."""
+    names = {"T1", *levels}
+    last = max(place for place, level in enumerate(VERTEBRAE) if level.name in names)
+    return {level.name for level in VERTEBRAE[: last + 1]}

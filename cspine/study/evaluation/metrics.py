@@ -1,46 +1,86 @@
-"""Agreement of two label images, level by level: Dice and the 95th percentile of the Hausdorff distance, by MONAI.
+"""Agreement of two label images, level by level: overlap, surfaces, volumes, and whether each vertebra has its name.
 
-And whether each vertebra carries its own level.
+docs/evaluation.md has the definitions; the tests compare them with MONAI, MedPy and surface-distance.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-from monai.metrics.meandice import compute_dice
 from numpy.typing import NDArray
 
 from cspine.anatomy import VERTEBRAE, Vertebra
 from cspine.errors import InputError
+from cspine.geometry import to_lps
+from cspine.postprocessing.shape import label_boxes, vertebrae_only
+from cspine.study.evaluation.surfaces import Distances, Mask, border_points, distances_between
 from cspine.volumes import LabelVolume
 
-_MARGIN = 2
 _GRID_ADVICE = "Give labels on the grid of the reference: the same voxels at the same place."
+
+#: A vertebra is identified where the nearest centroid of the prediction has its level and lies within so much (VerSe).
+IDENTIFIED_WITHIN_MM = 20.0
 
 
 @dataclass(frozen=True)
 class Score:
-    """Agreement at one level.
+    """Agreement at one level that the reference or the prediction has.
 
     Parameters
     ----------
     level : str
         Name of the vertebra.
     dice : float
-        0 where only one of the two images has the level; not a number where neither has.
-    hd95_mm : float
-        Larger of the two directed 95th percentiles of the distance between the surfaces (the border voxels of each
-        mask), millimetres; infinite where only one image has the level, not a number where neither has.
+        0 where only one of the two images has the level.
+    hd95_mm, assd_mm : float or None
+        95th percentile of the Hausdorff distance, and mean distance, of the surfaces (`surfaces.SurfaceDistances`);
+        None where only one image has the level.
+    reference_ml, found_ml : float
+        Volumes; 0 where the image has not the level.
+    identified : bool or None
+        True where the vertebra is identified as VerSe defines it; None where the reference has not the level.
+    centroid_distance_mm : float or None
+        Between the centroids of the level's voxels; None where only one image has it.
     """
 
     level: str
     dice: float
-    hd95_mm: float
+    hd95_mm: float | None
+    assd_mm: float | None
+    reference_ml: float
+    found_ml: float
+    identified: bool | None
+    centroid_distance_mm: float | None
+
+    @property
+    def volume_error_ml(self) -> float:
+        """Volume found minus that of the reference."""
+        return self.found_ml - self.reference_ml
+
+    @property
+    def missed(self) -> bool:
+        """True where the reference has the level and the prediction draws nothing of it."""
+        return self.found_ml == 0
+
+    @property
+    def false(self) -> bool:
+        """True where the prediction draws the level and the reference has it not."""
+        return self.reference_ml == 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Region:
+    """A level in one image: its mask within the smallest box around it."""
+
+    box: tuple[slice, slice, slice]
+    mask: Mask
+    voxels: int
+    centroid_lps: NDArray[np.float64]
+
+    def surface(self, spacing_zyx: tuple[float, ...]) -> Distances:
+        return border_points(self.mask, [part.start for part in self.box], spacing_zyx)
 
 
 def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterable[Vertebra]) -> list[Score]:
@@ -49,49 +89,111 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     Parameters
     ----------
     reference, prediction : LabelVolume
-        Labels of `cspine.anatomy`.
+        Labels of `cspine.anatomy`; numbers that no level has count as background.
     levels : iterable of Vertebra
         Levels to compare.
 
     Returns
     -------
     list of Score
-        One a level, in the order given.
+        One for each of the levels that at least one of the images has, in the order given.
 
     Raises
     ------
     InputError
         If the grids differ.
     """
-    _refuse_another_grid(reference, prediction)
-    return [
-        _score(level.name, reference.labels_zyx == level.label, prediction.labels_zyx == level.label, reference)
-        for level in levels
-    ]
+    reference, prediction = within_their_box(reference, prediction)
+    wanted, found = _regions(reference), _regions(prediction)
+    scores = []
+    for level in levels:
+        mine, theirs = wanted.get(level.label), found.get(level.label)
+        if mine is None and theirs is None:
+            continue
+        nearest = _nearest(mine, found) if mine is not None else None
+        score = Score(
+            level=level.name,
+            dice=0.0,
+            hd95_mm=None,
+            assd_mm=None,
+            reference_ml=_millilitres(mine, reference),
+            found_ml=_millilitres(theirs, prediction),
+            identified=None if mine is None else nearest == level.label,
+            centroid_distance_mm=None,
+        )
+        scores.append(_with_both(score, mine, theirs, reference) if mine is not None and theirs is not None else score)
+    return scores
 
 
-def _refuse_another_grid(reference: LabelVolume, prediction: LabelVolume) -> None:
+def within_their_box(reference: LabelVolume, prediction: LabelVolume) -> tuple[LabelVolume, LabelVolume]:
+    """Cut both to the box of what either of them labels, without numbers of no level: most of a scan is background.
+
+    Raises
+    ------
+    InputError
+        If the grids differ.
+    """
     if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
         raise InputError("reference and prediction lie on different grids", advice=_GRID_ADVICE)
-
-
-def _score(name: str, wanted: NDArray[np.bool_], found: NDArray[np.bool_], volume: LabelVolume) -> Score:
-    if not wanted.any() and not found.any():
-        return Score(name, math.nan, math.nan)
-    if not wanted.any() or not found.any():
-        return Score(name, 0.0, math.inf)
-    either = wanted | found
+    either = np.maximum(reference.labels_zyx, prediction.labels_zyx)
     box = []
     for axis in range(3):
         line = np.flatnonzero(either.any(axis=tuple(i for i in range(3) if i != axis)))
-        box.append(slice(max(int(line[0]) - _MARGIN, 0), int(line[-1]) + _MARGIN + 1))
-    pair = [torch.from_numpy(np.ascontiguousarray(mask[tuple(box)]))[None, None] for mask in (found, wanted)]
-    dice = compute_dice(pair[0].float(), pair[1].float(), include_background=True)
-    spacing = list(volume.grid.spacing_xyz[::-1])
-    distance = compute_hausdorff_distance(
-        pair[0].float(), pair[1].float(), include_background=True, percentile=95, spacing=spacing
+        box.append(slice(int(line[0]), int(line[-1]) + 1) if line.size else slice(0, 1))
+    affine = reference.affine_lps.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in reversed(box)]
+    parts = [vertebrae_only(volume.labels_zyx[tuple(box)]) for volume in (reference, prediction)]
+    return LabelVolume(parts[0], affine), LabelVolume(parts[1], affine)
+
+
+def _regions(volume: LabelVolume) -> dict[int, _Region]:
+    regions = {}
+    for label, box in label_boxes(volume.labels_zyx).items():
+        mask = volume.labels_zyx[box] == label
+        index_zyx = np.argwhere(mask)
+        centre = index_zyx.mean(axis=0) + [part.start for part in box]
+        regions[label] = _Region(box, mask, len(index_zyx), to_lps(volume.affine_lps, centre[None, ::-1])[0])
+    return regions
+
+
+def _millilitres(region: _Region | None, volume: LabelVolume) -> float:
+    return 0.0 if region is None else region.voxels * volume.grid.voxel_mm3 / 1000
+
+
+def _nearest(mine: _Region, found: dict[int, _Region]) -> int | None:
+    """Return the label of the nearest centroid of the prediction; None where there is none near enough."""
+    distances = {label: _distance_mm(mine, region) for label, region in found.items()}
+    label = min(distances, key=distances.__getitem__, default=None)
+    return label if label is not None and distances[label] <= IDENTIFIED_WITHIN_MM else None
+
+
+def _distance_mm(one: _Region, other: _Region) -> float:
+    return float(np.linalg.norm(one.centroid_lps - other.centroid_lps))
+
+
+def _with_both(score: Score, mine: _Region, theirs: _Region, volume: LabelVolume) -> Score:
+    """Fill in what needs the level in both images."""
+    spacing_zyx = volume.grid.spacing_xyz[::-1]
+    distances = distances_between(mine.surface(spacing_zyx), theirs.surface(spacing_zyx))
+    return replace(
+        score,
+        dice=2 * _shared_voxels(mine, theirs) / (mine.voxels + theirs.voxels),
+        hd95_mm=distances.hd95_mm,
+        assd_mm=distances.assd_mm,
+        centroid_distance_mm=_distance_mm(mine, theirs),
     )
-    return Score(name, float(dice), float(distance))
+
+
+def _shared_voxels(one: _Region, other: _Region) -> int:
+    start = [max(a.start, b.start) for a, b in zip(one.box, other.box, strict=True)]
+    stop = [min(a.stop, b.stop) for a, b in zip(one.box, other.box, strict=True)]
+    if any(a >= b for a, b in zip(start, stop, strict=True)):
+        return 0
+    views = [
+        region.mask[tuple(slice(a - p.start, b - p.start) for a, b, p in zip(start, stop, region.box, strict=True))]
+        for region in (one, other)
+    ]
+    return int(np.count_nonzero(views[0] & views[1]))
 
 
 #: A reference vertebra counts where at least so much of it is in view.
@@ -145,10 +247,14 @@ def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     InputError
         If the grids differ.
     """
-    _refuse_another_grid(reference, prediction)
+    reference, prediction = within_their_box(reference, prediction)
+    boxes = label_boxes(reference.labels_zyx)
     matches = []
     for level in levels:
-        there = prediction.labels_zyx[reference.labels_zyx == level.label]
+        if level.label not in boxes:
+            continue
+        box = boxes[level.label]
+        there = prediction.labels_zyx[box][reference.labels_zyx[box] == level.label]
         if there.size * reference.grid.voxel_mm3 < LEAST_REFERENCE_ML * 1000:
             continue
         voxels = np.bincount(there, minlength=256)

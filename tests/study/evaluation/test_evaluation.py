@@ -1,14 +1,14 @@
-"""What an evaluation says of cases: right, wrong, missed, and whether a user would have been warned."""
+"""What an evaluation says of a case: right, wrong, missed, and whether a user would have been warned."""
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
+import numpy as np
 
+from cspine.anatomy import CERVICAL_LEVELS, VERTEBRAE, levels_between, vertebra
 from cspine.postprocessing.findings import CUT_BY_EDGE, MISSING_LEVEL, OFF_COLUMN_REMOVED, Finding
 from cspine.study.evaluation import evaluation
 from cspine.volumes import LabelVolume
-from tests.builders.spine_phantom import MODEL, Phantom, draw
+from tests.builders.spine_phantom import Phantom, draw
 
 AFFINE = Phantom().grid().affine_lps
 TRUTH = LabelVolume(draw(Phantom()), AFFINE)
@@ -22,8 +22,14 @@ def changed(**to: int) -> LabelVolume:
     return LabelVolume(labels, AFFINE)
 
 
-def result(found: LabelVolume, *findings: Finding, without: bool = False) -> evaluation.CaseResult:
-    return evaluation.compare("a", TRUTH, found, None if without else findings)
+#: A reference of T5 alone.
+DEEP = LabelVolume(np.full((2, 2, 2), 12, np.uint8), AFFINE)
+
+
+def result(
+    found: LabelVolume, *findings: Finding, without: bool = False, truth: LabelVolume = TRUTH
+) -> evaluation.CaseResult:
+    return evaluation.compare("a", truth, found, None if without else findings)
 
 
 def test_a_wrong_level_is_silent_unless_a_finding_about_levels_warns() -> None:
@@ -33,8 +39,6 @@ def test_a_wrong_level_is_silent_unless_a_finding_about_levels_warns() -> None:
     assert not result(wrong, MISSING_LEVEL.about("x")).silent
     assert not result(changed(C3=0)).silent
     assert result(wrong, without=True).silent is None
-    assert evaluation.headline(result(wrong)) == "wrong level, no finding"
-    assert evaluation.words(result(wrong))[0] == "- C3 labelled C4"
 
 
 def test_figures_of_a_case() -> None:
@@ -48,15 +52,29 @@ def test_figures_of_a_case() -> None:
     assert [len(r.wrong) for r in order] == [1, 0, 0] and order[-1] is good
 
 
-def test_tables_and_summary(tmp_path: Path) -> None:
-    results = [result(changed(C3=4, C5=0), CUT_BY_EDGE.about("x")), result(TRUTH, without=True)]
-    evaluation.write_tables(results, tmp_path)
-    with (tmp_path / "cases.csv").open(newline="") as lines:
-        first, second = csv.DictReader(lines)
-    assert (first["wrong_levels"], first["missed_levels"], first["findings"]) == ("C3:C4", "C5", "CS-FND-001")
-    assert (first["wrong_without_finding"], first["ok"], first["level_accuracy"]) == ("yes", "no", "0.750")
-    assert (second["wrong_without_finding"], second["findings"], second["ok"]) == ("n/a", "n/a", "yes")
-    told = evaluation.summary(results, MODEL)
-    assert told["level_accuracy"] == 14 / 16 and told["cases_wrong_without_finding"] == 1
-    assert told["levels"]["C5"] == {"cases": 2, "mean_dice": 0.5, "mean_hd95_mm": 0.0}
-    assert evaluation.summary(results[1:], None)["cases_wrong_without_finding"] is None
+def test_a_level_that_the_reference_has_not_is_false() -> None:
+    found = TRUTH.labels_zyx.copy()
+    found[:4, :4, :4] = 11
+    told = result(LabelVolume(found, AFFINE))
+    assert told.false == ("T4",) and told.ok
+    assert told.mean_dice == 8 / 9 and told.identification_rate == 1.0
+    assert told.restricted(CERVICAL_LEVELS).false == ()
+
+
+def test_a_result_is_restricted_to_levels() -> None:
+    told = result(changed(C3=4, C6=0)).restricted([vertebra("C6"), vertebra("C7")])
+    assert [score.level for score in told.scores] == ["C6", "C7"] and told.mean_dice == 0.5
+    assert [match.level for match in told.missed] == ["C6"] and not told.wrong
+
+
+def test_levels_reach_down_to_what_is_drawn_and_annotated_and_no_further() -> None:
+    cervical, deeper = result(changed(C3=0)), result(LabelVolume(np.full((2, 2, 2), 10, np.uint8), AFFINE), truth=DEEP)
+    below = result(LabelVolume(np.where(TRUTH.labels_zyx, TRUTH.labels_zyx, np.uint8(12)), AFFINE))
+    every = [level.name for level in VERTEBRAE]
+    compare = evaluation.levels_to_compare
+    assert compare([cervical], None, None) == compare([], None, None) == CERVICAL_LEVELS
+    assert compare([cervical, deeper], None, None) == levels_between("C1", "T3")
+    assert compare([deeper], ["T2", "C4"], None) == (vertebra("C4"), vertebra("T2"))
+    assert compare([deeper], every, every) == VERTEBRAE and compare([deeper], every, None) == levels_between("C1", "T5")
+    assert compare([below], None, None) == CERVICAL_LEVELS  # a whole spine on references of the neck
+    assert compare([below], None, [level.name for level in CERVICAL_LEVELS]) == CERVICAL_LEVELS

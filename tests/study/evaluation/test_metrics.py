@@ -1,8 +1,6 @@
-"""Dice and HD95 against hand-computed values and against a brute-force computation with scipy."""
+"""Scores against hand-computed values, a brute-force computation with scipy, and what VerSe calls identified."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from scipy.spatial.distance import cdist
 from cspine.anatomy import CERVICAL_LEVELS, vertebra
 from cspine.errors import InputError
 from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels
+from cspine.study.evaluation.surfaces import surface_distances
 from cspine.volumes import LabelVolume
 from tests.builders.spine_phantom import volumes
 
@@ -46,7 +45,7 @@ def _brute_force(reference: np.ndarray, prediction: np.ndarray) -> tuple[float, 
 
 def test_equal_boxes_agree_wholly() -> None:
     box = _box((4, 10), (5, 15), (6, 16))
-    assert _score(box, box) == Score("C3", 1.0, 0.0)
+    assert _score(box, box) == Score("C3", 1.0, 0.0, 0.0, 0.6, 0.6, True, 0.0)
 
 
 @pytest.mark.parametrize(("axis", "millimetres"), [(0, 2.0), (1, 1.0), (2, 0.5)])
@@ -95,17 +94,19 @@ def test_levels_are_compared_one_by_one_in_the_order_given() -> None:
     reference, prediction = _box((4, 10), (5, 15), (6, 16)), _box((4, 10), (5, 15), (6, 16), label=4)
     reference[15:18, 5:9, 5:9] = prediction[15:18, 5:9, 5:9] = 7
     scores = score_levels(_volume(reference), _volume(prediction), [vertebra("C7"), *CERVICAL_LEVELS])
-    assert [s.level for s in scores] == ["C7", *(level.name for level in CERVICAL_LEVELS)]
+    assert [s.level for s in scores] == ["C7", "C3", "C4", "C7"]
     by_level = {s.level: s.dice for s in scores}
     assert (by_level["C3"], by_level["C4"], by_level["C7"]) == (0.0, 0.0, 1.0)
 
 
 def test_a_level_that_only_one_image_has_is_wholly_wrong_and_one_that_none_has_does_not_count() -> None:
     box, nothing = _box((4, 10), (5, 15), (6, 16)), _box((0, 0), (0, 0), (0, 0))
-    assert _score(box, nothing) == _score(nothing, box) == Score("C3", 0.0, math.inf)
-    score = _score(nothing, nothing)
-    assert math.isnan(score.dice)
-    assert math.isnan(score.hd95_mm)
+    missed, false = _score(box, nothing), _score(nothing, box)
+    assert missed == Score("C3", 0.0, None, None, 0.6, 0.0, False, None)
+    assert false == Score("C3", 0.0, None, None, 0.0, 0.6, None, None)
+    assert missed.missed and not missed.false and false.false and not false.missed
+    assert (missed.volume_error_ml, false.volume_error_ml) == (-0.6, 0.6)
+    assert score_levels(_volume(nothing), _volume(nothing), CERVICAL_LEVELS) == []
 
 
 def test_different_grids_are_refused() -> None:
@@ -147,3 +148,50 @@ def test_a_number_that_no_level_has_is_background() -> None:
     matches = {m.level: m for m in match_levels(NECK, found, CERVICAL_LEVELS)}
     assert matches["C3"].found is None and matches["C4"].right
     assert len(match_levels(found, NECK, CERVICAL_LEVELS)) == 7
+
+
+def _centred(*places: tuple[int, int]) -> LabelVolume:
+    """Cubes of 3 voxels of 2 mm along z, each with its label and its centre."""
+    labels = np.zeros((60, 6, 6), dtype=np.uint8)
+    for label, z in places:
+        labels[z - 1 : z + 2, 1:4, 1:4] = label
+    return LabelVolume(labels, np.diag([2.0, 2.0, 2.0, 1.0]))
+
+
+def _identified(reference: LabelVolume, found: LabelVolume) -> dict[str, bool | None]:
+    return {score.level: score.identified for score in score_levels(reference, found, CERVICAL_LEVELS)}
+
+
+def test_a_vertebra_is_identified_where_the_nearest_centroid_is_its_own_within_20_mm() -> None:
+    reference = _centred((4, 40), (5, 30), (6, 20))
+    assert _identified(reference, reference) == {"C4": True, "C5": True, "C6": True}
+    # 8 mm away, and still the nearest.
+    assert _identified(reference, _centred((4, 44), (5, 30), (6, 8)))["C4"]
+    assert _identified(_centred((4, 40)), _centred((4, 50))) == {"C4": True}
+    assert _identified(_centred((4, 40)), _centred((4, 51))) == {"C4": False}
+    # One level off: the nearest centroid carries the neighbour's label.
+    assert _identified(reference, _centred((5, 40), (6, 30), (7, 20))) == {
+        "C4": False, "C5": False, "C6": False, "C7": None,
+    }  # fmt: skip
+    # A level that is not asked for may be the nearest, too.
+    assert _identified(reference, _centred((4, 44), (20, 40))) == {"C4": False, "C5": False, "C6": False}
+
+
+def test_distance_of_centroids_and_volumes_are_in_millimetres_and_millilitres() -> None:
+    (score,) = score_levels(_centred((4, 40)), _centred((4, 43)), CERVICAL_LEVELS)
+    assert score.centroid_distance_mm == pytest.approx(6.0)
+    assert (score.reference_ml, score.found_ml) == pytest.approx((27 * 8 / 1000,) * 2)
+    assert score.dice == 0.0 and score.hd95_mm == pytest.approx(6.0)
+
+
+def test_all_levels_of_a_whole_column_equal_those_of_each_mask_alone() -> None:
+    found = NECK.labels_zyx.copy()
+    found[NECK.labels_zyx == 3] = 0
+    found = np.roll(found, (1, -2), axis=(0, 1))
+    for score in score_levels(NECK, LabelVolume(found, NECK.affine_lps), CERVICAL_LEVELS):
+        label = vertebra(score.level).label
+        if label != 3:
+            masks = [volume == label for volume in (NECK.labels_zyx, found)]
+            alone = surface_distances(*masks, NECK.grid.spacing_xyz[::-1])
+            assert (score.hd95_mm, score.assd_mm) == (alone.hd95_mm, alone.assd_mm)
+            assert score.dice == 2 * (masks[0] & masks[1]).sum() / (masks[0].sum() + masks[1].sum())

@@ -1,0 +1,249 @@
+"""Which files of an evaluation belong together: references, predictions of any system, images, and parts of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cspine import images
+from cspine.errors import DatasetError, InputError, UsageError
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases
+from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
+from cspine.study.label_schemes import MASKS, VERSE, mask_folder, scheme_of_folder
+
+_ENDING = ".nii.gz"
+#: What follows the name of a case in names of predictions: nothing, nnU-Net's channel, or VerSe's winners' ``_seg``.
+_SUFFIXES = ("", "_0000", "_seg", "_0000_seg")
+#: Where the image of a case may lie within a folder of images.
+_IMAGES = ("{case}_0000.nii.gz", "{case}.nii.gz", "{case}/ct.nii.gz")
+#: Parts of a study that are looked at where none is named: what is not excluded and not left over.
+_USED = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNUSED)
+
+
+@dataclass(frozen=True)
+class EvaluationCase:
+    """A reference with what is compared with it: an image that a model segments, or labels that are there.
+
+    Parameters
+    ----------
+    name : str
+        Name of the case.
+    reference : Path
+        Reference labels: a file, or a folder of masks.
+    image : Path or None
+        CT image.
+    found : Path or None
+        Where the labels to judge are, or where those of the image are written; None to keep none, or where they are
+        absent.
+    reference_scheme, found_scheme : str
+        How their numbers are to be read (`cspine.study.label_schemes`).
+    part : str
+        Part of the study; empty without a table of cases.
+    fold : int or None
+        Fold of a training case.
+    lacking : str
+        What the case lacks to be done; empty where it lacks nothing.
+    """
+
+    name: str
+    reference: Path
+    image: Path | None
+    found: Path | None
+    reference_scheme: str = VERSE
+    found_scheme: str = VERSE
+    part: str = ""
+    fold: int | None = None
+    lacking: str = ""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an evaluation reads.
+
+    Parameters
+    ----------
+    reference : Path or None
+        Folder of references: ``NAME.nii.gz``, or a folder of masks a case.
+    dataset : Path or None
+        nnU-Net dataset of cspine that has the references, images and parts instead.
+    prediction : Path or None
+        Folder of labels to judge; None where a model makes them.
+    images : Path or None
+        Folder of CT images: for the model, or for pictures alone.
+    cases : Path or None
+        Table of the cases of a dataset, for part and fold.
+    parts : sequence of str
+        Parts of the study to look at; empty for all that are used.
+    reference_scheme, prediction_scheme : str or None
+        Label schemes; None to find them out.
+    pattern : str or None
+        How predictions are named within their folder, with ``{case}``.
+    """
+
+    reference: Path | None = None
+    dataset: Path | None = None
+    prediction: Path | None = None
+    images: Path | None = None
+    cases: Path | None = None
+    parts: Sequence[str] = ()
+    reference_scheme: str | None = None
+    prediction_scheme: str | None = None
+    pattern: str | None = None
+
+    @property
+    def read(self) -> list[Path | None]:
+        """Folders that are read."""
+        within = [place for kind in ("Tr", "Ts") for place in self._dataset_places(kind)]
+        return [self.reference, self.prediction, self.images, *within]
+
+    def _dataset_places(self, kind: str) -> list[Path]:
+        if self.dataset is None:
+            return []
+        folder = DatasetFolder(self.dataset)
+        return [folder.images(kind), folder.labels(kind)]
+
+
+def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False) -> list[EvaluationCase]:
+    """Return the cases by name; hidden files are none.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Where the files are.
+    out : Path or None
+        The evaluation's own folder, where labels of a model go.
+    allow_missing : bool
+        True to return a case without a prediction as one that lacks it.
+
+    Raises
+    ------
+    InputError
+        If there is no reference, or files that belong to one are absent.
+    DatasetError
+        If the table of cases cannot be used, or does not name every reference.
+    UsageError
+        If a part or a scheme is unknown.
+    """
+    cases = list(_of_folder(inputs) if inputs.dataset is None else _of_dataset(inputs))
+    if not cases:
+        raise InputError(
+            f"no reference in {inputs.reference or inputs.dataset}", advice="Give a folder of label images, *.nii.gz."
+        )
+    if inputs.prediction is None:
+        complete = [_to_be_segmented(case, out) for case in cases]
+    else:
+        scheme = scheme_of_folder(inputs.prediction, inputs.prediction_scheme)
+        complete = [_with_prediction(case, inputs.prediction, inputs.pattern, scheme) for case in cases]
+    absent = [case for case in complete if case.lacking]
+    if absent and not (allow_missing and inputs.prediction is not None):
+        what = "image" if inputs.prediction is None else "prediction"
+        raise InputError(
+            f"{len(absent)} of {len(cases)} references have no {what}",
+            advice=f"Each needs its file: the first one absent is {absent[0].lacking}."
+            + ("" if inputs.prediction is None else " --allow-missing lists them as failed."),
+        )
+    return complete
+
+
+# --- references -------------------------------------------------------------------------------------------------------
+
+
+def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
+    folder = inputs.reference
+    assert folder is not None
+    scheme = scheme_of_folder(folder, inputs.reference_scheme)
+    places = {} if scheme == MASKS else {images.case_name(path): path for path in images.files_in(folder)}
+    if not places and (scheme == MASKS or inputs.reference_scheme is None):
+        scheme = MASKS
+        subfolders = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+        places = {path.name: masks for path in subfolders if (masks := mask_folder(path)) is not None}
+    rows = _rows_by_name(inputs, places)
+    for name, path in places.items():
+        row = rows.get(name)
+        if row is None and (inputs.cases is not None or inputs.parts):
+            continue
+        yield _case(name, path, _image_of(name, inputs.images), scheme, row)
+
+
+def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]:
+    if inputs.cases is None:
+        if inputs.parts:
+            raise UsageError("--parts needs a table of cases", advice="Give --cases or --dataset.")
+        return {}
+    every = {row.case: row for row in read_cases(inputs.cases)}
+    unknown = [name for name in places if name not in every]
+    if unknown:
+        raise DatasetError(
+            f"{len(unknown)} of {len(places)} references are not in {inputs.cases.name}",
+            advice=f"The first one is {unknown[0]}; give the table of the dataset that the references are of.",
+        )
+    return {row.case: row for row in _wanted(every.values(), inputs.parts)}
+
+
+def _of_dataset(inputs: Inputs) -> Iterator[EvaluationCase]:
+    assert inputs.dataset is not None
+    dataset = DatasetFolder(inputs.dataset)
+    scheme = scheme_of_folder(dataset.labels("Tr"), inputs.reference_scheme)
+    rows = read_cases(inputs.cases) if inputs.cases is not None else dataset.rows()
+    pairs = [(row, *dataset.pair(kind_of(row), row.case)) for row in _wanted(rows, inputs.parts)]
+    absent = [labels for _, _, labels in pairs if not labels.is_file()]
+    if absent:
+        raise DatasetError(
+            f"{len(absent)} of {len(pairs)} cases of {CASE_TABLE} have no reference",
+            advice=f"The first one absent is {absent[0].parent.name}/{absent[0].name}: split the dataset again.",
+        )
+    for row, image, labels in pairs:
+        yield _case(row.case, labels, image if image.is_file() else None, scheme, row)
+
+
+def _wanted(rows: Iterable[CaseRow], parts: Sequence[str]) -> list[CaseRow]:
+    unknown = [part for part in parts if part not in {p.value for p in _USED}]
+    if unknown:
+        raise UsageError(
+            f"--parts: there is no part {unknown[0]!r}", advice=f"Give some of: {', '.join(p.value for p in _USED)}."
+        )
+    chosen = tuple(Part(part) for part in parts) or _USED
+    return [row for row in rows if row.part in chosen and not row.excluded]
+
+
+def _case(name: str, reference: Path, image: Path | None, scheme: str, row: CaseRow | None) -> EvaluationCase:
+    part = "" if row is None or row.part is Part.UNUSED else row.part.value
+    fold = None if row is None else row.fold
+    return EvaluationCase(name, reference, image, None, scheme, part=part, fold=fold)
+
+
+# --- what is compared with them ---------------------------------------------------------------------------------------
+
+
+def _image_of(name: str, folder: Path | None) -> Path | None:
+    if folder is None:
+        return None
+    places = (folder / pattern.format(case=name) for pattern in _IMAGES)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _to_be_segmented(case: EvaluationCase, out: Path | None) -> EvaluationCase:
+    if case.image is None:
+        return replace(case, lacking=_IMAGES[0].format(case=case.name))
+    return replace(case, found=None if out is None else out / "labels" / f"{case.name}{_ENDING}")
+
+
+def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, scheme: str) -> EvaluationCase:
+    """Find the prediction of a case: a file, or a folder with one mask a vertebra, or with one file."""
+    if pattern is not None:
+        named = [folder / pattern.replace("{case}", case.name)]
+    else:
+        named = [folder / f"{case.name}{suffix}{_ENDING}" for suffix in _SUFFIXES]
+        named += [folder / f"{case.name}{suffix}" for suffix in _SUFFIXES[:2]]
+    for place in named:
+        if place.is_file():
+            return replace(case, found=place, found_scheme=scheme)
+        if place.is_dir():
+            masks = mask_folder(place)
+            if masks is not None:
+                return replace(case, found=masks, found_scheme=MASKS)
+            files = images.files_in(place)
+            if len(files) == 1:
+                return replace(case, found=files[0], found_scheme=scheme)
+    return replace(case, found_scheme=scheme, lacking=named[0].name)

@@ -1,0 +1,369 @@
+"""How other systems number vertebrae, and how their files become labels of `cspine.anatomy`.
+
+Each scheme has one table from number to level. Numbers that a scheme gives to other structures (discs, the sacrum, the
+cord, organs) become background; a number that it does not know is refused, because the file then follows another one.
+docs/evaluation.md repeats the table of schemes; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cspine import images
+from cspine.anatomy import SACRUM, VERTEBRAE, parse_name, vertebra
+from cspine.errors import CaseGridError, LabelSchemeError, UsageError
+from cspine.volumes import LabelVolume
+
+#: Schemes whose table is not a constant: the names in a dataset.json, and one file a vertebra.
+NNUNET, MASKS = "nnunet", "masks"
+#: What labels follow where nobody says otherwise.
+VERSE = "verse"
+_DATASET_JSON = "dataset.json"
+#: Folder that TotalSegmentator's data set has its masks in, within the folder of a case.
+_MASK_FOLDERS = (".", "segmentations")
+_MASK_PREFIX = "vertebrae_"
+#: Corners of two masks of a case may differ by this share of a voxel.
+_SLACK = 0.1
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """Numbers of a system.
+
+    Parameters
+    ----------
+    name : str
+        What ``--prediction-scheme`` and ``--reference-scheme`` take.
+    title : str
+        Whose numbers they are.
+    levels : mapping of int to str
+        Level of each number that is a vertebra's.
+    others : frozenset of int
+        Numbers of other structures; they become background.
+    others_are : str
+        What those structures are.
+    source : str
+        Where the numbers were read.
+    """
+
+    name: str
+    title: str
+    levels: Mapping[int, str]
+    others: frozenset[int] = field(default_factory=frozenset)
+    others_are: str = ""
+    source: str = ""
+
+    def to_anatomy(self, volume: LabelVolume, file: str) -> LabelVolume:
+        """Return labels of `cspine.anatomy` on the same grid.
+
+        Parameters
+        ----------
+        volume : LabelVolume
+            Numbers of this scheme.
+        file : str
+            Name of the file, for the message.
+
+        Raises
+        ------
+        LabelSchemeError
+            If the image holds numbers that the scheme does not know.
+        """
+        # Counting goes slice by slice: bincount turns what it counts into 8 bytes a voxel.
+        present: set[int] = set()
+        for plane in volume.labels_zyx:
+            present.update(np.flatnonzero(np.bincount(plane.ravel(), minlength=256)).tolist())
+        unknown = sorted(present - {0} - self.levels.keys() - self.others)
+        if unknown:
+            listed = ", ".join(str(number) for number in unknown[:8]) + (" ..." if len(unknown) > 8 else "")
+            raise LabelSchemeError(
+                f"{file} holds {listed}, which the scheme {self.name} does not know",
+                advice="Name the scheme that the labels follow; `cspine evaluate --list-schemes` shows them.",
+            )
+        table = np.zeros(256, dtype=np.uint8)
+        for number, level in self.levels.items():
+            table[number] = vertebra(level).label
+        return LabelVolume(table[volume.labels_zyx], volume.affine_lps)
+
+    @property
+    def numbers_text(self) -> str:
+        """The vertebrae's numbers for people: ``"1..7 = C1..C7, 8..19 = T1..T12"``."""
+        return _runs(self.levels)
+
+
+def _runs(levels: Mapping[int, str]) -> str:
+    """Join neighbours: numbers that step by one where the level of a region steps by one, up or down."""
+    parts: list[list[int]] = []
+    for number in sorted(levels):
+        run = parts[-1] if parts else []
+        if run and number == run[-1] + 1 and levels[number][0] == levels[run[-1]][0]:
+            step = int(levels[number][1:]) - int(levels[run[-1]][1:])
+            if abs(step) == 1 and (len(run) < 2 or int(levels[run[1]][1:]) - int(levels[run[0]][1:]) == step):
+                run.append(number)
+                continue
+        parts.append([number])
+    return ", ".join(
+        f"{run[0]} = {levels[run[0]]}"
+        if len(run) == 1
+        else f"{run[0]}..{run[-1]} = {levels[run[0]]}..{levels[run[-1]]}"
+        for run in parts
+    )
+
+
+def _from(first: int, names: Iterable[str]) -> dict[int, str]:
+    return dict(enumerate(names, first))
+
+
+_C = [f"C{i}" for i in range(1, 8)]
+_T = [f"T{i}" for i in range(1, 13)]
+_L = [f"L{i}" for i in range(1, 7)]
+_VERSE = {level.label: level.name for level in VERTEBRAE}
+_FOOT_TO_HEAD = [*reversed(_C + _T + _L[:5])]  # L5 first
+_COCCYX = 27
+
+
+def _numbers(*parts: range | int) -> frozenset[int]:
+    return frozenset(n for part in parts for n in (part if isinstance(part, range) else (part,)))
+
+
+_EVERY = (
+    LabelScheme(
+        VERSE,
+        "VerSe 2019 and 2020; cspine's own",
+        _VERSE,
+        _numbers(SACRUM, _COCCYX),
+        "26 sacrum, 27 coccyx",
+        "anjany/verse, README.md",
+    ),
+    LabelScheme(
+        "ctspine1k",
+        "CTSpine1K and its nnU-Net baseline",
+        _from(1, _C + _T + _L),
+        source="MIRACLE-Center/CTSpine1K, Task056_VerSe2019.py: labels 0..25",
+    ),
+    LabelScheme(
+        "payer",
+        "Payer et al., VerSe 2019 and 2020",
+        _VERSE,
+        source="christianpayer/MedicalDataAugmentationTool-VerSe, verse2020/inference/main_vertebrae_segmentation.py",
+    ),
+    LabelScheme(
+        "meng",
+        "Meng et al., VerSe 2020",
+        _VERSE,
+        source="gitlab.inria.fr/spine/vertebrae_segmentation, consistency_loop.py and utils.py",
+    ),
+    LabelScheme(
+        "totalsegmentator-v2",
+        "TotalSegmentator v2, task total, --ml",
+        _from(27, _FOOT_TO_HEAD),
+        _numbers(range(1, 27), range(51, 118)),
+        "organs, 25 sacrum, 26 S1",
+        "wasserth/TotalSegmentator, totalsegmentator/map_to_binary.py: total",
+    ),
+    LabelScheme(
+        "totalsegmentator-v1",
+        "TotalSegmentator v1, --ml",
+        _from(18, _FOOT_TO_HEAD),
+        _numbers(range(1, 18), range(42, 105)),
+        "organs, 92 sacrum",
+        "wasserth/TotalSegmentator, totalsegmentator/map_to_binary.py: total_v1",
+    ),
+    LabelScheme(
+        "totalspineseg",
+        "TotalSpineSeg, step2_output",
+        _from(11, _C) | _from(21, _T) | _from(41, _L),
+        _numbers(1, 2, 47, 50, range(63, 68), range(71, 83), range(91, 97), 100),
+        "1 cord, 2 canal, 47 L7, 50 sacrum, 63..100 discs",
+        "neuropoly/totalspineseg, resources/labels_maps/tss_map.json and inference.py",
+    ),
+    LabelScheme(
+        "totalspineseg-early",
+        "TotalSpineSeg, releases with TotalSegmentator's v1 numbers",
+        _from(18, _FOOT_TO_HEAD),
+        _numbers(92, range(200, 225)),
+        "92 sacrum, 200 cord, 201 canal, 202..224 discs",
+        "neuropoly/totalspineseg, README.md at 0284d94",
+    ),
+    LabelScheme(
+        "spineps",
+        "SPINEPS, seg-vert mask after its labelling step",
+        _VERSE,
+        _numbers(SACRUM, _COCCYX, range(29, 34), range(101, 134), range(201, 234)),
+        "26 S1, 27 coccyx, 29..33 S2..S6, 101..133 discs, 201..233 endplates",
+        "Hendrik-code/spineps, README.md; Hendrik-code/TPTBox, core/vert_constants.py",
+    ),
+)
+#: Every scheme with a constant table, by name.
+SCHEMES = {scheme.name: scheme for scheme in _EVERY}
+#: What an option takes.
+SCHEME_NAMES = (*SCHEMES, NNUNET, MASKS)
+
+
+def schemes_table() -> str:
+    """Return the table of docs/evaluation.md: one Markdown row a scheme."""
+    rows = [
+        f"| `{s.name}` | {s.title} | {s.numbers_text} | {s.others_are or '-'} | {s.source} |" for s in SCHEMES.values()
+    ]
+    others = (
+        (NNUNET, "any nnU-Net v2 dataset or prediction", "by the names in dataset.json", "every other name", "nnU-Net"),
+        (
+            MASKS,
+            f"one file a vertebra, {_MASK_PREFIX}C1.nii.gz: TotalSegmentator v1 and v2",
+            "by the names of the files",
+            "every other file",
+            "wasserth/TotalSegmentator, README.md",
+        ),
+    )
+    rows += [f"| `{name}` | {' | '.join(cells)} |" for name, *cells in others]
+    head = "| scheme | whose | numbers | background | read in |"
+    return "\n".join([head, "|---|---|---|---|---|", *rows])
+
+
+# --- which scheme a folder follows ------------------------------------------------------------------------------------
+
+
+def scheme_of_folder(folder: Path, named: str | None) -> str:
+    """Return the scheme of a folder of labels: the one named, else ``nnunet`` by a dataset.json, else ``verse``.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; dataset.json lies in it or beside it.
+    named : str or None
+        What the caller says.
+
+    Raises
+    ------
+    UsageError
+        If there is no scheme of that name.
+    LabelSchemeError
+        If dataset.json is needed, and absent or of no use.
+    """
+    if named is not None and named not in SCHEME_NAMES:
+        raise UsageError(f"there is no label scheme {named!r}", advice=f"Give one of: {', '.join(SCHEME_NAMES)}.")
+    scheme = named or (NNUNET if _dataset_json(folder) is not None else VERSE)
+    if scheme == NNUNET:
+        _of_files_in(folder)  # what is wrong with dataset.json is told before any work
+    return scheme
+
+
+def scheme_of_dataset(path: Path) -> LabelScheme:
+    """Return the scheme that a dataset.json gives: its names that mean a level, all others background.
+
+    Raises
+    ------
+    LabelSchemeError
+        If the file cannot be used, or none of its names means a level.
+    """
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        numbers = {name: int(number) for name, number in labels.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabelSchemeError(
+            f"{path.name} in {path.parent.name} gives no number a label",
+            advice="Name the scheme of the labels, or give a dataset.json with one number a name.",
+        ) from error
+    levels = {number: level.name for name, number in numbers.items() if (level := parse_name(name)) is not None}
+    if not levels:
+        raise LabelSchemeError(f"no name in {path.name} of {path.parent.name} means a vertebra")
+    others = frozenset(number for number in numbers.values() if number not in levels)
+    return LabelScheme(NNUNET, str(path), levels, others)
+
+
+def _dataset_json(folder: Path) -> Path | None:
+    places = (folder / _DATASET_JSON, folder.absolute().parent / _DATASET_JSON)
+    return next((path for path in places if path.is_file()), None)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def levels_of_files(files: Iterable[tuple[Path, str]]) -> frozenset[str] | None:
+    """Return the levels that files can name by their schemes; None where a file may name any level of cspine.
+
+    Parameters
+    ----------
+    files : iterable of (Path, str)
+        Files, or folders of masks, with the scheme of each.
+
+    Raises
+    ------
+    LabelSchemeError
+        If a dataset.json cannot be used.
+    """
+    found: frozenset[str] = frozenset()
+    for scheme, folder in sorted({(scheme, path.parent) for path, scheme in files}):
+        if scheme == MASKS or (scheme != NNUNET and SCHEMES[scheme].levels == _VERSE):
+            return None
+        found |= frozenset(_table(scheme, folder).levels.values())
+    return found or None
+
+
+def read_labels(path: Path, scheme: str) -> LabelVolume:
+    """Read labels of a scheme as labels of `cspine.anatomy`; other structures become background.
+
+    Parameters
+    ----------
+    path : Path
+        A NIfTI file, or for ``masks`` the folder of a case.
+    scheme : str
+        One of `SCHEME_NAMES`.
+
+    Raises
+    ------
+    InputError
+        If a file is no label image.
+    LabelSchemeError
+        If it holds numbers that the scheme does not know, or a folder has no mask of a vertebra.
+    CaseGridError
+        If the masks of a folder lie on different grids.
+    """
+    if scheme == MASKS:
+        return _read_masks(path)
+    return _table(scheme, path.parent).to_anatomy(images.read_labels(path), path.name)
+
+
+def _table(scheme: str, folder: Path) -> LabelScheme:
+    return _of_files_in(folder) if scheme == NNUNET else SCHEMES[scheme]
+
+
+def _of_files_in(folder: Path) -> LabelScheme:
+    found = _dataset_json(folder)
+    if found is None:
+        raise LabelSchemeError(
+            f"no {_DATASET_JSON} in {folder.name} or beside it",
+            advice="nnU-Net's labels need their dataset.json; or name another scheme.",
+        )
+    return scheme_of_dataset(found)
+
+
+def mask_folder(folder: Path) -> Path | None:
+    """Return where the masks of a case lie: its folder or ``segmentations`` in it; None where it has none."""
+    places = (folder / name for name in _MASK_FOLDERS)
+    return next((place for place in places if any(place.glob(f"{_MASK_PREFIX}*.nii.gz"))), None)
+
+
+def _read_masks(folder: Path) -> LabelVolume:
+    """Read one file a vertebra; a voxel of two masks belongs to the level that lies further down."""
+    whole: LabelVolume | None = None
+    for level in VERTEBRAE:
+        path = folder / f"{_MASK_PREFIX}{level.name}.nii.gz"
+        if not path.is_file():
+            continue
+        mask = images.read_labels(path)
+        if whole is None:
+            whole = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
+        if not whole.grid.is_close(mask.grid, _SLACK * min(mask.grid.spacing_xyz)):
+            raise CaseGridError(f"{path.name} lies on another grid than the masks before it")
+        whole.labels_zyx[mask.labels_zyx > 0] = level.label
+    if whole is None:
+        raise LabelSchemeError(
+            f"no mask of a vertebra in {folder.name}",
+            advice=f"A folder of masks has files like {_MASK_PREFIX}C1.nii.gz.",
+        )
+    return whole

@@ -1,0 +1,155 @@
+"""Which files belong together, in the layouts of cspine, nnU-Net and other systems."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cspine.errors import DatasetError, InputError, UsageError
+from cspine.study.datasets.case_table import CaseRow, Part, write_cases
+from cspine.study.datasets.dataset_folder import DatasetFolder
+from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases
+from cspine.study.label_sets import label_set
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def found(inputs: Inputs, out: Path | None = None, **options: bool) -> dict[str, EvaluationCase]:
+    return {case.name: case for case in find_cases(inputs, out, **options)}
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    touch(tmp_path / "r" / "a.nii.gz", tmp_path / "r" / "b.nii.gz", tmp_path / "r" / "._a.nii.gz")
+    return tmp_path / "r"
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("{}.nii.gz", "verse"), ("{}_0000.nii.gz", "verse"), ("{}_seg.nii.gz", "verse"),
+        ("{}_0000_seg.nii.gz", "verse"), ("{}/labels.nii.gz", "verse"), ("{}/vertebrae_C1.nii.gz", "masks"),
+        ("{}/segmentations/vertebrae_C1.nii.gz", "masks"), ("{}_0000/vertebrae_C1.nii.gz", "masks"),
+    ],
+)  # fmt: skip
+def test_names_of_predictions(reference: Path, tmp_path: Path, name: str, scheme: str) -> None:
+    files = [tmp_path / "p" / name.format(case) for case in "ab"]
+    touch(*files)
+    cases = found(Inputs(reference, prediction=tmp_path / "p"))
+    wanted = files if scheme == "verse" else [file.parent for file in files]
+    assert [case.found for case in cases.values()] == wanted and list(cases) == ["a", "b"]
+    assert {case.found_scheme for case in cases.values()} == {scheme}
+    assert cases["a"].reference == reference / "a.nii.gz" and cases["a"].reference_scheme == "verse"
+
+
+def test_a_pattern_names_predictions(reference: Path, tmp_path: Path) -> None:
+    touch(*(tmp_path / "p" / case / f"{case}_seg-vert_msk.nii.gz" for case in "ab"))
+    pattern = "{case}/{case}_seg-vert_msk.nii.gz"
+    inputs = Inputs(reference, prediction=tmp_path / "p", pattern=pattern, prediction_scheme="spineps")
+    cases = found(inputs)
+    assert cases["b"].found == tmp_path / "p/b/b_seg-vert_msk.nii.gz" and cases["b"].found_scheme == "spineps"
+    with pytest.raises(InputError, match="2 of 2 references have no prediction"):
+        find_cases(replace(inputs, pattern="x{case}.nii.gz"), None)
+
+
+def test_absent_predictions_are_told_or_allowed(reference: Path, tmp_path: Path) -> None:
+    touch(tmp_path / "p" / "a.nii.gz")
+    inputs = Inputs(reference, prediction=tmp_path / "p")
+    with pytest.raises(InputError, match="1 of 2 references have no prediction") as refused:
+        find_cases(inputs, None)
+    assert "the first one absent is b.nii.gz" in refused.value.advice and "--allow-missing" in refused.value.advice
+    cases = found(inputs, allow_missing=True)
+    assert (cases["a"].lacking, cases["b"].lacking, cases["b"].found) == ("", "b.nii.gz", None)
+
+
+def test_images_are_for_a_model_or_for_pictures(reference: Path, tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("i/a_0000.nii.gz", "i/b/ct.nii.gz", "p/a.nii.gz", "p/b.nii.gz")))
+    cases = found(Inputs(reference, images=tmp_path / "i"), tmp_path / "out")
+    assert cases["b"].image == tmp_path / "i/b/ct.nii.gz" and cases["b"].found == tmp_path / "out/labels/b.nii.gz"
+    (tmp_path / "i/b/ct.nii.gz").unlink()
+    cases = found(Inputs(reference, prediction=tmp_path / "p", images=tmp_path / "i"))
+    assert (cases["a"].image, cases["b"].image) == (tmp_path / "i/a_0000.nii.gz", None)
+    with pytest.raises(InputError, match="1 of 2 references have no image"):
+        find_cases(Inputs(reference, images=tmp_path / "i"), None, allow_missing=True)
+
+
+def test_references_of_totalsegmentator(tmp_path: Path) -> None:
+    masks = tmp_path / "data" / "s0000" / "segmentations"
+    touch(masks / "vertebrae_C1.nii.gz", tmp_path / "data" / "s0001" / "x.txt", tmp_path / "p" / "s0000.nii.gz")
+    touch(tmp_path / "data" / "s0000" / "ct.nii.gz")
+    for scheme in (None, "masks"):
+        inputs = Inputs(tmp_path / "data", prediction=tmp_path / "p", images=tmp_path / "data", reference_scheme=scheme)
+        (case,) = find_cases(inputs, None)
+        assert (case.name, case.reference, case.reference_scheme) == ("s0000", masks, "masks")
+        assert case.image == tmp_path / "data" / "s0000" / "ct.nii.gz"
+
+
+def test_no_reference_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no reference in"):
+        find_cases(Inputs(tmp_path, prediction=tmp_path), None)
+
+
+# --- datasets ---------------------------------------------------------------------------------------------------------
+
+
+def row(case: str, part: Part, fold: int | None = None, excluded: str = "") -> CaseRow:
+    return CaseRow(
+        case, "VerSe", case, "", None, "", (1, 1, 1), (9, 9, 9), "LPS", ("C1",),
+        excluded=excluded, part=part, fold=fold,
+    )  # fmt: skip
+
+
+ROWS = [
+    row("a", Part.TRAINING, 0), row("b", Part.TRAINING, 1), row("c", Part.INTERNAL), row("d", Part.EXTERNAL),
+    row("e", Part.LEFT_OVER), row("f", Part.TRAINING, 2, excluded="doubtful"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    root = tmp_path / "Dataset501_Cervical"
+    folder = DatasetFolder(root)
+    for case, kind in zip("abcdef", ("Tr", "Tr", "Ts", "Ts", "Excluded", "Excluded"), strict=True):
+        touch(*folder.pair(kind, case), tmp_path / "p" / f"{case}.nii.gz")
+    write_cases(root / "cases.csv", ROWS)
+    folder.write_dataset_json(label_set("cervical"), ROWS)
+    return root
+
+
+def test_cases_of_a_dataset_with_their_parts(dataset: Path) -> None:
+    inputs = Inputs(dataset=dataset, prediction=dataset.parent / "p")
+    cases = found(inputs)
+    assert {name: (case.part, case.fold) for name, case in cases.items()} == {
+        "a": ("training", 0), "b": ("training", 1), "c": ("internal", None), "d": ("external", None),
+    }  # fmt: skip
+    assert cases["c"].reference == dataset / "labelsTs" / "c.nii.gz" and cases["c"].reference_scheme == "nnunet"
+    assert cases["a"].image == dataset / "imagesTr" / "a_0000.nii.gz" and cases["a"].found_scheme == "verse"
+    assert list(found(replace(inputs, parts=("external", "internal")))) == ["c", "d"]
+    with pytest.raises(UsageError, match="no part 'validation'"):
+        find_cases(replace(inputs, parts=("validation",)), None)
+    (dataset / "labelsTs" / "d.nii.gz").unlink()
+    with pytest.raises(DatasetError, match=r"1 of 4 cases of cases\.csv have no reference"):
+        find_cases(inputs, None)
+
+
+def test_a_dataset_before_its_split_has_no_parts(dataset: Path) -> None:
+    write_cases(dataset / "cases.csv", [row("a", Part.UNUSED), row("b", Part.UNUSED)])
+    cases = found(Inputs(dataset=dataset, prediction=dataset.parent / "p"))
+    assert {case.part for case in cases.values()} == {""} and list(cases) == ["a", "b"]
+
+
+def test_a_table_gives_parts_to_a_folder(dataset: Path) -> None:
+    inputs = Inputs(dataset / "labelsTr", prediction=dataset.parent / "p", cases=dataset / "cases.csv")
+    assert [(case.part, case.fold) for case in found(inputs).values()] == [("training", 0), ("training", 1)]
+    assert found(replace(inputs, reference=dataset / "labelsTs", parts=("external",))).keys() == {"d"}
+    touch(dataset / "labelsTr" / "unknown.nii.gz")
+    with pytest.raises(DatasetError, match=r"1 of 3 references are not in cases\.csv"):
+        find_cases(inputs, None)
+    with pytest.raises(UsageError, match="--parts needs a table"):
+        find_cases(replace(inputs, cases=None, parts=("training",)), None)

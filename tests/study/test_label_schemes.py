@@ -1,0 +1,143 @@
+"""Numbers of other systems become ours, and what a scheme does not know is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cspine import images
+from cspine.anatomy import VERTEBRAE, vertebra
+from cspine.errors import CaseGridError, LabelSchemeError, UsageError
+from cspine.study import label_schemes
+from cspine.study.label_schemes import SCHEMES, levels_of_files, mask_folder, read_labels, scheme_of_folder
+from cspine.study.label_sets import label_set
+from cspine.volumes import LabelVolume
+
+DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
+
+
+def write(path: Path, *numbers: int, affine: np.ndarray | None = None) -> Path:
+    """An image that holds each number once, and background."""
+    array = np.zeros((3, 4, 30), dtype=np.uint8)
+    array.flat[: len(numbers)] = numbers
+    images.write(path, array, np.eye(4) if affine is None else affine)
+    return path
+
+
+def read(path: Path, scheme: str) -> list[int]:
+    """What an image of `write` holds as labels of cspine, in its order, without what became background."""
+    return [int(v) for v in read_labels(path, scheme).labels_zyx.ravel() if v]
+
+
+def test_the_documentation_has_the_table() -> None:
+    assert label_schemes.schemes_table() in DOCS.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+def test_every_number_of_a_scheme_is_read(tmp_path: Path, scheme: label_schemes.LabelScheme) -> None:
+    known = {*scheme.levels, *scheme.others}
+    array = np.zeros((1, 16, 16), dtype=np.uint8)
+    array.flat[: len(known)] = sorted(known)
+    images.write(tmp_path / "a.nii.gz", array, np.eye(4))
+    found = read_labels(tmp_path / "a.nii.gz", scheme.name).labels_zyx.ravel()[: len(known)]
+    wanted = [vertebra(scheme.levels[n]).label if n in scheme.levels else 0 for n in sorted(known)]
+    assert found.tolist() == wanted
+    assert not scheme.levels.keys() & scheme.others and 0 not in known
+    for unknown in {*range(1, 256)} - known:
+        volume = LabelVolume(np.full((1, 1, 1), unknown, dtype=np.uint8), np.eye(4))
+        with pytest.raises(LabelSchemeError, match=rf"x.nii.gz holds {unknown}, which the scheme {scheme.name}"):
+            scheme.to_anatomy(volume, "x.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "numbers", "levels"),
+    [
+        ("verse", (1, 8, 20, 25, 28, 26), "C1 T1 L1 L6 T13"),
+        ("ctspine1k", (1, 7, 19, 25), "C1 C7 T12 L6"),
+        ("payer", (2, 28), "C2 T13"),
+        ("meng", (2, 28), "C2 T13"),
+        ("totalsegmentator-v2", (50, 44, 43, 32, 31, 27, 25, 26, 79), "C1 C7 T1 T12 L1 L5"),
+        ("totalsegmentator-v1", (41, 35, 34, 23, 22, 18, 92, 50), "C1 C7 T1 T12 L1 L5"),
+        ("totalspineseg", (11, 17, 21, 32, 41, 46, 1, 50, 63, 100), "C1 C7 T1 T12 L1 L6"),
+        ("totalspineseg-early", (41, 34, 18, 92, 200, 224), "C1 T1 L5"),
+        ("spineps", (3, 28, 26, 103, 203, 228), "C3 T13"),
+    ],
+)
+def test_levels_of_other_systems(tmp_path: Path, scheme: str, numbers: tuple[int, ...], levels: str) -> None:
+    found = read(write(tmp_path / "a.nii.gz", *numbers), scheme)
+    assert found == [vertebra(level).label for level in levels.split()]
+
+
+def test_numbers_are_told_in_runs() -> None:
+    assert SCHEMES["verse"].numbers_text == "1..7 = C1..C7, 8..19 = T1..T12, 20..25 = L1..L6, 28 = T13"
+    assert SCHEMES["totalsegmentator-v2"].numbers_text == "27..31 = L5..L1, 32..43 = T12..T1, 44..50 = C7..C1"
+
+
+def test_labels_of_nnunet_go_by_their_names(tmp_path: Path) -> None:
+    labels = {"background": 0, "vertebrae_C2": 1, "C1": 2, "T2 and below": 3, "sacrum": 4}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    (tmp_path / "labelsTr").mkdir()
+    assert scheme_of_folder(tmp_path / "labelsTr", None) == scheme_of_folder(tmp_path, None) == "nnunet"
+    assert levels_of_files([(tmp_path / "labelsTr" / "a.nii.gz", "nnunet")]) == {"C1", "C2"}
+    assert read(write(tmp_path / "labelsTr" / "a.nii.gz", 1, 2, 3, 4), "nnunet") == [2, 1]
+    with pytest.raises(LabelSchemeError, match=r"a\.nii\.gz holds 5"):
+        read(write(tmp_path / "labelsTr" / "a.nii.gz", 1, 5), "nnunet")
+
+
+@pytest.mark.parametrize("name", ["cervical", "full-spine"])
+@pytest.mark.parametrize("auxiliary", [False, True])
+def test_every_label_set_of_cspine_comes_back(tmp_path: Path, name: str, auxiliary: bool) -> None:
+    labels = label_set(name, auxiliary)
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels.network_labels()}))
+    numbers = range(1, len(labels.levels) + 1 + auxiliary)
+    assert read(write(tmp_path / "a.nii.gz", *numbers), "nnunet") == [level.label for level in labels.levels]
+    assert levels_of_files([(tmp_path / "a.nii.gz", "nnunet")]) == {level.name for level in labels.levels}
+
+
+@pytest.mark.parametrize(
+    "content", ["{", '{"labels": {"C1": [1, 2]}}', '{"labels": ["C1"]}', '{"labels": {"liver": 1}}', "{}"]
+)
+def test_a_dataset_json_of_no_use_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(LabelSchemeError, match=r"dataset\.json"):
+        scheme_of_folder(tmp_path, None)
+
+
+def test_a_scheme_that_is_named_goes_before_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text("{}")
+    assert scheme_of_folder(tmp_path, "spineps") == "spineps"
+    assert scheme_of_folder(tmp_path / "x" / "y", None) == "verse"
+    with pytest.raises(UsageError, match="no label scheme 'mine'"):
+        scheme_of_folder(tmp_path, "mine")
+    with pytest.raises(LabelSchemeError, match=r"no dataset\.json in y"):
+        scheme_of_folder(tmp_path / "x" / "y", "nnunet")
+
+
+def test_masks_are_one_file_a_vertebra(tmp_path: Path) -> None:
+    place = tmp_path / "s0001" / "segmentations"
+    for name, numbers in {"vertebrae_C1": (1,), "vertebrae_T13": (0, 1, 1), "vertebrae_S1": (0, 0, 0, 1)}.items():
+        write(place / f"{name}.nii.gz", *numbers)
+    write(place / "sacrum.nii.gz", 0, 0, 0, 0, 1)
+    assert mask_folder(tmp_path / "s0001") == mask_folder(place) == place and mask_folder(tmp_path) is None
+    assert read(place, "masks") == [1, 28, 28]
+    write(place / "vertebrae_C2.nii.gz", 1, 1)
+    assert read(place, "masks") == [2, 28, 28]  # the one further down has what two claim
+    write(place / "vertebrae_C3.nii.gz", 1, affine=np.diag([1.0, 1, 2, 1]))
+    with pytest.raises(CaseGridError, match=r"vertebrae_C3\.nii\.gz lies on another grid"):
+        read(place, "masks")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LabelSchemeError, match="no mask of a vertebra in empty"):
+        read(tmp_path / "empty", "masks")
+
+
+def test_which_levels_files_can_name(tmp_path: Path) -> None:
+    def named(*schemes: str) -> frozenset[str] | None:
+        return levels_of_files((tmp_path / "a.nii.gz", scheme) for scheme in schemes)
+
+    every = {level.name for level in VERTEBRAE}
+    assert named("verse") is None and named("masks") is None and named() is None
+    assert named("totalsegmentator-v2") == every - {"T13", "L6"} and named("ctspine1k") == every - {"T13"}
+    assert named("totalsegmentator-v1", "ctspine1k") == every - {"T13"} and named("ctspine1k", "masks") is None
