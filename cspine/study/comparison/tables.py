@@ -1,0 +1,296 @@
+"""The tables of a comparison: those of the paper's shape, and the long ones for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cspine.study.comparison import paper_beside
+from cspine.study.comparison.measures import ASSD, DICE, HD95, MAIN_MEASURES, VOLUME_ERROR, Measure
+from cspine.study.comparison.pairwise import Comparison, followed_p
+from cspine.study.comparison.results import Results
+from cspine.study.comparison.statistics import Interval
+from cspine.study.comparison.table_files import Cell, Table, write_document, write_table
+from cspine.study.comparison.words import (
+    CORRECTION_TITLES,
+    EFFECT_TITLES,
+    TEST_TITLES,
+    difference_cell,
+    fixed,
+    fold_cell,
+    mean_cell,
+    p_cell,
+    p_text,
+    part_title,
+)
+from cspine.study.datasets.case_table import Part
+from cspine.tables import number, write_csv
+
+_POOLED = "Mean ± SD over vertebrae; rows in brackets pool all vertebrae of their range."
+_FOLDS = " Cross-validation: [least, greatest] of the folds' means."
+
+
+def build_tables(results: Results) -> list[Table]:
+    """Return the tables for readers, in the order of the report."""
+    models = results.titles
+    tables = [
+        table
+        for number, title in enumerate(models, 1)
+        for table in (
+            _model_table(results, title, f"model-{number}", (DICE, HD95)),
+            _model_table(results, title, f"model-{number}-more", (ASSD, VOLUME_ERROR)),
+        )
+    ]
+    tables.sort(key=lambda table: table.name.endswith("-more"))
+    for number, title in enumerate(models[1:], 2):
+        suffix = f"-{number}" if len(models) > 2 else ""
+        tables.append(_p_table(results, title, f"p-values{suffix}"))
+        tables += [_verdict_table(results, title, part, suffix) for part in results.cohort.parts]
+    if results.overall:
+        tables.append(_overall_table(results))
+    if results.single:
+        tables.append(_single_table(results))
+    tables.append(_count_table(results))
+    return tables + (paper_beside.build_tables(results) if results.with_paper else [])
+
+
+def _model_table(results: Results, title: str, name: str, measures: tuple[Measure, ...]) -> Table:
+    parts = results.cohort.parts
+    rows = []
+    for group in results.cohort.groups:
+        row = [Cell(group.name)]
+        for measure in measures:
+            for part in parts:
+                found = results.description(title, part, group.name, measure.key)
+                training = part == Part.TRAINING.value
+                row.append(fold_cell(found, measure) if training else mean_cell(found, measure))
+        rows.append(tuple(row))
+    columns = ("Vertebra", *(part_title(part) for _ in measures for part in parts))
+    spans = (("", 1), *((measure.title, len(parts)) for measure in measures))
+    note = _POOLED + (_FOLDS if Part.TRAINING.value in parts else "")
+    if VOLUME_ERROR in measures:
+        note += " Volume error: absolute difference of found and reference volume."
+    return Table(name, f"{title}: {' and '.join(m.title for m in measures)}", columns, tuple(rows), note, spans)
+
+
+def _p_table(results: Results, title: str, name: str) -> Table:
+    parts = results.cohort.parts
+    rows = tuple(
+        (
+            Cell(group.name),
+            *(
+                p_cell(row.result.p(results.settings.test), row)
+                for measure in MAIN_MEASURES
+                for part in parts
+                for row in (results.comparison(title, part, group.name, measure.key),)
+            ),
+        )
+        for group in results.cohort.groups
+    )
+    columns = ("Vertebra", *(part_title(part) for _ in MAIN_MEASURES for part in parts))
+    spans = (("", 1), *((measure.title, len(parts)) for measure in MAIN_MEASURES))
+    note = f"{TEST_TITLES[results.settings.test]}, two-sided, not corrected for the number of vertebrae."
+    return Table(name, f"p-values: {title} against {results.titles[0]}", columns, rows, note, spans)
+
+
+def _verdict_table(results: Results, title: str, part: str, suffix: str) -> Table:
+    settings = results.settings
+    rows = []
+    for measure in MAIN_MEASURES:
+        for group in results.cohort.groups:
+            found = results.comparison(title, part, group.name, measure.key)
+            why = "; ".join(found.result.reasons)
+            tost = found.tost_p_corrected if found.single else found.result.tost_p(settings.test)
+            effect = _effect(found, settings.test)
+            rows.append(
+                (
+                    Cell(measure.title),
+                    Cell(group.name),
+                    Cell(str(found.result.n)),
+                    Cell(str(found.dropped)),
+                    difference_cell(found),
+                    p_cell(found.result.p(settings.test), found),
+                    p_cell(followed_p(found, settings), found),
+                    Cell("", why or "not computed") if effect is None else Cell(fixed(effect, 2, sign=True)),
+                    p_cell(tost, found),
+                    Cell(found.verdict, why, found.verdict),
+                )
+            )
+    columns = (
+        "Measure", "Vertebra", "n", "dropped", f"difference [{1 - settings.alpha:.0%} CI]", "p",
+        f"p, {CORRECTION_TITLES[settings.correction]}", EFFECT_TITLES[settings.test], "p equivalence", "verdict",
+    )  # fmt: skip
+    margins = " and ".join(
+        f"{settings.margins[m.key]:g}{' ' + m.unit if m.unit else ''} ({m.title.removesuffix(' (mm)')})"
+        for m in MAIN_MEASURES
+    )
+    note = (
+        f"Difference: mean over cases of {title} minus {results.titles[0]}, bootstrap interval. p: "
+        f"{TEST_TITLES[settings.test]}, two-sided. p equivalence: two one-sided tests, margins {margins}, with the same "
+        "correction over the vertebrae; rows in brackets are one test each and not corrected. Dropped: cases that are "
+        "no pair."
+    )
+    heading = f"{part_title(part).capitalize()}: {title} against {results.titles[0]}"
+    name = f"verdict-{(part or 'all').replace(' ', '-')}{suffix}"
+    return Table(name, heading, columns, tuple(rows), note)
+
+
+def _effect(row: Comparison, test: str) -> float | None:
+    """Return the effect size that goes with a test."""
+    result = row.result
+    if test == "t":
+        return result.dz
+    return result.rank_biserial if test == "wilcoxon" else result.mann_whitney_rank_biserial
+
+
+def _overall_table(results: Results) -> Table:
+    parts = results.cohort.parts
+    found = {(row.part, row.group, row.measure): row for row in results.overall}
+    rows = []
+    for group in results.cohort.groups:
+        row = [Cell(group.name)]
+        for measure in MAIN_MEASURES:
+            for part in parts:
+                own = found[part, group.name, measure.key]
+                p = own.p_holm if own.single else own.result.p
+                row.append(Cell("", own.result.reason) if p is None else Cell(f"{p_text(p)} (n {own.result.n})"))
+        rows.append(tuple(row))
+    columns = ("Vertebra", *(part_title(part) for _ in MAIN_MEASURES for part in parts))
+    spans = (("", 1), *((measure.title, len(parts)) for measure in MAIN_MEASURES))
+    note = "p-values with Holm correction over the vertebrae, in the cases that all models have."
+    return Table("overall", "All models: Friedman test", columns, tuple(rows), note, spans)
+
+
+def _single_table(results: Results) -> Table:
+    columns = ["Vertebra", "Model"]
+    rows = []
+    for group in results.cohort.groups:
+        for model in results.cohort.models:
+            row = [Cell(group.name), Cell(model.title)]
+            for case in results.single:
+                scores = [s for level in group.levels if (s := model.by_case.get(case, {}).get(level)) is not None]
+                reason = results.cohort.outside(model, group) or ("" if scores else "the case does not have it")
+                for measure in MAIN_MEASURES:
+                    values = [v for s in scores if (v := measure.value(s)) is not None]
+                    why = reason or ("" if values else "missed, or not in the reference")
+                    mean = "" if why else fixed(sum(values) / len(values), measure.digits)
+                    row.append(Cell(mean, why))
+            rows.append(tuple(row))
+    columns += [measure.title for _ in results.single for measure in MAIN_MEASURES]
+    spans = (("", 2), *((case, len(MAIN_MEASURES)) for case in results.single))
+    note = "Rows in brackets: mean over the vertebrae of the case."
+    return Table("single-cases", "Single cases", tuple(columns), tuple(rows), note, spans)
+
+
+def _count_table(results: Results) -> Table:
+    rows = []
+    for part in results.cohort.parts:
+        for group in results.cohort.groups:
+            row = [Cell(part_title(part)), Cell(group.name)]
+            for title in results.titles:
+                dice = results.description(title, part, group.name, DICE.key)
+                hd95 = results.description(title, part, group.name, HD95.key)
+                row += [Cell(str(value)) for value in (dice.cases, dice.values, hd95.values, dice.missed, dice.false)]
+            rows.append(tuple(row))
+    columns = ("Part", "Vertebra", *(("cases", "Dice", "HD95", "missed", "false") * len(results.titles)))
+    spans = (("", 2), *((title, 5) for title in results.titles))
+    note = (
+        "Cases, vertebrae with a Dice and with an HD95; missed: in the reference and not found (Dice 0, no HD95); false: "
+        "found and not in the reference (likewise)."
+    )
+    return Table("counts", "What was counted", columns, tuple(rows), note, spans)
+
+
+_VALUE_COLUMNS = (
+    "model", "part", "vertebra", "measure", "cases", "values", "mean", "sd", "median", "folds", "fold_min", "fold_max",
+    "missed", "false", "reason",
+)  # fmt: skip
+_TEST_COLUMNS = (
+    "first", "second", "part", "vertebra", "measure", "n", "dropped", "zeros", "mean_difference", "ci_low", "ci_high",
+    "ci_method", "median_difference", "median_ci_low", "median_ci_high", "median_ci_method", "inner_ci_low",
+    "inner_ci_high", "wilcoxon_p", "wilcoxon_method", "t_p", "mann_whitney_p", "test", "p", "p_holm", "p_bh",
+    "rank_biserial", "mann_whitney_rank_biserial", "cohen_dz", "cohen_d", "margin", "tost_t_p", "tost_wilcoxon_p",
+    "tost_p_corrected", "verdict", "reason",
+)  # fmt: skip
+_OVERALL_COLUMNS = (
+    "part", "vertebra", "measure", "n", "friedman_chi2", "p", "p_holm", "p_bh", "kendall_w", "reason",
+)  # fmt: skip
+
+
+def write_tables(results: Results, tables: list[Table], folder: Path) -> None:
+    """Write the tables: NAME.csv, .md, .tex, all.tex, and values.csv, tests.csv, overall-tests.csv for programs."""
+    for table in tables:
+        write_table(table, folder)
+    write_document(tables, results.title, folder / "all.tex")
+    write_csv(folder / "values.csv", _VALUE_COLUMNS, _value_rows(results))
+    if len(results.titles) > 1:
+        write_csv(folder / "tests.csv", _TEST_COLUMNS, [_test_row(row, results) for row in results.comparisons])
+    if results.overall:
+        write_csv(
+            folder / "overall-tests.csv", _OVERALL_COLUMNS,
+            [
+                [
+                    row.part, row.group, row.measure, str(row.result.n), number(row.result.statistic, 4),
+                    _p(row.result.p), _p(row.p_holm), _p(row.p_bh), number(row.result.kendall_w, 4), row.result.reason,
+                ]
+                for row in results.overall
+            ],
+        )  # fmt: skip
+
+
+def _value_rows(results: Results) -> list[list[str]]:
+    rows = []
+    for d in results.descriptions:
+        low, high = d.fold_range or (None, None)
+        rows.append(
+            [
+                d.model, d.part, d.group, d.measure, str(d.cases), str(d.values), number(d.mean, 6), number(d.sd, 6),
+                number(d.median, 6), str(d.folds), number(low, 6), number(high, 6), str(d.missed), str(d.false), d.reason,
+            ]
+        )  # fmt: skip
+    return rows
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _ends(interval: Interval | None) -> list[str]:
+    return ["", ""] if interval is None else [number(interval.low, 6), number(interval.high, 6)]
+
+
+def _test_row(row: Comparison, results: Results) -> list[str]:
+    r = row.result
+    return [
+        row.first, row.second, row.part, row.group, row.measure, str(r.n), str(row.dropped), str(r.zeros),
+        number(r.difference, 6), *_ends(r.interval), r.interval.method if r.interval else "",
+        number(r.median_difference, 6), *_ends(r.median_interval), r.median_interval.method if r.median_interval else "",
+        *_ends(r.inner), _p(r.wilcoxon_p), r.wilcoxon_method, _p(r.t_p), _p(r.mann_whitney_p), results.settings.test,
+        _p(r.p(results.settings.test)), _p(row.p_holm), _p(row.p_bh), number(r.rank_biserial, 4),
+        number(r.mann_whitney_rank_biserial, 4), number(r.dz, 4), number(r.d, 4),
+        "" if r.margin is None else f"{r.margin:g}", _p(r.tost_t_p), _p(r.tost_wilcoxon_p), _p(row.tost_p_corrected),
+        row.verdict, "; ".join(r.reasons),
+    ]  # fmt: skip
+
+
+def console_rows(results: Results, part: str) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows of a part's table for the terminal: means of each model, p and verdict of each pair."""
+    columns = ["Vertebra"]
+    for measure in MAIN_MEASURES:
+        columns += [f"{measure.title.removesuffix(' (mm)')} {title}" for title in results.titles]
+        for number, _ in enumerate(results.titles[1:], 2):
+            which = f" {number}" if len(results.titles) > 2 else ""
+            columns += [f"p{which}", f"verdict{which}"]
+    rows = []
+    for group in results.cohort.groups:
+        row = [group.name]
+        for measure in MAIN_MEASURES:
+            row += [
+                mean_cell(results.description(title, part, group.name, measure.key), measure).text
+                for title in results.titles
+            ]
+            for title in results.titles[1:]:
+                found = results.comparison(title, part, group.name, measure.key)
+                row += [p_cell(followed_p(found, results.settings), found).text, found.verdict]
+        rows.append(row)
+    return columns, rows
+
