@@ -23,6 +23,7 @@ _COMMANDS = {
     "dataset": "cspine.cli.dataset",
     "train": "cspine.cli.train",
     "evaluate": "cspine.cli.evaluate",
+    "compare": "cspine.cli.compare",
     "audit": "cspine.cli.audit",
     "cohort": "cspine.cli.cohort",
     "doctor": "cspine.cli.doctor",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cspine.study.comparison.measures import CERVICAL, DICE, FULL_SPINE, HD95, MAIN_MEASURES, LevelGroup, Measure
 from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import (
@@ -22,15 +24,34 @@ _MEANING = {
 }
 
 
-def sentences(results: Results) -> list[str]:
-    """Return paragraphs: each model by itself, each pair, and what may be claimed."""
-    if len(results.titles) == 1:
-        return [_alone(results, results.titles[0]), "One model: nothing was compared."]
-    told = [_alone(results, title) for title in results.titles]
-    for title in results.titles[1:]:
-        told += [_pair(results, title, part) for part in results.cohort.parts]
-        told.append(_claim(results, title))
-    return told
+@dataclass(frozen=True)
+class Conclusion:
+    """What was found.
+
+    Parameters
+    ----------
+    claims : tuple of str
+        What may be said, one a pair; of one model, that nothing was compared.
+    models : tuple of str
+        Each model by itself.
+    details : tuple of str
+        Each pair in each part.
+    """
+
+    claims: tuple[str, ...]
+    models: tuple[str, ...]
+    details: tuple[str, ...]
+
+
+def conclude(results: Results) -> Conclusion:
+    """Return what was found, in sentences."""
+    models = tuple(_alone(results, title) for title in results.titles)
+    others = results.titles[1:]
+    return Conclusion(
+        claims=tuple(_claim(results, title) for title in others) or ("One model: nothing was compared.",),
+        models=models,
+        details=tuple(_pair(results, title, part) for title in others for part in results.cohort.parts),
+    )
 
 
 def _widest(results: Results) -> LevelGroup:

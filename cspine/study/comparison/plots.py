@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from numpy.typing import NDArray
 
 from cspine.files import write_whole
 from cspine.study.comparison.measures import DICE, HD95, MAIN_MEASURES, Measure
@@ -28,6 +29,8 @@ VERDICT_COLOURS = {EQUIVALENT: "#009E73", DIFFERENT: "#D55E00", DIFFERENT_WITHIN
 _VERDICT_MARKERS = {EQUIVALENT: "o", DIFFERENT: "D", DIFFERENT_WITHIN: "s", UNDECIDED: "v", "": "v"}
 _INK, _GRID, _BAND = "#1f2933", "#e3e7eb", "#e6f3ee"
 _DPI = 130
+#: Where the stretched scale of the Dice would end, and its ticks.
+_BEYOND, _DICE_TICKS = 1.03, (0.0, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
 #: So many points are drawn one by one beside their box.
 _MOST_POINTS = 60
 _STYLE = {
@@ -113,7 +116,7 @@ def _short(title: str, most: int = 44) -> str:
 
 
 def _spread_caption(measure: Measure) -> str:
-    scale = " The scale is logarithmic." if measure == HD95 else " A missed vertebra has Dice 0."
+    scale = " The scale is logarithmic." if measure == HD95 else " The scale is stretched towards 1; a missed vertebra has Dice 0."
     return (
         "Boxes: quartiles, with the median as a line; whiskers: 1.5 times their distance; dots: single vertebrae, or those "
         f"beyond the whiskers where there are more than {_MOST_POINTS}; diamond: mean.{scale}"
@@ -147,7 +150,11 @@ def _spread(results: Results, measure: Measure) -> Figure:
     axes[-1].set_xticks(range(len(groups)), [group.name for group in groups])
     axes[-1].set_xlim(-0.6, len(groups) - 0.4)
     if measure == DICE:
-        axes[0].set_ylim(max(min([*every, 0.9]) - 0.02, -0.02), 1.0)
+        lowest = min([*every, 0.9])
+        for own in axes:
+            own.set_yscale("function", functions=(_stretch, _unstretch))
+            own.set_yticks([tick for tick in _DICE_TICKS if tick >= lowest - 0.1 or tick >= 0.8])
+        axes[0].set_ylim(max(lowest - 0.02, -0.02), 1.0)
     else:
         axes[0].set_yscale("log")
         for own in axes:
@@ -157,6 +164,15 @@ def _spread(results: Results, measure: Measure) -> Figure:
     handles = [Patch(facecolor=_tint(i), edgecolor=_colour(i), label=_short(m.title)) for i, m in enumerate(models)]
     figure.legend(handles=handles, loc="outside upper left", ncols=min(len(models), 2))
     return figure
+
+
+def _stretch(dice: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the height of a Dice: good models differ above 0.9, and a missed vertebra has 0."""
+    return np.asarray(-np.log10(np.maximum(_BEYOND - dice, 1e-6)))
+
+
+def _unstretch(height: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(_BEYOND - 10.0 ** (-height))
 
 
 def _near(tick: float, values: list[float]) -> bool:
