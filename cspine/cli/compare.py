@@ -1,4 +1,4 @@
-"""`cspine compare`: models against each other in the paper's tables, with tests, intervals, equivalence and a report."""
+"""`cspine compare`: models against each other in the paper's tables, with tests, equivalence and a report."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def command(
 ) -> None:
     """Compare models on the same cases, from folders that `cspine evaluate` wrote.
 
-    Tables of the paper's shape (cross-validation [min, max], internal validation and external test mean +- SD, p-values
-    per vertebra), and for each model against the first: difference with its bootstrap interval, corrected p-values,
-    effect size, and a verdict:
+    Tables of the paper's shape (cross-validation [min, max], internal validation and external test mean +- SD,
+    p-values per vertebra), and for each model against the first: difference with its bootstrap interval, corrected
+    p-values, effect size, and a verdict:
 
     \b
     equivalent                    the difference lies within the margin (two one-sided tests)
@@ -68,8 +68,8 @@ def command(
     different within the margin   both of these
     undecided                     neither: a large p-value does not show that models are alike
 
-    The default margins, 0.02 Dice and 0.5 mm HD95, are what the paper's five folds of one model differ by. Pairs are the
-    cases that both models have; dropped ones are counted. One evaluation alone gives its tables and plots.
+    The default margins, 0.02 Dice and 0.5 mm HD95, are what the paper's five folds of one model differ by. Pairs are
+    the cases that both models have; dropped ones are counted. One evaluation alone gives its tables and plots.
 
     \b
     OUT/report.html    the whole report; needs no other file and no network
@@ -127,13 +127,11 @@ def _levels(text: str | None) -> tuple[str, ...] | None:
 def _show(results: Results) -> None:
     from cspine.study.comparison.conclusion import conclude
     from cspine.study.comparison.paper_beside import build_tables
-    from cspine.study.comparison.tables import console_rows
-    from cspine.study.comparison.words import counted, part_title
+    from cspine.study.comparison.tables import console_tables
 
     for part in results.cohort.parts:
-        columns, rows = console_rows(results, part)
-        cases = counted(len(results.cohort.cases(part)), "common case" if len(results.titles) > 1 else "case")
-        table(f"{part_title(part).capitalize()}: {cases}", columns, rows)
+        for title, columns, rows in console_tables(results, part):
+            table(title, columns, rows)
     if results.with_paper:
         for own in build_tables(results):
             table(own.title, own.heads, [[cell.text for cell in row] for row in own.rows])

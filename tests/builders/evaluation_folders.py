@@ -1,4 +1,4 @@
-"""Folders as `cspine evaluate` writes them, from made-up scores, with small images of a phantom where they are wanted."""
+"""Folders as `cspine evaluate` writes them, from made-up scores, with small images of a phantom where asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cspine import images
-from cspine.anatomy import vertebra
+from cspine.anatomy import VERTEBRAE, vertebra
 from cspine.study.comparison.reading import FILE_COLUMNS, SCORE_COLUMNS
 from cspine.tables import write_csv
 from tests.builders.spine_phantom import Phantom, draw
@@ -97,8 +97,9 @@ class Scores:
         for part, count in self.parts.items():
             for number in range(count):
                 hard = abs(shared.normal(0, self.spread))
+                sizes = dict(zip((v.name for v in VERTEBRAE), shared.normal(0, 1.0, len(VERTEBRAE)), strict=True))
                 for level in self.levels:
-                    volume = 8 + 0.5 * vertebra(level).label + shared.normal(0, 1.0)
+                    volume = 8 + 0.5 * vertebra(level).label + sizes[level]
                     dice = float(np.clip(self.dice - hard - abs(own.normal(0, self.spread / 2)), 0.05, 1))
                     distance = abs(self.hd95_mm * (1 + 15 * hard) + own.normal(0, 0.2))
                     line = Line(
@@ -114,7 +115,9 @@ class Scores:
         return write_folder(folder, self.lines(), title, **summary)
 
 
-def write_images(root: Path, cases: Iterable[str], model: str, lost: int = 0, phantom: Phantom = SMALL) -> list[list[str]]:
+def write_images(
+    root: Path, cases: Iterable[str], model: str, lost: int = 0, phantom: Phantom = SMALL
+) -> list[list[str]]:
     """Write image, reference and what a model found (one level lost) of each case; return the rows of files.csv."""
     drawn, affine = draw(phantom), phantom.grid().affine_lps
     rows = []

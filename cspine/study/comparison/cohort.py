@@ -24,7 +24,7 @@ PART_TITLES = {
     Part.LEFT_OVER.value: "left-over cases",
     "": "all cases",
 }
-#: References are taken for the same where a level's volumes differ by less: relative, and in ml (4 decimals are written).
+#: References are taken for the same where a level's volumes differ by less: relative, and in ml.
 SAME_VOLUME = (0.002, 0.001)
 _LAST_CERVICAL = rank(vertebra(CERVICAL.levels[-1]).label)
 
@@ -203,7 +203,9 @@ def _with_own_titles(models: Sequence[Evaluation]) -> list[Evaluation]:
     """Add the folder's name, then a number, where two models have one title."""
 
     def renamed(name: Sequence[str]) -> list[Evaluation]:
-        return [Evaluation(m.folder, n, m.model, m.scores, m.files, m.failed) for m, n in zip(models, name, strict=True)]
+        return [
+            Evaluation(m.folder, n, m.model, m.scores, m.files, m.failed) for m, n in zip(models, name, strict=True)
+        ]
 
     titles = [model.title for model in models]
     if len(set(titles)) < len(titles):
@@ -263,7 +265,7 @@ def _compare_references(first: Evaluation, other: Evaluation, cases: Sequence[st
         if not force:
             raise ComparisonError(
                 told,
-                advice="Evaluate both models against the same reference labels; --force compares all the same, and says so.",
+                advice="Evaluate both against the same reference labels; --force compares all the same, and says so.",
             )
         notes.append(f"{told[0].upper()}{told[1:]}. They were compared all the same (--force).")
     if unknown:

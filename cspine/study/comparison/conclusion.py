@@ -34,13 +34,13 @@ class Conclusion:
         What may be said, one a pair; of one model, that nothing was compared.
     models : tuple of str
         Each model by itself.
-    details : tuple of str
-        Each pair in each part.
+    details : tuple of (str, tuple of str)
+        Each pair in each part: heading, and a sentence a measure.
     """
 
     claims: tuple[str, ...]
     models: tuple[str, ...]
-    details: tuple[str, ...]
+    details: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def conclude(results: Results) -> Conclusion:
@@ -73,7 +73,9 @@ def _alone(results: Results, title: str) -> str:
             told.append(f"{fixed(dice.mean, 3)}{distance} in the {_place(part)} ({cases})")
     if not told:
         return f"{title} has no value over {group.name}."
-    mistakes = [counted(missed, "vertebra was missed", "vertebrae were missed")] if missed else ["no vertebra was missed"]
+    mistakes = (
+        [counted(missed, "vertebra was missed", "vertebrae were missed")] if missed else ["no vertebra was missed"]
+    )
     mistakes += [f"{false} drawn that the reference does not have"] if false else []
     return f"{title} has a mean Dice over {group.name} of {listed(told)}; {listed(mistakes)}."
 
@@ -82,12 +84,9 @@ def _place(part: str) -> str:
     return part_title(part) if part else "cases"
 
 
-def _pair(results: Results, title: str, part: str) -> str:
-    first, told = results.titles[0], []
-    for measure in MAIN_MEASURES:
-        told.append(_measure(results, title, part, measure))
-    head = part_title(part)
-    return f"{head[0].upper()}{head[1:]}, {title} against {first}. {' '.join(told)}"
+def _pair(results: Results, title: str, part: str) -> tuple[str, tuple[str, ...]]:
+    head = f"{part_title(part).capitalize()}, {title} against {results.titles[0]}"
+    return head, tuple(_measure(results, title, part, measure) for measure in MAIN_MEASURES)
 
 
 def _measure(results: Results, title: str, part: str, measure: Measure) -> str:
@@ -98,7 +97,9 @@ def _measure(results: Results, title: str, part: str, measure: Measure) -> str:
     unit = f" {measure.unit}" if measure.unit else ""
     if result.difference is None:
         return f"{name}: no pair over {group.name} ({listed(result.reasons)})."
-    text = f"{name}: the mean difference over {group.name} is {fixed(result.difference, measure.digits, sign=True)}{unit}"
+    text = (
+        f"{name}: the mean difference over {group.name} is {fixed(result.difference, measure.digits, sign=True)}{unit}"
+    )
     if result.interval is not None:
         text += f" ({1 - settings.alpha:.0%} interval {interval_text(result.interval, measure.digits)}"
         p = result.p(settings.test)
@@ -139,11 +140,14 @@ def _claim(results: Results, title: str) -> str:
     ])  # fmt: skip
     if whole == 0:
         return f"{title} and {first} have too few common cases for any statement."
-    if counts[EQUIVALENT] == whole:
-        return f"{title} and {first} draw alike: in every vertebra, part and measure within {margins}."
     differing = [row for row in rows if row.verdict == DIFFERENT]
     better = sum(_better(row.measure, row.result.difference) for row in differing)
-    text = f"Of {counted(whole, 'verdict')}, {counts[EQUIVALENT]} are equivalent"
+    judged = [row for row in rows if row.verdict]
+    levels, parts = len({row.group for row in judged}), len({row.part for row in judged})
+    scope = f"{counted(levels, 'vertebra', 'vertebrae')}, {counted(parts, 'part')}, Dice and HD95"
+    if counts[EQUIVALENT] == whole:
+        return f"{title} and {first} draw alike: every verdict ({scope}) is equivalent, within {margins}."
+    text = f"Of {counted(whole, 'verdict')} ({scope}) on {title} against {first}, {counts[EQUIVALENT]} are equivalent"
     text += f", {counts[DIFFERENT_WITHIN]} different but within the margin" if counts[DIFFERENT_WITHIN] else ""
     if differing:
         text += f", {len(differing)} different ({title} better in {better}, {first} in {len(differing) - better})"

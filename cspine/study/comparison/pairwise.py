@@ -137,9 +137,7 @@ def _compare(
         pairs = cohort.pairs(first, second, part, group, measure)
         name = "/".join((str(number), part, group.name, measure.key))
         result, dropped = statistics.compare_pairs(pairs.first, pairs.second, settings, margin, name), pairs.dropped
-    return Comparison(
-        first.title, second.title, part, group.name, measure.key, group.single, dropped, result
-    )
+    return Comparison(first.title, second.title, part, group.name, measure.key, group.single, dropped, result)
 
 
 def compare_overall(cohort: Cohort, measures: Sequence[Measure]) -> list[Overall]:
@@ -153,9 +151,7 @@ def compare_overall(cohort: Cohort, measures: Sequence[Measure]) -> list[Overall
             levels = [row for row in rows if row.single]
             p = [row.result.p for row in levels]
             holm, bh = statistics.corrected(p, "holm"), statistics.corrected(p, "bh")
-            changed = {
-                row.group: replace(row, p_holm=a, p_bh=b) for row, a, b in zip(levels, holm, bh, strict=True)
-            }
+            changed = {row.group: replace(row, p_holm=a, p_bh=b) for row, a, b in zip(levels, holm, bh, strict=True)}
             done += [changed.get(row.group, row) for row in rows]
     return done
 

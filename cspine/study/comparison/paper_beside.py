@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cspine.study.comparison.descriptive import Description
 from cspine.study.comparison.measures import CERVICAL, DICE, HD95, MAIN_MEASURES, Measure
 from cspine.study.comparison.paper import Figures, paper
 from cspine.study.comparison.results import Results
@@ -46,18 +47,18 @@ def _means(results: Results, title: str, number: int) -> Table:
             known = paper().cervical_model[measure.key][row_name]
             row = [Cell(measure.title), Cell(row_name)]
             for theirs, ours in parts:
-                if row_name not in names:
-                    row += [_theirs(known, theirs, measure), Cell("", "not among ours"), Cell("", "not among ours")]
-                    continue
-                found = results.description(title, ours, row_name, measure.key)
-                training = theirs == Part.TRAINING.value
-                cell = fold_cell(found, measure) if training else mean_cell(found, measure)
-                row += [_theirs(known, theirs, measure), cell, _difference(known, theirs, found.mean, measure)]
+                found = results.description(title, ours, row_name, measure.key) if row_name in names else None
+                row += [_theirs(known, theirs, measure), *_ours(known, theirs, found, measure)]
             rows.append(tuple(row))
-    columns = ("Measure", "Vertebra", *(("paper", "ours", "difference") * len(parts)))
-    spans = (("", 2), *((_head(theirs, ours), 3) for theirs, ours in parts))
+    columns, spans = ["Measure", "Vertebra"], [("", 2)]
+    for theirs, ours in parts:
+        own = ("paper", "ours") if theirs == Part.TRAINING.value else ("paper", "ours", "difference")
+        columns += own
+        spans.append((_head(theirs, ours), len(own)))
     note = f"Paper: the cervical model. Difference: our mean minus the paper's. {REMARK}"
-    return Table(f"paper-{number}", f"The paper's cervical model beside {title}", columns, tuple(rows), note, spans)
+    return Table(
+        f"paper-{number}", f"The paper's cervical model beside {title}", tuple(columns), tuple(rows), note, tuple(spans)
+    )
 
 
 def _theirs(known: Figures, part: str, measure: Measure) -> Cell:
@@ -70,13 +71,17 @@ def _theirs(known: Figures, part: str, measure: Measure) -> Cell:
     return Cell(f"{fixed(mean, measure.digits)} ± {fixed(sd, measure.digits)}")
 
 
-def _difference(known: Figures, part: str, mean: float | None, measure: Measure) -> Cell:
-    if part == Part.TRAINING.value:
-        return Cell("", "ranges have no difference")
-    if mean is None:
-        return Cell("", "ours is empty")
+def _ours(known: Figures, part: str, found: Description | None, measure: Measure) -> list[Cell]:
+    """Return ours, and its difference from the paper's; ranges over folds have none."""
+    training = part == Part.TRAINING.value
+    if found is None:
+        return [Cell("", "not among ours")] * (1 if training else 2)
+    if training:
+        return [fold_cell(found, measure)]
+    if found.mean is None:
+        return [mean_cell(found, measure), Cell("", found.reason)]
     theirs = known.internal if part == Part.INTERNAL.value else known.external
-    return Cell(fixed(mean - theirs[0], measure.digits, sign=True))
+    return [mean_cell(found, measure), Cell(fixed(found.mean - theirs[0], measure.digits, sign=True))]
 
 
 def _p_values(results: Results, title: str, number: int) -> Table:

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from cspine import images
-from cspine.errors import CSpineError
+from cspine.errors import CaseGridError, CSpineError
 from cspine.report.sheet import SheetRow, write_sheets
 from cspine.study.comparison.cohort import Cohort
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, part_title
+from cspine.study.grids import on_grid
+from cspine.study.label_schemes import read_labels
 from cspine.volumes import CtVolume, LabelVolume
 
 _LOWEST = 4
@@ -53,7 +55,12 @@ def worst_cases(cohort: Cohort, count: int) -> list[tuple[str, str, float]]:
     """
     lowest: dict[str, tuple[float, str]] = {}
     for model in cohort.models:
-        told = {level for group in cohort.groups if group.single and not cohort.outside(model, group) for level in group.levels}
+        told = {
+            level
+            for group in cohort.groups
+            if group.single and not cohort.outside(model, group)
+            for level in group.levels
+        }
         for case, rows in model.by_case.items():
             dice = [row.dice for level, row in rows.items() if row.dice is not None and level in told]
             if dice:
@@ -108,51 +115,43 @@ def _rows(cohort: Cohort, models: list[Evaluation], case: str, remarks: list[str
 
 
 def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | None, LabelVolume | None, list[str]]:
-    """Return image, found and reference as far as they can be read, and what cannot."""
+    """Return image, found and reference on one grid as far as they can be read, and what cannot."""
     files = model.files.get(case)
     if files is None:
         return None, None, None, ["files.csv does not name its images"]
     why: list[str] = []
     found = _labels(files.found, files.found_scheme, why)
     reference = _labels(files.reference, files.reference_scheme, why)
-    ct = None
-    if files.image is None:
-        why.append("no image: labels only")
-    else:
-        try:
-            ct = images.read_ct(files.image)
-        except (CSpineError, OSError):
-            why.append(f"{files.image.name} cannot be read: labels only")
+    ct = _image(files.image, why)
     if found is None:
         return None, None, None, why
-    if reference is not None and not found.grid.is_close(reference.grid):
-        reference, why = None, [*why, "the reference lies on another grid"]
-    if ct is not None and not found.grid.is_close(ct.grid):
-        ct, why = None, [*why, "the image lies on another grid: labels only"]
+    grid = (ct or reference or found).grid
+    try:
+        found = on_grid(found, grid)
+        reference = None if reference is None else on_grid(reference, grid)
+    except CaseGridError:
+        why.append("image, reference and result lie on different grids")
+        return None, found, None, why
     return ct, found, reference, why
 
 
-def _labels(path: Path, scheme: str, why: list[str]) -> LabelVolume | None:
+def _image(path: Path | None, why: list[str]) -> CtVolume | None:
+    if path is None:
+        why.append("no image: labels only")
+        return None
     try:
-        return read_labels(path, scheme)
+        return images.read_ct(path)
     except (CSpineError, OSError):
-        why.append(f"{path.name} cannot be read")
+        why.append(f"{path.name} cannot be read: labels only")
         return None
 
 
-def read_labels(path: Path, scheme: str) -> LabelVolume:
-    """Read a label image of files.csv into the labels of `cspine.anatomy`.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    scheme : str
-        How it numbers the levels.
-
-    Raises
-    ------
-    CSpineError
-        If it cannot be read, or the scheme is not known.
-    """
-    return images.read_labels(path)
+def _labels(path: Path | None, scheme: str, why: list[str]) -> LabelVolume | None:
+    if path is None:
+        why.append("nothing was found")
+        return None
+    try:
+        return read_labels(path, scheme)
+    except (CSpineError, OSError, KeyError):  # KeyError: a scheme of another version
+        why.append(f"{path.name} cannot be read")
+        return None

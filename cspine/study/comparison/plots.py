@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context, style
@@ -22,22 +23,29 @@ from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import DIFFERENT, DIFFERENT_WITHIN, EQUIVALENT, UNDECIDED
 from cspine.study.comparison.words import fixed, part_title
 
+_GREY = "#6b7280"
 #: Okabe-Ito, in the order of the models; each has its own marker too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _MARKERS = "osD^vP"
-VERDICT_COLOURS = {EQUIVALENT: "#009E73", DIFFERENT: "#D55E00", DIFFERENT_WITHIN: "#0072B2", UNDECIDED: "#6b7280", "": "#6b7280"}
+VERDICT_COLOURS = {
+    EQUIVALENT: "#009E73",
+    DIFFERENT: "#D55E00",
+    DIFFERENT_WITHIN: "#0072B2",
+    UNDECIDED: _GREY,
+    "": _GREY,
+}
 _VERDICT_MARKERS = {EQUIVALENT: "o", DIFFERENT: "D", DIFFERENT_WITHIN: "s", UNDECIDED: "v", "": "v"}
 _INK, _GRID, _BAND = "#1f2933", "#e3e7eb", "#e6f3ee"
 _DPI = 130
 #: Where the stretched scale of the Dice would end, and its ticks.
-_BEYOND, _DICE_TICKS = 1.03, (0.0, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
+_BEYOND, _DICE_TICKS = 1.03, (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 #: So many points are drawn one by one beside their box.
 _MOST_POINTS = 60
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "cspine", "font.size": 9, "axes.edgecolor": "#9aa5b1", "axes.labelcolor": _INK, "text.color": _INK,
-    "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.grid": True, "grid.color": _GRID, "axes.titlesize": 10, "axes.titleweight": "bold", "legend.frameon": False,
-    "text.parse_math": False, "axes.unicode_minus": True,
+    "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.axisbelow": True, "axes.grid": True, "grid.color": _GRID, "axes.titlesize": 10, "axes.titleweight": "bold",
+    "legend.frameon": False, "text.parse_math": False, "axes.unicode_minus": True,
 }  # fmt: skip
 
 
@@ -116,10 +124,14 @@ def _short(title: str, most: int = 44) -> str:
 
 
 def _spread_caption(measure: Measure) -> str:
-    scale = " The scale is logarithmic." if measure == HD95 else " The scale is stretched towards 1; a missed vertebra has Dice 0."
+    scale = (
+        " The scale is logarithmic."
+        if measure == HD95
+        else " The scale is stretched towards 1; a missed vertebra has Dice 0."
+    )
     return (
-        "Boxes: quartiles, with the median as a line; whiskers: 1.5 times their distance; dots: single vertebrae, or those "
-        f"beyond the whiskers where there are more than {_MOST_POINTS}; diamond: mean.{scale}"
+        "Boxes: quartiles, with the median as a line; whiskers: 1.5 times their distance; dots: single vertebrae, "
+        f"or those beyond the whiskers where there are more than {_MOST_POINTS}; diamond: mean.{scale}"
     )
 
 
@@ -213,9 +225,9 @@ def _box(axes: Axes, x: float, values: list[float], width: float, place: int, ge
 def _forest_caption(results: Results) -> str:
     alpha = results.settings.alpha
     return (
-        f"Mean difference over paired cases, with its {1 - alpha:.0%} (thin) and {1 - 2 * alpha:.0%} (thick) bootstrap "
-        "interval. The band is the margin of equivalence: the thick line must lie within it for the verdict equivalent. "
-        "Colour and shape tell the verdict."
+        f"Mean difference over paired cases, with its {1 - alpha:.0%} (thin) and {1 - 2 * alpha:.0%} (thick) "
+        "bootstrap interval. The band is the margin of equivalence: the thick line must lie within it for the "
+        "verdict equivalent. Colour and shape tell the verdict."
     )
 
 
@@ -235,7 +247,7 @@ def _forest(results: Results, title: str) -> Figure:
                 found = results.comparison(title, part, group.name, measure.key)
                 result = found.result
                 if result.difference is None:
-                    own.text(0, y, "no pair", fontsize=7, color="#6b7280", ha="center", va="center")
+                    own.text(0, y, "no pair", fontsize=7, color=_GREY, ha="center", va="center")
                     continue
                 colour = VERDICT_COLOURS[found.verdict]
                 seen.add(found.verdict)
@@ -245,7 +257,9 @@ def _forest(results: Results, title: str) -> Figure:
                     reach = max(reach, abs(result.interval.low), abs(result.interval.high))
                 reach = max(reach, abs(result.difference))
                 marker = _VERDICT_MARKERS[found.verdict]
-                own.plot([result.difference], [y], marker, color="white", markeredgecolor=colour, markersize=5, zorder=4)
+                own.plot(
+                    [result.difference], [y], marker, color="white", markeredgecolor=colour, markersize=5, zorder=4
+                )
             own.set_title(f"{part_title(part)}", loc="left")
             unit = f" ({measure.unit})" if measure.unit else ""
             better = "right" if measure.higher_is_better else "left"
@@ -255,7 +269,14 @@ def _forest(results: Results, title: str) -> Figure:
     axes[0, 0].set_yticks(range(len(groups)), [group.name for group in groups])
     axes[0, 0].set_ylim(len(groups) - 0.5, -0.5)
     handles = [
-        Line2D([], [], color=VERDICT_COLOURS[v], marker=_VERDICT_MARKERS[v], markerfacecolor="white", label=v or "no verdict")
+        Line2D(
+            [],
+            [],
+            color=VERDICT_COLOURS[v],
+            marker=_VERDICT_MARKERS[v],
+            markerfacecolor="white",
+            label=v or "no verdict",
+        )
         for v in (EQUIVALENT, DIFFERENT_WITHIN, DIFFERENT, UNDECIDED, "")
         if v in seen
     ]
@@ -267,8 +288,9 @@ def _forest(results: Results, title: str) -> Figure:
 # --- volumes ----------------------------------------------------------------------------------------------------------
 
 _VOLUME_CAPTION = (
-    "Each dot is a vertebra that both have: found minus reference over their mean. Solid line: mean difference (bias); "
-    "dashed: bias ± 1.96 SD (limits of agreement). Vertebrae of one case are not independent: read the limits as a guide."
+    "Each dot is a vertebra that both have: found minus reference over their mean. Solid line: mean difference "
+    "(bias); dashed: bias ± 1.96 SD (limits of agreement). Vertebrae of one case are not independent: read the "
+    "limits as a guide."
 )
 
 
@@ -294,11 +316,9 @@ def _bland_altman(results: Results) -> Figure:
             reference = np.array([row.reference_ml for row in rows], dtype=np.float64)
             found = np.array([row.found_ml for row in rows], dtype=np.float64)
             every += list(found - reference)
-            style_of = {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3, "alpha": 0.5, "markeredgewidth": 0}
-            own.plot(
-                (found + reference) / 2, found - reference, linestyle="none", color=_colour(number + 2), rasterized=True,
-                label=part_title(part), **style_of,
-            )  # fmt: skip
+            dots: dict[str, Any] = {"linestyle": "none", "color": _colour(number + 2), "rasterized": True}
+            dots |= {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3, "alpha": 0.5, "markeredgewidth": 0}
+            own.plot((found + reference) / 2, found - reference, label=part_title(part), **dots)
         own.axhline(0, color="#9aa5b1", linewidth=0.8)
         told = "no volumes"
         if every:

@@ -76,8 +76,10 @@ class CaseFiles:
         Its name.
     image : Path or None
         The CT.
-    reference, found : Path
-        Label images.
+    reference : Path
+        Label image.
+    found : Path or None
+        Label image; None where there is none.
     reference_scheme, found_scheme : str
         How they number the levels.
     """
@@ -86,7 +88,7 @@ class CaseFiles:
     image: Path | None
     reference: Path
     reference_scheme: str
-    found: Path
+    found: Path | None
     found_scheme: str
 
 
@@ -255,6 +257,6 @@ def _files(row: dict[str, str]) -> CaseFiles:
         image=Path(row["image"]) if row["image"] else None,
         reference=Path(row["reference"]),
         reference_scheme=row["reference_scheme"],
-        found=Path(row["found"]),
+        found=Path(row["found"]) if row["found"] else None,
         found_scheme=row["found_scheme"],
     )

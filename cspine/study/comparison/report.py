@@ -99,7 +99,13 @@ def _conclusion(results: Results) -> Markup:
     parts = [element("p", claim, class_="claim") for claim in told.claims]
     parts.append(element("ul", *(element("li", text) for text in told.models)))
     if told.details:
-        listing = element("ul", *(element("li", text) for text in told.details))
+        listing = element(
+            "ul",
+            *(
+                element("li", element("strong", head), element("ul", *(element("li", text) for text in sentences)))
+                for head, sentences in told.details
+            ),
+        )
         parts.append(element("details", element("summary", "Part by part"), listing, open="open"))
     return joined(*parts)
 
@@ -132,7 +138,9 @@ def _compared(results: Results) -> Markup:
         )
     left = len(heads) - len(cohort.parts) - 1
     head = [element("th", text, class_="text" if i < left else "") for i, text in enumerate(heads)]
-    told = element("div", element("table", element("thead", element("tr", *head)), element("tbody", *rows)), class_="scroll")
+    told = element(
+        "div", element("table", element("thead", element("tr", *head)), element("tbody", *rows)), class_="scroll"
+    )
     notes = element("ul", *(element("li", note) for note in cohort.notes)) if cohort.notes else Markup("")
     levels = [group.name for group in cohort.groups if group.single]
     span = element("p", f"Vertebrae: {levels[0]} to {levels[-1]} ({len(levels)}).", class_="note")
@@ -177,7 +185,9 @@ def _table_sections(tables: Sequence[Table]) -> list[tuple[str, str, Markup]]:
 def _paper_words() -> Markup:
     known = paper()
     counts = ", ".join(f"{part_title(part)} {own.count}" for part, own in known.patients.items() if part != "training")
-    source = f"{known.source.citation}, doi {known.source.doi}: {known.patients['training'].count} patients for training"
+    source = (
+        f"{known.source.citation}, doi {known.source.doi}: {known.patients['training'].count} patients for training"
+    )
     notes = element("ul", *(element("li", note) for note in known.notes))
     return joined(element("p", f"{source}, {counts}."), element("p", REMARK, class_="claim"), notes)
 
@@ -186,19 +196,19 @@ def _table(table: Table) -> Markup:
     texts = {i for i in range(len(table.columns)) if _is_text(table, i)}
     rows, before = [], ""
     for row in table.rows:
-        bracket = any(cell.text.startswith("[C") for cell in row[:2])
-        begin = len(row) > 2 and row[0].text != before and bool(before) and before != row[0].text and row[0].text in (
-            *(r[0].text for r in table.rows[1:]),
-        )
-        classes = " ".join(word for word, true in (("group", bracket), ("begin", begin and _repeats(table))) if true)
+        group = any(cell.text.startswith("[C") for cell in row[:2])
+        begin = _repeats(table) and before not in ("", row[0].text)
         before = row[0].text
+        classes = " ".join(word for word, wanted in (("group", group), ("begin", begin)) if wanted)
         rows.append(element("tr", *(_cell(cell, i in texts) for i, cell in enumerate(row)), class_=classes))
     head = []
     if table.spans:
         spans = [element("th", text, colspan=str(count)) for text, count in table.spans]
         head.append(element("tr", *spans, class_="spans"))
     head.append(
-        element("tr", *(element("th", text, class_="text" if i in texts else "") for i, text in enumerate(table.columns)))
+        element(
+            "tr", *(element("th", text, class_="text" if i in texts else "") for i, text in enumerate(table.columns))
+        )
     )
     notes = [element("p", table.note, class_="note")] if table.note else []
     notes += [element("p", f"Empty cells: {'; '.join(table.reasons)}.", class_="note")] if table.reasons else []
@@ -221,7 +231,9 @@ def _cell(cell: Cell, text: bool) -> Markup:
     if not cell.text:
         return element("td", "–", class_=f"{classes} empty".strip(), title=cell.reason)
     if cell.tone in VERDICTS:
-        return element("td", element("span", cell.text, class_=f"verdict {cell.tone.replace(' ', '-')}"), class_=classes)
+        return element(
+            "td", element("span", cell.text, class_=f"verdict {cell.tone.replace(' ', '-')}"), class_=classes
+        )
     return element("td", cell.text, class_=classes, title=cell.reason)
 
 
@@ -240,8 +252,8 @@ def _plots(plots: Sequence[Plot], folder: Path) -> Markup:
 
 def _pictures(pictures: Sequence[Picture], folder: Path) -> Markup:
     words = (
-        "The cases with the lowest mean Dice of any model: what each drew beside the reference. Curved sagittal and coronal "
-        "planes through the column, and an axial plane."
+        "The cases with the lowest mean Dice of any model: what each drew beside the reference. Curved sagittal and "
+        "coronal planes through the column, and an axial plane."
     )
     figures = [
         element(

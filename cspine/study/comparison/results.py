@@ -12,6 +12,7 @@ from cspine.study.comparison.descriptive import Description, describe
 from cspine.study.comparison.measures import MEASURES
 from cspine.study.comparison.pairwise import Comparison, Overall, compare_all, compare_overall
 from cspine.study.comparison.statistics import Settings
+from cspine.study.comparison.words import listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def compute(
             )
     models = [model.title for model in cohort.models]
     return Results(
-        title=title or (f"Comparison of {', '.join(models)}" if len(models) > 1 else models[0]),
+        title=title or (f"Comparison of {listed(models)}" if len(models) > 1 else models[0]),
         cohort=cohort,
         settings=settings,
         descriptions=tuple(describe(cohort, MEASURES)),

@@ -228,14 +228,14 @@ def signed_rank_biserial(differences: Values) -> float:
 
 
 def rank_sum(first: Values, second: Values) -> tuple[float, float]:
-    """Return the two-sided p-value of the Mann-Whitney U test, and its rank-biserial: above 0 where second is higher."""
+    """Return the two-sided p-value of the Mann-Whitney U test, and its rank-biserial (above 0: second is higher)."""
     # Rounded, so that equal values tie.
     result = stats.mannwhitneyu(np.round(second, DECIMALS), np.round(first, DECIMALS), alternative="two-sided")
     return float(result.pvalue), float(2 * result.statistic / (len(first) * len(second)) - 1)
 
 
 def signed_rank_tost(differences: Values, margin: float) -> float:
-    """Return the p-value of two one-sided signed-rank tests: is the (pseudo-)median within plus and minus the margin?
+    """Return the p-value of two one-sided signed-rank tests: small where the median lies within the margin.
 
     Parameters
     ----------

@@ -78,8 +78,12 @@ def write_table(table: Table, folder: Path) -> None:
         folder / f"{table.name}.csv", [*table.heads, "reason"],
         [[*row, reason] for row, reason in zip(rows, reasons, strict=True)],
     )  # fmt: skip
-    for suffix, text in ((".md", markdown(table)), (".tex", latex(table))):
-        write_whole(folder / f"{table.name}{suffix}", lambda partial, text=text: partial.write_text(text, encoding="utf-8"))
+    _write_text(folder / f"{table.name}.md", markdown(table))
+    _write_text(folder / f"{table.name}.tex", latex(table))
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _notes(table: Table) -> list[str]:
@@ -146,4 +150,4 @@ def write_document(tables: Sequence[Table], title: str, path: Path) -> None:
     ]  # fmt: skip
     body = [rf"\input{{{table.name}}}" + "\n" + r"\clearpage" for table in tables]
     text = "\n".join([*head, *body, r"\end{document}"]) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    _write_text(path, text)

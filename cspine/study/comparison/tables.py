@@ -1,19 +1,20 @@
-"""The tables of a comparison: those of the paper's shape, and the long ones for programs."""
+"""The tables of a comparison for readers, of the paper's shape."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from cspine.study.comparison import paper_beside
+from cspine.study.comparison import long_tables, paper_beside
 from cspine.study.comparison.measures import ASSD, DICE, HD95, MAIN_MEASURES, VOLUME_ERROR, Measure
 from cspine.study.comparison.pairwise import Comparison, followed_p
 from cspine.study.comparison.results import Results
-from cspine.study.comparison.statistics import Interval
 from cspine.study.comparison.table_files import Cell, Table, write_document, write_table
 from cspine.study.comparison.words import (
     CORRECTION_TITLES,
     EFFECT_TITLES,
     TEST_TITLES,
+    counted,
     difference_cell,
     fixed,
     fold_cell,
@@ -23,7 +24,6 @@ from cspine.study.comparison.words import (
     part_title,
 )
 from cspine.study.datasets.case_table import Part
-from cspine.tables import number, write_csv
 
 _POOLED = "Mean ± SD over vertebrae; rows in brackets pool all vertebrae of their range."
 _FOLDS = " Cross-validation: [least, greatest] of the folds' means."
@@ -34,15 +34,15 @@ def build_tables(results: Results) -> list[Table]:
     models = results.titles
     tables = [
         table
-        for number, title in enumerate(models, 1)
+        for place, title in enumerate(models, 1)
         for table in (
-            _model_table(results, title, f"model-{number}", (DICE, HD95)),
-            _model_table(results, title, f"model-{number}-more", (ASSD, VOLUME_ERROR)),
+            _model_table(results, title, f"model-{place}", (DICE, HD95)),
+            _model_table(results, title, f"model-{place}-more", (ASSD, VOLUME_ERROR)),
         )
     ]
     tables.sort(key=lambda table: table.name.endswith("-more"))
-    for number, title in enumerate(models[1:], 2):
-        suffix = f"-{number}" if len(models) > 2 else ""
+    for place, title in enumerate(models[1:], 2):
+        suffix = f"-{place}" if len(models) > 2 else ""
         tables.append(_p_table(results, title, f"p-values{suffix}"))
         tables += [_verdict_table(results, title, part, suffix) for part in results.cohort.parts]
     if results.overall:
@@ -125,9 +125,9 @@ def _verdict_table(results: Results, title: str, part: str, suffix: str) -> Tabl
     )
     note = (
         f"Difference: mean over cases of {title} minus {results.titles[0]}, bootstrap interval. p: "
-        f"{TEST_TITLES[settings.test]}, two-sided. p equivalence: two one-sided tests, margins {margins}, with the same "
-        "correction over the vertebrae; rows in brackets are one test each and not corrected. Dropped: cases that are "
-        "no pair."
+        f"{TEST_TITLES[settings.test]}, two-sided. p equivalence: two one-sided tests, margins {margins}, with the "
+        "same correction over the vertebrae; rows in brackets are one test each and not corrected. Dropped: cases "
+        "that are no pair."
     )
     heading = f"{part_title(part).capitalize()}: {title} against {results.titles[0]}"
     name = f"verdict-{(part or 'all').replace(' ', '-')}{suffix}"
@@ -178,7 +178,7 @@ def _single_table(results: Results) -> Table:
     columns += [measure.title for _ in results.single for measure in MAIN_MEASURES]
     spans = (("", 2), *((case, len(MAIN_MEASURES)) for case in results.single))
     note = "Rows in brackets: mean over the vertebrae of the case."
-    return Table("single-cases", "Single cases", tuple(columns), tuple(rows), note, spans)
+    return Table("single-cases", "Dice and HD95 case by case", tuple(columns), tuple(rows), note, spans)
 
 
 def _count_table(results: Results) -> Table:
@@ -194,96 +194,46 @@ def _count_table(results: Results) -> Table:
     columns = ("Part", "Vertebra", *(("cases", "Dice", "HD95", "missed", "false") * len(results.titles)))
     spans = (("", 2), *((title, 5) for title in results.titles))
     note = (
-        "Cases, vertebrae with a Dice and with an HD95; missed: in the reference and not found (Dice 0, no HD95); false: "
-        "found and not in the reference (likewise)."
+        "Cases, vertebrae with a Dice and with an HD95; missed: in the reference and not found (Dice 0, no HD95); "
+        "false: found and not in the reference (likewise)."
     )
     return Table("counts", "What was counted", columns, tuple(rows), note, spans)
 
 
-_VALUE_COLUMNS = (
-    "model", "part", "vertebra", "measure", "cases", "values", "mean", "sd", "median", "folds", "fold_min", "fold_max",
-    "missed", "false", "reason",
-)  # fmt: skip
-_TEST_COLUMNS = (
-    "first", "second", "part", "vertebra", "measure", "n", "dropped", "zeros", "mean_difference", "ci_low", "ci_high",
-    "ci_method", "median_difference", "median_ci_low", "median_ci_high", "median_ci_method", "inner_ci_low",
-    "inner_ci_high", "wilcoxon_p", "wilcoxon_method", "t_p", "mann_whitney_p", "test", "p", "p_holm", "p_bh",
-    "rank_biserial", "mann_whitney_rank_biserial", "cohen_dz", "cohen_d", "margin", "tost_t_p", "tost_wilcoxon_p",
-    "tost_p_corrected", "verdict", "reason",
-)  # fmt: skip
-_OVERALL_COLUMNS = (
-    "part", "vertebra", "measure", "n", "friedman_chi2", "p", "p_holm", "p_bh", "kendall_w", "reason",
-)  # fmt: skip
-
-
 def write_tables(results: Results, tables: list[Table], folder: Path) -> None:
-    """Write the tables: NAME.csv, .md, .tex, all.tex, and values.csv, tests.csv, overall-tests.csv for programs."""
+    """Write the tables: NAME.csv, NAME.md, NAME.tex, all.tex, and those of `long_tables` for programs."""
     for table in tables:
         write_table(table, folder)
     write_document(tables, results.title, folder / "all.tex")
-    write_csv(folder / "values.csv", _VALUE_COLUMNS, _value_rows(results))
-    if len(results.titles) > 1:
-        write_csv(folder / "tests.csv", _TEST_COLUMNS, [_test_row(row, results) for row in results.comparisons])
-    if results.overall:
-        write_csv(
-            folder / "overall-tests.csv", _OVERALL_COLUMNS,
-            [
-                [
-                    row.part, row.group, row.measure, str(row.result.n), number(row.result.statistic, 4),
-                    _p(row.result.p), _p(row.p_holm), _p(row.p_bh), number(row.result.kendall_w, 4), row.result.reason,
-                ]
-                for row in results.overall
-            ],
-        )  # fmt: skip
+    long_tables.write(results, folder)
 
 
-def _value_rows(results: Results) -> list[list[str]]:
-    rows = []
-    for d in results.descriptions:
-        low, high = d.fold_range or (None, None)
-        rows.append(
-            [
-                d.model, d.part, d.group, d.measure, str(d.cases), str(d.values), number(d.mean, 6), number(d.sd, 6),
-                number(d.median, 6), str(d.folds), number(low, 6), number(high, 6), str(d.missed), str(d.false), d.reason,
-            ]
-        )  # fmt: skip
-    return rows
+def console_tables(results: Results, part: str) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return what the terminal shows of a part: a table of both measures, or one a measure for three models and more.
+
+    Returns
+    -------
+    list of tuple
+        Title, columns, rows: means of each model, corrected p and verdict of each pair.
+    """
+    cases = len(results.cohort.cases(part))
+    common = "common case" if len(results.titles) > 1 else "case"
+    title = f"{part_title(part).capitalize()}: {counted(cases, common)}"
+    if len(results.titles) <= 2:
+        return [(title, *_console(results, part, MAIN_MEASURES))]
+    return [(f"{title}: {m.title}", *_console(results, part, (m,))) for m in MAIN_MEASURES]
 
 
-def _p(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
-
-
-def _ends(interval: Interval | None) -> list[str]:
-    return ["", ""] if interval is None else [number(interval.low, 6), number(interval.high, 6)]
-
-
-def _test_row(row: Comparison, results: Results) -> list[str]:
-    r = row.result
-    return [
-        row.first, row.second, row.part, row.group, row.measure, str(r.n), str(row.dropped), str(r.zeros),
-        number(r.difference, 6), *_ends(r.interval), r.interval.method if r.interval else "",
-        number(r.median_difference, 6), *_ends(r.median_interval), r.median_interval.method if r.median_interval else "",
-        *_ends(r.inner), _p(r.wilcoxon_p), r.wilcoxon_method, _p(r.t_p), _p(r.mann_whitney_p), results.settings.test,
-        _p(r.p(results.settings.test)), _p(row.p_holm), _p(row.p_bh), number(r.rank_biserial, 4),
-        number(r.mann_whitney_rank_biserial, 4), number(r.dz, 4), number(r.d, 4),
-        "" if r.margin is None else f"{r.margin:g}", _p(r.tost_t_p), _p(r.tost_wilcoxon_p), _p(row.tost_p_corrected),
-        row.verdict, "; ".join(r.reasons),
-    ]  # fmt: skip
-
-
-def console_rows(results: Results, part: str) -> tuple[list[str], list[list[str]]]:
-    """Return columns and rows of a part's table for the terminal: means of each model, p and verdict of each pair."""
-    columns = ["Vertebra"]
-    for measure in MAIN_MEASURES:
+def _console(results: Results, part: str, measures: Sequence[Measure]) -> tuple[list[str], list[list[str]]]:
+    columns, many = ["Vertebra"], len(results.titles) > 2
+    for measure in measures:
         columns += [f"{measure.title.removesuffix(' (mm)')} {title}" for title in results.titles]
-        for number, _ in enumerate(results.titles[1:], 2):
-            which = f" {number}" if len(results.titles) > 2 else ""
-            columns += [f"p{which}", f"verdict{which}"]
+        for place, _ in enumerate(results.titles[1:], 2):
+            columns += [f"p {place}", f"verdict {place}"] if many else ["p", "verdict"]
     rows = []
     for group in results.cohort.groups:
         row = [group.name]
-        for measure in MAIN_MEASURES:
+        for measure in measures:
             row += [
                 mean_cell(results.description(title, part, group.name, measure.key), measure).text
                 for title in results.titles
@@ -293,4 +243,3 @@ def console_rows(results: Results, part: str) -> tuple[list[str], list[list[str]
                 row += [p_cell(followed_p(found, results.settings), found).text, found.verdict]
         rows.append(row)
     return columns, rows
-
