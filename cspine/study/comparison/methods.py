@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cspine.study.comparison.measures import MAIN_MEASURES
 from cspine.study.comparison.results import Results
-from cspine.study.comparison.statistics import EXACT_UP_TO, PERMUTATIONS_UP_TO, Settings
+from cspine.study.comparison.statistics import EXACT_UP_TO, Settings
 from cspine.study.comparison.words import CORRECTION_TITLES, TEST_TITLES
 
 #: Margins of equivalence: the paper's five folds differ by so much in one vertebra (medians over C1..T1 of the greatest
@@ -69,9 +69,8 @@ def _pairs(settings: Settings) -> list[tuple[str, str]]:
         (
             f"Test: {TEST_TITLES[settings.test]}",
             "Two-sided; all three tests are in tables/tests.csv. Wilcoxon: pairs without a difference are left out; "
-            f"exact distribution for up to {EXACT_UP_TO} other pairs without ties, all sign permutations for up to "
-            f"{PERMUTATIONS_UP_TO} with ties, else the normal approximation corrected for ties. Mann-Whitney "
-            "disregards the pairing and is given for comparison with the paper's kind of figures.",
+            f"exact distribution for up to {EXACT_UP_TO} other pairs, with ties too, else the normal approximation "
+            "corrected for ties. Mann-Whitney disregards the pairing.",
         ),
         (
             "Many vertebrae",

@@ -20,8 +20,8 @@ from statsmodels.stats.weightstats import ttost_paired
 Values = NDArray[np.float64]
 TestName = Literal["wilcoxon", "t", "mann-whitney"]
 TEST_NAMES: tuple[TestName, ...] = ("wilcoxon", "t", "mann-whitney")
-#: Exact distribution of the signed ranks up to here; sign permutations, all of them, where ties forbid it.
-EXACT_UP_TO, PERMUTATIONS_UP_TO = 50, 13
+#: The distribution of the signed ranks is exact up to so many pairs, with ties too.
+EXACT_UP_TO = 50
 #: Differences are rounded to so many decimals, so that those that are equal tie (0.95 - 0.94 and 0.96 - 0.95).
 DECIMALS = 9
 
@@ -31,6 +31,7 @@ VERDICTS = (DIFFERENT, DIFFERENT_WITHIN, EQUIVALENT, UNDECIDED)
 ALL_ZERO = "all differences are 0"
 NO_PAIR, ONE_PAIR = "no case has both", "one case only"
 NO_SPREAD = "all differences are equal"
+NO_MARGIN = "no margin of equivalence"
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def compare_pairs(first: Values, second: Values, settings: Settings, margin: flo
     p, method = (None, "") if zeros == n else signed_rank(differences, "two-sided")
     u_p, u_effect = rank_sum(first, second)
     reasons = [ALL_ZERO if zeros == n else NO_SPREAD] if flat else []
+    reasons += [NO_MARGIN] if margin is None else []
     return PairedResult(
         n=n,
         zeros=zeros,
@@ -195,29 +197,38 @@ def compare_pairs(first: Values, second: Values, settings: Settings, margin: flo
     )
 
 
-def signed_rank(differences: Values, alternative: str) -> tuple[float, str]:
+def signed_rank(differences: Values, alternative: Literal["two-sided", "less", "greater"]) -> tuple[float, str]:
     """Return the p-value of Wilcoxon's signed-rank test, and how it was computed.
 
-    Pairs without a difference are left out (Wilcoxon's rule). The distribution is exact for up to `EXACT_UP_TO` other
-    pairs without ties, and over all sign permutations for up to `PERMUTATIONS_UP_TO` with ties; else it is the normal
-    approximation with the correction for ties.
+    Pairs without a difference are left out (Wilcoxon's rule). For up to `EXACT_UP_TO` other pairs the distribution is
+    exact, given the ties: that of all choices of signs. Above, it is the normal approximation with the correction for
+    ties.
 
     Parameters
     ----------
     differences : ndarray, shape (cases,)
         Of which at least one is not 0.
     alternative : str
-        ``"two-sided"``, ``"less"`` or ``"greater"``.
+        Whether the differences are other than 0, below or above.
     """
     kept = differences[differences != 0]
-    ties = len(np.unique(np.abs(kept))) < len(kept)
-    if len(kept) <= EXACT_UP_TO and not ties:
-        return float(stats.wilcoxon(kept, alternative=alternative, method="exact").pvalue), "exact"
-    if len(kept) <= PERMUTATIONS_UP_TO:
-        every = stats.PermutationMethod(n_resamples=2**PERMUTATIONS_UP_TO)
-        return float(stats.wilcoxon(kept, alternative=alternative, method=every).pvalue), "all sign permutations"
-    result = stats.wilcoxon(kept, alternative=alternative, method="asymptotic", correction=False)
-    return float(result.pvalue), "normal approximation"
+    if len(kept) > EXACT_UP_TO:
+        result = stats.wilcoxon(kept, alternative=alternative, method="asymptotic", correction=False)
+        return float(result.pvalue), "normal approximation"
+    below, above = _exact_tails(kept)
+    one_sided = {"less": below, "greater": above}
+    return one_sided.get(alternative, min(1.0, 2 * min(below, above))), "exact"
+
+
+def _exact_tails(differences: Values) -> tuple[float, float]:
+    """Return the shares of all choices of signs whose sum of positive ranks is at most, and at least, the observed."""
+    twice = np.rint(2 * stats.rankdata(np.abs(differences))).astype(int)  # ranks of ties may be halves
+    ways = np.zeros(twice.sum() + 1)  # by twice the sum; exact: 2^50 fits a double
+    ways[0] = 1
+    for rank in twice:
+        ways[rank:] += ways[:-rank].copy()
+    observed = int(twice[differences > 0].sum())
+    return float(ways[: observed + 1].sum() / ways.sum()), float(ways[observed:].sum() / ways.sum())
 
 
 def signed_rank_biserial(differences: Values) -> float:
@@ -244,11 +255,11 @@ def signed_rank_tost(differences: Values, margin: float) -> float:
     margin : float
         Above 0.
     """
-    sides = []
-    for shifted, alternative in ((differences + margin, "greater"), (differences - margin, "less")):
-        rounded = np.round(shifted, DECIMALS)
-        sides.append(signed_rank(rounded, alternative)[0] if rounded.any() else 1.0)
-    return max(sides)
+    above, below = np.round(differences + margin, DECIMALS), np.round(differences - margin, DECIMALS)
+    return max(
+        signed_rank(above, "greater")[0] if above.any() else 1.0,
+        signed_rank(below, "less")[0] if below.any() else 1.0,
+    )
 
 
 def _t_tost(differences: Values, margin: float) -> float:
