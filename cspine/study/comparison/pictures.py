@@ -87,7 +87,7 @@ def write_pictures(cohort: Cohort, count: int, folder: Path) -> list[Picture]:
         name = f"worst-{number}"
         remarks: list[str] = []
         having = [model for model in cohort.models if case in model.by_case]
-        rows = _rows(cohort, having, case, remarks)
+        rows = _rows(having, case, remarks)
         part = cohort.part_of[case]
         heading = f"{case} ({part_title(part)})" if part else case
         write_sheets(rows, len(having), heading, folder, stem=name)
@@ -96,7 +96,7 @@ def write_pictures(cohort: Cohort, count: int, folder: Path) -> list[Picture]:
     return pictures
 
 
-def _rows(cohort: Cohort, models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[SheetRow]:
+def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[SheetRow]:
     """Yield a row a model, read when it is asked for."""
     for model in models:
         scores = [row for row in model.by_case[case].values() if row.dice is not None]

@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 Values = NDArray[np.float64]
@@ -323,11 +322,24 @@ def corrected(values: Sequence[float | None], correction: str) -> list[float | N
     correction : str
         ``"holm"``, ``"bh"`` or ``"none"``.
     """
-    known = [value for value in values if value is not None]
-    if correction == "none" or not known:
+    known = np.array([value for value in values if value is not None], dtype=np.float64)
+    if correction == "none" or not len(known):
         return list(values)
-    changed = iter(multipletests(known, method={"holm": "holm", "bh": "fdr_bh"}[correction])[1])
+    changed = iter(holm(known) if correction == "holm" else stats.false_discovery_control(known, method="bh"))
     return [None if value is None else float(next(changed)) for value in values]
+
+
+def holm(values: Values) -> Values:
+    """Return p-values with Holm's step-down correction.
+
+    It is that of statsmodels' ``multipletests``, which collects garbage at each call: a tenth of a second in a large
+    process.
+    """
+    order = np.argsort(values)
+    steps = values[order] * np.arange(len(values), 0, -1)
+    changed = np.empty_like(values)
+    changed[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return changed
 
 
 def verdict(p: float | None, tost_p: float | None, result: PairedResult, alpha: float) -> str:

@@ -212,7 +212,7 @@ def test_no_input_gives_nan(first: list[float], second: list[float]) -> None:
 
 
 def test_friedman_is_scipys_with_kendalls_w() -> None:
-    columns = np.random.default_rng(1).normal(0, 1, (12, 3)) + [0, 0.5, 1.5]
+    columns = np.random.default_rng(1).normal(0, 1, (12, 3)) + np.array([0, 0.5, 1.5])
     found = friedman(columns)
     expected = stats.friedmanchisquare(*columns.T)
     assert (found.n, found.p, found.statistic) == (
