@@ -14,7 +14,16 @@ from cspine.study.comparison.statistics import (
     UNDECIDED,
     VERDICTS,
 )
-from cspine.study.comparison.words import TEST_TITLES, counted, fixed, interval_text, listed, p_text, part_title
+from cspine.study.comparison.words import (
+    TEST_TITLES,
+    counted,
+    fixed,
+    interval_text,
+    level_list,
+    listed,
+    p_text,
+    part_title,
+)
 
 _MEANING = {
     EQUIVALENT: "equivalent within the margin",
@@ -70,7 +79,8 @@ def _alone(results: Results, title: str) -> str:
         if dice.mean is not None:
             distance = "" if hd95.mean is None else f" and HD95 {fixed(hd95.mean, 2)} mm"
             cases = counted(dice.cases, "case")
-            told.append(f"{fixed(dice.mean, 3)}{distance} in the {_place(part)} ({cases})")
+            place = f"the {part_title(part)} ({cases})" if part else cases
+            told.append(f"{fixed(dice.mean, 3)}{distance} in {place}")
     if not told:
         return f"{title} has no value over {group.name}."
     mistakes = (
@@ -78,10 +88,6 @@ def _alone(results: Results, title: str) -> str:
     )
     mistakes += [f"{false} drawn that the reference does not have"] if false else []
     return f"{title} has a mean Dice over {group.name} of {listed(told)}; {listed(mistakes)}."
-
-
-def _place(part: str) -> str:
-    return part_title(part) if part else "cases"
 
 
 def _pair(results: Results, title: str, part: str) -> tuple[str, tuple[str, ...]]:
@@ -120,8 +126,9 @@ def _levels(results: Results, title: str, part: str, measure: Measure) -> str:
         if group.single:
             found = results.comparison(title, part, group.name, measure.key)
             by_verdict.setdefault(found.verdict or "without a verdict", []).append(group.name)
+    every = [group.name for group in results.cohort.groups if group.single]
     told = [
-        f"{_MEANING.get(verdict, verdict)}: {listed(by_verdict[verdict])}"
+        f"{_MEANING.get(verdict, verdict)}: {level_list(by_verdict[verdict], every)}"
         for verdict in (EQUIVALENT, DIFFERENT_WITHIN, DIFFERENT, UNDECIDED, "without a verdict")
         if verdict in by_verdict
     ]

@@ -23,7 +23,7 @@ def definitions(results: Results) -> list[tuple[str, str]]:
         ),
         (
             "Dice, HD95, ASSD",
-            "As `cspine evaluate` defines them, on the image's own grid. A vertebra that only the reference or only "
+            "As cspine evaluate defines them, on the image's own grid. A vertebra that only the reference or only "
             "the result has: Dice 0, and no HD95 and ASSD. The means of HD95 are therefore over vertebrae that were "
             "found: read them together with the missed ones.",
         ),
@@ -80,8 +80,8 @@ def _pairs(settings: Settings) -> list[tuple[str, str]]:
         ),
         (
             "Effect size",
-            "Matched-pairs rank-biserial (Wilcoxon): share of the rank sum in favour of the second model minus that "
-            "in favour of the first, −1 to 1; Mann-Whitney: rank-biserial of U; t test: Cohen's dz.",
+            "Matched-pairs rank-biserial (Wilcoxon): share of the rank sum in which the second model is higher minus "
+            "that in which it is lower, −1 to 1; Mann-Whitney: rank-biserial of U, with the same sign; t test: Cohen's dz.",
         ),
         (
             "Intervals",

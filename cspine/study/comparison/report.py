@@ -112,7 +112,13 @@ def _conclusion(results: Results) -> Markup:
 
 def _compared(results: Results) -> Markup:
     cohort = results.cohort
-    heads = ("", "Model", "Package", *(f"Cases, {part_title(part)}" for part in cohort.parts), "Not evaluated")
+    heads = (
+        "",
+        "Model",
+        "Package",
+        *(f"Cases, {part_title(part)}" if part else "Cases" for part in cohort.parts),
+        "Not evaluated",
+    )
     rows = [
         element(
             "tr",

@@ -76,6 +76,26 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
+def level_list(levels: Sequence[str], every: Sequence[str]) -> str:
+    """Return levels as runs: ``"C1 to C5, C7 and T1"``.
+
+    Parameters
+    ----------
+    levels : sequence of str
+        Names, in the order of ``every``.
+    every : sequence of str
+        All levels that are compared, head to foot: what is next to what.
+    """
+    runs: list[list[str]] = []
+    for level in levels:
+        if runs and every.index(level) == every.index(runs[-1][-1]) + 1:
+            runs[-1].append(level)
+        else:
+            runs.append([level])
+    told = [word for run in runs for word in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else run)]
+    return listed(told)
+
+
 def listed(words: Sequence[str]) -> str:
     """Return ``"a, b and c"``."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from cspine.study.comparison.conclusion import conclude
 from cspine.study.comparison.results import Results
+from cspine.study.comparison.words import level_list
 
 
 def with_verdicts(results: Results, *verdicts: str) -> Results:
@@ -57,6 +58,13 @@ def test_every_part_and_measure_has_its_sentence(two: Results) -> None:
     assert dice.startswith("Dice: the mean difference over [C1,T1] is") and "95% interval" in dice
     assert "Wilcoxon signed-rank test p " in hd95 and "By vertebra, " in hd95
     assert "vertebrae were missed" in told.models[1] and "no vertebra was missed" in told.models[0]
+
+
+def test_levels_are_told_as_runs() -> None:
+    every = ["C1", "C2", "C3", "C4", "T1"]
+    assert level_list(every, every) == "C1 to T1"
+    assert level_list(["C1", "C2", "C4", "T1"], every) == "C1, C2, C4 and T1"
+    assert level_list(["C1", "C3", "C4", "T1"], every) == "C1 and C3 to T1"
 
 
 def test_one_model_is_compared_with_nothing(one: Results) -> None:
