@@ -80,8 +80,9 @@ def _pairs(settings: Settings) -> list[tuple[str, str]]:
         ),
         (
             "Effect size",
-            "Matched-pairs rank-biserial (Wilcoxon): share of the rank sum in which the second model is higher minus "
-            "that in which it is lower, −1 to 1; Mann-Whitney: rank-biserial of U, with the same sign; t test: Cohen's dz.",
+            "Matched-pairs rank-biserial (Wilcoxon): share of the rank sum in which the second model is higher "
+            "minus that in which it is lower, −1 to 1; Mann-Whitney: rank-biserial of U, with the same sign; t "
+            "test: Cohen's dz.",
         ),
         (
             "Intervals",
