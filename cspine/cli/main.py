@@ -24,6 +24,7 @@ _COMMANDS = {
     "train": "cspine.cli.train",
     "predict": "cspine.cli.predict",
     "evaluate": "cspine.cli.evaluate",
+    "compare": "cspine.cli.compare",
     "audit": "cspine.cli.audit",
     "cohort": "cspine.cli.cohort",
     "doctor": "cspine.cli.doctor",

@@ -1,0 +1,143 @@
+"""`cspine compare`: models against each other in the paper's tables, with tests, equivalence and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cspine.cli.console import progress, table
+from cspine.errors import UsageError
+
+if TYPE_CHECKING:
+    from cspine.study.comparison.results import Results
+
+
+@click.command(name="compare")
+@click.argument("evaluations", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for report, tables and plots.")
+@click.option("--reference", type=click.Path(path_type=Path),
+              help="The evaluation that the others are compared with.  [default: the first]")  # fmt: skip
+@click.option("--title", help="Stands above the report.  [default: the models' titles]")
+@click.option("--levels", help="Vertebrae to compare, for example C1-T1.  [default: all]")
+@click.option("--single", help="Cases that get a table of their own: CASE[,CASE...].")
+@click.option("--with-paper", is_flag=True, help="Put the paper's figures beside these.")
+@click.option("--test", type=click.Choice(["wilcoxon", "t", "mann-whitney"]), default="wilcoxon", show_default=True,
+              help="Test that verdicts follow; all are in tables/tests.csv.")  # fmt: skip
+@click.option("--correction", type=click.Choice(["holm", "bh", "none"]), default="holm", show_default=True,
+              help="Of p-values over the vertebrae that verdicts follow.")  # fmt: skip
+@click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05, show_default=True,
+              help="Level of the tests.")  # fmt: skip
+@click.option("--dice-margin", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
+              help="Dice within which models are equivalent.")  # fmt: skip
+@click.option("--hd95-margin", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
+              help="HD95 in mm within which models are equivalent.")  # fmt: skip
+@click.option("--resamples", type=click.IntRange(100), default=5000, show_default=True, help="Of the bootstrap.")
+@click.option("--seed", type=int, default=20250714, show_default=True, help="Of the bootstrap.")
+@click.option("--worst", type=click.IntRange(0, 16), default=4, show_default=True,
+              help="Worst cases that are drawn; their images are found through files.csv.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Compare even where the references differ, and say so.")
+def command(
+    evaluations: tuple[Path, ...],
+    out: Path,
+    reference: Path | None,
+    title: str | None,
+    levels: str | None,
+    single: str | None,
+    with_paper: bool,
+    test: str,
+    correction: str,
+    alpha: float,
+    dice_margin: float,
+    hd95_margin: float,
+    resamples: int,
+    seed: int,
+    worst: int,
+    force: bool,
+) -> None:
+    """Compare models on the same cases, from folders that `cspine evaluate` wrote.
+
+    Tables of the paper's shape (cross-validation [min, max], internal validation and external test mean +- SD,
+    p-values per vertebra), and for each model against the first: difference with its bootstrap interval, corrected
+    p-values, effect size, and a verdict:
+
+    \b
+    equivalent                    the difference lies within the margin (two one-sided tests)
+    different                     the test of a difference rejects
+    different within the margin   both of these
+    undecided                     neither: a large p-value does not show that models are alike
+
+    The default margins, 0.02 Dice and 0.5 mm HD95, are what the paper's five folds of one model differ by. Pairs are
+    the cases that both models have; dropped ones are counted. One evaluation alone gives its tables and plots.
+
+    \b
+    OUT/report.html    the whole report; needs no other file and no network
+    OUT/tables/        each table as CSV, Markdown and LaTeX; values.csv and tests.csv have every number
+    OUT/plots/         SVG and PNG
+    OUT/summary.json   models, settings, verdicts
+
+    \b
+    cspine compare cervical full-spine --out C --with-paper
+    cspine compare ours totalsegmentator payer --out C --levels C1-T1 --single case_007,case_012
+    """  # noqa: D301
+    from cspine.study.comparison import compare as comparing
+    from cspine.study.comparison.statistics import Settings
+
+    folder = comparing.output_folder(out)
+    folder.check(evaluations)
+    task = comparing.Task(
+        folders=evaluations,
+        settings=Settings(
+            test=test,  # type: ignore[arg-type]
+            correction=correction,  # type: ignore[arg-type]
+            alpha=alpha,
+            margins={"dice": dice_margin, "hd95_mm": hd95_margin},
+            resamples=resamples,
+            seed=seed,
+        ),
+        reference=reference,
+        title=title,
+        levels=_levels(levels),
+        single=tuple(case.strip() for case in (single or "").split(",") if case.strip()),
+        worst=worst,
+        with_paper=with_paper,
+        force=force,
+    )
+    with progress("tests") as tell:
+        results = comparing.compare(task, tell)
+    comparing.write(results, worst, folder)
+    _show(results)
+    click.echo(f"Report {out / comparing.REPORT}")
+    click.echo(f"Tables and plots in {out / comparing.TABLES} and {out / comparing.PLOTS}")
+
+
+def _levels(text: str | None) -> tuple[str, ...] | None:
+    from cspine.anatomy import levels_between
+
+    if text is None:
+        return None
+    first, _, last = text.upper().replace(" ", "").partition("-")
+    try:
+        return tuple(level.name for level in levels_between(first, last or first))
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"--levels {text} is no range of vertebrae", advice="For example C1-T1, or C3.") from error
+
+
+def _show(results: Results) -> None:
+    from cspine.study.comparison.conclusion import conclude
+    from cspine.study.comparison.paper_beside import build_tables
+    from cspine.study.comparison.tables import console_tables
+
+    for part in results.cohort.parts:
+        for title, columns, rows in console_tables(results, part):
+            table(title, columns, rows)
+    if results.with_paper:
+        for own in build_tables(results):
+            table(own.title, own.heads, [[cell.text for cell in row] for row in own.rows])
+            click.echo(own.note)
+    for note in results.cohort.notes:
+        click.echo(f"note: {note}")
+    told = conclude(results)
+    for sentence in (*told.models, *told.claims):
+        click.echo(sentence)

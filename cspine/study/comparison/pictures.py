@@ -1,0 +1,157 @@
+"""The worst cases as pictures: what each model drew beside the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cspine import images
+from cspine.errors import CaseGridError, CSpineError
+from cspine.report.sheet import SheetRow, write_sheets
+from cspine.study.comparison.cohort import Cohort
+from cspine.study.comparison.reading import Evaluation
+from cspine.study.comparison.words import fixed, part_title
+from cspine.study.grids import on_grid
+from cspine.study.label_schemes import read_labels
+from cspine.volumes import CtVolume, LabelVolume
+
+_LOWEST = 4
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One case as a picture.
+
+    Parameters
+    ----------
+    name : str
+        Of its file.
+    case : str
+        The case.
+    caption : str
+        Why it is shown.
+    remarks : tuple of str
+        What could not be read.
+    """
+
+    name: str
+    case: str
+    caption: str
+    remarks: tuple[str, ...]
+
+
+def worst_cases(cohort: Cohort, count: int) -> list[tuple[str, str, float]]:
+    """Return the cases with the lowest mean Dice of any model: case, title of that model, Dice; worst first.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        The evaluations.
+    count : int
+        How many cases.
+    """
+    lowest: dict[str, tuple[float, str]] = {}
+    for model in cohort.models:
+        told = {
+            level
+            for group in cohort.groups
+            if group.single and not cohort.outside(model, group)
+            for level in group.levels
+        }
+        for case, rows in model.by_case.items():
+            dice = [row.dice for level, row in rows.items() if row.dice is not None and level in told]
+            if dice:
+                own = (float(np.mean(dice)), model.title)
+                lowest[case] = min(lowest.get(case, own), own, key=lambda found: found[0])
+    ordered = sorted(lowest.items(), key=lambda item: (item[1][0], item[0]))
+    return [(case, title, dice) for case, (dice, title) in ordered[:count]]
+
+
+def write_pictures(cohort: Cohort, count: int, folder: Path) -> list[Picture]:
+    """Draw the worst cases, a file a case with a row a model; OutputError if one cannot be written.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        The evaluations, with their files.csv.
+    count : int
+        How many cases.
+    folder : Path
+        Where ``worst-1.png`` and so on go.
+    """
+    pictures = []
+    for number, (case, title, dice) in enumerate(worst_cases(cohort, count), 1):
+        name = f"worst-{number}"
+        remarks: list[str] = []
+        having = [model for model in cohort.models if case in model.by_case]
+        rows = _rows(having, case, remarks)
+        part = cohort.part_of[case]
+        heading = f"{case} ({part_title(part)})" if part else case
+        write_sheets(rows, len(having), heading, folder, stem=name)
+        caption = f"{heading}: mean Dice {fixed(dice, 3)} of {title}"
+        pictures.append(Picture(name, case, caption, tuple(dict.fromkeys(remarks))))
+    return pictures
+
+
+def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[SheetRow]:
+    """Yield a row a model, read when it is asked for."""
+    for model in models:
+        scores = [row for row in model.by_case[case].values() if row.dice is not None]
+        mean = float(np.mean([row.dice for row in scores if row.dice is not None])) if scores else None
+        missed = [row.level for row in scores if row.in_reference and not row.in_found]
+        false = [row.level for row in scores if row.in_found and not row.in_reference]
+        weak = sorted(scores, key=lambda row: row.dice or 0.0)[:_LOWEST]
+        lines = [f"- missed: {', '.join(missed)}"] if missed else []
+        lines += [f"- not in the reference: {', '.join(false)}"] if false else []
+        lines += ["lowest: " + ", ".join(f"{row.level} {row.dice:.2f}" for row in weak)] if weak else []
+        ct, found, reference, why = _read(model, case)
+        remarks += [f"{model.title}: {remark}" for remark in why]
+        headline = "no Dice" if mean is None else f"mean Dice {mean:.3f}"
+        good = not missed and not false
+        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference)
+
+
+def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | None, LabelVolume | None, list[str]]:
+    """Return image, found and reference on one grid as far as they can be read, and what cannot."""
+    files = model.files.get(case)
+    if files is None:
+        return None, None, None, ["files.csv does not name its images"]
+    why: list[str] = []
+    found = _labels(files.found, files.found_scheme, why)
+    reference = _labels(files.reference, files.reference_scheme, why)
+    ct = _image(files.image, why)
+    if found is None:
+        return None, None, None, why
+    grid = (ct or reference or found).grid
+    try:
+        found = on_grid(found, grid)
+        reference = None if reference is None else on_grid(reference, grid)
+    except CaseGridError:
+        why.append("image, reference and result lie on different grids")
+        return None, found, None, why
+    return ct, found, reference, why
+
+
+def _image(path: Path | None, why: list[str]) -> CtVolume | None:
+    if path is None:
+        why.append("no image: labels only")
+        return None
+    try:
+        return images.read_ct(path)
+    except (CSpineError, OSError):
+        why.append(f"{path.name} cannot be read: labels only")
+        return None
+
+
+def _labels(path: Path | None, scheme: str, why: list[str]) -> LabelVolume | None:
+    if path is None:
+        why.append("nothing was found")
+        return None
+    try:
+        return read_labels(path, scheme)
+    except (CSpineError, OSError, KeyError):  # KeyError: a scheme of another version
+        why.append(f"{path.name} cannot be read")
+        return None

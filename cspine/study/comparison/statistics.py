@@ -1,0 +1,413 @@
+"""Two models on the same cases: tests, effect sizes, confidence intervals, equivalence, verdicts.
+
+Every function takes plain arrays. What cannot be computed is None, with the reason in words; nothing is ever nan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
+
+Values = NDArray[np.float64]
+TestName = Literal["wilcoxon", "t", "mann-whitney"]
+TEST_NAMES: tuple[TestName, ...] = ("wilcoxon", "t", "mann-whitney")
+#: The distribution of the signed ranks is exact up to so many pairs, with ties too.
+EXACT_UP_TO = 50
+#: Differences are rounded to so many decimals, so that those that are equal tie (0.95 - 0.94 and 0.96 - 0.95).
+DECIMALS = 9
+
+DIFFERENT, EQUIVALENT, UNDECIDED = "different", "equivalent", "undecided"
+DIFFERENT_WITHIN = "different within the margin"
+VERDICTS = (DIFFERENT, DIFFERENT_WITHIN, EQUIVALENT, UNDECIDED)
+ALL_ZERO = "all differences are 0"
+NO_PAIR, ONE_PAIR = "no case has both", "one case only"
+NO_SPREAD = "all differences are equal"
+NO_MARGIN = "no margin of equivalence"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How models are compared.
+
+    Parameters
+    ----------
+    test : str
+        The test that verdicts follow; all are computed.
+    correction : str
+        ``"holm"``, ``"bh"`` (Benjamini-Hochberg) or ``"none"``: of the p-values that verdicts follow.
+    alpha : float
+        Level of the tests.
+    margins : dict of str to float
+        Margin of equivalence by key of the measure.
+    resamples : int
+        Of the bootstrap.
+    seed : int
+        Of the bootstrap.
+    """
+
+    test: TestName = "wilcoxon"
+    correction: Literal["holm", "bh", "none"] = "holm"
+    alpha: float = 0.05
+    margins: dict[str, float] = field(default_factory=dict)
+    resamples: int = 5000
+    seed: int = 20250714
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval.
+
+    Parameters
+    ----------
+    low, high : float
+        Its ends.
+    method : str
+        ``"BCa"``, ``"percentile"`` where BCa is not defined, or ``"none"`` where all differences are equal.
+    """
+
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """What the paired values of two models say; differences are second minus first.
+
+    Parameters
+    ----------
+    n : int
+        Pairs.
+    zeros : int
+        Pairs without a difference.
+    difference, median_difference : float or None
+        Mean and median of the differences.
+    interval, median_interval : Interval or None
+        Of these, at 1 - alpha.
+    inner : Interval or None
+        Of the mean at 1 - 2 alpha: it must lie within the margin for a verdict of equivalence.
+    wilcoxon_p, t_p, mann_whitney_p : float or None
+        Two-sided.
+    wilcoxon_method : str
+        How the p-value was computed.
+    rank_biserial : float or None
+        Of the signed ranks: -1 (second always lower) .. 1.
+    mann_whitney_rank_biserial : float or None
+        Of the unpaired ranks.
+    dz, d : float or None
+        Cohen's: mean difference over the SD of the differences, or over the pooled SD.
+    tost_t_p, tost_wilcoxon_p : float or None
+        Of the two one-sided tests; small means equivalent.
+    margin : float or None
+        Of these.
+    reasons : tuple of str
+        Why something is None.
+    """
+
+    n: int
+    zeros: int = 0
+    difference: float | None = None
+    median_difference: float | None = None
+    interval: Interval | None = None
+    median_interval: Interval | None = None
+    inner: Interval | None = None
+    wilcoxon_p: float | None = None
+    wilcoxon_method: str = ""
+    t_p: float | None = None
+    mann_whitney_p: float | None = None
+    rank_biserial: float | None = None
+    mann_whitney_rank_biserial: float | None = None
+    dz: float | None = None
+    d: float | None = None
+    tost_t_p: float | None = None
+    tost_wilcoxon_p: float | None = None
+    margin: float | None = None
+    reasons: tuple[str, ...] = ()
+
+    def p(self, test: TestName) -> float | None:
+        """Return the p-value of a test."""
+        return {"wilcoxon": self.wilcoxon_p, "t": self.t_p, "mann-whitney": self.mann_whitney_p}[test]
+
+    def tost_p(self, test: TestName) -> float | None:
+        """Return the p-value of the equivalence test that goes with a test: of signed ranks but for the t test."""
+        return self.tost_t_p if test == "t" else self.tost_wilcoxon_p
+
+
+def compare_pairs(first: Values, second: Values, settings: Settings, margin: float | None, name: str) -> PairedResult:
+    """Compare two models on the same cases.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (cases,)
+        Finite values.
+    settings : Settings
+        Level, resamples, seed.
+    margin : float or None
+        Of equivalence; None for none.
+    name : str
+        Of this comparison: the bootstrap draws the same for it whatever else is compared.
+    """
+    n = len(first)
+    if n == 0:
+        return PairedResult(n=0, margin=margin, reasons=(NO_PAIR,))
+    differences = np.round(second - first, DECIMALS)
+    zeros = int(np.count_nonzero(differences == 0))
+    if n == 1:
+        only = float(differences[0])
+        return PairedResult(1, zeros, only, only, margin=margin, reasons=(ONE_PAIR,))
+    spread = float(differences.std(ddof=1))
+    flat = bool(np.ptp(differences) == 0)
+    pooled = float(np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2))
+    levels = (1 - settings.alpha, 1 - 2 * settings.alpha)
+    interval, inner = intervals(differences, "mean", levels, settings, name)
+    (median_interval,) = intervals(differences, "median", levels[:1], settings, name)
+    p, method = (None, "") if zeros == n else signed_rank(differences, "two-sided")
+    u_p, u_effect = rank_sum(first, second)
+    reasons = [ALL_ZERO if zeros == n else NO_SPREAD] if flat else []
+    reasons += [NO_MARGIN] if margin is None else []
+    return PairedResult(
+        n=n,
+        zeros=zeros,
+        difference=float(differences.mean()),
+        median_difference=float(np.median(differences)),
+        interval=interval,
+        median_interval=median_interval,
+        inner=inner,
+        wilcoxon_p=p,
+        wilcoxon_method=method,
+        t_p=None if flat else float(stats.ttest_1samp(differences, 0.0).pvalue),
+        mann_whitney_p=u_p,
+        rank_biserial=None if zeros == n else signed_rank_biserial(differences),
+        mann_whitney_rank_biserial=u_effect,
+        dz=None if flat else float(differences.mean()) / spread,
+        d=None if pooled == 0 else float(differences.mean()) / pooled,
+        tost_t_p=None if flat or margin is None else _t_tost(differences, margin),
+        tost_wilcoxon_p=None if margin is None else signed_rank_tost(differences, margin),
+        margin=margin,
+        reasons=tuple(reasons),
+    )
+
+
+def signed_rank(differences: Values, alternative: Literal["two-sided", "less", "greater"]) -> tuple[float, str]:
+    """Return the p-value of Wilcoxon's signed-rank test, and how it was computed.
+
+    Pairs without a difference are left out (Wilcoxon's rule). For up to `EXACT_UP_TO` other pairs the distribution is
+    exact, given the ties: that of all choices of signs. Above, it is the normal approximation with the correction for
+    ties.
+
+    Parameters
+    ----------
+    differences : ndarray, shape (cases,)
+        Of which at least one is not 0.
+    alternative : str
+        Whether the differences are other than 0, below or above.
+    """
+    kept = differences[differences != 0]
+    if len(kept) > EXACT_UP_TO:
+        result = stats.wilcoxon(kept, alternative=alternative, method="asymptotic", correction=False)
+        return float(result.pvalue), "normal approximation"
+    below, above = _exact_tails(kept)
+    one_sided = {"less": below, "greater": above}
+    return one_sided.get(alternative, min(1.0, 2 * min(below, above))), "exact"
+
+
+def _exact_tails(differences: Values) -> tuple[float, float]:
+    """Return the shares of all choices of signs whose sum of positive ranks is at most, and at least, the observed."""
+    twice = np.rint(2 * stats.rankdata(np.abs(differences))).astype(int)  # ranks of ties may be halves
+    ways = np.zeros(twice.sum() + 1)  # by twice the sum; exact: 2^50 fits a double
+    ways[0] = 1
+    for rank in twice:
+        ways[rank:] += ways[:-rank].copy()
+    observed = int(twice[differences > 0].sum())
+    return float(ways[: observed + 1].sum() / ways.sum()), float(ways[observed:].sum() / ways.sum())
+
+
+def signed_rank_biserial(differences: Values) -> float:
+    """Return (positive - negative) / all ranks of the differences that are not 0 (Kerby 2014)."""
+    kept = differences[differences != 0]
+    ranks = stats.rankdata(np.abs(kept))
+    return float((ranks[kept > 0].sum() - ranks[kept < 0].sum()) / ranks.sum())
+
+
+def rank_sum(first: Values, second: Values) -> tuple[float, float]:
+    """Return the two-sided p-value of the Mann-Whitney U test, and its rank-biserial (above 0: second is higher)."""
+    # Rounded, so that equal values tie.
+    result = stats.mannwhitneyu(np.round(second, DECIMALS), np.round(first, DECIMALS), alternative="two-sided")
+    return float(result.pvalue), float(2 * result.statistic / (len(first) * len(second)) - 1)
+
+
+def signed_rank_tost(differences: Values, margin: float) -> float:
+    """Return the p-value of two one-sided signed-rank tests: small where the median lies within the margin.
+
+    Parameters
+    ----------
+    differences : ndarray, shape (cases,)
+        At least one.
+    margin : float
+        Above 0.
+    """
+    above, below = np.round(differences + margin, DECIMALS), np.round(differences - margin, DECIMALS)
+    return max(
+        signed_rank(above, "greater")[0] if above.any() else 1.0,
+        signed_rank(below, "less")[0] if below.any() else 1.0,
+    )
+
+
+def _t_tost(differences: Values, margin: float) -> float:
+    return float(ttost_paired(differences, np.zeros_like(differences), -margin, margin)[0])
+
+
+def intervals(
+    differences: Values, center: Literal["mean", "median"], levels: Sequence[float], settings: Settings, name: str
+) -> list[Interval]:
+    """Return bootstrap intervals of the mean or median difference, one a confidence level, from the same draws.
+
+    Bias-corrected and accelerated (BCa); percentiles where that is not defined.
+
+    Parameters
+    ----------
+    differences : ndarray, shape (cases,)
+        At least two.
+    center : str
+        ``"mean"`` or ``"median"``.
+    levels : sequence of float
+        Confidence levels.
+    settings : Settings
+        Resamples, seed.
+    name : str
+        Makes the draw independent of other comparisons.
+    """
+    if np.ptp(differences) == 0:
+        return [Interval(float(differences[0]), float(differences[0]), "none") for _ in levels]
+    drawn, found = None, []
+    for level in levels:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)  # a jackknife without spread: answered below
+            drawn = stats.bootstrap(
+                (differences,), np.mean if center == "mean" else np.median, confidence_level=level, method="BCa",
+                n_resamples=0 if drawn is not None else settings.resamples, bootstrap_result=drawn, batch=1000,
+                rng=generator(settings.seed, f"{name}/{center}"),
+            )  # fmt: skip
+        low, high = drawn.confidence_interval
+        method = "BCa"
+        if not (np.isfinite(low) and np.isfinite(high)):
+            tail, method = 50 * (1 - level), "percentile"
+            low, high = np.percentile(drawn.bootstrap_distribution, (tail, 100 - tail))
+        found.append(Interval(float(low), float(high), method))
+    return found
+
+
+def generator(seed: int, name: str) -> np.random.Generator:
+    """Return the random numbers of a comparison: the same for its name, whatever else is compared."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def corrected(values: Sequence[float | None], correction: str) -> list[float | None]:
+    """Return p-values corrected for their number; None stays None and does not count.
+
+    Parameters
+    ----------
+    values : sequence of float or None
+        The p-values of one family.
+    correction : str
+        ``"holm"``, ``"bh"`` or ``"none"``.
+    """
+    known = np.array([value for value in values if value is not None], dtype=np.float64)
+    if correction == "none" or not len(known):
+        return list(values)
+    changed = iter(holm(known) if correction == "holm" else stats.false_discovery_control(known, method="bh"))
+    return [None if value is None else float(next(changed)) for value in values]
+
+
+def holm(values: Values) -> Values:
+    """Return p-values with Holm's step-down correction.
+
+    It is that of statsmodels' ``multipletests``, which collects garbage at each call: a tenth of a second in a large
+    process.
+    """
+    order = np.argsort(values)
+    steps = values[order] * np.arange(len(values), 0, -1)
+    changed = np.empty_like(values)
+    changed[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return changed
+
+
+def verdict(p: float | None, tost_p: float | None, result: PairedResult, alpha: float) -> str:
+    """Return one of `VERDICTS`.
+
+    Equivalent needs both: a small p-value of the two one-sided tests, and the interval of the *mean* difference at
+    1 - 2 alpha within the margin. Signed ranks alone would not see a model that fails badly in a few cases.
+
+    Parameters
+    ----------
+    p : float or None
+        Of the difference, corrected.
+    tost_p : float or None
+        Of equivalence, corrected.
+    result : PairedResult
+        With margin and intervals.
+    alpha : float
+        Level of both tests.
+    """
+    different = p is not None and p < alpha
+    equivalent = tost_p is not None and tost_p < alpha and within(result.inner, result.margin)
+    if different:
+        return DIFFERENT_WITHIN if equivalent else DIFFERENT
+    return EQUIVALENT if equivalent else UNDECIDED
+
+
+def within(interval: Interval | None, margin: float | None) -> bool:
+    """Return True where an interval lies inside plus and minus a margin."""
+    return interval is not None and margin is not None and -margin < interval.low and interval.high < margin
+
+
+@dataclass(frozen=True)
+class FriedmanResult:
+    """Several models on the same cases.
+
+    Parameters
+    ----------
+    n : int
+        Cases that all models have.
+    statistic, p : float or None
+        Friedman's chi-squared (with the correction for ties), and its p-value.
+    kendall_w : float or None
+        Effect size: 0 (no order among the models) .. 1 (the same order in every case).
+    reason : str
+        Why they are None.
+    """
+
+    n: int
+    statistic: float | None = None
+    p: float | None = None
+    kendall_w: float | None = None
+    reason: str = ""
+
+
+def friedman(columns: Values) -> FriedmanResult:
+    """Return Friedman's test over three or more models.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (cases, models)
+        Values of the cases that all models have.
+    """
+    n, models = columns.shape
+    if n < 2:
+        return FriedmanResult(n, reason=NO_PAIR if n == 0 else ONE_PAIR)
+    rounded = np.round(columns, DECIMALS)
+    if bool(np.all(np.ptp(rounded, axis=1) == 0)):
+        return FriedmanResult(n, reason=ALL_ZERO)
+    result = stats.friedmanchisquare(*rounded.T)
+    statistic = float(result.statistic)
+    return FriedmanResult(n, statistic, float(result.pvalue), statistic / (n * (models - 1)))

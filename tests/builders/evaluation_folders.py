@@ -1,0 +1,132 @@
+"""Folders as `cspine evaluate` writes them, from made-up scores, with small images of a phantom where asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from cspine import images
+from cspine.anatomy import VERTEBRAE, vertebra
+from cspine.study.comparison.reading import FILE_COLUMNS, SCORE_COLUMNS
+from cspine.tables import write_csv
+from tests.builders.spine_phantom import Phantom, draw
+
+CERVICAL = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1")
+#: A neck of a few thousand voxels.
+SMALL = Phantom(shape_zyx=(40, 24, 20), spacing_xyz=(4.0, 4.0, 4.0))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of scores.csv; None is an empty cell."""
+
+    case: str
+    level: str
+    dice: float | None = 0.9
+    hd95_mm: float | None = 1.0
+    part: str = ""
+    fold: int | None = None
+    assd_mm: float | None = 0.3
+    reference_ml: float | None = 10.0
+    found_ml: float | None = 10.5
+
+    def cells(self) -> list[str]:
+        error = None if self.reference_ml is None or self.found_ml is None else self.found_ml - self.reference_ml
+        found_as = self.level if self.found_ml else "missed"
+        words = (found_as, "yes" if self.found_ml else "no", "0.5000" if self.found_ml else "")
+        measures = (self.dice, self.hd95_mm, self.assd_mm, self.reference_ml, self.found_ml, error)
+        numbers = ["" if value is None else f"{value:.4f}" for value in measures]
+        return [self.case, self.level, self.part, "" if self.fold is None else str(self.fold), *numbers, *words]
+
+
+def missed(line: Line) -> Line:
+    """The same level, not found."""
+    return replace(line, dice=0.0, hd95_mm=None, assd_mm=None, found_ml=0.0)
+
+
+def write_folder(
+    folder: Path,
+    lines: Iterable[Line],
+    title: str | None = None,
+    files: Sequence[Sequence[str]] = (),
+    **summary: object,
+) -> Path:
+    """Write scores.csv, files.csv and summary.json."""
+    write_csv(folder / "scores.csv", SCORE_COLUMNS, [line.cells() for line in lines])
+    write_csv(folder / "files.csv", FILE_COLUMNS, files)
+    told = {"command": "cspine evaluate", "complete": True, "title": title or folder.name, "model": None, **summary}
+    (folder / "summary.json").write_text(json.dumps(told), encoding="utf-8")
+    return folder
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Made-up scores of one model; the same cases and references for every model.
+
+    Parameters
+    ----------
+    parts : dict of str to int
+        Cases a part; training cases are in five folds.
+    levels : tuple of str
+        Levels of the reference.
+    dice, hd95_mm : float
+        Typical values.
+    spread : float
+        Of the Dice among cases.
+    seed : int
+        Of the model.
+    missing : float
+        Share of levels that are missed.
+    """
+
+    parts: dict[str, int] = field(default_factory=lambda: {"training": 10, "internal": 8, "external": 12})
+    levels: tuple[str, ...] = CERVICAL
+    dice: float = 0.94
+    hd95_mm: float = 1.3
+    spread: float = 0.02
+    seed: int = 1
+    missing: float = 0.0
+
+    def lines(self) -> list[Line]:
+        shared, own = np.random.default_rng(0), np.random.default_rng(self.seed)
+        lines = []
+        for part, count in self.parts.items():
+            for number in range(count):
+                hard = abs(shared.normal(0, self.spread))
+                sizes = dict(zip((v.name for v in VERTEBRAE), shared.normal(0, 1.0, len(VERTEBRAE)), strict=True))
+                for level in self.levels:
+                    volume = 8 + 0.5 * vertebra(level).label + sizes[level]
+                    dice = float(np.clip(self.dice - hard - abs(own.normal(0, self.spread / 2)), 0.05, 1))
+                    distance = abs(self.hd95_mm * (1 + 15 * hard) + own.normal(0, 0.2))
+                    line = Line(
+                        f"{part or 'case'}-{number:03d}", level, dice, distance, part,
+                        number % 5 if part == "training" else None,
+                        distance / 4, volume, volume * (1 + own.normal(0.01, 0.03)),
+                    )  # fmt: skip
+                    lines.append(missed(line) if own.random() < self.missing else line)
+        return lines
+
+    def write(self, folder: Path, title: str | None = None, **summary: object) -> Path:
+        """Write the folder, with no images."""
+        return write_folder(folder, self.lines(), title, **summary)
+
+
+def write_images(
+    root: Path, cases: Iterable[str], model: str, lost: int = 0, phantom: Phantom = SMALL
+) -> list[list[str]]:
+    """Write image, reference and what a model found (one level lost) of each case; return the rows of files.csv."""
+    drawn, affine = draw(phantom), phantom.grid().affine_lps
+    rows = []
+    for case in cases:
+        places = [root / "images" / f"{case}_0000.nii.gz", root / "labels" / f"{case}.nii.gz"]
+        if not places[0].exists():
+            images.write(places[0], np.where(drawn > 0, 400, 40).astype(np.int16), affine)
+            images.write(places[1], drawn, affine)
+        found = root / model / f"{case}.nii.gz"
+        images.write(found, np.where(drawn == lost, 0, drawn).astype(np.uint8), affine)
+        rows.append([case, str(places[0]), str(places[1]), "verse", str(found), "verse"])
+    return rows
