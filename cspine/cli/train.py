@@ -43,6 +43,7 @@ _SYNTHETIC_NAMES = ("atlas", "recipe", "iterations", "labelled", "start_from", "
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     dataset: Path | None,
     folder: Path,
     out: Path,

@@ -223,7 +223,7 @@ def test_a_folder_of_masks_a_case(tmp_path):
         images.write(path, (draw(NECK) == level.label).astype(np.uint8), NECK.grid().affine_lps)
     told = invoke("--reference", reference, "--prediction", tmp_path / "p", "--out", tmp_path / "out", "--title", "TS")
     assert "TS: 1 cases" in told.output
-    assert [dice for dice in dice_of(tmp_path / "out").values()] == ["1.0000"] * 3 + ["0.0000"] * 5
+    assert list(dice_of(tmp_path / "out").values()) == ["1.0000"] * 3 + ["0.0000"] * 5
 
 
 def small_dataset(root):

@@ -66,4 +66,4 @@ def test_the_report_stands_on_its_own(study: Path) -> None:
     for words in ("Cervical", "Full spine", "C1", "T1", "0.947"):  # the last: the paper's internal Dice of C1
         assert words in report
     assert "http://" not in report.replace("http://www.w3.org", "")
-    assert "src=\"http" not in report
+    assert 'src="http' not in report

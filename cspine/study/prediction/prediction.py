@@ -20,7 +20,7 @@ from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.models.package import ModelPackage
 from cspine.postprocessing.findings import Finding
-from cspine.segmentation import find_vertebrae
+from cspine.segmentation import Vertebrae, find_vertebrae
 from cspine.study.audits.attempt import Failure, attempt
 from cspine.study.output_folder import SUMMARY, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
@@ -261,12 +261,11 @@ def _drawn(
 ) -> tuple[LabelVolume, tuple[Finding, ...]]:
     ct = case.read(prediction.rules)
     if prediction.raw:
-        labels, findings = segment(ct, prediction.package, settings).labels, ()
+        vertebrae = Vertebrae(segment(ct, prediction.package, settings).labels, ())
     else:
         vertebrae = find_vertebrae(ct, prediction.package, settings)[1]
-        labels, findings = vertebrae.labels, vertebrae.findings
-    images.write(path, labels.labels_zyx, labels.affine_lps)
-    return labels, findings
+    images.write(path, vertebrae.labels.labels_zyx, vertebrae.labels.affine_lps)
+    return vertebrae.labels, vertebrae.findings
 
 
 def _levels(labels: LabelVolume) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
         raise TrainingError(f"{root.name} has no case for training", advice=_SPLIT_ADVICE)
     is_split = any(row.part is Part.TRAINING for row in everyone)
     if folds == (ALL,):
-        chosen = folds
+        chosen: tuple[str, ...] = folds
     else:
         chosen = _checked_folds(root, rows, folds)
         _check_splits_file(root, rows)

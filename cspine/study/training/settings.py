@@ -131,7 +131,9 @@ class TrainingSettings:
         TypeError, KeyError
             If the record is no settings'.
         """
-        changes = {name: tuple(v) if isinstance(v, list) else v for name, v in record["changes"].items()}
+        changes: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in record["changes"].items()
+        }
         return TrainingSettings(**{**record, "changes": PlanChanges(**changes)})
 
 

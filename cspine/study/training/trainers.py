@@ -25,7 +25,7 @@ def trainers() -> dict[str, str]:
     spec = find_spec(_PACKAGE)
     assert spec is not None and spec.submodule_search_locations
     root = Path(next(iter(spec.submodule_search_locations)))
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted(root.rglob("*.py")):
         module = ".".join((_PACKAGE, *path.relative_to(root).with_suffix("").parts))
         for name in _CLASS.findall(path.read_text(encoding="utf-8")):
