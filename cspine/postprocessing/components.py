@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import may_follow
+from cspine.anatomy import may_follow, vertebra
 from cspine.postprocessing.shape import Box
 from cspine.volumes import LabelArray
 
@@ -34,6 +34,10 @@ ANY_SHARE = 0.5
 LARGEST_BLEED = 0.5
 #: ... and smaller than this: about a pair of articular processes.
 LARGEST_BLEED_MM3 = 3000.0
+
+#: Levels that few patients have. A patch of one is no sign of it, for a whole vertebra would show: it is a neighbour's bone.
+VARIANTS = frozenset(vertebra(name).label for name in ("T13", "L6"))
+LEAST_VARIANT_MM3 = 4000.0
 
 
 @dataclass(frozen=True)
@@ -174,10 +178,11 @@ def clean_components(
     for piece in pieces:
         body = main[piece.label]
         volume = piece.voxels * voxel_mm3
-        if piece is body and volume >= LARGEST_EMBEDDED_MM3:
+        least = LEAST_VARIANT_MM3 if piece.label in VARIANTS else LARGEST_EMBEDDED_MM3
+        if piece is body and volume >= least:
             continue
         inside = numbers_zyx[piece.box_zyx] == piece.number
-        receiver = _receiver(cleaned, numbers_zyx, piece, main) if volume <= LARGEST_BLEED_MM3 else None
+        receiver = _receiver(cleaned, numbers_zyx, piece, main) if volume <= max(LARGEST_BLEED_MM3, least) else None
         if receiver is not None:
             cleaned[piece.box_zyx][inside] = receiver
             key = (piece.label, receiver)
@@ -207,11 +212,18 @@ def _receiver(
     if not touching:
         return None
     label = min(touching, key=lambda i: (-touching[i], i))
+    if piece.label in VARIANTS and piece is body and _is_inside(piece, labels_zyx.shape):
+        return label
     is_next = may_follow(label, piece.label) or may_follow(piece.label, label)
     share = NEIGHBOUR_SHARE if is_next and piece is not body else ANY_SHARE
     if touching[label] < faces * share or main[label].voxels < LEAST_RECEIVER * piece.voxels:
         return None
     return label
+
+
+def _is_inside(piece: Piece, shape_zyx: tuple[int, ...]) -> bool:
+    """Tell whether a piece ends before the border of the array: what the border cuts may be the end of more."""
+    return all(part.start > 0 and part.stop < n for part, n in zip(piece.box_zyx, shape_zyx, strict=True))
 
 
 def lies_within(

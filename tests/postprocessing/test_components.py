@@ -116,3 +116,22 @@ def test_a_piece_within_the_box_of_its_vertebra_but_away_from_its_bone_is_no_fra
     cleaned, cleaning = clean_components(labels, ONE_MM, 1.0)
     assert not cleaned[8:16, 40:46, 40:46].any()
     assert cleaning.removed_mm3 == {3: 288.0}
+
+
+def test_a_patch_of_a_rare_level_is_its_neighbours_bone() -> None:
+    labels = two_vertebrae()
+    labels[labels == 3], labels[labels == 4] = 19, 20  # T12 over L1
+    right = labels.copy()
+    labels[35:38, 10:26, 10:30] = 28  # 0.96 ml of T13, at the lower end of T12
+    cleaned, cleaning = clean_components(labels, ONE_MM, 1.0)
+    assert np.array_equal(cleaned, right)
+    assert cleaning.moved_mm3 == {(28, 19): 960.0}
+
+
+def test_a_rare_level_of_some_size_or_one_that_the_border_cuts_stays() -> None:
+    labels = two_vertebrae()
+    labels[labels == 3], labels[labels == 4] = 19, 28
+    assert np.array_equal(clean_components(labels, ONE_MM, 1.0)[0], labels)  # 8 ml
+    labels[32:35, 10:30, 10:30] = 28
+    cut = labels[32:]  # 1.2 ml of T13 in view, between T12 and the border
+    assert np.array_equal(clean_components(cut, ONE_MM, 1.0)[0], cut)

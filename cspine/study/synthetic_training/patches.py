@@ -71,7 +71,7 @@ class PatchSampler:
         image, labels = self._labelled_patch() if self._wants_labelled() else self._synthetic_patch()
         parts = {"image": torch.from_numpy(image[None]), "label": torch.from_numpy(labels[None].astype(np.float32))}
         if self._recipe.cascade:
-            spoilt = spoil(labels, self._recipe.network.spacing[0], self._rng, self._last, self._recipe.coarse_mm)
+            spoilt = spoil(labels, self._recipe.network.spacing[0], self._rng, self._last)
             parts["previous"] = torch.from_numpy(one_hot(spoilt, self._last))
         varied = self._augment(parts)
         assert isinstance(varied, dict)

@@ -14,9 +14,7 @@ from torch.nn import functional
 from cspine.synthesis.deformation import smooth_noise
 
 
-def spoil(
-    labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Generator, last: int, coarse_mm: float = 2.0
-) -> NDArray[np.uint8]:
+def spoil(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Generator, last: int) -> NDArray[np.uint8]:
     """Return labels as a coarse stage might have drawn them.
 
     Parameters
@@ -29,14 +27,12 @@ def spoil(
         Source of randomness.
     last : int
         Highest network label.
-    coarse_mm : float
-        Voxel size of the stage before: its borders are as uncertain as that.
 
     Returns
     -------
     ndarray of uint8, shape (z, y, x)
     """
-    spoilt = _moved(labels_zyx, spacing_mm, rng, coarse_mm)
+    spoilt = _moved(labels_zyx, spacing_mm, rng)
     present = [int(v) for v in np.unique(spoilt) if v]
     for _ in range(int(rng.integers(0, 7))):
         kind = rng.choice(["lost", "neighbour", "invented"], p=[0.3, 0.45, 0.25])
@@ -55,18 +51,15 @@ def one_hot(labels_zyx: NDArray[np.uint8], last: int) -> NDArray[np.float32]:
     return np.stack([labels_zyx == label for label in range(1, last + 1)]).astype(np.float32)
 
 
-def _moved(
-    labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Generator, coarse_mm: float
-) -> NDArray[np.uint8]:
-    """Sample the labels through a smooth random shift, at voxels of about the coarse size."""
-    share = coarse_mm / 2.0
-    step = share * rng.uniform(1.5, 2.5) / spacing_mm
+def _moved(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Sample the labels through a smooth random shift, at voxels of 1.5 to 2.5 mm."""
+    step = rng.uniform(1.5, 2.5) / spacing_mm
     small = [max(2, round(n / step)) for n in labels_zyx.shape]
     axes = [torch.linspace(-1 + 1 / n, 1 - 1 / n, n) for n in small]
     z, y, x = torch.meshgrid(*axes, indexing="ij")
     where = torch.stack([x, y, z], dim=-1)
-    amplitude, knots = share * rng.uniform(0.3, 1.8) / spacing_mm, rng.uniform(6, 14) / (step * spacing_mm)
-    offset = share * rng.normal(0, 0.6, size=3) / spacing_mm
+    amplitude, knots = rng.uniform(0.3, 1.8) / spacing_mm, rng.uniform(6, 14) / (step * spacing_mm)
+    offset = rng.normal(0, 0.6, size=3) / spacing_mm
     for axis, n in enumerate(reversed(labels_zyx.shape)):
         shift = amplitude * 0.67 * smooth_noise(rng, tuple(small), knots) + float(offset[axis])
         where[..., axis] += shift * 2 / n

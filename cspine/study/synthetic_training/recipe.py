@@ -72,7 +72,6 @@ class Recipe(_Strict):
     coarse_share: float = Field(0.25, ge=0, le=1, description="Share of synthetic scans stored at coarse pixels.")
     close_up: bool = Field(False, description="True to train on small fields of view around single vertebrae.")
     cascade: bool = Field(False, description="True where the network is given the labels of the stage before.")
-    coarse_mm: float = Field(2.0, gt=0, description="In a cascade: voxel size of the stage before.")
     stage: str = Field("neck", description="Name of the stage in the package.")
     foreground_share: float = Field(0.7, ge=0, le=1, description="Share of patches centred on a vertebra.")
     pool: int = Field(400, gt=0, description="Synthetic volumes held at one time.")
