@@ -13,7 +13,7 @@ $(INSTALLED): pyproject.toml requirements.txt
 
 demo: $(INSTALLED)
 	@rm -rf demo-output && mkdir demo-output
-	@ulimit -s 32768 2>/dev/null || true; $(BIN)/python -m app -i examples/neck-ct -o demo-output -m models
+	@ulimit -s 32768 2>/dev/null || true; $(BIN)/python -m app -i examples/neck-ct -o demo-output -m models/cervical-demo
 
 # The study of docs/study.md, small, on synthetic patients: build/study/comparison/report.html.
 study: $(INSTALLED)

@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("cervical-demo",)
+SHIPPED = ("cervical-demo", "full-spine-demo")
 
 
 class BuildWithModels(build_py):

@@ -35,7 +35,7 @@ LARGEST_BLEED = 0.5
 #: ... and smaller than this: about a pair of articular processes.
 LARGEST_BLEED_MM3 = 3000.0
 
-#: Levels that few patients have. A patch of one is no sign of it, for a whole vertebra would show: it is a neighbour's bone.
+#: Levels that few patients have. A patch of one is a neighbour's bone: a whole vertebra would show.
 VARIANTS = frozenset(vertebra(name).label for name in ("T13", "L6"))
 LEAST_VARIANT_MM3 = 4000.0
 

@@ -72,7 +72,7 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
     done = start(
         HOLOSCAN_INPUT_PATH=neck_sent_again,
         HOLOSCAN_OUTPUT_PATH=output,
-        HOLOSCAN_MODEL_PATH=MODELS,
+        HOLOSCAN_MODEL_PATH=MODELS / "cervical-demo",
         CSPINE_INCOMPLETE=1,
     )
     assert done.returncode == 0, done.stderr
@@ -92,7 +92,7 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
 def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_path):
     output = tmp_path / "app"
     output.mkdir()
-    environment = {"HOLOSCAN_INPUT_PATH": neck, "HOLOSCAN_OUTPUT_PATH": output, "HOLOSCAN_MODEL_PATH": MODELS}
+    environment = {"HOLOSCAN_INPUT_PATH": neck, "HOLOSCAN_OUTPUT_PATH": output, "HOLOSCAN_MODEL_PATH": MODELS / "cervical-demo"}
     refused = start(**environment, CSPINE_LEVELS="C1-C9")
     assert refused.returncode == 2 and "neither a level nor a range" in refused.stderr
     assert not list(output.iterdir())
@@ -110,7 +110,7 @@ def test_an_error_in_an_operator_gives_its_own_exit_code_and_no_output(neck, tmp
     for number, path in enumerate(sorted(neck.iterdir())):
         if number != 40:
             (broken / path.name).write_bytes(path.read_bytes())
-    done = start("-i", broken, "-o", output, "-m", MODELS, start_as=(str(ROOT / "app" / "__main__.py"),))
+    done = start("-i", broken, "-o", output, "-m", MODELS / "cervical-demo", start_as=(str(ROOT / "app" / "__main__.py"),))
     assert done.returncode == 5
     assert "CS-GEO-002" in done.stderr and "Advice:" in done.stderr
     assert list(output.iterdir()) == []
@@ -137,7 +137,7 @@ def test_a_model_folder_that_is_not_there_never_ends_in_a_demonstration(neck, tm
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_an_ended_application_leaves_nothing_behind(neck, tmp_path, end):
-    arguments = ["-m", "app", "-i", str(neck), "-o", str(tmp_path), "-m", str(MODELS)]
+    arguments = ["-m", "app", "-i", str(neck), "-o", str(tmp_path), "-m", str(MODELS / "cervical-demo")]
     with subprocess.Popen(
         [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as job:

@@ -26,7 +26,7 @@ from runs import EPOCH, Runs, run_items
 def _direct_run(series: Path, out: Path) -> None:
     out.mkdir()
     subprocess.run(
-        [sys.executable, "-m", "app", "-i", str(series), "-o", str(out), "-m", "models"],
+        [sys.executable, "-m", "app", "-i", str(series), "-o", str(out), "-m", "models/cervical-demo"],
         check=True,
         capture_output=True,
         env=os.environ | {"SOURCE_DATE_EPOCH": EPOCH},
