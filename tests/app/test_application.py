@@ -92,7 +92,11 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
 def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_path):
     output = tmp_path / "app"
     output.mkdir()
-    environment = {"HOLOSCAN_INPUT_PATH": neck, "HOLOSCAN_OUTPUT_PATH": output, "HOLOSCAN_MODEL_PATH": MODELS / "cervical-demo"}
+    environment = {
+        "HOLOSCAN_INPUT_PATH": neck,
+        "HOLOSCAN_OUTPUT_PATH": output,
+        "HOLOSCAN_MODEL_PATH": MODELS / "cervical-demo",
+    }
     refused = start(**environment, CSPINE_LEVELS="C1-C9")
     assert refused.returncode == 2 and "neither a level nor a range" in refused.stderr
     assert not list(output.iterdir())
@@ -110,7 +114,9 @@ def test_an_error_in_an_operator_gives_its_own_exit_code_and_no_output(neck, tmp
     for number, path in enumerate(sorted(neck.iterdir())):
         if number != 40:
             (broken / path.name).write_bytes(path.read_bytes())
-    done = start("-i", broken, "-o", output, "-m", MODELS / "cervical-demo", start_as=(str(ROOT / "app" / "__main__.py"),))
+    done = start(
+        "-i", broken, "-o", output, "-m", MODELS / "cervical-demo", start_as=(str(ROOT / "app" / "__main__.py"),)
+    )
     assert done.returncode == 5
     assert "CS-GEO-002" in done.stderr and "Advice:" in done.stderr
     assert list(output.iterdir()) == []
