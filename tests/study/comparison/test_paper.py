@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,19 @@ def test_the_default_margins_are_what_the_papers_folds_differ_by() -> None:
     for measure, margin in MARGINS.items():
         ranges = [row.cross_validation for row in paper().cervical_model[measure].values() if row.cross_validation]
         assert np.median([high - low for low, high in ranges]) == pytest.approx(margin, rel=0.07)
+
+
+def test_the_table_of_the_documentation_is_made_of_them() -> None:
+    known = paper()
+    rows = []
+    for name in (*CERVICAL.levels, "[C1,T1]"):
+        cells = []
+        for measure, digits in (("dice", 3), ("hd95_mm", 2)):
+            own = known.cervical_model[measure][name]
+            folds = own.cross_validation
+            cells.append("" if folds is None else f"{folds[0]:.{digits}f}, {folds[1]:.{digits}f}")
+            cells += [f"{mean:.{digits}f} +- {sd:.{digits}f}" for mean, sd in (own.internal, own.external)]
+            p = known.p_values[measure][name]
+            cells.append(f"{p.internal:.3f}, {p.external:.3f}")
+        rows.append(f"| {' | '.join([name, *cells])} |")
+    assert "\n".join(rows) in (Path(__file__).parents[3] / "docs" / "study.md").read_text(encoding="utf-8")
