@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import VERTEBRAE, rank, vertebra
+from cspine.anatomy import CERVICAL_LEVELS, VERTEBRAE, rank, vertebra
 from cspine.errors import OutputError
 from cspine.files import write_whole
 from cspine.geometry import reorientation
@@ -33,6 +33,8 @@ from cspine.volumes import CtVolume, LabelVolume
 #: So many cases a sheet; more go on the next one.
 ROWS_A_SHEET = 16
 ROW_PIXELS = 300
+#: A row that shows the whole column grows to this with the column's length.
+COLUMN_PIXELS = 720
 #: Pixels a millimetre of the long planes; a longer column is shown smaller, whole.
 SCALE, AXIAL_SCALE = 1.6, 2.6
 #: What is shown above and below the labels, where a vertebra may have been missed.
@@ -41,11 +43,14 @@ _SAGITTAL_PIXELS, _CORONAL_PIXELS, _AXIAL_PIXELS = 210, 190, 270
 _WORDS_PIXELS, _GAP, _HEAD_PIXELS = 300, 6, 66
 _TINT = 0.42
 _NAME_PIXELS = 26
+#: Levels of the axial planes, one above the other in a row that is high enough.
+_AXIAL_LEVELS = ("C4", "T6", "L3")
+_LEAST_AXIAL_PIXELS = 200
 _LAST = vertebra("T1").label
 _BACKGROUND, _TEXT, _DIM, _GOOD, _BAD = "#101418", "#f2f2f2", "#aab2ba", "#63d297", "#ff6b5e"
 _CORD_RGB = (0, 255, 255)
 _DPI = 100
-_LETTERS_A_LINE, _MOST_LINES = 43, 15
+_LETTERS_A_LINE, _MOST_LINES = 40, 15
 
 Pixels = NDArray[np.uint8]
 
@@ -75,7 +80,7 @@ class SheetRow:
     caption : str
         What ``labels`` are, above their pictures.
     whole_column : bool
-        True to show every level; else only the neck, where there is one.
+        True to show every level, in a row as high as that needs; else only the neck, where there is one.
     """
 
     name: str
@@ -122,10 +127,11 @@ class _Plane:
 
 @dataclass(frozen=True, eq=False)
 class _Panel:
-    """A plane with its place in a row: pixels, pixels a millimetre, what stands above it."""
+    """Planes, one above the other, with their place in a row: pixels, pixels a millimetre, what stands above them."""
 
-    plane: _Plane
+    planes: tuple[_Plane, ...]
     width: int
+    height: int
     scale: float
     caption: str
     named: bool = False
@@ -148,8 +154,20 @@ class _Course:
     y: NDArray[np.intp]
     x: NDArray[np.intp]
     middle_zyx: tuple[float, float, float]
-    axial_zyx: tuple[float, float, float]
+    axial_zyx: tuple[tuple[float, float, float], ...]
     scale: float
+    pixels: int
+
+
+def below_neck(levels: Iterable[str]) -> bool:
+    """Tell whether some of the levels lie below T1, so that a row should show the whole column.
+
+    Parameters
+    ----------
+    levels : iterable of str
+        Names of levels.
+    """
+    return not {level.name for level in CERVICAL_LEVELS}.issuperset(levels)
 
 
 def write_sheets(rows: Iterable[SheetRow], count: int, title: str, folder: Path, stem: str = "sheet") -> list[Path]:
@@ -209,25 +227,22 @@ def _draw_row(row: SheetRow) -> _Strip:
     found = _neck(row, row.labels)
     reference = _neck(row, row.reference) if row.reference is not None else None
     course = _course(found, reference, row.whole_column)
-    shown = [found, reference] if reference is not None else [found]
-    kinds = (row.caption, "reference")[: len(shown)]
-    panels = [
-        _Panel(_sagittal(neck, course), _SAGITTAL_PIXELS, course.scale, f"sagittal, {kind}", named=True)
-        for neck, kind in zip(shown, kinds, strict=True)
+    shown = [(row.caption, found)] + ([("reference", reference)] if reference is not None else [])
+    high, scale = course.pixels, course.scale
+    sagittal = [
+        _Panel((_sagittal(neck, course),), _SAGITTAL_PIXELS, high, scale, f"sagittal, {kind}", named=True)
+        for kind, neck in shown
     ]
     if reference is None:
-        panels.append(_Panel(_bare(panels[0].plane), _SAGITTAL_PIXELS, course.scale, "the same, bare"))
-    panels += [
-        _Panel(_coronal(neck, course), _CORONAL_PIXELS, course.scale, f"coronal, {kind}")
-        for neck, kind in zip(shown, kinds, strict=True)
+        bare = _bare(sagittal[0].planes[0])
+        sagittal.append(_Panel((bare,), _SAGITTAL_PIXELS, high, scale, "the same, bare"))
+    coronal = [
+        _Panel((_coronal(neck, course),), _CORONAL_PIXELS, high, scale, f"coronal, {kind}") for kind, neck in shown
     ]
-    panels += [
-        _Panel(_axial(neck, course), _AXIAL_PIXELS, AXIAL_SCALE, f"axial, {kind}")
-        for neck, kind in zip(shown, kinds, strict=True)
-    ]
+    axial = [_Panel(_axial(neck, course), _AXIAL_PIXELS, high, AXIAL_SCALE, f"axial, {kind}") for kind, neck in shown]
     images, words, captions, left = [], [], [], 0
-    for panel in panels:
-        images += [_picture(panel), np.zeros((ROW_PIXELS, _GAP, 3), dtype=np.uint8)]
+    for panel in [*sagittal, *coronal, *axial]:
+        images += [_picture(panel), np.zeros((high, _GAP, 3), dtype=np.uint8)]
         words += _names(panel, left) if panel.named else []
         captions.append((panel.caption, left + panel.width / 2))
         left += panel.width + _GAP
@@ -254,21 +269,23 @@ def _course(found: _Neck, reference: _Neck | None, whole_column: bool) -> _Cours
         last = rank(VERTEBRAE[-1].label if whole_column else _LAST)
         every = [box for label, box in placed if rank(label) <= last] or [box for _, box in placed]
         bottom, top = min(box[0].start for box in every), max(box[0].stop for box in every)
-        axial = _axial_centre(centres)
     else:
         centres = {0: (shape[0] / 2, shape[1] / 2, shape[2] / 2)}
-        bottom, top, axial = 0, shape[0], centres[0]
+        bottom, top = 0, shape[0]
     places = np.array(list(centres.values()))
     height_mm = (top - bottom) * step_z + 2 * MARGIN_MM
     y, x = curve(places, 1, shape), curve(places, 2, shape)
     middle = ((bottom + top - 1) / 2, float(y[bottom:top].mean()), float(x[bottom:top].mean()))
-    return _Course(y, x, middle, axial, min(SCALE, ROW_PIXELS / height_mm))
+    pixels = min(max(round(height_mm * SCALE), ROW_PIXELS), COLUMN_PIXELS) if whole_column else ROW_PIXELS
+    axial = _axial_centres(centres, pixels // _LEAST_AXIAL_PIXELS) if boxes else (centres[0],)
+    return _Course(y, x, middle, axial, min(SCALE, pixels / height_mm), pixels)
 
 
-def _axial_centre(centres: dict[int, tuple[float, float, float]]) -> tuple[float, float, float]:
-    """Return the centre of the axial plane: that of C4, or of the level closest to it."""
-    wanted = rank(vertebra("C4").label)
-    return centres[min(centres, key=lambda label: abs(rank(label) - wanted))]
+def _axial_centres(centres: dict[int, tuple[float, float, float]], most: int) -> tuple[tuple[float, float, float], ...]:
+    """Return the centres of the axial planes: those of `_AXIAL_LEVELS`, or of the levels closest to them."""
+    wanted = [rank(vertebra(name).label) for name in _AXIAL_LEVELS[:most]]
+    nearest = [min(centres, key=lambda label: abs(rank(label) - place)) for place in wanted]
+    return tuple(centres[label] for label in dict.fromkeys(nearest))
 
 
 def _sagittal(neck: _Neck, course: _Course) -> _Plane:
@@ -294,28 +311,40 @@ def _coronal(neck: _Neck, course: _Course) -> _Plane:
     return _Plane(hu, neck.labels_zyx[z, y, :], None, (step_z, step_x), centre, True)
 
 
-def _axial(neck: _Neck, course: _Course) -> _Plane:
-    z = min(max(round(course.axial_zyx[0]), 0), neck.labels_zyx.shape[0] - 1)
+def _axial(neck: _Neck, course: _Course) -> tuple[_Plane, ...]:
+    return tuple(_axial_plane(neck, centre) for centre in course.axial_zyx)
+
+
+def _axial_plane(neck: _Neck, centre_zyx: tuple[float, float, float]) -> _Plane:
+    z = min(max(round(centre_zyx[0]), 0), neck.labels_zyx.shape[0] - 1)
     step_x, step_y, _ = neck.spacing_xyz
     outline = None if neck.outline_zyx is None else neck.outline_zyx[z]
-    centre = (course.axial_zyx[1] + 14.0 / step_y, course.axial_zyx[2])
+    centre = (centre_zyx[1] + 14.0 / step_y, centre_zyx[2])
     return _Plane(neck.hu_zyx[z].astype(np.float32), neck.labels_zyx[z], outline, (step_y, step_x), centre, False)
 
 
 # --- pixels -----------------------------------------------------------------------------------------------------------
 
 
-def _indices(panel: _Panel) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the row and column index of the plane under each row and column of the panel."""
-    plane, width, scale = panel.plane, panel.width, panel.scale
-    down = (np.arange(ROW_PIXELS) - (ROW_PIXELS - 1) / 2) / scale / plane.steps_mm[0]
+def _indices(plane: _Plane, height: int, width: int, scale: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the row and column index of the plane under each row and column of its picture."""
+    down = (np.arange(height) - (height - 1) / 2) / scale / plane.steps_mm[0]
     along = (np.arange(width) - (width - 1) / 2) / scale / plane.steps_mm[1]
     return plane.centre[0] + (-down if plane.upwards else down), plane.centre[1] + along
 
 
 def _picture(panel: _Panel) -> Pixels:
-    plane = panel.plane
-    rows, columns = _indices(panel)
+    heights = np.diff(np.linspace(0, panel.height, len(panel.planes) + 1).astype(int)).tolist()
+    return np.concatenate(
+        [
+            _plane_picture(plane, height, panel.width, panel.scale)
+            for plane, height in zip(panel.planes, heights, strict=True)
+        ]
+    )
+
+
+def _plane_picture(plane: _Plane, height: int, width: int, scale: float) -> Pixels:
+    rows, columns = _indices(plane, height, width, scale)
     place = np.meshgrid(rows, columns, indexing="ij")
     low, high = BONE_WINDOW_HU
     hu = ndimage.map_coordinates(plane.hu, place, order=1, mode="grid-constant", cval=low)
@@ -336,8 +365,8 @@ def _picture(panel: _Panel) -> Pixels:
 
 def _names(panel: _Panel, left: int) -> list[_Word]:
     """Place each level's name in front of its vertebra; what lies outside of the panel has none."""
-    plane = panel.plane
-    rows, columns = _indices(panel)
+    (plane,) = panel.planes
+    rows, columns = _indices(plane, panel.height, panel.width, panel.scale)
     words = []
     for label in (int(i) for i in np.unique(plane.labels) if i):
         index = np.argwhere(plane.labels == label)
@@ -354,12 +383,12 @@ def _names(panel: _Panel, left: int) -> list[_Word]:
 
 def _write(strips: Sequence[_Strip], title: str, path: Path) -> None:
     width = _WORDS_PIXELS + max(strip.panels.shape[1] for strip in strips)
-    height = _HEAD_PIXELS + len(strips) * (ROW_PIXELS + _GAP)
+    height = _HEAD_PIXELS + sum(strip.panels.shape[0] + _GAP for strip in strips)
     canvas = np.empty((height, width, 3), dtype=np.uint8)
     canvas[:] = [int(_BACKGROUND[i : i + 2], 16) for i in (1, 3, 5)]
-    for place, strip in enumerate(strips):
-        top = _HEAD_PIXELS + place * (ROW_PIXELS + _GAP)
-        canvas[top : top + ROW_PIXELS, _WORDS_PIXELS : _WORDS_PIXELS + strip.panels.shape[1]] = strip.panels
+    for top, strip in zip(_tops(strips), strips, strict=True):
+        high, wide = strip.panels.shape[:2]
+        canvas[top : top + high, _WORDS_PIXELS : _WORDS_PIXELS + wide] = strip.panels
 
     def save(partial: Path) -> None:
         # A matplotlibrc on the machine must not change the picture.
@@ -367,6 +396,13 @@ def _write(strips: Sequence[_Strip], title: str, path: Path) -> None:
             _figure(canvas, strips, title).savefig(file, format="png", metadata={"Software": None})
 
     write_whole(path, save)
+
+
+def _tops(strips: Sequence[_Strip]) -> list[int]:
+    """Return where each row begins, pixels from above."""
+    return [
+        _HEAD_PIXELS + sum(strip.panels.shape[0] + _GAP for strip in strips[:place]) for place in range(len(strips))
+    ]
 
 
 def _figure(canvas: Pixels, strips: Sequence[_Strip], title: str) -> Figure:
@@ -385,8 +421,7 @@ def _figure(canvas: Pixels, strips: Sequence[_Strip], title: str) -> Figure:
         say(_WORDS_PIXELS + middle, _HEAD_PIXELS - 12, caption, color=_DIM, ha="center", fontsize=10)
     say(width - 12, 22, "research use only, not a medical device", color=_DIM, ha="right")
     stroke = [withStroke(linewidth=2.0, foreground="black")]
-    for place, strip in enumerate(strips):
-        top = _HEAD_PIXELS + place * (ROW_PIXELS + _GAP)
+    for top, strip in zip(_tops(strips), strips, strict=True):
         row = strip.row
         say(12, top + 14, row.name, fontweight="bold")
         say(12, top + 36, row.headline, color=_GOOD if row.good else _BAD, fontweight="bold", fontsize=12)

@@ -17,6 +17,7 @@ import numpy as np
 from cspine import images
 from cspine.anatomy import SACRUM, VERTEBRAE, parse_name, vertebra
 from cspine.errors import CaseGridError, LabelSchemeError, UsageError
+from cspine.study.output_folder import PREDICT, told_by
 from cspine.volumes import LabelVolume
 
 #: Schemes whose table is not a constant: the names in a dataset.json, and one file a vertebra.
@@ -230,6 +231,8 @@ def schemes_table() -> str:
 def scheme_of_folder(folder: Path, named: str | None) -> str:
     """Return the scheme of a folder of labels: the one named, else ``nnunet`` by a dataset.json, else ``verse``.
 
+    Labels of `cspine predict` are ``verse``, also where their folder lies in that of a dataset.
+
     Parameters
     ----------
     folder : Path
@@ -246,7 +249,8 @@ def scheme_of_folder(folder: Path, named: str | None) -> str:
     """
     if named is not None and named not in SCHEME_NAMES:
         raise UsageError(f"there is no label scheme {named!r}", advice=f"Give one of: {', '.join(SCHEME_NAMES)}.")
-    scheme = named or (NNUNET if _dataset_json(folder) is not None else VERSE)
+    of_predict = told_by(folder, PREDICT) is not None
+    scheme = named or (NNUNET if _dataset_json(folder) is not None and not of_predict else VERSE)
     if scheme == NNUNET:
         _of_files_in(folder)  # what is wrong with dataset.json is told before any work
     return scheme

@@ -15,6 +15,8 @@ from cspine.errors import OutputError, UsageError
 from cspine.tables import write_json
 
 SUMMARY = "summary.json"
+#: Command whose folders hold labels of `cspine.anatomy`.
+PREDICT = "cspine predict"
 _SHEETS = ("sheet.png", "sheet-1.png")
 
 
@@ -69,10 +71,9 @@ class OutputFolder:
 
     def _is_own(self) -> bool:
         try:
-            told = json.loads((self.root / SUMMARY).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            return _told(self.root).get("command") == self.command
+        except FileNotFoundError:
             return False
-        return isinstance(told, dict) and told.get("command") == self.command
 
     def begin(self) -> None:
         """Write a summary.json that says whose folder it is, and that it is unfinished; OutputError if that fails."""
@@ -87,6 +88,32 @@ class OutputFolder:
             What it says of all cases.
         """
         write_json(self.root / SUMMARY, {"command": self.command, "complete": True, **summary})
+
+
+def _told(root: Path) -> dict[str, Any]:
+    """Return what summary.json says; nothing where that is no such file."""
+    try:
+        told = json.loads((root / SUMMARY).read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def told_by(folder: Path, command: str) -> dict[str, Any] | None:
+    """Return what the summary.json of a folder says; None where it is not the folder of that command.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    command : str
+        For example ``"cspine predict"``.
+    """
+    try:
+        told = _told(folder)
+    except OSError:
+        return None
+    return told if told.get("command") == command else None
 
 
 def refuse_overlap(places: Iterable[Path], inputs: Iterable[Path | None], option: str) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from cspine.anatomy import vertebra
 from cspine.errors import OutputError
 from cspine.geometry import reorientation
-from cspine.report.sheet import ROW_PIXELS, ROWS_A_SHEET, SheetRow, write_sheets
+from cspine.report.sheet import COLUMN_PIXELS, ROW_PIXELS, ROWS_A_SHEET, SheetRow, below_neck, write_sheets
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.spine_phantom import Phantom, volumes
 
@@ -84,6 +84,27 @@ def test_proportions_are_true(tmp_path: Path) -> None:
         height, width = np.ptp(np.argwhere(near(image, vertebra(4).rgb)), axis=0)
         sizes.append(height / width)
     assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
+
+
+SPINE = Phantom(tuple(range(1, 25)), (230, 45, 40), (2, 2, 2))
+
+
+def test_a_whole_column_has_a_higher_row_and_three_axial_planes(tmp_path: Path) -> None:
+    rows = [row(SPINE, whole_column=True), row(whole_column=True), row(SPINE)]
+    image = pixels(write_sheets(rows, 3, "t", tmp_path)[0])
+    column, neck = image[60:, 300:510], pixels(write_sheets([row()], 1, "t", tmp_path / "n")[0])[60:, 300:510]
+    heights = [np.argwhere(near(column[:COLUMN_PIXELS], vertebra(i).rgb)).shape[0] for i in range(1, 25)]
+    assert min(heights) > 50
+    assert image.shape[0] > COLUMN_PIXELS + 2 * ROW_PIXELS
+    axial = image[66 : 66 + COLUMN_PIXELS, -300:-6]
+    for third, level in zip(np.array_split(axial, 3), ("C4", "T6", "L3"), strict=True):
+        assert near(third, vertebra(level).rgb).sum() > 50
+    assert np.array_equal(image[-ROW_PIXELS - 6 :, 300:510].shape, neck[-ROW_PIXELS - 6 :].shape)
+    assert near(image[-ROW_PIXELS - 6 :, -300:], vertebra("L3").rgb).sum() == 0
+
+
+def test_a_column_goes_below_the_neck_from_t2_on() -> None:
+    assert below_neck(["C1", "T2"]) and not below_neck(["C7", "T1"]) and not below_neck([])
 
 
 def test_found_and_reference_stand_side_by_side(tmp_path: Path) -> None:

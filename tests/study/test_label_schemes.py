@@ -106,6 +106,14 @@ def test_a_dataset_json_of_no_use_is_refused(tmp_path: Path, content: str) -> No
         scheme_of_folder(tmp_path, None)
 
 
+def test_predictions_of_cspine_within_a_dataset_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "C1": 1}}))
+    (tmp_path / "P").mkdir()
+    assert scheme_of_folder(tmp_path / "P", None) == "nnunet"
+    (tmp_path / "P" / "summary.json").write_text(json.dumps({"command": "cspine predict"}))
+    assert scheme_of_folder(tmp_path / "P", None) == "verse" and scheme_of_folder(tmp_path / "P", "nnunet") == "nnunet"
+
+
 def test_a_scheme_that_is_named_goes_before_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text("{}")
     assert scheme_of_folder(tmp_path, "spineps") == "spineps"

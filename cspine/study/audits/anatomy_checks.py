@@ -5,7 +5,7 @@ Pure functions of label arrays. The bounds stand here; docs/evaluation.md says w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-from cspine.anatomy import VERTEBRAE, rank, vertebra
+from cspine.anatomy import VERTEBRAE, Region, Vertebra, rank, vertebra
 from cspine.geometry import Grid, reorientation, to_index, to_lps
 from cspine.postprocessing.clean import plausible_ml
 from cspine.postprocessing.findings import MISSING_LEVEL, ORDER_BROKEN
@@ -26,8 +26,14 @@ from cspine.volumes import LabelVolume
 SPACING_MM = (10.0, 28.0)
 #: The same for C1 and C2: the dens stands within the ring of C1, which has no body.
 ATLAS_SPACING_MM = (6.0, 26.0)
+#: The same from T1 down, by the region of the upper one: bodies and discs grow towards the foot.
+LOWER_SPACING_MM = {Region.THORACIC: (10.0, 40.0), Region.LUMBAR: (16.0, 52.0)}
 #: A distance differs from the median of the others by less than this factor; more is a level left out or drawn twice.
 GREATEST_JUMP = 1.7
+#: ... of the others at most so many levels away: all of a neck, and not the small neck for the large lumbar spine.
+JUMP_LEVELS = 5
+#: So many levels at an end of the column tell where it leads: all of a neck.
+END_LEVELS = 8
 #: Distance to the next level where too few levels tell their own.
 TYPICAL_SPACING_MM = 16.0
 #: A level counts as in view where its expected centroid lies at least this far inside the image.
@@ -124,7 +130,8 @@ def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> Check:
     """Check that every level in view was found: none missing between, and none beyond the ends of the column.
 
     The centroid of the next level up and down is expected where the column leads, one median distance on. Where that
-    lies within the image, that level is in view. The value is the share of levels in view that were found.
+    lies within the image, that level is in view. The value is the share of levels in view that were found. A column
+    may end with T1, where a model of the neck ends; one that goes further has to go on to L5.
 
     Parameters
     ----------
@@ -139,23 +146,34 @@ def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> Check:
     first, last = rank(shapes[0].vertebra.label), rank(shapes[-1].vertebra.label)
     missing = [v.name for v in VERTEBRAE[first:last] if v.name not in found and v.name != "T13"]
     if first > 0 and _in_view(_next_centroid(shapes, up=True), grid):
-        missing.insert(0, VERTEBRAE[first - 1].name)
-    if last < rank(vertebra("T1").label) and _in_view(_next_centroid(shapes, up=False), grid):
-        missing.append(VERTEBRAE[last + 1].name)
+        missing.insert(0, _next_level(VERTEBRAE[first - 1 :: -1]))
+    if VERTEBRAE[last].name not in ("T1", "L5", "L6") and _in_view(_next_centroid(shapes, up=False), grid):
+        missing.append(_next_level(VERTEBRAE[last + 1 :]))
     return _judge("complete", len(found) / (len(found) + len(missing)), [f"{name} missing" for name in missing])
+
+
+def _next_level(onwards: Sequence[Vertebra]) -> str:
+    """Return the first of the levels that everybody has: T12 and L1 follow each other."""
+    return next(level.name for level in onwards if level.name != "T13")
 
 
 def _next_centroid(shapes: tuple[LevelShape, ...], *, up: bool) -> NDArray[np.float64]:
     """Return where the column leads beyond its upper or lower end, millimetres (LPS)."""
-    outwards = shapes[::-1] if up else shapes
+    outwards = (shapes[::-1] if up else shapes)[-END_LEVELS:]
     centroids = np.array([shape.centroid_lps for shape in outwards])
     if len(centroids) < 3:
         return np.asarray(centroids[-1] + [0.0, 0.0, TYPICAL_SPACING_MM if up else -TYPICAL_SPACING_MM])
-    ranks = np.array([rank(shape.vertebra.label) for shape in outwards])
-    steps = np.diff(centroids, axis=0) / np.abs(np.diff(ranks))[:, None]
+    apart = [_levels_apart(*pair) for pair in pairwise(outwards)]
+    steps = np.diff(centroids, axis=0) / np.array(apart)[:, None]
     length = float(np.median(np.linalg.norm(steps, axis=1)))
     way = centroids[-1] - centroids[-3]
     return np.asarray(centroids[-1] + way * length / max(float(np.linalg.norm(way)), 1e-6))
+
+
+def _levels_apart(one: LevelShape, other: LevelShape) -> int:
+    """Return how many levels lie from one to the other; T13 counts only where it is one of them."""
+    first, last = sorted((rank(one.vertebra.label), rank(other.vertebra.label)))
+    return last - first - sum(level.name == "T13" for level in VERTEBRAE[first + 1 : last])
 
 
 def _in_view(point_lps: NDArray[np.float64], grid: Grid) -> bool:
@@ -195,15 +213,14 @@ def distances_mm(shapes: tuple[LevelShape, ...]) -> dict[str, float]:
     return {
         upper.vertebra.name: float(np.linalg.norm(upper.centroid_lps - lower.centroid_lps))
         for upper, lower in pairwise(shapes)
-        if rank(lower.vertebra.label) - rank(upper.vertebra.label) == 1
-        and not (upper.touches_edge or lower.touches_edge)
+        if _levels_apart(upper, lower) == 1 and not (upper.touches_edge or lower.touches_edge)
     }
 
 
 def check_spacing(shapes: tuple[LevelShape, ...]) -> Check:
     """Check the distances between neighbours, and that none jumps; the value is the greatest jump.
 
-    A jump is the factor between a distance and the median of the others, C1 to C2 left out.
+    A jump is the factor between a distance and the median of the others near it, C1 to C2 left out.
 
     Parameters
     ----------
@@ -215,13 +232,14 @@ def check_spacing(shapes: tuple[LevelShape, ...]) -> Check:
         return _not_applicable("spacing", "no two whole neighbours")
     faults = []
     for name, distance in distances.items():
-        least, most = ATLAS_SPACING_MM if name == "C1" else SPACING_MM
+        least, most = ATLAS_SPACING_MM if name == "C1" else LOWER_SPACING_MM.get(vertebra(name).region, SPACING_MM)
         if not least <= distance <= most:
             faults.append(f"{name} to next {distance:.0f} mm")
     regular = {name: distance for name, distance in distances.items() if name != "C1"}
     jumps = {}
     for name, distance in regular.items():
-        others = [d for other, d in regular.items() if other != name]
+        place = rank(vertebra(name).label)
+        others = [d for other, d in regular.items() if 0 < abs(rank(vertebra(other).label) - place) <= JUMP_LEVELS]
         if len(others) >= 2 and distance > 0:
             median = float(np.median(others))
             jumps[name] = max(distance / median, median / distance)

@@ -11,7 +11,7 @@ import numpy as np
 import cspine
 from cspine import images
 from cspine.models.package import ModelPackage
-from cspine.report.sheet import SheetRow
+from cspine.report.sheet import SheetRow, below_neck
 from cspine.study.audits.anatomy_checks import CORD, Verdict
 from cspine.study.audits.audit import CHECK_NAMES, AuditFolder, AuditSettings, CaseRecord, LevelRecord
 from cspine.study.audits.audit_cases import AuditCase, read_organs
@@ -127,7 +127,10 @@ def sheet_rows(
         lines = [f"- {check.name}: {check.note}" for check in missed]
         passed = [check for check in record.checks if check.verdict is Verdict.PASS and check.value is not None]
         lines += [f"{c.name} {c.note or f'{c.value:.2f}'}" for c in passed if c.name not in ("order", "complete")]
-        yield SheetRow(case.name, not missed, headline, tuple(lines), ct, labels, outline_zyx=cord)
+        yield SheetRow(
+            case.name, not missed, headline, tuple(lines), ct, labels, outline_zyx=cord,
+            whole_column=below_neck(level.level for level in record.levels),
+        )  # fmt: skip
 
 
 def _in_short(failed: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cspine import images
 from cspine.errors import CaseGridError, CSpineError
-from cspine.report.sheet import SheetRow, write_sheets
+from cspine.report.sheet import SheetRow, below_neck, write_sheets
 from cspine.study.comparison.cohort import Cohort
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, part_title
@@ -111,7 +111,8 @@ def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[S
         remarks += [f"{model.title}: {remark}" for remark in why]
         headline = "no Dice" if mean is None else f"mean Dice {mean:.3f}"
         good = not missed and not false
-        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference)
+        whole = below_neck(row.level for row in scores)
+        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, whole_column=whole)
 
 
 def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | None, LabelVolume | None, list[str]]:

@@ -20,12 +20,12 @@ SCORE_COLUMNS = (
     "found_as", "identified", "centroid_distance_mm",
 )  # fmt: skip
 FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "found", "found_scheme")
-_CASE_COLUMNS = (
+CASE_COLUMNS = (
     "case", "part", "fold", "mean_dice", "mean_hd95_mm", "mean_assd_mm", "level_accuracy", "identification_rate",
     "wrong_levels", "missed_levels", "false_levels", "findings", "wrong_without_finding", "ok", "error",
 )  # fmt: skip
 _SPREADS = tuple(field.name for field in fields(Spread))
-_LEVEL_COLUMNS = (
+LEVEL_COLUMNS = (
     "part", "level", *(f"{metric}_{name}" for metric in METRICS for name in _SPREADS),
     "missed", "false", "vertebrae", "level_accuracy", "identification_rate",
 )  # fmt: skip
@@ -53,10 +53,10 @@ def write_tables(
     """
     write_csv(folder / "scores.csv", SCORE_COLUMNS, [row for result in results for row in _score_rows(result)])
     write_csv(folder / "files.csv", FILE_COLUMNS, [_file_row(case) for case in cases])
-    write_csv(folder / "cases.csv", _CASE_COLUMNS, [_case_row(result) for result in results])
+    write_csv(folder / "cases.csv", CASE_COLUMNS, [_case_row(result) for result in results])
     parts = {_ALL: results, **by_part(results)}
     told = [_level_row(part, level) for part, some in parts.items() for level in summaries(some, levels)]
-    write_csv(folder / "levels.csv", _LEVEL_COLUMNS, told)
+    write_csv(folder / "levels.csv", LEVEL_COLUMNS, told)
 
 
 def _score_rows(result: CaseResult) -> list[list[str]]:

@@ -7,7 +7,7 @@ from itertools import islice
 
 from cspine import images
 from cspine.errors import CSpineError
-from cspine.report.sheet import SheetRow
+from cspine.report.sheet import SheetRow, below_neck
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import on_grid
@@ -36,7 +36,10 @@ def sheet_rows(cases: Sequence[EvaluationCase], results: Sequence[CaseResult], c
         wanted = read_labels(case.reference, case.reference_scheme)
         found = on_grid(read_labels(case.found, case.found_scheme), wanted.grid)
         ct, found, wanted = _with_image(case, found, wanted)
-        yield SheetRow(case.name, result.ok, headline(result), words(result), ct, found, wanted)
+        whole = below_neck(score.level for score in result.scores)
+        yield SheetRow(
+            case.name, result.ok, headline(result), words(result), ct, found, wanted, whole_column=whole
+        )  # fmt: skip
 
 
 def _with_image(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import cspine
 from cspine.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra
 from cspine.study.evaluation.evaluation import CaseResult, mean
 from cspine.study.evaluation.metrics import LevelMatch, Score
+from cspine.study.output_folder import PREDICT, told_by
 from cspine.volumes import ModelIdentity
 
 #: Metrics of which the spread is told, and how to get them from a score.
@@ -165,15 +165,9 @@ def as_identity(model: ModelIdentity) -> dict[str, Any]:
 
 def predicted_by(folder: Path | None) -> dict[str, Any] | None:
     """Return the identity of the model that `cspine predict` tells in its folder; None where the labels are not its."""
-    if folder is None:
-        return None
-    try:
-        told = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(told, dict) or told.get("command") != "cspine predict" or not isinstance(told.get("model"), dict):
-        return None
-    return dict(told["model"])
+    told = None if folder is None else told_by(folder, PREDICT)
+    model = None if told is None else told.get("model")
+    return dict(model) if isinstance(model, dict) else None
 
 
 def summary(

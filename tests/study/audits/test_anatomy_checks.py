@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cspine.anatomy import VERTEBRAE, vertebra
 from cspine.geometry import Grid, reorientation
 from cspine.postprocessing.shape import LevelShape, shapes_of
 from cspine.study.audits import anatomy_checks as checks
@@ -93,6 +94,52 @@ def test_a_distance_that_jumps_is_named() -> None:
     assert found.verdict is Verdict.FAIL
     assert "C5 to next 32 mm" in found.note and "jumps x1.8" in found.note
     assert set(checks.distances_mm(shapes)) == {"C1", "C2", "C3", "C4", "C5", "C6", "C7"}
+
+
+#: Steps from each level to the next, C1 to L5, mm: a tall man.
+TALL = [19.0, 19, 14, 15, 18, 16, 24, 19, 26, 29, 25, 29, 27, 31, 29, 31, 33, 35, 36, 38, 40, 40, 41]
+
+
+def column(steps: list[float] = TALL, *, foot_mm: float = 30.0) -> tuple[tuple[LevelShape, ...], Grid]:
+    """Shapes of C1 to L5 that lie so far apart, and an image that reaches so far below the last centroid."""
+    _, (first, *_) = spine()
+    names = [v.name for v in VERTEBRAE if v.name != "T13"][: len(steps) + 1]
+    heights = -np.concatenate([[0.0], np.cumsum(steps)])
+    shapes = tuple(
+        replace(first, vertebra=vertebra(name), centroid_lps=np.array([0.0, 0.0, z]), touches_edge=False)
+        for name, z in zip(names, heights, strict=True)
+    )
+    affine = np.eye(4)
+    affine[:3, 3] = (-50.0, -50.0, heights[-1] - foot_mm)
+    return shapes, Grid((round(20 + foot_mm - heights[-1]), 100, 100), affine)
+
+
+def test_a_whole_spine_passes_though_its_steps_double() -> None:
+    shapes, grid = column()
+    assert checks.check_spacing(shapes).verdict is Verdict.PASS
+    assert checks.check_order(shapes).value == 24 and checks.check_complete(shapes, grid).verdict is Verdict.PASS
+    assert list(checks.distances_mm(shapes)) == [s.vertebra.name for s in shapes[:-1]]  # T12 to L1 is one step
+
+
+@pytest.mark.parametrize(
+    ("place", "note"), [(4, "C5 to next 36 mm"), (13, "T7 to next 62 mm"), (20, "L2 to next 80 mm")]
+)
+def test_a_double_step_anywhere_in_a_spine_is_named(place: int, note: str) -> None:
+    steps = [step * (1 + (i == place)) for i, step in enumerate(TALL)]
+    found = checks.check_spacing(column(steps)[0])
+    assert found.verdict is Verdict.FAIL and note in found.note and "jumps x" in found.note
+
+
+def test_a_spine_that_goes_below_t1_goes_on_to_l5_where_that_is_in_view() -> None:
+    for last, missing in (("T8", "T9"), ("T12", "L1"), ("L4", "L5")):
+        count = next(i for i, s in enumerate(column()[0]) if s.vertebra.name == last)
+        shapes, grid = column(TALL[:count], foot_mm=60.0)
+        assert checks.check_complete(shapes, grid).note == f"{missing} missing"
+        assert checks.check_complete(*column(TALL[:count], foot_mm=20.0)).verdict is Verdict.PASS
+    assert checks.check_complete(*column(foot_mm=90.0)).verdict is Verdict.PASS
+    assert checks.check_complete(*column(TALL[:7], foot_mm=90.0)).verdict is Verdict.PASS
+    shapes, grid = column()
+    assert checks.check_complete(shapes[19:], grid).note == "T12 missing"
 
 
 def test_a_vertebra_with_one_side_is_not_symmetrical() -> None:
