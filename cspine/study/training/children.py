@@ -224,8 +224,8 @@ def _check_end(child: _Child, folder: RunFolder) -> None:
             advice="SIGKILL mostly means that memory ran out: give fewer --processes, or a smaller patch or batch. "
             "The same command goes on from the last checkpoint.",
         )
-    log = folder.log(name)
-    reason = last_line(log if log.is_file() else child.output)
+    log = folder.log(name) if folder.log(name).is_file() else child.output
+    reason = last_line(log)
     raise TrainingError(f"{name} failed: {reason}", advice=f"{_advice(reason)}The log is {log}.")
 
 

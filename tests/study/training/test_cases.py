@@ -93,7 +93,7 @@ def test_a_patient_in_two_folds_is_refused(dataset):
 
 def test_absent_files_are_named(dataset):
     (dataset.root / "labelsTr" / "case_3.nii.gz").unlink()
-    with pytest.raises(DatasetError, match="1 training cases lack their files.*case_3"):
+    with pytest.raises(DatasetError, match=r"1 training cases lack their files.*case_3"):
         read_cases_of(dataset.root, None)
 
 
