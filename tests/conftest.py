@@ -10,6 +10,7 @@ import pytest
 
 from cspine.synthesis.atlas import Atlas, load_atlas
 from tests.builders.tiny_atlas import write_atlas
+from tests.builders.tiny_model import TrainedModel, train_tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,12 @@ def atlas_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def atlas(atlas_folder: Path, atlas_cache: Path) -> Atlas:
     """The tiny atlas, loaded once."""
     return load_atlas(atlas_folder, cache=atlas_cache)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """A model of two folds, trained by nnU-Net on the tiny dataset; whoever changes it takes a copy."""
+    return train_tiny_model(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture

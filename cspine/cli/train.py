@@ -97,7 +97,7 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
     from cspine.study.training.cases import read_cases_of
     from cspine.study.training.children import machine_of
     from cspine.study.training.needs import needs
-    from cspine.study.training.packaging import check_naming, naming_of
+    from cspine.study.training.packaging import check_naming, check_place, naming_of
     from cspine.study.training.settings import PRESETS
     from cspine.study.training.train import Training, train
 
@@ -107,6 +107,7 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
         _check_label_set(cases, options["preset"], PRESETS[options["preset"]].label_set)
     naming = naming_of(out, options["name"], options["title"], cases, _command_line())
     check_naming(naming)
+    check_place(out, (dataset, folder))
     machine = machine_of(device, options["processes"] or usable_cores())
     for line in needs(cases, settings, folder):
         click.echo(line)
@@ -155,7 +156,9 @@ def _train_on_synthetic(
     from cspine.study.synthetic_training.packaging import Provenance, manifest_of, package_model, stage_weights
     from cspine.study.synthetic_training.recipe import load_recipe
     from cspine.study.synthetic_training.train_synthetic import Run, train
+    from cspine.study.training.packaging import check_place
 
+    check_place(out, (folder,))
     path = Path(recipe)
     if not path.suffix:
         path = Path(str(resources.files("cspine.study.synthetic_training") / "recipes" / f"{recipe}.yaml"))

@@ -10,7 +10,8 @@ import numpy as np
 from cspine import images
 from cspine.geometry import reorientation
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
-from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
+from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder, kind_of
+from cspine.study.datasets.split import splits_final
 from cspine.study.label_sets import label_set
 from cspine.volumes import LabelVolume
 
@@ -68,12 +69,5 @@ def write_case(folder: DatasetFolder, row: CaseRow, seed: int, orientation: str 
 
 def write_splits(folder: DatasetFolder) -> None:
     """Write splits_final.json as `cspine dataset split` does."""
-    rows = [row for row in read_cases(folder.root / CASE_TABLE) if row.part is Part.TRAINING]
-    splits = [
-        {
-            "train": sorted(row.case for row in rows if row.fold != fold),
-            "val": sorted(row.case for row in rows if row.fold == fold),
-        }
-        for fold in sorted({row.fold for row in rows if row.fold is not None})
-    ]
-    (folder.root / "splits_final.json").write_text(json.dumps(splits), encoding="utf-8")
+    text = json.dumps(splits_final(read_cases(folder.root / CASE_TABLE)))
+    (folder.root / SPLITS).write_text(text, encoding="utf-8")

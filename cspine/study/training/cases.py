@@ -11,7 +11,7 @@ from typing import Any
 
 from cspine.errors import DatasetError, TrainingError
 from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
-from cspine.study.datasets.dataset_folder import DatasetFolder
+from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.label_sets import LabelSet
 
 #: Name of the one "fold" that learns from all training cases.
@@ -90,6 +90,7 @@ def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
         chosen: tuple[str, ...] = folds
     else:
         chosen = _checked_folds(root, rows, folds)
+    if is_split:
         _check_splits_file(root, rows)
     absent = [row.case for row in rows if folder.where(row.case) != "Tr"]
     if absent:
@@ -129,12 +130,15 @@ def _checked_folds(root: Path, rows: tuple[CaseRow, ...], folds: tuple[str, ...]
 
 
 def _check_splits_file(root: Path, rows: tuple[CaseRow, ...]) -> None:
-    path = root / "splits_final.json"
+    path = root / SPLITS
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
         told = [{part: sorted(split[part]) for part in ("train", "val")} for split in stated]
-    except FileNotFoundError:
-        return
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"{root.name} has no {SPLITS}: its split is under way, or was interrupted",
+            advice="Wait for `cspine dataset split`, or run the same command again.",
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path.name} of the dataset cannot be read", advice=_SPLIT_ADVICE) from error
     if told != _splits(rows):

@@ -150,6 +150,7 @@ def run_steps(
     left = [step for step in steps if not folder.is_done(step.name)]
     waiting = [[step] for step in left] if machine.on_gpu else [left] if left else []
     running: list[_Child] = []
+    told = (0, 0)
     try:
         while waiting or running:
             free = [device for device in machine.devices if all(child.device != device for child in running)]
@@ -162,7 +163,10 @@ def run_steps(
                 if ended:
                     running.remove(child)
                     _check_end(child, folder)
-            _tell_all(steps, tell)
+            done = _epochs_done(steps)
+            if done != told:
+                told = done
+                tell(*done)
     finally:
         _end(running)
 
@@ -220,8 +224,8 @@ def _check_end(child: _Child, folder: RunFolder) -> None:
             advice="SIGKILL mostly means that memory ran out: give fewer --processes, or a smaller patch or batch. "
             "The same command goes on from the last checkpoint.",
         )
-    log = folder.log(name)
-    reason = last_line(log if log.is_file() else child.output)
+    log = folder.log(name) if folder.log(name).is_file() else child.output
+    reason = last_line(log)
     raise TrainingError(f"{name} failed: {reason}", advice=f"{_advice(reason)}The log is {log}.")
 
 
@@ -294,8 +298,8 @@ def _tell_epoch(child: _Child, step: Step) -> None:
     )
 
 
-def _tell_all(steps: Sequence[Step], tell: Callable[[int, int], None]) -> None:
+def _epochs_done(steps: Sequence[Step]) -> tuple[int, int]:
+    """Return the epochs done, and all of them; 0 and 0 before the first one of the run."""
     tables = [epochs_of(step.table) for step in steps if step.table is not None]
     whole = max((int(rows[-1]["of"]) for rows in tables if rows), default=0)
-    if whole:
-        tell(sum(int(rows[-1]["epoch"]) + 1 for rows in tables if rows), whole * len(tables))
+    return sum(int(rows[-1]["epoch"]) + 1 for rows in tables if rows), whole * len(tables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cspine.errors import UsageError
 from cspine.models.card import model_card
 from cspine.models.install import READER_ORIENTATIONS
 from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest, explain
-from cspine.models.package import ModelPackage, StageContent, write_package
+from cspine.models.package import MANIFEST_NAME, ModelPackage, StageContent, write_package
 from cspine.models.plans import NetworkPlan, read_plan
 from cspine.models.sources import TrainedModel, read_trained
 from cspine.study.training.card import card_sections, data_sentence, licences_sentence
@@ -72,6 +73,31 @@ def check_naming(naming: Naming) -> None:
     )  # fmt: skip
     told = {"licence": "-", "source": "-", "credit": "-", "intended_use": "-", "limits": "-", "training_data": "-"}
     _valid_manifest({"name": naming.name, "version": "1", "title": naming.title, "stages": (stage,), **told})
+
+
+def check_place(out: Path, others: Iterable[Path]) -> None:
+    """Refuse a place for a package where something else would be lost, before anything is trained.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the package; a package that is there will be replaced.
+    others : iterable of Path
+        Folders that are read or written: the dataset, the run.
+
+    Raises
+    ------
+    UsageError
+        If it is one of the others or lies around one, or holds something else than a package.
+    """
+    wanted = out.resolve()
+    for other in (path.resolve() for path in others):
+        if wanted in (other, *other.parents):
+            raise UsageError(f"--out is {other.name}, or lies around it", advice="Give the package its own folder.")
+    if out.exists() and not (out / MANIFEST_NAME).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(
+            f"--out {out} is there already and is no model package", advice="Give another folder: it would be lost."
+        )
 
 
 def package_model(

@@ -1,0 +1,137 @@
+"""The folder of a run: whose it is, what goes on in it, and who else may not."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from cspine.errors import OutputError, TrainingError, UsageError
+from cspine.study.training.cases import ALL, read_cases_of
+from cspine.study.training.run_folder import LOADERS, RunFolder, open_run, read_settings
+from cspine.study.training.settings import PlanChanges, TrainingSettings
+from tests.builders.tiny_dataset import tiny_dataset
+
+SETTINGS = TrainingSettings(epochs=2, changes=PlanChanges(patch_size=(16, 16, 16)))
+
+
+@pytest.fixture
+def cases(tmp_path):
+    return read_cases_of(tiny_dataset(tmp_path / "Dataset501_Tiny").root, None)
+
+
+@pytest.fixture
+def run(tmp_path, cases):
+    (tmp_path / "run").mkdir()
+    open_run(tmp_path / "run", cases, SETTINGS)
+    return tmp_path / "run"
+
+
+def test_nnunet_is_told_of_the_datasets_own_folds_and_where_the_files_lie(run, cases):
+    folder = open_run(run, cases, SETTINGS)
+    assert json.loads((folder.preprocessed / "splits_final.json").read_text()) == cases.splits()
+    told = json.loads((folder.raw / "dataset.json").read_text())
+    assert set(told["dataset"]) == {row.case for row in cases.rows}
+    assert read_settings(run) == SETTINGS
+
+
+def test_the_same_run_goes_on_also_with_a_copy_of_the_dataset(run, cases, tmp_path):
+    copied = tiny_dataset(tmp_path / "copy" / "Dataset501_Tiny").root
+    folder = open_run(run, read_cases_of(copied, ("0",)), SETTINGS)  # other folds are no other run
+    assert str(copied) in (folder.raw / "dataset.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (replace(SETTINGS, epochs=3), "another epochs"),
+        (replace(SETTINGS, trainer="nnUNetTrainerNoMirroring", mirror=False), "another trainer, mirror"),
+        (replace(SETTINGS, changes=PlanChanges()), "another patch size"),
+    ],
+)
+def test_other_settings_are_refused(run, cases, settings, told):
+    with pytest.raises(TrainingError, match=told) as refused:
+        open_run(run, cases, settings)
+    assert "another folder for --run" in refused.value.advice
+
+
+def test_another_dataset_split_or_content_is_refused(run, cases, tmp_path):
+    with pytest.raises(TrainingError, match="holds a training on Dataset501_Tiny"):
+        open_run(run, read_cases_of(tiny_dataset(tmp_path / "Dataset502_Other").root, None), SETTINGS)
+    anew = tiny_dataset(tmp_path / "anew" / "Dataset501_Tiny", training=3, internal=2)
+    with pytest.raises(TrainingError, match="was split anew"):
+        open_run(run, read_cases_of(anew.root, None), SETTINGS)
+    with pytest.raises(TrainingError, match="training cases changed"):
+        open_run(run, replace(cases, checksum="0" * 64), SETTINGS)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"command": "cspine audit"}', '{"command": "cspine train"}'])
+def test_a_damaged_record_is_refused(run, cases, text):
+    (run / "run.json").write_text(text)
+    with pytest.raises(TrainingError, match="damaged"):
+        open_run(run, cases, SETTINGS)
+    with pytest.raises(TrainingError):
+        read_settings(run)
+
+
+def test_a_folder_of_something_else_is_left_alone(cases, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "letters.txt").write_text("dear")
+    with pytest.raises(UsageError, match=r"letters\.txt"):
+        open_run(tmp_path / "run", cases, SETTINGS)
+    with pytest.raises(TrainingError, match=r"no run\.json"):
+        read_settings(tmp_path / "run")
+
+
+def test_one_command_at_a_time_works_in_a_folder(tmp_path):
+    folder = RunFolder(tmp_path / "run", "")
+    with folder.held(), pytest.raises(TrainingError, match="another training works in"), folder.held():
+        pass
+    with folder.held():
+        pass
+
+
+def test_the_lock_outlives_the_command_while_a_process_of_the_run_lives(tmp_path):
+    folder = RunFolder(tmp_path / "run", "")
+    wait = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with folder.held() as lock:
+        child = subprocess.Popen(wait, stdin=subprocess.PIPE, pass_fds=(lock,))
+    with pytest.raises(TrainingError), folder.held():
+        pass
+    child.communicate()
+    with folder.held():
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError), RunFolder(tmp_path / "file" / "run", "").held():
+        pass
+
+
+def test_steps_are_remembered(tmp_path):
+    folder = RunFolder(tmp_path, "Dataset501_Tiny")
+    assert not folder.is_done("fold 3d_fullres 0")
+    folder.mark_done("fold 3d_fullres 0")
+    assert folder.is_done("fold 3d_fullres 0") and not folder.is_done("fold 3d_fullres 1")
+
+
+def test_nnunet_sees_the_runs_folders_whatever_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", "/somewhere/else")
+    monkeypatch.setenv("nnUNet_extTrainer", "/somewhere/else")
+    folder = RunFolder(tmp_path / "run", "Dataset501_Tiny")
+    told = folder.environment(3, 2, "1", compiled=False)
+    assert told["nnUNet_raw"] == str(tmp_path / "run" / "nnUNet_raw")
+    assert "nnUNet_extTrainer" not in told
+    assert (told["nnUNet_def_n_proc"], told[LOADERS], told["CUDA_VISIBLE_DEVICES"]) == ("3", "2", "1")
+    assert told["nnUNet_compile"] == "f"
+    assert os.environ["nnUNet_raw"] == "/somewhere/else"
+
+
+def test_one_model_of_all_cases_has_no_folds_file(tmp_path):
+    dataset = tiny_dataset(tmp_path / "Dataset501_Tiny", folds=0)
+    (tmp_path / "run").mkdir()
+    folder = open_run(tmp_path / "run", read_cases_of(dataset.root, (ALL,)), SETTINGS)
+    assert not (folder.preprocessed / "splits_final.json").exists()
