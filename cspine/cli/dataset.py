@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from cspine.cli.lazy_group import lazy_group
 
 _COMMANDS = {
     "convert": "cspine.cli.dataset_convert",
@@ -14,19 +14,7 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command = importlib.import_module(_COMMANDS[cmd_name]).command
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=_LazyGroup)
+@click.group(cls=lazy_group(_COMMANDS))
 def command() -> None:
     """Make nnU-Net datasets from VerSe, HNSCC-3DCT-RT, CTSpine1K, the Decathlon's colon task and TotalSegmentator.
 

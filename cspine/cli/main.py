@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import signal
 import sys
@@ -12,9 +11,9 @@ import click
 
 import cspine
 from cspine.cli.console import complain, start_logging
+from cspine.cli.lazy_group import lazy_group
 from cspine.errors import as_defect
 
-# Loaded when asked for, so that `cspine --help` and `cspine series` need no torch.
 _COMMANDS = {
     "run": "cspine.cli.run",
     "series": "cspine.cli.series",
@@ -33,19 +32,9 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command = importlib.import_module(_COMMANDS[cmd_name]).command
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=lazy_group(_COMMANDS), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(cspine.__version__, "--version", prog_name="cspine")
 @click.option("-v", "--verbose", is_flag=True, help="Log every decision, not only the steps.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")

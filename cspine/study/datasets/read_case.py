@@ -13,13 +13,11 @@ from cspine.anatomy import SACRUM, VERTEBRAE, parse_name
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.errors import CaseGridError, CSpineError, DatasetError, LabelSchemeError
-from cspine.geometry import Grid, orientation_of, reorientation
 from cspine.study.datasets.label_audit import Doubt
 from cspine.study.datasets.sources.found import FoundCase
+from cspine.study.grids import SLACK, on_grid
 from cspine.volumes import CtVolume, LabelVolume
 
-#: Corners of image and labels may differ by this share of a voxel.
-_SLACK = 0.1
 _COCCYX = 27
 _LEVELS = {level.label for level in VERTEBRAE}
 #: Numbers that a scheme may hold.
@@ -80,7 +78,7 @@ def read_case(case: FoundCase) -> ReadCase:
         read = _from_dicom(case, labels)
     else:
         ct = images.read_ct(case.image)
-        read = ReadCase(ct, _on_grid_of(ct, labels), ())
+        read = ReadCase(ct, on_grid(labels, ct.grid), ())
     cleaned = np.where(read.labels.labels_zyx == _COCCYX, np.uint8(0), read.labels.labels_zyx)
     if not cleaned.any() and case.scheme != "masks":
         raise DatasetError("the labels are empty", advice="Exclude the case, or fetch its labels again.")
@@ -115,7 +113,7 @@ def _from_masks(case: FoundCase, doubts: list[Doubt]) -> LabelVolume:
         mask = images.read_labels(path)
         if combined is None:
             combined = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
-        if not combined.grid.is_close(mask.grid, _SLACK * min(mask.grid.spacing_xyz)):
+        if not combined.grid.is_close(mask.grid, SLACK * min(mask.grid.spacing_xyz)):
             raise CaseGridError(f"{path.name} lies on another grid than the masks before it")
         inside = mask.labels_zyx > 0
         taken = combined.labels_zyx != 0
@@ -138,7 +136,7 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> ReadCase:
     for series in candidates:
         try:
             ct = read_volume(series)
-            placed = _on_grid_of(ct, labels)
+            placed = on_grid(labels, ct.grid)
         except CSpineError as error:
             reasons.append(error.code)
             continue
@@ -164,20 +162,3 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> ReadCase:
 def _sex_of(path: Path) -> str:
     told = str(dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"]).get("PatientSex") or "").upper()
     return told if told in ("M", "F") else ""
-
-
-def _on_grid_of(ct: CtVolume, labels: LabelVolume) -> LabelVolume:
-    """Turn labels to the orientation in which the image is stored, where both have the same voxels."""
-    slack = _SLACK * min(ct.grid.spacing_xyz)
-    turn = reorientation(labels.affine_lps, orientation_of(ct.affine_lps))
-    grid = turn.grid(labels.grid)
-    if grid.shape_zyx != ct.grid.shape_zyx or not grid.is_close(ct.grid, slack):
-        raise CaseGridError(f"image and labels lie on different grids: {_told(ct.grid)} and {_told(grid)}")
-    return LabelVolume(np.ascontiguousarray(turn.apply(labels.labels_zyx)), ct.affine_lps)
-
-
-def _told(grid: Grid) -> str:
-    sizes = " x ".join(str(n) for n in grid.shape_zyx[::-1])
-    steps = " x ".join(f"{step:.3g}" for step in grid.spacing_xyz)
-    first = ", ".join(f"{v:.1f}" for v in grid.affine_lps[:3, 3])
-    return f"{sizes} voxels of {steps} mm from ({first})"
