@@ -16,7 +16,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cspine.errors import CSpineError
-from cspine.volumes import ModelIdentity
 
 if TYPE_CHECKING:
     from cspine.report.summary import Summary
@@ -89,6 +88,8 @@ def duration(seconds: float) -> str:
 
 def tell_results(summary: Summary, out: Path) -> None:
     """Print what a run found and where its results are."""
+    from cspine.volumes import ModelIdentity  # brings scipy, which `--help` does not need
+
     model = ModelIdentity(**summary.model.model_dump())
     rows = [
         [v.level, "" if v.segment is None else str(v.segment), f"{v.volume_ml:.1f}", f"{v.mean_hu:.0f}",

@@ -179,8 +179,8 @@ def _levels(text: str | None) -> tuple[Vertebra, ...]:
     names: set[str] = set()
     try:
         for part in text.upper().split(",") if text is not None else ():
-            first, _, last = part.strip().partition("-")
-            names |= {level.name for level in levels_between(first.strip(), last.strip() or first.strip())}
+            first, dash, last = part.partition("-")
+            names |= {level.name for level in levels_between(first.strip(), (last if dash else first).strip())}
     except (KeyError, ValueError) as error:
         raise UsageError(f"--levels {text}: no range of levels", advice="Give for example C1-T1, or C3,C4.") from error
     return tuple(level for level in VERTEBRAE if level.name in names)

@@ -22,7 +22,7 @@ from cspine.models.package import ModelPackage
 from cspine.postprocessing.findings import Finding
 from cspine.segmentation import Vertebrae, find_vertebrae
 from cspine.study.audits.attempt import Failure, attempt
-from cspine.study.output_folder import SUMMARY, OutputFolder
+from cspine.study.output_folder import PREDICT, SUMMARY, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
 from cspine.tables import write_csv, write_json
 from cspine.volumes import LabelVolume
@@ -31,7 +31,6 @@ _log = logging.getLogger(__name__)
 
 TABLE, RECORDS = "predictions.csv", "records"
 COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "error")
-_COMMAND = "cspine predict"
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ class PredictionFolder:
                     "--out lies within the input, or around it", advice="Give --out a folder beside the input."
                 )
         labels = tuple(f"{case.name}.nii.gz" for case in cases)
-        OutputFolder(self.root, _COMMAND, (), (TABLE, RECORDS, *labels)).check(())
+        OutputFolder(self.root, PREDICT, (), (TABLE, RECORDS, *labels)).check(())
         try:
             known = json.loads((self.root / SUMMARY).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -154,7 +153,7 @@ class PredictionFolder:
                 raise UsageError(
                     f"--out holds predictions of {what}", advice="Give each model and each setting a folder of its own."
                 )
-        write_json(self.root / SUMMARY, {"command": _COMMAND, "complete": False, **self._told})
+        write_json(self.root / SUMMARY, {"command": PREDICT, "complete": False, **self._told})
 
     def labels(self, case: str) -> Path:
         """Return the file of a case's labels."""
@@ -185,7 +184,7 @@ class PredictionFolder:
         write_csv(self.root / TABLE, COLUMNS, [record.row() for record in records])
         failed = sum(bool(record.error) for record in records)
         counts = {"cases": len(records), "failed": failed}
-        write_json(self.root / SUMMARY, {"command": _COMMAND, "complete": True, **self._told, **counts})
+        write_json(self.root / SUMMARY, {"command": PREDICT, "complete": True, **self._told, **counts})
         return records
 
     @staticmethod
