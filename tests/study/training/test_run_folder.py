@@ -127,7 +127,7 @@ def test_nnunet_sees_the_runs_folders_whatever_the_environment_says(tmp_path, mo
     assert "nnUNet_extTrainer" not in told
     assert (told["nnUNet_def_n_proc"], told[LOADERS], told["CUDA_VISIBLE_DEVICES"]) == ("3", "2", "1")
     assert told["nnUNet_compile"] == "f"
-    assert os.environ["nnUNet_raw"] == "/somewhere/else"
+    assert os.getenv("nnUNet_raw") == "/somewhere/else"
 
 
 def test_one_model_of_all_cases_has_no_folds_file(tmp_path):
