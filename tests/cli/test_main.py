@@ -19,7 +19,10 @@ from cspine.errors import CSpineError, every_error
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 
-_COMMANDS = ("run", "series", "models", "synthesize", "train", "evaluate", "audit", "serve-pacs", "queue")
+_COMMANDS = (
+    *("run", "series", "models", "synthesize", "dataset", "train", "predict", "evaluate", "compare", "audit"),
+    *("cohort", "doctor", "serve-pacs", "queue"),
+)
 
 
 def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

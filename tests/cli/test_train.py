@@ -1,4 +1,4 @@
-"""`cspine train`: from a recipe and the atlas to a model package."""
+"""`cspine train`: from a dataset, or from a recipe and the atlas, to a model package."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from click.testing import CliRunner, Result
 
 from cspine import images
 from cspine.cli.train import command
+from cspine.cli.train_options import NAMES, training_settings
 from cspine.errors import AtlasError, TrainingError, UsageError
 from cspine.models.package import load_package
 from cspine.study.label_sets import label_set
+from cspine.study.training.settings import PRESETS
 from cspine.synthesis.atlas import Atlas
+from tests.builders.tiny_dataset import tiny_dataset
 from tests.builders.tiny_training import fill_pool, tiny_recipe
 
 _LABELS = label_set("cervical", auxiliary=True).network_labels()
@@ -52,12 +55,6 @@ def test_a_run_ends_with_a_package_and_the_next_one_goes_on(ready: Path, tmp_pat
     assert "5 iterations" in load_package(tmp_path / "a" / "model").manifest.training_data
     log = (tmp_path / "a" / "run" / "log.csv").read_text().splitlines()
     assert [line.partition(",")[0] for line in log] == ["iteration", "3", "5"]
-
-
-def test_there_is_only_synthetic_training(tmp_path: Path, atlas_folder: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        _train(atlas_folder, tmp_path)
-    assert "--synthetic" in caught.value.advice
 
 
 def test_an_absent_atlas_or_recipe_is_an_error(ready: Path, tmp_path: Path, atlas_folder: Path) -> None:
@@ -121,3 +118,69 @@ def test_labelled_cases_are_mixed_in_and_must_fit(ready: Path, tmp_path: Path, a
         _train(atlas_folder, tmp_path / "a", "--synthetic", "--iterations", "9")
     with pytest.raises(TrainingError, match=r"no dataset\.json"):
         _train(atlas_folder, tmp_path / "a", "--synthetic", "--labelled", str(tmp_path), "--iterations", "9")
+
+
+def _train_on(dataset: Path, folder: Path, *more: str) -> Result:
+    arguments = [str(dataset), "--run", str(folder / "run"), "--out", str(folder / "model"), "--device", "cpu"]
+    return CliRunner().invoke(command, [*arguments, *more], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--recipe", "cervical-demo"], "--recipe does not go with a DATASET"),
+        (["--atlas", "x", "--minutes", "3"], "--atlas, --minutes do not go with a DATASET"),
+        (["--synthetic"], "either a DATASET or --synthetic"),
+        (["--trainer", "nnUNetTrainerOfMine"], "no trainer 'nnUNetTrainerOfMine'"),
+        (["--folds", "0,x"], "--folds 0,x"),
+        (["--folds", "all,0"], "--folds all,0"),
+        (["--patch-size", "16,16"], "three sizes"),
+        (["--patch-size", "16,16,x"], "--patch-size 16,16,x"),
+        (["--spacing", "1,1,0"], "above 0"),
+        (["--name", "two words"], "cannot be described"),
+    ],
+)
+def test_options_that_make_no_sense_with_a_dataset_are_refused(tmp_path: Path, more: list[str], told: str) -> None:
+    dataset = tiny_dataset(tmp_path / "Dataset501_Tiny").root
+    with pytest.raises(UsageError, match=told):
+        _train_on(dataset, tmp_path, *more)
+    assert not (tmp_path / "run").exists() and not (tmp_path / "model").exists()
+
+
+def test_options_of_a_dataset_do_not_go_with_synthetic_training(tmp_path: Path, atlas_folder: Path) -> None:
+    with pytest.raises(UsageError, match="--folds, --epochs do not go with --synthetic"):
+        _train(atlas_folder, tmp_path, "--synthetic", "--epochs", "3", "--folds", "0")
+
+
+def test_neither_a_dataset_nor_synthetic_is_refused(tmp_path: Path, atlas_folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        _train(atlas_folder, tmp_path)
+    assert "--synthetic" in caught.value.advice
+
+
+def test_a_preset_is_for_its_label_set(tmp_path: Path) -> None:
+    necks = tiny_dataset(tmp_path / "Dataset501_Tiny").root
+    with pytest.raises(TrainingError, match="for the label set full-spine, and the dataset has cervical"):
+        _train_on(necks, tmp_path, "--preset", "paper-full-spine")
+    folder = tiny_dataset(tmp_path / "Dataset502_Tiny")
+    folder.write_dataset_json(label_set("cervical", auxiliary=True), folder.rows())
+    with pytest.raises(TrainingError, match="no class 'T2 and below'"):
+        _train_on(folder.root, tmp_path, "--preset", "paper-cervical")
+
+
+def test_a_folder_that_is_no_package_is_not_replaced(ready: Path, tmp_path: Path, atlas_folder: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="no model package"):
+        _train_on(tiny_dataset(tmp_path / "Dataset501_Tiny").root, tmp_path)
+    shutil.copy(ready / "tiny.yaml", tmp_path)
+    with pytest.raises(UsageError, match="no model package"):
+        _train(atlas_folder, tmp_path, "--synthetic")
+    assert (tmp_path / "model" / "thesis.txt").is_file()
+
+
+def test_further_options_change_a_preset() -> None:
+    told = dict.fromkeys(NAMES) | {"preset": "smoke", "epochs": 7, "features": 3, "no_mirroring": False}
+    settings, smoke = training_settings(told), PRESETS["smoke"].settings
+    assert (settings.epochs, settings.changes.features, settings.mirror) == (7, 3, False)
+    assert settings.iterations == smoke.iterations and settings.changes.patch_size == smoke.changes.patch_size

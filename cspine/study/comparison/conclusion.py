@@ -25,6 +25,8 @@ from cspine.study.comparison.words import (
     part_title,
 )
 
+#: Models below this mean Dice over the widest group do not draw the vertebrae: that they are alike says nothing.
+USABLE_DICE = 0.5
 _MEANING = {
     EQUIVALENT: "equivalent within the margin",
     DIFFERENT: "different",
@@ -71,7 +73,7 @@ def _widest(results: Results) -> LevelGroup:
 
 def _alone(results: Results, title: str) -> str:
     group = _widest(results)
-    told, missed, false = [], 0, 0
+    told, missed, false, weak = [], 0, 0, False
     for part in results.cohort.parts:
         dice = results.description(title, part, group.name, DICE.key)
         hd95 = results.description(title, part, group.name, HD95.key)
@@ -81,13 +83,15 @@ def _alone(results: Results, title: str) -> str:
             cases = counted(dice.cases, "case")
             place = f"the {part_title(part)} ({cases})" if part else cases
             told.append(f"{fixed(dice.mean, 3)}{distance} in {place}")
+        weak |= dice.mean is not None and dice.mean < USABLE_DICE
     if not told:
         return f"{title} has no value over {group.name}."
     mistakes = (
         [counted(missed, "vertebra was missed", "vertebrae were missed")] if missed else ["no vertebra was missed"]
     )
     mistakes += [f"{false} drawn that the reference does not have"] if false else []
-    return f"{title} has a mean Dice over {group.name} of {listed(told)}; {listed(mistakes)}."
+    text = f"{title} has a mean Dice over {group.name} of {listed(told)}; {listed(mistakes)}."
+    return f"{text} It does not draw these vertebrae: being alike with it is no merit." if weak else text
 
 
 def _pair(results: Results, title: str, part: str) -> tuple[str, tuple[str, ...]]:

@@ -235,7 +235,7 @@ def _advice(reason: str) -> str:
         ("out of memory", "The GPU has too little memory: give a smaller --patch-size or --batch-size. "),
         ("6 feet under", "Mostly memory: give fewer --processes. "),
         ("no longer alive", "Mostly memory: give fewer --processes. "),
-        ("checkpoint", "A damaged checkpoint_latest.pth may be removed: the fold then begins again. "),
+        ("pth is damaged", "Remove that file from the folder of the fold, which then begins again. "),
     ):
         if sign in reason:
             return advice

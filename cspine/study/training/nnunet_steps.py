@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -114,10 +115,17 @@ def train_fold(
         _leave_mirroring(trainer)
     _watch(trainer)
     if begun is not None:
-        trainer.load_checkpoint(str(begun))
+        _go_on_from(begun, trainer)
     if begun != final:
         trainer.run_training()
     trainer.perform_actual_validation()
+
+
+def _go_on_from(checkpoint: Path, trainer: Any) -> None:
+    try:
+        trainer.load_checkpoint(str(checkpoint))
+    except (OSError, EOFError, RuntimeError, KeyError, UnpicklingError) as error:
+        raise TrainingError(f"{checkpoint.name} is damaged, or of another network") from error
 
 
 def _set_length(trainer: Any, settings: TrainingSettings) -> None:

@@ -1,0 +1,168 @@
+"""`cspine predict`: a folder of labels, from a model and many images."""
+
+import csv
+import gzip
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cspine import images
+from cspine.cli.predict import command
+from cspine.errors import SomeStudiesFailedError, SplitError, UsageError
+from cspine.study.prediction import prediction as module
+from tests.builders.tiny_dataset import tiny_dataset
+
+pytestmark = pytest.mark.slow
+PARTS = "training,internal,external"
+
+
+def invoke(*arguments: object):
+    words = [*(str(argument) for argument in arguments), "--device", "cpu"]
+    return CliRunner().invoke(command, words, catch_exceptions=False)
+
+
+def rows_of(out):
+    with (out / "predictions.csv").open(newline="") as lines:
+        return {row["case"]: row for row in csv.DictReader(lines)}
+
+
+@pytest.fixture(scope="module")
+def drawn(trained, tmp_path_factory):
+    """Labels of all cases of the dataset, out of fold."""
+    out = tmp_path_factory.mktemp("predicted") / "labels"
+    told = invoke("--model", trained.package, "--dataset", trained.dataset, "--parts", PARTS, "--out", out)
+    assert told.exit_code == 0 and "6 of 6 cases drawn" in told.output
+    return out
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The cases that are drawn, as they are."""
+    names = []
+    draw = module._drawn
+
+    def counts(case, *others):
+        names.append(case.name)
+        return draw(case, *others)
+
+    monkeypatch.setattr(module, "_drawn", counts)
+    return names
+
+
+@pytest.fixture
+def pictures(trained, tmp_path):
+    """A folder with two images."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    shutil.copy(trained.dataset / "imagesTs" / "case_4_0000.nii.gz", folder)
+    shutil.copy(trained.dataset / "imagesTs" / "case_5_0000.nii.gz", folder / "other.nii.gz")
+    return folder
+
+
+def test_the_table_tells_part_folds_model_and_what_was_found(drawn, trained):
+    rows = rows_of(drawn)
+    assert {case: (row["part"], row["folds"]) for case, row in rows.items()} == {
+        "case_0": ("training", "0"),
+        "case_1": ("training", "1"),
+        "case_2": ("training", "0"),
+        "case_3": ("training", "1"),
+        "case_4": ("internal", "0,1"),
+        "case_5": ("external", "0,1"),
+    }
+    assert tuple(rows["case_0"]) == module.COLUMNS
+    assert all(float(row["seconds"]) > 0 and row["error"] == "" for row in rows.values())
+    told = json.loads((drawn / "summary.json").read_text())
+    assert (told["command"], told["complete"], told["cases"], told["failed"]) == ("cspine predict", True, 6, 0)
+    assert {row["model"] for row in rows.values()} == {told["model"]["checksum"]}
+    assert told["settings"]["raw"] is False and "device" not in told["settings"]
+
+
+def test_labels_lie_on_the_voxels_of_each_image_with_the_numbers_of_verse(drawn, trained):
+    for path in sorted((trained.dataset / "imagesTr").iterdir()):
+        ct, labels = images.read_ct(path), images.read_labels(drawn / path.name.replace("_0000", ""))
+        assert labels.labels_zyx.shape == ct.hu_zyx.shape
+        np.testing.assert_allclose(labels.affine_lps, ct.affine_lps, atol=1e-5)
+        assert set(np.unique(labels.labels_zyx)) <= set(range(9))
+
+
+def test_the_same_command_draws_nothing_again(drawn, trained, counted, tmp_path):
+    out = shutil.copytree(drawn, tmp_path / "labels")
+    (out / "case_2.nii.gz").unlink()
+    invoke("--model", trained.package, "--dataset", trained.dataset, "--parts", PARTS, "--out", out)
+    assert counted == ["case_2"]
+    assert len(rows_of(out)) == 6
+
+
+def test_an_image_that_changed_is_drawn_again(pictures, trained, counted, tmp_path):
+    call = ("--model", trained.package, "--input", pictures, "--out", tmp_path / "out")
+    invoke(*call)
+    assert counted == ["case_4", "other"]
+    shutil.copy(trained.dataset / "imagesTr" / "case_0_0000.nii.gz", pictures / "other.nii.gz")
+    invoke(*call)
+    assert counted == ["case_4", "other", "other"]
+
+
+def test_one_corrupt_file_is_listed_and_the_others_are_done(pictures, trained, counted, tmp_path):
+    whole = (pictures / "other.nii.gz").read_bytes()
+    (pictures / "broken.nii.gz").write_bytes(whole[:-200])
+    (pictures / "text.nii.gz").write_bytes(gzip.compress(b"no image"))
+    call = ("--model", trained.package, "--input", pictures, "--out", tmp_path / "out")
+    with pytest.raises(SomeStudiesFailedError, match="2 of 4 cases failed") as failed:
+        invoke(*call)
+    assert failed.value.exit_code == 11 and "predictions.csv" in failed.value.advice
+    rows = rows_of(tmp_path / "out")
+    assert "CS-IN-001" in rows["broken"]["error"] and "damaged or cut short" in rows["broken"]["error"]
+    assert rows["text"]["error"] and rows["other"]["error"] == ""
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["case_4.nii.gz", "other.nii.gz"]
+
+    (pictures / "broken.nii.gz").write_bytes(whole)
+    (pictures / "text.nii.gz").write_bytes(whole)
+    counted.clear()
+    assert invoke(*call).exit_code == 0
+    assert counted == ["broken", "text"]
+    assert all(row["error"] == "" for row in rows_of(tmp_path / "out").values())
+
+
+def test_raw_labels_are_what_the_network_drew(pictures, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "find_vertebrae", None)  # nothing is cleaned
+    out = tmp_path / "raw"
+    invoke("--model", trained.package, "--input", pictures, "--out", out, "--raw")
+    assert json.loads((out / "summary.json").read_text())["settings"]["raw"] is True
+    assert all(row["findings"] == "" for row in rows_of(out).values())
+    with pytest.raises(UsageError, match="predictions of other settings"):
+        invoke("--model", trained.package, "--input", pictures, "--out", out)
+
+
+def test_fewer_folds_are_averaged_where_they_are_named(pictures, trained, tmp_path):
+    invoke("--model", trained.package, "--input", pictures / "other.nii.gz", "--out", tmp_path / "out", "--folds", "1")
+    assert rows_of(tmp_path / "out")["other"]["folds"] == "1"
+
+
+def test_training_cases_of_another_split_are_refused_and_others_warned_of(trained, tmp_path):
+    other = tiny_dataset(tmp_path / "Dataset501_Tiny", training=3, internal=2).root
+    call = ("--model", trained.package, "--dataset", other, "--out", tmp_path / "out")
+    with pytest.raises(SplitError, match="another split"):
+        invoke(*call, "--parts", "training")
+    assert not (tmp_path / "out").exists()
+    told = invoke(*call, "--parts", "external")
+    assert told.exit_code == 0 and "it may have learnt from these cases" in told.output
+
+
+@pytest.mark.parametrize("more", [[], ["--input", "x", "--dataset", "y"]])
+def test_either_images_or_a_dataset(trained, tmp_path, more):
+    with pytest.raises(UsageError, match="either --input or --dataset"):
+        invoke("--model", trained.package, "--out", tmp_path / "out", *more)
+
+
+def test_labels_go_neither_among_the_images_nor_to_files_of_others(pictures, trained, tmp_path):
+    for out in (pictures, pictures / "out", tmp_path):
+        with pytest.raises(UsageError, match="within the input, or around it"):
+            invoke("--model", trained.package, "--input", pictures, "--out", out)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "other.nii.gz").write_bytes(b"by hand")
+    with pytest.raises(UsageError, match=r"--out has other\.nii\.gz already"):
+        invoke("--model", trained.package, "--input", pictures, "--out", tmp_path / "mine")
+    assert (tmp_path / "mine" / "other.nii.gz").read_bytes() == b"by hand"

@@ -1,0 +1,88 @@
+"""Which images are to be predicted, under which names, by which folds."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from cspine.errors import InputError, SplitError, UsageError
+from cspine.models.package import load_package
+from cspine.study.datasets.case_table import CASE_TABLE, Part, write_cases
+from cspine.study.datasets.dataset_folder import DatasetFolder
+from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_differs
+from tests.builders.tiny_dataset import tiny_dataset
+
+EVERY = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
+
+
+def test_channel_numbers_are_no_part_of_a_name_and_hidden_files_are_left_out(tmp_path):
+    for name in ("b_0000.nii.gz", "a.nii.gz", ".partial-c.nii.gz", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert [case.name for case in cases_of_input(tmp_path)] == ["a", "b"]
+    assert [case.name for case in cases_of_input(tmp_path / "b_0000.nii.gz")] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("files", "source", "told"),
+    [
+        (["a_0000.nii.gz", "a.nii.gz"], "", "two images are called a"),
+        (["a.mha"], "a.mha", "is no .nii.gz file"),
+        (["a.txt"], "", "no image in"),
+        ([], "absent", "neither a file nor a folder"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused(tmp_path, files, source, told):
+    for name in files:
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=told):
+        cases_of_input(tmp_path / source)
+
+
+def test_parts_by_name():
+    assert parts_of("external, training") == (Part.TRAINING, Part.EXTERNAL)
+    with pytest.raises(UsageError, match="no part 'test'"):
+        parts_of("training,test")
+
+
+@pytest.mark.slow
+def test_a_training_case_is_drawn_by_the_fold_that_did_not_learn_from_it(trained):
+    package = load_package(trained.package)
+    cases = cases_of_dataset(trained.dataset, EVERY, package)
+    told = {case.name: (case.part, case.folds) for case in cases}
+    assert told == {
+        "case_0": ("training", ("0",)),
+        "case_1": ("training", ("1",)),
+        "case_2": ("training", ("0",)),
+        "case_3": ("training", ("1",)),
+        "case_4": ("internal", None),
+        "case_5": ("external", None),
+    }
+    for case in cases:  # nnU-Net's own split of each fold says the same
+        for fold, split in enumerate(json.loads((trained.dataset / "splits_final.json").read_text())):
+            if case.folds == (str(fold),):
+                assert case.name in split["val"] and case.name not in split["train"]
+
+
+@pytest.mark.slow
+def test_training_cases_of_another_split_or_of_a_model_that_tells_none_are_refused(trained, tmp_path):
+    package = load_package(trained.package)
+    other = tiny_dataset(tmp_path / "Dataset501_Tiny").root
+    rows = DatasetFolder(other).rows()
+    assert not split_differs(other, package)
+    write_cases(other / CASE_TABLE, [replace(r, fold=1 - r.fold) if r.fold is not None else r for r in rows])
+    with pytest.raises(SplitError, match="trained on another split"):
+        cases_of_dataset(other, EVERY, package)
+    assert len(cases_of_dataset(other, EVERY[1:], package)) == 2
+    assert split_differs(other, package)
+    silent = replace(package, manifest=package.manifest.model_copy(update={"split": None, "format": 1}))
+    with pytest.raises(SplitError, match="does not tell which cases"):
+        cases_of_dataset(trained.dataset, EVERY, silent)
+
+
+@pytest.mark.slow
+def test_a_model_without_the_fold_of_a_case_is_refused(trained):
+    package = load_package(trained.package)
+    (stage,) = package.stages
+    one = replace(package, stages=(replace(stage, manifest=stage.manifest.model_copy(update={"folds": ("0",)})),))
+    with pytest.raises(SplitError, match="has no fold 1"):
+        cases_of_dataset(trained.dataset, EVERY, one)
