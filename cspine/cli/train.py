@@ -133,8 +133,13 @@ def _check_label_set(cases: TrainingCases, preset: str, wanted: str) -> None:
 
 def _command_line() -> str:
     """Return the command as it was given; the folders' names alone, because packages travel."""
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    words = [_without_folders(word) for word in sys.argv[1:]]
     return shlex.join(["cspine", *words]) if words[:1] == ["train"] or "train" in words else "cspine train"
+
+
+def _without_folders(word: str) -> str:
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + (Path(value).name if "/" in value else value)
 
 
 def _train_on_synthetic(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from cspine import images
-from cspine.cli.train import command
+from cspine.cli.train import _command_line, command
 from cspine.cli.train_options import NAMES, training_settings
 from cspine.errors import AtlasError, TrainingError, UsageError
 from cspine.models.package import load_package
@@ -184,3 +185,9 @@ def test_further_options_change_a_preset() -> None:
     settings, smoke = training_settings(told), PRESETS["smoke"].settings
     assert (settings.epochs, settings.changes.features, settings.mirror) == (7, 3, False)
     assert settings.iterations == smoke.iterations and settings.changes.patch_size == smoke.changes.patch_size
+
+
+def test_the_command_of_the_card_has_no_folders_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["-v", "train", "/data/us/Dataset501_Tiny", "--run=/home/me/run", "--out", "../model", "--title", "A neck"]
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/cspine", *words])
+    assert _command_line() == "cspine -v train Dataset501_Tiny --run=run --out model --title 'A neck'"

@@ -7,12 +7,15 @@ import shutil
 import pytest
 import torch
 
-from cspine.errors import TrainingError
+from cspine.errors import TrainingError, UsageError
 from cspine.models.package import load_package
 from cspine.study.datasets.case_table import split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.training import children
+from cspine.study.training.cases import read_cases_of
 from cspine.study.training.run_folder import RunFolder
+from cspine.study.training.settings import TrainingSettings
+from cspine.study.training.train import _checked_plans
 from tests.builders.tiny_model import call_train
 
 pytestmark = pytest.mark.slow
@@ -131,3 +134,11 @@ def test_damaged_plans_are_named(trained, again, tmp_path):
     next(again.glob("nnUNet_preprocessed/*/nnUNetPlans.json")).write_text(json.dumps({})[:1])
     with pytest.raises(TrainingError, match=r"nnUNetPlans\.json of the run cannot be read"):
         call_train(trained.dataset, again, tmp_path / "model")
+
+
+def test_a_configuration_that_was_not_planned_is_refused_with_those_that_were(trained):
+    folder = RunFolder(trained.run, trained.dataset.name)
+    cases = read_cases_of(trained.dataset, None)
+    with pytest.raises(UsageError, match="made no 3d_lowres for this dataset, but 2d, 3d_fullres") as refused:
+        _checked_plans(folder, TrainingSettings(configuration="3d_lowres"), cases)
+    assert "train 3d_fullres" in refused.value.advice
