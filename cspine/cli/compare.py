@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cspine.cli.console import progress, table
-from cspine.errors import UsageError
+from cspine.cli.levels import wanted_levels
+from cspine.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from cspine.study.comparison.results import Results
@@ -81,6 +82,7 @@ def command(
     cspine compare cervical full-spine --out C --with-paper
     cspine compare ours totalsegmentator payer --out C --levels C1-T1 --single case_007,case_012
     """  # noqa: D301
+    _need_libraries()
     from cspine.study.comparison import compare as comparing
     from cspine.study.comparison.statistics import Settings
 
@@ -98,7 +100,7 @@ def command(
         ),
         reference=reference,
         title=title,
-        levels=_levels(levels),
+        levels=tuple(level.name for level in wanted_levels(levels, "--levels")) if levels is not None else None,
         single=tuple(case.strip() for case in (single or "").split(",") if case.strip()),
         worst=worst,
         with_paper=with_paper,
@@ -112,16 +114,12 @@ def command(
     click.echo(f"Tables and plots in {out / comparing.TABLES} and {out / comparing.PLOTS}")
 
 
-def _levels(text: str | None) -> tuple[str, ...] | None:
-    from cspine.anatomy import levels_between
-
-    if text is None:
-        return None
-    first, _, last = text.upper().replace(" ", "").partition("-")
+def _need_libraries() -> None:
     try:
-        return tuple(level.name for level in levels_between(first, last or first))
-    except (KeyError, ValueError) as error:
-        raise UsageError(f"--levels {text} is no range of vertebrae", advice="For example C1-T1, or C3.") from error
+        import statsmodels
+    except ImportError as error:
+        raise MissingExtraError(f"cspine compare needs {error.name}: pip install 'cspine[study]'") from error
+    del statsmodels
 
 
 def _show(results: Results) -> None:

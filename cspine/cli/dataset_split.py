@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cspine.cli.console import table
-from cspine.errors import UsageError
+from cspine.cli.levels import wanted_levels
 
 
 @click.command(name="split")
@@ -62,8 +62,10 @@ def command(
     from cspine.study.datasets.divided import divide_datasets
     from cspine.study.datasets.split import InternalFrom, SplitSettings
 
+    # T13 is a variant: nobody lacks it.
+    levels = tuple(level.name for level in wanted_levels(whole, "--whole") if level.name != "T13")
     settings = SplitSettings(
-        training, internal, external, InternalFrom(internal_from), external_source, _levels(whole), folds, seed, scale,
+        training, internal, external, InternalFrom(internal_from), external_source, levels, folds, seed, scale,
         Part.TRAINING if elsewhere == "training" else Part.LEFT_OVER,
     )  # fmt: skip
     folders = [DatasetFolder(root) for root in datasets]
@@ -73,13 +75,3 @@ def command(
         excluded = sum(bool(row.excluded) for row in rows)
         click.echo(f"{excluded} excluded cases are in no part; checksum of the split {split_checksum(rows)[:12]}")
         click.echo(f"{folder.root / 'cases.csv'}, {folder.root / 'demographics.md'}")
-
-
-def _levels(text: str) -> tuple[str, ...]:
-    from cspine.anatomy import levels_between
-
-    first, _, last = text.upper().partition("-")
-    try:
-        return tuple(level.name for level in levels_between(first, last or first) if level.name != "T13")
-    except (KeyError, ValueError) as error:
-        raise UsageError(f"--whole {text} names no levels", advice="Give two levels, for example C1-T1.") from error

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from cspine.cli.console import progress, table
+from cspine.cli.levels import wanted_levels
 from cspine.errors import SomeStudiesFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def command(
     with exit code 11 after all others are done.
     """  # noqa: D301
     _refuse_what_does_not_fit(context, reference, dataset, prediction, images, out)
-    wanted = _levels(levels)
+    wanted = wanted_levels(levels, "--levels") if levels is not None else ()
     from cspine.study.evaluation.pairing import Inputs, find_cases
 
     chosen = tuple(part.strip() for part in parts.split(",")) if parts is not None else ()
@@ -170,20 +171,6 @@ def _refuse_what_does_not_fit(
 
 
 _OF_PREDICTIONS = ("prediction_scheme", "prediction_pattern", "allow_missing", "jobs")
-
-
-def _levels(text: str | None) -> tuple[Vertebra, ...]:
-    """Return the levels of ``"C1-T1"`` or ``"C3,C4"``, head to foot; none where nothing is said."""
-    from cspine.anatomy import VERTEBRAE, levels_between
-
-    names: set[str] = set()
-    try:
-        for part in text.upper().split(",") if text is not None else ():
-            first, dash, last = part.partition("-")
-            names |= {level.name for level in levels_between(first.strip(), (last if dash else first).strip())}
-    except (KeyError, ValueError) as error:
-        raise UsageError(f"--levels {text}: no range of levels", advice="Give for example C1-T1, or C3,C4.") from error
-    return tuple(level for level in VERTEBRAE if level.name in names)
 
 
 def _output_folder(out: Path | None) -> OutputFolder | None:

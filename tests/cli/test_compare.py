@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,7 +72,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(
         invoke(models[0], other, "--out", out)
     with pytest.raises(ComparisonError, match=r"no scores\.csv"):
         invoke(models[0], tmp_path, "--out", out)
-    with pytest.raises(UsageError, match="no range of vertebrae"):
+    with pytest.raises(UsageError, match=r"--levels: .*C1 lies above T1"):
         invoke(*models, "--out", out, "--levels", "T1-C1")
     with pytest.raises(UsageError, match="no summary.json of cspine compare".replace(".", r"\.")):
         invoke(*models, "--out", models[0])
@@ -91,3 +93,13 @@ def test_help_suffices() -> None:
     ):
         assert words in told
     assert CliRunner().invoke(command, ["--out", "x"]).exit_code == 2
+
+
+def test_a_missing_library_is_told_with_what_installs_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['statsmodels'] = None\n"
+        "from cspine.cli.main import main\nsys.argv = ['cspine', 'compare', 'a', 'b', '--out', 'c']\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "CS-USE-004" in done.stderr and "cspine[study]" in done.stderr

@@ -36,7 +36,7 @@ def test_a_small_cohort_is_scaled_and_patients_elsewhere_may_stay_out(study):
 
 @pytest.mark.parametrize("whole", ["T1-C1", "neck", "C1-X9"])
 def test_levels_that_do_not_exist_are_refused(study, whole):
-    with pytest.raises(UsageError, match="names no levels"):
+    with pytest.raises(UsageError, match="--whole: levels"):
         invoke("split", study[0].root, "--whole", whole)
 
 

@@ -1,0 +1,27 @@
+"""Options that name levels of the spine."""
+
+from __future__ import annotations
+
+from cspine.anatomy import Vertebra, parse_levels
+from cspine.errors import UsageError
+
+
+def wanted_levels(text: str, option: str) -> tuple[Vertebra, ...]:
+    """Return the levels that an option names, for example ``"C1-T1"`` or ``"C3,C4"``, from head to foot.
+
+    Parameters
+    ----------
+    text : str
+        What the user gave.
+    option : str
+        The option, for the message.
+
+    Raises
+    ------
+    UsageError
+        If a part is no level and no range.
+    """
+    try:
+        return parse_levels(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error.message}", advice=error.advice) from error
