@@ -11,6 +11,7 @@ read -ra train_options <<< "${TRAIN_OPTIONS:-}"
 begun=$SECONDS
 
 step() { printf '\n=== %s min  %s\n' "$(((SECONDS - begun) / 60))" "$1"; }
+true_study() { printf '    the true study: %s\n' "$1"; }
 
 step "1  a synthetic cohort in the data sets' own layouts"
 "${cspine[@]}" dataset rehearse --out "$out/cohort" --patients "$patients"
@@ -36,15 +37,18 @@ step "4  train both models in five folds"
 "${cspine[@]}" train "$full_spine" --preset smoke --epochs 16 --run "$out/run/full-spine" --out "$out/models/full-spine" "${train_options[@]}"
 
 step "5  predict: internal and external cases by all folds, training cases by the fold that did not see them"
+true_study "477 cases a model, of which 305 by five folds; take a GPU"
 "${cspine[@]}" predict --model "$out/models/cervical" --dataset "$cervical" --parts training,internal,external --out "$out/predictions/cervical"
 "${cspine[@]}" predict --model "$out/models/full-spine" --dataset "$full_spine" --parts training,internal,external --out "$out/predictions/full-spine"
 
 step "6  evaluate: both on the references of the cervical dataset, and the full-spine model on its own"
+true_study "some 40 ms of a core a vertebra (benchmarks/evaluation_speed.py), and the time to read 477 cases"
 "${cspine[@]}" evaluate --dataset "$cervical" --prediction "$out/predictions/cervical" --title "Cervical" --out "$out/evaluation/cervical"
 "${cspine[@]}" evaluate --dataset "$cervical" --prediction "$out/predictions/full-spine" --title "Full spine" --out "$out/evaluation/full-spine"
 "${cspine[@]}" evaluate --dataset "$full_spine" --prediction "$out/predictions/full-spine" --title "Full spine, C1..L6" --out "$out/evaluation/full-spine-whole"
 
 step "7  compare, as the paper does"
+true_study "seconds"
 "${cspine[@]}" compare "$out/evaluation/cervical" "$out/evaluation/full-spine" --with-paper --out "$out/comparison"
 
 report=$out/comparison/report.html

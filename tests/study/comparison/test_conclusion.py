@@ -75,4 +75,4 @@ def test_one_model_is_compared_with_nothing(one: Results) -> None:
 def test_a_model_that_draws_nothing_is_called_so(one: Results) -> None:
     assert "no merit" not in conclude(one).models[0]
     failed = replace(one, descriptions=tuple(replace(d, mean=0.1) for d in one.descriptions))
-    assert conclude(failed).models[0].endswith("It does not draw these vertebrae: being alike with it is no merit.")
+    assert conclude(failed).models[0].endswith("It hardly draws these vertebrae: being alike with it is no merit.")
