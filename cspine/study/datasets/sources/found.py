@@ -153,10 +153,11 @@ def read_people(path: Path, key: str, delimiter: str | None = None) -> dict[str,
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines, delimiter=between)
+            columns = reader.fieldnames or ()
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path.name} cannot be read") from error
-    if key not in (reader.fieldnames or ()):
+    if key not in columns:
         raise DatasetError(f"{path.name} has no column {key!r}", advice="docs/datasets.md shows the table's columns.")
     return {
         (row[key] or "").strip(): {k: v.strip() for k, v in row.items() if k and isinstance(v, str)} for row in rows
