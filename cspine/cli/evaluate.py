@@ -278,7 +278,7 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
         ["identification rate", number(told["identification_rate"]) or "n/a"],
         ["cases with every level right", str(told["cases_ok"])],
         ["cases with a wrong level", str(told["cases_with_wrong_level"])],
-        ["cases with a missed level", str(told["cases_with_missed_level"])],
+        ["cases with a missed vertebra", str(told["cases_with_missed_level"])],
         ["wrong level without a finding", "n/a" if silent is None else str(silent)],
     ]
     table("Levels", ("", ""), lines)
