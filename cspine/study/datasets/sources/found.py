@@ -67,11 +67,14 @@ class Found:
         Case and reason, where a part that must be there is absent: a failure.
     skipped : dict of str to int
         Reason and number, where a data set is known to hold images without labels.
+    notes : list of str
+        Sentences about the table of patients that a person should read.
     """
 
     cases: list[FoundCase] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, other: Found) -> None:
         """Take over what another data set gave."""
