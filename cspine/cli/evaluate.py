@@ -137,6 +137,8 @@ def command(
     _show(results, compared, title)
     if out is not None:
         click.echo(f"Tables and pictures in {out}")
+    if prediction is not None:
+        _warn_of_empty(results)
     _tell_failures(results)
 
 
@@ -246,6 +248,15 @@ def _draw(
 
     count = len(results) if pictures is None else min(pictures, len(results))
     write_sheets(sheet_rows(cases, results, count), count, f"{title}: found, reference", root)
+
+
+def _warn_of_empty(results: Sequence[CaseResult]) -> None:
+    """Ask for the scheme where every level is missed: numbers of another scheme may all be background here."""
+    scores = [score for result in results for score in result.scores]
+    if scores and all(score.missed for score in scores):
+        click.echo(
+            "warning: no prediction has any of these levels: are --prediction-scheme and --levels right?", err=True
+        )
 
 
 def _tell_failures(results: Sequence[CaseResult]) -> None:
