@@ -475,7 +475,7 @@ class DatasetError(CSpineError):
 
     code = "CS-DAT-001"
     exit_code = 18
-    advice = "docs/study.md shows the layout of each data set; the message names what is absent or wrong."
+    advice = "docs/datasets.md shows the layout of each data set; the message names what is absent or wrong."
 
 
 class CaseGridError(DatasetError):

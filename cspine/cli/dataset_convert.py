@@ -137,6 +137,6 @@ def _show(outcome: Outcome, found: Found, out: Path) -> None:
     )
     for reason, count in found.skipped.items():
         click.echo(f"skipped: {count} x {reason}")
-    for note in outcome.notes:
+    for note in (*found.notes, *outcome.notes):
         click.echo(f"note: {note}")
     click.echo(f"Table of all cases: {out / 'cases.csv'}; doubts about labels: {out / 'audit.csv'}")

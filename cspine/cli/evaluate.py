@@ -137,6 +137,8 @@ def command(
     _show(results, compared, title)
     if out is not None:
         click.echo(f"Tables and pictures in {out}")
+    if prediction is not None:
+        _warn_of_empty(results)
     _tell_failures(results)
 
 
@@ -248,6 +250,15 @@ def _draw(
     write_sheets(sheet_rows(cases, results, count), count, f"{title}: found, reference", root)
 
 
+def _warn_of_empty(results: Sequence[CaseResult]) -> None:
+    """Ask for the scheme where every level is missed: numbers of another scheme may all be background here."""
+    scores = [score for result in results for score in result.scores]
+    if scores and all(score.missed for score in scores):
+        click.echo(
+            "warning: no prediction has any of these levels: are --prediction-scheme and --levels right?", err=True
+        )
+
+
 def _tell_failures(results: Sequence[CaseResult]) -> None:
     failed = [result for result in results if result.error]
     for result in failed[:_MOST_FAILURES]:
@@ -278,7 +289,7 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
         ["identification rate", number(told["identification_rate"]) or "n/a"],
         ["cases with every level right", str(told["cases_ok"])],
         ["cases with a wrong level", str(told["cases_with_wrong_level"])],
-        ["cases with a missed level", str(told["cases_with_missed_level"])],
+        ["cases with a missed vertebra", str(told["cases_with_missed_level"])],
         ["wrong level without a finding", "n/a" if silent is None else str(silent)],
     ]
     table("Levels", ("", ""), lines)

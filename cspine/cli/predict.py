@@ -10,16 +10,14 @@ from cspine.cli.console import progress
 from cspine.errors import SomeStudiesFailedError, UsageError
 
 _SHOWN = 20
+_TESTS = "internal,external"
 
 
 @click.command(name="predict")
 @click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]")
 @click.option("--input", "source", type=click.Path(path_type=Path), help="Folder of NIfTI or DICOM files, or a file.")
 @click.option("--dataset", type=click.Path(path_type=Path), help="Dataset of `cspine dataset split`, instead.")
-@click.option(
-    "--parts", default="internal,external", show_default=True,
-    help="With --dataset: some of training, internal, external.",
-)  # fmt: skip
+@click.option("--parts", help=f"With --dataset: some of training, internal, external.  [default: {_TESTS}]")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of labels; one a model.")
 @click.option("--raw", is_flag=True, help="What the network drew, not cleaned: as nnU-Net's own predictor gives it.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -33,7 +31,7 @@ def command(
     model: str | None,
     source: Path | None,
     dataset: Path | None,
-    parts: str,
+    parts: str | None,
     out: Path,
     raw: bool,
     device: str,
@@ -56,6 +54,8 @@ def command(
     """
     if (source is None) == (dataset is None):
         raise UsageError("give either --input or --dataset")
+    if parts is not None and dataset is None:
+        raise UsageError("--parts without --dataset", advice="All images of --input are drawn; leave --parts out.")
     from cspine.cli.models import wanted_model
     from cspine.dicom.rules import load_rules
     from cspine.inference.engine import choose_engine
@@ -73,7 +73,7 @@ def command(
     choose_engine(device)
     prediction = Prediction(package, settings, raw, load_rules(rules_file))
     if dataset is not None:
-        cases = cases_of_dataset(dataset, parts_of(parts), package)
+        cases = cases_of_dataset(dataset, parts_of(parts if parts is not None else _TESTS), package)
         if split_differs(dataset, package):
             click.echo("warning: the model was trained on another split; it may have learnt from these cases", err=True)
     else:

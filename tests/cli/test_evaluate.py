@@ -212,6 +212,9 @@ def test_another_system_in_its_own_numbers_and_orientation(tmp_path):
     (files,) = rows_of(tmp_path / "out" / "files.csv")
     assert (files["reference_scheme"], files["found_scheme"]) == ("verse", "totalsegmentator-v2")
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["title"] == "p"
+    assert "warning" not in invoke(*common, "--prediction-scheme", "totalsegmentator-v2").output
+    own = ("--reference", reference, "--prediction", reference, "--prediction-scheme", "totalsegmentator-v2")
+    assert "warning: no prediction has any of these levels" in invoke(*own).output
     result = CliRunner().invoke(command, [str(argument) for argument in common])
     assert "failed: a [CS-DAT-003] a.nii.gz holds 42, 43" in result.output and result.exception.exit_code == 11
 

@@ -155,6 +155,8 @@ def test_training_cases_of_another_split_are_refused_and_others_warned_of(traine
 def test_either_images_or_a_dataset(trained, tmp_path, more):
     with pytest.raises(UsageError, match="either --input or --dataset"):
         invoke("--model", trained.package, "--out", tmp_path / "out", *more)
+    with pytest.raises(UsageError, match="--parts without --dataset"):
+        invoke("--model", trained.package, "--out", tmp_path / "out", "--input", "x", "--parts", "internal")
 
 
 def test_labels_go_neither_among_the_images_nor_to_files_of_others(pictures, trained, tmp_path):

@@ -86,9 +86,7 @@ def _alone(results: Results, title: str) -> str:
         weak |= dice.mean is not None and dice.mean < USABLE_DICE
     if not told:
         return f"{title} has no value over {group.name}."
-    mistakes = (
-        [counted(missed, "vertebra was missed", "vertebrae were missed")] if missed else ["no vertebra was missed"]
-    )
+    mistakes = [counted(missed, "level was missed", "levels were missed")] if missed else ["no level was missed"]
     mistakes += [f"{false} drawn that the reference does not have"] if false else []
     text = f"{title} has a mean Dice over {group.name} of {listed(told)}; {listed(mistakes)}."
     return f"{text} It hardly draws these vertebrae: being alike with it is no merit." if weak else text

@@ -191,7 +191,8 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
     if not lacking and total - internal < settings.folds:
         lacking.append(f"{settings.folds} folds need as many patients for training, {total - internal} are there")
     if lacking:
-        advice = "Convert more sources, ask for fewer, or give --scale: `cspine dataset summary` counts what is there."
+        fewer = "ask for fewer (--external 0: no external test)" if settings.scale else "ask for fewer, or give --scale"
+        advice = f"Convert more sources, or {fewer}: `cspine dataset summary` counts what is there."
         raise SplitError("; ".join(lacking), advice=advice)
     return {Part.TRAINING: total - internal, Part.INTERNAL: internal, Part.EXTERNAL: external}
 

@@ -57,7 +57,7 @@ def test_every_part_and_measure_has_its_sentence(two: Results) -> None:
     assert head == "External test, model-2 against model-1"
     assert dice.startswith("Dice: the mean difference over [C1,T1] is") and "95% interval" in dice
     assert "Wilcoxon signed-rank test p " in hd95 and "By vertebra, " in hd95
-    assert "vertebrae were missed" in told.models[1] and "no vertebra was missed" in told.models[0]
+    assert "levels were missed" in told.models[1] and "no level was missed" in told.models[0]
 
 
 def test_levels_are_told_as_runs() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from cspine import images
@@ -105,3 +106,10 @@ def test_words_tell_what_was_missed_and_what_is_false(tmp_path: Path) -> None:
     (row,) = pictures._rows(list(found.models), "a", [])
     assert (row.good, row.headline) == (False, "mean Dice 0.300")
     assert row.lines[:3] == ("- missed: C2", "- not in the reference: C3", "lowest: C2 0.00, C3 0.00, C1 0.90")
+
+
+@pytest.mark.parametrize(("dice", "good"), [(0.6, True), (0.4, False)])
+def test_a_case_that_is_drawn_badly_does_not_look_well(tmp_path: Path, dice: float, good: bool) -> None:
+    (model,) = align([read_evaluation(write_folder(tmp_path, [Line("a", "C1", dice)]))]).models
+    (row,) = pictures._rows([model], "a", [])
+    assert (row.good, row.headline) == (good, f"mean Dice {dice:.3f}")

@@ -103,8 +103,10 @@ def test_too_few_patients_are_told_with_the_counts():
     )
     with pytest.raises(SplitError, match="5 folds need as many"):
         split([rows[:5]], SplitSettings(4, 1, 0))
-    with pytest.raises(SplitError, match="the external test needs"):
+    assert "give --scale" in refused.value.advice
+    with pytest.raises(SplitError, match="the external test needs") as refused:
         split([rows[:30]], SplitSettings(scale=True))
+    assert "--external 0" in refused.value.advice and "--scale" not in refused.value.advice
     with pytest.raises(SplitError, match="cannot be taken out of"):
         split([rows], SplitSettings(5, 5, 0, InternalFrom.TRAINING))
 

@@ -65,6 +65,8 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
         raise UsageError("no data set was given", advice="Give one or more, for example --verse2019 FOLDER.")
     told = read_people(folders.people, "id") if folders.people is not None else {}
     found = Found()
+    if folders.people is not None:
+        found.notes = _doubts_about(folders.people.name, told, [case for part in parts for case in part.cases])
     for part in parts:
         part.cases = [_with_person(case, told) for case in part.cases[:limit]]
         found.add(part)
@@ -85,6 +87,21 @@ def _verse(folders: Folders) -> list[Found]:
     for part in parts:
         part.cases = [replace(case, patient=known.get(case.patient, case.patient)) for case in part.cases]
     return parts
+
+
+def _doubts_about(table: str, told: dict[str, dict[str, str]], cases: list[FoundCase]) -> list[str]:
+    """Return what a table of patients says to no effect: a mistyped id may leave one patient in two parts."""
+    known = {name for case in cases for name in (case.case, case.patient)}
+    kinds = (
+        ("an id that is no case and no patient here", [name for name in told if name not in known]),
+        ("an age that cannot be read", [name for name, row in told.items() if row.get("age") and age_of(row) is None]),
+        ("a sex that cannot be read", [name for name, row in told.items() if row.get("sex") and not sex_of(row)]),
+    )
+    return [
+        f"{table} has {what}: {names[0]!r}" + (f" and {len(names) - 1} more" if names[1:] else "")
+        for what, names in kinds
+        if names
+    ]
 
 
 def _with_person(case: FoundCase, told: dict[str, dict[str, str]]) -> FoundCase:

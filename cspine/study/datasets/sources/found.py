@@ -67,11 +67,14 @@ class Found:
         Case and reason, where a part that must be there is absent: a failure.
     skipped : dict of str to int
         Reason and number, where a data set is known to hold images without labels.
+    notes : list of str
+        Sentences about the table of patients that a person should read.
     """
 
     cases: list[FoundCase] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, other: Found) -> None:
         """Take over what another data set gave."""
@@ -153,10 +156,11 @@ def read_people(path: Path, key: str, delimiter: str | None = None) -> dict[str,
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines, delimiter=between)
+            columns = reader.fieldnames or ()
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path.name} cannot be read") from error
-    if key not in (reader.fieldnames or ()):
+    if key not in columns:
         raise DatasetError(f"{path.name} has no column {key!r}", advice="docs/datasets.md shows the table's columns.")
     return {
         (row[key] or "").strip(): {k: v.strip() for k, v in row.items() if k and isinstance(v, str)} for row in rows

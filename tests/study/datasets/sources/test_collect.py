@@ -37,7 +37,20 @@ def test_a_table_of_people_goes_before_what_the_data_sets_tell(tmp_path):
     assert [(c.patient, c.age_years, c.sex) for c in found.cases] == [
         ("verse004", 61.0, "F"), ("verse004", 62.0, ""), ("verse006", None, ""),
     ]  # fmt: skip
+    assert found.notes == []
     assert len(collect(Folders(verse2019=tmp_path / "2019"), limit=2).cases) == 2
+
+
+def test_what_a_table_of_people_says_to_no_effect_is_told(tmp_path):
+    touch(tmp_path / "2019", "verse004.nii.gz", "verse004_seg.nii.gz")
+    people = tmp_path / "people.csv"
+    people.write_text("id,patient,age,sex\nverse004,,old,?\nverse4,verse004,,\nverse5,verse004,,\n")
+    found = collect(Folders(verse2019=tmp_path / "2019", people=people))
+    assert found.notes == [
+        "people.csv has an id that is no case and no patient here: 'verse4' and 1 more",
+        "people.csv has an age that cannot be read: 'verse004'",
+        "people.csv has a sex that cannot be read: 'verse004'",
+    ]
 
 
 def test_images_without_masks_and_nothing_at_all_are_refused(tmp_path):

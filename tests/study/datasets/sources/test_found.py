@@ -32,3 +32,6 @@ def test_a_table_may_have_short_and_long_rows(tmp_path):
     for name in ("absent.csv", "."):
         with pytest.raises(DatasetError, match="cannot be read"):
             read_people(tmp_path / name, "id")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(DatasetError, match=r"empty\.csv has no column 'id'"):
+        read_people(tmp_path / "empty.csv", "id")
