@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from cspine import images
 from cspine.anatomy import CERVICAL_LEVELS
 from cspine.cli.evaluate import command
-from cspine.errors import InputError, OutOfMemoryError, SomeStudiesFailedError, UsageError
+from cspine.errors import InputError, OutOfMemoryError, SomeStudiesFailedError, SplitError, UsageError
 from cspine.geometry import reorientation
 from cspine.study.datasets.case_table import CaseRow, Part, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
@@ -247,6 +247,7 @@ def small_dataset(root):
         images.write(root / "p" / f"{row.case}.nii.gz", found.astype(np.uint8), NECK.grid().affine_lps)
     write_cases(dataset.root / "cases.csv", rows)
     dataset.write_dataset_json(labels, rows)
+    (dataset.root / "splits_final.json").write_text("[]")
     return "--dataset", dataset.root, "--prediction", root / "p"
 
 
@@ -264,6 +265,13 @@ def test_a_dataset_gives_references_images_and_parts(tmp_path):
     assert summary["parts"]["external"]["missed"] == 1 and summary["parts"]["training"]["mean_dice"] == 1.0
     files = {row["case"]: row for row in rows_of(tmp_path / "out" / "files.csv")}
     assert files["c"]["image"].endswith("imagesTs/c_0000.nii.gz") and files["c"]["reference_scheme"] == "nnunet"
+
+
+def test_a_split_that_the_cases_outgrew_is_refused(tmp_path):
+    common = small_dataset(tmp_path)
+    (common[1] / "splits_final.json").unlink()  # as `cspine dataset convert` does where the cases changed
+    with pytest.raises(SplitError, match=r"Dataset501_Cervical has no splits_final\.json"):
+        invoke(*common)
 
 
 def test_parts_and_levels_are_chosen(tmp_path):

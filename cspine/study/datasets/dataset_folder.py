@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from cspine.errors import DatasetError, OutputError
+from cspine.errors import DatasetError, OutputError, SplitError
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases
 from cspine.study.label_sets import LabelSet, label_set_of
 from cspine.tables import write_json
@@ -76,6 +76,25 @@ class DatasetFolder:
     def rows(self) -> list[CaseRow]:
         """Return the table of the cases; DatasetError as `read_cases`."""
         return read_cases(self.root / CASE_TABLE)
+
+    def split_rows(self) -> list[CaseRow]:
+        """Return the table of the cases whose parts and folds hold.
+
+        Raises
+        ------
+        SplitError
+            If cases have parts and `SPLITS` is absent: a split is under way, or the cases changed after it.
+        DatasetError
+            As `read_cases`.
+        """
+        rows = self.rows()
+        divided = any(row.part in (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL) for row in rows)
+        if divided and not (self.root / SPLITS).is_file():
+            raise SplitError(
+                f"{self.root.name} has no {SPLITS}: its cases changed after the split, or a split was interrupted",
+                advice="Split it again with `cspine dataset split`.",
+            )
+        return rows
 
     def label_set(self) -> LabelSet:
         """Return the label set of dataset.json.

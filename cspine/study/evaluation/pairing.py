@@ -185,7 +185,7 @@ def _of_dataset(inputs: Inputs) -> Iterator[EvaluationCase]:
     assert inputs.dataset is not None
     dataset = DatasetFolder(inputs.dataset)
     scheme = scheme_of_folder(dataset.labels("Tr"), inputs.reference_scheme)
-    rows = read_cases(inputs.cases) if inputs.cases is not None else dataset.rows()
+    rows = read_cases(inputs.cases) if inputs.cases is not None else dataset.split_rows()
     pairs = [(row, *dataset.pair(kind_of(row), row.case)) for row in _wanted(rows, inputs.parts)]
     absent = [labels for _, _, labels in pairs if not labels.is_file()]
     if absent:

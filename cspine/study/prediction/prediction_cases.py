@@ -144,15 +144,16 @@ def cases_of_dataset(root: Path, parts: Sequence[Part], package: ModelPackage) -
     DatasetError
         If it is no dataset, or the files of a case are absent.
     SplitError
-        If training cases are asked for, and model and dataset do not know of each other's folds.
+        If the dataset's split does not hold, or training cases are asked for and model and dataset do not know of each
+        other's folds.
     """
     folder = DatasetFolder(root)
-    everyone = folder.rows()
+    everyone = folder.split_rows()
     if Part.TRAINING in parts:
         _check_split(root, everyone, package)
     cases = []
     for row in sorted(everyone, key=lambda row: row.case):
-        if row.part not in parts:
+        if row.part not in parts or row.excluded:
             continue
         kind = folder.where(row.case)
         if kind is None:

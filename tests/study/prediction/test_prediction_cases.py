@@ -86,3 +86,15 @@ def test_a_model_without_the_fold_of_a_case_is_refused(trained):
     one = replace(package, stages=(replace(stage, manifest=stage.manifest.model_copy(update={"folds": ("0",)})),))
     with pytest.raises(SplitError, match="has no fold 1"):
         cases_of_dataset(trained.dataset, EVERY, one)
+
+
+@pytest.mark.slow
+def test_a_split_that_the_cases_outgrew_is_refused_and_excluded_cases_are_left_out(trained, tmp_path):
+    package = load_package(trained.package)
+    root = tiny_dataset(tmp_path / "Dataset501_Tiny").root
+    rows = DatasetFolder(root).rows()
+    write_cases(root / CASE_TABLE, [replace(r, excluded="fracture") if r.case == "case_5" else r for r in rows])
+    assert [case.name for case in cases_of_dataset(root, EVERY[1:], package)] == ["case_4"]
+    (root / "splits_final.json").unlink()
+    with pytest.raises(SplitError, match="split it again|changed after the split"):
+        cases_of_dataset(root, EVERY[1:], package)
