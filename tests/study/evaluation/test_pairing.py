@@ -119,6 +119,7 @@ def dataset(tmp_path: Path) -> Path:
         touch(*folder.pair(kind, case), tmp_path / "p" / f"{case}.nii.gz")
     write_cases(root / "cases.csv", ROWS)
     folder.write_dataset_json(label_set("cervical"), ROWS)
+    (root / "splits_final.json").write_text("[]")
     return root
 
 
