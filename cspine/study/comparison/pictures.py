@@ -12,7 +12,6 @@ from cspine import images
 from cspine.errors import CaseGridError, CSpineError
 from cspine.report.sheet import SheetRow, below_neck, write_sheets
 from cspine.study.comparison.cohort import Cohort
-from cspine.study.comparison.conclusion import USABLE_DICE
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, part_title
 from cspine.study.grids import on_grid
@@ -20,6 +19,8 @@ from cspine.study.label_schemes import read_labels
 from cspine.volumes import CtVolume, LabelVolume
 
 _LOWEST = 4
+#: A case below this mean Dice is headed as one that needs a look, even with every level found.
+_WELL_DRAWN_DICE = 0.5
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[S
         ct, found, reference, why = _read(model, case)
         remarks += [f"{model.title}: {remark}" for remark in why]
         headline = "no Dice" if mean is None else f"mean Dice {mean:.3f}"
-        good = not missed and not false and mean is not None and mean >= USABLE_DICE
+        good = not missed and not false and mean is not None and mean >= _WELL_DRAWN_DICE
         whole = below_neck(row.level for row in scores)
         yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, whole_column=whole)
 
