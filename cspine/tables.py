@@ -40,3 +40,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number for a table, empty where there is none."""
     return "" if value is None else f"{value:.{digits}f}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return ``"1 case"``, ``"2 cases"``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"

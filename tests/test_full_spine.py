@@ -147,8 +147,9 @@ def test_the_command_takes_levels_and_refuses_what_are_none(study, package, tmp_
     written = json.loads((tmp_path / "out" / "report" / "summary.json").read_text())
     assert [vertebra["level"] for vertebra in written["vertebrae"]] == ["C3", "C4", "T13"]
     assert written["settings"]["levels"] == "C3-C4,T13"
-    with pytest.raises(UsageError, match="'C8' is neither a level nor a range"):
-        CliRunner().invoke(command, [*arguments, "--levels", "C1-C2,C8"], catch_exceptions=False)
+    for levels, wrong in (("C1-C2,C8", "C8"), ("", "")):
+        with pytest.raises(UsageError, match=f"--levels: .*'{wrong}' is neither a level nor a range"):
+            CliRunner().invoke(command, [*arguments, "--levels", levels], catch_exceptions=False)
 
 
 def test_a_run_without_the_option_has_the_settings_that_it_always_had() -> None:

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from cspine.cli.console import progress, table
 from cspine.errors import RequirementError, SomeStudiesFailedError, UsageError, hashed
+from cspine.tables import counted
 
 if TYPE_CHECKING:
     from cspine.study.audits.audit import CaseRecord
@@ -109,7 +110,7 @@ def command(
             _log.info("case %s: %s", hashed(case.name), _in_words(record))
             tell(len(records), len(cases))
     rows = audit_report.sheet_rows(cases, records, settings, kept)
-    sheets = write_sheets(rows, len(cases), f"{package.identity.title} on {len(cases)} cases", out)
+    sheets = write_sheets(rows, len(cases), f"{package.identity.title} on {counted(len(cases), 'case')}", out)
     kept.output.finish(audit_report.summary(records, package, settings))
     _show(records, package.identity.title)
     for path in (*sheets, out / "audit.csv", out / "levels.csv", out / "summary.json"):
@@ -142,7 +143,7 @@ def _show(records: Sequence[CaseRecord], title: str) -> None:
     rows.append(
         ["every check", str(everything), str(len(records) - everything), "", f"{everything / len(records):.0%}"]
     )
-    table(f"{title}: {len(records)} cases", ("Check", "Pass", "Fail", "n/a", "Share that passes"), rows)
+    table(f"{title}: {counted(len(records), 'case')}", ("Check", "Pass", "Fail", "n/a", "Share that passes"), rows)
 
 
 def _end(records: Sequence[CaseRecord], share: float, require: float | None) -> None:
@@ -150,7 +151,7 @@ def _end(records: Sequence[CaseRecord], share: float, require: float | None) -> 
     broken = sum(bool(record.error) for record in records)
     if require is not None and share < require:
         raise RequirementError(
-            f"{share:.0%} of {len(records)} cases have an ordered, complete column, fewer than {require:.0%}"
+            f"{share:.0%} of {counted(len(records), 'case')} have an ordered, complete column, fewer than {require:.0%}"
         )
     if broken:
-        raise SomeStudiesFailedError(f"{broken} of {len(records)} cases failed")
+        raise SomeStudiesFailedError(f"{broken} of {counted(len(records), 'case')} failed")

@@ -10,6 +10,7 @@ import click
 
 from cspine.cli.console import progress, table
 from cspine.errors import SomeStudiesFailedError
+from cspine.tables import counted
 
 if TYPE_CHECKING:
     from cspine.study.datasets.convert import Outcome
@@ -91,7 +92,7 @@ def command(
         for case, code, message in outcome.failures[:20]:
             click.echo(f"failed: {case} [{code}] {message}")
         raise SomeStudiesFailedError(
-            f"{len(outcome.failures)} of {len(found.cases) + len(found.broken)} cases failed",
+            f"{len(outcome.failures)} of {counted(len(found.cases) + len(found.broken), 'case')} failed",
             advice=f"{out / 'failures.csv'} names each with its reason; the same command tries them again.",
         )
 
@@ -110,7 +111,8 @@ def _tell_needs(found: Found, out: Path) -> None:
     free = shutil.disk_usage(place).free
     # Files that are compressed already stay as large; DICOM shrinks to about half.
     click.echo(
-        f"{len(found.cases)} cases, {size / 1e9:.1f} GB of images: about as much on disk; {free / 1e9:.0f} GB free."
+        f"{counted(len(found.cases), 'case')}, {size / 1e9:.1f} GB of images: about as much on disk; "
+        f"{free / 1e9:.0f} GB free."
     )
     if size > free:
         click.echo("warning: the disk may become full; what is whole by then is kept", err=True)

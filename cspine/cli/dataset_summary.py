@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cspine.cli.console import ProgressCallback, progress, table
+from cspine.tables import counted
 
 if TYPE_CHECKING:
     from cspine.report.sheet import SheetRow
@@ -50,7 +51,7 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
     write_demographics(place, rows)
     shown = overview.to_show(rows, pictures)
     name = dataset.resolve().name
-    title = f"{name}: {labels.name}, {len(rows)} cases"
+    title = f"{name}: {labels.name}, {counted(len(rows), 'case')}"
     with progress("pictures") as tell:
         sheets = write_sheets(_told(overview.sheet_rows(folder, shown), len(shown), tell), len(shown), title, place)
     output.finish(overview.as_summary(folder, rows))

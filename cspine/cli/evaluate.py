@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from cspine.cli.console import progress, table
 from cspine.cli.levels import wanted_levels
 from cspine.errors import SomeStudiesFailedError, UsageError
+from cspine.tables import counted
 
 if TYPE_CHECKING:
     from cspine.anatomy import Vertebra
@@ -115,11 +116,11 @@ def command(
     inputs = Inputs(
         reference, dataset, prediction, images, cases, chosen, reference_scheme, prediction_scheme, prediction_pattern
     )
-    folder = _output_folder(out)
+    package = _package(model) if prediction is None else None
+    folder = _output_folder(out, prediction, package)
     if folder is not None:
         folder.check(inputs.read)
     found = find_cases(inputs, out, allow_missing=allow_missing)
-    package = _package(model) if prediction is None else None
     if folder is not None:
         folder.begin()
     every = _segmented(found, package, device) if package else _compared(found, jobs)
@@ -175,13 +176,14 @@ def _refuse_what_does_not_fit(
 _OF_PREDICTIONS = ("prediction_scheme", "prediction_pattern", "allow_missing", "jobs")
 
 
-def _output_folder(out: Path | None) -> OutputFolder | None:
+def _output_folder(out: Path | None, prediction: Path | None, package: ModelPackage | None) -> OutputFolder | None:
     if out is None:
         return None
     from cspine.study.evaluation.evaluation_tables import TABLES
     from cspine.study.output_folder import OutputFolder
 
-    return OutputFolder(out, "cspine evaluate", ("labels",), TABLES)
+    predictions = f"model {package.identity.checksum}" if package else str(prediction.resolve() if prediction else "")
+    return OutputFolder(out, "cspine evaluate", ("labels",), TABLES, {"predictions": predictions})
 
 
 def _package(model: str | None) -> ModelPackage:
@@ -266,7 +268,7 @@ def _tell_failures(results: Sequence[CaseResult]) -> None:
     if len(failed) > _MOST_FAILURES:
         click.echo(f"... and {len(failed) - _MOST_FAILURES} more: cases.csv names them")
     if failed:
-        raise SomeStudiesFailedError(f"{len(failed)} of {len(results)} cases failed")
+        raise SomeStudiesFailedError(f"{len(failed)} of {counted(len(results), 'case')} failed")
 
 
 # --- the printed tables -----------------------------------------------------------------------------------------------
@@ -276,12 +278,16 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
     from cspine.study.evaluation.summaries import by_part, levels_summary, summaries
     from cspine.tables import number
 
+    def cases(some: Sequence[CaseResult]) -> str:
+        failed = sum(bool(result.error) for result in some)
+        return counted(len(some), "case") + (f", {failed} of them failed and in no mean" if failed else "")
+
     columns = (
         "Level", "n", "Dice", "lowest", "HD95 mm", "ASSD mm", "volume error ml", "missed", "false", "identified",
     )  # fmt: skip
     for part, some in by_part(results).items() or [("", results)]:
         name = f"{title}, {part}" if part else title
-        table(f"{name}: {len(some)} cases", columns, [_row(level) for level in summaries(some, levels)])
+        table(f"{name}: {cases(some)}", columns, [_row(level) for level in summaries(some, levels)])
     told = levels_summary(results)
     silent = told["cases_wrong_without_finding"]
     lines = [

@@ -8,6 +8,7 @@ import click
 
 from cspine.cli.console import progress
 from cspine.errors import SomeStudiesFailedError, UsageError
+from cspine.tables import counted
 
 _SHOWN = 20
 _TESTS = "internal,external"
@@ -85,11 +86,12 @@ def command(
         records = predict(cases, prediction, folder, tell)
     folder.finish()
     failed = [record for record in records if record.error]
-    click.echo(f"{len(records) - len(failed)} of {len(cases)} cases drawn by {package.identity.title} in {out}")
+    drawn = f"{len(records) - len(failed)} of {counted(len(cases), 'case')} drawn"
+    click.echo(f"{drawn} by {package.identity.title} in {out}")
     for record in failed[:_SHOWN]:
         click.echo(f"failed: {record.case} {record.error}")
     if failed:
         raise SomeStudiesFailedError(
-            f"{len(failed)} of {len(cases)} cases failed",
+            f"{len(failed)} of {counted(len(cases), 'case')} failed",
             advice=f"{out / 'predictions.csv'} names each with its reason.",
         )

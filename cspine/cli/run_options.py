@@ -68,7 +68,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     UsageError
         If a value cannot be used.
     """
-    from cspine.anatomy import parse_levels
+    from cspine.cli.levels import wanted_levels
     from cspine.dicom.seg import SegType
     from cspine.inference.settings import InferenceSettings
     from cspine.pipeline import RunSettings
@@ -90,7 +90,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         rules_file=Path(str(rules)) if rules else None,
         series_uid=str(series_uid) if series_uid else None,
         repair_gaps=bool(options["repair_gaps"]),
-        levels=parse_levels(str(levels)) if levels else None,
+        levels=wanted_levels(str(levels), "--levels") if levels is not None else None,
         solve_levels=bool(options["solve_levels"]),
     )
 

@@ -97,7 +97,7 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
     from cspine.study.training.cases import read_cases_of
     from cspine.study.training.children import machine_of
     from cspine.study.training.needs import needs
-    from cspine.study.training.packaging import check_naming, check_place, naming_of
+    from cspine.study.training.packaging import check_naming, check_place, naming_of, refuse_within
     from cspine.study.training.settings import PRESETS
     from cspine.study.training.train import Training, train
 
@@ -108,6 +108,7 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
     naming = naming_of(out, options["name"], options["title"], cases, _command_line())
     check_naming(naming)
     check_place(out, (dataset, folder))
+    refuse_within(dataset, {"--run": folder, "--out": out})
     machine = machine_of(device, options["processes"] or usable_cores())
     for line in needs(cases, settings, folder):
         click.echo(line)

@@ -6,8 +6,8 @@ Such a folder has its summary.json from the beginning, which names the command t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,18 @@ class OutputFolder:
         For example ``"cspine audit"``.
     folders, files : tuple of str
         What the command writes there, but for summary.json and the picture sheets.
+    identity : mapping
+        What a later call must share to renew the results: entries of summary.json.
     """
 
     root: Path
     command: str
     folders: tuple[str, ...]
     files: tuple[str, ...]
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, inputs: Iterable[Path | None]) -> None:
-        """Refuse a folder in which an input, or a file of somebody else, would be overwritten.
+        """Refuse a folder in which an input, a file of somebody else, or results for something else would be lost.
 
         Parameters
         ----------
@@ -56,9 +59,14 @@ class OutputFolder:
         """
         if self.root.is_file():
             raise OutputError(f"{self.root} is a file", advice="Give a folder.")
-        refuse_overlap([self.root / name for name in self.folders], inputs, "--out")
+        read = [path for path in inputs if path is not None]
+        refuse_overlap([self.root / name for name in self.folders], read, "--out")
+        if self.root.resolve() in [path.resolve() for path in read]:
+            raise UsageError("--out is a folder that is read", advice="Give the results a folder of their own.")
         try:
-            if self._is_own():
+            own = self._own()
+            if own is not None:
+                self._refuse_others(own)
                 return
             foreign = [name for name in (*self.folders, *self.files, SUMMARY, *_SHEETS) if (self.root / name).exists()]
         except OSError as error:
@@ -69,15 +77,24 @@ class OutputFolder:
                 advice=f"Give --out an empty folder, or that of an earlier {self.command}.",
             )
 
-    def _is_own(self) -> bool:
+    def _own(self) -> dict[str, Any] | None:
         try:
-            return _told(self.root).get("command") == self.command
+            told = _told(self.root)
         except FileNotFoundError:
-            return False
+            return None
+        return told if told.get("command") == self.command else None
+
+    def _refuse_others(self, own: Mapping[str, Any]) -> None:
+        other = [key for key, value in self.identity.items() if own.get(key, value) != value]
+        if other:
+            raise UsageError(
+                f"--out holds results of {self.command} with other {' and '.join(other)}",
+                advice="Give each its own folder, or remove that one.",
+            )
 
     def begin(self) -> None:
         """Write a summary.json that says whose folder it is, and that it is unfinished; OutputError if that fails."""
-        write_json(self.root / SUMMARY, {"command": self.command, "complete": False})
+        write_json(self.root / SUMMARY, {"command": self.command, "complete": False, **self.identity})
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write summary.json; OutputError if that fails.
@@ -87,7 +104,7 @@ class OutputFolder:
         summary : dict
             What it says of all cases.
         """
-        write_json(self.root / SUMMARY, {"command": self.command, "complete": True, **summary})
+        write_json(self.root / SUMMARY, {"command": self.command, "complete": True, **self.identity, **summary})
 
 
 def _told(root: Path) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 from cspine.study.evaluation import evaluation_cases
 from cspine.study.label_schemes import SCHEME_NAMES
 from cspine.study.label_sets import label_set
+from cspine.study.prediction.records import CaseRecord
+from cspine.tables import write_json
 from tests.builders.audit_cases import NECK, stand_in, write_case
 from tests.builders.small_neck import small_neck
 from tests.builders.spine_phantom import draw
@@ -46,7 +50,7 @@ def test_a_model_is_scored_on_images(tmp_path):
     images.write(tmp_path / "labels" / "neck.nii.gz", reference.labels_zyx, reference.affine_lps)
     out = tmp_path / "out"
     told = invoke("--reference", tmp_path / "labels", "--images", tmp_path / "images", "--out", out).output
-    assert "DEMONSTRATION" in told and "1 cases" in told and "level accuracy" in told
+    assert "DEMONSTRATION" in told and "1 case " in told and "level accuracy" in told
     rows = rows_of(out / "scores.csv")
     assert [row["level"] for row in rows] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1"]
     assert all(float(row["dice"]) > 0.6 for row in rows)
@@ -125,6 +129,35 @@ def test_the_reference_is_not_overwritten(tmp_path, stand_in):
     assert stand_in.asked == 2
     with pytest.raises(UsageError, match="its labels/"):
         invoke("--reference", tmp_path / "set/labels", "--prediction", out / "labels", "--out", out)
+    for read in ("--reference", tmp_path / "set/labels", "--prediction", out / "labels"), common:
+        for place in read[1::2]:
+            with pytest.raises(UsageError, match="--out is a folder that is read"):
+                invoke(*read, "--out", place)
+
+
+def test_the_evaluation_of_other_predictions_is_not_replaced(tmp_path):
+    _, reference, _, found = common = two_folders(tmp_path, lambda labels: labels)
+    out = tmp_path / "out"
+    invoke(*common, "--out", out)
+    shutil.copytree(found, tmp_path / "others")
+    with pytest.raises(UsageError, match="holds results of cspine evaluate with other predictions"):
+        invoke("--reference", reference, "--prediction", tmp_path / "others", "--out", out)
+    assert json.loads((out / "summary.json").read_text())["title"] == "found"
+    invoke(*common, "--out", out, "--title", "renewed")
+    assert json.loads((out / "summary.json").read_text())["title"] == "renewed"
+
+
+@pytest.mark.parametrize(("codes", "silent"), [([], "yes"), (["CS-FND-004"], "yes"), (["CS-FND-003"], "no")])
+def test_findings_of_cspine_predict_tell_of_a_wrong_level(tmp_path, codes, silent):
+    common = two_folders(tmp_path, lambda labels: np.where(labels == 3, 4, labels))
+    record = CaseRecord("a", "", "0", "abc", "def", findings=tuple((code, "C4", "Look.") for code in codes))
+    write_json(tmp_path / "found/records/a.json", asdict(record))
+    write_json(tmp_path / "found/summary.json", {"command": "cspine predict", "settings": {"raw": False}})
+    told = invoke(*common, "--out", tmp_path / "out").output
+    (case,) = rows_of(tmp_path / "out/cases.csv")
+    assert (case["findings"], case["wrong_without_finding"]) == (" ".join(codes), silent)
+    lines = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in told.splitlines() if "│" in line}
+    assert lines["wrong level without a finding"] == str(int(silent == "yes"))
 
 
 def test_files_that_are_absent_are_told_before_any_work(tmp_path, stand_in):
@@ -225,7 +258,7 @@ def test_a_folder_of_masks_a_case(tmp_path):
         path = tmp_path / "p" / "a" / "segmentations" / f"vertebrae_{level.name}.nii.gz"
         images.write(path, (draw(NECK) == level.label).astype(np.uint8), NECK.grid().affine_lps)
     told = invoke("--reference", reference, "--prediction", tmp_path / "p", "--out", tmp_path / "out", "--title", "TS")
-    assert "TS: 1 cases" in told.output
+    assert "TS: 1 case " in told.output
     assert list(dice_of(tmp_path / "out").values()) == ["1.0000"] * 3 + ["0.0000"] * 5
 
 
@@ -253,7 +286,7 @@ def small_dataset(root):
 
 def test_a_dataset_gives_references_images_and_parts(tmp_path):
     told = invoke(*small_dataset(tmp_path), "--out", tmp_path / "out", "--jobs", 1)
-    assert "p, training: 2 cases" in told.output and "p, external: 1 cases" in told.output
+    assert "p, training: 2 cases" in told.output and "p, external: 1 case " in told.output
     rows = rows_of(tmp_path / "out" / "scores.csv")
     # T2 and below is no level of the references, so that a model of the whole spine draws nothing falsely.
     assert {row["level"] for row in rows} == set(CERVICAL)
@@ -298,6 +331,7 @@ def test_one_bad_file_among_many_in_processes(tmp_path):
         invoke(*common)
     assert not (tmp_path / "out").exists()
     result = CliRunner().invoke(command, [str(argument) for argument in (*common, "--allow-missing")])
+    assert "p: 5 cases, 4 of them failed and in no mean" in result.output
     assert isinstance(result.exception, SomeStudiesFailedError) and result.exception.message == "4 of 5 cases failed"
     errors = {row["case"]: row["error"].partition("]")[0] for row in rows_of(tmp_path / "out" / "cases.csv")}
     assert errors == {"a": "", "b": "[CS-IN-001", "c": "[CS-IN-001", "d": "[CS-DAT-002", "e": "[CS-DAT-002"}

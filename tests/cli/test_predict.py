@@ -132,7 +132,7 @@ def test_raw_labels_are_what_the_network_drew(pictures, trained, tmp_path, monke
     invoke("--model", trained.package, "--input", pictures, "--out", out, "--raw")
     assert json.loads((out / "summary.json").read_text())["settings"]["raw"] is True
     assert all(row["findings"] == "" for row in rows_of(out).values())
-    with pytest.raises(UsageError, match="predictions of other settings"):
+    with pytest.raises(UsageError, match="with other settings"):
         invoke("--model", trained.package, "--input", pictures, "--out", out)
 
 

@@ -23,7 +23,9 @@ def test_inputs_in_its_folders_are_refused_also_behind_links(tmp_path: Path) -> 
         with pytest.raises(UsageError, match="--out: its") as refused:
             folder(tmp_path / "out").check([None, tmp_path / read])
         assert refused.value.advice == "Give --out another folder."
-    folder(tmp_path / "out").check([tmp_path, tmp_path / "out", tmp_path / "out" / "images"])
+    folder(tmp_path / "out").check([tmp_path, tmp_path / "out" / "images"])
+    with pytest.raises(UsageError, match="--out is a folder that is read"):
+        folder(tmp_path / "out").check([tmp_path / "x" / ".." / "out"])
     with pytest.raises(UsageError, match="--pseudo-labels: its imagesTr/"):
         refuse_overlap([tmp_path / "imagesTr"], [tmp_path / "imagesTr"], "--pseudo-labels")
 
@@ -52,6 +54,20 @@ def test_its_own_results_are_renewed_even_where_it_was_interrupted(tmp_path: Pat
     own.check([])
     with pytest.raises(UsageError, match="of cspine evaluate"):
         folder(tmp_path / "out", "cspine evaluate").check([])
+
+
+def test_results_for_something_else_are_not_replaced(tmp_path: Path) -> None:
+    def of(**identity: object) -> OutputFolder:
+        return OutputFolder(tmp_path, "cspine predict", (), (), identity)
+
+    of(model="a", settings={"raw": True}).begin()
+    with pytest.raises(UsageError, match="holds results of cspine predict with other model and settings"):
+        of(model="b", settings={"raw": False}).check([])
+    of(model="a", settings={"raw": True}).finish({"cases": 3})
+    with pytest.raises(UsageError, match="with other settings"):
+        of(model="a", settings={}).check([])
+    of(model="a", settings={"raw": True}, new="of a later version").check([])
+    assert json.loads((tmp_path / "summary.json").read_text())["cases"] == 3
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from cspine.study.comparison.statistics import (
 )
 from cspine.study.comparison.words import (
     TEST_TITLES,
-    counted,
     fixed,
     interval_text,
     level_list,
@@ -24,6 +23,7 @@ from cspine.study.comparison.words import (
     p_text,
     part_title,
 )
+from cspine.tables import counted
 
 #: Models below this mean Dice over the widest group hardly draw the vertebrae: that they are alike says nothing.
 USABLE_DICE = 0.3

@@ -21,7 +21,8 @@ from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import VERDICTS
 from cspine.study.comparison.table_files import Cell, Table
-from cspine.study.comparison.words import counted, part_title
+from cspine.study.comparison.words import part_title
+from cspine.tables import counted
 
 #: Stands in every report.
 NOTICE = "Research use only; not a medical device."

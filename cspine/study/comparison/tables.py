@@ -14,7 +14,6 @@ from cspine.study.comparison.words import (
     CORRECTION_TITLES,
     EFFECT_TITLES,
     TEST_TITLES,
-    counted,
     difference_cell,
     fixed,
     fold_cell,
@@ -24,6 +23,7 @@ from cspine.study.comparison.words import (
     part_title,
 )
 from cspine.study.datasets.case_table import Part
+from cspine.tables import counted
 
 _POOLED = "Mean ± SD over vertebrae; rows in brackets pool all vertebrae of their range."
 _FOLDS = " Cross-validation: [least, greatest] of the folds' means."

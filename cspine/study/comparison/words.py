@@ -71,11 +71,6 @@ def part_title(part: str) -> str:
     return PART_TITLES[part]
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return ``"1 case"``, ``"2 cases"``."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
 def level_list(levels: Sequence[str], every: Sequence[str]) -> str:
     """Return levels as runs: ``"C1 to C5, C7 and T1"``.
 

@@ -8,9 +8,13 @@ from dataclasses import dataclass, replace
 from cspine.anatomy import VERTEBRAE, Vertebra
 from cspine.postprocessing.findings import (
     LEVEL_UNCERTAIN,
+    LUMBAR_VARIANT,
     MISSING_LEVEL,
     NO_CERVICAL_VERTEBRA,
     ORDER_BROKEN,
+    RENUMBERED,
+    SACRUM_CONTRADICTS,
+    THORACIC_VARIANT,
     TOO_CLOSE,
     WIDE_GAP,
     Finding,
@@ -21,7 +25,19 @@ from cspine.volumes import LabelVolume
 
 #: Findings that tell a reader not to trust the numbering.
 LEVEL_FINDINGS = frozenset(
-    kind.code for kind in (MISSING_LEVEL, ORDER_BROKEN, TOO_CLOSE, WIDE_GAP, LEVEL_UNCERTAIN, NO_CERVICAL_VERTEBRA)
+    kind.code
+    for kind in (
+        MISSING_LEVEL,
+        ORDER_BROKEN,
+        TOO_CLOSE,
+        WIDE_GAP,
+        LEVEL_UNCERTAIN,
+        NO_CERVICAL_VERTEBRA,
+        THORACIC_VARIANT,
+        LUMBAR_VARIANT,
+        SACRUM_CONTRADICTS,
+        RENUMBERED,
+    )
 )
 
 
@@ -38,7 +54,7 @@ class CaseResult:
     matches : tuple of LevelMatch
         Which level each vertebra of the reference got.
     findings : tuple of Finding or None
-        Of the run; None where labels were given and no run was made.
+        Of the run; None where nothing is known of one.
     error : str
         Why the case could not be done; it then counts in no mean.
     part : str

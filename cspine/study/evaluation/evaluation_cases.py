@@ -13,6 +13,7 @@ from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import on_grid
 from cspine.study.label_schemes import read_labels
+from cspine.study.prediction.records import findings_of_labels
 from cspine.study.processes import DIED, in_processes
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _compared(case: EvaluationCase) -> CaseResult:
         raise InputError(f"there is no prediction {case.lacking}".rstrip())
     reference = read_labels(case.reference, case.reference_scheme)
     found = read_labels(case.found, case.found_scheme)
-    return compare(case.name, reference, on_grid(found, reference.grid), None)
+    return compare(case.name, reference, on_grid(found, reference.grid), findings_of_labels(case.found))
 
 
 def evaluate_case(case: EvaluationCase, package: ModelPackage, settings: InferenceSettings) -> CaseResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -22,14 +21,15 @@ from cspine.models.package import ModelPackage
 from cspine.postprocessing.findings import Finding
 from cspine.segmentation import Vertebrae, find_vertebrae
 from cspine.study.audits.attempt import Failure, attempt
-from cspine.study.output_folder import PREDICT, SUMMARY, OutputFolder
+from cspine.study.output_folder import PREDICT, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
+from cspine.study.prediction.records import RECORDS, CaseRecord, read_record
 from cspine.tables import write_csv, write_json
 from cspine.volumes import LabelVolume
 
 _log = logging.getLogger(__name__)
 
-TABLE, RECORDS = "predictions.csv", "records"
+TABLE = "predictions.csv"
 COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "error")
 
 
@@ -69,47 +69,6 @@ class Prediction:
         }
 
 
-@dataclass(frozen=True)
-class CaseRecord:
-    """What became of a case.
-
-    Parameters
-    ----------
-    case, part : str
-        Its name, and its part in a study.
-    folds : str
-        Folds that drew it.
-    model : str
-        Checksum of the model.
-    source : str
-        Fingerprint of its files.
-    levels : tuple of str
-        Vertebrae found.
-    findings : tuple of tuple of str
-        Code, level and sentence of each finding.
-    seconds : float
-        Time that it took.
-    error : str
-        Why it failed; empty where it did not.
-    """
-
-    case: str
-    part: str
-    folds: str
-    model: str
-    source: str
-    levels: tuple[str, ...] = ()
-    findings: tuple[tuple[str, str, str], ...] = ()
-    seconds: float = 0.0
-    error: str = ""
-
-    def row(self) -> list[str]:
-        """Return its row of predictions.csv."""
-        findings = "; ".join(f"{code} {level}".rstrip() for code, level, _ in self.findings)
-        took = "" if self.error else f"{self.seconds:.1f}"
-        return [self.case, self.part, self.folds, self.model, " ".join(self.levels), findings, took, self.error]
-
-
 class PredictionFolder:
     """The folder of predictions: NAME.nii.gz a case, a record of each in records/, predictions.csv, summary.json.
 
@@ -125,6 +84,7 @@ class PredictionFolder:
         self.root = root
         self._prediction = prediction
         self._told = prediction.as_record()
+        self._folder = OutputFolder(root, PREDICT, (), (), self._told)
 
     def begin(self, cases: Sequence[PredictionCase], inputs: Sequence[Path]) -> None:
         """Make sure that the folder is free for these predictions, and say whose it is.
@@ -142,18 +102,10 @@ class PredictionFolder:
                 raise UsageError(
                     "--out lies within the input, or around it", advice="Give --out a folder beside the input."
                 )
-        labels = tuple(f"{case.name}.nii.gz" for case in cases)
-        OutputFolder(self.root, PREDICT, (), (TABLE, RECORDS, *labels)).check(())
-        try:
-            known = json.loads((self.root / SUMMARY).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            known = {}
-        for part, what in (("model", "another model"), ("settings", "other settings")):
-            if known.get(part, self._told[part]) != self._told[part]:
-                raise UsageError(
-                    f"--out holds predictions of {what}", advice="Give each model and each setting a folder of its own."
-                )
-        write_json(self.root / SUMMARY, {"command": PREDICT, "complete": False, **self._told})
+        files = (TABLE, RECORDS, *(f"{case.name}.nii.gz" for case in cases))
+        folder = replace(self._folder, files=files)
+        folder.check(())
+        folder.begin()
 
     def labels(self, case: str) -> Path:
         """Return the file of a case's labels."""
@@ -161,7 +113,7 @@ class PredictionFolder:
 
     def whole(self, case: PredictionCase) -> CaseRecord | None:
         """Return the record of a case whose labels are there, of the same files; None where it is to be done."""
-        record = self._read(self.root / RECORDS / f"{case.name}.json")
+        record = read_record(self.root / RECORDS / f"{case.name}.json")
         if record is None or record.error or not self.labels(case.name).is_file():
             return None
         fits = record.model == self._told["model"]["checksum"] and record.source == case.fingerprint()
@@ -179,22 +131,12 @@ class PredictionFolder:
         list of CaseRecord
             All of them by name.
         """
-        found = (self._read(path) for path in sorted((self.root / RECORDS).glob("*.json")))
+        found = (read_record(path) for path in sorted((self.root / RECORDS).glob("*.json")))
         records = sorted((record for record in found if record is not None), key=lambda record: record.case)
         write_csv(self.root / TABLE, COLUMNS, [record.row() for record in records])
         failed = sum(bool(record.error) for record in records)
-        counts = {"cases": len(records), "failed": failed}
-        write_json(self.root / SUMMARY, {"command": PREDICT, "complete": True, **self._told, **counts})
+        self._folder.finish({"cases": len(records), "failed": failed})
         return records
-
-    @staticmethod
-    def _read(path: Path) -> CaseRecord | None:
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            levels, findings = tuple(told["levels"]), tuple((c, le, s) for c, le, s in told["findings"])
-            return CaseRecord(**{**told, "levels": levels, "findings": findings})
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
 
 
 def predict(

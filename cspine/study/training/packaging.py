@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,27 @@ def check_place(out: Path, others: Iterable[Path]) -> None:
         raise UsageError(
             f"--out {out} is there already and is no model package", advice="Give another folder: it would be lost."
         )
+
+
+def refuse_within(dataset: Path, places: Mapping[str, Path]) -> None:
+    """Refuse to write a training into its dataset, which would grow by it, and lose it when it is made anew.
+
+    Parameters
+    ----------
+    dataset : Path
+        Folder of the dataset.
+    places : mapping of str to Path
+        Folders that are written, by the option that names each.
+
+    Raises
+    ------
+    UsageError
+        If one is the dataset, or lies in it.
+    """
+    for option, place in places.items():
+        wanted = place.resolve()
+        if dataset.resolve() in (wanted, *wanted.parents):
+            raise UsageError(f"{option} lies in the dataset", advice=f"Give {option} a folder beside the dataset.")
 
 
 def package_model(

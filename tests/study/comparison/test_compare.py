@@ -67,8 +67,10 @@ def test_a_single_case_that_nobody_has_is_refused(tmp_path: Path) -> None:
 
 def test_an_evaluation_is_not_overwritten(tmp_path: Path) -> None:
     first, second = folders(tmp_path)
-    with pytest.raises(UsageError, match=r"no summary\.json of cspine compare"):
+    with pytest.raises(UsageError, match="--out is a folder that is read"):
         output_folder(first).check((first, second))
+    with pytest.raises(UsageError, match=r"no summary\.json of cspine compare"):
+        output_folder(first).check((second,))
     (tmp_path / "plots").mkdir()
     with pytest.raises(UsageError, match="has plots already"):
         output_folder(tmp_path).check((first, second))

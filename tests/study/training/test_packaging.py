@@ -4,7 +4,7 @@ import pytest
 
 from cspine.errors import UsageError
 from cspine.study.training.cases import read_cases_of
-from cspine.study.training.packaging import check_naming, check_place, naming_of
+from cspine.study.training.packaging import check_naming, check_place, naming_of, refuse_within
 from tests.builders.tiny_dataset import tiny_dataset
 
 
@@ -46,3 +46,11 @@ def test_a_package_lies_around_neither_dataset_nor_run(tmp_path):
         with pytest.raises(UsageError, match="lies around it"):
             check_place(place, (tmp_path / "data" / "Dataset501_Tiny", tmp_path / "data"))
     check_place(tmp_path / "run" / "model", (tmp_path / "run",))
+
+
+def test_a_training_is_not_written_into_its_dataset(tmp_path):
+    dataset = tmp_path / "Dataset501_Tiny"
+    refuse_within(dataset, {"--run": tmp_path / "run", "--out": tmp_path / "Dataset501_Tiny_model"})
+    for place in (dataset, dataset / "run", tmp_path / "run" / ".." / dataset.name / "model"):
+        with pytest.raises(UsageError, match="--run lies in the dataset"):
+            refuse_within(dataset, {"--out": tmp_path / "model", "--run": place})
