@@ -6,39 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from cspine.anatomy import VERTEBRAE, Vertebra
-from cspine.postprocessing.findings import (
-    LEVEL_UNCERTAIN,
-    LUMBAR_VARIANT,
-    MISSING_LEVEL,
-    NO_CERVICAL_VERTEBRA,
-    ORDER_BROKEN,
-    RENUMBERED,
-    SACRUM_CONTRADICTS,
-    THORACIC_VARIANT,
-    TOO_CLOSE,
-    WIDE_GAP,
-    Finding,
-    Severity,
-)
+from cspine.postprocessing.findings import NO_CERVICAL_VERTEBRA, NUMBERING_CODES, Finding, Severity
 from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels, within_their_box
 from cspine.volumes import LabelVolume
 
-#: Findings that tell a reader not to trust the numbering.
-LEVEL_FINDINGS = frozenset(
-    kind.code
-    for kind in (
-        MISSING_LEVEL,
-        ORDER_BROKEN,
-        TOO_CLOSE,
-        WIDE_GAP,
-        LEVEL_UNCERTAIN,
-        NO_CERVICAL_VERTEBRA,
-        THORACIC_VARIANT,
-        LUMBAR_VARIANT,
-        SACRUM_CONTRADICTS,
-        RENUMBERED,
-    )
-)
+#: Findings that tell a reader not to trust the numbering, where they are warnings or serious.
+LEVEL_FINDINGS = NUMBERING_CODES | {NO_CERVICAL_VERTEBRA.code}
 
 
 @dataclass(frozen=True)
