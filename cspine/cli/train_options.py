@@ -33,6 +33,8 @@ _OPTIONS = (
     click.option("--validation-iterations", type=click.IntRange(1), help="After each epoch.  [default: 50]"),
     click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="At first.  [default: 0.01]"),
     click.option("--no-mirroring", is_flag=True, help="Mirror no patches, whatever the trainer does."),
+    click.option("--gpu-memory", type=click.FloatRange(0, min_open=True), metavar="GB", help="To plan for.  "
+                 "[default: that of the plans: 8, resenc-l 24, resenc-xl 40]"),
     click.option("--batch-size", type=click.IntRange(1), help="Instead of the planned one."),
     click.option("--patch-size", help="Z,Y,X voxels instead of the planned patch, for example 96,64,64."),
     click.option("--spacing", help="Z,Y,X mm of the network's grid instead of the dataset's median."),
@@ -44,7 +46,8 @@ _OPTIONS = (
 #: Names of the parameters that belong to a training on a dataset alone.
 NAMES = (
     "preset", "configuration", "plans", "trainer", "folds", "epochs", "iterations_per_epoch", "validation_iterations",
-    "learning_rate", "no_mirroring", "batch_size", "patch_size", "spacing", "features", "processes", "name", "title",
+    "learning_rate", "no_mirroring", "gpu_memory", "batch_size", "patch_size", "spacing", "features", "processes",
+    "name", "title",
 )  # fmt: skip
 
 
@@ -67,6 +70,7 @@ def training_settings(options: Mapping[str, Any]) -> TrainingSettings:
         "patch_size": _numbers(options["patch_size"], "--patch-size", int),
         "spacing_mm": _numbers(options["spacing"], "--spacing", float),
         "features": options["features"],
+        "gpu_memory_gb": options["gpu_memory"],
     }
     given = {
         "configuration": options["configuration"],

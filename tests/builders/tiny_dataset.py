@@ -20,9 +20,18 @@ _SHAPE = (34, 28, 26)
 
 
 def tiny_dataset(
-    root: Path, training: int = 4, internal: int = 1, external: int = 1, folds: int = 2, name: str = "cervical"
+    root: Path,
+    training: int = 4,
+    internal: int = 1,
+    external: int = 1,
+    folds: int = 2,
+    name: str = "cervical",
+    scale: int = 1,
 ) -> DatasetFolder:
-    """Write a dataset under ``root`` (named like Dataset501_Tiny), split into folds; ``folds=0`` for no split."""
+    """Write a dataset under ``root`` (named like Dataset501_Tiny), split into folds; ``folds=0`` for no split.
+
+    ``scale`` is the number of voxels instead of one along each axis, in the same millimetres.
+    """
     folder, labels = DatasetFolder(root), label_set(name)
     parts = [Part.TRAINING] * training + [Part.INTERNAL] * internal + [Part.EXTERNAL] * external
     rows = []
@@ -34,15 +43,15 @@ def tiny_dataset(
             image=f"case_{number}.nii.gz",
             age_years=40.0 + number,
             sex="MF"[number % 2],
-            spacing_mm=(_SPACING_MM,) * 3,
-            shape=_SHAPE[::-1],
+            spacing_mm=(_SPACING_MM / scale,) * 3,
+            shape=tuple(n * scale for n in _SHAPE[::-1]),
             orientation="LPS",
             levels=tuple(level.name for level in labels.levels[:8]),
             part=part if folds else Part.UNUSED,
             fold=number % folds if folds and part is Part.TRAINING else None,
         )
         rows.append(row)
-        write_case(folder, row, number)
+        write_case(folder, row, number, scale=scale)
     write_cases(root / CASE_TABLE, rows)
     folder.write_dataset_json(labels, rows, "made by a test")
     if folds:
@@ -50,7 +59,7 @@ def tiny_dataset(
     return folder
 
 
-def write_case(folder: DatasetFolder, row: CaseRow, seed: int, orientation: str = "LPS") -> None:
+def write_case(folder: DatasetFolder, row: CaseRow, seed: int, orientation: str = "LPS", scale: int = 1) -> None:
     """Write image and network labels of a case."""
     rng = np.random.default_rng(seed)
     drawn = np.zeros(_SHAPE, dtype=np.uint8)
@@ -58,8 +67,10 @@ def write_case(folder: DatasetFolder, row: CaseRow, seed: int, orientation: str 
     for place in range(8):
         top = _SHAPE[0] - 1 - 4 * place
         drawn[top - 2 : top, y : y + 8, x : x + 8] = place + 1
-    hu = np.where(drawn > 0, 500, 30) + rng.normal(0, 30, _SHAPE)
-    affine = np.diag([_SPACING_MM] * 3 + [1.0])
+    for axis in range(3):
+        drawn = np.repeat(drawn, scale, axis)
+    hu = np.where(drawn > 0, 500, 30) + rng.normal(0, 30, drawn.shape)
+    affine = np.diag([_SPACING_MM / scale] * 3 + [1.0])
     turn = reorientation(affine, orientation)
     grid = turn.grid(LabelVolume(drawn, affine).grid)
     image, labels = folder.pair(kind_of(row), row.case)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,23 @@ class TrainingCases:
     folds: tuple[str, ...]
     split: str | None
     checksum: str
+
+    def folds_of(self, stages: Sequence[str], stage: str) -> tuple[str, ...]:
+        """Return the folds that a stage needs: all of them before a last stage.
+
+        The last stage of a cascade learns from what the one before drew, and each case has to be drawn by the fold that
+        did not learn from it.
+
+        Parameters
+        ----------
+        stages : sequence of str
+            Configurations in the order of their training.
+        stage : str
+            One of them.
+        """
+        if self.folds == (ALL,) or stage == stages[-1]:
+            return self.folds
+        return tuple(map(str, sorted({row.fold for row in self.rows if row.fold is not None})))
 
     def splits(self) -> list[dict[str, list[str]]]:
         """Return the content of nnU-Net's splits_final.json: the cases of each fold of the dataset, from its table."""

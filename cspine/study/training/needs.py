@@ -37,7 +37,7 @@ def needs(cases: TrainingCases, settings: TrainingSettings, run: Path) -> list[s
     run : Path
         Folder of the run, for the free space of its disk.
     """
-    folds = len(cases.folds) * len(settings.stages)
+    folds = sum(len(cases.folds_of(settings.stages, stage)) for stage in settings.stages)
     hours, memory = _ON_A100[settings.plans]
     share = (settings.epochs or 1000) * (settings.iterations or 250) / _ITERATIONS
     lines = [
@@ -46,7 +46,8 @@ def needs(cases: TrainingCases, settings: TrainingSettings, run: Path) -> list[s
         f"(estimate: {_STOCK_HOURS} h a fold on an NVIDIA A100, nnU-Net's documentation; a workstation GPU takes two "
         "to three times as long).",
     ]
-    if settings.changes.patch_size is None and settings.changes.features is None:
+    changes = settings.changes
+    if changes.patch_size is None and changes.features is None and changes.gpu_memory_gb is None:
         lines.append(
             f"This training: about {hours * share * folds:.3g} GPU hours and {memory} GB of GPU memory by the same "
             "estimate; on a CPU some hundred times as long."

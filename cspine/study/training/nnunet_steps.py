@@ -44,9 +44,11 @@ def plan(folder: RunFolder, settings: TrainingSettings, processes: int) -> None:
     extractor.show_progress_bar = False
     extractor.run(overwrite_existing=True)
     module = importlib.import_module(_PLANNER_MODULES.get(settings.planner, _RESENC))
-    spacing = settings.changes.spacing_mm
+    spacing, memory = settings.changes.spacing_mm, settings.changes.gpu_memory_gb
     planner = getattr(module, settings.planner)(
-        folder.dataset, overwrite_target_spacing=[float(step) for step in spacing] if spacing else None
+        folder.dataset,
+        overwrite_target_spacing=[float(step) for step in spacing] if spacing else None,
+        **({} if memory is None else {"gpu_memory_target_in_gb": memory}),
     )
     loaders = os.environ[LOADERS]
     os.environ[LOADERS] = str(processes)  # the planner makes it torch's number of threads: not 0

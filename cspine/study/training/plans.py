@@ -22,7 +22,7 @@ _PER_DECODER_STAGE = ("n_conv_per_stage_decoder",)
 
 
 def changed_plans(plans: dict[str, Any], changes: PlanChanges) -> dict[str, Any]:
-    """Return plans with other patches, features and batches; the spacing is the planner's own argument.
+    """Return plans with other patches, features and batches; spacing and GPU memory are the planner's own.
 
     Parameters
     ----------

@@ -34,12 +34,15 @@ class PlanChanges:
         Voxel size of the network's grid along z, y, x.
     features : int or None
         Channels of the network's first stage; those of the others shrink in proportion.
+    gpu_memory_gb : float or None
+        GPU memory that nnU-Net's planner fills: it decides about patches and batches, and whether there is a 3d_lowres.
     """
 
     batch_size: int | None = None
     patch_size: tuple[int, ...] | None = None
     spacing_mm: tuple[float, ...] | None = None
     features: int | None = None
+    gpu_memory_gb: float | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and self.batch_size < 1:
@@ -50,6 +53,8 @@ class PlanChanges:
             raise UsageError("the spacing has three numbers above 0, along z, y, x")
         if self.features is not None and self.features < 2:
             raise UsageError(f"{self.features} features: two or more")
+        if self.gpu_memory_gb is not None and self.gpu_memory_gb <= 0:
+            raise UsageError(f"{self.gpu_memory_gb} GB of GPU memory: more than none")
 
 
 @dataclass(frozen=True)

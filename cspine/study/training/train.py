@@ -76,7 +76,10 @@ def train(training: Training, out: Path, naming: Naming, tell: Callable[[int, in
         _tell_plans(plans, settings)
         prepared = dict.fromkeys("3d_fullres" if stage == CASCADE else stage for stage in settings.stages)
         steps = [Step(("preprocess", name)) for name in prepared]
-        folds = [[_fold(folder, settings, stage, fold) for fold in cases.folds] for stage in settings.stages]
+        folds = [
+            [_fold(folder, settings, stage, fold) for fold in cases.folds_of(settings.stages, stage)]
+            for stage in settings.stages
+        ]
         if machine.on_gpu:
             run_steps(steps, folder, one, lock, tell)
             for of_stage in folds:
@@ -107,7 +110,7 @@ def _checked_plans(folder: RunFolder, settings: TrainingSettings, cases: Trainin
             raise UsageError(
                 f"nnU-Net's planner made no {stage} for this dataset, but {', '.join(plans['configurations'])}",
                 advice="3d_lowres and the cascade exist where a patch sees less than a quarter of a typical image: "
-                "train 3d_fullres.",
+                "train 3d_fullres, or plan for less --gpu-memory.",
             )
         try:
             read_plan(plans, dataset, stage, settings.trainer)

@@ -1,6 +1,7 @@
 """What a training is said to need."""
 
 from collections import namedtuple
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,9 @@ def test_hours_are_in_proportion_to_folds_epochs_and_plans(cases, tmp_path):
     assert "about 9 GPU hours" in hours(epochs=500)
     assert "about 70 GPU hours and 23 GB" in hours(plans="resenc-l")
     assert "about 36 GPU hours" in hours(configuration="3d_cascade_fullres")
+    some = replace(cases, folds=("1",))
+    told = needs(some, TrainingSettings(configuration="3d_cascade_fullres"), tmp_path)
+    assert told[0] == "4 training cases, 3 fold(s) to train."  # both of the first stage
 
 
 def test_the_papers_study_is_told_as_a_yardstick(cases, tmp_path):
@@ -31,7 +35,8 @@ def test_the_papers_study_is_told_as_a_yardstick(cases, tmp_path):
 
 
 def test_no_hours_are_guessed_for_another_network(cases, tmp_path):
-    assert not any("This training" in line for line in needs(cases, PRESETS["smoke"].settings, tmp_path))
+    for settings in PRESETS["smoke"].settings, TrainingSettings(changes=PlanChanges(gpu_memory_gb=16)):
+        assert not any("This training" in line for line in needs(cases, settings, tmp_path))
 
 
 def test_voxels_of_half_the_edge_take_eight_times_the_disk(cases):

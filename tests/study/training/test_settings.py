@@ -72,6 +72,7 @@ def test_settings_that_make_no_sense_are_refused(wrong):
         {"spacing_mm": (1.0, 1.0)},
         {"spacing_mm": (1.0, 1.0, 0.0)},
         {"features": 1},
+        {"gpu_memory_gb": 0.0},
     ],
 )
 def test_changes_of_plans_that_make_no_sense_are_refused(wrong):

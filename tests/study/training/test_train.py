@@ -7,15 +7,19 @@ import shutil
 import pytest
 import torch
 
+from cspine import images
 from cspine.errors import TrainingError, UsageError
+from cspine.inference.predict import segment
+from cspine.inference.settings import InferenceSettings
 from cspine.models.package import load_package
 from cspine.study.datasets.case_table import split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.training import children
 from cspine.study.training.cases import read_cases_of
 from cspine.study.training.run_folder import RunFolder
-from cspine.study.training.settings import TrainingSettings
+from cspine.study.training.settings import CASCADE, TrainingSettings
 from cspine.study.training.train import _checked_plans
+from tests.builders.tiny_dataset import tiny_dataset
 from tests.builders.tiny_model import call_train
 
 pytestmark = pytest.mark.slow
@@ -142,3 +146,19 @@ def test_a_configuration_that_was_not_planned_is_refused_with_those_that_were(tr
     with pytest.raises(UsageError, match="made no 3d_lowres for this dataset, but 2d, 3d_fullres") as refused:
         _checked_plans(folder, TrainingSettings(configuration="3d_lowres"), cases)
     assert "train 3d_fullres" in refused.value.advice
+
+
+def test_a_cascade_learns_from_the_folds_that_did_not_see_a_case(tmp_path):
+    """nnU-Net plans a first stage where a patch sees little of an image: here, for hardly any memory."""
+    dataset = tiny_dataset(tmp_path / "Dataset501_Tiny", internal=0, external=0, scale=2).root
+    options = ("--configuration", CASCADE, "--spacing", "1.5,1.5,1.5", "--gpu-memory", "0.02", "--folds", "0")
+    told = call_train(dataset, tmp_path / "run", tmp_path / "model", *options)
+    assert told.exit_code == 0 and "4 training cases, 3 fold(s) to train" in told.output
+    (drawn,) = tmp_path.glob(f"run/nnUNet_results/*/*/predicted_next_stage/{CASCADE}")
+    assert len(list(drawn.glob("case_*"))) == 4
+    locate, fine = load_package(tmp_path / "model").stages
+    assert (locate.manifest.name, fine.manifest.name) == ("locate", "fine")
+    assert locate.manifest.folds == fine.manifest.folds == ("0",)
+    assert locate.plan.spacing_mm > fine.plan.spacing_mm == (1.5, 1.5, 1.5)
+    ct = images.read_ct(dataset / "imagesTr" / "case_0_0000.nii.gz")
+    assert segment(ct, load_package(tmp_path / "model"), InferenceSettings(device="cpu")).labels.grid.is_close(ct.grid)
