@@ -14,6 +14,7 @@ from cspine.errors import NoVertebraError
 from cspine.geometry import Grid, to_lps
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, drop_dust
+from cspine.postprocessing.doubled import doubled_findings
 from cspine.postprocessing.findings import (
     CUT_BY_EDGE,
     FRAGMENTED,
@@ -129,6 +130,7 @@ def postprocess(
         *_age_findings(patient_age_years),
         *renamed,
         *_sequence_findings(shapes, labels.grid, scope),
+        *doubled_findings(shapes, cleaned, labels.grid),
         *_removal_findings(removed),
         *not_bone,
         *_level_findings(shapes, cleaned, ct, cleaning),

@@ -171,6 +171,11 @@ RENUMBERED = FindingKind(
     Severity.SERIOUS,
     "Whole vertebrae were given other levels than the network's, so that all follow each other: check the numbering.",
 )
+DOUBLED = FindingKind(
+    "CS-FND-027",
+    Severity.SERIOUS,
+    "A level is much larger and longer than those beside it: it may be two vertebrae, and what lies beyond it one off.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -200,6 +205,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     SACRUM_CONTRADICTS,
     VERTEBRA_UNITED,
     RENUMBERED,
+    DOUBLED,
 )
 
 #: Findings that cast doubt on the numbers of other levels than the one that they name.
@@ -218,6 +224,7 @@ NUMBERING_CODES: frozenset[str] = frozenset(
         SACRUM_CONTRADICTS,
         VERTEBRA_UNITED,
         RENUMBERED,
+        DOUBLED,
     )
 )
 

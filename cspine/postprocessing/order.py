@@ -139,7 +139,7 @@ def _distance_mm(a: LevelShape, b: LevelShape) -> float:
 def _widened(shapes: tuple[LevelShape, ...], place: int) -> list[Finding]:
     """Tell where neighbours of the trunk lie much further apart than those above and below them."""
     upper, lower = shapes[place : place + 2]
-    if upper.vertebra.region is Region.CERVICAL or not _is_next(upper, lower):
+    if upper.vertebra.region is Region.CERVICAL or not is_next(upper, lower):
         return []
     steps, distance = _steps_beside(shapes, place), _distance_mm(upper, lower)
     if len(steps) < 2 or distance <= WIDENED * float(np.mean(steps)) or upper.touches_edge or lower.touches_edge:
@@ -149,7 +149,7 @@ def _widened(shapes: tuple[LevelShape, ...], place: int) -> list[Finding]:
     return [WIDE_GAP.about(f"{names} lie {distance:.0f} mm apart, those beside them {beside} mm.", lower.vertebra.name)]
 
 
-def _is_next(upper: LevelShape, lower: LevelShape) -> bool:
+def is_next(upper: LevelShape, lower: LevelShape) -> bool:
     """Tell whether no level but T13, which few patients have, stands between two."""
     between = VERTEBRAE[rank(upper.vertebra.label) + 1 : rank(lower.vertebra.label)]
     return all(level.name == "T13" for level in between)
@@ -165,7 +165,7 @@ def _pair_findings(upper: LevelShape, lower: LevelShape, axis_lps: NDArray[np.fl
     if height < -ORDER_TOLERANCE_MM:
         return [ORDER_BROKEN.about(f"{names} are in the wrong order: {-height:.0f} mm.", lower.vertebra.name)]
     greatest = GREATEST_DISTANCE_MM[lower.vertebra.region.value]
-    if _is_next(upper, lower) and distance > greatest and not (upper.touches_edge or lower.touches_edge):
+    if is_next(upper, lower) and distance > greatest and not (upper.touches_edge or lower.touches_edge):
         return [
             WIDE_GAP.about(f"{names} lie {distance:.0f} mm apart, more than {greatest:.0f} mm.", lower.vertebra.name)
         ]
