@@ -187,7 +187,9 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries, settings: Ru
     cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
     if settings.levels is not None:
         cleaned = keep_levels(cleaned, settings.levels)
-    whole = wholeness_findings(chosen.surroundings, ct, cleaned.labels.model, sender_broke_off=settings.incomplete)
+    whole = wholeness_findings(
+        chosen.surroundings, ct, cleaned.labels.model, settings.levels, sender_broke_off=settings.incomplete
+    )
     vertebrae = replace(cleaned, findings=(*cleaned.findings, *whole))
     for finding in vertebrae.findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
@@ -208,7 +210,7 @@ def write_dicom(
         settings.seg_type,
         tuple(settings.as_text().items()),
         remark="CHECK" if serious else "",
-        supersedes=superseded_results(chosen.surroundings, ct, vertebrae.labels.model),
+        supersedes=superseded_results(chosen.surroundings, ct, vertebrae.labels.model, settings.levels),
     )
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / "dicom" / SEGMENTATION)
 
@@ -281,7 +283,7 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
                 series_instance_uid=earlier.series_uid,
                 slices=len(earlier.sources),
             )
-            for earlier in superseded_results(results.chosen.surroundings, ct, model)
+            for earlier in superseded_results(results.chosen.surroundings, ct, model, settings.levels)
         ],
         timings_s=dict(stopwatch.seconds),
         versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},

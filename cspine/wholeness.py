@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from cspine.anatomy import Vertebra
 from cspine.dicom.completeness import Absences, find_absences
 from cspine.dicom.earlier_results import EarlierResult, find_earlier_results, superseded, with_other_slices
 from cspine.dicom.scan import Scan
@@ -55,7 +56,7 @@ def look_around(study: Scan, series: Series) -> Surroundings:
 
 
 def superseded_results(
-    surroundings: Surroundings, ct: CtVolume, model: ModelIdentity | None
+    surroundings: Surroundings, ct: CtVolume, model: ModelIdentity | None, levels: Iterable[Vertebra] | None = None
 ) -> tuple[EarlierResult, ...]:
     """Return the earlier results that one of this model on this volume takes the place of.
 
@@ -67,14 +68,22 @@ def superseded_results(
         The volume, with its source.
     model : ModelIdentity or None
         The model; no result is taken the place of without one.
+    levels : iterable of Vertebra, optional
+        The levels that are written; all where they are left out. A result with others stays.
     """
     if model is None:
         return ()
-    return superseded(surroundings.earlier, _slices(ct), algorithm_name(model))
+    wanted = None if levels is None else frozenset(level.name for level in levels)
+    return superseded(surroundings.earlier, _slices(ct), algorithm_name(model), wanted)
 
 
 def wholeness_findings(
-    surroundings: Surroundings, ct: CtVolume, model: ModelIdentity | None, *, sender_broke_off: bool
+    surroundings: Surroundings,
+    ct: CtVolume,
+    model: ModelIdentity | None,
+    levels: Iterable[Vertebra] | None = None,
+    *,
+    sender_broke_off: bool,
 ) -> tuple[Finding, ...]:
     """State whether the result was made of the whole series.
 
@@ -86,13 +95,15 @@ def wholeness_findings(
         The volume, with its source.
     model : ModelIdentity or None
         The model that drew the result.
+    levels : iterable of Vertebra, optional
+        As of `superseded_results`.
     sender_broke_off : bool
         True where the caller knows that the sender of the study broke off.
     """
     slices = _slices(ct)
     findings = [
         SUPERSEDES.about(f"{len(result.sources)} of the {len(slices)} slices were seen by {_name(result)}.")
-        for result in superseded_results(surroundings, ct, model)
+        for result in superseded_results(surroundings, ct, model, levels)
     ]
     findings += [
         FEWER_SLICES.about(

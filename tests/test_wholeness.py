@@ -38,5 +38,5 @@ def test_every_sign_is_a_finding_of_its_own() -> None:
 
 def test_labels_that_no_model_drew_take_no_place() -> None:
     _, ct = volumes()
-    earlier = EarlierResult("2.25.1", "2.25.2", "2.25.3", "", frozenset())
+    earlier = EarlierResult("2.25.1", "2.25.2", "2.25.3", "", frozenset(), frozenset())
     assert superseded_results(Surroundings((earlier,), Absences()), ct, None) == ()

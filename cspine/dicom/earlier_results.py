@@ -43,6 +43,8 @@ class EarlierResult:
         (0066,0036) *Algorithm Name* of its segments: the model, without its version.
     sources : frozenset of str
         SOP Instance UIDs of the slices that it was made of.
+    levels : frozenset of str
+        (0062,0005) *Segment Label* of its segments.
     """
 
     study_uid: str
@@ -50,6 +52,7 @@ class EarlierResult:
     sop_instance_uid: str
     algorithm: str
     sources: frozenset[str]
+    levels: frozenset[str]
 
 
 def find_earlier_results(study: Scan, series: Series) -> tuple[EarlierResult, ...]:
@@ -86,7 +89,7 @@ def _read(instance: InstanceHeader, source_series_uid: str) -> EarlierResult | N
             if referenced.SeriesInstanceUID == source_series_uid
             for reference in referenced.ReferencedInstanceSequence
         )
-        algorithm = _algorithm(dataset)
+        names = _drawn_by(dataset)
     except DAMAGE as error:
         _log.warning(
             "segmentation %s cannot be read (%s): it counts as absent",
@@ -95,27 +98,31 @@ def _read(instance: InstanceHeader, source_series_uid: str) -> EarlierResult | N
         return None
     if not sources:
         return None
-    return EarlierResult(instance.study_uid, instance.series_uid, instance.sop_instance_uid, algorithm, sources)
+    algorithm = next(iter(names.values()), "")
+    return EarlierResult(
+        instance.study_uid, instance.series_uid, instance.sop_instance_uid, algorithm, sources, frozenset(names)
+    )
 
 
-def _algorithm(dataset: Dataset) -> str:
-    """Return the name of the algorithm of the segments, empty for a segmentation that no model drew.
+def _drawn_by(dataset: Dataset) -> dict[str, str]:
+    """Return the name of the algorithm of each segment by its label; nothing for a segmentation that no model drew.
 
     The background of a label map is a segment of its own that no algorithm drew.
     """
-    names = [
-        str(identification[0].AlgorithmName)
+    return {
+        str(segment.SegmentLabel): str(identification[0].AlgorithmName)
         for segment in dataset.SegmentSequence
         if (identification := segment.get("SegmentationAlgorithmIdentificationSequence"))
-    ]
-    return names[0] if names else ""
+    }
 
 
-def superseded(earlier: Iterable[EarlierResult], slices: frozenset[str], algorithm: str) -> tuple[EarlierResult, ...]:
+def superseded(
+    earlier: Iterable[EarlierResult], slices: frozenset[str], algorithm: str, wanted: frozenset[str] | None = None
+) -> tuple[EarlierResult, ...]:
     """Return the earlier results that a new one takes the place of.
 
     Those of the same model that saw part of its slices and no other. The same slices again are a repetition, which
-    takes no one's place; another model's result is another opinion.
+    takes no one's place; another model's result is another opinion; and levels that are not wanted are not made up for.
 
     Parameters
     ----------
@@ -125,8 +132,12 @@ def superseded(earlier: Iterable[EarlierResult], slices: frozenset[str], algorit
         SOP Instance UIDs that the new result is made of.
     algorithm : str
         Its (0066,0036) *Algorithm Name*.
+    wanted : frozenset of str, optional
+        Names of the levels that it may hold; all where it is left out.
     """
-    return tuple(e for e in earlier if e.sources < slices and e.algorithm == algorithm)
+    return tuple(
+        e for e in earlier if e.sources < slices and e.algorithm == algorithm and (wanted is None or e.levels <= wanted)
+    )
 
 
 def with_other_slices(earlier: Iterable[EarlierResult], slices: frozenset[str]) -> tuple[EarlierResult, ...]:

@@ -26,7 +26,7 @@ A, B, C = "2.25.1", "2.25.2", "2.25.3"
 
 
 def result(*sources: str, algorithm: str = "net", uid: str = "2.25.9", series: str = "2.25.8") -> EarlierResult:
-    return EarlierResult("2.25.7", series, uid, algorithm, frozenset(sources))
+    return EarlierResult("2.25.7", series, uid, algorithm, frozenset(sources), frozenset(("C2", "C3")))
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def test_a_result_tells_its_model_and_every_slice_that_it_was_made_of(tmp_path: 
     assert (earlier.sop_instance_uid, earlier.series_uid) == (record.sop_instance_uid, record.series_instance_uid)
     assert earlier.study_uid == datasets[0].StudyInstanceUID
     assert earlier.algorithm == algorithm_name(MODEL) == "neck-net (DEMONSTRATION)"
+    assert earlier.levels == {name for _, name in record.segments}
     assert record.frames < len(datasets)  # slices without a vertebra have no frame, and count
     assert earlier.sources == {str(dataset.SOPInstanceUID) for dataset in datasets}
 
@@ -108,6 +109,12 @@ def test_only_part_of_the_slices_is_superseded() -> None:
 def test_another_model_supersedes_nothing_but_its_slices_count() -> None:
     assert superseded((result(A, algorithm="other"),), frozenset((A, B)), "net") == ()
     assert len(with_other_slices((result(C, algorithm="other"),), frozenset((A, B)))) == 1
+
+
+def test_a_result_with_levels_that_are_not_wanted_now_stays() -> None:
+    earlier, slices = (result(A),), frozenset((A, B))
+    assert superseded(earlier, slices, "net", frozenset(("C2", "C3", "C4"))) == earlier
+    assert superseded(earlier, slices, "net", frozenset(("C3", "C4"))) == ()
 
 
 def test_each_superseded_series_is_named_once() -> None:
