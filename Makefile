@@ -20,7 +20,7 @@ study: $(INSTALLED)
 	CSPINE=$(BIN)/cspine bash examples/study/study.sh build/study
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu -s
