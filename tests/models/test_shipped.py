@@ -1,0 +1,18 @@
+"""The packages that ship are whole: a change to a file of theirs, the card too, belongs into their manifest."""
+
+from pathlib import Path
+
+import pytest
+
+from cspine.models.package import load_package
+
+SHIPPED = sorted(path.parent for path in (Path(__file__).parents[2] / "models").glob("*/model.yaml"))
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_a_shipped_package_has_the_files_that_its_manifest_names(folder: Path) -> None:
+    assert load_package(folder).manifest.name == folder.name
+
+
+def test_there_are_two() -> None:
+    assert [folder.name for folder in SHIPPED] == ["cervical-demo", "full-spine-demo"]
