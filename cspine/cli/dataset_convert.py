@@ -85,7 +85,9 @@ def command(
     with progress("cases") as tell:
         outcome = convert(found, conversion, reasons, tell)
     _show(outcome, found, out)
-    if write_exclusions is not None:
+    if write_exclusions is not None and write_exclusions.exists():
+        click.echo(f"note: {write_exclusions} was there and stays as it is: remove it to have it proposed anew")
+    elif write_exclusions is not None:
         named = propose(write_exclusions, outcome.rows)
         click.echo(f"{write_exclusions} names {named} doubtful case(s): edit it, then give it to --exclude")
     if outcome.failures:

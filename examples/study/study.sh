@@ -20,6 +20,7 @@ sources=(--verse2019 "$out/cohort/verse2019" --verse2020 "$out/cohort/verse2020"
 cervical=$out/raw/Dataset501_Cervical full_spine=$out/raw/Dataset502_FullSpine
 
 step "2  convert, and leave out whose levels are in disorder"
+rm -f "$out/proposed.csv"
 "${cspine[@]}" dataset convert --label-set full-spine --out "$full_spine" "${sources[@]}" --write-exclusions "$out/proposed.csv"
 # In a true study a person looks at each proposed case. The one that is wrong here is known.
 { head -n 1 "$out/proposed.csv"; grep 'order' "$out/proposed.csv" || true; } > "$out/exclusions.csv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from cspine.study.rehearsal.layouts import Person
 from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.spine_phantom import Phantom, draw
 
+_patients = count()
 NECK = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 TRUNK = (18, 19, 20, 21, 22, 23, 24)
 LADY, MAN = Person(61, "F"), Person(47, "M")
@@ -20,13 +22,14 @@ LADY, MAN = Person(61, "F"), Person(47, "M")
 def small_case(
     labels: tuple[int, ...] = NECK, orientation: str = "LPS", spacing_xyz: tuple[float, float, float] = (3.0, 3.0, 3.0)
 ) -> tuple[CtVolume, LabelVolume]:
-    """Return image and labels of some 25 x 30 x 60 voxels; every vertebra is whole."""
+    """Return image and labels of some 25 x 30 x 60 voxels; every vertebra is whole, and no image is that of another."""
     x, y, z = spacing_xyz
     shape = (round((len(labels) * 18 + 20) / z), round(90 / y), round(75 / x))
     phantom = Phantom(labels, shape, spacing_xyz)
     drawn = draw(phantom)
     hu = np.where(drawn > 0, 400, 40).astype(np.int16)
     hu[:, :2], hu[:, -2:] = -1000, -1000
+    hu[0, 2, 2] = next(_patients)
     turn = reorientation(phantom.grid().affine_lps, orientation)
     affine = turn.grid(phantom.grid()).affine_lps
     hu_turned, drawn_turned = (np.ascontiguousarray(turn.apply(a)) for a in (hu, drawn))
@@ -40,15 +43,14 @@ def without(labels: LabelVolume, *numbers: int) -> LabelVolume:
 
 def write_every_set(root: Path) -> dict[str, Path]:
     """Write two cases or three of each data set; return the folders by the options of `cspine dataset convert`."""
-    neck, trunk = small_case(), small_case(TRUNK)
     layouts.write_verse(root / "verse2019", 4, *small_case(orientation="PIR"), LADY)
-    layouts.write_verse(root / "verse2019", 5, *neck, MAN)
-    layouts.write_verse(root / "verse2020", 4, *neck, LADY)
-    layouts.write_verse(root / "verse2020", 500, *trunk, MAN)
-    layouts.write_hnscc(root / "hnscc", root / "ctspine1k", 1, *neck, MAN)
-    layouts.write_ctspine1k(root / "ctspine1k", "1.3.6.1.4.1.9328.50.4.0001", *trunk)
-    layouts.write_msd_colon(root / "msd-colon", root / "ctspine1k", 1, *trunk)
-    for number, (case, person) in enumerate(((neck, LADY), (neck, MAN), (trunk, LADY))):
-        layouts.write_totalsegmentator(root / "totalsegmentator", number, *case, person)
+    layouts.write_verse(root / "verse2019", 5, *small_case(), MAN)
+    layouts.write_verse(root / "verse2020", 4, *small_case(), LADY)
+    layouts.write_verse(root / "verse2020", 500, *small_case(TRUNK), MAN)
+    layouts.write_hnscc(root / "hnscc", root / "ctspine1k", 1, *small_case(), MAN)
+    layouts.write_ctspine1k(root / "ctspine1k", "1.3.6.1.4.1.9328.50.4.0001", *small_case(TRUNK))
+    layouts.write_msd_colon(root / "msd-colon", root / "ctspine1k", 1, *small_case(TRUNK))
+    for number, (levels, person) in enumerate(((NECK, LADY), (NECK, MAN), (TRUNK, LADY))):
+        layouts.write_totalsegmentator(root / "totalsegmentator", number, *small_case(levels), person)
     names = ("verse2019", "verse2020", "ctspine1k", "hnscc", "msd-colon", "totalsegmentator")
     return {name: root / name for name in names}

@@ -27,12 +27,16 @@ def convert(tmp_path, *options: object):
 
 def test_doubts_are_proposed_edited_and_decided(tmp_path, in_process):
     ct, labels = small_case()
-    layouts.write_verse(tmp_path / "verse", 1, ct, labels, LADY)
+    layouts.write_verse(tmp_path / "verse", 1, *small_case(), LADY)
     layouts.write_verse(tmp_path / "verse", 2, ct, without(labels, 4), MAN)
     proposal = tmp_path / "exclude.csv"
     told = convert(tmp_path, "--write-exclusions", proposal).output
     assert "2 converted, 0 kept" in told and "names 1 doubtful case(s)" in told
     assert proposal.read_text().splitlines()[1] == "verse2019_sub-verse002,missing level: C4"
+    edited = proposal.read_text() + "verse2019_sub-verse001,instrumented\n"
+    proposal.write_text(edited)
+    assert "stays as it is" in convert(tmp_path, "--write-exclusions", proposal).output
+    assert proposal.read_text() == edited
     told = convert(tmp_path, "--exclude", proposal).output
     assert "0 converted, 2 kept" in told
     dataset = DatasetFolder(tmp_path / "Dataset501_Cervical")
@@ -58,6 +62,20 @@ def test_wrong_calls_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(UsageError, match="hold images alone"):
         invoke("convert", "--out", tmp_path / "D", "--label-set", "cervical", "--msd-colon", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("id,Patient,age,sex\nverse001,verse002,,\n", "has a column 'Patient'"),
+        ("id,patient\nverse001,verse002\nverse001,verse003\n", "has 'verse001' twice"),
+    ],
+)
+def test_a_table_of_patients_with_a_slip_is_refused(tmp_path, table, told):
+    layouts.write_verse(tmp_path / "verse", 1, *small_case(), LADY)
+    (tmp_path / "people.csv").write_text(table)
+    with pytest.raises(DatasetError, match=told):
+        convert(tmp_path, "--people", tmp_path / "people.csv")
 
 
 def test_help_names_every_command_and_file():

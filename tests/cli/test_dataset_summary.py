@@ -17,8 +17,8 @@ __all__ = ["in_process"]
 
 @pytest.fixture
 def dataset(tmp_path, in_process):
-    ct, labels = small_case()
     for number in range(1, 5):
+        ct, labels = small_case()
         layouts.write_verse(tmp_path / "verse", number, ct, without(labels, 4) if number == 3 else labels, LADY)
     layouts.write_verse(tmp_path / "verse", 5, *small_case(TRUNK), MAN)
     convert(tmp_path)

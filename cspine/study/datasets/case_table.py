@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
-from cspine.errors import DatasetError
+from cspine.errors import DatasetError, SplitError
 from cspine.tables import write_csv
 
 #: Name of the table within a dataset.
@@ -122,6 +122,35 @@ def split_checksum(rows: Iterable[CaseRow]) -> str:
         f"{row.case},{row.part.value},{'' if row.fold is None else row.fold}" for row in rows if row.part in parts
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def torn_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
+    """Return the patients whose cases are in more than one part of the study, with those cases: there must be none."""
+    parts = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
+    of_patient: dict[str, list[CaseRow]] = {}
+    for row in rows:
+        if row.part in parts:
+            of_patient.setdefault(row.patient, []).append(row)
+    return {
+        patient: [row.case for row in own]
+        for patient, own in of_patient.items()
+        if len({(row.part, row.fold) for row in own}) > 1
+    }
+
+
+def refuse_torn_patients(rows: Iterable[CaseRow], dataset: str) -> None:
+    """Refuse a table in which a patient is in more than one part, or in more than one fold.
+
+    Raises
+    ------
+    SplitError
+        With the first such patient's cases.
+    """
+    for cases in torn_patients(rows).values():
+        raise SplitError(
+            f"cases of one patient are in different parts or folds of {dataset}: {', '.join(cases[:4])}",
+            advice="Split it again with `cspine dataset split`.",
+        )
 
 
 def _as_text(row: CaseRow) -> list[str]:

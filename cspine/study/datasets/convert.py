@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +23,7 @@ from cspine import images
 from cspine.anatomy import rank, vertebra
 from cspine.errors import DatasetError, InputError, OutputError, as_defect
 from cspine.files import write_whole
-from cspine.geometry import orientation_of
+from cspine.geometry import orientation_of, reorientation
 from cspine.postprocessing.shape import shapes_of, vertebrae_only
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
@@ -32,12 +32,15 @@ from cspine.study.datasets.label_audit import Doubt, audit_labels, read_centroid
 from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources.found import Found, FoundCase
 from cspine.study.label_sets import LabelSet, label_set
-from cspine.tables import write_csv, write_json
+from cspine.tables import counted, write_csv, write_json
+from cspine.volumes import CtVolume
 
 #: Raised where a converted case would be another than before.
-EDITION = 1
+EDITION = 2
 #: Kind of audit.csv's rows for a vertebra that the edge of the image cuts: told, and no doubt.
 PARTIAL = "partial"
+#: Kind of the doubt about a case whose image another case has.
+_SAME_IMAGE = "same image"
 _HU_LIMITS = (-32768, 32767)
 
 
@@ -144,11 +147,13 @@ def write_tables(conversion: Conversion, rows: list[CaseRow], failures: Sequence
     notes = []
     if (dataset.root / SPLITS).exists() and _split_is_stale(dataset, rows):
         _unlink(dataset.root / SPLITS)
-        notes.append("cases were added or excluded since the split: run `cspine dataset split` again")
+        notes.append("cases or their patients changed since the split: run `cspine dataset split` again")
     write_cases(dataset.root / CASE_TABLE, rows)
     dataset.put_in_place(rows)
-    audit = []
+    audit, same = [], same_images(dataset, [row.case for row in rows])
     for row in rows:
+        if row.case in same:
+            audit.append([row.case, "", _SAME_IMAGE, f"The image is that of {same[row.case]}."])
         audit += [[row.case, d["level"], d["kind"], d["sentence"]] for d in _content(dataset, row.case)["doubts"]]
         audit += [[row.case, level, PARTIAL, f"{level} reaches the edge of the image."] for level in row.partial]
     write_csv(dataset.root / "audit.csv", ("case", "level", "kind", "sentence"), audit)
@@ -159,12 +164,12 @@ def write_tables(conversion: Conversion, rows: list[CaseRow], failures: Sequence
 
 
 def _split_is_stale(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> bool:
-    """Tell whether a case came, went, or changed between in and out since the table was written."""
+    """Tell whether a case came, went, got another patient, or was taken in or out since the table was written."""
     try:
-        before = {(row.case, bool(row.excluded)) for row in dataset.rows()}
+        before = {(row.case, row.patient, bool(row.excluded)) for row in dataset.rows()}
     except DatasetError:
         return True
-    return before != {(row.case, bool(row.excluded)) for row in rows}
+    return before != {(row.case, row.patient, bool(row.excluded)) for row in rows}
 
 
 def _refuse_another_dataset(conversion: Conversion) -> None:
@@ -353,9 +358,52 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
         partial=tuple(shape.vertebra.name for shape in shapes if shape.touches_edge),
         doubts=tuple(str(doubt) for doubt in doubts if _concerns(doubt, labels)),
     )
-    record = {"fingerprint": fingerprint, "row": asdict(row), "doubts": [asdict(doubt) for doubt in doubts]}
+    record = {
+        "fingerprint": fingerprint,
+        "voxels": _voxels_checksum(read.ct),
+        "row": asdict(row),
+        "doubts": [asdict(doubt) for doubt in doubts],
+    }
     write_json(_record(dataset, case.case), record)
     _unlink(_begun(dataset, case.case))
+
+
+def _voxels_checksum(ct: CtVolume) -> str:
+    """Return a checksum of the values, the same however the axes lie."""
+    values = reorientation(ct.affine_lps, "LPS").apply(ct.hu_zyx)
+    return hashlib.sha256(f"{values.shape}".encode() + np.ascontiguousarray(values, dtype=np.float32).data).hexdigest()
+
+
+def same_images(dataset: DatasetFolder, cases: Iterable[str]) -> dict[str, str]:
+    """Return the cases whose image is that of an earlier one by name, with that one.
+
+    Parameters
+    ----------
+    dataset : DatasetFolder
+        The dataset.
+    cases : iterable of str
+        Its cases.
+    """
+    first: dict[str, str] = {}
+    found = {}
+    for case in sorted(cases):
+        checksum = str(_content(dataset, case).get("voxels", case))
+        if first.setdefault(checksum, case) != case:
+            found[case] = first[checksum]
+    return found
+
+
+def _as_one_patient(rows: Sequence[CaseRow], same: Mapping[str, str]) -> list[CaseRow]:
+    """Give the patients of equal images one name, with all of their cases, and say so as a doubt."""
+    own = {row.case: row.patient for row in rows}
+    known = {patient: patient for patient in own.values()}
+    for case, other in same.items():
+        one, another = known[own[case]], known[own[other]]
+        known = {patient: another if named == one else named for patient, named in known.items()}
+    return [
+        replace(row, patient=known[row.patient], doubts=(*row.doubts, *([_SAME_IMAGE] if row.case in same else [])))
+        for row in rows
+    ]
 
 
 def _concerns(doubt: Doubt, labels: LabelSet) -> bool:
@@ -380,6 +428,11 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
             old = before.get(case, row)
             given = old.excluded if old.excluded != NOTHING_IN_VIEW else ""
             rows.append(replace(row, part=old.part, fold=old.fold, excluded=given))
+    same = same_images(dataset, [row.case for row in rows])
+    rows = _as_one_patient(rows, same)
+    if same:
+        case, other = next(iter(same.items()))
+        notes.append(f"{counted(len(same), 'image')} stood under two names, {case} is {other}: see audit.csv")
     if reasons is None:
         reasons = {row.case: row.excluded for row in rows if row.excluded}
     rows, unknown = excluded(rows, reasons)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cspine.errors import DatasetError, OutputError, SplitError
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients
 from cspine.study.label_sets import LabelSet, label_set_of
 from cspine.tables import write_json
 
@@ -83,7 +83,8 @@ class DatasetFolder:
         Raises
         ------
         SplitError
-            If cases have parts and `SPLITS` is absent: a split is under way, or the cases changed after it.
+            If cases have parts and `SPLITS` is absent: a split is under way, or the cases changed after it. Or if the
+            cases of a patient are in several parts or folds.
         DatasetError
             As `read_cases`.
         """
@@ -94,6 +95,7 @@ class DatasetFolder:
                 f"{self.root.name} has no {SPLITS}: its cases changed after the split, or a split was interrupted",
                 advice="Split it again with `cspine dataset split`.",
             )
+        refuse_torn_patients(rows, self.root.name)
         return rows
 
     def label_set(self) -> LabelSet:

@@ -48,6 +48,7 @@ DOUBTS = {
     "overlap": "masks of TotalSegmentator share voxels",
     "density": f"a vertebra has a mean below {LEAST_BONE_HU:.0f} HU: the labels may be shifted or mirrored",
     "intensity": "no voxel is below 0: the image may not be in Hounsfield units",
+    "same image": "the image is voxel for voxel that of another case: both count as one patient, and would count twice",
     "series": "several CT series have the slices of the labels; the one in which they are densest was taken",
 }
 

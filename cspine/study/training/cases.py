@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.errors import DatasetError, TrainingError
-from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
+from cspine.study.datasets.case_table import CaseRow, Part, refuse_torn_patients, split_checksum
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.label_sets import LabelSet
 
@@ -109,6 +109,7 @@ def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
         chosen = _checked_folds(root, rows, folds)
     if is_split:
         _check_splits_file(root, rows)
+        refuse_torn_patients(everyone, root.name)
     absent = [row.case for row in rows if folder.where(row.case) != "Tr"]
     if absent:
         raise DatasetError(

@@ -15,7 +15,7 @@ import pytest
 
 from cspine import images
 from cspine.errors import CaseGridError, DatasetError, LabelSchemeError, OutputError
-from cspine.geometry import orientation_of
+from cspine.geometry import orientation_of, reorientation
 from cspine.study.datasets import convert as module
 from cspine.study.datasets.case_table import Part
 from cspine.study.datasets.convert import Conversion, convert, convert_case, doubts_of
@@ -25,7 +25,7 @@ from cspine.study.datasets.sources import totalsegmentator, verse
 from cspine.study.datasets.sources.collect import Folders, collect
 from cspine.study.datasets.sources.found import Found
 from cspine.study.rehearsal import layouts
-from cspine.volumes import LabelVolume
+from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.public_sets import LADY, MAN, TRUNK, small_case, without, write_every_set
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -331,3 +331,36 @@ def test_age_and_sex_of_totalsegmentator_and_its_empty_cases(tmp_path, in_proces
     assert [(r.age_years, r.sex, bool(r.levels), r.excluded) for r in outcome.rows] == [
         (47.0, "M", True, ""), (61.0, "F", False, NOTHING_IN_VIEW),
     ]  # fmt: skip
+
+
+def test_one_image_under_two_names_is_one_patient_and_a_doubt(tmp_path, in_process):
+    """A copy, turned, of a scan of a patient who has another one: all three are one person's."""
+    ct, labels = small_case()
+    turn = reorientation(ct.affine_lps, "PIR")
+    affine = turn.grid(ct.grid).affine_lps
+    turned = [np.ascontiguousarray(turn.apply(array)) for array in (ct.hu_zyx, labels.labels_zyx)]
+    layouts.write_verse(tmp_path / "verse", 1, ct, labels, LADY)
+    layouts.write_totalsegmentator(tmp_path / "ts", 7, CtVolume(turned[0], affine), LabelVolume(turned[1], affine), MAN)
+    layouts.write_totalsegmentator(tmp_path / "ts", 8, *small_case(), MAN)
+    people = tmp_path / "people.csv"
+    people.write_text("id,patient\ntotalsegmentator_s0007,someone\ntotalsegmentator_s0008,someone\n")
+    found = collect(Folders(verse2019=tmp_path / "verse", totalsegmentator=tmp_path / "ts", people=people))
+    outcome = run(found, conversion_to(tmp_path / "Dataset501_Cervical"))
+    assert len({row.patient for row in outcome.rows}) == 1
+    doubtful = {row.case for row in outcome.rows if "same image" in row.doubts}
+    assert doubtful == {"verse2019_sub-verse001"}  # by name, it comes after the other
+    assert any("verse2019_sub-verse001 is totalsegmentator_s0007" in note for note in outcome.notes)
+    assert "same image" in (tmp_path / "Dataset501_Cervical" / "audit.csv").read_text()
+
+
+def test_a_split_goes_when_a_case_gets_another_patient(tmp_path, in_process):
+    for number in (1, 2):
+        layouts.write_verse(tmp_path / "verse", number, *small_case(), LADY)
+    conversion = conversion_to(tmp_path / "Dataset501_Cervical")
+    run(collect(Folders(verse2019=tmp_path / "verse")), conversion)
+    (conversion.dataset.root / SPLITS).write_text("[]")
+    people = tmp_path / "people.csv"
+    people.write_text("id,patient\nverse001,verse002\n")
+    outcome = run(collect(Folders(verse2019=tmp_path / "verse", people=people)), conversion)
+    assert any("patients changed since the split" in note for note in outcome.notes)
+    assert not (conversion.dataset.root / SPLITS).exists()

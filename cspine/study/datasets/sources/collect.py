@@ -35,6 +35,10 @@ class Folders:
     people: Path | None = None
 
 
+#: Columns of the table of patients.
+_COLUMNS = ("id", "patient", "age", "sex")
+
+
 def collect(folders: Folders, limit: int | None = None) -> Found:
     """Return the cases of all data sets.
 
@@ -50,7 +54,7 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     UsageError
         If no data set is given, or images without their masks.
     DatasetError
-        If a folder has not the layout of its data set.
+        If a folder has not the layout of its data set, or the table of patients has unknown columns or an id twice.
     """
     if folders.ctspine1k is None and (folders.hnscc or folders.msd_colon or folders.images):
         raise UsageError(
@@ -63,7 +67,7 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
         parts.append(totalsegmentator.find(folders.totalsegmentator))
     if not parts:
         raise UsageError("no data set was given", advice="Give one or more, for example --verse2019 FOLDER.")
-    told = read_people(folders.people, "id") if folders.people is not None else {}
+    told = read_people(folders.people, "id", known=_COLUMNS) if folders.people is not None else {}
     found = Found()
     if folders.people is not None:
         found.notes = _doubts_about(folders.people.name, told, [case for part in parts for case in part.cases])

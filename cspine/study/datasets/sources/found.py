@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,7 +136,9 @@ def people(root: Path, names: Iterable[str], key: str, delimiter: str | None = N
     return known
 
 
-def read_people(path: Path, key: str, delimiter: str | None = None) -> dict[str, dict[str, str]]:
+def read_people(
+    path: Path, key: str, delimiter: str | None = None, known: Sequence[str] | None = None
+) -> dict[str, dict[str, str]]:
     """Return the rows of one table of patients by the text of its key column.
 
     Parameters
@@ -146,11 +149,14 @@ def read_people(path: Path, key: str, delimiter: str | None = None) -> dict[str,
         Column that names the patient or the image.
     delimiter : str, optional
         Between the columns; told from the ending where it is left out.
+    known : sequence of str, optional
+        The only columns that it may have, and then each key but once: in a table that was written for cspine, another
+        one is a slip.
 
     Raises
     ------
     DatasetError
-        If it cannot be read, or has no such column.
+        If it cannot be read, has no such column, or another than those that are known.
     """
     between = delimiter or ("\t" if path.suffix == ".tsv" else ",")
     try:
@@ -162,6 +168,15 @@ def read_people(path: Path, key: str, delimiter: str | None = None) -> dict[str,
         raise DatasetError(f"{path.name} cannot be read") from error
     if key not in columns:
         raise DatasetError(f"{path.name} has no column {key!r}", advice="docs/datasets.md shows the table's columns.")
+    if known is not None:
+        other = [name for name in columns if name not in known]
+        if other:
+            raise DatasetError(
+                f"{path.name} has a column {other[0]!r}", advice=f"Its columns are {', '.join(known)}; remove others."
+            )
+        twice = [name for name, count in Counter((row[key] or "").strip() for row in rows).items() if count > 1]
+        if twice:
+            raise DatasetError(f"{path.name} has {twice[0]!r} twice", advice="Leave one row for each id.")
     return {
         (row[key] or "").strip(): {k: v.strip() for k, v in row.items() if k and isinstance(v, str)} for row in rows
     }
