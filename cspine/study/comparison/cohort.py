@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import rank, vertebra
+from cspine.anatomy import VERTEBRAE, rank, vertebra
 from cspine.errors import ComparisonError
 from cspine.study.comparison.measures import CERVICAL, LevelGroup, Measure, level_groups
 from cspine.study.comparison.reading import Evaluation, ScoreRow
@@ -166,8 +166,9 @@ def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, for
         a case differ (and ``force`` is not set).
     """
     models = _with_own_titles([_only(model, levels) for model in models])
+    models, notes = _on_common_levels(models)
     part_of = _parts(models)
-    notes = [note for model in models for note in _notes(model)]
+    notes += [note for model in models for note in _notes(model)]
     first = models[0]
     for other in models[1:]:
         common = sorted(first.by_case.keys() & other.by_case.keys())
@@ -183,6 +184,7 @@ def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, for
                     " and left out of the tests of this pair; the tables of each model include them."
                 )
         notes += _compare_references(first, other, common, force)
+        notes += _alike(first, other, common)
     return Cohort(tuple(models), part_of, tuple(dict.fromkeys(notes)))
 
 
@@ -193,19 +195,45 @@ def _cases(count: int) -> str:
 def _only(model: Evaluation, levels: Sequence[str] | None) -> Evaluation:
     if levels is None:
         return model
-    kept = tuple(row for row in model.scores if row.level in levels)
-    if not kept:
+    if not any(row.level in levels for row in model.scores):
         raise ComparisonError(f"{model.title} has none of the levels {', '.join(levels)}")
-    return Evaluation(model.folder, model.title, model.model, kept, model.files, model.failed)
+    return _keeping(model, set(levels))
+
+
+def _keeping(model: Evaluation, levels: Set[str]) -> Evaluation:
+    compared = None if model.compared is None else model.compared & levels
+    return replace(model, scores=tuple(row for row in model.scores if row.level in levels), compared=compared)
+
+
+def _on_common_levels(models: Sequence[Evaluation]) -> tuple[list[Evaluation], list[str]]:
+    """Leave out the levels that some evaluations are about and others not; return what that was, as notes.
+
+    Levels below T1 count among the evaluations that have any: a cervical model has none.
+    """
+    left, notes = list(models), []
+    for in_region in (lambda level: not _below_cervical(level), _below_cervical):
+        of_region = [{level for level in model.compared or () if in_region(level)} for model in left]
+        known = [own for own in of_region if own]
+        common = set.intersection(*known) if known else set()
+        for place, own in enumerate(of_region):
+            more = own - common
+            if more:
+                notes.append(
+                    f"{', '.join(sorted(more, key=lambda name: rank(vertebra(name).label)))} of {left[place].title} "
+                    f"{'is' if len(more) == 1 else 'are'} left out: not every evaluation is about them."
+                )
+                left[place] = _keeping(left[place], {level.name for level in VERTEBRAE} - more)
+    empty = [model.title for model in left if not model.scores]
+    if empty:
+        raise ComparisonError(f"{empty[0]} and the other evaluations have no common level")
+    return left, notes
 
 
 def _with_own_titles(models: Sequence[Evaluation]) -> list[Evaluation]:
     """Add the folder's name, then a number, where two models have one title."""
 
     def renamed(name: Sequence[str]) -> list[Evaluation]:
-        return [
-            Evaluation(m.folder, n, m.model, m.scores, m.files, m.failed) for m, n in zip(models, name, strict=True)
-        ]
+        return [replace(model, title=title) for model, title in zip(models, name, strict=True)]
 
     titles = [model.title for model in models]
     if len(set(titles)) < len(titles):
@@ -246,7 +274,20 @@ def _notes(model: Evaluation) -> list[str]:
         notes.append(f"{_cases(len(model.failed))} could not be evaluated for {model.title}: {shown}.")
     if model.model is not None and model.model.get("demonstration"):
         notes.append(f"{model.title} is a DEMONSTRATION model.")
+    notes += [f"{model.title}: {note}" for note in model.notes]
     return notes
+
+
+def _alike(first: Evaluation, other: Evaluation, cases: Sequence[str]) -> list[str]:
+    """Tell where two evaluations are of one model, or of the same predictions: likeness shows nothing then."""
+    both = f"{first.title} and {other.title}"
+    rows = [(first.by_case[case].get(level), row) for case in cases for level, row in other.by_case[case].items()]
+    if all(one is not None and one.dice == row.dice and one.found_ml == row.found_ml for one, row in rows):
+        return [f"{both} have the same values in every case: they may be the same predictions, evaluated twice."]
+    checksums = [(model.model or {}).get("checksum") for model in (first, other)]
+    if checksums[0] and checksums[0] == checksums[1]:
+        return [f"{both} are the same model: what differs is how it was used."]
+    return []
 
 
 def _compare_references(first: Evaluation, other: Evaluation, cases: Sequence[str], force: bool) -> list[str]:
@@ -280,15 +321,22 @@ def _same_reference(first: Evaluation, other: Evaluation, case: str) -> bool | N
     relative, absolute = SAME_VOLUME
     ours, theirs = first.by_case[case], other.by_case[case]
     known = False
-    for level in ours.keys() & theirs.keys():
-        one, another = ours[level], theirs[level]
-        if one.reference_ml is None and another.reference_ml is None:
+    for level in ours.keys() | theirs.keys():
+        one, another = ours.get(level), theirs.get(level)
+        if (one is None and not _is_about(first, level)) or (another is None and not _is_about(other, level)):
+            continue
+        volumes = [None if row is None else row.reference_ml for row in (one, another)]
+        if volumes == [None, None]:
             continue
         known = True
-        a, b = one.reference_ml or 0.0, another.reference_ml or 0.0
+        a, b = volumes[0] or 0.0, volumes[1] or 0.0
         if abs(a - b) > max(absolute, relative * max(a, b)):
             return False
     if known:
         return True
     mine, its = first.files.get(case), other.files.get(case)
     return True if mine and its and mine.reference == its.reference else None
+
+
+def _is_about(model: Evaluation, level: str) -> bool:
+    return model.compared is not None and level in model.compared

@@ -110,6 +110,11 @@ class Evaluation:
         By case; empty where the folder has no files.csv.
     failed : tuple of str
         Cases that the evaluation could not do.
+    compared : frozenset of str or None
+        Levels that the evaluation is about: without a row, neither image of a case has one of them. None where
+        the folder does not tell.
+    notes : tuple of str
+        What the evaluation says of the predictions: how they may have been drawn.
     """
 
     folder: Path
@@ -118,6 +123,8 @@ class Evaluation:
     scores: tuple[ScoreRow, ...]
     files: dict[str, CaseFiles]
     failed: tuple[str, ...] = ()
+    compared: frozenset[str] | None = None
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def by_case(self) -> dict[str, dict[str, ScoreRow]]:
@@ -165,7 +172,14 @@ def read_evaluation(folder: Path) -> Evaluation:
         scores=scores,
         files={row.case: row for row in rows},
         failed=tuple(sorted(errors)) if isinstance(errors, dict) else (),
+        compared=_names(summary, "compared_levels"),
+        notes=tuple(sorted(_names(summary, "notes") or ())),
     )
+
+
+def _names(summary: dict[str, Any], key: str) -> frozenset[str] | None:
+    told = summary.get(key)
+    return frozenset(map(str, told)) if isinstance(told, list) else None
 
 
 def _read_summary(path: Path) -> dict[str, Any]:

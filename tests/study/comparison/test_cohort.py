@@ -75,9 +75,9 @@ def test_other_references_are_refused_unless_forced(tmp_path: Path) -> None:
         aligned(tmp_path, first, second)
     assert "--force" in refused.value.advice
     assert "compared all the same" in aligned(tmp_path, first, second, force=True).notes[0]
-    assert not aligned(tmp_path, first, [Line("a", "C1", reference_ml=10.0005)]).notes
+    assert not aligned(tmp_path, first, [Line("a", "C1", 0.8, reference_ml=10.0005)]).notes
     # a level that only one evaluation compares says nothing of the reference; one that only one reference has does
-    assert not aligned(tmp_path, first, [*first, Line("a", "T2", reference_ml=9.0)]).notes
+    assert not aligned(tmp_path, first, [Line("a", "C1", 0.8), Line("a", "T2", reference_ml=9.0)]).notes
     with pytest.raises(ComparisonError, match="differ"):
         aligned(tmp_path, first, [Line("a", "C1", 0.0, None, reference_ml=0.0)])
 
@@ -87,8 +87,54 @@ def test_without_volumes_the_names_of_the_files_decide(tmp_path: Path) -> None:
     for model, file in (("m1", "r/a"), ("m2", "r/a"), ("m3", "other/a")):
         write_folder(tmp_path / model, bare, files=[["a", "", file, "verse", "f", "verse"]])
     m1, m2, m3 = (read_evaluation(tmp_path / name) for name in ("m1", "m2", "m3"))
-    assert not align([m1, m2]).notes
+    assert not [note for note in align([m1, m2]).notes if "references" in note]
     assert "could not be checked in 1 case" in align([m1, m3]).notes[0]
+
+
+def evaluations(root: Path, *models: tuple[list[Line], dict[str, object]]):
+    folders = [write_folder(root / f"m{i}", lines, **told) for i, (lines, told) in enumerate(models, 1)]
+    return [read_evaluation(folder) for folder in folders]
+
+
+def test_a_reference_without_a_level_that_the_other_has_differs(tmp_path: Path) -> None:
+    whole = [Line("a", "C1"), Line("a", "C2")]
+    both, c2_alone = {"compared_levels": ["C1", "C2"]}, {"compared_levels": ["C2"]}
+    with pytest.raises(ComparisonError, match="references of 1 case differ"):
+        align(evaluations(tmp_path, (whole, both), (whole[1:], both)))
+    align(evaluations(tmp_path, (whole, both), (whole[1:], c2_alone)))
+
+
+def test_levels_that_one_evaluation_is_not_about_are_left_out_of_all(tmp_path: Path) -> None:
+    neck = [Line("a", level) for level in CERVICAL.levels]
+    some = [Line("a", level, 0.8) for level in ("C3", "C4")]
+    cohort = align(
+        evaluations(
+            tmp_path, (neck, {"compared_levels": [*CERVICAL.levels]}), (some, {"compared_levels": ["C3", "C4"]})
+        )
+    )
+    assert [model.levels for model in cohort.models] == [{"C3", "C4"}] * 2
+    assert cohort.notes == ("C1, C2, C5, C6, C7, T1 of m1 are left out: not every evaluation is about them.",)
+    spine = [*neck, Line("a", "L1"), Line("a", "L2")]
+    about = [{"compared_levels": [*{line.level for line in lines}]} for lines in (neck, spine, spine[:-1])]
+    cohort = align(evaluations(tmp_path, (neck, about[0]), (spine, about[1]), (spine[:-1], about[2])))
+    assert [len(model.levels) for model in cohort.models] == [8, 9, 9]
+    assert "L2 of m2 is left out: not every evaluation is about them." in cohort.notes
+    with pytest.raises(ComparisonError, match="no common level"):
+        align(evaluations(tmp_path, (neck[:2], {"compared_levels": ["C1", "C2"]}), (some, {"compared_levels": ["C3"]})))
+
+
+def test_the_same_predictions_and_the_same_model_are_told(tmp_path: Path) -> None:
+    lines, other = [Line("a", "C1"), Line("a", "C2", 0.7)], [Line("a", "C1", 0.8), Line("a", "C2", 0.7)]
+    (note,) = align(evaluations(tmp_path, (lines, {}), (lines, {}))).notes
+    assert note.startswith("m1 and m2 have the same values in every case")
+    model = {"model": {"name": "n", "checksum": "abc"}}
+    assert "are the same model" in align(evaluations(tmp_path, (lines, model), (other, model))).notes[0]
+    assert align(evaluations(tmp_path, (lines, model), (other, {}))).notes == ()
+
+
+def test_what_an_evaluation_says_of_its_predictions_is_passed_on(tmp_path: Path) -> None:
+    lines, other = [Line("a", "C1")], [Line("a", "C1", 0.8)]
+    assert align(evaluations(tmp_path, (lines, {"notes": ["Look."]}), (other, {}))).notes == ("m1: Look.",)
 
 
 def test_nothing_in_common_is_refused(tmp_path: Path) -> None:
