@@ -111,6 +111,7 @@ def command(
     _refuse_what_does_not_fit(context, reference, dataset, prediction, images, out)
     wanted = wanted_levels(levels, "--levels") if levels is not None else ()
     from cspine.study.evaluation.pairing import Inputs, find_cases
+    from cspine.study.evaluation.provenance import check_provenance
 
     chosen = tuple(part.strip() for part in parts.split(",")) if parts is not None else ()
     inputs = Inputs(
@@ -121,6 +122,9 @@ def command(
     if folder is not None:
         folder.check(inputs.read)
     found = find_cases(inputs, out, allow_missing=allow_missing)
+    notes = [] if prediction is None else check_provenance(prediction, found, inputs.split())
+    for note in notes:
+        click.echo(f"warning: {note}", err=True)
     if folder is not None:
         folder.begin()
     every = _segmented(found, package, device) if package else _compared(found, jobs)
@@ -134,7 +138,7 @@ def command(
         model_of = as_identity(package.identity) if package else predicted_by(prediction)
         write_tables(found, results, compared, folder.root)
         _draw(found, results, title, folder.root, pictures)
-        folder.finish(summary(results, compared, model_of, title))
+        folder.finish({**summary(results, compared, model_of, title), "notes": notes})
     _show(results, compared, title)
     if out is not None:
         click.echo(f"Tables and pictures in {out}")

@@ -64,7 +64,7 @@ def command(
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
     from cspine.study.prediction.prediction import Prediction, PredictionFolder, predict
-    from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_differs
+    from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_of
 
     chosen = tuple(fold.strip() for fold in folds.split(",")) if folds else None
     settings = InferenceSettings(device=device, folds=chosen, mirror=mirror, step_size=step_size)
@@ -73,10 +73,14 @@ def command(
         folds_of(stage, settings)
     choose_engine(device)
     prediction = Prediction(package, settings, raw, load_rules(rules_file))
+    split: str | None = None
     if dataset is not None:
         cases = cases_of_dataset(dataset, parts_of(parts if parts is not None else _TESTS), package)
-        if split_differs(dataset, package):
-            click.echo("warning: the model was trained on another split; it may have learnt from these cases", err=True)
+        split = split_of(dataset)
+        if package.manifest.split != split:
+            click.echo(
+                "warning: the model tells of another split, or of none; it may have learnt from these cases", err=True
+            )
     else:
         assert source is not None
         cases = cases_of_input(source)
@@ -84,7 +88,7 @@ def command(
     folder.begin(cases, [dataset or source or out])
     with progress("cases") as tell:
         records = predict(cases, prediction, folder, tell)
-    folder.finish()
+    folder.finish(split)
     failed = [record for record in records if record.error]
     drawn = f"{len(records) - len(failed)} of {counted(len(cases), 'case')} drawn"
     click.echo(f"{drawn} by {package.identity.title} in {out}")

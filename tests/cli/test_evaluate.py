@@ -152,7 +152,9 @@ def test_findings_of_cspine_predict_tell_of_a_wrong_level(tmp_path, codes, silen
     common = two_folders(tmp_path, lambda labels: np.where(labels == 3, 4, labels))
     record = CaseRecord("a", "", "0", "abc", "def", findings=tuple((code, "C4", "Look.") for code in codes))
     write_json(tmp_path / "found/records/a.json", asdict(record))
-    write_json(tmp_path / "found/summary.json", {"command": "cspine predict", "settings": {"raw": False}})
+    write_json(
+        tmp_path / "found/summary.json", {"command": "cspine predict", "complete": True, "settings": {"raw": False}}
+    )
     told = invoke(*common, "--out", tmp_path / "out").output
     (case,) = rows_of(tmp_path / "out/cases.csv")
     assert (case["findings"], case["wrong_without_finding"]) == (" ".join(codes), silent)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cspine import images
 from cspine.errors import DatasetError, InputError, UsageError
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 from cspine.study.label_schemes import MASKS, VERSE, mask_folder, scheme_of_folder
 
@@ -97,6 +97,12 @@ class Inputs:
         within = [place for kind in ("Tr", "Ts") for place in self._dataset_places(kind)]
         return [self.reference, self.prediction, self.images, *within]
 
+    def split(self) -> str | None:
+        """Return the checksum of the split that gives the cases their parts; None without a table of cases."""
+        if self.cases is not None:
+            return split_checksum(read_cases(self.cases))
+        return None if self.dataset is None else split_checksum(DatasetFolder(self.dataset).rows())
+
     def _dataset_places(self, kind: str) -> list[Path]:
         if self.dataset is None:
             return []
@@ -172,6 +178,7 @@ def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]
             raise UsageError("--parts needs a table of cases", advice="Give --cases or --dataset.")
         return {}
     every = {row.case: row for row in read_cases(inputs.cases)}
+    refuse_torn_patients(every.values(), inputs.cases.name)
     unknown = [name for name in places if name not in every]
     if unknown:
         raise DatasetError(

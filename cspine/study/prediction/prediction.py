@@ -64,7 +64,12 @@ class Prediction:
         del told["device"]
         model = self.package.identity
         return {
-            "model": {"name": model.name, "version": model.version, "checksum": model.checksum},
+            "model": {
+                "name": model.name,
+                "version": model.version,
+                "checksum": model.checksum,
+                "split": self.package.manifest.split,
+            },
             "settings": {**told, "folds": list(told["folds"]) if told["folds"] else None, "raw": self.raw},
         }
 
@@ -123,8 +128,13 @@ class PredictionFolder:
         """Write the record of a case; OutputError if that fails."""
         write_json(self.root / RECORDS / f"{record.case}.json", asdict(record))
 
-    def finish(self) -> list[CaseRecord]:
+    def finish(self, dataset_split: str | None) -> list[CaseRecord]:
         """Write the table and the summary of all cases that the folder holds; OutputError if that fails.
+
+        Parameters
+        ----------
+        dataset_split : str or None
+            Checksum of the dataset's split by which folds were chosen.
 
         Returns
         -------
@@ -135,7 +145,7 @@ class PredictionFolder:
         records = sorted((record for record in found if record is not None), key=lambda record: record.case)
         write_csv(self.root / TABLE, COLUMNS, [record.row() for record in records])
         failed = sum(bool(record.error) for record in records)
-        self._folder.finish({"cases": len(records), "failed": failed})
+        self._folder.finish({"cases": len(records), "failed": failed, "dataset_split": dataset_split})
         return records
 
 

@@ -9,7 +9,7 @@ from cspine.errors import InputError, SplitError, UsageError
 from cspine.models.package import load_package
 from cspine.study.datasets.case_table import CASE_TABLE, Part, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder
-from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_differs
+from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_of
 from tests.builders.tiny_dataset import tiny_dataset
 
 EVERY = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
@@ -68,12 +68,12 @@ def test_training_cases_of_another_split_or_of_a_model_that_tells_none_are_refus
     package = load_package(trained.package)
     other = tiny_dataset(tmp_path / "Dataset501_Tiny").root
     rows = DatasetFolder(other).rows()
-    assert not split_differs(other, package)
+    assert split_of(other) == package.manifest.split
     write_cases(other / CASE_TABLE, [replace(r, fold=1 - r.fold) if r.fold is not None else r for r in rows])
     with pytest.raises(SplitError, match="trained on another split"):
         cases_of_dataset(other, EVERY, package)
     assert len(cases_of_dataset(other, EVERY[1:], package)) == 2
-    assert split_differs(other, package)
+    assert split_of(other) != package.manifest.split
     silent = replace(package, manifest=package.manifest.model_copy(update={"split": None, "format": 1}))
     with pytest.raises(SplitError, match="does not tell which cases"):
         cases_of_dataset(trained.dataset, EVERY, silent)

@@ -1,0 +1,86 @@
+"""How predictions of `cspine predict` were drawn: never by a fold that had learnt from the case it is judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cspine.errors import InputError, SplitError
+from cspine.study.datasets.case_table import Part
+from cspine.study.evaluation.pairing import EvaluationCase
+from cspine.study.output_folder import PREDICT, told_by
+from cspine.study.prediction.records import RECORDS, CaseRecord, read_record
+from cspine.tables import counted
+
+_ENDING = ".nii.gz"
+_AGAIN = "Draw them again with `cspine predict --dataset`, into another folder."
+
+
+def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str | None) -> list[str]:
+    """Refuse predictions that say more than they can, and return what a reader must know of the others.
+
+    Nothing is known of labels that `cspine predict` did not draw.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the predictions.
+    cases : sequence of EvaluationCase
+        What is evaluated.
+    split : str or None
+        Checksum of the split that the parts and folds of the cases are of; None where they have none.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+
+    Raises
+    ------
+    InputError
+        If the folder is unfinished.
+    SplitError
+        If cases were drawn for another split, or training cases by a fold that had learnt from them.
+    """
+    told = told_by(folder, PREDICT)
+    if told is None:
+        return []
+    if told.get("complete") is not True:
+        raise InputError(
+            f"the predictions in {folder} are unfinished",
+            advice="Give the same `cspine predict` again: it goes on where it stopped.",
+        )
+    if split is None:
+        return []
+    records = {case.name: record for case in cases if (record := _record(folder, case)) is not None}
+    parted = [case for case in cases if case.part and case.name in records]
+    moved = [case.name for case in parted if records[case.name].part not in ("", case.part)]
+    if moved:
+        raise SplitError(
+            f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was drawn as a case of another part",
+            advice=_AGAIN,
+        )
+    model = told.get("model")
+    learnt = model.get("split") if isinstance(model, dict) else None
+    alien = [c for c in parted if c.part == Part.TRAINING and records[c.name].folds != str(c.fold)]
+    if alien and learnt == split:
+        raise SplitError(
+            f"{counted(len(alien), 'training case')} drawn by folds that had learnt from them: {alien[0].name} by fold "
+            f"{records[alien[0].name].folds}, and fold {alien[0].fold} alone had not",
+            advice=_AGAIN,
+        )
+    notes = []
+    if alien:
+        notes.append(f"{counted(len(alien), 'training case')} not drawn by their own fold: no cross-validation.")
+    # A cervical and a full-spine dataset of one study have splits of their own: what counts is the one drawn for.
+    if parted and learnt is None:
+        notes.append("the model does not tell which cases it learnt from: those judged here may be among them.")
+    elif parted and learnt != (told.get("dataset_split") or split):
+        notes.append("the model was trained on another split: it may have learnt from cases judged here.")
+    return notes
+
+
+def _record(folder: Path, case: EvaluationCase) -> CaseRecord | None:
+    if case.found is None or case.found.parent.resolve() != folder.resolve():
+        return None
+    return read_record(folder / RECORDS / f"{case.found.name.removesuffix(_ENDING)}.json")
