@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cspine.errors import CSpineError
+from cspine.tables import counted
 
 if TYPE_CHECKING:
     from cspine.report.summary import Summary
@@ -76,6 +77,16 @@ def progress(title: str) -> Iterator[ProgressCallback]:
             _log.info("%s: %d of %d%s", title, done, whole, f", about {duration(left_s)} left" if left_s else "")
 
     yield log
+
+
+def uncompressed(folders: Iterable[Path | None]) -> list[str]:
+    """Return a sentence for each folder with NIfTI files that are not compressed, and so are not read."""
+    told = []
+    for folder in dict.fromkeys(place for place in folders if place is not None):
+        count = sum(not path.name.startswith(".") for path in folder.glob("*.nii")) if folder.is_dir() else 0
+        if count:
+            told.append(f"{counted(count, 'file')} *.nii in {folder.name} not read: compress them, for example by gzip")
+    return told
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from cspine.cli.console import progress, table
+from cspine.cli.console import progress, table, uncompressed
 from cspine.cli.levels import wanted_levels
 from cspine.errors import SomeStudiesFailedError, UsageError
 from cspine.tables import counted
@@ -110,6 +110,7 @@ def command(
     """  # noqa: D301
     _refuse_what_does_not_fit(context, reference, dataset, prediction, images, out)
     wanted = wanted_levels(levels, "--levels") if levels is not None else ()
+    from cspine.study.evaluation.evaluation_cases import without_masks
     from cspine.study.evaluation.pairing import Inputs, find_cases
     from cspine.study.evaluation.provenance import check_provenance
 
@@ -123,13 +124,13 @@ def command(
         folder.check(inputs.read)
     found = find_cases(inputs, out, allow_missing=allow_missing)
     notes = [] if prediction is None else check_provenance(prediction, found, inputs.split())
-    for note in notes:
+    for note in (*notes, *uncompressed(inputs.read)):
         click.echo(f"warning: {note}", err=True)
     if folder is not None:
         folder.begin()
     every = _segmented(found, package, device) if package else _compared(found, jobs)
     compared = _compared_levels(wanted, inputs, found, package, every)
-    results = [result.restricted(compared) for result in every]
+    results = [without_masks(case, r.restricted(compared)) for case, r in zip(found, every, strict=True)]
     title = title or (package.identity.title if package else _name_of(inputs))
     if folder is not None:
         from cspine.study.evaluation.evaluation_tables import write_tables

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.console import progress
+from cspine.cli.console import progress, uncompressed
 from cspine.errors import SomeStudiesFailedError, UsageError
 from cspine.tables import counted
 
@@ -84,6 +84,8 @@ def command(
     else:
         assert source is not None
         cases = cases_of_input(source)
+        for note in uncompressed([source]):
+            click.echo(f"warning: {note}", err=True)
     folder = PredictionFolder(out, prediction)
     folder.begin(cases, [dataset or source or out])
     with progress("cases") as tell:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from cspine import images
-from cspine.anatomy import SACRUM, VERTEBRAE, parse_name, vertebra
+from cspine.anatomy import SACRUM, VERTEBRAE, Vertebra, parse_name, vertebra
 from cspine.errors import CaseGridError, LabelSchemeError, UsageError
 from cspine.study.output_folder import PREDICT, told_by
 from cspine.volumes import LabelVolume
@@ -352,11 +352,20 @@ def mask_folder(folder: Path) -> Path | None:
     return next((place for place in places if any(place.glob(f"{_MASK_PREFIX}*.nii.gz"))), None)
 
 
+def levels_of_masks(folder: Path) -> frozenset[str]:
+    """Return the levels that a folder of masks has a file of."""
+    return frozenset(level.name for level in VERTEBRAE if _mask(folder, level).is_file())
+
+
+def _mask(folder: Path, level: Vertebra) -> Path:
+    return folder / f"{_MASK_PREFIX}{level.name}.nii.gz"
+
+
 def _read_masks(folder: Path) -> LabelVolume:
     """Read one file a vertebra; a voxel of two masks belongs to the level that lies further down."""
     whole: LabelVolume | None = None
     for level in VERTEBRAE:
-        path = folder / f"{_MASK_PREFIX}{level.name}.nii.gz"
+        path = _mask(folder, level)
         if not path.is_file():
             continue
         mask = images.read_labels(path)

@@ -256,9 +256,10 @@ def test_another_system_in_its_own_numbers_and_orientation(tmp_path):
 
 def test_a_folder_of_masks_a_case(tmp_path):
     reference = neck_references(tmp_path / "r", "a")
-    for level in CERVICAL_LEVELS[:3]:
+    for level in CERVICAL_LEVELS:  # an empty mask is an answer: not found
         path = tmp_path / "p" / "a" / "segmentations" / f"vertebrae_{level.name}.nii.gz"
-        images.write(path, (draw(NECK) == level.label).astype(np.uint8), NECK.grid().affine_lps)
+        drawn = (draw(NECK) == level.label) & (level in CERVICAL_LEVELS[:3])
+        images.write(path, drawn.astype(np.uint8), NECK.grid().affine_lps)
     told = invoke("--reference", reference, "--prediction", tmp_path / "p", "--out", tmp_path / "out", "--title", "TS")
     assert "TS: 1 case " in told.output
     assert list(dice_of(tmp_path / "out").values()) == ["1.0000"] * 3 + ["0.0000"] * 5
@@ -392,3 +393,27 @@ def test_comparing_labels_needs_no_torch():
         "sys.exit(sorted({'torch', 'monai', 'matplotlib'} & sys.modules.keys()) or 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_files_that_are_not_compressed_are_told(tmp_path):
+    common = two_folders(tmp_path, lambda labels: labels)
+    (tmp_path / "reference" / "b.nii").write_bytes(b"")
+    result = CliRunner().invoke(command, [str(argument) for argument in common])
+    assert result.exit_code == 0 and "1 file *.nii in reference not read" in result.stderr
+
+
+def test_a_level_without_its_mask_is_no_missed_level(tmp_path):
+    """As after a run of TotalSegmentator that broke off, or that was asked for fewer levels."""
+    reference = neck_references(tmp_path / "r", "a", "b")
+    for case in "ab":
+        for name in ("C1", "C2", "C3"):
+            mask = (draw(NECK) == CERVICAL.index(name) + 1).astype(np.uint8)
+            if (case, name) != ("b", "C3"):
+                images.write(tmp_path / "p" / case / f"vertebrae_{name}.nii.gz", mask, NECK.grid().affine_lps)
+    common = ("--reference", reference, "--prediction", tmp_path / "p", "--out", tmp_path / "out")
+    with pytest.raises(SomeStudiesFailedError, match="1 of 2 cases failed"):
+        invoke(*common, "--levels", "C1-C3")
+    (a, b) = rows_of(tmp_path / "out" / "cases.csv")
+    assert (a["mean_dice"], a["error"]) == ("1.0000", "") and "b has no mask of C3" in b["error"]
+    with pytest.raises(SomeStudiesFailedError, match="2 of 2 cases failed"):
+        invoke(*common)

@@ -168,3 +168,16 @@ def test_labels_go_neither_among_the_images_nor_to_files_of_others(pictures, tra
     with pytest.raises(UsageError, match=r"--out has other\.nii\.gz already"):
         invoke("--model", trained.package, "--input", pictures, "--out", tmp_path / "mine")
     assert (tmp_path / "mine" / "other.nii.gz").read_bytes() == b"by hand"
+
+
+def test_training_cases_that_every_fold_drew_are_no_cross_validation(trained, drawn, tmp_path):
+    from cspine.cli.evaluate import command as evaluate
+
+    def judged(folder):
+        words = ["--dataset", str(trained.dataset), "--prediction", str(folder), "--parts", "training"]
+        return CliRunner().invoke(evaluate, words, catch_exceptions=False)
+
+    assert "warning" not in judged(drawn).stderr
+    invoke("--model", trained.package, "--input", trained.dataset / "imagesTr", "--out", tmp_path / "leaked")
+    with pytest.raises(SplitError, match="4 training cases drawn by folds that had learnt from them"):
+        judged(tmp_path / "leaked")

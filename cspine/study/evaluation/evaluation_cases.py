@@ -12,7 +12,7 @@ from cspine.study.audits.attempt import Failure, attempt
 from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import read_labels
+from cspine.study.label_schemes import MASKS, levels_of_masks, read_labels
 from cspine.study.prediction.records import findings_of_labels
 from cspine.study.processes import DIED, in_processes
 
@@ -95,6 +95,29 @@ def _segmented(case: EvaluationCase, package: ModelPackage, settings: InferenceS
     if case.found is not None:
         images.write(case.found, found.labels_zyx, found.affine_lps)
     return compare(case.name, reference, on_grid(found, reference.grid), vertebrae.findings)
+
+
+def without_masks(case: EvaluationCase, result: CaseResult) -> CaseResult:
+    """Return the result, or a failure where the case has no file for a level that the reference has.
+
+    A level without a file was not asked for, or its file was lost: that is no answer, and not a missed level. T13 and
+    L6 have none where masks are made by TotalSegmentator, which never draws them.
+
+    Parameters
+    ----------
+    case : EvaluationCase
+        The case.
+    result : CaseResult
+        Over the levels that are compared.
+    """
+    if case.found is None or case.found_scheme != MASKS or result.error:
+        return result
+    files = levels_of_masks(case.found)
+    absent = [s.level for s in result.scores if s.missed and s.level not in files and s.level not in ("T13", "L6")]
+    if not absent:
+        return result
+    why = f"{case.found.name} has no mask of {', '.join(absent)}, which the reference has: see --levels"
+    return _failed(case, f"[{InputError.code}] {why}")
 
 
 def _attempted(case: EvaluationCase, work: Callable[[], CaseResult]) -> CaseResult:
