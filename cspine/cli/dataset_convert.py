@@ -85,6 +85,8 @@ def command(
     with progress("cases") as tell:
         outcome = convert(found, conversion, reasons, tell)
     _show(outcome, found, out)
+    if limit is None:
+        _tell_of_others(outcome, found)
     if write_exclusions is not None and write_exclusions.exists():
         click.echo(f"note: {write_exclusions} was there and stays as it is: remove it to have it proposed anew")
     elif write_exclusions is not None:
@@ -96,6 +98,18 @@ def command(
         raise SomeStudiesFailedError(
             f"{len(outcome.failures)} of {counted(len(found.cases) + len(found.broken), 'case')} failed",
             advice=f"{out / 'failures.csv'} names each with its reason; the same command tries them again.",
+        )
+
+
+def _tell_of_others(outcome: Outcome, found: Found) -> None:
+    """Tell of cases that an earlier call converted, and that their data set does not give any more."""
+    given = {case.case for case in found.cases} | {case for case, _ in found.broken}
+    sources = {case.source for case in found.cases}
+    others = [row.case for row in outcome.rows if row.source in sources and row.case not in given and not row.excluded]
+    if others:
+        click.echo(
+            f"note: {counted(len(others), 'case')} of an earlier call not among those given now, {others[0]} for "
+            "example, and still used: name them in --exclude, or convert into a new folder"
         )
 
 

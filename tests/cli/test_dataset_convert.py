@@ -1,5 +1,7 @@
 """`cspine dataset convert`: what a laboratory sees, and what it gets."""
 
+import shutil
+
 import pytest
 from click.testing import CliRunner
 
@@ -62,6 +64,16 @@ def test_wrong_calls_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(UsageError, match="hold images alone"):
         invoke("convert", "--out", tmp_path / "D", "--label-set", "cervical", "--msd-colon", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_case_that_its_data_set_does_not_give_any_more_is_told(tmp_path, in_process):
+    for number in (1, 2):
+        layouts.write_verse(tmp_path / "verse", number, *small_case(), LADY)
+    assert "of an earlier call" not in convert(tmp_path).output
+    shutil.rmtree(tmp_path / "verse" / "rawdata" / "sub-verse002")
+    shutil.rmtree(tmp_path / "verse" / "derivatives" / "sub-verse002")
+    told = convert(tmp_path).output
+    assert "1 case of an earlier call not among those given now, verse2019_sub-verse002 for example" in told
 
 
 @pytest.mark.parametrize(

@@ -181,3 +181,10 @@ def test_training_cases_that_every_fold_drew_are_no_cross_validation(trained, dr
     invoke("--model", trained.package, "--input", trained.dataset / "imagesTr", "--out", tmp_path / "leaked")
     with pytest.raises(SplitError, match="4 training cases drawn by folds that had learnt from them"):
         judged(tmp_path / "leaked")
+
+
+def test_a_label_image_among_the_images_is_no_ct(pictures, trained, tmp_path):
+    shutil.copy(trained.dataset / "labelsTs" / "case_5.nii.gz", pictures / "other_seg.nii.gz")
+    with pytest.raises(SomeStudiesFailedError, match="1 of 3 cases failed"):
+        invoke("--model", trained.package, "--input", pictures, "--out", tmp_path / "out")
+    assert "no value below 0" in rows_of(tmp_path / "out")["other_seg"]["error"]

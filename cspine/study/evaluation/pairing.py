@@ -125,7 +125,7 @@ def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False)
     Raises
     ------
     InputError
-        If there is no reference, or files that belong to one are absent.
+        If there is no reference, or files that belong to one are absent, or a case has several predictions.
     DatasetError
         If the table of cases cannot be used, or does not name every reference.
     UsageError
@@ -198,7 +198,7 @@ def _of_dataset(inputs: Inputs) -> Iterator[EvaluationCase]:
     if absent:
         raise DatasetError(
             f"{len(absent)} of {len(pairs)} cases of {CASE_TABLE} have no reference",
-            advice=f"The first one absent is {absent[0].parent.name}/{absent[0].name}: split the dataset again.",
+            advice=f"The first one absent is {absent[0].parent.name}/{absent[0].name}: convert and split again.",
         )
     for row, image, labels in pairs:
         yield _case(row.case, labels, image if image.is_file() else None, scheme, row)
@@ -243,6 +243,12 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
     else:
         named = [folder / f"{case.name}{suffix}{_ENDING}" for suffix in _SUFFIXES]
         named += [folder / f"{case.name}{suffix}" for suffix in _SUFFIXES[:2]]
+    there = [place.name for place in named if place.exists()]
+    if len(there) > 1:
+        raise InputError(
+            f"case {case.name} has {len(there)} predictions: {', '.join(there)}",
+            advice="Leave one of them in the folder, or say by --prediction-pattern which it is.",
+        )
     for place in named:
         if place.is_file():
             return replace(case, found=place, found_scheme=scheme)

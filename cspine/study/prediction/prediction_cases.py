@@ -49,9 +49,21 @@ class PredictionCase:
     folds: tuple[str, ...] | None = None
 
     def read(self, rules: Rules) -> CtVolume:
-        """Read the image; errors as `images.read_ct`, `select_series` and `read_volume`."""
+        """Read the image; errors as `images.read_ct`, `select_series` and `read_volume`.
+
+        Raises
+        ------
+        InputError
+            If a NIfTI image has no value below 0: every CT in Hounsfield units has fat or air.
+        """
         if self.image is not None:
-            return images.read_ct(self.image)
+            ct = images.read_ct(self.image)
+            if ct.hu_zyx.min(initial=0) >= 0:
+                raise InputError(
+                    f"{self.image.name} has no value below 0: a label image, or not in Hounsfield units",
+                    advice="Give CT images in Hounsfield units alone.",
+                )
+            return ct
         assert self.study is not None
         return read_volume(select_series(self.study, rules).chosen)
 

@@ -48,6 +48,15 @@ def test_names_of_predictions(reference: Path, tmp_path: Path, name: str, scheme
     assert cases["a"].reference == reference / "a.nii.gz" and cases["a"].reference_scheme == "verse"
 
 
+def test_two_predictions_of_a_case_are_refused(reference: Path, tmp_path: Path) -> None:
+    """VerSe's older layout, for one: the image is NAME.nii.gz, and its labels are NAME_seg.nii.gz."""
+    touch(*(tmp_path / "p" / f"{case}{ending}" for case in "ab" for ending in (".nii.gz", "_seg.nii.gz")))
+    with pytest.raises(InputError, match=r"a has 2 predictions: a\.nii\.gz, a_seg\.nii\.gz"):
+        found(Inputs(reference, prediction=tmp_path / "p"))
+    cases = found(Inputs(reference, prediction=tmp_path / "p", pattern="{case}_seg.nii.gz"))
+    assert cases["a"].found == tmp_path / "p" / "a_seg.nii.gz"
+
+
 def test_a_pattern_names_predictions(reference: Path, tmp_path: Path) -> None:
     touch(*(tmp_path / "p" / case / f"{case}_seg-vert_msk.nii.gz" for case in "ab"))
     pattern = "{case}/{case}_seg-vert_msk.nii.gz"
