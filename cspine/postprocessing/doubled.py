@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cspine.geometry import Grid, to_lps
 from cspine.postprocessing.findings import DOUBLED, Finding
-from cspine.postprocessing.order import is_next
+from cspine.postprocessing.order import ANCHORS, is_next
 from cspine.postprocessing.shape import LevelShape
 from cspine.volumes import LabelArray
 
@@ -20,8 +20,6 @@ TIMES_VOLUME = 1.5
 TIMES_VOLUME_OF_ONE = 1.6
 #: ... and is longer than this times the longer neighbour.
 TIMES_LENGTH = 1.2
-#: Their form is their own: they say nothing of the size of others.
-_UNLIKE = frozenset({"C1", "C2"})
 #: Single voxels at the ends do not count as length.
 _ENDS_PERCENT = 1.0
 
@@ -44,18 +42,17 @@ def doubled_findings(shapes: tuple[LevelShape, ...], labels_zyx: LabelArray, gri
     """
     findings = []
     for place, shape in enumerate(shapes):
-        beside = [] if shape.vertebra.name in _UNLIKE else _beside(shapes, place)
+        beside = [] if shape.vertebra.name in ANCHORS else _beside(shapes, place)
         times = TIMES_VOLUME if len(beside) > 1 else TIMES_VOLUME_OF_ONE
         most = max((other.volume_mm3 for other in beside), default=shape.volume_mm3)
         if shape.volume_mm3 <= times * most:
             continue
         along = _direction(shape, beside)
-        longer = _length_mm(shape, labels_zyx, grid, along) / max(
-            _length_mm(other, labels_zyx, grid, along) for other in beside
-        )
-        if longer > TIMES_LENGTH:
+        own = _length_mm(shape, labels_zyx, grid, along)
+        length = max(_length_mm(other, labels_zyx, grid, along) for other in beside)
+        if own > TIMES_LENGTH * length > 0:
             name, names = shape.vertebra.name, " and ".join(other.vertebra.name for other in beside)
-            larger = shape.volume_mm3 / most
+            larger, longer = shape.volume_mm3 / most, own / length
             sentence = f"{name} has {larger:.1f} times the volume and {longer:.1f} times the length of {names}."
             findings.append(DOUBLED.about(sentence, name))
     return tuple(findings)
@@ -65,7 +62,7 @@ def _beside(shapes: tuple[LevelShape, ...], place: int) -> list[LevelShape]:
     """Return the next levels above and below that are whole and of a like form."""
     pairs = [shapes[i : i + 2] for i in (place - 1, place) if 0 <= i < len(shapes) - 1]
     others = [next(s for s in pair if s is not shapes[place]) for pair in pairs if is_next(*pair)]
-    return [other for other in others if not other.touches_edge and other.vertebra.name not in _UNLIKE]
+    return [other for other in others if not other.touches_edge and other.vertebra.name not in ANCHORS]
 
 
 def _direction(shape: LevelShape, beside: list[LevelShape]) -> NDArray[np.float64]:

@@ -63,3 +63,14 @@ def test_a_cut_neighbour_a_sliver_and_the_uppermost_levels_say_nothing() -> None
     sliver[sliver == 28] = 0
     sliver[tuple(thirteenth[: len(thirteenth) // 10].T)] = 28
     assert levels(sliver, trunk.grid()) == []
+
+
+def test_a_neighbour_of_no_length_is_no_measure() -> None:
+    """One voxel straight below: there is nothing to compare with."""
+    trunk = Trunk(labels=(23, 24))
+    labels = trunk.draw()[0]
+    upper = np.argwhere(labels == 23)
+    z, y, x = np.median(np.argwhere(labels == 24), axis=0).astype(int)
+    labels[labels == 24] = 0
+    labels[z, y, x] = 24
+    assert len(upper) > 100 and levels(labels, trunk.grid()) == []
