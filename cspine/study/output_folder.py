@@ -152,7 +152,7 @@ def refuse_overlap(places: Iterable[Path], inputs: Iterable[Path | None], option
     """
     read = [path.resolve() for path in inputs if path is not None]
     for place in places:
-        if any(place.resolve() in (path, *path.parents) for path in read):
+        if any(path.is_relative_to(place.resolve()) for path in read):
             raise UsageError(
                 f"{option}: its {place.name}/ is a folder that is read, and its files would be overwritten",
                 advice=f"Give {option} another folder.",

@@ -14,6 +14,7 @@ from cspine.errors import ComparisonError
 from cspine.study.comparison.measures import CERVICAL, LevelGroup, Measure, level_groups
 from cspine.study.comparison.reading import Evaluation, ScoreRow
 from cspine.study.datasets.case_table import Part
+from cspine.tables import counted
 
 #: Parts in the order of the paper's tables, with their names there; an evaluation without a case table has one: "".
 PART_TITLES = {
@@ -180,16 +181,12 @@ def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, for
             alone = len(one.by_case.keys() - another.by_case.keys())
             if alone:
                 notes.append(
-                    f"{_cases(alone)} of {one.title} {'is' if alone == 1 else 'are'} absent from {another.title}"
-                    " and left out of the tests of this pair; the tables of each model include them."
+                    f"{counted(alone, 'case')} of {one.title} {'is' if alone == 1 else 'are'} absent from "
+                    f"{another.title} and left out of the tests of this pair; the tables of each model include them."
                 )
         notes += _compare_references(first, other, common, force)
         notes += _alike(first, other, common)
     return Cohort(tuple(models), part_of, tuple(dict.fromkeys(notes)))
-
-
-def _cases(count: int) -> str:
-    return f"{count} case{'' if count == 1 else 's'}"
 
 
 def _only(model: Evaluation, levels: Sequence[str] | None) -> Evaluation:
@@ -271,7 +268,7 @@ def _notes(model: Evaluation) -> list[str]:
     notes = []
     if model.failed:
         shown = ", ".join(model.failed[:5]) + (" ..." if len(model.failed) > 5 else "")
-        notes.append(f"{_cases(len(model.failed))} could not be evaluated for {model.title}: {shown}.")
+        notes.append(f"{counted(len(model.failed), 'case')} could not be evaluated for {model.title}: {shown}.")
     if model.model is not None and model.model.get("demonstration"):
         notes.append(f"{model.title} is a DEMONSTRATION model.")
     notes += [f"{model.title}: {note}" for note in model.notes]
@@ -302,7 +299,8 @@ def _compare_references(first: Evaluation, other: Evaluation, cases: Sequence[st
     notes = []
     if differing:
         shown = ", ".join(differing[:5]) + (" ..." if len(differing) > 5 else "")
-        told = f"the references of {_cases(len(differing))} differ between {first.title} and {other.title}: {shown}"
+        cases_told = counted(len(differing), "case")
+        told = f"the references of {cases_told} differ between {first.title} and {other.title}: {shown}"
         if not force:
             raise ComparisonError(
                 told,
@@ -312,7 +310,7 @@ def _compare_references(first: Evaluation, other: Evaluation, cases: Sequence[st
     if unknown:
         notes.append(
             f"Whether {first.title} and {other.title} have the same references could not be checked in "
-            f"{_cases(len(unknown))}: no volumes, and different files."
+            f"{counted(len(unknown), 'case')}: no volumes, and different files."
         )
     return notes
 

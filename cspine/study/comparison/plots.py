@@ -22,6 +22,7 @@ from cspine.study.comparison.measures import DICE, HD95, MAIN_MEASURES, Measure
 from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import DIFFERENT, DIFFERENT_WITHIN, EQUIVALENT, UNDECIDED
 from cspine.study.comparison.words import fixed, part_title
+from cspine.tables import counted
 
 _GREY = "#6b7280"
 #: Okabe-Ito, in the order of the models; each has its own marker too.
@@ -156,7 +157,8 @@ def _spread(results: Results, measure: Measure) -> Figure:
                 if values:
                     every += values
                     _box(own, x + offset, values, width, place, generator)
-        own.set_title(f"{part_title(part)}, {_count(len(cohort.cases(part, models[0])))}", loc="left")
+        cases = counted(len(cohort.cases(part, models[0])), "case")
+        own.set_title(f"{part_title(part)}, {cases}", loc="left")
         own.set_ylabel(measure.title)
         own.grid(axis="x", visible=False)
     axes[-1].set_xticks(range(len(groups)), [group.name for group in groups])
@@ -189,10 +191,6 @@ def _unstretch(height: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _near(tick: float, values: list[float]) -> bool:
     return bool(values) and min(values) / 1.6 <= tick <= max(values) * 1.6
-
-
-def _count(cases: int) -> str:
-    return f"{cases} case{'' if cases == 1 else 's'}"
 
 
 def _colour(place: int) -> str:

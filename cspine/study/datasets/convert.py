@@ -130,12 +130,14 @@ def convert(
         _clear_unfinished(dataset)
         failed = {case for case, _, _ in failures}
         done = sum(case.case not in failed for case in todo)
-        rows, notes = _rows(dataset, reasons)
-        notes += write_tables(conversion, rows, failures)
+        rows, same, notes = _rows(dataset, reasons)
+        notes += _write_tables(conversion, rows, same, failures)
     return Outcome(done, len(found.cases) - len(todo), failures, rows, notes)
 
 
-def write_tables(conversion: Conversion, rows: list[CaseRow], failures: Sequence[tuple[str, str, str]]) -> list[str]:
+def _write_tables(
+    conversion: Conversion, rows: list[CaseRow], same: Mapping[str, str], failures: Sequence[tuple[str, str, str]]
+) -> list[str]:
     """Write cases.csv, audit.csv, failures.csv and dataset.json, and put the files where the rows say.
 
     Returns
@@ -150,7 +152,7 @@ def write_tables(conversion: Conversion, rows: list[CaseRow], failures: Sequence
         notes.append("cases or their patients changed since the split: run `cspine dataset split` again")
     write_cases(dataset.root / CASE_TABLE, rows)
     dataset.put_in_place(rows)
-    audit, same = [], same_images(dataset, [row.case for row in rows])
+    audit = []
     for row in rows:
         if row.case in same:
             audit.append([row.case, "", _SAME_IMAGE, f"The image is that of {same[row.case]}."])
@@ -374,16 +376,8 @@ def _voxels_checksum(ct: CtVolume) -> str:
     return hashlib.sha256(f"{values.shape}".encode() + np.ascontiguousarray(values, dtype=np.float32).data).hexdigest()
 
 
-def same_images(dataset: DatasetFolder, cases: Iterable[str]) -> dict[str, str]:
-    """Return the cases whose image is that of an earlier one by name, with that one.
-
-    Parameters
-    ----------
-    dataset : DatasetFolder
-        The dataset.
-    cases : iterable of str
-        Its cases.
-    """
+def _same_images(dataset: DatasetFolder, cases: Iterable[str]) -> dict[str, str]:
+    """Return the cases whose image is that of an earlier one by name, with that one."""
     first: dict[str, str] = {}
     found = {}
     for case in sorted(cases):
@@ -412,8 +406,8 @@ def _concerns(doubt: Doubt, labels: LabelSet) -> bool:
     return not doubt.level or rank(vertebra(doubt.level).label) <= last + 1
 
 
-def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[CaseRow], list[str]]:
-    """Every case that is whole, with the part, the fold and the exclusion that an earlier table gave it."""
+def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[CaseRow], dict[str, str], list[str]]:
+    """Every case that is whole, with part, fold and exclusion as an earlier table gave them; equal images; notes."""
     table = dataset.root / CASE_TABLE
     before = {row.case: row for row in read_cases(table)} if table.is_file() else {}
     rows, notes = [], []
@@ -428,7 +422,7 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
             old = before.get(case, row)
             given = old.excluded if old.excluded != NOTHING_IN_VIEW else ""
             rows.append(replace(row, part=old.part, fold=old.fold, excluded=given))
-    same = same_images(dataset, [row.case for row in rows])
+    same = _same_images(dataset, [row.case for row in rows])
     rows = _as_one_patient(rows, same)
     if same:
         case, other = next(iter(same.items()))
@@ -436,7 +430,8 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
     if reasons is None:
         reasons = {row.case: row.excluded for row in rows if row.excluded}
     rows, unknown = excluded(rows, reasons)
-    return [replace(row, part=Part.UNUSED, fold=None) if row.excluded else row for row in rows], notes + unknown
+    rows = [replace(row, part=Part.UNUSED, fold=None) if row.excluded else row for row in rows]
+    return rows, same, notes + unknown
 
 
 def _row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:

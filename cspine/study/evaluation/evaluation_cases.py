@@ -12,13 +12,16 @@ from cspine.study.audits.attempt import Failure, attempt
 from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import MASKS, levels_of_masks, read_labels
+from cspine.study.label_schemes import MASKS, SCHEMES, levels_of_masks, read_labels
 from cspine.study.prediction.records import findings_of_labels
 from cspine.study.processes import DIED, in_processes
 
 if TYPE_CHECKING:
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import ModelPackage
+
+#: Levels that who writes masks, TotalSegmentator, can draw.
+_MASKED = frozenset(SCHEMES["totalsegmentator-v2"].levels.values())
 
 
 def evaluate_pairs(
@@ -113,11 +116,11 @@ def without_masks(case: EvaluationCase, result: CaseResult) -> CaseResult:
     if case.found is None or case.found_scheme != MASKS or result.error:
         return result
     files = levels_of_masks(case.found)
-    absent = [s.level for s in result.scores if s.missed and s.level not in files and s.level not in ("T13", "L6")]
+    absent = [s.level for s in result.scores if s.missed and s.level in _MASKED and s.level not in files]
     if not absent:
         return result
     why = f"{case.found.name} has no mask of {', '.join(absent)}, which the reference has: see --levels"
-    return _failed(case, f"[{InputError.code}] {why}")
+    return _failed(case, str(InputError(why)))
 
 
 def _attempted(case: EvaluationCase, work: Callable[[], CaseResult]) -> CaseResult:

@@ -9,10 +9,9 @@ from cspine.errors import InputError, SplitError
 from cspine.study.datasets.case_table import Part
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.output_folder import PREDICT, told_by
-from cspine.study.prediction.records import RECORDS, CaseRecord, read_record
+from cspine.study.prediction.records import CaseRecord, read_record, record_path
 from cspine.tables import counted
 
-_ENDING = ".nii.gz"
 _AGAIN = "Draw them again with `cspine predict --dataset`, into another folder."
 
 
@@ -83,4 +82,4 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
 def _record(folder: Path, case: EvaluationCase) -> CaseRecord | None:
     if case.found is None or case.found.parent.resolve() != folder.resolve():
         return None
-    return read_record(folder / RECORDS / f"{case.found.name.removesuffix(_ENDING)}.json")
+    return read_record(record_path(case.found))

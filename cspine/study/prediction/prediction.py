@@ -23,7 +23,7 @@ from cspine.segmentation import Vertebrae, find_vertebrae
 from cspine.study.audits.attempt import Failure, attempt
 from cspine.study.output_folder import PREDICT, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
-from cspine.study.prediction.records import RECORDS, CaseRecord, read_record
+from cspine.study.prediction.records import RECORDS, CaseRecord, read_record, record_path
 from cspine.tables import write_csv, write_json
 from cspine.volumes import LabelVolume
 
@@ -103,7 +103,7 @@ class PredictionFolder:
         """
         for place in inputs:
             read, written = place.resolve(), self.root.resolve()
-            if read in (written, *written.parents) or written in read.parents:
+            if written.is_relative_to(read) or read.is_relative_to(written):
                 raise UsageError(
                     "--out lies within the input, or around it", advice="Give --out a folder beside the input."
                 )
@@ -118,7 +118,7 @@ class PredictionFolder:
 
     def whole(self, case: PredictionCase) -> CaseRecord | None:
         """Return the record of a case whose labels are there, of the same files; None where it is to be done."""
-        record = read_record(self.root / RECORDS / f"{case.name}.json")
+        record = read_record(record_path(self.labels(case.name)))
         if record is None or record.error or not self.labels(case.name).is_file():
             return None
         fits = record.model == self._told["model"]["checksum"] and record.source == case.fingerprint()
@@ -126,7 +126,7 @@ class PredictionFolder:
 
     def keep(self, record: CaseRecord) -> None:
         """Write the record of a case; OutputError if that fails."""
-        write_json(self.root / RECORDS / f"{record.case}.json", asdict(record))
+        write_json(record_path(self.labels(record.case)), asdict(record))
 
     def finish(self, dataset_split: str | None) -> list[CaseRecord]:
         """Write the table and the summary of all cases that the folder holds; OutputError if that fails.

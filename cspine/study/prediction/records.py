@@ -54,6 +54,11 @@ class CaseRecord:
         return [self.case, self.part, self.folds, self.model, " ".join(self.levels), findings, took, self.error]
 
 
+def record_path(labels: Path) -> Path:
+    """Return where the record of a case lies, of which this is the file of labels."""
+    return labels.parent / RECORDS / f"{labels.name.removesuffix(_ENDING)}.json"
+
+
 def read_record(path: Path) -> CaseRecord | None:
     """Return the record in a file; None where there is none, or a damaged one."""
     try:
@@ -82,7 +87,7 @@ def findings_of_labels(labels: Path) -> tuple[Finding, ...] | None:
     settings = told.get("settings") if told is not None else None
     if not isinstance(settings, dict) or settings.get("raw") is not False:
         return None
-    record = read_record(labels.parent / RECORDS / f"{labels.name.removesuffix(_ENDING)}.json")
+    record = read_record(record_path(labels))
     if record is None or record.error:
         return None
     kinds = {kind.code: kind for kind in FINDING_KINDS}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.errors import DatasetError, TrainingError
-from cspine.study.datasets.case_table import CaseRow, Part, refuse_torn_patients, split_checksum
+from cspine.study.datasets.case_table import CaseRow, Part, refuse_torn_patients, split_checksum, torn_patients
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.label_sets import LabelSet
 
@@ -62,7 +62,7 @@ class TrainingCases:
         """
         if self.folds == (ALL,) or stage == stages[-1]:
             return self.folds
-        return tuple(map(str, sorted({row.fold for row in self.rows if row.fold is not None})))
+        return tuple(map(str, _folds(self.rows)))
 
     def splits(self) -> list[dict[str, list[str]]]:
         """Return the content of nnU-Net's splits_final.json: the cases of each fold of the dataset, from its table."""
@@ -129,13 +129,10 @@ def _is_for_training(row: CaseRow, everyone: list[CaseRow]) -> bool:
 def _checked_folds(root: Path, rows: tuple[CaseRow, ...], folds: tuple[str, ...] | None) -> tuple[str, ...]:
     if any(row.part is not Part.TRAINING or row.fold is None for row in rows):
         raise TrainingError(f"{root.name} is not split into folds", advice=_SPLIT_ADVICE)
-    there = sorted({row.fold for row in rows if row.fold is not None})
+    there = _folds(rows)
     if there != list(range(len(there))) or len(there) < 2:
         raise TrainingError(f"{root.name} has the folds {', '.join(map(str, there))}", advice=_SPLIT_ADVICE)
-    of_patient: dict[str, set[int | None]] = {}
-    for row in rows:
-        of_patient.setdefault(row.patient, set()).add(row.fold)
-    torn = [row.case for row in rows if len(of_patient[row.patient]) > 1]
+    torn = sorted(case for cases in torn_patients(rows).values() for case in cases)
     if torn:
         raise TrainingError(f"cases of one patient lie in different folds: {', '.join(torn[:4])}", advice=_SPLIT_ADVICE)
     names = tuple(str(fold) for fold in there)
@@ -163,14 +160,17 @@ def _check_splits_file(root: Path, rows: tuple[CaseRow, ...]) -> None:
         raise TrainingError(f"{path.name} and cases.csv tell of different folds", advice=_SPLIT_ADVICE)
 
 
+def _folds(rows: tuple[CaseRow, ...]) -> list[int]:
+    return sorted({row.fold for row in rows if row.fold is not None})
+
+
 def _splits(rows: tuple[CaseRow, ...]) -> list[dict[str, list[str]]]:
-    folds = sorted({row.fold for row in rows if row.fold is not None})
     return [
         {
             "train": sorted(row.case for row in rows if row.fold != fold),
             "val": sorted(row.case for row in rows if row.fold == fold),
         }
-        for fold in folds
+        for fold in _folds(rows)
     ]
 
 

@@ -90,9 +90,8 @@ def check_place(out: Path, others: Iterable[Path]) -> None:
     UsageError
         If it is one of the others or lies around one, or holds something else than a package.
     """
-    wanted = out.resolve()
     for other in (path.resolve() for path in others):
-        if wanted in (other, *other.parents):
+        if other.is_relative_to(out.resolve()):
             raise UsageError(f"--out is {other.name}, or lies around it", advice="Give the package its own folder.")
     if out.exists() and not (out / MANIFEST_NAME).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(
@@ -116,8 +115,7 @@ def refuse_within(dataset: Path, places: Mapping[str, Path]) -> None:
         If one is the dataset, or lies in it.
     """
     for option, place in places.items():
-        wanted = place.resolve()
-        if dataset.resolve() in (wanted, *wanted.parents):
+        if place.resolve().is_relative_to(dataset.resolve()):
             raise UsageError(f"{option} lies in the dataset", advice=f"Give {option} a folder beside the dataset.")
 
 
