@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from cspine.cli.train_options import NAMES, dataset_options, training_settings, 
 from cspine.errors import TrainingError, UsageError
 
 if TYPE_CHECKING:
+    from cspine.study.synthetic_training.recipe import Recipe
     from cspine.study.training.cases import TrainingCases
 
-_SYNTHETIC_NAMES = ("atlas", "recipe", "iterations", "labelled", "start_from", "after", "minutes")
+_SYNTHETIC_NAMES = ("atlas", "anatomies", "recipe", "iterations", "labelled", "start_from", "into", "snapshot")
 
 
 @click.command(name="train")
@@ -34,12 +36,17 @@ _SYNTHETIC_NAMES = ("atlas", "recipe", "iterations", "labelled", "start_from", "
 @click.option(
     "--atlas", type=click.Path(path_type=Path), help="Folder of the anatomical atlas, or of its meshes for spines."
 )
+@click.option(
+    "--anatomies", type=click.Path(path_type=Path), help="Folder of other people's vertebrae, for articulated necks."
+)
 @click.option("--recipe", default="cervical-demo", show_default=True, help="Name of a shipped recipe, or a YAML file.")
 @click.option("--iterations", type=click.IntRange(1), help="Instead of the recipe's number.")
 @click.option("--labelled", type=click.Path(path_type=Path), help="nnU-Net raw dataset whose cases are mixed in.")
 @click.option("--start-from", help="Model package whose stage of the recipe's name gives the first weights.")
-@click.option("--after", help="For a cascade: model package whose stages go before this one.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Limit of training time in all.")
+@click.option("--into", help="Model package whose other stages stay beside this one; a cascade needs one.")
+@click.option(
+    "--snapshot", is_flag=True, help="Train nothing: write the package of a run as it is now, which may be going on."
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -50,12 +57,13 @@ def command(
     device: str,
     synthetic: bool,
     atlas: Path | None,
+    anatomies: Path | None,
     recipe: str,
     iterations: int | None,
     labelled: Path | None,
     start_from: str | None,
-    after: str | None,
-    minutes: float | None,
+    into: str | None,
+    snapshot: bool,
     **options: Any,
 ) -> None:
     """Train a network and write a model package. The same command goes on where an interrupted run stopped.
@@ -73,8 +81,11 @@ def command(
     --synthetic and the options after it: a recipe instead of a dataset. A checkpoint is kept every three minutes; the
     loss is in RUN/log.csv. --labelled takes an nnU-Net raw dataset (imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz,
     dataset.json) with the labels C1..C7 = 1..7, T1 = 8, "T2 and below" = 9, as `cspine audit --pseudo-labels` writes
-    it; it is held in memory. --start-from and --after take the name or the folder of a model package. The recipe
-    cervical-demo-fine is the second stage of a cascade: it needs --after with the package of the first.
+    it; it is held in memory. The length is counted in iterations: a run that is interrupted or paused loses none, and a
+    larger --iterations goes on with a finished one. --snapshot packages the averaged weights of the last checkpoint.
+    --start-from and --into take the name or the folder of a model package. The recipe cervical-demo-fine is the second
+    stage of a cascade: it needs --into with a package that holds the first; a stage of the recipe's name in it is
+    replaced.
     """  # noqa: D301
     if synthetic == (dataset is not None):
         raise UsageError("a training has either a DATASET or --synthetic", advice="Give a dataset, or --synthetic.")
@@ -89,7 +100,10 @@ def command(
     if dataset is not None:
         _train_on_dataset(dataset, folder, out, device, options)
     else:
-        _train_on_synthetic(folder, out, device, atlas, recipe, iterations, labelled, start_from, after, minutes)
+        images = SyntheticImages(atlas, anatomies, labelled)
+        _train_on_synthetic(
+            folder, out, device, images, _recipe(recipe, iterations), start_from, into, snapshot=snapshot
+        )
 
 
 def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, options: dict[str, Any]) -> None:
@@ -143,59 +157,74 @@ def _without_folders(word: str) -> str:
     return option + equals + (Path(value).name if "/" in value else value)
 
 
+@dataclass(frozen=True)
+class SyntheticImages:
+    """What synthetic images are made of, and cases from outside that are mixed in."""
+
+    atlas: Path | None
+    anatomies: Path | None
+    labelled: Path | None
+
+
+def _recipe(name: str, iterations: int | None) -> Recipe:
+    """Read a recipe by the name of one that ships or by its path."""
+    from cspine.study.synthetic_training.recipe import load_recipe
+
+    path = Path(name)
+    if not path.suffix:
+        path = Path(str(resources.files("cspine.study.synthetic_training") / "recipes" / f"{name}.yaml"))
+    recipe = load_recipe(path)
+    return recipe if iterations is None else recipe.model_copy(update={"iterations": iterations})
+
+
 def _train_on_synthetic(
     folder: Path,
     out: Path,
     device: str,
-    atlas: Path | None,
-    recipe: str,
-    iterations: int | None,
-    labelled: Path | None,
+    images: SyntheticImages,
+    recipe: Recipe,
     start_from: str | None,
-    after: str | None,
-    minutes: float | None,
+    into: str | None,
+    *,
+    snapshot: bool,
 ) -> None:
     from cspine.cli.models import wanted_model
     from cspine.inference.engine import choose_engine
     from cspine.models.package import load_package
+    from cspine.study.synthetic_training import train_synthetic
     from cspine.study.synthetic_training.labelled_cases import read_dataset
     from cspine.study.synthetic_training.packaging import Provenance, manifest_of, package_model, stage_weights
-    from cspine.study.synthetic_training.recipe import load_recipe
-    from cspine.study.synthetic_training.train_synthetic import Run, train
     from cspine.study.training.packaging import check_place
 
     check_place(out, (folder,))
-    path = Path(recipe)
-    if not path.suffix:
-        path = Path(str(resources.files("cspine.study.synthetic_training") / "recipes" / f"{recipe}.yaml"))
-    loaded = load_recipe(path)
-    if iterations is not None:
-        loaded = loaded.model_copy(update={"iterations": iterations})
-    if loaded.cascade != (after is not None):
-        raise UsageError("--after PACKAGE goes with a recipe of a cascade, and only with one")
-    before = load_package(wanted_model(after)) if after is not None else None
+    if recipe.cascade and into is None:
+        raise UsageError("a recipe of a cascade needs --into PACKAGE, which holds the stages before it")
+    target = load_package(wanted_model(into)) if into is not None else None
     start = load_package(wanted_model(start_from)) if start_from is not None else None
-    manifest_of(loaded, Provenance(0), before)  # what cannot be packed is not trained
+    manifest_of(recipe, Provenance(0), target)  # what cannot be packed is not trained
     cases = (
-        read_dataset(labelled, loaded.labels.network_labels(), loaded.network.spacing[0])
-        if labelled is not None
+        read_dataset(images.labelled, recipe.labels.network_labels(), recipe.network.spacing[0])
+        if images.labelled is not None
         else []
     )
-    run = Run(
-        loaded,
-        atlas,
+    run = train_synthetic.Run(
+        recipe,
+        images.atlas,
         folder,
         choose_engine(device).device,
-        minutes,
+        images.anatomies,
         tuple(cases),
-        stage_weights(start, loaded) if start is not None else None,
+        stage_weights(start, recipe) if start is not None else None,
     )
-    with progress("iterations") as tell:
-        weights, done = train(run, tell)
+    if snapshot:
+        weights, done = train_synthetic.snapshot(run)
+    else:
+        with progress("iterations") as tell:
+            weights, done = train_synthetic.train(run, tell)
     provenance = Provenance(
         done,
-        f"{len(cases)} labelled cases of {labelled.name}" if labelled is not None else "",
+        f"{len(cases)} labelled cases of {images.labelled.name}" if images.labelled is not None else "",
         f"{start.identity.title} (sha256 {start.identity.checksum[:16]})" if start is not None else "",
     )
-    package = package_model(loaded, weights, provenance, out, before)
+    package = package_model(recipe, weights, provenance, out, target)
     click.echo(f"Model package {package.identity.title} in {out}")

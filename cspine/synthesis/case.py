@@ -88,7 +88,7 @@ def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = Non
     settings = settings or CaseSettings()
     rng = np.random.default_rng(seed)
     posture = settings.posture or random_posture(rng)
-    imaging = settings.imaging or _through(settings.scan or random_scan(rng, settings.coarse_share))
+    imaging = settings.imaging or through_scanner(settings.scan or random_scan(rng, settings.coarse_share))
     centre, extent = _field_of_view(atlas, rng, settings)
     fine = centred_grid(extent, (settings.internal_mm,) * 3)
     target = centred_grid(extent, settings.spacing_xyz)
@@ -103,7 +103,7 @@ def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = Non
     return ct, LabelVolume(labels.numpy(), target.affine_lps)
 
 
-def _through(scan: Scan) -> Imaging:
+def through_scanner(scan: Scan) -> Imaging:
     """Return the imaging of training: `cspine.synthesis.scanner`."""
 
     def image(hu: torch.Tensor, anatomy: Anatomy, fine: Grid, target: Grid) -> torch.Tensor:
@@ -154,7 +154,7 @@ def _sample(
     atlas: Atlas, grid: Grid, posture: Posture, centre: NDArray[np.float64], rng: np.random.Generator
 ) -> Anatomy:
     """Sample the atlas on a grid, with bones whose surfaces are this patient's own."""
-    where = _mirrored_at_borders(atlas_coordinates(grid, atlas, posture, centre))
+    where = mirrored_at_borders(atlas_coordinates(grid, atlas, posture, centre))
     smooth = torch.from_numpy(np.stack([atlas.vertebra_mm, atlas.other_bone_mm]))[None]
     bones = functional.grid_sample(smooth, where, mode="bilinear", padding_mode="border", align_corners=True)[0]
     numbers = torch.from_numpy(np.stack([atlas.tissue_zyx, atlas.level_zyx]).astype(np.float32))[None]
@@ -167,7 +167,7 @@ def _sample(
     return Anatomy(tissue, level, surface, other * size, grid.spacing_xyz[0])
 
 
-def _mirrored_at_borders(where: torch.Tensor) -> torch.Tensor:
+def mirrored_at_borders(where: torch.Tensor) -> torch.Tensor:
     """Continue the atlas by its mirror image beyond its sides and its lower end, for `_MIRRORED_SHARE` of its size.
 
     It puts arms in place of nothing, and vertebrae below the last. Further out would show the neck again.

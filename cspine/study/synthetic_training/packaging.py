@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,19 @@ _OUTPUT_LAYER = ".seg_layers."
 _CREDIT = (
     'Trained on images made from the atlas of "BodyParts3D, (c) The Database Center for Life Science" (CC BY 4.0).'
 )
+_MADE_FROM = {
+    "neck": "one anatomical atlas",
+    "spine": "the meshes of one anatomical atlas and simple solids",
+    "articulated": "the vertebrae of several people and the soft tissue of one anatomical atlas",
+}
+_PEOPLE = {"neck": "one adult anatomy", "spine": "one adult anatomy", "articulated": "the bones of three adults"}
+_MORE_CREDIT = {
+    "articulated": (
+        "The shapes of vertebrae of other people come from surface models of the Visible Human Male (U.S. National "
+        "Library of Medicine, Visible Human Project; surfaces: zlyreed/WSU) and of the Visible Korean Human (ArtiSynth "
+        "models, vkhUpperAirway).",
+    )
+}
 
 
 def stage_weights(package: ModelPackage, recipe: Recipe) -> dict[str, torch.Tensor]:
@@ -90,7 +104,7 @@ class Provenance:
         text = f"Stage {recipe.stage}: {recipe.training_data.strip()}".rstrip(" :")
         text += (
             f" {self.iterations} iterations of batches of {recipe.batch_size} patches from synthetic CT volumes made "
-            f"on the fly from one anatomical atlas (seeds from {recipe.first_seed} on)"
+            f"on the fly from {_MADE_FROM[recipe.anatomy]} (seeds from {recipe.first_seed} on)"
         )
         if self.labelled:
             text += f", {recipe.labelled_share:.0%} of the patches from {self.labelled}"
@@ -99,7 +113,7 @@ class Provenance:
         return f"{text}."
 
 
-def manifest_of(recipe: Recipe, provenance: Provenance, before: ModelPackage | None = None) -> ModelManifest:
+def manifest_of(recipe: Recipe, provenance: Provenance, into: ModelPackage | None = None) -> ModelManifest:
     """Return the manifest of a recipe's model: worth making before a training, to find out whether it can be.
 
     Parameters
@@ -108,8 +122,9 @@ def manifest_of(recipe: Recipe, provenance: Provenance, before: ModelPackage | N
         What is trained.
     provenance : Provenance
         What the weights come from.
-    before : ModelPackage, optional
-        For a cascade: its stages go before the new one, and its data, credit and licence are told too.
+    into : ModelPackage, optional
+        Its stages stay beside the new one, which takes the place of one of the same name, or the last place; its data,
+        credit and licence are stated too.
 
     Raises
     ------
@@ -119,12 +134,14 @@ def manifest_of(recipe: Recipe, provenance: Provenance, before: ModelPackage | N
     auxiliary = recipe.labels.auxiliary
     numbers = recipe.labels.network_labels()
     labels = {number: AUXILIARY if name == auxiliary else name for name, number in numbers.items() if number}
-    stages: tuple[StageManifest, ...] = before.manifest.stages if before is not None else ()
-    if recipe.cascade != bool(stages):
+    there = into.manifest.stages if into is not None else ()
+    place = next((i for i, stage in enumerate(there) if stage.name == recipe.stage), len(there))
+    before, behind = there[:place], there[place + 1 :]
+    if recipe.cascade != bool(before):
         raise TrainingError("a recipe of a cascade needs the stages before it, and no other does")
-    if stages and stages[-1].labels != labels:
-        raise TrainingError(f"the last stage of {before.manifest.name if before else ''} has other labels")
-    earlier = [before.manifest] if before is not None else []
+    if any(stage.labels != labels for stage in (*before, *behind)):
+        raise TrainingError(f"the stages of {into.manifest.name if into else ''} have other labels")
+    earlier = [into.manifest] if into is not None else []
     try:
         stage = StageManifest(
             name=recipe.stage,
@@ -144,16 +161,18 @@ def manifest_of(recipe: Recipe, provenance: Provenance, before: ModelPackage | N
             title=recipe.title,
             licence=_joined([*(m.licence for m in earlier), "CC-BY-4.0"], " AND "),
             source=f"cspine train --synthetic --recipe {recipe.name}",
-            credit=_joined([*(m.credit for m in earlier), _CREDIT], " "),
+            credit=_joined([*(m.credit for m in earlier), _CREDIT, *_MORE_CREDIT.get(recipe.anatomy, ())], " "),
             intended_use="Demonstration and test of cspine. Research use only; not a medical device.",
             limits=(
-                "Its labels come from one adult anatomy, varied in posture, size and shape. Not trained on children, "
-                "fractures, tumours or implants. Its last stage works on a grid of "
+                f"Its labels come from {_PEOPLE[recipe.anatomy]}, varied in posture, size and shape. Not trained on "
+                "children, fractures, tumours or implants. Its last stage works on a grid of "
                 f"{' x '.join(f'{s:g}' for s in recipe.network.spacing)} mm."
             ),
-            training_data=_joined([*(m.training_data for m in earlier), provenance.told(recipe)], " "),
+            training_data=_joined(
+                [*(_without_stage(m.training_data, recipe.stage) for m in earlier), provenance.told(recipe)], " "
+            ),
             demonstration=True,
-            stages=(*stages, stage),
+            stages=(*before, stage, *behind),
         )
     except ValidationError as error:
         raise TrainingError(f"the recipe makes no model: {explain(error)}", advice="Correct the recipe.") from error
@@ -164,7 +183,7 @@ def package_model(
     weights: dict[str, torch.Tensor],
     provenance: Provenance,
     out: Path,
-    before: ModelPackage | None = None,
+    into: ModelPackage | None = None,
 ) -> ModelPackage:
     """Write the model package of a finished synthetic training run, weights in half precision.
 
@@ -178,8 +197,8 @@ def package_model(
         What they come from.
     out : Path
         Folder of the package; one that is there is replaced.
-    before : ModelPackage, optional
-        For a cascade: the stages before.
+    into : ModelPackage, optional
+        As `manifest_of`.
 
     Returns
     -------
@@ -190,9 +209,9 @@ def package_model(
     TrainingError
         As `manifest_of`.
     """
-    manifest = manifest_of(recipe, provenance, before)
+    manifest = manifest_of(recipe, provenance, into)
     half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
-    contents = {stage.manifest.name: _content_of(stage) for stage in before.stages} if before is not None else {}
+    contents = {stage.manifest.name: _content_of(stage) for stage in into.stages} if into is not None else {}
     contents[recipe.stage] = StageContent(plans_json(recipe), dataset_json(recipe), {"all": half})
     card = model_card(manifest)
     if recipe.evaluation:
@@ -200,9 +219,14 @@ def package_model(
     return write_package(out, manifest, contents, card=card, replace=True)
 
 
+def _without_stage(training_data: str, stage: str) -> str:
+    """Return what a model card says of the training data of all stages but one."""
+    return re.sub(rf"Stage {re.escape(stage)}: .*?(?=Stage \w+: |$)", "", training_data, flags=re.DOTALL).strip()
+
+
 def _joined(parts: list[str], between: str) -> str:
     """Join what differs."""
-    return between.join(dict.fromkeys(parts))
+    return between.join(part for part in dict.fromkeys(parts) if part)
 
 
 def _content_of(stage: Stage) -> StageContent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import time
@@ -16,14 +17,20 @@ import torch
 from numpy.typing import NDArray
 
 from cspine.errors import AtlasError, TrainingError
-from cspine.synthesis.atlas import find_atlas, load_atlas
+from cspine.synthesis.atlas import Atlas, find_atlas, load_atlas
 from cspine.synthesis.case import EDITION, CaseSettings, synthesize_case
+from cspine.synthesis.neck.case import EDITION as NECK_EDITION
+from cspine.synthesis.neck.case import NeckSettings, synthesize_neck
+from cspine.synthesis.neck.people import load_people, people_checksum
 from cspine.synthesis.spine.case import EDITION as SPINE_EDITION
 from cspine.synthesis.spine.case import SpineSettings, synthesize_spine
 from cspine.synthesis.spine.forms import parametric_forms
 from cspine.synthesis.spine.mesh_forms import mesh_forms, meshes_checksum
 from cspine.volumes import CtVolume, LabelVolume
 
+_log = logging.getLogger(__name__)
+
+_EDITIONS = {"neck": EDITION, "spine": SPINE_EDITION, "articulated": NECK_EDITION}
 #: Cases that one process makes before it is replaced.
 _CASES_A_PROCESS = 150
 #: Rest after each case once the pool is full, as a multiple of the time the case took.
@@ -51,7 +58,12 @@ class PoolSettings:
     close_up : bool
         True for small fields of view around a vertebra.
     anatomy : str
-        ``"neck"`` of the label atlas, or ``"spine"`` of the forms of its meshes and of simple solids.
+        ``"neck"`` of the label atlas, ``"spine"`` of the forms of its meshes and of simple solids, or
+        ``"articulated"``: necks put together from the vertebrae of several people.
+    anatomies : Path or None
+        Folder of these people's vertebrae.
+    blank_share : float
+        Share of scans whose image ends within the field of view.
     """
 
     atlas: Path | None
@@ -62,6 +74,8 @@ class PoolSettings:
     coarse_share: float = 0.25
     close_up: bool = False
     anatomy: str = "neck"
+    anatomies: Path | None = None
+    blank_share: float = 0.0
 
 
 class Pool:
@@ -89,24 +103,32 @@ class Pool:
             self._process.join()
 
     def _refuse_another_pool(self) -> None:
-        """Cases of another atlas, seed or grid must not slip into a training."""
+        """Cases of another atlas, seed or grid must not slip into a training; those of a newer generator may."""
         origin = {
-            "atlas_sha256": source_checksum(self.settings.atlas, self.settings.anatomy),
+            "atlas_sha256": source_checksum(self.settings.atlas, self.settings.anatomy, self.settings.anatomies),
             "first_seed": self.settings.first_seed,
-            "edition": SPINE_EDITION if self.settings.anatomy == "spine" else EDITION,
             "spacing_xyz": list(self.settings.spacing_xyz),
             "coarse_share": self.settings.coarse_share,
             "close_up": self.settings.close_up,
         }
         if self.settings.anatomy != "neck":
             origin["anatomy"] = self.settings.anatomy
+        if self.settings.blank_share:
+            origin["blank_share"] = self.settings.blank_share
+        edition = _EDITIONS[self.settings.anatomy]
         path = self.settings.folder / "origin.json"
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != origin:
-            raise TrainingError(
-                f"{self.settings.folder} holds cases of another atlas, edition, first seed, spacing or kind",
-                advice="Give another folder for the run, or remove its pool.",
-            )
-        path.write_text(json.dumps(origin), encoding="utf-8")
+        if path.is_file():
+            there = json.loads(path.read_text(encoding="utf-8"))
+            before = there.pop("edition", 0)
+            if there != origin or before > edition:
+                raise TrainingError(
+                    f"{self.settings.folder} holds cases of another atlas, first seed, spacing or kind, "
+                    "or of a newer generator",
+                    advice="Give another folder for the run, or remove its pool.",
+                )
+            if before < edition:
+                _log.info("cases of generator edition %d replace those of edition %d", edition, before)
+        path.write_text(json.dumps(origin | {"edition": edition}), encoding="utf-8")
 
     def keep_alive(self) -> None:
         """Start the generator again where it has ended."""
@@ -140,7 +162,7 @@ def read_case(path: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     return pair[0], pair[1].astype(np.uint8)
 
 
-def source_checksum(atlas: Path | None, anatomy: str) -> str:
+def source_checksum(atlas: Path | None, anatomy: str, anatomies: Path | None = None) -> str:
     """Return the checksum of what cases are made from; empty for simple solids.
 
     Raises
@@ -152,7 +174,10 @@ def source_checksum(atlas: Path | None, anatomy: str) -> str:
         return meshes_checksum(atlas) if atlas is not None else ""
     if atlas is None:
         raise AtlasError("necks are made from the label atlas")
-    return hashlib.sha256(find_atlas(atlas).read_bytes()).hexdigest()
+    checksum = hashlib.sha256(find_atlas(atlas).read_bytes())
+    if anatomy == "articulated":
+        checksum.update(people_checksum(atlas, anatomies).encode())
+    return checksum.hexdigest()
 
 
 def _drawer(settings: PoolSettings) -> Callable[[int], tuple[CtVolume, LabelVolume]]:
@@ -166,6 +191,8 @@ def _drawer(settings: PoolSettings) -> Callable[[int], tuple[CtVolume, LabelVolu
         return lambda seed: synthesize_spine(solids if seed % 4 == 0 else meshes, seed, spine)
     assert settings.atlas is not None
     atlas = load_atlas(settings.atlas, cache=settings.folder.parent)
+    if settings.anatomy == "articulated":
+        return _articulated(atlas, settings)
 
     def neck(seed: int) -> tuple[CtVolume, LabelVolume]:
         whole_neck = seed % 3 == 0 and not settings.close_up
@@ -176,6 +203,24 @@ def _drawer(settings: PoolSettings) -> Callable[[int], tuple[CtVolume, LabelVolu
             coarse_share=settings.coarse_share,
         )
         return synthesize_case(atlas, seed, case)
+
+    return neck
+
+
+def _articulated(atlas: Atlas, settings: PoolSettings) -> Callable[[int], tuple[CtVolume, LabelVolume]]:
+    assert settings.atlas is not None
+    people = load_people(settings.atlas, settings.anatomies, settings.folder.parent).chosen(evaluation=False)
+    spacing = min(settings.spacing_xyz)
+
+    def neck(seed: int) -> tuple[CtVolume, LabelVolume]:
+        case = NeckSettings(
+            settings.spacing_xyz,
+            internal_mm=0.5 * spacing,
+            view="close_up" if settings.close_up else "neck" if seed % 3 == 0 else "anywhere",
+            coarse_share=settings.coarse_share,
+            blank=settings.blank_share,
+        )
+        return synthesize_neck(atlas, people, seed, case)
 
     return neck
 

@@ -13,6 +13,9 @@ from torch.nn import functional
 
 from cspine.synthesis.deformation import smooth_noise
 
+#: Share of the vertebrae that lose a process to their neighbour.
+_PROCESS_SHARE = 0.2
+
 
 def spoil(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Generator, last: int) -> NDArray[np.uint8]:
     """Return labels as a coarse stage might have drawn them.
@@ -43,7 +46,31 @@ def spoil(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Gener
         label = int(rng.choice(present))
         other = 0 if kind == "lost" else int(np.clip(label + rng.choice([-1, 1]), 1, last))
         _paint(spoilt, spoilt == label, other, spacing_mm, rng)
+    for label in present:
+        if rng.random() < _PROCESS_SHARE:
+            _give_process_away(spoilt, label, last, rng)
     return spoilt
+
+
+def _give_process_away(labels_zyx: NDArray[np.uint8], label: int, last: int, rng: np.random.Generator) -> None:
+    """Give a whole articular process, or the spinous one, to the neighbour that it lies next to, in place.
+
+    Axes are taken to L, P, S: it is what lies behind the middle of a vertebra on one side, in its upper or lower half.
+    """
+    voxels = np.argwhere(labels_zyx == label)
+    if len(voxels) < 20:
+        return
+    away = voxels - voxels.mean(axis=0)
+    reach = np.abs(away).max(axis=0)
+    upper = rng.random() < 0.5
+    chosen = (away[:, 0] > 0.1 * reach[0]) if upper else (away[:, 0] < -0.1 * reach[0])
+    if rng.random() < 0.75:
+        side = rng.choice([-1, 1])
+        chosen &= (side * away[:, 2] > 0.25 * reach[2]) & (away[:, 1] > rng.uniform(-0.35, 0.1) * reach[1])
+    else:
+        chosen = away[:, 1] > rng.uniform(0.3, 0.6) * reach[1]
+    other = int(np.clip(label + (-1 if upper else 1), 1, last))
+    labels_zyx[tuple(voxels[chosen].T)] = other if rng.random() < 0.85 else 0
 
 
 def one_hot(labels_zyx: NDArray[np.uint8], last: int) -> NDArray[np.float32]:

@@ -55,12 +55,19 @@ class Recipe(_Strict):
     description: str
     training_data: str = Field("", description="What the model card says the stage was trained on.")
     label_set: Literal["cervical", "full-spine"] = Field("cervical", description="What the network draws.")
-    anatomy: Literal["neck", "spine"] = Field("neck", description="What the synthetic scans show.")
+    anatomy: Literal["neck", "spine", "articulated"] = Field(
+        "neck",
+        description="What the synthetic scans show: the label atlas, whole spines, or necks of several people's bones.",
+    )
     network: Network = Network()
     intensity: Intensity = Intensity()
     iterations: int = Field(6000, gt=0)
     batch_size: int = Field(2, gt=0)
     learning_rate: float = Field(1.5e-3, gt=0)
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="Of the learning rate; a constant one can be shipped from and gone on with at any time."
+    )
+    decay_iterations: int = Field(0, ge=0, description="Iterations at the end in which a constant rate falls to 0.")
     warm_up: int = Field(100, ge=0)
     weight_decay: float = Field(1e-4, ge=0)
     ema_decay: float = Field(0.998, ge=0, lt=1)
@@ -70,6 +77,9 @@ class Recipe(_Strict):
         0.0, ge=0, le=1, description="Share of patches from cases cut to a narrow field of view."
     )
     coarse_share: float = Field(0.25, ge=0, le=1, description="Share of synthetic scans stored at coarse pixels.")
+    blank_share: float = Field(
+        0.0, ge=0, le=1, description="Share of synthetic scans whose image ends within the field of view."
+    )
     close_up: bool = Field(False, description="True to train on small fields of view around single vertebrae.")
     cascade: bool = Field(False, description="True where the network is given the labels of the stage before.")
     stage: str = Field("neck", description="Name of the stage in the package.")
@@ -88,7 +98,10 @@ class Recipe(_Strict):
 
 
 #: Fields that tell about a model, or end a run, and do not change what is learnt until then.
-_TOLD = {"name", "version", "title", "description", "training_data", "evaluation", "stage", "iterations"}
+_TOLD = {
+    *("name", "version", "title", "description", "training_data", "evaluation", "stage"),
+    *("iterations", "decay_iterations"),
+}
 
 
 def learnt_from(recipe: Recipe) -> str:

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from cspine.anatomy import VERTEBRAE, Region, Vertebra, vertebra
 from cspine.errors import AtlasError
+from cspine.synthesis.meshes import Mesh, fill, read_obj
 from cspine.synthesis.spine.dimensions import dimensions
 from cspine.synthesis.spine.forms import Form, SpineForms, parametric_forms
 from cspine.synthesis.spine.solids import Field
@@ -29,12 +30,6 @@ _ORDINALS = (
 )
 _BONE = re.compile(rf"^({'|'.join(_ORDINALS)}) (cervical|thoracic|lumbar) vertebra$")
 _DISC = re.compile(rf"^intervertebral disk of (axis|(?:{'|'.join(_ORDINALS)}) (?:cervical|thoracic|lumbar) vertebra)$")
-
-
-@dataclass(frozen=True, eq=False)
-class _Mesh:
-    corners: NDArray[np.float64]  # (n, 3), x y z in mm
-    triangles: NDArray[np.int64]  # (m, 3)
 
 
 def mesh_forms(folder: Path, cache: Path | None = None) -> SpineForms:
@@ -127,27 +122,63 @@ def _keep(forms: dict[int, Form], path: Path) -> None:
 
 
 def _measured_forms(folder: Path, names: dict[str, Path]) -> dict[int, Form]:
-    bones: dict[Vertebra, _Mesh] = {}
+    return {
+        bone.label: _form(mesh.moved(frame.origin_mm, frame.axes), frame.above_mm, frame.below_mm, bone)
+        for bone, (mesh, frame) in _framed(names).items()
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Frame of a vertebra in the atlas: x to the left, y to the back, z to the head along the spine.
+
+    Parameters
+    ----------
+    origin_mm : ndarray, shape (3,)
+        Middle of the body.
+    axes : ndarray, shape (3, 3)
+        Columns: the frame's x, y and z axes.
+    above_mm, below_mm : float
+        From the origin along the spine to the middle of the disc above and below.
+    """
+
+    origin_mm: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    above_mm: float
+    below_mm: float
+
+
+def atlas_vertebrae(folder: Path) -> dict[Vertebra, tuple[Mesh, Frame]]:
+    """Return the vertebrae of the atlas that have a frame: each mesh, in the atlas's millimetres, with it.
+
+    Raises
+    ------
+    AtlasError
+        As `mesh_forms`.
+    """
+    return _framed(_index(_with_index(folder)))
+
+
+def _framed(names: dict[str, Path]) -> dict[Vertebra, tuple[Mesh, Frame]]:
+    bones: dict[Vertebra, Mesh] = {}
     discs: dict[str, NDArray[np.float64]] = {}
     for name, path in names.items():
         level = _level_of(name)
         disc = _DISC.match(name)
         if level is not None:
-            bones[level] = _read_obj(path)
+            bones[level] = read_obj(path)
         elif disc is not None:
             upper = vertebra("C2") if disc[1] == "axis" else _level_of(disc[1])
             assert upper is not None
-            discs[upper.name] = _read_obj(path).corners.mean(axis=0)
-    forms = {}
+            discs[upper.name] = read_obj(path).corners.mean(axis=0)
+    framed = {}
     for bone, mesh in bones.items():
         frame = _frame(bone, discs)
         if frame is None:
             _log.info("%s: no disc beside it in the atlas, made of solids", bone.name)
             continue
-        origin, axes, above, below = frame
-        local = (mesh.corners - origin) @ axes  # columns of axes are the frame's x, y, z
-        forms[bone.label] = _form(_Mesh(local, mesh.triangles), above, below, bone)
-    return forms
+        framed[bone] = mesh, Frame(*frame)
+    return framed
 
 
 def _level_of(name: str) -> Vertebra | None:
@@ -195,29 +226,11 @@ def _axes(up: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.cross(back, up), back, up], axis=1)
 
 
-def _read_obj(path: Path) -> _Mesh:
-    corners, triangles = [], []
-    try:
-        for line in path.read_text(encoding="ascii").splitlines():
-            kind, *values = line.split() or [""]
-            if kind == "v":
-                corners.append([float(v) for v in values[:3]])
-            elif kind == "f":
-                corner = [int(v.split("/")[0]) - 1 for v in values]
-                triangles += [[corner[0], corner[i], corner[i + 1]] for i in range(1, len(corner) - 1)]
-        mesh = _Mesh(np.array(corners, dtype=np.float64), np.array(triangles, dtype=np.int64))
-        if not len(triangles) or mesh.triangles.max() >= len(corners):
-            raise ValueError
-    except (OSError, ValueError) as error:
-        raise AtlasError(f"{path.name} is absent or no OBJ mesh") from error
-    return mesh
-
-
-def _form(mesh: _Mesh, above: float, below: float, level: Vertebra) -> Form:
+def _form(mesh: Mesh, above: float, below: float, level: Vertebra) -> Form:
     low = np.floor(mesh.corners.min(axis=0) - _MARGIN_MM)
     high = np.ceil(mesh.corners.max(axis=0) + _MARGIN_MM)
     shape = tuple(int(n) for n in np.round((high - low) / _STEP_MM)[::-1] + 1)
-    inside = _fill(mesh, low, shape)
+    inside = fill((mesh.corners - low) / _STEP_MM, mesh.triangles, shape)
     if not inside.any():
         raise AtlasError(f"the mesh of {level.name} encloses nothing")
     distance = np.where(
@@ -226,29 +239,6 @@ def _form(mesh: _Mesh, above: float, below: float, level: Vertebra) -> Form:
     every = round(1 / _STEP_MM)
     field = (distance * _STEP_MM)[::every, ::every, ::every].astype(np.float32)
     return Form(field, (float(low[0]), float(low[1]), float(low[2])), above, below)
-
-
-def _fill(mesh: _Mesh, low_xyz: NDArray[np.float64], shape_zyx: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the lattice points inside a closed surface: those with an odd number of crossings below them."""
-    crossings = np.zeros(shape_zyx, dtype=np.int16)
-    # A hair off the lattice, so that no vertical line meets an edge exactly.
-    corners = (mesh.corners - low_xyz) / _STEP_MM + np.array([1.3e-4, 2.1e-4, 0.0])
-    for a, b, c in corners[mesh.triangles]:
-        x0, y0 = np.ceil(np.minimum(np.minimum(a, b), c)[:2]).astype(int)
-        x1, y1 = np.floor(np.maximum(np.maximum(a, b), c)[:2]).astype(int)
-        if x1 < x0 or y1 < y0:
-            continue
-        area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
-        if area == 0:
-            continue
-        x, y = np.meshgrid(np.arange(x0, x1 + 1), np.arange(y0, y1 + 1))
-        v = ((x - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (y - a[1])) / area
-        w = ((b[0] - a[0]) * (y - a[1]) - (x - a[0]) * (b[1] - a[1])) / area
-        hit = (v >= 0) & (w >= 0) & (v + w <= 1)
-        z = np.ceil(a[2] + v * (b[2] - a[2]) + w * (c[2] - a[2])).astype(int)
-        z = np.clip(z, 0, shape_zyx[0] - 1)
-        np.add.at(crossings, (z[hit], y[hit], x[hit]), 1)
-    return np.asarray(np.cumsum(crossings, axis=0) % 2 == 1)
 
 
 def _resized(form: Form, source: Vertebra, target: Vertebra) -> Form:
