@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from cspine.synthesis.deformation import smooth_noise
+from cspine.study.synthesis.deformation import smooth_noise
 
 
 def spoil(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Generator, last: int) -> NDArray[np.uint8]:
