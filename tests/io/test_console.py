@@ -1,4 +1,4 @@
-"""What the commands share at the terminal."""
+"""Log lines, errors, tables and progress at the terminal."""
 
 from __future__ import annotations
 
@@ -77,11 +77,6 @@ def test_what_was_done_before_does_not_count_for_the_time_that_is_left(
         tell(1010, 2000)
     lines = [line.partition("INFO    ")[2] for line in capsys.readouterr().err.splitlines()]
     assert lines == ["studies: 1000 of 2000", "studies: 1010 of 2000, about 5 h 30 min left"]
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (720, "12 min"), (12000, "3 h 20 min")])
-def test_a_time_span_reads_like_one(seconds: float, words: str) -> None:
-    assert console.duration(seconds) == words
 
 
 def test_on_a_terminal_progress_is_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cspine.core.errors import OutputError
-from cspine.io.tables import number, write_csv, write_json
+from cspine.io.tables import duration, number, write_csv, write_json
 
 
 def test_files_appear_whole_and_numbers_may_be_absent(tmp_path: Path) -> None:
@@ -18,3 +18,8 @@ def test_files_appear_whole_and_numbers_may_be_absent(tmp_path: Path) -> None:
     assert (number(None), number(0.12345), number(2, 1)) == ("", "0.123", "2.0")
     with pytest.raises(OutputError):
         write_json(tmp_path / "new" / "a.csv" / "b.json", {})
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (720, "12 min"), (12000, "3 h 20 min")])
+def test_a_time_span_reads_like_one(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
