@@ -56,7 +56,7 @@ def test_the_process_dies_with_a_service_that_is_killed(tmp_path):
     code = (
         "import sys, threading; from pathlib import Path\n"
         "from cspine.service.config import Run; from cspine.service.workers.worker import Worker\n"
-        "from tests.service.test_worker import deaf\n"
+        "from tests.service.workers.test_worker import deaf\n"
         "if __name__ == '__main__': Worker('cpu', Run(), deaf).run(Path(sys.argv[1]), '', threading.Event())"
     )
     service = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
