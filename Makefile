@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 $(INSTALLED): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.txt
-	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,routing,cohort,study,dev]'
+	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service,cohort,study,dev]'
 	@touch $@
 
 demo: $(INSTALLED)
@@ -35,10 +35,10 @@ lint: $(INSTALLED)
 	$(BIN)/mypy cspine operators app
 	MYPYPATH=deploy/map/check $(BIN)/mypy deploy/map
 
-# Pin what `pip install .[app,routing]` brings on Linux; torch's build (CPU or CUDA) is the index's choice.
+# Pin what `pip install .[app,service]` brings on Linux; torch's build (CPU or CUDA) is the index's choice.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[app,routing]'
+	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[app,service]'
 	{ echo '# Made by `make lock` from pyproject.toml: what a run on Linux needs, pinned.'; \
 	  build/lock/bin/pip freeze --exclude cspine --exclude pip --exclude setuptools | grep -v ' @ ' | sed 's/+cpu$$//'; } > requirements.txt
 

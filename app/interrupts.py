@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cspine.output import StudyOutput
+    from cspine.io.output import StudyOutput
 
 #: Output folders whose unfinished content goes when the process is ended.
 unfinished: list[StudyOutput] = []

@@ -10,17 +10,16 @@ from monai.deploy.core import Application
 
 from app.application import CSpineApplication
 from app.interrupts import unfinished
-from cspine.cli.console import complain, tell_results
+from cspine.core.errors import CSpineError, as_defect
 from cspine.dicom.archive import opened
 from cspine.dicom.clock import Clock
-from cspine.errors import CSpineError, as_defect
-from cspine.machine import home_folder
+from cspine.io.console import complain
+from cspine.io.machine import home_folder
+from cspine.io.output import StudyOutput
 from cspine.models.package import load_package
 from cspine.models.registry import model_to_run
-from cspine.output import StudyOutput
-from cspine.pipeline import RunSettings
-from cspine.subset import solving_wanted, wanted_levels
-from cspine.wholeness import sender_broke_off
+from cspine.pipeline.settings import RunSettings, sender_broke_off, solving_wanted, wanted_levels
+from cspine.report.terminal import tell_results
 from operators.step import Job
 
 

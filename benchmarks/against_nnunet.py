@@ -42,14 +42,14 @@ def run_cspine(ct, model: Path) -> np.ndarray:
     """Labels as a run draws them, before they are cleaned."""
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
-    from cspine.segmentation import draw
+    from cspine.pipeline.segmentation import draw
 
     return draw(ct, load_package(model), InferenceSettings(device="cpu")).labels.labels_zyx
 
 
 def run_nnunet(ct, model: Path) -> np.ndarray:
     """Labels by nnU-Net's predictor, stage after stage on the whole image, from results folders of the same weights."""
-    from cspine.geometry import reorientation
+    from cspine.core.geometry import reorientation
     from cspine.models.package import load_package
 
     stages = load_package(model).stages

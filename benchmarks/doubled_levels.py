@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine import images
-from cspine.anatomy import VERTEBRAE, Vertebra
-from cspine.geometry import Grid
+from cspine.core.anatomy import VERTEBRAE, Vertebra
+from cspine.core.geometry import Grid
+from cspine.core.shape import shapes_of, vertebrae_only
+from cspine.io import nifti
 from cspine.postprocessing.doubled import doubled_findings
-from cspine.postprocessing.shape import shapes_of, vertebrae_only
 
 _REGIONS = {"C": "C3..C7", "T": "T1..T13", "L": "L1..L6"}
 
@@ -42,8 +42,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("labels", type=Path)
     counts, found = Counter[str](), Counter[str]()
-    for path in images.files_in(parser.parse_args().labels):
-        read = images.read_labels(path)
+    for path in nifti.files_in(parser.parse_args().labels):
+        read = nifti.read_labels(path)
         labels = vertebrae_only(read.labels_zyx)
         present = [level for level in VERTEBRAE if (labels == level.label).any()]
         wrongly = told(labels, read.grid)

@@ -28,8 +28,8 @@ SPACING_XYZ = (0.5, 0.5, 1.5)
 
 def case(shape: tuple[int, int, int], levels: int):
     """Return reference and prediction, each a LabelVolume."""
-    from cspine.anatomy import VERTEBRAE
-    from cspine.volumes import LabelVolume
+    from cspine.core.anatomy import VERTEBRAE
+    from cspine.core.volumes import LabelVolume
 
     reference = np.zeros(shape, dtype=np.uint8)
     prediction = np.zeros(shape, dtype=np.uint8)
@@ -83,7 +83,7 @@ def by_surface_distance(reference: np.ndarray, found: np.ndarray, spacing: tuple
 
 def main() -> None:
     """Run and print."""
-    from cspine.anatomy import VERTEBRAE
+    from cspine.core.anatomy import VERTEBRAE
     from cspine.study.evaluation.evaluation import compare
 
     warnings.simplefilter("ignore")

@@ -10,11 +10,11 @@ from collections import Counter
 
 import numpy as np
 
-from cspine.anatomy import VERTEBRAE
+from cspine.core.anatomy import VERTEBRAE
+from cspine.core.shape import vertebrae_only
 from cspine.postprocessing.level_solver import solve_levels
-from cspine.postprocessing.shape import vertebrae_only
-from cspine.synthesis.spine.case import SpineSettings, synthesize_spine
-from cspine.synthesis.spine.forms import parametric_forms
+from cspine.study.synthesis.spine.case import SpineSettings, synthesize_spine
+from cspine.study.synthesis.spine.forms import parametric_forms
 
 _ORDER = [level.label for level in VERTEBRAE if level.name != "T13"]
 _VIEWS: tuple[str | tuple[str, str], ...] = ("whole", "whole", ("T6", "L3"), ("T10", "L6"), "whole")

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine.anatomy import FULL_SPINE_LEVELS
+from cspine.core.anatomy import FULL_SPINE_LEVELS
+from cspine.core.volumes import CtVolume
 from cspine.inference import predict
 from cspine.inference.settings import InferenceSettings
-from cspine.volumes import CtVolume
 from tests.builders.nnunet_results import TinyModel
 
 

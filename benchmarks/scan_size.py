@@ -31,7 +31,7 @@ def resampled(ct, shape: tuple[int, int, int]):
     """Return the volume with ``shape`` voxels (z, y, x) in the same field of view, linear between its voxels."""
     from scipy.ndimage import affine_transform
 
-    from cspine.volumes import CtVolume
+    from cspine.core.volumes import CtVolume
 
     factors = np.array(ct.hu_zyx.shape) / np.array(shape)
     first = 0.5 * factors - 0.5
@@ -47,7 +47,7 @@ def child(folder: Path, model: Path, shape: tuple[int, int, int]) -> None:
     from benchmarks.against_nnunet import volume_of
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
-    from cspine.segmentation import clean, draw
+    from cspine.pipeline.segmentation import clean, draw
 
     ct = resampled(volume_of(folder), shape)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

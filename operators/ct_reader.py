@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cspine import pipeline
-from cspine.volumes import CtVolume
+from cspine.core.volumes import CtVolume
+from cspine.pipeline import steps
 from operators.step import StepOperator
 
 
@@ -14,6 +14,6 @@ class CtReaderOperator(StepOperator):
     output = "ct"
     step = "read"
 
-    def work(self, series: pipeline.ChosenSeries) -> CtVolume:
+    def work(self, series: steps.ChosenSeries) -> CtVolume:
         """Read the pixels."""
-        return pipeline.read_ct(series, self.job.settings)
+        return steps.read_ct(series, self.job.settings)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cspine import pipeline
+from cspine.core.volumes import CtVolume
 from cspine.dicom.seg import SegRecord
-from cspine.segmentation import Vertebrae
-from cspine.volumes import CtVolume
+from cspine.pipeline import steps
+from cspine.pipeline.segmentation import Vertebrae
 from operators.step import StepOperator
 
 
@@ -16,6 +16,6 @@ class DicomSegWriterOperator(StepOperator):
     output = "segmentation"
     step = "write DICOM"
 
-    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: pipeline.ChosenSeries) -> SegRecord:
+    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: steps.ChosenSeries) -> SegRecord:
         """Write the object."""
-        return pipeline.write_dicom(vertebrae, ct, series, self.job.settings, self.job.staging)
+        return steps.write_dicom(vertebrae, ct, series, self.job.settings, self.job.staging)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cspine import pipeline
+from cspine.pipeline import steps
 from operators.step import StepOperator
 
 
@@ -12,7 +12,7 @@ class DicomSeriesLoaderOperator(StepOperator):
     output = "series"
     step = "select"
 
-    def work(self) -> pipeline.ChosenSeries:
+    def work(self) -> steps.ChosenSeries:
         """Scan and select."""
-        headers = pipeline.read_headers(self.job.input_folder)
-        return pipeline.choose_series(headers, self.job.settings, self.job.package)
+        headers = steps.read_headers(self.job.input_folder)
+        return steps.choose_series(headers, self.job.settings, self.job.package)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cspine import pipeline
-from cspine.cli.console import progress
+from cspine.core.volumes import CtVolume
 from cspine.inference.predict import Inference
-from cspine.volumes import CtVolume
+from cspine.io.console import progress
+from cspine.pipeline import steps
 from operators.step import StepOperator
 
 
@@ -19,4 +19,4 @@ class NnunetInferenceOperator(StepOperator):
     def work(self, ct: CtVolume) -> Inference:
         """Run the network."""
         with progress("tiles") as tell:
-            return pipeline.infer(ct, self.job.package, self.job.settings, tell)
+            return steps.infer(ct, self.job.package, self.job.settings, tell)

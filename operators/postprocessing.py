@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cspine import pipeline
+from cspine.core.volumes import CtVolume
 from cspine.inference.predict import Inference
-from cspine.segmentation import Vertebrae
-from cspine.volumes import CtVolume
+from cspine.pipeline import steps
+from cspine.pipeline.segmentation import Vertebrae
 from operators.step import StepOperator
 
 
@@ -16,6 +16,6 @@ class PostprocessingOperator(StepOperator):
     output = "vertebrae"
     step = "postprocess"
 
-    def work(self, inference: Inference, ct: CtVolume, series: pipeline.ChosenSeries) -> Vertebrae:
+    def work(self, inference: Inference, ct: CtVolume, series: steps.ChosenSeries) -> Vertebrae:
         """Clean the labels."""
-        return pipeline.clean(inference, ct, series, self.job.settings)
+        return steps.clean(inference, ct, series, self.job.settings)

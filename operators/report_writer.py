@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cspine import pipeline
+from cspine.core.volumes import CtVolume
 from cspine.dicom.seg import SegRecord
 from cspine.inference.predict import Inference
-from cspine.segmentation import Vertebrae
-from cspine.volumes import CtVolume
+from cspine.pipeline import steps
+from cspine.pipeline.segmentation import Vertebrae
 from operators.step import StepOperator
 
 
@@ -17,12 +17,12 @@ class ReportWriterOperator(StepOperator):
 
     def work(
         self,
-        series: pipeline.ChosenSeries,
+        series: steps.ChosenSeries,
         ct: CtVolume,
         inference: Inference,
         vertebrae: Vertebrae,
         segmentation: SegRecord,
     ) -> None:
         """Write the report."""
-        results = pipeline.Results(series, ct, inference, vertebrae, segmentation)
-        self.job.summary = pipeline.write_report(results, self.job.settings, self.job.watch, self.job.staging)
+        results = steps.Results(series, ct, inference, vertebrae, segmentation)
+        self.job.summary = steps.write_report(results, self.job.settings, self.job.watch, self.job.staging)

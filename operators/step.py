@@ -9,9 +9,10 @@ from typing import Any
 from holoscan.core import ExecutionContext, InputContext, OutputContext
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
-from cspine.errors import CSpineError, as_defect
+from cspine.core.errors import CSpineError, as_defect
 from cspine.models.package import ModelPackage
-from cspine.pipeline import RunSettings, Stopwatch
+from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.stopwatch import Stopwatch
 from cspine.report.summary import Summary
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.synthesis.atlas import Atlas, load_atlas
+from cspine.study.synthesis.atlas import Atlas, load_atlas
 from tests.builders.tiny_atlas import write_atlas
 from tests.builders.tiny_model import TrainedModel, train_tiny_model
 
@@ -50,7 +50,7 @@ def untouched_logging() -> Iterator[None]:
 _LONGEST = (
     "examples/test_study.py",
     "cohort/test_ray_pool.py",
-    "test_pipeline.py",
+    "pipeline/test_study.py",
     "app/test_application.py",
     "cli/test_predict.py",
     "cli/test_run.py",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from cspine.cli.console import progress, table
-from cspine.errors import RequirementError, SomeStudiesFailedError, UsageError, hashed
-from cspine.tables import counted
+from cspine.core.errors import RequirementError, SomeStudiesFailedError, UsageError, hashed
+from cspine.io.console import progress, table
+from cspine.io.tables import counted
 
 if TYPE_CHECKING:
     from cspine.study.audits.audit import CaseRecord

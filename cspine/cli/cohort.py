@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.console import progress, table
 from cspine.cli.run_options import model_package, run_options, run_settings
-from cspine.errors import SomeStudiesFailedError
+from cspine.core.errors import SomeStudiesFailedError
+from cspine.io.console import progress, table
 
 if TYPE_CHECKING:
     from cspine.cohort.folder import StudyRecord

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.console import progress, table
 from cspine.cli.levels import wanted_levels
-from cspine.errors import MissingExtraError
+from cspine.core.errors import MissingExtraError
+from cspine.io.console import progress, table
 
 if TYPE_CHECKING:
     from cspine.study.comparison.results import Results

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.console import progress, table
-from cspine.errors import SomeStudiesFailedError
-from cspine.tables import counted
+from cspine.core.errors import SomeStudiesFailedError
+from cspine.io.console import progress, table
+from cspine.io.tables import counted
 
 if TYPE_CHECKING:
     from cspine.study.datasets.convert import Outcome
@@ -115,7 +115,7 @@ def _tell_of_others(outcome: Outcome, found: Found) -> None:
 
 def _processes() -> int:
     """Return how many processes cores and memory allow: a CT of the trunk with its labels takes some 3 GB."""
-    from cspine.machine import memory, usable_cores
+    from cspine.io.machine import memory, usable_cores
 
     free = memory().available
     return max(1, min(usable_cores(), free // _BYTES_A_PROCESS)) if free else usable_cores()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.console import progress, table
+from cspine.io.console import progress, table
 
 
 @click.command(name="rehearse")
@@ -25,7 +25,7 @@ def command(out: Path, patients: int, seed: int, meshes: Path | None, jobs: int 
     """
     from collections import Counter
 
-    from cspine.machine import usable_cores
+    from cspine.io.machine import usable_cores
     from cspine.study.rehearsal.cohort import Cohort, make_cohort
     from cspine.study.rehearsal.plan import plan_cohort
 

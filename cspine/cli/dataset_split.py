@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.console import table
 from cspine.cli.levels import wanted_levels
+from cspine.io.console import table
 
 
 @click.command(name="split")

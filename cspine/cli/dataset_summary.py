@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.console import ProgressCallback, progress, table
-from cspine.tables import counted
+from cspine.io.console import ProgressCallback, progress, table
+from cspine.io.tables import counted
 
 if TYPE_CHECKING:
     from cspine.report.sheet import SheetRow

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.console import table
+from cspine.io.console import table
 
 if TYPE_CHECKING:
     from cspine.doctor.check import Check

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from cspine.cli.console import progress, table, uncompressed
 from cspine.cli.levels import wanted_levels
-from cspine.errors import SomeStudiesFailedError, UsageError
-from cspine.tables import counted
+from cspine.core.errors import SomeStudiesFailedError, UsageError
+from cspine.io.console import progress, table
+from cspine.io.nifti import uncompressed
+from cspine.io.tables import counted
 
 if TYPE_CHECKING:
-    from cspine.anatomy import Vertebra
+    from cspine.core.anatomy import Vertebra
     from cspine.models.package import ModelPackage
     from cspine.study.evaluation.evaluation import CaseResult
     from cspine.study.evaluation.pairing import EvaluationCase, Inputs
@@ -212,7 +213,7 @@ def _segmented(cases: Sequence[EvaluationCase], package: ModelPackage, device: s
 
 
 def _compared(cases: Sequence[EvaluationCase], jobs: int | None) -> list[CaseResult]:
-    from cspine.machine import usable_cores
+    from cspine.io.machine import usable_cores
     from cspine.study.evaluation.evaluation_cases import evaluate_pairs
 
     with progress("cases") as tell:
@@ -280,8 +281,8 @@ def _tell_failures(results: Sequence[CaseResult]) -> None:
 
 
 def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str) -> None:
+    from cspine.io.tables import number
     from cspine.study.evaluation.summaries import by_part, levels_summary, summaries
-    from cspine.tables import number
 
     def cases(some: Sequence[CaseResult]) -> str:
         failed = sum(bool(result.error) for result in some)
@@ -307,7 +308,7 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
 
 
 def _row(level: LevelSummary) -> list[str]:
-    from cspine.tables import number
+    from cspine.io.tables import number
 
     dice = level.spreads["dice"]
     return [
@@ -325,7 +326,7 @@ def _row(level: LevelSummary) -> list[str]:
 
 
 def _mean_sd(values: Spread, digits: int) -> str:
-    from cspine.tables import number
+    from cspine.io.tables import number
 
     if values.sd is None:
         return number(values.mean, digits)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cspine.anatomy import Vertebra, parse_levels
-from cspine.errors import UsageError
+from cspine.core.anatomy import Vertebra, parse_levels
+from cspine.core.errors import UsageError
 
 
 def wanted_levels(text: str, option: str) -> tuple[Vertebra, ...]:

@@ -10,9 +10,9 @@ from types import FrameType
 import click
 
 import cspine
-from cspine.cli.console import complain, start_logging
 from cspine.cli.lazy_group import lazy_group
-from cspine.errors import as_defect
+from cspine.core.errors import as_defect
+from cspine.io.console import complain, start_logging
 
 _COMMANDS = {
     "run": "cspine.cli.run",
@@ -47,7 +47,7 @@ def cli(verbose: bool, quiet: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line and exit with the code of `cspine.errors` that tells what happened."""
+    """Run the command line and exit with the code of `cspine.core.errors` that tells what happened."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli(standalone_mode=False)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.console import table
-from cspine.errors import ModelChecksumError, UsageError
-from cspine.machine import home_folder
+from cspine.core.errors import ModelChecksumError, UsageError
+from cspine.io.console import table
+from cspine.io.machine import home_folder
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, read_manifest
 from cspine.models.registry import (
     container_folder,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.console import progress, uncompressed
-from cspine.errors import SomeStudiesFailedError, UsageError
-from cspine.tables import counted
+from cspine.core.errors import SomeStudiesFailedError, UsageError
+from cspine.io.console import progress
+from cspine.io.nifti import uncompressed
+from cspine.io.tables import counted
 
 _SHOWN = 20
 _TESTS = "internal,external"

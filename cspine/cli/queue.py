@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.console import table
-from cspine.errors import SpoolError, UsageError
+from cspine.core.errors import SpoolError, UsageError
+from cspine.io.console import table
 
 if TYPE_CHECKING:
-    from cspine.routing.job import Job
-    from cspine.routing.spool import Spool
+    from cspine.service.queue.job import Job
+    from cspine.service.queue.spool import Spool
 
 _spool_argument = click.argument("spool_folder", metavar="SPOOL", type=click.Path(path_type=Path))
 
@@ -27,7 +27,7 @@ def command() -> None:
 @_spool_argument
 def list_command(spool_folder: Path) -> None:
     """Show all jobs in SPOOL, oldest first in each state."""
-    from cspine.routing.job import State
+    from cspine.service.queue.job import State
 
     spool = _open(spool_folder)
     rows = [
@@ -61,8 +61,8 @@ def show(spool_folder: Path, job_name: str) -> None:
 @click.option("--all", "everything", is_flag=True, help="All failed jobs that no later job of their study replaces.")
 def retry(spool_folder: Path, job_name: str | None, everything: bool) -> None:
     """Bring the failed JOB back: its results to their destinations, or its study to the queue where it has none."""
-    from cspine.routing import flow
-    from cspine.routing.job import State
+    from cspine.service.queue import flow
+    from cspine.service.queue.job import State
 
     if (job_name is None) != everything:
         raise UsageError("give JOB or --all")
@@ -80,7 +80,7 @@ def retry(spool_folder: Path, job_name: str | None, everything: bool) -> None:
 
 
 def _open(folder: Path) -> Spool:
-    from cspine.routing.spool import Spool
+    from cspine.service.queue.spool import Spool
 
     if not (folder / "waiting").is_dir():
         raise SpoolError(

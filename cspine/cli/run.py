@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.console import complain, progress, tell_results
 from cspine.cli.run_options import model_package, run_options, run_settings
-from cspine.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
+from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
+from cspine.io.console import complain, progress
+from cspine.report.terminal import tell_results
 
 if TYPE_CHECKING:
     from cspine.dicom.scan import Scan
     from cspine.models.package import ModelPackage
-    from cspine.pipeline import RunSettings
+    from cspine.pipeline.settings import RunSettings
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +47,10 @@ def command(source: Path, out: Path, **options: object) -> None:
     """  # noqa: D301
     from cspine.dicom.archive import opened
     from cspine.dicom.clock import Clock
-    from cspine.output import StudyOutput
-    from cspine.pipeline import read_headers, run_study
-    from cspine.wholeness import sender_broke_off
+    from cspine.io.output import StudyOutput
+    from cspine.pipeline.settings import sender_broke_off
+    from cspine.pipeline.steps import read_headers
+    from cspine.pipeline.study import run_study
 
     if options["all_studies"] and options["series_uid"]:
         raise UsageError("--series-uid names one series of one study", advice="Leave --all-studies out.")
@@ -67,8 +69,8 @@ def command(source: Path, out: Path, **options: object) -> None:
 
 def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path, *, overwrite: bool) -> None:
     """Run on one study after another; one that fails does not stop the others."""
-    from cspine.output import StudyOutput
-    from cspine.pipeline import run_study
+    from cspine.io.output import StudyOutput
+    from cspine.pipeline.study import run_study
 
     studies = scan.studies()
     failed: list[str] = []

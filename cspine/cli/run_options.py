@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from cspine.dicom.clock import Clock
     from cspine.models.package import ModelPackage
-    from cspine.pipeline import RunSettings
+    from cspine.pipeline.settings import RunSettings
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -71,7 +71,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     from cspine.cli.levels import wanted_levels
     from cspine.dicom.seg import SegType
     from cspine.inference.settings import InferenceSettings
-    from cspine.pipeline import RunSettings
+    from cspine.pipeline.settings import RunSettings
 
     folds = str(options["folds"]).split(",") if options["folds"] else None
     inference = InferenceSettings(

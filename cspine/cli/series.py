@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.console import table
+from cspine.core.errors import UnknownSeriesError, hashed
+from cspine.core.volumes import Record
 from cspine.dicom.archive import opened
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.select import Verdict, judge
-from cspine.errors import UnknownSeriesError, hashed
-from cspine.volumes import Record
+from cspine.io.console import table
 
 _COLUMNS = (
     "No.",
@@ -64,8 +64,8 @@ def _is_full_spine(model: str | None) -> bool:
     """Tell whether a model goes on below T1; False where none is named."""
     if model is None:
         return False
-    from cspine.anatomy import is_full_spine
     from cspine.cli.models import wanted_model
+    from cspine.core.anatomy import is_full_spine
     from cspine.models.package import load_package
 
     return is_full_spine(load_package(wanted_model(model)).levels)

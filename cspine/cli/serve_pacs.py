@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.console import table
-from cspine.errors import MissingExtraError, RoutingError, UsageError
+from cspine.core.errors import MissingExtraError, RoutingError, UsageError
+from cspine.io.console import table
 
 if TYPE_CHECKING:
-    from cspine.routing.config import RoutingConfig
+    from cspine.service.config import RoutingConfig
 
 
 @click.command(name="serve-pacs")
@@ -33,7 +33,7 @@ def command(config_file: Path | None, check: bool, schema: bool) -> None:
 
     SIGTERM and SIGINT end it cleanly, a second one at once.
     """
-    from cspine.routing.config import RoutingConfig, load_config
+    from cspine.service.config import RoutingConfig, load_config
 
     if schema:
         click.echo(json.dumps(RoutingConfig.model_json_schema(), indent=2))
@@ -43,7 +43,7 @@ def command(config_file: Path | None, check: bool, schema: bool) -> None:
     config = load_config(config_file)
     _need_libraries()
     if check:
-        from cspine.routing.check import check_all
+        from cspine.service.check import check_all
 
         checks = check_all(config)
         table("Check", ("what", "result", ""), [[c.what, "ok" if c.ok else "FAIL", c.told] for c in checks])
@@ -60,13 +60,13 @@ def _need_libraries() -> None:
         import prometheus_client
         import pynetdicom
     except ImportError as error:
-        raise MissingExtraError(f"cspine serve-pacs needs {error.name}: pip install 'cspine[routing]'") from error
+        raise MissingExtraError(f"cspine serve-pacs needs {error.name}: pip install 'cspine[service]'") from error
     del dicomweb_client, prometheus_client, pynetdicom
 
 
 def _serve(config: RoutingConfig) -> None:
-    from cspine.routing.json_log import start_json_logging
-    from cspine.routing.service import Service
+    from cspine.service.ops.json_log import start_json_logging
+    from cspine.service.service import Service
 
     start_json_logging(logging.getLogger("cspine").getEffectiveLevel())
     told = threading.Event()

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from cspine.cli.console import progress
+from cspine.io.console import progress
 
 if TYPE_CHECKING:
-    from cspine.synthesis.atlas import Atlas
-    from cspine.volumes import CtVolume, LabelVolume
+    from cspine.core.volumes import CtVolume, LabelVolume
+    from cspine.study.synthesis.atlas import Atlas
 
 _SET_COUNT = 50
 _NOT_WITH_A_SET = {"seed": "--seed", "spacing": "--spacing", "extent": "--extent", "whole_neck": "--whole-neck"}
@@ -100,8 +100,8 @@ def command(
         given = _given(context, _NOT_WITH_A_SET)
         if given:
             raise click.UsageError(f"--set decides what its cases show: leave out {', '.join(given)}")
-    from cspine.synthesis.atlas import load_atlas
-    from cspine.synthesis.case import CaseSettings, synthesize_case
+    from cspine.study.synthesis.atlas import load_atlas
+    from cspine.study.synthesis.case import CaseSettings, synthesize_case
 
     fields = load_atlas(atlas)
     if set_name is not None:
@@ -130,9 +130,9 @@ def _write_spines(
     meshes: Path | None, view: str, spacing: tuple[float, float, float], seeds: range, out: Path, *, dicom: bool
 ) -> None:
     """Write one spine a seed."""
-    from cspine.synthesis.spine.case import SpineSettings, synthesize_spine
-    from cspine.synthesis.spine.forms import parametric_forms
-    from cspine.synthesis.spine.mesh_forms import mesh_forms
+    from cspine.study.synthesis.spine.case import SpineSettings, synthesize_spine
+    from cspine.study.synthesis.spine.forms import parametric_forms
+    from cspine.study.synthesis.spine.mesh_forms import mesh_forms
 
     settings = SpineSettings(spacing, _view(view))
     forms = parametric_forms() if meshes is None else mesh_forms(meshes)
@@ -147,7 +147,7 @@ def _write_spines(
 
 def _view(text: str) -> str | tuple[str, str]:
     """Return a view of `SpineSettings`: a name, or the first and the last level."""
-    from cspine.anatomy import parse_levels
+    from cspine.core.anatomy import parse_levels
 
     if text in ("whole", "cervical", "random"):
         return text
@@ -157,8 +157,8 @@ def _view(text: str) -> str | tuple[str, str]:
 
 def _write_set(atlas: Atlas, set_name: str, out: Path, count: int, dicom: bool) -> None:
     """Write the first cases of a set and the table that describes them; keep what is there already."""
-    from cspine.synthesis.evaluation_sets import describe, set_case, synthesize_set_case
-    from cspine.synthesis.set_table import read_table, write_table
+    from cspine.study.synthesis.evaluation_sets import describe, set_case, synthesize_set_case
+    from cspine.study.synthesis.set_table import read_table, write_table
 
     table = out / "cases.csv"
     rows = read_table(table)
@@ -185,13 +185,13 @@ def _paths(out: Path, name: str, dicom: bool) -> list[Path]:
 
 def _write_case(out: Path, name: str, ct: CtVolume, labels: LabelVolume, uid_seed: str | None) -> None:
     """Write a case; as DICOM too where its UIDs have a seed."""
-    from cspine import images
     from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
-    from cspine.files import write_whole_folder
+    from cspine.io import nifti
+    from cspine.io.files import write_whole_folder
 
     image_path, labels_path, series_path = _paths(out, name, dicom=True)
-    images.write(image_path, ct.hu_zyx, ct.affine_lps)
-    images.write(labels_path, labels.labels_zyx, labels.affine_lps)
+    nifti.write(image_path, ct.hu_zyx, ct.affine_lps)
+    nifti.write(labels_path, labels.labels_zyx, labels.affine_lps)
     if uid_seed is not None:
         description = CtSeriesDescription(uid_seed=uid_seed)
         write_whole_folder(series_path, lambda partial: write_ct_series(ct, partial, description))

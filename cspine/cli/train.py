@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from cspine.cli.console import progress
 from cspine.cli.train_options import NAMES, dataset_options, training_settings, wanted_folds
-from cspine.errors import TrainingError, UsageError
+from cspine.core.errors import TrainingError, UsageError
+from cspine.io.console import progress
 
 if TYPE_CHECKING:
     from cspine.study.synthetic_training.recipe import Recipe
@@ -107,7 +107,7 @@ def command(
 
 
 def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, options: dict[str, Any]) -> None:
-    from cspine.machine import usable_cores
+    from cspine.io.machine import usable_cores
     from cspine.study.training.cases import read_cases_of
     from cspine.study.training.children import machine_of
     from cspine.study.training.needs import needs

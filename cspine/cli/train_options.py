@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 
 if TYPE_CHECKING:
     from cspine.study.training.settings import TrainingSettings

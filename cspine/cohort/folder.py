@@ -19,11 +19,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cspine.cohort.studies import OWN
+from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, UsageError
 from cspine.dicom.clock import Clock
-from cspine.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, UsageError
-from cspine.output import PREVIEW, SEGMENTATION, SUMMARY
+from cspine.io.output import PREVIEW, SEGMENTATION, SUMMARY
+from cspine.io.tables import write_json
 from cspine.report.summary import Summary
-from cspine.tables import write_json
 
 _COMMAND = "cspine cohort"
 _RESULTS = {"dicom", "report", f"dicom/{SEGMENTATION}", f"report/{SUMMARY}", f"report/{PREVIEW}"}

@@ -16,7 +16,7 @@ from typing import Protocol
 from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.cohort.studies import CohortStudy, fingerprint, readable
 from cspine.cohort.worker import CohortTask, Job, Ready
-from cspine.errors import CohortError, CSpineError, WorkerDiedError, hashed
+from cspine.core.errors import CohortError, CSpineError, WorkerDiedError, hashed
 from cspine.models.package import sha256_of
 
 _log = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ import torch
 
 from cspine.cohort.plan import Answer
 from cspine.cohort.worker import CohortTask, Job, StudyWorker
-from cspine.errors import CohortError, DeviceError, MissingExtraError, UsageError
-from cspine.machine import memory, usable_cores
+from cspine.core.errors import CohortError, DeviceError, MissingExtraError, UsageError
+from cspine.io.machine import memory, usable_cores
 
 _log = logging.getLogger(__name__)
 

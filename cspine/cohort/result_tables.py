@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cspine.cohort.folder import StudyRecord
-from cspine.errors import MissingExtraError
-from cspine.files import write_whole
+from cspine.core.errors import MissingExtraError
+from cspine.io.files import write_whole
+from cspine.io.tables import write_csv
 from cspine.report.summary import Summary
-from cspine.tables import write_csv
 
 #: Columns of results.csv and results.parquet with their types in Arrow.
 STUDY_COLUMNS: Mapping[str, str] = {

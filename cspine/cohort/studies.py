@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.errors import CohortError
+from cspine.core.errors import CohortError
 
 #: Folder in OUT that belongs to the cohort as a whole, so no study can have this name.
 OWN = "cohort"

@@ -12,11 +12,13 @@ from pathlib import Path
 import cspine
 from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.cohort.studies import CohortStudy
+from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, as_defect
 from cspine.dicom.archive import opened
-from cspine.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, as_defect
+from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage, load_package
-from cspine.output import StudyOutput
-from cspine.pipeline import RunSettings, read_headers, run_study
+from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.steps import read_headers
+from cspine.pipeline.study import run_study
 
 # Exit codes of errors that follow from images which could be read: series, geometry, pixels, anatomy.
 _ABOUT_THE_IMAGES = {4, 5, 6, 9}

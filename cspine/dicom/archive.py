@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cspine.archives import unpack
-from cspine.errors import InputError, UnreadableArchiveError
+from cspine.core.errors import InputError, UnreadableArchiveError
+from cspine.io.archives import unpack
 
 
 @contextmanager

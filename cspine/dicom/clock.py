@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 
 #: Seconds since 1970 that stand for "now", as https://reproducible-builds.org/specs/source-date-epoch/ has it.
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"

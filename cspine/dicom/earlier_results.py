@@ -16,10 +16,10 @@ from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, SegmentationStorage
 
+from cspine.core.errors import hashed
 from cspine.dicom.headers import InstanceHeader
 from cspine.dicom.scan import DAMAGE, Scan
 from cspine.dicom.series import Series
-from cspine.errors import hashed
 
 #: (0008,0070) *Manufacturer* and (0008,1090) *Manufacturer's Model Name* of what cspine writes.
 MANUFACTURER = MODEL_NAME = "cspine"

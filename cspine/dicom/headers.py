@@ -14,9 +14,9 @@ from pydicom import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
+from cspine.core.errors import hashed
+from cspine.core.volumes import SourceSlice
 from cspine.dicom.patient import patient_age_years
-from cspine.errors import hashed
-from cspine.volumes import SourceSlice
 
 #: Attributes by which two acquisitions or phases that share a series can be told apart, most telling first.
 PHASE_MARKS = (

@@ -21,13 +21,13 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from cspine.core.errors import PhotometricError, PixelError, RescaleError, hashed
+from cspine.core.geometry import lean_mm, straighten, upright_grid
+from cspine.core.volumes import CtSource, CtVolume, HuArray
 from cspine.dicom.headers import Plane
 from cspine.dicom.series import Series
 from cspine.dicom.slices import Arrangement, arrange
-from cspine.errors import PhotometricError, PixelError, RescaleError, hashed
-from cspine.geometry import lean_mm, straighten, upright_grid
-from cspine.machine import usable_cores
-from cspine.volumes import CtSource, CtVolume, HuArray
+from cspine.io.machine import usable_cores
 
 _log = logging.getLogger(__name__)
 AIR_HU = -1024

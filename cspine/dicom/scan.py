@@ -20,9 +20,9 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
+from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnknownSeriesError, hashed
 from cspine.dicom.headers import WANTED_TAGS, InstanceHeader, read_header
 from cspine.dicom.series import Series
-from cspine.errors import InputError, NoDicomError, SeveralPatientsError, UnknownSeriesError, hashed
 
 _log = logging.getLogger(__name__)
 _THREADS = 8

@@ -24,15 +24,15 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from pydicom.valuerep import DA, DT, TM
 
 from cspine import __version__
-from cspine.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
+from cspine.core.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
+from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, OutputError
+from cspine.core.geometry import labels_to_grid, to_index
+from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
 from cspine.dicom.source_header import normalise_headers, read_source_headers
 from cspine.dicom.uids import ObjectIdentity
-from cspine.errors import CSpineError, GeometryError, NoVertebraError, OutputError
-from cspine.files import write_whole
-from cspine.geometry import labels_to_grid, to_index
-from cspine.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present
+from cspine.io.files import write_whole
 
 #: A stored slice may lie this share of a voxel off the volume's grid; further away it is another slice.
 _LARGEST_OFFSET = 0.25

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cspine.dicom.rules import Criterion, Requirements, Rules
-from cspine.dicom.scan import Scan
-from cspine.dicom.series import Series
-from cspine.dicom.slices import arrange
-from cspine.errors import (
+from cspine.core.errors import (
     GeometryError,
     MissingAttributeError,
     NoSuitableSeriesError,
@@ -16,6 +12,10 @@ from cspine.errors import (
     UnknownSeriesError,
     hashed,
 )
+from cspine.dicom.rules import Criterion, Requirements, Rules
+from cspine.dicom.scan import Scan
+from cspine.dicom.series import Series
+from cspine.dicom.slices import arrange
 
 # Names of the requirements in verdicts.
 _NAMES = {

@@ -14,8 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.dicom.headers import PHASE_MARKS, TIME_MARKS, Plane
-from cspine.errors import (
+from cspine.core.errors import (
     DuplicatePositionError,
     ExcessiveTiltError,
     GeometryError,
@@ -28,7 +27,8 @@ from cspine.errors import (
     SingleSliceError,
     VariableSpacingError,
 )
-from cspine.geometry import Grid, make_affine
+from cspine.core.geometry import Grid, make_affine
+from cspine.dicom.headers import PHASE_MARKS, TIME_MARKS, Plane
 
 MIN_SLICES = 3
 #: Largest lean of a stack that a gantry can make, degrees.

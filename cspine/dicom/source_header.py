@@ -17,8 +17,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 from pydicom.valuerep import format_number_as_ds, validate_value
 
-from cspine.errors import GeometryError, InputError, MissingAttributeError, hashed
-from cspine.volumes import CtSource
+from cspine.core.errors import GeometryError, InputError, MissingAttributeError, hashed
+from cspine.core.volumes import CtSource
 
 _NAMESPACE = uuid.UUID("0b7d4a53-8f0c-5d4e-8b0d-1f5d2f7f8f10")
 _TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")

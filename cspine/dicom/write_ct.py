@@ -27,9 +27,9 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import format_number_as_ds
 
-from cspine.errors import UsageError
-from cspine.geometry import lean_mm, to_lps
-from cspine.volumes import CtVolume
+from cspine.core.errors import UsageError
+from cspine.core.geometry import lean_mm, to_lps
+from cspine.core.volumes import CtVolume
 
 _NAMESPACE = uuid.UUID("2c1e5f0a-6b5e-5d0e-9a53-6f2d1c7b8e41")
 _NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)

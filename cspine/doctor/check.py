@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from cspine.errors import CSpineError, as_defect
+from cspine.core.errors import CSpineError, as_defect
 
 GIB = 2**30
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cspine.core.errors import NotReadyError
 from cspine.doctor.check import Check, Verdict, ok
 from cspine.doctor.codecs import codecs
 from cspine.doctor.folders import output_folder, temporary_folder
 from cspine.doctor.hardware import devices, main_memory, processor
 from cspine.doctor.packages import models
 from cspine.doctor.software import SdkProbe, drawing, versions
-from cspine.errors import NotReadyError
 
 
 def examine(

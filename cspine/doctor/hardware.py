@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cspine.core.errors import InferenceError
 from cspine.doctor.check import GIB, Check, fail, looked_at, ok, warn
-from cspine.errors import InferenceError
-from cspine.machine import Memory, memory, usable_cores
+from cspine.io.machine import Memory, memory, usable_cores
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,7 @@ _LIBRARIES = (
     "torch", "nnunetv2", "monai", "numpy", "scipy", "pydicom", "highdicom", "SimpleITK", "safetensors", "matplotlib",
     "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls",
 )  # fmt: skip
-_EXTRAS = {"cohort": ("ray", "pyarrow"), "routing": ("pynetdicom", "dicomweb-client", "prometheus-client")}
+_EXTRAS = {"cohort": ("ray", "pyarrow"), "service": ("pynetdicom", "dicomweb-client", "prometheus-client")}
 _SDK = ("holoscan.core", "monai.deploy.core")
 _SDK_S = 8.0
 _REINSTALL = "Install cspine again: pip install --force-reinstall cspine."
@@ -42,7 +42,7 @@ def _libraries() -> Check:
 
 
 def _imports() -> Check:
-    importlib.import_module("cspine.pipeline")
+    importlib.import_module("cspine.pipeline.study")
     return ok("imports", "all that a run needs")
 
 

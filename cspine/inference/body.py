@@ -5,8 +5,8 @@ from __future__ import annotations
 import cc3d
 import numpy as np
 
+from cspine.core.volumes import CtVolume
 from cspine.inference.preprocess import Box
-from cspine.volumes import CtVolume
 
 _BODY_HU = -300
 _STEP_MM = 4.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from cspine.errors import DeviceError, InferenceError, OutOfMemoryError
+from cspine.core.errors import DeviceError, InferenceError, OutOfMemoryError
 from cspine.inference.settings import Precision
 
 _log = logging.getLogger(__name__)

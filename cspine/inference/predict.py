@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cspine.anatomy import CERVICAL_LEVELS, Vertebra, vertebra
-from cspine.errors import UsageError
-from cspine.geometry import reorientation, to_lps
+from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, vertebra
+from cspine.core.errors import UsageError
+from cspine.core.geometry import reorientation, to_lps
+from cspine.core.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
 from cspine.inference.body import body_box
 from cspine.inference.engine import Engine, choose_engine, translated_errors
 from cspine.inference.preprocess import Box, preprocess, preprocess_previous
@@ -25,7 +26,6 @@ from cspine.inference.sliding_window import Window, logits_slabs, predict_logits
 from cspine.models.manifest import AUXILIARY
 from cspine.models.network import build_network
 from cspine.models.package import ModelPackage, Stage
-from cspine.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
 
 _log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ def box_around(labels_zyx: LabelArray, volume: CtVolume, margin_mm: float) -> Bo
 
 
 def level_table(stage: Stage) -> NDArray[np.uint8]:
-    """Return the label of `cspine.anatomy` for each network label; auxiliary classes become background."""
+    """Return the label of `cspine.core.anatomy` for each network label; auxiliary classes become background."""
     table = np.zeros(len(stage.manifest.labels) + 1, dtype=np.uint8)
     for label, name in stage.manifest.labels.items():
         if name != AUXILIARY:

@@ -14,10 +14,10 @@ from nnunetv2.preprocessing.resampling.default_resampling import compute_new_sha
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
-from cspine.geometry import Shape3
+from cspine.core.geometry import Shape3
+from cspine.core.volumes import HuArray, LabelArray
 from cspine.inference.resampling import AxisMatrices, Spacing, axis_matrices
 from cspine.models.plans import NetworkPlan, Normalization, Resampling
-from cspine.volumes import HuArray, LabelArray
 
 Box = tuple[slice, slice, slice]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from skimage.transform import resize
 
-from cspine.geometry import Shape3
+from cspine.core.geometry import Shape3
 from cspine.models.plans import Resampling
 
 Spacing = tuple[float, float, float]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cspine.geometry import Shape3
+from cspine.core.geometry import Shape3
 from cspine.inference.preprocess import NetworkImage
 from cspine.inference.resampling import AxisMatrices, axis_matrices
 from cspine.models.plans import NetworkPlan, Resampling

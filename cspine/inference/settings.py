@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 
 #: Called with the tiles done so far and all tiles of the stage.
 Progress = Callable[[int, int], None]

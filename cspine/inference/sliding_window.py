@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
 
-from cspine.errors import InferenceError
+from cspine.core.errors import InferenceError
 from cspine.inference.engine import Engine
 from cspine.inference.settings import Progress
 from cspine.models.network import StateDict, load_weights

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.geometry import to_lps
-from cspine.postprocessing.shape import LevelShape, shapes_of
-from cspine.volumes import CtVolume, LabelVolume
+from cspine.core.geometry import to_lps
+from cspine.core.shape import LevelShape, shapes_of
+from cspine.core.volumes import CtVolume, LabelVolume
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class VertebraMeasurement:
     level : str
         For example ``"C3"``.
     label : int
-        Label of `cspine.anatomy`.
+        Label of `cspine.core.anatomy`.
     volume_ml : float
         Volume.
     mean_hu, std_hu : float

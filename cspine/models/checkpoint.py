@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cspine.errors import ModelError, UnsafeCheckpointError, UnsupportedModelError
+from cspine.core.errors import ModelError, UnsafeCheckpointError, UnsupportedModelError
 from cspine.models.network import StateDict
 
 # nnU-Net keeps metrics as numpy scalars. numpy moved `core` to `_core` in 2.0: both spellings mean one function.

@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from cspine.anatomy import parse_name
-from cspine.errors import LabelMapNeededError, ModelError, ModelExistsError, OrientationNeededError, UsageError
+from cspine.core.anatomy import parse_name
+from cspine.core.errors import LabelMapNeededError, ModelError, ModelExistsError, OrientationNeededError, UsageError
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, explain, read_manifest
 from cspine.models.package import ModelPackage, StageContent, load_package, put_in_place, write_package
 from cspine.models.plans import NetworkPlan, read_plan

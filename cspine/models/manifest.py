@@ -15,10 +15,10 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cspine.anatomy import parse_name
-from cspine.errors import ModelError, UnsupportedOrientationError
-from cspine.geometry import Affine, reorientation
-from cspine.volumes import ModelIdentity
+from cspine.core.anatomy import parse_name
+from cspine.core.errors import ModelError, UnsupportedOrientationError
+from cspine.core.geometry import Affine, reorientation
+from cspine.core.volumes import ModelIdentity
 
 #: Name of the manifest within a package.
 MANIFEST_NAME = "model.yaml"

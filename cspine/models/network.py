@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-from cspine.errors import UnsupportedModelError
+from cspine.core.errors import UnsupportedModelError
 from cspine.models.plans import NetworkArchitecture
 
 StateDict = Mapping[str, torch.Tensor]

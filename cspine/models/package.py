@@ -15,8 +15,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from cspine.anatomy import VERTEBRAE, Vertebra
-from cspine.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
+from cspine.core.anatomy import VERTEBRAE, Vertebra
+from cspine.core.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
+from cspine.core.volumes import ModelIdentity
 from cspine.models.card import model_card
 from cspine.models.manifest import (
     AUXILIARY,
@@ -29,7 +30,6 @@ from cspine.models.manifest import (
 )
 from cspine.models.network import StateDict, build_network, own_weights
 from cspine.models.plans import Json, NetworkPlan, read_plan
-from cspine.volumes import ModelIdentity
 
 _CHUNK = 2**20
 _SACRUM = re.compile(r"^(vertebrae?[\s_-]*)?(sacrum|s1)$", re.IGNORECASE)

@@ -18,7 +18,7 @@ from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_forn
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from numpy.typing import NDArray
 
-from cspine.errors import UnsupportedModelError
+from cspine.core.errors import UnsupportedModelError
 
 Json = Mapping[str, Any]
 

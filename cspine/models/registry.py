@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cspine
-from cspine.errors import ModelError, ModelNotFoundError
+from cspine.core.errors import ModelError, ModelNotFoundError
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, read_manifest
 
 #: The model that a run takes where none is asked for.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cspine.archives import unpack
-from cspine.errors import ModelError, UnreadableArchiveError, UnsupportedModelError, UsageError
+from cspine.core.errors import ModelError, UnreadableArchiveError, UnsupportedModelError, UsageError
+from cspine.io.archives import unpack
 from cspine.models.checkpoint import Checkpoint, check_weights, load_checkpoint, load_pickle
 from cspine.models.manifest import MANIFEST_NAME
 from cspine.models.network import StateDict

@@ -9,13 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import CERVICAL_LEVELS, Region, Vertebra, is_full_spine, vertebra
-from cspine.errors import NoVertebraError
-from cspine.geometry import Grid, to_lps
-from cspine.postprocessing.column import keep_column
-from cspine.postprocessing.components import Cleaning, clean_components, drop_dust
-from cspine.postprocessing.doubled import doubled_findings
-from cspine.postprocessing.findings import (
+from cspine.core.anatomy import CERVICAL_LEVELS, Region, Vertebra, is_full_spine, vertebra
+from cspine.core.errors import NoVertebraError
+from cspine.core.findings import (
     CUT_BY_EDGE,
     FRAGMENTED,
     NO_CERVICAL_VERTEBRA,
@@ -27,11 +23,15 @@ from cspine.postprocessing.findings import (
     VOLUME_IMPLAUSIBLE,
     Finding,
 )
+from cspine.core.geometry import Grid, to_lps
+from cspine.core.shape import Box, LevelShape, shapes_of
+from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
+from cspine.postprocessing.column import keep_column
+from cspine.postprocessing.components import Cleaning, clean_components, drop_dust
+from cspine.postprocessing.doubled import doubled_findings
 from cspine.postprocessing.level_solver import solve_levels
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
 from cspine.postprocessing.order import order_findings
-from cspine.postprocessing.shape import Box, LevelShape, shapes_of
-from cspine.volumes import CtVolume, LabelArray, LabelVolume
 
 #: Volume of an adult vertebra, ml, from small women to large men with osteophytes; wide on purpose.
 PLAUSIBLE_ML: dict[str, tuple[float, float]] = {

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import VERTEBRAE, Region, rank, steps_between, vertebra
-from cspine.geometry import Grid, to_lps
+from cspine.core.anatomy import VERTEBRAE, Region, rank, steps_between, vertebra
+from cspine.core.geometry import Grid, to_lps
+from cspine.core.shape import Box
+from cspine.core.volumes import LabelArray
 from cspine.postprocessing.order import head_axis
-from cspine.postprocessing.shape import Box
-from cspine.volumes import LabelArray
 
 #: Bones of the column closer than this belong together: discs and joint spaces are narrower.
 LINK_MM = 12.0

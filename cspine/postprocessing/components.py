@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import may_follow, vertebra
-from cspine.postprocessing.shape import Box
-from cspine.volumes import LabelArray
+from cspine.core.anatomy import may_follow, vertebra
+from cspine.core.shape import Box
+from cspine.core.volumes import LabelArray
 
 #: A detached piece smaller than this is noise of the network, not a fragment of bone.
 ISLAND_MM3 = 150.0
@@ -47,7 +47,7 @@ class Piece:
     Parameters
     ----------
     label : int
-        Label of `cspine.anatomy`.
+        Label of `cspine.core.anatomy`.
     number : int
         Value of the piece in the array of pieces.
     voxels : int

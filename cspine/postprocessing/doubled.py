@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.geometry import Grid, to_lps
-from cspine.postprocessing.findings import DOUBLED, Finding
+from cspine.core.findings import DOUBLED, Finding
+from cspine.core.geometry import Grid, to_lps
+from cspine.core.shape import LevelShape
+from cspine.core.volumes import LabelArray
 from cspine.postprocessing.order import ANCHORS, is_next
-from cspine.postprocessing.shape import LevelShape
-from cspine.volumes import LabelArray
 
 #: A level counts as two where it has more than this times the volume of the larger one of its two neighbours, ...
 TIMES_VOLUME = 1.5

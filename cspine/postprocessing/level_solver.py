@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import VERTEBRAE, Region, rank, vertebra
-from cspine.geometry import Grid, to_lps
-from cspine.postprocessing.components import Piece, find_pieces
-from cspine.postprocessing.findings import (
+from cspine.core.anatomy import VERTEBRAE, Region, rank, vertebra
+from cspine.core.findings import (
     MISSING_LEVEL,
     ORDER_BROKEN,
     RENUMBERED,
@@ -27,9 +25,11 @@ from cspine.postprocessing.findings import (
     WIDE_GAP,
     Finding,
 )
+from cspine.core.geometry import Grid, to_lps
+from cspine.core.shape import shapes_of
+from cspine.core.volumes import LabelArray
+from cspine.postprocessing.components import Piece, find_pieces
 from cspine.postprocessing.order import ANCHORS, head_axis, order_findings
-from cspine.postprocessing.shape import shapes_of
-from cspine.volumes import LabelArray
 
 #: Smaller pieces do not take part, by region: a quarter of a small adult's vertebra; no half of one is so small.
 LEAST_PIECE_MM3 = {Region.CERVICAL: 900.0, Region.THORACIC: 1750.0, Region.LUMBAR: 4500.0}

@@ -12,9 +12,8 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import VERTEBRAE, Region, rank, vertebra
-from cspine.geometry import Grid, to_lps
-from cspine.postprocessing.findings import (
+from cspine.core.anatomy import VERTEBRAE, Region, rank, vertebra
+from cspine.core.findings import (
     COUNTED_FROM_SACRUM,
     LUMBAR_COUNT_UNKNOWN,
     LUMBAR_VARIANT,
@@ -22,8 +21,9 @@ from cspine.postprocessing.findings import (
     SACRUM_CONTRADICTS,
     Finding,
 )
+from cspine.core.geometry import Grid, to_lps
+from cspine.core.shape import LevelShape
 from cspine.postprocessing.order import ANCHORS, head_axis
-from cspine.postprocessing.shape import LevelShape
 
 #: Less bone than this is no sacrum, but a false positive, or its uppermost edge.
 LEAST_SACRUM_MM3 = 3000.0

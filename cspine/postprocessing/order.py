@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import VERTEBRAE, Region, rank
-from cspine.postprocessing.findings import (
+from cspine.core.anatomy import VERTEBRAE, Region, rank
+from cspine.core.findings import (
     LEVEL_UNCERTAIN,
     MISSING_LEVEL,
     ORDER_BROKEN,
@@ -20,7 +20,7 @@ from cspine.postprocessing.findings import (
     WIDE_GAP,
     Finding,
 )
-from cspine.postprocessing.shape import LevelShape
+from cspine.core.shape import LevelShape
 
 #: Neighbouring vertebrae of adults are further apart than this, centroid to centroid, by the upper one's region.
 LEAST_DISTANCE_MM = {"C": 6.0, "T": 8.0, "L": 12.0}

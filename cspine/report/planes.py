@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import vertebra
+from cspine.core.anatomy import vertebra
 
 #: A vertebral body is looked for this close to the middle: transverse processes lie further out.
 _BODY_HALF_MM = 9.0

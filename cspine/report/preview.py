@@ -19,14 +19,14 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from cspine.anatomy import Vertebra, vertebra
-from cspine.errors import NoVertebraError
-from cspine.files import write_whole
-from cspine.geometry import reorientation
-from cspine.postprocessing.findings import Finding, Severity
-from cspine.postprocessing.shape import Box, label_boxes
+from cspine.core.anatomy import Vertebra, vertebra
+from cspine.core.errors import NoVertebraError
+from cspine.core.findings import Finding, Severity
+from cspine.core.geometry import reorientation
+from cspine.core.shape import Box, label_boxes
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.io.files import write_whole
 from cspine.report.planes import body_centre, curve
-from cspine.volumes import CtVolume, LabelVolume
 
 #: Centre 400, width 1800 HU.
 BONE_WINDOW_HU = (-500.0, 1300.0)

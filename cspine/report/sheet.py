@@ -21,14 +21,14 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import CERVICAL_LEVELS, VERTEBRAE, rank, vertebra
-from cspine.errors import OutputError
-from cspine.files import write_whole
-from cspine.geometry import reorientation
-from cspine.postprocessing.shape import label_boxes, vertebrae_only
+from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, rank, vertebra
+from cspine.core.errors import OutputError
+from cspine.core.geometry import reorientation
+from cspine.core.shape import label_boxes, vertebrae_only
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.io.files import write_whole
 from cspine.report.planes import body_centre, curve
 from cspine.report.preview import BONE_WINDOW_HU
-from cspine.volumes import CtVolume, LabelVolume
 
 #: So many cases a sheet; more go on the next one.
 ROWS_A_SHEET = 16

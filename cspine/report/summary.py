@@ -12,10 +12,10 @@ from typing import Annotated, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cspine.files import write_whole
+from cspine.core.findings import Finding
+from cspine.core.volumes import ModelIdentity
+from cspine.io.files import write_whole
 from cspine.measurements.vertebra import VertebraMeasurement
-from cspine.postprocessing.findings import Finding
-from cspine.volumes import ModelIdentity
 
 #: Grows by one with every change after which a reader of the older schema may be wrong.
 SCHEMA_VERSION = 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cspine.errors import CaseGridError
-from cspine.geometry import Grid, orientation_of, reorientation
-from cspine.volumes import LabelVolume
+from cspine.core.errors import CaseGridError
+from cspine.core.geometry import Grid, orientation_of, reorientation
+from cspine.core.volumes import LabelVolume
 
 #: Corners of the two grids may differ by this share of the smallest step.
 SLACK = 0.1

@@ -1,4 +1,4 @@
-"""How other systems number vertebrae, and how their files become labels of `cspine.anatomy`.
+"""How other systems number vertebrae, and how their files become labels of `cspine.core.anatomy`.
 
 Each scheme has one table from number to level. Numbers that a scheme gives to other structures (discs, the sacrum, the
 cord, organs) become background; a number that it does not know is refused, because the file then follows another one.
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine import images
-from cspine.anatomy import SACRUM, VERTEBRAE, Vertebra, parse_name, vertebra
-from cspine.errors import CaseGridError, LabelSchemeError, UsageError
+from cspine.core.anatomy import SACRUM, VERTEBRAE, Vertebra, parse_name, vertebra
+from cspine.core.errors import CaseGridError, LabelSchemeError, UsageError
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
 from cspine.study.output_folder import PREDICT, told_by
-from cspine.volumes import LabelVolume
 
 #: Schemes whose table is not a constant: the names in a dataset.json, and one file a vertebra.
 NNUNET, MASKS = "nnunet", "masks"
@@ -60,7 +60,7 @@ class LabelScheme:
     source: str = ""
 
     def to_anatomy(self, volume: LabelVolume, file: str) -> LabelVolume:
-        """Return labels of `cspine.anatomy` on the same grid.
+        """Return labels of `cspine.core.anatomy` on the same grid.
 
         Parameters
         ----------
@@ -309,7 +309,7 @@ def levels_of_files(files: Iterable[tuple[Path, str]]) -> frozenset[str] | None:
 
 
 def read_labels(path: Path, scheme: str) -> LabelVolume:
-    """Read labels of a scheme as labels of `cspine.anatomy`; other structures become background.
+    """Read labels of a scheme as labels of `cspine.core.anatomy`; other structures become background.
 
     Parameters
     ----------
@@ -329,7 +329,7 @@ def read_labels(path: Path, scheme: str) -> LabelVolume:
     """
     if scheme == MASKS:
         return _read_masks(path)
-    return _table(scheme, path.parent).to_anatomy(images.read_labels(path), path.name)
+    return _table(scheme, path.parent).to_anatomy(nifti.read_labels(path), path.name)
 
 
 def _table(scheme: str, folder: Path) -> LabelScheme:
@@ -368,7 +368,7 @@ def _read_masks(folder: Path) -> LabelVolume:
         path = _mask(folder, level)
         if not path.is_file():
             continue
-        mask = images.read_labels(path)
+        mask = nifti.read_labels(path)
         if whole is None:
             whole = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
         if not whole.grid.is_close(mask.grid, _SLACK * min(mask.grid.spacing_xyz)):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import CERVICAL_LEVELS, FULL_SPINE_LEVELS, SACRUM, VERTEBRAE, Vertebra, rank
-from cspine.errors import UsageError
-from cspine.volumes import LabelArray
+from cspine.core.anatomy import CERVICAL_LEVELS, FULL_SPINE_LEVELS, SACRUM, VERTEBRAE, Vertebra, rank
+from cspine.core.errors import UsageError
+from cspine.core.volumes import LabelArray
 
 #: Names of the auxiliary classes: what lies next below a set's last level and must not be confused with it.
 BELOW, SACRUM_NAME = "T2 and below", "sacrum"
@@ -39,7 +39,7 @@ class LabelSet:
         return {name: number for number, name in enumerate(names)}
 
     def to_network(self, labels_zyx: LabelArray) -> NDArray[np.uint8]:
-        """Turn labels of `cspine.anatomy` (and 26, the sacrum) into the network's.
+        """Turn labels of `cspine.core.anatomy` (and 26, the sacrum) into the network's.
 
         What the set does not have becomes background; what lies below its last level becomes the auxiliary class,
         where there is one.
@@ -55,7 +55,7 @@ class LabelSet:
         return table[labels_zyx]
 
     def to_anatomy(self, network_zyx: NDArray[np.uint8]) -> LabelArray:
-        """Turn the network's labels into those of `cspine.anatomy`; the auxiliary class becomes background."""
+        """Turn the network's labels into those of `cspine.core.anatomy`; the auxiliary class becomes background."""
         table = np.zeros(256, dtype=np.uint8)
         for number, level in enumerate(self.levels, 1):
             table[number] = level.label

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cspine.errors import OutputError, UsageError
-from cspine.tables import write_json
+from cspine.core.errors import OutputError, UsageError
+from cspine.io.tables import write_json
 
 SUMMARY = "summary.json"
-#: Command whose folders hold labels of `cspine.anatomy`.
+#: Command whose folders hold labels of `cspine.core.anatomy`.
 PREDICT = "cspine predict"
 _SHEETS = ("sheet.png", "sheet-1.png")
 

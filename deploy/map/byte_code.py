@@ -11,8 +11,13 @@ import sys
 from pathlib import Path
 
 _LOADED_BY_A_RUN = (
-    "app.start", "app.application", "cspine.cli.run", "cspine.pipeline", "cspine.doctor.examine", "pydicom.pixels",
-)  # fmt: skip
+    "app.start",
+    "app.application",
+    "cspine.cli.run",
+    "cspine.pipeline.study",
+    "cspine.doctor.examine",
+    "pydicom.pixels",
+)
 
 
 def main() -> None:

@@ -16,13 +16,13 @@ from click.testing import CliRunner
 
 import cspine
 from cspine.cli.run import command
+from cspine.core.volumes import LabelVolume
 from cspine.dicom.clock import Clock
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.seg import SegSettings, write_segmentation
 from cspine.dicom.write_ct import CtSeriesDescription
 from cspine.models.package import load_package
-from cspine.volumes import LabelVolume
 from tests.builders.small_neck import MODELS, write_neck
 
 pytest.importorskip("holoscan")

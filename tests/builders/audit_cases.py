@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import images, segmentation
-from cspine.geometry import Grid, labels_to_grid
+from cspine.core.geometry import Grid, labels_to_grid
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
+from cspine.io import nifti
 from cspine.models.package import ModelPackage
-from cspine.segmentation import Vertebrae, clean
+from cspine.pipeline import segmentation
+from cspine.pipeline.segmentation import Vertebrae, clean
 from cspine.study.audits import audit
 from cspine.study.audits.audit import AuditFolder, AuditSettings, CaseRecord
 from cspine.study.audits.audit_cases import find_cases
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.spine_phantom import MODEL, Phantom, draw
 
@@ -29,9 +30,9 @@ def write_case(folder: Path, name: str, *, lost: int = 0, cord: bool = True) -> 
     drawn = draw(NECK)
     hu = np.where(drawn > 0, 300 + 20 * drawn.astype(np.int16), 40).astype(np.int16)
     hu[drawn == lost] = 40 if lost else hu[drawn == lost]
-    images.write(folder / f"{name}_ct.nii.gz", hu, NECK.grid().affine_lps)
+    nifti.write(folder / f"{name}_ct.nii.gz", hu, NECK.grid().affine_lps)
     if cord:
-        images.write(folder / f"{name}_oar.nii.gz", organs(), NECK.grid().affine_lps)
+        nifti.write(folder / f"{name}_oar.nii.gz", organs(), NECK.grid().affine_lps)
 
 
 def organs() -> np.ndarray:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cspine.core.geometry import make_affine
+from cspine.core.volumes import CtVolume
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
-from cspine.geometry import make_affine
-from cspine.volumes import CtVolume
 from tests.builders.nnunet_results import TinyModel
 
 _C2 = 2

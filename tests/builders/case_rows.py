@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cspine.anatomy import CERVICAL_LEVELS, FULL_SPINE_LEVELS
+from cspine.core.anatomy import CERVICAL_LEVELS, FULL_SPINE_LEVELS
 from cspine.study.datasets.case_table import CaseRow
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW
 

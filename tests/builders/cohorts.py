@@ -9,9 +9,11 @@ from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.cohort.worker import CohortTask
 from cspine.dicom.clock import Clock
 from cspine.inference.settings import InferenceSettings
+from cspine.io.output import StudyOutput
 from cspine.models.package import load_package
-from cspine.output import StudyOutput
-from cspine.pipeline import RunSettings, read_headers, run_study
+from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.steps import read_headers
+from cspine.pipeline.study import run_study
 from cspine.report.summary import Summary
 from tests.builders.bright_studies import BrightModel
 

@@ -21,8 +21,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage, ExplicitVRLittleEndian, JPEGLosslessSV1
 from scipy.spatial.transform import Rotation
 
+from cspine.core.geometry import Grid, to_lps
 from cspine.dicom.write_ct import CtSeriesDescription, SlicePlane, ct_dataset, derive_uid, save_ct
-from cspine.geometry import Grid, to_lps
 
 _LETTER = {
     "L": (1, 0, 0),

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine import images
-from cspine.anatomy import VERTEBRAE, vertebra
+from cspine.core.anatomy import VERTEBRAE, vertebra
+from cspine.io import nifti
+from cspine.io.tables import write_csv
 from cspine.study.comparison.reading import FILE_COLUMNS, SCORE_COLUMNS
-from cspine.tables import write_csv
 from tests.builders.spine_phantom import Phantom, draw
 
 CERVICAL = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1")
@@ -124,9 +124,9 @@ def write_images(
     for case in cases:
         places = [root / "images" / f"{case}_0000.nii.gz", root / "labels" / f"{case}.nii.gz"]
         if not places[0].exists():
-            images.write(places[0], np.where(drawn > 0, 400, 40).astype(np.int16), affine)
-            images.write(places[1], drawn, affine)
+            nifti.write(places[0], np.where(drawn > 0, 400, 40).astype(np.int16), affine)
+            nifti.write(places[1], drawn, affine)
         found = root / model / f"{case}.nii.gz"
-        images.write(found, np.where(drawn == lost, 0, drawn).astype(np.uint8), affine)
+        nifti.write(found, np.where(drawn == lost, 0, drawn).astype(np.uint8), affine)
         rows.append([case, str(places[0]), str(places[1]), "verse", str(found), "verse"])
     return rows

@@ -27,11 +27,11 @@ from pydicom.uid import (
     XRayRadiationDoseSRStorage,
 )
 
-from cspine import pipeline
+from cspine.core.geometry import labels_to_grid
+from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.write_ct import CtSeriesDescription, derive_uid, save_ct, write_ct_series
-from cspine.geometry import labels_to_grid
 from cspine.inference.predict import Inference
-from cspine.volumes import CtVolume, LabelVolume, ModelIdentity
+from cspine.pipeline import steps
 from tests.builders.ct_series import scout
 from tests.builders.spine_phantom import MODEL, Phantom, draw
 
@@ -132,4 +132,4 @@ def draw_with(monkeypatch: pytest.MonkeyPatch, model: ModelIdentity) -> None:
         labels = LabelVolume(drawn, ct.affine_lps, model)
         return Inference(labels=labels, auxiliary_zyx=np.zeros(drawn.shape, dtype=bool), record={"device": "cpu"})
 
-    monkeypatch.setattr(pipeline, "infer", infer)
+    monkeypatch.setattr(steps, "infer", infer)

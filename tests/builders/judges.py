@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from cspine.geometry import Grid, labels_to_grid
+from cspine.core.geometry import Grid, labels_to_grid
 
 
 def _tool(name: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-from cspine.anatomy import parse_name
+from cspine.core.anatomy import parse_name
 from cspine.models.manifest import ModelManifest
 from cspine.models.package import ModelPackage, StageContent, write_package
 

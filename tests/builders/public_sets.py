@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine.geometry import reorientation
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.rehearsal import layouts
 from cspine.study.rehearsal.layouts import Person
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.spine_phantom import Phantom, draw
 
 _patients = count()

@@ -1,4 +1,4 @@
-"""A segmentation that stands for a result in the routing tests, and datasets as files."""
+"""A segmentation that stands for a result in the tests of the service, and datasets as files."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cspine.core.geometry import Grid, make_affine, reorientation
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
-from cspine.geometry import Grid, make_affine, reorientation
-from cspine.images import read_labels
-from cspine.volumes import CtVolume, LabelVolume
+from cspine.io.nifti import read_labels
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 MODELS = EXAMPLES.parent / "models"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cspine.synthesis import evaluation_sets
-from cspine.synthesis.evaluation_sets import SetCase
+from cspine.study.synthesis import evaluation_sets
+from cspine.study.synthesis.evaluation_sets import SetCase
 
 _set_case = evaluation_sets.set_case
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cspine.anatomy import vertebra
-from cspine.geometry import Grid
-from cspine.volumes import CtVolume, LabelVolume, ModelIdentity
+from cspine.core.anatomy import vertebra
+from cspine.core.geometry import Grid
+from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 
 MODEL = ModelIdentity("phantom-net", "1.2.0", "ab" * 32, demonstration=True)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import pipeline
-from cspine.anatomy import FULL_SPINE_LEVELS
+from cspine.core.anatomy import FULL_SPINE_LEVELS
+from cspine.core.geometry import labels_to_grid
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
-from cspine.geometry import labels_to_grid
 from cspine.inference.predict import Inference
 from cspine.models.package import ModelPackage
-from cspine.volumes import CtVolume, LabelVolume
+from cspine.pipeline import steps
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.spine_phantom import MODEL, Trunk, trunk_volumes
 
@@ -45,4 +45,4 @@ def draw_trunk_with(monkeypatch: pytest.MonkeyPatch, trunk: Trunk) -> None:
             sacrum_zyx=seen,
         )
 
-    monkeypatch.setattr(pipeline, "infer", infer)
+    monkeypatch.setattr(steps, "infer", infer)

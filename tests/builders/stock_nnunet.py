@@ -13,7 +13,7 @@ from nnunetv2.inference import predict_from_raw_data
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from scipy.ndimage import gaussian_filter
 
-from cspine.volumes import CtVolume
+from cspine.core.volumes import CtVolume
 
 
 def lively_volume(

@@ -1,4 +1,4 @@
-"""Small CT studies for the routing tests."""
+"""Small CT studies for the tests of the service."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine import images
-from cspine.geometry import Affine, Grid, reorientation
-from cspine.synthesis import atlas as tissues
-from cspine.synthesis.case import CaseSettings
-from cspine.synthesis.deformation import Posture
-from cspine.synthesis.scanner import Scan
+from cspine.core.geometry import Affine, Grid, reorientation
+from cspine.io import nifti
+from cspine.study.synthesis import atlas as tissues
+from cspine.study.synthesis.case import CaseSettings
+from cspine.study.synthesis.deformation import Posture
+from cspine.study.synthesis.scanner import Scan
 
 #: Voxels along z, y, x, of 1 mm, axes to L, P, S.
 SHAPE_ZYX = (108, 56, 48)
@@ -82,7 +82,7 @@ def write_atlas(folder: Path, labels_zyx: np.ndarray | None = None, orientation:
     grid = Grid((z, y, x), affine_lps())
     turn = reorientation(grid.affine_lps, orientation)
     stored = np.ascontiguousarray(turn.apply(labels))
-    images.write(folder / "neck_atlas_1mm.nii.gz", stored, turn.grid(grid).affine_lps)
+    nifti.write(folder / "neck_atlas_1mm.nii.gz", stored, turn.grid(grid).affine_lps)
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as lines:
         writer = csv.writer(lines)
         writer.writerow(["label", "name", "voxels"])

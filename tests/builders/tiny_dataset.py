@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine import images
-from cspine.geometry import reorientation
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder, kind_of
 from cspine.study.datasets.split import splits_final
 from cspine.study.label_sets import label_set
-from cspine.volumes import LabelVolume
 
 _SPACING_MM = 3.0
 _SHAPE = (34, 28, 26)
@@ -74,8 +74,8 @@ def write_case(folder: DatasetFolder, row: CaseRow, seed: int, orientation: str 
     turn = reorientation(affine, orientation)
     grid = turn.grid(LabelVolume(drawn, affine).grid)
     image, labels = folder.pair(kind_of(row), row.case)
-    images.write(image, np.ascontiguousarray(turn.apply(hu.astype(np.int16))), grid.affine_lps)
-    images.write(labels, np.ascontiguousarray(turn.apply(drawn)), grid.affine_lps)
+    nifti.write(image, np.ascontiguousarray(turn.apply(hu.astype(np.int16))), grid.affine_lps)
+    nifti.write(labels, np.ascontiguousarray(turn.apply(drawn)), grid.affine_lps)
 
 
 def write_splits(folder: DatasetFolder) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.study.synthesis.atlas import Atlas
+from cspine.study.synthesis.case import CaseSettings, synthesize_case
 from cspine.study.synthetic_training.recipe import Network, Recipe
-from cspine.synthesis.atlas import Atlas
-from cspine.synthesis.case import CaseSettings, synthesize_case
-from cspine.volumes import CtVolume, LabelVolume
 
 #: The case of this seed and the one after it are small, so that they are made fast.
 FIRST_SEED = 373

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cspine import images
 from cspine.cli import audit as cli_audit
 from cspine.cli.audit import command
-from cspine.errors import (
+from cspine.core.errors import (
     InputError,
     ModelError,
     OutputError,
@@ -21,6 +20,7 @@ from cspine.errors import (
     UsageError,
     hashed,
 )
+from cspine.io import nifti
 from cspine.study.audits import audit
 from tests.builders.audit_cases import StandIn, stand_in, write_case
 from tests.builders.small_neck import small_neck
@@ -34,7 +34,7 @@ def invoke(*arguments: object) -> Result:
 
 def test_the_shipped_model_is_audited(tmp_path: Path) -> None:
     ct, _ = small_neck()
-    images.write(tmp_path / "in" / "neck_0000.nii.gz", ct.hu_zyx, ct.affine_lps)
+    nifti.write(tmp_path / "in" / "neck_0000.nii.gz", ct.hu_zyx, ct.affine_lps)
     told = invoke("--images", tmp_path / "in", "--out", tmp_path / "out", "--no-agreement", "--device", "cpu")
     assert told.exit_code == 0 and "DEMONSTRATION" in told.output
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

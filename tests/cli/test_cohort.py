@@ -13,7 +13,7 @@ from cspine.cli.cohort import command
 from cspine.cohort.folder import CohortFolder
 from cspine.cohort.plan import make_plan
 from cspine.cohort.studies import find_studies
-from cspine.errors import CohortError, MissingExtraError, SomeStudiesFailedError
+from cspine.core.errors import CohortError, MissingExtraError, SomeStudiesFailedError
 from tests.builders.cohorts import bright_task, failed_record
 
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cspine.cli.compare import command
-from cspine.errors import ComparisonError, UsageError
+from cspine.core.errors import ComparisonError, UsageError
 from tests.builders.evaluation_folders import Line, Scores, write_folder
 
 QUICK = ("--resamples", "100", "--worst", "1")

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from cspine.cli.dataset import command
-from cspine.errors import DatasetError, SomeStudiesFailedError, UsageError
+from cspine.core.errors import DatasetError, SomeStudiesFailedError, UsageError
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.rehearsal import layouts
 from tests.builders.public_sets import LADY, MAN, small_case, without

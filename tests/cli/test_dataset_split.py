@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cspine.errors import SplitError, UsageError
+from cspine.core.errors import SplitError, UsageError
 from cspine.study.datasets.case_table import Part
 from tests.cli.test_dataset_convert import invoke
 from tests.study.datasets.test_divided import study

@@ -5,7 +5,7 @@ import json
 import matplotlib.image
 import pytest
 
-from cspine.errors import DatasetError, UsageError
+from cspine.core.errors import DatasetError, UsageError
 from cspine.study.datasets.case_table import split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.rehearsal import layouts

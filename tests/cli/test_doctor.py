@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from cspine.cli.doctor import command
+from cspine.core.errors import NotReadyError
 from cspine.doctor import examine
 from cspine.doctor.check import Check, Verdict
-from cspine.errors import NotReadyError
 
 
 def test_this_machine_is_ready(tmp_path: Path) -> None:

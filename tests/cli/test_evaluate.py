@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cspine import images
-from cspine.anatomy import CERVICAL_LEVELS
 from cspine.cli.evaluate import command
-from cspine.errors import InputError, OutOfMemoryError, SomeStudiesFailedError, SplitError, UsageError
-from cspine.geometry import reorientation
+from cspine.core.anatomy import CERVICAL_LEVELS
+from cspine.core.errors import InputError, OutOfMemoryError, SomeStudiesFailedError, SplitError, UsageError
+from cspine.core.geometry import reorientation
+from cspine.io import nifti
+from cspine.io.tables import write_json
 from cspine.study.datasets.case_table import CaseRow, Part, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 from cspine.study.evaluation import evaluation_cases
 from cspine.study.label_schemes import SCHEME_NAMES
 from cspine.study.label_sets import label_set
 from cspine.study.prediction.records import CaseRecord
-from cspine.tables import write_json
 from tests.builders.audit_cases import NECK, stand_in, write_case
 from tests.builders.small_neck import small_neck
 from tests.builders.spine_phantom import draw
@@ -46,8 +46,8 @@ def rows_of(path):
 
 def test_a_model_is_scored_on_images(tmp_path):
     ct, reference = small_neck()
-    images.write(tmp_path / "images" / "neck_0000.nii.gz", ct.hu_zyx, ct.affine_lps)
-    images.write(tmp_path / "labels" / "neck.nii.gz", reference.labels_zyx, reference.affine_lps)
+    nifti.write(tmp_path / "images" / "neck_0000.nii.gz", ct.hu_zyx, ct.affine_lps)
+    nifti.write(tmp_path / "labels" / "neck.nii.gz", reference.labels_zyx, reference.affine_lps)
     out = tmp_path / "out"
     told = invoke("--reference", tmp_path / "labels", "--images", tmp_path / "images", "--out", out).output
     assert "DEMONSTRATION" in told and "1 case " in told and "level accuracy" in told
@@ -70,7 +70,7 @@ def two_folders(tmp_path, change):
     reference[2:8, 4:16, 4:16] = 3
     reference[10:16, 4:16, 4:16] = 2
     for folder, labels in (("reference", reference), ("found", change(reference))):
-        images.write(tmp_path / folder / "a.nii.gz", labels.astype(np.uint8), np.eye(4))
+        nifti.write(tmp_path / folder / "a.nii.gz", labels.astype(np.uint8), np.eye(4))
     return "--reference", tmp_path / "reference", "--prediction", tmp_path / "found"
 
 
@@ -109,7 +109,7 @@ def phantom_set(root, *names):
     for name in names:
         write_case(root / "images", name, cord=False)
         (root / "images" / f"{name}_ct.nii.gz").rename(root / "images" / f"{name}_0000.nii.gz")
-        images.write(root / "labels" / f"{name}.nii.gz", draw(NECK), NECK.grid().affine_lps)
+        nifti.write(root / "labels" / f"{name}.nii.gz", draw(NECK), NECK.grid().affine_lps)
     return "--reference", root / "labels", "--images", root / "images"
 
 
@@ -191,9 +191,9 @@ def test_a_case_that_fails_does_not_stop_the_others(tmp_path, stand_in):
 
 def test_the_sacrum_and_hidden_files_do_no_harm(tmp_path):
     arguments = two_folders(tmp_path, lambda labels: np.where(labels == 3, 26, labels))
-    reference = images.read_labels(tmp_path / "reference" / "a.nii.gz").labels_zyx.copy()
+    reference = nifti.read_labels(tmp_path / "reference" / "a.nii.gz").labels_zyx.copy()
     reference[20:, 20:, 20:] = 26
-    images.write(tmp_path / "reference" / "a.nii.gz", reference, np.eye(4))
+    nifti.write(tmp_path / "reference" / "a.nii.gz", reference, np.eye(4))
     (tmp_path / "reference" / "._a.nii.gz").write_bytes(b"")
     invoke(*arguments, "--out", tmp_path / "out")
     (case,) = rows_of(tmp_path / "out" / "cases.csv")
@@ -225,7 +225,7 @@ def test_options_of_a_model_need_images(tmp_path):
 
 def neck_references(folder, *names):
     for name in names:
-        images.write(folder / f"{name}.nii.gz", draw(NECK), NECK.grid().affine_lps)
+        nifti.write(folder / f"{name}.nii.gz", draw(NECK), NECK.grid().affine_lps)
     return folder
 
 
@@ -240,7 +240,7 @@ def test_another_system_in_its_own_numbers_and_orientation(tmp_path):
     turn = reorientation(NECK.grid().affine_lps, "RAS")
     drawn = np.ascontiguousarray(turn.apply(table[draw(NECK)]))
     drawn[0, 0, 0] = 79  # the spinal cord
-    images.write(tmp_path / "p" / "a.nii.gz", drawn, turn.grid(NECK.grid()).affine_lps)
+    nifti.write(tmp_path / "p" / "a.nii.gz", drawn, turn.grid(NECK.grid()).affine_lps)
     common = ("--reference", reference, "--prediction", tmp_path / "p", "--out", tmp_path / "out")
     invoke(*common, "--prediction-scheme", "totalsegmentator-v2")
     assert dice_of(tmp_path / "out") == {("a", f"{level}"): "1.0000" for level in [*CERVICAL, "T2"]}
@@ -259,7 +259,7 @@ def test_a_folder_of_masks_a_case(tmp_path):
     for level in CERVICAL_LEVELS:  # an empty mask is an answer: not found
         path = tmp_path / "p" / "a" / "segmentations" / f"vertebrae_{level.name}.nii.gz"
         drawn = (draw(NECK) == level.label) & (level in CERVICAL_LEVELS[:3])
-        images.write(path, drawn.astype(np.uint8), NECK.grid().affine_lps)
+        nifti.write(path, drawn.astype(np.uint8), NECK.grid().affine_lps)
     told = invoke("--reference", reference, "--prediction", tmp_path / "p", "--out", tmp_path / "out", "--title", "TS")
     assert "TS: 1 case " in told.output
     assert list(dice_of(tmp_path / "out").values()) == ["1.0000"] * 3 + ["0.0000"] * 5
@@ -277,10 +277,10 @@ def small_dataset(root):
     drawn = draw(NECK)
     for row in rows:
         image, place = dataset.pair(kind_of(row), row.case)
-        images.write(place, labels.to_network(drawn), NECK.grid().affine_lps)
-        images.write(image, (drawn * 40).astype(np.int16), NECK.grid().affine_lps)
+        nifti.write(place, labels.to_network(drawn), NECK.grid().affine_lps)
+        nifti.write(image, (drawn * 40).astype(np.int16), NECK.grid().affine_lps)
         found = np.where(drawn == 3, 0, drawn) if row.case == "d" else drawn
-        images.write(root / "p" / f"{row.case}.nii.gz", found.astype(np.uint8), NECK.grid().affine_lps)
+        nifti.write(root / "p" / f"{row.case}.nii.gz", found.astype(np.uint8), NECK.grid().affine_lps)
     write_cases(dataset.root / "cases.csv", rows)
     dataset.write_dataset_json(labels, rows)
     (dataset.root / "splits_final.json").write_text("[]")
@@ -327,8 +327,8 @@ def test_one_bad_file_among_many_in_processes(tmp_path):
     (found / "b.nii.gz").write_bytes(whole[: len(whole) // 2])
     shifted = NECK.grid().affine_lps.copy()
     shifted[:3, 3] += 5
-    images.write(found / "d.nii.gz", draw(NECK), shifted)
-    images.write(found / "e.nii.gz", draw(NECK)[1:], NECK.grid().affine_lps)
+    nifti.write(found / "d.nii.gz", draw(NECK), shifted)
+    nifti.write(found / "e.nii.gz", draw(NECK)[1:], NECK.grid().affine_lps)
     common = ("--reference", reference, "--prediction", found, "--jobs", 2, "--out", tmp_path / "out")
     with pytest.raises(InputError, match="1 of 5 references have no prediction"):
         invoke(*common)
@@ -409,7 +409,7 @@ def test_a_level_without_its_mask_is_no_missed_level(tmp_path):
         for name in ("C1", "C2", "C3"):
             mask = (draw(NECK) == CERVICAL.index(name) + 1).astype(np.uint8)
             if (case, name) != ("b", "C3"):
-                images.write(tmp_path / "p" / case / f"vertebrae_{name}.nii.gz", mask, NECK.grid().affine_lps)
+                nifti.write(tmp_path / "p" / case / f"vertebrae_{name}.nii.gz", mask, NECK.grid().affine_lps)
     common = ("--reference", reference, "--prediction", tmp_path / "p", "--out", tmp_path / "out")
     with pytest.raises(SomeStudiesFailedError, match="1 of 2 cases failed"):
         invoke(*common, "--levels", "C1-C3")

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import cspine
 from cspine.cli import main as module
 from cspine.cli.main import cli, main
-from cspine.errors import CSpineError, every_error
+from cspine.core.errors import CSpineError, every_error
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 
@@ -48,7 +48,7 @@ def _command_that_raises(monkeypatch: pytest.MonkeyPatch, error: BaseException) 
 
 
 @pytest.mark.parametrize(
-    "error", [e for e in every_error() if e.__module__ == "cspine.errors"], ids=lambda error: error.__name__
+    "error", [e for e in every_error() if e.__module__ == "cspine.core.errors"], ids=lambda error: error.__name__
 )
 def test_every_error_ends_with_its_exit_code_and_advice(
     error: type[CSpineError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from cspine.cli.models import command, wanted_model
-from cspine.errors import ModelChecksumError, ModelNotFoundError, OrientationNeededError, UsageError
+from cspine.core.errors import ModelChecksumError, ModelNotFoundError, OrientationNeededError, UsageError
 from tests.builders.nnunet_results import TinyModel
 
 

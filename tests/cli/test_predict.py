@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cspine import images
 from cspine.cli.predict import command
-from cspine.errors import SomeStudiesFailedError, SplitError, UsageError
+from cspine.core.errors import SomeStudiesFailedError, SplitError, UsageError
+from cspine.io import nifti
 from cspine.study.prediction import prediction as module
 from tests.builders.tiny_dataset import tiny_dataset
 
@@ -82,7 +82,7 @@ def test_the_table_tells_part_folds_model_and_what_was_found(drawn, trained):
 
 def test_labels_lie_on_the_voxels_of_each_image_with_the_numbers_of_verse(drawn, trained):
     for path in sorted((trained.dataset / "imagesTr").iterdir()):
-        ct, labels = images.read_ct(path), images.read_labels(drawn / path.name.replace("_0000", ""))
+        ct, labels = nifti.read_ct(path), nifti.read_labels(drawn / path.name.replace("_0000", ""))
         assert labels.labels_zyx.shape == ct.hu_zyx.shape
         np.testing.assert_allclose(labels.affine_lps, ct.affine_lps, atol=1e-5)
         assert set(np.unique(labels.labels_zyx)) <= set(range(9))

@@ -8,16 +8,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cspine.cli.main import cli
-from cspine.errors import MissingSliceError, SpoolError, UsageError
-from cspine.routing import flow
-from cspine.routing.arrivals import Arrivals
-from cspine.routing.config import Limits
-from cspine.routing.forming import form_job
-from cspine.routing.job import Job, State, study_key
-from cspine.routing.spool import Spool
+from cspine.core.errors import MissingSliceError, SpoolError, UsageError
+from cspine.service.config import Limits
+from cspine.service.intake.arrivals import Arrivals
+from cspine.service.intake.forming import form_job
+from cspine.service.queue import flow
+from cspine.service.queue.job import Job, State, study_key
+from cspine.service.queue.spool import Spool
 from tests.builders.segmentations import as_bytes
 from tests.builders.studies import ct_datasets
-from tests.routing.fake_runs import write_result
+from tests.service.fake_runs import write_result
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 NOW = 2e9

@@ -7,8 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cspine.cli.run import command
-from cspine.dicom.write_ct import CtSeriesDescription
-from cspine.errors import (
+from cspine.core.errors import (
     NoDicomError,
     OutputNotEmptyError,
     SeveralPatientsError,
@@ -16,6 +15,7 @@ from cspine.errors import (
     UnknownSeriesError,
     UsageError,
 )
+from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.small_neck import write_neck
 
 
@@ -98,7 +98,7 @@ def test_a_study_that_fails_in_an_unforeseen_way_does_not_stop_the_others(tmp_pa
         tried.append(scan)
         raise ValueError("SECRET^NAME")
 
-    monkeypatch.setattr("cspine.pipeline.run_study", fail)
+    monkeypatch.setattr("cspine.pipeline.study.run_study", fail)
     with pytest.raises(SomeStudiesFailedError, match="2 of 2") as failure:
         invoke(tmp_path / "in", tmp_path / "out", "--all-studies")
     assert len(tried) == 2
@@ -116,7 +116,7 @@ def test_a_caller_may_say_that_the_sender_broke_off(neck, tmp_path, monkeypatch,
         asked.append(settings.incomplete)
         raise NoDicomError("enough")
 
-    monkeypatch.setattr("cspine.pipeline.run_study", stop)
+    monkeypatch.setattr("cspine.pipeline.study.run_study", stop)
     monkeypatch.setenv("CSPINE_INCOMPLETE", variable)
     with pytest.raises(NoDicomError):
         invoke(neck, tmp_path / "out", *flags)

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from cspine.cli.series import command
+from cspine.core.errors import RulesError, UnknownSeriesError
 from cspine.dicom.write_ct import CtSeriesDescription
-from cspine.errors import RulesError, UnknownSeriesError
 from tests.builders.ct_series import Stack, build, save_all
 
 _DESCRIPTION = CtSeriesDescription(uid_seed="a", patient_name="Secret^Name", patient_id="ID-4711", kernel="B70f")

@@ -18,12 +18,12 @@ import yaml
 from click.testing import CliRunner
 
 from cspine.cli.main import cli
-from cspine.errors import RoutingConfigError, RoutingError, UsageError
-from cspine.routing.json_log import JsonFormatter
-from cspine.routing.spool import Spool
+from cspine.core.errors import RoutingConfigError, RoutingError, UsageError
+from cspine.service.ops.json_log import JsonFormatter
+from cspine.service.queue.spool import Spool
 from tests.builders.segmentations import SECRET
 from tests.builders.studies import ct_datasets
-from tests.routing.fakes import Pacs, free_port, send_study, wait_for
+from tests.service.fakes import Pacs, free_port, send_study, wait_for
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 ROOT = Path(__file__).parents[2]
@@ -91,14 +91,14 @@ def test_the_command_listens_refuses_a_second_and_ends_on_sigterm(start, site, t
 
 
 def test_killed_in_the_middle_of_a_run_it_runs_the_study_again_and_delivers_it_once(start, site, pacs, tmp_path):
-    process = start("tests.routing.serve", "slow")
+    process = start("tests.service.serve", "slow")
     send_study(site["listener"]["port"], ct_datasets("killed"))
     wait_for(lambda: list((tmp_path / "spool" / "running").glob("*/results/dicom/*")))
     process.kill()
     process.wait()
     before = next((tmp_path / "spool" / "running").glob("*/job.json"))
     clock = json.loads(before.read_text())["clock"]
-    start("tests.routing.serve", "quick")
+    start("tests.service.serve", "quick")
     wait_for(lambda: list((tmp_path / "spool" / "done").iterdir()))
     assert len(pacs.got) == 1
     after = json.loads((tmp_path / "spool" / "done" / before.parent.name / "job.json").read_text())
@@ -108,7 +108,7 @@ def test_killed_in_the_middle_of_a_run_it_runs_the_study_again_and_delivers_it_o
 def test_killed_while_it_receives_it_has_all_that_it_said_to_have(start, site, pacs, tmp_path):
     datasets = ct_datasets("receiving", 40)
     answered: list[str] = []
-    process = start("tests.routing.serve", "quick")
+    process = start("tests.service.serve", "quick")
     from pynetdicom import AE
 
     ae = AE("SCANNER")
@@ -128,7 +128,7 @@ def test_killed_while_it_receives_it_has_all_that_it_said_to_have(start, site, p
     assert 25 <= len(answered) < 40
     spool = tmp_path / "spool"
     assert len(list(spool.glob("incoming/*/*.dcm"))) >= len(answered)
-    start("tests.routing.serve", "quick")
+    start("tests.service.serve", "quick")
     assert send_study(site["listener"]["port"], datasets) == [0] * 40
     wait_for(lambda: any(len(list(job.glob("input/*.dcm"))) >= 40 for job in (spool / "done").iterdir()), 30)
     assert "SECRET" not in "".join(path.read_text() for path in tmp_path.glob("log-*"))
@@ -149,7 +149,7 @@ def test_a_missing_library_is_told_with_what_installs_it():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "CS-USE-004" in done.stderr and "cspine[routing]" in done.stderr
+    assert "CS-USE-004" in done.stderr and "cspine[service]" in done.stderr
 
 
 def test_check_tries_everything_out(site, pacs, tmp_path):

@@ -12,18 +12,18 @@ from click.testing import CliRunner, Result
 from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGLSLossless
 
-from cspine import images
-from cspine.anatomy import SACRUM, VERTEBRAE, vertebra
 from cspine.cli.synthesize import command
+from cspine.core.anatomy import SACRUM, VERTEBRAE, vertebra
+from cspine.core.errors import AtlasError, UsageError
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom import write_ct
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import load_rules
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.select import select_series
-from cspine.errors import AtlasError, UsageError
-from cspine.synthesis import evaluation_sets
-from cspine.synthesis.spine import forms
-from cspine.volumes import CtVolume, LabelVolume
+from cspine.io import nifti
+from cspine.study.synthesis import evaluation_sets
+from cspine.study.synthesis.spine import forms
 from tests.builders.judges import dciodvfy_errors
 from tests.builders.small_set import small_case
 
@@ -51,8 +51,8 @@ def test_each_case_has_an_image_labels_and_a_series(out: Path) -> None:
 
 
 def test_image_labels_and_series_are_one_grid(out: Path) -> None:
-    ct = images.read_ct(out / "images" / "neck_00007_0000.nii.gz")
-    labels = images.read_labels(out / "labels" / "neck_00007.nii.gz")
+    ct = nifti.read_ct(out / "images" / "neck_00007_0000.nii.gz")
+    labels = nifti.read_labels(out / "labels" / "neck_00007.nii.gz")
     assert ct.grid.shape_zyx == (40, 40, 36)
     assert ct.grid.spacing_xyz == pytest.approx((1.5, 1.5, 2.5))
     assert labels.grid.is_close(ct.grid)
@@ -77,7 +77,7 @@ def test_the_series_is_one_that_a_run_would_choose(out: Path) -> None:
 
 
 def test_cases_differ_and_belong_to_different_studies(out: Path) -> None:
-    first, second = (images.read_ct(out / "images" / f"neck_0000{n}_0000.nii.gz") for n in (7, 8))
+    first, second = (nifti.read_ct(out / "images" / f"neck_0000{n}_0000.nii.gz") for n in (7, 8))
     assert not np.array_equal(first.hu_zyx, second.hu_zyx)
     assert len({series.study_uid for series in scan_folder(out / "dicom").series}) == 2
 
@@ -190,7 +190,7 @@ def test_a_series_that_was_interrupted_is_not_taken_for_finished(
     (series,) = (tmp_path / "dicom").iterdir()
     assert (
         len(list(series.iterdir()))
-        == images.read_ct(tmp_path / "images" / f"{series.name}_0000.nii.gz").grid.shape_zyx[0]
+        == nifti.read_ct(tmp_path / "images" / f"{series.name}_0000.nii.gz").grid.shape_zyx[0]
     )
 
 
@@ -215,7 +215,7 @@ def test_spines_are_written_with_the_numbers_of_their_levels(tmp_path: Path) -> 
     result = _spines(tmp_path, "--view", "T11-L2", "--count", "2", "--seed", "3", "--dicom")
     assert "2 case(s)" in result.output
     assert sorted(p.name for p in (tmp_path / "images").iterdir()) == [f"spine_0000{n}_0000.nii.gz" for n in (3, 4)]
-    labels = images.read_labels(tmp_path / "labels" / "spine_00003.nii.gz")
+    labels = nifti.read_labels(tmp_path / "labels" / "spine_00003.nii.gz")
     assert {vertebra(name).label for name in ("T11", "L1")} <= set(np.unique(labels.labels_zyx))
     assert labels.grid.spacing_xyz == pytest.approx((6, 6, 6))
     (series,) = scan_folder(tmp_path / "dicom" / "spine_00003").series

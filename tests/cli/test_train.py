@@ -13,14 +13,14 @@ import torch
 import yaml
 from click.testing import CliRunner, Result
 
-from cspine import images
 from cspine.cli.train import _command_line, command
 from cspine.cli.train_options import NAMES, training_settings
-from cspine.errors import AtlasError, TrainingError, UsageError
+from cspine.core.errors import AtlasError, TrainingError, UsageError
+from cspine.io import nifti
 from cspine.models.package import load_package
 from cspine.study.label_sets import label_set
+from cspine.study.synthesis.atlas import Atlas
 from cspine.study.training.settings import PRESETS
-from cspine.synthesis.atlas import Atlas
 from tests.builders.tiny_dataset import tiny_dataset
 from tests.builders.tiny_training import fill_pool, tiny_recipe
 
@@ -110,7 +110,7 @@ def test_labelled_cases_are_mixed_in_and_must_fit(ready: Path, tmp_path: Path, a
     dataset = tmp_path / "dataset"
     rng = np.random.default_rng(0)
     for name, low, high, kind in (("imagesTr/x_0000", -900, 900, np.int16), ("labelsTr/x", 0, 10, np.uint8)):
-        images.write(dataset / f"{name}.nii.gz", rng.integers(low, high, (30, 30, 30)).astype(kind), np.eye(4) * 3)
+        nifti.write(dataset / f"{name}.nii.gz", rng.integers(low, high, (30, 30, 30)).astype(kind), np.eye(4) * 3)
     (dataset / "dataset.json").write_text(json.dumps({"labels": _LABELS}), "utf-8")
     assert _train(atlas_folder, tmp_path / "a", "--synthetic", "--labelled", str(dataset)).exit_code == 0
     told = load_package(tmp_path / "a" / "model").manifest.training_data

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cspine.cohort.folder import CohortFolder, StudyRecord
-from cspine.errors import CohortError, OutputError, OutputNotEmptyError
+from cspine.core.errors import CohortError, OutputError, OutputNotEmptyError
 from cspine.report.summary import Summary
 from tests.builders.cohorts import failed_record, same_results
 

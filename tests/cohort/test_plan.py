@@ -13,7 +13,7 @@ from cspine.cohort.folder import StudyRecord
 from cspine.cohort.plan import Answer, Plan, make_plan, records_of, run_plan
 from cspine.cohort.studies import CohortStudy
 from cspine.cohort.worker import CohortTask, Job, Ready
-from cspine.errors import CohortError, CSpineError, ModelError
+from cspine.core.errors import CohortError, CSpineError, ModelError
 from cspine.inference.settings import InferenceSettings
 from cspine.report.summary import Summary
 from tests.builders.cohorts import bright_task, failed_record

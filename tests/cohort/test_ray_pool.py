@@ -22,7 +22,7 @@ from cspine.cohort.plan import Answer, make_plan, records_of, run_plan
 from cspine.cohort.ray_pool import Needs, RayPool, connected, needs_of
 from cspine.cohort.studies import find_studies
 from cspine.cohort.worker import Job, Ready
-from cspine.errors import CohortError, DeviceError, ModelChecksumError, UsageError
+from cspine.core.errors import CohortError, DeviceError, ModelChecksumError, UsageError
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, same_results, single_run
 

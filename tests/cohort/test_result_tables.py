@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from cspine.cohort.folder import StudyRecord
 from cspine.cohort.result_tables import STUDY_COLUMNS, VERTEBRA_COLUMNS, failures_by_code, write_tables
-from cspine.errors import MissingExtraError, hashed
+from cspine.core.errors import MissingExtraError, hashed
 from cspine.report.summary import Summary
 from tests.builders.cohorts import failed_record
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cspine.cohort.studies import CohortStudy, find_studies, fingerprint
-from cspine.errors import CohortError
+from cspine.core.errors import CohortError
 
 
 def test_each_subfolder_and_zip_is_a_study_called_after_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from cspine.cohort.folder import StudyRecord
 from cspine.cohort.studies import CohortStudy
 from cspine.cohort.worker import CohortTask, Job, Ready, StudyWorker
-from cspine.errors import CohortError, ModelError, OutputError
+from cspine.core.errors import CohortError, ModelError, OutputError
 from cspine.report.summary import Summary
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, same_results

@@ -15,7 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import cspine
-from cspine.errors import every_error
+from cspine.core.errors import every_error
 
 EXPRESS = Path(__file__).parents[2] / "deploy" / "monai-express"
 SCHEMAS = Path(__file__).parent / "schemas"

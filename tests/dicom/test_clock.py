@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from cspine.core.errors import UsageError
 from cspine.dicom.clock import Clock
-from cspine.errors import UsageError
 
 
 def test_source_date_epoch_sets_the_clock_in_utc() -> None:

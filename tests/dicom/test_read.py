@@ -21,12 +21,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from cspine.core.errors import CSpineError, MissingSliceError, PhotometricError, PixelError, RescaleError
+from cspine.core.geometry import lean_mm
+from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.series import Series
-from cspine.errors import CSpineError, MissingSliceError, PhotometricError, PixelError, RescaleError
-from cspine.geometry import lean_mm
-from cspine.volumes import CtVolume
 from tests.builders.ct_series import (
     Stack,
     build,

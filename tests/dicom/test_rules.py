@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cspine.core.errors import RulesError
 from cspine.dicom.rules import NumberCondition, TextCondition, ValuesCondition, load_rules
-from cspine.errors import RulesError
 
 
 def _load(tmp_path: Path, text: str) -> None:

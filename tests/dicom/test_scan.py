@@ -13,10 +13,10 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, MediaStorageDirectoryStorage
 
+from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnreadableArchiveError
 from cspine.dicom.archive import opened
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription
-from cspine.errors import InputError, NoDicomError, SeveralPatientsError, UnreadableArchiveError
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all, scout, strip_preamble
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
+from cspine.core.errors import ExcessiveTiltError, MissingSliceError, MixedAcquisitionsError, ScoutAmongSlicesError
 from cspine.dicom import scan as scan_module
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import NumberCondition, TextCondition, ValuesCondition, load_rules
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.select import judge, select_series
 from cspine.dicom.write_ct import CtSeriesDescription
-from cspine.errors import ExcessiveTiltError, MissingSliceError, MixedAcquisitionsError, ScoutAmongSlicesError
 from tests.builders.ct_series import (
     Stack,
     build,

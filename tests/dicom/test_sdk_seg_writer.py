@@ -14,10 +14,10 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
 
+from cspine.core.errors import CSpineError, GeometryError
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import CtSource, CtVolume, LabelVolume
 from cspine.dicom.seg import write_segmentation
-from cspine.errors import CSpineError, GeometryError
-from cspine.geometry import reorientation
-from cspine.volumes import CtSource, CtVolume, LabelVolume
 from tests.builders.ct_series import build
 from tests.builders.judges import dciodvfy_errors
 from tests.dicom.test_seg import MODEL, SETTINGS, STACK, blocks, read_back, volume, written

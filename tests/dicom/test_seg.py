@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
-from cspine.anatomy import vertebra
+from cspine.core.anatomy import vertebra
+from cspine.core.errors import CSpineError, GeometryError, InputError, NoVertebraError, OutputError
+from cspine.core.geometry import Grid, labels_to_grid, to_index, upright_grid
+from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord, SegSettings, SegType, write_segmentation
-from cspine.errors import CSpineError, GeometryError, InputError, NoVertebraError, OutputError
-from cspine.geometry import Grid, labels_to_grid, to_index, upright_grid
-from cspine.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all
 from tests.builders.judges import dciodvfy_errors, dcmqi_labels
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from cspine.core.geometry import Grid
+from cspine.core.volumes import CtSource, CtVolume, LabelVolume, SourceSlice
 from cspine.dicom.seg import SegType, write_segmentation
-from cspine.geometry import Grid
-from cspine.volumes import CtSource, CtVolume, LabelVolume, SourceSlice
 from tests.builders.judges import dciodvfy_errors, dcmqi_labels
 from tests.dicom.test_seg import MODEL, SETTINGS, read_back, replace
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
+from cspine.core.errors import NoSuitableSeriesError, SeveralPatientsError, UnknownSeriesError
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, scan_folder
 from cspine.dicom.select import Selection, Verdict, judge, select_series
 from cspine.dicom.write_ct import CtSeriesDescription
-from cspine.errors import NoSuitableSeriesError, SeveralPatientsError, UnknownSeriesError
 from tests.builders.ct_series import Stack, build, empty_type_2, interleaved, save_all
 
 

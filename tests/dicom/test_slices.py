@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from cspine.dicom.headers import Plane, read_header
-from cspine.dicom.slices import arrange
-from cspine.errors import (
+from cspine.core.errors import (
     DuplicatePositionError,
     ExcessiveTiltError,
     GeometryError,
@@ -26,7 +24,9 @@ from cspine.errors import (
     SingleSliceError,
     VariableSpacingError,
 )
-from cspine.geometry import lean_mm
+from cspine.core.geometry import lean_mm
+from cspine.dicom.headers import Plane, read_header
+from cspine.dicom.slices import arrange
 from tests.builders.ct_series import (
     Stack,
     build,

@@ -14,11 +14,11 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
+from cspine.core.errors import UsageError
+from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription, derive_uid, write_ct_series
-from cspine.errors import UsageError
-from cspine.volumes import CtVolume
 from tests.builders.ct_series import Stack, build, empty_type_2, phantom_on, save_all
 
 _VALIDATOR = shutil.which("dciodvfy") or shutil.which("dciodvfy", path=str(Path(sys.executable).parent))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cspine.core.errors import ModelNotFoundError, NotReadyError
 from cspine.doctor.check import Check, Verdict, looked_at, ok, warn
 from cspine.doctor.examine import require_ready
-from cspine.errors import ModelNotFoundError, NotReadyError
 
 
 def test_what_raises_is_a_failure_with_advice() -> None:

@@ -10,7 +10,7 @@ import torch
 from cspine.doctor import hardware
 from cspine.doctor.check import GIB, Verdict
 from cspine.doctor.hardware import devices, main_memory, processor
-from cspine.machine import Memory
+from cspine.io.machine import Memory
 
 
 @pytest.mark.parametrize(("available", "verdict"), [(0.5, Verdict.FAIL), (1.5, Verdict.WARN), (3, Verdict.OK)])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.anatomy import CERVICAL_LEVELS
+from cspine.core.anatomy import CERVICAL_LEVELS
 
 _ROOT = Path(__file__).parents[2]
 

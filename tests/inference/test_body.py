@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cspine.geometry import make_affine
+from cspine.core.geometry import make_affine
+from cspine.core.volumes import CtVolume
 from cspine.inference.body import body_box
-from cspine.volumes import CtVolume
 
 
 def _volume(hu: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 2.0)) -> CtVolume:

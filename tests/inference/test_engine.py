@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.errors import CSpineError, DeviceError, InferenceError, OutOfMemoryError, UsageError
+from cspine.core.errors import CSpineError, DeviceError, InferenceError, OutOfMemoryError, UsageError
 from cspine.inference.engine import Engine, choose_engine, translated_errors
 from cspine.inference.settings import InferenceSettings
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from cspine.core.volumes import CtVolume
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings, Precision
 from cspine.models.package import ModelPackage, load_package
-from cspine.volumes import CtVolume
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.small_neck import MODELS, small_neck
 from tests.builders.stock_nnunet import lively_volume

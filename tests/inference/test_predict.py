@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.errors import DeviceError, UsageError
-from cspine.geometry import orientation_of, reorientation
+from cspine.core.errors import DeviceError, UsageError
+from cspine.core.geometry import orientation_of, reorientation
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference import predict
 from cspine.inference.engine import choose_engine
 from cspine.inference.predict import box_around, segment
@@ -18,7 +19,6 @@ from cspine.inference.sliding_window import Window, importance, logits_slabs, pa
 from cspine.models.manifest import ModelManifest
 from cspine.models.network import build_network
 from cspine.models.package import Stage, write_package
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.nnunet_results import TinyModel, default_arguments
 from tests.builders.stock_nnunet import accumulating_in_float32, lively_volume, stock_labels, stock_predictor
 

@@ -5,7 +5,7 @@ import torch
 from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian
 
-from cspine.errors import InferenceError, OutOfMemoryError
+from cspine.core.errors import InferenceError, OutOfMemoryError
 from cspine.inference.engine import choose_engine
 from cspine.inference.sliding_window import Window, importance, padded_to, predict_logits, tiles_of
 from cspine.models.network import build_network

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cspine.geometry import reorientation
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.measurements.vertebra import measure_vertebrae
-from cspine.volumes import CtVolume, LabelVolume
 
 
 def one_block() -> tuple[LabelVolume, CtVolume]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.errors import CSpineError, ModelError, UnsafeCheckpointError, UnsupportedModelError
+from cspine.core.errors import CSpineError, ModelError, UnsafeCheckpointError, UnsupportedModelError
 from cspine.models.checkpoint import load_checkpoint, load_pickle
 from tests.builders.nnunet_results import TinyModel
 

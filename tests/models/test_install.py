@@ -14,7 +14,7 @@ import torch
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIOWithReorient
 
-from cspine.errors import (
+from cspine.core.errors import (
     LabelMapNeededError,
     ModelError,
     ModelExistsError,
@@ -23,7 +23,7 @@ from cspine.errors import (
     UnsupportedModelError,
     UsageError,
 )
-from cspine.geometry import ras_to_lps, reorientation
+from cspine.core.geometry import ras_to_lps, reorientation
 from cspine.models.install import READER_ORIENTATIONS, InstallOptions, install, read_label_map
 from cspine.models.package import load_package
 from tests.builders.nnunet_results import TinyModel

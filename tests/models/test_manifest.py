@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from cspine.errors import ModelError
+from cspine.core.errors import ModelError
 from cspine.models.manifest import ModelManifest, explain, manifest_text, read_manifest
 from tests.builders.nnunet_results import TinyModel
 

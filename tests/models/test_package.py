@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cspine.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
+from cspine.core.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
 from cspine.models.network import build_network, load_weights
 from cspine.models.package import StageContent, load_package, write_package
 from tests.builders.nnunet_results import TinyModel

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cspine.errors import UnsupportedModelError
+from cspine.core.errors import UnsupportedModelError
 from cspine.models.network import build_network
 from cspine.models.plans import read_plan
 from tests.builders.nnunet_results import TinyModel

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import cspine
-from cspine.errors import ModelError, ModelNotFoundError
+from cspine.core.errors import ModelError, ModelNotFoundError
 from cspine.models import registry
 from cspine.models.registry import find_model, list_models, search_path, shipped_folder, user_folder
 from tests.builders.nnunet_results import TinyModel

@@ -3,9 +3,9 @@ import time
 import numpy as np
 import pytest
 
-from cspine.errors import NoVertebraError
+from cspine.core.errors import NoVertebraError
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.postprocessing.clean import column_only, postprocess
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.spine_phantom import MODEL, Phantom, draw, volumes
 
 

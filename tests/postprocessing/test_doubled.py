@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cspine.anatomy import vertebra
+from cspine.core.anatomy import vertebra
+from cspine.core.findings import Severity
+from cspine.core.shape import shapes_of
 from cspine.postprocessing.doubled import doubled_findings
-from cspine.postprocessing.findings import Severity
-from cspine.postprocessing.shape import shapes_of
 from tests.builders.spine_phantom import NORMAL, Phantom, Trunk, draw
 
 

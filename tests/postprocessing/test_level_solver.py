@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cspine.anatomy import FULL_SPINE_LEVELS, VERTEBRAE, rank, vertebra
+from cspine.core.anatomy import FULL_SPINE_LEVELS, VERTEBRAE, rank, vertebra
 from cspine.postprocessing.clean import Scope, postprocess
 from cspine.postprocessing.level_solver import solve_levels
 from tests.builders.spine_phantom import NORMAL, Trunk, trunk_volumes

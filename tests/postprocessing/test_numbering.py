@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cspine.anatomy import FULL_SPINE_LEVELS, VERTEBRAE, vertebra
-from cspine.errors import NoVertebraError
+from cspine.core.anatomy import FULL_SPINE_LEVELS, VERTEBRAE, vertebra
+from cspine.core.errors import NoVertebraError
+from cspine.core.shape import shapes_of
 from cspine.postprocessing.clean import Scope, postprocess
 from cspine.postprocessing.numbering import find_sacrum
-from cspine.postprocessing.shape import shapes_of
 from tests.builders.spine_phantom import NORMAL, Trunk, trunk_volumes
 
 T11, T12, T13, L1, L4, L5, L6 = (vertebra(name).label for name in ("T11", "T12", "T13", "L1", "L4", "L5", "L6"))

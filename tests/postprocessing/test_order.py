@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from cspine.core.shape import shapes_of
 from cspine.postprocessing.order import head_axis, order_findings
-from cspine.postprocessing.shape import shapes_of
 from tests.builders.spine_phantom import Phantom, draw
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cspine.anatomy import VERTEBRAE, vertebra
-from cspine.errors import NoVertebraError, OutputError
-from cspine.geometry import reorientation
-from cspine.postprocessing.findings import CUT_BY_EDGE, UNDER_AGE
+from cspine.core.anatomy import VERTEBRAE, vertebra
+from cspine.core.errors import NoVertebraError, OutputError
+from cspine.core.findings import CUT_BY_EDGE, UNDER_AGE
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.report.preview import SIZE_PIXELS, render_preview
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.spine_phantom import MODEL, Phantom, Trunk, trunk_volumes, volumes
 
 

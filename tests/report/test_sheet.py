@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cspine.anatomy import vertebra
-from cspine.errors import OutputError
-from cspine.geometry import reorientation
+from cspine.core.anatomy import vertebra
+from cspine.core.errors import OutputError
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.report.sheet import COLUMN_PIXELS, ROW_PIXELS, ROWS_A_SHEET, SheetRow, below_neck, write_sheets
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.spine_phantom import Phantom, volumes
 
 

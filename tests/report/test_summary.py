@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from cspine.errors import OutputError
+from cspine.core.errors import OutputError
+from cspine.core.findings import CUT_BY_EDGE
 from cspine.measurements.vertebra import measure_vertebrae
-from cspine.postprocessing.findings import CUT_BY_EDGE
 from cspine.report.summary import (
     SCHEMA_VERSION,
     InputSummary,

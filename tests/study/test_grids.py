@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from cspine.errors import CaseGridError
-from cspine.geometry import Grid, reorientation
+from cspine.core.errors import CaseGridError
+from cspine.core.geometry import Grid, reorientation
+from cspine.core.volumes import LabelVolume
 from cspine.study.grids import on_grid
-from cspine.volumes import LabelVolume
 
 AFFINE = np.diag([0.5, 0.7, 2.0, 1.0])
 AFFINE[:3, 3] = (-20, 30, 100)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import images
-from cspine.anatomy import VERTEBRAE, vertebra
-from cspine.errors import CaseGridError, LabelSchemeError, UsageError
+from cspine.core.anatomy import VERTEBRAE, vertebra
+from cspine.core.errors import CaseGridError, LabelSchemeError, UsageError
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
 from cspine.study import label_schemes
 from cspine.study.label_schemes import SCHEMES, levels_of_files, mask_folder, read_labels, scheme_of_folder
 from cspine.study.label_sets import label_set
-from cspine.volumes import LabelVolume
 
 DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
 
@@ -23,7 +23,7 @@ def write(path: Path, *numbers: int, affine: np.ndarray | None = None) -> Path:
     """An image that holds each number once, and background."""
     array = np.zeros((3, 4, 30), dtype=np.uint8)
     array.flat[: len(numbers)] = numbers
-    images.write(path, array, np.eye(4) if affine is None else affine)
+    nifti.write(path, array, np.eye(4) if affine is None else affine)
     return path
 
 
@@ -41,7 +41,7 @@ def test_every_number_of_a_scheme_is_read(tmp_path: Path, scheme: label_schemes.
     known = {*scheme.levels, *scheme.others}
     array = np.zeros((1, 16, 16), dtype=np.uint8)
     array.flat[: len(known)] = sorted(known)
-    images.write(tmp_path / "a.nii.gz", array, np.eye(4))
+    nifti.write(tmp_path / "a.nii.gz", array, np.eye(4))
     found = read_labels(tmp_path / "a.nii.gz", scheme.name).labels_zyx.ravel()[: len(known)]
     wanted = [vertebra(scheme.levels[n]).label if n in scheme.levels else 0 for n in sorted(known)]
     assert found.tolist() == wanted

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.errors import OutputError, UsageError
+from cspine.core.errors import OutputError, UsageError
 from cspine.study.output_folder import OutputFolder, refuse_overlap
 
 

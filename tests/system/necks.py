@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from pydicom import Dataset, dcmread
 
 from cspine.cli.run import command
+from cspine.core.errors import hashed
 from cspine.dicom.write_ct import CtSeriesDescription
-from cspine.errors import hashed
 from tests.builders.small_neck import MODELS, write_neck
 
 #: All dates of all results: they can be compared byte by byte.

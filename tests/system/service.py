@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from cspine.routing.job import Job, State, study_key
-from cspine.routing.spool import Spool
+from cspine.service.queue.job import Job, State, study_key
+from cspine.service.queue.spool import Spool
 from tests.system.orthanc import Orthanc
 from tests.system.tools import ROOT, free_port, waited
 

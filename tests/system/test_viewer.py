@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 
-from cspine.anatomy import Vertebra, vertebra
+from cspine.core.anatomy import Vertebra, vertebra
 from tests.system.conftest import Segmented
 from tests.system.exchange import send_by_pynetdicom
 from tests.system.orthanc import Orthanc

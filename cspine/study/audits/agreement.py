@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.geometry import Affine, reorientation, to_lps
-from cspine.postprocessing.shape import Box, LevelShape
-from cspine.volumes import CtVolume, HuArray, LabelVolume
+from cspine.core.geometry import Affine, reorientation, to_lps
+from cspine.core.shape import Box, LevelShape
+from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 
 #: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
 #: 60 cm2 of surface falls below it when its whole surface moves by a sixth of a millimetre, a shift by half of one.

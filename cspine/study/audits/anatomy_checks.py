@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-from cspine.anatomy import VERTEBRAE, Region, Vertebra, rank, vertebra
-from cspine.geometry import Grid, reorientation, to_index, to_lps
+from cspine.core.anatomy import VERTEBRAE, Region, Vertebra, rank, vertebra
+from cspine.core.findings import MISSING_LEVEL, ORDER_BROKEN
+from cspine.core.geometry import Grid, reorientation, to_index, to_lps
+from cspine.core.shape import LevelShape
+from cspine.core.volumes import LabelVolume
 from cspine.postprocessing.clean import plausible_ml
-from cspine.postprocessing.findings import MISSING_LEVEL, ORDER_BROKEN
 from cspine.postprocessing.order import head_axis, order_findings
-from cspine.postprocessing.shape import LevelShape
-from cspine.volumes import LabelVolume
 
 #: Distance of neighbouring centroids, whole vertebrae with their processes: disc and body of an adult, wide on purpose.
 SPACING_MM = (10.0, 28.0)

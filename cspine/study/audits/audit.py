@@ -19,25 +19,27 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import cspine
-from cspine import images
-from cspine.errors import InputError, hashed
+from cspine.core.errors import InputError, hashed
+from cspine.core.shape import LevelShape, shapes_of
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.engine import choose_engine
 from cspine.inference.settings import InferenceSettings, Precision
+from cspine.io import nifti
+from cspine.io.tables import write_json
 from cspine.models.package import ModelPackage, sha256_of
-from cspine.postprocessing.shape import LevelShape, shapes_of
-from cspine.segmentation import find_vertebrae
+from cspine.pipeline.segmentation import find_vertebrae
+from cspine.study.attempt import Failure, attempt
 from cspine.study.audits import agreement as steadiness
 from cspine.study.audits import anatomy_checks as anatomy
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, Check, Verdict
-from cspine.study.audits.attempt import Failure, attempt
 from cspine.study.audits.audit_cases import AuditCase, read_organs
-from cspine.study.edition import edition
 from cspine.study.output_folder import OutputFolder
-from cspine.tables import write_json
-from cspine.volumes import CtVolume, LabelVolume
 
 _log = logging.getLogger(__name__)
 
+#: Raise it with a change of `inference`, `postprocessing` or the checks that may change a result: records of other
+#: versions are then not used again.
+RESULT_VERSION = 1
 #: The checks in the order of the tables.
 CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring", *ORGAN_POSITIONS, "agreement")
 _SUFFIX = ".nii.gz"
@@ -166,7 +168,7 @@ def key_of(case: AuditCase, package: ModelPackage, settings: AuditSettings) -> s
     inference = settings.inference
     try:
         parts = {
-            "version": [cspine.__version__, edition()],
+            "version": [cspine.__version__, RESULT_VERSION],
             "model": package.identity.checksum,
             "image": sha256_of(case.image),
             "organs": sha256_of(case.organs) if case.organs else None,
@@ -244,7 +246,7 @@ def _audited(
     if kept is not None:
         _log.info("case %s: done before", hashed(case.name))
         return kept
-    ct = images.read_ct(case.image)
+    ct = nifti.read_ct(case.image)
     organs = read_organs(case, ct, settings.organ_labels)
     inference, vertebrae = find_vertebrae(ct, package, settings.inference)
     labels = vertebrae.labels
@@ -263,8 +265,8 @@ def _audited(
         agreement_min=float(steadiness.all_dices(found).min()) if found else None,
     )
     folder.record(case.name).unlink(missing_ok=True)
-    images.write(folder.labels(case.name), labels.labels_zyx, labels.affine_lps)
-    images.write(folder.auxiliary(case.name), inference.auxiliary_zyx.astype(np.uint8), labels.affine_lps)
+    nifti.write(folder.labels(case.name), labels.labels_zyx, labels.affine_lps)
+    nifti.write(folder.auxiliary(case.name), inference.auxiliary_zyx.astype(np.uint8), labels.affine_lps)
     write_json(folder.record(case.name), record.model_dump(mode="json"))
     return record
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine import images
-from cspine.errors import InputError, UsageError
-from cspine.geometry import labels_to_grid
+from cspine.core.errors import InputError, UsageError
+from cspine.core.geometry import labels_to_grid
+from cspine.core.volumes import CtVolume
+from cspine.io import nifti
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS
-from cspine.volumes import CtVolume
 
 ORGANS = (CORD, *ORGAN_POSITIONS)
 _IMAGE = re.compile(r"^(?P<name>.+?)(?:_0000|_ct)\.nii\.gz$")
@@ -49,10 +49,10 @@ def find_cases(folder: Path, organs: Path | None = None) -> list[AuditCase]:
         If there is no image, a case has two, or no case has organs although a folder was given.
     """
     advice = "Give a folder with X_0000.nii.gz, X_ct.nii.gz or X.nii.gz."
-    paths = images.files_in(folder)
+    paths = nifti.files_in(folder)
     named = [(match["name"], path) for path in paths if (match := _IMAGE.match(path.name))]
     if not named:
-        named = [(images.case_name(p), p) for p in paths if not p.name.endswith(_ORGAN_SUFFIX)]
+        named = [(nifti.case_name(p), p) for p in paths if not p.name.endswith(_ORGAN_SUFFIX)]
     if not named:
         raise InputError(f"no CT image *.nii.gz in {folder}", advice=advice)
     names = [name for name, _ in named]
@@ -99,6 +99,6 @@ def read_organs(case: AuditCase, ct: CtVolume, labels: Mapping[str, int]) -> dic
     """
     if case.organs is None:
         return {}
-    drawn = images.read_labels(case.organs)
+    drawn = nifti.read_labels(case.organs)
     on_grid = labels_to_grid(drawn.labels_zyx, drawn.grid, ct.grid)
     return {name: on_grid == label for name, label in labels.items()}

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 import cspine
-from cspine import images
+from cspine.io import nifti
+from cspine.io.tables import number, write_csv
 from cspine.models.package import ModelPackage
 from cspine.report.sheet import SheetRow, below_neck
 from cspine.study.audits.anatomy_checks import CORD, Verdict
 from cspine.study.audits.audit import CHECK_NAMES, AuditFolder, AuditSettings, CaseRecord, LevelRecord
 from cspine.study.audits.audit_cases import AuditCase, read_organs
-from cspine.tables import number, write_csv
 
 
 def write_tables(records: Sequence[CaseRecord], folder: Path) -> None:
@@ -120,7 +120,7 @@ def sheet_rows(
                 case.name, good=False, headline="could not be done", lines=(record.error,), ct=None, labels=None
             )
             continue
-        ct, labels = images.read_ct(case.image), images.read_labels(folder.labels(case.name))
+        ct, labels = nifti.read_ct(case.image), nifti.read_labels(folder.labels(case.name))
         cord = read_organs(case, ct, settings.organ_labels).get(CORD)
         missed = record.failed
         headline = f"{record.span or 'nothing found'}: " + _in_short([check.name for check in missed])

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine import images
-from cspine.anatomy import CERVICAL_LEVELS, rank
-from cspine.errors import OutputError, OutputNotEmptyError
-from cspine.files import write_whole
-from cspine.geometry import Grid
+from cspine.core.anatomy import CERVICAL_LEVELS, rank
+from cspine.core.errors import OutputError, OutputNotEmptyError
+from cspine.core.geometry import Grid
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
+from cspine.io.files import write_whole
+from cspine.io.tables import write_json
 from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, Verdict
 from cspine.study.audits.audit import AuditFolder, CaseRecord
 from cspine.study.audits.audit_cases import AuditCase
 from cspine.study.label_sets import BELOW, label_set
 from cspine.study.output_folder import refuse_overlap
-from cspine.tables import write_json
-from cspine.volumes import LabelVolume
 
 #: The class below T1 belongs to the column where it lies this close to it: discs and joint spaces are narrower.
 LINK_MM = 12.0
@@ -187,12 +187,12 @@ class RawDataset:
                 self._take_out(case.name)
                 self._describe()
             return False
-        cleaned = images.read_labels(kept.labels(case.name))
-        auxiliary = images.read_labels(kept.auxiliary(case.name)).labels_zyx > 0
+        cleaned = nifti.read_labels(kept.labels(case.name))
+        auxiliary = nifti.read_labels(kept.auxiliary(case.name)).labels_zyx > 0
         self._drawn_by[case.name] = record.model
         self._describe()
         image, labels = self._files(case.name)
-        images.write(labels, network_labels_of(cleaned, auxiliary), cleaned.affine_lps)
+        nifti.write(labels, network_labels_of(cleaned, auxiliary), cleaned.affine_lps)
         write_whole(image, lambda partial: shutil.copyfile(case.image, partial))
         self._describe()
         return True

@@ -9,12 +9,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import VERTEBRAE, rank, vertebra
-from cspine.errors import ComparisonError
+from cspine.core.anatomy import VERTEBRAE, rank, vertebra
+from cspine.core.errors import ComparisonError
+from cspine.io.tables import counted
 from cspine.study.comparison.measures import CERVICAL, LevelGroup, Measure, level_groups
 from cspine.study.comparison.reading import Evaluation, ScoreRow
 from cspine.study.datasets.case_table import Part
-from cspine.tables import counted
 
 #: Parts in the order of the paper's tables, with their names there; an evaluation without a case table has one: "".
 PART_TITLES = {

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import cspine
-from cspine.errors import UsageError
-from cspine.files import write_whole_folder
+from cspine.core.errors import UsageError
+from cspine.io.files import write_whole_folder
 from cspine.study.comparison import reading
 from cspine.study.comparison.cohort import align
 from cspine.study.comparison.conclusion import conclude

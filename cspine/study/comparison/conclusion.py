@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cspine.io.tables import counted
 from cspine.study.comparison.measures import CERVICAL, DICE, FULL_SPINE, HD95, MAIN_MEASURES, LevelGroup, Measure
 from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import (
@@ -23,7 +24,6 @@ from cspine.study.comparison.words import (
     p_text,
     part_title,
 )
-from cspine.tables import counted
 
 #: Models below this mean Dice over the widest group hardly draw the vertebrae: that they are alike says nothing.
 USABLE_DICE = 0.3

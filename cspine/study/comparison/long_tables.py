@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cspine.io.tables import number, write_csv
 from cspine.study.comparison.pairwise import Comparison
 from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import Interval
-from cspine.tables import number, write_csv
 
 _VALUE_COLUMNS = (
     "model", "part", "vertebra", "measure", "cases", "values", "mean", "sd", "median", "folds", "fold_min", "fold_max",

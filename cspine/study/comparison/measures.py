@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cspine.anatomy import CERVICAL_LEVELS, FULL_SPINE_LEVELS, rank, vertebra
+from cspine.core.anatomy import CERVICAL_LEVELS, FULL_SPINE_LEVELS, rank, vertebra
 from cspine.study.comparison.reading import ScoreRow
 
 

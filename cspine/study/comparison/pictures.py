@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine import images
-from cspine.errors import CaseGridError, CSpineError
+from cspine.core.errors import CaseGridError, CSpineError
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.io import nifti
 from cspine.report.sheet import SheetRow, below_neck, write_sheets
 from cspine.study.comparison.cohort import Cohort
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, part_title
 from cspine.study.grids import on_grid
 from cspine.study.label_schemes import read_labels
-from cspine.volumes import CtVolume, LabelVolume
 
 _LOWEST = 4
 #: A case below this mean Dice is headed as one that needs a look, even with every level found.
@@ -143,7 +143,7 @@ def _image(path: Path | None, why: list[str]) -> CtVolume | None:
         why.append("no image: labels only")
         return None
     try:
-        return images.read_ct(path)
+        return nifti.read_ct(path)
     except (CSpineError, OSError):
         why.append(f"{path.name} cannot be read: labels only")
         return None

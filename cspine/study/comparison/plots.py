@@ -17,12 +17,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from cspine.files import write_whole
+from cspine.io.files import write_whole
+from cspine.io.tables import counted
 from cspine.study.comparison.measures import DICE, HD95, MAIN_MEASURES, Measure
 from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import DIFFERENT, DIFFERENT_WITHIN, EQUIVALENT, UNDECIDED
 from cspine.study.comparison.words import fixed, part_title
-from cspine.tables import counted
 
 _GREY = "#6b7280"
 #: Okabe-Ito, in the order of the models; each has its own marker too.

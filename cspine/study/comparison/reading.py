@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cspine.anatomy import vertebra
-from cspine.errors import ComparisonError
+from cspine.core.anatomy import vertebra
+from cspine.core.errors import ComparisonError
 from cspine.study.datasets.case_table import Part
 
 SCORES, FILES, SUMMARY = "scores.csv", "files.csv", "summary.json"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import cspine
 from cspine.dicom.clock import EPOCH_VARIABLE, Clock
-from cspine.files import write_whole
+from cspine.io.files import write_whole
+from cspine.io.tables import counted
 from cspine.study.comparison.conclusion import conclude
 from cspine.study.comparison.html import Markup, element, joined, picture
 from cspine.study.comparison.methods import definitions
@@ -22,7 +23,6 @@ from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import VERDICTS
 from cspine.study.comparison.table_files import Cell, Table
 from cspine.study.comparison.words import part_title
-from cspine.tables import counted
 
 #: Stands in every report.
 NOTICE = "Research use only; not a medical device."

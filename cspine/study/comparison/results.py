@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from cspine.errors import ComparisonError
+from cspine.core.errors import ComparisonError
 from cspine.study.comparison.cohort import Cohort
 from cspine.study.comparison.descriptive import Description, describe
 from cspine.study.comparison.measures import MEASURES

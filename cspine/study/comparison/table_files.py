@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.files import write_whole
-from cspine.tables import write_csv
+from cspine.io.files import write_whole
+from cspine.io.tables import write_csv
 
 
 @dataclass(frozen=True)

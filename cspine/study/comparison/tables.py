@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cspine.io.tables import counted
 from cspine.study.comparison import long_tables, paper_beside
 from cspine.study.comparison.measures import ASSD, DICE, HD95, MAIN_MEASURES, VOLUME_ERROR, Measure
 from cspine.study.comparison.pairwise import Comparison, followed_p
@@ -23,7 +24,6 @@ from cspine.study.comparison.words import (
     part_title,
 )
 from cspine.study.datasets.case_table import Part
-from cspine.tables import counted
 
 _POOLED = "Mean ± SD over vertebrae; rows in brackets pool all vertebrae of their range."
 _FOLDS = " Cross-validation: [least, greatest] of the folds' means."

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
-from cspine.errors import DatasetError, SplitError
-from cspine.tables import write_csv
+from cspine.core.errors import DatasetError, SplitError
+from cspine.io.tables import write_csv
 
 #: Name of the table within a dataset.
 CASE_TABLE = "cases.csv"

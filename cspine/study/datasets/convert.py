@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from cspine import images
-from cspine.anatomy import rank, vertebra
-from cspine.errors import DatasetError, InputError, OutputError, as_defect
-from cspine.files import write_whole
-from cspine.geometry import orientation_of, reorientation
-from cspine.postprocessing.shape import shapes_of, vertebrae_only
+from cspine.core.anatomy import rank, vertebra
+from cspine.core.errors import DatasetError, InputError, OutputError, as_defect
+from cspine.core.geometry import orientation_of, reorientation
+from cspine.core.shape import shapes_of, vertebrae_only
+from cspine.core.volumes import CtVolume
+from cspine.io import nifti
+from cspine.io.files import write_whole
+from cspine.io.tables import counted, write_csv, write_json
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded
@@ -32,8 +34,6 @@ from cspine.study.datasets.label_audit import Doubt, audit_labels, read_centroid
 from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources.found import Found, FoundCase
 from cspine.study.label_sets import LabelSet, label_set
-from cspine.tables import counted, write_csv, write_json
-from cspine.volumes import CtVolume
 
 #: Raised where a converted case would be another than before.
 EDITION = 2
@@ -343,8 +343,8 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
         hu = np.clip(np.rint(read.ct.hu_zyx), *_HU_LIMITS).astype(np.int16)
         drawn = labels.to_network(read.labels.labels_zyx)
         image_path, labels_path = dataset.pair(kind, case.case)
-        images.write(image_path, hu, read.ct.affine_lps)
-        images.write(labels_path, drawn, read.ct.affine_lps)
+        nifti.write(image_path, hu, read.ct.affine_lps)
+        nifti.write(labels_path, drawn, read.ct.affine_lps)
     z, y, x = read.ct.hu_zyx.shape
     row = CaseRow(
         case=case.case,

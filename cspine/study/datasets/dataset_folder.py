@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from cspine.errors import DatasetError, OutputError, SplitError
+from cspine.core.errors import DatasetError, OutputError, SplitError
+from cspine.io.tables import write_json
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients
 from cspine.study.label_sets import LabelSet, label_set_of
-from cspine.tables import write_json
 
 _NAME = re.compile(r"^Dataset(\d{3})_([A-Za-z0-9][A-Za-z0-9_-]*)$")
 _ENDING = ".nii.gz"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median, stdev
 
-from cspine.anatomy import CERVICAL_LEVELS, rank, vertebra
-from cspine.files import write_whole
+from cspine.core.anatomy import CERVICAL_LEVELS, rank, vertebra
+from cspine.io.files import write_whole
+from cspine.io.tables import number, write_csv
 from cspine.study.datasets.case_table import CaseRow, Part
-from cspine.tables import number, write_csv
 
 _SHOWN = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.LEFT_OVER, Part.UNUSED)
 _TITLES = {

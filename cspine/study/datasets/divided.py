@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from cspine.errors import DatasetError, OutputError
-from cspine.files import write_whole
+from cspine.core.errors import DatasetError, OutputError
+from cspine.io.files import write_whole
+from cspine.io.tables import write_json
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, split_checksum, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.datasets.demographics import write_demographics
 from cspine.study.datasets.split import SplitSettings, split, splits_final
-from cspine.tables import write_json
 
 #: What a split was asked for, and its checksum.
 SPLIT_RECORD = "split.json"

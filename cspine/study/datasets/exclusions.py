@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cspine.errors import DatasetError
+from cspine.core.errors import DatasetError
+from cspine.io.tables import write_csv
 from cspine.study.datasets.case_table import CaseRow
-from cspine.tables import write_csv
 
 _COLUMNS = ("case", "reason")
 #: Reason that a case gets by itself.

@@ -11,14 +11,14 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import VERTEBRAE
-from cspine.errors import InputError
-from cspine.geometry import reorientation, to_index, to_lps
+from cspine.core.anatomy import VERTEBRAE
+from cspine.core.errors import InputError
+from cspine.core.findings import MISSING_LEVEL, ORDER_BROKEN, TOO_CLOSE, WIDE_GAP
+from cspine.core.geometry import reorientation, to_index, to_lps
+from cspine.core.shape import LevelShape, shapes_of, vertebrae_only
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.postprocessing.clean import LEAST_BONE_HU, PLAUSIBLE_ML, PLAUSIBLE_REGION_ML
-from cspine.postprocessing.findings import MISSING_LEVEL, ORDER_BROKEN, TOO_CLOSE, WIDE_GAP
 from cspine.postprocessing.order import order_findings
-from cspine.postprocessing.shape import LevelShape, shapes_of, vertebrae_only
-from cspine.volumes import CtVolume, LabelVolume
 
 #: A piece beside the main one counts where it has so much volume, or such a share of the vertebra's.
 LEAST_PIECE_MM3, LEAST_PIECE_SHARE = 300.0, 0.05
@@ -97,7 +97,7 @@ def audit_labels(labels: LabelVolume, centroids: Centroids | None = None, ct: Ct
     Parameters
     ----------
     labels : LabelVolume
-        Labels of `cspine.anatomy`; other numbers are left aside.
+        Labels of `cspine.core.anatomy`; other numbers are left aside.
     centroids : Centroids, optional
         Published centroids.
     ct : CtVolume, optional

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cspine import images
-from cspine.anatomy import CERVICAL_LEVELS, rank, vertebra
-from cspine.errors import CSpineError
+from cspine.core.anatomy import CERVICAL_LEVELS, rank, vertebra
+from cspine.core.errors import CSpineError
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
+from cspine.io.tables import write_csv
 from cspine.report.sheet import SheetRow
 from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
 from cspine.study.datasets.convert import doubts_of
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder, kind_of
-from cspine.tables import write_csv
-from cspine.volumes import LabelVolume
 
 _PARTS = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.LEFT_OVER, Part.UNUSED)
 EXCLUDED = "excluded"
@@ -120,7 +120,7 @@ def sheet_rows(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> Iterator[Shee
     for row in rows:
         image, drawn = dataset.pair(dataset.where(row.case) or kind_of(row), row.case)
         try:
-            ct, network = images.read_ct(image), images.read_labels(drawn)
+            ct, network = nifti.read_ct(image), nifti.read_labels(drawn)
             sentences = [f"- {doubt.kind}: {doubt.sentence}" for doubt in doubts_of(dataset, row.case)]
         except CSpineError as error:
             yield SheetRow(row.case, False, "cannot be read", (error.message,), ct=None, labels=None)

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmread
 
-from cspine import images
-from cspine.anatomy import SACRUM, VERTEBRAE, parse_name
+from cspine.core.anatomy import SACRUM, VERTEBRAE, parse_name
+from cspine.core.errors import CaseGridError, CSpineError, DatasetError, LabelSchemeError
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
-from cspine.errors import CaseGridError, CSpineError, DatasetError, LabelSchemeError
+from cspine.io import nifti
 from cspine.study.datasets.label_audit import Doubt
 from cspine.study.datasets.sources.found import FoundCase
 from cspine.study.grids import SLACK, on_grid
-from cspine.volumes import CtVolume, LabelVolume
 
 _COCCYX = 27
 _LEVELS = {level.label for level in VERTEBRAE}
@@ -36,7 +36,7 @@ class ReadCase:
     ct : CtVolume
         The image, as it is stored.
     labels : LabelVolume
-        Labels of `cspine.anatomy`, and 26 for the sacrum, on its grid.
+        Labels of `cspine.core.anatomy`, and 26 for the sacrum, on its grid.
     doubts : tuple of Doubt
         What was seen while reading.
     age_years : float or None
@@ -72,12 +72,12 @@ def read_case(case: FoundCase) -> ReadCase:
     if case.scheme == "masks":
         labels = _from_masks(case, doubts)
     else:
-        labels = images.read_labels(case.labels)
+        labels = nifti.read_labels(case.labels)
         _refuse_unknown(labels, case.scheme)
     if case.image.is_dir():
         read = _from_dicom(case, labels)
     else:
-        ct = images.read_ct(case.image)
+        ct = nifti.read_ct(case.image)
         read = ReadCase(ct, on_grid(labels, ct.grid), ())
     cleaned = np.where(read.labels.labels_zyx == _COCCYX, np.uint8(0), read.labels.labels_zyx)
     if not cleaned.any() and case.scheme != "masks":
@@ -105,12 +105,12 @@ def _from_masks(case: FoundCase, doubts: list[Doubt]) -> LabelVolume:
         listed = ", ".join(absent[:3]) + (" ..." if len(absent) > 3 else "")
         raise DatasetError(f"{len(absent)} masks are absent: {listed}", advice="Fetch the case again, or exclude it.")
     for path in files:
-        name = images.case_name(path)
+        name = nifti.case_name(path)
         level = parse_name(name) if name.startswith("vertebrae_") else None
         number = level.label if level is not None else SACRUM if name in ("sacrum", "vertebrae_S1") else None
         if number is None:
             continue
-        mask = images.read_labels(path)
+        mask = nifti.read_labels(path)
         if combined is None:
             combined = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
         if not combined.grid.is_close(mask.grid, SLACK * min(mask.grid.spacing_xyz)):

@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from cspine.anatomy import CERVICAL_LEVELS
-from cspine.errors import SplitError
+from cspine.core.anatomy import CERVICAL_LEVELS
+from cspine.core.errors import SplitError
 from cspine.study.datasets.balance import divide
 from cspine.study.datasets.case_table import CaseRow, Part
 

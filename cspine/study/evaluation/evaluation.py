@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from cspine.anatomy import VERTEBRAE, Vertebra
-from cspine.postprocessing.findings import NO_CERVICAL_VERTEBRA, NUMBERING_CODES, Finding, Severity
+from cspine.core.anatomy import VERTEBRAE, Vertebra
+from cspine.core.findings import NO_CERVICAL_VERTEBRA, NUMBERING_CODES, Finding, Severity
+from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels, within_their_box
-from cspine.volumes import LabelVolume
 
 #: Findings that tell a reader not to trust the numbering, where they are warnings or serious.
 LEVEL_FINDINGS = NUMBERING_CODES | {NO_CERVICAL_VERTEBRA.code}

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cspine import images
-from cspine.errors import InputError
-from cspine.study.audits.attempt import Failure, attempt
+from cspine.core.errors import InputError
+from cspine.io import nifti
+from cspine.io.processes import DIED, in_processes
+from cspine.study.attempt import Failure, attempt
 from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import on_grid
 from cspine.study.label_schemes import MASKS, SCHEMES, levels_of_masks, read_labels
 from cspine.study.prediction.records import findings_of_labels
-from cspine.study.processes import DIED, in_processes
 
 if TYPE_CHECKING:
     from cspine.inference.settings import InferenceSettings
@@ -89,14 +89,14 @@ def evaluate_case(case: EvaluationCase, package: ModelPackage, settings: Inferen
 
 
 def _segmented(case: EvaluationCase, package: ModelPackage, settings: InferenceSettings) -> CaseResult:
-    from cspine.segmentation import find_vertebrae  # brings torch, which comparing labels does not need
+    from cspine.pipeline.segmentation import find_vertebrae  # brings torch, which comparing labels does not need
 
     assert case.image is not None
     reference = read_labels(case.reference, case.reference_scheme)
-    vertebrae = find_vertebrae(images.read_ct(case.image), package, settings)[1]
+    vertebrae = find_vertebrae(nifti.read_ct(case.image), package, settings)[1]
     found = vertebrae.labels
     if case.found is not None:
-        images.write(case.found, found.labels_zyx, found.affine_lps)
+        nifti.write(case.found, found.labels_zyx, found.affine_lps)
     return compare(case.name, reference, on_grid(found, reference.grid), vertebrae.findings)
 
 

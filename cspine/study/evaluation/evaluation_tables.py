@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from cspine.anatomy import Vertebra
+from cspine.core.anatomy import Vertebra
+from cspine.io.tables import number, write_csv
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.evaluation.summaries import METRICS, LevelSummary, Spread, by_part, summaries
-from cspine.tables import number, write_csv
 
 #: Names of the tables.
 TABLES = ("cases.csv", "files.csv", "levels.csv", "scores.csv")

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import VERTEBRAE, Vertebra
-from cspine.errors import InputError
-from cspine.geometry import to_lps
-from cspine.postprocessing.shape import label_boxes, vertebrae_only
+from cspine.core.anatomy import VERTEBRAE, Vertebra
+from cspine.core.errors import InputError
+from cspine.core.geometry import to_lps
+from cspine.core.shape import label_boxes, vertebrae_only
+from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.surfaces import Distances, Mask, border_points, distances_between
-from cspine.volumes import LabelVolume
 
 _GRID_ADVICE = "Give labels on the grid of the reference: the same voxels at the same place."
 
@@ -89,7 +89,7 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     Parameters
     ----------
     reference, prediction : LabelVolume
-        Labels of `cspine.anatomy`; numbers that no level has count as background.
+        Labels of `cspine.core.anatomy`; numbers that no level has count as background.
     levels : iterable of Vertebra
         Levels to compare.
 
@@ -234,7 +234,7 @@ def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     Parameters
     ----------
     reference, prediction : LabelVolume
-        Labels of `cspine.anatomy` on the same grid; numbers that no level has count as background.
+        Labels of `cspine.core.anatomy` on the same grid; numbers that no level has count as background.
     levels : iterable of Vertebra
         Levels of the reference to look at; those with less than `LEAST_REFERENCE_ML` are left out.
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cspine import images
-from cspine.errors import DatasetError, InputError, UsageError
+from cspine.core.errors import DatasetError, InputError, UsageError
+from cspine.io import nifti
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 from cspine.study.label_schemes import MASKS, VERSE, mask_folder, scheme_of_folder
@@ -159,7 +159,7 @@ def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
     folder = inputs.reference
     assert folder is not None
     scheme = scheme_of_folder(folder, inputs.reference_scheme)
-    places = {} if scheme == MASKS else {images.case_name(path): path for path in images.files_in(folder)}
+    places = {} if scheme == MASKS else {nifti.case_name(path): path for path in nifti.files_in(folder)}
     if not places and (scheme == MASKS or inputs.reference_scheme is None):
         scheme = MASKS
         subfolders = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
@@ -256,7 +256,7 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
             masks = mask_folder(place)
             if masks is not None:
                 return replace(case, found=masks, found_scheme=MASKS)
-            files = images.files_in(place)
+            files = nifti.files_in(place)
             if len(files) == 1:
                 return replace(case, found=files[0], found_scheme=scheme)
     return replace(case, found_scheme=scheme, lacking=named[0].name)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from cspine import images
-from cspine.errors import CSpineError
+from cspine.core.errors import CSpineError
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.io import nifti
+from cspine.io.tables import number
 from cspine.report.sheet import SheetRow, below_neck
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import on_grid
 from cspine.study.label_schemes import read_labels
-from cspine.tables import number
-from cspine.volumes import CtVolume, LabelVolume
 
 
 def sheet_rows(cases: Sequence[EvaluationCase], results: Sequence[CaseResult], count: int) -> Iterator[SheetRow]:
@@ -49,7 +49,7 @@ def _with_image(
     if case.image is None:
         return None, found, wanted
     try:
-        ct = images.read_ct(case.image)
+        ct = nifti.read_ct(case.image)
         return ct, on_grid(found, ct.grid), on_grid(wanted, ct.grid)
     except CSpineError:
         return None, found, wanted

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cspine.errors import InputError, SplitError
+from cspine.core.errors import InputError, SplitError
+from cspine.io.tables import counted
 from cspine.study.datasets.case_table import Part
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.output_folder import PREDICT, told_by
 from cspine.study.prediction.records import CaseRecord, read_record, record_path
-from cspine.tables import counted
 
 _AGAIN = "Draw them again with `cspine predict --dataset`, into another folder."
 

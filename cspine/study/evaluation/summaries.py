@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import cspine
-from cspine.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra
+from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra
+from cspine.core.volumes import ModelIdentity
 from cspine.study.evaluation.evaluation import CaseResult, mean
 from cspine.study.evaluation.metrics import LevelMatch, Score
 from cspine.study.output_folder import PREDICT, told_by
-from cspine.volumes import ModelIdentity
 
 #: Metrics of which the spread is told, and how to get them from a score.
 METRICS: Mapping[str, Callable[[Score], float | None]] = {

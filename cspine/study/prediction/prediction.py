@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from cspine import images
-from cspine.anatomy import VERTEBRAE
+from cspine.core.anatomy import VERTEBRAE
+from cspine.core.errors import NoSuitableSeriesError, PixelError, UsageError
+from cspine.core.findings import Finding
+from cspine.core.volumes import LabelVolume
 from cspine.dicom.rules import Rules
-from cspine.errors import NoSuitableSeriesError, PixelError, UsageError
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
+from cspine.io import nifti
+from cspine.io.tables import write_csv, write_json
 from cspine.models.package import ModelPackage
-from cspine.postprocessing.findings import Finding
-from cspine.segmentation import Vertebrae, find_vertebrae
-from cspine.study.audits.attempt import Failure, attempt
+from cspine.pipeline.segmentation import Vertebrae, find_vertebrae
+from cspine.study.attempt import Failure, attempt
 from cspine.study.output_folder import PREDICT, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
 from cspine.study.prediction.records import RECORDS, CaseRecord, read_record, record_path
-from cspine.tables import write_csv, write_json
-from cspine.volumes import LabelVolume
 
 _log = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ def _drawn(
         vertebrae = Vertebrae(segment(ct, prediction.package, settings).labels, ())
     else:
         vertebrae = find_vertebrae(ct, prediction.package, settings)[1]
-    images.write(path, vertebrae.labels.labels_zyx, vertebrae.labels.affine_lps)
+    nifti.write(path, vertebrae.labels.labels_zyx, vertebrae.labels.affine_lps)
     return vertebrae.labels, vertebrae.findings
 
 

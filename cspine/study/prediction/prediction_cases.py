@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine import images
+from cspine.core.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError, hashed
+from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules
 from cspine.dicom.scan import Scan, scan_folder
 from cspine.dicom.select import select_series
-from cspine.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError, hashed
+from cspine.io import nifti
 from cspine.models.package import ModelPackage
 from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
-from cspine.volumes import CtVolume
 
 _CHANNEL = "_0000"
 _ALL = "all"
@@ -49,7 +49,7 @@ class PredictionCase:
     folds: tuple[str, ...] | None = None
 
     def read(self, rules: Rules) -> CtVolume:
-        """Read the image; errors as `images.read_ct`, `select_series` and `read_volume`.
+        """Read the image; errors as `nifti.read_ct`, `select_series` and `read_volume`.
 
         Raises
         ------
@@ -57,7 +57,7 @@ class PredictionCase:
             If a NIfTI image has no value below 0: every CT in Hounsfield units has fat or air.
         """
         if self.image is not None:
-            ct = images.read_ct(self.image)
+            ct = nifti.read_ct(self.image)
             if ct.hu_zyx.min(initial=0) >= 0:
                 raise InputError(
                     f"{self.image.name} has no value below 0: a label image, or not in Hounsfield units",
@@ -106,7 +106,7 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
         return [PredictionCase(_name_of(source), image=source)]
     if not source.is_dir():
         raise InputError(f"{source} is neither a file nor a folder", advice=f"Give {_NAMES}.")
-    paths = images.files_in(source)
+    paths = nifti.files_in(source)
     if paths:
         cases = [PredictionCase(_name_of(path), image=path) for path in paths]
     else:
@@ -202,7 +202,7 @@ def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage)
 
 
 def _name_of(path: Path) -> str:
-    return images.case_name(path).removesuffix(_CHANNEL)
+    return nifti.case_name(path).removesuffix(_CHANNEL)
 
 
 def _named_studies(source: Path, studies: Sequence[Scan]) -> list[PredictionCase]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.postprocessing.findings import FINDING_KINDS, Finding
+from cspine.core.findings import FINDING_KINDS, Finding
 from cspine.study.output_folder import PREDICT, told_by
 
 RECORDS = "records"

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cspine.geometry import reorientation
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
+from cspine.io.tables import write_json
 from cspine.study.rehearsal.layouts import (
     Person,
     write_ctspine1k,
@@ -24,11 +26,9 @@ from cspine.study.rehearsal.layouts import (
     write_verse_flat,
 )
 from cspine.study.rehearsal.plan import PlannedScan, Source
-from cspine.synthesis.spine.case import EDITION, SpineSettings, synthesize_spine
-from cspine.synthesis.spine.forms import SpineForms, parametric_forms
-from cspine.synthesis.spine.mesh_forms import mesh_forms, meshes_checksum
-from cspine.tables import write_json
-from cspine.volumes import CtVolume, LabelArray, LabelVolume
+from cspine.study.synthesis.spine.case import EDITION, SpineSettings, synthesize_spine
+from cspine.study.synthesis.spine.forms import SpineForms, parametric_forms
+from cspine.study.synthesis.spine.mesh_forms import mesh_forms, meshes_checksum
 
 #: Voxel size along x, y, z and where the axes point, by source: no two data sets store their images alike.
 STORED: dict[Source, tuple[tuple[float, float, float], str]] = {
@@ -127,7 +127,7 @@ def draw(forms: SpineForms, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
     -------
     ct : CtVolume
     labels : LabelVolume
-        Labels of `cspine.anatomy`, and 26 for the sacrum.
+        Labels of `cspine.core.anatomy`, and 26 for the sacrum.
     """
     spacing, axes = STORED[scan.source]
     view = (scan.first, scan.last)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine import images
-from cspine.anatomy import SACRUM, VERTEBRAE
+from cspine.core.anatomy import SACRUM, VERTEBRAE
+from cspine.core.geometry import orientation_of
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
-from cspine.files import write_whole_folder
-from cspine.geometry import orientation_of
-from cspine.volumes import CtVolume, LabelVolume
+from cspine.io import nifti
+from cspine.io.files import write_whole_folder
 
 _META = "image_id;age;gender;institute;study_type;split;manufacturer;scanner_model;kvp;pathology;pathology_location"
 
@@ -39,9 +39,9 @@ def write_verse(root: Path, number: int, ct: CtVolume, labels: LabelVolume, pers
     """Write a case of VerSe, subject based: rawdata, derivatives with mask and centroids, participants.tsv."""
     subject = f"sub-verse{number:03d}"
     drawn = _without_sacrum(labels)
-    images.write(root / "rawdata" / subject / f"{subject}_ct.nii.gz", ct.hu_zyx, ct.affine_lps)
+    nifti.write(root / "rawdata" / subject / f"{subject}_ct.nii.gz", ct.hu_zyx, ct.affine_lps)
     beside = root / "derivatives" / subject
-    images.write(beside / f"{subject}_seg-vert_msk.nii.gz", drawn.labels_zyx, drawn.affine_lps)
+    nifti.write(beside / f"{subject}_seg-vert_msk.nii.gz", drawn.labels_zyx, drawn.affine_lps)
     centroids = json.dumps(centroids_of(drawn))
     (beside / f"{subject}_seg-subreg_ctd.json").write_text(centroids, encoding="utf-8")
     _add_row(root / "participants.tsv", "participant_id\tage\tsex", f"{subject}\t{person.age_years}\t{person.sex}")
@@ -51,8 +51,8 @@ def write_verse_flat(root: Path, number: int, ct: CtVolume, labels: LabelVolume)
     """Write a case of VerSe in the older layout: image, mask and centroids beside each other."""
     stem = f"verse{number:03d}"
     drawn = _without_sacrum(labels)
-    images.write(root / f"{stem}.nii.gz", ct.hu_zyx, ct.affine_lps)
-    images.write(root / f"{stem}_seg.nii.gz", drawn.labels_zyx, drawn.affine_lps)
+    nifti.write(root / f"{stem}.nii.gz", ct.hu_zyx, ct.affine_lps)
+    nifti.write(root / f"{stem}_seg.nii.gz", drawn.labels_zyx, drawn.affine_lps)
     (root / f"{stem}_ctd.json").write_text(json.dumps(centroids_of(drawn)), encoding="utf-8")
 
 
@@ -60,8 +60,8 @@ def write_verse_folder(root: Path, number: int, ct: CtVolume, labels: LabelVolum
     """Write a case of VerSe as a folder with ct.nii.gz, seg-vert_msk.nii.gz and ctd.json."""
     folder = root / f"verse{number:03d}"
     drawn = _without_sacrum(labels)
-    images.write(folder / "ct.nii.gz", ct.hu_zyx, ct.affine_lps)
-    images.write(folder / "seg-vert_msk.nii.gz", drawn.labels_zyx, drawn.affine_lps)
+    nifti.write(folder / "ct.nii.gz", ct.hu_zyx, ct.affine_lps)
+    nifti.write(folder / "seg-vert_msk.nii.gz", drawn.labels_zyx, drawn.affine_lps)
     (folder / "ctd.json").write_text(json.dumps(centroids_of(drawn)), encoding="utf-8")
 
 
@@ -80,34 +80,34 @@ def write_hnscc(dicom: Path, masks: Path, number: int, ct: CtVolume, labels: Lab
 
 def write_ctspine1k(root: Path, name: str, ct: CtVolume, labels: LabelVolume) -> None:
     """Write a case of CTSpine1K with its image."""
-    images.write(root / "images" / f"{name}.nii.gz", ct.hu_zyx, ct.affine_lps)
+    nifti.write(root / "images" / f"{name}.nii.gz", ct.hu_zyx, ct.affine_lps)
     write_mask(root / "labels", name, labels)
 
 
 def write_msd_colon(decathlon: Path, masks: Path, number: int, ct: CtVolume, labels: LabelVolume) -> None:
     """Write an image of the Decathlon's colon task, and the mask as CTSpine1K has it."""
     name = f"colon_{number:03d}"
-    images.write(decathlon / "imagesTr" / f"{name}.nii.gz", ct.hu_zyx, ct.affine_lps)
+    nifti.write(decathlon / "imagesTr" / f"{name}.nii.gz", ct.hu_zyx, ct.affine_lps)
     write_mask(masks / "labels", name, labels)
 
 
 def write_mask(folder: Path, name: str, labels: LabelVolume) -> None:
     """Write a mask of CTSpine1K: 1..25, no sacrum; T13 is background there."""
     drawn = _without_sacrum(labels).labels_zyx
-    images.write(folder / f"{name}_seg.nii.gz", np.where(drawn == 28, np.uint8(0), drawn), labels.affine_lps)
+    nifti.write(folder / f"{name}_seg.nii.gz", np.where(drawn == 28, np.uint8(0), drawn), labels.affine_lps)
 
 
 def write_totalsegmentator(root: Path, number: int, ct: CtVolume, labels: LabelVolume, person: Person) -> None:
     """Write a case of TotalSegmentator v2: the image, one mask a class, and its row of meta.csv."""
     name = f"s{number:04d}"
     folder = root / name
-    images.write(folder / "ct.nii.gz", ct.hu_zyx, ct.affine_lps)
+    nifti.write(folder / "ct.nii.gz", ct.hu_zyx, ct.affine_lps)
     known = [level for level in VERTEBRAE if level.name not in ("T13", "L6")]
     for level in known:
         mask = (labels.labels_zyx == level.label).astype(np.uint8)
-        images.write(folder / "segmentations" / f"vertebrae_{level.name}.nii.gz", mask, labels.affine_lps)
+        nifti.write(folder / "segmentations" / f"vertebrae_{level.name}.nii.gz", mask, labels.affine_lps)
     sacrum = (labels.labels_zyx == SACRUM).astype(np.uint8)
-    images.write(folder / "segmentations" / "sacrum.nii.gz", sacrum, labels.affine_lps)
+    nifti.write(folder / "segmentations" / "sacrum.nii.gz", sacrum, labels.affine_lps)
     row = f"{name};{person.age_years};{person.sex.lower()};rehearsal;ct neck;train;none;synthetic;120;no_pathology;none"
     _add_row(root / "meta.csv", _META, row)
 

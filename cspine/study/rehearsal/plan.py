@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 
 
 class Source(StrEnum):

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine import images
-from cspine.errors import InputError, TrainingError
-from cspine.geometry import reorientation
+from cspine.core.errors import InputError, TrainingError
+from cspine.core.geometry import reorientation
+from cspine.io import nifti
 
 _HU_LIMITS = (-1024, 3071)
 _ADVICE = "Give the folder of an nnU-Net raw dataset: imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz, dataset.json."
@@ -89,7 +89,7 @@ def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> LabelledCas
     image = folder / "imagesTr" / f"{name}_0000.nii.gz"
     if not image.is_file():
         raise InputError(f"labelsTr/{path.name} has no imagesTr/{image.name}", advice=_ADVICE)
-    ct, drawn = images.read_ct(image), images.read_labels(path)
+    ct, drawn = nifti.read_ct(image), nifti.read_labels(path)
     if not ct.grid.is_close(drawn.grid, 0.1):
         raise TrainingError(f"image and labels of case {name} lie on different grids", advice=_ADVICE)
     if int(drawn.labels_zyx.max()) > last:

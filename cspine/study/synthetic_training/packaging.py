@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from cspine.errors import TrainingError
+from cspine.core.errors import TrainingError
 from cspine.models.card import model_card
 from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest, explain
 from cspine.models.package import ModelPackage, Stage, StageContent, read_json, write_package

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch.nn import functional
 
-from cspine.geometry import Shape3, Voxels
+from cspine.core.geometry import Shape3, Voxels
 from cspine.study.synthetic_training.labelled_cases import LabelledCase
 from cspine.study.synthetic_training.pool import Pool, read_case
 from cspine.study.synthetic_training.previous_stage import one_hot, spoil

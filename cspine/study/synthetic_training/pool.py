@@ -16,17 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cspine.errors import AtlasError, TrainingError
-from cspine.synthesis.atlas import Atlas, find_atlas, load_atlas
-from cspine.synthesis.case import EDITION, CaseSettings, synthesize_case
-from cspine.synthesis.neck.case import EDITION as NECK_EDITION
-from cspine.synthesis.neck.case import NeckSettings, synthesize_neck
-from cspine.synthesis.neck.people import load_people, people_checksum
-from cspine.synthesis.spine.case import EDITION as SPINE_EDITION
-from cspine.synthesis.spine.case import SpineSettings, synthesize_spine
-from cspine.synthesis.spine.forms import parametric_forms
-from cspine.synthesis.spine.mesh_forms import mesh_forms, meshes_checksum
-from cspine.volumes import CtVolume, LabelVolume
+from cspine.core.errors import AtlasError, TrainingError
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.study.synthesis.atlas import Atlas, find_atlas, load_atlas
+from cspine.study.synthesis.case import EDITION, CaseSettings, synthesize_case
+from cspine.study.synthesis.neck.case import EDITION as NECK_EDITION
+from cspine.study.synthesis.neck.case import NeckSettings, synthesize_neck
+from cspine.study.synthesis.neck.people import load_people, people_checksum
+from cspine.study.synthesis.spine.case import EDITION as SPINE_EDITION
+from cspine.study.synthesis.spine.case import SpineSettings, synthesize_spine
+from cspine.study.synthesis.spine.forms import parametric_forms
+from cspine.study.synthesis.spine.mesh_forms import mesh_forms, meshes_checksum
 
 _log = logging.getLogger(__name__)
 

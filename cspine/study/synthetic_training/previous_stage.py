@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from cspine.synthesis.deformation import smooth_noise
+from cspine.study.synthesis.deformation import smooth_noise
 
 #: Share of the vertebrae that lose a process to their neighbour.
 _PROCESS_SHARE = 0.2

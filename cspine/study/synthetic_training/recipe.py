@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cspine.errors import TrainingError
+from cspine.core.errors import TrainingError
 from cspine.study.label_sets import LabelSet, label_set
 
 #: nnU-Net's names of a network that sees the CT alone, and of one that is given the labels of the stage before.

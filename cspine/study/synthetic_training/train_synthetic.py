@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from monai.losses import DeepSupervisionLoss, DiceCELoss
 
-from cspine.errors import TrainingError, UnsupportedModelError
+from cspine.core.errors import TrainingError, UnsupportedModelError
 from cspine.models.network import StateDict, load_weights
 from cspine.study.synthetic_training.labelled_cases import LabelledCase, digest
 from cspine.study.synthetic_training.patches import PatchSampler

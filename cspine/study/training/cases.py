@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cspine.errors import DatasetError, TrainingError
+from cspine.core.errors import DatasetError, TrainingError
 from cspine.study.datasets.case_table import CaseRow, Part, refuse_torn_patients, split_checksum, torn_patients
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.label_sets import LabelSet

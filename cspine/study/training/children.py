@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cspine.cli.console import duration
-from cspine.errors import DeviceError, TrainingError
+from cspine.core.errors import DeviceError, TrainingError
+from cspine.io.tables import duration
 from cspine.study.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)

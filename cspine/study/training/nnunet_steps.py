@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from cspine.errors import TrainingError
+from cspine.core.errors import TrainingError
+from cspine.io.tables import number, write_csv, write_json
 from cspine.study.training.plans import changed_plans
 from cspine.study.training.run_folder import LOADERS, RunFolder
 from cspine.study.training.settings import TrainingSettings
 from cspine.study.training.trainers import trainer_class
-from cspine.tables import number, write_csv, write_json
 
 #: Table of a fold's epochs, in nnU-Net's folder of the fold.
 EPOCHS = "epochs.csv"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 from cspine.models.card import model_card
 from cspine.models.install import READER_ORIENTATIONS
 from cspine.models.manifest import AUXILIARY, MANIFEST_NAME, ModelManifest, StageManifest, explain

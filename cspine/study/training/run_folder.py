@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cspine.errors import OutputError, TrainingError, UsageError
-from cspine.files import write_whole
+from cspine.core.errors import OutputError, TrainingError, UsageError
+from cspine.io.files import write_whole
+from cspine.io.tables import write_json
 from cspine.study.training.cases import TrainingCases
 from cspine.study.training.settings import TrainingSettings, differences
-from cspine.tables import write_json
 
 #: nnU-Net's variable for the processes that load patches.
 LOADERS = "nnUNet_n_proc_DA"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 
 #: Plans by the name of the option: nnU-Net's planner and the name that it gives its plans.
 PLANNERS = {

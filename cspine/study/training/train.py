@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from cspine.errors import ModelError, TrainingError, UsageError
+from cspine.core.errors import ModelError, TrainingError, UsageError
 from cspine.models.package import ModelPackage
 from cspine.models.plans import Json, read_plan
 from cspine.study.training.cases import TrainingCases

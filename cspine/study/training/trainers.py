@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 
 _PACKAGE = "nnunetv2.training.nnUNetTrainer"
 _CLASS = re.compile(r"^class (nnUNetTrainer\w*)\(", re.MULTILINE)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from cspine.errors import TrainingError
+from cspine.core.errors import TrainingError
 from cspine.study.label_sets import LabelSet
 
 

@@ -137,7 +137,7 @@ def run_items(runs: Runs, direct: Path) -> Iterator[tuple[str, Callable[[], None
         told = runs.start("doctor", "--json", mounts=[f"{runs.folder('doctor')}:/var/holoscan/output"])
         require(told.exit_code == 0 and json.loads(told.output), f"exit code {told.exit_code}: {told.output[-600:]}")
 
-    def routing() -> None:
+    def service() -> None:
         schema = runs.start("cspine", "serve-pacs", "--schema")
         require(
             schema.exit_code == 0 and json.loads(schema.output), f"exit code {schema.exit_code}: {schema.errors[-300:]}"
@@ -149,6 +149,6 @@ def run_items(runs: Runs, direct: Path) -> Iterator[tuple[str, Callable[[], None
     yield "`python3 -m app`, and app, operators, cspine can be imported", module
     yield "failures: their exit code comes out, nothing is left, no mounted output is refused", failures
     yield "`doctor` says ready", doctor
-    yield "`cspine serve-pacs` is there", routing
+    yield "`cspine serve-pacs` is there", service
     yield "user 1000, no network, read-only: the same DICOM Segmentation as a direct run", same_as_direct
     yield "user 4321 that passwd does not know: the same by `cspine run`", any_user

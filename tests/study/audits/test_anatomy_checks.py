@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cspine.anatomy import VERTEBRAE, vertebra
-from cspine.geometry import Grid, reorientation
-from cspine.postprocessing.shape import LevelShape, shapes_of
+from cspine.core.anatomy import VERTEBRAE, vertebra
+from cspine.core.geometry import Grid, reorientation
+from cspine.core.shape import LevelShape, shapes_of
+from cspine.core.volumes import LabelVolume
 from cspine.study.audits import anatomy_checks as checks
 from cspine.study.audits.anatomy_checks import Verdict
-from cspine.volumes import LabelVolume
 from tests.builders.spine_phantom import Phantom, draw
 
 NECK = Phantom()

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import images
-from cspine.errors import DeviceError, InferenceError, OutOfMemoryError, OutputError
+from cspine.core.errors import DeviceError, InferenceError, OutOfMemoryError, OutputError
 from cspine.inference.settings import InferenceSettings, Precision
+from cspine.io import nifti
 from cspine.study.audits import audit
 from cspine.study.audits.anatomy_checks import Verdict
 from cspine.study.audits.audit import AuditFolder, AuditSettings, CaseRecord
@@ -26,9 +26,9 @@ def test_a_neck_passes_and_is_kept(done: tuple[Path, CaseRecord]) -> None:
     assert record.span == "C1-T1" and record.ordered_and_complete
     assert record.verdict("cord_ring") is record.verdict("larynx") is Verdict.PASS
     assert record.verdict("agreement") is record.verdict("mandible") is Verdict.NOT_APPLICABLE
-    labels = images.read_labels(folder / "out/labels/a.nii.gz")
+    labels = nifti.read_labels(folder / "out/labels/a.nii.gz")
     assert set(np.unique(labels.labels_zyx)) == set(range(9)) and labels.grid.is_close(NECK.grid())
-    assert images.read_labels(folder / "out/auxiliary/a.nii.gz").labels_zyx.any()
+    assert nifti.read_labels(folder / "out/auxiliary/a.nii.gz").labels_zyx.any()
     assert CaseRecord.model_validate_json((folder / "out/cases/a.json").read_text()) == record
 
 
@@ -102,7 +102,7 @@ def test_the_key_follows_the_code_and_where_it_runs(tmp_path: Path, monkeypatch:
     assert len(keys) == 2  # "auto" is float32 on a CPU
     monkeypatch.setattr(audit, "_engine", lambda device, precision: ("cuda", "float16"))
     keys.add(key())
-    monkeypatch.setattr(audit, "edition", lambda: "another")
+    monkeypatch.setattr(audit, "RESULT_VERSION", 2)
     keys.add(key())
     assert len(keys) == 4
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.errors import InputError, UsageError
+from cspine.core.errors import InputError, UsageError
 from cspine.study.audits.audit_cases import find_cases, parse_organ_labels
 
 

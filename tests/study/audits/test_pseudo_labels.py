@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import images
-from cspine.errors import OutputError, OutputNotEmptyError, UsageError
+from cspine.core.errors import OutputError, OutputNotEmptyError, UsageError
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
 from cspine.study.audits import audit
 from cspine.study.audits.anatomy_checks import Verdict
 from cspine.study.audits.audit import AuditFolder, AuditSettings, CaseRecord, CheckRecord
 from cspine.study.audits.audit_cases import AuditCase, find_cases
 from cspine.study.audits.pseudo_labels import RawDataset, is_fit, network_labels_of
-from cspine.volumes import LabelVolume
 from tests.builders.audit_cases import NECK, StandIn, stand_in, tiny_package, write_case
 from tests.builders.spine_phantom import draw
 
@@ -66,8 +66,8 @@ def test_a_dataset_of_cases_that_pass_and_stay(tmp_path: Path, stand_in: StandIn
         "imagesTr/a_0000.nii.gz",
         "labelsTr/a.nii.gz",
     ]
-    labels = images.read_labels(tmp_path / "raw/labelsTr/a.nii.gz")
-    ct = images.read_ct(tmp_path / "raw/imagesTr/a_0000.nii.gz")
+    labels = nifti.read_labels(tmp_path / "raw/labelsTr/a.nii.gz")
+    ct = nifti.read_ct(tmp_path / "raw/imagesTr/a_0000.nii.gz")
     assert set(np.unique(labels.labels_zyx)) == set(range(10)) and labels.grid.is_close(ct.grid)
     again = RawDataset(tmp_path / "raw")  # a later audit renews it
     assert not again.put(cases[0], record(order="fail"), kept)
@@ -78,8 +78,8 @@ def fit_case(folder: Path, name: str, kept: AuditFolder) -> AuditCase:
     """A case with what an audit keeps of it."""
     write_case(folder, name, cord=False)
     drawn, affine = draw(NECK), NECK.grid().affine_lps
-    images.write(kept.labels(name), np.where(drawn > 8, np.uint8(0), drawn), affine)
-    images.write(kept.auxiliary(name), (drawn > 8).astype(np.uint8), affine)
+    nifti.write(kept.labels(name), np.where(drawn > 8, np.uint8(0), drawn), affine)
+    nifti.write(kept.auxiliary(name), (drawn > 8).astype(np.uint8), affine)
     return next(case for case in find_cases(folder) if case.name == name)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.errors import ComparisonError
+from cspine.core.errors import ComparisonError
 from cspine.study.comparison.cohort import Cohort, align
 from cspine.study.comparison.measures import CERVICAL, DICE, FULL_SPINE, HD95, LevelGroup, level_groups
 from cspine.study.comparison.reading import read_evaluation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.errors import ComparisonError, UsageError
+from cspine.core.errors import ComparisonError, UsageError
 from cspine.study.comparison.compare import Task, compare, output_folder, write
 from tests.builders.comparisons import FEW
 from tests.builders.evaluation_folders import Scores, write_images

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cspine import images
+from cspine.io import nifti
 from cspine.study.comparison import pictures
 from cspine.study.comparison.cohort import align
 from cspine.study.comparison.pictures import worst_cases, write_pictures
@@ -72,13 +72,13 @@ def test_another_grid_is_said_and_another_orientation_is_none(tmp_path: Path) ->
     files = write_images(tmp_path / "files", ["worst"], "m1")
     drawn, affine = draw(SMALL), SMALL.grid().affine_lps.copy()
     affine[:3, 3] += 30
-    images.write(Path(files[0][2]), drawn, affine)
+    nifti.write(Path(files[0][2]), drawn, affine)
     (told,) = write_pictures(cohort(tmp_path, files), 1, tmp_path)
     assert "different grids" in told.remarks[0] and (tmp_path / "worst-1.png").is_file()
     flipped = SMALL.grid().affine_lps.copy()
     flipped[0, 3] += flipped[0, 0] * (drawn.shape[2] - 1)
     flipped[0, 0] *= -1
-    images.write(Path(files[0][2]), np.ascontiguousarray(drawn[:, :, ::-1]), flipped)
+    nifti.write(Path(files[0][2]), np.ascontiguousarray(drawn[:, :, ::-1]), flipped)
     (told,) = write_pictures(cohort(tmp_path, files), 1, tmp_path)
     assert told.remarks == ()
 
@@ -89,8 +89,8 @@ def test_labels_of_a_network_are_read_by_their_dataset_json(tmp_path: Path) -> N
     text = json.dumps({"labels": {name: 9 - number if number else 0 for number, name in enumerate(names)}})
     for column, scheme in ((2, 3), (4, 5)):
         path = Path(files[0][column])
-        drawn = images.read_labels(path)
-        images.write(path, np.where(drawn.labels_zyx > 0, 9 - drawn.labels_zyx, 0).astype(np.uint8), drawn.affine_lps)
+        drawn = nifti.read_labels(path)
+        nifti.write(path, np.where(drawn.labels_zyx > 0, 9 - drawn.labels_zyx, 0).astype(np.uint8), drawn.affine_lps)
         (path.parent / "dataset.json").write_text(text)
         files[0][scheme] = "nnunet"
     write_pictures(cohort(tmp_path, files), 1, tmp_path / "network")

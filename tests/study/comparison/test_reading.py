@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.errors import ComparisonError
+from cspine.core.errors import ComparisonError
 from cspine.study.comparison.reading import FILE_COLUMNS, SCORE_COLUMNS, read_evaluation
 from tests.builders.evaluation_folders import Line, missed, write_folder
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cspine.errors import DatasetError, SplitError
+from cspine.core.errors import DatasetError, SplitError
 from cspine.study.datasets.case_table import Part, read_cases, refuse_torn_patients, split_checksum, write_cases
 from tests.builders.case_rows import case_row
 

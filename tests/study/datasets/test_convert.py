@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import images
-from cspine.errors import CaseGridError, DatasetError, LabelSchemeError, OutputError
-from cspine.geometry import orientation_of, reorientation
+from cspine.core.errors import CaseGridError, DatasetError, LabelSchemeError, OutputError
+from cspine.core.geometry import orientation_of, reorientation
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.io import nifti
 from cspine.study.datasets import convert as module
 from cspine.study.datasets.case_table import Part
 from cspine.study.datasets.convert import Conversion, convert, convert_case, doubts_of
@@ -25,7 +26,6 @@ from cspine.study.datasets.sources import totalsegmentator, verse
 from cspine.study.datasets.sources.collect import Folders, collect
 from cspine.study.datasets.sources.found import Found
 from cspine.study.rehearsal import layouts
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.public_sets import LADY, MAN, TRUNK, small_case, without, write_every_set
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -103,7 +103,7 @@ def test_voxels_spacing_and_orientation_are_those_of_the_source(tmp_path, in_pro
     conversion = conversion_to(tmp_path / "Dataset501_Cervical", auxiliary=True)
     run(verse_of(tmp_path / "verse", (ct, labels)), conversion)
     image, drawn = conversion.dataset.pair("Tr", "verse2019_sub-verse001")
-    written, network = images.read_ct(image), images.read_labels(drawn)
+    written, network = nifti.read_ct(image), nifti.read_labels(drawn)
     assert written.grid.is_close(ct.grid) and network.grid.is_close(ct.grid)
     assert (written.hu_zyx == ct.hu_zyx).all()
     assert (network.labels_zyx == np.minimum(labels.labels_zyx, 9)).all()  # T2 is "T2 and below"
@@ -117,7 +117,7 @@ def test_t13_and_l6_have_their_own_classes_in_the_full_spine(tmp_path, in_proces
     run(verse_of(tmp_path / "verse", small_case((18, 19, 28, 20, 25))), conversion)
     _, drawn = conversion.dataset.pair("Tr", "verse2019_sub-verse001")
     classes = conversion.labels.network_labels()
-    present = set(np.unique(images.read_labels(drawn).labels_zyx)) - {0}
+    present = set(np.unique(nifti.read_labels(drawn).labels_zyx)) - {0}
     assert present == {classes[name] for name in ("T11", "T12", "T13", "L1", "L6")}
 
 
@@ -150,8 +150,8 @@ def test_one_bad_case_of_each_kind_is_named_and_the_others_are_done(tmp_path, in
     found = verse_of(tmp_path / "verse", good, good, good, good, good, good)
     image = {case.case[-1]: case for case in found.cases}
     image["2"].image.write_bytes(image["2"].image.read_bytes()[:300])
-    images.write(image["3"].labels, labels.labels_zyx[:-1], labels.affine_lps)
-    images.write(image["4"].labels, np.where(labels.labels_zyx == 3, 99, labels.labels_zyx), labels.affine_lps)
+    nifti.write(image["3"].labels, labels.labels_zyx[:-1], labels.affine_lps)
+    nifti.write(image["4"].labels, np.where(labels.labels_zyx == 3, 99, labels.labels_zyx), labels.affine_lps)
     image["5"].labels.unlink()
     image["6"].centroids.write_text("{")
     conversion = conversion_to(tmp_path / "Dataset501_Cervical")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cspine.errors import DatasetError, OutputError
+from cspine.core.errors import DatasetError, OutputError
 from cspine.study.datasets.case_table import Part
 from cspine.study.datasets.dataset_folder import RECORDS, DatasetFolder
 from cspine.study.label_sets import label_set

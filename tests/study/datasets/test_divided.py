@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cspine.errors import DatasetError, SplitError
+from cspine.core.errors import DatasetError, SplitError
 from cspine.study.datasets.case_table import Part, split_checksum, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.datasets.divided import divide_datasets

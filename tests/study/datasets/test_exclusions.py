@@ -2,7 +2,7 @@
 
 import pytest
 
-from cspine.errors import DatasetError
+from cspine.core.errors import DatasetError
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded, propose, read_exclusions
 from tests.builders.case_rows import case_row
 

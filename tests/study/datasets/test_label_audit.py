@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from cspine.errors import InputError
-from cspine.geometry import reorientation
+from cspine.core.errors import InputError
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.datasets.label_audit import DOUBTS, audit_labels, read_centroids
 from cspine.study.rehearsal.layouts import centroids_of
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.public_sets import small_case, without
 from tests.builders.spine_phantom import Phantom, draw
 

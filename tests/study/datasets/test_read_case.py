@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import images
+from cspine.core.errors import CaseGridError, DatasetError, InputError, LabelSchemeError
+from cspine.core.geometry import orientation_of, reorientation
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
-from cspine.errors import CaseGridError, DatasetError, InputError, LabelSchemeError
-from cspine.geometry import orientation_of, reorientation
+from cspine.io import nifti
 from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources.found import FoundCase
 from cspine.study.rehearsal import layouts
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.public_sets import LADY, small_case
 
 
@@ -21,8 +21,8 @@ def found(image: Path, labels: Path, scheme: str = "verse") -> FoundCase:
 
 
 def written(tmp_path: Path, ct: CtVolume, labels: LabelVolume) -> FoundCase:
-    images.write(tmp_path / "ct.nii.gz", ct.hu_zyx, ct.affine_lps)
-    images.write(tmp_path / "seg.nii.gz", labels.labels_zyx, labels.affine_lps)
+    nifti.write(tmp_path / "ct.nii.gz", ct.hu_zyx, ct.affine_lps)
+    nifti.write(tmp_path / "seg.nii.gz", labels.labels_zyx, labels.affine_lps)
     return found(tmp_path / "ct.nii.gz", tmp_path / "seg.nii.gz")
 
 
@@ -77,7 +77,7 @@ def test_empty_labels_and_damaged_files_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"cannot read ct\.nii\.gz: it is damaged or cut short"):
         read_case(case)
     half = np.where(labels.labels_zyx == 3, 2.5, labels.labels_zyx.astype(np.float32)).astype(np.float32)
-    images.write(tmp_path / "seg.nii.gz", half, labels.affine_lps)
+    nifti.write(tmp_path / "seg.nii.gz", half, labels.affine_lps)
     with pytest.raises(InputError, match="labels from 0 to 255"):
         read_case(written(tmp_path, ct, LabelVolume(half, labels.affine_lps)))
 
@@ -105,8 +105,8 @@ def test_one_mask_a_vertebra_becomes_one_label_image(tmp_path):
 def test_a_mask_that_is_absent_or_on_another_grid_is_refused(tmp_path):
     case = masks(tmp_path)
     path = case.labels / "vertebrae_C4.nii.gz"
-    mask = images.read_labels(path)
-    images.write(path, mask.labels_zyx, mask.affine_lps @ np.diag([1.0, 1.0, 2.0, 1.0]))
+    mask = nifti.read_labels(path)
+    nifti.write(path, mask.labels_zyx, mask.affine_lps @ np.diag([1.0, 1.0, 2.0, 1.0]))
     with pytest.raises(CaseGridError, match=r"vertebrae_C4\.nii\.gz lies on another grid"):
         read_case(case)
     path.unlink()
@@ -116,12 +116,12 @@ def test_a_mask_that_is_absent_or_on_another_grid_is_refused(tmp_path):
 
 def test_masks_that_overlap_are_doubted_and_those_of_an_empty_case_are_not_refused(tmp_path):
     case = masks(tmp_path)
-    lumbar = images.read_labels(case.labels / "vertebrae_L5.nii.gz")
-    images.write(case.labels / "vertebrae_L4.nii.gz", lumbar.labels_zyx, lumbar.affine_lps)
+    lumbar = nifti.read_labels(case.labels / "vertebrae_L5.nii.gz")
+    nifti.write(case.labels / "vertebrae_L4.nii.gz", lumbar.labels_zyx, lumbar.affine_lps)
     read = read_case(case)
     assert [doubt.kind for doubt in read.doubts] == ["overlap"]
     for path in case.labels.glob("*.nii.gz"):
-        images.write(path, np.zeros_like(lumbar.labels_zyx), lumbar.affine_lps)
+        nifti.write(path, np.zeros_like(lumbar.labels_zyx), lumbar.affine_lps)
     assert not read_case(case).labels.labels_zyx.any()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cspine.errors import SplitError
+from cspine.core.errors import SplitError
 from cspine.study.datasets.case_table import Part, split_checksum
 from cspine.study.datasets.split import InternalFrom, SplitSettings, split, splits_final
 from tests.builders.case_rows import NECK, TRUNK, case_row, study_rows

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cspine.anatomy import CERVICAL_LEVELS, VERTEBRAE, levels_between, vertebra
-from cspine.postprocessing.findings import CUT_BY_EDGE, MISSING_LEVEL, OFF_COLUMN_REMOVED, Finding
+from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, levels_between, vertebra
+from cspine.core.findings import CUT_BY_EDGE, MISSING_LEVEL, OFF_COLUMN_REMOVED, Finding
+from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation import evaluation
-from cspine.volumes import LabelVolume
 from tests.builders.spine_phantom import Phantom, draw
 
 AFFINE = Phantom().grid().affine_lps

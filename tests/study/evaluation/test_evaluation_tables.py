@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from cspine.anatomy import CERVICAL_LEVELS
-from cspine.postprocessing.findings import CUT_BY_EDGE
+from cspine.core.anatomy import CERVICAL_LEVELS
+from cspine.core.findings import CUT_BY_EDGE
+from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.evaluation_tables import TABLES, write_tables
 from cspine.study.evaluation.pairing import EvaluationCase
-from cspine.volumes import LabelVolume
 from tests.builders.evaluation_cases import case_of, false_level, missed_level, score_of
 from tests.builders.spine_phantom import Phantom, draw
 

@@ -7,11 +7,11 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from cspine.anatomy import CERVICAL_LEVELS, vertebra
-from cspine.errors import InputError
+from cspine.core.anatomy import CERVICAL_LEVELS, vertebra
+from cspine.core.errors import InputError
+from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels
 from cspine.study.evaluation.surfaces import surface_distances
-from cspine.volumes import LabelVolume
 from tests.builders.spine_phantom import volumes
 
 NECK, _ = volumes()

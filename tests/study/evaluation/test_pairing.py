@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.errors import DatasetError, InputError, UsageError
+from cspine.core.errors import DatasetError, InputError, UsageError
 from cspine.study.datasets.case_table import CaseRow, Part, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import images
-from cspine.geometry import reorientation
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
 from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.evaluation.pictures import headline, sheet_rows, words
-from cspine.volumes import LabelVolume
 from tests.builders.evaluation_cases import case_of, false_level, score_of
 from tests.builders.spine_phantom import Phantom, draw
 
@@ -42,9 +42,9 @@ def cases(tmp_path: Path) -> list[EvaluationCase]:
     turn = reorientation(AFFINE, "RAS")
     for name in ("a", "b"):
         affine = turn.grid(Phantom().grid()).affine_lps
-        images.write(tmp_path / "r" / f"{name}.nii.gz", np.ascontiguousarray(turn.apply(TRUTH)), affine)
-        images.write(tmp_path / "p" / f"{name}.nii.gz", TRUTH, AFFINE)
-        images.write(tmp_path / "i" / f"{name}.nii.gz", (TRUTH * 100).astype(np.int16), AFFINE)
+        nifti.write(tmp_path / "r" / f"{name}.nii.gz", np.ascontiguousarray(turn.apply(TRUTH)), affine)
+        nifti.write(tmp_path / "p" / f"{name}.nii.gz", TRUTH, AFFINE)
+        nifti.write(tmp_path / "i" / f"{name}.nii.gz", (TRUTH * 100).astype(np.int16), AFFINE)
     files = [[tmp_path / kind / f"{name}.nii.gz" for kind in "rip"] for name in ("a", "b")]
     return [EvaluationCase(name, r, i, p) for name, (r, i, p) in zip(("a", "b"), files, strict=True)]
 

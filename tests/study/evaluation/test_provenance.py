@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cspine.errors import InputError, SplitError
+from cspine.core.errors import InputError, SplitError
+from cspine.io.tables import write_json
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.evaluation.provenance import check_provenance
 from cspine.study.prediction.records import CaseRecord
-from cspine.tables import write_json
 
 SPLIT = "5117"
 #: Part and fold by case, and the folds that drew it.

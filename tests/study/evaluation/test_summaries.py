@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.anatomy import CERVICAL_LEVELS, levels_between
+from cspine.core.anatomy import CERVICAL_LEVELS, levels_between
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.metrics import LevelMatch, Score
 from cspine.study.evaluation.summaries import Spread, as_identity, by_part, predicted_by, spread, summaries, summary

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cspine.errors import InputError, SplitError, UsageError
+from cspine.core.errors import InputError, SplitError, UsageError
 from cspine.models.package import load_package
 from cspine.study.datasets.case_table import CASE_TABLE, Part, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder

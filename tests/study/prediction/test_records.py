@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from cspine.postprocessing.findings import MISSING_LEVEL, UNDER_AGE
+from cspine.core.findings import MISSING_LEVEL, UNDER_AGE
+from cspine.io.tables import write_json
 from cspine.study.prediction.records import CaseRecord, findings_of_labels, read_record
-from cspine.tables import write_json
 
 FOUND = (("CS-FND-002", "C3", "C3 is missing."), ("CS-FND-006", "", "Nine years."))
 

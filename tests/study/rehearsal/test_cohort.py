@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine.anatomy import SACRUM, levels_between
-from cspine.errors import AtlasError
-from cspine.geometry import orientation_of
+from cspine.core.anatomy import SACRUM, levels_between
+from cspine.core.errors import AtlasError
+from cspine.core.geometry import orientation_of
 from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources import ctspine1k, totalsegmentator, verse
 from cspine.study.datasets.sources.found import Found
 from cspine.study.rehearsal import cohort as rehearsal
 from cspine.study.rehearsal.cohort import STORED, Cohort, draw, make_cohort
 from cspine.study.rehearsal.plan import PlannedScan, Source
-from cspine.synthesis.spine.forms import SpineForms, parametric_forms
+from cspine.study.synthesis.spine.forms import SpineForms, parametric_forms
 
 
 @pytest.fixture(scope="module")

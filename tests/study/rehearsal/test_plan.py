@@ -2,7 +2,7 @@
 
 import pytest
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 from cspine.study.rehearsal.plan import Source, plan_cohort
 
 

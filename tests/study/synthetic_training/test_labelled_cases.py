@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine import images
-from cspine.errors import InputError, TrainingError
-from cspine.geometry import reorientation
+from cspine.core.errors import InputError, TrainingError
+from cspine.core.geometry import reorientation
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
 from cspine.study.label_sets import label_set
 from cspine.study.synthetic_training.labelled_cases import digest, read_dataset
-from cspine.volumes import LabelVolume
 
 _SPACING = 2.0
 _LABELS = label_set("cervical", auxiliary=True).network_labels()
@@ -30,7 +30,7 @@ def _write(folder: Path, name: str = "case", orientation: str = "LPS") -> np.nda
     for place, array in ((f"imagesTr/{name}_0000", hu), (f"labelsTr/{name}", labels)):
         turned = np.ascontiguousarray(turn.apply(array))
         grid = turn.grid(LabelVolume(labels, affine).grid)
-        images.write(folder / f"{place}.nii.gz", turned, grid.affine_lps)
+        nifti.write(folder / f"{place}.nii.gz", turned, grid.affine_lps)
     (folder / "dataset.json").write_text(json.dumps({"labels": _LABELS}), encoding="utf-8")
     return labels
 
@@ -74,7 +74,7 @@ def test_labels_without_their_image_are_an_error(tmp_path: Path) -> None:
 
 def test_labels_on_another_grid_are_an_error(tmp_path: Path) -> None:
     _write(tmp_path)
-    images.write(tmp_path / "labelsTr" / "case.nii.gz", np.zeros((20, 40, 59), dtype=np.uint8), np.eye(4))
+    nifti.write(tmp_path / "labelsTr" / "case.nii.gz", np.zeros((20, 40, 59), dtype=np.uint8), np.eye(4))
     with pytest.raises(TrainingError, match="different grids"):
         read_dataset(tmp_path, _LABELS, _SPACING)
 
@@ -83,14 +83,14 @@ def test_labels_that_lie_elsewhere_are_an_error(tmp_path: Path) -> None:
     labels = _write(tmp_path)
     affine = np.diag([1.0, 1.0, 3.0, 1.0])
     affine[0, 3] = 30
-    images.write(tmp_path / "labelsTr" / "case.nii.gz", labels, affine)
+    nifti.write(tmp_path / "labelsTr" / "case.nii.gz", labels, affine)
     with pytest.raises(TrainingError, match="different grids"):
         read_dataset(tmp_path, _LABELS, _SPACING)
 
 
 def test_labels_that_the_network_does_not_have_are_an_error(tmp_path: Path) -> None:
     labels = _write(tmp_path)
-    images.write(
+    nifti.write(
         tmp_path / "labelsTr" / "case.nii.gz", np.where(labels == 3, np.uint8(12), labels), np.diag([1.0, 1, 3, 1])
     )
     with pytest.raises(TrainingError, match="label 12"):
@@ -100,7 +100,7 @@ def test_labels_that_the_network_does_not_have_are_an_error(tmp_path: Path) -> N
 def test_values_beyond_ct_do_not_wrap_and_hidden_files_are_no_cases(tmp_path: Path) -> None:
     labels = _write(tmp_path)
     hu = np.where(labels > 0, 40000.0, -50.0).astype(np.float32)
-    images.write(tmp_path / "imagesTr" / "case_0000.nii.gz", hu, np.diag([1.0, 1.0, 3.0, 1.0]))
+    nifti.write(tmp_path / "imagesTr" / "case_0000.nii.gz", hu, np.diag([1.0, 1.0, 3.0, 1.0]))
     (tmp_path / "labelsTr" / "._case.nii.gz").write_bytes(b"x")
     (case,) = read_dataset(tmp_path, _LABELS, _SPACING)
     assert case.hu_zyx.max() == 3071

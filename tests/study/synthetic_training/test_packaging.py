@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.anatomy import CERVICAL_LEVELS
-from cspine.errors import TrainingError
+from cspine.core.anatomy import CERVICAL_LEVELS
+from cspine.core.errors import TrainingError
+from cspine.core.volumes import CtVolume
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.models.manifest import AUXILIARY
@@ -18,7 +19,6 @@ from cspine.study.label_sets import BELOW, label_set
 from cspine.study.synthetic_training.packaging import Provenance, manifest_of, package_model, stage_weights
 from cspine.study.synthetic_training.recipe import Recipe
 from cspine.study.synthetic_training.train_synthetic import build_network
-from cspine.volumes import CtVolume
 from tests.builders.tiny_training import tiny_recipe
 
 _LABELS = label_set("cervical", auxiliary=True).network_labels()

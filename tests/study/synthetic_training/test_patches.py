@@ -9,12 +9,12 @@ import pytest
 import torch
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import CTNormalization
 
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.label_sets import label_set
 from cspine.study.synthetic_training.labelled_cases import LabelledCase
 from cspine.study.synthetic_training.patches import PatchSampler, cut, cut_turned, normalise
 from cspine.study.synthetic_training.pool import Pool, PoolSettings
 from cspine.study.synthetic_training.recipe import Intensity, Recipe
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.tiny_training import tiny_recipe, write_case
 
 _SET = label_set("cervical", auxiliary=True)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.errors import TrainingError
-from cspine.geometry import Grid
+from cspine.core.errors import TrainingError
+from cspine.core.geometry import Grid
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.study.synthesis.atlas import Atlas
+from cspine.study.synthesis.case import CaseSettings, synthesize_case
 from cspine.study.synthetic_training import pool as module
 from cspine.study.synthetic_training.pool import Pool, PoolSettings, read_case
-from cspine.synthesis.atlas import Atlas
-from cspine.synthesis.case import CaseSettings, synthesize_case
-from cspine.volumes import CtVolume, LabelVolume
 from tests.builders.tiny_training import FIRST_SEED
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from cspine.anatomy import CERVICAL_LEVELS
-from cspine.errors import TrainingError
+from cspine.core.anatomy import CERVICAL_LEVELS
+from cspine.core.errors import TrainingError
 from cspine.models.plans import read_plan
 from cspine.study.label_sets import BELOW, label_set
 from cspine.study.synthetic_training.recipe import Recipe, dataset_json, load_recipe, plans_json

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.errors import AtlasError, TrainingError
+from cspine.core.errors import AtlasError, TrainingError
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.models.package import load_package
+from cspine.study.synthesis.atlas import Atlas
+from cspine.study.synthesis.case import CaseSettings, synthesize_case
 from cspine.study.synthetic_training import train_synthetic as module
 from cspine.study.synthetic_training.packaging import Provenance, package_model
 from cspine.study.synthetic_training.pool import Pool
 from cspine.study.synthetic_training.recipe import Recipe
 from cspine.study.synthetic_training.train_synthetic import Run, build_network, learning_rate, train
-from cspine.synthesis.atlas import Atlas
-from cspine.synthesis.case import CaseSettings, synthesize_case
 from tests.builders.tiny_training import fill_pool, tiny_recipe
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cspine.errors import DatasetError, TrainingError
+from cspine.core.errors import DatasetError, TrainingError
 from cspine.study.datasets.case_table import CASE_TABLE, Part, split_checksum, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS
 from cspine.study.training.cases import ALL, read_cases_of

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from cspine.errors import DeviceError, TrainingError
+from cspine.core.errors import DeviceError, TrainingError
 from cspine.study.training import children
 from cspine.study.training.children import Machine, Step, last_line, machine_of, run_steps
 from cspine.study.training.run_folder import RunFolder
@@ -77,7 +77,7 @@ def test_each_gpu_has_a_fold_at_a_time_and_sees_only_itself(folder, child, monke
         ("OSError: [Errno 28] No space left on device", "disk is full"),
         ("torch.OutOfMemoryError: CUDA out of memory", "smaller --patch-size"),
         ("RuntimeError: Some background worker is 6 feet under. Yuck.", "fewer --processes"),
-        ("cspine.errors.TrainingError: [CS-TRN-001] checkpoint_latest.pth is damaged", "Remove that file"),
+        ("cspine.core.errors.TrainingError: [CS-TRN-001] checkpoint_latest.pth is damaged", "Remove that file"),
         ("ValueError: whatever", "The log is "),
     ],
 )

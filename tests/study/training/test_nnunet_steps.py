@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cspine.errors import TrainingError
+from cspine.core.errors import TrainingError
 from cspine.study.training import nnunet_steps
 from cspine.study.training.settings import TrainingSettings
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 from cspine.study.training.cases import read_cases_of
 from cspine.study.training.packaging import check_naming, check_place, naming_of, refuse_within
 from tests.builders.tiny_dataset import tiny_dataset

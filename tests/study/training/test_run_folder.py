@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cspine.errors import OutputError, TrainingError, UsageError
+from cspine.core.errors import OutputError, TrainingError, UsageError
 from cspine.study.training.cases import ALL, read_cases_of
 from cspine.study.training.run_folder import LOADERS, RunFolder, open_run, read_settings
 from cspine.study.training.settings import PlanChanges, TrainingSettings

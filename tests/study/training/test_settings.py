@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 from cspine.study.training.settings import PLANNERS, PRESETS, PlanChanges, TrainingSettings, differences
 from cspine.study.training.trainers import check_trainer, trainer_class, trainers
 

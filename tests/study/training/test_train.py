@@ -7,10 +7,10 @@ import shutil
 import pytest
 import torch
 
-from cspine import images
-from cspine.errors import TrainingError, UsageError
+from cspine.core.errors import TrainingError, UsageError
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
+from cspine.io import nifti
 from cspine.models.package import load_package
 from cspine.study.datasets.case_table import split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
@@ -160,5 +160,5 @@ def test_a_cascade_learns_from_the_folds_that_did_not_see_a_case(tmp_path):
     assert (locate.manifest.name, fine.manifest.name) == ("locate", "fine")
     assert locate.manifest.folds == fine.manifest.folds == ("0",)
     assert locate.plan.spacing_mm > fine.plan.spacing_mm == (1.5, 1.5, 1.5)
-    ct = images.read_ct(dataset / "imagesTr" / "case_0_0000.nii.gz")
+    ct = nifti.read_ct(dataset / "imagesTr" / "case_0_0000.nii.gz")
     assert segment(ct, load_package(tmp_path / "model"), InferenceSettings(device="cpu")).labels.grid.is_close(ct.grid)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from cspine.errors import TrainingError
+from cspine.core.errors import TrainingError
 from cspine.study.label_sets import label_set
 from cspine.study.training.validation import FoldScores, fold_scores, scores_table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 from cspine.study.datasets.sources import ctspine1k, totalsegmentator, verse
 from cspine.study.datasets.sources.found import Found, FoundCase, age_of, read_people, sex_of
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cspine.errors import DatasetError
+from cspine.core.errors import DatasetError
 from cspine.study.datasets.sources.found import Found, FoundCase, age_of, case_name, niftis, people, sex_of
 
 _MASK = "_seg.nii.gz"

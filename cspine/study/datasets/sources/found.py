@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cspine.errors import DatasetError
+from cspine.core.errors import DatasetError
 
 _NIFTI = ".nii.gz"
 _OLDEST = 130

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cspine.errors import DatasetError
+from cspine.core.errors import DatasetError
 from cspine.study.datasets.sources.found import Found, FoundCase, age_of, case_name, people, sex_of
 
 SOURCE = "TotalSegmentator"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cspine.errors import UsageError
+from cspine.core.errors import UsageError
 from cspine.study.datasets.sources.collect import Folders, collect
 from tests.study.datasets.sources.test_verse import subject, touch
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cspine.errors import DatasetError
+from cspine.core.errors import DatasetError
 from cspine.study.datasets.sources import ctspine1k
 from tests.study.datasets.sources.test_verse import touch
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cspine.errors import DatasetError
+from cspine.core.errors import DatasetError
 from cspine.study.datasets.sources.found import age_of, case_name, read_people, sex_of
 
 

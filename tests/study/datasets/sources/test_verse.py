@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.errors import DatasetError
+from cspine.core.errors import DatasetError
 from cspine.study.datasets.sources import verse
 from cspine.study.rehearsal import layouts
 from tests.builders.public_sets import LADY, small_case

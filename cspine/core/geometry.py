@@ -1,0 +1,304 @@
+"""Affines and axis order: the only place of cspine that flips, transposes or shears an array.
+
+Arrays are (z, y, x). An affine maps index (x, y, z) to millimetres in DICOM's patient coordinates (LPS).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine.core.errors import UnsupportedOrientationError
+
+Affine = NDArray[np.float64]
+Shape3 = tuple[int, int, int]
+Voxels = TypeVar("Voxels", bound=np.generic)
+
+_AXIS_OF_LETTER = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
+_LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A lattice of voxels in the patient.
+
+    Parameters
+    ----------
+    shape_zyx : tuple of int
+        Number of voxels along z, y, x.
+    affine_lps : ndarray, shape (4, 4)
+        Index (x, y, z) to millimetres (LPS). Its columns may lean (gantry tilt).
+    """
+
+    shape_zyx: Shape3
+    affine_lps: Affine
+
+    @property
+    def spacing_xyz(self) -> tuple[float, float, float]:
+        """Length of a step along x, y, z in millimetres."""
+        x, y, z = np.linalg.norm(self.affine_lps[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel in cubic millimetres."""
+        return float(abs(np.linalg.det(self.affine_lps[:3, :3])))
+
+    def is_close(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
+        """Tell whether both grids have one shape and all corners within the tolerance of each other."""
+        if self.shape_zyx != other.shape_zyx:
+            return False
+        return bool(np.abs(self.corners_lps() - other.corners_lps()).max() <= tolerance_mm)
+
+    def corners_lps(self) -> NDArray[np.float64]:
+        """Centres of the eight corner voxels, shape (8, 3), millimetres (LPS)."""
+        z, y, x = (n - 1 for n in self.shape_zyx)
+        index = np.array([[i, j, k] for i in (0, x) for j in (0, y) for k in (0, z)], dtype=np.float64)
+        return to_lps(self.affine_lps, index)
+
+
+def make_affine(
+    axes_lps: NDArray[np.float64], spacing_xyz: tuple[float, float, float], origin_lps: NDArray[np.float64]
+) -> Affine:
+    """Build an affine from unit axes, spacing and the position of voxel (0, 0, 0).
+
+    Parameters
+    ----------
+    axes_lps : ndarray, shape (3, 3)
+        Unit vectors of the x, y and z axes as columns.
+    spacing_xyz : tuple of float
+        Millimetres a step.
+    origin_lps : ndarray, shape (3,)
+        Centre of the first voxel.
+
+    Returns
+    -------
+    ndarray, shape (4, 4)
+    """
+    affine = np.eye(4)
+    affine[:3, :3] = np.asarray(axes_lps, dtype=np.float64) * np.asarray(spacing_xyz, dtype=np.float64)
+    affine[:3, 3] = origin_lps
+    return affine
+
+
+def to_lps(affine_lps: Affine, index_xyz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map indices, shape (n, 3) in x, y, z order, to millimetres (LPS), shape (n, 3)."""
+    return np.asarray(index_xyz @ affine_lps[:3, :3].T + affine_lps[:3, 3], dtype=np.float64)
+
+
+def to_index(affine_lps: Affine, points_lps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map points in millimetres (LPS), shape (n, 3), to indices in x, y, z order, shape (n, 3)."""
+    inverse: Affine = np.linalg.inv(affine_lps).astype(np.float64)
+    return to_lps(inverse, points_lps)
+
+
+def ras_to_lps(affine_ras: Affine) -> Affine:
+    """Turn the affine of a NIfTI file (RAS) into one in DICOM's coordinates (LPS), and back: its own inverse."""
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine_ras, dtype=np.float64)
+
+
+# --- orientation ------------------------------------------------------------------------------------------------------
+
+
+def orientation_of(affine_lps: Affine) -> str:
+    """Return where the x, y and z axes point, as three letters: ``"LPS"`` for an axial CT from feet to head.
+
+    Each axis gets the nearest direction of the patient, the strongest match first, as for an oblique scan.
+    """
+    cosines = affine_lps[:3, :3] / np.linalg.norm(affine_lps[:3, :3], axis=0)
+    letters = ["", "", ""]
+    left = np.abs(cosines)
+    for _ in range(3):
+        patient, array = np.unravel_index(int(np.argmax(left)), (3, 3))
+        letters[int(array)] = _LETTERS[int(patient)][0 if cosines[patient, array] > 0 else 1]
+        left[patient, :] = -1
+        left[:, array] = -1
+    return "".join(letters)
+
+
+@dataclass(frozen=True)
+class Reorientation:
+    """A way to turn an array to another orientation and back: an order of axes, then flips.
+
+    Parameters
+    ----------
+    axes_zyx : tuple of int
+        For each axis of the result, the axis of the array that it comes from.
+    flips_zyx : tuple of bool
+        Which axes of the result are reversed.
+    """
+
+    axes_zyx: tuple[int, int, int]
+    flips_zyx: tuple[bool, bool, bool]
+
+    def apply(self, array_zyx: NDArray[Voxels]) -> NDArray[Voxels]:
+        """Return the turned view, shape (z, y, x) of the result."""
+        turned = array_zyx.transpose(self.axes_zyx)
+        return turned[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips_zyx)]
+
+    def undo(self, array_zyx: NDArray[Voxels]) -> NDArray[Voxels]:
+        """Return the array turned back: the inverse of `apply`."""
+        flipped = array_zyx[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips_zyx)]
+        return flipped.transpose(tuple(int(i) for i in np.argsort(self.axes_zyx)))
+
+    def grid(self, grid: Grid) -> Grid:
+        """Return the grid of the turned array."""
+        columns, origin = grid.affine_lps[:3, :3], grid.affine_lps[:3, 3].copy()
+        turned = np.empty((3, 3))
+        for target in range(3):
+            source = self.axes_zyx[target]
+            column = columns[:, 2 - source]
+            if self.flips_zyx[target]:
+                origin += column * (grid.shape_zyx[source] - 1)
+                column = -column
+            turned[:, 2 - target] = column
+        affine = np.eye(4)
+        affine[:3, :3], affine[:3, 3] = turned, origin
+        z, y, x = (grid.shape_zyx[i] for i in self.axes_zyx)
+        return Grid((z, y, x), affine)
+
+
+def reorientation(affine_lps: Affine, target: str) -> Reorientation:
+    """Return how to turn an array of this affine so that its x, y, z axes point to ``target``.
+
+    Parameters
+    ----------
+    affine_lps : ndarray, shape (4, 4)
+        Affine of the array.
+    target : str
+        Three letters in x, y, z order, for example ``"LPS"`` or ``"RAS"``.
+
+    Raises
+    ------
+    UnsupportedOrientationError
+        If the letters do not name three different axes.
+    """
+    letters = target.upper()
+    if sorted(_AXIS_OF_LETTER[c][0] for c in letters if c in _AXIS_OF_LETTER) != [0, 1, 2] or len(letters) != 3:
+        raise UnsupportedOrientationError(f"{target!r} is not an orientation")
+    present = orientation_of(affine_lps)
+    by_patient = {_AXIS_OF_LETTER[c][0]: (i, _AXIS_OF_LETTER[c][1]) for i, c in enumerate(present)}
+    axes, flips = [], []
+    for letter in reversed(letters):
+        patient, sign = _AXIS_OF_LETTER[letter]
+        array_axis_xyz, present_sign = by_patient[patient]
+        axes.append(2 - array_axis_xyz)
+        flips.append(sign != present_sign)
+    return Reorientation((axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
+
+
+# --- gantry tilt ------------------------------------------------------------------------------------------------------
+
+
+def lean_mm(affine_lps: Affine) -> tuple[float, float]:
+    """Return how far each slice is shifted against the one before it within its plane, along x and y, millimetres.
+
+    Zero for an orthogonal grid; the y part is what a tilted gantry gives.
+    """
+    x, y, step = affine_lps[:3, 0], affine_lps[:3, 1], affine_lps[:3, 2]
+    return float(step @ x / np.linalg.norm(x)), float(step @ y / np.linalg.norm(y))
+
+
+def upright_grid(grid: Grid) -> Grid:
+    """Return the orthogonal grid with the same slice planes that covers a leaning one.
+
+    In-plane axes, spacing and slice planes stay; rows and columns grow so that no voxel centre is lost.
+    """
+    lean = np.array(lean_mm(grid.affine_lps))
+    spacing = np.array(grid.spacing_xyz[:2])
+    slices = grid.shape_zyx[0]
+    shift = lean * (slices - 1) / spacing
+    low = np.floor(np.minimum(shift, 0) - 1e-6).astype(int)
+    high = np.ceil(np.maximum(shift, 0) + 1e-6).astype(int)
+    low[np.abs(shift) < 1e-6], high[np.abs(shift) < 1e-6] = 0, 0
+    axes = grid.affine_lps[:3, :2] / spacing
+    affine = grid.affine_lps.copy()
+    affine[:3, 2] -= axes @ lean
+    affine[:3, 3] += axes @ (low * spacing)
+    _, rows, columns = grid.shape_zyx
+    return Grid((slices, rows + int(high[1] - low[1]), columns + int(high[0] - low[0])), affine)
+
+
+def _slice_offsets(source: Grid, target: Grid) -> NDArray[np.float64]:
+    """Index (y, x) in each source slice of the target slice's voxel (0, 0); slices lie in the same planes."""
+    slices = np.arange(target.shape_zyx[0], dtype=np.float64)
+    first_voxels = np.zeros((len(slices), 3))
+    first_voxels[:, 2] = slices
+    return to_index(source.affine_lps, to_lps(target.affine_lps, first_voxels))[:, 1::-1]
+
+
+def _beyond(index: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
+    """Tell which indices lie outside an axis, whose voxels reach half a step beyond the first and last centre."""
+    return np.asarray((index < -0.5 - 1e-6) | (index > count - 0.5 + 1e-6))
+
+
+def straighten(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) -> NDArray[Voxels]:
+    """Resample a leaning stack to the upright grid of `upright_grid`, each slice within its own plane (linear).
+
+    Parameters
+    ----------
+    hu_zyx : ndarray, shape (z, y, x)
+        Voxels on ``source``.
+    source, target : Grid
+        The leaning grid and its upright one.
+    fill : float
+        Value outside the source slices (air).
+
+    Returns
+    -------
+    ndarray, shape ``target.shape_zyx``, the input's dtype
+    """
+    result = np.empty(target.shape_zyx, dtype=hu_zyx.dtype)
+    for k, offset in enumerate(_slice_offsets(source, target)):
+        plane = ndimage.affine_transform(
+            hu_zyx[k].astype(np.float32),
+            np.ones(2),
+            offset=offset,
+            output_shape=target.shape_zyx[1:],
+            order=1,
+            mode="nearest",
+        )
+        for axis in (0, 1):
+            beyond = _beyond(offset[axis] + np.arange(plane.shape[axis]), hu_zyx.shape[1 + axis])
+            plane[beyond if axis == 0 else (slice(None), beyond)] = fill
+        result[k] = np.rint(plane) if np.issubdtype(hu_zyx.dtype, np.integer) else plane
+    return result
+
+
+def labels_to_grid(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> NDArray[Voxels]:
+    """Bring labels to another grid by nearest neighbour, slab by slab; background outside the source.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray, shape (z, y, x)
+        Labels on ``source``.
+    source, target : Grid
+        Any two grids.
+
+    Returns
+    -------
+    ndarray, shape ``target.shape_zyx``, the input's dtype
+    """
+    if source.is_close(target):
+        return labels_zyx
+    matrix_xyz = np.linalg.inv(source.affine_lps) @ target.affine_lps
+    matrix = matrix_xyz[:3, :3][::-1, ::-1]
+    offset = matrix_xyz[:3, 3][::-1]
+    result = np.empty(target.shape_zyx, dtype=labels_zyx.dtype)
+    slab = max(1, 2**22 // (target.shape_zyx[1] * target.shape_zyx[2]))
+    for start in range(0, target.shape_zyx[0], slab):
+        stop = min(start + slab, target.shape_zyx[0])
+        result[start:stop] = ndimage.affine_transform(
+            labels_zyx,
+            matrix,
+            offset=offset + matrix[:, 0] * start,
+            output_shape=(stop - start, *target.shape_zyx[1:]),
+            order=0,
+            mode="grid-constant",  # "constant" drops the outer half of border voxels, and all of them at rounding
+            cval=0,
+        )
+    return result

@@ -1,0 +1,101 @@
+"""Where each label lies and how large it is: boxes, volumes, centroids, and the faces of the scan that it reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
+from cspine.core.geometry import Grid, to_lps
+from cspine.core.volumes import LabelArray
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class LevelShape:
+    """Size and place of one vertebra.
+
+    Parameters
+    ----------
+    vertebra : Vertebra
+        The level.
+    box_zyx : tuple of slice
+        Smallest box of the array that holds it.
+    voxels : int
+        Number of voxels.
+    volume_mm3 : float
+        Volume.
+    centroid_lps : ndarray, shape (3,)
+        Millimetres (LPS).
+    touches_edge : bool
+        True where a voxel lies in an outermost plane of the array.
+    """
+
+    vertebra: Vertebra
+    box_zyx: Box
+    voxels: int
+    volume_mm3: float
+    centroid_lps: NDArray[np.float64]
+    touches_edge: bool
+
+
+def vertebrae_only(labels_zyx: LabelArray) -> LabelArray:
+    """Return labels without the numbers that are no vertebra's, which become background.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels from anywhere: a dataset may number the sacrum or a plate too.
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    for level in VERTEBRAE:
+        table[level.label] = level.label
+    return table[labels_zyx]
+
+
+def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:
+    """Return the smallest box of each label that is present, from head to foot.
+
+    Raises
+    ------
+    KeyError
+        For a value that is no label of `cspine.core.anatomy`.
+    """
+    boxes = {i: box for i, box in enumerate(ndimage.find_objects(labels_zyx), start=1) if box is not None}
+    return {label: boxes[label] for label in sorted(boxes, key=rank)}
+
+
+def shapes_of(labels_zyx: LabelArray, grid: Grid) -> tuple[LevelShape, ...]:
+    """Measure the place and size of each label that is present, from head to foot.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels of `cspine.core.anatomy`.
+    grid : Grid
+        Grid of the array.
+
+    Returns
+    -------
+    tuple of LevelShape
+    """
+    return tuple(_shape(labels_zyx, grid, label, box) for label, box in label_boxes(labels_zyx).items())
+
+
+def _shape(labels_zyx: LabelArray, grid: Grid, label: int, box: Box) -> LevelShape:
+    index_zyx = np.argwhere(labels_zyx[box] == label)
+    start_zyx = np.array([s.start for s in box])
+    centre_xyz = (index_zyx.mean(axis=0) + start_zyx)[::-1]
+    touches = any(s.start == 0 or s.stop == n for s, n in zip(box, grid.shape_zyx, strict=True) if n > 1)
+    return LevelShape(
+        vertebra=vertebra(label),
+        box_zyx=box,
+        voxels=len(index_zyx),
+        volume_mm3=len(index_zyx) * grid.voxel_mm3,
+        centroid_lps=to_lps(grid.affine_lps, centre_xyz[None])[0],
+        touches_edge=touches,
+    )

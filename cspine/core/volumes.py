@@ -1,0 +1,150 @@
+"""The images that walk through the pipeline: frozen arrays with the affine that places them in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.core.geometry import Affine, Grid
+
+HuArray = NDArray[np.int16] | NDArray[np.float32]
+LabelArray = NDArray[np.uint8]
+
+
+def labels_present(labels_zyx: LabelArray) -> tuple[int, ...]:
+    """Return the labels of an array in ascending order, 0 left out.
+
+    Slice by slice, as counting takes eight bytes a voxel.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels.
+    """
+    counts = np.zeros(256, dtype=np.int64)
+    for plane in labels_zyx:
+        counts += np.bincount(plane.ravel(), minlength=256)
+    return tuple(int(label) for label in np.flatnonzero(counts) if label)
+
+
+@dataclass(frozen=True)
+class SourceSlice:
+    """One source plane: where its header lives, and which frame of it.
+
+    Parameters
+    ----------
+    path : Path
+        File of the instance.
+    sop_instance_uid : str
+        (0008,0018) *SOP Instance UID*.
+    frame : int or None
+        Index of the frame from 0 in an Enhanced CT; None for a single-frame instance.
+    """
+
+    path: Path
+    sop_instance_uid: str
+    frame: int | None = None
+
+
+@dataclass(frozen=True)
+class CtSource:
+    """The stored slices that a volume came from.
+
+    Parameters
+    ----------
+    slices : tuple of SourceSlice
+        One a plane, in the order of ``grid``'s z axis.
+    grid : Grid
+        Where those planes lie. It leans (is not orthogonal) where the gantry was tilted: the volume is then an
+        orthogonal resampling of it, and labels go back with `geometry.labels_to_grid`.
+    """
+
+    slices: tuple[SourceSlice, ...]
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class CtVolume:
+    """A CT image in Hounsfield units on an orthogonal grid.
+
+    Parameters
+    ----------
+    hu_zyx : ndarray, shape (z, y, x)
+        int16 or float32.
+    affine_lps : ndarray, shape (4, 4)
+        Index (x, y, z) to millimetres in DICOM's patient coordinates (LPS).
+    source : CtSource or None
+        The DICOM slices behind it; None for a volume that has none (NIfTI, synthesis).
+    notes : tuple of str
+        Repairs that were made while reading, in words that the summary repeats.
+    """
+
+    hu_zyx: HuArray
+    affine_lps: Affine
+    source: CtSource | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the array."""
+        shape = self.hu_zyx.shape
+        return Grid((shape[0], shape[1], shape[2]), self.affine_lps)
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What an output says of the model behind it.
+
+    Parameters
+    ----------
+    name, version : str
+        From the model package's manifest.
+    checksum : str
+        SHA-256 over the package's files.
+    demonstration : bool
+        True for a model that must be marked DEMONSTRATION wherever its name appears.
+    """
+
+    name: str
+    version: str
+    checksum: str
+    demonstration: bool = False
+
+    @property
+    def title(self) -> str:
+        """Name, version and, where it applies, the mark DEMONSTRATION."""
+        mark = " (DEMONSTRATION)" if self.demonstration else ""
+        return f"{self.name} {self.version}{mark}"
+
+
+@dataclass(frozen=True)
+class LabelVolume:
+    """Vertebrae as labels of `cspine.core.anatomy` on a grid.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        0 is background, other values are labels of `cspine.core.anatomy`.
+    affine_lps : ndarray, shape (4, 4)
+        Index (x, y, z) to millimetres (LPS).
+    model : ModelIdentity or None
+        The model that drew it; None for a reference.
+    """
+
+    labels_zyx: LabelArray
+    affine_lps: Affine
+    model: ModelIdentity | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the array."""
+        shape = self.labels_zyx.shape
+        return Grid((shape[0], shape[1], shape[2]), self.affine_lps)
+
+
+#: What a step may say about its settings and decisions in summary.json.
+Record = dict[str, Any]

@@ -1,0 +1,1 @@
+"""Files and folders that appear complete, archives, NIfTI, tables, the terminal, processes and the machine."""

@@ -1,0 +1,56 @@
+"""Unpack zip archives that come from outside: whole, within their folder, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from cspine.core.errors import UnreadableArchiveError, hashed
+
+
+def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
+    """Unpack an archive.
+
+    Parameters
+    ----------
+    archive : Path
+        The zip file.
+    folder : Path
+        An existing folder.
+    wanted : callable, optional
+        Tells of a member's name whether it is unpacked; all are where it is left out.
+
+    Raises
+    ------
+    UnreadableArchiveError
+        If the archive is damaged, encrypted, larger than the free space, holds a link, or unpacks outside its folder,
+        whether the member at fault is wanted or not.
+    """
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            members = [member for member in zipped.infolist() if not member.is_dir()]
+            for member in members:
+                _guard(member, folder)
+            members = [member for member in members if wanted(member.filename)]
+            size = sum(member.file_size for member in members)
+            if size > shutil.disk_usage(folder).free:
+                raise UnreadableArchiveError(f"the archive holds {size / 2**20:.0f} MiB, more than the free space")
+            for member in members:
+                zipped.extract(member, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise UnreadableArchiveError(f"the archive cannot be unpacked ({type(error).__name__})") from error
+
+
+def _guard(member: zipfile.ZipInfo, folder: Path) -> None:
+    name = member.filename.replace("\\", "/")
+    place = (folder / name).resolve()
+    if not place.is_relative_to(folder.resolve()) or ".." in name.split("/") or ":" in name.split("/")[0]:
+        raise UnreadableArchiveError(f"a member of the archive ({hashed(name)}) would be written outside its folder")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise UnreadableArchiveError(f"a member of the archive ({hashed(name)}) is a link")
+    if member.flag_bits & 0x1:
+        raise UnreadableArchiveError("the archive is encrypted")

@@ -1,0 +1,66 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from cspine.core.errors import OutputError
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name beside it, then rename it.
+
+    Parameters
+    ----------
+    path : Path
+        File that shall appear; its folder is made where it is absent.
+    write : callable
+        Gets the temporary path.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written; nothing is left behind.
+    """
+    partial = path.with_name(f".partial-{path.name}")  # keeps the suffix, which tells writers the format
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path.name} cannot be written: {error.strerror or type(error).__name__}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def write_whole_folder(folder: Path, write: Callable[[Path], object]) -> None:
+    """Write a folder under a temporary name beside it, then rename it; one of that name is replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that shall appear.
+    write : callable
+        Gets the temporary path, an empty folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written; nothing unfinished is left behind.
+    """
+    partial = folder.with_name(f".partial-{folder.name}")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a call that was killed
+        partial.mkdir(parents=True)
+        write(partial)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except OSError as error:
+        raise OutputError(f"{folder.name} cannot be written: {error.strerror or type(error).__name__}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,55 @@
+"""Tables and summaries as files: CSV and JSON that appear whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cspine.io.files import write_whole
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV file; OutputError if it cannot be written.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    columns : sequence of str
+        Names of the columns.
+    rows : iterable of sequence of str
+        The rows.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_whole(path, lambda partial: partial.write_text(text.getvalue(), encoding="utf-8"))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file; OutputError if it cannot be written."""
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number for a table, empty where there is none."""
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return ``"1 case"``, ``"2 cases"``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span for people: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

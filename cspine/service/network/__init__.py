@@ -1,0 +1,1 @@
+"""TLS contexts and sessions with DICOMweb servers, for intake and delivery."""

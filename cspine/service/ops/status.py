@@ -1,0 +1,82 @@
+"""The HTTP port: /healthz for whoever restarts services, /metrics for Prometheus."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from cspine.core.errors import ListenerError
+from cspine.service.config import Http
+
+#: Gives the state of the service: whether it is healthy, and the facts.
+Health = Callable[[], tuple[bool, dict[str, Any]]]
+
+
+class StatusServer:
+    """Serves /healthz (200 or 503, JSON) and /metrics.
+
+    Parameters
+    ----------
+    config : Http
+        The port.
+    registry : CollectorRegistry
+        The metrics.
+    health : callable
+        Asked at each /healthz and /metrics, so that gauges are fresh.
+
+    Raises
+    ------
+    ListenerError
+        If the port cannot be opened.
+    """
+
+    def __init__(self, config: Http, registry: CollectorRegistry, health: Health) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            timeout = 10
+
+            def do_GET(self) -> None:
+                healthy, facts = health()
+                if self.path == "/healthz":
+                    self._answer(200 if healthy else 503, "application/json", json.dumps(facts).encode())
+                elif self.path == "/metrics":
+                    self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+                else:
+                    self._answer(404, "text/plain", b"/healthz or /metrics\n")
+
+            def _answer(self, status: int, kind: str, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing: every few seconds somebody asks."""
+
+        try:
+            self._server = ThreadingHTTPServer((config.host, config.port), Handler)
+        except OSError as error:
+            raise ListenerError(f"HTTP port {config.port} cannot be opened: {error.strerror}") from error
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()

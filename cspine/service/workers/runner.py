@@ -1,0 +1,68 @@
+"""What a worker process does with a job: it runs the study in ``input/`` and leaves its results in ``results/``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cspine.service.config import Run
+from cspine.service.queue.spool import read_job
+
+#: Runs the study in a job's folder with a clock (ISO 8601); gives the seconds of the steps; raises CSpineError.
+Runner = Callable[[Path, str], dict[str, float]]
+
+#: Makes the runner of a device, in the worker's process; what takes long, as loading a model, belongs here.
+RunnerFactory = Callable[[Run, str], Runner]
+
+
+def study_runner(run: Run, device: str) -> Runner:
+    """Load the model and return what runs a study with it.
+
+    Parameters
+    ----------
+    run : Run
+        Settings.
+    device : str
+        As `InferenceSettings`.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used.
+    """
+    from cspine.core.anatomy import parse_levels
+    from cspine.dicom.clock import Clock
+    from cspine.dicom.seg import SegType
+    from cspine.inference.settings import InferenceSettings
+    from cspine.io.machine import home_folder
+    from cspine.io.output import SUMMARY, StudyOutput
+    from cspine.models.package import load_package
+    from cspine.models.registry import model_to_run
+    from cspine.pipeline.settings import RunSettings
+    from cspine.pipeline.steps import read_headers
+    from cspine.pipeline.study import run_study
+
+    package = load_package(model_to_run(run.model, os.environ, home_folder()))
+    inference = InferenceSettings(
+        device=device, folds=run.folds, mirror=run.mirror, step_size=run.step_size, precision=run.precision
+    )
+
+    def run_job(folder: Path, clock: str) -> dict[str, float]:
+        settings = RunSettings(
+            clock=Clock.from_iso(clock),
+            inference=inference,
+            seg_type=SegType(run.seg_type),
+            rules_file=run.rules,
+            incomplete=read_job(folder).interrupted,
+            levels=parse_levels(run.levels) if run.levels else None,
+            solve_levels=run.solve_levels,
+        )
+        with StudyOutput(folder / "results", overwrite=True) as output:
+            run_study(read_headers(folder / "input"), package, settings, output)
+        summary = json.loads((folder / "results" / "report" / SUMMARY).read_text("utf-8"))
+        seconds: dict[str, float] = summary["timings_s"]
+        return seconds
+
+    return run_job

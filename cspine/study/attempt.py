@@ -1,0 +1,67 @@
+"""One case of many may fail: which errors end with their case, and which end the whole study."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cspine.core.errors import (
+    CSpineError,
+    DatasetError,
+    DeviceError,
+    GeometryError,
+    InferenceError,
+    InputError,
+    OutOfMemoryError,
+    hashed,
+)
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a case could not be done.
+
+    Parameters
+    ----------
+    text : str
+        Code and message; it may name the case's files, so it stands in tables and no log line.
+    """
+
+    text: str
+
+
+def attempt(case: str, work: Callable[[], Result]) -> Result | Failure:
+    """Do a case; where its files, its labels, its grid or the network fail, say so and let the others go on.
+
+    Parameters
+    ----------
+    case : str
+        Its name, hashed in the log.
+    work : callable
+        Does it.
+
+    Returns
+    -------
+    What ``work`` returns, or a Failure. The error itself, which keeps the case's images in memory, is let go.
+
+    Raises
+    ------
+    CSpineError
+        What would fail for every case: model, device, output, settings.
+    """
+    try:
+        return work()
+    except DeviceError:
+        raise
+    except (InputError, DatasetError, GeometryError, InferenceError) as error:
+        failed: CSpineError = error
+    except MemoryError:
+        failed = OutOfMemoryError("memory ran out")
+    _log.warning("case %s failed: %s", hashed(case), failed.code)
+    return Failure(str(failed))

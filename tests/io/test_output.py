@@ -1,0 +1,159 @@
+"""Results appear together, whole, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cspine.core.errors import OutputError, OutputNotEmptyError
+from cspine.io.output import StudyOutput
+
+
+def _fill(output: StudyOutput, text: str = "new") -> None:
+    (output.staging / "dicom" / "segmentation.dcm").write_text(text)
+    (output.staging / "report" / "summary.json").write_text(text)
+
+
+def _tree(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _earlier(folder: Path) -> dict[str, str]:
+    with StudyOutput(folder) as output:
+        _fill(output, "old")
+        output.show()
+    return {"dicom/segmentation.dcm": "old", "report/summary.json": "old"}
+
+
+def test_nothing_is_in_its_place_before_it_is_shown(tmp_path: Path) -> None:
+    with StudyOutput(tmp_path / "deep" / "out") as output:
+        _fill(output)
+        assert not (output.folder / "dicom").exists()
+        assert not (output.folder / "report").exists()
+        assert output.staging.parent == output.folder  # one file system: a rename suffices
+        output.show()
+        assert _tree(output.folder) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
+    assert sorted(p.name for p in (tmp_path / "deep" / "out").iterdir()) == ["dicom", "report"]
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), StudyOutput(tmp_path) as output:
+        _fill(output)
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_never_shown_does_not_appear(tmp_path: Path) -> None:
+    with StudyOutput(tmp_path) as output:
+        _fill(output)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("part", ["dicom", "report"])
+def test_a_folder_with_results_is_refused_and_kept(tmp_path: Path, part: str) -> None:
+    (tmp_path / part).mkdir()
+    (tmp_path / part / "old").write_text("old")
+    with pytest.raises(OutputNotEmptyError, match=part), StudyOutput(tmp_path):
+        pass
+    assert _tree(tmp_path) == {f"{part}/old": "old"}
+
+
+def test_other_files_of_the_folder_are_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with StudyOutput(tmp_path) as output:
+        _fill(output)
+        output.show()
+    assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "notes.txt": "mine", "report/summary.json": "new"}
+
+
+@pytest.mark.parametrize("part", ["dicom", "report"])
+def test_overwriting_spares_what_cspine_did_not_write(tmp_path: Path, part: str) -> None:
+    before = _earlier(tmp_path)
+    (tmp_path / part / "slice-1.dcm").write_text("mine")
+    with pytest.raises(OutputNotEmptyError, match=f"{part}/ .* 1 files"), StudyOutput(tmp_path, overwrite=True):
+        pass
+    assert _tree(tmp_path) == before | {f"{part}/slice-1.dcm": "mine"}
+
+
+def test_of_two_runs_into_one_folder_the_second_does_not_replace_the_first(tmp_path: Path) -> None:
+    with StudyOutput(tmp_path) as second:
+        _fill(second)
+        before = _earlier(tmp_path)
+        with pytest.raises(OutputNotEmptyError):
+            second.show()
+    assert _tree(tmp_path) == before
+
+
+def test_an_interrupt_while_results_are_moved_keeps_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _earlier(tmp_path)
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if target == tmp_path / "dicom" and self.parent.name.startswith(".cspine-") and self.name == "dicom":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), StudyOutput(tmp_path, overwrite=True) as output:
+        _fill(output)
+        output.show()
+    assert _tree(tmp_path) == before
+
+
+def test_overwriting_replaces_earlier_results(tmp_path: Path) -> None:
+    _earlier(tmp_path)
+    with StudyOutput(tmp_path, overwrite=True) as output:
+        _fill(output)
+        assert (tmp_path / "dicom" / "segmentation.dcm").read_text() == "old"
+        output.show()
+    assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
+
+
+def test_a_failure_while_overwriting_keeps_the_earlier_results(tmp_path: Path) -> None:
+    before = _earlier(tmp_path)
+    with pytest.raises(ZeroDivisionError), StudyOutput(tmp_path, overwrite=True) as output:
+        _fill(output)
+        1 / 0  # noqa: B018
+    assert _tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("failing", "earlier"),
+    [("old-report", True), ("report", True), ("old-dicom", True), ("dicom", True), ("report", False), ("dicom", False)],
+)
+def test_a_rename_that_fails_leaves_the_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, earlier: bool
+) -> None:
+    before = _earlier(tmp_path) if earlier else {}
+    rename = Path.rename
+    failed = []
+
+    def refuse_once(self: Path, target: Path) -> Path:
+        if target.name == failing and not failed:
+            failed.append(target)
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_once)
+    with StudyOutput(tmp_path, overwrite=True) as output:
+        _fill(output)
+        with pytest.raises(OutputError, match="No space left"):
+            output.show()
+    assert failed
+    assert _tree(tmp_path) == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot be written"), StudyOutput(tmp_path / "file"):
+        pass
+    with pytest.raises(OutputError, match="cannot be written"), StudyOutput(tmp_path / "file" / "out"):
+        pass
+
+
+def test_a_closed_output_has_no_staging(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="not open"):
+        StudyOutput(tmp_path).show()

@@ -1,0 +1,40 @@
+"""From a CT to cleaned vertebrae: the same for one study and for many cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cspine.core.errors import NoVertebraError
+from cspine.core.findings import NO_CERVICAL_VERTEBRA, UNDER_AGE
+from cspine.core.volumes import LabelVolume
+from cspine.inference.predict import Inference
+from cspine.inference.settings import InferenceSettings
+from cspine.pipeline import segmentation
+from tests.builders.spine_phantom import MODEL, volumes
+
+
+def drawn(labels_zyx: np.ndarray | None = None) -> Inference:
+    labels, _ = volumes(labels_zyx=labels_zyx)
+    return Inference(labels=labels, auxiliary_zyx=np.zeros(labels.labels_zyx.shape, dtype=bool), record={})
+
+
+def test_labels_are_cleaned_and_the_age_counts() -> None:
+    _, ct = volumes()
+    vertebrae = segmentation.clean(drawn(), ct, 12.0)
+    assert len(np.unique(vertebrae.labels.labels_zyx)) == 9
+    assert vertebrae.findings[0].code == UNDER_AGE.code
+
+
+def test_a_study_of_many_goes_on_where_a_run_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, ct = volumes()
+    speck = np.zeros(ct.hu_zyx.shape, dtype=np.uint8)
+    speck[:2, :2, :2] = 3
+    inference = drawn(speck)
+    with pytest.raises(NoVertebraError):
+        segmentation.clean(inference, ct)
+    monkeypatch.setattr(segmentation, "segment", lambda *_, **__: inference)
+    _, vertebrae = segmentation.find_vertebrae(ct, None, InferenceSettings())  # type: ignore[arg-type]
+    assert isinstance(vertebrae.labels, LabelVolume) and vertebrae.labels.model == MODEL
+    assert not vertebrae.labels.labels_zyx.any()
+    assert [finding.code for finding in vertebrae.findings] == [NO_CERVICAL_VERTEBRA.code]

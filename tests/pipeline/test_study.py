@@ -1,0 +1,184 @@
+"""The whole way of a study with the shipped model."""
+
+import json
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from cspine.core.anatomy import CERVICAL_LEVELS
+from cspine.core.errors import CSpineError, MissingSliceError, NoVertebraError
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.dicom.clock import Clock
+from cspine.dicom.scan import scan_folder
+from cspine.dicom.seg import SegType
+from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
+from cspine.inference.settings import InferenceSettings
+from cspine.io.output import StudyOutput
+from cspine.models.package import load_package
+from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.study import run_study
+from cspine.report.summary import Summary
+from cspine.study.evaluation.metrics import score_levels
+from tests.builders.judges import dciodvfy_errors
+from tests.builders.small_neck import MODELS, small_neck, write_neck
+
+CLOCK = Clock(datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC))
+SETTINGS = RunSettings(CLOCK, InferenceSettings(device="cpu"))
+SECRET = CtSeriesDescription(uid_seed="pipeline", patient_name="SECRET^Surname", patient_id="PRIVATE-77")
+
+
+@pytest.fixture(scope="module")
+def package():
+    return load_package(MODELS / "cervical-demo")
+
+
+@pytest.fixture(scope="module")
+def neck(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("neck")
+    write_neck(folder, SECRET)
+    return folder
+
+
+def run(source: Path, out: Path, package, settings: RunSettings = SETTINGS) -> Summary:
+    with StudyOutput(out) as output:
+        return run_study(scan_folder(source), package, settings, output)
+
+
+def labels_of(path: Path) -> LabelVolume:
+    """The labels of a written segmentation, axes to L, P, S, read by highdicom."""
+    volume = hd.seg.segread(path).get_volume(combine_segments=True, relabel=False, allow_missing_positions=True)
+    numbers = {s.SegmentNumber: s.SegmentLabel for s in hd.seg.segread(path).SegmentSequence}
+    turned = volume.to_patient_orientation("HPL")  # highdicom names where the axes (k, j, i) point
+    labels = np.zeros(turned.shape, dtype=np.uint8)
+    for number, name in numbers.items():
+        labels[turned.array == number] = next(v.label for v in CERVICAL_LEVELS if v.name == name)
+    affine_kji = turned.get_affine("LPH")
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = affine_kji[:3, 2::-1], affine_kji[:3, 3]
+    return LabelVolume(labels, affine)
+
+
+@pytest.fixture(scope="module")
+def result(neck, package, tmp_path_factory) -> tuple[Path, Summary]:
+    out = tmp_path_factory.mktemp("out") / "result"
+    return out, run(neck, out, package)
+
+
+def test_the_vertebrae_of_the_example_are_found_where_they_are(result):
+    out, _ = result
+    _, reference = small_neck()
+    found = labels_of(out / "dicom" / "segmentation.dcm")
+    index = np.linalg.inv(reference.affine_lps) @ found.affine_lps
+    x, y, z = (round(float(v)) for v in index[:3, 3])
+    whole = np.zeros_like(reference.labels_zyx)
+    n, m, k = found.labels_zyx.shape
+    whole[z : z + n, y : y + m, x : x + k] = found.labels_zyx
+    scores = score_levels(reference, LabelVolume(whole, reference.affine_lps), CERVICAL_LEVELS)
+    assert [score.level for score in scores if score.dice > 0.6] == [level.name for level in CERVICAL_LEVELS]
+    assert np.mean([score.dice for score in scores]) > 0.75
+
+
+def test_the_object_is_valid_and_named(result):
+    out, summary = result
+    path = out / "dicom" / "segmentation.dcm"
+    assert dciodvfy_errors(path) == []
+    dataset = dcmread(path)
+    assert str(dataset.PatientName) == "SECRET^Surname"
+    assert [s.SegmentLabel for s in dataset.SegmentSequence] == [level.name for level in CERVICAL_LEVELS]
+    algorithm = dataset.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert "DEMONSTRATION" in algorithm.AlgorithmName
+    assert summary.outputs[0].sop_instance_uid == dataset.SOPInstanceUID
+
+
+def test_the_summary_tells_all_and_names_nobody(result):
+    out, summary = result
+    text = (out / "report" / "summary.json").read_text()
+    assert Summary.model_validate(json.loads(text)) == summary
+    assert "SECRET" not in text and "PRIVATE" not in text
+    assert summary.model.demonstration
+    assert summary.input.verdicts[0].chosen
+    assert [v.level for v in summary.vertebrae] == [level.name for level in CERVICAL_LEVELS]
+    assert all(2 < v.volume_ml < 25 and v.mean_hu > 100 for v in summary.vertebrae)
+    assert {"select", "read", "infer", "postprocess", "write DICOM"} <= set(summary.timings_s)
+    assert (out / "report" / "preview.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("orientation", ["RPI", "PSL", "LSA"])
+def test_every_orientation_gives_the_same_anatomy(orientation, result, package, tmp_path):
+    write_neck(tmp_path / "in", SECRET, orientation)
+    run(tmp_path / "in", tmp_path / "out", package, replace(SETTINGS, series_uid=SECRET.series_uid))
+    axial, other = (labels_of(folder / "dicom" / "segmentation.dcm") for folder in (result[0], tmp_path / "out"))
+    agreement = _common_dice(axial, other)
+    assert len(agreement) == len(CERVICAL_LEVELS)
+    assert min(agreement) == 1.0
+
+
+def _common_dice(first: LabelVolume, second: LabelVolume) -> list[float]:
+    """Dice of each level of the first, over voxel centres in millimetres: the grids hold the same points."""
+    points = []
+    for volume in (first, second):
+        z, y, x = np.nonzero(volume.labels_zyx)
+        where = np.stack([x, y, z], axis=1) @ volume.affine_lps[:3, :3].T + volume.affine_lps[:3, 3]
+        labels = volume.labels_zyx[z, y, x]
+        tenths = np.rint(where * 10).astype(int).tolist()
+        points.append({(*place, int(label)) for place, label in zip(tenths, labels, strict=True)})
+    levels = sorted({p[3] for p in points[0]})
+    return [
+        2 * len(a & b) / (len(a) + len(b))
+        for a, b in (tuple({p for p in side if p[3] == level} for side in points) for level in levels)
+    ]
+
+
+def test_the_same_clock_gives_the_same_bytes_and_another_setting_other_uids(result, neck, package, tmp_path):
+    first = (result[0] / "dicom" / "segmentation.dcm").read_bytes()
+    run(neck, tmp_path / "again", package)
+    assert (tmp_path / "again" / "dicom" / "segmentation.dcm").read_bytes() == first
+    changed = RunSettings(CLOCK, SETTINGS.inference, seg_type=SegType.LABELMAP)
+    uid = run(neck, tmp_path / "labelmap", package, changed).outputs[0].sop_instance_uid
+    assert uid != result[1].outputs[0].sop_instance_uid
+
+
+def test_a_failed_run_leaves_nothing_behind(neck, package, tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for number, path in enumerate(sorted(neck.iterdir())):
+        if number != 40:
+            (broken / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(MissingSliceError):
+        run(broken, tmp_path / "out", package)
+    assert not (tmp_path / "out").exists()
+
+
+def test_air_has_no_vertebra_and_no_output(package, tmp_path):
+    ct, _ = small_neck()
+    air = CtVolume(np.full((70, 64, 60), -1000, dtype=np.int16), ct.affine_lps)
+    write_ct_series(air, tmp_path / "in", CtSeriesDescription(uid_seed="air"))
+    with pytest.raises(NoVertebraError):
+        run(tmp_path / "in", tmp_path / "out", package)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_log_line_names_the_patient(neck, package, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    run(neck, tmp_path / "out", package)
+    try:
+        run(neck, tmp_path / "out", package)
+    except CSpineError as error:
+        logging.getLogger("test").error("%s %s", error, error.advice)
+    assert "C1" in caplog.text or "model" in caplog.text
+    assert "SECRET" not in caplog.text and "PRIVATE" not in caplog.text
+
+
+def test_a_serious_finding_is_seen_in_the_viewer(neck, package, tmp_path):
+    """A child's neck: the levels are right, and the description of the series says that a person must look."""
+    young = tmp_path / "young"
+    write_neck(young, replace(SECRET, patient_age="007Y"))
+    summary = run(young, tmp_path / "out", package)
+    assert "CS-FND-006" in [finding.code for finding in summary.findings if finding.severity == "serious"]
+    assert str(dcmread(tmp_path / "out/dicom/segmentation.dcm").SeriesDescription).startswith("CHECK: Vertebrae C1-T1")

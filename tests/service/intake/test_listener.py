@@ -1,0 +1,254 @@
+"""The DICOM port, with real senders."""
+
+from __future__ import annotations
+
+import copy
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import JPEGLSLossless, RLELossless
+from pynetdicom import AE
+
+from cspine.core.errors import ListenerError, RoutingConfigError
+from cspine.service.config import Limits, Listener
+from cspine.service.intake.arrivals import Arrivals
+from cspine.service.intake.instances import INTERRUPTED, file_name
+from cspine.service.intake.listener import VERIFICATION, DicomListener
+from cspine.service.intake.receive import identify
+from cspine.service.ops.metrics import Metrics
+from cspine.service.queue.job import study_key
+from cspine.service.queue.spool import Spool
+from tests.builders.segmentations import as_bytes
+from tests.builders.studies import ct_datasets
+from tests.service.fakes import free_port, send_study, wait_for
+
+Started = tuple[DicomListener, Spool, Arrivals, Metrics]
+
+
+@pytest.fixture
+def listen(tmp_path: Path) -> Iterator[Callable[..., Started]]:
+    """Open a DICOM port; it is closed with the test."""
+    opened = []
+
+    def start(limits: Limits | None = None, **changes: Any) -> Started:
+        settings = {"port": free_port(), "allowed_calling_ae_titles": ["SCANNER"]} | changes
+        spool, metrics = Spool(tmp_path / "spool"), Metrics()
+        limits = limits or Limits(free_bytes=0)
+        arrivals = Arrivals(spool, limits)
+        listener = DicomListener(Listener.model_validate(settings), limits, arrivals, metrics)
+        listener.start()
+        opened.append(listener)
+        return listener, spool, arrivals, metrics
+
+    yield start
+    for listener in opened:
+        listener.stop()
+
+
+def count(metrics: Metrics, name: str, **labels: str) -> float:
+    """Value of a metric."""
+    return metrics.registry.get_sample_value(f"cspine_{name}", labels) or 0
+
+
+def test_what_is_sent_lies_on_the_disk_as_it_was_encoded(listen):
+    listener, spool, arrivals, metrics = listen()
+    datasets = ct_datasets("encoded", 4)
+    for syntax, dataset in zip((RLELossless, JPEGLSLossless), (0, 1), strict=True):
+        datasets[dataset] = copy.deepcopy(datasets[dataset])
+        datasets[dataset].compress(syntax)
+    assert send_study(listener.port, datasets) == [0] * 4
+    folder = spool.incoming / study_key(datasets[0].StudyInstanceUID)
+    for dataset in datasets:
+        assert (folder / file_name(dataset.SOPInstanceUID)).read_bytes()[-900:] == as_bytes(dataset)[-900:]
+    assert count(metrics, "instances_received_total") == 4
+    assert arrivals.whole(0) == [folder.name]
+
+
+@pytest.mark.parametrize(("calling", "called"), [("STRANGER", "CSPINE"), ("SCANNER", "OTHER")])
+def test_strangers_are_rejected(calling, called, listen):
+    listener, spool, _, metrics = listen()
+    assert send_study(listener.port, ct_datasets("stranger"), calling, called) == []
+    assert list(spool.incoming.iterdir()) == []
+    assert count(metrics, "associations_total", outcome="rejected") == 1
+
+
+def test_a_star_lets_all_in_and_an_echo_is_answered(listen):
+    listener, *_ = listen(allowed_calling_ae_titles=["*"])
+    ae = AE("ANYBODY")
+    ae.add_requested_context(VERIFICATION)
+    association = ae.associate("127.0.0.1", listener.port, ae_title="CSPINE")
+    assert association.send_c_echo().Status == 0
+    association.release()
+
+
+def test_a_study_is_not_whole_while_it_is_sent_and_marked_when_its_sender_breaks_off(listen):
+    listener, spool, arrivals, metrics = listen()
+    first, second = ct_datasets("broken", 2)
+    folder = spool.incoming / study_key(first.StudyInstanceUID)
+    ae = AE("SCANNER")
+    ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
+    association = ae.associate("127.0.0.1", listener.port, ae_title="CSPINE")
+    assert association.send_c_store(first).Status == 0
+    assert arrivals.whole(0) == []
+    association.abort()
+    wait_for(lambda: (folder / INTERRUPTED).exists())
+    assert arrivals.whole(0) == [folder.name]
+    assert count(metrics, "associations_total", outcome="broken") == 1
+    assert send_study(listener.port, [first, second]) == [0, 0]
+    wait_for(lambda: not (folder / INTERRUPTED).exists())
+
+
+def test_garbage_on_the_port_and_silence_hold_up_nobody(listen):
+    listener, *_ = listen(timeouts={"negotiation_s": 0.5, "message_s": 0.5, "silence_s": 0.5})
+    with socket.create_connection(("127.0.0.1", listener.port)) as silent:
+        for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\xff\xff\xff\xff", b"\x04\x00\x00\x00\x00\x04abcd", b"\x00"):
+            with socket.create_connection(("127.0.0.1", listener.port)) as noisy:
+                noisy.sendall(noise)
+        assert send_study(listener.port, ct_datasets("after noise")) == [0, 0, 0]
+        silent.settimeout(10)
+        while silent.recv(100):  # the listener closes it, with or without an A-ABORT
+            pass
+    wait_for(lambda: not listener._senders)
+
+
+def test_an_instance_over_the_limit_is_cut_off_before_it_fills_the_memory(listen, monkeypatch):
+    monkeypatch.setattr("cspine.service.intake.listener._OVERHEAD", 1000)
+    listener, spool, _, metrics = listen(limits=Limits(free_bytes=0, instance_bytes=100_000))
+    large = copy.deepcopy(ct_datasets("large", 1)[0])
+    large.PixelData = b"\x00" * 1_000_000
+    ae = AE("SCANNER")
+    ae.add_requested_context(large.SOPClassUID, large.file_meta.TransferSyntaxUID)
+    association = ae.associate("127.0.0.1", listener.port, ae_title="CSPINE")
+    assert "Status" not in association.send_c_store(large)
+    assert count(metrics, "instances_refused_total", reason="too large") >= 1
+    assert list(spool.incoming.iterdir()) == []
+
+
+def test_a_sender_that_goes_while_its_first_instance_is_checked_does_not_hold_its_study(listen, monkeypatch):
+    listener, _, arrivals, _ = listen()
+    checked, gone = threading.Event(), threading.Event()
+
+    def slow(file: bytes) -> Dataset | None:
+        checked.set()
+        assert gone.wait(10)
+        return identify(file)
+
+    monkeypatch.setattr("cspine.service.intake.receive.identify", slow)
+    first, *_ = ct_datasets("gone")
+    ae = AE("SCANNER")
+    ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
+    association = ae.associate("127.0.0.1", listener.port, ae_title="CSPINE")
+    threading.Thread(target=association.send_c_store, args=(first,), daemon=True).start()
+    assert checked.wait(10)
+    for open_association in list(listener._senders):  # as when the connection closes in pynetdicom's own thread
+        listener._end(open_association, interrupted=True)
+    gone.set()
+    association.abort()
+    wait_for(lambda: not listener._senders)
+    monkeypatch.undo()
+    assert send_study(listener.port, ct_datasets("gone")) == [0, 0, 0]
+    wait_for(lambda: arrivals.whole(0) == [study_key(first.StudyInstanceUID)])
+
+
+def test_a_sender_that_goes_while_its_first_instance_is_written_leaves_a_mark(listen, monkeypatch):
+    listener, spool, arrivals, _ = listen()
+    add = arrivals.add
+
+    def slow(*instance: Any) -> None:
+        for open_association in list(listener._senders):
+            listener._end(open_association, interrupted=True)
+        add(*instance)
+
+    monkeypatch.setattr(arrivals, "add", slow)
+    first, *_ = ct_datasets("gone late")
+    send_study(listener.port, [first])
+    study = study_key(first.StudyInstanceUID)
+    wait_for((spool.incoming / study / INTERRUPTED).exists)
+    assert arrivals.whole(0) == [study]
+
+
+def test_a_study_of_which_instances_were_refused_is_marked_until_they_come(listen):
+    listener, spool, *_ = listen(limits=Limits(free_bytes=0, study_instances=2))
+    datasets = ct_datasets("refused")
+    assert send_study(listener.port, datasets) == [0, 0, 0xA700]
+    mark = spool.incoming / study_key(datasets[0].StudyInstanceUID) / INTERRUPTED
+    wait_for(mark.exists)
+    assert send_study(listener.port, datasets[:2]) == [0, 0]
+    wait_for(lambda: not mark.exists())
+
+
+@pytest.mark.parametrize("kind", [b"\x01", b"\x04"], ids=["association", "data"])
+def test_a_pdu_of_gigabytes_is_cut_off_at_its_announcement(listen, kind):
+    listener, _, _, metrics = listen()
+    with socket.create_connection(("127.0.0.1", listener.port)) as noisy, pytest.raises(OSError):
+        noisy.settimeout(10)
+        noisy.sendall(kind + b"\x00\x7f\xff\xff\xff")
+        for _ in range(640):  # 40 MiB: far more than the buffers between the two
+            noisy.sendall(bytes(65_536))
+    assert count(metrics, "instances_refused_total", reason="too large") == 1
+    assert send_study(listener.port, ct_datasets("after it")) == [0, 0, 0]
+
+
+def test_a_full_spool_is_told_to_the_sender(listen):
+    listener, _, _, metrics = listen(limits=Limits(free_bytes=0, spool_bytes=10))
+    assert send_study(listener.port, ct_datasets("full")) == [0xA700] * 3
+    assert count(metrics, "instances_refused_total", reason="out of resources") == 3
+
+
+def test_a_port_in_use_is_an_error_with_advice(listen):
+    listener, *_ = listen()
+    with pytest.raises(ListenerError, match="cannot be opened"):
+        listen(port=listener.port)
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that is its own authority, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    files = folder / "crt.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=cspine test", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-out", str(files[0]), "-keyout", str(files[1])],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return files
+
+
+def test_tls_takes_a_sender_with_a_certificate_and_no_other(listen, certificate):
+    crt, key = certificate
+    listener, *_ = listen(
+        tls={"certificate": str(crt), "key": str(key), "ca": str(crt)},
+        timeouts={"negotiation_s": 1, "message_s": 1, "silence_s": 1},
+    )
+    with socket.create_connection(("127.0.0.1", listener.port)):  # begins no handshake
+        context = ssl.create_default_context(cafile=str(crt))
+        context.load_cert_chain(crt, key)
+        ae = AE("SCANNER")
+        ae.add_requested_context(VERIFICATION)
+        known = ae.associate("127.0.0.1", listener.port, ae_title="CSPINE", tls_args=(context, "127.0.0.1"))
+        assert known.send_c_echo().Status == 0
+        known.release()
+    unknown = ae.associate(
+        "127.0.0.1", listener.port, ae_title="CSPINE",
+        tls_args=(ssl.create_default_context(cafile=str(crt)), "127.0.0.1"),
+    )  # fmt: skip
+    assert not unknown.is_established
+    assert send_study(listener.port, ct_datasets("no tls")) == []
+
+
+def test_a_certificate_that_is_no_certificate_is_told(listen, tmp_path):
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("nonsense")
+    with pytest.raises(RoutingConfigError, match="cannot be used"):
+        listen(tls={"certificate": str(nonsense), "key": str(nonsense), "require_client_certificate": False})

@@ -1,0 +1,221 @@
+"""The whole service in this process, with a run that takes no time and a PACS beside it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cspine.core.errors import hashed
+from cspine.service.config import RoutingConfig
+from cspine.service.queue.job import State
+from cspine.service.queue.spool import Spool
+from cspine.service.service import Service
+from tests.builders.segmentations import SECRET, segmentation_dataset
+from tests.builders.studies import ct_datasets
+from tests.service import fake_runs
+from tests.service.fakes import Pacs, free_port, send_study, wait_for
+
+
+def a_config(folder: Path, pacs_port: int, **changes: Any) -> dict[str, Any]:
+    """A configuration as YAML holds it, fast."""
+    retry = {"first_delay_s": 0.3, "maximum_delay_s": 0.3}
+    dicom = {"host": "127.0.0.1", "port": pacs_port, "ae_title": "PACS", "timeout_s": 5}
+    return {
+        "spool": str(folder / "spool"),
+        "study_complete_after_s": 0.2,
+        "listener": {"port": free_port(), "allowed_calling_ae_titles": ["SCANNER"]},
+        "limits": {"free_bytes": 0},
+        "run": {"devices": ["cpu"], "retry_after_s": 0.1, "attempts": 2, "time_limit_s": 60},
+        "destinations": [{"name": "pacs", "dicom": dicom, "retry": retry}],
+        "http": {"port": free_port()},
+    } | changes
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the threads look for work more often."""
+    monkeypatch.setattr("cspine.service.service._TICK_S", 0.05)
+
+
+@pytest.fixture
+def pacs() -> Iterator[Pacs]:
+    pacs = Pacs()
+    yield pacs
+    pacs.stop()
+
+
+@pytest.fixture
+def served(tmp_path: Path, pacs: Pacs) -> Iterator[Callable[..., RoutingConfig]]:
+    """Start a service with a factory; it ends with the test."""
+    services = []
+
+    def start(factory: Any = fake_runs.quick, **changes: Any) -> RoutingConfig:
+        config = RoutingConfig.model_validate(a_config(tmp_path, pacs.port, **changes))
+        service = Service(config, factory)
+        service.start()
+        services.append(service)
+        return config
+
+    yield start
+    for service in services:
+        service.stop()
+
+
+def listener_port(config: RoutingConfig) -> int:
+    """The DICOM port of a configuration."""
+    assert config.listener is not None
+    return config.listener.port
+
+
+def names(config: RoutingConfig, state: State) -> list[str]:
+    """Jobs in a state."""
+    return Spool(config.spool).names(state)
+
+
+def ask(config: RoutingConfig, path: str) -> tuple[int, str]:
+    """Ask the HTTP port."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{config.http.port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+def test_a_study_goes_the_whole_way(served, pacs, caplog):
+    caplog.set_level(logging.INFO, "cspine")
+    config = served()
+    datasets = ct_datasets("whole way")
+    assert send_study(listener_port(config), datasets) == [0, 0, 0]
+    wait_for(lambda: names(config, State.DONE))
+    assert [str(d.StudyInstanceUID) for d in pacs.got] == [datasets[0].StudyInstanceUID]
+    status, health = ask(config, "/healthz")
+    facts = json.loads(health)
+    assert (status, facts["status"], facts["queue"]["done"]) == (200, "ok", 1)
+    metrics = ask(config, "/metrics")[1]
+    for line in ("instances_received_total 3.0", "studies_received_total 1.0", 'queue_jobs{state="done"} 1.0'):
+        assert f"cspine_{line}" in metrics
+    assert 'cspine_deliveries_total{destination="pacs",outcome="delivered"} 1.0' in metrics
+    assert ask(config, "/other")[0] == 404
+    text = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    assert hashed(datasets[0].StudyInstanceUID) in text
+    assert SECRET not in text and "PRIVATE" not in text and datasets[0].StudyInstanceUID not in text
+
+
+def test_a_study_sent_again_is_not_run_again_but_delivered_again(served, pacs):
+    config = served()
+    for times in (1, 2):
+        send_study(listener_port(config), ct_datasets("again"))
+        wait_for(lambda times=times: len(pacs.got) == times)
+    wait_for(lambda: names(config, State.DONE))
+    assert len(set(pacs.uids)) == 1
+    assert len(names(config, State.DONE)) == 1
+
+
+def test_late_slices_make_a_job_of_all_that_is_known(served, pacs):
+    config = served()
+    datasets = ct_datasets("late", 4)
+    send_study(listener_port(config), datasets[:3])
+    wait_for(lambda: len(pacs.got) == 1)
+    send_study(listener_port(config), datasets[3:])
+    wait_for(lambda: len(names(config, State.DONE)) == 2)
+    newest = config.spool / "done" / names(config, State.DONE)[-1]
+    job = json.loads((newest / "job.json").read_text())
+    assert job["earlier"] == names(config, State.DONE)[0]
+    assert len(list((newest / "input").iterdir())) == 5  # four slices and the earlier segmentation
+    assert len(set(pacs.uids)) == 2
+
+
+def test_a_result_that_comes_back_starts_nothing(served, pacs):
+    config = served()
+    datasets = ct_datasets("echo")
+    send_study(listener_port(config), datasets)
+    wait_for(lambda: names(config, State.DONE))
+    send_study(listener_port(config), [segmentation_dataset(datasets[0].StudyInstanceUID, pacs.uids[0])])
+    wait_for(lambda: not list((config.spool / "incoming").iterdir()))
+    wait_for(lambda: not list((config.spool / "forming").iterdir()))
+    assert len(names(config, State.DONE)) == 1 and len(pacs.got) == 1
+
+
+def test_runs_that_fail_are_tried_again_where_that_can_help(served, pacs, caplog):
+    config = served(fake_runs.fickle)
+    expected = {
+        4: ("CS-GEO-002", 1),  # a missing slice
+        5: ("CS-INF-003", 2),  # no memory
+        6: ("CS-RTE-004", 2),  # killed
+        8: ("CS-INT-001", 2),  # a defect
+    }
+    for slices in expected:
+        send_study(listener_port(config), ct_datasets(f"fails {slices}", slices))
+    send_study(listener_port(config), ct_datasets("and the next is run"))
+    wait_for(lambda: len(names(config, State.FAILED)) == len(expected), 40)
+    jobs = Spool(config.spool).jobs(State.FAILED)
+    assert {job.instances: (job.reason.code, job.attempts) for job in jobs if job.reason} == expected
+    assert "SECRET^" not in "".join(job.model_dump_json() for job in jobs) + caplog.text
+    wait_for(lambda: len(pacs.got) == 1)
+
+
+def test_a_run_without_end_is_ended_at_its_time_limit(served):
+    config = served(fake_runs.fickle, run={"devices": ["cpu"], "attempts": 1, "time_limit_s": 2})
+    send_study(listener_port(config), ct_datasets("endless", 7))
+    wait_for(lambda: names(config, State.FAILED), 30)
+    job = json.loads((config.spool / "failed" / names(config, State.FAILED)[0] / "job.json").read_text())
+    assert "time limit of 2 s" in job["reason"]["message"]
+
+
+def test_a_dead_destination_does_not_hold_up_another(served, pacs):
+    dead = {
+        "name": "dead",
+        "dicom": {"host": "127.0.0.1", "port": free_port(), "ae_title": "DEAD", "timeout_s": 2},
+        "retry": {"first_delay_s": 0.1, "give_up_after_h": 1 / 3600},
+    }
+    alive = {"name": "pacs", "dicom": {"host": "127.0.0.1", "port": pacs.port, "ae_title": "PACS"}}
+    config = served(destinations=[dead, alive])
+    send_study(listener_port(config), ct_datasets("two"))
+    wait_for(lambda: len(pacs.got) == 1)
+    wait_for(lambda: names(config, State.FAILED))
+    job = json.loads((config.spool / "failed" / names(config, State.FAILED)[0] / "job.json").read_text())
+    assert {name: d["state"] for name, d in job["destinations"].items()} == {"dead": "gave up", "pacs": "delivered"}
+    assert job["reason"]["code"] == "CS-RTE-005"
+
+
+def test_the_end_puts_a_run_back_and_the_next_start_goes_on(tmp_path, pacs):
+    config = RoutingConfig.model_validate(a_config(tmp_path, pacs.port))
+    service = Service(config, fake_runs.slow)
+    service.start()
+    send_study(listener_port(config), ct_datasets("stop"))
+    wait_for(lambda: names(config, State.RUNNING) and list((config.spool / "running").glob("*/results/dicom/*")))
+    service.stop()
+    waiting = Spool(config.spool).jobs(State.WAITING)
+    assert [(job.attempts, job.crashes) for job in waiting] == [(0, 0)]
+    assert not (config.spool / "waiting" / waiting[0].id / "results").exists()
+    again = Service(config, fake_runs.quick)
+    again.start()
+    try:
+        wait_for(lambda: names(config, State.DONE))
+    finally:
+        again.stop()
+    assert len(pacs.got) == 1
+
+
+def test_a_running_job_that_cannot_be_read_holds_up_no_study_and_is_told_once(tmp_path, pacs, caplog):
+    config = RoutingConfig.model_validate(a_config(tmp_path, pacs.port))
+    place = Spool(config.spool).place(State.RUNNING, "20260101T000000000000-0123456789abcdef")
+    (place / "input").mkdir(parents=True)
+    (place / "job.json").write_text('{"of": "a newer version"}')
+    service = Service(config, fake_runs.quick)
+    service.start()
+    try:
+        send_study(listener_port(config), ct_datasets("beside"))
+        wait_for(lambda: names(config, State.DONE))
+    finally:
+        service.stop()
+    assert (place / "job.json").read_text() == '{"of": "a newer version"}'
+    assert "unexpected error" not in caplog.text
+    assert caplog.text.count(f"job {place.name} cannot be read") == 1

@@ -1,0 +1,90 @@
+"""What the worker's process does with a job, with a model that takes no time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cspine.core.errors import NoVertebraError
+from cspine.service.config import Run
+from cspine.service.queue.job import Job
+from cspine.service.workers.runner import Runner, study_runner
+from tests.builders.bright_studies import write_bright_study
+from tests.builders.cohorts import bright_task
+
+_CLOCK = "2026-01-02T03:04:05+00:00"
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    folder = tmp_path_factory.mktemp("models") / "bright"
+    bright_task(folder, folder)
+    return study_runner(Run(model=str(folder)), "cpu")
+
+
+def _job(folder: Path, *, interrupted: bool = False, bright: bool = True) -> Path:
+    write_bright_study(folder / "input", "a", bright=bright)
+    job = Job(id="j", study="s", created="", clock=_CLOCK, interrupted=interrupted)
+    (folder / "job.json").write_text(job.model_dump_json())
+    return folder
+
+
+def _summary(job: Path) -> dict[str, Any]:
+    loaded = json.loads((job / "results" / "report" / "summary.json").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def _codes(job: Path) -> set[str]:
+    return {finding["code"] for finding in _summary(job)["findings"]}
+
+
+def _digest(job: Path) -> str:
+    return hashlib.sha256((job / "results" / "dicom" / "segmentation.dcm").read_bytes()).hexdigest()
+
+
+def test_a_job_gets_results_and_the_seconds_of_its_steps(runner: Runner, tmp_path: Path) -> None:
+    job = _job(tmp_path)
+    seconds = runner(job, _CLOCK)
+    assert seconds["infer"] > 0
+    assert [vertebra["level"] for vertebra in _summary(job)["vertebrae"]] == ["C2"]
+
+
+def test_a_second_try_with_the_same_clock_gives_the_same_bytes(runner: Runner, tmp_path: Path) -> None:
+    job = _job(tmp_path)
+    runner(job, _CLOCK)
+    first = _digest(job)
+    runner(job, _CLOCK)
+    assert _digest(job) == first
+
+
+def test_a_sender_that_broke_off_is_told_by_a_finding(runner: Runner, tmp_path: Path) -> None:
+    whole, broken = _job(tmp_path / "whole"), _job(tmp_path / "broken", interrupted=True)
+    for job in (whole, broken):
+        runner(job, _CLOCK)
+    assert _codes(broken) - _codes(whole) == {"CS-FND-017"}
+
+
+def test_a_fuller_run_with_the_earlier_result_in_its_input_supersedes_it(runner: Runner, tmp_path: Path) -> None:
+    first, second = _job(tmp_path / "first"), _job(tmp_path / "second")
+    files = sorted((first / "input").iterdir())
+    for late in files[-4:]:
+        late.unlink()
+    runner(first, _CLOCK)
+    shutil.copy(first / "results" / "dicom" / "segmentation.dcm", second / "input" / "earlier.dcm")
+    runner(second, _CLOCK)
+    written = _summary(first)["outputs"][0]["sop_instance_uid"]
+    assert [result["sop_instance_uid"] for result in _summary(second)["supersedes"]] == [written]
+    assert "CS-FND-015" in _codes(second)
+
+
+def test_a_study_without_a_vertebra_fails_and_leaves_nothing(runner: Runner, tmp_path: Path) -> None:
+    job = _job(tmp_path, bright=False)
+    with pytest.raises(NoVertebraError):
+        runner(job, _CLOCK)
+    assert not (job / "results").exists() or not any((job / "results").rglob("*.dcm"))

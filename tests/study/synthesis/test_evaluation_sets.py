@@ -1,0 +1,111 @@
+"""The sets as a whole: the same case from the same number, the same labels whatever the scanner does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cspine.study.synthesis.atlas import Atlas
+from cspine.study.synthesis.case import synthesize_case
+from cspine.study.synthesis.evaluation_sets import (
+    HARDSHIPS,
+    MOST_CASES,
+    SETS,
+    SetCase,
+    describe,
+    set_case,
+    synthesize_set_case,
+)
+from cspine.study.synthetic_training.recipe import Recipe
+from tests.builders.small_set import small_case
+from tests.builders.tiny_atlas import PERFECT
+
+_TRAINING_SLICES_MM = {0.6, 1.0, 1.25, 2.0, 2.5, 3.0, 4.0}
+
+
+def _cases(set_name: str) -> list[SetCase]:
+    return [set_case(set_name, number) for number in range(60)]
+
+
+def test_seeds_of_sets_are_apart_from_each_other_and_from_training() -> None:
+    first, second = SETS.values()
+    assert first + MOST_CASES <= second
+    assert second + MOST_CASES <= Recipe.model_fields["first_seed"].default
+
+
+@pytest.mark.parametrize("set_name", list(SETS))
+def test_grids_are_square_affordable_and_not_those_of_training(set_name: str) -> None:
+    for case in _cases(set_name):
+        x, y, z = case.spacing_xyz
+        assert x == y
+        assert 0.35 <= x <= 0.91
+        assert z not in _TRAINING_SLICES_MM
+        assert case.reconstruction.thickness_mm not in _TRAINING_SLICES_MM
+        assert z <= case.reconstruction.thickness_mm  # no gaps
+        assert np.prod(np.array(case.extent_xyz_mm) / case.spacing_xyz) < 20e6
+        assert all(n == pytest.approx(round(n)) for n in np.array(case.extent_xyz_mm) / case.spacing_xyz)
+
+
+def test_ordinary_cases_have_no_hardship_and_the_whole_neck() -> None:
+    for case in _cases("ordinary"):
+        assert case.hardships == ()
+        assert case.extent_xyz_mm[2] > 140 * case.posture.scale_xyz[2]
+        assert case.reconstruction.thickness_mm < 3
+
+
+def test_every_hardship_comes_in_turn() -> None:
+    for number, case in enumerate(_cases("hard")):
+        assert HARDSHIPS[number % len(HARDSHIPS)] in case.hardships
+        assert 1 <= len(case.hardships) <= 3
+        assert (case.reconstruction.thickness_mm == 4.5) == ("thick slices" in case.hardships)
+
+
+@pytest.mark.parametrize(("set_name", "number"), [("ordinary", 2), ("hard", 0), ("hard", 5), ("hard", 10)])
+def test_the_same_number_gives_the_same_case(atlas: Atlas, set_name: str, number: int) -> None:
+    ct, labels = synthesize_set_case(atlas, small_case(set_name, number))
+    same_ct, same_labels = synthesize_set_case(atlas, small_case(set_name, number))
+    assert np.array_equal(ct.hu_zyx, same_ct.hu_zyx)
+    assert np.array_equal(labels.labels_zyx, same_labels.labels_zyx)
+    other, _ = synthesize_set_case(atlas, small_case(set_name, number + 1))
+    assert not np.array_equal(ct.hu_zyx, other.hu_zyx)
+
+
+@pytest.mark.parametrize("hardship", HARDSHIPS)
+def test_no_hardship_moves_a_label_and_each_changes_the_image(atlas: Atlas, hardship: str) -> None:
+    plain = replace(small_case("hard", 0), hardships=())
+    if hardship == "photon starvation":  # shoulders that leave the field of view
+        plain = replace(plain, extent_xyz_mm=(24.0, 60.0, 90.0))
+    hard = replace(plain, hardships=(hardship,))
+    ct, labels = synthesize_set_case(atlas, hard)
+    _, truth = synthesize_case(atlas, hard.seed, replace(hard.settings, imaging=None, scan=PERFECT))
+    assert np.array_equal(labels.labels_zyx, truth.labels_zyx)
+    assert set(range(1, 8)) <= set(np.unique(labels.labels_zyx))
+    assert ct.hu_zyx.min() >= -1024
+    assert ct.hu_zyx.max() <= 3071
+    in_settings = {"cut field of view", "thick slices", "strong noise", "posture"}
+    same = np.array_equal(ct.hu_zyx, synthesize_set_case(atlas, plain)[0].hu_zyx)
+    assert same == (hardship in in_settings)
+
+
+def test_motion_doubles_contours(atlas: Atlas) -> None:
+    still = replace(small_case("hard", 0), hardships=())
+    edges = []
+    for hardships in ((), ("motion",)):
+        ct, _ = synthesize_set_case(atlas, replace(still, hardships=hardships))
+        hu = torch.from_numpy(ct.hu_zyx.astype(np.float32))
+        edges.append(float(((hu > -800) & (hu < -300)).float().mean()))
+    assert edges[1] > 1.1 * edges[0]
+
+
+def test_a_row_says_what_the_case_shows(atlas: Atlas) -> None:
+    case = small_case("hard", 21)
+    row = describe(case, synthesize_set_case(atlas, case)[1])
+    assert row["case"] == "hard_20021"
+    assert row["seed"] == "20021"
+    assert row["kernel"] in ("smooth", "standard", "sharp")
+    assert row["hard_because"].split("; ") == list(case.hardships)
+    assert row["spacing_mm"] == "1.5 1.5 2.5"
+    assert "C5" in row["levels"].split()
