@@ -1,7 +1,7 @@
 """Write the generated parts of the reference pages from the code that they describe.
 
-``python docs/generate.py`` rewrites every part between ``<!-- generated: NAME -->`` and ``<!-- end -->``; with ``--check``
-it only compares, and exits with 1 where a page is out of date.
+``python docs/generate.py`` rewrites every part between ``<!-- generated: NAME -->`` and ``<!-- end -->``; with
+``--check`` it only compares, and exits with 1 where a page is out of date.
 """
 
 from __future__ import annotations
