@@ -102,7 +102,7 @@ def test_a_gap_is_refused_and_repaired_on_request(tmp_path: Path) -> None:
     volume = read_volume(series, repair_gaps=True)
     assert volume.hu_zyx.shape == (6, 6, 6)
     _assert_phantom(volume)
-    assert "longest regular run" in volume.notes[0]
+    assert len(volume.notes) == 1
 
 
 # --- coding -----------------------------------------------------------------------------------------------------------

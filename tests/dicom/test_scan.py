@@ -91,7 +91,7 @@ def test_a_damaged_instance_is_reported_and_not_silently_absent(tmp_path: Path, 
     assert scan.damaged[0].path == paths[2]
     if cut == -40:
         assert scan.series[0].damaged == 1
-        assert "ends before" in scan.damaged[0].reason
+        assert scan.damaged[0].series_uid == scan.series[0].series_uid
 
 
 @pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, JPEGLSLossless])
@@ -121,7 +121,7 @@ def test_several_patients_are_an_error_that_gives_counts_and_no_names(tmp_path: 
     save_all(build(_series("b", "two", "P2")), tmp_path / "b")
     save_all(build(_series("c", "three", "P2")), tmp_path / "c")
     scan = scan_folder(tmp_path)
-    with pytest.raises(SeveralPatientsError, match=r"2 patient\(s\) with 3 studies and 3 series") as raised:
+    with pytest.raises(SeveralPatientsError, match=r"\b2 patients?\b.*\b3 studies\b.*\b3 series\b") as raised:
         one_study(scan)
     assert "P1" not in str(raised.value)
     assert len(scan.studies()) == 3
@@ -181,7 +181,7 @@ def test_most_instances_decide_a_property(tmp_path: Path) -> None:
 
 def test_a_folder_without_dicom_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("nothing")
-    with pytest.raises(NoDicomError, match="1 not DICOM"):
+    with pytest.raises(NoDicomError, match=r"\b1\b.*\b0 damaged"):
         scan_folder(tmp_path)
 
 

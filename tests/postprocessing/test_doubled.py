@@ -45,7 +45,7 @@ def test_the_sentence_has_the_numbers() -> None:
     trunk = Trunk(labels=(*NORMAL, vertebra("L6").label))
     labels = united(trunk.draw()[0], "L5", "L6")
     (finding,) = doubled_findings(shapes_of(labels, trunk.grid()), labels, trunk.grid())
-    assert finding.sentence == "L5 has 2.0 times the volume and 2.2 times the length of L4."
+    assert all(word in finding.sentence for word in ("L5", "2.0", "2.2", "L4"))
 
 
 def test_a_cut_neighbour_a_sliver_and_the_uppermost_levels_say_nothing() -> None:
