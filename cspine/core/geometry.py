@@ -194,7 +194,7 @@ def reorientation(affine_lps: Affine, target: str) -> Reorientation:
 # --- gantry tilt ------------------------------------------------------------------------------------------------------
 
 
-def lean_mm(affine_lps: Affine) -> tuple[float, float]:
+def shear_mm(affine_lps: Affine) -> tuple[float, float]:
     """Return how far each slice is shifted against the one before it within its plane, along x and y, millimetres.
 
     Zero for an orthogonal grid; the y part is what a tilted gantry gives.
@@ -208,7 +208,7 @@ def upright_grid(grid: Grid) -> Grid:
 
     In-plane axes, spacing and slice planes stay; rows and columns grow so that no voxel centre is lost.
     """
-    lean = np.array(lean_mm(grid.affine_lps))
+    lean = np.array(shear_mm(grid.affine_lps))
     spacing = np.array(grid.spacing_xyz[:2])
     slices = grid.shape_zyx[0]
     shift = lean * (slices - 1) / spacing

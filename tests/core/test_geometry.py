@@ -15,11 +15,11 @@ from cspine.core.geometry import (
     Affine,
     Grid,
     labels_to_grid,
-    lean_mm,
     make_affine,
     orientation_of,
     ras_to_lps,
     reorientation,
+    shear_mm,
     straighten,
     to_index,
     to_lps,
@@ -148,7 +148,7 @@ def test_what_is_no_orientation_is_refused(target: str) -> None:
 
 @pytest.mark.parametrize("tilt", [-25.0, 0.0, 12.0])
 def test_lean_is_what_the_gantry_was_tilted(tilt: float) -> None:
-    x, y = lean_mm(Stack(tilt_deg=tilt, rotation_deg=(5, 6, 7)).grid.affine_lps)
+    x, y = shear_mm(Stack(tilt_deg=tilt, rotation_deg=(5, 6, 7)).grid.affine_lps)
     assert x == pytest.approx(0, abs=1e-9)
     assert y == pytest.approx(2.0 * np.tan(np.radians(tilt)))
 
@@ -156,9 +156,9 @@ def test_lean_is_what_the_gantry_was_tilted(tilt: float) -> None:
 @pytest.mark.parametrize("tilt", [-25.0, 12.0])
 @pytest.mark.parametrize("lean_x", [0.0, 6.0, -6.0])
 def test_the_upright_grid_is_orthogonal_in_the_same_planes_and_loses_nothing(tilt: float, lean_x: float) -> None:
-    source = Stack(tilt_deg=tilt, lean_x_deg=lean_x, rotation_deg=(5, -8, 12)).grid
+    source = Stack(tilt_deg=tilt, shear_x_deg=lean_x, rotation_deg=(5, -8, 12)).grid
     upright = upright_grid(source)
-    assert lean_mm(upright.affine_lps) == pytest.approx((0, 0), abs=1e-9)
+    assert shear_mm(upright.affine_lps) == pytest.approx((0, 0), abs=1e-9)
     x_mm, y_mm, z_mm = upright.spacing_xyz
     assert (x_mm, y_mm, z_mm) == pytest.approx((0.5, 0.75, 2.0))
     there = to_index(upright.affine_lps, source.corners_lps())

@@ -24,7 +24,7 @@ from cspine.core.errors import (
     SingleSliceError,
     VariableSpacingError,
 )
-from cspine.core.geometry import lean_mm
+from cspine.core.geometry import shear_mm
 from cspine.dicom.headers import Plane, read_header
 from cspine.dicom.slices import arrange
 from tests.builders.ct_series import (
@@ -128,7 +128,7 @@ def test_rounded_cosines_are_made_orthonormal_without_a_word() -> None:
     arranged = arrange(_planes(datasets))
     assert not arranged.notes
     assert abs(arranged.grid.affine_lps[:3, 0] @ arranged.grid.affine_lps[:3, 1]) < 1e-12
-    assert max(abs(v) for v in lean_mm(arranged.grid.affine_lps)) < 1e-12
+    assert max(abs(v) for v in shear_mm(arranged.grid.affine_lps)) < 1e-12
 
 
 def test_two_scan_ranges_offer_the_longer_one() -> None:
@@ -273,7 +273,7 @@ def test_a_lean_that_no_gantry_makes_is_refused() -> None:
     with pytest.raises(ExcessiveTiltError, match=r"40\.0"):
         arrange(_planes(build(Stack(tilt_deg=40))))
     with pytest.raises(ExcessiveTiltError, match=r"10\.0.*\brow"):
-        arrange(_planes(build(Stack(lean_x_deg=10))))
+        arrange(_planes(build(Stack(shear_x_deg=10))))
 
 
 def test_slices_that_shift_in_their_plane_are_refused() -> None:
