@@ -203,7 +203,7 @@ def shear_mm(affine_lps: Affine) -> tuple[float, float]:
     return float(step @ x / np.linalg.norm(x)), float(step @ y / np.linalg.norm(y))
 
 
-def upright_grid(grid: Grid) -> Grid:
+def orthogonal_grid(grid: Grid) -> Grid:
     """Return the orthogonal grid with the same slice planes that covers a leaning one.
 
     In-plane axes, spacing and slice planes stay; rows and columns grow so that no voxel centre is lost.
@@ -237,7 +237,7 @@ def _beyond(index: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
 
 
 def straighten(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) -> NDArray[Voxels]:
-    """Resample a leaning stack to the upright grid of `upright_grid`, each slice within its own plane (linear).
+    """Resample a leaning stack to the upright grid of `orthogonal_grid`, each slice within its own plane (linear).
 
     Parameters
     ----------

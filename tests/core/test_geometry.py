@@ -17,13 +17,13 @@ from cspine.core.geometry import (
     labels_to_grid,
     make_affine,
     orientation_of,
+    orthogonal_grid,
     ras_to_lps,
     reorientation,
     shear_mm,
     straighten,
     to_index,
     to_lps,
-    upright_grid,
 )
 from tests.builders.ct_series import Stack, phantom_on
 
@@ -157,7 +157,7 @@ def test_lean_is_what_the_gantry_was_tilted(tilt: float) -> None:
 @pytest.mark.parametrize("lean_x", [0.0, 6.0, -6.0])
 def test_the_upright_grid_is_orthogonal_in_the_same_planes_and_loses_nothing(tilt: float, lean_x: float) -> None:
     source = Stack(tilt_deg=tilt, shear_x_deg=lean_x, rotation_deg=(5, -8, 12)).grid
-    upright = upright_grid(source)
+    upright = orthogonal_grid(source)
     assert shear_mm(upright.affine_lps) == pytest.approx((0, 0), abs=1e-9)
     x_mm, y_mm, z_mm = upright.spacing_xyz
     assert (x_mm, y_mm, z_mm) == pytest.approx((0.5, 0.75, 2.0))
@@ -169,14 +169,14 @@ def test_the_upright_grid_is_orthogonal_in_the_same_planes_and_loses_nothing(til
 
 def test_an_upright_grid_stays_as_it_is() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
-    assert upright_grid(grid).is_close(grid, 1e-9)
+    assert orthogonal_grid(grid).is_close(grid, 1e-9)
 
 
 @pytest.mark.parametrize("tilt", [-25.0, 12.0])
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
 def test_straightening_puts_values_where_they_belong(tilt: float, dtype: type) -> None:
     source = Stack(tilt_deg=tilt, shape_zyx=(6, 14, 9), rotation_deg=(0, 5, 9)).grid
-    upright = upright_grid(source)
+    upright = orthogonal_grid(source)
     straight = straighten(phantom_on(source).astype(dtype), source, upright, -1024)
     assert straight.dtype == dtype
     assert straight.shape == upright.shape_zyx
@@ -192,7 +192,7 @@ def test_straightening_puts_values_where_they_belong(tilt: float, dtype: type) -
 
 def test_labels_come_back_to_the_leaning_slices() -> None:
     source = Stack(tilt_deg=18.0, shape_zyx=(8, 30, 20)).grid
-    upright = upright_grid(source)
+    upright = orthogonal_grid(source)
     labels = np.zeros(upright.shape_zyx, dtype=np.uint8)
     z, y, x = np.indices(upright.shape_zyx, dtype=float)
     points = to_lps(upright.affine_lps, np.stack([x, y, z], axis=-1).reshape(-1, 3))

@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import CSpineError, GeometryError, InputError, NoVertebraError, OutputError
-from cspine.core.geometry import Grid, labels_to_grid, to_index, upright_grid
+from cspine.core.geometry import Grid, labels_to_grid, orthogonal_grid, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord, SegSettings, SegType, write_segmentation
@@ -210,7 +210,7 @@ def test_part_of_an_enhanced_ct_may_be_used(tmp_path: Path) -> None:
 
 def test_a_tilted_series_gets_its_labels_on_the_stored_slices(tmp_path: Path) -> None:
     stack = replace(STACK, tilt_deg=15.0)
-    upright = upright_grid(stack.grid)
+    upright = orthogonal_grid(stack.grid)
     source = volume(build(stack), stack.grid, tmp_path / "ct").source
     ct = CtVolume(np.zeros(upright.shape_zyx, dtype=np.int16), upright.affine_lps, source)
     labels = labels_to_grid(blocks(STACK.shape_zyx), STACK.grid, upright)
