@@ -236,7 +236,7 @@ def _beyond(index: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
     return np.asarray((index < -0.5 - 1e-6) | (index > count - 0.5 + 1e-6))
 
 
-def straighten(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) -> NDArray[Voxels]:
+def deshear(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) -> NDArray[Voxels]:
     """Resample a leaning stack to the upright grid of `orthogonal_grid`, each slice within its own plane (linear).
 
     Parameters

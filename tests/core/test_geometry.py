@@ -14,6 +14,7 @@ from cspine.core.errors import UnsupportedOrientationError
 from cspine.core.geometry import (
     Affine,
     Grid,
+    deshear,
     labels_to_grid,
     make_affine,
     orientation_of,
@@ -21,7 +22,6 @@ from cspine.core.geometry import (
     ras_to_lps,
     reorientation,
     shear_mm,
-    straighten,
     to_index,
     to_lps,
 )
@@ -177,7 +177,7 @@ def test_an_upright_grid_stays_as_it_is() -> None:
 def test_straightening_puts_values_where_they_belong(tilt: float, dtype: type) -> None:
     source = Stack(tilt_deg=tilt, shape_zyx=(6, 14, 9), rotation_deg=(0, 5, 9)).grid
     upright = orthogonal_grid(source)
-    straight = straighten(phantom_on(source).astype(dtype), source, upright, -1024)
+    straight = deshear(phantom_on(source).astype(dtype), source, upright, -1024)
     assert straight.dtype == dtype
     assert straight.shape == upright.shape_zyx
     z, y, x = np.indices(upright.shape_zyx, dtype=float)
