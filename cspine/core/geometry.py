@@ -269,7 +269,7 @@ def deshear(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) ->
     return result
 
 
-def labels_to_grid(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> NDArray[Voxels]:
+def resample_labels(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> NDArray[Voxels]:
     """Bring labels to another grid by nearest neighbour, slab by slab; background outside the source.
 
     Parameters

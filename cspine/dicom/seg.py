@@ -26,7 +26,7 @@ from pydicom.valuerep import DA, DT, TM
 from cspine import __version__
 from cspine.core.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
 from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, OutputError
-from cspine.core.geometry import labels_to_grid, to_index
+from cspine.core.geometry import resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
@@ -146,7 +146,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         headers = read_source_headers(source)
         notes = normalise_headers(headers, source)
         _check_positions(headers, source)
-        on_source = labels_to_grid(labels.labels_zyx, labels.grid, source.grid)
+        on_source = resample_labels(labels.labels_zyx, labels.grid, source.grid)
         present = sorted(labels_present(on_source), key=rank)
         if not present:
             raise NoVertebraError("no label lies on the source slices")

@@ -15,12 +15,12 @@ from cspine.core.geometry import (
     Affine,
     Grid,
     deshear,
-    labels_to_grid,
     make_affine,
     orientation_of,
     orthogonal_grid,
     ras_to_lps,
     reorientation,
+    resample_labels,
     shear_mm,
     to_index,
     to_lps,
@@ -198,7 +198,7 @@ def test_labels_come_back_to_the_leaning_slices() -> None:
     points = to_lps(upright.affine_lps, np.stack([x, y, z], axis=-1).reshape(-1, 3))
     centre = to_lps(source.affine_lps, np.array([[9.5, 14.5, 3.5]]))
     labels[(np.linalg.norm(points - centre, axis=1) < 4.0).reshape(labels.shape)] = 3
-    back = labels_to_grid(labels, upright, source)
+    back = resample_labels(labels, upright, source)
     assert back.shape == source.shape_zyx
     assert set(np.unique(back)) == {0, 3}
     z, y, x = np.nonzero(back)
@@ -210,21 +210,21 @@ def test_labels_come_back_to_the_leaning_slices() -> None:
 def test_labels_on_the_same_grid_are_the_same_array() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
     labels = np.ones(_SHAPE, dtype=np.uint8)
-    assert labels_to_grid(labels, grid, Grid(_SHAPE, grid.affine_lps.copy())) is labels
+    assert resample_labels(labels, grid, Grid(_SHAPE, grid.affine_lps.copy())) is labels
 
 
 def test_labels_to_a_grid_of_another_orientation_equal_turning() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
     turn = reorientation(grid.affine_lps, "RSA")
     labels = (_array() % 9).astype(np.uint8)
-    assert np.array_equal(labels_to_grid(labels, grid, turn.grid(grid)), turn.apply(labels))
+    assert np.array_equal(resample_labels(labels, grid, turn.grid(grid)), turn.apply(labels))
 
 
 def test_labels_to_a_larger_grid_have_background_outside() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
     affine = grid.affine_lps.copy()
     affine[:3, 3] = to_lps(affine, np.array([[-2.0, -1.0, -1.0]]))[0]
-    larger = labels_to_grid(np.ones(_SHAPE, np.uint8), grid, Grid((6, 8, 10), affine))
+    larger = resample_labels(np.ones(_SHAPE, np.uint8), grid, Grid((6, 8, 10), affine))
     assert larger.sum() == np.prod(_SHAPE)
     assert (larger[1:5, 1:6, 2:8] == 1).all()
 
@@ -237,4 +237,4 @@ def test_labels_slab_by_slab_equal_labels_at_once() -> None:
     z, y, x = (np.arange(n) for n in target.shape_zyx)
     nearest = [np.rint((z + 0.1) / 1.3), np.rint((y * 0.8 + 0.2) / 8), np.rint((x * 0.8 + 0.3) / 8)]
     expected = np.pad(labels, ((0, 1), (0, 1), (0, 1)))[np.ix_(*(n.astype(int) for n in nearest))]
-    assert np.array_equal(labels_to_grid(labels, source, target), expected)
+    assert np.array_equal(resample_labels(labels, source, target), expected)

@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import CSpineError, GeometryError, InputError, NoVertebraError, OutputError
-from cspine.core.geometry import Grid, labels_to_grid, orthogonal_grid, to_index
+from cspine.core.geometry import Grid, orthogonal_grid, resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord, SegSettings, SegType, write_segmentation
@@ -213,9 +213,9 @@ def test_a_tilted_series_gets_its_labels_on_the_stored_slices(tmp_path: Path) ->
     upright = orthogonal_grid(stack.grid)
     source = volume(build(stack), stack.grid, tmp_path / "ct").source
     ct = CtVolume(np.zeros(upright.shape_zyx, dtype=np.int16), upright.affine_lps, source)
-    labels = labels_to_grid(blocks(STACK.shape_zyx), STACK.grid, upright)
+    labels = resample_labels(blocks(STACK.shape_zyx), STACK.grid, upright)
     record = written(ct, tmp_path / "seg.dcm", labels=labels)
-    expected = labels_to_grid(labels, upright, stack.grid)
+    expected = resample_labels(labels, upright, stack.grid)
     assert np.array_equal(read_back(record.path, stack.grid), expected)
     assert expected.any()
     assert dciodvfy_errors(record.path) == []
