@@ -32,7 +32,7 @@ from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
 from cspine.dicom.source_header import normalise_headers, read_source_headers
 from cspine.dicom.uids import ObjectIdentity
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 
 #: A stored slice may lie this share of a voxel off the volume's grid; further away it is another slice.
 _LARGEST_OFFSET = 0.25
@@ -348,7 +348,7 @@ def _set_clock_and_uids(
 
 def _save(segmentation: hd.seg.Segmentation, path: Path) -> str:
     """Write the file whole; return its checksum."""
-    write_whole(path, lambda partial: segmentation.save_as(partial, enforce_file_format=True))
+    write_atomic(path, lambda partial: segmentation.save_as(partial, enforce_file_format=True))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

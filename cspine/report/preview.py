@@ -25,7 +25,7 @@ from cspine.core.findings import Finding, Severity
 from cspine.core.geometry import reorientation
 from cspine.core.shape import Box, label_boxes
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.report.planes import body_centre, curve
 
 #: Centre 400, width 1800 HU.
@@ -88,7 +88,7 @@ def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequ
         with style.context("default"), partial.open("wb") as file:
             _figure(scene, title, findings).savefig(file, format="png", metadata={"Software": None})
 
-    write_whole(path, save)
+    write_atomic(path, save)
 
 
 def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:

@@ -26,7 +26,7 @@ from cspine.core.errors import OutputError
 from cspine.core.geometry import reorientation
 from cspine.core.shape import label_boxes, vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.report.planes import body_centre, curve
 from cspine.report.preview import BONE_WINDOW_HU
 
@@ -395,7 +395,7 @@ def _write(strips: Sequence[_Strip], title: str, path: Path) -> None:
         with style.context("default"), partial.open("wb") as file:
             _figure(canvas, strips, title).savefig(file, format="png", metadata={"Software": None})
 
-    write_whole(path, save)
+    write_atomic(path, save)
 
 
 def _tops(strips: Sequence[_Strip]) -> list[int]:

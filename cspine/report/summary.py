@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cspine.core.findings import Finding
 from cspine.core.volumes import ModelIdentity
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.measurements.vertebra import VertebraMeasurement
 
 #: Grows by one with every change after which a reader of the older schema may be wrong.
@@ -205,7 +205,7 @@ def write_summary(summary: Summary, path: Path) -> None:
         If the file cannot be written.
     """
     text = summary.model_dump_json(indent=2) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def schema_tables() -> str:
