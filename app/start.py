@@ -13,7 +13,7 @@ from app.interrupts import unfinished
 from cspine.core.errors import CSpineError, as_defect
 from cspine.dicom.archive import opened
 from cspine.dicom.clock import Clock
-from cspine.io.console import complain
+from cspine.io.console import print_error
 from cspine.io.machine import home_folder
 from cspine.io.output import StudyOutput
 from cspine.models.package import load_package
@@ -72,5 +72,5 @@ def main() -> None:
         run(Path(context.input_path), Path(context.output_path), Path(context.model_path) if named else None)
     except Exception as unforeseen:
         error = as_defect(unforeseen)
-        complain(error)
+        print_error(error)
         sys.exit(error.exit_code)

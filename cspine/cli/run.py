@@ -12,7 +12,7 @@ import click
 
 from cspine.cli.run_options import model_package, run_options, run_settings
 from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
-from cspine.io.console import complain, progress
+from cspine.io.console import print_error, progress
 from cspine.report.terminal import tell_results
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
                 summary = run_study(study, package, settings, output, tell)
         except Exception as unforeseen:  # one study must not stop the others
             error = as_defect(unforeseen)
-            complain(error)
+            print_error(error)
             failed.append(f"{name} {error.code}")
             continue
         tell_results(summary, out / name)

@@ -32,7 +32,7 @@ def start_logging(level: int) -> None:
     _log.propagate = False
 
 
-def complain(error: CSpineError) -> None:
+def print_error(error: CSpineError) -> None:
     """Write an error and its advice to standard error."""
     click.echo(f"Error {error}", err=True)
     click.echo(f"Advice: {error.advice}", err=True)
