@@ -19,7 +19,7 @@ from cspine.io.output import StudyOutput
 from cspine.models.package import load_package
 from cspine.models.registry import model_to_run
 from cspine.pipeline.settings import RunSettings, sender_broke_off, solving_wanted, wanted_levels
-from cspine.report.terminal import tell_results
+from cspine.report.terminal import print_results
 from operators.step import Job
 
 
@@ -60,7 +60,7 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
         if job.summary is None:
             raise CSpineError("the application ended without results")
         output.show()
-    tell_results(job.summary, output_path)
+    print_results(job.summary, output_path)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import click
 from cspine.cli.run_options import model_package, run_options, run_settings
 from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
 from cspine.io.console import print_error, progress
-from cspine.report.terminal import tell_results
+from cspine.report.terminal import print_results
 
 if TYPE_CHECKING:
     from cspine.dicom.scan import Scan
@@ -64,7 +64,7 @@ def command(source: Path, out: Path, **options: object) -> None:
             return
         with StudyOutput(out, overwrite=bool(options["overwrite"])) as output, progress("tiles") as tell:
             summary = run_study(scan, package, settings, output, tell)
-    tell_results(summary, out)
+    print_results(summary, out)
 
 
 def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path, *, overwrite: bool) -> None:
@@ -89,7 +89,7 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
             print_error(error)
             failed.append(f"{name} {error.code}")
             continue
-        tell_results(summary, out / name)
+        print_results(summary, out / name)
     click.echo(f"{len(studies) - len(failed)} of {len(studies)} studies done.")
     if failed:
         raise SomeStudiesFailedError(f"{len(failed)} of {len(studies)} studies failed: {', '.join(failed)}")
