@@ -70,11 +70,11 @@ class FindingKind:
         return Finding(self.code, level, self.severity, sentence)
 
 
-CUT_BY_EDGE = FindingKind(
+TRUNCATED = FindingKind(
     "CS-FND-001", Severity.WARNING, "The vertebra reaches the edge of the scan: it is not whole, its volume neither."
 )
 MISSING_LEVEL = FindingKind("CS-FND-002", Severity.SERIOUS, "A level between two that were found is missing.")
-ORDER_BROKEN = FindingKind(
+OUT_OF_ORDER = FindingKind(
     "CS-FND-003", Severity.SERIOUS, "Two levels do not follow each other from head to foot along the spine."
 )
 VOLUME_IMPLAUSIBLE = FindingKind(
@@ -122,13 +122,13 @@ FEWER_SLICES = FindingKind(
     Severity.SERIOUS,
     "An earlier result of cspine has seen slices of this series that were not there now: this result is less whole.",
 )
-SENDER_BROKE_OFF = FindingKind("CS-FND-017", Severity.SERIOUS, "The sender broke off: the study is not whole.")
-INSTANCES_ABSENT = FindingKind(
+INCOMPLETE_TRANSFER = FindingKind("CS-FND-017", Severity.SERIOUS, "The sender broke off: the study is not whole.")
+INSTANCES_MISSING = FindingKind(
     "CS-FND-018",
     Severity.WARNING,
     "The series should have more instances than were used: its headers say so, or files were damaged.",
 )
-NUMBERS_BEGIN_LATE = FindingKind(
+LATE_INSTANCE_NUMBERS = FindingKind(
     "CS-FND-019",
     Severity.INFO,
     "The instance numbers of the series begin late: slices may have come before, or the scanner counts otherwise.",
@@ -161,7 +161,7 @@ SACRUM_CONTRADICTS = FindingKind(
     Severity.SERIOUS,
     "A vertebra that no patient has there stands on the sacrum: the numbering is wrong.",
 )
-VERTEBRA_UNITED = FindingKind(
+PARTS_UNITED = FindingKind(
     "CS-FND-025",
     Severity.INFO,
     "A part of a vertebra carried a neighbour's level, and was given the level of the rest.",
@@ -171,7 +171,7 @@ RENUMBERED = FindingKind(
     Severity.SERIOUS,
     "Whole vertebrae were given other levels than the network's, so that all follow each other: check the numbering.",
 )
-DOUBLED = FindingKind(
+MERGED_LEVELS = FindingKind(
     "CS-FND-027",
     Severity.SERIOUS,
     "A level is much larger and longer than those beside it: it may be two vertebrae, and what lies beyond it one off.",
@@ -179,9 +179,9 @@ DOUBLED = FindingKind(
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
-    CUT_BY_EDGE,
+    TRUNCATED,
     MISSING_LEVEL,
-    ORDER_BROKEN,
+    OUT_OF_ORDER,
     VOLUME_IMPLAUSIBLE,
     FRAGMENTED,
     UNDER_AGE,
@@ -195,17 +195,17 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     NO_CERVICAL_VERTEBRA,
     SUPERSEDES,
     FEWER_SLICES,
-    SENDER_BROKE_OFF,
-    INSTANCES_ABSENT,
-    NUMBERS_BEGIN_LATE,
+    INCOMPLETE_TRANSFER,
+    INSTANCES_MISSING,
+    LATE_INSTANCE_NUMBERS,
     THORACIC_VARIANT,
     LUMBAR_VARIANT,
     LUMBAR_COUNT_UNKNOWN,
     COUNTED_FROM_SACRUM,
     SACRUM_CONTRADICTS,
-    VERTEBRA_UNITED,
+    PARTS_UNITED,
     RENUMBERED,
-    DOUBLED,
+    MERGED_LEVELS,
 )
 
 #: Findings that cast doubt on the numbers of other levels than the one that they name.
@@ -213,7 +213,7 @@ NUMBERING_CODES: frozenset[str] = frozenset(
     kind.code
     for kind in (
         MISSING_LEVEL,
-        ORDER_BROKEN,
+        OUT_OF_ORDER,
         TOO_CLOSE,
         WIDE_GAP,
         LEVEL_UNCERTAIN,
@@ -222,9 +222,9 @@ NUMBERING_CODES: frozenset[str] = frozenset(
         LUMBAR_COUNT_UNKNOWN,
         COUNTED_FROM_SACRUM,
         SACRUM_CONTRADICTS,
-        VERTEBRA_UNITED,
+        PARTS_UNITED,
         RENUMBERED,
-        DOUBLED,
+        MERGED_LEVELS,
     )
 )
 

@@ -9,9 +9,9 @@ from cspine.core.anatomy import Vertebra
 from cspine.core.errors import hashed
 from cspine.core.findings import (
     FEWER_SLICES,
-    INSTANCES_ABSENT,
-    NUMBERS_BEGIN_LATE,
-    SENDER_BROKE_OFF,
+    INCOMPLETE_TRANSFER,
+    INSTANCES_MISSING,
+    LATE_INSTANCE_NUMBERS,
     SUPERSEDES,
     Finding,
 )
@@ -110,9 +110,9 @@ def wholeness_findings(
         for result in with_other_slices(surroundings.earlier, slices)
     ]
     if sender_broke_off:
-        findings.append(SENDER_BROKE_OFF.about("The sender broke off before the study was whole."))
-    findings += [INSTANCES_ABSENT.about(f"{sign}.") for sign in surroundings.absences.stated]
-    findings += [NUMBERS_BEGIN_LATE.about(f"{sign}.") for sign in surroundings.absences.hinted]
+        findings.append(INCOMPLETE_TRANSFER.about("The sender broke off before the study was whole."))
+    findings += [INSTANCES_MISSING.about(f"{sign}.") for sign in surroundings.absences.stated]
+    findings += [LATE_INSTANCE_NUMBERS.about(f"{sign}.") for sign in surroundings.absences.hinted]
     return tuple(findings)
 
 

@@ -12,12 +12,12 @@ from scipy import ndimage
 from cspine.core.anatomy import CERVICAL_LEVELS, Region, Vertebra, is_full_spine, vertebra
 from cspine.core.errors import NoVertebraError
 from cspine.core.findings import (
-    CUT_BY_EDGE,
     FRAGMENTED,
     NO_CERVICAL_VERTEBRA,
     NOT_BONE,
     OFF_COLUMN_REMOVED,
     REASSIGNED,
+    TRUNCATED,
     UNDER_AGE,
     VERY_SMALL,
     VOLUME_IMPLAUSIBLE,
@@ -275,7 +275,7 @@ def _volume_findings(shape: LevelShape) -> list[Finding]:
     least, most = plausible_ml(shape.vertebra)
     findings = []
     if shape.touches_edge:
-        findings.append(CUT_BY_EDGE.about(f"{name} reaches the edge of the scan; {volume:.1f} ml are in view.", name))
+        findings.append(TRUNCATED.about(f"{name} reaches the edge of the scan; {volume:.1f} ml are in view.", name))
     elif volume < VERY_SMALL_ML:
         findings.append(VERY_SMALL.about(f"Only {volume:.2f} ml of {name} were found.", name))
     elif volume < least:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.core.findings import DOUBLED, Finding
+from cspine.core.findings import MERGED_LEVELS, Finding
 from cspine.core.geometry import Grid, to_lps
 from cspine.core.shape import LevelShape
 from cspine.core.volumes import LabelArray
@@ -54,7 +54,7 @@ def doubled_findings(shapes: tuple[LevelShape, ...], labels_zyx: LabelArray, gri
             name, names = shape.vertebra.name, " and ".join(other.vertebra.name for other in beside)
             larger, longer = shape.volume_mm3 / most, own / length
             sentence = f"{name} has {larger:.1f} times the volume and {longer:.1f} times the length of {names}."
-            findings.append(DOUBLED.about(sentence, name))
+            findings.append(MERGED_LEVELS.about(sentence, name))
     return tuple(findings)
 
 

@@ -18,10 +18,10 @@ from scipy import ndimage
 from cspine.core.anatomy import VERTEBRAE, Region, rank, vertebra
 from cspine.core.findings import (
     MISSING_LEVEL,
-    ORDER_BROKEN,
+    OUT_OF_ORDER,
+    PARTS_UNITED,
     RENUMBERED,
     TOO_CLOSE,
-    VERTEBRA_UNITED,
     WIDE_GAP,
     Finding,
 )
@@ -72,7 +72,7 @@ MOST_FOR_A_STEP = 2.0
 _KNOTS = [rank(vertebra(name).label) for name in STEPS_MM]
 #: The same for each level of `VERTEBRAE`.
 _STEP_MM = np.interp(np.arange(len(VERTEBRAE)), _KNOTS, list(STEPS_MM.values()))
-_INCONSISTENT = frozenset(kind.code for kind in (MISSING_LEVEL, ORDER_BROKEN, TOO_CLOSE, WIDE_GAP))
+_INCONSISTENT = frozenset(kind.code for kind in (MISSING_LEVEL, OUT_OF_ORDER, TOO_CLOSE, WIDE_GAP))
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,7 +351,7 @@ def _findings(instances: list[_Instance], levels: list[int]) -> list[Finding]:
         for other in sorted(others, key=rank):
             volume = instance.share_of(other) * instance.volume_mm3 / 1000
             why = f"{volume:.1f} ml of {_name(label)} were labelled {_name(other)}, and are {_name(label)} now."
-            findings.append(VERTEBRA_UNITED.about(why, _name(label)))
+            findings.append(PARTS_UNITED.about(why, _name(label)))
     return findings
 
 

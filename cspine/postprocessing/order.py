@@ -14,7 +14,7 @@ from cspine.core.anatomy import VERTEBRAE, Region, rank
 from cspine.core.findings import (
     LEVEL_UNCERTAIN,
     MISSING_LEVEL,
-    ORDER_BROKEN,
+    OUT_OF_ORDER,
     THORACIC_VARIANT,
     TOO_CLOSE,
     WIDE_GAP,
@@ -163,7 +163,7 @@ def _pair_findings(upper: LevelShape, lower: LevelShape, axis_lps: NDArray[np.fl
     if distance < LEAST_DISTANCE_MM[upper.vertebra.region.value]:
         return [TOO_CLOSE.about(f"{names} lie {distance:.0f} mm apart.", lower.vertebra.name)]
     if height < -ORDER_TOLERANCE_MM:
-        return [ORDER_BROKEN.about(f"{names} are in the wrong order: {-height:.0f} mm.", lower.vertebra.name)]
+        return [OUT_OF_ORDER.about(f"{names} are in the wrong order: {-height:.0f} mm.", lower.vertebra.name)]
     greatest = GREATEST_DISTANCE_MM[lower.vertebra.region.value]
     if is_next(upper, lower) and distance > greatest and not (upper.touches_edge or lower.touches_edge):
         return [

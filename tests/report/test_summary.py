@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from cspine.core.errors import OutputError
-from cspine.core.findings import CUT_BY_EDGE
+from cspine.core.findings import TRUNCATED
 from cspine.measurements.vertebra import measure_vertebrae
 from cspine.report.summary import (
     SCHEMA_VERSION,
@@ -39,7 +39,7 @@ def a_summary(folder: Path) -> Summary:
         settings={"folds": "all"},
         device="cpu",
         vertebrae=vertebra_summaries(measure_vertebrae(*volumes()), [(1, "C1"), (2, "C2")]),
-        findings=finding_summaries([CUT_BY_EDGE.about("T1 is cut.", "T1")]),
+        findings=finding_summaries([TRUNCATED.about("T1 is cut.", "T1")]),
         warnings=[],
         outputs=[output_summary(folder / "dicom" / "seg.dcm", folder, "SEG BINARY", "2.25.1")],
         timings_s={"infer": 12.5},
