@@ -28,8 +28,8 @@ from cspine.core.shape import Box, LevelShape, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, drop_dust
-from cspine.postprocessing.doubled import doubled_findings
 from cspine.postprocessing.level_solver import solve_levels
+from cspine.postprocessing.merged_levels import merged_level_findings
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
 from cspine.postprocessing.order import order_findings
 
@@ -130,7 +130,7 @@ def postprocess(
         *_age_findings(patient_age_years),
         *renamed,
         *_sequence_findings(shapes, labels.grid, scope),
-        *doubled_findings(shapes, cleaned, labels.grid),
+        *merged_level_findings(shapes, cleaned, labels.grid),
         *_removal_findings(removed),
         *not_bone,
         *_level_findings(shapes, cleaned, ct, cleaning),

@@ -24,7 +24,7 @@ TIMES_LENGTH = 1.2
 _ENDS_PERCENT = 1.0
 
 
-def doubled_findings(shapes: tuple[LevelShape, ...], labels_zyx: LabelArray, grid: Grid) -> tuple[Finding, ...]:
+def merged_level_findings(shapes: tuple[LevelShape, ...], labels_zyx: LabelArray, grid: Grid) -> tuple[Finding, ...]:
     """Return which levels may be two vertebrae.
 
     Parameters
