@@ -27,7 +27,7 @@ from cspine.core.geometry import Grid, to_lps
 from cspine.core.shape import Box, LevelShape, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
-from cspine.postprocessing.components import Cleaning, clean_components, drop_dust
+from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
 from cspine.postprocessing.level_solver import solve_levels
 from cspine.postprocessing.merged_levels import merged_level_findings
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
@@ -171,7 +171,7 @@ def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
     occupied = _occupied(labels.labels_zyx)
     if occupied is None:
         return kept, {}
-    dusted = drop_dust(labels.labels_zyx[occupied], labels.grid.voxel_mm3)
+    dusted = remove_small_components(labels.labels_zyx[occupied], labels.grid.voxel_mm3)
     inner = _occupied(dusted)
     if inner is None:
         return kept, {}

@@ -139,7 +139,7 @@ def contact_faces(labels_zyx: LabelArray, numbers_zyx: NDArray[np.uint32], piece
     return touching, int(counts.sum())
 
 
-def drop_dust(labels_zyx: LabelArray, voxel_mm3: float) -> LabelArray:
+def remove_small_components(labels_zyx: LabelArray, voxel_mm3: float) -> LabelArray:
     """Return the labels without specks: what touches nothing labelled and is smaller than `LEAST_VERTEBRA_MM3`."""
     occupied = np.ascontiguousarray(labels_zyx != 0)
     kept = cc3d.dust(occupied, threshold=LEAST_VERTEBRA_MM3 / voxel_mm3, connectivity=26, in_place=False)
