@@ -16,7 +16,7 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.volumes import CtVolume, ModelIdentity
-from cspine.dicom.completeness import Absences, find_absences
+from cspine.dicom.completeness import MissingInstances, find_missing_instances
 from cspine.dicom.earlier_results import EarlierResult, find_earlier_results, superseded, with_other_slices
 from cspine.dicom.scan import Scan
 from cspine.dicom.seg import algorithm_name
@@ -31,12 +31,12 @@ class Surroundings:
     ----------
     earlier : tuple of EarlierResult
         Segmentations of the series that cspine wrote before.
-    absences : Absences
+    absences : MissingInstances
         Signs that the series is not whole.
     """
 
     earlier: tuple[EarlierResult, ...]
-    absences: Absences
+    absences: MissingInstances
 
 
 def look_around(study: Scan, series: Series) -> Surroundings:
@@ -49,7 +49,7 @@ def look_around(study: Scan, series: Series) -> Surroundings:
     series : Series
         The series that is worked on.
     """
-    return Surroundings(find_earlier_results(study, series), find_absences(study, series))
+    return Surroundings(find_earlier_results(study, series), find_missing_instances(study, series))
 
 
 def superseded_results(

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from cspine.dicom.completeness import Absences, find_absences
+from cspine.dicom.completeness import MissingInstances, find_missing_instances
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.ct_series import Stack, build, enhanced, renumbered, save_all, scout
 
-NONE = Absences()
+NONE = MissingInstances()
 
 
 def series(seed: str = "a", orientation: str = "LPS") -> list[Dataset]:
@@ -37,13 +37,13 @@ def numbered(datasets: list[Dataset], numbers: Iterable[int]) -> list[Dataset]:
     return datasets
 
 
-def absences(folder: Path, datasets: list[Dataset], *others: list[Dataset]) -> Absences:
+def absences(folder: Path, datasets: list[Dataset], *others: list[Dataset]) -> MissingInstances:
     """What is found of the first series in a study with the others."""
     for number, members in enumerate((datasets, *others)):
         save_all(members, folder / str(number))
     study = scan_folder(folder)
     (chosen,) = [s for s in study.series if s.series_uid == datasets[0].SeriesInstanceUID]
-    return find_absences(study, chosen)
+    return find_missing_instances(study, chosen)
 
 
 def test_a_whole_series_gives_no_sign(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_damaged_files_of_the_series_are_told(tmp_path: Path) -> None:
     paths = save_all(series(), tmp_path)
     paths[0].write_bytes(paths[0].read_bytes()[:-20])
     study = scan_folder(tmp_path)
-    assert re.search(r"\b1\b.*damaged", *find_absences(study, study.series[0]).stated)
+    assert re.search(r"\b1\b.*damaged", *find_missing_instances(study, study.series[0]).stated)
 
 
 def test_images_of_other_reconstructions_explain_the_count_of_an_acquisition(tmp_path: Path) -> None:
