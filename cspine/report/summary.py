@@ -29,7 +29,7 @@ class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SeriesVerdict(_Row):
+class SeriesSummary(_Row):
     """What was decided about one series of the input."""
 
     series: Hashed = Field(description="Series Instance UID, hashed.")
@@ -44,7 +44,7 @@ class InputSummary(_Row):
 
     study: Hashed = Field(description="Study Instance UID, hashed.")
     series: Hashed = Field(description="Series Instance UID of the series that was segmented, hashed.")
-    verdicts: list[SeriesVerdict] = Field(description="Every series of the study with its verdict.")
+    decisions: list[SeriesSummary] = Field(description="Every series of the study with its decision.")
     skipped_files: int = Field(default=0, description="Files that are not DICOM images.")
     slices: int = Field(description="Slices of the volume.")
     spacing_mm: Triple = Field(description="Distance between columns, rows and slices.")
@@ -213,7 +213,7 @@ def schema_tables() -> str:
     models: tuple[type[_Row], ...] = (
         Summary,
         InputSummary,
-        SeriesVerdict,
+        SeriesSummary,
         ModelSummary,
         VertebraSummary,
         FindingSummary,
