@@ -30,7 +30,7 @@ from cspine.models.package import ModelPackage, Stage
 _log = logging.getLogger(__name__)
 
 #: Logits that take more than this are worked on slab by slab. A constant: the machine must not decide about labels.
-MOST_LOGITS_BYTES = 2 * 2**30
+MAX_LOGITS_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +224,7 @@ def _run_stage(
     network = build_network(plan.architecture)
     weights = [partial(stage.weights, fold) for fold in folds]
     matrices = None
-    if 4 * (len(stage.manifest.labels) + 1) * image.values.numel() > MOST_LOGITS_BYTES:
+    if 4 * (len(stage.manifest.labels) + 1) * image.values.numel() > MAX_LOGITS_BYTES:
         matrices = slab_matrices(image, plan)
     if matrices is not None:
         slabs = logits_slabs(network, weights, channels, window, engine, progress)

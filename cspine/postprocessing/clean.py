@@ -47,7 +47,7 @@ PLAUSIBLE_REGION_ML = {Region.CERVICAL: (3.5, 28.0), Region.THORACIC: (7.0, 70.0
 #: Below this volume a level is a piece, not a vertebra.
 VERY_SMALL_ML = 1.0
 #: Mean density of a whole vertebra, trabecular and cortical bone together, lies above this.
-LEAST_BONE_HU = 60.0
+MIN_BONE_HU = 60.0
 #: What has less than this on average is air or fat, whatever a network calls it.
 IMPOSSIBLE_BONE_HU = -50.0
 #: Pieces removed or moved that are larger than this are worth a word.
@@ -260,7 +260,7 @@ def _level_findings(
                     REASSIGNED.about(f"{volume / 1000:.1f} ml labelled {name} were given to {taker}.", name)
                 )
         mean_hu = _mean_hu(ct, shape.box_zyx, inside)
-        if mean_hu is not None and mean_hu < LEAST_BONE_HU:
+        if mean_hu is not None and mean_hu < MIN_BONE_HU:
             findings.append(NOT_BONE.about(f"The mean density of {name} is {mean_hu:.0f} HU.", name))
     return findings
 

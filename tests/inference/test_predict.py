@@ -118,7 +118,7 @@ def test_labels_equal_those_of_nnunets_predictor(name, tmp_path):
 def test_logits_slab_by_slab_give_the_same_labels(name, tmp_path, monkeypatch):
     case = CASES[name]
     whole, _, _ = ours(case, tmp_path / "whole")
-    monkeypatch.setattr(predict, "MOST_LOGITS_BYTES", 0)
+    monkeypatch.setattr(predict, "MAX_LOGITS_BYTES", 0)
     slabs, _, _ = ours(case, tmp_path / "slabs")
     assert np.mean(slabs != whole) <= (1e-4 if len(case.model.folds) > 1 else 0)
 
