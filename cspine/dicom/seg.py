@@ -35,7 +35,7 @@ from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 
 #: A stored slice may lie this share of a voxel off the volume's grid; further away it is another slice.
-_LARGEST_OFFSET = 0.25
+_MAX_OFFSET_VOXELS = 0.25
 _LONG_STRING = 64  # characters of a DICOM LO
 _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is left out
 
@@ -193,7 +193,7 @@ def _check_positions(headers: list[Dataset], source: CtSource) -> None:
             header = header.PerFrameFunctionalGroupsSequence[part.frame].PlanePositionSequence[0]
         position = np.array([[float(v) for v in header.ImagePositionPatient]])
         offset = np.abs(to_index(source.grid.affine_lps, position)[0] - (0, 0, k)).max()
-        if offset > _LARGEST_OFFSET:
+        if offset > _MAX_OFFSET_VOXELS:
             raise GeometryError(f"slice {k + 1} of the source lies {offset:.2f} voxels off the volume's grid")
     rows, columns = int(headers[0].Rows), int(headers[0].Columns)
     if source.grid.shape_zyx != (len(source.slices), rows, columns):

@@ -51,10 +51,10 @@ MIN_BONE_HU = 60.0
 #: What has less than this on average is air or fat, whatever a network calls it.
 IMPOSSIBLE_BONE_HU = -50.0
 #: Pieces removed or moved that are larger than this are worth a word.
-WORTH_MENTION_MM3 = 300.0
+MIN_REPORTED_MM3 = 300.0
 ADULT_YEARS = 18.0
 #: All cervical labels together (of a full-spine model: all labels); less is no vertebra.
-LEAST_CERVICAL_MM3 = 500.0
+MIN_RESULT_MM3 = 500.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def postprocess(
 def _check_any(shapes: tuple[LevelShape, ...], *, full_spine: bool) -> None:
     """Raise NoVertebraError where nothing is left that the model is for."""
     counted = [shape for shape in shapes if full_spine or shape.vertebra.region is Region.CERVICAL]
-    if sum(shape.volume_mm3 for shape in counted) >= LEAST_CERVICAL_MM3:
+    if sum(shape.volume_mm3 for shape in counted) >= MIN_RESULT_MM3:
         return
     seen = ", ".join(shape.vertebra.name for shape in shapes) or "nothing"
     if full_spine:
@@ -219,7 +219,7 @@ def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
             vertebra(label).name,
         )
         for label, volume in sorted(removed_mm3.items())
-        if volume >= WORTH_MENTION_MM3
+        if volume >= MIN_REPORTED_MM3
     ]
 
 
@@ -254,7 +254,7 @@ def _level_findings(
             )
         moved = {to: volume for (source, to), volume in cleaning.moved_mm3.items() if source == label}
         for to, volume in sorted(moved.items()):
-            if volume >= WORTH_MENTION_MM3:
+            if volume >= MIN_REPORTED_MM3:
                 taker = vertebra(to).name
                 findings.append(
                     REASSIGNED.about(f"{volume / 1000:.1f} ml labelled {name} were given to {taker}.", name)

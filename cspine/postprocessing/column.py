@@ -26,19 +26,19 @@ LINK_BELOW_T1_MM = 20.0
 #: Side of the coarse voxels on which distances are taken.
 COARSE_MM = 3.0
 #: Another part of the column holds at least this much bone.
-LEAST_PART_MM3 = 1500.0
+MIN_PART_MM3 = 1500.0
 #: One level takes at most this much of the column, disc included, by the region of the upper one of two.
-LONGEST_LEVEL_MM = {Region.CERVICAL: 40.0, Region.THORACIC: 48.0, Region.LUMBAR: 60.0}
+MAX_LEVEL_MM = {Region.CERVICAL: 40.0, Region.THORACIC: 48.0, Region.LUMBAR: 60.0}
 #: Centroids of neighbouring levels of one column lie so far apart, for each step of level, by the upper one's region.
 STEP_MM = {Region.CERVICAL: (9.0, 30.0), Region.THORACIC: (11.0, 45.0), Region.LUMBAR: (16.0, 58.0)}
 #: ... and within 60 degrees of the column's direction.
-LEAST_STEP_COSINE = 0.5
+MIN_STEP_COSINE = 0.5
 #: No level counts for more than this when parts are compared: size alone makes no column.
 COUNTED_MM3 = 10_000.0
 #: A part of the trunk's column may begin with so many levels that the main part has too: a network lost count.
 _OVERLAP = 2
 #: Another part of the column lies within this angle of the main part's head-to-foot direction (cosine of 50 degrees).
-LEAST_COSINE = 0.64
+MIN_COSINE = 0.64
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class _Part:
         least_mm = STEP_MM[vertebra(upper).region][0]
         most_mm = max(STEP_MM[vertebra(label).region][1] for label in (upper, _above(lower)))
         in_step = least_mm * fewest <= distance <= most_mm * most
-        return in_step and float(way @ axis) >= LEAST_STEP_COSINE * distance
+        return in_step and float(way @ axis) >= MIN_STEP_COSINE * distance
 
     @property
     def ranks(self) -> list[int]:
@@ -212,7 +212,7 @@ def _largest_pieces(labels_zyx: LabelArray, present: list[int]) -> LabelArray:
 
 def _continues(main: _Part, part: _Part) -> bool:
     """Tell whether a part goes on where the main part of the column ends."""
-    if part.volume_mm3 < LEAST_PART_MM3:
+    if part.volume_mm3 < MIN_PART_MM3:
         return False
     main_points, part_points = list(main.centroids_lps.values()), list(part.centroids_lps.values())
     if min(part.ranks) > max(main.ranks) - _may_overlap(part) and max(part.ranks) > max(main.ranks):
@@ -225,11 +225,11 @@ def _continues(main: _Part, part: _Part) -> bool:
         down = main_points[min(2, len(main_points) - 1)] - main_points[0]
     else:
         return False
-    levels, longest_mm = max(fewest, 1), LONGEST_LEVEL_MM[VERTEBRAE[most].region]
+    levels, longest_mm = max(fewest, 1), MAX_LEVEL_MM[VERTEBRAE[most].region]
     if len(main_points) == 1:
         down = np.array([0.0, 0.0, -1.0])
     distance = float(np.linalg.norm(way))
     length = float(np.linalg.norm(down))
     if distance == 0 or length == 0 or distance > longest_mm * (levels + 1):
         return False
-    return float(way @ down) / (distance * length) >= LEAST_COSINE
+    return float(way @ down) / (distance * length) >= MIN_COSINE

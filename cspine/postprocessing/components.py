@@ -19,25 +19,25 @@ from cspine.core.volumes import LabelArray
 #: A detached piece smaller than this is noise of the network, not a fragment of bone.
 ISLAND_MM3 = 150.0
 #: A vertebra of which less than this was found was not found.
-LEAST_VERTEBRA_MM3 = 100.0
+MIN_VERTEBRA_MM3 = 100.0
 #: A fragment lies next to its vertebra; what is further away is a false positive.
 FRAGMENT_REACH_MM = 8.0
 #: A main body smaller than this may be nothing but a patch within another vertebra.
-LARGEST_EMBEDDED_MM3 = 1500.0
+MAX_EMBEDDED_MM3 = 1500.0
 #: The vertebra that receives a piece has at least this many times its voxels.
-LEAST_RECEIVER = 2.0
+MIN_RECEIVER_RATIO = 2.0
 #: Share of a piece's surface on the next vertebra from which on the piece belongs to that one.
 NEIGHBOUR_SHARE = 0.2
 #: The same for a vertebra that is not the next one.
 ANY_SHARE = 0.5
 #: A piece is a bleed of the neighbour's bone only where it is smaller than this share of its own main body.
-LARGEST_BLEED = 0.5
+MAX_LEAKAGE_SHARE = 0.5
 #: ... and smaller than this: about a pair of articular processes.
-LARGEST_BLEED_MM3 = 3000.0
+MAX_LEAKAGE_MM3 = 3000.0
 
 #: Levels that few patients have. A patch of one is a neighbour's bone: a whole vertebra would show.
 VARIANTS = frozenset(vertebra(name).label for name in ("T13", "L6"))
-LEAST_VARIANT_MM3 = 4000.0
+MIN_VARIANT_MM3 = 4000.0
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,9 @@ def contact_faces(labels_zyx: LabelArray, numbers_zyx: NDArray[np.uint32], piece
 
 
 def remove_small_components(labels_zyx: LabelArray, voxel_mm3: float) -> LabelArray:
-    """Return the labels without specks: what touches nothing labelled and is smaller than `LEAST_VERTEBRA_MM3`."""
+    """Return the labels without specks: what touches nothing labelled and is smaller than `MIN_VERTEBRA_MM3`."""
     occupied = np.ascontiguousarray(labels_zyx != 0)
-    kept = cc3d.dust(occupied, threshold=LEAST_VERTEBRA_MM3 / voxel_mm3, connectivity=26, in_place=False)
+    kept = cc3d.dust(occupied, threshold=MIN_VERTEBRA_MM3 / voxel_mm3, connectivity=26, in_place=False)
     return np.where(kept, labels_zyx, np.uint8(0))
 
 
@@ -178,16 +178,16 @@ def clean_components(
     for piece in pieces:
         body = main[piece.label]
         volume = piece.voxels * voxel_mm3
-        least = LEAST_VARIANT_MM3 if piece.label in VARIANTS else LARGEST_EMBEDDED_MM3
+        least = MIN_VARIANT_MM3 if piece.label in VARIANTS else MAX_EMBEDDED_MM3
         if piece is body and volume >= least:
             continue
         inside = numbers_zyx[piece.box_zyx] == piece.number
-        receiver = _receiver(cleaned, numbers_zyx, piece, main) if volume <= max(LARGEST_BLEED_MM3, least) else None
+        receiver = _receiver(cleaned, numbers_zyx, piece, main) if volume <= max(MAX_LEAKAGE_MM3, least) else None
         if receiver is not None:
             cleaned[piece.box_zyx][inside] = receiver
             key = (piece.label, receiver)
             cleaning.moved_mm3[key] = cleaning.moved_mm3.get(key, 0.0) + volume
-        elif piece is body and volume >= LEAST_VERTEBRA_MM3:
+        elif piece is body and volume >= MIN_VERTEBRA_MM3:
             continue
         elif (
             piece is not body
@@ -206,7 +206,7 @@ def _receiver(
 ) -> int | None:
     """Return the label that a detached piece belongs to by what it borders on, or None to leave it."""
     body = main[piece.label]
-    if piece is not body and piece.voxels > LARGEST_BLEED * body.voxels:
+    if piece is not body and piece.voxels > MAX_LEAKAGE_SHARE * body.voxels:
         return None
     touching, faces = contact_faces(labels_zyx, numbers_zyx, piece)
     if not touching:
@@ -216,7 +216,7 @@ def _receiver(
         return label
     is_next = may_follow(label, piece.label) or may_follow(piece.label, label)
     share = NEIGHBOUR_SHARE if is_next and piece is not body else ANY_SHARE
-    if touching[label] < faces * share or main[label].voxels < LEAST_RECEIVER * piece.voxels:
+    if touching[label] < faces * share or main[label].voxels < MIN_RECEIVER_RATIO * piece.voxels:
         return None
     return label
 

@@ -46,7 +46,7 @@ BODY_CONTACT_MM2 = {Region.CERVICAL: np.inf, Region.THORACIC: 250.0, Region.LUMB
 #: The core of a piece lies this deep below its surface, as a share of its greatest depth: bodies, no arches and joints.
 CORE = 0.45
 #: A piece may hold two vertebrae where its core is longer than this share of a step along the column ...
-LEAST_LENGTH = 0.7
+MIN_CORE_STEPS = 0.7
 #: ... and does where the core falls below this share of the parts on both sides: a disc lies there.
 WAIST = 0.2
 _SLICE_MM = 2.0
@@ -63,11 +63,11 @@ WHOLE_VERTEBRA = 2.5
 #: C1 and C2 have forms of their own: what was drawn as one of them at the column's top counts so many vertebrae.
 ANCHOR_WEIGHT = 3.0
 #: More renamed vertebrae than this share of all, and than three, are not believed.
-MOST_RENAMED = 0.4
+MAX_RENAMED_SHARE = 0.4
 #: A step may be longer or shorter by this much (natural logarithm) for nothing; more costs so much a unit.
 FREE_STRETCH, STRETCH = 0.25, 2.0
 #: No step costs more than this: one odd distance must not decide about all levels.
-MOST_FOR_A_STEP = 2.0
+MAX_STEP_COST = 2.0
 
 _KNOTS = [rank(vertebra(name).label) for name in STEPS_MM]
 #: The same for each level of `VERTEBRAE`.
@@ -147,7 +147,7 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
     if levels is None:
         return labels_zyx, ()
     renamed = sum(i.main_label != label for i, label in zip(instances, levels, strict=True))
-    if renamed > max(3, MOST_RENAMED * len(instances)):
+    if renamed > max(3, MAX_RENAMED_SHARE * len(instances)):
         return labels_zyx, ()
     solved = labels_zyx.copy()
     given = [(atom, label) for i, label in zip(instances, levels, strict=True) for atom in i.atoms]
@@ -217,7 +217,7 @@ def _divided(inside: NDArray[np.bool_], axis: NDArray[np.float64], grid: Grid, l
     turn = -(grid.affine_lps[:3, :3].T @ axis)[::-1]  # from an index (z, y, x) to millimetres along the column
     along = np.argwhere(core) @ turn
     low, high = along.min(), along.max()
-    if high - low < LEAST_LENGTH * _STEP_MM[rank(label)]:
+    if high - low < MIN_CORE_STEPS * _STEP_MM[rank(label)]:
         return [inside]
     step = max(_SLICE_MM, float(np.abs(turn).max()))
     bins = ((along - low) / step).astype(int)
@@ -323,7 +323,7 @@ def _step_cost(a: int, b: int, distance_mm: float) -> float:
     for passed, extra in ways:
         expected = _STEP_MM[[a, *passed]].sum()
         stretch = abs(float(np.log(max(distance_mm, 1.0) / expected))) - FREE_STRETCH
-        costs.append(min(STRETCH * max(stretch, 0.0), MOST_FOR_A_STEP) + PASSED_OVER * len(passed) + extra)
+        costs.append(min(STRETCH * max(stretch, 0.0), MAX_STEP_COST) + PASSED_OVER * len(passed) + extra)
     return min(costs)
 
 

@@ -15,11 +15,11 @@ from cspine.core.volumes import LabelArray
 from cspine.postprocessing.order import ANCHORS, is_next
 
 #: A level counts as two where it has more than this times the volume of the larger one of its two neighbours, ...
-TIMES_VOLUME = 1.5
+MERGED_VOLUME_RATIO = 1.5
 #: ... or of the only one: sizes change faster at the ends of the regions.
-TIMES_VOLUME_OF_ONE = 1.6
+MERGED_VOLUME_RATIO_OF_ONE = 1.6
 #: ... and is longer than this times the longer neighbour.
-TIMES_LENGTH = 1.2
+MERGED_LENGTH_RATIO = 1.2
 #: Single voxels at the ends do not count as length.
 _ENDS_PERCENT = 1.0
 
@@ -43,14 +43,14 @@ def merged_level_findings(shapes: tuple[LevelShape, ...], labels_zyx: LabelArray
     findings = []
     for place, shape in enumerate(shapes):
         beside = [] if shape.vertebra.name in ANCHORS else _beside(shapes, place)
-        times = TIMES_VOLUME if len(beside) > 1 else TIMES_VOLUME_OF_ONE
+        times = MERGED_VOLUME_RATIO if len(beside) > 1 else MERGED_VOLUME_RATIO_OF_ONE
         most = max((other.volume_mm3 for other in beside), default=shape.volume_mm3)
         if shape.volume_mm3 <= times * most:
             continue
         along = _direction(shape, beside)
         own = _length_mm(shape, labels_zyx, grid, along)
         length = max(_length_mm(other, labels_zyx, grid, along) for other in beside)
-        if own > TIMES_LENGTH * length > 0:
+        if own > MERGED_LENGTH_RATIO * length > 0:
             name, names = shape.vertebra.name, " and ".join(other.vertebra.name for other in beside)
             larger, longer = shape.volume_mm3 / most, own / length
             sentence = f"{name} has {larger:.1f} times the volume and {longer:.1f} times the length of {names}."

@@ -23,13 +23,13 @@ from cspine.core.findings import (
 from cspine.core.shape import LevelShape
 
 #: Neighbouring vertebrae of adults are further apart than this, centroid to centroid, by the upper one's region.
-LEAST_DISTANCE_MM = {"C": 6.0, "T": 8.0, "L": 12.0}
+MIN_DISTANCE_MM = {"C": 6.0, "T": 8.0, "L": 12.0}
 #: Neighbouring cervical vertebrae lie closer than this; thoracic and lumbar ones need more.
-GREATEST_DISTANCE_MM = {"C": 32.0, "T": 45.0, "L": 60.0}
+MAX_DISTANCE_MM = {"C": 32.0, "T": 45.0, "L": 60.0}
 #: A centroid may lie this far on the wrong side of its neighbour before the order counts as broken.
 ORDER_TOLERANCE_MM = 2.0
 #: Below T1 a gap is wide, too, where it is this many times the steps above and below it: those grow slowly.
-WIDENED = 1.6
+WIDE_GAP_RATIO = 1.6
 #: From T11 to T12 and T12 to L1 in adults of middle size.
 TYPICAL_STEP_MM = 28.0
 #: T11 and L1 are neighbours where their distance is less than this times the steps above and below them.
@@ -142,7 +142,7 @@ def _widened(shapes: tuple[LevelShape, ...], place: int) -> list[Finding]:
     if upper.vertebra.region is Region.CERVICAL or not is_next(upper, lower):
         return []
     steps, distance = _steps_beside(shapes, place), _distance_mm(upper, lower)
-    if len(steps) < 2 or distance <= WIDENED * float(np.mean(steps)) or upper.touches_edge or lower.touches_edge:
+    if len(steps) < 2 or distance <= WIDE_GAP_RATIO * float(np.mean(steps)) or upper.touches_edge or lower.touches_edge:
         return []
     names = f"{upper.vertebra.name} and {lower.vertebra.name}"
     beside = " and ".join(f"{step:.0f}" for step in steps)
@@ -160,11 +160,11 @@ def _pair_findings(upper: LevelShape, lower: LevelShape, axis_lps: NDArray[np.fl
     way = upper.centroid_lps - lower.centroid_lps
     distance = float(np.linalg.norm(way))
     height = float(way @ axis_lps)
-    if distance < LEAST_DISTANCE_MM[upper.vertebra.region.value]:
+    if distance < MIN_DISTANCE_MM[upper.vertebra.region.value]:
         return [TOO_CLOSE.about(f"{names} lie {distance:.0f} mm apart.", lower.vertebra.name)]
     if height < -ORDER_TOLERANCE_MM:
         return [OUT_OF_ORDER.about(f"{names} are in the wrong order: {-height:.0f} mm.", lower.vertebra.name)]
-    greatest = GREATEST_DISTANCE_MM[lower.vertebra.region.value]
+    greatest = MAX_DISTANCE_MM[lower.vertebra.region.value]
     if is_next(upper, lower) and distance > greatest and not (upper.touches_edge or lower.touches_edge):
         return [
             WIDE_GAP.about(f"{names} lie {distance:.0f} mm apart, more than {greatest:.0f} mm.", lower.vertebra.name)
