@@ -54,7 +54,7 @@ class _Part:
         return sum(self.volumes_mm3.values())
 
     @property
-    def likeness(self) -> float:
+    def score(self) -> float:
         """How much of the part stands as a column does, less what does not, in cubic millimetres.
 
         Of two levels that do not follow each other the smaller is astray: a speck must not discredit a vertebra.
@@ -132,7 +132,7 @@ def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[in
         for number, box in enumerate(ndimage.find_objects(groups_zyx), start=1)
         if box is not None
     ]
-    parts.sort(key=lambda p: (-p.likeness, -p.volume_mm3, p.number))
+    parts.sort(key=lambda p: (-p.score, -p.volume_mm3, p.number))
     column = [parts[0]]
     for part in parts[1:]:
         if _continues(column[0], part):

@@ -32,11 +32,11 @@ from cspine.postprocessing.components import Piece, find_pieces
 from cspine.postprocessing.order import ANCHORS, head_axis, order_findings
 
 #: Smaller pieces do not take part, by region: a quarter of a small adult's vertebra; no half of one is so small.
-LEAST_PIECE_MM3 = {Region.CERVICAL: 900.0, Region.THORACIC: 1750.0, Region.LUMBAR: 4500.0}
+MIN_PIECE_MM3 = {Region.CERVICAL: 900.0, Region.THORACIC: 1750.0, Region.LUMBAR: 4500.0}
 #: A second piece of a level that has this share of the first one's volume is more than a fragment.
 LARGE_SHARE = 0.3
 #: A vertebra is divided between levels where two have this share of it.
-DIVIDED_SHARE = 0.25
+SPLIT_SHARE = 0.25
 #: Pieces whose middles lie closer along the column than this share of a step are one vertebra ...
 BESIDE_STEPS = 0.3
 #: ... and those that lie a little further apart, if they touch all over a body, by region: joints are smaller. Those of
@@ -53,13 +53,13 @@ _SLICE_MM = 2.0
 #: From the centroid of a level to the next below in an adult of middle size; between these levels it is interpolated.
 STEPS_MM = {"C1": 19.0, "C3": 17.0, "C7": 18.0, "T4": 20.5, "T8": 23.0, "T11": 27.0, "L1": 32.0, "L5": 34.0}
 #: Costs of the assignment, in vertebrae that keep their level: a level passed over, and a patient's variant.
-PASSED_OVER, VARIANT = 0.5, 0.7
+SKIPPED_LEVEL, VARIANT = 0.5, 0.7
 #: Two parts that are one vertebra after all, which are closer along the column than this share of a step.
 SAME_VERTEBRA, SAME_VERTEBRA_STEPS = 0.6, 0.7
 #: A thirteenth thoracic or sixth lumbar vertebra where none was drawn.
 UNSEEN_VARIANT = 3.0
-#: A part counts as a whole vertebra from so many times `LEAST_PIECE_MM3` on, and smaller ones less.
-WHOLE_VERTEBRA = 2.5
+#: A part counts as a whole vertebra from so many times `MIN_PIECE_MM3` on, and smaller ones less.
+COMPLETE_VERTEBRA = 2.5
 #: C1 and C2 have forms of their own: what was drawn as one of them at the column's top counts so many vertebrae.
 ANCHOR_WEIGHT = 3.0
 #: More renamed vertebrae than this share of all, and than three, are not believed.
@@ -76,13 +76,13 @@ _INCONSISTENT = frozenset(kind.code for kind in (MISSING_LEVEL, OUT_OF_ORDER, TO
 
 
 @dataclass(frozen=True, eq=False)
-class _Atom:
+class _Fragment:
     """A piece of one level, or a part of it."""
 
     label: int
     index_zyx: NDArray[np.intp]
     volume_mm3: float
-    middle_mm: float  # along the column, from head to foot
+    position_mm: float  # along the column, from head to foot
     centroid_lps: NDArray[np.float64]
 
     @property
@@ -94,31 +94,33 @@ class _Atom:
 class _Instance:
     """One vertebra: the pieces that lie at the same height of the column."""
 
-    atoms: tuple[_Atom, ...]
+    fragments: tuple[_Fragment, ...]
 
     @property
     def voxels(self) -> int:
-        return sum(atom.voxels for atom in self.atoms)
+        return sum(fragment.voxels for fragment in self.fragments)
 
     @property
-    def middle_mm(self) -> float:
-        return float(np.average([a.middle_mm for a in self.atoms], weights=[a.voxels for a in self.atoms]))
+    def position_mm(self) -> float:
+        return float(np.average([a.position_mm for a in self.fragments], weights=[a.voxels for a in self.fragments]))
 
     @property
     def centroid_lps(self) -> NDArray[np.float64]:
-        weights = [atom.voxels for atom in self.atoms]
-        return np.asarray(np.average([atom.centroid_lps for atom in self.atoms], axis=0, weights=weights))
+        weights = [fragment.voxels for fragment in self.fragments]
+        return np.asarray(np.average([fragment.centroid_lps for fragment in self.fragments], axis=0, weights=weights))
 
     @property
     def volume_mm3(self) -> float:
-        return sum(atom.volume_mm3 for atom in self.atoms)
+        return sum(fragment.volume_mm3 for fragment in self.fragments)
 
     def share_of(self, label: int) -> float:
-        return sum(atom.voxels for atom in self.atoms if atom.label == label) / self.voxels
+        return sum(fragment.voxels for fragment in self.fragments if fragment.label == label) / self.voxels
 
     @property
     def main_label(self) -> int:
-        return max({atom.label for atom in self.atoms}, key=lambda label: (self.share_of(label), -rank(label)))
+        return max(
+            {fragment.label for fragment in self.fragments}, key=lambda label: (self.share_of(label), -rank(label))
+        )
 
 
 def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[Finding, ...]]:
@@ -139,9 +141,9 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
         What carries another level than before.
     """
     before = _faults(labels_zyx, grid)
-    atoms, small = _atoms(labels_zyx, grid)
-    instances = _instances(atoms, labels_zyx.shape, grid)
-    if len(instances) < 3 or not before + _divided_vertebrae(instances):
+    fragments, small = _find_fragments(labels_zyx, grid)
+    instances = _instances(fragments, labels_zyx.shape, grid)
+    if len(instances) < 3 or not before + _split_vertebrae(instances):
         return labels_zyx, ()
     levels = _assign(instances)
     if levels is None:
@@ -150,26 +152,29 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
     if renamed > max(3, MAX_RENAMED_SHARE * len(instances)):
         return labels_zyx, ()
     solved = labels_zyx.copy()
-    given = [(atom, label) for i, label in zip(instances, levels, strict=True) for atom in i.atoms]
-    for atom, label in given:
-        solved[tuple(atom.index_zyx.T)] = label
-    for atom in small:  # it goes with the nearest piece of its level
+    given = [(fragment, label) for i, label in zip(instances, levels, strict=True) for fragment in i.fragments]
+    for fragment, label in given:
+        solved[tuple(fragment.index_zyx.T)] = label
+    for fragment in small:  # it goes with the nearest piece of its level
         near = [
-            (float(np.linalg.norm(a.centroid_lps - atom.centroid_lps)), b) for a, b in given if a.label == atom.label
+            (float(np.linalg.norm(a.centroid_lps - fragment.centroid_lps)), b)
+            for a, b in given
+            if a.label == fragment.label
         ]
         if near:
-            solved[tuple(atom.index_zyx.T)] = min(near)[1]
-    again = _instances(_atoms(solved, grid)[0], solved.shape, grid)
-    after = _faults(solved, grid) + _divided_vertebrae(again)
-    if after >= before + _divided_vertebrae(instances):
+            solved[tuple(fragment.index_zyx.T)] = min(near)[1]
+    again = _instances(_find_fragments(solved, grid)[0], solved.shape, grid)
+    after = _faults(solved, grid) + _split_vertebrae(again)
+    if after >= before + _split_vertebrae(instances):
         return labels_zyx, ()
     return solved, tuple(_findings(instances, levels))
 
 
-def _divided_vertebrae(instances: list[_Instance]) -> int:
+def _split_vertebrae(instances: list[_Instance]) -> int:
     """Count vertebrae of which two levels have a good share each."""
     return sum(
-        sum(instance.share_of(label) >= DIVIDED_SHARE for label in {atom.label for atom in instance.atoms}) > 1
+        sum(instance.share_of(label) >= SPLIT_SHARE for label in {fragment.label for fragment in instance.fragments})
+        > 1
         for instance in instances
     )
 
@@ -189,28 +194,30 @@ def _faults(labels_zyx: LabelArray, grid: Grid) -> int:
 # --- pieces and vertebrae ---------------------------------------------------------------------------------------------
 
 
-def _atoms(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Atom], list[_Atom]]:
+def _find_fragments(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Fragment], list[_Fragment]]:
     """Pieces of the column from head to foot, divided where they reach over a disc; and those too small to count."""
     shapes = shapes_of(labels_zyx, grid)
     axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
     numbers_zyx, pieces = find_pieces(labels_zyx)
-    atoms: list[_Atom] = []
-    small: list[_Atom] = []
+    fragments: list[_Fragment] = []
+    small: list[_Fragment] = []
     for piece in pieces:
         inside = np.pad(numbers_zyx[piece.box_zyx] == piece.number, 1)
         start = np.array([part.start - 1 for part in piece.box_zyx])
-        for part in _divided(inside, axis, grid, piece.label):
+        for part in _split_at_disc(inside, axis, grid, piece.label):
             index = np.argwhere(part) + start
             points = to_lps(grid.affine_lps, index[:, ::-1].astype(np.float64))
-            atom = _Atom(
+            fragment = _Fragment(
                 piece.label, index, len(index) * grid.voxel_mm3, float(-(points @ axis).mean()), points.mean(axis=0)
             )
-            enough = LEAST_PIECE_MM3[vertebra(piece.label).region]
-            (atoms if atom.volume_mm3 >= enough else small).append(atom)
-    return sorted(atoms, key=lambda atom: (atom.middle_mm, rank(atom.label))), small
+            enough = MIN_PIECE_MM3[vertebra(piece.label).region]
+            (fragments if fragment.volume_mm3 >= enough else small).append(fragment)
+    return sorted(fragments, key=lambda fragment: (fragment.position_mm, rank(fragment.label))), small
 
 
-def _divided(inside: NDArray[np.bool_], axis: NDArray[np.float64], grid: Grid, label: int) -> list[NDArray[np.bool_]]:
+def _split_at_disc(
+    inside: NDArray[np.bool_], axis: NDArray[np.float64], grid: Grid, label: int
+) -> list[NDArray[np.bool_]]:
     """Return a piece, or its two parts where its thick bone, the bodies, has a gap along the column: a disc."""
     depth = ndimage.distance_transform_edt(inside, sampling=tuple(reversed(grid.spacing_xyz)))
     core = depth >= CORE * depth.max()
@@ -236,15 +243,15 @@ def _divided(inside: NDArray[np.bool_], axis: NDArray[np.float64], grid: Grid, l
     return [inside & ~below, below]
 
 
-def _instances(atoms: list[_Atom], shape_zyx: tuple[int, ...], grid: Grid) -> list[_Instance]:
+def _instances(fragments: list[_Fragment], shape_zyx: tuple[int, ...], grid: Grid) -> list[_Instance]:
     """Unite the nearest pieces again and again, as long as they can be parts of one vertebra."""
-    contacts = _contacts_mm2(atoms, shape_zyx, grid)
-    groups = [[number] for number in range(len(atoms))]
+    contacts = _contacts_mm2(fragments, shape_zyx, grid)
+    groups = [[number] for number in range(len(fragments))]
     while True:
-        instances = [_Instance(tuple(atoms[number] for number in group)) for group in groups]
+        instances = [_Instance(tuple(fragments[number] for number in group)) for group in groups]
         joined = []
         for place, (a, b) in enumerate(pairwise(instances)):
-            share = abs(b.middle_mm - a.middle_mm) / _step_mm(a, b)
+            share = abs(b.position_mm - a.position_mm) / _step_mm(a, b)
             touching = contacts[np.ix_(groups[place], groups[place + 1])].sum()
             needed = min(BODY_CONTACT_MM2[vertebra(i.main_label).region] for i in (a, b))
             if share < (ONE_VERTEBRA_STEPS if touching >= needed else BESIDE_STEPS):
@@ -255,12 +262,12 @@ def _instances(atoms: list[_Atom], shape_zyx: tuple[int, ...], grid: Grid) -> li
         groups[place : place + 2] = [groups[place] + groups[place + 1]]
 
 
-def _contacts_mm2(atoms: list[_Atom], shape_zyx: tuple[int, ...], grid: Grid) -> NDArray[np.float64]:
-    """Area over which each two atoms touch."""
+def _contacts_mm2(fragments: list[_Fragment], shape_zyx: tuple[int, ...], grid: Grid) -> NDArray[np.float64]:
+    """Area over which each two fragments touch."""
     numbers = np.zeros(shape_zyx, dtype=np.int32)
-    for number, atom in enumerate(atoms, 1):
-        numbers[tuple(atom.index_zyx.T)] = number
-    areas = np.zeros((len(atoms) + 1, len(atoms) + 1))
+    for number, fragment in enumerate(fragments, 1):
+        numbers[tuple(fragment.index_zyx.T)] = number
+    areas = np.zeros((len(fragments) + 1, len(fragments) + 1))
     spacing_zyx = tuple(reversed(grid.spacing_xyz))
     for axis, spacing in enumerate(spacing_zyx):
         one, other = (np.moveaxis(numbers, axis, 0)[part] for part in (slice(None, -1), slice(1, None)))
@@ -283,21 +290,21 @@ def _assign(instances: list[_Instance]) -> list[int] | None:
     size = _patient_size(instances, distances)
     count = len(VERTEBRAE)
     best = _gains(instances[0], near_the_top=True)
-    came_from: list[NDArray[np.intp]] = []
+    predecessors: list[NDArray[np.intp]] = []
     for number, (instance, distance) in enumerate(zip(instances[1:], distances, strict=True), 1):
         reached = np.full((count, count), -np.inf)  # from, to
-        along = (instance.middle_mm - instances[number - 1].middle_mm) / size
+        along = (instance.position_mm - instances[number - 1].position_mm) / size
         for a in range(count):
             if along < SAME_VERTEBRA_STEPS * _STEP_MM[a]:
                 reached[a, a] = best[a] - SAME_VERTEBRA
             for b in range(a + 1, count):
                 reached[a, b] = best[a] - _step_cost(a, b, distance / size)
-        came_from.append(np.argmax(reached, axis=0))
+        predecessors.append(np.argmax(reached, axis=0))
         best = reached.max(axis=0) + _gains(instance, near_the_top=number < len(ANCHORS))
     if not np.isfinite(best.max()):
         return None
     places = [int(np.argmax(best))]
-    for back in reversed(came_from):
+    for back in reversed(predecessors):
         places.append(int(back[places[-1]]))
     return [VERTEBRAE[place].label for place in reversed(places)]
 
@@ -305,10 +312,10 @@ def _assign(instances: list[_Instance]) -> list[int] | None:
 def _gains(instance: _Instance, *, near_the_top: bool) -> NDArray[np.float64]:
     """Return what each level is worth for a vertebra: the share that was drawn so."""
     weight = ANCHOR_WEIGHT if near_the_top and vertebra(instance.main_label).name in ANCHORS else 1.0
-    weight *= min(1.0, instance.volume_mm3 / (WHOLE_VERTEBRA * LEAST_PIECE_MM3[vertebra(instance.main_label).region]))
+    weight *= min(1.0, instance.volume_mm3 / (COMPLETE_VERTEBRA * MIN_PIECE_MM3[vertebra(instance.main_label).region]))
     gains = np.array([weight * instance.share_of(level.label) for level in VERTEBRAE])
     for place, level in enumerate(VERTEBRAE):
-        if level.name in ("T13", "L6") and gains[place] < DIVIDED_SHARE:
+        if level.name in ("T13", "L6") and gains[place] < SPLIT_SHARE:
             gains[place] -= UNSEEN_VARIANT
     return gains
 
@@ -323,7 +330,7 @@ def _step_cost(a: int, b: int, distance_mm: float) -> float:
     for passed, extra in ways:
         expected = _STEP_MM[[a, *passed]].sum()
         stretch = abs(float(np.log(max(distance_mm, 1.0) / expected))) - FREE_STRETCH
-        costs.append(min(STRETCH * max(stretch, 0.0), MAX_STEP_COST) + PASSED_OVER * len(passed) + extra)
+        costs.append(min(STRETCH * max(stretch, 0.0), MAX_STEP_COST) + SKIPPED_LEVEL * len(passed) + extra)
     return min(costs)
 
 
@@ -347,7 +354,7 @@ def _findings(instances: list[_Instance], levels: list[int]) -> list[Finding]:
     for instance, label in zip(instances, levels, strict=True):
         if instance.main_label != label:
             continue
-        others = {atom.label for atom in instance.atoms} - {label}
+        others = {fragment.label for fragment in instance.fragments} - {label}
         for other in sorted(others, key=rank):
             volume = instance.share_of(other) * instance.volume_mm3 / 1000
             why = f"{volume:.1f} ml of {_name(label)} were labelled {_name(other)}, and are {_name(label)} now."
