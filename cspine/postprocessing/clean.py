@@ -115,17 +115,17 @@ def postprocess(
     for label, volume in (removed_before_mm3 or {}).items():
         removed[label] = removed.get(label, 0.0) + volume
     cleaned, cleaning = column, Cleaning()
-    box = _occupied(column)
+    box = _bounding_box(column)
     renamed: tuple[Finding, ...] = ()
     if box is not None and scope.solve_levels and is_full_spine(scope.levels):
-        column[box], renamed = solve_levels(column[box], _part_of(labels.grid, box))
+        column[box], renamed = solve_levels(column[box], _subgrid(labels.grid, box))
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros_like(column)
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
-    not_bone = _remove_what_is_no_bone(cleaned, ct)
+    not_bone = _remove_non_bone(cleaned, ct)
     shapes = shapes_of(cleaned, labels.grid)
-    _check_any(shapes, full_spine=is_full_spine(scope.levels))
+    _require_vertebra(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
         *_age_findings(patient_age_years),
         *renamed,
@@ -138,7 +138,7 @@ def postprocess(
     return LabelVolume(cleaned, labels.affine_lps, labels.model), tuple(findings)
 
 
-def _check_any(shapes: tuple[LevelShape, ...], *, full_spine: bool) -> None:
+def _require_vertebra(shapes: tuple[LevelShape, ...], *, full_spine: bool) -> None:
     """Raise NoVertebraError where nothing is left that the model is for."""
     counted = [shape for shape in shapes if full_spine or shape.vertebra.region is Region.CERVICAL]
     if sum(shape.volume_mm3 for shape in counted) >= MIN_RESULT_MM3:
@@ -168,19 +168,19 @@ def column_only(labels: LabelVolume) -> LabelVolume:
 def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
     """Labels of the column, and the volume of what was removed for standing away from it, by label."""
     kept = np.zeros_like(labels.labels_zyx)
-    occupied = _occupied(labels.labels_zyx)
+    occupied = _bounding_box(labels.labels_zyx)
     if occupied is None:
         return kept, {}
     dusted = remove_small_components(labels.labels_zyx[occupied], labels.grid.voxel_mm3)
-    inner = _occupied(dusted)
+    inner = _bounding_box(dusted)
     if inner is None:
         return kept, {}
-    box = _within(occupied, inner)
-    kept[box], removed = keep_column(dusted[inner], _part_of(labels.grid, box))
+    box = _compose(occupied, inner)
+    kept[box], removed = keep_column(dusted[inner], _subgrid(labels.grid, box))
     return kept, removed
 
 
-def _occupied(labels_zyx: LabelArray) -> Box | None:
+def _bounding_box(labels_zyx: LabelArray) -> Box | None:
     """Return the box of all labels with a margin of one voxel, or None where there are none."""
     occupied = labels_zyx != 0
     ranges = []
@@ -193,12 +193,12 @@ def _occupied(labels_zyx: LabelArray) -> Box | None:
     return ranges[0], ranges[1], ranges[2]
 
 
-def _within(outer: Box, inner: Box) -> Box:
+def _compose(outer: Box, inner: Box) -> Box:
     z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
     return z, y, x
 
 
-def _part_of(grid: Grid, box: Box) -> Grid:
+def _subgrid(grid: Grid, box: Box) -> Grid:
     affine = grid.affine_lps.copy()
     start_xyz = np.array([[s.start for s in reversed(box)]], dtype=np.float64)
     affine[:3, 3] = to_lps(grid.affine_lps, start_xyz)[0]
@@ -223,7 +223,7 @@ def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
     ]
 
 
-def _remove_what_is_no_bone(labels_zyx: LabelArray, ct: CtVolume) -> list[Finding]:
+def _remove_non_bone(labels_zyx: LabelArray, ct: CtVolume) -> list[Finding]:
     """Remove levels whose mean density no bone can have, in place, and tell of them."""
     findings = []
     for label, box in enumerate(ndimage.find_objects(labels_zyx), start=1):

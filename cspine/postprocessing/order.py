@@ -92,7 +92,7 @@ def order_findings(shapes: tuple[LevelShape, ...], on_sacrum: bool | None = None
         axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
         for place, (upper, lower) in enumerate(pairwise(shapes)):
             found = _pair_findings(upper, lower, axis)
-            findings += found or _widened(shapes, place)
+            findings += found or _widened_gap(shapes, place)
         if eleven:
             findings.append(THORACIC_VARIANT.about("11 thoracic vertebrae: L1 stands next below T11.", "L1"))
         if "T13" in names and "T12" in names:
@@ -136,7 +136,7 @@ def _distance_mm(a: LevelShape, b: LevelShape) -> float:
     return float(np.linalg.norm(a.centroid_lps - b.centroid_lps))
 
 
-def _widened(shapes: tuple[LevelShape, ...], place: int) -> list[Finding]:
+def _widened_gap(shapes: tuple[LevelShape, ...], place: int) -> list[Finding]:
     """Tell where neighbours of the trunk lie much further apart than those above and below them."""
     upper, lower = shapes[place : place + 2]
     if upper.vertebra.region is Region.CERVICAL or not is_next(upper, lower):
