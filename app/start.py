@@ -59,7 +59,7 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
             raise job.failure
         if job.summary is None:
             raise CSpineError("the application ended without results")
-        output.show()
+        output.commit()
     print_results(job.summary, output_path)
 
 

@@ -55,5 +55,5 @@ def run_study(
     with watch.step("write DICOM"):
         written = steps.write_dicom(vertebrae, ct, chosen, settings, output.staging)
     summary = steps.write_report(Results(chosen, ct, inference, vertebrae, written), settings, watch, output.staging)
-    output.show()
+    output.commit()
     return summary
