@@ -11,7 +11,7 @@ from monai.deploy.core import Application
 from app.application import CSpineApplication
 from app.interrupts import unfinished
 from cspine.core.errors import CSpineError, as_defect
-from cspine.dicom.archive import opened
+from cspine.dicom.archive import open_input
 from cspine.dicom.clock import Clock
 from cspine.io.console import print_error
 from cspine.io.machine import home_folder
@@ -47,7 +47,7 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
         levels=wanted_levels(os.environ),
         solve_levels=solving_wanted(os.environ),
     )
-    with opened(input_path) as folder, StudyOutput(output_path) as output:
+    with open_input(input_path) as folder, StudyOutput(output_path) as output:
         job = Job(folder, package, settings, output.staging)
         application = CSpineApplication(job=job)
         unfinished.append(output)

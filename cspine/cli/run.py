@@ -45,7 +45,7 @@ def command(source: Path, out: Path, **options: object) -> None:
     `cspine series IN` shows beforehand which series would be taken. Dates follow SOURCE_DATE_EPOCH where it is set.
     A full-spine model writes every vertebra of any CT of the spine: docs/full-spine.md.
     """  # noqa: D301
-    from cspine.dicom.archive import opened
+    from cspine.dicom.archive import open_input
     from cspine.dicom.clock import Clock
     from cspine.io.output import StudyOutput
     from cspine.pipeline.settings import sender_broke_off
@@ -57,7 +57,7 @@ def command(source: Path, out: Path, **options: object) -> None:
     incomplete = bool(options["incomplete"]) or sender_broke_off(os.environ)
     settings = replace(run_settings(options, Clock.from_environment()), incomplete=incomplete)
     package = model_package(options)
-    with opened(source) as folder:
+    with open_input(source) as folder:
         scan = read_headers(folder)
         if options["all_studies"]:
             _run_all(scan, package, settings, out, overwrite=bool(options["overwrite"]))

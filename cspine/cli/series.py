@@ -9,7 +9,7 @@ import click
 
 from cspine.core.errors import UnknownSeriesError, hashed
 from cspine.core.volumes import Record
-from cspine.dicom.archive import opened
+from cspine.dicom.archive import open_input
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.select import SeriesDecision, evaluate_series
@@ -46,7 +46,7 @@ def command(directory: Path, rules_file: Path | None, model: str | None, series_
     Only headers are read, and nothing is run. The UID of a series can be given to `cspine run --series-uid`.
     """
     rules = load_rules(rules_file, full_spine=_is_full_spine(model))
-    with opened(directory) as folder:
+    with open_input(directory) as folder:
         scan = scan_folder(folder)
         studies = _evaluated(scan, rules, series_uid)
     if as_json:

@@ -69,7 +69,7 @@ class ChosenSeries:
 
 
 def read_headers(folder: Path) -> Scan:
-    """Scan a folder of files, as `dicom.archive.opened` gives it; errors as `dicom.scan.scan_folder`."""
+    """Scan a folder of files, as `dicom.archive.open_input` gives it; errors as `dicom.scan.scan_folder`."""
     return scan_folder(folder)
 
 
