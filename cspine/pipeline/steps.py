@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +12,7 @@ import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, is_full_spine
 from cspine.core.errors import hashed
 from cspine.core.findings import Severity
+from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
@@ -45,8 +45,6 @@ from cspine.report.summary import (
 _log = logging.getLogger(__name__)
 
 _LIBRARIES = ("torch", "nnunetv2", "monai", "numpy", "pydicom", "highdicom", "SimpleITK")
-
-ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
