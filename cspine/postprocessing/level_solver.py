@@ -1,9 +1,9 @@
-"""Levels that follow each other, where a full-spine network drew every vertebra but lost count somewhere.
+"""Renumber the vertebrae of a full-spine result so that their levels are consecutive.
 
-A network is often right about each vertebra's place and one level off for a few of them, or divides one vertebra
-between two levels. Here the drawn pieces become vertebrae along the column, and dynamic programming gives them the
-ascending levels that agree best with what was drawn and with how far apart vertebrae lie. A consistent result is left
-as it is, and a change that does not make one more consistent is not made.
+A network often finds the position of each vertebra and is off by one level for a few of them, or splits one vertebra
+between two levels. Here the predicted components become vertebrae along the column, and dynamic programming assigns
+the ascending levels that agree best with the prediction and with the distances between vertebrae. A consistent result
+is left unchanged, and a change that does not make a result more consistent is discarded.
 """
 
 from __future__ import annotations
@@ -31,42 +31,42 @@ from cspine.core.volumes import LabelArray
 from cspine.postprocessing.components import Piece, find_pieces
 from cspine.postprocessing.order import ANCHORS, head_axis, order_findings
 
-#: Smaller pieces do not take part, by region: a quarter of a small adult's vertebra; no half of one is so small.
+#: Smallest component that takes part, by region: a quarter of a small adult's vertebra, less than any half of one.
 MIN_PIECE_MM3 = {Region.CERVICAL: 900.0, Region.THORACIC: 1750.0, Region.LUMBAR: 4500.0}
-#: A second piece of a level that has this share of the first one's volume is more than a fragment.
+#: A second component of a level with this share of the volume of the first is more than a fragment.
 LARGE_SHARE = 0.3
-#: A vertebra is divided between levels where two have this share of it.
+#: A vertebra is split between levels if two of them have at least this share of it.
 SPLIT_SHARE = 0.25
-#: Pieces whose middles lie closer along the column than this share of a step are one vertebra ...
+#: Components whose positions along the column are closer than this share of a step are one vertebra, ...
 BESIDE_STEPS = 0.3
-#: ... and those that lie a little further apart, if they touch all over a body, by region: joints are smaller. Those of
-#: the neck are not.
+#: ... and those a little further apart are, too, if their contact is as large as a vertebral body, by region. Facet
+#: joints are smaller, except in the neck.
 ONE_VERTEBRA_STEPS = 0.62
 BODY_CONTACT_MM2 = {Region.CERVICAL: np.inf, Region.THORACIC: 250.0, Region.LUMBAR: 450.0}
-#: The core of a piece lies this deep below its surface, as a share of its greatest depth: bodies, no arches and joints.
+#: Depth of the core of a component as a share of its largest depth: the core is the body, without arch and joints.
 CORE = 0.45
-#: A piece may hold two vertebrae where its core is longer than this share of a step along the column ...
+#: A component may contain two vertebrae if its core is longer than this share of a step along the column ...
 MIN_CORE_STEPS = 0.7
-#: ... and does where the core falls below this share of the parts on both sides: a disc lies there.
+#: ... and does if the core is thinner somewhere than this share of the parts on both sides: there is a disc.
 WAIST = 0.2
 _SLICE_MM = 2.0
-#: From the centroid of a level to the next below in an adult of middle size; between these levels it is interpolated.
+#: Distance to the next level below in an adult of average size; interpolated between these levels.
 STEPS_MM = {"C1": 19.0, "C3": 17.0, "C7": 18.0, "T4": 20.5, "T8": 23.0, "T11": 27.0, "L1": 32.0, "L5": 34.0}
-#: Costs of the assignment, in vertebrae that keep their level: a level passed over, and a patient's variant.
+#: Costs of the assignment, in units of one vertebra that keeps its level: a skipped level, an anatomical variant, ...
 SKIPPED_LEVEL, VARIANT = 0.5, 0.7
-#: Two parts that are one vertebra after all, which are closer along the column than this share of a step.
+#: ... two parts that are one vertebra after all, which are closer along the column than this share of a step, ...
 SAME_VERTEBRA, SAME_VERTEBRA_STEPS = 0.6, 0.7
-#: A thirteenth thoracic or sixth lumbar vertebra where none was drawn.
+#: ... and a thirteenth thoracic or sixth lumbar vertebra where none was predicted.
 UNSEEN_VARIANT = 3.0
-#: A part counts as a whole vertebra from so many times `MIN_PIECE_MM3` on, and smaller ones less.
+#: A part counts as a complete vertebra from this many times `MIN_PIECE_MM3` on; smaller parts count less.
 COMPLETE_VERTEBRA = 2.5
-#: C1 and C2 have forms of their own: what was drawn as one of them at the column's top counts so many vertebrae.
+#: C1 and C2 have unmistakable shapes: one of them predicted at the top of the column counts as this many vertebrae.
 ANCHOR_WEIGHT = 3.0
-#: More renamed vertebrae than this share of all, and than three, are not believed.
+#: A solution that renumbers more than this share of the vertebrae, and more than three, is rejected.
 MAX_RENAMED_SHARE = 0.4
-#: A step may be longer or shorter by this much (natural logarithm) for nothing; more costs so much a unit.
+#: A step may be longer or shorter by this much (natural logarithm) free of cost; more costs this much per unit.
 FREE_STRETCH, STRETCH = 0.25, 2.0
-#: No step costs more than this: one odd distance must not decide about all levels.
+#: Largest cost of a step: a single unusual distance must not decide about all levels.
 MAX_STEP_COST = 2.0
 
 _KNOTS = [rank(vertebra(name).label) for name in STEPS_MM]
@@ -77,7 +77,7 @@ _INCONSISTENT = frozenset(kind.code for kind in (MISSING_LEVEL, OUT_OF_ORDER, TO
 
 @dataclass(frozen=True, eq=False)
 class _Fragment:
-    """A piece of one level, or a part of it."""
+    """A component of one level, or a part of it."""
 
     label: int
     index_zyx: NDArray[np.intp]
@@ -92,7 +92,7 @@ class _Fragment:
 
 @dataclass(frozen=True, eq=False)
 class _Instance:
-    """One vertebra: the pieces that lie at the same height of the column."""
+    """A vertebra: the fragments at the same position along the column."""
 
     fragments: tuple[_Fragment, ...]
 
@@ -124,21 +124,21 @@ class _Instance:
 
 
 def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[Finding, ...]]:
-    """Return labels whose levels follow each other, and what was changed.
+    """Return labels with consecutive levels, and findings about what was changed.
 
     Parameters
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
-        The column, as a full-spine network drew it; not changed.
+        The column as a full-spine network predicted it; it is not modified.
     grid : Grid
         Grid of the array.
 
     Returns
     -------
     labels_zyx : ndarray of uint8, shape (z, y, x)
-        The same array where nothing is better.
+        The same array if no solution is better.
     findings : tuple of Finding
-        What carries another level than before.
+        Vertebrae and parts with another level than before.
     """
     before = _faults(labels_zyx, grid)
     fragments, small = _find_fragments(labels_zyx, grid)
@@ -155,7 +155,7 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
     given = [(fragment, label) for i, label in zip(instances, levels, strict=True) for fragment in i.fragments]
     for fragment, label in given:
         solved[tuple(fragment.index_zyx.T)] = label
-    for fragment in small:  # it goes with the nearest piece of its level
+    for fragment in small:  # each follows the nearest fragment of its level
         near = [
             (float(np.linalg.norm(a.centroid_lps - fragment.centroid_lps)), b)
             for a, b in given
@@ -171,7 +171,7 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
 
 
 def _split_vertebrae(instances: list[_Instance]) -> int:
-    """Count vertebrae of which two levels have a good share each."""
+    """Return how many vertebrae are split between two levels."""
     return sum(
         sum(instance.share_of(label) >= SPLIT_SHARE for label in {fragment.label for fragment in instance.fragments})
         > 1
@@ -180,7 +180,7 @@ def _split_vertebrae(instances: list[_Instance]) -> int:
 
 
 def _faults(labels_zyx: LabelArray, grid: Grid) -> int:
-    """Count what is inconsistent: breaks in the sequence, and levels that stand at two places."""
+    """Return how many inconsistencies there are: breaks in the sequence, and levels at two positions."""
     breaks = [f for f in order_findings(shapes_of(labels_zyx, grid)) if f.code in _INCONSISTENT]
     largest: dict[int, Piece] = {}
     twice: set[int] = set()
@@ -191,11 +191,11 @@ def _faults(labels_zyx: LabelArray, grid: Grid) -> int:
     return len(breaks) + len(twice)
 
 
-# --- pieces and vertebrae ---------------------------------------------------------------------------------------------
+# --- fragments and vertebrae ------------------------------------------------------------------------------------------
 
 
 def _find_fragments(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Fragment], list[_Fragment]]:
-    """Pieces of the column from head to foot, divided where they reach over a disc; and those too small to count."""
+    """Return the fragments of the column from head to foot, split at discs, and those too small to count."""
     shapes = shapes_of(labels_zyx, grid)
     axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
     numbers_zyx, pieces = find_pieces(labels_zyx)
@@ -218,15 +218,15 @@ def _find_fragments(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Fragment]
 def _split_at_disc(
     inside: NDArray[np.bool_], axis: NDArray[np.float64], grid: Grid, label: int
 ) -> list[NDArray[np.bool_]]:
-    """Return a piece, or its two parts where its thick bone, the bodies, has a gap along the column: a disc."""
+    """Return a component, or its two parts if its core has a gap along the column: a disc."""
     depth = ndimage.distance_transform_edt(inside, sampling=tuple(reversed(grid.spacing_xyz)))
     core = depth >= CORE * depth.max()
-    turn = -(grid.affine_lps[:3, :3].T @ axis)[::-1]  # from an index (z, y, x) to millimetres along the column
-    along = np.argwhere(core) @ turn
+    direction = -(grid.affine_lps[:3, :3].T @ axis)[::-1]  # from an index (z, y, x) to millimetres along the column
+    along = np.argwhere(core) @ direction
     low, high = along.min(), along.max()
     if high - low < MIN_CORE_STEPS * _STEP_MM[rank(label)]:
         return [inside]
-    step = max(_SLICE_MM, float(np.abs(turn).max()))
+    step = max(_SLICE_MM, float(np.abs(direction).max()))
     bins = ((along - low) / step).astype(int)
     profile = np.bincount(bins).astype(np.float64)
     waists = [
@@ -239,31 +239,31 @@ def _split_at_disc(
     cut = low + (gap[len(gap) // 2] + 0.5) * step
     below = np.zeros_like(inside)
     index = np.argwhere(inside)
-    below[tuple(index[index @ turn > cut].T)] = True
+    below[tuple(index[index @ direction > cut].T)] = True
     return [inside & ~below, below]
 
 
 def _instances(fragments: list[_Fragment], shape_zyx: tuple[int, ...], grid: Grid) -> list[_Instance]:
-    """Unite the nearest pieces again and again, as long as they can be parts of one vertebra."""
+    """Merge the nearest fragments repeatedly, as long as they can be parts of one vertebra."""
     contacts = _contacts_mm2(fragments, shape_zyx, grid)
     groups = [[number] for number in range(len(fragments))]
     while True:
         instances = [_Instance(tuple(fragments[number] for number in group)) for group in groups]
         joined = []
-        for place, (a, b) in enumerate(pairwise(instances)):
+        for index, (a, b) in enumerate(pairwise(instances)):
             share = abs(b.position_mm - a.position_mm) / _step_mm(a, b)
-            touching = contacts[np.ix_(groups[place], groups[place + 1])].sum()
+            touching = contacts[np.ix_(groups[index], groups[index + 1])].sum()
             needed = min(BODY_CONTACT_MM2[vertebra(i.main_label).region] for i in (a, b))
             if share < (ONE_VERTEBRA_STEPS if touching >= needed else BESIDE_STEPS):
-                joined.append((share, place))
+                joined.append((share, index))
         if not joined:
             return instances
-        place = min(joined)[1]
-        groups[place : place + 2] = [groups[place] + groups[place + 1]]
+        index = min(joined)[1]
+        groups[index : index + 2] = [groups[index] + groups[index + 1]]
 
 
 def _contacts_mm2(fragments: list[_Fragment], shape_zyx: tuple[int, ...], grid: Grid) -> NDArray[np.float64]:
-    """Area over which each two fragments touch."""
+    """Return the contact area of each pair of fragments."""
     numbers = np.zeros(shape_zyx, dtype=np.int32)
     for number, fragment in enumerate(fragments, 1):
         numbers[tuple(fragment.index_zyx.T)] = number
@@ -277,7 +277,7 @@ def _contacts_mm2(fragments: list[_Fragment], shape_zyx: tuple[int, ...], grid: 
 
 
 def _step_mm(a: _Instance, b: _Instance) -> float:
-    """Step between vertebrae there, of the smaller of what both levels say."""
+    """Return the expected step between two vertebrae, the smaller of those of their levels."""
     return float(min(_STEP_MM[rank(i.main_label)] for i in (a, b)))
 
 
@@ -285,11 +285,11 @@ def _step_mm(a: _Instance, b: _Instance) -> float:
 
 
 def _assign(instances: list[_Instance]) -> list[int] | None:
-    """Ascending levels, one for each vertebra, that keep most of what was drawn at the least cost; None if none fit."""
+    """Return ascending levels, one for each vertebra, at the least cost, or None if none fit."""
     distances = [float(np.linalg.norm(a.centroid_lps - b.centroid_lps)) for a, b in pairwise(instances)]
     size = _patient_size(instances, distances)
     count = len(VERTEBRAE)
-    best = _gains(instances[0], near_the_top=True)
+    best = _gains(instances[0], is_near_top=True)
     predecessors: list[NDArray[np.intp]] = []
     for number, (instance, distance) in enumerate(zip(instances[1:], distances, strict=True), 1):
         reached = np.full((count, count), -np.inf)  # from, to
@@ -300,42 +300,42 @@ def _assign(instances: list[_Instance]) -> list[int] | None:
             for b in range(a + 1, count):
                 reached[a, b] = best[a] - _step_cost(a, b, distance / size)
         predecessors.append(np.argmax(reached, axis=0))
-        best = reached.max(axis=0) + _gains(instance, near_the_top=number < len(ANCHORS))
+        best = reached.max(axis=0) + _gains(instance, is_near_top=number < len(ANCHORS))
     if not np.isfinite(best.max()):
         return None
-    places = [int(np.argmax(best))]
+    indices = [int(np.argmax(best))]
     for back in reversed(predecessors):
-        places.append(int(back[places[-1]]))
-    return [VERTEBRAE[place].label for place in reversed(places)]
+        indices.append(int(back[indices[-1]]))
+    return [VERTEBRAE[index].label for index in reversed(indices)]
 
 
-def _gains(instance: _Instance, *, near_the_top: bool) -> NDArray[np.float64]:
-    """Return what each level is worth for a vertebra: the share that was drawn so."""
-    weight = ANCHOR_WEIGHT if near_the_top and vertebra(instance.main_label).name in ANCHORS else 1.0
+def _gains(instance: _Instance, *, is_near_top: bool) -> NDArray[np.float64]:
+    """Return the gain of each level for a vertebra: the share of the vertebra predicted as that level."""
+    weight = ANCHOR_WEIGHT if is_near_top and vertebra(instance.main_label).name in ANCHORS else 1.0
     weight *= min(1.0, instance.volume_mm3 / (COMPLETE_VERTEBRA * MIN_PIECE_MM3[vertebra(instance.main_label).region]))
     gains = np.array([weight * instance.share_of(level.label) for level in VERTEBRAE])
-    for place, level in enumerate(VERTEBRAE):
-        if level.name in ("T13", "L6") and gains[place] < SPLIT_SHARE:
-            gains[place] -= UNSEEN_VARIANT
+    for index, level in enumerate(VERTEBRAE):
+        if level.name in ("T13", "L6") and gains[index] < SPLIT_SHARE:
+            gains[index] -= UNSEEN_VARIANT
     return gains
 
 
 def _step_cost(a: int, b: int, distance_mm: float) -> float:
-    """Cost of the levels at two places of `VERTEBRAE` being neighbours at a distance, the patient's size taken out."""
-    between = [place for place in range(a + 1, b) if VERTEBRAE[place].name != "T13"]
-    ways = [(between, 0.0)]
-    if VERTEBRAE[b].region is Region.LUMBAR and any(VERTEBRAE[place].name == "T12" for place in between):
-        ways.append(([place for place in between if VERTEBRAE[place].name != "T12"], VARIANT))
+    """Return the cost of two levels being neighbours at a distance that is normalised by the patient's size."""
+    between = [index for index in range(a + 1, b) if VERTEBRAE[index].name != "T13"]
+    options = [(between, 0.0)]
+    if VERTEBRAE[b].region is Region.LUMBAR and any(VERTEBRAE[index].name == "T12" for index in between):
+        options.append(([index for index in between if VERTEBRAE[index].name != "T12"], VARIANT))
     costs = []
-    for passed, extra in ways:
-        expected = _STEP_MM[[a, *passed]].sum()
+    for skipped, extra in options:
+        expected = _STEP_MM[[a, *skipped]].sum()
         stretch = abs(float(np.log(max(distance_mm, 1.0) / expected))) - FREE_STRETCH
-        costs.append(min(STRETCH * max(stretch, 0.0), MAX_STEP_COST) + SKIPPED_LEVEL * len(passed) + extra)
+        costs.append(min(STRETCH * max(stretch, 0.0), MAX_STEP_COST) + SKIPPED_LEVEL * len(skipped) + extra)
     return min(costs)
 
 
 def _patient_size(instances: list[_Instance], distances: list[float]) -> float:
-    """How large the patient is against `STEPS_MM`: the median over all steps, most of which are one."""
+    """Return the size of the patient relative to `STEPS_MM`: the median over all steps, most of which are single."""
     ratios = [
         distance / _STEP_MM[rank(instance.main_label)] for instance, distance in zip(instances, distances, strict=False)
     ]
@@ -349,15 +349,16 @@ def _findings(instances: list[_Instance], levels: list[int]) -> list[Finding]:
     findings = []
     renamed = [(i.main_label, label) for i, label in zip(instances, levels, strict=True) if i.main_label != label]
     if renamed:
-        words = ", ".join(f"{vertebra(old).name} is {vertebra(new).name}" for old, new in renamed)
-        findings.append(RENUMBERED.about(f"Renamed, so that levels follow each other: {words}.", _name(renamed[0][1])))
+        changes = ", ".join(f"{vertebra(old).name} to {vertebra(new).name}" for old, new in renamed)
+        sentence = f"Vertebrae were renumbered to make the levels consecutive ({changes}); verify the numbering."
+        findings.append(RENUMBERED.about(sentence, _name(renamed[0][1])))
     for instance, label in zip(instances, levels, strict=True):
         if instance.main_label != label:
             continue
         others = {fragment.label for fragment in instance.fragments} - {label}
         for other in sorted(others, key=rank):
             volume = instance.share_of(other) * instance.volume_mm3 / 1000
-            why = f"{volume:.1f} ml of {_name(label)} were labelled {_name(other)}, and are {_name(label)} now."
+            why = f"{volume:.1f} ml labelled {_name(other)} are part of {_name(label)} and were relabelled."
             findings.append(PARTS_UNITED.about(why, _name(label)))
     return findings
 
