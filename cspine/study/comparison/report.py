@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cspine
 from cspine.dicom.clock import EPOCH_VARIABLE, Clock
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import counted
 from cspine.study.comparison.conclusion import conclude
 from cspine.study.comparison.html import Markup, element, joined, picture
@@ -60,7 +60,7 @@ def write_report(
         sections.append(("worst", "Worst cases", _pictures(pictures, out / "plots")))
     sections.append(("methods", "Definitions and methods", _methods(results)))
     text = "<!DOCTYPE html>\n" + _page(results, sections) + "\n"
-    write_whole(out / "report.html", lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomic(out / "report.html", lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _page(results: Results, sections: Sequence[tuple[str, str, Markup]]) -> Markup:

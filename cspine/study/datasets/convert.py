@@ -25,7 +25,7 @@ from cspine.core.geometry import orientation_of, reorientation
 from cspine.core.shape import shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume
 from cspine.io import nifti
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import counted, write_csv, write_json
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
@@ -331,7 +331,7 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
     except OSError as error:
         raise InputError(f"its files cannot be read: {error.strerror}") from error
     kind = dataset.where(case.case) or "Tr"
-    write_whole(_begun(dataset, case.case), Path.touch)
+    write_atomic(_begun(dataset, case.case), Path.touch)
     _unlink(_record(dataset, case.case))
     dataset.remove(case.case)
     read = read_case(case)
