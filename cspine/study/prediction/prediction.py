@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cspine.core.anatomy import VERTEBRAE
-from cspine.core.errors import NoSuitableSeriesError, PixelError, UsageError
+from cspine.core.errors import UsageError
 from cspine.core.findings import Finding
 from cspine.core.volumes import LabelVolume
 from cspine.dicom.rules import Rules
@@ -195,10 +195,7 @@ def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionF
     folds, checksum = ",".join(prediction.folds_of(case)), prediction.package.identity.checksum
     record = CaseRecord(case.name, case.part, folds, checksum, case.fingerprint())
     begun = time.perf_counter()
-    try:
-        done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
-    except (NoSuitableSeriesError, PixelError) as error:
-        done = Failure(str(error))
+    done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
     if isinstance(done, Failure):
         folder.labels(case.name).unlink(missing_ok=True)  # of an earlier state of the case
         return replace(record, error=done.text)
