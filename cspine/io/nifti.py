@@ -19,7 +19,8 @@ from cspine.io.files import write_whole
 from cspine.io.tables import counted
 
 _MAX_LABEL = 255
-_SUFFIX = ".nii.gz"
+#: How the names of NIfTI files end that cspine reads and writes.
+ENDING = ".nii.gz"
 _NIFTI_HEADER = 352
 _CHUNK = 2**22
 _ADVICE = "Give a three-dimensional NIfTI file (.nii.gz) of one channel that is whole."
@@ -28,7 +29,7 @@ _LABELS_ADVICE = "Give a label image: a NIfTI file (.nii.gz) of whole numbers fr
 
 def files_in(folder: Path) -> list[Path]:
     """Return the NIfTI files of a folder by name; hidden ones (unfinished, or made by a file manager) are none."""
-    return sorted(path for path in folder.glob(f"*{_SUFFIX}") if not path.name.startswith("."))
+    return sorted(path for path in folder.glob(f"*{ENDING}") if not path.name.startswith("."))
 
 
 def uncompressed(folders: Iterable[Path | None]) -> list[str]:
@@ -43,7 +44,7 @@ def uncompressed(folders: Iterable[Path | None]) -> list[str]:
 
 def case_name(path: Path) -> str:
     """Return the name of a NIfTI file without its ending."""
-    return path.name.removesuffix(_SUFFIX)
+    return path.name.removesuffix(ENDING)
 
 
 def read_ct(path: Path) -> CtVolume:
@@ -93,7 +94,7 @@ def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
             sitk.WriteImage(image, str(partial), useCompression=True)
         except RuntimeError as error:
             raise OutputError(f"{path.name} cannot be written by SimpleITK") from error
-        if path.name.endswith(_SUFFIX) and not _is_whole(partial, array_zyx.nbytes):
+        if path.name.endswith(ENDING) and not _is_whole(partial, array_zyx.nbytes):
             raise OutputError(f"{path.name} was not written whole: the disk may be full")
 
     write_whole(path, save)

@@ -33,6 +33,7 @@ from cspine.study.audits import agreement as steadiness
 from cspine.study.audits import anatomy_checks as anatomy
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, Check, Verdict
 from cspine.study.audits.audit_cases import AuditCase, read_organs
+from cspine.study.cases import labels_name
 from cspine.study.output_folder import OutputFolder
 
 _log = logging.getLogger(__name__)
@@ -42,7 +43,6 @@ _log = logging.getLogger(__name__)
 RESULT_VERSION = 1
 #: The checks in the order of the tables.
 CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring", *ORGAN_POSITIONS, "agreement")
-_SUFFIX = ".nii.gz"
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,11 @@ class AuditFolder:
 
     def labels(self, case: str) -> Path:
         """Vertebrae of a case."""
-        return self.root / "labels" / f"{case}{_SUFFIX}"
+        return self.root / "labels" / labels_name(case)
 
     def auxiliary(self, case: str) -> Path:
         """Voxels of the network's auxiliary classes: what pseudo-labels are made of."""
-        return self.root / "auxiliary" / f"{case}{_SUFFIX}"
+        return self.root / "auxiliary" / labels_name(case)
 
     def record(self, case: str) -> Path:
         """Record of a case."""

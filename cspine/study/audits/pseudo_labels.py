@@ -25,6 +25,7 @@ from cspine.io.tables import write_json
 from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, Verdict
 from cspine.study.audits.audit import AuditFolder, CaseRecord
 from cspine.study.audits.audit_cases import AuditCase
+from cspine.study.cases import raw_pair
 from cspine.study.label_sets import BELOW, label_set
 from cspine.study.output_folder import refuse_overlap
 
@@ -208,7 +209,7 @@ class RawDataset:
             "channel_names": {"0": "CT"},
             "labels": label_set("cervical", auxiliary=True).network_labels(),
             "numTraining": self.count,
-            "file_ending": ".nii.gz",
+            "file_ending": nifti.ENDING,
             "name": self.root.name,
             "description": f"{_MARK}: drawn by {models}, looked at by nobody.",
             "cases": dict(sorted(self._drawn_by.items())),
@@ -216,7 +217,7 @@ class RawDataset:
         write_json(self.root / "dataset.json", content)
 
     def _files(self, case: str) -> tuple[Path, Path]:
-        return self.root / _FILES[0] / f"{case}_0000.nii.gz", self.root / _FILES[1] / f"{case}.nii.gz"
+        return raw_pair(self.root, case)
 
     def _take_out(self, case: str) -> None:
         for path in self._files(case):

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cspine.core.errors import DatasetError, OutputError, SplitError
+from cspine.io.nifti import ENDING
 from cspine.io.tables import write_json
+from cspine.study.cases import raw_pair
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients
 from cspine.study.label_sets import LabelSet, label_set_of
 
 _NAME = re.compile(r"^Dataset(\d{3})_([A-Za-z0-9][A-Za-z0-9_-]*)$")
-_ENDING = ".nii.gz"
 _KINDS = ("Tr", "Ts", "Excluded")
 #: Folder of what the conversion keeps of each case.
 RECORDS = ".conversion"
@@ -67,7 +68,7 @@ class DatasetFolder:
 
     def pair(self, kind: str, case: str) -> tuple[Path, Path]:
         """Return the paths of the image and of the labels of a case."""
-        return self.images(kind) / f"{case}_0000{_ENDING}", self.labels(kind) / f"{case}{_ENDING}"
+        return raw_pair(self.root, case, kind)
 
     def where(self, case: str) -> str | None:
         """Return the kind in whose folders the whole pair of a case lies; None where there is none."""
@@ -129,7 +130,7 @@ class DatasetFolder:
             "channel_names": {"0": "CT"},
             "labels": labels.network_labels(),
             "numTraining": sum(kind_of(row) == "Tr" for row in rows),
-            "file_ending": _ENDING,
+            "file_ending": ENDING,
             "overwrite_image_reader_writer": "SimpleITKIOWithReorient",
             "name": self.root.resolve().name,
             "description": description,

@@ -23,6 +23,7 @@ from cspine.io.tables import write_csv, write_json
 from cspine.models.package import ModelPackage
 from cspine.pipeline.segmentation import Vertebrae, find_vertebrae
 from cspine.study.attempt import Failure, attempt
+from cspine.study.cases import labels_name
 from cspine.study.output_folder import PREDICT, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
 from cspine.study.prediction.records import RECORDS, CaseRecord, read_record, record_path
@@ -107,14 +108,14 @@ class PredictionFolder:
                 raise UsageError(
                     "--out lies within the input, or around it", advice="Give --out a folder beside the input."
                 )
-        files = (TABLE, RECORDS, *(f"{case.name}.nii.gz" for case in cases))
+        files = (TABLE, RECORDS, *(labels_name(case.name) for case in cases))
         folder = replace(self._folder, files=files)
         folder.check(())
         folder.begin()
 
     def labels(self, case: str) -> Path:
         """Return the file of a case's labels."""
-        return self.root / f"{case}.nii.gz"
+        return self.root / labels_name(case)
 
     def whole(self, case: PredictionCase) -> CaseRecord | None:
         """Return the record of a case whose labels are there, of the same files; None where it is to be done."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cspine.core.findings import FINDING_KINDS, Finding
+from cspine.io import nifti
 from cspine.study.output_folder import PREDICT, told_by
 
 RECORDS = "records"
-_ENDING = ".nii.gz"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CaseRecord:
 
 def record_path(labels: Path) -> Path:
     """Return where the record of a case lies, of which this is the file of labels."""
-    return labels.parent / RECORDS / f"{labels.name.removesuffix(_ENDING)}.json"
+    return labels.parent / RECORDS / f"{nifti.case_name(labels)}.json"
 
 
 def read_record(path: Path) -> CaseRecord | None:
