@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from cspine.core.errors import DatasetError, OutputError, SplitError
 from cspine.io.nifti import ENDING
 from cspine.io.tables import write_json
+from cspine.io.workspace import locked
 from cspine.study.cases import raw_pair
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients
 from cspine.study.label_sets import LabelSet, label_set_of
@@ -148,10 +149,11 @@ class DatasetFolder:
         OutputError
             If the folder cannot be written.
         """
+        in_use = DatasetError(
+            "another command is changing this dataset", advice="Wait for it; it goes on by the same command if it died."
+        )
         try:
-            (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
-            with (self.root / RECORDS / "lock").open("w") as file:
-                _hold(file)
+            with locked(self.root / RECORDS / "lock", in_use):
                 for folder in (self.root, *self.root.glob("*/")):
                     for path in folder.glob(".partial-*"):
                         path.unlink()
@@ -195,20 +197,6 @@ class DatasetFolder:
                     found.rename(path)
                 except OSError as error:
                     raise OutputError(f"{path.name} cannot be moved: {error.strerror}") from error
-
-
-def _hold(file: TextIO) -> None:
-    """Take the lock of a dataset; where the system has no such locks, one command at a time is the user's care."""
-    try:
-        import fcntl
-    except ModuleNotFoundError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DatasetError(
-            "another command is changing this dataset", advice="Wait for it; it goes on by the same command if it died."
-        ) from error
 
 
 def kind_of(row: CaseRow) -> str:

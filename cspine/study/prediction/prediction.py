@@ -19,14 +19,14 @@ from cspine.dicom.rules import Rules
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
-from cspine.io.tables import write_csv, write_json
+from cspine.io.tables import write_csv
 from cspine.models.package import ModelPackage
 from cspine.pipeline.segmentation import Vertebrae, find_vertebrae
 from cspine.study.attempt import Failure, attempt
 from cspine.study.cases import labels_name
 from cspine.study.output_folder import PREDICT, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
-from cspine.study.prediction.records import RECORDS, CaseRecord, read_record, record_path
+from cspine.study.prediction.records import RECORDS, CaseRecord, records_in
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class PredictionFolder:
         self.root = root
         self._prediction = prediction
         self._told = prediction.as_record()
+        self._records = records_in(root)
         self._folder = OutputFolder(root, PREDICT, (), (), self._told)
 
     def begin(self, cases: Sequence[PredictionCase], inputs: Sequence[Path]) -> None:
@@ -119,7 +120,7 @@ class PredictionFolder:
 
     def whole(self, case: PredictionCase) -> CaseRecord | None:
         """Return the record of a case whose labels are there, of the same files; None where it is to be done."""
-        record = read_record(record_path(self.labels(case.name)))
+        record = self._records.read(case.name)
         if record is None or record.error or not self.labels(case.name).is_file():
             return None
         fits = record.model == self._told["model"]["checksum"] and record.source == case.fingerprint()
@@ -127,7 +128,7 @@ class PredictionFolder:
 
     def keep(self, record: CaseRecord) -> None:
         """Write the record of a case; OutputError if that fails."""
-        write_json(record_path(self.labels(record.case)), asdict(record))
+        self._records.write(record.case, record)
 
     def finish(self, dataset_split: str | None) -> list[CaseRecord]:
         """Write the table and the summary of all cases that the folder holds; OutputError if that fails.
@@ -142,7 +143,7 @@ class PredictionFolder:
         list of CaseRecord
             All of them by name.
         """
-        found = (read_record(path) for path in sorted((self.root / RECORDS).glob("*.json")))
+        found = (self._records.read(name) for name in self._records.names())
         records = sorted((record for record in found if record is not None), key=lambda record: record.case)
         write_csv(self.root / TABLE, COLUMNS, [record.row() for record in records])
         failed = sum(bool(record.error) for record in records)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from cspine.dicom.rules import Rules
 from cspine.dicom.scan import Scan, scan_folder
 from cspine.dicom.select import select_series
 from cspine.io import nifti
+from cspine.io.workspace import fingerprint
 from cspine.models.package import ModelPackage
 from cspine.study.cases import Case, images_by_case, name_of, refuse_namesakes
 from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
@@ -59,16 +59,8 @@ class PredictionCase(Case):
         return read_volume(select_series(self.study, rules).chosen)
 
     def fingerprint(self) -> str:
-        """Return what tells that the files of the case changed: their sizes and times."""
-        paths = [self.image] if self.image is not None else self._dicom_files()
-        digest = hashlib.sha256()
-        for path in paths:
-            try:
-                state = path.stat()
-                digest.update(f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-            except OSError as error:
-                digest.update(type(error).__name__.encode())
-        return digest.hexdigest()
+        """Return what tells that the files of the case changed."""
+        return fingerprint([self.image] if self.image is not None else self._dicom_files())
 
     def _dicom_files(self) -> list[Path]:
         assert self.study is not None

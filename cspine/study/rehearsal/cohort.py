@@ -9,13 +9,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
-from cspine.io.tables import write_json
+from cspine.io.workspace import Records, same
 from cspine.study.rehearsal.layouts import (
     Person,
     write_ctspine1k,
@@ -105,7 +106,7 @@ def make_cohort(
             # Written here: the table of a data set's patients is one file for all of them.
             for done, future in enumerate(as_completed(futures), kept + 1):
                 _write(cohort, futures[future], *future.result())
-                write_json(_record(cohort, futures[future]), _told(futures[future], bones))
+                _records(cohort).write(_name(futures[future]), _told(futures[future], bones))
                 progress(done, len(scans))
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -159,21 +160,21 @@ def _forms(meshes: Path | None, kept_in: Path) -> SpineForms:
     return mesh_forms(meshes, kept_in) if meshes is not None else parametric_forms()
 
 
-def _record(cohort: Cohort, scan: PlannedScan) -> Path:
-    return cohort.root / _RECORDS / f"{scan.source.value}-{scan.number:03d}.json"
+def _records(cohort: Cohort) -> Records[dict[str, Any]]:
+    return Records(cohort.root / _RECORDS, same, same)
 
 
-def _told(scan: PlannedScan, bones: str) -> dict[str, object]:
+def _name(scan: PlannedScan) -> str:
+    return f"{scan.source.value}-{scan.number:03d}"
+
+
+def _told(scan: PlannedScan, bones: str) -> dict[str, Any]:
     return {"edition": EDITION, "bones": bones, "stored": json.dumps(STORED[scan.source]), **asdict(scan)}
 
 
 def _is_there(cohort: Cohort, scan: PlannedScan, bones: str) -> bool:
     """Tell whether a scan was written whole: its record is written last."""
-    try:
-        content: object = json.loads(_record(cohort, scan).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return content == _told(scan, bones)
+    return _records(cohort).read(_name(scan)) == _told(scan, bones)
 
 
 def _drawn(cohort: Cohort, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
