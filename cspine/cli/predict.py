@@ -8,7 +8,7 @@ import click
 
 from cspine.core.errors import SomeStudiesFailedError, UsageError
 from cspine.io.console import progress
-from cspine.io.nifti import uncompressed
+from cspine.io.nifti_files import uncompressed
 from cspine.io.tables import counted
 
 _SHOWN = 20

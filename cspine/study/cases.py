@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cspine.core.errors import InputError
-from cspine.io import nifti
-from cspine.io.nifti import ENDING
+from cspine.io.nifti_files import ENDING, nifti_stem
 
 #: nnU-Net's mark of the first channel of an image.
 CHANNEL = "_0000"
@@ -82,7 +81,7 @@ def name_of(image: Path, marks: Sequence[str] = (CHANNEL,)) -> str:
     marks : sequence of str
         What may follow the name of a case, such as nnU-Net's channel.
     """
-    return nifti.case_name(image).removesuffix(_mark_of(image, marks))
+    return nifti_stem(image).removesuffix(_mark_of(image, marks))
 
 
 def images_by_case(images: Iterable[Path], marks: Sequence[str] = (CHANNEL,)) -> dict[str, Path]:
@@ -118,5 +117,5 @@ def refuse_namesakes(names: Iterable[str]) -> None:
 
 
 def _mark_of(image: Path, marks: Sequence[str]) -> str:
-    name = nifti.case_name(image)
+    name = nifti_stem(image)
     return next((mark for mark in marks if name.endswith(mark) and name != mark), "")

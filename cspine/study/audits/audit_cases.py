@@ -13,6 +13,7 @@ from cspine.core.errors import InputError, UsageError
 from cspine.core.geometry import labels_to_grid
 from cspine.core.volumes import CtVolume
 from cspine.io import nifti
+from cspine.io.nifti_files import ENDING, files_in, nifti_stem
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS
 from cspine.study.cases import CHANNEL, Case, images_by_case, marked
 
@@ -48,8 +49,8 @@ def find_cases(folder: Path, organs: Path | None = None) -> list[AuditCase]:
     InputError
         If there is no image, a case has two, or no case has organs although a folder was given.
     """
-    files = nifti.files_in(folder)
-    images = marked(files, _MARKS) or [path for path in files if not nifti.case_name(path).endswith(_ORGANS_MARK)]
+    files = files_in(folder)
+    images = marked(files, _MARKS) or [path for path in files if not nifti_stem(path).endswith(_ORGANS_MARK)]
     if not images:
         raise InputError(
             f"no CT image *.nii.gz in {folder}", advice="Give a folder with X_0000.nii.gz, X_ct.nii.gz or X.nii.gz."
@@ -71,7 +72,7 @@ def _organs_of(case: str, folder: Path) -> Path | None:
 
 
 def _organs_name(case: str) -> str:
-    return f"{case}{_ORGANS_MARK}{nifti.ENDING}"
+    return f"{case}{_ORGANS_MARK}{ENDING}"
 
 
 def parse_organ_labels(text: str) -> dict[str, int]:

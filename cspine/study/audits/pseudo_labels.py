@@ -21,6 +21,7 @@ from cspine.core.geometry import Grid
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
 from cspine.io.files import write_whole
+from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
 from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, Verdict
 from cspine.study.audits.audit import AuditFolder, CaseRecord
@@ -209,7 +210,7 @@ class RawDataset:
             "channel_names": {"0": "CT"},
             "labels": label_set("cervical", auxiliary=True).network_labels(),
             "numTraining": self.count,
-            "file_ending": nifti.ENDING,
+            "file_ending": ENDING,
             "name": self.root.name,
             "description": f"{_MARK}: drawn by {models}, looked at by nobody.",
             "cases": dict(sorted(self._drawn_by.items())),

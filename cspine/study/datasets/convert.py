@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +20,7 @@ from cspine.core.shape import shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume
 from cspine.io import nifti
 from cspine.io.files import write_whole
+from cspine.io.processes import DIED, Died, run_each
 from cspine.io.tables import counted, write_csv
 from cspine.io.workspace import Records, fingerprint, same
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
@@ -41,6 +37,7 @@ EDITION = 2
 PARTIAL = "partial"
 #: Kind of the doubt about a case whose image another case has.
 _SAME_IMAGE = "same image"
+_DIED = "the process that converted it died: of too little memory, mostly"
 _HU_LIMITS = (-32768, 32767)
 
 
@@ -235,66 +232,18 @@ def _run(
     done = whole - len(todo)
     progress(done, whole)
 
-    def take(case: FoundCase, failure: tuple[str, str] | None) -> None:
+    def take(place: int, outcome: tuple[str, str] | Died | None) -> None:
         nonlocal done
+        failure = (DatasetError.code, _DIED) if outcome is DIED else outcome
         if failure is not None:
             if failure[0] == OutputError.code:  # the disk is full, or not ours: so it is for every case
-                raise OutputError(f"case {case.case}: {failure[1]}")
-            failures.append((case.case, *failure))
+                raise OutputError(f"case {todo[place].case}: {failure[1]}")
+            failures.append((todo[place].case, *failure))
         done += 1
         progress(done, whole)
 
-    waiting = deque(todo)
-    while waiting:
-        # After a death nobody knows whose fault it was: what was running is done again, each case alone.
-        for case in _run_pool(waiting, conversion, conversion.jobs, take):
-            if _run_pool(deque([case]), conversion, 1, take):
-                take(case, (DatasetError.code, "the process that converted it died: of too little memory, mostly"))
+    run_each(partial(convert_case, conversion=conversion), todo, conversion.jobs, take, isolated=True)
     return failures
-
-
-def _run_pool(
-    waiting: deque[FoundCase],
-    conversion: Conversion,
-    jobs: int,
-    take: Callable[[FoundCase, tuple[str, str] | None], None],
-) -> list[FoundCase]:
-    """Convert cases until none is left or a process dies; return those that were running then."""
-    workers = max(1, min(jobs, len(waiting)))
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload([__name__])
-    running: dict[Future[tuple[str, str] | None], FoundCase] = {}
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_as_worker) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < workers:
-                    case = waiting[0]
-                    running[pool.submit(convert_case, case, conversion)] = case
-                    waiting.popleft()
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    failure = future.result()
-                    take(running.pop(future), failure)
-        except BrokenProcessPool:
-            return list(running.values())
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return []
-
-
-def _as_worker() -> None:
-    """Leave interrupts to the command, and end when it is gone: a case in hand is begun anew by the next call."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def convert_case(case: FoundCase, conversion: Conversion) -> tuple[str, str] | None:

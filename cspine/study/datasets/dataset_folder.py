@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import DatasetError, OutputError, SplitError
-from cspine.io.nifti import ENDING
+from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
 from cspine.io.workspace import locked
 from cspine.study.cases import raw_pair

@@ -14,6 +14,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.io import nifti
+from cspine.io.nifti_files import nifti_stem
 from cspine.study.datasets.label_audit import Doubt
 from cspine.study.datasets.sources.found import FoundCase
 from cspine.study.grids import SLACK, on_grid
@@ -105,7 +106,7 @@ def _from_masks(case: FoundCase, doubts: list[Doubt]) -> LabelVolume:
         listed = ", ".join(absent[:3]) + (" ..." if len(absent) > 3 else "")
         raise DatasetError(f"{len(absent)} masks are absent: {listed}", advice="Fetch the case again, or exclude it.")
     for path in files:
-        name = nifti.case_name(path)
+        name = nifti_stem(path)
         level = parse_name(name) if name.startswith("vertebrae_") else None
         number = level.label if level is not None else SACRUM if name in ("sacrum", "vertebrae_S1") else None
         if number is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, UsageError
-from cspine.io import nifti
+from cspine.io.nifti_files import ENDING, files_in, nifti_stem
 from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
@@ -145,7 +145,7 @@ def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
     folder = inputs.reference
     assert folder is not None
     scheme = scheme_of_folder(folder, inputs.reference_scheme)
-    places = {} if scheme == MASKS else {nifti.case_name(path): path for path in nifti.files_in(folder)}
+    places = {} if scheme == MASKS else {nifti_stem(path): path for path in files_in(folder)}
     if not places and (scheme == MASKS or inputs.reference_scheme is None):
         scheme = MASKS
         subfolders = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
@@ -221,7 +221,7 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
     if pattern is not None:
         named = [folder / pattern.replace("{case}", case.name)]
     else:
-        named = [folder / f"{case.name}{suffix}{nifti.ENDING}" for suffix in _SUFFIXES]
+        named = [folder / f"{case.name}{suffix}{ENDING}" for suffix in _SUFFIXES]
         named += [folder / f"{case.name}{suffix}" for suffix in _SUFFIXES[:2]]
     there = [place.name for place in named if place.exists()]
     if len(there) > 1:
@@ -236,7 +236,7 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
             masks = mask_folder(place)
             if masks is not None:
                 return replace(case, found=masks, found_scheme=MASKS)
-            files = nifti.files_in(place)
+            files = files_in(place)
             if len(files) == 1:
                 return replace(case, found=files[0], found_scheme=scheme)
     return replace(case, found_scheme=scheme, lacking=named[0].name)

@@ -14,6 +14,7 @@ from cspine.dicom.rules import Rules
 from cspine.dicom.scan import Scan, scan_folder
 from cspine.dicom.select import select_series
 from cspine.io import nifti
+from cspine.io.nifti_files import ENDING, files_in
 from cspine.io.workspace import fingerprint
 from cspine.models.package import ModelPackage
 from cspine.study.cases import Case, images_by_case, name_of, refuse_namesakes
@@ -84,12 +85,12 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
         If there is no image, or two have one name.
     """
     if source.is_file():
-        if not source.name.endswith(nifti.ENDING):
+        if not source.name.endswith(ENDING):
             raise InputError(f"{source.name} is no .nii.gz file", advice=f"Give a folder, or {_NAMES}.")
         return [PredictionCase(name_of(source), source)]
     if not source.is_dir():
         raise InputError(f"{source} is neither a file nor a folder", advice=f"Give {_NAMES}.")
-    paths = nifti.files_in(source)
+    paths = files_in(source)
     if paths:
         return [PredictionCase(name, image) for name, image in images_by_case(paths).items()]
     try:

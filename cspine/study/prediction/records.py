@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.findings import FINDING_KINDS, Finding
-from cspine.io import nifti
+from cspine.io.nifti_files import nifti_stem
 from cspine.io.workspace import Records
 from cspine.study.output_folder import PREDICT, told_by
 
@@ -62,7 +62,7 @@ def records_in(folder: Path) -> Records[CaseRecord]:
 
 def record_of(labels: Path) -> CaseRecord | None:
     """Return the record of the case whose labels are in this file; None where there is none, or a damaged one."""
-    return records_in(labels.parent).read(nifti.case_name(labels))
+    return records_in(labels.parent).read(nifti_stem(labels))
 
 
 def _parse(content: dict[str, Any]) -> CaseRecord:

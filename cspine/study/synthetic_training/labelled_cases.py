@@ -15,6 +15,7 @@ from scipy import ndimage
 from cspine.core.errors import InputError, TrainingError
 from cspine.core.geometry import reorientation
 from cspine.io import nifti
+from cspine.io.nifti_files import files_in, nifti_stem
 from cspine.study.cases import raw_pair
 
 _HU_LIMITS = (-1024, 3071)
@@ -68,7 +69,7 @@ def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> lis
     if not isinstance(stated, dict) or stated.get("labels") != labels:
         wanted = ", ".join(f"{name} = {number}" for name, number in labels.items())
         raise TrainingError(f"the labels of {folder.name} are not those of the recipe", advice=f"Wanted: {wanted}.")
-    paths = nifti.files_in(folder / "labelsTr")
+    paths = files_in(folder / "labelsTr")
     if not paths:
         raise TrainingError(f"no labelsTr/*.nii.gz in {folder}", advice=_ADVICE)
     return [_read(folder, path, max(labels.values()), spacing_mm) for path in paths]
@@ -86,7 +87,7 @@ def digest(cases: list[LabelledCase]) -> str:
 
 
 def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> LabelledCase:
-    name = nifti.case_name(path)
+    name = nifti_stem(path)
     image, _ = raw_pair(folder, name)
     if not image.is_file():
         raise InputError(f"labelsTr/{path.name} has no imagesTr/{image.name}", advice=_ADVICE)

@@ -40,13 +40,11 @@ def public(tmp_path_factory):
 def in_process(monkeypatch):
     """Convert without other processes, which take seconds to start."""
 
-    def run_pool(waiting, conversion, jobs, take):
-        while waiting:
-            case = waiting.popleft()
-            take(case, convert_case(case, conversion))
-        return []
+    def run_here(work, items, jobs, take, *, isolated):
+        for place, item in enumerate(items):
+            take(place, work(item))
 
-    monkeypatch.setattr(module, "_run_pool", run_pool)
+    monkeypatch.setattr(module, "run_each", run_here)
 
 
 def conversion_to(root: Path, label_set: str = "cervical", auxiliary: bool = False) -> Conversion:
