@@ -24,6 +24,7 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
+from cspine.core.norms import ADULT_YEARS, MIN_BONE_HU, MIN_POSSIBLE_BONE_HU, VERY_SMALL_ML, plausible_ml
 from cspine.core.shape import Box, LevelShape, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
@@ -33,26 +34,8 @@ from cspine.postprocessing.level_solver import solve_levels
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
 from cspine.postprocessing.order import order_findings
 
-#: Volume of an adult vertebra, ml, from small women to large men with osteophytes; wide on purpose.
-PLAUSIBLE_ML: dict[str, tuple[float, float]] = {
-    "C1": (4.5, 22.0),
-    "C2": (6.0, 28.0),
-    "C3": (3.5, 20.0),
-    "C4": (3.5, 20.0),
-    "C5": (3.5, 20.0),
-    "C6": (4.0, 22.0),
-    "C7": (5.0, 28.0),
-}
-PLAUSIBLE_REGION_ML = {Region.CERVICAL: (3.5, 28.0), Region.THORACIC: (7.0, 70.0), Region.LUMBAR: (18.0, 130.0)}
-#: Below this volume a level is a piece, not a vertebra.
-VERY_SMALL_ML = 1.0
-#: Mean density of a whole vertebra, trabecular and cortical bone together, lies above this.
-LEAST_BONE_HU = 60.0
-#: What has less than this on average is air or fat, whatever a network calls it.
-IMPOSSIBLE_BONE_HU = -50.0
 #: Pieces removed or moved that are larger than this are worth a word.
 WORTH_MENTION_MM3 = 300.0
-ADULT_YEARS = 18.0
 #: All cervical labels together (of a full-spine model: all labels); less is no vertebra.
 LEAST_CERVICAL_MM3 = 500.0
 
@@ -231,7 +214,7 @@ def _remove_what_is_no_bone(labels_zyx: LabelArray, ct: CtVolume) -> list[Findin
             continue
         inside = labels_zyx[box] == label
         mean_hu = _mean_hu(ct, box, inside)
-        if mean_hu is not None and mean_hu < IMPOSSIBLE_BONE_HU:
+        if mean_hu is not None and mean_hu < MIN_POSSIBLE_BONE_HU:
             labels_zyx[box][inside] = 0
             name = vertebra(label).name
             findings.append(NOT_BONE.about(f"What was labelled {name} has {mean_hu:.0f} HU on average: removed.", name))
@@ -260,14 +243,9 @@ def _level_findings(
                     REASSIGNED.about(f"{volume / 1000:.1f} ml labelled {name} were given to {taker}.", name)
                 )
         mean_hu = _mean_hu(ct, shape.box_zyx, inside)
-        if mean_hu is not None and mean_hu < LEAST_BONE_HU:
+        if mean_hu is not None and mean_hu < MIN_BONE_HU:
             findings.append(NOT_BONE.about(f"The mean density of {name} is {mean_hu:.0f} HU.", name))
     return findings
-
-
-def plausible_ml(level: Vertebra) -> tuple[float, float]:
-    """Return the least and the greatest volume of an adult vertebra of this level, ml."""
-    return PLAUSIBLE_ML.get(level.name, PLAUSIBLE_REGION_ML[level.region])
 
 
 def _volume_findings(shape: LevelShape) -> list[Finding]:

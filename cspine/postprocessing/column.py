@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.core.anatomy import VERTEBRAE, Region, rank, steps_between, vertebra
+from cspine.core.anatomy import VERTEBRAE, rank, steps_between, vertebra
 from cspine.core.geometry import Grid, to_lps
+from cspine.core.norms import COLUMN_STEP_MM, MAX_LEVEL_MM
 from cspine.core.shape import Box
 from cspine.core.volumes import LabelArray
 from cspine.postprocessing.order import head_axis
@@ -27,11 +28,7 @@ LINK_BELOW_T1_MM = 20.0
 COARSE_MM = 3.0
 #: Another part of the column holds at least this much bone.
 LEAST_PART_MM3 = 1500.0
-#: One level takes at most this much of the column, disc included, by the region of the upper one of two.
-LONGEST_LEVEL_MM = {Region.CERVICAL: 40.0, Region.THORACIC: 48.0, Region.LUMBAR: 60.0}
-#: Centroids of neighbouring levels of one column lie so far apart, for each step of level, by the upper one's region.
-STEP_MM = {Region.CERVICAL: (9.0, 30.0), Region.THORACIC: (11.0, 45.0), Region.LUMBAR: (16.0, 58.0)}
-#: ... and within 60 degrees of the column's direction.
+#: Neighbouring levels of one column lie within 60 degrees of its direction.
 LEAST_STEP_COSINE = 0.5
 #: No level counts for more than this when parts are compared: size alone makes no column.
 COUNTED_MM3 = 10_000.0
@@ -86,8 +83,8 @@ class _Part:
         fewest, most = steps_between(upper, lower)
         way = self.centroids_lps[upper] - self.centroids_lps[lower]
         distance = float(np.linalg.norm(way))
-        least_mm = STEP_MM[vertebra(upper).region][0]
-        most_mm = max(STEP_MM[vertebra(label).region][1] for label in (upper, _above(lower)))
+        least_mm = COLUMN_STEP_MM[vertebra(upper).region][0]
+        most_mm = max(COLUMN_STEP_MM[vertebra(label).region][1] for label in (upper, _above(lower)))
         in_step = least_mm * fewest <= distance <= most_mm * most
         return in_step and float(way @ axis) >= LEAST_STEP_COSINE * distance
 
@@ -225,7 +222,7 @@ def _continues(main: _Part, part: _Part) -> bool:
         down = main_points[min(2, len(main_points) - 1)] - main_points[0]
     else:
         return False
-    levels, longest_mm = max(fewest, 1), LONGEST_LEVEL_MM[VERTEBRAE[most].region]
+    levels, longest_mm = max(fewest, 1), MAX_LEVEL_MM[VERTEBRAE[most].region]
     if len(main_points) == 1:
         down = np.array([0.0, 0.0, -1.0])
     distance = float(np.linalg.norm(way))

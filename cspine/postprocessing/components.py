@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.core.anatomy import may_follow, vertebra
+from cspine.core.norms import MIN_VARIANT_MM3
 from cspine.core.shape import Box
 from cspine.core.volumes import LabelArray
 
@@ -37,7 +38,6 @@ LARGEST_BLEED_MM3 = 3000.0
 
 #: Levels that few patients have. A patch of one is a neighbour's bone: a whole vertebra would show.
 VARIANTS = frozenset(vertebra(name).label for name in ("T13", "L6"))
-LEAST_VARIANT_MM3 = 4000.0
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def clean_components(
     for piece in pieces:
         body = main[piece.label]
         volume = piece.voxels * voxel_mm3
-        least = LEAST_VARIANT_MM3 if piece.label in VARIANTS else LARGEST_EMBEDDED_MM3
+        least = MIN_VARIANT_MM3 if piece.label in VARIANTS else LARGEST_EMBEDDED_MM3
         if piece is body and volume >= least:
             continue
         inside = numbers_zyx[piece.box_zyx] == piece.number

@@ -26,13 +26,12 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
+from cspine.core.norms import MIN_PIECE_MM3, TYPICAL_STEPS_MM
 from cspine.core.shape import shapes_of
 from cspine.core.volumes import LabelArray
 from cspine.postprocessing.components import Piece, find_pieces
 from cspine.postprocessing.order import ANCHORS, head_axis, order_findings
 
-#: Smaller pieces do not take part, by region: a quarter of a small adult's vertebra; no half of one is so small.
-LEAST_PIECE_MM3 = {Region.CERVICAL: 900.0, Region.THORACIC: 1750.0, Region.LUMBAR: 4500.0}
 #: A second piece of a level that has this share of the first one's volume is more than a fragment.
 LARGE_SHARE = 0.3
 #: A vertebra is divided between levels where two have this share of it.
@@ -50,15 +49,13 @@ LEAST_LENGTH = 0.7
 #: ... and does where the core falls below this share of the parts on both sides: a disc lies there.
 WAIST = 0.2
 _SLICE_MM = 2.0
-#: From the centroid of a level to the next below in an adult of middle size; between these levels it is interpolated.
-STEPS_MM = {"C1": 19.0, "C3": 17.0, "C7": 18.0, "T4": 20.5, "T8": 23.0, "T11": 27.0, "L1": 32.0, "L5": 34.0}
 #: Costs of the assignment, in vertebrae that keep their level: a level passed over, and a patient's variant.
 PASSED_OVER, VARIANT = 0.5, 0.7
 #: Two parts that are one vertebra after all, which are closer along the column than this share of a step.
 SAME_VERTEBRA, SAME_VERTEBRA_STEPS = 0.6, 0.7
 #: A thirteenth thoracic or sixth lumbar vertebra where none was drawn.
 UNSEEN_VARIANT = 3.0
-#: A part counts as a whole vertebra from so many times `LEAST_PIECE_MM3` on, and smaller ones less.
+#: A part counts as a whole vertebra from so many times `MIN_PIECE_MM3` on, and smaller ones less.
 WHOLE_VERTEBRA = 2.5
 #: C1 and C2 have forms of their own: what was drawn as one of them at the column's top counts so many vertebrae.
 ANCHOR_WEIGHT = 3.0
@@ -69,9 +66,9 @@ FREE_STRETCH, STRETCH = 0.25, 2.0
 #: No step costs more than this: one odd distance must not decide about all levels.
 MOST_FOR_A_STEP = 2.0
 
-_KNOTS = [rank(vertebra(name).label) for name in STEPS_MM]
-#: The same for each level of `VERTEBRAE`.
-_STEP_MM = np.interp(np.arange(len(VERTEBRAE)), _KNOTS, list(STEPS_MM.values()))
+_KNOTS = [rank(vertebra(name).label) for name in TYPICAL_STEPS_MM]
+#: Distance from each level of `VERTEBRAE` to the next below.
+_STEP_MM = np.interp(np.arange(len(VERTEBRAE)), _KNOTS, list(TYPICAL_STEPS_MM.values()))
 _INCONSISTENT = frozenset(kind.code for kind in (MISSING_LEVEL, ORDER_BROKEN, TOO_CLOSE, WIDE_GAP))
 
 
@@ -205,7 +202,7 @@ def _atoms(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Atom], list[_Atom]
             atom = _Atom(
                 piece.label, index, len(index) * grid.voxel_mm3, float(-(points @ axis).mean()), points.mean(axis=0)
             )
-            enough = LEAST_PIECE_MM3[vertebra(piece.label).region]
+            enough = MIN_PIECE_MM3[vertebra(piece.label).region]
             (atoms if atom.volume_mm3 >= enough else small).append(atom)
     return sorted(atoms, key=lambda atom: (atom.middle_mm, rank(atom.label))), small
 
@@ -305,7 +302,7 @@ def _assign(instances: list[_Instance]) -> list[int] | None:
 def _gains(instance: _Instance, *, near_the_top: bool) -> NDArray[np.float64]:
     """Return what each level is worth for a vertebra: the share that was drawn so."""
     weight = ANCHOR_WEIGHT if near_the_top and vertebra(instance.main_label).name in ANCHORS else 1.0
-    weight *= min(1.0, instance.volume_mm3 / (WHOLE_VERTEBRA * LEAST_PIECE_MM3[vertebra(instance.main_label).region]))
+    weight *= min(1.0, instance.volume_mm3 / (WHOLE_VERTEBRA * MIN_PIECE_MM3[vertebra(instance.main_label).region]))
     gains = np.array([weight * instance.share_of(level.label) for level in VERTEBRAE])
     for place, level in enumerate(VERTEBRAE):
         if level.name in ("T13", "L6") and gains[place] < DIVIDED_SHARE:
@@ -328,7 +325,7 @@ def _step_cost(a: int, b: int, distance_mm: float) -> float:
 
 
 def _patient_size(instances: list[_Instance], distances: list[float]) -> float:
-    """How large the patient is against `STEPS_MM`: the median over all steps, most of which are one."""
+    """How large the patient is against `TYPICAL_STEPS_MM`: the median over all steps, most of which are one."""
     ratios = [
         distance / _STEP_MM[rank(instance.main_label)] for instance, distance in zip(instances, distances, strict=False)
     ]

@@ -22,16 +22,13 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
+from cspine.core.norms import MIN_SACRUM_MM3, TYPICAL_LUMBAR_STEP_MM
 from cspine.core.shape import LevelShape
 from cspine.postprocessing.order import ANCHORS, head_axis
 
-#: Less bone than this is no sacrum, but a false positive, or its uppermost edge.
-LEAST_SACRUM_MM3 = 3000.0
 #: A vertebra stands on the sacrum where the way from its centroid to the nearest bone of the sacrum is shorter than
 #: this times the step from one vertebra to the next: it is 0.7 steps where it stands there, and 1.6 with one between.
 ON_SACRUM_STEPS = 1.15
-#: From one lumbar vertebra to the next in adults of middle size, where the result does not tell.
-TYPICAL_LUMBAR_STEP_MM = 33.0
 #: Side of the voxels on which the sacrum is looked at.
 _COARSE_MM = 3.0
 #: Levels that may stand on the sacrum.
@@ -77,7 +74,7 @@ def find_sacrum(mask_zyx: NDArray[np.bool_], grid: Grid, shapes: tuple[LevelShap
     coarse = np.ascontiguousarray(mask_zyx[:: steps[0], :: steps[1], :: steps[2]])
     piece = cc3d.largest_k(coarse, k=1, connectivity=26) > 0
     index_zyx = np.argwhere(piece) * steps
-    if len(index_zyx) * np.prod(steps) * grid.voxel_mm3 < LEAST_SACRUM_MM3:
+    if len(index_zyx) * np.prod(steps) * grid.voxel_mm3 < MIN_SACRUM_MM3:
         return None
     points = to_lps(grid.affine_lps, index_zyx[:, ::-1].astype(np.float64))
     lowest = shapes[-1]

@@ -20,18 +20,13 @@ from cspine.core.findings import (
     WIDE_GAP,
     Finding,
 )
+from cspine.core.norms import MAX_DISTANCE_MM, MIN_DISTANCE_MM, TYPICAL_THORACOLUMBAR_STEP_MM
 from cspine.core.shape import LevelShape
 
-#: Neighbouring vertebrae of adults are further apart than this, centroid to centroid, by the upper one's region.
-LEAST_DISTANCE_MM = {"C": 6.0, "T": 8.0, "L": 12.0}
-#: Neighbouring cervical vertebrae lie closer than this; thoracic and lumbar ones need more.
-GREATEST_DISTANCE_MM = {"C": 32.0, "T": 45.0, "L": 60.0}
 #: A centroid may lie this far on the wrong side of its neighbour before the order counts as broken.
 ORDER_TOLERANCE_MM = 2.0
 #: Below T1 a gap is wide, too, where it is this many times the steps above and below it: those grow slowly.
 WIDENED = 1.6
-#: From T11 to T12 and T12 to L1 in adults of middle size.
-TYPICAL_STEP_MM = 28.0
 #: T11 and L1 are neighbours where their distance is less than this times the steps above and below them.
 ONE_STEP = 1.5
 #: Levels that have a form of their own, from which the others are counted. T1 differs from T2 and C7 by its ribs, which
@@ -119,7 +114,7 @@ def has_eleven_thoracic(shapes: tuple[LevelShape, ...]) -> bool:
         return False
     steps = _steps_beside(shapes, places[0])
     distance = _distance_mm(shapes[places[0]], shapes[places[0] + 1])
-    return distance < ONE_STEP * (float(np.mean(steps)) if steps else TYPICAL_STEP_MM)
+    return distance < ONE_STEP * (float(np.mean(steps)) if steps else TYPICAL_THORACOLUMBAR_STEP_MM)
 
 
 def _steps_beside(shapes: tuple[LevelShape, ...], place: int) -> list[float]:
@@ -160,11 +155,11 @@ def _pair_findings(upper: LevelShape, lower: LevelShape, axis_lps: NDArray[np.fl
     way = upper.centroid_lps - lower.centroid_lps
     distance = float(np.linalg.norm(way))
     height = float(way @ axis_lps)
-    if distance < LEAST_DISTANCE_MM[upper.vertebra.region.value]:
+    if distance < MIN_DISTANCE_MM[upper.vertebra.region]:
         return [TOO_CLOSE.about(f"{names} lie {distance:.0f} mm apart.", lower.vertebra.name)]
     if height < -ORDER_TOLERANCE_MM:
         return [ORDER_BROKEN.about(f"{names} are in the wrong order: {-height:.0f} mm.", lower.vertebra.name)]
-    greatest = GREATEST_DISTANCE_MM[lower.vertebra.region.value]
+    greatest = MAX_DISTANCE_MM[lower.vertebra.region]
     if is_next(upper, lower) and distance > greatest and not (upper.touches_edge or lower.touches_edge):
         return [
             WIDE_GAP.about(f"{names} lie {distance:.0f} mm apart, more than {greatest:.0f} mm.", lower.vertebra.name)

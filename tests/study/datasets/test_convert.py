@@ -253,7 +253,7 @@ def test_what_a_killed_call_left_is_never_taken_for_a_case(tmp_path, in_process,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "write_json", die)  # both files are there, the record is not
+        patch.setattr(module.Records, "write", die)  # both files are there, the record is not
         run(found, conversion)
     assert len(files_of(conversion.dataset)) == 2
     assert not run(Found(), conversion).rows and not files_of(conversion.dataset)
