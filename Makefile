@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 $(INSTALLED): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.txt
-	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service,cohort,study,dev]'
+	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service,cohort,dev]'
 	@touch $@
 
 demo: $(INSTALLED)
