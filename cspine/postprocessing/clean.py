@@ -25,7 +25,7 @@ from cspine.core.findings import (
 )
 from cspine.core.geometry import Grid, to_lps
 from cspine.core.norms import ADULT_YEARS, MIN_BONE_HU, MIN_POSSIBLE_BONE_HU, VERY_SMALL_ML, plausible_ml
-from cspine.core.shape import Box, LevelShape, shapes_of
+from cspine.core.shape import Box, LevelShape, occupied_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, drop_dust
@@ -98,7 +98,7 @@ def postprocess(
     for label, volume in (removed_before_mm3 or {}).items():
         removed[label] = removed.get(label, 0.0) + volume
     cleaned, cleaning = column, Cleaning()
-    box = _occupied(column)
+    box = _box_of(column)
     renamed: tuple[Finding, ...] = ()
     if box is not None and scope.solve_levels and is_full_spine(scope.levels):
         column[box], renamed = solve_levels(column[box], _part_of(labels.grid, box))
@@ -151,11 +151,11 @@ def column_only(labels: LabelVolume) -> LabelVolume:
 def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
     """Labels of the column, and the volume of what was removed for standing away from it, by label."""
     kept = np.zeros_like(labels.labels_zyx)
-    occupied = _occupied(labels.labels_zyx)
+    occupied = _box_of(labels.labels_zyx)
     if occupied is None:
         return kept, {}
     dusted = drop_dust(labels.labels_zyx[occupied], labels.grid.voxel_mm3)
-    inner = _occupied(dusted)
+    inner = _box_of(dusted)
     if inner is None:
         return kept, {}
     box = _within(occupied, inner)
@@ -163,17 +163,9 @@ def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
     return kept, removed
 
 
-def _occupied(labels_zyx: LabelArray) -> Box | None:
+def _box_of(labels_zyx: LabelArray) -> Box | None:
     """Return the box of all labels with a margin of one voxel, or None where there are none."""
-    occupied = labels_zyx != 0
-    ranges = []
-    for axis in range(3):
-        others = tuple(i for i in range(3) if i != axis)
-        index = np.flatnonzero(occupied.any(axis=others))
-        if not len(index):
-            return None
-        ranges.append(slice(max(int(index[0]) - 1, 0), min(int(index[-1]) + 2, labels_zyx.shape[axis])))
-    return ranges[0], ranges[1], ranges[2]
+    return occupied_box(labels_zyx, (1, 1, 1))
 
 
 def _within(outer: Box, inner: Box) -> Box:

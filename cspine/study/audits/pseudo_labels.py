@@ -18,6 +18,7 @@ from scipy import ndimage
 from cspine.core.anatomy import CERVICAL_LEVELS, rank
 from cspine.core.errors import OutputError, OutputNotEmptyError
 from cspine.core.geometry import Grid
+from cspine.core.shape import margin_zyx, occupied_box
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
 from cspine.io.files import write_whole
@@ -88,12 +89,8 @@ def _linked(candidates: NDArray[np.bool_], column: NDArray[np.bool_], grid: Grid
     if not candidates.any() or not column.any():
         return np.zeros_like(candidates)
     either = candidates | column
-    margin = [int(np.ceil(LINK_MM / step)) for step in reversed(grid.spacing_xyz)]
-    box = []
-    for axis in range(3):
-        line = np.flatnonzero(either.any(axis=tuple(i for i in range(3) if i != axis)))
-        box.append(slice(max(int(line[0]) - margin[axis], 0), int(line[-1]) + margin[axis] + 1))
-    inner = (box[0], box[1], box[2])
+    inner = occupied_box(either, margin_zyx(LINK_MM, grid))
+    assert inner is not None
     near = ndimage.distance_transform_edt(~either[inner], sampling=grid.spacing_xyz[::-1]) <= LINK_MM / 2
     groups = cc3d.connected_components(near, connectivity=26, out_dtype=np.uint32)
     kept = np.zeros_like(candidates)
