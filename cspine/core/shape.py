@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
 from cspine.core.geometry import Grid, to_lps
-from cspine.core.volumes import LabelArray
+from cspine.core.volumes import LabelArray, relabelled
 
 Box = tuple[slice, slice, slice]
 
@@ -52,10 +52,7 @@ def vertebrae_only(labels_zyx: LabelArray) -> LabelArray:
     labels_zyx : ndarray of uint8, shape (z, y, x)
         Labels from anywhere: a dataset may number the sacrum or a plate too.
     """
-    table = np.zeros(256, dtype=np.uint8)
-    for level in VERTEBRAE:
-        table[level.label] = level.label
-    return table[labels_zyx]
+    return relabelled(labels_zyx, {level.label: level.label for level in VERTEBRAE})
 
 
 def occupied_box(array_zyx: NDArray[Any], margin_zyx: tuple[int, int, int] = (0, 0, 0)) -> Box | None:

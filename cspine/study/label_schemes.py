@@ -12,11 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from cspine.core.anatomy import SACRUM, VERTEBRAE, Vertebra, parse_name, vertebra
 from cspine.core.errors import LabelSchemeError, UsageError
-from cspine.core.volumes import LabelVolume
+from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.io import nifti
 from cspine.study.masks import combine_masks, mask_name
 from cspine.study.output_folder import PREDICT, told_by
@@ -72,21 +70,15 @@ class LabelScheme:
         LabelSchemeError
             If the image holds numbers that the scheme does not know.
         """
-        # Counting goes slice by slice: bincount turns what it counts into 8 bytes a voxel.
-        present: set[int] = set()
-        for plane in volume.labels_zyx:
-            present.update(np.flatnonzero(np.bincount(plane.ravel(), minlength=256)).tolist())
-        unknown = sorted(present - {0} - self.levels.keys() - self.others)
+        unknown = sorted(set(labels_present(volume.labels_zyx)) - self.levels.keys() - self.others)
         if unknown:
             listed = ", ".join(str(number) for number in unknown[:8]) + (" ..." if len(unknown) > 8 else "")
             raise LabelSchemeError(
                 f"{file} holds {listed}, which the scheme {self.name} does not know",
                 advice="Name the scheme that the labels follow; `cspine evaluate --list-schemes` shows them.",
             )
-        table = np.zeros(256, dtype=np.uint8)
-        for number, level in self.levels.items():
-            table[number] = vertebra(level).label
-        return LabelVolume(table[volume.labels_zyx], volume.affine_lps)
+        labels = {number: vertebra(level).label for number, level in self.levels.items()}
+        return LabelVolume(relabelled(volume.labels_zyx, labels), volume.affine_lps)
 
     @property
     def numbers_text(self) -> str:

@@ -33,7 +33,7 @@ def test_a_shared_voxel_goes_to_the_later_vertebra_and_never_to_the_sacrum(tmp_p
     combined = combine_masks(files)
     assert combined is not None
     assert combined.labels.labels_zyx[:, 0, 0].tolist() == [1, 1, 2, 2, SACRUM, 0]
-    assert combined.shared_mm3 == 4 * 8.0
+    assert combined.shared_mm3 == pytest.approx(4 * 8.0)
     assert combine_masks([]) is None
 
 

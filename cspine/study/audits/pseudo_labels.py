@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.core.anatomy import CERVICAL_LEVELS, rank
 from cspine.core.errors import OutputError, OutputNotEmptyError
 from cspine.core.geometry import Grid
 from cspine.core.shape import margin_zyx, occupied_box
@@ -71,16 +70,10 @@ def network_labels_of(labels: LabelVolume, auxiliary_zyx: NDArray[np.bool_]) -> 
     -------
     ndarray of uint8, shape (z, y, x)
     """
-    numbers = label_set("cervical", auxiliary=True).network_labels()
-    table = np.zeros(256, dtype=np.uint8)
-    for level in CERVICAL_LEVELS:
-        table[level.label] = numbers[level.name]
-    last = rank(CERVICAL_LEVELS[-1].label)
-    for label in (int(i) for i in np.unique(labels.labels_zyx) if i):
-        if rank(label) > last:
-            table[label] = numbers[BELOW]
-    drawn = table[labels.labels_zyx]
-    drawn[_linked(auxiliary_zyx & (drawn == 0), drawn > 0, labels.grid)] = numbers[BELOW]
+    labels_of_network = label_set("cervical", auxiliary=True)
+    drawn = labels_of_network.to_network(labels.labels_zyx)
+    linked = _linked(auxiliary_zyx & (drawn == 0), drawn > 0, labels.grid)
+    drawn[linked] = labels_of_network.network_labels()[BELOW]
     return drawn
 
 
