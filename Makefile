@@ -14,7 +14,7 @@ $(RUNTIME): pyproject.toml requirements.txt
 	@touch $@
 
 $(INSTALLED): $(RUNTIME)
-	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service,cohort,study,dev]'
+	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service,cohort,dev]'
 	@touch $@
 
 demo: $(RUNTIME)

@@ -19,6 +19,7 @@ from cspine.core.anatomy import VERTEBRAE, Vertebra
 from cspine.core.geometry import Grid
 from cspine.core.shape import shapes_of, vertebrae_only
 from cspine.io import nifti
+from cspine.io.nifti_files import files_in
 from cspine.postprocessing.merged_levels import merged_level_findings
 
 _REGIONS = {"C": "C3..C7", "T": "T1..T13", "L": "L1..L6"}
@@ -42,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("labels", type=Path)
     counts, found = Counter[str](), Counter[str]()
-    for path in nifti.files_in(parser.parse_args().labels):
+    for path in files_in(parser.parse_args().labels):
         read = nifti.read_labels(path)
         labels = vertebrae_only(read.labels_zyx)
         present = [level for level in VERTEBRAE if (labels == level.label).any()]

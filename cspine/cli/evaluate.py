@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from cspine.cli.levels import wanted_levels
 from cspine.core.errors import SomeStudiesFailedError, UsageError
 from cspine.io.console import progress, table
-from cspine.io.nifti import uncompressed
+from cspine.io.nifti_files import uncompressed
 from cspine.io.tables import counted
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import click
 
 from cspine.core.errors import SomeStudiesFailedError, UsageError
 from cspine.io.console import progress
-from cspine.io.nifti import uncompressed
+from cspine.io.nifti_files import uncompressed
 from cspine.io.tables import counted
 
 _SHOWN = 20
@@ -62,13 +62,12 @@ def command(
     from cspine.dicom.rules import load_rules
     from cspine.inference.engine import choose_engine
     from cspine.inference.predict import folds_of
-    from cspine.inference.settings import InferenceSettings
+    from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.models.package import load_package
     from cspine.study.prediction.prediction import Prediction, PredictionFolder, predict
     from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_of
 
-    chosen = tuple(fold.strip() for fold in folds.split(",")) if folds else None
-    settings = InferenceSettings(device=device, folds=chosen, mirror=mirror, step_size=step_size)
+    settings = InferenceSettings(device=device, folds=parse_folds(folds), mirror=mirror, step_size=step_size)
     package = load_package(wanted_model(model))
     for stage in package.stages:
         folds_of(stage, settings)

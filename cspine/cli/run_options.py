@@ -70,13 +70,13 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     """
     from cspine.cli.levels import wanted_levels
     from cspine.dicom.seg import SegType
-    from cspine.inference.settings import InferenceSettings
+    from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.pipeline.settings import RunSettings
 
-    folds = str(options["folds"]).split(",") if options["folds"] else None
+    folds = options["folds"]
     inference = InferenceSettings(
         device=str(options["device"]),
-        folds=tuple(fold.strip() for fold in folds) if folds else None,
+        folds=parse_folds(str(folds) if folds else None),
         mirror=bool(options["mirror"]),
         step_size=float(str(options["step_size"])),
         precision=options["precision"],  # type: ignore[arg-type]

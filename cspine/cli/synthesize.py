@@ -179,7 +179,9 @@ def _write_set(atlas: Atlas, set_name: str, out: Path, count: int, dicom: bool) 
 
 def _paths(out: Path, name: str, dicom: bool) -> list[Path]:
     """Where an image, its labels and its series are."""
-    paths = [out / "images" / f"{name}_0000.nii.gz", out / "labels" / f"{name}.nii.gz"]
+    from cspine.study.cases import image_name, labels_name
+
+    paths = [out / "images" / image_name(name), out / "labels" / labels_name(name)]
     return [*paths, out / "dicom" / name] if dicom else paths
 
 

@@ -7,11 +7,9 @@ tells of: whenever the process is killed, the next call sees what is done.
 from __future__ import annotations
 
 import errno
-import fcntl
-import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,7 +20,7 @@ from cspine.cohort.studies import OWN
 from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, UsageError
 from cspine.dicom.clock import Clock
 from cspine.io.output import PREVIEW, SEGMENTATION, SUMMARY
-from cspine.io.tables import write_json
+from cspine.io.workspace import Claim, ForeignClaimError, Records, locked
 from cspine.report.summary import Summary
 
 _COMMAND = "cspine cohort"
@@ -99,8 +97,9 @@ class CohortFolder:
         """Return the folder of a study's results."""
         return self.root / name
 
-    def _record(self, name: str) -> Path:
-        return self.own / "studies" / f"{name}.json"
+    @property
+    def _records(self) -> Records[StudyRecord]:
+        return Records(self.own / "studies", StudyRecord.model_validate, lambda record: record.model_dump(mode="json"))
 
     @contextmanager
     def held(self) -> Iterator[Clock]:
@@ -113,28 +112,22 @@ class CohortFolder:
         OutputError
             If it cannot be written.
         """
-        kept = self.own / "cohort.json"
-        try:
-            self.own.mkdir(parents=True, exist_ok=True)
-            if not kept.is_file() and any(not path.name.startswith(".") for path in self.own.iterdir()):
-                raise CohortError(f"OUT has a folder {OWN} that is not of {_COMMAND}", advice="Give another folder.")
-            lock = (self.own / ".lock").open("w")
-        except OSError as error:
-            raise OutputError(f"the output folder cannot be written: {error.strerror}") from error
-        with lock:
-            _hold(lock.fileno())
+        claim = Claim(self.own / "cohort.json", _COMMAND)
+        if not claim.file.is_file() and any(not path.name.startswith(".") for path in self.own.glob("*")):
+            raise CohortError(f"OUT has a folder {OWN} that is not of {_COMMAND}", advice="Give another folder.")
+        in_use = CohortError(
+            "another cohort is writing to this output folder", advice="Wait for it, or give another output folder."
+        )
+        with locked(self.own / ".lock", in_use):
             shutil.rmtree(self.unfinished, ignore_errors=True)
             try:
-                yield _clock(kept)
+                yield _clock(claim)
             finally:
                 shutil.rmtree(self.unfinished, ignore_errors=True)
 
     def read_record(self, name: str) -> StudyRecord | None:
         """Return the record of a study, or None where there is none that can be read."""
-        try:
-            return StudyRecord.model_validate_json(self._record(name).read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
-            return None
+        return self._records.read(name)
 
     def kept_record(self, name: str, key: str) -> StudyRecord | None:
         """Return the record of a study where it still holds: the same key, and its results are there."""
@@ -175,7 +168,7 @@ class CohortFolder:
         if results is not None:
             self.refuse_foreign(record.name)
         ours = self._is_ours(record.name)
-        write_json(self._record(record.name), record.model_dump(mode="json"))
+        self._records.write(record.name, record)
         try:
             if results is None:
                 if outdated and ours:
@@ -213,27 +206,16 @@ class CohortFolder:
         return record is not None and record.code != OutputNotEmptyError.code
 
 
-def _hold(descriptor: int) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise CohortError(
-            "another cohort is writing to this output folder", advice="Wait for it, or give another output folder."
-        ) from error
-
-
-def _clock(kept: Path) -> Clock:
+def _clock(claim: Claim) -> Clock:
     """Return the clock that the cohort began with."""
-    with suppress(FileNotFoundError):
-        try:
-            told = json.loads(kept.read_text(encoding="utf-8"))
-            if told["command"] == _COMMAND:
-                return Clock.from_iso(told["clock"])
-        except (ValueError, KeyError, TypeError, UsageError):
-            pass
-        raise CohortError(f"{kept.name} in OUT is damaged, or is not of {_COMMAND}")
+    try:
+        begun = claim.read()
+        if begun is not None:
+            return Clock.from_iso(begun["clock"])
+    except (OSError, ForeignClaimError, KeyError, TypeError, ValueError, UsageError) as error:
+        raise CohortError(f"{claim.file.name} in OUT is damaged, or is not of {_COMMAND}") from error
     clock = Clock.from_environment()
-    write_json(kept, {"command": _COMMAND, "clock": clock.iso})
+    claim.write({"clock": clock.iso})
     return clock
 
 

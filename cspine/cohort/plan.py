@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cspine.cohort.folder import CohortFolder, StudyRecord
-from cspine.cohort.studies import CohortStudy, fingerprint, readable
+from cspine.cohort.studies import CohortStudy, readable
 from cspine.cohort.worker import CohortTask, Job, Ready
 from cspine.core.errors import CohortError, CSpineError, WorkerDiedError, hashed
 from cspine.core.progress import ProgressCallback
+from cspine.io.workspace import fingerprint
 from cspine.models.package import sha256_of
 
 _log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def make_plan(
     _refuse_vanished(studies, task.folder)
     jobs, kept = [], []
     for study in studies:
-        key = hashlib.sha256(f"{common}\n{fingerprint(study.source)}".encode()).hexdigest()
+        key = hashlib.sha256(f"{common}\n{fingerprint([study.source])}".encode()).hexdigest()
         record = None if anew else task.folder.kept_record(study.name, key)
         if record is None or (retry_failed and record.outcome == "failed"):
             jobs.append(Job(study, key))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 from collections.abc import Sequence
@@ -77,25 +76,6 @@ def find_studies(source: Path, out: Path) -> tuple[CohortStudy, ...]:
     _refuse_same_names(found)
     _refuse_overlap(found, out)
     return tuple(sorted(found, key=lambda study: study.name))
-
-
-def fingerprint(source: Path) -> str:
-    """Return a checksum of names, sizes and times of a study's files: it changes when late slices arrive.
-
-    Parameters
-    ----------
-    source : Path
-        Folder or .zip; what is not there has a fingerprint too.
-    """
-    digest = hashlib.sha256()
-    try:
-        paths = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
-        for path in paths:
-            state = path.stat()
-            digest.update(f"{path.relative_to(source).as_posix()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-    except OSError as error:
-        digest.update(f"{type(error).__name__}".encode())
-    return digest.hexdigest()
 
 
 def readable(source: Path) -> bool:

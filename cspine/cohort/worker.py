@@ -12,16 +12,13 @@ from pathlib import Path
 import cspine
 from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.cohort.studies import CohortStudy
-from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, as_defect
+from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, Subject, as_defect
 from cspine.dicom.archive import open_input
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage, load_package
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import read_headers
 from cspine.pipeline.study import run_study
-
-# Exit codes of errors that follow from images which could be read: series, geometry, pixels, anatomy.
-_ABOUT_THE_IMAGES = {4, 5, 6, 9}
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ class StudyWorker:
                 if isinstance(error, OutputError) and not isinstance(error, OutputNotEmptyError):
                     return error
                 record = StudyRecord.of_failure(name, job.key, error, job.tries, _since(begun))
-                folder.put(record, None, outdated=error.exit_code in _ABOUT_THE_IMAGES)
+                folder.put(record, None, outdated=error.subject is Subject.IMAGES)
         except CSpineError as error:
             return error
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
+from enum import StrEnum
 from pathlib import Path
 
 
@@ -27,10 +28,27 @@ def hashed(identifier: str) -> str:
     return hashlib.sha256(identifier.encode("utf-8")).hexdigest()[:12]
 
 
+class Subject(StrEnum):
+    """What an error is about, which decides who can help: another try, another case, or nothing but another input."""
+
+    SYSTEM = "system"
+    """Settings, models, devices, disks: every other case would fail as well."""
+
+    CASE = "case"
+    """The computation of one case: other cases, and another try, may succeed."""
+
+    FILES = "files"
+    """Files of the input, which cannot be read or used: another try gives the same."""
+
+    IMAGES = "images"
+    """Images that were read: their series, geometry, pixels or anatomy. Another try gives the same."""
+
+
 class CSpineError(Exception):
     """An unexpected error occurred.
 
-    It is the root of the tree. ``code`` is stable over releases; ``exit_code`` is what the process returns.
+    It is the root of the tree. ``code`` is stable over releases, ``exit_code`` is what the process returns, and
+    ``subject`` is what errors of the class are about.
 
     Parameters
     ----------
@@ -42,6 +60,7 @@ class CSpineError(Exception):
 
     code: str = "CS-INT-001"
     exit_code: int = 1
+    subject: Subject = Subject.SYSTEM
     advice: str = "This is a bug in cspine. Please report it together with the log."
 
     def __init__(self, message: str, *, advice: str | None = None) -> None:
@@ -52,6 +71,11 @@ class CSpineError(Exception):
 
     def __str__(self) -> str:
         return f"[{self.code}] {self.message}"
+
+    @property
+    def is_about_input(self) -> bool:
+        """True where the input must change before another try can succeed."""
+        return self.subject in (Subject.FILES, Subject.IMAGES)
 
 
 def as_defect(error: Exception) -> CSpineError:
@@ -109,6 +133,7 @@ class InputError(CSpineError):
 
     code = "CS-IN-001"
     exit_code = 3
+    subject = Subject.FILES
     advice = "Pass a folder or a .zip file with the DICOM files of one CT study."
 
 
@@ -145,6 +170,7 @@ class NoSuitableSeriesError(CSpineError):
 
     code = "CS-SEL-001"
     exit_code = 4
+    subject = Subject.IMAGES
     advice = "Run `cspine series DIR` to see why each series was rejected; override with --series-uid or --rules."
 
 
@@ -163,6 +189,7 @@ class GeometryError(CSpineError):
 
     code = "CS-GEO-001"
     exit_code = 5
+    subject = Subject.IMAGES
     advice = "Send the series as the scanner reconstructed it; reformatted or edited series often lack slices."
 
 
@@ -244,6 +271,7 @@ class PixelError(CSpineError):
 
     code = "CS-PIX-001"
     exit_code = 6
+    subject = Subject.IMAGES
     advice = "Check that the files are complete, or send the series uncompressed."
 
 
@@ -329,6 +357,7 @@ class InferenceError(CSpineError):
 
     code = "CS-INF-001"
     exit_code = 8
+    subject = Subject.CASE
     advice = "Try --device cpu; the log has the cause."
 
 
@@ -336,6 +365,7 @@ class DeviceError(InferenceError):
     """The requested device is not available."""
 
     code = "CS-INF-002"
+    subject = Subject.SYSTEM
     advice = "Use --device auto or cpu."
 
 
@@ -354,6 +384,7 @@ class NoVertebraError(CSpineError):
 
     code = "CS-RES-001"
     exit_code = 9
+    subject = Subject.IMAGES
     advice = "Check that the series shows the neck. An empty result has no preview."
 
 
@@ -474,6 +505,7 @@ class DatasetError(CSpineError):
 
     code = "CS-DAT-001"
     exit_code = 18
+    subject = Subject.FILES
     advice = "Compare with docs/datasets.md, which shows the layout of each data set."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from scipy import ndimage
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
 from cspine.core.geometry import Grid, to_lps
-from cspine.core.volumes import LabelArray
+from cspine.core.volumes import LabelArray, relabelled
 
 Box = tuple[slice, slice, slice]
 
@@ -51,10 +52,33 @@ def vertebrae_only(labels_zyx: LabelArray) -> LabelArray:
     labels_zyx : ndarray of uint8, shape (z, y, x)
         Labels from anywhere: a dataset may number the sacrum or a plate too.
     """
-    table = np.zeros(256, dtype=np.uint8)
-    for level in VERTEBRAE:
-        table[level.label] = level.label
-    return table[labels_zyx]
+    return relabelled(labels_zyx, {level.label: level.label for level in VERTEBRAE})
+
+
+def occupied_box(array_zyx: NDArray[Any], margin_zyx: tuple[int, int, int] = (0, 0, 0)) -> Box | None:
+    """Return the smallest box of the voxels that are not 0, grown within the array; None where all are 0.
+
+    Parameters
+    ----------
+    array_zyx : ndarray, shape (z, y, x)
+        Labels, or a mask.
+    margin_zyx : tuple of int
+        By how many voxels the box grows on both sides of each axis.
+    """
+    parts: list[slice] = []
+    for axis, margin in enumerate(margin_zyx):
+        present = np.flatnonzero(array_zyx.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not present.size:
+            return None
+        start, stop = int(present[0]) - margin, int(present[-1]) + 1 + margin
+        parts.append(slice(max(start, 0), min(stop, array_zyx.shape[axis])))
+    return parts[0], parts[1], parts[2]
+
+
+def margin_zyx(margin_mm: float, grid: Grid) -> tuple[int, int, int]:
+    """Return how many voxels of a grid a margin takes, rounded up."""
+    z, y, x = (int(np.ceil(margin_mm / step)) for step in reversed(grid.spacing_xyz))
+    return z, y, x
 
 
 def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,22 @@ def labels_present(labels_zyx: LabelArray) -> tuple[int, ...]:
     for plane in labels_zyx:
         counts += np.bincount(plane.ravel(), minlength=256)
     return tuple(int(label) for label in np.flatnonzero(counts) if label)
+
+
+def relabelled(labels_zyx: LabelArray, numbers: Mapping[int, int]) -> LabelArray:
+    """Return labels with other numbers; a label that gets none becomes background.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels.
+    numbers : mapping of int to int
+        New number by label.
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    for label, number in numbers.items():
+        table[label] = number
+    return table[labels_zyx]
 
 
 @dataclass(frozen=True)

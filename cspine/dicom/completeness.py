@@ -63,19 +63,19 @@ def _damaged(series: Series) -> str:
 def _series_count(series: Series) -> str:
     """(0020,1209) *Number of Series Related Instances*: an answer to queries, which some archives store."""
     stated = _one_value(i.series_instances for i in series.instances)
-    there = len(series.instances) + series.damaged
-    if stated is None or stated <= there:
-        return ""
-    return f"(0020,1209) Number of Series Related Instances is {stated}, {there} are here"
+    return _fewer(series, "(0020,1209) Number of Series Related Instances", stated, "are here")
 
 
 def _concatenation(series: Series) -> str:
     """(0020,9163) *In-concatenation Total Number*: an Enhanced CT that was cut into several instances."""
     stated = _one_value(i.concatenation_parts for i in series.instances)
+    return _fewer(series, "(0020,9163) In-concatenation Total Number", stated, "parts are here")
+
+
+def _fewer(series: Series, attribute: str, stated: int | None, here: str) -> str:
+    """Say that an attribute states more instances than there are; nothing where it does not."""
     there = len(series.instances) + series.damaged
-    if stated is None or stated <= there:
-        return ""
-    return f"(0020,9163) In-concatenation Total Number is {stated}, {there} parts are here"
+    return f"{attribute} is {stated}, {there} {here}" if stated is not None and stated > there else ""
 
 
 def _acquisition_count(series: Series, others: tuple[Series, ...]) -> str:

@@ -27,7 +27,7 @@ from cspine import __version__
 from cspine.core.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
 from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, OutputError
 from cspine.core.geometry import resample_labels, to_index
-from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present
+from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
 from cspine.dicom.source_header import normalise_headers, read_source_headers
@@ -225,10 +225,7 @@ def _identity(
 
 
 def _renumber(labels_zyx: LabelArray, levels: tuple[Vertebra, ...]) -> LabelArray:
-    numbers = np.zeros(256, dtype=np.uint8)
-    for number, level in enumerate(levels, start=1):
-        numbers[level.label] = number
-    return numbers[labels_zyx]
+    return relabelled(labels_zyx, {level.label: number for number, level in enumerate(levels, start=1)})
 
 
 def _in_stored_order(planes: LabelArray, headers: list[Dataset], source: CtSource) -> LabelArray:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import cc3d
-import numpy as np
 
+from cspine.core.shape import occupied_box
 from cspine.core.volumes import CtVolume
 from cspine.inference.preprocess import Box
 
@@ -31,10 +31,11 @@ def body_box(volume: CtVolume) -> Box:
     body = cc3d.largest_k(dense, k=1, connectivity=6) > 0
     if not body.any():
         body[:] = True
+    coarse = occupied_box(body)
+    assert coarse is not None
     box = []
     for axis, (step, spacing) in enumerate(zip(steps, reversed(volume.grid.spacing_xyz), strict=True)):
-        line = np.flatnonzero(body.any(axis=tuple(other for other in range(3) if other != axis)))
         margin = step + round(_MARGIN_MM / spacing)
-        n = volume.hu_zyx.shape[axis]
-        box.append(slice(max(0, int(line[0]) * step - margin), min(n, int(line[-1]) * step + margin + 1)))
+        start, last = coarse[axis].start * step, (coarse[axis].stop - 1) * step
+        box.append(slice(max(0, start - margin), min(volume.hu_zyx.shape[axis], last + margin + 1)))
     return box[0], box[1], box[2]

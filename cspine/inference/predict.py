@@ -17,6 +17,7 @@ from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, vertebra
 from cspine.core.errors import UsageError
 from cspine.core.geometry import reorientation, to_lps
 from cspine.core.progress import ProgressCallback
+from cspine.core.shape import margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
 from cspine.inference.body import body_box
 from cspine.inference.engine import Engine, choose_engine, translated_errors
@@ -180,15 +181,7 @@ def box_around(labels_zyx: LabelArray, volume: CtVolume, margin_mm: float) -> Bo
     margin_mm : float
         How far the box grows, within the volume.
     """
-    parts: list[slice] = []
-    for axis, spacing in enumerate(reversed(volume.grid.spacing_xyz)):
-        present = np.flatnonzero(labels_zyx.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not present.size:
-            return None
-        margin = int(np.ceil(margin_mm / spacing))
-        start, stop = int(present[0]) - margin, int(present[-1]) + 1 + margin
-        parts.append(slice(max(0, start), min(labels_zyx.shape[axis], stop)))
-    return parts[0], parts[1], parts[2]
+    return occupied_box(labels_zyx, margin_zyx(margin_mm, volume.grid))
 
 
 def level_table(stage: Stage) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
 from cspine.core.geometry import Shape3
+from cspine.core.shape import occupied_box
 from cspine.core.volumes import HuArray, LabelArray
 from cspine.inference.resampling import AxisMatrices, Spacing, axis_matrices
 from cspine.models.plans import NetworkPlan, Normalization, Resampling
@@ -165,14 +166,8 @@ def nonzero_box(values: HuArray) -> Box:
     values : ndarray, shape (z, y, x)
         Any numbers.
     """
-    nonzero = values != 0
-    parts: list[slice] = []
-    for axis in range(3):
-        present = np.flatnonzero(nonzero.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not present.size:
-            return slice(0, values.shape[0]), slice(0, values.shape[1]), slice(0, values.shape[2])
-        parts.append(slice(int(present[0]), int(present[-1]) + 1))
-    return parts[0], parts[1], parts[2]
+    z, y, x = values.shape
+    return occupied_box(values) or (slice(0, z), slice(0, y), slice(0, x))
 
 
 def intensity_of(normalization: Normalization, values: HuArray) -> Intensity:

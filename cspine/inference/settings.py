@@ -10,6 +10,11 @@ from cspine.core.errors import UsageError
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
+def parse_folds(text: str | None) -> tuple[str, ...] | None:
+    """Return the folds that a text such as ``"0,1,2"`` names; None, for all of a model, where it names none."""
+    return tuple(fold.strip() for fold in text.split(",")) if text else None
+
+
 @dataclass(frozen=True)
 class InferenceSettings:
     """Settings of an inference; all but the device change the labels, in details at least.

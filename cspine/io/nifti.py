@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +15,13 @@ from cspine.core.errors import InputError, OutputError
 from cspine.core.geometry import Affine, make_affine
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io.files import write_atomic
-from cspine.io.tables import counted
+from cspine.io.nifti_files import ENDING
 
 _MAX_LABEL = 255
-_SUFFIX = ".nii.gz"
 _NIFTI_HEADER = 352
 _CHUNK = 2**22
 _ADVICE = "Give a three-dimensional NIfTI file (.nii.gz) of one channel that is whole."
 _LABELS_ADVICE = "Give a label image: a NIfTI file (.nii.gz) of whole numbers from 0 to 255."
-
-
-def files_in(folder: Path) -> list[Path]:
-    """Return the NIfTI files of a folder by name; hidden ones (unfinished, or made by a file manager) are none."""
-    return sorted(path for path in folder.glob(f"*{_SUFFIX}") if not path.name.startswith("."))
-
-
-def uncompressed(folders: Iterable[Path | None]) -> list[str]:
-    """Return a sentence for each folder with NIfTI files that are not compressed, and so are not read."""
-    told = []
-    for folder in dict.fromkeys(place for place in folders if place is not None):
-        count = sum(not path.name.startswith(".") for path in folder.glob("*.nii")) if folder.is_dir() else 0
-        if count:
-            told.append(f"{counted(count, 'file')} *.nii in {folder.name} not read: compress them, for example by gzip")
-    return told
-
-
-def case_name(path: Path) -> str:
-    """Return the name of a NIfTI file without its ending."""
-    return path.name.removesuffix(_SUFFIX)
 
 
 def read_ct(path: Path) -> CtVolume:
@@ -93,7 +71,7 @@ def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
             sitk.WriteImage(image, str(partial), useCompression=True)
         except RuntimeError as error:
             raise OutputError(f"{path.name} cannot be written by SimpleITK") from error
-        if path.name.endswith(_SUFFIX) and not _is_whole(partial, array_zyx.nbytes):
+        if path.name.endswith(ENDING) and not _is_whole(partial, array_zyx.nbytes):
             raise OutputError(f"{path.name} was not written whole: the disk may be full")
 
     write_atomic(path, save)

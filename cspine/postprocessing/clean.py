@@ -24,7 +24,8 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
-from cspine.core.shape import Box, LevelShape, shapes_of
+from cspine.core.norms import ADULT_YEARS, MIN_BONE_HU, MIN_POSSIBLE_BONE_HU, VERY_SMALL_ML, plausible_ml
+from cspine.core.shape import Box, LevelShape, occupied_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
@@ -33,26 +34,8 @@ from cspine.postprocessing.merged_levels import merged_level_findings
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
 from cspine.postprocessing.order import order_findings
 
-#: Volume of an adult vertebra, ml, from small women to large men with osteophytes; wide on purpose.
-PLAUSIBLE_ML: dict[str, tuple[float, float]] = {
-    "C1": (4.5, 22.0),
-    "C2": (6.0, 28.0),
-    "C3": (3.5, 20.0),
-    "C4": (3.5, 20.0),
-    "C5": (3.5, 20.0),
-    "C6": (4.0, 22.0),
-    "C7": (5.0, 28.0),
-}
-PLAUSIBLE_REGION_ML = {Region.CERVICAL: (3.5, 28.0), Region.THORACIC: (7.0, 70.0), Region.LUMBAR: (18.0, 130.0)}
-#: A level with less than this volume is a fragment, not a vertebra.
-VERY_SMALL_ML = 1.0
-#: The mean density of a complete vertebra, trabecular and cortical bone together, is above this.
-MIN_BONE_HU = 60.0
-#: A region with a lower mean density is air or fat, whatever the network predicts.
-IMPOSSIBLE_BONE_HU = -50.0
 #: Volumes removed or reassigned are reported from this size on.
 MIN_REPORTED_MM3 = 300.0
-ADULT_YEARS = 18.0
 #: Smallest total volume of the cervical labels (full-spine model: of all labels) that counts as a result.
 MIN_RESULT_MM3 = 500.0
 
@@ -182,15 +165,7 @@ def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
 
 def _bounding_box(labels_zyx: LabelArray) -> Box | None:
     """Return the bounding box of all labels with a margin of one voxel, or None if there are none."""
-    occupied = labels_zyx != 0
-    ranges = []
-    for axis in range(3):
-        others = tuple(i for i in range(3) if i != axis)
-        index = np.flatnonzero(occupied.any(axis=others))
-        if not len(index):
-            return None
-        ranges.append(slice(max(int(index[0]) - 1, 0), min(int(index[-1]) + 2, labels_zyx.shape[axis])))
-    return ranges[0], ranges[1], ranges[2]
+    return occupied_box(labels_zyx, (1, 1, 1))
 
 
 def _compose(outer: Box, inner: Box) -> Box:
@@ -231,7 +206,7 @@ def _remove_non_bone(labels_zyx: LabelArray, ct: CtVolume) -> list[Finding]:
             continue
         inside = labels_zyx[box] == label
         mean_hu = _mean_hu(ct, box, inside)
-        if mean_hu is not None and mean_hu < IMPOSSIBLE_BONE_HU:
+        if mean_hu is not None and mean_hu < MIN_POSSIBLE_BONE_HU:
             labels_zyx[box][inside] = 0
             name = vertebra(label).name
             sentence = f"The region labelled {name} was removed: with a mean of {mean_hu:.0f} HU it is not bone."
@@ -267,11 +242,6 @@ def _level_findings(
             sentence = f"The mean density of {name} is {mean_hu:.0f} HU, too low for bone."
             findings.append(NOT_BONE.about(sentence, name))
     return findings
-
-
-def plausible_ml(level: Vertebra) -> tuple[float, float]:
-    """Return the smallest and the largest plausible volume of an adult vertebra of this level, ml."""
-    return PLAUSIBLE_ML.get(level.name, PLAUSIBLE_REGION_ML[level.region])
 
 
 def _volume_findings(shape: LevelShape) -> list[Finding]:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.core.anatomy import VERTEBRAE, Region, rank, steps_between, vertebra
+from cspine.core.anatomy import VERTEBRAE, rank, steps_between, vertebra
 from cspine.core.geometry import Grid, to_lps
+from cspine.core.norms import COLUMN_STEP_MM, MAX_LEVEL_MM
 from cspine.core.shape import Box
 from cspine.core.volumes import LabelArray
 from cspine.postprocessing.order import head_axis
@@ -27,11 +28,7 @@ LINK_BELOW_T1_MM = 20.0
 COARSE_MM = 3.0
 #: Smallest volume of a further part of the column.
 MIN_PART_MM3 = 1500.0
-#: Largest length of one level with its disc, by the region of the upper of two.
-MAX_LEVEL_MM = {Region.CERVICAL: 40.0, Region.THORACIC: 48.0, Region.LUMBAR: 60.0}
-#: Smallest and largest distance between the centroids of adjacent levels, by the region of the upper one, ...
-STEP_MM = {Region.CERVICAL: (9.0, 30.0), Region.THORACIC: (11.0, 45.0), Region.LUMBAR: (16.0, 58.0)}
-#: ... within 60 degrees of the direction of the column.
+#: Adjacent levels lie within 60 degrees of the direction of the column.
 MIN_STEP_COSINE = 0.5
 #: Volume above which a level counts no more when parts are compared: size alone does not make a column.
 COUNTED_MM3 = 10_000.0
@@ -86,8 +83,8 @@ class _Part:
         fewest, most = steps_between(upper, lower)
         upward = self.centroids_lps[upper] - self.centroids_lps[lower]
         distance = float(np.linalg.norm(upward))
-        min_mm = STEP_MM[vertebra(upper).region][0]
-        max_mm = max(STEP_MM[vertebra(label).region][1] for label in (upper, _above(lower)))
+        min_mm = COLUMN_STEP_MM[vertebra(upper).region][0]
+        max_mm = max(COLUMN_STEP_MM[vertebra(label).region][1] for label in (upper, _above(lower)))
         in_step = min_mm * fewest <= distance <= max_mm * most
         return in_step and float(upward @ axis) >= MIN_STEP_COSINE * distance
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.core.anatomy import may_follow, vertebra
+from cspine.core.norms import MIN_VARIANT_MM3
 from cspine.core.shape import Box
 from cspine.core.volumes import LabelArray
 
@@ -37,7 +38,6 @@ MAX_LEAKAGE_MM3 = 3000.0
 
 #: Levels that few patients have. A patch of one is bone of a neighbour: a complete vertebra would be larger.
 VARIANTS = frozenset(vertebra(name).label for name in ("T13", "L6"))
-MIN_VARIANT_MM3 = 4000.0
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,12 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
+from cspine.core.norms import MIN_PIECE_MM3, TYPICAL_STEPS_MM
 from cspine.core.shape import shapes_of
 from cspine.core.volumes import LabelArray
 from cspine.postprocessing.components import Piece, find_pieces
 from cspine.postprocessing.order import ANCHORS, head_axis, order_findings
 
-#: Smallest component that takes part, by region: a quarter of a small adult's vertebra, less than any half of one.
-MIN_PIECE_MM3 = {Region.CERVICAL: 900.0, Region.THORACIC: 1750.0, Region.LUMBAR: 4500.0}
 #: A second component of a level with this share of the volume of the first is more than a fragment.
 LARGE_SHARE = 0.3
 #: A vertebra is split between levels if two of them have at least this share of it.
@@ -50,8 +49,6 @@ MIN_CORE_STEPS = 0.7
 #: ... and does if the core is thinner somewhere than this share of the parts on both sides: there is a disc.
 WAIST = 0.2
 _SLICE_MM = 2.0
-#: Distance to the next level below in an adult of average size; interpolated between these levels.
-STEPS_MM = {"C1": 19.0, "C3": 17.0, "C7": 18.0, "T4": 20.5, "T8": 23.0, "T11": 27.0, "L1": 32.0, "L5": 34.0}
 #: Costs of the assignment, in units of one vertebra that keeps its level: a skipped level, an anatomical variant, ...
 SKIPPED_LEVEL, VARIANT = 0.5, 0.7
 #: ... two parts that are one vertebra after all, which are closer along the column than this share of a step, ...
@@ -69,9 +66,9 @@ FREE_STRETCH, STRETCH = 0.25, 2.0
 #: Largest cost of a step: a single unusual distance must not decide about all levels.
 MAX_STEP_COST = 2.0
 
-_KNOTS = [rank(vertebra(name).label) for name in STEPS_MM]
+_KNOTS = [rank(vertebra(name).label) for name in TYPICAL_STEPS_MM]
 #: The same for each level of `VERTEBRAE`.
-_STEP_MM = np.interp(np.arange(len(VERTEBRAE)), _KNOTS, list(STEPS_MM.values()))
+_STEP_MM = np.interp(np.arange(len(VERTEBRAE)), _KNOTS, list(TYPICAL_STEPS_MM.values()))
 _INCONSISTENT = frozenset(kind.code for kind in (MISSING_LEVEL, OUT_OF_ORDER, TOO_CLOSE, WIDE_GAP))
 
 
@@ -335,7 +332,7 @@ def _step_cost(a: int, b: int, distance_mm: float) -> float:
 
 
 def _patient_size(instances: list[_Instance], distances: list[float]) -> float:
-    """Return the size of the patient relative to `STEPS_MM`: the median over all steps, most of which are single."""
+    """Return the size of the patient relative to `TYPICAL_STEPS_MM`: the median over all steps, mostly single ones."""
     ratios = [
         distance / _STEP_MM[rank(instance.main_label)] for instance, distance in zip(instances, distances, strict=False)
     ]

@@ -22,16 +22,13 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
+from cspine.core.norms import MIN_SACRUM_MM3, TYPICAL_LUMBAR_STEP_MM
 from cspine.core.shape import LevelShape
 from cspine.postprocessing.order import ANCHORS, head_axis
 
-#: A smaller volume is not the sacrum, but a false positive or its upper edge.
-MIN_SACRUM_MM3 = 3000.0
 #: A vertebra is the last above the sacrum if the distance from its centroid to the nearest sacral voxel is less than
 #: this times the step between vertebrae: it is 0.7 steps for the last vertebra, and 1.6 with one between.
 ON_SACRUM_STEPS = 1.15
-#: Step between lumbar vertebrae in adults of average size, used if the result has none.
-TYPICAL_LUMBAR_STEP_MM = 33.0
 #: Voxel size at which the sacrum is examined.
 _COARSE_MM = 3.0
 #: Levels that can be the last above the sacrum.

@@ -20,18 +20,13 @@ from cspine.core.findings import (
     WIDE_GAP,
     Finding,
 )
+from cspine.core.norms import MAX_DISTANCE_MM, MIN_DISTANCE_MM, TYPICAL_THORACOLUMBAR_STEP_MM
 from cspine.core.shape import LevelShape
 
-#: Centroids of adjacent adult vertebrae are at least this far apart, by the region of the upper one.
-MIN_DISTANCE_MM = {"C": 6.0, "T": 8.0, "L": 12.0}
-#: ... and at most this far, by the region of the lower one.
-MAX_DISTANCE_MM = {"C": 32.0, "T": 45.0, "L": 60.0}
 #: A centroid may lie this far on the wrong side of its neighbour before the order is reported as wrong.
 ORDER_TOLERANCE_MM = 2.0
 #: Below T1 a step is also too wide if it exceeds the steps above and below it by this factor: steps change slowly.
 WIDE_GAP_RATIO = 1.6
-#: Distance from T11 to T12 and from T12 to L1 in adults of average size.
-TYPICAL_STEP_MM = 28.0
 #: T11 and L1 are adjacent if their distance is less than this times the steps above and below them.
 ONE_STEP = 1.5
 #: Levels of unmistakable shape, from which the others are counted. T1 differs from T2 and C7 by its ribs alone, which
@@ -120,7 +115,7 @@ def has_eleven_thoracic(shapes: tuple[LevelShape, ...]) -> bool:
         return False
     steps = _steps_beside(shapes, indices[0])
     distance = _distance_mm(shapes[indices[0]], shapes[indices[0] + 1])
-    return distance < ONE_STEP * (float(np.mean(steps)) if steps else TYPICAL_STEP_MM)
+    return distance < ONE_STEP * (float(np.mean(steps)) if steps else TYPICAL_THORACOLUMBAR_STEP_MM)
 
 
 def _steps_beside(shapes: tuple[LevelShape, ...], index: int) -> list[float]:
@@ -162,12 +157,12 @@ def _pair_findings(upper: LevelShape, lower: LevelShape, axis_lps: NDArray[np.fl
     upward = upper.centroid_lps - lower.centroid_lps
     distance = float(np.linalg.norm(upward))
     height = float(upward @ axis_lps)
-    if distance < MIN_DISTANCE_MM[upper.vertebra.region.value]:
+    if distance < MIN_DISTANCE_MM[upper.vertebra.region]:
         sentence = f"{names} are only {distance:.0f} mm apart; one vertebra probably carries both labels."
         return [TOO_CLOSE.about(sentence, lower.vertebra.name)]
     if height < -ORDER_TOLERANCE_MM:
         return [OUT_OF_ORDER.about(f"{names} are in the wrong order, by {-height:.0f} mm.", lower.vertebra.name)]
-    max_mm = MAX_DISTANCE_MM[lower.vertebra.region.value]
+    max_mm = MAX_DISTANCE_MM[lower.vertebra.region]
     if is_next(upper, lower) and distance > max_mm and not (upper.touches_edge or lower.touches_edge):
         return [
             WIDE_GAP.about(

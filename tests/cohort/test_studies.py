@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cspine.cohort.studies import CohortStudy, find_studies, fingerprint
+from cspine.cohort.studies import CohortStudy, find_studies
 from cspine.core.errors import CohortError
+from cspine.io.workspace import fingerprint
 
 
 def test_each_subfolder_and_zip_is_a_study_called_after_it(tmp_path: Path) -> None:
@@ -82,11 +83,11 @@ def test_the_fingerprint_changes_with_the_files(tmp_path: Path) -> None:
     study = tmp_path / "study"
     (study / "sub").mkdir(parents=True)
     (study / "sub" / "1.dcm").write_bytes(b"one")
-    first = fingerprint(study)
-    assert fingerprint(study) == first
+    first = fingerprint([study])
+    assert fingerprint([study]) == first
     (study / "2.dcm").write_bytes(b"two")
-    second = fingerprint(study)
+    second = fingerprint([study])
     os.utime(study / "2.dcm", ns=(1, 1))
-    assert len({first, second, fingerprint(study), fingerprint(tmp_path / "absent")}) == 4
+    assert len({first, second, fingerprint([study]), fingerprint([tmp_path / "absent"])}) == 4
     (tmp_path / "a.zip").write_bytes(b"x")
-    assert fingerprint(tmp_path / "a.zip") != fingerprint(tmp_path / "absent")
+    assert fingerprint([tmp_path / "a.zip"]) != fingerprint([tmp_path / "absent"])

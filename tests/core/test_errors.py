@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import re
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from cspine.core.errors import (
     CSpineError,
     GeometryError,
     MissingSliceError,
+    OutOfMemoryError,
+    Subject,
     as_defect,
     errors_table,
     every_error,
@@ -74,6 +77,39 @@ def test_a_subclass_ends_the_process_like_its_parent() -> None:
         for parent in error.__mro__[1:]:
             if issubclass(parent, CSpineError) and parent is not CSpineError:
                 assert error.exit_code == parent.exit_code
+
+
+#: What the errors of a family are about; all others are about the system.
+_SUBJECTS = {
+    "IN": Subject.FILES,
+    "DAT": Subject.FILES,
+    "SEL": Subject.IMAGES,
+    "GEO": Subject.IMAGES,
+    "PIX": Subject.IMAGES,
+    "RES": Subject.IMAGES,
+}
+
+
+@pytest.mark.parametrize("error", _errors(), ids=lambda error: error.__name__)
+def test_a_family_of_errors_is_about_one_subject(error: type[CSpineError]) -> None:
+    family = error.code.split("-")[1]
+    if family != "INF":
+        assert error.subject is _SUBJECTS.get(family, Subject.SYSTEM)
+    assert error("x").is_about_input == (family in _SUBJECTS)
+
+
+def test_an_error_of_the_network_is_about_its_case_unless_there_is_no_device() -> None:
+    assert {error.__name__: error.subject for error in _errors() if error.code.startswith("CS-INF")} == {
+        "InferenceError": Subject.CASE,
+        "DeviceError": Subject.SYSTEM,
+        "OutOfMemoryError": Subject.CASE,
+    }
+
+
+def test_an_error_crosses_processes_with_all_it_says() -> None:
+    error = pickle.loads(pickle.dumps(OutOfMemoryError("no more", advice="Buy some.")))
+    assert type(error) is OutOfMemoryError
+    assert (error.message, error.advice, error.subject) == ("no more", "Buy some.", Subject.CASE)
 
 
 def test_an_error_reads_as_code_and_message() -> None:

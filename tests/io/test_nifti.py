@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from cspine.core.errors import InputError, OutputError
 from cspine.core.geometry import Affine, make_affine, ras_to_lps
 from cspine.io import nifti
+from cspine.io.nifti_files import files_in, nifti_stem
 
 _SHAPE = (5, 6, 7)
 
@@ -140,9 +141,9 @@ def test_an_image_that_cannot_be_written_is_an_error_of_the_output_and_leaves_no
 def test_hidden_files_are_no_images_and_errors_advise_about_nifti(tmp_path: Path) -> None:
     for name in ("b.nii.gz", "a.nii.gz", "._a.nii.gz", ".partial-a.nii.gz", "a.txt"):
         (tmp_path / name).write_bytes(b"")
-    assert [path.name for path in nifti.files_in(tmp_path)] == ["a.nii.gz", "b.nii.gz"]
-    assert nifti.files_in(tmp_path / "absent") == []
-    assert nifti.case_name(tmp_path / "a_b.nii.gz") == "a_b"
+    assert [path.name for path in files_in(tmp_path)] == ["a.nii.gz", "b.nii.gz"]
+    assert files_in(tmp_path / "absent") == []
+    assert nifti_stem(tmp_path / "a_b.nii.gz") == "a_b"
     with pytest.raises(InputError) as refused:
         nifti.read_labels(tmp_path / "a.nii.gz")
     assert "NIfTI" in refused.value.advice and "DICOM" not in refused.value.advice

@@ -13,10 +13,6 @@ from cspine.service.queue.spool import Spool
 
 _log = logging.getLogger(__name__)
 
-#: Exit codes of errors that another attempt cannot help: the input, its series, geometry, pixels, anatomy.
-_ABOUT_THE_INPUT = {3, 4, 5, 6, 9}
-
-
 # A job that has to wait longer was given its time before the clock was set back.
 _LONGEST_PAUSE_S = 7 * 86_400
 
@@ -101,7 +97,7 @@ def failed(spool: Spool, job: Job, error: CSpineError, attempts: int, delay_s: f
         Where it is now.
     """
     tried = job.attempts + 1
-    final = error.exit_code in _ABOUT_THE_INPUT or tried >= attempts
+    final = error.is_about_input or tried >= attempts
     reason = Reason(code=error.code, message=error.message, advice=error.advice, attempts=tried, when=moment(now))
     update = {"attempts": tried, "reason": reason}
     update |= (

@@ -12,18 +12,17 @@ SPOOL/waiting, running, sending, done, failed/JOB/{job.json, input/, results/}
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
 from pydantic import ValidationError
 
 from cspine.core.errors import SpoolError
+from cspine.io.workspace import locked, waited_for
 from cspine.service.queue import durable
 from cspine.service.queue.job import Job, State
 
@@ -53,7 +52,7 @@ class Spool:
         self.polled = folder / "polled"
         self.incoming = folder / "incoming"
         self.forming = folder / "forming"
-        self._lock: IO[bytes] | None = None
+        self._claimed = ExitStack()
         self._thread_lock = threading.RLock()
         self._depth = 0
         self._told: set[str] = set()
@@ -74,19 +73,11 @@ class Spool:
         SpoolError
             If another service has it.
         """
-        file = (self.folder / "lock").open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise SpoolError("another service is using the spool") from error
-        self._lock = file
+        self._claimed.enter_context(locked(self.folder / "lock", SpoolError("another service is using the spool")))
 
     def release(self) -> None:
         """Give the spool up."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._claimed.close()
 
     @contextmanager
     def transition(self) -> Iterator[None]:
@@ -95,8 +86,7 @@ class Spool:
             if self._depth:
                 yield
                 return
-            with (self.folder / "transitions").open("ab") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with waited_for(self.folder / "transitions"):
                 self._depth += 1
                 try:
                     yield

@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -27,21 +26,6 @@ _PR_SET_PDEATHSIG = 1
 
 class Stopped(Exception):  # noqa: N818
     """The service ends: the run was broken off and did not fail."""
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An error on its way from the worker's process."""
-
-    code: str
-    exit_code: int
-    message: str
-    advice: str
-
-    def as_error(self) -> CSpineError:
-        error = CSpineError(self.message, advice=self.advice)
-        error.code, error.exit_code = self.code, self.exit_code
-        return error
 
 
 class Worker:
@@ -109,8 +93,8 @@ class Worker:
                 self._kill()
                 raise Stopped from error
             raise WorkerDiedError(self._cause_of_death()) from error
-        if isinstance(answer, _Failure):
-            raise answer.as_error()
+        if isinstance(answer, CSpineError):
+            raise answer
         assert isinstance(answer, dict)
         self._runs += 1
         if self._runs >= _RENEWED_AFTER:
@@ -185,8 +169,7 @@ def _work(connection: Connection, factory: RunnerFactory, run: Run, device: str,
                 runner = factory(run, device)
             answer: object = runner(Path(folder), clock)
         except Exception as unforeseen:
-            error = as_defect(unforeseen)
-            answer = _Failure(error.code, error.exit_code, error.message, error.advice)
+            answer = as_defect(unforeseen)
         connection.send(answer)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 import cspine
 from cspine.core.errors import InputError, hashed
@@ -25,7 +25,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.engine import choose_engine
 from cspine.inference.settings import InferenceSettings, Precision
 from cspine.io import nifti
-from cspine.io.tables import write_json
+from cspine.io.workspace import Records
 from cspine.models.package import ModelPackage, sha256_of
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.attempt import Failure, attempt
@@ -33,6 +33,7 @@ from cspine.study.audits import agreement as steadiness
 from cspine.study.audits import anatomy_checks as anatomy
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, Check, Verdict
 from cspine.study.audits.audit_cases import AuditCase, read_organs
+from cspine.study.cases import labels_name
 from cspine.study.output_folder import OutputFolder
 
 _log = logging.getLogger(__name__)
@@ -42,7 +43,6 @@ _log = logging.getLogger(__name__)
 RESULT_VERSION = 1
 #: The checks in the order of the tables.
 CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring", *ORGAN_POSITIONS, "agreement")
-_SUFFIX = ".nii.gz"
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,16 @@ class AuditFolder:
 
     def labels(self, case: str) -> Path:
         """Vertebrae of a case."""
-        return self.root / "labels" / f"{case}{_SUFFIX}"
+        return self.root / "labels" / labels_name(case)
 
     def auxiliary(self, case: str) -> Path:
         """Voxels of the network's auxiliary classes: what pseudo-labels are made of."""
-        return self.root / "auxiliary" / f"{case}{_SUFFIX}"
+        return self.root / "auxiliary" / labels_name(case)
 
-    def record(self, case: str) -> Path:
-        """Record of a case."""
-        return self.root / "cases" / f"{case}.json"
+    @property
+    def records(self) -> Records[CaseRecord]:
+        """Records of the cases."""
+        return Records(self.root / "cases", CaseRecord.model_validate, lambda record: record.model_dump(mode="json"))
 
     @property
     def output(self) -> OutputFolder:
@@ -193,11 +194,8 @@ def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> CaseRecord | 
     """Return the record of an earlier audit that still holds, or None."""
     if not (folder.labels(case.name).is_file() and folder.auxiliary(case.name).is_file()):
         return None
-    try:
-        record = CaseRecord.model_validate_json(folder.record(case.name).read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
-        return None
-    return record if record.key == key and not record.error else None
+    record = folder.records.read(case.name)
+    return record if record is not None and record.key == key and not record.error else None
 
 
 def audit_case(
@@ -264,10 +262,10 @@ def _audited(
         findings=tuple(dict.fromkeys(finding.code for finding in vertebrae.findings)),
         agreement_min=float(steadiness.all_dices(found).min()) if found else None,
     )
-    folder.record(case.name).unlink(missing_ok=True)
+    folder.records.remove(case.name)
     nifti.write(folder.labels(case.name), labels.labels_zyx, labels.affine_lps)
     nifti.write(folder.auxiliary(case.name), inference.auxiliary_zyx.astype(np.uint8), labels.affine_lps)
-    write_json(folder.record(case.name), record.model_dump(mode="json"))
+    folder.records.write(case.name, record)
     return record
 
 

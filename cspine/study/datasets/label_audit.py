@@ -15,9 +15,9 @@ from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import InputError
 from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER, TOO_CLOSE, WIDE_GAP
 from cspine.core.geometry import reorientation, to_index, to_lps
+from cspine.core.norms import MIN_BONE_HU, plausible_ml
 from cspine.core.shape import LevelShape, shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.postprocessing.clean import MIN_BONE_HU, PLAUSIBLE_ML, PLAUSIBLE_REGION_ML
 from cspine.postprocessing.order import order_findings
 
 #: A piece beside the main one counts where it has so much volume, or such a share of the vertebra's.
@@ -138,7 +138,7 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
     if extra:
         listed = ", ".join(f"{size:.0f}" for size in extra[:3])
         doubts.append(Doubt(name, "fragments", f"{name} has {len(extra)} more pieces, of {listed} mm3."))
-    low, high = PLAUSIBLE_ML.get(name, PLAUSIBLE_REGION_ML[shape.vertebra.region])
+    low, high = plausible_ml(shape.vertebra)
     millilitres = shape.volume_mm3 / 1000
     if not low <= millilitres <= high and not (shape.touches_edge and millilitres < low):
         doubts.append(Doubt(name, "volume", f"{name} has {millilitres:.1f} ml, expected {low:g} to {high:g}."))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cspine.core.anatomy import VERTEBRAE, Vertebra
 from cspine.core.errors import InputError
 from cspine.core.geometry import to_lps
-from cspine.core.shape import label_boxes, vertebrae_only
+from cspine.core.shape import label_boxes, occupied_box, vertebrae_only
 from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.surfaces import Distances, Mask, border_points, distances_between
 
@@ -136,13 +136,10 @@ def within_their_box(reference: LabelVolume, prediction: LabelVolume) -> tuple[L
     if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
         raise InputError("reference and prediction lie on different grids", advice=_GRID_ADVICE)
     either = np.maximum(reference.labels_zyx, prediction.labels_zyx)
-    box = []
-    for axis in range(3):
-        line = np.flatnonzero(either.any(axis=tuple(i for i in range(3) if i != axis)))
-        box.append(slice(int(line[0]), int(line[-1]) + 1) if line.size else slice(0, 1))
+    box = occupied_box(either) or (slice(0, 1), slice(0, 1), slice(0, 1))
     affine = reference.affine_lps.copy()
     affine[:3, 3] += affine[:3, :3] @ [part.start for part in reversed(box)]
-    parts = [vertebrae_only(volume.labels_zyx[tuple(box)]) for volume in (reference, prediction)]
+    parts = [vertebrae_only(volume.labels_zyx[box]) for volume in (reference, prediction)]
     return LabelVolume(parts[0], affine), LabelVolume(parts[1], affine)
 
 

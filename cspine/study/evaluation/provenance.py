@@ -10,7 +10,7 @@ from cspine.io.tables import counted
 from cspine.study.datasets.case_table import Part
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.output_folder import PREDICT, told_by
-from cspine.study.prediction.records import CaseRecord, read_record, record_path
+from cspine.study.prediction.records import CaseRecord, record_of
 
 _AGAIN = "Draw them again with `cspine predict --dataset`, into another folder."
 
@@ -82,4 +82,4 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
 def _record(folder: Path, case: EvaluationCase) -> CaseRecord | None:
     if case.found is None or case.found.parent.resolve() != folder.resolve():
         return None
-    return read_record(record_path(case.found))
+    return record_of(case.found)

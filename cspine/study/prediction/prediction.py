@@ -12,20 +12,21 @@ from typing import Any
 import numpy as np
 
 from cspine.core.anatomy import VERTEBRAE
-from cspine.core.errors import NoSuitableSeriesError, PixelError, UsageError
+from cspine.core.errors import UsageError
 from cspine.core.findings import Finding
 from cspine.core.volumes import LabelVolume
 from cspine.dicom.rules import Rules
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
-from cspine.io.tables import write_csv, write_json
+from cspine.io.tables import write_csv
 from cspine.models.package import ModelPackage
 from cspine.pipeline.segmentation import Vertebrae, find_vertebrae
 from cspine.study.attempt import Failure, attempt
+from cspine.study.cases import labels_name
 from cspine.study.output_folder import PREDICT, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
-from cspine.study.prediction.records import RECORDS, CaseRecord, read_record, record_path
+from cspine.study.prediction.records import RECORDS, CaseRecord, records_in
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class PredictionFolder:
         self.root = root
         self._prediction = prediction
         self._told = prediction.as_record()
+        self._records = records_in(root)
         self._folder = OutputFolder(root, PREDICT, (), (), self._told)
 
     def begin(self, cases: Sequence[PredictionCase], inputs: Sequence[Path]) -> None:
@@ -107,18 +109,18 @@ class PredictionFolder:
                 raise UsageError(
                     "--out lies within the input, or around it", advice="Give --out a folder beside the input."
                 )
-        files = (TABLE, RECORDS, *(f"{case.name}.nii.gz" for case in cases))
+        files = (TABLE, RECORDS, *(labels_name(case.name) for case in cases))
         folder = replace(self._folder, files=files)
         folder.check(())
         folder.begin()
 
     def labels(self, case: str) -> Path:
         """Return the file of a case's labels."""
-        return self.root / f"{case}.nii.gz"
+        return self.root / labels_name(case)
 
     def whole(self, case: PredictionCase) -> CaseRecord | None:
         """Return the record of a case whose labels are there, of the same files; None where it is to be done."""
-        record = read_record(record_path(self.labels(case.name)))
+        record = self._records.read(case.name)
         if record is None or record.error or not self.labels(case.name).is_file():
             return None
         fits = record.model == self._told["model"]["checksum"] and record.source == case.fingerprint()
@@ -126,7 +128,7 @@ class PredictionFolder:
 
     def keep(self, record: CaseRecord) -> None:
         """Write the record of a case; OutputError if that fails."""
-        write_json(record_path(self.labels(record.case)), asdict(record))
+        self._records.write(record.case, record)
 
     def finish(self, dataset_split: str | None) -> list[CaseRecord]:
         """Write the table and the summary of all cases that the folder holds; OutputError if that fails.
@@ -141,7 +143,7 @@ class PredictionFolder:
         list of CaseRecord
             All of them by name.
         """
-        found = (read_record(path) for path in sorted((self.root / RECORDS).glob("*.json")))
+        found = (self._records.read(name) for name in self._records.names())
         records = sorted((record for record in found if record is not None), key=lambda record: record.case)
         write_csv(self.root / TABLE, COLUMNS, [record.row() for record in records])
         failed = sum(bool(record.error) for record in records)
@@ -195,10 +197,7 @@ def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionF
     folds, checksum = ",".join(prediction.folds_of(case)), prediction.package.identity.checksum
     record = CaseRecord(case.name, case.part, folds, checksum, case.fingerprint())
     begun = time.perf_counter()
-    try:
-        done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
-    except (NoSuitableSeriesError, PixelError) as error:
-        done = Failure(str(error))
+    done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
     if isinstance(done, Failure):
         folder.labels(case.name).unlink(missing_ok=True)  # of an earlier state of the case
         return replace(record, error=done.text)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from cspine.core.errors import OutOfMemoryError
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
-from cspine.io.tables import write_json
+from cspine.io.processes import DIED, Died, run_each
+from cspine.io.workspace import Records, same
 from cspine.study.rehearsal.layouts import (
     Person,
     write_ctspine1k,
@@ -98,18 +99,22 @@ def make_cohort(
         return 0, kept
     if cohort.meshes is not None:
         mesh_forms(cohort.meshes, cohort.root)  # measured once, then kept for the processes
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=context) as pool:
-        futures = {pool.submit(_drawn, cohort, scan): scan for scan in todo}
-        try:
-            # Written here: the table of a data set's patients is one file for all of them.
-            for done, future in enumerate(as_completed(futures), kept + 1):
-                _write(cohort, futures[future], *future.result())
-                write_json(_record(cohort, futures[future]), _told(futures[future], bones))
-                progress(done, len(scans))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    done = kept
+
+    def take(place: int, drawn: tuple[CtVolume, LabelVolume] | Died) -> None:
+        """Write a scan, here: the table of a data set's patients is one file for all of them."""
+        nonlocal done
+        scan = todo[place]
+        if drawn is DIED:
+            raise OutOfMemoryError(
+                f"the process that made {_name(scan)} died: memory, mostly", advice="Use fewer jobs."
+            )
+        _write(cohort, scan, *drawn)
+        _records(cohort).write(_name(scan), _told(scan, bones))
+        done += 1
+        progress(done, len(scans))
+
+    run_each(partial(_drawn, cohort), todo, jobs, take)
     return len(todo), kept
 
 
@@ -159,21 +164,21 @@ def _forms(meshes: Path | None, kept_in: Path) -> SpineForms:
     return mesh_forms(meshes, kept_in) if meshes is not None else parametric_forms()
 
 
-def _record(cohort: Cohort, scan: PlannedScan) -> Path:
-    return cohort.root / _RECORDS / f"{scan.source.value}-{scan.number:03d}.json"
+def _records(cohort: Cohort) -> Records[dict[str, Any]]:
+    return Records(cohort.root / _RECORDS, same, same)
 
 
-def _told(scan: PlannedScan, bones: str) -> dict[str, object]:
+def _name(scan: PlannedScan) -> str:
+    return f"{scan.source.value}-{scan.number:03d}"
+
+
+def _told(scan: PlannedScan, bones: str) -> dict[str, Any]:
     return {"edition": EDITION, "bones": bones, "stored": json.dumps(STORED[scan.source]), **asdict(scan)}
 
 
 def _is_there(cohort: Cohort, scan: PlannedScan, bones: str) -> bool:
     """Tell whether a scan was written whole: its record is written last."""
-    try:
-        content: object = json.loads(_record(cohort, scan).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return content == _told(scan, bones)
+    return _records(cohort).read(_name(scan)) == _told(scan, bones)
 
 
 def _drawn(cohort: Cohort, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:

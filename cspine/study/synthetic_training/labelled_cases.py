@@ -15,6 +15,8 @@ from scipy import ndimage
 from cspine.core.errors import InputError, TrainingError
 from cspine.core.geometry import reorientation
 from cspine.io import nifti
+from cspine.io.nifti_files import files_in, nifti_stem
+from cspine.study.cases import raw_pair
 
 _HU_LIMITS = (-1024, 3071)
 _ADVICE = "Give the folder of an nnU-Net raw dataset: imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz, dataset.json."
@@ -67,7 +69,7 @@ def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> lis
     if not isinstance(stated, dict) or stated.get("labels") != labels:
         wanted = ", ".join(f"{name} = {number}" for name, number in labels.items())
         raise TrainingError(f"the labels of {folder.name} are not those of the recipe", advice=f"Wanted: {wanted}.")
-    paths = [path for path in sorted((folder / "labelsTr").glob("*.nii.gz")) if not path.name.startswith(".")]
+    paths = files_in(folder / "labelsTr")
     if not paths:
         raise TrainingError(f"no labelsTr/*.nii.gz in {folder}", advice=_ADVICE)
     return [_read(folder, path, max(labels.values()), spacing_mm) for path in paths]
@@ -85,8 +87,8 @@ def digest(cases: list[LabelledCase]) -> str:
 
 
 def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> LabelledCase:
-    name = path.name.removesuffix(".nii.gz")
-    image = folder / "imagesTr" / f"{name}_0000.nii.gz"
+    name = nifti_stem(path)
+    image, _ = raw_pair(folder, name)
     if not image.is_file():
         raise InputError(f"labelsTr/{path.name} has no imagesTr/{image.name}", advice=_ADVICE)
     ct, drawn = nifti.read_ct(image), nifti.read_labels(path)

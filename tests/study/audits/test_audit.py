@@ -75,7 +75,7 @@ def test_a_case_on_which_the_network_fails_is_an_error_of_its_own(
     case, package, kept = find_cases(tmp_path)[0], tiny_package(tmp_path), AuditFolder(tmp_path / "out")
     stand_in.fails_with = error
     record = audit.audit_case(case, package, ORGANS, kept)
-    assert record.error.startswith("[CS-INF-00") and not kept.record("a").exists()
+    assert record.error.startswith("[CS-INF-00") and not kept.records.path("a").exists()
     assert not audit.audit_case(case, package, ORGANS, kept).error
 
 

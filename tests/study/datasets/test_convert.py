@@ -40,13 +40,11 @@ def public(tmp_path_factory):
 def in_process(monkeypatch):
     """Convert without other processes, which take seconds to start."""
 
-    def run_pool(waiting, conversion, jobs, take):
-        while waiting:
-            case = waiting.popleft()
-            take(case, convert_case(case, conversion))
-        return []
+    def run_here(work, items, jobs, take, *, isolated):
+        for place, item in enumerate(items):
+            take(place, work(item))
 
-    monkeypatch.setattr(module, "_run_pool", run_pool)
+    monkeypatch.setattr(module, "run_each", run_here)
 
 
 def conversion_to(root: Path, label_set: str = "cervical", auxiliary: bool = False) -> Conversion:
@@ -255,7 +253,7 @@ def test_what_a_killed_call_left_is_never_taken_for_a_case(tmp_path, in_process,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "write_json", die)  # both files are there, the record is not
+        patch.setattr(module.Records, "write", die)  # both files are there, the record is not
         run(found, conversion)
     assert len(files_of(conversion.dataset)) == 2
     assert not run(Found(), conversion).rows and not files_of(conversion.dataset)

@@ -21,7 +21,16 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def written(folder: Path, *results: CaseResult) -> Path:
-    cases = [EvaluationCase(r.case, Path("r.nii.gz"), None, Path("p") / r.case, "nnunet", "spineps") for r in results]
+    cases = [
+        EvaluationCase(
+            r.case,
+            reference=Path("r.nii.gz"),
+            found=Path("p") / r.case,
+            reference_scheme="nnunet",
+            found_scheme="spineps",
+        )
+        for r in results
+    ]
     write_tables(cases, results, CERVICAL_LEVELS, folder)
     return folder
 

@@ -24,7 +24,7 @@ def check(folder, drawn=HONEST, recorded=None, split=SPLIT, complete=True, **tol
     for name, (part, fold, folds) in drawn.items():
         record = CaseRecord(name, (recorded or {}).get(name, part), folds, "abc", "def")
         write_json(folder / "records" / f"{name}.json", asdict(record))
-        cases.append(EvaluationCase(name, Path("r"), None, folder / f"{name}.nii.gz", part=part, fold=fold))
+        cases.append(EvaluationCase(name, None, part, fold, reference=Path("r"), found=folder / f"{name}.nii.gz"))
     return check_provenance(folder, cases, split)
 
 

@@ -38,35 +38,8 @@ _SCANS = (
 )
 
 
-class _InThisProcess:
-    """Stands for the pool of processes: the scans of a test are drawn where its fixtures are."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __enter__(self) -> "_InThisProcess":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def submit(self, function, *arguments):  # type: ignore[no-untyped-def]
-        from concurrent.futures import Future
-
-        future: Future[object] = Future()
-        try:
-            future.set_result(function(*arguments))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
-
-    def shutdown(self, **_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, solids: SpineForms) -> None:
-    monkeypatch.setattr(rehearsal, "ProcessPoolExecutor", _InThisProcess)
     monkeypatch.setattr(rehearsal, "_forms", lambda *_: solids)
 
 

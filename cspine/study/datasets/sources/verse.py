@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
+from cspine.io.nifti_files import nifti_stem
 from cspine.study.datasets.sources.found import Found, FoundCase, age_of, case_name, niftis, people, sex_of
 
 _SUBJECT = re.compile(r"((?:verse|gl)\d+)", re.IGNORECASE)
@@ -103,7 +104,7 @@ def _images(files: list[Path]) -> list[tuple[Path, str]]:
     """Images with the stem by which they are named."""
     images = []
     for path in files:
-        name = path.name.removesuffix(".nii.gz")
+        name = nifti_stem(path)
         if name == "ct":
             images.append((path, path.parent.name))
         elif name.endswith("_ct"):
