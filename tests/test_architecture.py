@@ -23,11 +23,11 @@ STEPS = {
     "pipeline": {"core", "io", "dicom", "models", "inference", "postprocessing", "measurements", "report"},
 }
 #: Packages that use the steps; they do not know each other, and only the commands know `study`.
-USERS = {"service", "cohort", "doctor", "study"}
+USERS = ("service", "cohort", "doctor", "study")
 ALLOWED: dict[str, set[str]] = {
     **STEPS,
     **{name: set(STEPS) for name in sorted(USERS)},
-    "cli": STEPS.keys() | USERS,
+    "cli": {*STEPS, *USERS},
 }
 
 
