@@ -1,19 +1,30 @@
 # make demo and make test set up everything they need in .venv; no other target is needed first.
 PYTHON ?= python3
 BIN := .venv/bin
+# What a run needs; what developers need on top of it.
+RUNTIME := .venv/.runtime
 INSTALLED := .venv/.installed
 
-.PHONY: demo study test test-gpu test-system lint lock map map-base map-test map-again map-archive clean
+.PHONY: demo docs study test test-gpu test-system lint lock map map-base map-test map-again map-archive clean
 
-$(INSTALLED): pyproject.toml requirements.txt
+$(RUNTIME): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service]'
+	@touch $@
+
+$(INSTALLED): $(RUNTIME)
 	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service,cohort,dev]'
 	@touch $@
 
-demo: $(INSTALLED)
+demo: $(RUNTIME)
 	@rm -rf demo-output && mkdir demo-output
 	@ulimit -s 32768 2>/dev/null || true; $(BIN)/python -m app -i examples/neck-ct -o demo-output -m models/cervical-demo
+
+# The documentation as a site in build/site, with the parts that are generated from the code.
+docs: $(INSTALLED)
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # The study of docs/study.md, small, on synthetic patients: build/study/comparison/report.html.
 study: $(INSTALLED)

@@ -11,15 +11,15 @@ from monai.deploy.core import Application
 from app.application import CSpineApplication
 from app.interrupts import unfinished
 from cspine.core.errors import CSpineError, as_defect
-from cspine.dicom.archive import opened
+from cspine.dicom.archive import open_input
 from cspine.dicom.clock import Clock
-from cspine.io.console import complain
+from cspine.io.console import print_error
 from cspine.io.machine import home_folder
 from cspine.io.output import StudyOutput
 from cspine.models.package import load_package
 from cspine.models.registry import model_to_run
 from cspine.pipeline.settings import RunSettings, sender_broke_off, solving_wanted, wanted_levels
-from cspine.report.terminal import tell_results
+from cspine.report.terminal import print_results
 from operators.step import StudyRun
 
 
@@ -47,7 +47,7 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
         levels=wanted_levels(os.environ),
         solve_levels=solving_wanted(os.environ),
     )
-    with opened(input_path) as folder, StudyOutput(output_path) as output:
+    with open_input(input_path) as folder, StudyOutput(output_path) as output:
         job = StudyRun(folder, package, settings, output.staging)
         application = CSpineApplication(job=job)
         unfinished.append(output)
@@ -59,8 +59,8 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
             raise job.failure
         if job.summary is None:
             raise CSpineError("the application ended without results")
-        output.show()
-    tell_results(job.summary, output_path)
+        output.commit()
+    print_results(job.summary, output_path)
 
 
 def main() -> None:
@@ -72,5 +72,5 @@ def main() -> None:
         run(Path(context.input_path), Path(context.output_path), Path(context.model_path) if named else None)
     except Exception as unforeseen:
         error = as_defect(unforeseen)
-        complain(error)
+        print_error(error)
         sys.exit(error.exit_code)

@@ -26,7 +26,7 @@ STEPS = {
 USERS = {"service", "cohort", "doctor", "study"}
 ALLOWED: dict[str, set[str]] = {
     **STEPS,
-    **{name: set(STEPS) for name in USERS},
+    **{name: set(STEPS) for name in sorted(USERS)},
     "cli": STEPS.keys() | USERS,
 }
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.io.console import ProgressCallback, progress, table
+from cspine.core.progress import ProgressCallback
+from cspine.io.console import progress, table
 from cspine.io.tables import counted
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import click
 
 from cspine.cli.run_options import model_package, run_options, run_settings
 from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
-from cspine.io.console import complain, progress
-from cspine.report.terminal import tell_results
+from cspine.io.console import print_error, progress
+from cspine.report.terminal import print_results
 
 if TYPE_CHECKING:
     from cspine.dicom.scan import Scan
@@ -45,7 +45,7 @@ def command(source: Path, out: Path, **options: object) -> None:
     `cspine series IN` shows beforehand which series would be taken. Dates follow SOURCE_DATE_EPOCH where it is set.
     A full-spine model writes every vertebra of any CT of the spine: docs/full-spine.md.
     """  # noqa: D301
-    from cspine.dicom.archive import opened
+    from cspine.dicom.archive import open_input
     from cspine.dicom.clock import Clock
     from cspine.io.output import StudyOutput
     from cspine.pipeline.settings import sender_broke_off
@@ -57,14 +57,14 @@ def command(source: Path, out: Path, **options: object) -> None:
     incomplete = bool(options["incomplete"]) or sender_broke_off(os.environ)
     settings = replace(run_settings(options, Clock.from_environment()), incomplete=incomplete)
     package = model_package(options)
-    with opened(source) as folder:
+    with open_input(source) as folder:
         scan = read_headers(folder)
         if options["all_studies"]:
             _run_all(scan, package, settings, out, overwrite=bool(options["overwrite"]))
             return
         with StudyOutput(out, overwrite=bool(options["overwrite"])) as output, progress("tiles") as tell:
             summary = run_study(scan, package, settings, output, tell)
-    tell_results(summary, out)
+    print_results(summary, out)
 
 
 def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path, *, overwrite: bool) -> None:
@@ -86,10 +86,10 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
                 summary = run_study(study, package, settings, output, tell)
         except Exception as unforeseen:  # one study must not stop the others
             error = as_defect(unforeseen)
-            complain(error)
+            print_error(error)
             failed.append(f"{name} {error.code}")
             continue
-        tell_results(summary, out / name)
+        print_results(summary, out / name)
     click.echo(f"{len(studies) - len(failed)} of {len(studies)} studies done.")
     if failed:
         raise SomeStudiesFailedError(f"{len(failed)} of {len(studies)} studies failed: {', '.join(failed)}")

@@ -9,10 +9,10 @@ import click
 
 from cspine.core.errors import UnknownSeriesError, hashed
 from cspine.core.volumes import Record
-from cspine.dicom.archive import opened
+from cspine.dicom.archive import open_input
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
-from cspine.dicom.select import Verdict, judge
+from cspine.dicom.select import SeriesDecision, evaluate_series
 from cspine.io.console import table
 
 _COLUMNS = (
@@ -25,7 +25,7 @@ _COLUMNS = (
     "Covers",
     "Plane",
     "Contrast",
-    "Verdict",
+    "SeriesDecision",
 )
 
 
@@ -38,7 +38,7 @@ _COLUMNS = (
     help="YAML with selection rules (docs/selection.md); cspine's own where it is left out.",
 )
 @click.option("--model", help="Without --rules: take the rules for this model's levels.")
-@click.option("--series-uid", help="Show the verdicts as if this series were asked for.")
+@click.option("--series-uid", help="Show the decisions as if this series were asked for.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
 def command(directory: Path, rules_file: Path | None, model: str | None, series_uid: str | None, as_json: bool) -> None:
     """Show every DICOM series below DIR (a folder or a .zip) and why it would be chosen or refused.
@@ -46,16 +46,16 @@ def command(directory: Path, rules_file: Path | None, model: str | None, series_
     Only headers are read, and nothing is run. The UID of a series can be given to `cspine run --series-uid`.
     """
     rules = load_rules(rules_file, full_spine=_is_full_spine(model))
-    with opened(directory) as folder:
+    with open_input(directory) as folder:
         scan = scan_folder(folder)
-        studies = _judged(scan, rules, series_uid)
+        studies = _evaluated(scan, rules, series_uid)
     if as_json:
         click.echo(json.dumps(_document(scan, studies), indent=2, ensure_ascii=False))
         return
     patients = {series.patient_key for series in scan.series}
-    for number, verdicts in enumerate(studies, start=1):
-        study = hashed(verdicts[0].series.study_uid)
-        table(f"Study {number} of {len(studies)} ({study})", _COLUMNS, [_row(verdict) for verdict in verdicts])
+    for number, decisions in enumerate(studies, start=1):
+        study = hashed(decisions[0].series.study_uid)
+        table(f"Study {number} of {len(studies)} ({study})", _COLUMNS, [_row(decision) for decision in decisions])
     click.echo(f"{len(patients)} patient(s), {len(studies)} study(ies), {len(scan.series)} series.")
     click.echo(f"Left out: {scan.skipped}; {len(scan.damaged)} damaged DICOM files.")
 
@@ -71,16 +71,16 @@ def _is_full_spine(model: str | None) -> bool:
     return is_full_spine(load_package(wanted_model(model)).levels)
 
 
-def _judged(scan: Scan, rules: Rules, series_uid: str | None) -> list[tuple[Verdict, ...]]:
+def _evaluated(scan: Scan, rules: Rules, series_uid: str | None) -> list[tuple[SeriesDecision, ...]]:
     if series_uid is None:
-        return [judge(study, rules) for study in scan.studies()]
+        return [evaluate_series(study, rules) for study in scan.studies()]
     if all(series.series_uid != series_uid for series in scan.series):
         raise UnknownSeriesError(f"series {hashed(series_uid)} is not among the {len(scan.series)} series of the input")
-    return [judge(one_study(scan, series_uid), rules, series_uid)]
+    return [evaluate_series(one_study(scan, series_uid), rules, series_uid)]
 
 
-def _row(verdict: Verdict) -> tuple[str, ...]:
-    series = verdict.series
+def _row(decision: SeriesDecision) -> tuple[str, ...]:
+    series = decision.series
     thickness = series.slice_thickness_mm
     return (
         "" if series.series_number is None else str(series.series_number),
@@ -92,11 +92,11 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         f"{series.coverage_mm:.0f} mm",
         series.orientation,
         "yes" if series.contrast else "",
-        verdict.reason,
+        decision.reason,
     )
 
 
-def _document(scan: Scan, studies: list[tuple[Verdict, ...]]) -> Record:
+def _document(scan: Scan, studies: list[tuple[SeriesDecision, ...]]) -> Record:
     return {
         "skipped": {
             "dicomdir": scan.skipped.directories,
@@ -106,14 +106,17 @@ def _document(scan: Scan, studies: list[tuple[Verdict, ...]]) -> Record:
         },
         "damaged": len(scan.damaged),
         "studies": [
-            {"study": hashed(verdicts[0].series.study_uid), "series": [_series_record(verdict) for verdict in verdicts]}
-            for verdicts in studies
+            {
+                "study": hashed(decisions[0].series.study_uid),
+                "series": [_series_record(decision) for decision in decisions],
+            }
+            for decisions in studies
         ],
     }
 
 
-def _series_record(verdict: Verdict) -> Record:
-    series = verdict.series
+def _series_record(decision: SeriesDecision) -> Record:
+    series = decision.series
     return {
         "series_uid": series.series_uid,
         "series_number": series.series_number,
@@ -129,7 +132,7 @@ def _series_record(verdict: Verdict) -> Record:
         "orientation": series.orientation,
         "contrast": series.contrast,
         "damaged_files": series.damaged,
-        "fits": verdict.fits,
-        "chosen": verdict.chosen,
-        "reason": verdict.reason,
+        "fits": decision.fits,
+        "chosen": decision.chosen,
+        "reason": decision.reason,
     }

@@ -189,11 +189,11 @@ def _write_case(out: Path, name: str, ct: CtVolume, labels: LabelVolume, uid_see
     """Write a case; as DICOM too where its UIDs have a seed."""
     from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
     from cspine.io import nifti
-    from cspine.io.files import write_whole_folder
+    from cspine.io.files import write_folder_atomic
 
     image_path, labels_path, series_path = _paths(out, name, dicom=True)
     nifti.write(image_path, ct.hu_zyx, ct.affine_lps)
     nifti.write(labels_path, labels.labels_zyx, labels.affine_lps)
     if uid_seed is not None:
         description = CtSeriesDescription(uid_seed=uid_seed)
-        write_whole_folder(series_path, lambda partial: write_ct_series(ct, partial, description))
+        write_folder_atomic(series_path, lambda partial: write_ct_series(ct, partial, description))

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.cohort.studies import CohortStudy, readable
 from cspine.cohort.worker import CohortTask, Ready, StudyAttempt
 from cspine.core.errors import CohortError, CSpineError, WorkerDiedError, hashed
+from cspine.core.progress import ProgressCallback
 from cspine.io.workspace import fingerprint
 from cspine.models.package import sha256_of
 
@@ -27,8 +28,6 @@ TRIES = 2
 # Workers that die before they are ready, one after another: more of them would not help.
 _DEATHS_AT_START = 3
 _POLL_S = 1.0
-
-ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

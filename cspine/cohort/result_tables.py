@@ -12,7 +12,7 @@ from typing import Any
 
 from cspine.cohort.folder import StudyRecord
 from cspine.core.errors import MissingExtraError
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import write_csv
 from cspine.report.summary import Summary
 
@@ -193,4 +193,4 @@ def _write_parquet(path: Path, columns: Mapping[str, str], rows: Sequence[Row]) 
     pyarrow, parquet = arrow()
     schema = pyarrow.schema([(name, pyarrow.type_for_alias(kind)) for name, kind in columns.items()])
     table = pyarrow.Table.from_pylist(list(rows), schema=schema)
-    write_whole(path, lambda partial: parquet.write_table(table, partial))
+    write_atomic(path, lambda partial: parquet.write_table(table, partial))

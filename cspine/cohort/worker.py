@@ -13,7 +13,7 @@ import cspine
 from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.cohort.studies import CohortStudy
 from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, Subject, as_defect
-from cspine.dicom.archive import opened
+from cspine.dicom.archive import open_input
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage, load_package
 from cspine.pipeline.settings import RunSettings
@@ -142,7 +142,7 @@ class StudyWorker:
     def _walked(self, job: StudyAttempt, results: Path, begun: float) -> StudyRecord:
         assert self._package is not None
         self._task.folder.refuse_foreign(job.study.name)
-        with opened(job.study.source) as files, StudyOutput(results) as output:
+        with open_input(job.study.source) as files, StudyOutput(results) as output:
             summary = run_study(read_headers(files), self._package, self._task.settings, output)
         return StudyRecord(name=job.study.name, key=job.key, tries=job.tries, seconds=_since(begun), summary=summary)
 

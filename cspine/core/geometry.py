@@ -194,7 +194,7 @@ def reorientation(affine_lps: Affine, target: str) -> Reorientation:
 # --- gantry tilt ------------------------------------------------------------------------------------------------------
 
 
-def lean_mm(affine_lps: Affine) -> tuple[float, float]:
+def shear_mm(affine_lps: Affine) -> tuple[float, float]:
     """Return how far each slice is shifted against the one before it within its plane, along x and y, millimetres.
 
     Zero for an orthogonal grid; the y part is what a tilted gantry gives.
@@ -203,12 +203,12 @@ def lean_mm(affine_lps: Affine) -> tuple[float, float]:
     return float(step @ x / np.linalg.norm(x)), float(step @ y / np.linalg.norm(y))
 
 
-def upright_grid(grid: Grid) -> Grid:
+def orthogonal_grid(grid: Grid) -> Grid:
     """Return the orthogonal grid with the same slice planes that covers a leaning one.
 
     In-plane axes, spacing and slice planes stay; rows and columns grow so that no voxel centre is lost.
     """
-    lean = np.array(lean_mm(grid.affine_lps))
+    lean = np.array(shear_mm(grid.affine_lps))
     spacing = np.array(grid.spacing_xyz[:2])
     slices = grid.shape_zyx[0]
     shift = lean * (slices - 1) / spacing
@@ -236,8 +236,8 @@ def _beyond(index: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
     return np.asarray((index < -0.5 - 1e-6) | (index > count - 0.5 + 1e-6))
 
 
-def straighten(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) -> NDArray[Voxels]:
-    """Resample a leaning stack to the upright grid of `upright_grid`, each slice within its own plane (linear).
+def deshear(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) -> NDArray[Voxels]:
+    """Resample a leaning stack to the upright grid of `orthogonal_grid`, each slice within its own plane (linear).
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ def straighten(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float)
     return result
 
 
-def labels_to_grid(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> NDArray[Voxels]:
+def resample_labels(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> NDArray[Voxels]:
     """Bring labels to another grid by nearest neighbour, slab by slab; background outside the source.
 
     Parameters

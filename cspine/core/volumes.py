@@ -77,7 +77,7 @@ class CtSource:
         One a plane, in the order of ``grid``'s z axis.
     grid : Grid
         Where those planes lie. It leans (is not orthogonal) where the gantry was tilted: the volume is then an
-        orthogonal resampling of it, and labels go back with `geometry.labels_to_grid`.
+        orthogonal resampling of it, and labels go back with `geometry.resample_labels`.
     """
 
     slices: tuple[SourceSlice, ...]

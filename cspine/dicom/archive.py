@@ -13,7 +13,7 @@ from cspine.io.archives import unpack
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Path]:
+def open_input(path: Path) -> Iterator[Path]:
     """Give the folder that holds the files of an input: itself, or a temporary one with what a zip archive contains.
 
     Parameters

@@ -21,7 +21,7 @@ LOCALIZERS_BEFORE = 3
 
 
 @dataclass(frozen=True)
-class Absences:
+class MissingInstances:
     """What speaks for absent instances, in sentences without patient data.
 
     Parameters
@@ -36,7 +36,7 @@ class Absences:
     hinted: tuple[str, ...] = ()
 
 
-def find_absences(study: Scan, series: Series) -> Absences:
+def find_missing_instances(study: Scan, series: Series) -> MissingInstances:
     """Look for signs that a series is not whole.
 
     Parameters
@@ -48,12 +48,12 @@ def find_absences(study: Scan, series: Series) -> Absences:
 
     Returns
     -------
-    Absences
+    MissingInstances
     """
     others = tuple(other for other in study.series if other is not series)
     stated = (_damaged(series), _series_count(series), _concatenation(series), _acquisition_count(series, others))
     hinted = (_first_number(series, others),)
-    return Absences(tuple(s for s in stated if s), tuple(s for s in hinted if s))
+    return MissingInstances(tuple(s for s in stated if s), tuple(s for s in hinted if s))
 
 
 def _damaged(series: Series) -> str:

@@ -9,7 +9,7 @@ from pydicom import Dataset, config
 
 _AGE = re.compile(r"^(\d{3})([DWMY])$")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-_OLDEST = 130.0
+_MAX_AGE_YEARS = 130.0
 
 
 def patient_age_years(header: Dataset) -> float | None:
@@ -33,7 +33,7 @@ def patient_age_years(header: Dataset) -> float | None:
     if birth is None or study is None:
         return None
     years = (study - birth).days / 365.25
-    return years if 0 <= years <= _OLDEST else None
+    return years if 0 <= years <= _MAX_AGE_YEARS else None
 
 
 def _date(value: object) -> date | None:

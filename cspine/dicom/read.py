@@ -22,7 +22,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from cspine.core.errors import PhotometricError, PixelError, RescaleError, hashed
-from cspine.core.geometry import lean_mm, straighten, upright_grid
+from cspine.core.geometry import deshear, orthogonal_grid, shear_mm
 from cspine.core.volumes import CtSource, CtVolume, HuArray
 from cspine.dicom.headers import Plane
 from cspine.dicom.series import Series
@@ -100,10 +100,10 @@ def read_volume(series: Series, *, repair_gaps: bool = False) -> CtVolume:
 
 def _upright(hu_zyx: HuArray, arrangement: Arrangement, source: CtSource, notes: tuple[str, ...]) -> CtVolume:
     grid = arrangement.grid
-    if max(abs(lean) for lean in lean_mm(grid.affine_lps)) < 1e-9:
+    if max(abs(lean) for lean in shear_mm(grid.affine_lps)) < 1e-9:
         return CtVolume(hu_zyx, grid.affine_lps, source, notes)
-    upright = upright_grid(grid)
-    straight = cast("HuArray", straighten(hu_zyx, grid, upright, AIR_HU))
+    upright = orthogonal_grid(grid)
+    straight = cast("HuArray", deshear(hu_zyx, grid, upright, AIR_HU))
     return CtVolume(straight, upright.affine_lps, source, notes)
 
 

@@ -157,7 +157,7 @@ def scan_folder(folder: Path) -> Scan:
     Parameters
     ----------
     folder : Path
-        As `archive.opened` gives it.
+        As `archive.open_input` gives it.
 
     Returns
     -------

@@ -26,16 +26,16 @@ from pydicom.valuerep import DA, DT, TM
 from cspine import __version__
 from cspine.core.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
 from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, OutputError
-from cspine.core.geometry import labels_to_grid, to_index
+from cspine.core.geometry import resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
 from cspine.dicom.source_header import normalise_headers, read_source_headers
 from cspine.dicom.uids import ObjectIdentity
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 
 #: A stored slice may lie this share of a voxel off the volume's grid; further away it is another slice.
-_LARGEST_OFFSET = 0.25
+_MAX_OFFSET_VOXELS = 0.25
 _LONG_STRING = 64  # characters of a DICOM LO
 _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is left out
 
@@ -146,7 +146,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         headers = read_source_headers(source)
         notes = normalise_headers(headers, source)
         _check_positions(headers, source)
-        on_source = labels_to_grid(labels.labels_zyx, labels.grid, source.grid)
+        on_source = resample_labels(labels.labels_zyx, labels.grid, source.grid)
         present = sorted(labels_present(on_source), key=rank)
         if not present:
             raise NoVertebraError("no label lies on the source slices")
@@ -193,7 +193,7 @@ def _check_positions(headers: list[Dataset], source: CtSource) -> None:
             header = header.PerFrameFunctionalGroupsSequence[part.frame].PlanePositionSequence[0]
         position = np.array([[float(v) for v in header.ImagePositionPatient]])
         offset = np.abs(to_index(source.grid.affine_lps, position)[0] - (0, 0, k)).max()
-        if offset > _LARGEST_OFFSET:
+        if offset > _MAX_OFFSET_VOXELS:
             raise GeometryError(f"slice {k + 1} of the source lies {offset:.2f} voxels off the volume's grid")
     rows, columns = int(headers[0].Rows), int(headers[0].Columns)
     if source.grid.shape_zyx != (len(source.slices), rows, columns):
@@ -345,7 +345,7 @@ def _set_clock_and_uids(
 
 def _save(segmentation: hd.seg.Segmentation, path: Path) -> str:
     """Write the file whole; return its checksum."""
-    write_whole(path, lambda partial: segmentation.save_as(partial, enforce_file_format=True))
+    write_atomic(path, lambda partial: segmentation.save_as(partial, enforce_file_format=True))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -17,7 +17,7 @@ from cspine.dicom.scan import Scan
 from cspine.dicom.series import Series
 from cspine.dicom.slices import arrange
 
-# Names of the requirements in verdicts.
+# Names of the requirements in decisions.
 _NAMES = {
     "modality": "modality",
     "image_type": "image type",
@@ -32,7 +32,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SeriesDecision:
     """What became of a series.
 
     Parameters
@@ -55,18 +55,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Selection:
-    """The series chosen, and the verdict on each.
+    """The series chosen, and the decision on each.
 
     Parameters
     ----------
     chosen : Series
         The series to read.
-    verdicts : tuple of Verdict
+    decisions : tuple of SeriesDecision
         One a series, in the order of the scan.
     """
 
     chosen: Series
-    verdicts: tuple[Verdict, ...]
+    decisions: tuple[SeriesDecision, ...]
 
 
 def select_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> Selection:
@@ -94,34 +94,34 @@ def select_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> Se
     SeveralPatientsError
         If ``series_uid`` stands for series of several studies.
     """
-    found = judge(scan, rules, series_uid)
-    chosen = next((verdict.series for verdict in found if verdict.chosen), None)
+    found = evaluate_series(scan, rules, series_uid)
+    chosen = next((decision.series for decision in found if decision.chosen), None)
     if chosen is None:
-        reasons = "; ".join(f"series {_label(verdict.series)}: {verdict.reason}" for verdict in found)
+        reasons = "; ".join(f"series {_label(decision.series)}: {decision.reason}" for decision in found)
         raise NoSuitableSeriesError(f"none of {len(found)} series fits the rules: {reasons}")
     return Selection(chosen, found)
 
 
-def judge(scan: Scan, rules: Rules, series_uid: str | None = None) -> tuple[Verdict, ...]:
-    """Return the verdict on every series, where none may be chosen; parameters and errors as in `select_series`."""
+def evaluate_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> tuple[SeriesDecision, ...]:
+    """Return the decision on every series, where none may be chosen; parameters and errors as in `select_series`."""
     if series_uid is not None:
         return _take(scan, series_uid)
     refusals = {id(series): _refusals(series, rules) for series in scan.series}
     fitting = [series for series in scan.series if not refusals[id(series)]]
     problems = {id(series): _problem(series) for series in fitting}
     ranked = sorted(fitting, key=lambda series: _rank(series, rules, problems[id(series)]))
-    verdicts = []
+    decisions = []
     for series in scan.series:
         if refusals[id(series)]:
-            verdicts.append(Verdict(series, False, False, "refused: " + ", ".join(refusals[id(series)])))
+            decisions.append(SeriesDecision(series, False, False, "refused: " + ", ".join(refusals[id(series)])))
             continue
         place = next(i for i, other in enumerate(ranked) if other is series)
         reason = _place_in_words(place, ranked, rules, problems)
-        verdicts.append(Verdict(series, True, place == 0, reason))
-    return tuple(verdicts)
+        decisions.append(SeriesDecision(series, True, place == 0, reason))
+    return tuple(decisions)
 
 
-def _take(scan: Scan, series_uid: str) -> tuple[Verdict, ...]:
+def _take(scan: Scan, series_uid: str) -> tuple[SeriesDecision, ...]:
     wanted = [series for series in scan.series if series.series_uid == series_uid]
     if not wanted:
         raise UnknownSeriesError(f"series {hashed(series_uid)} is not among the {len(scan.series)} series of the input")
@@ -130,9 +130,9 @@ def _take(scan: Scan, series_uid: str) -> tuple[Verdict, ...]:
     if not wanted[0].planes:
         raise NoSuitableSeriesError(f"series {_label(wanted[0])} holds no CT images")
     return tuple(
-        Verdict(series, series is wanted[0], series is wanted[0], "chosen by its UID")
+        SeriesDecision(series, series is wanted[0], series is wanted[0], "chosen by its UID")
         if series is wanted[0]
-        else Verdict(series, False, False, "not asked for")
+        else SeriesDecision(series, False, False, "not asked for")
         for series in scan.series
     )
 

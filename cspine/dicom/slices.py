@@ -46,7 +46,7 @@ STEP_TOLERANCE = 0.02
 #: In-plane shifts that are rounding: of one slice off the line, and of the last slice against the first.
 SHIFT_TOLERANCE_MM = 0.1
 #: Lean along the rows beyond which no rounding explains it, degrees.
-MAX_ROW_LEAN_DEG = 0.5
+MAX_ROW_SHEAR_DEG = 0.5
 
 # What may change from one range of slices to the next, but not to and fro.
 _ALTERNATION_MARKS = PHASE_MARKS[:5]
@@ -349,7 +349,7 @@ def _place(stack: _Stack, spacing_yx: tuple[float, float]) -> tuple[Grid, tuple[
         )
     lean = np.where(np.abs(drift * (count - 1)) > SHIFT_TOLERANCE_MM, drift, 0.0)
     row_deg, column_deg = (math.degrees(math.atan2(float(v), step)) for v in lean)
-    if abs(row_deg) > MAX_ROW_LEAN_DEG:
+    if abs(row_deg) > MAX_ROW_SHEAR_DEG:
         raise ExcessiveTiltError(f"the stack leans by {row_deg:.1f} degrees along its rows, which no gantry does")
     if abs(column_deg) > MAX_TILT_DEG:
         raise ExcessiveTiltError(f"the stack leans by {column_deg:.1f} degrees (at most {MAX_TILT_DEG:.0f})")

@@ -28,7 +28,7 @@ from pydicom.uid import (
 from pydicom.valuerep import format_number_as_ds
 
 from cspine.core.errors import UsageError
-from cspine.core.geometry import lean_mm, to_lps
+from cspine.core.geometry import shear_mm, to_lps
 from cspine.core.volumes import CtVolume
 
 _NAMESPACE = uuid.UUID("2c1e5f0a-6b5e-5d0e-9a53-6f2d1c7b8e41")
@@ -236,7 +236,7 @@ def write_ct_series(volume: CtVolume, folder: Path, description: CtSeriesDescrip
         If the grid leans or is left-handed, or a value is too large for 16 bits.
     """
     affine = volume.affine_lps
-    if max(abs(v) for v in lean_mm(affine)) > 1e-3 or np.linalg.det(affine[:3, :3]) <= 0:
+    if max(abs(v) for v in shear_mm(affine)) > 1e-3 or np.linalg.det(affine[:3, :3]) <= 0:
         raise UsageError("a CT series is written from an orthogonal right-handed grid")
     stored = np.rint(volume.hu_zyx).clip(_AIR_HU, None) - _AIR_HU
     if stored.max() > np.iinfo(np.uint16).max:

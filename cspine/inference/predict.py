@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, vertebra
 from cspine.core.errors import UsageError
 from cspine.core.geometry import reorientation, to_lps
+from cspine.core.progress import ProgressCallback
 from cspine.core.shape import margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
 from cspine.inference.body import body_box
 from cspine.inference.engine import Engine, choose_engine, translated_errors
 from cspine.inference.preprocess import Box, preprocess, preprocess_previous
 from cspine.inference.restore import restore, restore_slabs, slab_matrices
-from cspine.inference.settings import InferenceSettings, Progress
+from cspine.inference.settings import InferenceSettings
 from cspine.inference.sliding_window import Window, logits_slabs, predict_logits
 from cspine.models.manifest import AUXILIARY
 from cspine.models.network import build_network
@@ -31,7 +32,7 @@ from cspine.models.package import ModelPackage, Stage
 _log = logging.getLogger(__name__)
 
 #: Logits that take more than this are worked on slab by slab. A constant: the machine must not decide about labels.
-MOST_LOGITS_BYTES = 2 * 2**30
+MAX_LOGITS_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def segment(
     volume: CtVolume,
     package: ModelPackage,
     settings: InferenceSettings | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     between: Callable[[LabelVolume], LabelVolume] | None = None,
 ) -> Inference:
     """Draw the vertebrae of a CT volume with a model package.
@@ -198,7 +199,7 @@ def _run_stage(
     stage: Stage,
     settings: InferenceSettings,
     engine: Engine,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> tuple[LabelArray, Record]:
     """Network labels of a volume on its grid, and what to tell of the stage."""
     plan, folds = stage.plan, folds_of(stage, settings)
@@ -217,7 +218,7 @@ def _run_stage(
     network = build_network(plan.architecture)
     weights = [partial(stage.weights, fold) for fold in folds]
     matrices = None
-    if 4 * (len(stage.manifest.labels) + 1) * image.values.numel() > MOST_LOGITS_BYTES:
+    if 4 * (len(stage.manifest.labels) + 1) * image.values.numel() > MAX_LOGITS_BYTES:
         matrices = slab_matrices(image, plan)
     if matrices is not None:
         slabs = logits_slabs(network, weights, channels, window, engine, progress)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from cspine.core.errors import UsageError
-
-#: Called with the tiles done so far and all tiles of the stage.
-Progress = Callable[[int, int], None]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 

@@ -15,8 +15,8 @@ import torch
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
 
 from cspine.core.errors import InferenceError
+from cspine.core.progress import ProgressCallback
 from cspine.inference.engine import Engine
-from cspine.inference.settings import Progress
 from cspine.models.network import StateDict, load_weights
 
 Tile = tuple[slice, slice, slice]
@@ -105,7 +105,7 @@ def predict_logits(
     image: torch.Tensor,
     window: Window,
     engine: Engine,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> torch.Tensor:
     """Run the network over an image and average tiles, mirrored patches and folds.
 
@@ -173,7 +173,7 @@ def logits_slabs(
     image: torch.Tensor,
     window: Window,
     engine: Engine,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Iterator[torch.Tensor]:
     """Run the network over an image from its first slice to its last, and give the logits slab by slab.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -14,10 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cspine.core.errors import CSpineError
+from cspine.core.progress import ProgressCallback
 from cspine.io.tables import duration
-
-#: Called with the work done so far and the whole of it.
-ProgressCallback = Callable[[int, int], None]
 
 _LOG_EVERY_S = 15.0
 _log = logging.getLogger("cspine")
@@ -32,7 +30,7 @@ def start_logging(level: int) -> None:
     _log.propagate = False
 
 
-def complain(error: CSpineError) -> None:
+def print_error(error: CSpineError) -> None:
     """Write an error and its advice to standard error."""
     click.echo(f"Error {error}", err=True)
     click.echo(f"Advice: {error.advice}", err=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from cspine.core.errors import OutputError
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a temporary name beside it, then rename it.
 
     Parameters
@@ -37,7 +37,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             partial.unlink()
 
 
-def write_whole_folder(folder: Path, write: Callable[[Path], object]) -> None:
+def write_folder_atomic(folder: Path, write: Callable[[Path], object]) -> None:
     """Write a folder under a temporary name beside it, then rename it; one of that name is replaced.
 
     Parameters

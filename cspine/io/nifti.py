@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cspine.core.errors import InputError, OutputError
 from cspine.core.geometry import Affine, make_affine
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.nifti_files import ENDING
 
 _MAX_LABEL = 255
@@ -74,7 +74,7 @@ def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
         if path.name.endswith(ENDING) and not _is_whole(partial, array_zyx.nbytes):
             raise OutputError(f"{path.name} was not written whole: the disk may be full")
 
-    write_whole(path, save)
+    write_atomic(path, save)
 
 
 def _is_whole(path: Path, voxel_bytes: int) -> bool:

@@ -88,7 +88,7 @@ class StudyOutput:
             raise OutputError("the output folder is not open")
         return self._staging
 
-    def show(self) -> None:
+    def commit(self) -> None:
         """Move the finished results to their place.
 
         Raises

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -28,13 +28,13 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]])
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_whole(path, lambda partial: partial.write_text(text.getvalue(), encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(text.getvalue(), encoding="utf-8"))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file; OutputError if it cannot be written."""
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def number(value: float | None, digits: int = 3) -> str:

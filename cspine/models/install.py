@@ -17,7 +17,7 @@ from cspine.core.errors import LabelMapNeededError, ModelError, ModelExistsError
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, explain, read_manifest
 from cspine.models.package import ModelPackage, StageContent, load_package, put_in_place, write_package
 from cspine.models.plans import NetworkPlan, read_plan
-from cspine.models.sources import TrainedModel, find_package, find_trained, opened, read_trained
+from cspine.models.sources import TrainedModel, find_package, find_trained, open_source, read_trained
 
 #: Where the axes of an image point as these readers of nnU-Net give it; all others keep the stored order.
 READER_ORIENTATIONS = {"SimpleITKIOWithReorient": "RAS", "NibabelIOWithReorient": "RAS"}
@@ -86,7 +86,7 @@ def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
     ModelError
         If the source holds no model, or more is wrong with it.
     """
-    with opened(source) as folder:
+    with open_source(source) as folder:
         package = find_package(folder)
         if package is not None:
             return _copy_package(package, into, options)

@@ -51,7 +51,7 @@ class TrainedModel:
 
 
 @contextmanager
-def opened(source: Path) -> Iterator[Path]:
+def open_source(source: Path) -> Iterator[Path]:
     """Give the folder of a source: itself, or a temporary one that a zip was safely unpacked to.
 
     Parameters

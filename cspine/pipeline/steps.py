@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +12,7 @@ import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, is_full_spine
 from cspine.core.errors import hashed
 from cspine.core.findings import Severity
+from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
@@ -32,7 +32,7 @@ from cspine.pipeline.subset import check_wanted, keep_levels
 from cspine.report.preview import render_preview
 from cspine.report.summary import (
     InputSummary,
-    SeriesVerdict,
+    SeriesSummary,
     Summary,
     SupersededResult,
     finding_summaries,
@@ -46,8 +46,6 @@ _log = logging.getLogger(__name__)
 
 _LIBRARIES = ("torch", "nnunetv2", "monai", "numpy", "pydicom", "highdicom", "SimpleITK")
 
-ProgressCallback = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
 class ChosenSeries:
@@ -58,7 +56,7 @@ class ChosenSeries:
     scan : Scan
         The study.
     selection : Selection
-        The series with the verdicts on all.
+        The series with the decisions on all.
     surroundings : Surroundings
         Earlier results of the series, and signs that it is not whole.
     """
@@ -69,7 +67,7 @@ class ChosenSeries:
 
 
 def read_headers(folder: Path) -> Scan:
-    """Scan a folder of files, as `dicom.archive.opened` gives it; errors as `dicom.scan.scan_folder`."""
+    """Scan a folder of files, as `dicom.archive.open_input` gives it; errors as `dicom.scan.scan_folder`."""
     return scan_folder(folder)
 
 
@@ -88,8 +86,8 @@ def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | Non
     rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(drawn))
     study = one_study(scan, settings.series_uid)
     selection = select_series(study, rules, settings.series_uid)
-    for verdict in selection.verdicts:
-        _log.info("series %s: %s", hashed(verdict.series.series_uid), verdict.reason)
+    for decision in selection.decisions:
+        _log.info("series %s: %s", hashed(decision.series.series_uid), decision.reason)
     return ChosenSeries(study, selection, look_around(study, selection.chosen))
 
 
@@ -225,15 +223,15 @@ def _input_summary(chosen: ChosenSeries, ct: CtVolume) -> InputSummary:
     return InputSummary(
         study=hashed(series.study_uid),
         series=hashed(series.series_uid),
-        verdicts=[
-            SeriesVerdict(
-                series=hashed(verdict.series.series_uid),
-                chosen=verdict.chosen,
-                modality=verdict.series.modality,
-                instances=len(verdict.series.instances),
-                reasons=[verdict.reason],
+        decisions=[
+            SeriesSummary(
+                series=hashed(decision.series.series_uid),
+                chosen=decision.chosen,
+                modality=decision.series.modality,
+                instances=len(decision.series.instances),
+                reasons=[decision.reason],
             )
-            for verdict in chosen.selection.verdicts
+            for decision in chosen.selection.decisions
         ],
         skipped_files=skipped.not_dicom + skipped.sidecars + skipped.directories,
         slices=ct.hu_zyx.shape[0],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from cspine.core.progress import ProgressCallback
 from cspine.dicom.scan import Scan
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage
 from cspine.pipeline import steps
 from cspine.pipeline.settings import RunSettings
-from cspine.pipeline.steps import ProgressCallback, Results
+from cspine.pipeline.steps import Results
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.report.summary import Summary
 
@@ -55,5 +56,5 @@ def run_study(
     with watch.step("write DICOM"):
         written = steps.write_dicom(vertebrae, ct, chosen, settings, output.staging)
     summary = steps.write_report(Results(chosen, ct, inference, vertebrae, written), settings, watch, output.staging)
-    output.show()
+    output.commit()
     return summary

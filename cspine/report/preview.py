@@ -25,7 +25,7 @@ from cspine.core.findings import Finding, Severity
 from cspine.core.geometry import reorientation
 from cspine.core.shape import Box, label_boxes
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.report.planes import body_centre, curve
 
 #: Centre 400, width 1800 HU.
@@ -37,8 +37,8 @@ WIDE_TO_HIGH = 1.42
 AXIAL_HALF_MM = (58.0, 50.0)  # half width, half height of an axial panel
 #: Rows of axial panels, for so many levels at most.
 AXIAL_ROWS = {8: 4, 16: 4, 26: 5}
-MOST_FINDINGS = 5
-NAME_POINTS, LEAST_NAME_POINTS = 17.0, 9.0
+MAX_FINDINGS = 5
+NAME_POINTS, MIN_NAME_POINTS = 17.0, 9.0
 _DPI = 100
 _BACKGROUND, _TEXT, _DIM = "#101418", "#f2f2f2", "#aab2ba"
 _SEVERITY = {Severity.SERIOUS: "#ff6b5e", Severity.WARNING: "#ffc14d", Severity.INFO: _DIM}
@@ -88,7 +88,7 @@ def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequ
         with style.context("default"), partial.open("wb") as file:
             _figure(scene, title, findings).savefig(file, format="png", metadata={"Software": None})
 
-    write_whole(path, save)
+    write_atomic(path, save)
 
 
 def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:
@@ -203,7 +203,7 @@ def _name_points(axes: Axes, scene: _Scene) -> float:
         return NAME_POINTS
     pixels_a_mm = axes.get_position().height * SIZE_PIXELS[1] / (scene.labels_zyx.shape[0] * scene.spacing_xyz[2])
     points = float(np.percentile(steps_mm, 10)) * pixels_a_mm * 72 / _DPI
-    return float(np.clip(points, LEAST_NAME_POINTS, NAME_POINTS))
+    return float(np.clip(points, MIN_NAME_POINTS, NAME_POINTS))
 
 
 def _title(axes: Axes, plane: str) -> str:
@@ -290,7 +290,7 @@ def _write_words(figure: Figure, title: str, scene: _Scene, findings: Sequence[F
     ranked = sorted(findings, key=lambda finding: order.index(finding.severity))
     if not ranked:
         figure.text(0.012, 0.085, "No findings", color=_DIM, fontsize=14, va="center")
-    shown = ranked if len(ranked) <= MOST_FINDINGS else ranked[: MOST_FINDINGS - 1]
+    shown = ranked if len(ranked) <= MAX_FINDINGS else ranked[: MAX_FINDINGS - 1]
     for line, finding in enumerate(shown):
         words = f"{finding.code}  {finding.sentence}"
         colour = _SEVERITY[finding.severity]

@@ -26,7 +26,7 @@ from cspine.core.errors import OutputError
 from cspine.core.geometry import reorientation
 from cspine.core.shape import label_boxes, vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.report.planes import body_centre, curve
 from cspine.report.preview import BONE_WINDOW_HU
 
@@ -45,12 +45,12 @@ _TINT = 0.42
 _NAME_PIXELS = 26
 #: Levels of the axial planes, one above the other in a row that is high enough.
 _AXIAL_LEVELS = ("C4", "T6", "L3")
-_LEAST_AXIAL_PIXELS = 200
+_MIN_AXIAL_PIXELS = 200
 _LAST = vertebra("T1").label
 _BACKGROUND, _TEXT, _DIM, _GOOD, _BAD = "#101418", "#f2f2f2", "#aab2ba", "#63d297", "#ff6b5e"
 _CORD_RGB = (0, 255, 255)
 _DPI = 100
-_LETTERS_A_LINE, _MOST_LINES = 40, 15
+_LETTERS_A_LINE, _MAX_LINES = 40, 15
 
 Pixels = NDArray[np.uint8]
 
@@ -277,7 +277,7 @@ def _course(found: _Neck, reference: _Neck | None, whole_column: bool) -> _Cours
     y, x = curve(places, 1, shape), curve(places, 2, shape)
     middle = ((bottom + top - 1) / 2, float(y[bottom:top].mean()), float(x[bottom:top].mean()))
     pixels = min(max(round(height_mm * SCALE), ROW_PIXELS), COLUMN_PIXELS) if whole_column else ROW_PIXELS
-    axial = _axial_centres(centres, pixels // _LEAST_AXIAL_PIXELS) if boxes else (centres[0],)
+    axial = _axial_centres(centres, pixels // _MIN_AXIAL_PIXELS) if boxes else (centres[0],)
     return _Course(y, x, middle, axial, min(SCALE, pixels / height_mm), pixels)
 
 
@@ -395,7 +395,7 @@ def _write(strips: Sequence[_Strip], title: str, path: Path) -> None:
         with style.context("default"), partial.open("wb") as file:
             _figure(canvas, strips, title).savefig(file, format="png", metadata={"Software": None})
 
-    write_whole(path, save)
+    write_atomic(path, save)
 
 
 def _tops(strips: Sequence[_Strip]) -> list[int]:
@@ -446,4 +446,4 @@ def _wrapped(lines: Sequence[str]) -> list[str]:
             broken.append(rest[:cut])
             rest = "  " + rest[cut:].strip()
         broken.append(rest)
-    return broken if len(broken) <= _MOST_LINES else [*broken[: _MOST_LINES - 1], "..."]
+    return broken if len(broken) <= _MAX_LINES else [*broken[: _MAX_LINES - 1], "..."]

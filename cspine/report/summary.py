@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cspine.core.findings import Finding
 from cspine.core.volumes import ModelIdentity
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.measurements.vertebra import VertebraMeasurement
 
 #: Grows by one with every change after which a reader of the older schema may be wrong.
@@ -29,7 +29,7 @@ class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SeriesVerdict(_Row):
+class SeriesSummary(_Row):
     """What was decided about one series of the input."""
 
     series: Hashed = Field(description="Series Instance UID, hashed.")
@@ -44,7 +44,7 @@ class InputSummary(_Row):
 
     study: Hashed = Field(description="Study Instance UID, hashed.")
     series: Hashed = Field(description="Series Instance UID of the series that was segmented, hashed.")
-    verdicts: list[SeriesVerdict] = Field(description="Every series of the study with its verdict.")
+    decisions: list[SeriesSummary] = Field(description="Every series of the study with its decision.")
     skipped_files: int = Field(default=0, description="Files that are not DICOM images.")
     slices: int = Field(description="Slices of the volume.")
     spacing_mm: Triple = Field(description="Distance between columns, rows and slices.")
@@ -205,7 +205,7 @@ def write_summary(summary: Summary, path: Path) -> None:
         If the file cannot be written.
     """
     text = summary.model_dump_json(indent=2) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def schema_tables() -> str:
@@ -213,7 +213,7 @@ def schema_tables() -> str:
     models: tuple[type[_Row], ...] = (
         Summary,
         InputSummary,
-        SeriesVerdict,
+        SeriesSummary,
         ModelSummary,
         VertebraSummary,
         FindingSummary,

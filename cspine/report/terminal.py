@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cspine.report.summary import Summary
 
 
-def tell_results(summary: Summary, out: Path) -> None:
+def print_results(summary: Summary, out: Path) -> None:
     """Print what a run found and where its results are."""
     from cspine.core.volumes import ModelIdentity  # brings scipy, which `--help` does not need
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine.core.geometry import Grid, labels_to_grid
+from cspine.core.geometry import Grid, resample_labels
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
@@ -57,7 +57,7 @@ class StandIn:
         if self.fails_with is not None:
             error, self.fails_with = self.fails_with, None
             raise error
-        truth = labels_to_grid(draw(NECK), NECK.grid(), Grid(ct.grid.shape_zyx, ct.affine_lps))
+        truth = resample_labels(draw(NECK), NECK.grid(), Grid(ct.grid.shape_zyx, ct.affine_lps))
         drawn = np.where(ct.hu_zyx > 170, truth, np.uint8(0)).astype(np.uint8)
         labels = LabelVolume(np.where(drawn > 8, np.uint8(0), drawn), ct.affine_lps, MODEL)
         inference = Inference(labels=labels, auxiliary_zyx=drawn > 8, record={})

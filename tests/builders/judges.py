@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from cspine.core.geometry import Grid, labels_to_grid
+from cspine.core.geometry import Grid, resample_labels
 
 
 def _tool(name: str) -> str:
@@ -42,7 +42,7 @@ def dcmqi_labels(path: Path, folder: Path, grid: Grid) -> dict[str, np.ndarray]:
         label = int(segment["labelID"])
         array, stored = _read_nrrd(folder / ("s-1.nrrd" if together else f"s-{label}.nrrd"))
         mask = array == label if together else array > 0
-        masks[segment["SegmentLabel"]] = labels_to_grid(mask.astype(np.uint8), stored, grid) > 0
+        masks[segment["SegmentLabel"]] = resample_labels(mask.astype(np.uint8), stored, grid) > 0
     return masks
 
 

@@ -14,16 +14,16 @@ from cspine.core.errors import UnsupportedOrientationError
 from cspine.core.geometry import (
     Affine,
     Grid,
-    labels_to_grid,
-    lean_mm,
+    deshear,
     make_affine,
     orientation_of,
+    orthogonal_grid,
     ras_to_lps,
     reorientation,
-    straighten,
+    resample_labels,
+    shear_mm,
     to_index,
     to_lps,
-    upright_grid,
 )
 from tests.builders.ct_series import Stack, phantom_on
 
@@ -148,7 +148,7 @@ def test_what_is_no_orientation_is_refused(target: str) -> None:
 
 @pytest.mark.parametrize("tilt", [-25.0, 0.0, 12.0])
 def test_lean_is_what_the_gantry_was_tilted(tilt: float) -> None:
-    x, y = lean_mm(Stack(tilt_deg=tilt, rotation_deg=(5, 6, 7)).grid.affine_lps)
+    x, y = shear_mm(Stack(tilt_deg=tilt, rotation_deg=(5, 6, 7)).grid.affine_lps)
     assert x == pytest.approx(0, abs=1e-9)
     assert y == pytest.approx(2.0 * np.tan(np.radians(tilt)))
 
@@ -156,9 +156,9 @@ def test_lean_is_what_the_gantry_was_tilted(tilt: float) -> None:
 @pytest.mark.parametrize("tilt", [-25.0, 12.0])
 @pytest.mark.parametrize("lean_x", [0.0, 6.0, -6.0])
 def test_the_upright_grid_is_orthogonal_in_the_same_planes_and_loses_nothing(tilt: float, lean_x: float) -> None:
-    source = Stack(tilt_deg=tilt, lean_x_deg=lean_x, rotation_deg=(5, -8, 12)).grid
-    upright = upright_grid(source)
-    assert lean_mm(upright.affine_lps) == pytest.approx((0, 0), abs=1e-9)
+    source = Stack(tilt_deg=tilt, shear_x_deg=lean_x, rotation_deg=(5, -8, 12)).grid
+    upright = orthogonal_grid(source)
+    assert shear_mm(upright.affine_lps) == pytest.approx((0, 0), abs=1e-9)
     x_mm, y_mm, z_mm = upright.spacing_xyz
     assert (x_mm, y_mm, z_mm) == pytest.approx((0.5, 0.75, 2.0))
     there = to_index(upright.affine_lps, source.corners_lps())
@@ -169,15 +169,15 @@ def test_the_upright_grid_is_orthogonal_in_the_same_planes_and_loses_nothing(til
 
 def test_an_upright_grid_stays_as_it_is() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
-    assert upright_grid(grid).is_close(grid, 1e-9)
+    assert orthogonal_grid(grid).is_close(grid, 1e-9)
 
 
 @pytest.mark.parametrize("tilt", [-25.0, 12.0])
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
 def test_straightening_puts_values_where_they_belong(tilt: float, dtype: type) -> None:
     source = Stack(tilt_deg=tilt, shape_zyx=(6, 14, 9), rotation_deg=(0, 5, 9)).grid
-    upright = upright_grid(source)
-    straight = straighten(phantom_on(source).astype(dtype), source, upright, -1024)
+    upright = orthogonal_grid(source)
+    straight = deshear(phantom_on(source).astype(dtype), source, upright, -1024)
     assert straight.dtype == dtype
     assert straight.shape == upright.shape_zyx
     z, y, x = np.indices(upright.shape_zyx, dtype=float)
@@ -192,13 +192,13 @@ def test_straightening_puts_values_where_they_belong(tilt: float, dtype: type) -
 
 def test_labels_come_back_to_the_leaning_slices() -> None:
     source = Stack(tilt_deg=18.0, shape_zyx=(8, 30, 20)).grid
-    upright = upright_grid(source)
+    upright = orthogonal_grid(source)
     labels = np.zeros(upright.shape_zyx, dtype=np.uint8)
     z, y, x = np.indices(upright.shape_zyx, dtype=float)
     points = to_lps(upright.affine_lps, np.stack([x, y, z], axis=-1).reshape(-1, 3))
     centre = to_lps(source.affine_lps, np.array([[9.5, 14.5, 3.5]]))
     labels[(np.linalg.norm(points - centre, axis=1) < 4.0).reshape(labels.shape)] = 3
-    back = labels_to_grid(labels, upright, source)
+    back = resample_labels(labels, upright, source)
     assert back.shape == source.shape_zyx
     assert set(np.unique(back)) == {0, 3}
     z, y, x = np.nonzero(back)
@@ -210,21 +210,21 @@ def test_labels_come_back_to_the_leaning_slices() -> None:
 def test_labels_on_the_same_grid_are_the_same_array() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
     labels = np.ones(_SHAPE, dtype=np.uint8)
-    assert labels_to_grid(labels, grid, Grid(_SHAPE, grid.affine_lps.copy())) is labels
+    assert resample_labels(labels, grid, Grid(_SHAPE, grid.affine_lps.copy())) is labels
 
 
 def test_labels_to_a_grid_of_another_orientation_equal_turning() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
     turn = reorientation(grid.affine_lps, "RSA")
     labels = (_array() % 9).astype(np.uint8)
-    assert np.array_equal(labels_to_grid(labels, grid, turn.grid(grid)), turn.apply(labels))
+    assert np.array_equal(resample_labels(labels, grid, turn.grid(grid)), turn.apply(labels))
 
 
 def test_labels_to_a_larger_grid_have_background_outside() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
     affine = grid.affine_lps.copy()
     affine[:3, 3] = to_lps(affine, np.array([[-2.0, -1.0, -1.0]]))[0]
-    larger = labels_to_grid(np.ones(_SHAPE, np.uint8), grid, Grid((6, 8, 10), affine))
+    larger = resample_labels(np.ones(_SHAPE, np.uint8), grid, Grid((6, 8, 10), affine))
     assert larger.sum() == np.prod(_SHAPE)
     assert (larger[1:5, 1:6, 2:8] == 1).all()
 
@@ -237,4 +237,4 @@ def test_labels_slab_by_slab_equal_labels_at_once() -> None:
     z, y, x = (np.arange(n) for n in target.shape_zyx)
     nearest = [np.rint((z + 0.1) / 1.3), np.rint((y * 0.8 + 0.2) / 8), np.rint((x * 0.8 + 0.3) / 8)]
     expected = np.pad(labels, ((0, 1), (0, 1), (0, 1)))[np.ix_(*(n.astype(int) for n in nearest))]
-    assert np.array_equal(labels_to_grid(labels, source, target), expected)
+    assert np.array_equal(resample_labels(labels, source, target), expected)

@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import CSpineError, GeometryError, InputError, NoVertebraError, OutputError
-from cspine.core.geometry import Grid, labels_to_grid, to_index, upright_grid
+from cspine.core.geometry import Grid, orthogonal_grid, resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord, SegSettings, SegType, write_segmentation
@@ -210,12 +210,12 @@ def test_part_of_an_enhanced_ct_may_be_used(tmp_path: Path) -> None:
 
 def test_a_tilted_series_gets_its_labels_on_the_stored_slices(tmp_path: Path) -> None:
     stack = replace(STACK, tilt_deg=15.0)
-    upright = upright_grid(stack.grid)
+    upright = orthogonal_grid(stack.grid)
     source = volume(build(stack), stack.grid, tmp_path / "ct").source
     ct = CtVolume(np.zeros(upright.shape_zyx, dtype=np.int16), upright.affine_lps, source)
-    labels = labels_to_grid(blocks(STACK.shape_zyx), STACK.grid, upright)
+    labels = resample_labels(blocks(STACK.shape_zyx), STACK.grid, upright)
     record = written(ct, tmp_path / "seg.dcm", labels=labels)
-    expected = labels_to_grid(labels, upright, stack.grid)
+    expected = resample_labels(labels, upright, stack.grid)
     assert np.array_equal(read_back(record.path, stack.grid), expected)
     assert expected.any()
     assert dciodvfy_errors(record.path) == []
@@ -371,7 +371,7 @@ def test_nothing_is_written_without_labels(tmp_path: Path) -> None:
 
 def test_slices_in_another_order_than_the_grid_are_refused(tmp_path: Path) -> None:
     ct = volume(build(STACK)[::-1], STACK.grid, tmp_path / "ct")
-    with pytest.raises(GeometryError, match="voxels off"):
+    with pytest.raises(GeometryError, match=r"CS-GEO-001.* voxels"):
         written(ct, tmp_path / "seg.dcm")
 
 

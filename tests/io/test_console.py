@@ -9,7 +9,7 @@ import pytest
 
 from cspine.core.errors import MissingSliceError
 from cspine.io import console
-from cspine.io.console import complain, progress, start_logging, table
+from cspine.io.console import print_error, progress, start_logging, table
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 
@@ -31,7 +31,7 @@ def test_a_line_is_logged_once_however_often_logging_starts(capsys: pytest.Captu
 
 
 def test_an_error_is_told_with_its_code_and_advice_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    complain(MissingSliceError("2 slices are missing", advice="Look at slice 7."))
+    print_error(MissingSliceError("2 slices are missing", advice="Look at slice 7."))
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "Error [CS-GEO-002] 2 slices are missing\nAdvice: Look at slice 7.\n"

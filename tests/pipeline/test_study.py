@@ -102,7 +102,7 @@ def test_the_summary_tells_all_and_names_nobody(result):
     assert Summary.model_validate(json.loads(text)) == summary
     assert "SECRET" not in text and "PRIVATE" not in text
     assert summary.model.demonstration
-    assert summary.input.verdicts[0].chosen
+    assert summary.input.decisions[0].chosen
     assert [v.level for v in summary.vertebrae] == [level.name for level in CERVICAL_LEVELS]
     assert all(2 < v.volume_ml < 25 and v.mean_hu > 100 for v in summary.vertebrae)
     assert {"select", "read", "infer", "postprocess", "write DICOM"} <= set(summary.timings_s)

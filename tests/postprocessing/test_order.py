@@ -15,9 +15,9 @@ def test_a_whole_neck_has_no_findings() -> None:
     assert codes(Phantom()) == []
 
 
-@pytest.mark.parametrize("lean_mm", [-9.0, 9.0])
-def test_a_flexed_or_extended_neck_keeps_its_order(lean_mm: float) -> None:
-    assert codes(Phantom(shape_zyx=(170, 210, 80), step_mm=14.0, lean_mm=lean_mm)) == []
+@pytest.mark.parametrize("shear_mm", [-9.0, 9.0])
+def test_a_flexed_or_extended_neck_keeps_its_order(shear_mm: float) -> None:
+    assert codes(Phantom(shape_zyx=(170, 210, 80), step_mm=14.0, shear_mm=shear_mm)) == []
 
 
 def test_missing_levels_between_two_are_named() -> None:

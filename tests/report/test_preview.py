@@ -6,7 +6,7 @@ from PIL import Image
 
 from cspine.core.anatomy import VERTEBRAE, vertebra
 from cspine.core.errors import NoVertebraError, OutputError
-from cspine.core.findings import CUT_BY_EDGE, UNDER_AGE
+from cspine.core.findings import TRUNCATED, UNDER_AGE
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.report.preview import SIZE_PIXELS, render_preview
@@ -85,7 +85,7 @@ def test_proportions_are_true(tmp_path: Path) -> None:
 
 def test_a_whole_spine_and_many_findings_fit(tmp_path: Path) -> None:
     labels, ct = volumes(Phantom(labels=tuple(range(1, 26)), shape_zyx=(500, 90, 80)))
-    findings = [CUT_BY_EDGE.about(f"Vertebra {i}.") for i in range(20)]
+    findings = [TRUNCATED.about(f"Vertebra {i}.") for i in range(20)]
     render_preview(ct, labels, MODEL.title, findings, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 10_000
 

@@ -149,5 +149,5 @@ def test_only_sheets_of_this_command_are_removed(tmp_path: Path) -> None:
         "sheets.png",
     }
     (tmp_path / "sheet-1.png").mkdir()
-    with pytest.raises(OutputError, match="cannot be removed"):
+    with pytest.raises(OutputError, match="CS-OUT-001"):
         write_sheets([row()], 1, "t", tmp_path)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
-from cspine.core.findings import MISSING_LEVEL, ORDER_BROKEN
+from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER
 from cspine.core.geometry import Grid, reorientation, to_index, to_lps
 from cspine.core.norms import (
     AUDITED_ATLAS_DISTANCE_MM,
@@ -118,7 +118,7 @@ def check_order(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """
     if not shapes:
         return AnatomyCheck("order", CheckOutcome.FAIL, 0, "no vertebra")
-    words = {MISSING_LEVEL.code: "missing", ORDER_BROKEN.code: "out of order"}
+    words = {MISSING_LEVEL.code: "missing", OUT_OF_ORDER.code: "out of order"}
     faults = [f"{f.level} {words[f.code]}" for f in order_findings(shapes) if f.code in words]
     return _judge("order", len(shapes), faults)
 

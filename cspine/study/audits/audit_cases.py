@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.errors import InputError, UsageError
-from cspine.core.geometry import labels_to_grid
+from cspine.core.geometry import resample_labels
 from cspine.core.volumes import CtVolume
 from cspine.io import nifti
 from cspine.io.nifti_files import ENDING, files_in, nifti_stem
@@ -103,5 +103,5 @@ def read_organs(case: AuditCase, ct: CtVolume, labels: Mapping[str, int]) -> dic
     if case.organs is None:
         return {}
     drawn = nifti.read_labels(case.organs)
-    on_grid = labels_to_grid(drawn.labels_zyx, drawn.grid, ct.grid)
+    on_grid = resample_labels(drawn.labels_zyx, drawn.grid, ct.grid)
     return {name: on_grid == label for name, label in labels.items()}

@@ -20,7 +20,7 @@ from cspine.core.geometry import Grid
 from cspine.core.shape import margin_zyx, occupied_box
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
 from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, CheckOutcome
@@ -185,7 +185,7 @@ class RawDataset:
         self._describe()
         image, labels = self._files(case.name)
         nifti.write(labels, network_labels_of(cleaned, auxiliary), cleaned.affine_lps)
-        write_whole(image, lambda partial: shutil.copyfile(case.image, partial))
+        write_atomic(image, lambda partial: shutil.copyfile(case.image, partial))
         self._describe()
         return True
 

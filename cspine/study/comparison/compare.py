@@ -9,7 +9,7 @@ from typing import Any
 
 import cspine
 from cspine.core.errors import UsageError
-from cspine.io.files import write_whole_folder
+from cspine.io.files import write_folder_atomic
 from cspine.study.comparison import reading
 from cspine.study.comparison.alignment import align
 from cspine.study.comparison.conclusion import conclude
@@ -119,7 +119,7 @@ def write(results: Results, worst: int, folder: OutputFolder) -> None:
     """
     folder.begin()
     tables = build_tables(results)
-    write_whole_folder(folder.root / TABLES, lambda partial: write_tables(results, tables, partial))
+    write_folder_atomic(folder.root / TABLES, lambda partial: write_tables(results, tables, partial))
     plots: list[Plot] = []
     pictures: list[Picture] = []
 
@@ -127,7 +127,7 @@ def write(results: Results, worst: int, folder: OutputFolder) -> None:
         plots.extend(write_plots(results, partial))
         pictures.extend(write_pictures(results.cohort, worst, partial))
 
-    write_whole_folder(folder.root / PLOTS, draw)
+    write_folder_atomic(folder.root / PLOTS, draw)
     write_report(results, tables, plots, pictures, folder.root)
     folder.finish(summary(results, pictures))
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 import cspine
 from cspine.dicom.clock import EPOCH_VARIABLE, Clock
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import counted
 from cspine.study.comparison.conclusion import conclude
 from cspine.study.comparison.methods import definitions
@@ -71,7 +71,7 @@ def write_report(
         definitions=definitions(results),
         **_compared(results),
     )
-    write_whole(out / "report.html", lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
+    write_atomic(out / "report.html", lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
 
 
 def _template(data_url: Callable[[str], str]) -> Template:

@@ -19,7 +19,7 @@ from cspine.core.geometry import orientation_of, reorientation
 from cspine.core.shape import shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume
 from cspine.io import nifti
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.processes import DIED, Died, run_each
 from cspine.io.tables import counted, write_csv
 from cspine.io.workspace import Records, fingerprint, same
@@ -267,7 +267,7 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
     except OSError as error:
         raise InputError(f"its files cannot be read: {error.strerror}") from error
     kind = dataset.where(case.name) or "Tr"
-    write_whole(_begun(dataset, case.name), Path.touch)
+    write_atomic(_begun(dataset, case.name), Path.touch)
     _records(dataset).remove(case.name)
     dataset.remove(case.name)
     read = read_case(case)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import InputError
-from cspine.core.findings import MISSING_LEVEL, ORDER_BROKEN, TOO_CLOSE, WIDE_GAP
+from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER, TOO_CLOSE, WIDE_GAP
 from cspine.core.geometry import reorientation, to_index, to_lps
 from cspine.core.norms import MIN_BONE_HU, plausible_ml
 from cspine.core.shape import LevelShape, shapes_of, vertebrae_only
@@ -30,7 +30,7 @@ SPECK_MM3 = 100.0
 _AXES = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 _OF_FINDING = {
     MISSING_LEVEL.code: "missing level",
-    ORDER_BROKEN.code: "order",
+    OUT_OF_ORDER.code: "order",
     TOO_CLOSE.code: "two labels on one",
     WIDE_GAP.code: "gap",
 }

@@ -14,7 +14,7 @@ from cspine.core.geometry import orientation_of
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.io import nifti
-from cspine.io.files import write_whole_folder
+from cspine.io.files import write_folder_atomic
 
 _META = "image_id;age;gender;institute;study_type;split;manufacturer;scanner_model;kvp;pathology;pathology_location"
 
@@ -65,7 +65,7 @@ def write_hnscc(dicom: Path, masks: Path, number: int, ct: CtVolume, labels: Lab
         patient_sex=person.sex,
         patient_age=f"{person.age_years:03d}Y",
     )
-    write_whole_folder(dicom / patient / "CT", lambda partial: write_ct_series(ct, partial, description))
+    write_folder_atomic(dicom / patient / "CT", lambda partial: write_ct_series(ct, partial, description))
     write_mask(masks / "labels", patient, labels)
 
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from cspine import __version__
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.study.synthesis.evaluation_sets import EDITION
 
 _MADE_BY = f"cspine {__version__}, edition {EDITION}"
@@ -32,4 +32,4 @@ def write_table(path: Path, rows: Rows) -> None:
             writer.writeheader()
             writer.writerows(ordered)
 
-    write_whole(path, save)
+    write_atomic(path, save)

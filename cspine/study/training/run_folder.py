@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import TrainingError, UsageError
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import write_json
 from cspine.io.workspace import Claim, ForeignClaimError, locked
 from cspine.study.training.cases import TrainingCases
@@ -216,4 +216,4 @@ def _write_inputs(folder: RunFolder, cases: TrainingCases) -> None:
     if cases.splits():
         text = json.dumps(cases.splits(), indent=1) + "\n"
         path = folder.preprocessed / "splits_final.json"
-        write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+        write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))

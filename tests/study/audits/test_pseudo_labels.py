@@ -97,7 +97,7 @@ def test_an_audit_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pyte
     dataset.begin(cases)
     assert dataset.put(cases[0], record(), kept)
     with monkeypatch.context() as patch:
-        patch.setattr("cspine.study.audits.pseudo_labels.write_whole", interrupted)
+        patch.setattr("cspine.study.audits.pseudo_labels.write_atomic", interrupted)
         with pytest.raises(KeyboardInterrupt):  # b has labels and no image yet
             dataset.put(cases[1], record(), kept)
     described = json.loads((tmp_path / "raw/dataset.json").read_text())

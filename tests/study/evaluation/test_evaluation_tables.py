@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from cspine.core.anatomy import CERVICAL_LEVELS
-from cspine.core.findings import CUT_BY_EDGE
+from cspine.core.findings import TRUNCATED
 from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.evaluation_tables import TABLES, write_tables
@@ -60,7 +60,7 @@ def test_a_row_a_case(tmp_path: Path) -> None:
     affine, truth = Phantom().grid().affine_lps, draw(Phantom())
     found = truth.copy()
     found[truth == 3], found[truth == 5] = 4, 0
-    told = compare("a", LabelVolume(truth, affine), LabelVolume(found, affine), (CUT_BY_EDGE.about("x"),))
+    told = compare("a", LabelVolume(truth, affine), LabelVolume(found, affine), (TRUNCATED.about("x"),))
     bad = CaseResult("c", (), (), None, error="[CS-DAT-002] why")
     first, second, third = rows_of(written(tmp_path, told, case_of("b", false_level("C4")), bad) / "cases.csv")
     assert (first["wrong_levels"], first["missed_levels"], first["findings"]) == ("C3:C4", "C5", "CS-FND-001")

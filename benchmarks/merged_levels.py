@@ -3,7 +3,7 @@
 Reads label images with VerSe's numbers. Each pair of neighbours gets one name in turn, and the levels beyond move up by
 one, as where a network counts two vertebrae as one.
 
-python benchmarks/doubled_levels.py LABELS
+python benchmarks/merged_levels.py LABELS
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from cspine.core.geometry import Grid
 from cspine.core.shape import shapes_of, vertebrae_only
 from cspine.io import nifti
 from cspine.io.nifti_files import files_in
-from cspine.postprocessing.doubled import doubled_findings
+from cspine.postprocessing.merged_levels import merged_level_findings
 
 _REGIONS = {"C": "C3..C7", "T": "T1..T13", "L": "L1..L6"}
 
 
 def told(labels_zyx: np.ndarray, grid: Grid) -> set[str | None]:
     """Return the levels that may be two vertebrae."""
-    return {finding.level for finding in doubled_findings(shapes_of(labels_zyx, grid), labels_zyx, grid)}
+    return {finding.level for finding in merged_level_findings(shapes_of(labels_zyx, grid), labels_zyx, grid)}
 
 
 def united(labels_zyx: np.ndarray, present: list[Vertebra], place: int) -> np.ndarray:
