@@ -15,7 +15,7 @@ from cspine.io.console import progress, table
 from cspine.io.tables import counted
 
 if TYPE_CHECKING:
-    from cspine.study.audits.audit import CaseRecord
+    from cspine.study.audits.audit import AuditRecord
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def command(
     kept.output.begin()
     if dataset is not None:
         dataset.begin(cases)
-    records: list[CaseRecord] = []
+    records: list[AuditRecord] = []
     with progress("cases") as tell:
         tell(0, len(cases))
         for case in cases:
@@ -123,14 +123,14 @@ def command(
     _end(records, audit_report.ordered_share(records), require)
 
 
-def _in_words(record: CaseRecord) -> str:
+def _in_words(record: AuditRecord) -> str:
     if record.error:
         return "failed"
     failed = ", ".join(check.name for check in record.failed)
     return f"{record.span or 'no vertebra'}, " + (f"failed: {failed}" if failed else "passes every check")
 
 
-def _show(records: Sequence[CaseRecord], title: str) -> None:
+def _show(records: Sequence[AuditRecord], title: str) -> None:
     from cspine.study.audits.audit import CHECK_NAMES
     from cspine.study.audits.audit_report import counts
 
@@ -146,7 +146,7 @@ def _show(records: Sequence[CaseRecord], title: str) -> None:
     table(f"{title}: {counted(len(records), 'case')}", ("Check", "Pass", "Fail", "n/a", "Share that passes"), rows)
 
 
-def _end(records: Sequence[CaseRecord], share: float, require: float | None) -> None:
+def _end(records: Sequence[AuditRecord], share: float, require: float | None) -> None:
     """End with an error where cases failed, or too few are good."""
     broken = sum(bool(record.error) for record in records)
     if require is not None and share < require:

@@ -103,7 +103,7 @@ def command(
 
 def _tell_of_others(outcome: Outcome, found: Found) -> None:
     """Tell of cases that an earlier call converted, and that their data set does not give any more."""
-    given = {case.case for case in found.cases} | {case for case, _ in found.broken}
+    given = {case.name for case in found.cases} | {case for case, _ in found.broken}
     sources = {case.source for case in found.cases}
     others = [row.case for row in outcome.rows if row.source in sources and row.case not in given and not row.excluded]
     if others:

@@ -13,7 +13,7 @@ import click
 from cspine.io.console import table
 
 if TYPE_CHECKING:
-    from cspine.doctor.check import Check
+    from cspine.doctor.check import Diagnosis
 
 
 @click.command(name="doctor")
@@ -40,17 +40,17 @@ def command(model: str | None, output: Path | None, as_json: bool) -> None:
     require_ready(checks)
 
 
-def _show(checks: Sequence[Check]) -> None:
-    from cspine.doctor.check import Verdict
+def _show(checks: Sequence[Diagnosis]) -> None:
+    from cspine.doctor.check import Readiness
 
     table("cspine doctor", ("", "Check", "Seen"), [(check.verdict.value, check.name, check.text) for check in checks])
     for check in checks:
-        if check.verdict is not Verdict.OK:
+        if check.verdict is not Readiness.OK:
             click.echo(f"{check.verdict} {check.name}: {check.advice}")
 
 
-def _json(checks: Sequence[Check]) -> str:
-    from cspine.doctor.check import Verdict
+def _json(checks: Sequence[Diagnosis]) -> str:
+    from cspine.doctor.check import Readiness
 
-    ready = all(check.verdict is not Verdict.FAIL for check in checks)
+    ready = all(check.verdict is not Readiness.FAIL for check in checks)
     return json.dumps({"ready": ready, "checks": [check.as_json() for check in checks]}, indent=1)

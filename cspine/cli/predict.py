@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cspine.cli.run_options import inference_options
 from cspine.core.errors import SomeStudiesFailedError, UsageError
 from cspine.io.console import progress
 from cspine.io.nifti_files import uncompressed
@@ -22,12 +23,7 @@ _TESTS = "internal,external"
 @click.option("--parts", help=f"With --dataset: some of training, internal, external.  [default: {_TESTS}]")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of labels; one a model.")
 @click.option("--raw", is_flag=True, help="What the network drew, not cleaned: as nnU-Net's own predictor gives it.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]")
-@click.option("--mirror/--no-mirror", default=False, show_default=True, help="Test-time mirroring: up to 8 x the time.")
-@click.option(
-    "--step-size", default=0.5, show_default=True, type=click.FloatRange(0.1, 1.0), help="Of tiles, in patches."
-)
+@inference_options
 @click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="For DICOM: YAML of selection rules.")
 def command(
     model: str | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
-_OPTIONS = (
-    click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]"),
+_INFERENCE = (
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
     click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]"),
     click.option(
@@ -25,6 +24,10 @@ _OPTIONS = (
     click.option(
         "--step-size", default=0.5, show_default=True, type=click.FloatRange(0.1, 1.0), help="Of tiles, in patches."
     ),
+)
+_OPTIONS = (
+    click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]"),
+    *_INFERENCE,
     click.option(
         "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
         help="Arithmetic of the network: float32 on a CPU, autocast on CUDA.",
@@ -48,7 +51,16 @@ _OPTIONS = (
 
 def run_options(command: Command) -> Command:
     """Add the options of a run to a command."""
-    for option in reversed(_OPTIONS):
+    return _with(command, _OPTIONS)
+
+
+def inference_options(command: Command) -> Command:
+    """Add the options of a run that are about the network alone to a command."""
+    return _with(command, _INFERENCE)
+
+
+def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.cohort.studies import CohortStudy, readable
-from cspine.cohort.worker import CohortTask, Job, Ready
+from cspine.cohort.worker import CohortTask, Ready, StudyAttempt
 from cspine.core.errors import CohortError, CSpineError, WorkerDiedError, hashed
 from cspine.core.progress import ProgressCallback
 from cspine.io.workspace import fingerprint
@@ -52,7 +52,7 @@ class Pool(Protocol):
     def start(self) -> int:
         """Start a worker and return its number; `wait` tells when it is ready."""
 
-    def submit(self, worker: int, job: Job) -> None:
+    def submit(self, worker: int, job: StudyAttempt) -> None:
         """Give a study to a worker that has none."""
 
     def wait(self, seconds: float) -> Sequence[Answer]:
@@ -65,13 +65,13 @@ class Plan:
 
     Parameters
     ----------
-    jobs : tuple of Job
+    jobs : tuple of StudyAttempt
         Studies to walk.
     kept : tuple of StudyRecord
         Studies that an earlier call finished.
     """
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[StudyAttempt, ...]
     kept: tuple[StudyRecord, ...]
 
 
@@ -103,7 +103,7 @@ def make_plan(
         key = hashlib.sha256(f"{common}\n{fingerprint([study.source])}".encode()).hexdigest()
         record = None if anew else task.folder.kept_record(study.name, key)
         if record is None or (retry_failed and record.outcome == "failed"):
-            jobs.append(Job(study, key))
+            jobs.append(StudyAttempt(study, key))
         else:
             kept.append(record)
     return Plan(tuple(jobs), tuple(kept))
@@ -186,9 +186,9 @@ def run_plan(plan: Plan, pool: Pool, workers: int, task: CohortTask, tell: Progr
 class _Run:
     pool: Pool
     task: CohortTask
-    waiting: deque[Job]
+    waiting: deque[StudyAttempt]
     done: int
-    begun: dict[int, Job] = field(default_factory=dict)
+    begun: dict[int, StudyAttempt] = field(default_factory=dict)
     idle: list[int] = field(default_factory=list)
     deaths_at_start: int = 0
 
@@ -209,7 +209,7 @@ class _Run:
             self.begun[worker] = self.waiting.popleft()
             self.pool.submit(worker, self.begun[worker])
 
-    def _bury(self, job: Job | None) -> None:
+    def _bury(self, job: StudyAttempt | None) -> None:
         """Put a new worker in the place of a dead one; its study is tried again, or has failed."""
         if job is None:
             self.deaths_at_start += 1

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from cspine.cohort.plan import Answer
-from cspine.cohort.worker import CohortTask, Job, StudyWorker
+from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker
 from cspine.core.errors import CohortError, DeviceError, MissingExtraError, UsageError
 from cspine.io.machine import memory, usable_cores
 
@@ -232,7 +232,7 @@ class RayPool:
         self._calls[self._workers[number].ready.remote()] = number
         return number
 
-    def submit(self, worker: int, job: Job) -> None:
+    def submit(self, worker: int, job: StudyAttempt) -> None:
         """Give a study to a worker."""
         self._calls[self._workers[worker].run.remote(job)] = worker
 

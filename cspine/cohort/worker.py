@@ -50,7 +50,7 @@ class CohortTask:
 
 
 @dataclass(frozen=True)
-class Job:
+class StudyAttempt:
     """One try of one study.
 
     Parameters
@@ -106,12 +106,12 @@ class StudyWorker:
             return as_defect(unforeseen)
         return Ready(os.getpid())
 
-    def run(self, job: Job) -> StudyRecord | CSpineError:
+    def run(self, job: StudyAttempt) -> StudyRecord | CSpineError:
         """Walk one study and put its results and its record in place.
 
         Parameters
         ----------
-        job : Job
+        job : StudyAttempt
             The study.
 
         Returns
@@ -139,7 +139,7 @@ class StudyWorker:
             shutil.rmtree(results, ignore_errors=True)
         return record
 
-    def _walked(self, job: Job, results: Path, begun: float) -> StudyRecord:
+    def _walked(self, job: StudyAttempt, results: Path, begun: float) -> StudyRecord:
         assert self._package is not None
         self._task.folder.refuse_foreign(job.study.name)
         with open_input(job.study.source) as files, StudyOutput(results) as output:

@@ -74,14 +74,6 @@ class Arrangement:
     grid: Grid
     notes: tuple[str, ...] = ()
 
-    @property
-    def tilt_deg(self) -> float:
-        """Angle between the line of the first voxels and the normal of the slices, degrees."""
-        affine = self.grid.affine_lps
-        normal = np.cross(affine[:3, 0], affine[:3, 1])
-        cosine = affine[:3, 2] @ normal / np.linalg.norm(affine[:3, 2]) / np.linalg.norm(normal)
-        return math.degrees(math.acos(min(1.0, float(cosine))))
-
 
 @dataclass(frozen=True, eq=False)
 class _Stack:

@@ -11,7 +11,7 @@ from cspine.core.errors import CSpineError, as_defect
 GIB = 2**30
 
 
-class Verdict(StrEnum):
+class Readiness(StrEnum):
     """How it is: WARN is slower or less than it could be, FAIL is something without which a run fails."""
 
     OK = "OK"
@@ -20,14 +20,14 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
+class Diagnosis:
     """One line.
 
     Parameters
     ----------
     name : str
         What was looked at.
-    verdict : Verdict
+    verdict : Readiness
         How it is.
     text : str
         What was seen.
@@ -36,7 +36,7 @@ class Check:
     """
 
     name: str
-    verdict: Verdict
+    verdict: Readiness
     text: str
     advice: str = ""
 
@@ -45,22 +45,22 @@ class Check:
         return {key: str(value) for key, value in asdict(self).items()}
 
 
-def ok(name: str, text: str) -> Check:
+def ok(name: str, text: str) -> Diagnosis:
     """Return a line about what is as it should be."""
-    return Check(name, Verdict.OK, text)
+    return Diagnosis(name, Readiness.OK, text)
 
 
-def warn(name: str, text: str, advice: str) -> Check:
+def warn(name: str, text: str, advice: str) -> Diagnosis:
     """Return a line about what a run can do without."""
-    return Check(name, Verdict.WARN, text, advice)
+    return Diagnosis(name, Readiness.WARN, text, advice)
 
 
-def fail(name: str, text: str, advice: str) -> Check:
+def fail(name: str, text: str, advice: str) -> Diagnosis:
     """Return a line about what a run cannot do without."""
-    return Check(name, Verdict.FAIL, text, advice)
+    return Diagnosis(name, Readiness.FAIL, text, advice)
 
 
-def looked_at(name: str, look: Callable[[], Check], advice: str) -> Check:
+def looked_at(name: str, look: Callable[[], Diagnosis], advice: str) -> Diagnosis:
     """Return what ``look`` finds; whatever it raises is a failure, for a run would meet the same.
 
     Parameters

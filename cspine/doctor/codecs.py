@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.doctor.check import Check, Verdict, looked_at, ok
+from cspine.doctor.check import Diagnosis, Readiness, looked_at, ok
 
 # Of the frames below, and of what is encoded here: JPEG 2000 wants some more.
 _SIDE_OF_FRAMES, _SIDE = 8, 64
@@ -81,7 +81,7 @@ _CODECS = (
 )  # fmt: skip
 
 
-def codecs() -> list[Check]:
+def codecs() -> list[Diagnosis]:
     """Return a line a transfer syntax."""
     return [looked_at(_name(codec), lambda c=codec: _decoded(c), _REINSTALL.format(codec.library)) for codec in _CODECS]  # type: ignore[misc]
 
@@ -90,7 +90,7 @@ def _name(codec: _Codec) -> str:
     return f"decodes {codec.keyword}"
 
 
-def _decoded(codec: _Codec) -> Check:
+def _decoded(codec: _Codec) -> Diagnosis:
     from pydicom import dcmread
     from pydicom.pixels.utils import pixel_array
 
@@ -99,7 +99,7 @@ def _decoded(codec: _Codec) -> Check:
     name = _name(codec)
     worst = int(np.abs(found.astype(np.int64) - expected).max()) if found.shape == expected.shape else None
     if worst is None or worst > codec.error:
-        return Check(name, Verdict.FAIL, "the pixels come out wrong", _REINSTALL.format(codec.library))
+        return Diagnosis(name, Readiness.FAIL, "the pixels come out wrong", _REINSTALL.format(codec.library))
     return ok(name, f"{codec.library}, {'exact' if worst == 0 else f'within {worst}'}")
 
 

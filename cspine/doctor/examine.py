@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cspine.core.errors import NotReadyError
-from cspine.doctor.check import Check, Verdict, ok
+from cspine.doctor.check import Diagnosis, Readiness, ok
 from cspine.doctor.codecs import codecs
 from cspine.doctor.folders import output_folder, temporary_folder
 from cspine.doctor.hardware import devices, main_memory, processor
@@ -16,7 +16,7 @@ from cspine.doctor.software import SdkProbe, drawing, versions
 
 def examine(
     model: str | None, places: Sequence[Path], output: Path | None = None, pointed_to: Path | None = None
-) -> list[Check]:
+) -> list[Diagnosis]:
     """Look at everything that a run needs.
 
     Parameters
@@ -47,8 +47,8 @@ def examine(
     return [*lines, sdk.result()]
 
 
-def require_ready(checks: Sequence[Check]) -> None:
+def require_ready(checks: Sequence[Diagnosis]) -> None:
     """Raise NotReadyError where a line says FAIL."""
-    failed = [check.name for check in checks if check.verdict is Verdict.FAIL]
+    failed = [check.name for check in checks if check.verdict is Readiness.FAIL]
     if failed:
         raise NotReadyError(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")

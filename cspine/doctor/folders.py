@@ -7,12 +7,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cspine.doctor.check import GIB, Check, Verdict, ok
+from cspine.doctor.check import GIB, Diagnosis, Readiness, ok
 
 _LITTLE_BYTES = GIB
 
 
-def output_folder(folder: Path) -> Check:
+def output_folder(folder: Path) -> Diagnosis:
     """Return whether results can be written; the folder itself need not be there yet.
 
     Parameters
@@ -24,20 +24,20 @@ def output_folder(folder: Path) -> Check:
     place = folder.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
-    return _writable("output folder", place, Verdict.FAIL, advice)
+    return _writable("output folder", place, Readiness.FAIL, advice)
 
 
-def temporary_folder() -> Check:
+def temporary_folder() -> Diagnosis:
     """Return whether archives can be unpacked; folders are read where they lie, so this is no must."""
     advice = "Set TMPDIR to a folder with space, or mount a tmpfs on /tmp: .zip inputs and cohorts need it."
     try:
         place = Path(tempfile.gettempdir())
     except OSError:
-        return Check("temporary folder", Verdict.WARN, "there is none that can be written", advice)
-    return _writable("temporary folder", place, Verdict.WARN, advice)
+        return Diagnosis("temporary folder", Readiness.WARN, "there is none that can be written", advice)
+    return _writable("temporary folder", place, Readiness.WARN, advice)
 
 
-def _writable(name: str, place: Path, verdict: Verdict, advice: str) -> Check:
+def _writable(name: str, place: Path, verdict: Readiness, advice: str) -> Diagnosis:
     try:
         descriptor, path = tempfile.mkstemp(prefix=".cspine-doctor-", dir=place)
         try:
@@ -47,6 +47,6 @@ def _writable(name: str, place: Path, verdict: Verdict, advice: str) -> Check:
             Path(path).unlink()
         free = shutil.disk_usage(place).free
     except OSError as error:
-        return Check(name, verdict, f"cannot be written by user {os.getuid()}: {error.strerror}", advice)
+        return Diagnosis(name, verdict, f"cannot be written by user {os.getuid()}: {error.strerror}", advice)
     text = f"can be written, {free / GIB:.1f} GiB free"
-    return Check(name, Verdict.WARN, text, "Little space is left.") if free < _LITTLE_BYTES else ok(name, text)
+    return Diagnosis(name, Readiness.WARN, text, "Little space is left.") if free < _LITTLE_BYTES else ok(name, text)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.errors import InferenceError
-from cspine.doctor.check import GIB, Check, fail, looked_at, ok, warn
+from cspine.doctor.check import GIB, Diagnosis, fail, looked_at, ok, warn
 from cspine.io.machine import Memory, memory, usable_cores
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _WANTED_BYTES, _LEAST_BYTES = 2 * GIB, GIB
 _FLAGS = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}
 
 
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Check:
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Diagnosis:
     """Return cores and instruction sets.
 
     Parameters
@@ -41,7 +41,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Check:
     return ok("processor", text)
 
 
-def main_memory(found: Memory | None = None) -> Check:
+def main_memory(found: Memory | None = None) -> Diagnosis:
     """Return main memory against what a run takes.
 
     Parameters
@@ -61,19 +61,19 @@ def main_memory(found: Memory | None = None) -> Check:
     return ok("memory", f"{text}; a large series takes 1.6 GiB")
 
 
-def devices() -> list[Check]:
+def devices() -> list[Diagnosis]:
     """Return whether the CPU and every CUDA device compute: a convolution on each."""
     return [looked_at("cpu", _cpu, "Reinstall torch for this processor."), *_gpus()]
 
 
-def _cpu() -> Check:
+def _cpu() -> Diagnosis:
     import torch
 
     _convolve(torch.device("cpu"))
     return ok("cpu", f"computes; torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
 
 
-def _gpus() -> list[Check]:
+def _gpus() -> list[Diagnosis]:
     try:
         import torch
     except Exception:  # said by the line about the CPU
@@ -88,7 +88,7 @@ def _gpus() -> list[Check]:
     ]
 
 
-def _gpu(number: int) -> Check:
+def _gpu(number: int) -> Diagnosis:
     import torch
 
     device = torch.device("cuda", number)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cspine.doctor.check import Check, looked_at, ok, warn
+from cspine.doctor.check import Diagnosis, looked_at, ok, warn
 
 
-def models(wanted: str | None, places: Sequence[Path], pointed_to: Path | None = None) -> list[Check]:
+def models(wanted: str | None, places: Sequence[Path], pointed_to: Path | None = None) -> list[Diagnosis]:
     """Return a line a model: the one that a run would take must be whole, the others should be.
 
     Parameters
@@ -26,7 +26,7 @@ def models(wanted: str | None, places: Sequence[Path], pointed_to: Path | None =
     name = "model" if wanted is None and pointed_to is not None else f"model {wanted or DEFAULT_MODEL}"
     chosen: list[Path] = []
 
-    def look() -> Check:
+    def look() -> Diagnosis:
         folder = find_model(wanted, places, pointed_to)
         chosen.append(folder.resolve())
         identity = load_package(folder).identity
@@ -41,7 +41,7 @@ def models(wanted: str | None, places: Sequence[Path], pointed_to: Path | None =
     return lines
 
 
-def _other(folder: Path) -> Check:
+def _other(folder: Path) -> Diagnosis:
     from cspine.models.package import load_package
 
     identity = load_package(folder).identity

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import cspine
-from cspine.doctor.check import Check, Verdict, looked_at, ok
+from cspine.doctor.check import Diagnosis, Readiness, looked_at, ok
 
 _LIBRARIES = (
     "torch", "nnunetv2", "monai", "numpy", "scipy", "pydicom", "highdicom", "SimpleITK", "safetensors", "matplotlib",
@@ -24,7 +24,7 @@ _SDK_S = 8.0
 _REINSTALL = "Install cspine again: pip install --force-reinstall cspine."
 
 
-def versions() -> list[Check]:
+def versions() -> list[Diagnosis]:
     """Return the versions of cspine, Python and the libraries, and whether what a run imports can be imported."""
     return [
         ok("cspine", f"{cspine.__version__}, Python {platform.python_version()}, {platform.platform()}"),
@@ -34,19 +34,19 @@ def versions() -> list[Check]:
     ]
 
 
-def _libraries() -> Check:
+def _libraries() -> Diagnosis:
     missing = [name for name in _LIBRARIES if _version(name) is None]
     if missing:
-        return Check("libraries", Verdict.FAIL, f"not installed: {', '.join(missing)}", _REINSTALL)
+        return Diagnosis("libraries", Readiness.FAIL, f"not installed: {', '.join(missing)}", _REINSTALL)
     return ok("libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
 
 
-def _imports() -> Check:
+def _imports() -> Diagnosis:
     importlib.import_module("cspine.pipeline.study")
     return ok("imports", "all that a run needs")
 
 
-def _extra(name: str, needed: tuple[str, ...]) -> Check:
+def _extra(name: str, needed: tuple[str, ...]) -> Diagnosis:
     found = {library: _version(library) for library in needed}
     if None in found.values():
         return ok(f"extra {name}", f"not installed; `cspine run` needs none of it (pip install 'cspine[{name}]')")
@@ -60,12 +60,12 @@ def _version(name: str) -> str | None:
         return None
 
 
-def drawing() -> Check:
+def drawing() -> Diagnosis:
     """Return whether matplotlib can draw words: the preview needs a font."""
     return looked_at("pictures", _draw, "Reinstall matplotlib: its package brings the fonts.")
 
 
-def _draw() -> Check:
+def _draw() -> Diagnosis:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties, fontManager
@@ -77,7 +77,7 @@ def _draw() -> Check:
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     if not picture.getvalue().startswith(b"\x89PNG"):
-        return Check("pictures", Verdict.FAIL, "matplotlib draws no PNG", "Reinstall matplotlib.")
+        return Diagnosis("pictures", Readiness.FAIL, "matplotlib draws no PNG", "Reinstall matplotlib.")
     return ok("pictures", f"matplotlib draws, font {font}")
 
 
@@ -93,7 +93,7 @@ class SdkProbe:
                 stderr=subprocess.DEVNULL,
             )  # fmt: skip
 
-    def result(self) -> Check:
+    def result(self) -> Diagnosis:
         """Return whether the MONAI Deploy application can start; never a failure, for `cspine run` needs none of it."""
         name, found = "MONAI Deploy", {lib: _version(lib) for lib in ("monai-deploy-app-sdk", "holoscan")}
         if self._process is None or None in found.values():
@@ -107,7 +107,7 @@ class SdkProbe:
         seen = ", ".join(f"{library} {version}" for library, version in found.items())
         if code:
             text, advice = f"{seen}, cannot be imported", "Only the application needs it: pip install 'cspine[app]'."
-            return Check(name, Verdict.WARN, text, advice)
+            return Diagnosis(name, Readiness.WARN, text, advice)
         return ok(name, f"{seen}; only the application needs it")
 
     def _end(self) -> None:

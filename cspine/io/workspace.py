@@ -43,7 +43,7 @@ def locked(path: Path, in_use: CSpineError) -> Iterator[int]:
     Raises
     ------
     OutputError
-        If the file cannot be made.
+        If the file cannot be made, or its file system has no locks.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def locked(path: Path, in_use: CSpineError) -> Iterator[int]:
     except OSError as error:
         raise OutputError(f"the folder {path.parent.name} cannot be written: {error.strerror}") from error
     try:
-        if not filelock.lock_descriptor(descriptor, blocking=False):
+        if not _taken(descriptor, path):
             raise in_use
         yield descriptor
     finally:
@@ -67,6 +67,13 @@ def waited_for(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int, path: Path) -> bool:
+    try:
+        return filelock.lock_descriptor(descriptor, blocking=False)
+    except OSError as error:
+        raise OutputError(f"the folder {path.parent.name} cannot be locked: {error.strerror}") from error
 
 
 def _opened(path: Path) -> int:

@@ -152,11 +152,6 @@ class NetworkPlan:
         """True for a network that is given the labels of the stage before."""
         return self.resample_previous is not None
 
-    @property
-    def is_2d(self) -> bool:
-        """True for a network that sees one slice at a time."""
-        return len(self.patch_size) == 2
-
 
 def read_plan(plans: Json, dataset: Json, configuration: str, trainer: str = "nnUNetTrainer") -> NetworkPlan:
     """Return what inference needs of a configuration.

@@ -23,7 +23,7 @@ from cspine.service.queue.spool import Spool
 
 
 @dataclass(frozen=True)
-class Check:
+class Trial:
     """One thing that was tried out.
 
     Parameters
@@ -41,7 +41,7 @@ class Check:
     told: str
 
 
-def check_all(config: RoutingConfig) -> list[Check]:
+def check_all(config: RoutingConfig) -> list[Trial]:
     """Try out spool, ports, certificates, model, rules, the polled server and the destinations.
 
     Parameters
@@ -51,7 +51,7 @@ def check_all(config: RoutingConfig) -> list[Check]:
 
     Returns
     -------
-    list of Check
+    list of Trial
         In the order of the configuration.
     """
     checks = [_try("spool", lambda: _spool(config))]
@@ -69,13 +69,13 @@ def check_all(config: RoutingConfig) -> list[Check]:
     return checks
 
 
-def _try(what: str, attempt: Callable[[], str]) -> Check:
+def _try(what: str, attempt: Callable[[], str]) -> Trial:
     try:
-        return Check(what, True, attempt())
+        return Trial(what, True, attempt())
     except CSpineError as error:
-        return Check(what, False, str(error))
+        return Trial(what, False, str(error))
     except OSError as error:
-        return Check(what, False, error.strerror or type(error).__name__)
+        return Trial(what, False, error.strerror or type(error).__name__)
 
 
 def _spool(config: RoutingConfig) -> str:

@@ -16,7 +16,7 @@ from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
 from cspine.pipeline.segmentation import Vertebrae, clean
 from cspine.study.audits import audit
-from cspine.study.audits.audit import AuditFolder, AuditSettings, CaseRecord
+from cspine.study.audits.audit import AuditFolder, AuditRecord, AuditSettings
 from cspine.study.audits.audit_cases import find_cases
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.spine_phantom import MODEL, Phantom, draw
@@ -83,7 +83,7 @@ ORGANS = AuditSettings(agreement=False, organ_labels={"cord": 2, "larynx": 6})
 
 
 @pytest.fixture
-def done(tmp_path: Path, stand_in: StandIn) -> tuple[Path, CaseRecord]:
+def done(tmp_path: Path, stand_in: StandIn) -> tuple[Path, AuditRecord]:
     """Folder of one case that was audited into its ``out``, and its record."""
     write_case(tmp_path, "a")
     case = find_cases(tmp_path, tmp_path)[0]

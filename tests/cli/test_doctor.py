@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from cspine.cli.doctor import command
 from cspine.core.errors import NotReadyError
 from cspine.doctor import examine
-from cspine.doctor.check import Check, Verdict
+from cspine.doctor.check import Diagnosis, Readiness
 
 
 def test_this_machine_is_ready(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_this_machine_is_ready(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_told_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [Check("memory", Verdict.FAIL, "0.1 GiB", "Add memory."), Check("cpu", Verdict.OK, "computes")]
+    lines = [Diagnosis("memory", Readiness.FAIL, "0.1 GiB", "Add memory."), Diagnosis("cpu", Readiness.OK, "computes")]
     monkeypatch.setattr(examine, "examine", lambda *_: lines)
     result = CliRunner().invoke(command, [])
     assert isinstance(result.exception, NotReadyError) and "memory" in str(result.exception)

@@ -12,13 +12,13 @@ import pytest
 from cspine.cohort.folder import StudyRecord
 from cspine.cohort.plan import Answer, Plan, make_plan, records_of, run_plan
 from cspine.cohort.studies import CohortStudy
-from cspine.cohort.worker import CohortTask, Job, Ready
+from cspine.cohort.worker import CohortTask, Ready, StudyAttempt
 from cspine.core.errors import CohortError, CSpineError, ModelError
 from cspine.inference.settings import InferenceSettings
 from cspine.report.summary import Summary
 from tests.builders.cohorts import bright_task, failed_record
 
-Outcome = Callable[[Job], StudyRecord | CSpineError | None]
+Outcome = Callable[[StudyAttempt], StudyRecord | CSpineError | None]
 
 
 @dataclass
@@ -39,7 +39,7 @@ class StandInPool:
         self.answers.append(Answer(self.started, None if self.started <= self.dies_at_start else Ready(self.started)))
         return self.started
 
-    def submit(self, worker: int, job: Job) -> None:
+    def submit(self, worker: int, job: StudyAttempt) -> None:
         self.begun.add(job.study.name)
         self.most_begun = max(self.most_begun, len(self.begun))
         self.seen.append((job.study.name, job.tries))
@@ -67,11 +67,11 @@ def studies(tmp_path: Path) -> tuple[CohortStudy, ...]:
     return tuple(CohortStudy(f"s{number}", tmp_path / f"s{number}") for number in range(6))
 
 
-def failing(job: Job) -> StudyRecord:
+def failing(job: StudyAttempt) -> StudyRecord:
     return replace_name(failed_record(job.study.name, job.key), job)
 
 
-def replace_name(record: StudyRecord, job: Job) -> StudyRecord:
+def replace_name(record: StudyRecord, job: StudyAttempt) -> StudyRecord:
     return record.model_copy(update={"tries": job.tries})
 
 

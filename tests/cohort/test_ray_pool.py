@@ -21,7 +21,7 @@ from cspine.cohort.folder import CohortFolder
 from cspine.cohort.plan import Answer, make_plan, records_of, run_plan
 from cspine.cohort.ray_pool import Needs, RayPool, connected, needs_of
 from cspine.cohort.studies import find_studies
-from cspine.cohort.worker import Job, Ready
+from cspine.cohort.worker import Ready, StudyAttempt
 from cspine.core.errors import CohortError, DeviceError, ModelChecksumError, UsageError
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, same_results, single_run
@@ -59,7 +59,7 @@ class KillingPool(RayPool):
 
     processes: dict[int, int]
 
-    def submit(self, worker: int, job: Job) -> None:
+    def submit(self, worker: int, job: StudyAttempt) -> None:
         super().submit(worker, job)
         if (job.study.name, job.tries) == ("b", 1):
             os.kill(self.processes[worker], signal.SIGKILL)

@@ -11,7 +11,7 @@ import pytest
 
 from cspine.cohort.folder import StudyRecord
 from cspine.cohort.studies import CohortStudy
-from cspine.cohort.worker import CohortTask, Job, Ready, StudyWorker
+from cspine.cohort.worker import CohortTask, Ready, StudyAttempt, StudyWorker
 from cspine.core.errors import CohortError, ModelError, OutputError
 from cspine.report.summary import Summary
 from tests.builders.bright_studies import write_bright_study
@@ -30,7 +30,7 @@ def ready(task: CohortTask) -> StudyWorker:
 
 
 def run(task: CohortTask, source: Path, tries: int = 1) -> StudyRecord:
-    record = ready(task).run(Job(CohortStudy("a", source), "k", tries))
+    record = ready(task).run(StudyAttempt(CohortStudy("a", source), "k", tries))
     assert isinstance(record, StudyRecord)
     return record
 
@@ -88,7 +88,7 @@ def test_an_output_that_cannot_be_written_stops_the_cohort(
 ) -> None:
     (tmp_path / "file").write_text("")
     worker = ready(bright_task(bright_model, tmp_path / "file" / "out"))
-    assert isinstance(worker.run(Job(CohortStudy("a", bright_study), "k")), OutputError)
+    assert isinstance(worker.run(StudyAttempt(CohortStudy("a", bright_study), "k")), OutputError)
 
 
 def test_a_worker_with_another_version_or_model_is_not_ready(task: CohortTask, tmp_path: Path) -> None:

@@ -106,7 +106,9 @@ def test_tilt_is_found_and_noted(tilt: float) -> None:
     stack = Stack(tilt_deg=tilt, rotation_deg=(5.0, 0.0, 9.0))
     arranged = arrange(_planes(build(stack)))
     assert arranged.grid.is_close(stack.grid, 1e-4)
-    assert arranged.tilt_deg == pytest.approx(abs(tilt), abs=0.01)
+    step_mm = float(np.linalg.norm(arranged.grid.affine_lps[:3, 2]))
+    shear = float(np.hypot(*shear_mm(arranged.grid.affine_lps)))
+    assert np.degrees(np.arcsin(shear / step_mm)) == pytest.approx(abs(tilt), abs=0.01)
     assert f"{abs(tilt):.1f} degrees" in arranged.notes[0]
 
 

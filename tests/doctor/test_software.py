@@ -8,13 +8,13 @@ import pytest
 
 import cspine
 from cspine.doctor import software
-from cspine.doctor.check import Verdict
+from cspine.doctor.check import Readiness
 from cspine.doctor.software import SdkProbe, drawing, versions
 
 
 def test_versions_of_all_that_matters_are_told() -> None:
     lines = {line.name: line for line in versions()}
-    assert all(line.verdict is Verdict.OK for line in lines.values())
+    assert all(line.verdict is Readiness.OK for line in lines.values())
     assert lines["cspine"].text.startswith(f"{cspine.__version__}, Python 3.")
     assert f"pydicom {metadata.version('pydicom')}" in lines["libraries"].text
 
@@ -23,26 +23,26 @@ def test_a_missing_library_fails_and_a_missing_extra_does_not(monkeypatch: pytes
     monkeypatch.setattr(software, "_LIBRARIES", ("pydicom", "no-such-library"))
     monkeypatch.setattr(software, "_EXTRAS", {"cohort": ("no-such-library",)})
     lines = {line.name: line for line in versions()}
-    assert lines["libraries"].verdict is Verdict.FAIL and "no-such-library" in lines["libraries"].text
-    assert lines["extra cohort"].verdict is Verdict.OK and "cspine[cohort]" in lines["extra cohort"].text
+    assert lines["libraries"].verdict is Readiness.FAIL and "no-such-library" in lines["libraries"].text
+    assert lines["extra cohort"].verdict is Readiness.OK and "cspine[cohort]" in lines["extra cohort"].text
 
 
 def test_a_picture_with_words_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert drawing().verdict is Verdict.OK
+    assert drawing().verdict is Readiness.OK
 
     def no_font(*_: object, **__: object) -> str:
         raise ValueError("Failed to find font DejaVu Sans")
 
     monkeypatch.setattr("matplotlib.font_manager.fontManager.findfont", no_font)
-    assert drawing().verdict is Verdict.FAIL
+    assert drawing().verdict is Readiness.FAIL
 
 
 @pytest.mark.parametrize(
     ("module", "verdict", "words"),
-    [("json", Verdict.OK, "1.0; only"), ("no_such_module", Verdict.WARN, "cannot be imported")],
+    [("json", Readiness.OK, "1.0; only"), ("no_such_module", Readiness.WARN, "cannot be imported")],
 )
 def test_the_sdk_is_tried_in_a_process_of_its_own(
-    module: str, verdict: Verdict, words: str, monkeypatch: pytest.MonkeyPatch
+    module: str, verdict: Readiness, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(software, "_SDK", (module,))
     monkeypatch.setattr(software, "_version", lambda _: "1.0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from cspine.core.errors import CohortError, OutputError
+from cspine.io import workspace
 from cspine.io.workspace import Claim, ForeignClaimError, Records, fingerprint, locked, same, waited_for
 
 IN_USE = CohortError("in use")
@@ -64,6 +66,15 @@ with locked(Path({str(path)!r}), CohortError("")):
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_output(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError), locked(tmp_path / "file" / "lock", IN_USE):
+        pass
+
+
+def test_a_file_system_without_locks_is_an_error_of_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, *, blocking: bool) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(workspace.filelock, "lock_descriptor", refuse)
+    with pytest.raises(OutputError), locked(tmp_path / "lock", IN_USE):
         pass
 
 

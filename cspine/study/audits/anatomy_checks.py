@@ -62,7 +62,7 @@ ORGAN_POSITIONS: dict[str, tuple[float, float]] = {
 CORD = "cord"
 
 
-class Verdict(StrEnum):
+class CheckOutcome(StrEnum):
     """Outcome of a check."""
 
     PASS = "pass"  # noqa: S105
@@ -71,14 +71,14 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
+class AnatomyCheck:
     """One check of one case.
 
     Parameters
     ----------
     name : str
         For example ``"spacing"``.
-    verdict : Verdict
+    verdict : CheckOutcome
         Outcome.
     value : float or None
         The number that was judged; None where it has none.
@@ -87,17 +87,17 @@ class Check:
     """
 
     name: str
-    verdict: Verdict
+    verdict: CheckOutcome
     value: float | None = None
     note: str = ""
 
 
-def _judge(name: str, value: float | None, faults: list[str]) -> Check:
-    return Check(name, Verdict.FAIL if faults else Verdict.PASS, value, ", ".join(faults))
+def _judge(name: str, value: float | None, faults: list[str]) -> AnatomyCheck:
+    return AnatomyCheck(name, CheckOutcome.FAIL if faults else CheckOutcome.PASS, value, ", ".join(faults))
 
 
-def _not_applicable(name: str, why: str) -> Check:
-    return Check(name, Verdict.NOT_APPLICABLE, None, why)
+def _not_applicable(name: str, why: str) -> AnatomyCheck:
+    return AnatomyCheck(name, CheckOutcome.NOT_APPLICABLE, None, why)
 
 
 def whole(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
@@ -108,7 +108,7 @@ def whole(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
 # --- the column -------------------------------------------------------------------------------------------------------
 
 
-def check_order(shapes: tuple[LevelShape, ...]) -> Check:
+def check_order(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """Check that the levels follow each other from head to foot with none left out; the value is how many there are.
 
     Parameters
@@ -117,13 +117,13 @@ def check_order(shapes: tuple[LevelShape, ...]) -> Check:
         The levels found, from head to foot by name.
     """
     if not shapes:
-        return Check("order", Verdict.FAIL, 0, "no vertebra")
+        return AnatomyCheck("order", CheckOutcome.FAIL, 0, "no vertebra")
     words = {MISSING_LEVEL.code: "missing", OUT_OF_ORDER.code: "out of order"}
     faults = [f"{f.level} {words[f.code]}" for f in order_findings(shapes) if f.code in words]
     return _judge("order", len(shapes), faults)
 
 
-def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> Check:
+def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> AnatomyCheck:
     """Check that every level in view was found: none missing between, and none beyond the ends of the column.
 
     The centroid of the next level up and down is expected where the column leads, one median distance on. Where that
@@ -138,7 +138,7 @@ def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> Check:
         Grid of the image.
     """
     if not shapes:
-        return Check("complete", Verdict.FAIL, 0.0, "no vertebra")
+        return AnatomyCheck("complete", CheckOutcome.FAIL, 0.0, "no vertebra")
     found = {shape.vertebra.name for shape in shapes}
     first, last = rank(shapes[0].vertebra.label), rank(shapes[-1].vertebra.label)
     missing = [v.name for v in VERTEBRAE[first:last] if v.name not in found and v.name != "T13"]
@@ -180,7 +180,7 @@ def _in_view(point_lps: NDArray[np.float64], grid: Grid) -> bool:
     return bool(np.all((index_xyz >= margin_xyz) & (index_xyz <= last_xyz - margin_xyz)))
 
 
-def check_volumes(shapes: tuple[LevelShape, ...]) -> Check:
+def check_volumes(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """Check that whole vertebrae have volumes of adults; the value is the share that has.
 
     Parameters
@@ -214,7 +214,7 @@ def distances_mm(shapes: tuple[LevelShape, ...]) -> dict[str, float]:
     }
 
 
-def check_spacing(shapes: tuple[LevelShape, ...]) -> Check:
+def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """Check the distances between neighbours, and that none jumps; the value is the greatest jump.
 
     A jump is the factor between a distance and the median of the others near it, C1 to C2 left out.
@@ -310,7 +310,7 @@ def mirror_dices(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> dict[st
     return {shape.vertebra.name: mirror_dice(labels, shape, axis) for shape in whole(shapes)}
 
 
-def check_symmetry(dices: Mapping[str, float]) -> Check:
+def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
     """Check that whole vertebrae are alike left and right; the value is the lowest Dice.
 
     Parameters
@@ -397,7 +397,7 @@ def _closed(bone_yx: NDArray[np.bool_], centre_yx: NDArray[np.float64], spacing_
     return float(met.any(axis=1).mean())
 
 
-def check_cord_ring(rings: Mapping[str, Ring] | None) -> Check:
+def check_cord_ring(rings: Mapping[str, Ring] | None) -> AnatomyCheck:
     """Check that the cord runs through the vertebrae; the value is the share of levels that it does.
 
     Parameters
@@ -412,8 +412,8 @@ def check_cord_ring(rings: Mapping[str, Ring] | None) -> Check:
         f"{name} {ring.closed:.0%} closed, {ring.overlap:.0%} in bone" for name, ring in rings.items() if not ring.holds
     ]
     share = 1 - len(faults) / len(rings)
-    verdict = Verdict.PASS if share >= LEAST_RINGING_LEVELS else Verdict.FAIL
-    return Check("cord_ring", verdict, share, ", ".join(faults))
+    verdict = CheckOutcome.PASS if share >= LEAST_RINGING_LEVELS else CheckOutcome.FAIL
+    return AnatomyCheck("cord_ring", verdict, share, ", ".join(faults))
 
 
 def position_at(height_mm: float, shapes: tuple[LevelShape, ...]) -> float | None:
@@ -448,7 +448,7 @@ def level_at(position: float) -> str:
 
 def check_organ(
     name: str, mask_zyx: NDArray[np.bool_] | None, labels: LabelVolume, shapes: tuple[LevelShape, ...]
-) -> Check:
+) -> AnatomyCheck:
     """Check that an organ's centre lies at the height of the levels of `ORGAN_POSITIONS`; the value is its position.
 
     Parameters
@@ -469,5 +469,5 @@ def check_organ(
     if position is None:
         return _not_applicable(name, "fewer than two whole vertebrae")
     least, most = ORGAN_POSITIONS[name]
-    verdict = Verdict.PASS if least <= position <= most else Verdict.FAIL
-    return Check(name, verdict, position, level_at(position))
+    verdict = CheckOutcome.PASS if least <= position <= most else CheckOutcome.FAIL
+    return AnatomyCheck(name, verdict, position, level_at(position))

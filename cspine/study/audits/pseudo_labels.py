@@ -23,8 +23,8 @@ from cspine.io import nifti
 from cspine.io.files import write_atomic
 from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
-from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, Verdict
-from cspine.study.audits.audit import AuditFolder, CaseRecord
+from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, CheckOutcome
+from cspine.study.audits.audit import AuditFolder, AuditRecord
 from cspine.study.audits.audit_cases import AuditCase
 from cspine.study.cases import raw_pair
 from cspine.study.label_sets import BELOW, label_set
@@ -40,18 +40,18 @@ _FILES = ("imagesTr", "labelsTr")
 _ADVICE = "Give --pseudo-labels an empty folder, or one that an earlier `cspine audit --pseudo-labels` made."
 
 
-def is_fit(record: CaseRecord) -> bool:
+def is_fit(record: AuditRecord) -> bool:
     """Tell whether a case may teach a network.
 
     Parameters
     ----------
-    record : CaseRecord
+    record : AuditRecord
         Its record.
     """
     return (
         not record.error
-        and all(record.verdict(name) is Verdict.PASS for name in NEEDED)
-        and all(record.verdict(name) is not Verdict.FAIL for name in NEEDED_IF_MEASURED)
+        and all(record.verdict(name) is CheckOutcome.PASS for name in NEEDED)
+        and all(record.verdict(name) is not CheckOutcome.FAIL for name in NEEDED_IF_MEASURED)
     )
 
 
@@ -152,14 +152,14 @@ class RawDataset:
             self._take_out(name)
         self._describe()
 
-    def put(self, case: AuditCase, record: CaseRecord, kept: AuditFolder) -> bool:
+    def put(self, case: AuditCase, record: AuditRecord, kept: AuditFolder) -> bool:
         """Write a case that is fit, and take one out that is not any more.
 
         Parameters
         ----------
         case : AuditCase
             The case.
-        record : CaseRecord
+        record : AuditRecord
             Its record.
         kept : AuditFolder
             Where the audit keeps its labels.

@@ -11,7 +11,7 @@ import cspine
 from cspine.core.errors import UsageError
 from cspine.io.files import write_folder_atomic
 from cspine.study.comparison import reading
-from cspine.study.comparison.cohort import align
+from cspine.study.comparison.alignment import align
 from cspine.study.comparison.conclusion import conclude
 from cspine.study.comparison.pictures import Picture, write_pictures
 from cspine.study.comparison.plots import Plot, write_plots

@@ -12,7 +12,7 @@ from cspine.core.errors import CaseGridError, CSpineError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io import nifti
 from cspine.report.sheet import SheetRow, below_neck, write_sheets
-from cspine.study.comparison.cohort import Cohort
+from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, part_title
 from cspine.study.grids import on_grid
@@ -45,12 +45,12 @@ class Picture:
     remarks: tuple[str, ...]
 
 
-def worst_cases(cohort: Cohort, count: int) -> list[tuple[str, str, float]]:
+def worst_cases(cohort: Alignment, count: int) -> list[tuple[str, str, float]]:
     """Return the cases with the lowest mean Dice of any model: case, title of that model, Dice; worst first.
 
     Parameters
     ----------
-    cohort : Cohort
+    cohort : Alignment
         The evaluations.
     count : int
         How many cases.
@@ -72,12 +72,12 @@ def worst_cases(cohort: Cohort, count: int) -> list[tuple[str, str, float]]:
     return [(case, title, dice) for case, (dice, title) in ordered[:count]]
 
 
-def write_pictures(cohort: Cohort, count: int, folder: Path) -> list[Picture]:
+def write_pictures(cohort: Alignment, count: int, folder: Path) -> list[Picture]:
     """Draw the worst cases, a file a case with a row a model; OutputError if one cannot be written.
 
     Parameters
     ----------
-    cohort : Cohort
+    cohort : Alignment
         The evaluations, with their files.csv.
     count : int
         How many cases.

@@ -17,7 +17,6 @@ from scipy import stats
 
 Values = NDArray[np.float64]
 TestName = Literal["wilcoxon", "t", "mann-whitney"]
-TEST_NAMES: tuple[TestName, ...] = ("wilcoxon", "t", "mann-whitney")
 #: The distribution of the signed ranks is exact up to so many pairs, with ties too.
 EXACT_UP_TO = 50
 #: Differences are rounded to so many decimals, so that those that are equal tie (0.95 - 0.94 and 0.96 - 0.95).

@@ -117,7 +117,7 @@ def convert(
     dataset = conversion.dataset
     _ = dataset.number  # a wrong name is told before any work
     _refuse_another_dataset(conversion)
-    twice = sorted(name for name, count in Counter(case.case for case in found.cases).items() if count > 1)
+    twice = sorted(name for name, count in Counter(case.name for case in found.cases).items() if count > 1)
     if twice:
         raise DatasetError(f"two cases have the name {twice[0]}", advice="Give each data set once.")
     with dataset.held():
@@ -126,7 +126,7 @@ def convert(
         failures += _run(todo, conversion, len(found.cases), progress)
         _clear_unfinished(dataset)
         failed = {case for case, _, _ in failures}
-        done = sum(case.case not in failed for case in todo)
+        done = sum(case.name not in failed for case in todo)
         rows, same, notes = _rows(dataset, reasons)
         notes += _write_tables(conversion, rows, same, failures)
     return Outcome(done, len(found.cases) - len(todo), failures, rows, notes)
@@ -190,11 +190,11 @@ def _fingerprint(case: FoundCase, conversion: Conversion, *, strict: bool = Fals
 def _is_done(case: FoundCase, conversion: Conversion) -> bool:
     """Tell whether a case is there, whole, and made of what it would be made of now."""
     dataset = conversion.dataset
-    content = _records(dataset).read(case.case) or {}
+    content = _records(dataset).read(case.name) or {}
     if content.get("fingerprint") != _fingerprint(case, conversion):
         return False
     try:
-        return not content["row"]["levels"] or dataset.where(case.case) is not None
+        return not content["row"]["levels"] or dataset.where(case.name) is not None
     except (KeyError, TypeError):
         return False
 
@@ -237,8 +237,8 @@ def _run(
         failure = (DatasetError.code, _DIED) if outcome is DIED else outcome
         if failure is not None:
             if failure[0] == OutputError.code:  # the disk is full, or not ours: so it is for every case
-                raise OutputError(f"case {todo[place].case}: {failure[1]}")
-            failures.append((todo[place].case, *failure))
+                raise OutputError(f"case {todo[place].name}: {failure[1]}")
+            failures.append((todo[place].name, *failure))
         done += 1
         progress(done, whole)
 
@@ -266,10 +266,10 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
         files = _fingerprint(case, conversion, strict=True)
     except OSError as error:
         raise InputError(f"its files cannot be read: {error.strerror}") from error
-    kind = dataset.where(case.case) or "Tr"
-    write_atomic(_begun(dataset, case.case), Path.touch)
-    _records(dataset).remove(case.case)
-    dataset.remove(case.case)
+    kind = dataset.where(case.name) or "Tr"
+    write_atomic(_begun(dataset, case.name), Path.touch)
+    _records(dataset).remove(case.name)
+    dataset.remove(case.name)
     read = read_case(case)
     centroids = read_centroids(case.centroids) if case.centroids is not None else None
     doubts = [*read.doubts, *audit_labels(read.labels, centroids, read.ct)]
@@ -278,12 +278,12 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
     if shapes:
         hu = np.clip(np.rint(read.ct.hu_zyx), *_HU_LIMITS).astype(np.int16)
         drawn = labels.to_network(read.labels.labels_zyx)
-        image_path, labels_path = dataset.pair(kind, case.case)
+        image_path, labels_path = dataset.pair(kind, case.name)
         nifti.write(image_path, hu, read.ct.affine_lps)
         nifti.write(labels_path, drawn, read.ct.affine_lps)
     z, y, x = read.ct.hu_zyx.shape
     row = CaseRow(
-        case=case.case,
+        case=case.name,
         source=case.source,
         patient=case.patient,
         image=case.origin,
@@ -302,8 +302,8 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
         "row": asdict(row),
         "doubts": [asdict(doubt) for doubt in doubts],
     }
-    _records(dataset).write(case.case, record)
-    _unlink(_begun(dataset, case.case))
+    _records(dataset).write(case.name, record)
+    _unlink(_begun(dataset, case.name))
 
 
 def _voxels_checksum(ct: CtVolume) -> str:

@@ -32,8 +32,8 @@ _SHARED_MM3 = 100.0
 
 
 @dataclass(frozen=True)
-class ReadCase:
-    """A case in memory.
+class CaseVolumes:
+    """Image and labels of a case in memory.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class ReadCase:
     sex: str = ""
 
 
-def read_case(case: FoundCase) -> ReadCase:
+def read_case(case: FoundCase) -> CaseVolumes:
     """Read a case.
 
     Raises
@@ -82,7 +82,7 @@ def read_case(case: FoundCase) -> ReadCase:
         read = _from_dicom(case, labels)
     else:
         ct = nifti.read_ct(case.image)
-        read = ReadCase(ct, on_grid(labels, ct.grid), ())
+        read = CaseVolumes(ct, on_grid(labels, ct.grid), ())
     cleaned = np.where(read.labels.labels_zyx == _COCCYX, np.uint8(0), read.labels.labels_zyx)
     if not cleaned.any() and case.scheme != "masks":
         raise DatasetError("the labels are empty", advice="Exclude the case, or fetch its labels again.")
@@ -124,12 +124,12 @@ def _number_of(name: str) -> int | None:
     return SACRUM if name in ("sacrum", f"{PREFIX}S1") else None
 
 
-def _from_dicom(case: FoundCase, labels: LabelVolume) -> ReadCase:
+def _from_dicom(case: FoundCase, labels: LabelVolume) -> CaseVolumes:
     """Return the CT series of a patient on whose slices the labels lie."""
     scan = scan_folder(case.image)
     candidates = [s for s in scan.series if s.modality == "CT" and s.slices >= _LEAST_SLICES]
     reasons = []
-    fitting: list[tuple[float, ReadCase]] = []
+    fitting: list[tuple[float, CaseVolumes]] = []
     for series in candidates:
         try:
             ct = read_volume(series)
@@ -140,7 +140,7 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> ReadCase:
         drawn = placed.labels_zyx > 0
         density = float(ct.hu_zyx[drawn].mean()) if drawn.any() else -np.inf
         sex = _sex_of(series.instances[0].path)
-        fitting.append((density, ReadCase(ct, placed, (), series.patient_age_years, sex)))
+        fitting.append((density, CaseVolumes(ct, placed, (), series.patient_age_years, sex)))
         fitting = sorted(fitting, key=lambda fit: -fit[0])[:2]  # no more than two volumes in memory
     if not fitting:
         seen = f" ({', '.join(reasons)})" if reasons else ""

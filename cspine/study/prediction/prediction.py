@@ -26,7 +26,7 @@ from cspine.study.attempt import Failure, attempt
 from cspine.study.cases import labels_name
 from cspine.study.output_folder import PREDICT, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
-from cspine.study.prediction.records import RECORDS, CaseRecord, records_in
+from cspine.study.prediction.records import RECORDS, PredictionRecord, records_in
 
 _log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class PredictionFolder:
         """Return the file of a case's labels."""
         return self.root / labels_name(case)
 
-    def whole(self, case: PredictionCase) -> CaseRecord | None:
+    def whole(self, case: PredictionCase) -> PredictionRecord | None:
         """Return the record of a case whose labels are there, of the same files; None where it is to be done."""
         record = self._records.read(case.name)
         if record is None or record.error or not self.labels(case.name).is_file():
@@ -126,11 +126,11 @@ class PredictionFolder:
         fits = record.model == self._told["model"]["checksum"] and record.source == case.fingerprint()
         return record if fits and record.folds == ",".join(self._prediction.folds_of(case)) else None
 
-    def keep(self, record: CaseRecord) -> None:
+    def keep(self, record: PredictionRecord) -> None:
         """Write the record of a case; OutputError if that fails."""
         self._records.write(record.case, record)
 
-    def finish(self, dataset_split: str | None) -> list[CaseRecord]:
+    def finish(self, dataset_split: str | None) -> list[PredictionRecord]:
         """Write the table and the summary of all cases that the folder holds; OutputError if that fails.
 
         Parameters
@@ -140,7 +140,7 @@ class PredictionFolder:
 
         Returns
         -------
-        list of CaseRecord
+        list of PredictionRecord
             All of them by name.
         """
         found = (self._records.read(name) for name in self._records.names())
@@ -156,7 +156,7 @@ def predict(
     prediction: Prediction,
     folder: PredictionFolder,
     tell: Callable[[int, int], None],
-) -> list[CaseRecord]:
+) -> list[PredictionRecord]:
     """Draw the vertebrae of every case that is not done yet.
 
     Parameters
@@ -172,7 +172,7 @@ def predict(
 
     Returns
     -------
-    list of CaseRecord
+    list of PredictionRecord
         Of these cases, in their order.
 
     Raises
@@ -192,10 +192,10 @@ def predict(
     return records
 
 
-def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionFolder) -> CaseRecord:
+def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionFolder) -> PredictionRecord:
     settings = replace(prediction.settings, folds=case.folds or prediction.settings.folds)
     folds, checksum = ",".join(prediction.folds_of(case)), prediction.package.identity.checksum
-    record = CaseRecord(case.name, case.part, folds, checksum, case.fingerprint())
+    record = PredictionRecord(case.name, case.part, folds, checksum, case.fingerprint())
     begun = time.perf_counter()
     done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
     if isinstance(done, Failure):

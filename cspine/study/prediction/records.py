@@ -15,7 +15,7 @@ RECORDS = "records"
 
 
 @dataclass(frozen=True)
-class CaseRecord:
+class PredictionRecord:
     """What became of a case.
 
     Parameters
@@ -55,19 +55,19 @@ class CaseRecord:
         return [self.case, self.part, self.folds, self.model, " ".join(self.levels), findings, took, self.error]
 
 
-def records_in(folder: Path) -> Records[CaseRecord]:
+def records_in(folder: Path) -> Records[PredictionRecord]:
     """Return the records of the cases in a folder of `cspine predict`."""
     return Records(folder / RECORDS, _parse, asdict)
 
 
-def record_of(labels: Path) -> CaseRecord | None:
+def record_of(labels: Path) -> PredictionRecord | None:
     """Return the record of the case whose labels are in this file; None where there is none, or a damaged one."""
     return records_in(labels.parent).read(nifti_stem(labels))
 
 
-def _parse(content: dict[str, Any]) -> CaseRecord:
+def _parse(content: dict[str, Any]) -> PredictionRecord:
     findings = tuple((code, level, sentence) for code, level, sentence in content["findings"])
-    return CaseRecord(**{**content, "levels": tuple(content["levels"]), "findings": findings})
+    return PredictionRecord(**{**content, "levels": tuple(content["levels"]), "findings": findings})
 
 
 def findings_of_labels(labels: Path) -> tuple[Finding, ...] | None:

@@ -56,15 +56,6 @@ def write_verse_flat(root: Path, number: int, ct: CtVolume, labels: LabelVolume)
     (root / f"{stem}_ctd.json").write_text(json.dumps(centroids_of(drawn)), encoding="utf-8")
 
 
-def write_verse_folder(root: Path, number: int, ct: CtVolume, labels: LabelVolume) -> None:
-    """Write a case of VerSe as a folder with ct.nii.gz, seg-vert_msk.nii.gz and ctd.json."""
-    folder = root / f"verse{number:03d}"
-    drawn = _without_sacrum(labels)
-    nifti.write(folder / "ct.nii.gz", ct.hu_zyx, ct.affine_lps)
-    nifti.write(folder / "seg-vert_msk.nii.gz", drawn.labels_zyx, drawn.affine_lps)
-    (folder / "ctd.json").write_text(json.dumps(centroids_of(drawn)), encoding="utf-8")
-
-
 def write_hnscc(dicom: Path, masks: Path, number: int, ct: CtVolume, labels: LabelVolume, person: Person) -> None:
     """Write a patient of HNSCC-3DCT-RT as DICOM, and the mask as CTSpine1K has it."""
     patient = f"HN_P{number:03d}"

@@ -23,7 +23,7 @@ _ADVICE = "Give the folder of an nnU-Net raw dataset: imagesTr/X_0000.nii.gz, la
 
 
 @dataclass(frozen=True)
-class LabelledCase:
+class TrainingVolumes:
     """One image with network labels on the recipe's grid, axes to L, P, S.
 
     Parameters
@@ -41,7 +41,7 @@ class LabelledCase:
     labels_zyx: NDArray[np.uint8]
 
 
-def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> list[LabelledCase]:
+def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> list[TrainingVolumes]:
     """Read all training cases of an nnU-Net raw dataset (`imagesTr`, `labelsTr`, `dataset.json`) into memory.
 
     Parameters
@@ -75,7 +75,7 @@ def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> lis
     return [_read(folder, path, max(labels.values()), spacing_mm) for path in paths]
 
 
-def digest(cases: list[LabelledCase]) -> str:
+def digest(cases: list[TrainingVolumes]) -> str:
     """Return a checksum of the cases, by which a run knows them again; empty where there are none."""
     if not cases:
         return ""
@@ -86,7 +86,7 @@ def digest(cases: list[LabelledCase]) -> str:
     return checksum.hexdigest()
 
 
-def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> LabelledCase:
+def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> TrainingVolumes:
     name = nifti_stem(path)
     image, _ = raw_pair(folder, name)
     if not image.is_file():
@@ -100,7 +100,7 @@ def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> LabelledCas
     spacing_zyx = np.array(turn.grid(ct.grid).spacing_xyz[::-1])
     hu = _sampled(turn.apply(np.clip(ct.hu_zyx, *_HU_LIMITS).astype(np.float32)), spacing_zyx, spacing_mm, order=1)
     labels = _sampled(turn.apply(drawn.labels_zyx), spacing_zyx, spacing_mm, order=0)
-    return LabelledCase(name, np.rint(hu).astype(np.int16), labels.astype(np.uint8))
+    return TrainingVolumes(name, np.rint(hu).astype(np.int16), labels.astype(np.uint8))
 
 
 def _sampled(array_zyx: NDArray[Any], spacing_zyx: NDArray[np.float64], spacing_mm: float, order: int) -> NDArray[Any]:

@@ -146,7 +146,7 @@ def test_one_bad_case_of_each_kind_is_named_and_the_others_are_done(tmp_path, in
     good = small_case()
     ct, labels = good
     found = verse_of(tmp_path / "verse", good, good, good, good, good, good)
-    image = {case.case[-1]: case for case in found.cases}
+    image = {case.name[-1]: case for case in found.cases}
     image["2"].image.write_bytes(image["2"].image.read_bytes()[:300])
     nifti.write(image["3"].labels, labels.labels_zyx[:-1], labels.affine_lps)
     nifti.write(image["4"].labels, np.where(labels.labels_zyx == 3, 99, labels.labels_zyx), labels.affine_lps)
@@ -274,7 +274,7 @@ def test_a_damaged_record_costs_a_conversion_and_no_more(tmp_path, in_process):
 
 def die_on_the_second(case, conversion):
     """Stand in for `convert_case` in a worker."""
-    if case.case.endswith("002"):
+    if case.name.endswith("002"):
         os.kill(os.getpid(), signal.SIGKILL)
     return convert_case(case, conversion)
 

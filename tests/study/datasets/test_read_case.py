@@ -17,7 +17,7 @@ from tests.builders.public_sets import LADY, small_case
 
 
 def found(image: Path, labels: Path, scheme: str = "verse") -> FoundCase:
-    return FoundCase("case", "VerSe 2019", "p", image, labels, "x", scheme)
+    return FoundCase("case", source="VerSe 2019", patient="p", image=image, labels=labels, origin="x", scheme=scheme)
 
 
 def written(tmp_path: Path, ct: CtVolume, labels: LabelVolume) -> FoundCase:

@@ -11,8 +11,8 @@ from cspine.core.anatomy import CERVICAL_LEVELS, vertebra
 from cspine.core.errors import InputError
 from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels
-from cspine.study.evaluation.surfaces import surface_distances
 from tests.builders.spine_phantom import volumes
+from tests.builders.surfaces import surface_distances
 
 NECK, _ = volumes()
 _SPACING_XYZ = (0.5, 1.0, 2.0)

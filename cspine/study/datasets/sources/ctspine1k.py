@@ -77,14 +77,14 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
         found.cases.append(
             FoundCase(
                 case_name("ctspine1k", name),
-                origin,
-                covid[1] if covid is not None else name,
-                image,
-                mask,
-                image.relative_to(place).as_posix(),
-                "ctspine1k",
-                age_of(row),
-                sex_of(row),
+                source=origin,
+                patient=covid[1] if covid is not None else name,
+                image=image,
+                labels=mask,
+                origin=image.relative_to(place).as_posix(),
+                scheme="ctspine1k",
+                age_years=age_of(row),
+                sex=sex_of(row),
             )
         )
     unmasked = sum(name not in names for name in images)

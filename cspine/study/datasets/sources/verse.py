@@ -59,15 +59,15 @@ def find(root: Path, year: int) -> Found:
         found.cases.append(
             FoundCase(
                 case,
-                f"VerSe {year}",
-                patient,
-                image,
-                labels,
-                image.relative_to(root).as_posix(),
-                "verse",
-                age_of(row),
-                sex_of(row),
-                centroids,
+                source=f"VerSe {year}",
+                patient=patient,
+                image=image,
+                labels=labels,
+                origin=image.relative_to(root).as_posix(),
+                scheme="verse",
+                age_years=age_of(row),
+                sex=sex_of(row),
+                centroids=centroids,
             )
         )
     if not found.cases and not found.broken:
@@ -77,7 +77,7 @@ def find(root: Path, year: int) -> Found:
 
 def scan_of(case: FoundCase) -> tuple[str, bool]:
     """Return the number of a scan in all of VerSe, and whether it is that of one scan of several of a patient."""
-    split = _SPLIT.search(case.case)
+    split = _SPLIT.search(case.name)
     return (split[1].lower(), True) if split is not None else (case.patient, False)
 
 

@@ -24,7 +24,7 @@ from cspine.study.synthesis.neck.people import ATLAS_PERSON, People
 from cspine.study.synthesis.neck.soft_tissue import Stance, atlas_points, column_points
 from cspine.study.synthesis.neck.tubes import Tube, draw_tubes, random_ligament, random_plate, random_vessels
 from cspine.study.synthesis.neck.wear import DISC, Joints, random_joints
-from cspine.study.synthesis.scanner import Scan, random_scan
+from cspine.study.synthesis.scanner import Acquisition, random_scan
 from cspine.study.synthesis.tissue import Anatomy, draw_hu
 
 #: Raised where a seed gives another case than before.
@@ -55,7 +55,7 @@ class NeckSettings:
         Probability of contrast medium in the vessels.
     blank : float
         Probability that the image is blank above or below some level.
-    scan : Scan, optional
+    scan : Acquisition, optional
         The acquisition; random if omitted.
     coarse_share : float
         Share of the random acquisitions that were stored at coarse pixels.
@@ -72,7 +72,7 @@ class NeckSettings:
     worn: float | None = None
     filled: float = 0.6
     blank: float = 0.0
-    scan: Scan | None = None
+    scan: Acquisition | None = None
     coarse_share: float = 0.25
     offset_xyz_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     imaging: Imaging | None = None

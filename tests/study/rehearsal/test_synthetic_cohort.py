@@ -11,9 +11,9 @@ from cspine.core.geometry import orientation_of
 from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources import ctspine1k, totalsegmentator, verse
 from cspine.study.datasets.sources.found import Found
-from cspine.study.rehearsal import cohort as rehearsal
-from cspine.study.rehearsal.cohort import STORED, Cohort, draw, make_cohort
+from cspine.study.rehearsal import synthetic_cohort as rehearsal
 from cspine.study.rehearsal.plan import PlannedScan, Source
+from cspine.study.rehearsal.synthetic_cohort import STORED, SyntheticCohort, draw, make_cohort
 from cspine.study.synthesis.spine.forms import SpineForms, parametric_forms
 
 
@@ -53,7 +53,7 @@ def _found(root: Path) -> Found:
 
 
 def test_every_scan_is_found_again_in_its_data_set(here: None, tmp_path: Path) -> None:
-    assert make_cohort(Cohort(tmp_path), _SCANS, 1, lambda *_: None) == (7, 0)
+    assert make_cohort(SyntheticCohort(tmp_path), _SCANS, 1, lambda *_: None) == (7, 0)
     found = _found(tmp_path)
     assert not found.broken
     assert not found.skipped
@@ -67,7 +67,7 @@ def test_every_scan_is_found_again_in_its_data_set(here: None, tmp_path: Path) -
 
 
 def test_what_is_whole_is_kept_and_what_has_no_record_is_made_again(here: None, tmp_path: Path) -> None:
-    cohort = Cohort(tmp_path)
+    cohort = SyntheticCohort(tmp_path)
     make_cohort(cohort, _SCANS[:3], 1, lambda *_: None)
     (tmp_path / ".rehearsal" / "verse2019-002.json").unlink()
     told: list[tuple[int, int]] = []
@@ -99,5 +99,5 @@ def test_the_labels_of_the_wrong_case_are_two_neighbours_exchanged(solids: Spine
 
 def test_meshes_that_are_absent_are_told_before_anything_is_drawn(tmp_path: Path) -> None:
     with pytest.raises(AtlasError):
-        make_cohort(Cohort(tmp_path / "out", tmp_path), _SCANS, 1, lambda *_: None)
+        make_cohort(SyntheticCohort(tmp_path / "out", tmp_path), _SCANS, 1, lambda *_: None)
     assert not (tmp_path / "out").exists()

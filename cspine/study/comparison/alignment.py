@@ -51,7 +51,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class Cohort:
+class Alignment:
     """Evaluations that can be compared.
 
     Parameters
@@ -148,7 +148,7 @@ def _values(model: Evaluation, case: str, group: LevelGroup, measure: Measure) -
     return {level: value for level, value in found if value is not None}
 
 
-def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, force: bool = False) -> Cohort:
+def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, force: bool = False) -> Alignment:
     """Bring evaluations side by side.
 
     Parameters
@@ -186,7 +186,7 @@ def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, for
                 )
         notes += _compare_references(first, other, common, force)
         notes += _alike(first, other, common)
-    return Cohort(tuple(models), part_of, tuple(dict.fromkeys(notes)))
+    return Alignment(tuple(models), part_of, tuple(dict.fromkeys(notes)))
 
 
 def _only(model: Evaluation, levels: Sequence[str] | None) -> Evaluation:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cspine.core.errors import ComparisonError
-from cspine.study.comparison.cohort import Cohort, align
+from cspine.study.comparison.alignment import Alignment, align
 from cspine.study.comparison.measures import CERVICAL, DICE, FULL_SPINE, HD95, LevelGroup, level_groups
 from cspine.study.comparison.reading import read_evaluation
 from tests.builders.evaluation_folders import Line, missed, write_folder
@@ -16,7 +16,7 @@ from tests.builders.evaluation_folders import Line, missed, write_folder
 C1, C2, T2 = (LevelGroup(name, (name,)) for name in ("C1", "C2", "T2"))
 
 
-def aligned(root: Path, *models: list[Line], **options: object) -> Cohort:
+def aligned(root: Path, *models: list[Line], **options: object) -> Alignment:
     folders = [write_folder(root / f"m{i}", lines) for i, lines in enumerate(models, 1)]
     return align([read_evaluation(folder) for folder in folders], **options)  # type: ignore[arg-type]
 

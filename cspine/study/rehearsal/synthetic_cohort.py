@@ -45,7 +45,7 @@ _RECORDS = ".rehearsal"
 
 
 @dataclass(frozen=True)
-class Cohort:
+class SyntheticCohort:
     """Where a cohort lies.
 
     Parameters
@@ -65,13 +65,13 @@ class Cohort:
 
 
 def make_cohort(
-    cohort: Cohort, scans: tuple[PlannedScan, ...], jobs: int, progress: Callable[[int, int], None]
+    cohort: SyntheticCohort, scans: tuple[PlannedScan, ...], jobs: int, progress: Callable[[int, int], None]
 ) -> tuple[int, int]:
     """Draw and write the scans that are not there yet.
 
     Parameters
     ----------
-    cohort : Cohort
+    cohort : SyntheticCohort
         Where.
     scans : tuple of PlannedScan
         From `plan.plan_cohort`.
@@ -154,7 +154,7 @@ def _swapped(labels_zyx: LabelArray) -> LabelArray:
     return table[labels_zyx]
 
 
-def _bones(cohort: Cohort) -> str:
+def _bones(cohort: SyntheticCohort) -> str:
     """Return a name for what the bones are made from; AtlasError if it cannot be used."""
     return meshes_checksum(cohort.meshes) if cohort.meshes is not None else "solids"
 
@@ -164,7 +164,7 @@ def _forms(meshes: Path | None, kept_in: Path) -> SpineForms:
     return mesh_forms(meshes, kept_in) if meshes is not None else parametric_forms()
 
 
-def _records(cohort: Cohort) -> Records[dict[str, Any]]:
+def _records(cohort: SyntheticCohort) -> Records[dict[str, Any]]:
     return Records(cohort.root / _RECORDS, same, same)
 
 
@@ -176,17 +176,17 @@ def _told(scan: PlannedScan, bones: str) -> dict[str, Any]:
     return {"edition": EDITION, "bones": bones, "stored": json.dumps(STORED[scan.source]), **asdict(scan)}
 
 
-def _is_there(cohort: Cohort, scan: PlannedScan, bones: str) -> bool:
+def _is_there(cohort: SyntheticCohort, scan: PlannedScan, bones: str) -> bool:
     """Tell whether a scan was written whole: its record is written last."""
     return _records(cohort).read(_name(scan)) == _told(scan, bones)
 
 
-def _drawn(cohort: Cohort, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
+def _drawn(cohort: SyntheticCohort, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
     torch.set_num_threads(1)
     return draw(_forms(cohort.meshes, cohort.root), scan)
 
 
-def _write(cohort: Cohort, scan: PlannedScan, ct: CtVolume, labels: LabelVolume) -> None:
+def _write(cohort: SyntheticCohort, scan: PlannedScan, ct: CtVolume, labels: LabelVolume) -> None:
     folder, masks = cohort.folder(scan.source), cohort.folder(Source.CTSPINE1K)
     person = Person(scan.age_years, scan.sex)
     if scan.source is Source.VERSE_2019 and scan.number % 4 == 0:
