@@ -1,4 +1,4 @@
-"""Many small tasks in processes of their own: one that dies takes its task along, and no other."""
+"""Run many small tasks in processes: one that dies fails its own task and no other."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ class _Died(Enum):
     DIED = "died"
 
 
-#: Stands in the place of the result of a task whose process died.
+#: The result of a task whose process died.
 DIED: Final = _Died.DIED
 
 
 def in_processes(
     work: Callable[[Item], Result], items: Sequence[Item], jobs: int, progress: Callable[[int, int], None]
 ) -> list[Result | _Died]:
-    """Do a task for each item.
+    """Return the results of a function for each item, computed in several processes.
 
     Parameters
     ----------
     work : callable
-        A function of a module; it returns what can be pickled. What it raises ends all.
+        A function at module level whose result can be pickled. An exception that it raises stops all.
     items : sequence
-        What it gets; can be pickled.
+        Its arguments, which can be pickled.
     jobs : int
-        Processes; 1, or a single item, is done in this one.
+        Number of processes; with 1, or a single item, the work is done in this process.
     progress : callable
-        Gets the tasks done and all of them.
+        Called with the number of finished tasks and of all tasks.
 
     Returns
     -------
     list
-        Results in the order of the items; `DIED` where the process was killed, mostly for its memory.
+        Results in the order of the items; `DIED` if the process was killed, usually because it was out of memory.
     """
     progress(0, len(items))
     results: dict[int, Result | _Died] = {}
     if min(jobs, len(items)) <= 1:
-        for place, item in enumerate(items):
-            results[place] = work(item)
+        for index, item in enumerate(items):
+            results[index] = work(item)
             progress(len(results), len(items))
-        return [results[place] for place in range(len(items))]
+        return [results[index] for index in range(len(items))]
     waiting, suspects = list(range(len(items))), list[int]()
     while waiting or suspects:
-        # After a death nobody knows whose fault it was: what was running is done once more, one by one.
+        # After a death the culprit is unknown: the tasks that were running are repeated one by one.
         if suspects:
-            place = suspects.pop()
-            if _round(work, items, [place], 1, results, progress):
-                results[place] = DIED
+            index = suspects.pop()
+            if _round(work, items, [index], 1, results, progress):
+                results[index] = DIED
                 progress(len(results), len(items))
         else:
             suspects = _round(work, items, waiting, jobs, results, progress)
-    return [results[place] for place in range(len(items))]
+    return [results[index] for index in range(len(items))]
 
 
 def _round(
@@ -70,22 +70,22 @@ def _round(
     results: dict[int, Result | _Died],
     progress: Callable[[int, int], None],
 ) -> list[int]:
-    """Work on what waits until it is done or a process dies; return what was running then."""
+    """Run the waiting tasks until all are done or a process dies; return those that were running then."""
     running: dict[Future[Result], int] = {}
     lost: list[int] = []
     with ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=multiprocessing.get_context("forkserver")) as pool:
         try:
             while (waiting or running) and not lost:
                 while waiting and len(running) < jobs:
-                    place = waiting.pop(0)
-                    running[pool.submit(work, items[place])] = place
+                    index = waiting.pop(0)
+                    running[pool.submit(work, items[index])] = index
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    place = running.pop(future)
+                    index = running.pop(future)
                     try:
-                        results[place] = future.result()
+                        results[index] = future.result()
                     except BrokenProcessPool:
-                        lost.append(place)
+                        lost.append(index)
                         continue
                     progress(len(results), len(items))
         except BaseException:
