@@ -170,7 +170,7 @@ def ties_of_float16(case: Case, stage: Stage, settings: InferenceSettings) -> np
     bound = np.asarray(function(error[None].numpy(), *to, **arguments))[0]
     best = np.sort(np.asarray(function(logits.numpy(), *to, **arguments)), axis=0)
     rounding = np.spacing(np.abs(best[-1]).astype(np.float16)).astype(np.float32)
-    ties = np.zeros(image.whole_shape, dtype=bool)
+    ties = np.zeros(image.image_shape, dtype=bool)
     ties[image.box] = best[-1] - best[-2] <= 2 * (np.abs(bound) + rounding)
     return ties.transpose(plan.transpose_backward)
 
@@ -338,8 +338,8 @@ def test_a_second_stage_sees_the_box_around_what_the_first_found(tmp_path, monke
     shapes = []
 
     def stage_one(logits, image, plan):
-        shapes.append(image.whole_shape)
-        return found if len(shapes) == 1 else np.full(image.whole_shape, 2, dtype=np.uint8)
+        shapes.append(image.image_shape)
+        return found if len(shapes) == 1 else np.full(image.image_shape, 2, dtype=np.uint8)
 
     monkeypatch.setattr("cspine.inference.predict.restore", stage_one)
     result = segment(volume, package, InferenceSettings("cpu"))
@@ -359,7 +359,7 @@ def test_two_real_stages_run_and_the_second_decides_within_its_box(tmp_path):
 
 def test_nothing_found_ends_the_stages(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "cspine.inference.predict.restore", lambda logits, image, plan: np.zeros(image.whole_shape, dtype=np.uint8)
+        "cspine.inference.predict.restore", lambda logits, image, plan: np.zeros(image.image_shape, dtype=np.uint8)
     )
     result = segment(lively_volume(), two_stages(tmp_path, 3.0), InferenceSettings("cpu"))
     assert len(result.record["stages"]) == 1
