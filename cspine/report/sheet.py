@@ -79,7 +79,7 @@ class SheetRow:
         Another structure to outline, such as the spinal cord.
     caption : str
         Name of ``labels``, above their pictures.
-    whole_column : bool
+    full_column : bool
         True to show every level, in a taller row; otherwise only the neck, if there is one.
     """
 
@@ -92,7 +92,7 @@ class SheetRow:
     reference: LabelVolume | None = None
     outline_zyx: NDArray[np.bool_] | None = None
     caption: str = "predicted"
-    whole_column: bool = False
+    full_column: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _draw_row(row: SheetRow) -> _Strip:
         return _Strip(row, np.zeros((ROW_PIXELS, _GAP, 3), dtype=np.uint8), ())
     predicted = _neck(row, row.labels)
     reference = _neck(row, row.reference) if row.reference is not None else None
-    course = _course(predicted, reference, row.whole_column)
+    course = _course(predicted, reference, row.full_column)
     shown = [(row.caption, predicted)] + ([("reference", reference)] if reference is not None else [])
     high, scale = course.pixels, course.scale
     sagittal = [
@@ -257,7 +257,7 @@ def _neck(row: SheetRow, labels: LabelVolume) -> _Neck:
     return _Neck(hu, lps_labels, outline, to_lps.grid(labels.grid).spacing_xyz)
 
 
-def _course(predicted: _Neck, reference: _Neck | None, whole_column: bool) -> _Course:
+def _course(predicted: _Neck, reference: _Neck | None, full_column: bool) -> _Course:
     """Return the course of the reference, else of the prediction, else the centre of the image."""
     guide = reference if reference is not None and reference.labels_zyx.any() else predicted
     shape, step_z = predicted.labels_zyx.shape, predicted.spacing_xyz[2]
@@ -266,7 +266,7 @@ def _course(predicted: _Neck, reference: _Neck | None, whole_column: bool) -> _C
         centres = {label: body_centre(guide.labels_zyx, label, predicted.spacing_xyz) for label in boxes}
         placed = [*boxes.items(), *label_boxes(predicted.labels_zyx).items()]
         # A reference may extend to the sacrum, but the sheet is about the neck, if there is one.
-        last = rank(VERTEBRAE[-1].label if whole_column else _LAST)
+        last = rank(VERTEBRAE[-1].label if full_column else _LAST)
         every = [box for label, box in placed if rank(label) <= last] or [box for _, box in placed]
         bottom, top = min(box[0].start for box in every), max(box[0].stop for box in every)
     else:
@@ -276,7 +276,7 @@ def _course(predicted: _Neck, reference: _Neck | None, whole_column: bool) -> _C
     height_mm = (top - bottom) * step_z + 2 * MARGIN_MM
     y, x = curve(points, 1, shape), curve(points, 2, shape)
     centre = ((bottom + top - 1) / 2, float(y[bottom:top].mean()), float(x[bottom:top].mean()))
-    pixels = min(max(round(height_mm * SCALE), ROW_PIXELS), COLUMN_PIXELS) if whole_column else ROW_PIXELS
+    pixels = min(max(round(height_mm * SCALE), ROW_PIXELS), COLUMN_PIXELS) if full_column else ROW_PIXELS
     axial = _axial_centres(centres, pixels // _MIN_AXIAL_PIXELS) if boxes else (centres[0],)
     return _Course(y, x, centre, axial, min(SCALE, pixels / height_mm), pixels)
 

@@ -90,7 +90,7 @@ SPINE = Phantom(tuple(range(1, 25)), (230, 45, 40), (2, 2, 2))
 
 
 def test_a_whole_column_has_a_higher_row_and_three_axial_planes(tmp_path: Path) -> None:
-    rows = [row(SPINE, whole_column=True), row(whole_column=True), row(SPINE)]
+    rows = [row(SPINE, full_column=True), row(full_column=True), row(SPINE)]
     image = pixels(write_sheets(rows, 3, "t", tmp_path)[0])
     column, neck = image[60:, 300:510], pixels(write_sheets([row()], 1, "t", tmp_path / "n")[0])[60:, 300:510]
     heights = [np.argwhere(near(column[:COLUMN_PIXELS], vertebra(i).rgb)).shape[0] for i in range(1, 25)]
