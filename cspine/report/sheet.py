@@ -284,7 +284,7 @@ def _course(predicted: _Neck, reference: _Neck | None, full_column: bool) -> _Co
 def _axial_centres(centres: dict[int, tuple[float, float, float]], most: int) -> tuple[tuple[float, float, float], ...]:
     """Return the centres of the axial planes: those of `_AXIAL_LEVELS`, or of the nearest levels."""
     wanted = [rank(vertebra(name).label) for name in _AXIAL_LEVELS[:most]]
-    nearest = [min(centres, key=lambda label: abs(rank(label) - place)) for place in wanted]
+    nearest = [min(centres, key=lambda label: abs(rank(label) - target)) for target in wanted]
     return tuple(centres[label] for label in dict.fromkeys(nearest))
 
 
@@ -345,19 +345,19 @@ def _picture(panel: _Panel) -> Pixels:
 
 def _plane_picture(plane: _Plane, height: int, width: int, scale: float) -> Pixels:
     rows, columns = _indices(plane, height, width, scale)
-    place = np.meshgrid(rows, columns, indexing="ij")
+    points = np.meshgrid(rows, columns, indexing="ij")
     low, high = BONE_WINDOW_HU
-    hu = ndimage.map_coordinates(plane.hu, place, order=1, mode="grid-constant", cval=low)
+    hu = ndimage.map_coordinates(plane.hu, points, order=1, mode="grid-constant", cval=low)
     grey = np.clip((hu - low) / (high - low), 0, 1) * 255
     rgb = np.repeat(grey[..., None], 3, axis=-1)
-    labels = ndimage.map_coordinates(plane.labels, place, order=0, mode="grid-constant", cval=0)
+    labels = ndimage.map_coordinates(plane.labels, points, order=0, mode="grid-constant", cval=0)
     for label in (int(i) for i in np.unique(labels) if i):
         mask = labels == label
         colour = np.array(vertebra(label).rgb, dtype=np.float64)
         rgb[mask] = (1 - _TINT) * rgb[mask] + _TINT * colour
         rgb[mask & ~ndimage.binary_erosion(mask)] = colour
     if plane.outline is not None:
-        smooth = ndimage.map_coordinates(plane.outline.astype(np.float32), place, order=1, mode="grid-constant")
+        smooth = ndimage.map_coordinates(plane.outline.astype(np.float32), points, order=1, mode="grid-constant")
         mask = smooth >= 0.5
         rgb[mask & ~ndimage.binary_erosion(mask)] = _CORD_RGB
     return rgb.astype(np.uint8)
