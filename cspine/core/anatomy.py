@@ -151,6 +151,11 @@ def vertebra(key: int | str) -> Vertebra:
     ------
     KeyError
         If no level has this number or name.
+
+    Examples
+    --------
+    >>> vertebra("T1").label, vertebra(28).name
+    (8, 'T13')
     """
     return _BY_LABEL[key] if isinstance(key, int) else _BY_NAME[key]
 
@@ -218,6 +223,11 @@ def parse_levels(text: str) -> tuple[Vertebra, ...]:
     ------
     UsageError
         If a part is neither a level nor a range, or a range ends above its start.
+
+    Examples
+    --------
+    >>> [level.name for level in parse_levels("T12-L1")]
+    ['T12', 'T13', 'L1']
     """
     labels: set[int] = set()
     for part in text.split(","):
@@ -236,7 +246,13 @@ _LEVELS_ADVICE = "Name levels from head to foot, for example C1-T1 or C3-C7,L1-L
 
 
 def levels_text(levels: Iterable[Vertebra]) -> str:
-    """Return the shortest text that `parse_levels` parses to these levels, for example ``"C3-C7,L1-L5"``."""
+    """Return the shortest text that `parse_levels` parses to these levels.
+
+    Examples
+    --------
+    >>> levels_text(parse_levels("C3,C4,C5,L1"))
+    'C3-C5,L1'
+    """
     wanted = {level.label for level in levels}
     runs: list[list[Vertebra]] = []
     for before, level in zip((None, *VERTEBRAE), VERTEBRAE, strict=False):
@@ -260,6 +276,13 @@ def parse_name(text: str) -> Vertebra | None:
     ----------
     text : str
         For example ``"C1"``, ``"vertebrae_C1"`` (TotalSegmentator), ``"c1 vertebra"``.
+
+    Examples
+    --------
+    >>> parse_name("vertebrae_C1").name
+    'C1'
+    >>> parse_name("sacrum") is None
+    True
     """
     match = _NAME_PATTERN.match(text.strip())
     if match is None:

@@ -108,6 +108,11 @@ def orientation_of(affine_lps: Affine) -> str:
     """Return the directions of the x, y and z axes as three letters: ``"LPS"`` for an axial CT from feet to head.
 
     Each axis of an oblique scan gets the nearest direction of the patient, the best match first.
+
+    Examples
+    --------
+    >>> orientation_of(np.diag([0.5, 0.5, 1.0, 1.0])), orientation_of(np.diag([-0.5, -0.5, 1.0, 1.0]))
+    ('LPS', 'RAS')
     """
     cosines = affine_lps[:3, :3] / np.linalg.norm(affine_lps[:3, :3], axis=0)
     letters = ["", "", ""]
@@ -176,6 +181,12 @@ def reorientation(affine_lps: Affine, target: str) -> Reorientation:
     ------
     UnsupportedOrientationError
         If the letters do not name three different axes.
+
+    Examples
+    --------
+    >>> to_ras = reorientation(np.eye(4), "RAS")
+    >>> to_ras.apply(np.array([[[1, 2], [3, 4]]])).tolist()
+    [[[4, 3], [2, 1]]]
     """
     letters = target.upper()
     if sorted(_AXIS_OF_LETTER[c][0] for c in letters if c in _AXIS_OF_LETTER) != [0, 1, 2] or len(letters) != 3:

@@ -101,7 +101,13 @@ class NumberCondition(_Condition):
         return self
 
     def refusal(self, number: float | None) -> str | None:
-        """Return why the number is rejected, or None if it matches."""
+        """Return why the number is rejected, or None if it matches.
+
+        Examples
+        --------
+        >>> NumberCondition(min=0.5, max=3).refusal(5)
+        '5 is above 3'
+        """
         if number is None:
             return None if self.allow_missing else "is missing"
         if self.equals is not None and number != self.equals:

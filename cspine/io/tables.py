@@ -43,12 +43,24 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """Return a count with its noun, for example ``"1 case"`` or ``"2 cases"``."""
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "case"), counted(2, "case"), counted(2, "study", "studies")
+    ('1 case', '2 cases', '2 studies')
+    """
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as text: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
+    """Return a duration as text.
+
+    Examples
+    --------
+    >>> duration(40), duration(720), duration(12000)
+    ('40 s', '12 min', '3 h 20 min')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
