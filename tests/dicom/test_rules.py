@@ -1,4 +1,4 @@
-"""The rules file: what it may say, and how its mistakes are told."""
+"""The rules file: what it may say, and how its mistakes are reported."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_number_conditions_and_zero_is_a_number() -> None:
     assert NumberCondition(min=1).refusal(None) is not None
 
 
-def test_values_are_compared_whole() -> None:
+def test_values_are_compared_complete() -> None:
     assert ValuesCondition.model_validate(["AXIAL"]).refusal(("ORIGINAL", "axial")) is None
     assert ValuesCondition(all_of=("AXI",)).refusal(("ORIGINAL", "AXIAL")) is not None
     assert ValuesCondition(none_of=("MIP",)).refusal(("DERIVED", "MINIP")) is None
@@ -84,7 +84,7 @@ def test_values_are_compared_whole() -> None:
         ("- a list", "file"),
     ],
 )
-def test_a_mistake_is_told_with_its_field(tmp_path: Path, text: str, field: str) -> None:
+def test_a_mistake_is_reported_with_its_field(tmp_path: Path, text: str, field: str) -> None:
     with pytest.raises(RulesError, match=field):
         _load(tmp_path, text)
 

@@ -43,7 +43,7 @@ def _choose(scan: Scan, rules: Rules | None = None) -> Selection:
     return select_series(scan, rules or load_rules())
 
 
-def test_the_thinner_series_is_chosen_and_the_other_told_why(tmp_path: Path) -> None:
+def test_the_thinner_series_is_chosen_and_the_other_gets_a_reason(tmp_path: Path) -> None:
     selection = _choose(_scan(tmp_path, thick=_series("thick"), thin=_series("thin", slices=120, step=0.6)))
     assert selection.chosen.series_uid == _uid("thin")
     assert "0.6 mm" in _decision(selection.decisions, "thin").reason
@@ -70,7 +70,7 @@ def test_the_more_recent_is_preferred(tmp_path: Path) -> None:
     assert selection.chosen.series_uid == _uid("late")
 
 
-def test_equal_series_are_told_apart_the_same_way_in_any_order(tmp_path: Path) -> None:
+def test_equal_series_are_distinguished_the_same_way_in_any_order(tmp_path: Path) -> None:
     scan = _scan(tmp_path, **{f"s{i}": _series(f"s{i}") for i in range(4)})
     chosen = set()
     for seed in range(5):
