@@ -39,7 +39,7 @@ class SeriesDecision:
     ----------
     series : Series
         The series.
-    fits : bool
+    suitable : bool
         True if it meets every requirement.
     chosen : bool
         True for the series that is segmented.
@@ -48,7 +48,7 @@ class SeriesDecision:
     """
 
     series: Series
-    fits: bool
+    suitable: bool
     chosen: bool
     reason: str
 

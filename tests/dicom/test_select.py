@@ -116,7 +116,7 @@ def test_a_refusal_names_value_and_rule(tmp_path: Path, keyword: str, value: obj
 
 def test_too_few_slices_and_too_little_coverage_are_refused(tmp_path: Path) -> None:
     (decision,) = evaluate_series(_scan(tmp_path, a=_series("a", slices=6)), load_rules())
-    assert not decision.fits and re.search(r"coverage.*\b12\b.*\b50\b.*slices.*\b6\b.*\b10\b", decision.reason)
+    assert not decision.suitable and re.search(r"coverage.*\b12\b.*\b50\b.*slices.*\b6\b.*\b10\b", decision.reason)
 
 
 def test_contrast_can_be_required(tmp_path: Path) -> None:
