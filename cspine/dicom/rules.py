@@ -61,7 +61,7 @@ class TextCondition(_Condition):
                 raise ValueError(f"not a regular expression: {error}") from error
         return value
 
-    def refusal(self, text: str) -> str | None:
+    def rejection(self, text: str) -> str | None:
         """Return why the text is rejected, or None if it matches; backslashes separate values."""
         values = [value.strip().casefold() for value in text.split("\\") if value.strip()]
         if not values:
@@ -100,12 +100,12 @@ class NumberCondition(_Condition):
             raise ValueError("min is larger than max")
         return self
 
-    def refusal(self, number: float | None) -> str | None:
+    def rejection(self, number: float | None) -> str | None:
         """Return why the number is rejected, or None if it matches.
 
         Examples
         --------
-        >>> NumberCondition(min=0.5, max=3).refusal(5)
+        >>> NumberCondition(min=0.5, max=3).rejection(5)
         '5 is above 3'
         """
         if number is None:
@@ -132,7 +132,7 @@ class ValuesCondition(_Condition):
     def _shorthand(cls, value: Any) -> Any:
         return {"all_of": value} if isinstance(value, list) else value
 
-    def refusal(self, values: tuple[str, ...]) -> str | None:
+    def rejection(self, values: tuple[str, ...]) -> str | None:
         """Return why the values are rejected, or None if they match."""
         present = {value.casefold() for value in values}
         lacking = [value for value in self.all_of or () if value.casefold() not in present]

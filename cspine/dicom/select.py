@@ -106,14 +106,14 @@ def evaluate_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> 
     """Return the decision on every series, even if none is chosen; parameters and errors as in `select_series`."""
     if series_uid is not None:
         return _choose_by_uid(scan, series_uid)
-    refusals = {id(series): _refusals(series, rules) for series in scan.series}
-    fitting = [series for series in scan.series if not refusals[id(series)]]
+    rejections = {id(series): _rejections(series, rules) for series in scan.series}
+    fitting = [series for series in scan.series if not rejections[id(series)]]
     problems = {id(series): _problem(series) for series in fitting}
     ranked = sorted(fitting, key=lambda series: _rank(series, rules, problems[id(series)]))
     decisions = []
     for series in scan.series:
-        if refusals[id(series)]:
-            decisions.append(SeriesDecision(series, False, False, "rejected: " + ", ".join(refusals[id(series)])))
+        if rejections[id(series)]:
+            decisions.append(SeriesDecision(series, False, False, "rejected: " + ", ".join(rejections[id(series)])))
             continue
         position = next(i for i, other in enumerate(ranked) if other is series)
         reason = _ranking_reason(position, ranked, rules, problems)
@@ -137,21 +137,21 @@ def _choose_by_uid(scan: Scan, series_uid: str) -> tuple[SeriesDecision, ...]:
     )
 
 
-def _refusals(series: Series, rules: Rules) -> list[str]:
+def _rejections(series: Series, rules: Rules) -> list[str]:
     """Return each requirement that the series does not meet, with its value."""
     require: Requirements = rules.require
-    refusals = [
+    rejections = [
         # A description is free text that may contain names: the rule is reported, the value is not.
-        f"{name} does not meet its rule" if field == "description" else f"{name} {refusal}"
+        f"{name} does not meet its rule" if field == "description" else f"{name} {rejection}"
         for field, name in _NAMES.items()
         if (condition := getattr(require, field)) is not None
-        and (refusal := condition.refusal(getattr(series, field))) is not None
+        and (rejection := condition.rejection(getattr(series, field))) is not None
     ]
     if require.contrast is not None and series.contrast != require.contrast:
-        refusals.append(f"contrast agent is {'stated' if series.contrast else 'not stated'}")
+        rejections.append(f"contrast agent is {'stated' if series.contrast else 'not stated'}")
     if not series.planes:
-        refusals.append("it contains no image with a position")
-    return refusals
+        rejections.append("it contains no image with a position")
+    return rejections
 
 
 def _problem(series: Series) -> str:
@@ -170,7 +170,7 @@ def _criterion(series: Series, criterion: Criterion, rules: Rules, problem: str)
     if criterion == "thinner":
         return round(series.slice_thickness_mm or 1e3, 1)
     if criterion == "bone_kernel":
-        return float(rules.bone_kernel.refusal(series.kernel) is not None)
+        return float(rules.bone_kernel.rejection(series.kernel) is not None)
     if criterion == "covers_more":
         return -float(round(series.coverage_mm / 10))
     if criterion == "covers_far_more":
@@ -212,7 +212,7 @@ def _fact(series: Series, criterion: Criterion, rules: Rules, problem: str) -> s
     if criterion == "thinner":
         return f"{series.slice_thickness_mm or 0:g} mm slices"
     if criterion == "bone_kernel":
-        is_bone = rules.bone_kernel.refusal(series.kernel) is None
+        is_bone = rules.bone_kernel.rejection(series.kernel) is None
         return f"{'bone' if is_bone else 'not a bone'} kernel ({series.kernel or 'not stated'})"
     if criterion in ("covers_more", "covers_far_more"):
         return f"{series.coverage_mm:.0f} mm covered"

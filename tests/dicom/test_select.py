@@ -158,6 +158,6 @@ def test_a_description_may_hold_a_name_and_is_not_repeated(tmp_path):
         dataset.SeriesDescription = "SECRET^NAME neck"
     save_all(datasets, tmp_path)
     (tmp_path / "rules.yaml").write_text("require: {description: {matches: 'x.*'}}")
-    with pytest.raises(NoSuitableSeriesError, match="series description") as refusal:
+    with pytest.raises(NoSuitableSeriesError, match="series description") as rejection:
         select_series(scan_folder(tmp_path), load_rules(tmp_path / "rules.yaml"))
-    assert "SECRET" not in str(refusal.value)
+    assert "SECRET" not in str(rejection.value)
