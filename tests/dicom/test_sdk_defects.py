@@ -156,21 +156,21 @@ def test_zero_is_a_number(tmp_path: Path) -> None:
     paths = save_all(build(Stack(signed=True, intercepts=(0.0,))), tmp_path)
     assert _sdk_select(paths, RescaleIntercept=[-1, 1]) == []
 
-    assert NumberCondition(min=-1, max=1).refusal(0.0) is None
+    assert NumberCondition(min=-1, max=1).rejection(0.0) is None
 
 
 def test_expressions_are_anchored(tmp_path: Path) -> None:
     paths = save_all(build(Stack()), tmp_path)
     assert len(_sdk_select(paths, Modality="T")) == 1
 
-    assert TextCondition(matches="T").refusal("CT") is not None
+    assert TextCondition(matches="T").rejection("CT") is not None
 
 
 def test_multiple_values_are_compared_complete(tmp_path: Path) -> None:
     paths = save_all(build(Stack()), tmp_path)
     assert len(_sdk_select(paths, ImageType=["PRIM", "XIA"])) == 1
 
-    assert ValuesCondition(all_of=("PRIM", "XIA")).refusal(("ORIGINAL", "PRIMARY", "AXIAL")) is not None
+    assert ValuesCondition(all_of=("PRIM", "XIA")).rejection(("ORIGINAL", "PRIMARY", "AXIAL")) is not None
 
 
 def test_the_best_series_is_chosen_and_not_the_first(tmp_path: Path) -> None:
