@@ -132,7 +132,7 @@ def _series_record(decision: SeriesDecision) -> Record:
         "orientation": series.orientation,
         "contrast": series.contrast,
         "damaged_files": series.damaged,
-        "fits": decision.fits,
+        "suitable": decision.suitable,
         "chosen": decision.chosen,
         "reason": decision.reason,
     }

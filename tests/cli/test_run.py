@@ -78,7 +78,7 @@ def test_the_help_names_outputs_and_options():
 
 def test_overwrite_never_removes_what_cspine_did_not_write(tmp_path):
     paths = write_neck(tmp_path / "study" / "dicom", CtSeriesDescription(uid_seed="inside"))
-    with pytest.raises(OutputNotEmptyError, match="no results of cspine"):
+    with pytest.raises(OutputNotEmptyError, match="results of cspine"):
         invoke(tmp_path / "study", tmp_path / "study", "--overwrite")
     assert all(path.is_file() for path in paths)
     assert sorted(path.name for path in (tmp_path / "study").iterdir()) == ["dicom"]

@@ -38,7 +38,7 @@ def sheet_rows(cases: Sequence[EvaluationCase], results: Sequence[CaseResult], c
         ct, found, wanted = _with_image(case, found, wanted)
         whole = below_neck(score.level for score in result.scores)
         yield SheetRow(
-            case.name, result.ok, headline(result), words(result), ct, found, wanted, whole_column=whole
+            case.name, result.ok, headline(result), words(result), ct, found, wanted, full_column=whole
         )  # fmt: skip
 
 
