@@ -16,6 +16,6 @@ class DicomSegWriterOperator(StepOperator):
     output = "segmentation"
     step = "write DICOM"
 
-    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: steps.ChosenSeries) -> SegRecord:
-        """Write the object."""
+    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: steps.ChosenSeries) -> SegRecord | None:
+        """Write the object where it is wanted."""
         return steps.write_dicom(vertebrae, ct, series, self.job.settings, self.job.staging)

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import highdicom as hd
@@ -30,6 +29,7 @@ from cspine.core.geometry import labels_to_grid, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
+from cspine.dicom.seg_type import SegType
 from cspine.dicom.source_header import normalise_headers, read_source_headers
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_whole
@@ -38,13 +38,6 @@ from cspine.io.files import write_whole
 _LARGEST_OFFSET = 0.25
 _LONG_STRING = 64  # characters of a DICOM LO
 _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is left out
-
-
-class SegType(StrEnum):
-    """How labels are stored."""
-
-    BINARY = "binary"
-    LABELMAP = "labelmap"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The output folder of a study: `dicom/` and `report/` appear together, when everything in them is whole."""
+"""The output folder of a study: `dicom/` and `report/` appear together, when everything in them is whole.
+
+One of them that nothing was written into does not appear.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ from cspine.core.errors import OutputError, OutputNotEmptyError
 SEGMENTATION = "segmentation.dcm"
 SUMMARY = "summary.json"
 PREVIEW = "preview.png"
+LABELS = "labels.nii.gz"
 
 # In this order: a router that watches dicom/ finds the report there already.
-_FILES = {"report": {SUMMARY, PREVIEW}, "dicom": {SEGMENTATION}}
+_FILES = {"report": {SUMMARY, PREVIEW, LABELS}, "dicom": {SEGMENTATION}}
 _STAGING = ".cspine-"
 
 
@@ -105,7 +109,9 @@ class StudyOutput:
                 place = self.folder / part
                 if place.exists():
                     moved.append((place, place.rename(self.staging / f"old-{part}")))
-                moved.append((self.staging / part, (self.staging / part).rename(place)))
+                made = self.staging / part
+                if any(made.iterdir()):
+                    moved.append((made, made.rename(place)))
         except BaseException as error:
             for before, now in reversed(moved):
                 with suppress(OSError):

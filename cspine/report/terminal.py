@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cspine.io.console import table
+from cspine.io.output import SUMMARY
 
 if TYPE_CHECKING:
     from cspine.report.summary import Summary
@@ -23,13 +24,13 @@ def tell_results(summary: Summary, out: Path) -> None:
          "cut by the edge" if v.touches_edge else ""]
         for v in summary.vertebrae
     ]  # fmt: skip
-    table(f"Vertebrae found by {model.title}", ("Level", "Segment", "Volume ml", "Mean HU", ""), rows)
+    table(f"Vertebrae found by {model.title}", ("Level", "Segment", "Volume ml", "Mean HU", "Remark"), rows)
     for finding in summary.findings:
         click.echo(f"{finding.severity}: {finding.code} {finding.sentence}")
     for warning in (*summary.input.repairs, *summary.warnings):
         click.echo(f"note: {warning}")
     for output in summary.outputs:
         click.echo(f"{output.kind:<14} {out / output.file}")
-    click.echo(f"{'Picture':<14} {out / 'report' / 'preview.png'}")
-    click.echo(f"{'Summary':<14} {out / 'report' / 'summary.json'}")
+    if (out / "report" / SUMMARY).is_file():
+        click.echo(f"{'Summary':<14} {out / 'report' / SUMMARY}")
     click.echo(summary.notice)

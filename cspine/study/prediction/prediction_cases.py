@@ -58,11 +58,7 @@ class PredictionCase:
         """
         if self.image is not None:
             ct = nifti.read_ct(self.image)
-            if ct.hu_zyx.min(initial=0) >= 0:
-                raise InputError(
-                    f"{self.image.name} has no value below 0: a label image, or not in Hounsfield units",
-                    advice="Give CT images in Hounsfield units alone.",
-                )
+            nifti.require_hounsfield(ct, self.image.name)
             return ct
         assert self.study is not None
         return read_volume(select_series(self.study, rules).chosen)
