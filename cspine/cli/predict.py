@@ -8,7 +8,6 @@ import click
 
 from cspine.core.errors import SomeStudiesFailedError, UsageError
 from cspine.io.console import progress
-from cspine.io.nifti import uncompressed
 from cspine.io.tables import counted
 
 _SHOWN = 20
@@ -63,6 +62,7 @@ def command(
     from cspine.inference.engine import choose_engine
     from cspine.inference.predict import folds_of
     from cspine.inference.settings import InferenceSettings
+    from cspine.io.nifti import uncompressed
     from cspine.models.package import load_package
     from cspine.study.prediction.prediction import Prediction, PredictionFolder, predict
     from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_of
