@@ -304,7 +304,7 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
         ["cases with a missed vertebra", str(told["cases_with_missed_level"])],
         ["wrong level without a finding", "n/a" if silent is None else str(silent)],
     ]
-    table("Levels", ("", ""), lines)
+    table("Levels", ("Measure", "Value"), lines)
 
 
 def _row(level: LevelSummary) -> list[str]:
