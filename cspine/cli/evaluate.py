@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from cspine.core.anatomy import Vertebra
     from cspine.models.package import ModelPackage
     from cspine.study.evaluation.evaluation import CaseResult
-    from cspine.study.evaluation.pairing import EvaluationCase, Inputs
     from cspine.study.evaluation.summaries import LevelSummary, Spread
-    from cspine.study.output_folder import OutputFolder
 
 _FOLDER = click.Path(path_type=Path)
 _SCHEME = "Label scheme: see --list-schemes.  [default: by a dataset.json in the folder or beside it, else verse]"
@@ -110,43 +108,23 @@ def command(
     """  # noqa: D301
     _refuse_what_does_not_fit(context, reference, dataset, prediction, images, out)
     wanted = wanted_levels(levels, "--levels") if levels is not None else ()
-    from cspine.io.nifti import uncompressed
-    from cspine.study.evaluation.evaluation_cases import without_masks
-    from cspine.study.evaluation.pairing import Inputs, find_cases
-    from cspine.study.evaluation.provenance import check_provenance
+    from cspine.study.evaluation.evaluate import EvaluationOptions, Task, run_evaluation
+    from cspine.study.evaluation.pairing import Inputs
 
     chosen = tuple(part.strip() for part in parts.split(",")) if parts is not None else ()
     inputs = Inputs(
         reference, dataset, prediction, images, cases, chosen, reference_scheme, prediction_scheme, prediction_pattern
     )
-    package = _package(model) if prediction is None else None
-    folder = _output_folder(out, prediction, package)
-    if folder is not None:
-        folder.check(inputs.read)
-    found = find_cases(inputs, out, allow_missing=allow_missing)
-    notes = [] if prediction is None else check_provenance(prediction, found, inputs.split())
-    for note in (*notes, *uncompressed(inputs.read)):
-        click.echo(f"warning: {note}", err=True)
-    if folder is not None:
-        folder.begin()
-    every = _segmented(found, package, device) if package else _compared(found, jobs)
-    compared = _compared_levels(wanted, inputs, found, package, every)
-    results = [without_masks(case, r.restricted(compared)) for case, r in zip(found, every, strict=True)]
-    title = title or (package.identity.title if package else _name_of(inputs))
-    if folder is not None:
-        from cspine.study.evaluation.evaluation_tables import write_tables
-        from cspine.study.evaluation.summaries import as_identity, predicted_by, summary
-
-        model_of = as_identity(package.identity) if package else predicted_by(prediction)
-        write_tables(found, results, compared, folder.root)
-        _draw(found, results, title, folder.root, pictures)
-        folder.finish({**summary(results, compared, model_of, title), "notes": notes})
-    _show(results, compared, title)
+    options = EvaluationOptions(wanted, allow_missing, jobs, device, title, pictures)
+    task = Task(inputs, _package(model) if prediction is None else None, out, options)
+    with progress("cases") as tell:
+        found = run_evaluation(task, tell, lambda note: click.echo(f"warning: {note}", err=True))
+    _show(found.results, found.levels, found.title)
     if out is not None:
         click.echo(f"Tables and pictures in {out}")
     if prediction is not None:
-        _warn_of_empty(results)
-    _tell_failures(results)
+        _warn_of_empty(found.results)
+    _tell_failures(found.results)
 
 
 def _refuse_what_does_not_fit(
@@ -182,80 +160,11 @@ def _refuse_what_does_not_fit(
 _OF_PREDICTIONS = ("prediction_scheme", "prediction_pattern", "allow_missing", "jobs")
 
 
-def _output_folder(out: Path | None, prediction: Path | None, package: ModelPackage | None) -> OutputFolder | None:
-    if out is None:
-        return None
-    from cspine.study.evaluation.evaluation_tables import TABLES
-    from cspine.study.output_folder import OutputFolder
-
-    predictions = f"model {package.identity.checksum}" if package else str(prediction.resolve() if prediction else "")
-    return OutputFolder(out, "cspine evaluate", ("labels",), TABLES, {"predictions": predictions})
-
-
 def _package(model: str | None) -> ModelPackage:
     from cspine.cli.models import wanted_model
     from cspine.models.package import load_package
 
     return load_package(wanted_model(model))
-
-
-def _segmented(cases: Sequence[EvaluationCase], package: ModelPackage, device: str) -> list[CaseResult]:
-    from cspine.inference.settings import InferenceSettings
-    from cspine.study.evaluation.evaluation_cases import evaluate_case
-
-    results: list[CaseResult] = []
-    with progress("cases") as tell:
-        tell(0, len(cases))
-        for case in cases:
-            results.append(evaluate_case(case, package, InferenceSettings(device=device)))
-            tell(len(results), len(cases))
-    return results
-
-
-def _compared(cases: Sequence[EvaluationCase], jobs: int | None) -> list[CaseResult]:
-    from cspine.io.machine import usable_cores
-    from cspine.study.evaluation.evaluation_cases import evaluate_pairs
-
-    with progress("cases") as tell:
-        return evaluate_pairs(cases, jobs or usable_cores(), tell)
-
-
-def _compared_levels(
-    wanted: tuple[Vertebra, ...],
-    inputs: Inputs,
-    cases: Sequence[EvaluationCase],
-    package: ModelPackage | None,
-    results: Sequence[CaseResult],
-) -> tuple[Vertebra, ...]:
-    """Return the levels that are asked for, or those that both sides can have; none that no reference can name."""
-    from cspine.study.evaluation.evaluation import levels_to_compare
-    from cspine.study.label_schemes import levels_of_files
-
-    annotated = levels_of_files((case.reference, case.reference_scheme) for case in cases)
-    if wanted:
-        named = tuple(level for level in wanted if annotated is None or level.name in annotated)
-        if not named:
-            raise UsageError("--levels has no level that the references name")
-        return named
-    if package is not None:
-        return levels_to_compare(results, package.manifest.stages[-1].levels, annotated)
-    found = ((case.found, case.found_scheme) for case in cases if case.found is not None)
-    return levels_to_compare(results, levels_of_files(found), annotated)
-
-
-def _name_of(inputs: Inputs) -> str:
-    assert inputs.prediction is not None
-    return inputs.prediction.resolve().name
-
-
-def _draw(
-    cases: Sequence[EvaluationCase], results: Sequence[CaseResult], title: str, root: Path, pictures: int | None
-) -> None:
-    from cspine.report.sheet import write_sheets
-    from cspine.study.evaluation.pictures import sheet_rows
-
-    count = len(results) if pictures is None else min(pictures, len(results))
-    write_sheets(sheet_rows(cases, results, count), count, f"{title}: found, reference", root)
 
 
 def _warn_of_empty(results: Sequence[CaseResult]) -> None:
