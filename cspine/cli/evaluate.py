@@ -28,11 +28,12 @@ _MOST_FAILURES = 20
 def _list_schemes(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
-    from cspine.study.label_schemes import MASKS, NNUNET, SCHEMES
+    from cspine.study.label_schemes import MASKS, NNUNET, SCHEMES, SEG
 
     rows = [[scheme.name, scheme.title, scheme.numbers_text, scheme.others_are] for scheme in SCHEMES.values()]
     rows.append([NNUNET, "any nnU-Net v2 dataset or prediction", "by the names in dataset.json", "every other name"])
     rows.append([MASKS, "a folder a case, one file a vertebra", "vertebrae_C1.nii.gz ...", "every other file"])
+    rows.append([SEG, "DICOM Segmentations, *.dcm", "by the codes or labels of the segments", "every other segment"])
     table("Label schemes", ("name", "whose", "numbers", "background"), rows)
     context.exit()
 
@@ -87,7 +88,8 @@ def command(
     labels of a --dataset, which also tells what is training, internal and external.
 
     Predictions are NAME.nii.gz, NAME_0000.nii.gz, NAME_seg.nii.gz, or a folder NAME with one mask a vertebra
-    (TotalSegmentator) or one file. Another orientation of the same voxels is turned; another grid is refused.
+    (TotalSegmentator) or one file; or DICOM Segmentations: NAME.dcm, or the folder NAME that `cspine run` wrote. So are
+    references. Another orientation of the same voxels is turned; another grid is refused.
 
     A level that only one of the two has counts as Dice 0; HD95 and ASSD are over the cases where both have it. A
     vertebra is identified, as VerSe defines it, where the nearest centroid of the prediction is its own level's, within

@@ -6,17 +6,13 @@ Frames are bound to source slices by where they lie and by SOP Instance UID, nev
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
-from pydicom import Dataset, config
+from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
@@ -29,6 +25,7 @@ from cspine.core.geometry import labels_to_grid, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
+from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg_type import SegType
 from cspine.dicom.source_header import normalise_headers, read_source_headers
 from cspine.dicom.uids import ObjectIdentity
@@ -135,7 +132,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
     if labels.labels_zyx.dtype != np.uint8:
         raise CSpineError(f"labels are {labels.labels_zyx.dtype}, not uint8")
     source = ct.source
-    with _discreet():
+    with suppress_phi_logging():
         headers = read_source_headers(source)
         notes = normalise_headers(headers, source)
         _check_positions(headers, source)
@@ -161,20 +158,6 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         sha256=digest,
         warnings=(*notes, *_viewer_warnings(segmentation, settings.seg_type)),
     )
-
-
-@contextmanager
-def _discreet() -> Iterator[None]:
-    """Keep highdicom and pydicom from logging or warning of values: they would print names and dates of birth."""
-    logger = logging.getLogger("highdicom")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with config.disable_value_validation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _check_positions(headers: list[Dataset], source: CtSource) -> None:
