@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import commonpath
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError, hashed
@@ -62,6 +63,13 @@ class PredictionCase:
             return ct
         assert self.study is not None
         return read_volume(select_series(self.study, rules).chosen)
+
+    def origin(self) -> tuple[str, str]:
+        """Return what kind of input the case is, and the local path of its file or of the folder of its files."""
+        if self.image is not None:
+            return "NIfTI", str(self.image.resolve())
+        folders = {str(path.parent.resolve()) for path in self._dicom_files()}
+        return "DICOM", commonpath(folders) if folders else ""
 
     def fingerprint(self) -> str:
         """Return what tells that the files of the case changed: their sizes and times."""
