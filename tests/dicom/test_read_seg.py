@@ -21,7 +21,7 @@ from cspine.dicom.scan import scan_folder
 from cspine.dicom.seg import SegSettings, write_segmentation
 from cspine.dicom.seg_type import SegType
 from cspine.study.grids import on_grid
-from tests.builders.judges import _tool
+from tests.builders.judges import tool
 
 CLOCK = Clock(datetime(2024, 1, 1, tzinfo=UTC))
 
@@ -84,7 +84,7 @@ def _dcmqi(folder: Path, study: Path, labels: LabelVolume, segments: list[dict[s
         "ContentDescription": "Image segmentation",
     }
     (folder / "meta.json").write_text(json.dumps(meta))
-    words = [_tool("itkimage2segimage"), "--inputImageList", str(folder / "labels.nrrd"), "--inputDICOMDirectory"]
+    words = [tool("itkimage2segimage"), "--inputImageList", str(folder / "labels.nrrd"), "--inputDICOMDirectory"]
     words += [str(study), "--inputMetadata", str(folder / "meta.json"), "--outputDICOM", str(folder / "seg.dcm")]
     done = subprocess.run([*words, "--skip", "1"], capture_output=True, text=True, check=False)
     assert (folder / "seg.dcm").is_file(), done.stdout + done.stderr
