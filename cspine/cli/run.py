@@ -38,7 +38,8 @@ _log = logging.getLogger(__name__)
 @click.option("--overwrite", is_flag=True, help="Replace results that are in OUT.")
 @click.option(
     "--outputs", metavar="NAME,...",
-    help="What to write: seg, nifti, preview, summary.  [default: seg,preview,summary; of NIfTI nifti,preview,summary]",
+    help="What to write: seg, nifti, preview, summary; CSPINE_OUTPUTS of the application.  "
+    "[default: seg,preview,summary; of NIfTI nifti,preview,summary]",
 )  # fmt: skip
 def command(source: Path, out: Path, **options: object) -> None:
     """Segment the vertebrae of the CT study in IN (a folder or a .zip of DICOM, or a .nii.gz); write results into OUT.

@@ -1,4 +1,4 @@
-"""The notebook and the code blocks of docs/python.md run as they stand, with a tiny model in the place of the shipped one."""
+"""The notebook and the code blocks of docs/python.md run as they stand; a tiny model takes the shipped one's place."""
 
 from __future__ import annotations
 
