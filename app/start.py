@@ -18,7 +18,7 @@ from cspine.io.machine import home_folder
 from cspine.io.output import StudyOutput
 from cspine.models.package import load_package
 from cspine.models.registry import model_to_run
-from cspine.pipeline.settings import RunSettings, sender_broke_off, solving_wanted, wanted_levels
+from cspine.pipeline.settings import RunSettings, sender_broke_off, solving_wanted, wanted_levels, wanted_outputs
 from cspine.report.terminal import print_results
 from operators.step import StudyRun
 
@@ -46,6 +46,7 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
         incomplete=sender_broke_off(os.environ),
         levels=wanted_levels(os.environ),
         solve_levels=solving_wanted(os.environ),
+        outputs=wanted_outputs(os.environ),
     )
     with open_input(input_path) as folder, StudyOutput(output_path) as output:
         job = StudyRun(folder, package, settings, output.staging)

@@ -16,6 +16,6 @@ class DicomSegWriterOperator(StepOperator):
     output = "segmentation"
     step = "write DICOM"
 
-    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: steps.ChosenSeries) -> SegRecord:
-        """Write the object and return its record."""
+    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: steps.ChosenSeries) -> SegRecord | None:
+        """Write the object if it is wanted, and return its record."""
         return steps.write_dicom(vertebrae, ct, series, self.job.settings, self.job.staging)

@@ -21,7 +21,7 @@ class ReportWriterOperator(StepOperator):
         ct: CtVolume,
         inference: Inference,
         vertebrae: Vertebrae,
-        segmentation: SegRecord,
+        segmentation: SegRecord | None,
     ) -> None:
         """Write summary and preview."""
         results = steps.Results(series, ct, inference, vertebrae, segmentation)

@@ -101,6 +101,17 @@ def ras_to_lps(affine_ras: Affine) -> Affine:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine_ras, dtype=np.float64)
 
 
+def zyx_from_xyz(array_xyz: NDArray[Voxels]) -> NDArray[Voxels]:
+    """Return an array of shape (x, y, z), as nibabel gives it, as one of shape (z, y, x)."""
+    return np.ascontiguousarray(array_xyz.transpose(2, 1, 0))
+
+
+def is_orthogonal(affine_lps: Affine, tolerance: float = 1e-4) -> bool:
+    """Tell whether the axes of a grid are perpendicular: the cosine of each two is within the tolerance of 0."""
+    axes = affine_lps[:3, :3] / np.linalg.norm(affine_lps[:3, :3], axis=0)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= tolerance)
+
+
 # --- orientation ------------------------------------------------------------------------------------------------------
 
 

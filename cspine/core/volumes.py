@@ -106,6 +106,16 @@ class CtVolume:
     notes: tuple[str, ...] = ()
 
     @property
+    def array(self) -> HuArray:
+        """The Hounsfield units, shape (z, y, x)."""
+        return self.hu_zyx
+
+    @property
+    def affine(self) -> Affine:
+        """Index (x, y, z) to millimetres (LPS), shape (4, 4)."""
+        return self.affine_lps
+
+    @property
     def grid(self) -> Grid:
         """Grid of the array."""
         shape = self.hu_zyx.shape
@@ -155,6 +165,16 @@ class LabelVolume:
     labels_zyx: LabelArray
     affine_lps: Affine
     model: ModelIdentity | None = None
+
+    @property
+    def array(self) -> LabelArray:
+        """The labels, shape (z, y, x)."""
+        return self.labels_zyx
+
+    @property
+    def affine(self) -> Affine:
+        """Index (x, y, z) to millimetres (LPS), shape (4, 4)."""
+        return self.affine_lps
 
     @property
     def grid(self) -> Grid:

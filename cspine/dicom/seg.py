@@ -6,18 +6,13 @@ Frames are matched to source slices by position and SOP Instance UID, never by t
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
-from pydicom import Dataset, config
+from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
@@ -30,6 +25,8 @@ from cspine.core.geometry import resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
+from cspine.dicom.phi_logging import suppress_phi_logging
+from cspine.dicom.seg_type import SegType
 from cspine.dicom.source_header import normalise_headers, read_source_headers
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
@@ -38,13 +35,6 @@ from cspine.io.files import write_atomic
 _MAX_OFFSET_VOXELS = 0.25
 _LONG_STRING = 64  # characters of a DICOM LO
 _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is omitted
-
-
-class SegType(StrEnum):
-    """The encoding of the labels."""
-
-    BINARY = "binary"
-    LABELMAP = "labelmap"
 
 
 @dataclass(frozen=True)
@@ -142,7 +132,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
     if labels.labels_zyx.dtype != np.uint8:
         raise CSpineError(f"labels have type {labels.labels_zyx.dtype}, not uint8")
     source = ct.source
-    with _suppress_phi_logging():
+    with suppress_phi_logging():
         headers = read_source_headers(source)
         notes = normalise_headers(headers, source)
         _check_positions(headers, source)
@@ -168,20 +158,6 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         sha256=digest,
         warnings=(*notes, *_viewer_warnings(segmentation, settings.seg_type)),
     )
-
-
-@contextmanager
-def _suppress_phi_logging() -> Iterator[None]:
-    """Suppress log lines and warnings of highdicom and pydicom, which quote names and dates of birth."""
-    logger = logging.getLogger("highdicom")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with config.disable_value_validation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _check_positions(headers: list[Dataset], source: CtSource) -> None:

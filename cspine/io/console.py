@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from cspine.core.errors import CSpineError
 from cspine.core.progress import ProgressCallback
 from cspine.io.tables import duration
 
 _LOG_EVERY_S = 15.0
+_WIDTH = 160  # of a table that goes to a file or a pipe
 _log = logging.getLogger("cspine")
 
 
@@ -37,19 +36,32 @@ def print_error(error: CSpineError) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to standard output, as wide as the terminal, or 160 columns without one."""
+    """Print a table to standard output, as wide as COLUMNS says, the terminal is, or else 160 columns."""
+    from rich.console import Console  # takes longer than all else that `cspine --help` needs
+    from rich.table import Table
+
     shown = Table(title=title, title_justify="left", show_lines=False)
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
         shown.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(shown)
+    width = _columns() or (None if sys.stdout.isatty() else _WIDTH)
+    Console(width=width, markup=False, highlight=False).print(shown)
+
+
+def _columns() -> int | None:
+    """Return what COLUMNS says; None where it says nothing that a table could follow."""
+    value = os.environ.get("COLUMNS", "")
+    return int(value) if value.isdecimal() and int(value) > 0 else None
 
 
 @contextmanager
 def progress(title: str) -> Iterator[ProgressCallback]:
     """Yield a callback that shows progress: a bar on a terminal, otherwise a log line every few seconds."""
     if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
             task = bar.add_task(title, total=None)

@@ -13,13 +13,22 @@ from numpy.typing import NDArray
 
 from cspine.core.errors import InputError, OutputError
 from cspine.core.geometry import Affine, make_affine
-from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 from cspine.io.files import write_atomic
 from cspine.io.nifti_files import ENDING
 
 _MAX_LABEL = 255
 _NIFTI_HEADER = 352
 _CHUNK = 2**22
+#: Reader of each ending: SimpleITK would otherwise try its readers on the bytes until one takes them.
+_READERS = {
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
 _ADVICE = "Pass a complete three-dimensional NIfTI file (.nii.gz) with one channel."
 _LABELS_ADVICE = "Pass a label image: a NIfTI file (.nii.gz) with integers from 0 to 255."
 
@@ -32,9 +41,36 @@ def read_ct(path: Path) -> CtVolume:
     InputError
         If the file is not a three-dimensional image with one channel.
     """
-    array, affine = _read(path)
-    fits = np.issubdtype(array.dtype, np.integer) and array.min() >= -32768 and array.max() <= 32767
-    return CtVolume(array.astype(np.int16) if fits else array.astype(np.float32), affine)
+    return ct_of(*_read(path))
+
+
+def ct_of(array_zyx: NDArray[Any], affine_lps: Affine, notes: tuple[str, ...] = ()) -> CtVolume:
+    """Return a CT volume: int16 where every value is a whole number that fits and the array says so, else float32."""
+    integers = np.issubdtype(array_zyx.dtype, np.integer) and array_zyx.min() >= -32768 and array_zyx.max() <= 32767
+    hu_zyx: HuArray = array_zyx.astype(np.int16) if integers else array_zyx.astype(np.float32)
+    return CtVolume(hu_zyx, affine_lps, notes=notes)
+
+
+def require_hounsfield(ct: CtVolume, name: str) -> None:
+    """Refuse an image that has no value below 0: every CT in Hounsfield units has fat or air.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    name : str
+        What the message calls it.
+
+    Raises
+    ------
+    InputError
+        If its values are not Hounsfield units.
+    """
+    if ct.hu_zyx.min(initial=0) >= 0:
+        raise InputError(
+            f"{name} has no value below 0: a label image, or not in Hounsfield units",
+            advice="Give CT images in Hounsfield units alone.",
+        )
 
 
 def read_labels(path: Path) -> LabelVolume:
@@ -86,7 +122,7 @@ def _is_complete(path: Path, voxel_bytes: int) -> bool:
         return int.from_bytes(file.read(4), "little") == (_NIFTI_HEADER + voxel_bytes) % 2**32
 
 
-def _refuse_damaged(path: Path) -> None:
+def refuse_damaged(path: Path) -> None:
     """Raise InputError if a gzip file fails its checksum (RFC 1952): SimpleITK reads a truncated one silently."""
     try:
         with gzip.open(path) as file:
@@ -98,13 +134,36 @@ def _refuse_damaged(path: Path) -> None:
 
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:
     if path.name.endswith(".gz") and path.is_file():
-        _refuse_damaged(path)
+        refuse_damaged(path)
     try:
-        image = sitk.ReadImage(str(path))
+        image = read_image(path)
     except RuntimeError as error:
-        raise InputError(f"{path.name} cannot be read as an image", advice=_ADVICE) from error
+        raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
+    return of_image(image, path.name)
+
+
+def read_image(path: Path) -> sitk.Image:
+    """Read a file with the reader that its ending names; InputError for another ending, RuntimeError from SimpleITK."""
+    reader = next((reader for ending, reader in _READERS.items() if path.name.lower().endswith(ending)), None)
+    if reader is None:
+        raise InputError(f"{path.name} is none of {', '.join(_READERS)}", advice=_ADVICE)
+    file = sitk.ImageFileReader()
+    file.SetImageIO(reader)
+    file.SetFileName(str(path))
+    image: sitk.Image = file.Execute()
+    return image
+
+
+def of_image(image: sitk.Image, name: str) -> tuple[NDArray[Any], Affine]:
+    """Return the array (z, y, x) and the affine (LPS) of an image of SimpleITK.
+
+    Raises
+    ------
+    InputError
+        If it is not a three-dimensional image of one channel.
+    """
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f"{path.name} is not a three-dimensional image with one channel", advice=_ADVICE)
+        raise InputError(f"{name} is not a three-dimensional image of one channel", advice=_ADVICE)
     axes = np.array(image.GetDirection()).reshape(3, 3)
     x, y, z = image.GetSpacing()
     return sitk.GetArrayFromImage(image), make_affine(axes, (x, y, z), np.array(image.GetOrigin()))

@@ -1,4 +1,7 @@
-"""The output folder of a study: `dicom/` and `report/` appear together, when both are complete."""
+"""The output folder of a study: `dicom/` and `report/` appear together, when both are complete.
+
+A folder without files does not appear.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ from cspine.core.errors import OutputError, OutputNotEmptyError
 SEGMENTATION = "segmentation.dcm"
 SUMMARY = "summary.json"
 PREVIEW = "preview.png"
+LABELS = "labels.nii.gz"
 
 # In this order, so that a router that watches dicom/ finds a complete report.
-_FILES = {"report": {SUMMARY, PREVIEW}, "dicom": {SEGMENTATION}}
+_FILES = {"report": {SUMMARY, PREVIEW, LABELS}, "dicom": {SEGMENTATION}}
 _STAGING = ".cspine-"
 
 
@@ -105,7 +109,9 @@ class StudyOutput:
                 target = self.folder / part
                 if target.exists():
                     moved.append((target, target.rename(self.staging / f"old-{part}")))
-                moved.append((self.staging / part, (self.staging / part).rename(target)))
+                written = self.staging / part
+                if any(written.iterdir()):
+                    moved.append((written, written.rename(target)))
         except BaseException as error:
             for before, now in reversed(moved):
                 with suppress(OSError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +82,17 @@ def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequ
     OutputError
         If the file cannot be written.
     """
-    scene = _scene(ct, labels)
+    png = preview_png(ct, labels, title, findings)
+    write_atomic(path, lambda partial: partial.write_bytes(png))
 
-    def save(partial: Path) -> None:
-        # A matplotlibrc on the machine must not change the picture.
-        with style.context("default"), partial.open("wb") as file:
-            _figure(scene, title, findings).savefig(file, format="png", metadata={"Software": None})
 
-    write_atomic(path, save)
+def preview_png(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding]) -> bytes:
+    """Return the preview as the bytes of a PNG; parameters and NoVertebraError as `render_preview`."""
+    scene, file = _scene(ct, labels), BytesIO()
+    # A matplotlibrc on the machine must not change the picture.
+    with style.context("default"):
+        _figure(scene, title, findings).savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
 
 
 def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:

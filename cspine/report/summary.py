@@ -42,9 +42,14 @@ class SeriesSummary(_Row):
 class InputSummary(_Row):
     """The input of the run."""
 
-    study: Hashed = Field(description="Study Instance UID, hashed.")
-    series: Hashed = Field(description="Series Instance UID of the series that was segmented, hashed.")
-    decisions: list[SeriesSummary] = Field(description="The decision on every series of the study.")
+    study: Hashed | None = Field(default=None, description="Study Instance UID, hashed; null if it is not DICOM.")
+    series: Hashed | None = Field(
+        default=None, description="Series Instance UID of the series that was segmented, hashed; null if not DICOM."
+    )
+    image: Sha256 | None = Field(default=None, description="SHA-256 of the voxels of an image that is not DICOM.")
+    decisions: list[SeriesSummary] = Field(
+        default_factory=list, description="The decision on every series of the study."
+    )
     skipped_files: int = Field(default=0, description="Number of files that are not DICOM images.")
     slices: int = Field(description="Number of slices of the volume.")
     spacing_mm: Triple = Field(description="Distance between columns, rows and slices.")
@@ -88,11 +93,11 @@ class FindingSummary(_Row):
 
 
 class OutputSummary(_Row):
-    """A DICOM object that was written."""
+    """A file that was written, other than the summary itself."""
 
     file: str = Field(description="Path within the output folder.")
-    kind: str = Field(description="For example SEG BINARY.")
-    sop_instance_uid: str = Field(description="UID of the new object.")
+    kind: str = Field(description="For example SEG BINARY, Labels or Picture.")
+    sop_instance_uid: str | None = Field(default=None, description="UID of a DICOM object; null for another file.")
     sha256: Sha256 = Field(description="Checksum of the file.")
     bytes: int = Field(description="Size of the file.")
 
@@ -119,7 +124,7 @@ class Summary(_Row):
     vertebrae: list[VertebraSummary] = Field(description="Vertebrae from head to foot.")
     findings: list[FindingSummary] = Field(description="Statements about the quality of the result.")
     warnings: list[str] = Field(description="Warnings for users of the files, for example about viewers.")
-    outputs: list[OutputSummary] = Field(description="DICOM objects that were written.")
+    outputs: list[OutputSummary] = Field(description="Files that were written; DICOM objects come first.")
     supersedes: list[SupersededResult] = Field(
         default_factory=list, description="Earlier results that this run supersedes; usually empty."
     )
@@ -174,8 +179,8 @@ def finding_summaries(findings: Sequence[Finding]) -> list[FindingSummary]:
     ]
 
 
-def output_summary(path: Path, folder: Path, kind: str, sop_instance_uid: str) -> OutputSummary:
-    """Return the row of a DICOM file that was written.
+def output_summary(path: Path, folder: Path, kind: str, sop_instance_uid: str | None = None) -> OutputSummary:
+    """Return the row of a file that was written.
 
     Parameters
     ----------
@@ -183,8 +188,8 @@ def output_summary(path: Path, folder: Path, kind: str, sop_instance_uid: str) -
         The file and the output folder that contains it.
     kind : str
         For example ``"SEG BINARY"``.
-    sop_instance_uid : str
-        UID of the object.
+    sop_instance_uid : str, optional
+        UID of a DICOM object.
     """
     data = path.read_bytes()
     return OutputSummary(

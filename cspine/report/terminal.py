@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cspine.io.console import table
+from cspine.io.output import SUMMARY
 
 if TYPE_CHECKING:
     from cspine.report.summary import Summary
@@ -30,6 +31,6 @@ def print_results(summary: Summary, out: Path) -> None:
         click.echo(f"note: {warning}")
     for output in summary.outputs:
         click.echo(f"{output.kind:<14} {out / output.file}")
-    click.echo(f"{'Picture':<14} {out / 'report' / 'preview.png'}")
-    click.echo(f"{'Summary':<14} {out / 'report' / 'summary.json'}")
+    if (out / "report" / SUMMARY).is_file():
+        click.echo(f"{'Summary':<14} {out / 'report' / SUMMARY}")
     click.echo(summary.notice)

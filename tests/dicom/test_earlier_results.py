@@ -19,7 +19,8 @@ from cspine.dicom.earlier_results import (
     with_other_slices,
 )
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.seg import SegType, algorithm_name
+from cspine.dicom.seg import algorithm_name
+from cspine.dicom.seg_type import SegType
 from tests.builders.ct_series import build
 from tests.dicom.test_seg import MODEL, SETTINGS, STACK, volume, written
 

@@ -14,7 +14,8 @@ from cspine.core.errors import CSpineError, GeometryError, InputError, NoVertebr
 from cspine.core.geometry import Grid, orthogonal_grid, resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
 from cspine.dicom.clock import Clock
-from cspine.dicom.seg import SegRecord, SegSettings, SegType, write_segmentation
+from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
+from cspine.dicom.seg_type import SegType
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all
 from tests.builders.judges import dciodvfy_errors, dcmqi_labels
 

@@ -16,7 +16,7 @@ from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, part_title
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import read_labels
+from cspine.study.label_schemes import SEG, read_labels
 
 _LOWEST = 4
 #: A case below this mean Dice is headed as one that needs a look, even with every level found.
@@ -130,8 +130,9 @@ def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | 
         return None, None, None, why
     grid = (ct or reference or found).grid
     try:
-        found = on_grid(found, grid)
-        reference = None if reference is None else on_grid(reference, grid)
+        found = on_grid(found, grid, partial=files.found_scheme == SEG)
+        partial = files.reference_scheme == SEG
+        reference = None if reference is None else on_grid(reference, grid, partial=partial)
     except CaseGridError:
         why.append("image, reference and result lie on different grids")
         return None, found, None, why
