@@ -17,7 +17,7 @@ from cspine.dicom import scan as scan_module
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import NumberCondition, TextCondition, ValuesCondition, load_rules
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.select import judge, select_series
+from cspine.dicom.select import evaluate_series, select_series
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.ct_series import (
     Stack,
@@ -194,7 +194,7 @@ def test_a_missing_patient_position_is_legal(tmp_path: Path, present: str) -> No
     with pytest.raises(NotImplementedError):
         _sdk_select(paths, ImageOrientationPatient="Axial")
 
-    assert [verdict.chosen for verdict in judge(scan_folder(tmp_path), load_rules())] == [True]
+    assert [decision.chosen for decision in evaluate_series(scan_folder(tmp_path), load_rules())] == [True]
 
 
 # --- series to volume -------------------------------------------------------------------------------------------------
