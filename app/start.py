@@ -20,7 +20,7 @@ from cspine.models.package import load_package
 from cspine.models.registry import model_to_run
 from cspine.pipeline.settings import RunSettings, sender_broke_off, solving_wanted, wanted_levels
 from cspine.report.terminal import print_results
-from operators.step import StudyRun
+from operators.step import Job
 
 
 def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
@@ -48,7 +48,7 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
         solve_levels=solving_wanted(os.environ),
     )
     with open_input(input_path) as folder, StudyOutput(output_path) as output:
-        job = StudyRun(folder, package, settings, output.staging)
+        job = Job(folder, package, settings, output.staging)
         application = CSpineApplication(job=job)
         unfinished.append(output)
         try:
