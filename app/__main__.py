@@ -1,4 +1,4 @@
-"""`python -m app`: what a MAP's container starts. Paths come from -i, -o, -m or from HOLOSCAN_*_PATH."""
+"""`python -m app`: the entry point of the container of a MAP. Paths come from -i, -o, -m or from HOLOSCAN_*_PATH."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Start the application; libraries are loaded once signals are taken care of."""
-    # The container may start this file by its path.
+    """Start the application; libraries are loaded after signal handling is set up."""
+    # The container may start this file by path.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from app.interrupts import leave_nothing_when_ended
+    from app.interrupts import discard_on_signal
 
-    leave_nothing_when_ended()
+    discard_on_signal()
     from app.start import main as start
 
     start()

@@ -1,4 +1,4 @@
-"""The graph: from a folder of DICOM to a DICOM Segmentation with its report."""
+"""The graph of operators, from a folder of DICOM files to a DICOM Segmentation with its report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from operators.step import Job, StepOperator
 
 
 class CSpineApplication(Application):  # type: ignore[misc]
-    """Segments the vertebrae of one study.
+    """The application that segments the vertebrae of one study.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class CSpineApplication(Application):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
 
     def compose(self) -> None:
-        """Connect each operator to those that make what it takes."""
+        """Connect each operator to the operators that emit its inputs."""
         kinds: tuple[type[StepOperator], ...] = (
             DicomSeriesLoaderOperator,
             CtReaderOperator,
@@ -39,13 +39,13 @@ class CSpineApplication(Application):  # type: ignore[misc]
             DicomSegWriterOperator,
             ReportWriterOperator,
         )
-        makers: dict[str, StepOperator] = {}
+        emitters: dict[str, StepOperator] = {}
         for kind in kinds:
-            # An operator without inputs would start again for ever.
+            # An operator without inputs would run again and again.
             once = () if kind.inputs else (CountCondition(self, 1),)
             operator = kind(self, *once, name=kind.__module__.rsplit(".", 1)[-1], job=self.job)
             self.add_operator(operator)
             for port in kind.inputs:
-                self.add_flow(makers[port], operator, {(port, port)})
+                self.add_flow(emitters[port], operator, {(port, port)})
             if kind.output:
-                makers[kind.output] = operator
+                emitters[kind.output] = operator

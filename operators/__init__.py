@@ -1,1 +1,1 @@
-"""Holoscan operators, one a file: ports, and a call into cspine."""
+"""Holoscan operators, one per file: ports, and a call into cspine."""

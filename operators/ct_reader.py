@@ -1,4 +1,4 @@
-"""CT reader: decodes the pixels of the chosen series into a volume."""
+"""The operator that decodes the pixels of the chosen series into a volume."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from operators.step import StepOperator
 
 
 class CtReaderOperator(StepOperator):
-    """Takes ``series``, emits the volume on port ``ct``."""
+    """Read the pixels of ``series`` and emit the volume on port ``ct``."""
 
     inputs = ("series",)
     output = "ct"
     step = "read"
 
     def work(self, series: steps.ChosenSeries) -> CtVolume:
-        """Read the pixels."""
+        """Return the volume of the series."""
         return steps.read_ct(series, self.job.settings)

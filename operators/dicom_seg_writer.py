@@ -1,4 +1,4 @@
-"""DICOM-SEG writer: writes the vertebrae as a DICOM Segmentation."""
+"""The operator that writes the vertebrae as a DICOM Segmentation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from operators.step import StepOperator
 
 
 class DicomSegWriterOperator(StepOperator):
-    """Takes ``vertebrae``, ``ct`` and ``series``, emits what was written on port ``segmentation``."""
+    """Write ``vertebrae`` for ``ct`` and ``series``, and emit the record on port ``segmentation``."""
 
     inputs = ("vertebrae", "ct", "series")
     output = "segmentation"
     step = "write DICOM"
 
-    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: steps.ChosenSeries) -> SegRecord:
-        """Write the object."""
+    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: steps.ChosenSeries) -> SegRecord | None:
+        """Write the object if it is wanted, and return its record."""
         return steps.write_dicom(vertebrae, ct, series, self.job.settings, self.job.staging)

@@ -1,4 +1,4 @@
-"""DICOM series loader: scans the headers of the input folder and selects the series."""
+"""The operator that scans the headers of the input folder and selects a series."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from operators.step import StepOperator
 
 
 class DicomSeriesLoaderOperator(StepOperator):
-    """Emits the chosen series on port ``series``."""
+    """Select a series and emit it on port ``series``."""
 
     output = "series"
     step = "select"
 
     def work(self) -> steps.ChosenSeries:
-        """Scan and select."""
+        """Return the chosen series."""
         headers = steps.read_headers(self.job.input_folder)
         return steps.choose_series(headers, self.job.settings, self.job.package)

@@ -1,4 +1,4 @@
-"""nnU-Net inference: runs the model package on the volume."""
+"""The operator that runs the model package on the volume."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from operators.step import StepOperator
 
 
 class NnunetInferenceOperator(StepOperator):
-    """Takes ``ct``, emits labels and record on port ``inference``."""
+    """Run the model on ``ct`` and emit labels and record on port ``inference``."""
 
     inputs = ("ct",)
     output = "inference"
     step = "infer"
 
     def work(self, ct: CtVolume) -> Inference:
-        """Run the network."""
-        with progress("tiles") as tell:
-            return steps.infer(ct, self.job.package, self.job.settings, tell)
+        """Return the prediction of the model."""
+        with progress("tiles") as on_progress:
+            return steps.infer(ct, self.job.package, self.job.settings, on_progress)

@@ -1,4 +1,4 @@
-"""Postprocessing: cleans the labels and states what was found."""
+"""The operator that cleans the labels and reports findings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from operators.step import StepOperator
 
 
 class PostprocessingOperator(StepOperator):
-    """Takes ``inference``, ``ct`` and ``series``, emits labels with findings on port ``vertebrae``."""
+    """Clean the labels of ``inference`` and emit them with their findings on port ``vertebrae``."""
 
     inputs = ("inference", "ct", "series")
     output = "vertebrae"
     step = "postprocess"
 
     def work(self, inference: Inference, ct: CtVolume, series: steps.ChosenSeries) -> Vertebrae:
-        """Clean the labels."""
+        """Return the cleaned labels with their findings."""
         return steps.clean(inference, ct, series, self.job.settings)

@@ -1,4 +1,4 @@
-"""Report writer: writes summary and preview."""
+"""The operator that writes summary and preview."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from operators.step import StepOperator
 
 
 class ReportWriterOperator(StepOperator):
-    """Takes the messages of all other operators; the summary ends in the job."""
+    """Write the report from the messages of all other operators, and keep the summary in the job."""
 
     inputs = ("series", "ct", "inference", "vertebrae", "segmentation")
 
@@ -21,8 +21,8 @@ class ReportWriterOperator(StepOperator):
         ct: CtVolume,
         inference: Inference,
         vertebrae: Vertebrae,
-        segmentation: SegRecord,
+        segmentation: SegRecord | None,
     ) -> None:
-        """Write the report."""
+        """Write summary and preview."""
         results = steps.Results(series, ct, inference, vertebrae, segmentation)
         self.job.summary = steps.write_report(results, self.job.settings, self.job.watch, self.job.staging)

@@ -1,4 +1,4 @@
-"""What every operator of cspine shares: the job it works on, its timing, and how its errors reach the application."""
+"""The base of all operators of cspine: the job, its timing, and the way of errors to the application."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Job:
     input_folder : Path
         Folder with the files of the study.
     package : ModelPackage
-        The model.
+        Model package.
     settings : RunSettings
         Settings of the run.
     staging : Path
-        Folder in which the results are made.
+        Folder in which the results are written.
     watch : Stopwatch
-        Seconds of the steps.
+        Timing of the steps.
     summary : Summary, optional
-        What was written, once all is.
+        Summary of the run, set by the last operator.
     failure : CSpineError, optional
-        The error that ended the job.
+        Error that ended the job.
     """
 
     input_folder: Path
@@ -48,7 +48,7 @@ class Job:
 
 
 class StepOperator(Operator):  # type: ignore[misc]
-    """An operator that takes the messages of its input ports, calls one step, and emits what it gives.
+    """An operator that receives the messages of its input ports, calls one step, and emits the result.
 
     Subclasses name their ports and the step in `inputs`, `output` and `work`.
     """
@@ -57,7 +57,7 @@ class StepOperator(Operator):  # type: ignore[misc]
     inputs: tuple[str, ...] = ()
     #: Name of the output port; empty for the last operator.
     output: str = ""
-    #: What the step is called in log and summary; empty where `work` times itself.
+    #: Name of the step in log and summary; empty if `work` is timed elsewhere.
     step: str = ""
 
     def __init__(self, fragment: Fragment, *args: Any, job: Job, **kwargs: Any) -> None:
@@ -72,7 +72,7 @@ class StepOperator(Operator):  # type: ignore[misc]
             spec.output(self.output)
 
     def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
-        """Take the messages, do the step, emit its result; keep an error for the application's exit code."""
+        """Receive the messages, run the step and emit its result; keep an error for the application's exit code."""
         messages = [op_input.receive(port) for port in self.inputs]
         try:
             if self.step:
@@ -80,13 +80,13 @@ class StepOperator(Operator):  # type: ignore[misc]
                     result = self.work(*messages)
             else:
                 result = self.work(*messages)
-        except Exception as unforeseen:
-            self.job.failure = as_defect(unforeseen)
-            # Holoscan prints what is raised here: nothing of a foreign exception's text may get there.
+        except Exception as unexpected:
+            self.job.failure = as_defect(unexpected)
+            # Holoscan prints what is raised here, so it must not contain the text of another library's exception.
             raise self.job.failure from None
         if self.output:
             op_output.emit(result, self.output)
 
     def work(self, *messages: Any) -> Any:
-        """Do the step on the messages of the input ports."""
-        raise TypeError(f"{type(self).__name__} does not say what it does")
+        """Return the result of the step for the messages of the input ports."""
+        raise TypeError(f"{type(self).__name__} does not implement work")

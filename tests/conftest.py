@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from cspine.study.synthesis.atlas import Atlas, load_atlas
+from tests.builders.bright_studies import write_bright_study
+from tests.builders.cohorts import bright_task
 from tests.builders.tiny_atlas import write_atlas
 from tests.builders.tiny_model import TrainedModel, train_tiny_model
 
@@ -35,6 +37,22 @@ def atlas(atlas_folder: Path, atlas_cache: Path) -> Atlas:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """A model of two folds, trained by nnU-Net on the tiny dataset; whoever changes it takes a copy."""
     return train_tiny_model(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the bright model."""
+    folder = tmp_path_factory.mktemp("models") / "bright"
+    bright_task(folder, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bright_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with one vertebra."""
+    folder = tmp_path_factory.mktemp("in") / "a"
+    write_bright_study(folder, "a")
+    return folder
 
 
 @pytest.fixture

@@ -84,8 +84,6 @@ def command(
     from cspine.study.comparison import compare as comparing
     from cspine.study.comparison.statistics import Settings
 
-    folder = comparing.output_folder(out)
-    folder.check(evaluations)
     task = comparing.Task(
         folders=evaluations,
         settings=Settings(
@@ -105,8 +103,7 @@ def command(
         force=force,
     )
     with progress("tests") as tell:
-        results = comparing.compare(task, tell)
-    comparing.write(results, worst, folder)
+        results = comparing.run_comparison(task, out, tell)
     _show(results)
     click.echo(f"Report {out / comparing.REPORT}")
     click.echo(f"Tables and plots in {out / comparing.TABLES} and {out / comparing.PLOTS}")

@@ -43,7 +43,11 @@ def command(model: str | None, output: Path | None, as_json: bool) -> None:
 def _show(checks: Sequence[Diagnosis]) -> None:
     from cspine.doctor.check import Readiness
 
-    table("cspine doctor", ("", "Check", "Seen"), [(check.verdict.value, check.name, check.text) for check in checks])
+    table(
+        "cspine doctor",
+        ("Result", "Check", "Seen"),
+        [(check.verdict.value, check.name, check.text) for check in checks],
+    )
     for check in checks:
         if check.verdict is not Readiness.OK:
             click.echo(f"{check.verdict} {check.name}: {check.advice}")

@@ -9,7 +9,6 @@ import click
 from cspine.cli.run_options import inference_options
 from cspine.core.errors import SomeStudiesFailedError, UsageError
 from cspine.io.console import progress
-from cspine.io.nifti_files import uncompressed
 from cspine.io.tables import counted
 
 _SHOWN = 20
@@ -47,53 +46,34 @@ def command(
     --dataset takes the cases of a dataset. A case for training is drawn by the one fold that did not learn from it; a
     model of another split is refused. The other parts are drawn by all folds.
 
-    OUT/predictions.csv has a row a case: folds, model, levels, findings, seconds, error. The same command goes on after
-    an interrupt, and does what failed again. A case that fails is listed; the others are done, and the exit code is 11.
+    OUT/predictions.csv has a row a case: folds, model, levels, findings, seconds, error. OUT/sources.csv says from
+    which local path each case, and each hashed name of the log, came: keep it where the images are. The same command
+    goes on after an interrupt, and does what failed again. A case that fails is listed; the others are done, and the
+    exit code is 11.
     """
     if (source is None) == (dataset is None):
         raise UsageError("give either --input or --dataset")
     if parts is not None and dataset is None:
         raise UsageError("--parts without --dataset", advice="All images of --input are drawn; leave --parts out.")
     from cspine.cli.models import wanted_model
-    from cspine.dicom.rules import load_rules
-    from cspine.inference.engine import choose_engine
-    from cspine.inference.predict import folds_of
     from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.models.package import load_package
-    from cspine.study.prediction.prediction import Prediction, PredictionFolder, predict
-    from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_of
+    from cspine.study.prediction.predict import PredictionTask, run_prediction
 
     settings = InferenceSettings(device=device, folds=parse_folds(folds), mirror=mirror, step_size=step_size)
     package = load_package(wanted_model(model))
-    for stage in package.stages:
-        folds_of(stage, settings)
-    choose_engine(device)
-    prediction = Prediction(package, settings, raw, load_rules(rules_file))
-    split: str | None = None
-    if dataset is not None:
-        cases = cases_of_dataset(dataset, parts_of(parts if parts is not None else _TESTS), package)
-        split = split_of(dataset)
-        if package.manifest.split != split:
-            click.echo(
-                "warning: the model tells of another split, or of none; it may have learnt from these cases", err=True
-            )
-    else:
-        assert source is not None
-        cases = cases_of_input(source)
-        for note in uncompressed([source]):
-            click.echo(f"warning: {note}", err=True)
-    folder = PredictionFolder(out, prediction)
-    folder.begin(cases, [dataset or source or out])
+    task = PredictionTask(
+        out, source, dataset, parts if parts is not None else _TESTS, settings, raw=raw, rules_file=rules_file
+    )
     with progress("cases") as tell:
-        records = predict(cases, prediction, folder, tell)
-    folder.finish(split)
+        records = run_prediction(task, package, tell, lambda note: click.echo(f"warning: {note}", err=True))
     failed = [record for record in records if record.error]
-    drawn = f"{len(records) - len(failed)} of {counted(len(cases), 'case')} drawn"
+    drawn = f"{len(records) - len(failed)} of {counted(len(records), 'case')} drawn"
     click.echo(f"{drawn} by {package.identity.title} in {out}")
     for record in failed[:_SHOWN]:
         click.echo(f"failed: {record.case} {record.error}")
     if failed:
         raise SomeStudiesFailedError(
-            f"{len(failed)} of {counted(len(cases), 'case')} failed",
+            f"{len(failed)} of {counted(len(records), 'case')} failed",
             advice=f"{out / 'predictions.csv'} names each with its reason.",
         )

@@ -36,7 +36,7 @@ def list_command(spool_folder: Path) -> None:
         for job in spool.jobs(state)
     ]
     arriving = sum(1 for _ in spool.incoming.iterdir())
-    table("Queue", ("state", "job", "study", "instances", ""), rows)
+    table("Queue", ("state", "job", "study", "instances", "note"), rows)
     click.echo(f"{len(rows)} jobs; {arriving} studies are arriving.")
 
 

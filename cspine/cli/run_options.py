@@ -81,7 +81,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         If a value cannot be used.
     """
     from cspine.cli.levels import wanted_levels
-    from cspine.dicom.seg import SegType
+    from cspine.dicom.seg_type import SegType
     from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.pipeline.settings import RunSettings
 
@@ -107,10 +107,16 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     )
 
 
-def model_package(options: Mapping[str, object]) -> ModelPackage:
-    """Load the model that the options name; errors as `registry.find_model` and `package.load_package`."""
+def wanted_model_folder(options: Mapping[str, object]) -> Path:
+    """Return the folder of the model that the options name, not yet loaded; errors as `registry.model_to_run`."""
     from cspine.cli.models import wanted_model
-    from cspine.models.package import load_package
 
     model = options["model"]
-    return load_package(wanted_model(str(model) if model else None))
+    return wanted_model(str(model) if model else None)
+
+
+def model_package(options: Mapping[str, object]) -> ModelPackage:
+    """Load the model that the options name; errors as `registry.find_model` and `package.load_package`."""
+    from cspine.models.package import load_package
+
+    return load_package(wanted_model_folder(options))

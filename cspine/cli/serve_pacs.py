@@ -46,7 +46,7 @@ def command(config_file: Path | None, check: bool, schema: bool) -> None:
         from cspine.service.check import check_all
 
         checks = check_all(config)
-        table("Check", ("what", "result", ""), [[c.what, "ok" if c.ok else "FAIL", c.told] for c in checks])
+        table("Check", ("what", "result", "detail"), [[c.what, "ok" if c.ok else "FAIL", c.told] for c in checks])
         failed = sum(not c.ok for c in checks)
         if failed:
             raise RoutingError(f"{failed} of {len(checks)} checks failed", advice="The lines marked FAIL say why.")

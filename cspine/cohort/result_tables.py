@@ -132,7 +132,7 @@ def _summary_columns(summary: Summary) -> Row:
         "model_version": summary.model.version,
         "model_checksum": summary.model.checksum,
         "cspine_version": summary.cspine_version,
-        "segmentation_sha256": summary.outputs[0].sha256 if summary.outputs else None,
+        "segmentation_sha256": next((output.sha256 for output in summary.outputs if output.sop_instance_uid), None),
     }
 
 

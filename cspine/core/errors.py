@@ -125,6 +125,13 @@ class MissingExtraError(UsageError):
     advice = "Install the extra that the message names, for example pip install 'cspine[service]'."
 
 
+class DicomSourceNeededError(UsageError):
+    """A DICOM object was asked for, and the image does not come from DICOM."""
+
+    code = "CS-USE-005"
+    advice = "Leave seg out of --outputs, or pass the DICOM series of the image: a SEG refers to its instances."
+
+
 # --- input ------------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +170,13 @@ class MissingAttributeError(InputError):
 
     code = "CS-IN-005"
     advice = "Export the series from the scanner or PACS again. The message names the attribute."
+
+
+class AmbiguousPositionError(InputError):
+    """The header of a NIfTI file does not say where the image lies, or says two different things."""
+
+    code = "CS-IN-006"
+    advice = "Convert the image again from DICOM, so that sform and qform agree; left and right may be swapped here."
 
 
 class NoSuitableSeriesError(CSpineError):

@@ -184,7 +184,7 @@ RENUMBERED = FindingKind(
 MERGED_LEVELS = FindingKind(
     "CS-FND-027",
     Severity.SERIOUS,
-    "A level is much larger and longer than its neighbours; it may contain two vertebrae, and levels beyond it be off.",
+    "A level is much larger and longer than its neighbours; it may be two vertebrae, and levels beyond it off by one.",
 )
 
 #: Every kind of finding, by code.

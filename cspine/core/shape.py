@@ -1,4 +1,4 @@
-"""Where each label lies and how large it is: boxes, volumes, centroids, and the faces of the scan that it reaches."""
+"""Bounding box, volume and centroid of each label, and whether it touches the edge of the scan."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True, eq=False)
 class LevelShape:
-    """Size and place of one vertebra.
+    """Size and position of a vertebra.
 
     Parameters
     ----------
     vertebra : Vertebra
         The level.
     box_zyx : tuple of slice
-        Smallest box of the array that holds it.
+        Bounding box in the array.
     voxels : int
         Number of voxels.
     volume_mm3 : float
@@ -33,7 +33,7 @@ class LevelShape:
     centroid_lps : ndarray, shape (3,)
         Millimetres (LPS).
     touches_edge : bool
-        True where a voxel lies in an outermost plane of the array.
+        True if a voxel lies in an outermost plane of the array.
     """
 
     vertebra: Vertebra
@@ -45,12 +45,12 @@ class LevelShape:
 
 
 def vertebrae_only(labels_zyx: LabelArray) -> LabelArray:
-    """Return labels without the numbers that are no vertebra's, which become background.
+    """Return labels with the numbers that no level has set to background.
 
     Parameters
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
-        Labels from anywhere: a dataset may number the sacrum or a plate too.
+        Labels of any source: a data set may also number the sacrum or an implant.
     """
     return relabelled(labels_zyx, {level.label: level.label for level in VERTEBRAE})
 
@@ -82,19 +82,19 @@ def margin_zyx(margin_mm: float, grid: Grid) -> tuple[int, int, int]:
 
 
 def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:
-    """Return the smallest box of each label that is present, from head to foot.
+    """Return the bounding box of each label that is present, from head to foot.
 
     Raises
     ------
     KeyError
-        For a value that is no label of `cspine.core.anatomy`.
+        If a value is not a label of `cspine.core.anatomy`.
     """
     boxes = {i: box for i, box in enumerate(ndimage.find_objects(labels_zyx), start=1) if box is not None}
     return {label: boxes[label] for label in sorted(boxes, key=rank)}
 
 
 def shapes_of(labels_zyx: LabelArray, grid: Grid) -> tuple[LevelShape, ...]:
-    """Measure the place and size of each label that is present, from head to foot.
+    """Return the size and position of each label that is present, from head to foot.
 
     Parameters
     ----------

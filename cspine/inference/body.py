@@ -1,4 +1,4 @@
-"""Where the patient is in the image: what lies outside needs no network."""
+"""Find the patient in the image, so that the network skips what lies outside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARGIN_MM = 12.0
 
 
 def body_box(volume: CtVolume) -> Box:
-    """Return the box around the largest connected part of the image that is denser than fat and air between clothes.
+    """Return the bounding box of the patient: the largest connected part of the image that is denser than -300 HU.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def body_box(volume: CtVolume) -> Box:
     Returns
     -------
     tuple of slice
-        Along z, y, x, with a margin of 12 mm; the whole image where nothing is dense.
+        Along z, y, x, with a margin of 12 mm; the whole image if nothing is that dense.
     """
     steps = [max(1, round(_STEP_MM / s)) for s in reversed(volume.grid.spacing_xyz)]
     dense = volume.hu_zyx[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU

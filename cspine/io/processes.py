@@ -39,7 +39,7 @@ def in_processes(
     items : sequence
         As of `run_each`.
     jobs : int
-        Processes; 1, or a single item, is done in this one.
+        Number of processes; with 1, or a single item, the work is done in this process.
     progress : callable
         Gets the tasks done and all of them.
     """

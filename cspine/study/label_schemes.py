@@ -21,6 +21,8 @@ from cspine.study.output_folder import PREDICT, told_by
 
 #: Schemes whose table is not a constant: the names in a dataset.json, and one file a vertebra.
 NNUNET, MASKS = "nnunet", "masks"
+#: DICOM Segmentations, whose segments say by code or label which vertebra they are.
+SEG = "dicom-seg"
 #: What labels follow where nobody says otherwise.
 VERSE = "verse"
 _DATASET_JSON = "dataset.json"
@@ -192,7 +194,7 @@ _EVERY = (
 #: Every scheme with a constant table, by name.
 SCHEMES = {scheme.name: scheme for scheme in _EVERY}
 #: What an option takes.
-SCHEME_NAMES = (*SCHEMES, NNUNET, MASKS)
+SCHEME_NAMES = (*SCHEMES, NNUNET, MASKS, SEG)
 
 
 def schemes_table() -> str:
@@ -208,6 +210,13 @@ def schemes_table() -> str:
             "by the names of the files",
             "every other file",
             "wasserth/TotalSegmentator, README.md",
+        ),
+        (
+            SEG,
+            "DICOM Segmentations, *.dcm: cspine, dcmqi and others",
+            "by the codes or labels of the segments",
+            "every other segment",
+            "DICOM PS3.3 A.51; PS3.16 CID 7603",
         ),
     )
     rows += [f"| `{name}` | {' | '.join(cells)} |" for name, *cells in others]
@@ -292,7 +301,7 @@ def levels_of_files(files: Iterable[tuple[Path, str]]) -> frozenset[str] | None:
     """
     found: frozenset[str] = frozenset()
     for scheme, folder in sorted({(scheme, path.parent) for path, scheme in files}):
-        if scheme == MASKS or (scheme != NNUNET and SCHEMES[scheme].levels == _VERSE):
+        if scheme in (MASKS, SEG) or (scheme != NNUNET and SCHEMES[scheme].levels == _VERSE):
             return None
         found |= frozenset(_table(scheme, folder).levels.values())
     return found or None
@@ -304,7 +313,7 @@ def read_labels(path: Path, scheme: str) -> LabelVolume:
     Parameters
     ----------
     path : Path
-        A NIfTI file, or for ``masks`` the folder of a case.
+        A NIfTI file, for ``masks`` the folder of a case, for ``dicom-seg`` a DICOM file.
     scheme : str
         One of `SCHEME_NAMES`.
 
@@ -319,6 +328,10 @@ def read_labels(path: Path, scheme: str) -> LabelVolume:
     """
     if scheme == MASKS:
         return _read_masks(path)
+    if scheme == SEG:
+        from cspine.dicom.read_seg import read_segmentation  # brings highdicom, which NIfTI does not need
+
+        return read_segmentation(path)
     return _table(scheme, path.parent).to_anatomy(nifti.read_labels(path), path.name)
 
 
@@ -340,6 +353,22 @@ def mask_folder(folder: Path) -> Path | None:
     """Return where the masks of a case lie: its folder or ``segmentations`` in it; None where it has none."""
     places = (folder / name for name in _MASK_FOLDERS)
     return next((place for place in places if any(place.glob(mask_name("*")))), None)
+
+
+def seg_file(place: Path) -> Path | None:
+    """Return the DICOM Segmentation of a case: ``place.dcm``, or the one file of a folder that `cspine run` wrote.
+
+    Parameters
+    ----------
+    place : Path
+        Name of the case within its folder, without an ending.
+    """
+    file = place.with_name(f"{place.name}.dcm")
+    if file.is_file():
+        return file
+    folders = (place / "dicom", place)
+    found = (sorted(path for path in folder.glob("*.dcm") if path.is_file()) for folder in folders)
+    return next((files[0] for files in found if len(files) == 1), None)
 
 
 def levels_of_masks(folder: Path) -> frozenset[str]:

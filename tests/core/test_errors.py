@@ -131,7 +131,7 @@ def test_the_document_repeats_the_table() -> None:
     assert len(rows) == len(_errors()) + 2
 
 
-def test_an_unforeseen_exception_tells_its_kind_and_place_and_not_its_text():
+def test_an_unexpected_exception_states_its_kind_and_place_and_not_its_text():
     try:
         vertebra("SECRET^NAME")
     except KeyError as unforeseen:

@@ -46,7 +46,7 @@ def absences(folder: Path, datasets: list[Dataset], *others: list[Dataset]) -> M
     return find_missing_instances(study, chosen)
 
 
-def test_a_whole_series_gives_no_sign(tmp_path: Path) -> None:
+def test_a_complete_series_gives_no_sign(tmp_path: Path) -> None:
     assert absences(tmp_path, series()) == NONE
 
 
@@ -57,7 +57,7 @@ def test_a_whole_series_gives_no_sign(tmp_path: Path) -> None:
         ("ImagesInAcquisition", r"\(0020,1002\).*\b9\b.*\b6\b"),
     ],
 )
-def test_a_count_that_is_larger_than_the_series_is_told(tmp_path: Path, keyword: str, values: str) -> None:
+def test_a_count_that_is_larger_than_the_series_is_reported(tmp_path: Path, keyword: str, values: str) -> None:
     (sign,) = absences(tmp_path / "more", stating(series(), **{keyword: 9})).stated
     assert re.search(values, sign)
     assert absences(tmp_path / "equal", stating(series(), **{keyword: 6})) == NONE
@@ -71,14 +71,14 @@ def test_a_count_that_instances_do_not_agree_on_is_none(tmp_path: Path, keyword:
     assert absences(tmp_path, datasets) == NONE
 
 
-def test_a_part_of_a_concatenation_is_told(tmp_path: Path) -> None:
+def test_a_part_of_a_concatenation_is_reported(tmp_path: Path) -> None:
     part = enhanced(series())
     part.InConcatenationNumber, part.InConcatenationTotalNumber = 1, 2
     found = absences(tmp_path, [part])
     assert re.search(r"\(0020,9163\).*\b2\b.*\b1\b", *found.stated)
 
 
-def test_damaged_files_of_the_series_are_told(tmp_path: Path) -> None:
+def test_damaged_files_of_the_series_are_reported(tmp_path: Path) -> None:
     paths = save_all(series(), tmp_path)
     paths[0].write_bytes(paths[0].read_bytes()[:-20])
     study = scan_folder(tmp_path)

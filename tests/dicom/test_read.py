@@ -153,13 +153,13 @@ def test_slope_and_intercept_are_those_of_each_slice(tmp_path: Path) -> None:
     _assert_phantom(volume, 1.01)
 
 
-def test_one_slice_with_fractions_makes_the_whole_volume_float(tmp_path: Path) -> None:
+def test_one_slice_with_fractions_makes_the_complete_volume_float(tmp_path: Path) -> None:
     volume = _read(Stack(slopes=(1.0, 1.0, 1.0, 1.0, 1.0, 0.25)), tmp_path)
     assert volume.hu_zyx.dtype == np.float32
     _assert_phantom(volume)
 
 
-def test_a_fractional_slope_with_whole_values_stays_int16(tmp_path: Path) -> None:
+def test_a_fractional_slope_with_integer_values_stays_int16(tmp_path: Path) -> None:
     datasets = build(Stack())
     for dataset in datasets:
         stored = np.frombuffer(dataset.PixelData, dtype=np.uint16)
@@ -364,5 +364,5 @@ def test_real_ct(name: str, shape: tuple[int, ...], spacing: tuple[float, ...], 
 
 def test_reading_does_not_depend_on_the_order_of_instances(tmp_path: Path) -> None:
     series = _series(build(Stack()), tmp_path)
-    turned = replace(series, instances=series.instances[::-1])
-    assert np.array_equal(read_volume(series).hu_zyx, read_volume(turned).hu_zyx)
+    reversed_series = replace(series, instances=series.instances[::-1])
+    assert np.array_equal(read_volume(series).hu_zyx, read_volume(reversed_series).hu_zyx)

@@ -1,4 +1,4 @@
-"""The rules file: what it may say, and how its mistakes are told."""
+"""The rules file: what it may say, and how its mistakes are reported."""
 
 from __future__ import annotations
 
@@ -25,50 +25,50 @@ def test_the_shipped_rules_load() -> None:
 
 @pytest.mark.parametrize("kernel", ["BONE", "BONEPLUS", "B60s", "Br64d\\3", "Hr68h", "FC30", "YD", "H70h", "I70f\\3"])
 def test_the_shipped_rules_know_bone_kernels(kernel: str) -> None:
-    assert load_rules().bone_kernel.refusal(kernel) is None
+    assert load_rules().bone_kernel.rejection(kernel) is None
 
 
 @pytest.mark.parametrize("kernel", ["", "STANDARD", "SOFT", "B30f", "Br40d\\3", "FC08", "YA", "B"])
 def test_the_shipped_rules_know_what_is_no_bone_kernel(kernel: str) -> None:
-    assert load_rules().bone_kernel.refusal(kernel) is not None
+    assert load_rules().bone_kernel.rejection(kernel) is not None
 
 
 @pytest.mark.parametrize("part", ["", "NECK", "CSPINE", "HEADNECK", "CHEST", "SPINE", "WHOLEBODY"])
 def test_the_shipped_rules_accept_what_may_show_a_neck(part: str) -> None:
     condition = load_rules().require.body_part
     assert condition is not None
-    assert condition.refusal(part) is None
-    assert condition.refusal("KNEE") is not None
-    assert condition.refusal("EXTREMITY") is not None
+    assert condition.rejection(part) is None
+    assert condition.rejection("KNEE") is not None
+    assert condition.rejection("EXTREMITY") is not None
 
 
 def test_text_conditions() -> None:
-    assert TextCondition.model_validate("CT").refusal("ct") is None
-    assert TextCondition.model_validate("CT").refusal("OCT") is not None
-    assert TextCondition.model_validate(["A", "B"]).refusal("b") is None
-    assert TextCondition(matches="T").refusal("CT") is not None
-    assert TextCondition(matches=".T").refusal("CT") is None
-    assert TextCondition(not_matches="C.*").refusal("CT") is not None
-    assert TextCondition(not_one_of=("X",)).refusal("x") is not None
-    assert TextCondition(equals="3").refusal("Br64d\\3") is None
-    assert TextCondition(equals="CT").refusal("") is not None
-    assert TextCondition(equals="CT", allow_missing=True).refusal("") is None
+    assert TextCondition.model_validate("CT").rejection("ct") is None
+    assert TextCondition.model_validate("CT").rejection("OCT") is not None
+    assert TextCondition.model_validate(["A", "B"]).rejection("b") is None
+    assert TextCondition(matches="T").rejection("CT") is not None
+    assert TextCondition(matches=".T").rejection("CT") is None
+    assert TextCondition(not_matches="C.*").rejection("CT") is not None
+    assert TextCondition(not_one_of=("X",)).rejection("x") is not None
+    assert TextCondition(equals="3").rejection("Br64d\\3") is None
+    assert TextCondition(equals="CT").rejection("") is not None
+    assert TextCondition(equals="CT", allow_missing=True).rejection("") is None
 
 
 def test_number_conditions_and_zero_is_a_number() -> None:
-    assert NumberCondition.model_validate(0).refusal(0.0) is None
-    assert NumberCondition(min=0, max=3).refusal(3.0) is None
-    assert re.search(r"3\.1\b.*\b3\b", NumberCondition(max=3).refusal(3.1) or "")
-    assert re.search(r"\b0\b.*\b1\b", NumberCondition(min=1).refusal(0) or "")
-    assert NumberCondition.model_validate([1, 2]).refusal(2) is None
-    assert NumberCondition(min=1).refusal(None) is not None
+    assert NumberCondition.model_validate(0).rejection(0.0) is None
+    assert NumberCondition(min=0, max=3).rejection(3.0) is None
+    assert re.search(r"3\.1\b.*\b3\b", NumberCondition(max=3).rejection(3.1) or "")
+    assert re.search(r"\b0\b.*\b1\b", NumberCondition(min=1).rejection(0) or "")
+    assert NumberCondition.model_validate([1, 2]).rejection(2) is None
+    assert NumberCondition(min=1).rejection(None) is not None
 
 
-def test_values_are_compared_whole() -> None:
-    assert ValuesCondition.model_validate(["AXIAL"]).refusal(("ORIGINAL", "axial")) is None
-    assert ValuesCondition(all_of=("AXI",)).refusal(("ORIGINAL", "AXIAL")) is not None
-    assert ValuesCondition(none_of=("MIP",)).refusal(("DERIVED", "MINIP")) is None
-    assert "DERIVED/MIP" in (ValuesCondition(none_of=("MIP",)).refusal(("DERIVED", "MIP")) or "")
+def test_values_are_compared_complete() -> None:
+    assert ValuesCondition.model_validate(["AXIAL"]).rejection(("ORIGINAL", "axial")) is None
+    assert ValuesCondition(all_of=("AXI",)).rejection(("ORIGINAL", "AXIAL")) is not None
+    assert ValuesCondition(none_of=("MIP",)).rejection(("DERIVED", "MINIP")) is None
+    assert "DERIVED/MIP" in (ValuesCondition(none_of=("MIP",)).rejection(("DERIVED", "MIP")) or "")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_values_are_compared_whole() -> None:
         ("- a list", "file"),
     ],
 )
-def test_a_mistake_is_told_with_its_field(tmp_path: Path, text: str, field: str) -> None:
+def test_a_mistake_is_reported_with_its_field(tmp_path: Path, text: str, field: str) -> None:
     with pytest.raises(RulesError, match=field):
         _load(tmp_path, text)
 

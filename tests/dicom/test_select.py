@@ -43,7 +43,7 @@ def _choose(scan: Scan, rules: Rules | None = None) -> Selection:
     return select_series(scan, rules or load_rules())
 
 
-def test_the_thinner_series_is_chosen_and_the_other_told_why(tmp_path: Path) -> None:
+def test_the_thinner_series_is_chosen_and_the_other_gets_a_reason(tmp_path: Path) -> None:
     selection = _choose(_scan(tmp_path, thick=_series("thick"), thin=_series("thin", slices=120, step=0.6)))
     assert selection.chosen.series_uid == _uid("thin")
     assert "0.6 mm" in _decision(selection.decisions, "thin").reason
@@ -70,7 +70,7 @@ def test_the_more_recent_is_preferred(tmp_path: Path) -> None:
     assert selection.chosen.series_uid == _uid("late")
 
 
-def test_equal_series_are_told_apart_the_same_way_in_any_order(tmp_path: Path) -> None:
+def test_equal_series_are_distinguished_the_same_way_in_any_order(tmp_path: Path) -> None:
     scan = _scan(tmp_path, **{f"s{i}": _series(f"s{i}") for i in range(4)})
     chosen = set()
     for seed in range(5):
@@ -116,7 +116,7 @@ def test_a_refusal_names_value_and_rule(tmp_path: Path, keyword: str, value: obj
 
 def test_too_few_slices_and_too_little_coverage_are_refused(tmp_path: Path) -> None:
     (decision,) = evaluate_series(_scan(tmp_path, a=_series("a", slices=6)), load_rules())
-    assert not decision.fits and re.search(r"coverage.*\b12\b.*\b50\b.*slices.*\b6\b.*\b10\b", decision.reason)
+    assert not decision.suitable and re.search(r"coverage.*\b12\b.*\b50\b.*slices.*\b6\b.*\b10\b", decision.reason)
 
 
 def test_contrast_can_be_required(tmp_path: Path) -> None:
@@ -158,6 +158,6 @@ def test_a_description_may_hold_a_name_and_is_not_repeated(tmp_path):
         dataset.SeriesDescription = "SECRET^NAME neck"
     save_all(datasets, tmp_path)
     (tmp_path / "rules.yaml").write_text("require: {description: {matches: 'x.*'}}")
-    with pytest.raises(NoSuitableSeriesError, match="series description") as refusal:
+    with pytest.raises(NoSuitableSeriesError, match="series description") as rejection:
         select_series(scan_folder(tmp_path), load_rules(tmp_path / "rules.yaml"))
-    assert "SECRET" not in str(refusal.value)
+    assert "SECRET" not in str(rejection.value)

@@ -123,7 +123,7 @@ def test_cosines_a_little_off_are_made_orthonormal_and_noted() -> None:
     assert "orthonormal" in arranged.notes[0]
 
 
-def test_rounded_cosines_are_made_orthonormal_without_a_word() -> None:
+def test_rounded_cosines_are_made_orthonormal_silently() -> None:
     datasets = build(Stack(rotation_deg=(0, 0, 13)))
     for dataset in datasets:
         dataset.ImageOrientationPatient = [round(float(v), 5) for v in dataset.ImageOrientationPatient]
@@ -143,7 +143,7 @@ def test_two_scan_ranges_offer_the_longer_one() -> None:
     assert "5 of 8" in arranged.notes[0]
 
 
-def test_with_repair_gaps_the_longest_whole_part_remains() -> None:
+def test_with_repair_gaps_the_longest_complete_part_remains() -> None:
     arranged = arrange(_at([0.0, 2, 4, 8, 10, 12, 14, 16]), repair_gaps=True)
     assert [p.position_lps[2] for p in arranged.planes if p.position_lps] == [8, 10, 12, 14, 16]
     assert arranged.grid.shape_zyx[0] == 5
@@ -208,13 +208,13 @@ def test_a_double_export_is_duplicates() -> None:
         ("ContrastBolusAgent", ("", "Iodine")),
     ],
 )
-def test_two_phases_are_told_by_what_differs(keyword: str, values: tuple[object, object]) -> None:
+def test_two_phases_are_identified_by_what_differs(keyword: str, values: tuple[object, object]) -> None:
     datasets = two_phases(build(Stack()), **{keyword: values})
     with pytest.raises(MixedAcquisitionsError, match=keyword):
         arrange(_planes(datasets))
 
 
-def test_two_phases_whose_times_differ_from_slice_to_slice_are_told() -> None:
+def test_two_phases_whose_times_differ_from_slice_to_slice_are_reported() -> None:
     datasets = two_phases(build(Stack()))
     for i, dataset in enumerate(datasets):
         dataset.AcquisitionTime = f"1200{i:02d}"
@@ -271,7 +271,7 @@ def test_cosines_beyond_repair_are_refused(cosines: list[float]) -> None:
         arrange(_planes(datasets))
 
 
-def test_a_lean_that_no_gantry_makes_is_refused() -> None:
+def test_a_shear_that_no_gantry_makes_is_refused() -> None:
     with pytest.raises(ExcessiveTiltError, match=r"40\.0"):
         arrange(_planes(build(Stack(tilt_deg=40))))
     with pytest.raises(ExcessiveTiltError, match=r"10\.0.*\brow"):

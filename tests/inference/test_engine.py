@@ -46,8 +46,8 @@ def test_precision_on_the_cpu():
 def test_logits_go_to_the_cpu_where_the_card_is_full(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
     engine = Engine(torch.device("cuda", 0), torch.float16)
-    assert engine.place_for(399).type == "cuda"
-    assert engine.place_for(401).type == "cpu"
+    assert engine.device_for(399).type == "cuda"
+    assert engine.device_for(401).type == "cpu"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Files and folders appear whole, or not at all."""
+"""Files and folders appear complete, or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
 
 
-def test_a_folder_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_when_the_new_one_is_complete(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "series"
 
     def write(*names: str, then: BaseException | None = None) -> None:

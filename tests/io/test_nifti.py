@@ -61,7 +61,7 @@ def test_an_image_of_nibabel_is_read_at_its_place(tmp_path: Path) -> None:
     ("value", "dtype", "expected"),
     [(-5, np.int32, np.int16), (200, np.uint8, np.int16), (40000, np.int32, np.float32), (0.5, np.float64, np.float32)],
 )
-def test_whole_values_become_int16_where_they_fit(tmp_path: Path, value: float, dtype: type, expected: type) -> None:
+def test_integer_values_become_int16_where_they_fit(tmp_path: Path, value: float, dtype: type, expected: type) -> None:
     nifti.write(tmp_path / "a.nii.gz", np.full(_SHAPE, value, dtype=dtype), np.eye(4))
     volume = nifti.read_ct(tmp_path / "a.nii.gz")
     assert volume.hu_zyx.dtype == expected

@@ -1,4 +1,4 @@
-"""Results appear together, whole, or not at all."""
+"""Results appear together, complete, or not at all."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_folder_with_results_is_refused_and_kept(tmp_path: Path, part: str) ->
     assert _tree(tmp_path) == {f"{part}/old": "old"}
 
 
-def test_other_files_of_the_folder_are_in_nobodys_way(tmp_path: Path) -> None:
+def test_other_files_of_the_folder_are_kept(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with StudyOutput(tmp_path) as output:
         _fill(output)

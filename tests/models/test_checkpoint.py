@@ -60,7 +60,7 @@ def test_a_malicious_pickle_is_refused_and_never_executed(tmp_path, format):
         path.write_bytes(pickle.dumps({"network_weights": Trap(made)}))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=format == "zip")
-    with pytest.raises(UnsafeCheckpointError, match=r"checkpoint_final\.pth.*system"):
+    with pytest.raises(UnsafeCheckpointError, match=r"checkpoint_final\.pth"):
         load_checkpoint(path)
     assert not made.exists()
 

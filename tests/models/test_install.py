@@ -117,9 +117,9 @@ def test_an_orientation_that_contradicts_the_reader_is_refused(tmp_path):
 @pytest.mark.parametrize("stored", ["LPS", "RAS", "LSP", "AIL"])
 def test_the_orientation_of_a_reader_is_what_it_gives(tmp_path, reader, stored):
     rng = np.random.default_rng(0)
-    spacing, turn = np.array([2.0, 3.0, 4.0]), np.deg2rad(8)
+    spacing, angle = np.array([2.0, 3.0, 4.0]), np.deg2rad(8)
     affine = np.eye(4)
-    affine[:2, :2] = [[-np.cos(turn), np.sin(turn)], [-np.sin(turn), -np.cos(turn)]]
+    affine[:2, :2] = [[-np.cos(angle), np.sin(angle)], [-np.sin(angle), -np.cos(angle)]]
     affine[:3, :3] *= spacing
     affine[:3, 3] = 3, 4, 5
     image = nibabel.Nifti1Image(rng.integers(0, 99, (5, 6, 7), dtype=np.int16), affine)
@@ -131,8 +131,8 @@ def test_the_orientation_of_a_reader_is_what_it_gives(tmp_path, reader, stored):
     given, properties = reader().read_images((str(path),))
     file = nibabel.load(path)
     array_zyx = np.asarray(file.dataobj).T
-    turned = reorientation(ras_to_lps(file.affine), READER_ORIENTATIONS[reader.__name__])
-    assert np.array_equal(turned.apply(array_zyx), given[0])
+    to_reader = reorientation(ras_to_lps(file.affine), READER_ORIENTATIONS[reader.__name__])
+    assert np.array_equal(to_reader.apply(array_zyx), given[0])
     assert np.allclose(sorted(properties["spacing"]), sorted(spacing))
 
 

@@ -16,7 +16,7 @@ from pydicom.uid import JPEGLSLossless
 from cspine.core.errors import NoSuitableSeriesError
 from cspine.dicom.clock import Clock
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.seg import SegType
+from cspine.dicom.seg_type import SegType
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage
 from cspine.pipeline.settings import RunSettings

@@ -16,7 +16,7 @@ from cspine.core.errors import CSpineError, MissingSliceError, NoVertebraError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.clock import Clock
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.seg import SegType
+from cspine.dicom.seg_type import SegType
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.inference.settings import InferenceSettings
 from cspine.io.output import StudyOutput

@@ -1,4 +1,4 @@
-"""A label that two vertebrae carry is told, and natural sizes are not."""
+"""A label that two vertebrae carry is reported, and natural sizes are not."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def united(labels: np.ndarray, upper: str, lower: str) -> np.ndarray:
     return changed
 
 
-def test_whole_spines_have_none() -> None:
+def test_complete_spines_have_none() -> None:
     assert levels(draw(Phantom()), Phantom().grid()) == []
     for trunk in (Trunk(), Trunk(labels=(*NORMAL, vertebra("L6").label)), Trunk(bend_mm=40.0)):
         assert levels(trunk.draw()[0], trunk.grid()) == []
 
 
 @pytest.mark.parametrize("pair", [("C4", "C5"), ("T5", "T6"), ("L2", "L3"), ("L5", "L6")])
-def test_two_vertebrae_with_one_name_are_told(pair: tuple[str, str]) -> None:
+def test_two_vertebrae_with_one_name_are_reported(pair: tuple[str, str]) -> None:
     trunk = Trunk(labels=(*NORMAL, vertebra("L6").label))
     assert levels(united(trunk.draw()[0], *pair), trunk.grid()) == [pair[0]]
 
@@ -49,11 +49,11 @@ def test_the_sentence_has_the_numbers() -> None:
 
 
 def test_a_cut_neighbour_a_sliver_and_the_uppermost_levels_say_nothing() -> None:
-    drawn, grid = draw(Phantom()), Phantom().grid()
-    alone = np.where(np.isin(drawn, (1, 2, 3)), drawn, 0).astype(np.uint8)
-    alone[drawn == 4] = 3
+    predicted, grid = draw(Phantom()), Phantom().grid()
+    alone = np.where(np.isin(predicted, (1, 2, 3)), predicted, 0).astype(np.uint8)
+    alone[predicted == 4] = 3
     assert levels(alone, grid) == []  # only C2 beside it
-    cut = drawn[: int(np.argwhere(drawn == 3)[:, 0].max()) + 1].copy()
+    cut = predicted[: int(np.argwhere(predicted == 3)[:, 0].max()) + 1].copy()
     cut[cut == 3] = 0
     cut[-1, 40, 40] = 3
     assert 3 in cut and "C4" not in levels(cut, grid)

@@ -7,11 +7,11 @@ from tests.builders.spine_phantom import Phantom, draw
 
 
 def codes(phantom: Phantom, labels: np.ndarray | None = None) -> list[tuple[str, str | None]]:
-    drawn = draw(phantom) if labels is None else labels
-    return [(f.code, f.level) for f in order_findings(shapes_of(drawn, phantom.grid()))]
+    predicted = draw(phantom) if labels is None else labels
+    return [(f.code, f.level) for f in order_findings(shapes_of(predicted, phantom.grid()))]
 
 
-def test_a_whole_neck_has_no_findings() -> None:
+def test_a_complete_neck_has_no_findings() -> None:
     assert codes(Phantom()) == []
 
 

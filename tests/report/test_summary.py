@@ -76,7 +76,7 @@ def test_a_uid_that_is_not_hashed_is_refused() -> None:
         SeriesSummary(series="1.2.840.113619.2", chosen=False, modality="CT", instances=1, reasons=[])
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         write_summary(a_summary(tmp_path / "out"), tmp_path / "file" / "summary.json")

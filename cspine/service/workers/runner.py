@@ -34,7 +34,7 @@ def study_runner(run: Run, device: str) -> Runner:
     """
     from cspine.core.anatomy import parse_levels
     from cspine.dicom.clock import Clock
-    from cspine.dicom.seg import SegType
+    from cspine.dicom.seg_type import SegType
     from cspine.inference.settings import InferenceSettings
     from cspine.io.machine import home_folder
     from cspine.io.output import SUMMARY, StudyOutput

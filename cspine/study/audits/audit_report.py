@@ -133,7 +133,7 @@ def sheet_rows(
         lines += [f"{c.name} {c.note or f'{c.value:.2f}'}" for c in passed if c.name not in ("order", "complete")]
         yield SheetRow(
             case.name, not missed, headline, tuple(lines), ct, labels, outline_zyx=cord,
-            whole_column=below_neck(level.level for level in record.levels),
+            full_column=below_neck(level.level for level in record.levels),
         )  # fmt: skip
 
 

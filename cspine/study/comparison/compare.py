@@ -95,6 +95,29 @@ def compare(task: Task, tell: Callable[[int, int], None] = lambda done, whole: N
     return compute(task.title, cohort, task.settings, task.single, task.with_paper, tell)
 
 
+def run_comparison(
+    task: Task, out: Path | None, tell: Callable[[int, int], None] = lambda done, whole: None
+) -> Results:
+    """Compare evaluations and write the report into a folder, where one is given; errors as `compare` and `write`.
+
+    Parameters
+    ----------
+    task : Task
+        What to compare.
+    out : Path or None
+        Folder for report, tables and plots.
+    tell : callable
+        Gets the tests done so far and their number.
+    """
+    folder = output_folder(out) if out is not None else None
+    if folder is not None:
+        folder.check(task.folders)
+    results = compare(task, tell)
+    if folder is not None:
+        write(results, task.worst, folder)
+    return results
+
+
 def output_folder(out: Path) -> OutputFolder:
     """Return the output folder of the command."""
     return OutputFolder(out, COMMAND, (TABLES, PLOTS), (REPORT,))

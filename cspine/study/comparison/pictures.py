@@ -16,7 +16,7 @@ from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, part_title
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import read_labels
+from cspine.study.label_schemes import SEG, read_labels
 
 _LOWEST = 4
 #: A case below this mean Dice is headed as one that needs a look, even with every level found.
@@ -114,7 +114,7 @@ def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[S
         headline = "no Dice" if mean is None else f"mean Dice {mean:.3f}"
         good = not missed and not false and mean is not None and mean >= _WELL_DRAWN_DICE
         whole = below_neck(row.level for row in scores)
-        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, whole_column=whole)
+        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, full_column=whole)
 
 
 def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | None, LabelVolume | None, list[str]]:
@@ -130,8 +130,9 @@ def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | 
         return None, None, None, why
     grid = (ct or reference or found).grid
     try:
-        found = on_grid(found, grid)
-        reference = None if reference is None else on_grid(reference, grid)
+        found = on_grid(found, grid, partial=files.found_scheme == SEG)
+        partial = files.reference_scheme == SEG
+        reference = None if reference is None else on_grid(reference, grid, partial=partial)
     except CaseGridError:
         why.append("image, reference and result lie on different grids")
         return None, found, None, why

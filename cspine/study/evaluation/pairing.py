@@ -11,7 +11,7 @@ from cspine.io.nifti_files import ENDING, files_in, nifti_stem
 from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
-from cspine.study.label_schemes import MASKS, VERSE, mask_folder, scheme_of_folder
+from cspine.study.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of_folder, seg_file
 
 #: What follows the name of a case in names of predictions: nothing, nnU-Net's channel, or VerSe's winners' ``_seg``.
 _SUFFIXES = ("", CHANNEL, "_seg", f"{CHANNEL}_seg")
@@ -50,7 +50,7 @@ class Inputs:
     Parameters
     ----------
     reference : Path or None
-        Folder of references: ``NAME.nii.gz``, or a folder of masks a case.
+        Folder of references: ``NAME.nii.gz``, a folder of masks a case, or DICOM Segmentations.
     dataset : Path or None
         nnU-Net dataset of cspine that has the references, images and parts instead.
     prediction : Path or None
@@ -145,7 +145,10 @@ def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
     folder = inputs.reference
     assert folder is not None
     scheme = scheme_of_folder(folder, inputs.reference_scheme)
-    places = {} if scheme == MASKS else {nifti_stem(path): path for path in files_in(folder)}
+    places = {} if scheme in (MASKS, SEG) else {nifti_stem(path): path for path in files_in(folder)}
+    if not places and (scheme == SEG or inputs.reference_scheme is None):
+        segs = _segmentations(folder)
+        scheme, places = (SEG, segs) if segs else (scheme, places)
     if not places and (scheme == MASKS or inputs.reference_scheme is None):
         scheme = MASKS
         subfolders = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
@@ -157,6 +160,12 @@ def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
             continue
         image = None if inputs.images is None else image_of(inputs.images, name)
         yield _case(name, path, image, scheme, row)
+
+
+def _segmentations(folder: Path) -> dict[str, Path]:
+    """Return the DICOM Segmentations of a folder by the names of their cases."""
+    names = {path.stem if path.is_file() else path.name for path in folder.glob("[!.]*")} if folder.is_dir() else set()
+    return {name: file for name in sorted(names) if (file := seg_file(folder / name)) is not None}
 
 
 def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]:
@@ -220,9 +229,12 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
     """Find the prediction of a case: a file, or a folder with one mask a vertebra, or with one file."""
     if pattern is not None:
         named = [folder / pattern.replace("{case}", case.name)]
+        if named[0].suffix == ".dcm":
+            scheme = SEG
     else:
         named = [folder / f"{case.name}{suffix}{ENDING}" for suffix in _SUFFIXES]
         named += [folder / f"{case.name}{suffix}" for suffix in _SUFFIXES[:2]]
+        named += [folder / f"{case.name}{suffix}.dcm" for suffix in _SUFFIXES[:2]]
     there = [place.name for place in named if place.exists()]
     if len(there) > 1:
         raise InputError(
@@ -231,7 +243,7 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
         )
     for place in named:
         if place.is_file():
-            return replace(case, found=place, found_scheme=scheme)
+            return replace(case, found=place, found_scheme=SEG if place.suffix == ".dcm" else scheme)
         if place.is_dir():
             masks = mask_folder(place)
             if masks is not None:
@@ -239,4 +251,7 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
             files = files_in(place)
             if len(files) == 1:
                 return replace(case, found=files[0], found_scheme=scheme)
+            seg = seg_file(place)
+            if seg is not None:
+                return replace(case, found=seg, found_scheme=SEG)
     return replace(case, found_scheme=scheme, lacking=named[0].name)

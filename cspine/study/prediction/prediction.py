@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cspine.core.anatomy import VERTEBRAE
-from cspine.core.errors import UsageError
+from cspine.core.errors import UsageError, hashed
 from cspine.core.findings import Finding
 from cspine.core.volumes import LabelVolume
 from cspine.dicom.rules import Rules
@@ -31,6 +32,9 @@ from cspine.study.prediction.records import RECORDS, PredictionRecord, records_i
 _log = logging.getLogger(__name__)
 
 TABLE = "predictions.csv"
+#: Where each case came from: it has paths of this machine, and stays with whoever may see the images.
+SOURCES = "sources.csv"
+SOURCE_COLUMNS = ("case", "hashed", "kind", "source")
 COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "error")
 
 
@@ -76,7 +80,7 @@ class Prediction:
 
 
 class PredictionFolder:
-    """The folder of predictions: NAME.nii.gz a case, a record of each in records/, predictions.csv, summary.json.
+    """The folder of predictions: NAME.nii.gz a case, its record in records/, tables, summary.json.
 
     Parameters
     ----------
@@ -109,10 +113,17 @@ class PredictionFolder:
                 raise UsageError(
                     "--out lies within the input, or around it", advice="Give --out a folder beside the input."
                 )
-        files = (TABLE, RECORDS, *(labels_name(case.name) for case in cases))
+        files = (TABLE, SOURCES, RECORDS, *(labels_name(case.name) for case in cases))
         folder = replace(self._folder, files=files)
         folder.check(())
         folder.begin()
+        self._write_sources(cases)
+
+    def _write_sources(self, cases: Sequence[PredictionCase]) -> None:
+        """Write where each case came from, beside the cases of earlier calls that are still there."""
+        rows = {row["case"]: [row[column] for column in SOURCE_COLUMNS] for row in _rows(self.root / SOURCES)}
+        rows |= {case.name: [case.name, hashed(case.name), *case.origin()] for case in cases}
+        write_csv(self.root / SOURCES, SOURCE_COLUMNS, [rows[name] for name in sorted(rows)])
 
     def labels(self, case: str) -> Path:
         """Return the file of a case's labels."""
@@ -149,6 +160,16 @@ class PredictionFolder:
         failed = sum(bool(record.error) for record in records)
         self._folder.finish({"cases": len(records), "failed": failed, "dataset_split": dataset_split})
         return records
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table of sources; none where there is none, or another table."""
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            return list(reader) if tuple(reader.fieldnames or ()) == SOURCE_COLUMNS else []
+    except FileNotFoundError:
+        return []
 
 
 def predict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import commonpath
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError, hashed
@@ -50,14 +51,17 @@ class PredictionCase(Case):
         """
         if self.image is not None:
             ct = nifti.read_ct(self.image)
-            if ct.hu_zyx.min(initial=0) >= 0:
-                raise InputError(
-                    f"{self.image.name} has no value below 0: a label image, or not in Hounsfield units",
-                    advice="Give CT images in Hounsfield units alone.",
-                )
+            nifti.require_hounsfield(ct, self.image.name)
             return ct
         assert self.study is not None
         return read_volume(select_series(self.study, rules).chosen)
+
+    def origin(self) -> tuple[str, str]:
+        """Return what kind of input the case is, and the local path of its file or of the folder of its files."""
+        if self.image is not None:
+            return "NIfTI", str(self.image.resolve())
+        folders = {str(path.parent.resolve()) for path in self._dicom_files()}
+        return "DICOM", commonpath(folders) if folders else ""
 
     def fingerprint(self) -> str:
         """Return what tells that the files of the case changed."""
