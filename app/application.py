@@ -13,7 +13,7 @@ from operators.dicom_series_loader import DicomSeriesLoaderOperator
 from operators.nnunet_inference import NnunetInferenceOperator
 from operators.postprocessing import PostprocessingOperator
 from operators.report_writer import ReportWriterOperator
-from operators.step import StepOperator, StudyRun
+from operators.step import Job, StepOperator
 
 
 class CSpineApplication(Application):  # type: ignore[misc]
@@ -21,11 +21,11 @@ class CSpineApplication(Application):  # type: ignore[misc]
 
     Parameters
     ----------
-    job : StudyRun
+    job : Job
         The study, the model, the settings, and where results are made.
     """
 
-    def __init__(self, *args: Any, job: StudyRun, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, job: Job, **kwargs: Any) -> None:
         self.job = job
         super().__init__(*args, **kwargs)
 

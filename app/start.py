@@ -20,7 +20,7 @@ from cspine.models.package import load_package
 from cspine.models.registry import model_to_run
 from cspine.pipeline.settings import RunSettings, sender_broke_off, solving_wanted, wanted_levels, wanted_outputs
 from cspine.report.terminal import print_results
-from operators.step import StudyRun
+from operators.step import Job
 
 
 def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
@@ -49,7 +49,7 @@ def run(input_path: Path, output_path: Path, model_path: Path | None) -> None:
         outputs=wanted_outputs(os.environ),
     )
     with open_input(input_path) as folder, StudyOutput(output_path) as output:
-        job = StudyRun(folder, package, settings, output.staging)
+        job = Job(folder, package, settings, output.staging)
         application = CSpineApplication(job=job)
         open_outputs.append(output)
         try:

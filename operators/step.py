@@ -17,7 +17,7 @@ from cspine.report.summary import Summary
 
 
 @dataclass
-class StudyRun:
+class Job:
     """One study on its way through the operators.
 
     Parameters
@@ -60,7 +60,7 @@ class StepOperator(Operator):  # type: ignore[misc]
     #: Name of the step in log and summary; empty if `work` is timed elsewhere.
     step: str = ""
 
-    def __init__(self, fragment: Fragment, *args: Any, job: StudyRun, **kwargs: Any) -> None:
+    def __init__(self, fragment: Fragment, *args: Any, job: Job, **kwargs: Any) -> None:
         self.job = job
         super().__init__(fragment, *args, **kwargs)
 

@@ -59,7 +59,7 @@ def locked(path: Path, in_use: CSpineError) -> Iterator[int]:
 
 
 @contextmanager
-def waited_for(path: Path) -> Iterator[None]:
+def locked_when_free(path: Path) -> Iterator[None]:
     """Lock a file, and wait where another process has the lock."""
     descriptor = _opened(path)
     try:
@@ -175,7 +175,7 @@ class Records(Generic[Record]):
         return sorted(path.stem for path in self.folder.glob("*.json"))
 
 
-def same(content: dict[str, Any]) -> dict[str, Any]:
+def unchanged(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a record that is kept as it is; TypeError where it is no object."""
     if not isinstance(content, dict):
         raise TypeError("a record is a JSON object")

@@ -13,7 +13,7 @@ import pytest
 
 from cspine.core.errors import CohortError, OutputError
 from cspine.io import workspace
-from cspine.io.workspace import Claim, ForeignClaimError, Records, fingerprint, locked, same, waited_for
+from cspine.io.workspace import Claim, ForeignClaimError, Records, fingerprint, locked, locked_when_free, unchanged
 
 IN_USE = CohortError("in use")
 #: Modules that do the work of `cspine run`, `evaluate` and `compare`.
@@ -59,7 +59,7 @@ with locked(Path({str(path)!r}), CohortError("")):
 """
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
-        with waited_for(path):
+        with locked_when_free(path):
             assert (tmp_path / "done").exists()
 
 
@@ -113,7 +113,7 @@ def test_a_damaged_record_is_none(content: str, tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_kept_as_it_is_must_be_an_object(tmp_path: Path) -> None:
-    records: Records[dict[str, Any]] = Records(tmp_path, same, same)
+    records: Records[dict[str, Any]] = Records(tmp_path, unchanged, unchanged)
     records.path("a").write_text("[1]")
     records.write("b", {"x": 1})
     assert (records.read("a"), records.read("b")) == (None, {"x": 1})

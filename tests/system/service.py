@@ -96,7 +96,7 @@ class RunningService:
         found = [json.loads(line) for line in lines]
         return [line for line in found if line["event"].startswith(event) and facts.items() <= line.items()]
 
-    def waited_for(self, event: str, seconds: float = 90.0, count: int = 1, **facts: object) -> Event:
+    def locked_when_free(self, event: str, seconds: float = 90.0, count: int = 1, **facts: object) -> Event:
         """Wait for the log line, the ``count``-th of its kind; returns it."""
 
         def look() -> Event | None:

@@ -45,7 +45,7 @@ def service(make_service: MakeService, running_pacs: Orthanc, port: int) -> Iter
 def done(service: RunningService, study: NeckStudy, deliveries: int = 1, jobs: int = 1) -> None:
     """Wait until results of a study have gone to both destinations so often, and all of its jobs are done."""
     for destination in ("pacs", "web"):
-        service.waited_for("delivered", count=deliveries, study=study.key, destination=destination)
+        service.locked_when_free("delivered", count=deliveries, study=study.key, destination=destination)
     waited("the jobs are done", lambda: service.states(study.uid) == ["done"] * jobs)
 
 

@@ -82,7 +82,7 @@ def test_killed_while_one_study_runs_and_one_waits(
     other = neck_study(tmp_path / "other", "another patient")
     for sent in (study, other):
         assert set(send_by_pynetdicom(sent.paths, port, AE_TITLE)) == {0}
-    service.waited_for("volume: 128 slices")
+    service.locked_when_free("volume: 128 slices")
     waited("the other study waits", lambda: "waiting" in service.states(other.uid))
     assert service.states(study.uid) == ["running"]
     kill_and_start(service)
@@ -98,10 +98,10 @@ def test_killed_while_it_sends_to_a_pacs_that_is_down(
     pacs.stop()
     try:
         assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
-        service.waited_for("not delivered, tried again", count=2, study=study.key)
+        service.locked_when_free("not delivered, tried again", count=2, study=study.key)
         assert service.states(study.uid) == ["sending"]
         kill_and_start(service)
-        service.waited_for("not delivered, tried again", count=4, study=study.key)
+        service.locked_when_free("not delivered, tried again", count=4, study=study.key)
     finally:
         pacs.start()
     assert_done(service, pacs, study, expected)
@@ -112,10 +112,10 @@ def test_the_pacs_is_killed_and_comes_back(
     service: RunningService, pacs: Orthanc, port: int, study: NeckStudy, expected: Dataset
 ) -> None:
     assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
-    service.waited_for("run begins", study=study.key)
+    service.locked_when_free("run begins", study=study.key)
     pacs.kill()
     try:
-        service.waited_for("not delivered, tried again", study=study.key)
+        service.locked_when_free("not delivered, tried again", study=study.key)
     finally:
         pacs.start()
     assert_done(service, pacs, study, expected)
@@ -125,7 +125,7 @@ def test_told_to_stop_in_the_middle_of_a_run_it_goes_on_after_the_next_start(
     service: RunningService, pacs: Orthanc, port: int, study: NeckStudy, expected: Dataset
 ) -> None:
     assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
-    service.waited_for("run begins", study=study.key)
+    service.locked_when_free("run begins", study=study.key)
     assert service.stop() == 0
     assert service.states(study.uid) == ["waiting"]
     service.start()

@@ -25,10 +25,10 @@ def test_a_study_in_the_pacs_is_fetched_once_also_over_a_kill_and_a_pacs_that_wa
     service = make_service(polling=polling, destinations=[to_dicomweb(pacs)])
     service.start()
     pacs.stop()
-    service.waited_for("the DICOMweb server was not asked")
+    service.locked_when_free("the DICOMweb server was not asked")
     pacs.start()
     assert set(send_by_pynetdicom(study.paths, pacs.dicom_port, pacs.ae_title)) == {0}
-    service.waited_for("study fetched", study=study.key)
+    service.locked_when_free("study fetched", study=study.key)
     service.kill()
     service.start()
     waited("the job is done", lambda: service.states(study.uid) == ["done"], seconds=120)

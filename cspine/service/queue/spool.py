@@ -22,7 +22,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cspine.core.errors import SpoolError
-from cspine.io.workspace import locked, waited_for
+from cspine.io.workspace import locked, locked_when_free
 from cspine.service.queue import durable
 from cspine.service.queue.job import Job, State
 
@@ -86,7 +86,7 @@ class Spool:
             if self._depth:
                 yield
                 return
-            with waited_for(self.folder / "transitions"):
+            with locked_when_free(self.folder / "transitions"):
                 self._depth += 1
                 try:
                     yield

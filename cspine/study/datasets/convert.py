@@ -22,7 +22,7 @@ from cspine.io import nifti
 from cspine.io.files import write_atomic
 from cspine.io.processes import DIED, Died, run_each
 from cspine.io.tables import counted, write_csv
-from cspine.io.workspace import Records, fingerprint, same
+from cspine.io.workspace import Records, fingerprint, unchanged
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded
@@ -200,7 +200,7 @@ def _is_done(case: FoundCase, conversion: Conversion) -> bool:
 
 
 def _records(dataset: DatasetFolder) -> Records[dict[str, Any]]:
-    return Records(dataset.root / RECORDS, same, same)
+    return Records(dataset.root / RECORDS, unchanged, unchanged)
 
 
 def _begun(dataset: DatasetFolder, case: str) -> Path:

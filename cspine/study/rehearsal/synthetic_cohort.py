@@ -16,7 +16,7 @@ from cspine.core.errors import OutOfMemoryError
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.io.processes import DIED, Died, run_each
-from cspine.io.workspace import Records, same
+from cspine.io.workspace import Records, unchanged
 from cspine.study.rehearsal.layouts import (
     Person,
     write_ctspine1k,
@@ -165,7 +165,7 @@ def _forms(meshes: Path | None, kept_in: Path) -> SpineForms:
 
 
 def _records(cohort: SyntheticCohort) -> Records[dict[str, Any]]:
-    return Records(cohort.root / _RECORDS, same, same)
+    return Records(cohort.root / _RECORDS, unchanged, unchanged)
 
 
 def _name(scan: PlannedScan) -> str:
