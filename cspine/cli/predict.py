@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cspine.core.errors import SomeStudiesFailedError, UsageError
+from cspine.core.errors import InputError, SomeStudiesFailedError, UsageError
 from cspine.io.console import progress
 from cspine.io.tables import counted
 
@@ -59,6 +59,8 @@ def command(
         raise UsageError("give either --input or --dataset")
     if parts is not None and dataset is None:
         raise UsageError("--parts without --dataset", advice="All images of --input are drawn; leave --parts out.")
+    if source is not None and not source.exists():
+        raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     from cspine.cli.models import wanted_model
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
