@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from cspine.cli.levels import wanted_levels
-from cspine.core.errors import SomeStudiesFailedError, UsageError
+from cspine.core.errors import InputError, SomeStudiesFailedError, UsageError
 from cspine.io.console import progress, table
 from cspine.io.tables import counted
 
@@ -110,6 +110,8 @@ def command(
     """  # noqa: D301
     _refuse_what_does_not_fit(context, reference, dataset, prediction, images, out)
     wanted = wanted_levels(levels, "--levels") if levels is not None else ()
+    if reference is not None and not reference.is_dir():
+        raise InputError("--reference is no folder", advice="Give the folder of reference labels.")
     from cspine.study.evaluation.evaluate import EvaluationOptions, Task, run_evaluation
     from cspine.study.evaluation.pairing import Inputs
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cspine.cli.run_options import inference_options
-from cspine.core.errors import SomeStudiesFailedError, UsageError
+from cspine.core.errors import InputError, SomeStudiesFailedError, UsageError
 from cspine.io.console import progress
 from cspine.io.tables import counted
 
@@ -55,6 +55,8 @@ def command(
         raise UsageError("give either --input or --dataset")
     if parts is not None and dataset is None:
         raise UsageError("--parts without --dataset", advice="All images of --input are drawn; leave --parts out.")
+    if source is not None and not source.exists():
+        raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     from cspine.cli.models import wanted_model
     from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.models.package import load_package

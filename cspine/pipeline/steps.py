@@ -25,7 +25,6 @@ from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
 from cspine.dicom.select import Selection, select_series
 from cspine.inference.predict import Inference
-from cspine.io.ct_image import read_ct_image
 from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
@@ -104,6 +103,8 @@ def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
 
 def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVolume:
     """Read a NIfTI file; errors as `io.ct_image.read_ct_image`, and those of what cannot be written of it."""
+    from cspine.io.ct_image import read_ct_image  # brings nibabel and SimpleITK, which DICOM does not need
+
     check_wanted(settings.levels, package.levels)
     chosen_outputs(settings.outputs, has_dicom=False)
     return _logged(read_ct_image(path))

@@ -6,16 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cspine.study.audits.audit import AuditSettings
     from cspine.study.comparison.statistics import Settings as ComparisonSettings
     from cspine.study.datasets.sources.collect import Folders
     from cspine.study.datasets.split import SplitSettings
     from cspine.study.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
     from cspine.study.evaluation.pairing import Inputs
-    from cspine.study.functions import compare, convert, split, train
+    from cspine.study.functions import audit, compare, convert, split, train
     from cspine.study.prediction.predict import predict
     from cspine.study.training.settings import TrainingSettings
 
 __all__ = [
+    "AuditSettings",
     "ComparisonSettings",
     "Evaluation",
     "EvaluationOptions",
@@ -23,6 +25,7 @@ __all__ = [
     "Inputs",
     "SplitSettings",
     "TrainingSettings",
+    "audit",
     "compare",
     "convert",
     "evaluate",
@@ -33,6 +36,7 @@ __all__ = [
 
 #: The module of each public name, and its name there.
 _MODULES = {
+    "AuditSettings": ("cspine.study.audits.audit", "AuditSettings"),
     "ComparisonSettings": ("cspine.study.comparison.statistics", "Settings"),
     "Evaluation": ("cspine.study.evaluation.evaluate", "Evaluation"),
     "EvaluationOptions": ("cspine.study.evaluation.evaluate", "EvaluationOptions"),
@@ -40,6 +44,7 @@ _MODULES = {
     "Inputs": ("cspine.study.evaluation.pairing", "Inputs"),
     "SplitSettings": ("cspine.study.datasets.split", "SplitSettings"),
     "TrainingSettings": ("cspine.study.training.settings", "TrainingSettings"),
+    "audit": ("cspine.study.functions", "audit"),
     "compare": ("cspine.study.functions", "compare"),
     "convert": ("cspine.study.functions", "convert"),
     "evaluate": ("cspine.study.evaluation.evaluate", "evaluate"),

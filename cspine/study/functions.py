@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike
+from os import PathLike, environ, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspine.io.machine import usable_cores
+from cspine.io.machine import home_folder, usable_cores
 
 if TYPE_CHECKING:
     from cspine.models.package import ModelPackage
+    from cspine.study.audits.audit import AuditSettings
+    from cspine.study.audits.run_audit import AuditOutcome
     from cspine.study.comparison.results import Results
     from cspine.study.comparison.statistics import Settings
     from cspine.study.datasets.case_table import CaseRow
@@ -20,6 +22,49 @@ if TYPE_CHECKING:
     from cspine.study.training.settings import TrainingSettings
 
     Place = str | PathLike[str]
+
+
+def audit(
+    images: Place,
+    out: Place,
+    *,
+    model: Place | None = None,
+    organs: Place | None = None,
+    settings: AuditSettings | None = None,
+) -> AuditOutcome:
+    """Check a model on real CTs that have no labels: order, completeness, volumes, spacing, agreement with itself.
+
+    Parameters
+    ----------
+    images : path
+        Folder of CT images, ``X_0000.nii.gz`` or ``X_ct.nii.gz``.
+    out : path
+        Folder of tables, labels and picture sheets; a second call goes on where the first stopped.
+    model : str or path, optional
+        Name of an installed model, or its folder.
+    organs : path, optional
+        Folder of organ labels, ``X_oar.nii.gz``.
+    settings : AuditSettings, optional
+        Inference, agreement, labels of the organs.
+
+    Raises
+    ------
+    CSpineError
+        What would stop every case; a case that fails is a record with its ``error``.
+    """
+    from cspine.models.package import load_package
+    from cspine.models.registry import model_to_run
+    from cspine.study.audits.audit import AuditSettings
+    from cspine.study.audits.run_audit import AuditTask, run_audit
+
+    package = load_package(model_to_run(None if model is None else fspath(model), environ, home_folder()))
+    task = AuditTask(
+        Path(images),
+        Path(out),
+        settings or AuditSettings(),
+        Path(organs) if organs is not None else None,
+    )
+    return run_audit(task, package)
 
 
 def compare(

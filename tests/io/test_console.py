@@ -86,3 +86,14 @@ def test_on_a_terminal_progress_is_a_bar(capsys: pytest.CaptureFixture[str], mon
         on_progress(1, 2)
         on_progress(2, 2)
     assert "2/2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("columns", "widest"), [("60", 60), ("", 160), ("wide", 160), ("0", 160)])
+def test_a_table_fits_the_columns_that_the_environment_names(
+    columns: str, widest: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    table("Title", ("Level", "Remark"), [["C1", "x" * 400]])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines) == widest
+    assert sum(line.count("x") for line in lines) == 400
