@@ -92,10 +92,11 @@ def command(
     Predictions are NAME.nii.gz, NAME_0000.nii.gz, NAME_seg.nii.gz, or a folder NAME with one mask a vertebra
     (TotalSegmentator) or one file. Another orientation of the same voxels is turned; another grid is refused.
 
-    A level that only one of the two has counts as Dice 0; HD95 and ASSD are over the cases where both have it. A
-    vertebra is identified, as VerSe defines it, where the nearest centroid of the prediction is its own level's, within
-    20 mm. Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which most labelled
-    voxels carry their own level. docs/evaluation.md has every definition.
+    A level that only one of the two has counts as Dice 0; HD95 and ASSD are over the cases where both have it. Volume
+    given to a neighbour is the share of a reference vertebra that carries the label above or below (median and 95th
+    percentile). A vertebra is identified, as VerSe defines it, where the nearest centroid of the prediction is its own
+    level's, within 20 mm. Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which
+    most labelled voxels carry their own level. docs/evaluation.md has every definition.
 
     \b
     OUT/sheet.png      found beside reference, worst cases first (sheet-1.png, ... for more than 16)
@@ -289,7 +290,8 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
         return counted(len(some), "case") + (f", {failed} of them failed and in no mean" if failed else "")
 
     columns = (
-        "Level", "n", "Dice", "lowest", "HD95 mm", "ASSD mm", "volume error ml", "missed", "false", "identified",
+        "Level", "n", "Dice", "lowest", "HD95 mm", "ASSD mm", "volume error ml", "to neighbour %", "missed", "false",
+        "identified",
     )  # fmt: skip
     for part, some in by_part(results).items() or [("", results)]:
         name = f"{title}, {part}" if part else title
@@ -299,7 +301,7 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
     lines = [
         ["level accuracy", f"{number(told['level_accuracy']) or 'n/a'} of {told['vertebrae']} vertebrae"],
         ["identification rate", number(told["identification_rate"]) or "n/a"],
-        ["cases with every level right", str(told["cases_ok"])],
+        ["cases with every level right", f"{told['cases_ok']} ({number(told['share_ok']) or 'n/a'})"],
         ["cases with a wrong level", str(told["cases_with_wrong_level"])],
         ["cases with a missed vertebra", str(told["cases_with_missed_level"])],
         ["wrong level without a finding", "n/a" if silent is None else str(silent)],
@@ -319,6 +321,7 @@ def _row(level: LevelSummary) -> list[str]:
         _mean_sd(level.spreads["hd95_mm"], 2),
         _mean_sd(level.spreads["assd_mm"], 2),
         _mean_sd(level.spreads["volume_error_ml"], 2),
+        _median_p95(level.spreads["given_to_neighbour"]),
         str(level.missed),
         str(level.false),
         number(level.identification_rate),
@@ -331,3 +334,12 @@ def _mean_sd(values: Spread, digits: int) -> str:
     if values.sd is None:
         return number(values.mean, digits)
     return f"{number(values.mean, digits)} +- {number(values.sd, digits)}"
+
+
+def _median_p95(values: Spread) -> str:
+    """Return median and 95th percentile of shares, in per cent."""
+    from cspine.io.tables import number
+
+    if values.median is None or values.p95 is None:
+        return ""
+    return f"{number(100 * values.median, 1)} / {number(100 * values.p95, 1)}"
