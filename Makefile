@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 INSTALLED := .venv/.installed
 
-.PHONY: demo docs study test test-gpu test-system lint lock map map-base map-test map-again map-archive clean
+.PHONY: demo docs study test test-gpu test-system ship-model lint lock map map-base map-test map-again map-archive clean
 
 $(RUNTIME): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -39,6 +39,12 @@ test-gpu: $(INSTALLED)
 # With what tests/system/install-tools.sh installs; a part whose tools are absent is skipped with its reason.
 test-system: $(INSTALLED)
 	$(BIN)/python -m pytest -m system tests/system
+
+# After new weights: package them, judge them on all sets, and rewrite card, README and pictures; docs/models.md.
+#   make ship-model WORK=W RUN="cervical-demo=R1 cervical-demo-fine=R2" START=MODEL ATLAS=A ANATOMIES=P MORE="--cts CTS"
+ship-model: $(INSTALLED)
+	$(BIN)/python benchmarks/ship_model.py --work '$(WORK)' $(foreach run,$(RUN),--run '$(run)') \
+	  --start-from '$(START)' --atlas '$(ATLAS)' --anatomies '$(ANATOMIES)' $(MORE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

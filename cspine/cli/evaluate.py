@@ -91,10 +91,11 @@ def command(
     (TotalSegmentator) or one file; or DICOM Segmentations: NAME.dcm, or the folder NAME that `cspine run` wrote. So are
     references. Another orientation of the same voxels is turned; another grid is refused.
 
-    A level that only one of the two has counts as Dice 0; HD95 and ASSD are over the cases where both have it. A
-    vertebra is identified, as VerSe defines it, where the nearest centroid of the prediction is its own level's, within
-    20 mm. Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which most labelled
-    voxels carry their own level. docs/evaluation.md has every definition.
+    A level that only one of the two has counts as Dice 0; HD95 and ASSD are over the cases where both have it. Volume
+    given to a neighbour is the share of a reference vertebra that carries the label above or below (median and 95th
+    percentile). A vertebra is identified, as VerSe defines it, where the nearest centroid of the prediction is its own
+    level's, within 20 mm. Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which
+    most labelled voxels carry their own level. docs/evaluation.md has every definition.
 
     \b
     OUT/sheet.png      found beside reference, worst cases first (sheet-1.png, ... for more than 16)
@@ -202,7 +203,8 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
         return counted(len(some), "case") + (f", {failed} of them failed and in no mean" if failed else "")
 
     columns = (
-        "Level", "n", "Dice", "lowest", "HD95 mm", "ASSD mm", "volume error ml", "missed", "false", "identified",
+        "Level", "n", "Dice", "lowest", "HD95 mm", "ASSD mm", "volume error ml", "to neighbour %", "missed", "false",
+        "identified",
     )  # fmt: skip
     for part, some in by_part(results).items() or [("", results)]:
         name = f"{title}, {part}" if part else title
@@ -212,7 +214,7 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
     lines = [
         ["level accuracy", f"{number(told['level_accuracy']) or 'n/a'} of {told['vertebrae']} vertebrae"],
         ["identification rate", number(told["identification_rate"]) or "n/a"],
-        ["cases with every level right", str(told["cases_ok"])],
+        ["cases with every level right", f"{told['cases_ok']} ({number(told['share_ok']) or 'n/a'})"],
         ["cases with a wrong level", str(told["cases_with_wrong_level"])],
         ["cases with a missed vertebra", str(told["cases_with_missed_level"])],
         ["wrong level without a finding", "n/a" if silent is None else str(silent)],
@@ -232,6 +234,7 @@ def _row(level: LevelSummary) -> list[str]:
         _mean_sd(level.spreads["hd95_mm"], 2),
         _mean_sd(level.spreads["assd_mm"], 2),
         _mean_sd(level.spreads["volume_error_ml"], 2),
+        _median_p95(level.spreads["given_to_neighbour"]),
         str(level.missed),
         str(level.false),
         number(level.identification_rate),
@@ -244,3 +247,12 @@ def _mean_sd(values: Spread, digits: int) -> str:
     if values.sd is None:
         return number(values.mean, digits)
     return f"{number(values.mean, digits)} +- {number(values.sd, digits)}"
+
+
+def _median_p95(values: Spread) -> str:
+    """Return median and 95th percentile of shares, in per cent."""
+    from cspine.io.tables import number
+
+    if values.median is None or values.p95 is None:
+        return ""
+    return f"{number(100 * values.median, 1)} / {number(100 * values.p95, 1)}"

@@ -12,7 +12,7 @@ from cspine.io.tables import counted
 from cspine.models.package import ModelPackage
 from cspine.report.sheet import write_sheets
 from cspine.study.audits import audit_report
-from cspine.study.audits.audit import AuditFolder, AuditSettings, AuditRecord, audit_case
+from cspine.study.audits.audit import AuditFolder, AuditRecord, AuditSettings, audit_case
 from cspine.study.audits.audit_cases import find_cases
 from cspine.study.audits.pseudo_labels import RawDataset
 

@@ -43,6 +43,9 @@ class Score:
         True where the vertebra is identified as VerSe defines it; None where the reference has not the level.
     centroid_distance_mm : float or None
         Between the centroids of the level's voxels; None where only one image has it.
+    given_to_neighbour : float or None
+        Share of the reference's voxels of the level that carry the label of the level above or below; None where the
+        reference lacks the level.
     """
 
     level: str
@@ -53,6 +56,7 @@ class Score:
     found_ml: float
     identified: bool | None
     centroid_distance_mm: float | None
+    given_to_neighbour: float | None = None
 
     @property
     def volume_error_ml(self) -> float:
@@ -120,6 +124,7 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
             found_ml=_millilitres(theirs, prediction),
             identified=None if mine is None else nearest == level.label,
             centroid_distance_mm=None,
+            given_to_neighbour=None if mine is None else _given_to_neighbour(mine, prediction, level),
         )
         scores.append(_with_both(score, mine, theirs, reference) if mine is not None and theirs is not None else score)
     return scores
@@ -151,6 +156,20 @@ def _regions(volume: LabelVolume) -> dict[int, _Region]:
         centre = index_zyx.mean(axis=0) + [part.start for part in box]
         regions[label] = _Region(box, mask, len(index_zyx), to_lps(volume.affine_lps, centre[None, ::-1])[0])
     return regions
+
+
+def neighbours(level: Vertebra) -> tuple[Vertebra, ...]:
+    """Return the levels directly above and below; T12 and L1 have each other, and T13, as neighbours."""
+    place = VERTEBRAE.index(level)
+    beside = {VERTEBRAE[i].name for i in (place - 1, place + 1) if 0 <= i < len(VERTEBRAE)}
+    beside |= {"T12": {"L1"}, "L1": {"T12"}}.get(level.name, set())
+    return tuple(other for other in VERTEBRAE if other.name in beside)
+
+
+def _given_to_neighbour(mine: _Region, prediction: LabelVolume, level: Vertebra) -> float:
+    there = prediction.labels_zyx[mine.box][mine.mask]
+    given = np.isin(there, [other.label for other in neighbours(level)])
+    return float(np.count_nonzero(given)) / mine.voxels
 
 
 def _millilitres(region: _Region | None, volume: LabelVolume) -> float:

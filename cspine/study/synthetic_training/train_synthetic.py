@@ -300,7 +300,7 @@ def _start(run: Run) -> _State:
 def _forget_decay(run: Run) -> None:
     """Put a run that is to last longer than before back to where its rate had not begun to fall."""
     kept, begins = _read_checkpoint(run, _BEFORE_DECAY), decay_start(run.recipe)
-    if kept is not None and begins is not None and kept["iteration"] < begins:
+    if kept is not None and (begins is None or kept["iteration"] < begins):
         (run.folder / _BEFORE_DECAY).replace(run.folder / _CHECKPOINT)
 
 

@@ -40,10 +40,10 @@ def test_a_row_a_case_and_level_in_the_order_that_was_agreed(tmp_path: Path) -> 
     lines = (written(tmp_path, case) / "scores.csv").read_text().splitlines()
     assert lines == [
         "case,level,part,fold,dice,hd95_mm,assd_mm,reference_ml,found_ml,volume_error_ml,found_as,identified,"
-        "centroid_distance_mm",
-        "a,C1,training,2,0.9123,1.5000,0.7500,10.0000,11.0000,1.0000,C1,yes,0.5000",
-        "a,C2,training,2,0.0000,,,10.0000,0.0000,-10.0000,missed,no,",
-        "a,C3,training,2,0.0000,,,0.0000,5.0000,5.0000,,,",
+        "centroid_distance_mm,given_to_neighbour",
+        "a,C1,training,2,0.9123,1.5000,0.7500,10.0000,11.0000,1.0000,C1,yes,0.5000,0.0200",
+        "a,C2,training,2,0.0000,,,10.0000,0.0000,-10.0000,missed,no,,0.0000",
+        "a,C3,training,2,0.0000,,,0.0000,5.0000,5.0000,,,,",
     ]
 
 
@@ -83,6 +83,7 @@ def test_a_row_a_level_for_all_and_for_each_part(tmp_path: Path) -> None:
     c1, c2 = rows[:2]
     assert (c1["dice_n"], c1["dice_mean"], c1["dice_sd"], c1["dice_lowest"]) == ("2", "0.8000", "0.1414", "0.7000")
     assert (c1["hd95_mm_median"], c1["volume_error_ml_mean"], c1["missed"]) == ("2.0000", "1.0000", "0")
+    assert (c1["given_to_neighbour_median"], c1["given_to_neighbour_p95"]) == ("0.0200", "0.0200")
     assert (c2["hd95_mm_n"], c2["hd95_mm_mean"], c2["missed"], c2["identification_rate"]) == ("0", "", "1", "0.0000")
 
 
