@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo study test test-gpu test-system lint lock map map-base map-test map-again map-archive clean
+.PHONY: demo study test test-gpu test-system lint lock map map-package map-base map-test map-again map-archive clean
 
 $(INSTALLED): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -48,6 +48,11 @@ map:
 
 map-test: $(INSTALLED)
 	bash deploy/map/test.sh
+	bash deploy/map/test-package.sh
+
+# What `monai-deploy package` is given: docs/monai-developers.md.
+map-package: $(INSTALLED)
+	$(BIN)/python deploy/map/package.py build/map/package
 
 # The same with a new base of Debian packages: their security updates.
 map-base:

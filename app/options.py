@@ -145,7 +145,9 @@ class Settings:
 
     def sdk_arguments(self) -> list[str]:
         """Return what the SDK's `init_app_context` shall parse; it ends the process where a path does not exist."""
-        arguments = ["cspine", "--log-level", self.values["log_level"]]
+        # The SDK warns of every folder that is no model of its own kinds, and cspine loads its models itself.
+        level = self.values["log_level"]
+        arguments = ["cspine", "--log-level", "ERROR" if level == "WARN" else level]
         for name in ("input", "model"):
             path = self.path(name)
             arguments += [f"--{name}", str(path)] if path is not None and path.exists() else []
