@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -46,9 +47,11 @@ build_meta.build_editable(editable)
 
 def loaded_from(*paths: Path, cwd: Path, site: Path | None = None) -> Path:
     """Import all of it in a new interpreter; return where the operators lie."""
-    line = f"import site; site.addsitedir({str(site)!r})" if site else ""
+    # Without the environment's own .pth files: an editable install of cspine among them would be found first.
+    packages = sysconfig.get_path("purelib")
+    line = f"import site; sys.path.append({packages!r}); site.addsitedir({str(site)!r})" if site else ""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _IMPORT.format(site=line, operators=OPERATORS)],
+        [sys.executable, *(["-S"] if site else []), "-Wignore", "-c", _IMPORT.format(site=line, operators=OPERATORS)],
         cwd=cwd, env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
