@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 INSTALLED := .venv/.installed
 
-.PHONY: demo docs study test test-gpu test-system ship-model lint lock map map-base map-test map-again map-archive clean
+.PHONY: demo docs study test test-gpu test-system ship-model lint lock map map-package map-base map-test map-again map-archive clean
 
 $(RUNTIME): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -65,6 +65,11 @@ map:
 
 map-test: $(INSTALLED)
 	bash deploy/map/test.sh
+	bash deploy/map/test-package.sh
+
+# What `monai-deploy package` is given: docs/monai-developers.md.
+map-package: $(INSTALLED)
+	$(BIN)/python deploy/map/package.py build/map/package
 
 # The same with a new base of Debian packages: their security updates.
 map-base:

@@ -1,1 +1,1 @@
-"""The MONAI Deploy application: the graph of operators and its start."""
+"""The MONAI Deploy application: the graph of operators and its settings; imported as `cspine.app`."""

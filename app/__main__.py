@@ -1,4 +1,7 @@
-"""`python -m app`: the entry point of the container of a MAP. Paths come from -i, -o, -m or from HOLOSCAN_*_PATH."""
+"""`python -m app` in a checkout, `python -m cspine.app` anywhere, `python /opt/holoscan/app` in a container.
+
+Paths come from -i, -o, -m or from HOLOSCAN_*_PATH.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Start the application; libraries are loaded after signal handling is set up."""
-    # The container may start this file by path.
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from app.interrupts import discard_on_signal
+    """Start the application; libraries are loaded once signals are taken care of."""
+    root = Path(__file__).resolve().parent.parent
+    # A checkout may start this file by its path.
+    if (root / "cspine" / "__init__.py").is_file():
+        sys.path.insert(0, str(root))
+    from cspine.app.interrupts import discard_on_signal
 
     discard_on_signal()
-    from app.start import main as start
+    from cspine.app.start import main as start
 
     start()
 

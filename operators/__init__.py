@@ -1,1 +1,24 @@
-"""Holoscan operators, one per file: ports, and a call into cspine."""
+"""Holoscan operators for MONAI Deploy applications, one a file; always imported as `cspine.operators`.
+
+They take and give the SDK's domain types, so that each can stand in another application: docs/monai-developers.md.
+"""
+
+# In a checkout this folder lies on the path under a second name, and every class would exist twice.
+if __name__ != "cspine.operators":
+    raise ImportError("import the operators as `cspine.operators`")
+
+from cspine.operators.ct_reader import CtReaderOperator
+from cspine.operators.dicom_seg_writer import DicomSegWriterOperator
+from cspine.operators.dicom_series_loader import DicomSeriesLoaderOperator
+from cspine.operators.nnunet_inference import NnunetInferenceOperator
+from cspine.operators.postprocessing import PostprocessingOperator
+from cspine.operators.report_writer import ReportWriterOperator
+
+__all__ = [
+    "CtReaderOperator",
+    "DicomSegWriterOperator",
+    "DicomSeriesLoaderOperator",
+    "NnunetInferenceOperator",
+    "PostprocessingOperator",
+    "ReportWriterOperator",
+]

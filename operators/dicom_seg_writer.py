@@ -1,21 +1,84 @@
-"""The operator that writes the vertebrae as a DICOM Segmentation."""
+"""DICOM-SEG writer: writes vertebrae as a DICOM Segmentation."""
 
 from __future__ import annotations
 
-from cspine.core.volumes import CtVolume
-from cspine.dicom.seg import SegRecord
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from cspine.core.errors import DicomSourceNeededError
+from cspine.dicom.seg_type import SegType
+from cspine.operators.domain import Provenance, SegmentationFile, ct_of, provenance_of, vertebrae_of
+from cspine.operators.models import named_model
+from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
+from cspine.operators.step import IMAGE, SEG_FILE, SEG_IMAGE, STUDIES, StepOperator
+from cspine.operators.studies import chosen_series
 from cspine.pipeline import steps
-from cspine.pipeline.segmentation import Vertebrae
-from operators.step import StepOperator
 
 
 class DicomSegWriterOperator(StepOperator):
-    """Write ``vertebrae`` for ``ct`` and ``series``, and emit the record on port ``segmentation``."""
+    """Write one segment for each vertebra, bound to the source slices by their positions in the patient.
 
-    inputs = ("vertebrae", "ct", "series")
-    output = "segmentation"
-    step = "write DICOM"
+    It stands for the SDK's DICOM Segmentation writer: segments have SNOMED CT codes and colours of their own, UIDs
+    follow from the content, and frames from the geometry instead of the order of a list.
 
-    def work(self, vertebrae: Vertebrae, ct: CtVolume, series: steps.ChosenSeries) -> SegRecord | None:
-        """Write the object if it is wanted, and return its record."""
-        return steps.write_dicom(vertebrae, ct, series, self.job.settings, self.job.staging)
+    Named inputs:
+        seg_image: Image of VerSe numbers, of cspine's postprocessing or any other operator.
+        image: Image of the CT, of cspine's reader: it knows the source slices.
+        study_selected_series_list: list of StudySelectedSeries.
+
+    Named output:
+        seg_file: DataPath (a `SegmentationFile`) of what was written.
+
+    File output:
+        dicom/segmentation.dcm in the output folder.
+
+    Parameters
+    ----------
+    fragment : Fragment
+        The application.
+    output_folder : Path
+        Where ``dicom/`` appears; ``output`` in the working directory by default.
+    seg_type : str
+        ``binary`` or ``labelmap``: docs/seg-type.md.
+    model_name, model_version : str
+        The model behind labels of another operator than cspine's postprocessing.
+    """
+
+    output = SEG_FILE
+
+    def __init__(
+        self,
+        fragment: Fragment,
+        *args: Any,
+        output_folder: Path = Path("output"),
+        seg_type: Literal["binary", "labelmap"] = "binary",
+        model_name: str = "",
+        model_version: str = "",
+        **kwargs: Any,
+    ) -> None:
+        self.output_folder = output_folder
+        self.seg_type = SegType(seg_type)
+        self.model = named_model(model_name, model_version)
+        super().__init__(fragment, *args, **kwargs)
+
+    def setup(self, spec: OperatorSpec) -> None:
+        """Declare the ports."""
+        for port in (SEG_IMAGE, IMAGE, STUDIES):
+            spec.input(port)
+        super().setup(spec)
+
+    def work(self, op_input: InputContext) -> SegmentationFile:
+        """Write the object."""
+        seg_image = op_input.receive(SEG_IMAGE)
+        ct = ct_of(op_input.receive(IMAGE))
+        chosen = chosen_series(op_input.receive(STUDIES))
+        before = provenance_of(seg_image)
+        settings = replace(before.settings, seg_type=self.seg_type)
+        watch = before.stopwatch()
+        (self.output_folder / "dicom").mkdir(parents=True, exist_ok=True)
+        with watch.step("write DICOM"):
+            record = steps.write_dicom(vertebrae_of(seg_image, self.model), ct, chosen, settings, self.output_folder)
+        if record is None:
+            raise DicomSourceNeededError("the CT does not come from DICOM slices")
+        return SegmentationFile(record, Provenance(settings, watch.seconds))

@@ -1,22 +1,77 @@
-"""The operator that runs the model package on the volume."""
+"""nnU-Net inference: runs the stages of a model package on a volume."""
 
 from __future__ import annotations
 
-from cspine.core.volumes import CtVolume
-from cspine.inference.predict import Inference
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cspine.inference.settings import InferenceSettings, Precision
 from cspine.io.console import progress
+from cspine.operators.domain import PredictionImage, Provenance, ct_of, provenance_of
+from cspine.operators.models import load_model
+from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
+from cspine.operators.step import IMAGE, PREDICTION, StepOperator
 from cspine.pipeline import steps
-from operators.step import StepOperator
 
 
 class NnunetInferenceOperator(StepOperator):
-    """Run the model on ``ct`` and emit labels and record on port ``inference``."""
+    """Predict the label of each voxel with the nnU-Net stages of a model package, on a GPU where there is one.
 
-    inputs = ("ct",)
-    output = "inference"
-    step = "infer"
+    Named input:
+        image: Image of Hounsfield units (z, y, x) with ``affine`` in its metadata, in any orientation.
 
-    def work(self, ct: CtVolume) -> Inference:
-        """Return the prediction of the model."""
-        with progress("tiles") as on_progress:
-            return steps.infer(ct, self.job.package, self.job.settings, on_progress)
+    Named output:
+        prediction: Image (a `PredictionImage`) of VerSe numbers, uint8 (z, y, x), on the grid of the input.
+
+    Parameters
+    ----------
+    fragment : Fragment
+        The application.
+    model_path : Path, optional
+        Folder of a model package, or one that holds a single package; by default the demonstration of cspine.
+    device : str
+        ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+    folds : sequence of str, optional
+        Folds to average; all of the package by default.
+    mirror : bool
+        Test-time mirroring: up to eight times the work.
+    step_size : float
+        Distance of tiles as a part of the patch, in (0, 1].
+    precision : str
+        ``auto``, ``float32`` or ``bfloat16``.
+    """
+
+    output = PREDICTION
+
+    def __init__(
+        self,
+        fragment: Fragment,
+        *args: Any,
+        model_path: Path | None = None,
+        device: str = "auto",
+        folds: Sequence[str] | None = None,
+        mirror: bool = False,
+        step_size: float = 0.5,
+        precision: Precision = "auto",
+        **kwargs: Any,
+    ) -> None:
+        self.model_path = model_path
+        self.inference = InferenceSettings(device, tuple(folds) if folds else None, mirror, step_size, precision)
+        super().__init__(fragment, *args, **kwargs)
+
+    def setup(self, spec: OperatorSpec) -> None:
+        """Declare the ports."""
+        spec.input(IMAGE)
+        super().setup(spec)
+
+    def work(self, op_input: InputContext) -> PredictionImage:
+        """Run the network."""
+        image = op_input.receive(IMAGE)
+        before = provenance_of(image)
+        settings = replace(before.settings, inference=self.inference)
+        watch = before.stopwatch()
+        with watch.step("infer"), progress("tiles") as on_progress:
+            inference = steps.infer(ct_of(image), load_model(self.model_path), settings, on_progress)
+        return PredictionImage(inference, Provenance(settings, watch.seconds))

@@ -1,21 +1,89 @@
-"""The operator that cleans the labels and reports findings."""
+"""Postprocessing: cleans predicted labels and states what is wrong with them."""
 
 from __future__ import annotations
 
-from cspine.core.volumes import CtVolume
-from cspine.inference.predict import Inference
+from dataclasses import replace
+from typing import Any
+
+from cspine.core.anatomy import parse_levels
+from cspine.operators.domain import Provenance, VertebraImage, ct_of, prediction_of, provenance_of
+from cspine.operators.models import named_model
+from cspine.operators.sdk import ConditionType, Fragment, InputContext, OperatorSpec
+from cspine.operators.step import IMAGE, PREDICTION, SEG_IMAGE, STUDIES, StepOperator
+from cspine.operators.studies import chosen_series
 from cspine.pipeline import steps
-from cspine.pipeline.segmentation import Vertebrae
-from operators.step import StepOperator
 
 
 class PostprocessingOperator(StepOperator):
-    """Clean the labels of ``inference`` and emit them with their findings on port ``vertebrae``."""
+    """Keep the vertebrae of one column, put their levels in order, and add findings on their quality.
 
-    inputs = ("inference", "ct", "series")
-    output = "vertebrae"
-    step = "postprocess"
+    Named inputs:
+        prediction: Image of VerSe numbers on the grid of the CT, of cspine's inference or any other operator.
+        image: Image of Hounsfield units that the labels were predicted on.
+        study_selected_series_list: list of StudySelectedSeries. Optional; with it the findings say whether the series
+            is complete, and know the patient's age.
 
-    def work(self, inference: Inference, ct: CtVolume, series: steps.ChosenSeries) -> Vertebrae:
-        """Return the cleaned labels with their findings."""
-        return steps.clean(inference, ct, series, self.job.settings)
+    Named output:
+        seg_image: Image (a `VertebraImage`) of VerSe numbers, uint8 (z, y, x), on the slices of the series: 1..8 for
+            C1..T1, as the SDK's DICOM Segmentation writer wants its segments numbered.
+
+    Parameters
+    ----------
+    fragment : Fragment
+        The application.
+    levels : str
+        The levels to keep, for example ``C3-C7`` or ``C1-T1,L1-L5``; all that were predicted by default.
+    solve_levels : bool
+        Rename vertebrae of a full-spine model where that makes their levels follow each other.
+    incomplete : bool
+        The sender of the study broke off: a finding says so.
+    model_name, model_version : str
+        The model behind a prediction of another operator than cspine's inference.
+    """
+
+    output = SEG_IMAGE
+
+    def __init__(
+        self,
+        fragment: Fragment,
+        *args: Any,
+        levels: str = "",
+        solve_levels: bool = True,
+        incomplete: bool = False,
+        model_name: str = "",
+        model_version: str = "",
+        **kwargs: Any,
+    ) -> None:
+        self.levels = levels
+        self.solve_levels = solve_levels
+        self.incomplete = incomplete
+        self.model = named_model(model_name, model_version)
+        super().__init__(fragment, *args, **kwargs)
+
+    def setup(self, spec: OperatorSpec) -> None:
+        """Declare the ports."""
+        spec.input(PREDICTION)
+        spec.input(IMAGE)
+        spec.input(STUDIES).condition(ConditionType.NONE)
+        super().setup(spec)
+
+    def work(self, op_input: InputContext) -> VertebraImage:
+        """Clean the labels."""
+        prediction = op_input.receive(PREDICTION)
+        ct = ct_of(op_input.receive(IMAGE))
+        studies = op_input.receive(STUDIES)
+        before = provenance_of(prediction)
+        settings = replace(
+            before.settings,
+            levels=parse_levels(self.levels) if self.levels else None,
+            solve_levels=self.solve_levels,
+            incomplete=self.incomplete,
+        )
+        watch = before.stopwatch()
+        with watch.step("postprocess"):
+            inference = prediction_of(prediction, self.model)
+            if studies:
+                vertebrae = steps.clean(inference, ct, chosen_series(studies), settings)
+            else:
+                vertebrae = steps.clean_volume(inference, ct, settings)
+        return VertebraImage(vertebrae, ct, Provenance(settings, watch.seconds))

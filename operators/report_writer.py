@@ -1,28 +1,66 @@
-"""The operator that writes summary and preview."""
+"""Report writer: writes summary and preview of a result."""
 
 from __future__ import annotations
 
-from cspine.core.volumes import CtVolume
-from cspine.dicom.seg import SegRecord
-from cspine.inference.predict import Inference
+from pathlib import Path
+from typing import Any
+
+from cspine.operators.domain import ct_of, provenance_of
+from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
+from cspine.operators.step import IMAGE, PREDICTION, SEG_FILE, SEG_IMAGE, STUDIES, SUMMARY, StepOperator
+from cspine.operators.studies import chosen_series
 from cspine.pipeline import steps
-from cspine.pipeline.segmentation import Vertebrae
-from operators.step import StepOperator
+from cspine.report.summary import Summary
 
 
 class ReportWriterOperator(StepOperator):
-    """Write the report from the messages of all other operators, and keep the summary in the job."""
+    """Write what a person reads: a picture of the vertebrae, and a summary with volumes, findings and settings.
 
-    inputs = ("series", "ct", "inference", "vertebrae", "segmentation")
+    Named inputs:
+        study_selected_series_list: list of StudySelectedSeries.
+        image: Image, of cspine's reader.
+        prediction: Image, of cspine's inference.
+        seg_image: Image, of cspine's postprocessing.
+        seg_file: DataPath, of cspine's DICOM-SEG writer.
 
-    def work(
-        self,
-        series: steps.ChosenSeries,
-        ct: CtVolume,
-        inference: Inference,
-        vertebrae: Vertebrae,
-        segmentation: SegRecord | None,
-    ) -> None:
-        """Write summary and preview."""
-        results = steps.Results(series, ct, inference, vertebrae, segmentation)
-        self.job.summary = steps.write_report(results, self.job.settings, self.job.watch, self.job.staging)
+    Named output:
+        summary: Summary, as it was written.
+
+    File output:
+        report/preview.png and report/summary.json in the output folder.
+
+    Parameters
+    ----------
+    fragment : Fragment
+        The application.
+    output_folder : Path
+        The folder that was given to the DICOM-SEG writer.
+    """
+
+    output = SUMMARY
+
+    def __init__(self, fragment: Fragment, *args: Any, output_folder: Path = Path("output"), **kwargs: Any) -> None:
+        self.output_folder = output_folder
+        self.summary: Summary | None = None
+        super().__init__(fragment, *args, **kwargs)
+
+    def setup(self, spec: OperatorSpec) -> None:
+        """Declare the ports."""
+        for port in (STUDIES, IMAGE, PREDICTION, SEG_IMAGE, SEG_FILE):
+            spec.input(port)
+        super().setup(spec)
+
+    def work(self, op_input: InputContext) -> Summary:
+        """Write the report."""
+        seg_file = op_input.receive(SEG_FILE)
+        results = steps.Results(
+            chosen_series(op_input.receive(STUDIES)),
+            ct_of(op_input.receive(IMAGE)),
+            op_input.receive(PREDICTION).inference,
+            op_input.receive(SEG_IMAGE).vertebrae,
+            seg_file.record,
+        )
+        before = provenance_of(seg_file)
+        (self.output_folder / "report").mkdir(parents=True, exist_ok=True)
+        self.summary = steps.write_report(results, before.settings, before.stopwatch(), self.output_folder)
+        return self.summary

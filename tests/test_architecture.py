@@ -28,7 +28,11 @@ ALLOWED: dict[str, set[str]] = {
     **STEPS,
     **{name: set(STEPS) for name in sorted(USERS)},
     "cli": {*STEPS, *USERS},
+    "operators": set(STEPS),
+    "app": {*STEPS, "operators"},
 }
+#: Folders of the root that are packages of cspine by a link.
+LINKED = {"operators", "app"}
 
 
 def _imports(folder: Path) -> Iterator[tuple[str, str]]:
@@ -58,22 +62,28 @@ def test_a_package_imports_those_before_it_and_no_other(package: str) -> None:
     known = ALLOWED[package] | {package}
     wrong = {
         (importer, imported)
-        for importer, imported in _imports(ROOT / "cspine" / package)
+        for importer, imported in _imports((ROOT / "cspine" / package).resolve())
         if imported.startswith("cspine.") and imported.split(".")[1] not in known | {"__version__"}
     }
     assert wrong == set()
 
 
-def test_cspine_knows_neither_the_operators_nor_the_application() -> None:
-    found = [pair for pair in _imports(ROOT / "cspine") if _within(pair[1], "operators") or _within(pair[1], "app")]
+@pytest.mark.parametrize("folder", [*sorted(LINKED), "cspine"])
+def test_operators_and_application_have_one_name(folder: str) -> None:
+    found = [pair for pair in _imports(ROOT / folder) if _within(pair[1], "operators") or _within(pair[1], "app")]
     assert found == []
 
 
-@pytest.mark.parametrize("folder", ["app", "operators"])
-@pytest.mark.parametrize("package", ["cspine.cli", "cspine.study", "cspine.service", "cspine.cohort", "cspine.doctor"])
-def test_the_application_and_its_operators_know_only_the_steps(folder: str, package: str) -> None:
-    assert [pair for pair in _imports(ROOT / folder) if _within(pair[1], package)] == []
+def test_operators_and_application_are_packages_of_cspine_by_a_link() -> None:
+    links = {path.name: path.resolve() for path in (ROOT / "cspine").iterdir() if path.is_symlink()}
+    assert links == {name: ROOT / name for name in LINKED}
 
 
-def test_the_operators_do_not_know_the_application() -> None:
-    assert [pair for pair in _imports(ROOT / "operators") if _within(pair[1], "app")] == []
+def test_only_one_module_of_operators_and_application_imports_the_sdk() -> None:
+    importers = {
+        importer
+        for folder in LINKED
+        for importer, imported in _imports(ROOT / folder)
+        if _within(imported, "monai") or _within(imported, "holoscan")
+    }
+    assert importers == {"operators/sdk"}

@@ -66,8 +66,12 @@ def _need_libraries() -> None:
 
 def _serve(config: RoutingConfig) -> None:
     from cspine.service.ops.json_log import start_json_logging
+    from cspine.service.queue.spool import Spool
     from cspine.service.service import Service
+    from cspine.service.startup import model_of_service, require_links
 
+    model_of_service(config.run.model, os.environ, allow_demonstration=config.run.allow_demonstration)
+    require_links(Spool(config.spool))
     start_json_logging(logging.getLogger("cspine").getEffectiveLevel())
     told = threading.Event()
 

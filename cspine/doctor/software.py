@@ -53,6 +53,11 @@ def _extra(name: str, needed: tuple[str, ...]) -> Diagnosis:
     return ok(f"extra {name}", ", ".join(f"{library} {version}" for library, version in found.items()))
 
 
+def _distribution(package: str) -> str:
+    """Return the distribution that has a package; Holoscan's is named after its CUDA version."""
+    return next(iter(metadata.packages_distributions().get(package, ())), package)
+
+
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
@@ -95,7 +100,10 @@ class SdkProbe:
 
     def result(self) -> Diagnosis:
         """Return whether the MONAI Deploy application can start; never a failure, for `cspine run` needs none of it."""
-        name, found = "MONAI Deploy", {lib: _version(lib) for lib in ("monai-deploy-app-sdk", "holoscan")}
+        name, found = (
+            "MONAI Deploy",
+            {lib: _version(lib) for lib in ("monai-deploy-app-sdk", _distribution("holoscan"))},
+        )
         if self._process is None or None in found.values():
             self._end()
             return ok(name, "not installed; only the application (python -m app) needs it")

@@ -23,7 +23,8 @@ from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
-from cspine.dicom.select import Selection, select_series
+from cspine.dicom.select import Selection, SeriesDecision, select_series
+from cspine.dicom.series import Series
 from cspine.inference.predict import Inference
 from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 from cspine.models.package import ModelPackage
@@ -96,6 +97,25 @@ def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | Non
     return ChosenSeries(study, selection, look_around(study, selection.chosen))
 
 
+def take_series(scan: Scan, series: Series) -> ChosenSeries:
+    """Return a series of a study that the caller has selected, without cspine's rules.
+
+    Parameters
+    ----------
+    scan : Scan
+        One study.
+    series : Series
+        The series of it to work on.
+    """
+    verdicts = tuple(
+        SeriesDecision(
+            each, each is series, each is series, f"{'' if each is series else 'not '}selected by the caller"
+        )
+        for each in scan.series
+    )
+    return ChosenSeries(scan, Selection(series, verdicts), look_around(scan, series))
+
+
 def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
     """Read the chosen series; errors as `dicom.read.read_volume`."""
     return _logged(read_volume(chosen.selection.chosen, repair_gaps=settings.repair_gaps))
@@ -124,12 +144,18 @@ def infer(
     return segmentation.draw(ct, package, settings.inference, progress)
 
 
+def clean_volume(
+    inference: Inference, ct: CtVolume, settings: RunSettings, age_years: float | None = None
+) -> Vertebrae:
+    """Clean the labels of a volume and keep the levels wanted; NoVertebraError if none is left."""
+    cleaned = segmentation.clean(inference, ct, age_years, solve_levels=settings.solve_levels)
+    return cleaned if settings.levels is None else keep_levels(cleaned, settings.levels)
+
+
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> Vertebrae:
     """Clean the labels, keep the levels wanted, and state whether the series is whole; NoVertebraError if none is."""
     age = chosen.selection.chosen.patient_age_years if chosen is not None else None
-    cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
-    if settings.levels is not None:
-        cleaned = keep_levels(cleaned, settings.levels)
+    cleaned = clean_volume(inference, ct, settings, age)
     whole = (
         wholeness_findings(
             chosen.surroundings, ct, cleaned.labels.model, settings.levels, sender_broke_off=settings.incomplete

@@ -12,14 +12,13 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.uid import ExplicitVRLittleEndian
 
-from cspine.core.errors import CSpineError, DeliveryError, ListenerError, RetrievalError, SpoolError
+from cspine.core.errors import CSpineError, DeliveryError, ListenerError, RetrievalError
 from cspine.service.config import Destination, RoutingConfig, WebServer
 from cspine.service.delivery.send import associate
 from cspine.service.intake.listener import VERIFICATION
 from cspine.service.network.tls import client_context, server_context
 from cspine.service.network.web import session, told
-from cspine.service.queue import durable
-from cspine.service.queue.spool import Spool
+from cspine.service.startup import inspect_spool, model_of_service
 
 
 @dataclass(frozen=True)
@@ -79,31 +78,7 @@ def _try(what: str, attempt: Callable[[], str]) -> Trial:
 
 
 def _spool(config: RoutingConfig) -> str:
-    spool = Spool(config.spool)
-    spool.claim()
-    try:
-        free, used = spool.free_bytes(), spool.used_bytes()
-        _links_work(spool)
-    finally:
-        spool.release()
-    if free < config.limits.free_bytes:
-        raise SpoolError(
-            f"{free / 2**30:.1f} GiB are free, limits.free_bytes wants {config.limits.free_bytes / 2**30:.1f}"
-        )
-    return f"{free / 2**30:.1f} GiB free, {used / 2**30:.2f} GiB used"
-
-
-def _links_work(spool: Spool) -> None:
-    """Make a hard link, by which late instances are put together: not every file system has them."""
-    first = durable.stage(b"", spool.tmp)
-    second = first.with_suffix(".link")
-    try:
-        durable.link(first, second)
-    except OSError as error:
-        raise SpoolError(f"the file system of the spool has no hard links: {error.strerror}") from error
-    finally:
-        durable.remove_file(second)
-        durable.remove_file(first)
+    return inspect_spool(config.spool, config.limits.free_bytes)
 
 
 def _port_is_free(host: str, port: int) -> str:
@@ -118,11 +93,7 @@ def _port_is_free(host: str, port: int) -> str:
 
 
 def _model(config: RoutingConfig) -> str:
-    from cspine.io.machine import home_folder
-    from cspine.models.package import load_package
-    from cspine.models.registry import model_to_run
-
-    return load_package(model_to_run(config.run.model, os.environ, home_folder())).identity.title
+    return model_of_service(config.run.model, os.environ, allow_demonstration=config.run.allow_demonstration).title
 
 
 def _rules(config: RoutingConfig) -> str:

@@ -16,6 +16,7 @@ from pydicom.datadict import tag_for_keyword
 
 from cspine.core.anatomy import levels_text, parse_levels
 from cspine.core.errors import RoutingConfigError, UsageError
+from cspine.service.config_faults import describe_faults
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
@@ -216,6 +217,9 @@ class Run(Section):
     model: str | None = Field(
         default=None, description="Name or folder of a model package; cspine's own where left out."
     )
+    allow_demonstration: bool = Field(
+        default=False, description="Run a demonstration model although none is named: for trials, not for patients."
+    )
     devices: tuple[str, ...] = Field(
         default=("auto",), min_length=1, description="auto, cpu, cuda or cuda:N, one process each."
     )
@@ -338,8 +342,5 @@ def load_config(path: Path) -> RoutingConfig:
     try:
         return RoutingConfig.model_validate(content, context={"folder": path.resolve().parent})
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-            for fault in error.errors(include_input=False)
-        )
+        faults = "; ".join(describe_faults(error))
         raise RoutingConfigError(f"the configuration does not follow its schema: {faults}") from error

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 _LOADED_BY_A_RUN = (
-    "app.start",
-    "app.application",
+    "cspine.app.start",
+    "cspine.app.app",
     "cspine.cli.run",
     "cspine.pipeline.study",
     "cspine.doctor.examine",

@@ -19,6 +19,8 @@ import yaml
 
 _API_VERSION = "1.0.0"
 _APPLICATION = "HOLOSCAN_APPLICATION"
+#: For one study: app.yaml has no key for it that a packager reads.
+_TIMEOUT_S = 3600
 _WORKDIR = "HOLOSCAN_WORKDIR"
 _INPUT = "HOLOSCAN_INPUT_PATH"
 _OUTPUT = "HOLOSCAN_OUTPUT_PATH"
@@ -45,13 +47,13 @@ def application_manifest(
         "type": "application",
         "command": json.dumps(["python3", environment[_APPLICATION]]),
         "environment": {name: value for name, value in sorted(environment.items()) if name.startswith("HOLOSCAN_")},
-        "input": _place(environment[_INPUT], application["inputFormats"], environment[_WORKDIR]),
-        "output": _place(environment[_OUTPUT], application["outputFormats"], environment[_WORKDIR]),
+        "input": _place(environment[_INPUT], application["input-formats"], environment[_WORKDIR]),
+        "output": _place(environment[_OUTPUT], application["output-formats"], environment[_WORKDIR]),
         "liveness": None,
         "readiness": None,
         "sdk": "monai-deploy",
         "sdkVersion": sdk_version,
-        "timeout": int(application["timeout"]),
+        "timeout": _TIMEOUT_S,
         "title": application["title"],
         "version": application["version"],
         "workingDirectory": environment[_WORKDIR],
@@ -81,7 +83,8 @@ def package_manifest(settings: Mapping[str, Any], environment: Mapping[str, str]
         "apiVersion": _API_VERSION,
         "applicationRoot": environment[_APPLICATION],
         "modelRoot": str(folder),
-        "models": [{"name": path.name, "path": str(path)} for path in models],
+        # Relative to modelRoot, as the guidelines have it.
+        "models": [{"name": path.name, "path": path.name} for path in models],
         "resources": {
             "cpu": settings["resources"]["cpu"],
             "gpu": settings["resources"]["gpu"],

@@ -98,7 +98,7 @@ def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_
         "HOLOSCAN_MODEL_PATH": MODELS / "cervical-demo",
     }
     refused = start(**environment, CSPINE_LEVELS="C1-C9")
-    assert refused.returncode == 2 and "neither a level nor a range" in refused.stderr
+    assert refused.returncode == 2 and "CS-USE-001" in refused.stderr
     assert not list(output.iterdir())
     done = start(**environment, CSPINE_LEVELS="C3-C5")
     assert done.returncode == 0, done.stderr
@@ -164,7 +164,7 @@ def test_a_model_folder_that_is_not_there_never_ends_in_a_demonstration(neck, tm
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_an_ended_application_leaves_nothing_behind(neck, tmp_path, end):
-    arguments = ["-m", "app", "-i", str(neck), "-o", str(tmp_path), "-m", str(MODELS / "cervical-demo")]
+    arguments = ["-m", "app", "-i", str(neck), "-o", str(tmp_path), "-m", str(MODELS / "cervical-demo"), "-l", "INFO"]
     with subprocess.Popen(
         [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as job:

@@ -45,7 +45,7 @@ def site(tmp_path: Path, pacs: Pacs) -> dict[str, Any]:
         "study_complete_after_s": 0.5,
         "listener": {"port": free_port(), "allowed_calling_ae_titles": ["SCANNER"]},
         "limits": {"free_bytes": 0},
-        "run": {"devices": ["cpu"]},
+        "run": {"devices": ["cpu"], "allow_demonstration": True},
         "destinations": [{"name": "pacs", "dicom": {"host": "127.0.0.1", "port": pacs.port, "ae_title": "PACS"}}],
         "http": {"port": free_port()},
     }
@@ -153,8 +153,10 @@ def test_a_missing_library_is_told_with_what_installs_it():
 
 
 def test_check_tries_everything_out(site, pacs, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
     good = CliRunner().invoke(cli, ["serve-pacs", str(tmp_path / "config.yaml"), "--check"], catch_exceptions=False)
     assert good.exit_code == 0 and "C-ECHO answered" in good.output and "FAIL" not in good.output
+    assert sorted(tmp_path.rglob("*")) == before
     service = Spool(tmp_path / "spool")
     service.claim()
     site["destinations"][0]["dicom"]["port"] = free_port()

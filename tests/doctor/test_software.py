@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,28 @@ def test_an_sdk_that_hangs_or_is_not_there_is_no_failure(monkeypatch: pytest.Mon
     monkeypatch.setattr(software, "_SDK_S", 0.2)
     monkeypatch.setattr(software, "_version", lambda _: "1.0")
     assert "not known" in SdkProbe().result().text
+
+
+def test_the_installed_sdk_is_seen_whatever_its_distribution_is_called() -> None:
+    pytest.importorskip("holoscan.core")
+    (distribution,) = metadata.packages_distributions()["holoscan"]
+    line = SdkProbe().result()
+    assert f"{distribution} {metadata.version(distribution)}" in line.text
+    assert f"monai-deploy-app-sdk {metadata.version('monai-deploy-app-sdk')}" in line.text
+
+
+def test_holoscan_is_found_by_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "holoscan").mkdir()
+    (tmp_path / "holoscan" / "__init__.py").touch()
+    for name, files in (("holoscan-cu99", "holoscan/__init__.py,,\n"), ("monai-deploy-app-sdk", "monai/deploy.py,,\n")):
+        folder = tmp_path / f"{name.replace('-', '_')}-7.8.9.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 7.8.9\n")
+        (folder / "RECORD").write_text(files)
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    monkeypatch.setattr(software, "_SDK", ("json",))
+    line = SdkProbe().result()
+    assert line.verdict is Readiness.OK and "holoscan-cu99 7.8.9" in line.text
+    (tmp_path / "holoscan_cu99-7.8.9.dist-info" / "RECORD").write_text("")
+    (tmp_path / "holoscan_cu99-7.8.9.dist-info" / "METADATA").unlink()
+    assert "not installed" in SdkProbe().result().text

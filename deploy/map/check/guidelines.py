@@ -95,8 +95,8 @@ def _models(image: Image) -> None:
     models = image.pkg["models"]
     require(models, "pkg.json names no model")
     for model in models:
-        image.entry(f"{model['path']}/model.yaml")
-        require(PurePosixPath(model["path"]).parent == PurePosixPath(image.pkg["modelRoot"]), "a model lies elsewhere")
+        require(not PurePosixPath(model["path"]).is_absolute(), "the path of a model is not relative to modelRoot")
+        image.entry(f"{image.pkg['modelRoot']}/{model['path']}/model.yaml")
 
 
 def _resources(image: Image) -> None:

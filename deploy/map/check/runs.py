@@ -121,8 +121,8 @@ def run_items(runs: Runs, direct: Path) -> Iterator[tuple[str, Callable[[], None
     def module() -> None:
         started = runs.start("python3", "-m", "app", "--help")
         require(started.exit_code == 0 and "--input" in started.output, f"python3 -m app: {started.errors[-300:]}")
-        inside = runs.start("python3", "-c", "import app, operators, cspine; print(cspine.__version__)")
-        require(inside.exit_code == 0, "app, operators and cspine cannot be imported")
+        inside = runs.start("python3", "-c", "import app, cspine.app.app, cspine.operators")
+        require(inside.exit_code == 0, "cspine.app and cspine.operators cannot be imported")
 
     def failures() -> None:
         empty, out = runs.folder("empty"), runs.folder("nothing")
@@ -146,7 +146,7 @@ def run_items(runs: Runs, direct: Path) -> Iterator[tuple[str, Callable[[], None
     yield "`show` prints the manifests", show
     yield "`env` and `help`", environment
     yield "`extract` copies application, configuration, models, documents", extract
-    yield "`python3 -m app`, and app, operators, cspine can be imported", module
+    yield "`python3 -m app`, and cspine.app and cspine.operators can be imported", module
     yield "failures: their exit code comes out, nothing is left, no mounted output is refused", failures
     yield "`doctor` says ready", doctor
     yield "`cspine serve-pacs` is there", service

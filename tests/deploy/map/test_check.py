@@ -39,9 +39,7 @@ def image(monkeypatch: pytest.MonkeyPatch) -> Image:
     """An image as the Containerfile makes it, in so far as the items look."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", _EPOCH)
     app = application_manifest(SETTINGS, _VARIABLES, "4.0.0")
-    pkg = package_manifest(SETTINGS, _VARIABLES, "cpu") | {
-        "models": [{"name": "neck", "path": "/opt/holoscan/models/neck"}]
-    }
+    pkg = package_manifest(SETTINGS, _VARIABLES, "cpu") | {"models": [{"name": "neck", "path": "neck"}]}
     content = {
         "etc/passwd": b"root:x:0:0::/root:/bin/sh\nholoscan:x:1000:1000::/tmp:/bin/false\n",
         "etc/holoscan/app.json": json.dumps(app).encode(),

@@ -41,6 +41,7 @@ def test_the_application_manifest_tells_what_app_yaml_and_the_environment_say(mo
     assert app["version"] == SETTINGS["application"]["version"]
     assert app["input"] == {"path": "input/", "formats": ["file"], "format": "file"}
     assert app["output"]["path"] == "output/"
+    assert app["timeout"] == 3600
     assert app["workingDirectory"] == "/var/holoscan"
     assert app["sdkVersion"] == "4.0.0"
     assert set(app["environment"]) == set(environment(models)) - {"PATH"}
@@ -50,7 +51,7 @@ def test_the_package_manifest_lists_each_folder_with_a_model(models: Path) -> No
     from manifests import package_manifest
 
     pkg = package_manifest(SETTINGS, environment(models), "cpu")
-    assert pkg["models"] == [{"name": name, "path": str(models / name)} for name in ("neck", "spine")]
+    assert pkg["models"] == [{"name": name, "path": name} for name in ("neck", "spine")]
     assert pkg["resources"] == SETTINGS["resources"]
     assert pkg["platformConfig"] == "cpu"
     assert package_manifest(SETTINGS, environment(models), "cuda")["platformConfig"] == "dgpu"
