@@ -144,8 +144,9 @@ def _csv_rows(text: str) -> list[tuple[str, str]]:
     if "path" not in (reader.fieldnames or ()):
         raise CohortError("the CSV list has no column called 'path' in its first line")
     rows = [((row.get("path") or "").strip(), (row.get("name") or "").strip()) for row in reader]
-    if any(not place for place, _ in rows):
-        raise CohortError("a row of the CSV list has no path")
+    for number, (place, _) in enumerate(rows, 1):
+        if not place:
+            raise CohortError(f"row {number} of the CSV list has no path")
     return rows
 
 

@@ -30,6 +30,6 @@ def test_what_is_missing_is_told_with_advice(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(examine, "examine", lambda *_: lines)
     result = CliRunner().invoke(command, [])
     assert isinstance(result.exception, NotReadyError) and "memory" in str(result.exception)
-    assert "FAIL memory: Add memory." in result.output and "computes" in result.output
+    assert "Add memory." in result.output and "computes" in result.output
     told = json.loads(CliRunner().invoke(command, ["--json"]).output)
     assert told["ready"] is False and told["checks"][0]["advice"] == "Add memory."

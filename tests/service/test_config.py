@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,33 +58,35 @@ def test_relative_paths_count_from_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "field"),
     [
         ({"spool": None}, "spool"),
-        ({"nonsense": 1}, "nonsense: Extra inputs"),
+        ({"nonsense": 1}, "nonsense"),
         ({"listener": {"allowed_calling_ae_titles": []}}, "listener.allowed_calling_ae_titles"),
-        ({"listener": {}}, "listener.allowed_calling_ae_titles: Field required"),
-        ({"listener": {"allowed_calling_ae_titles": ["A" * 17]}}, "1 to 16 printable"),
+        ({"listener": {}}, "listener.allowed_calling_ae_titles"),
+        ({"listener": {"allowed_calling_ae_titles": ["A" * 17]}}, "listener.allowed_calling_ae_titles.0"),
         ({"listener": {"allowed_calling_ae_titles": ["A"], "port": 70000}}, "listener.port"),
-        ({"listener": {"allowed_calling_ae_titles": ["A"], "tls": {"certificate": "c", "key": "k"}}}, "needs ca"),
-        ({"listener": None}, "give a listener, or polling, or both"),
+        ({"listener": {"allowed_calling_ae_titles": ["A"], "tls": {"certificate": "c", "key": "k"}}}, "listener.tls"),
+        ({"listener": None}, "file"),
         ({"destinations": []}, "destinations"),
-        ({"destinations": [{"name": "a"}]}, "one of dicom and dicomweb"),
-        ({"destinations": [WEB, WEB]}, "same name"),
-        ({"polling": {"url": "https://user:pw@h/x"}}, "no user and no password"),
+        ({"destinations": [{"name": "a"}]}, "destinations.0"),
+        ({"destinations": [WEB, WEB]}, "file"),
+        ({"polling": {"url": "https://user:pw@h/x"}}, "polling.url"),
         ({"polling": {"url": "ftp://h/x"}}, "polling.url"),
-        ({"polling": {"url": "https://h", "filters": {"Nonsense": "x"}}}, "not a keyword"),
-        ({"polling": {"url": "https://h", "filters": {"Modality": "MR"}}}, "asked for always"),
-        ({"polling": {"url": "https://h", "credentials": {"user": "u", "password": "p"}}}, "password: Extra"),
-        ({"polling": {"url": "https://h", "credentials": {"user": "u"}}}, "give one of password_file"),
-        ({"polling": {"url": "https://h", "credentials": {"password_variable": "P"}}}, "a user belongs to"),
+        ({"polling": {"url": "https://h", "filters": {"Nonsense": "x"}}}, "polling.filters.Nonsense.[key]"),
+        ({"polling": {"url": "https://h", "filters": {"Modality": "MR"}}}, "polling.filters.Modality.[key]"),
+        (
+            {"polling": {"url": "https://h", "credentials": {"user": "u", "password": "p"}}},
+            "polling.credentials.password",
+        ),
+        ({"polling": {"url": "https://h", "credentials": {"user": "u"}}}, "polling.credentials"),
+        ({"polling": {"url": "https://h", "credentials": {"password_variable": "P"}}}, "polling.credentials"),
     ],
 )
-def test_a_fault_is_told_with_its_field(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+def test_an_invalid_value_is_reported_with_its_field(change: dict[str, Any], field: str, tmp_path: Path) -> None:
     content = copy.deepcopy(GOOD) | change
-    with pytest.raises(RoutingConfigError, match="does not follow its schema") as caught:
+    with pytest.raises(RoutingConfigError, match=rf"(: |; ){re.escape(field)}: ") as caught:
         load_config(written(tmp_path, content))
-    assert told in caught.value.message
     assert ":pw@" not in caught.value.message
 
 
@@ -101,7 +104,7 @@ def test_a_secret_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("TOKEN", "abc")
     assert Credentials(user="u", password_file=tmp_path / "pw").secret() == "geheim"
     assert Credentials(token_variable="TOKEN").secret() == "abc"
-    with pytest.raises(RoutingConfigError, match="environment variable GONE cannot be read"):
+    with pytest.raises(RoutingConfigError, match="GONE"):
         Credentials(token_variable="GONE").secret()
 
 
@@ -121,7 +124,7 @@ def test_the_schema_is_json():
 
 def test_no_secret_travels_in_clear_text():
     credentials = {"token_variable": "TOKEN"}
-    with pytest.raises(ValidationError, match="use https"):
+    with pytest.raises(ValidationError, match="https"):
         WebServer.model_validate({"url": "http://pacs.hospital/dicom-web", "credentials": credentials})
     for url in ("https://pacs.hospital/dicom-web", "http://127.0.0.1:8042/dicom-web"):
         assert WebServer.model_validate({"url": url, "credentials": credentials}).url == url

@@ -59,7 +59,7 @@ def where(spool: Spool) -> dict[str, int]:
 
 def test_a_second_service_is_refused(spool):
     spool.claim()
-    with pytest.raises(SpoolError, match="another service"):
+    with pytest.raises(SpoolError):
         Spool(spool.folder).claim()
     spool.release()
     Spool(spool.folder).claim()
@@ -144,7 +144,8 @@ def test_a_job_of_a_newer_version_stays_as_it_is(spool, caplog):
     put_right(spool, NOW)
     assert file.read_text() == newer
     assert flow.take(spool, NOW) is None
-    assert "left as it is" in caplog.text
+    first = vars(caplog.records[0])
+    assert (first["job"], first["code"]) == (name, "CS-RTE-002")
 
 
 def test_a_torn_job_json_is_made_anew(spool):
@@ -358,7 +359,7 @@ def test_a_job_of_a_newer_schema_is_not_read_though_all_its_fields_are_known(spo
     job = sent_job(spool)
     record = spool.place(State.SENDING, job.id) / "job.json"
     record.write_text(job.model_copy(update={"schema_version": SCHEMA_VERSION + 1}).model_dump_json())
-    with pytest.raises(SpoolError, match="does not follow its schema"):
+    with pytest.raises(SpoolError, match="schema"):
         spool.read(State.SENDING, job.id)
 
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from guidelines import ITEMS
@@ -48,7 +49,7 @@ def main() -> None:
         direct = Path(scratch) / "direct"
         _direct_run(asked.series, direct)
         runs = Runs(asked.image, engine, asked.series.resolve(), Path(scratch))
-        items = [(title, lambda check=check: check(image)) for title, check in ITEMS]
+        items = [(item.title, partial(item.check, image)) for item in ITEMS]
         failed = sum(not _tell(title, check) for title, check in [*items, *run_items(runs, direct)])
     print(f"{failed} items failed" if failed else f"all items hold: {asked.image}")
     sys.exit(1 if failed else 0)

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from image import Image, require
 
@@ -24,7 +25,13 @@ _NEEDED_VARIABLES = (
 )  # fmt: skip
 _SECRET_NAMES = {".netrc", ".npmrc", ".pypirc", "pip.conf", "id_rsa", "id_ed25519", ".git", ".env"}
 
-Item = tuple[str, Callable[[Image], None]]
+
+class Item(NamedTuple):
+    """One item of the guidelines: a stable name, what it demands, and the check, which raises CheckError."""
+
+    name: str
+    title: str
+    check: Callable[[Image], None]
 
 
 def _platform(image: Image) -> None:
@@ -168,23 +175,27 @@ def _date(image: Image) -> None:
 
 
 ITEMS: tuple[Item, ...] = (
-    ("an image for linux/amd64", _platform),
-    ("labels: title, semantic version, SDK, Holoscan, equal to the manifests", _labels),
-    ("a numeric user above 0 that passwd knows", _user),
-    ("the working folder of app.json", _working_folder),
-    ("an entry point that can be executed", _entry_point),
-    ("app.json: type, command, input, output, time limit, versions", _application_fields),
-    ("environment complete, and the same in image and app.json", _environment),
-    ("the application with __main__.py, the operators beside it", _application),
-    ("the models that pkg.json names", _models),
-    ("resources with units; no GPU required", _resources),
-    ("input and output folders, the output the user's own", _folders),
-    ("manifests, application, models and libraries belong to root and cannot be changed", _unchangeable),
-    ("documents and licence", _documents),
-    ("lists of Python and Debian parts (CycloneDX)", _parts_list),
-    ("no file that raises rights", _no_rights_raised),
-    ("no byte code that depends on a date", _no_dated_byte_code),
-    ("no ports, no volumes", _no_ports_or_volumes),
-    ("no DICOM, no keys, no credentials", _nothing_private),
-    ("made at the date of the sources", _date),
+    Item("platform", "an image for linux/amd64", _platform),
+    Item("labels", "labels: title, semantic version, SDK, Holoscan, equal to the manifests", _labels),
+    Item("user", "a numeric user above 0 that passwd knows", _user),
+    Item("working-folder", "the working folder of app.json", _working_folder),
+    Item("entry-point", "an entry point that can be executed", _entry_point),
+    Item("application-fields", "app.json: type, command, input, output, time limit, versions", _application_fields),
+    Item("environment", "environment complete, and the same in image and app.json", _environment),
+    Item("application", "the application with __main__.py, the operators beside it", _application),
+    Item("models", "the models that pkg.json names", _models),
+    Item("resources", "resources with units; no GPU required", _resources),
+    Item("folders", "input and output folders, the output the user's own", _folders),
+    Item(
+        "unchangeable",
+        "manifests, application, models and libraries belong to root and cannot be changed",
+        _unchangeable,
+    ),
+    Item("documents", "documents and licence", _documents),
+    Item("parts-list", "lists of Python and Debian parts (CycloneDX)", _parts_list),
+    Item("no-rights-raised", "no file that raises rights", _no_rights_raised),
+    Item("no-dated-byte-code", "no byte code that depends on a date", _no_dated_byte_code),
+    Item("no-ports-or-volumes", "no ports, no volumes", _no_ports_or_volumes),
+    Item("nothing-private", "no DICOM, no keys, no credentials", _nothing_private),
+    Item("date", "made at the date of the sources", _date),
 )

