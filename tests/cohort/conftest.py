@@ -1,4 +1,4 @@
-"""A bright study, its task, and what a run makes of it."""
+"""A bright study, its task, and the results of its run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which studies a folder or a list names."""
+"""The studies of a folder or a list."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_input_and_output_do_not_overlap(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".a", "a/b", "a\\b", "a\nb", "a\udcff", "x" * 201])
-def test_a_name_that_no_folder_can_have_is_refused_and_not_told(name: str) -> None:
+def test_an_invalid_name_is_refused_and_not_quoted(name: str) -> None:
     with pytest.raises(CohortError) as failure:
         CohortStudy(name, Path("/in"))
     assert not name or name not in str(failure.value)
