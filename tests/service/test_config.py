@@ -1,4 +1,4 @@
-"""The configuration file, the examples, and what the documentation says of them."""
+"""The configuration file, the examples, and the tables in the documentation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jsonschema import validate
 from pydantic import ValidationError
 
 from cspine.core.errors import RoutingConfigError
-from cspine.service.config import Credentials, Retry, RoutingConfig, WebServer, load_config
+from cspine.service.config import Credentials, Retry, ServiceConfig, WebServer, load_config
+from cspine.service.ops.config_reference import config_tables
 from cspine.service.ops.metrics import metrics_table
-from cspine.service.ops.reference import config_tables
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "deploy" / "pacs").glob("*.yaml"))
@@ -43,7 +43,7 @@ def test_both_examples_are_there():
 def test_the_examples_follow_the_schema(path: Path) -> None:
     config = load_config(path)
     assert config.spool == Path("/var/lib/cspine/spool")
-    validate(yaml.safe_load(path.read_text()), RoutingConfig.model_json_schema())
+    validate(yaml.safe_load(path.read_text()), ServiceConfig.model_json_schema())
 
 
 def test_the_unit_of_systemd_starts_the_command_and_leaves_the_end_to_it():
@@ -91,7 +91,7 @@ def test_an_invalid_value_is_reported_with_its_field(change: dict[str, Any], fie
 
 
 @pytest.mark.parametrize("text", [None, "a: [", "\x00", "- 1"], ids=["no file", "no end", "control", "a list"])
-def test_a_file_that_is_no_configuration_is_told(text: str | None, tmp_path: Path) -> None:
+def test_an_invalid_file_is_refused(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     if text is not None:
         path.write_text(text)
@@ -99,7 +99,7 @@ def test_a_file_that_is_no_configuration_is_told(text: str | None, tmp_path: Pat
         load_config(path)
 
 
-def test_a_secret_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+def test_a_secret_is_read_from_a_file_or_the_environment(tmp_path, monkeypatch):
     (tmp_path / "pw").write_text("geheim\n")
     monkeypatch.setenv("TOKEN", "abc")
     assert Credentials(user="u", password_file=tmp_path / "pw").secret() == "geheim"
@@ -109,7 +109,7 @@ def test_a_secret_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
 
 
 def test_pauses_grow_to_their_maximum():
-    retry = Retry(first_delay_s=10, factor=3, maximum_delay_s=100)
+    retry = Retry(initial_delay_s=10, factor=3, max_delay_s=100)
     assert [retry.delay_s(n) for n in (1, 2, 3, 4, 5000)] == [10, 30, 90, 100, 100]
 
 
@@ -119,7 +119,7 @@ def test_the_document_repeats_the_tables(made) -> None:
 
 
 def test_the_schema_is_json():
-    assert json.dumps(RoutingConfig.model_json_schema())
+    assert json.dumps(ServiceConfig.model_json_schema())
 
 
 def test_no_secret_travels_in_clear_text():

@@ -1,4 +1,4 @@
-"""`cspine serve-pacs --check`: everything that the configuration names is tried out once, and the results are told."""
+"""`cspine serve-pacs --check`: try everything that the configuration names once, and report the results."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.uid import ExplicitVRLittleEndian
 
 from cspine.core.errors import CSpineError, DeliveryError, ListenerError, RetrievalError, SpoolError
-from cspine.service.config import Destination, RoutingConfig, WebServer
+from cspine.service.config import Destination, ServiceConfig, WebServer
 from cspine.service.delivery.send import associate
 from cspine.service.intake.listener import VERIFICATION
 from cspine.service.network.tls import client_context, server_context
-from cspine.service.network.web import session, told
+from cspine.service.network.web import describe_failure, session
 from cspine.service.queue import durable
 from cspine.service.queue.spool import Spool
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that was tried out.
+class PreflightCheck:
+    """The result of one preflight check.
 
     Parameters
     ----------
-    what : str
-        What.
-    ok : bool
+    name : str
+        What was checked.
+    passed : bool
         Whether it works.
-    told : str
-        What was seen.
+    detail : str
+        What was observed, or why it failed.
     """
 
-    what: str
-    ok: bool
-    told: str
+    name: str
+    passed: bool
+    detail: str
 
 
-def check_all(config: RoutingConfig) -> list[Check]:
-    """Try out spool, ports, certificates, model, rules, the polled server and the destinations.
+def run_preflight(config: ServiceConfig) -> list[PreflightCheck]:
+    """Check spool, ports, certificates, model, rules, the polled server and the destinations.
 
     Parameters
     ----------
-    config : RoutingConfig
-        A configuration that follows its schema.
+    config : ServiceConfig
+        A valid configuration.
 
     Returns
     -------
-    list of Check
+    list of PreflightCheck
         In the order of the configuration.
     """
     checks = [_try("spool", lambda: _spool(config))]
@@ -60,47 +60,50 @@ def check_all(config: RoutingConfig) -> list[Check]:
         if (server_tls := listener.tls) is not None:
             checks.append(_try("listener tls", lambda: str(server_context(server_tls).minimum_version)))
     if (polling := config.polling) is not None:
-        checks.append(_try("polling", lambda: _question(polling)))
+        checks.append(_try("polling", lambda: _query(polling)))
     checks.append(_try("http", lambda: _port_is_free(config.http.host, config.http.port)))
     checks.append(_try("model", lambda: _model(config)))
     checks.append(_try("rules", lambda: _rules(config)))
     checks += [_try("device", partial(_device, device)) for device in config.run.devices]
-    checks += [_try(f"destination {place.name}", partial(_destination, place)) for place in config.destinations]
+    checks += [
+        _try(f"destination {destination.name}", partial(_destination, destination))
+        for destination in config.destinations
+    ]
     return checks
 
 
-def _try(what: str, attempt: Callable[[], str]) -> Check:
+def _try(name: str, attempt: Callable[[], str]) -> PreflightCheck:
     try:
-        return Check(what, True, attempt())
+        return PreflightCheck(name, True, attempt())
     except CSpineError as error:
-        return Check(what, False, str(error))
+        return PreflightCheck(name, False, str(error))
     except OSError as error:
-        return Check(what, False, error.strerror or type(error).__name__)
+        return PreflightCheck(name, False, error.strerror or type(error).__name__)
 
 
-def _spool(config: RoutingConfig) -> str:
+def _spool(config: ServiceConfig) -> str:
     spool = Spool(config.spool)
-    spool.claim()
+    spool.lock()
     try:
         free, used = spool.free_bytes(), spool.used_bytes()
-        _links_work(spool)
+        _require_hard_links(spool)
     finally:
         spool.release()
-    if free < config.limits.free_bytes:
+    if free < config.limits.min_free_bytes:
         raise SpoolError(
-            f"{free / 2**30:.1f} GiB are free, limits.free_bytes wants {config.limits.free_bytes / 2**30:.1f}"
+            f"{free / 2**30:.1f} GiB free, limits.min_free_bytes: {config.limits.min_free_bytes / 2**30:.1f} GiB"
         )
     return f"{free / 2**30:.1f} GiB free, {used / 2**30:.2f} GiB used"
 
 
-def _links_work(spool: Spool) -> None:
-    """Make a hard link, by which late instances are put together: not every file system has them."""
+def _require_hard_links(spool: Spool) -> None:
+    """Raise SpoolError if the file system has no hard links, which jobs with late instances need."""
     first = durable.stage(b"", spool.tmp)
     second = first.with_suffix(".link")
     try:
         durable.link(first, second)
     except OSError as error:
-        raise SpoolError(f"the file system of the spool has no hard links: {error.strerror}") from error
+        raise SpoolError(f"the file system of the spool does not support hard links: {error.strerror}") from error
     finally:
         durable.remove_file(second)
         durable.remove_file(first)
@@ -113,11 +116,11 @@ def _port_is_free(host: str, port: int) -> str:
         try:
             opened.bind((host, port))
         except OSError as error:
-            raise ListenerError(f"port {port} cannot be opened: {error.strerror}") from error
+            raise ListenerError(f"cannot open port {port}: {error.strerror}") from error
     return f"port {port} is free"
 
 
-def _model(config: RoutingConfig) -> str:
+def _model(config: ServiceConfig) -> str:
     from cspine.io.machine import home_folder
     from cspine.models.package import load_package
     from cspine.models.registry import model_to_run
@@ -125,11 +128,11 @@ def _model(config: RoutingConfig) -> str:
     return load_package(model_to_run(config.run.model, os.environ, home_folder())).identity.title
 
 
-def _rules(config: RoutingConfig) -> str:
+def _rules(config: ServiceConfig) -> str:
     from cspine.dicom.rules import load_rules
 
     load_rules(config.run.rules)
-    return "cspine's own" if config.run.rules is None else config.run.rules.name
+    return "built-in rules" if config.run.rules is None else config.run.rules.name
 
 
 def _device(name: str) -> str:
@@ -140,30 +143,34 @@ def _device(name: str) -> str:
 
 def _destination(destination: Destination) -> str:
     if destination.dicomweb is not None:
-        return _question(destination.dicomweb)
+        return _query(destination.dicomweb)
     dicom = destination.dicom
     assert dicom is not None
     if dicom.tls is not None:
         client_context(dicom.tls)
     association = associate(dicom, [(VERIFICATION, ExplicitVRLittleEndian), (VERIFICATION, "1.2.840.10008.1.2")])
     if not association.is_established:
-        why = "rejected the association" if association.is_rejected else "cannot be reached"
-        raise DeliveryError(f"the destination {why}")
+        cause = (
+            "the destination rejected the association"
+            if association.is_rejected
+            else "no association: destination unreachable"
+        )
+        raise DeliveryError(cause)
     try:
         answer = association.send_c_echo()
     finally:
         association.release()
     if answer.get("Status") != 0:
-        raise DeliveryError("C-ECHO was not answered with success")
-    return "C-ECHO answered"
+        raise DeliveryError("C-ECHO failed")
+    return "C-ECHO succeeded"
 
 
-def _question(server: WebServer) -> str:
+def _query(server: WebServer) -> str:
     try:
         with session(server) as opened:
             client = DICOMwebClient(server.url, session=opened, timeout=server.timeout_s)
             client.set_http_retry_params(retry=False)
             client.search_for_studies(limit=1)
     except (requests.RequestException, ValueError) as error:
-        raise RetrievalError(f"QIDO-RS was not answered: {told(error)}") from error
-    return "QIDO-RS answered"
+        raise RetrievalError(f"QIDO-RS failed: {describe_failure(error)}") from error
+    return "QIDO-RS succeeded"
