@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo study test test-gpu test-system lint lock map map-base map-test map-again map-archive clean
+.PHONY: demo study test test-gpu test-system lint lock map map-base map-test map-rebuild map-archive clean
 
 $(INSTALLED): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -54,8 +54,8 @@ map-base:
 	PYTHON=$(PYTHON) bash deploy/map/build.sh base
 
 # Build once more: the same sources, wheels and base must give the same digest.
-map-again:
-	PYTHON=$(PYTHON) bash deploy/map/build.sh again
+map-rebuild:
+	PYTHON=$(PYTHON) bash deploy/map/build.sh rebuild
 
 # One file for sites without a registry.
 map-archive:

@@ -1,4 +1,4 @@
-"""Each item of the guidelines holds for a good image and fails for the image whose fault it is there for."""
+"""Each item of the guidelines passes for a valid image and fails for an image with the corresponding fault."""
 
 from __future__ import annotations
 
@@ -120,13 +120,13 @@ _FAULTS: dict[str, Callable[[Image], object]] = {
     "models": lambda i: _manifest(i, "pkg.json", models=[]),
     "resources": lambda i: _manifest(i, "pkg.json", resources={"cpu": 2, "gpu": 1, "memory": "8Gi"}),
     "folders": lambda i: i.entries.update({"var/holoscan/output": _FOLDER}),
-    "unchangeable": lambda i: i.entries.update({"opt/holoscan/app/x.py": replace(_FILE, mode=0o666)}),
+    "read-only": lambda i: i.entries.update({"opt/holoscan/app/x.py": replace(_FILE, mode=0o666)}),
     "documents": lambda i: i.entries.pop("opt/holoscan/docs/LICENSE"),
-    "parts-list": lambda i: i.content.update({"opt/holoscan/docs/sbom-python.cdx.json": _parts("numpy")}),
-    "no-rights-raised": lambda i: i.entries.update({"usr/bin/su": replace(_FILE, mode=0o4755)}),
+    "sbom": lambda i: i.content.update({"opt/holoscan/docs/sbom-python.cdx.json": _parts("numpy")}),
+    "no-setuid": lambda i: i.entries.update({"usr/bin/su": replace(_FILE, mode=0o4755)}),
     "no-dated-byte-code": lambda i: i.entries.update({"opt/y.pyc": replace(_FILE, start=b"\xa7\r\r\n\0\0\0\0")}),
     "no-ports-or-volumes": lambda i: _config(i).update(Volumes={"/data": {}}),
-    "nothing-private": lambda i: i.entries.update({"opt/holoscan/x": replace(_FILE, start=bytes(128) + b"DICM")}),
+    "no-secrets": lambda i: i.entries.update({"opt/holoscan/x": replace(_FILE, start=bytes(128) + b"DICM")}),
     "date": lambda i: i.config.update(Created="2024-01-01T00:00:00Z"),
 }
 
