@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 INSTALLED := .venv/.installed
 
-.PHONY: demo docs study test test-gpu test-system ship-model lint lock map map-package map-base map-test map-again map-archive clean
+.PHONY: demo docs study test test-gpu test-system ship-model lint lock map map-package map-base map-test map-rebuild map-archive clean
 
 $(RUNTIME): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -76,8 +76,8 @@ map-base:
 	PYTHON=$(PYTHON) bash deploy/map/build.sh base
 
 # Build once more: the same sources, wheels and base must give the same digest.
-map-again:
-	PYTHON=$(PYTHON) bash deploy/map/build.sh again
+map-rebuild:
+	PYTHON=$(PYTHON) bash deploy/map/build.sh rebuild
 
 # One file for sites without a registry.
 map-archive:

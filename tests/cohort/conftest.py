@@ -1,4 +1,4 @@
-"""What a run makes of the bright study."""
+"""A bright study, its task, and the results of its run."""
 
 from __future__ import annotations
 

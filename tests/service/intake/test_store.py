@@ -9,9 +9,9 @@ import pytest
 from pydicom.uid import CTImageStorage
 
 from cspine.service.config import Limits
-from cspine.service.intake.arrivals import Arrivals
+from cspine.service.intake.inbox import Inbox
 from cspine.service.intake.instances import file_name
-from cspine.service.intake.receive import store
+from cspine.service.intake.store import store
 from cspine.service.queue.job import study_key
 from cspine.service.queue.spool import Spool
 from tests.builders.segmentations import as_bytes
@@ -45,7 +45,7 @@ def test_an_instance_is_taken_where_it_is_what_the_request_says(
     file: bytes, sop_class: str, sop_instance: str, status: int, reason: str, tmp_path: Path
 ) -> None:
     spool = Spool(tmp_path)
-    answer = store(Arrivals(spool, Limits(free_bytes=0)), file, sop_class, sop_instance, lambda study: None)
+    answer = store(Inbox(spool, Limits(min_free_bytes=0)), file, sop_class, sop_instance, lambda study: None)
     assert (answer.status, answer.reason) == (status, reason)
     taken = spool.incoming / study_key(CT.StudyInstanceUID) / file_name(CT.SOPInstanceUID)
     assert taken.exists() == (status == 0)
@@ -55,18 +55,18 @@ def test_an_instance_is_taken_where_it_is_what_the_request_says(
 @pytest.mark.parametrize(
     "limits",
     [
-        Limits(free_bytes=2**62),
-        Limits(free_bytes=0, spool_bytes=10),
-        Limits(free_bytes=0, instance_bytes=10),
-        Limits(free_bytes=0, study_instances=1),
+        Limits(min_free_bytes=2**62),
+        Limits(min_free_bytes=0, max_spool_bytes=10),
+        Limits(min_free_bytes=0, max_instance_bytes=10),
+        Limits(min_free_bytes=0, max_study_instances=1),
     ],
     ids=["disk", "spool", "instance", "study"],
 )
 def test_a_limit_that_is_reached_is_out_of_resources(limits: Limits, tmp_path: Path) -> None:
-    arrivals = Arrivals(Spool(tmp_path), limits)
+    inbox = Inbox(Spool(tmp_path), limits)
     first, second = ct_datasets("limits", 2)
     statuses = [
-        store(arrivals, as_bytes(d), CTImageStorage, d.SOPInstanceUID, lambda study: None).status
+        store(inbox, as_bytes(d), CTImageStorage, d.SOPInstanceUID, lambda study: None).status
         for d in (first, second, first)
     ]
-    assert statuses == ([0, 0xA700, 0] if limits.study_instances == 1 else [0xA700] * 3)
+    assert statuses == ([0, 0xA700, 0] if limits.max_study_instances == 1 else [0xA700] * 3)

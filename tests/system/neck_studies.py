@@ -1,4 +1,4 @@
-"""Small studies to send to the service, a model that is fast, and what `cspine run` makes of a study with it."""
+"""Small studies for the service, a fast model, and the result of `cspine run` with it."""
 
 from __future__ import annotations
 

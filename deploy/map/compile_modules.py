@@ -1,6 +1,6 @@
-"""Compile the modules that a run loads, so that the image starts as fast as an installation, and leave out the others.
+"""Compile the modules that a run loads, so that the image starts as fast as an installation.
 
-Validated by nothing (unchecked hash): no date gets into the image, and its files never change.
+The byte code has unchecked hashes: the image contains no dates, and its files never change.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import py_compile
 import sys
 from pathlib import Path
 
-_LOADED_BY_A_RUN = (
+_RUN_MODULES = (
     "cspine.app.start",
     "cspine.app.app",
     "cspine.cli.run",
     "cspine.pipeline.study",
-    "cspine.doctor.examine",
+    "cspine.doctor.diagnose",
     "pydicom.pixels",
 )
 
 
 def main() -> None:
-    """Import, then compile every module that came from site-packages."""
-    for name in _LOADED_BY_A_RUN:
+    """Import the modules, then compile every loaded module of site-packages."""
+    for name in _RUN_MODULES:
         importlib.import_module(name)
     files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
     for file in sorted(file for file in files if file.startswith(sys.prefix) and Path(file).suffix == ".py"):

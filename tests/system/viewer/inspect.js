@@ -1,38 +1,38 @@
-// Opens a segmentation in OHIF in a headless Chromium, as a radiologist would see it, and tells what is on the screen.
-// node look.js '{"chromium": PATH, "url": VIEWER, "shown": PNG, "hidden": PNG}' prints one line of JSON; exit code 1 where
-// the viewer does not get so far, with a picture of where it stopped in the place of the first.
+// Open a segmentation in OHIF in a headless Chromium, and report what is on the screen.
+// node inspect.js '{"chromium": PATH, "url": VIEWER, "shown": PNG, "hidden": PNG}' prints one line of JSON; the exit code is 1 if the
+// viewer does not get this far, and the first screenshot then shows its state.
 
 const puppeteer = require('puppeteer-core');
 
 const task = JSON.parse(process.argv[2]);
-const PATIENCE = { timeout: 90000, polling: 250 };
+const TIMEOUT = { timeout: 90000, polling: 250 };
 const SAGITTAL = 'mpr-sagittal';
-const said = []; // errors of the browser's console and of its pages
+const messages = []; // errors of the browser's console and of its pages
 
-async function look(page) {
+async function inspect(page) {
   await page.evaluateOnNewDocument(() => localStorage.setItem('shownTours', '["basicViewerTour"]'));
-  page.on('console', message => message.type() === 'error' && said.push(message.text()));
-  page.on('pageerror', error => said.push(error.message));
-  page.on('response', answer => answer.status() >= 400 && said.push(`${answer.status()} ${answer.url()}`));
-  await page.goto(task.url, { waitUntil: 'domcontentloaded', timeout: PATIENCE.timeout });
+  page.on('console', message => message.type() === 'error' && messages.push(message.text()));
+  page.on('pageerror', error => messages.push(error.message));
+  page.on('response', answer => answer.status() >= 400 && messages.push(`${answer.status()} ${answer.url()}`));
+  await page.goto(task.url, { waitUntil: 'domcontentloaded', timeout: TIMEOUT.timeout });
 
   const panel = '[data-cy="panelSegmentation-btn"]';
-  await page.waitForSelector(panel, PATIENCE);
-  // Until the segmentation is drawn over the images, another layout would lose it.
-  await page.waitForFunction(overlaid, PATIENCE, 'default');
-  await page.waitForFunction(inTheMiddle, PATIENCE, 'default');
-  await page.waitForFunction(drawn, PATIENCE, 'default', 100, Infinity);
+  await page.waitForSelector(panel, TIMEOUT);
+  // Until the segmentation is rendered over the images, another layout would lose it.
+  await page.waitForFunction(overlaid, TIMEOUT, 'default');
+  await page.waitForFunction(atMiddleSlice, TIMEOUT, 'default');
+  await page.waitForFunction(drawn, TIMEOUT, 'default', 100, Infinity);
   await page.click(panel);
-  await page.waitForSelector('[data-cy="data-row"]', PATIENCE);
+  await page.waitForSelector('[data-cy="data-row"]', TIMEOUT);
   // Three planes: the sagittal one shows all levels at once.
   await page.evaluate(() => window.commandsManager.run('toggleHangingProtocol', { protocolId: 'mpr' }));
-  await page.waitForFunction(drawn, PATIENCE, SAGITTAL, 500, Infinity);
-  await page.waitForFunction(volumesAreWhole, PATIENCE);
+  await page.waitForFunction(drawn, TIMEOUT, SAGITTAL, 500, Infinity);
+  await page.waitForFunction(volumesAreComplete, TIMEOUT);
   await page.screenshot({ path: task.shown });
   const seen = await page.evaluate(onScreen, SAGITTAL);
 
   await page.evaluate(hideAll);
-  await page.waitForFunction(drawn, PATIENCE, SAGITTAL, 0, 0);
+  await page.waitForFunction(drawn, TIMEOUT, SAGITTAL, 0, 0);
   await page.screenshot({ path: task.hidden });
   return seen;
 }
@@ -62,7 +62,7 @@ function overlaid(viewportId) {
 }
 
 // Whether a viewport shows the middle slice; the viewer itself goes to the first one with a segment.
-function inTheMiddle(viewportId) {
+function atMiddleSlice(viewportId) {
   const viewport = window.services.cornerstoneViewportService.getCornerstoneViewport(viewportId);
   const away = Math.floor(viewport.getImageIds().length / 2) - viewport.getCurrentImageIdIndex();
   if (away !== 0) viewport.scroll(away);
@@ -70,7 +70,7 @@ function inTheMiddle(viewportId) {
 }
 
 // Whether every volume holds all of its slices.
-function volumesAreWhole() {
+function volumesAreComplete() {
   const volumes = window.cornerstone.cache.getVolumes().filter(volume => volume.loadStatus);
   return volumes.length > 0 && volumes.every(volume => volume.loadStatus.loaded);
 }
@@ -103,7 +103,7 @@ function hideAll() {
     executablePath: task.chromium,
     headless: true,
     args: [
-      '--no-sandbox', // it shows nothing but what the test serves
+      '--no-sandbox', // it only shows content of the test
       '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist',
       '--disable-dev-shm-usage',
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', // no network beyond this machine
@@ -112,10 +112,10 @@ function hideAll() {
   const page = await browser.newPage();
   try {
     await page.setViewport({ width: 1600, height: 1000 });
-    console.log(JSON.stringify({ ...(await look(page)), said }));
+    console.log(JSON.stringify({ ...(await inspect(page)), messages }));
   } catch (error) {
     await page.screenshot({ path: task.shown });
-    console.log(JSON.stringify({ failed: error.message, text: await page.evaluate(() => document.body.innerText), said }));
+    console.log(JSON.stringify({ failed: error.message, text: await page.evaluate(() => document.body.innerText), messages }));
     process.exitCode = 1;
   } finally {
     await browser.close();

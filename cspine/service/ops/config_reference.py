@@ -1,4 +1,4 @@
-"""The table of the configuration in docs/routing.md, made from its schema."""
+"""The configuration reference of docs/routing.md, generated from the schema."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cspine.service.config import RoutingConfig
+from cspine.service.config import ServiceConfig
 
 
 def config_tables() -> str:
-    """Return one Markdown table a section, one row a field, sections in the order in which they are met."""
-    sections: list[type[BaseModel]] = [RoutingConfig]
-    for section in sections:  # grows while it is walked
+    """Return one Markdown table per section and one row per field, in the order of the schema."""
+    sections: list[type[BaseModel]] = [ServiceConfig]
+    for section in sections:  # grows during the loop
         for field in section.model_fields.values():
             sections += [inner for inner in _sections_in(field.annotation) if inner not in sections]
     return "\n\n".join(_table(section) for section in sections)
@@ -63,11 +63,11 @@ def _type(annotation: Any) -> str:
 def _default(field: FieldInfo) -> str:
     default = field.default
     if default is PydanticUndefined:
-        return "*needed*"
+        return "*required*"
     if default is None:
         return "-"
     if isinstance(default, BaseModel):
-        return "its defaults"
+        return "defaults"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     if isinstance(default, tuple | dict):
