@@ -26,7 +26,7 @@ docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-# The study of docs/study.md, small, on synthetic patients: build/study/comparison/report.html.
+# The study of docs/guide/study.md, small, on synthetic patients: build/study/comparison/report.html.
 study: $(INSTALLED)
 	CSPINE=$(BIN)/cspine bash examples/study/study.sh build/study
 
@@ -40,7 +40,7 @@ test-gpu: $(INSTALLED)
 test-system: $(INSTALLED)
 	$(BIN)/python -m pytest -m system tests/system
 
-# After new weights: package them, judge them on all sets, and rewrite card, README and pictures; docs/models.md.
+# After new weights: package them, judge them on all sets, and rewrite card, README and pictures; docs/guide/models.md.
 #   make ship-model WORK=W RUN="cervical-demo=R1 cervical-demo-fine=R2" START=MODEL ATLAS=A ANATOMIES=P MORE="--cts CTS"
 ship-model: $(INSTALLED)
 	$(BIN)/python benchmarks/ship_model.py --work '$(WORK)' $(foreach run,$(RUN),--run '$(run)') \
@@ -59,7 +59,7 @@ lock:
 	{ echo '# Made by `make lock` from pyproject.toml: what a run on Linux needs, pinned.'; \
 	  build/lock/bin/pip freeze --exclude cspine --exclude pip --exclude setuptools | grep -v ' @ ' | sed 's/+cpu$$//'; } > requirements.txt
 
-# The container image (MAP): FLAVOUR=cpu or cuda; docs/deployment.md.
+# The container image (MAP): FLAVOUR=cpu or cuda; docs/guide/deployment.md.
 map:
 	PYTHON=$(PYTHON) bash deploy/map/build.sh
 
@@ -67,7 +67,7 @@ map-test: $(INSTALLED)
 	bash deploy/map/test.sh
 	bash deploy/map/test-package.sh
 
-# What `monai-deploy package` is given: docs/monai-developers.md.
+# What `monai-deploy package` is given: docs/guide/monai-developers.md.
 map-package: $(INSTALLED)
 	$(BIN)/python deploy/map/package.py build/map/package
 

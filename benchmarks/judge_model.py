@@ -6,7 +6,7 @@ SETS holds a folder a set, with images/ and labels/, as `cspine synthesize --set
 image is segmented once a model, as `cspine predict` does, and the result evaluated; what is finished is kept, so the
 same command goes on after an interrupt, and a third model costs its own work alone. OUT/judgement.md and
 OUT/judgement.json have all figures, OUT/SET/MODEL/evaluation the tables and pictures of each; with --report
-OUT/SET/comparison has the tests of `cspine compare`. docs/evaluation-sets.md has the definitions.
+OUT/SET/comparison has the tests of `cspine compare`. docs/guide/evaluation-sets.md has the definitions.
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ def with_evaluation(card: str, figures: Sequence[Figures]) -> str:
     text = re.sub(r"^## ", "### ", markdown(figures), flags=re.MULTILINE)
     return (
         f"{head}\n\n{_EVALUATION}\n\nThis model beside the one that it replaces, on the same images, with the cleaning "
-        "of `cspine run`. The sets are described, and each figure is defined, in docs/evaluation-sets.md.\n\n"
+        "of `cspine run`. The sets are described, and each figure is defined, in docs/guide/evaluation-sets.md.\n\n"
         f"    {_COMMAND}\n\n{text.rstrip()}\n\nThe worst cases, found on the left and reference on the right of each "
         f"pair:\n\n![The worst cases of all sets](../../docs/images/{_PICTURE})\n"
     )

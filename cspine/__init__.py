@@ -5,7 +5,7 @@
 >>> seg.save("out")  # doctest: +SKIP
 
 Names are loaded when they are first used: importing cspine takes no time and loads neither NumPy nor torch.
-docs/python.md has the guide.
+docs/guide/python.md has the guide.
 """
 
 from __future__ import annotations

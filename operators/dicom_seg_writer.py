@@ -40,7 +40,7 @@ class DicomSegWriterOperator(StepOperator):
     output_folder : Path
         Where ``dicom/`` appears; ``output`` in the working directory by default.
     seg_type : str
-        ``binary`` or ``labelmap``: docs/seg-type.md.
+        ``binary`` or ``labelmap``: docs/guide/seg-type.md.
     model_name, model_version : str
         The model behind labels of another operator than cspine's postprocessing.
     """

@@ -55,7 +55,7 @@ def command(
     Each X_0000.nii.gz or X_ct.nii.gz of --images (or X.nii.gz where no file has such a name) is segmented and cleaned
     as `cspine run` does it, and checked: order and completeness of the levels, volumes, spacing, symmetry, agreement
     with itself on changed images and, with --organs, the ring around the cord and the height of other organs. What
-    each check asks for is in docs/evaluation.md.
+    each check asks for is in docs/guide/evaluation.md.
 
     \b
     OUT/sheet.png       a row of pictures a case: look here first (sheet-1.png, ... for more than 16)

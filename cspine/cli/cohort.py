@@ -53,7 +53,7 @@ def command(
 
     An interrupted command resumes when it is repeated. A study is run again only if its files, the model, a setting or
     the version of cspine changed; failed ones with --retry-failed. Failed studies do not stop the others; the exit
-    code is then 11. All studies use the clock of the first call: docs/cohort.md.
+    code is then 11. All studies use the clock of the first call: docs/guide/cohort.md.
     """  # noqa: D301
     from cspine.cohort.folder import CohortFolder
     from cspine.cohort.ray_pool import RayPool, connected, plan_workers

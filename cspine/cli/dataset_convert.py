@@ -67,7 +67,7 @@ def command(
     OUT/failures.csv   the cases that could not be converted, with the reason
 
     Doubts exclude nothing by themselves: --write-exclusions proposes, a person edits, --exclude decides.
-    docs/datasets.md shows the layouts, and what each doubt means.
+    docs/guide/datasets.md shows the layouts, and what each doubt means.
 
     A case that fails leaves nothing behind; the others are done, and the exit code is 11. The same command goes on
     after an interrupt, and adds the cases of further data sets to those that are there.

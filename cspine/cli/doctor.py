@@ -26,7 +26,7 @@ def command(model: str | None, output: Path | None, as_json: bool) -> None:
     The diagnostics cover versions, processor, memory, GPUs, model checksums, compressed transfer syntaxes, fonts and
     folders. Each has status OK, WARN or FAIL, and advice. They use no network.
 
-    The exit code is 0 if no diagnostic has status FAIL, otherwise 17: docs/doctor.md.
+    The exit code is 0 if no diagnostic has status FAIL, otherwise 17: docs/guide/doctor.md.
     """
     from cspine.cli.models import places
     from cspine.doctor.diagnose import diagnose, require_ready

@@ -95,7 +95,7 @@ def command(
     given to a neighbour is the share of a reference vertebra that carries the label above or below (median and 95th
     percentile). A vertebra is identified, as VerSe defines it, where the nearest centroid of the prediction is its own
     level's, within 20 mm. Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which
-    most labelled voxels carry their own level. docs/evaluation.md has every definition.
+    most labelled voxels carry their own level. docs/guide/evaluation.md has every definition.
 
     \b
     OUT/sheet.png      found beside reference, worst cases first (sheet-1.png, ... for more than 16)

@@ -43,7 +43,7 @@ _OPTIONS = (
     ),
     click.option(
         "--solve-levels/--no-solve-levels", default=True, show_default=True,
-        help="Of full-spine models: rename vertebrae where that makes levels follow each other (docs/full-spine.md).",
+        help="Full-spine models: rename vertebrae if levels then follow each other (docs/guide/full-spine.md).",
     ),
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
 )  # fmt: skip

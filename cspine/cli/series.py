@@ -35,7 +35,7 @@ _COLUMNS = (
     "--rules",
     "rules_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML with selection rules (docs/selection.md); cspine's own where it is left out.",
+    help="YAML with selection rules (docs/guide/selection.md); cspine's own where it is left out.",
 )
 @click.option("--model", help="Without --rules: take the rules for this model's levels.")
 @click.option("--series-uid", help="Show the decisions as if this series were asked for.")

@@ -33,7 +33,7 @@ _OF_SPINES = {"meshes": "--meshes", "view": "--view"}
     type=click.Choice(["neck", "articulated", "spine"]),
     default="neck",
     show_default=True,
-    help="Necks from the label atlas; necks of several people's vertebrae; or whole spines: docs/full-spine.md.",
+    help="Necks from the label atlas; necks of several people's vertebrae; or whole spines: docs/guide/full-spine.md.",
 )
 @click.option("--atlas", type=click.Path(path_type=Path), help="Of necks: folder of the anatomical label atlas.")
 @click.option(
@@ -61,7 +61,7 @@ _OF_SPINES = {"meshes": "--meshes", "view": "--view"}
     "--set",
     "set_name",
     type=click.Choice(["ordinary", "hard", "angio", "worn"]),
-    help="A fixed evaluation set, on a scanner that training does not use: docs/evaluation-sets.md.",
+    help="A fixed evaluation set, on a scanner that training does not use: docs/guide/evaluation-sets.md.",
 )
 @click.option("--count", type=click.IntRange(1, 10_000), help="Number of cases; 1, or 50 of a set.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the first case.")

@@ -75,8 +75,7 @@ def command(
     DATASET is a folder that `cspine dataset convert` made and `cspine dataset split` split. nnU-Net's own planner,
     preprocessor and trainers do the work, on the dataset's folds; no environment variable is needed. With several GPUs,
     as many folds train at a time. The package holds all folds and a model card with each fold's Dice. Options from
-    --preset to --title go with DATASET; docs/training.md tells of the presets, and of the hours and the disk that they
-    need.
+    --preset to --title go with DATASET; docs/guide/training.md describes the presets, their time and their disk space.
 
     --synthetic and the options after it: a recipe instead of a dataset. A checkpoint is kept every three minutes; the
     loss is in RUN/log.csv. --labelled takes an nnU-Net raw dataset (imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz,

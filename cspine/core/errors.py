@@ -1,7 +1,7 @@
 """The error tree: every failure that cspine can explain has a stable code, an exit code and advice.
 
-docs/errors.md repeats the table; a test keeps the two equal. Messages contain numbers, tags and hashed identifiers;
-they never contain patient data.
+docs/reference/errors.md has the table, generated from here. Messages contain numbers, tags and hashed identifiers; they
+never contain patient data.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class RulesError(UsageError):
     """A series selection file is invalid."""
 
     code = "CS-USE-002"
-    advice = "Correct the field that the message names; docs/selection.md describes the file."
+    advice = "Correct the field that the message names; docs/guide/selection.md describes the file."
 
 
 class RoutingConfigError(UsageError):
@@ -481,7 +481,7 @@ class WorkerDiedError(RoutingError):
     """The process that ran a study died or exceeded its time limit."""
 
     code = "CS-RTE-004"
-    advice = "Check the memory against the sizing table of docs/deployment.md. The study is retried, then set aside."
+    advice = "Compare the memory with the table of docs/guide/deployment.md. The study is retried, then set aside."
 
 
 class DeliveryError(RoutingError):
@@ -520,7 +520,7 @@ class DatasetError(CSpineError):
     code = "CS-DAT-001"
     exit_code = 18
     subject = Subject.FILES
-    advice = "Compare with docs/datasets.md, which shows the layout of each data set."
+    advice = "Compare with docs/guide/datasets.md, which shows the layout of each data set."
 
 
 class CaseGridError(DatasetError):
@@ -534,7 +534,7 @@ class LabelSchemeError(DatasetError):
     """A label image contains values that its label scheme does not define."""
 
     code = "CS-DAT-003"
-    advice = "Name the label scheme that the labels follow; docs/study.md lists them."
+    advice = "Name the label scheme that the labels follow; docs/guide/study.md lists them."
 
 
 class SplitError(DatasetError):
@@ -570,7 +570,7 @@ def every_error() -> list[type[CSpineError]]:
 
 
 def errors_table() -> str:
-    """Return the table of docs/errors.md, one Markdown row for each error."""
+    """Return the table of docs/reference/errors.md, one Markdown row for each error."""
     rows = []
     for error in every_error():
         meaning = (error.__doc__ or "").partition("\n")[0]

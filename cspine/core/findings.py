@@ -1,6 +1,6 @@
 """Findings are statements about the quality of a result, each with a stable code.
 
-One table lists every kind; docs/findings.md repeats it, and a test keeps the two equal.
+One table lists every kind; docs/reference/findings.md repeats it, and a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -240,6 +240,6 @@ NUMBERING_CODES: frozenset[str] = frozenset(
 
 
 def findings_table() -> str:
-    """Return the table of docs/findings.md, one Markdown row for each kind."""
+    """Return the table of docs/reference/findings.md, one Markdown row for each kind."""
     rows = [f"| {kind.code} | {kind.severity} | {kind.meaning} |" for kind in FINDING_KINDS]
     return "\n".join(["| code | severity | meaning |", "|---|---|---|", *rows])

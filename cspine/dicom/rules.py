@@ -1,4 +1,4 @@
-"""The rules of series selection: a typed model of their YAML file (docs/selection.md)."""
+"""The rules of series selection: a typed model of their YAML file (docs/guide/selection.md)."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def load_rules(path: Path | None = None, *, full_spine: bool = False) -> Rules:
     Parameters
     ----------
     path : Path, optional
-        YAML as docs/selection.md describes it.
+        YAML as docs/guide/selection.md describes it.
     full_spine : bool
         Without a file: True for the rules of full-spine models, False for those of cervical models.
 

@@ -214,7 +214,7 @@ def write_summary(summary: Summary, path: Path) -> None:
 
 
 def schema_tables() -> str:
-    """Return the tables of docs/summary.md, one for each model, with one Markdown row for each field."""
+    """Return the tables of docs/reference/summary.md, one for each model, with one Markdown row for each field."""
     models: tuple[type[_Row], ...] = (
         Summary,
         InputSummary,

@@ -18,7 +18,7 @@ cspine: vertebrae C1..C7 and T1 from a CT of the neck, as a DICOM Segmentation. 
   podman run --rm --network none --read-only --tmpfs /tmp \
     -v DICOM:/var/holoscan/input:ro -v RESULTS:/var/holoscan/output IMAGE
 
-Exit codes: /opt/holoscan/docs/docs/errors.md.
+Exit codes: /opt/holoscan/docs/docs/reference/errors.md.
 TEXT
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,6 @@ from cspine.core.errors import (
     OutOfMemoryError,
     Subject,
     as_defect,
-    errors_table,
     every_error,
     hashed,
 )
@@ -122,13 +120,6 @@ def test_an_error_reads_as_code_and_message() -> None:
 def test_a_hashed_identifier_is_short_stable_and_not_the_identifier() -> None:
     assert hashed("1.2.3") == hashlib.sha256(b"1.2.3").hexdigest()[:12] != hashed("1.2.4")
     assert len(hashed("Müller")) == 12
-
-
-def test_the_document_repeats_the_table() -> None:
-    document = (Path(__file__).parents[2] / "docs" / "errors.md").read_text("utf-8")
-    rows = [line for line in document.splitlines() if line.startswith("|")]
-    assert rows == errors_table().splitlines()
-    assert len(rows) == len(_errors()) + 2
 
 
 def test_an_unexpected_exception_states_its_kind_and_place_and_not_its_text():

@@ -97,7 +97,7 @@ def test_a_file_that_is_no_yaml_or_absent_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_examples_of_the_documentation_load(tmp_path: Path) -> None:
-    page = Path(__file__).parents[2] / "docs" / "selection.md"
+    page = Path(__file__).parents[2] / "docs" / "guide" / "selection.md"
     blocks = [block.split("```")[0] for block in page.read_text("utf-8").split("```yaml\n")[1:]]
     assert len(blocks) == 3
     for block in blocks:

@@ -1,4 +1,4 @@
-"""The notebook and the code blocks of docs/python.md run as they stand; a tiny model takes the shipped one's place."""
+"""The notebook and the code blocks of docs/guide/python.md run, with a tiny model as the shipped one."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_notebook_runs(place: Path) -> None:
 
 
 def test_the_guide_runs_from_top_to_bottom(place: Path) -> None:
-    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guide" / "python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     namespace: dict[str, Any] = {}
     for block in blocks:

@@ -16,13 +16,11 @@ from cspine.report.summary import (
     finding_summaries,
     model_summary,
     output_summary,
-    schema_tables,
     vertebra_summaries,
     write_summary,
 )
 from tests.builders.spine_phantom import MODEL, volumes
 
-DOCS = Path(__file__).parents[2] / "docs" / "summary.md"
 DECISION = SeriesSummary(series="0123456789ab", chosen=True, modality="CT", instances=90, reasons=["thinnest"])
 
 
@@ -45,10 +43,6 @@ def a_summary(folder: Path) -> Summary:
         timings_s={"infer": 12.5},
         versions={"python": "3.11.7"},
     )
-
-
-def test_the_documented_schema_is_the_one_in_the_code() -> None:
-    assert schema_tables() in DOCS.read_text()
 
 
 def test_a_summary_is_read_back_as_it_was_written(tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from pydantic import ValidationError
 
 from cspine.core.errors import RoutingConfigError
 from cspine.service.config import Credentials, Retry, ServiceConfig, WebServer, load_config
-from cspine.service.ops.config_reference import config_tables
-from cspine.service.ops.metrics import metrics_table
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "deploy" / "pacs").glob("*.yaml"))
@@ -111,11 +109,6 @@ def test_a_secret_is_read_from_a_file_or_the_environment(tmp_path, monkeypatch):
 def test_pauses_grow_to_their_maximum():
     retry = Retry(initial_delay_s=10, factor=3, max_delay_s=100)
     assert [retry.delay_s(n) for n in (1, 2, 3, 4, 5000)] == [10, 30, 90, 100, 100]
-
-
-@pytest.mark.parametrize("made", [config_tables, metrics_table], ids=["configuration", "metrics"])
-def test_the_document_repeats_the_tables(made) -> None:
-    assert made() in (ROOT / "docs" / "routing.md").read_text("utf-8")
 
 
 def test_the_schema_is_json():

@@ -1,7 +1,7 @@
 """Does a result look like a neck? Checks of one case that need no reference labels, each with its number.
 
 Pure functions of label arrays. Bounds of anatomy stand in `cspine.core.norms`, those of the checks here;
-docs/evaluation.md says where they come from.
+docs/guide/evaluation.md says where they come from.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ _OF_FINDING = {
     TOO_CLOSE.code: "two labels on one",
     WIDE_GAP.code: "gap",
 }
-#: Every kind of doubt, and what it means; docs/datasets.md has the same table.
+#: Every kind of doubt, and what it means; docs/guide/datasets.md has the same table.
 DOUBTS = {
     "missing level": "a vertebra between two labelled ones has no label",
     "order": "a vertebra lies above the one that should be over it",

@@ -1,6 +1,6 @@
 """Agreement of two label images, level by level: overlap, surfaces, volumes, and whether each vertebra has its name.
 
-docs/evaluation.md has the definitions; the tests compare them with MONAI, MedPy and surface-distance.
+docs/guide/evaluation.md has the definitions; the tests compare them with MONAI, MedPy and surface-distance.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def _read_only(image: Image) -> None:
 
 def _documents(image: Image) -> None:
     folder = image.environment["HOLOSCAN_DOCS_PATH"]
-    for name in ("README.md", "LICENSE", "docs/errors.md"):
+    for name in ("README.md", "LICENSE", "docs/reference/errors.md"):
         image.entry(f"{folder}/{name}")
 
 

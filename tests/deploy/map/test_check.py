@@ -49,7 +49,7 @@ def image(monkeypatch: pytest.MonkeyPatch) -> Image:
     }
     files = (
         "opt/holoscan/app/__main__.py", "opt/holoscan/operators/__init__.py", "opt/holoscan/models/neck/model.yaml",
-        "opt/holoscan/docs/README.md", "opt/holoscan/docs/LICENSE", "opt/holoscan/docs/docs/errors.md",
+        "opt/holoscan/docs/README.md", "opt/holoscan/docs/LICENSE", "opt/holoscan/docs/docs/reference/errors.md",
         "var/holoscan/app.yaml", *content,
     )  # fmt: skip
     entries = dict.fromkeys(files, _FILE) | {"var/holoscan": _FOLDER, "var/holoscan/input": _FOLDER}

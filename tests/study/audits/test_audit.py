@@ -108,6 +108,6 @@ def test_the_key_follows_the_code_and_where_it_runs(tmp_path: Path, monkeypatch:
 
 
 def test_the_document_has_a_row_for_each_check() -> None:
-    document = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text("utf-8")
+    document = (Path(__file__).parents[3] / "docs" / "guide" / "evaluation.md").read_text("utf-8")
     table = document.partition("| check |")[2].partition("\n\n")[0].splitlines()[2:]
     assert [line.split("`")[1] for line in table] == list(audit.CHECK_NAMES)

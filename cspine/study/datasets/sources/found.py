@@ -165,7 +165,9 @@ def read_people(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path.name} cannot be read") from error
     if key not in columns:
-        raise DatasetError(f"{path.name} has no column {key!r}", advice="docs/datasets.md shows the table's columns.")
+        raise DatasetError(
+            f"{path.name} has no column {key!r}", advice="docs/guide/datasets.md shows the table's columns."
+        )
     if known is not None:
         other = [name for name in columns if name not in known]
         if other:
