@@ -12,7 +12,6 @@ from click.core import ParameterSource
 from cspine.cli.levels import wanted_levels
 from cspine.core.errors import SomeStudiesFailedError, UsageError
 from cspine.io.console import progress, table
-from cspine.io.nifti import uncompressed
 from cspine.io.tables import counted
 
 if TYPE_CHECKING:
@@ -112,6 +111,7 @@ def command(
     """  # noqa: D301
     _refuse_what_does_not_fit(context, reference, dataset, prediction, images, out)
     wanted = wanted_levels(levels, "--levels") if levels is not None else ()
+    from cspine.io.nifti import uncompressed
     from cspine.study.evaluation.evaluation_cases import without_masks
     from cspine.study.evaluation.pairing import Inputs, find_cases
     from cspine.study.evaluation.provenance import check_provenance
