@@ -50,7 +50,7 @@ def command(source: Path, out: Path, **options: object) -> None:
     OUT/report/preview.png       sagittal, coronal and axial pictures
     OUT/report/summary.json      series and reasons, model, volumes, HU, findings, timings, settings
 
-    Results appear when they are complete; a failed run leaves none, and its exit code says why: docs/reference/errors.md.
+    Results appear when they are complete; a failed run leaves none, and ends with a code of docs/reference/errors.md.
     `cspine series IN` shows beforehand which series would be taken. Dates follow SOURCE_DATE_EPOCH where it is set.
     A full-spine model writes every vertebra of any CT of the spine: docs/guide/full-spine.md.
     """  # noqa: D301

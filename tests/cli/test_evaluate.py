@@ -207,7 +207,7 @@ def test_missed_counts_vertebrae_of_the_reference(tmp_path):
         return found
 
     told = invoke(*two_folders(tmp_path, other)).output
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told.splitlines() if line.count("│") == 11]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told.splitlines() if line.count("│") == 12]
     counts = {row[0]: tuple(row[-3:-1]) for row in rows}
     assert counts == {
         "C2": ("0", "0"), "C3": ("1", "0"), "C5": ("0", "1"), "[C1,T1]": ("1", "1"), "[C1,T1] case means": ("1", "1"),

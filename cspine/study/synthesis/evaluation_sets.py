@@ -199,8 +199,9 @@ def _articulated_case(set_name: str, seed: int, rng: np.random.Generator) -> Set
     thickness, increment = _slices(rng, False)
     reconstruction = Reconstruction(kernel, thickness, float(rng.uniform(0, 0.8)), _noise(rng, kernel.name), seed)
     width = float(rng.uniform(135, 190))
-    extent = (width, max(width, 150.0), float(rng.uniform(195, 225)))
-    offset = (float(rng.normal(0, 6)), float(rng.normal(0, 4)), float(rng.normal(0, 3)))
+    extent = (width, max(width, 150.0), float(rng.uniform(205, 235)))
+    # Lower than the middle of the bodies: the spinous process of T1 reaches far down.
+    offset = (float(rng.normal(0, 6)), float(rng.normal(0, 4)), float(rng.normal(-12, 3)))
     spacing = _pixels(rng, extent, increment)
     x, y, z = (_whole(length, step) for length, step in zip(extent, spacing, strict=True))
     voltage = float(rng.choice(_VOLTAGES))
