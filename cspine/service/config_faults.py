@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 def describe_faults(error: ValidationError) -> list[str]:
     """Return one message for each fault.
 
-    A field that is unknown and a similar one of the same section that is missing are one typing error.
+    A field that is unknown and a similar one of the same section that is missing are one typing error; what is wrong
+    with a section because of a fault within it is left out.
 
     Parameters
     ----------
@@ -32,8 +33,11 @@ def describe_faults(error: ValidationError) -> list[str]:
             meant[fault["loc"]] = similar[0]
             missing.discard((*section, similar[0]))
     messages = []
+    places = [fault["loc"] for fault in faults]
     for fault in faults:
-        if fault["type"] == "missing" and fault["loc"] not in missing:
+        loc = fault["loc"]
+        follows = any(len(place) > len(loc) and place[: len(loc)] == loc for place in places)
+        if follows or (fault["type"] == "missing" and loc not in missing):
             continue
         where = ".".join(map(str, fault["loc"])) or "file"
         if fault["loc"] in meant:

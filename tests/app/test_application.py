@@ -76,6 +76,8 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
         CSPINE_INCOMPLETE=1,
     )
     assert done.returncode == 0, done.stderr
+    # Nothing but what is worth a warning, and nothing of Holoscan.
+    assert all(" WARNING finding CS-FND-" in line for line in done.stderr.splitlines())
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     told = CliRunner().invoke(command, [str(neck_sent_again), str(tmp_path / "command"), "--incomplete"])
     assert told.exit_code == 0
@@ -100,9 +102,11 @@ def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_
     refused = start(**environment, CSPINE_LEVELS="C1-C9")
     assert refused.returncode == 2 and "CS-USE-001" in refused.stderr
     assert not list(output.iterdir())
-    done = start(**environment, CSPINE_LEVELS="C3-C5")
+    done = start("--seg-type", "labelmap", "--step-size", "1", **environment, CSPINE_LEVELS="C3-C5")
     assert done.returncode == 0, done.stderr
     summary = json.loads((output / "report/summary.json").read_text())
+    assert [(each["kind"]) for each in summary["outputs"]] == ["SEG LABELMAP"]
+    assert (summary["settings"]["seg_type"], summary["settings"]["step_size"]) == ("labelmap", "1")
     assert [vertebra["level"] for vertebra in summary["vertebrae"]] == ["C3", "C4", "C5"]
     assert summary["settings"]["levels"] == "C3-C5"
 
@@ -140,6 +144,7 @@ def test_an_error_in_an_operator_gives_its_own_exit_code_and_no_output(neck, tmp
     )
     assert done.returncode == 5
     assert "CS-GEO-002" in done.stderr and "Advice:" in done.stderr
+    assert len(done.stderr.splitlines()) == 2 and done.stdout == ""
     assert list(output.iterdir()) == []
 
 
@@ -160,6 +165,31 @@ def test_a_model_folder_that_is_not_there_never_ends_in_a_demonstration(neck, tm
     assert done.returncode == 7
     assert "CS-MOD-002" in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_graph_is_composed_without_arguments_of_python(neck, tmp_path):
+    code = (
+        "from cspine.app.app import CSpineApp\n"
+        "app = CSpineApp()\n"
+        "app.compose_graph()\n"
+        "print(*sorted(node.name for node in app.graph.get_nodes()))\n"
+        "print(app.operators['inference'].inference.device, app.operators['seg_writer'].output_folder)\n"
+    )
+    done = start(
+        start_as=("-c", code), HOLOSCAN_INPUT_PATH=neck, HOLOSCAN_OUTPUT_PATH=tmp_path / "o", CSPINE_DEVICE="cpu"
+    )
+    assert done.returncode == 0, done.stderr
+    names, parameters = done.stdout.strip().splitlines()[-2:]
+    assert names == "inference loader postprocessing reader report_writer seg_writer"
+    assert parameters == f"cpu {tmp_path / 'o'}"
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_module_with_the_graph_can_be_started_by_its_path(tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = start("-i", tmp_path / "empty", start_as=(str(ROOT / "app" / "app.py"),), PYTHONPATH=ROOT)
+    assert done.returncode == 3
+    assert "CS-IN-002" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
