@@ -89,8 +89,8 @@ def command(
     task = AuditTask(images, out, settings, organs, pseudo_labels, anew)
     check_audit(task)
     package = load_package(wanted_model(model))
-    with progress("cases") as tell:
-        outcome = run_audit(task, package, tell)
+    with progress("cases") as on_progress:
+        outcome = run_audit(task, package, on_progress)
     records = outcome.records
     _show(records, package.identity.title)
     for path in outcome.files:

@@ -102,8 +102,8 @@ def command(
         with_paper=with_paper,
         force=force,
     )
-    with progress("tests") as tell:
-        results = comparing.run_comparison(task, out, tell)
+    with progress("tests") as on_progress:
+        results = comparing.run_comparison(task, out, on_progress)
     _show(results)
     click.echo(f"Report {out / comparing.REPORT}")
     click.echo(f"Tables and plots in {out / comparing.TABLES} and {out / comparing.PLOTS}")

@@ -81,12 +81,12 @@ def command(
     folders = Folders(verse2019, verse2020, ctspine1k, hnscc, msd_colon, totalsegmentator, images=images, people=people)
     found = collect(folders, limit)
     conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or _processes())
-    _tell_needs(found, out)
-    with progress("cases") as tell:
-        outcome = convert(found, conversion, reasons, tell)
+    _report_needs(found, out)
+    with progress("cases") as on_progress:
+        outcome = convert(found, conversion, reasons, on_progress)
     _show(outcome, found, out)
     if limit is None:
-        _tell_of_others(outcome, found)
+        _report_unlisted_cases(outcome, found)
     if write_exclusions is not None and write_exclusions.exists():
         click.echo(f"note: {write_exclusions} was there and stays as it is: remove it to have it proposed anew")
     elif write_exclusions is not None:
@@ -101,7 +101,7 @@ def command(
         )
 
 
-def _tell_of_others(outcome: Outcome, found: Found) -> None:
+def _report_unlisted_cases(outcome: Outcome, found: Found) -> None:
     """Tell of cases that an earlier call converted, and that their data set does not give any more."""
     given = {case.name for case in found.cases} | {case for case, _ in found.broken}
     sources = {case.source for case in found.cases}
@@ -121,7 +121,7 @@ def _processes() -> int:
     return max(1, min(usable_cores(), free // _BYTES_A_PROCESS)) if free else usable_cores()
 
 
-def _tell_needs(found: Found, out: Path) -> None:
+def _report_needs(found: Found, out: Path) -> None:
     size = sum(_size(case.image) for case in found.cases)
     place = next(p for p in (out, *out.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free

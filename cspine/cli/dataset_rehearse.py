@@ -30,7 +30,7 @@ def command(out: Path, patients: int, seed: int, meshes: Path | None, jobs: int 
     from cspine.study.rehearsal.synthetic_cohort import SyntheticCohort, make_cohort
 
     scans = plan_cohort(patients, seed)
-    with progress("scans") as tell:
-        made, kept = make_cohort(SyntheticCohort(out, meshes), scans, jobs or usable_cores(), tell)
+    with progress("scans") as on_progress:
+        made, kept = make_cohort(SyntheticCohort(out, meshes), scans, jobs or usable_cores(), on_progress)
     counts = Counter(scan.source.value for scan in scans)
     table(f"{made} scans made, {kept} kept", ("Folder", "Scans"), [[str(out / k), str(n)] for k, n in counts.items()])

@@ -53,8 +53,10 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
     shown = overview.to_show(rows, pictures)
     name = dataset.resolve().name
     title = f"{name}: {labels.name}, {counted(len(rows), 'case')}"
-    with progress("pictures") as tell:
-        sheets = write_sheets(_told(overview.sheet_rows(folder, shown), len(shown), tell), len(shown), title, place)
+    with progress("pictures") as on_progress:
+        sheets = write_sheets(
+            _counted_rows(overview.sheet_rows(folder, shown), len(shown), on_progress), len(shown), title, place
+        )
     output.finish(overview.as_summary(folder, rows))
 
     doubts = overview.counts_by_doubt(rows)
@@ -73,8 +75,8 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
         click.echo(f"{path}")
 
 
-def _told(rows: Iterable[SheetRow], count: int, tell: ProgressCallback) -> Iterator[SheetRow]:
+def _counted_rows(rows: Iterable[SheetRow], count: int, on_progress: ProgressCallback) -> Iterator[SheetRow]:
     """Yield the rows, and tell how many are drawn."""
     for done, row in enumerate(rows, 1):
         yield row
-        tell(done, count)
+        on_progress(done, count)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FOLDER = click.Path(path_type=Path)
 _SCHEME = "Label scheme: see --list-schemes.  [default: by a dataset.json in the folder or beside it, else verse]"
-_MOST_FAILURES = 20
+_MAX_FAILURES = 20
 
 
 def _list_schemes(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -122,14 +122,14 @@ def command(
     )
     options = EvaluationOptions(wanted, allow_missing, jobs, device, title, pictures)
     task = Task(inputs, _package(model) if prediction is None else None, out, options)
-    with progress("cases") as tell:
-        found = run_evaluation(task, tell, lambda note: click.echo(f"warning: {note}", err=True))
+    with progress("cases") as on_progress:
+        found = run_evaluation(task, on_progress, lambda note: click.echo(f"warning: {note}", err=True))
     _show(found.results, found.levels, found.title)
     if out is not None:
         click.echo(f"Tables and pictures in {out}")
     if prediction is not None:
         _warn_of_empty(found.results)
-    _tell_failures(found.results)
+    _report_failures(found.results)
 
 
 def _refuse_what_does_not_fit(
@@ -181,12 +181,12 @@ def _warn_of_empty(results: Sequence[CaseResult]) -> None:
         )
 
 
-def _tell_failures(results: Sequence[CaseResult]) -> None:
+def _report_failures(results: Sequence[CaseResult]) -> None:
     failed = [result for result in results if result.error]
-    for result in failed[:_MOST_FAILURES]:
+    for result in failed[:_MAX_FAILURES]:
         click.echo(f"failed: {result.case} {result.error}")
-    if len(failed) > _MOST_FAILURES:
-        click.echo(f"... and {len(failed) - _MOST_FAILURES} more: cases.csv names them")
+    if len(failed) > _MAX_FAILURES:
+        click.echo(f"... and {len(failed) - _MAX_FAILURES} more: cases.csv names them")
     if failed:
         raise SomeStudiesFailedError(f"{len(failed)} of {counted(len(results), 'case')} failed")
 

@@ -67,8 +67,8 @@ def command(
     task = PredictionTask(
         out, source, dataset, parts if parts is not None else _TESTS, settings, raw=raw, rules_file=rules_file
     )
-    with progress("cases") as tell:
-        records = run_prediction(task, package, tell, lambda note: click.echo(f"warning: {note}", err=True))
+    with progress("cases") as on_progress:
+        records = run_prediction(task, package, on_progress, lambda note: click.echo(f"warning: {note}", err=True))
     failed = [record for record in records if record.error]
     drawn = f"{len(records) - len(failed)} of {counted(len(records), 'case')} drawn"
     click.echo(f"{drawn} by {package.identity.title} in {out}")

@@ -14,7 +14,7 @@ from cspine.cli.run_options import model_package, run_options, run_settings, wan
 from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
 from cspine.io.console import print_error, progress
 from cspine.pipeline.outputs import chosen_outputs, parse_outputs
-from cspine.pipeline.settings import sender_broke_off
+from cspine.pipeline.settings import incomplete_transfer
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.terminal import print_results
 
@@ -72,8 +72,8 @@ def command(source: Path, out: Path, **options: object) -> None:
     package = model_package(options)
     overwrite = bool(options["overwrite"])
     if kind is SourceKind.NIFTI:
-        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as tell:
-            summary = run_image(source, package, settings, output, tell)
+        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as on_progress:
+            summary = run_image(source, package, settings, output, on_progress)
         print_results(summary, out)
         return
     with open_input(source) as folder:
@@ -81,8 +81,8 @@ def command(source: Path, out: Path, **options: object) -> None:
         if options["all_studies"]:
             _run_all(scan, package, settings, out, overwrite=overwrite)
             return
-        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as tell:
-            summary = run_study(scan, package, settings, output, tell)
+        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as on_progress:
+            summary = run_study(scan, package, settings, output, on_progress)
     print_results(summary, out)
 
 
@@ -94,7 +94,7 @@ def _settings(options: dict[str, object]) -> RunSettings:
     outputs = options["outputs"]
     return replace(
         settings,
-        incomplete=bool(options["incomplete"]) or sender_broke_off(os.environ),
+        incomplete=bool(options["incomplete"]) or incomplete_transfer(os.environ),
         outputs=parse_outputs(str(outputs)) if outputs is not None else None,
     )
 
@@ -114,8 +114,8 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
         names.add(name)
         _log.info("study %d of %d: %s", number, len(studies), name)
         try:
-            with StudyOutput(out / name, overwrite=overwrite) as output, progress("tiles") as tell:
-                summary = run_study(study, package, settings, output, tell)
+            with StudyOutput(out / name, overwrite=overwrite) as output, progress("tiles") as on_progress:
+                summary = run_study(study, package, settings, output, on_progress)
         except Exception as unforeseen:  # one study must not stop the others
             error = as_defect(unforeseen)
             print_error(error)

@@ -176,11 +176,11 @@ def _write_cases(
     uid_seed: Callable[[int], str] | None,
 ) -> None:
     """Write one case a seed; as DICOM too where its UIDs have something to follow from."""
-    with progress("cases") as tell:
+    with progress("cases") as on_progress:
         for done, seed in enumerate(seeds, 1):
             ct, labels = synthesize(seed)
             _write_case(out, f"{name}_{seed:05d}", ct, labels, uid_seed(seed) if uid_seed is not None else None)
-            tell(done, len(seeds))
+            on_progress(done, len(seeds))
     click.echo(f"{len(seeds)} case(s) in {out}")
 
 
@@ -231,7 +231,7 @@ def _write_set(sources: Sources, set_name: str, out: Path, count: int, dicom: bo
     table = out / "cases.csv"
     rows = read_table(table)
     kept = 0
-    with progress("cases") as tell:
+    with progress("cases") as on_progress:
         for number in range(count):
             case = set_case(set_name, number)
             if case.name in rows and all(path.exists() for path in _paths(out, case.name, dicom)):
@@ -241,7 +241,7 @@ def _write_set(sources: Sources, set_name: str, out: Path, count: int, dicom: bo
                 _write_case(out, case.name, ct, labels, f"cspine synthesize {case.name}" if dicom else None)
                 rows[case.name] = describe(case, labels)
                 write_table(table, rows)
-            tell(number + 1, count)
+            on_progress(number + 1, count)
     click.echo(f"{count} case(s) of the {set_name} set in {out}" + (f", {kept} of them kept" if kept else ""))
 
 

@@ -40,7 +40,7 @@ def write_blanked(images: Path, labels: Path, out: Path) -> None:
     cases = [case for case in cases_of_input(images) if case.image is not None]
     rows: list[dict[str, str]] = []
     kept = 0
-    with progress("images") as tell:
+    with progress("images") as on_progress:
         for done, case in enumerate(cases, 1):
             known = labels / f"{case.name}.nii.gz"
             if case.image is not None and known.is_file():
@@ -53,7 +53,7 @@ def write_blanked(images: Path, labels: Path, out: Path) -> None:
                         nifti.write(image, copy.ct.hu_zyx, copy.ct.affine_lps)
                         nifti.write(part, copy.labels.labels_zyx, copy.labels.affine_lps)
                     rows.append(row)
-            tell(done, len(cases))
+            on_progress(done, len(cases))
     if not rows:
         raise InputError(
             f"no image in {images} has labels of C3 to T1 in {labels}",

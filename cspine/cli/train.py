@@ -123,8 +123,8 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
     machine = machine_of(device, options["processes"] or usable_cores())
     for line in needs(cases, settings, folder):
         click.echo(line)
-    with progress("epochs") as tell:
-        package = train(Training(cases, settings, folder, machine), out, naming, tell)
+    with progress("epochs") as on_progress:
+        package = train(Training(cases, settings, folder, machine), out, naming, on_progress)
     click.echo(f"Model package {package.identity.title} in {out}; its README.md has each fold's Dice")
 
 
@@ -211,8 +211,8 @@ def _train_on_synthetic(folder: Path, out: Path, device: str, recipe: Recipe, ch
     if choice.snapshot:
         weights, done = train_synthetic.snapshot(run)
     else:
-        with progress("iterations") as tell:
-            weights, done = train_synthetic.train(run, tell)
+        with progress("iterations") as on_progress:
+            weights, done = train_synthetic.train(run, on_progress)
     provenance = Provenance(
         done,
         f"{len(cases)} labelled cases of {choice.labelled.name}" if choice.labelled is not None else "",

@@ -24,7 +24,7 @@ from cspine.dicom.series import Series
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class StudyContext:
     """What the study holds beside the slices of the chosen series.
 
     Parameters
@@ -39,7 +39,7 @@ class Surroundings:
     absences: MissingInstances
 
 
-def look_around(study: Scan, series: Series) -> Surroundings:
+def inspect_study(study: Scan, series: Series) -> StudyContext:
     """Look for earlier results of a series and for signs that it is not whole.
 
     Parameters
@@ -49,17 +49,17 @@ def look_around(study: Scan, series: Series) -> Surroundings:
     series : Series
         The series that is worked on.
     """
-    return Surroundings(find_earlier_results(study, series), find_missing_instances(study, series))
+    return StudyContext(find_earlier_results(study, series), find_missing_instances(study, series))
 
 
 def superseded_results(
-    surroundings: Surroundings, ct: CtVolume, model: ModelIdentity | None, levels: Iterable[Vertebra] | None = None
+    context: StudyContext, ct: CtVolume, model: ModelIdentity | None, levels: Iterable[Vertebra] | None = None
 ) -> tuple[EarlierResult, ...]:
     """Return the earlier results that one of this model on this volume takes the place of.
 
     Parameters
     ----------
-    surroundings : Surroundings
+    context : StudyContext
         Of the series.
     ct : CtVolume
         The volume, with its source.
@@ -71,22 +71,22 @@ def superseded_results(
     if model is None:
         return ()
     wanted = None if levels is None else frozenset(level.name for level in levels)
-    return superseded(surroundings.earlier, _slices(ct), algorithm_name(model), wanted)
+    return superseded(context.earlier, _slices(ct), algorithm_name(model), wanted)
 
 
-def wholeness_findings(
-    surroundings: Surroundings,
+def completeness_findings(
+    context: StudyContext,
     ct: CtVolume,
     model: ModelIdentity | None,
     levels: Iterable[Vertebra] | None = None,
     *,
-    sender_broke_off: bool,
+    incomplete_transfer: bool,
 ) -> tuple[Finding, ...]:
     """State whether the result was made of the whole series.
 
     Parameters
     ----------
-    surroundings : Surroundings
+    context : StudyContext
         Of the series.
     ct : CtVolume
         The volume, with its source.
@@ -94,25 +94,25 @@ def wholeness_findings(
         The model that drew the result.
     levels : iterable of Vertebra, optional
         As of `superseded_results`.
-    sender_broke_off : bool
+    incomplete_transfer : bool
         True where the caller knows that the sender of the study broke off.
     """
     slices = _slices(ct)
     findings = [
         SUPERSEDES.about(f"{len(result.sources)} of the {len(slices)} slices were seen by {_name(result)}.")
-        for result in superseded_results(surroundings, ct, model, levels)
+        for result in superseded_results(context, ct, model, levels)
     ]
     findings += [
         FEWER_SLICES.about(
             f"{len(result.sources - slices)} of the {len(result.sources)} slices of {_name(result)} were not used; "
             f"this result has {len(slices)}."
         )
-        for result in with_other_slices(surroundings.earlier, slices)
+        for result in with_other_slices(context.earlier, slices)
     ]
-    if sender_broke_off:
+    if incomplete_transfer:
         findings.append(INCOMPLETE_TRANSFER.about("The sender broke off before the study was whole."))
-    findings += [INSTANCES_MISSING.about(f"{sign}.") for sign in surroundings.absences.stated]
-    findings += [LATE_INSTANCE_NUMBERS.about(f"{sign}.") for sign in surroundings.absences.hinted]
+    findings += [INSTANCES_MISSING.about(f"{sign}.") for sign in context.absences.stated]
+    findings += [LATE_INSTANCE_NUMBERS.about(f"{sign}.") for sign in context.absences.hinted]
     return tuple(findings)
 
 

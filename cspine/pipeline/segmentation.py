@@ -32,7 +32,7 @@ class Vertebrae:
     findings: tuple[Finding, ...]
 
 
-def draw(
+def predict(
     ct: CtVolume, package: ModelPackage, settings: InferenceSettings, progress: ProgressCallback | None = None
 ) -> Inference:
     """Run the model's stages; between them, what stands away from the column is removed. Errors as `segment`."""
@@ -81,10 +81,10 @@ def find_vertebrae(
     CSpineError
         As `inference.predict.segment`.
     """
-    inference = draw(ct, package, settings, progress)
+    inference = predict(ct, package, settings, progress)
     try:
         return inference, clean(inference, ct)
     except NoVertebraError as error:
-        drawn = inference.labels
-        nothing = LabelVolume(np.zeros_like(drawn.labels_zyx), drawn.affine_lps, drawn.model)
+        predicted = inference.labels
+        nothing = LabelVolume(np.zeros_like(predicted.labels_zyx), predicted.affine_lps, predicted.model)
         return inference, Vertebrae(nothing, (NO_CERVICAL_VERTEBRA.about(error.message),))

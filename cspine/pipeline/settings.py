@@ -103,7 +103,7 @@ def solving_wanted(environment: Mapping[str, str]) -> bool:
     return value != "0"
 
 
-def sender_broke_off(environment: Mapping[str, str]) -> bool:
+def incomplete_transfer(environment: Mapping[str, str]) -> bool:
     """Return what the variable CSPINE_INCOMPLETE says: 1 where the sender broke off, 0 or nothing where not.
 
     Raises

@@ -29,7 +29,7 @@ from cspine.inference.predict import Inference
 from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
-from cspine.pipeline.completeness import Surroundings, look_around, superseded_results, wholeness_findings
+from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
 from cspine.pipeline.outputs import chosen_outputs
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
@@ -63,13 +63,13 @@ class ChosenSeries:
         The study.
     selection : Selection
         The series with the decisions on all.
-    surroundings : Surroundings
+    context : StudyContext
         Earlier results of the series, and signs that it is not whole.
     """
 
     scan: Scan
     selection: Selection
-    surroundings: Surroundings
+    context: StudyContext
 
 
 def read_headers(folder: Path) -> Scan:
@@ -87,14 +87,14 @@ def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | Non
     SeveralPatientsError, NoSuitableSeriesError, UnknownSeriesError, RulesError
         As `scan.one_study`, `select.select_series` and `rules.load_rules` tell.
     """
-    drawn = package.levels if package is not None else CERVICAL_LEVELS
-    check_wanted(settings.levels, drawn)
-    rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(drawn))
+    predicted = package.levels if package is not None else CERVICAL_LEVELS
+    check_wanted(settings.levels, predicted)
+    rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(predicted))
     study = one_study(scan, settings.series_uid)
     selection = select_series(study, rules, settings.series_uid)
     for decision in selection.decisions:
         _log.info("series %s: %s", hashed(decision.series.series_uid), decision.reason)
-    return ChosenSeries(study, selection, look_around(study, selection.chosen))
+    return ChosenSeries(study, selection, inspect_study(study, selection.chosen))
 
 
 def take_series(scan: Scan, series: Series) -> ChosenSeries:
@@ -107,13 +107,13 @@ def take_series(scan: Scan, series: Series) -> ChosenSeries:
     series : Series
         The series of it to work on.
     """
-    verdicts = tuple(
+    decisions = tuple(
         SeriesDecision(
             each, each is series, each is series, f"{'' if each is series else 'not '}selected by the caller"
         )
         for each in scan.series
     )
-    return ChosenSeries(scan, Selection(series, verdicts), look_around(scan, series))
+    return ChosenSeries(scan, Selection(series, decisions), inspect_study(scan, series))
 
 
 def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
@@ -141,7 +141,7 @@ def infer(
 ) -> Inference:
     """Run the model; errors as `inference.predict.segment`."""
     _log.info("model: %s", package.identity.title)
-    return segmentation.draw(ct, package, settings.inference, progress)
+    return segmentation.predict(ct, package, settings.inference, progress)
 
 
 def clean_volume(
@@ -157,8 +157,8 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
     age = chosen.selection.chosen.patient_age_years if chosen is not None else None
     cleaned = clean_volume(inference, ct, settings, age)
     whole = (
-        wholeness_findings(
-            chosen.surroundings, ct, cleaned.labels.model, settings.levels, sender_broke_off=settings.incomplete
+        completeness_findings(
+            chosen.context, ct, cleaned.labels.model, settings.levels, incomplete_transfer=settings.incomplete
         )
         if chosen is not None
         else ()
@@ -197,7 +197,7 @@ def _superseded(
 ) -> tuple[EarlierResult, ...]:
     if chosen is None:
         return ()
-    return superseded_results(chosen.surroundings, ct, vertebrae.labels.model, settings.levels)
+    return superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels)
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from cspine.pipeline.segmentation import Vertebrae
 from cspine.postprocessing.order import ANCHORS
 
 
-def check_wanted(wanted: Sequence[Vertebra] | None, drawn: Sequence[Vertebra]) -> None:
+def check_wanted(wanted: Sequence[Vertebra] | None, predicted: Sequence[Vertebra]) -> None:
     """Refuse levels of which a model draws none.
 
     Parameters
     ----------
     wanted : sequence of Vertebra or None
         The levels to write; None for all.
-    drawn : sequence of Vertebra
+    predicted : sequence of Vertebra
         What the model draws.
 
     Raises
@@ -27,9 +27,9 @@ def check_wanted(wanted: Sequence[Vertebra] | None, drawn: Sequence[Vertebra]) -
     UsageError
         If they have no level in common.
     """
-    if wanted is not None and not set(wanted) & set(drawn):
+    if wanted is not None and not set(wanted) & set(predicted):
         raise UsageError(
-            f"levels {levels_text(wanted)} are wanted, the model draws {levels_text(drawn)}",
+            f"levels {levels_text(wanted)} are wanted, the model draws {levels_text(predicted)}",
             advice="Give levels that the model draws, or a model that draws these.",
         )
 
