@@ -30,38 +30,40 @@ _log = logging.getLogger(__name__)
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @run_options
-@click.option("--series-uid", help="Take this series, whatever the rules say.")
+@click.option("--series-uid", help="Choose this series, regardless of the rules.")
 @click.option(
-    "--incomplete", is_flag=True, help="The sender broke off: the result says so.  [env: CSPINE_INCOMPLETE=1]"
+    "--incomplete",
+    is_flag=True,
+    help="The transfer was incomplete: report it as a finding.  [env: CSPINE_INCOMPLETE=1]",
 )
 @click.option("--all-studies", is_flag=True, help="Run on every study in IN, each into OUT/<hashed study>/.")
-@click.option("--overwrite", is_flag=True, help="Replace results that are in OUT.")
+@click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 @click.option(
     "--outputs", metavar="NAME,...",
     help="What to write: seg, nifti, preview, summary; CSPINE_OUTPUTS of the application.  "
-    "[default: seg,preview,summary; of NIfTI nifti,preview,summary]",
+    "[default: seg,preview,summary; for NIfTI nifti,preview,summary]",
 )  # fmt: skip
 def command(source: Path, out: Path, **options: object) -> None:
     """Segment the vertebrae of the CT study in IN (a folder or a .zip of DICOM, or a .nii.gz); write results into OUT.
 
     \b
-    OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment a vertebra (of DICOM)
-    OUT/report/labels.nii.gz     labels with the numbers of VerSe (of NIfTI, or by --outputs)
+    OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment per vertebra (for DICOM)
+    OUT/report/labels.nii.gz     labels with the numbers of VerSe (for NIfTI, or by --outputs)
     OUT/report/preview.png       sagittal, coronal and axial pictures
     OUT/report/summary.json      series and reasons, model, volumes, HU, findings, timings, settings
 
-    Results appear when they are complete; a failed run leaves none, and ends with a code of docs/reference/errors.md.
-    `cspine series IN` shows beforehand which series would be taken. Dates follow SOURCE_DATE_EPOCH where it is set.
-    A full-spine model writes every vertebra of any CT of the spine: docs/guide/full-spine.md.
+    Results appear when they are complete; a failed run leaves none, and exits with a code of docs/reference/errors.md.
+    `cspine series IN` shows which series would be chosen. All dates are those of SOURCE_DATE_EPOCH if it is set.
+    A full-spine model segments every vertebra in any CT of the spine: docs/guide/full-spine.md.
     """  # noqa: D301
-    # Whatever the command line shows to be wrong is found before a library of images or networks is loaded.
+    # Errors of the command line are reported before libraries of images and networks are loaded.
     if options["all_studies"] and options["series_uid"]:
-        raise UsageError("--series-uid names one series of one study", advice="Leave --all-studies out.")
+        raise UsageError("--series-uid and --all-studies exclude each other", advice="Omit one of them.")
     kind = kind_of_source(source)
     settings = _settings(options)
     chosen_outputs(settings.outputs, has_dicom=kind is SourceKind.DICOM)
     if kind is SourceKind.NIFTI and (options["all_studies"] or options["series_uid"]):
-        raise UsageError("a NIfTI file has no studies and no series", advice="Leave out --all-studies or --series-uid.")
+        raise UsageError("a NIfTI file has no studies and no series", advice="Omit --all-studies and --series-uid.")
     wanted_model_folder(options)
 
     from cspine.dicom.archive import open_input
