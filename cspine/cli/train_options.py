@@ -23,7 +23,7 @@ _OPTIONS = (
         type=click.Choice(["paper-cervical", "paper-full-spine", "smoke"]),
         help="With DATASET: settings of the paper's models, or of a trial on a CPU; further options change them.",
     ),
-    click.option("--configuration", type=click.Choice(_CONFIGURATIONS), help="nnU-Net configuration.  [default: 3d_fullres]"),
+    click.option("--configuration", type=click.Choice(_CONFIGURATIONS), help="Of nnU-Net.  [default: 3d_fullres]"),
     click.option("--plans", type=click.Choice(_PLANS), help="nnU-Net's U-Net, or its residual encoders.  "
                  "[default: default]"),
     click.option("--trainer", help="A trainer of nnunetv2.  [default: nnUNetTrainer]"),

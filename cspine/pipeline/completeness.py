@@ -1,4 +1,4 @@
-"""Whether a result was made of the whole series: what headers, the sender and earlier results say, as findings."""
+"""Findings on whether a result is based on the complete series, from headers, the sender and earlier results."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from cspine.dicom.series import Series
 
 @dataclass(frozen=True)
 class StudyContext:
-    """What the study holds beside the slices of the chosen series.
+    """What a study contains beside the slices of the chosen series.
 
     Parameters
     ----------
     earlier : tuple of EarlierResult
-        Segmentations of the series that cspine wrote before.
+        Earlier segmentations of the series by cspine.
     absences : MissingInstances
-        Signs that the series is not whole.
+        Signs that the series is incomplete.
     """
 
     earlier: tuple[EarlierResult, ...]
@@ -40,14 +40,14 @@ class StudyContext:
 
 
 def inspect_study(study: Scan, series: Series) -> StudyContext:
-    """Look for earlier results of a series and for signs that it is not whole.
+    """Return the earlier results of a series and the signs that it is incomplete.
 
     Parameters
     ----------
     study : Scan
         The study.
     series : Series
-        The series that is worked on.
+        The chosen series.
     """
     return StudyContext(find_earlier_results(study, series), find_missing_instances(study, series))
 
@@ -55,18 +55,18 @@ def inspect_study(study: Scan, series: Series) -> StudyContext:
 def superseded_results(
     context: StudyContext, ct: CtVolume, model: ModelIdentity | None, levels: Iterable[Vertebra] | None = None
 ) -> tuple[EarlierResult, ...]:
-    """Return the earlier results that one of this model on this volume takes the place of.
+    """Return the earlier results that a result of this model on this volume supersedes.
 
     Parameters
     ----------
     context : StudyContext
-        Of the series.
+        Context of the series.
     ct : CtVolume
         The volume, with its source.
     model : ModelIdentity or None
-        The model; no result is taken the place of without one.
+        The model; without one, no result is superseded.
     levels : iterable of Vertebra, optional
-        The levels that are written; all where they are left out. A result with others stays.
+        The levels that are written; all if omitted. A result with other levels is not superseded.
     """
     if model is None:
         return ()
@@ -82,24 +82,24 @@ def completeness_findings(
     *,
     incomplete_transfer: bool,
 ) -> tuple[Finding, ...]:
-    """State whether the result was made of the whole series.
+    """Return the findings on whether the result is based on the complete series.
 
     Parameters
     ----------
     context : StudyContext
-        Of the series.
+        Context of the series.
     ct : CtVolume
         The volume, with its source.
     model : ModelIdentity or None
-        The model that drew the result.
+        The model of the result.
     levels : iterable of Vertebra, optional
-        As of `superseded_results`.
+        As in `superseded_results`.
     incomplete_transfer : bool
-        True where the caller knows that the sender of the study broke off.
+        True if the caller knows that the transfer of the study was incomplete.
     """
     slices = _slices(ct)
     findings = [
-        SUPERSEDES.about(f"{len(result.sources)} of the {len(slices)} slices were seen by {_name(result)}.")
+        SUPERSEDES.about(f"{len(result.sources)} of the {len(slices)} slices were used by {_name(result)}.")
         for result in superseded_results(context, ct, model, levels)
     ]
     findings += [
@@ -110,7 +110,7 @@ def completeness_findings(
         for result in with_other_slices(context.earlier, slices)
     ]
     if incomplete_transfer:
-        findings.append(INCOMPLETE_TRANSFER.about("The sender broke off before the study was whole."))
+        findings.append(INCOMPLETE_TRANSFER.about("The transfer of the study ended before it was complete."))
     findings += [INSTANCES_MISSING.about(f"{sign}.") for sign in context.absences.stated]
     findings += [LATE_INSTANCE_NUMBERS.about(f"{sign}.") for sign in context.absences.hinted]
     return tuple(findings)

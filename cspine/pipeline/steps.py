@@ -64,7 +64,7 @@ class ChosenSeries:
     selection : Selection
         The series with the decisions on all.
     context : StudyContext
-        Earlier results of the series, and signs that it is not whole.
+        Earlier results of the series, and signs that it is incomplete.
     """
 
     scan: Scan
@@ -83,9 +83,9 @@ def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | Non
     Raises
     ------
     UsageError
-        If the model draws none of the levels that are wanted.
+        If the model predicts none of the wanted levels.
     SeveralPatientsError, NoSuitableSeriesError, UnknownSeriesError, RulesError
-        As `scan.one_study`, `select.select_series` and `rules.load_rules` tell.
+        As in `scan.one_study`, `select.select_series` and `rules.load_rules`.
     """
     predicted = package.levels if package is not None else CERVICAL_LEVELS
     check_wanted(settings.levels, predicted)
@@ -105,7 +105,7 @@ def take_series(scan: Scan, series: Series) -> ChosenSeries:
     scan : Scan
         One study.
     series : Series
-        The series of it to work on.
+        The series to segment.
     """
     decisions = tuple(
         SeriesDecision(
@@ -122,8 +122,8 @@ def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
 
 
 def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVolume:
-    """Read a NIfTI file; errors as `io.ct_image.read_ct_image`, and those of what cannot be written of it."""
-    from cspine.io.ct_image import read_ct_image  # brings nibabel and SimpleITK, which DICOM does not need
+    """Read a NIfTI file; errors as `io.ct_image.read_ct_image`, and of outputs that require DICOM."""
+    from cspine.io.ct_image import read_ct_image  # loads nibabel and SimpleITK, which DICOM does not need
 
     check_wanted(settings.levels, package.levels)
     chosen_outputs(settings.outputs, has_dicom=False)
@@ -153,17 +153,17 @@ def clean_volume(
 
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> Vertebrae:
-    """Clean the labels, keep the levels wanted, and state whether the series is whole; NoVertebraError if none is."""
+    """Clean the labels, keep the wanted levels, and check the completeness; NoVertebraError if none is left."""
     age = chosen.selection.chosen.patient_age_years if chosen is not None else None
     cleaned = clean_volume(inference, ct, settings, age)
-    whole = (
+    completeness = (
         completeness_findings(
             chosen.context, ct, cleaned.labels.model, settings.levels, incomplete_transfer=settings.incomplete
         )
         if chosen is not None
         else ()
     )
-    vertebrae = replace(cleaned, findings=(*cleaned.findings, *whole))
+    vertebrae = replace(cleaned, findings=(*cleaned.findings, *completeness))
     for finding in vertebrae.findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
         _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
@@ -173,7 +173,7 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
 def write_dicom(
     vertebrae: Vertebrae, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings, folder: Path
 ) -> SegRecord | None:
-    """Write the DICOM Segmentation into ``folder/dicom`` where it is wanted; errors as `seg.write_segmentation`.
+    """Write the DICOM Segmentation into ``folder/dicom`` if it is wanted; errors as `seg.write_segmentation`.
 
     With a serious finding its series description begins with CHECK: a viewer shows no summary.
     """
@@ -202,12 +202,12 @@ def _superseded(
 
 @dataclass(frozen=True)
 class Results:
-    """All that the report tells of.
+    """Everything that the report contains.
 
     Parameters
     ----------
     chosen, ct, inference, vertebrae, segmentation
-        What the steps gave; no series where the image is not DICOM, no segmentation where none was written.
+        Results of the steps; no series if the image is not DICOM, no segmentation if none was written.
     """
 
     chosen: ChosenSeries | None
@@ -218,12 +218,12 @@ class Results:
 
 
 def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, folder: Path) -> Summary:
-    """Write what is wanted into ``folder/report``: labels, preview, summary.
+    """Write the wanted outputs into ``folder/report``: labels, preview, summary.
 
     Parameters
     ----------
     results : Results
-        What the steps gave.
+        Results of the steps.
     settings : RunSettings
         Settings of the run.
     stopwatch : Stopwatch
@@ -234,7 +234,7 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     Returns
     -------
     Summary
-        As it is written where it is wanted.
+        The summary, as written if it is wanted.
 
     Raises
     ------
