@@ -196,8 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m cspine.app",
         description="Segment the vertebrae of the CT study in INPUT. Research use only; not a medical device.",
-        epilog="An option takes precedence over the environment variable in brackets, 1 or 0 for a switch; --no-... turns "
-        "a switch off. Exit codes: docs/reference/errors.md.",
+        epilog="An option takes precedence over the environment variable in brackets, 1 or 0 for a switch; --no-... "
+        "turns a switch off. Exit codes: docs/reference/errors.md.",
         allow_abbrev=False,
     )
     for option in OPTIONS:
