@@ -103,7 +103,7 @@ class CSpineApp(Application):  # type: ignore[misc]
         return read_settings(self.argv[1:], os.environ)
 
     def run(self) -> None:
-        """Run on the study and print what was found.
+        """Run on the study and print the results.
 
         Raises
         ------

@@ -3,7 +3,7 @@
     python benchmarks/against_nnunet.py DICOM_FOLDER [--model models/cervical-demo] [--runs 3]
 
 Each run is a process of its own; runs alternate. Prints medians of wall time and peak resident memory, and how many
-labelled voxels agree. nnU-Net sees the whole image in every stage, as its command does; cspine sees the box of the
+labelled voxels agree. nnU-Net sees the entire image in every stage, as its command does; cspine sees the box of the
 patient in the first stage and the box of the vertebrae in the second, so their tiles lie elsewhere. That both give the
 same labels where they see the same is what tests/inference/test_predict.py shows.
 """
@@ -39,7 +39,7 @@ def volume_of(folder: Path):
 
 
 def run_cspine(ct, model: Path) -> np.ndarray:
-    """Labels as a run draws them, before they are cleaned."""
+    """Return the labels of a run before they are cleaned."""
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
     from cspine.pipeline.segmentation import predict
@@ -48,7 +48,7 @@ def run_cspine(ct, model: Path) -> np.ndarray:
 
 
 def run_nnunet(ct, model: Path) -> np.ndarray:
-    """Labels by nnU-Net's predictor, stage after stage on the whole image, from results folders of the same weights."""
+    """Labels by nnU-Net's predictor, stage after stage on the entire image, from folders of the same weights."""
     from cspine.core.geometry import reorientation
     from cspine.models.package import load_package
 

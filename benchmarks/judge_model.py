@@ -105,11 +105,13 @@ def _is_complete(evaluation: Path, labels: Path, case_set: Path) -> bool:
     summary = evaluation / "summary.json"
     if not summary.is_file():
         return False
-    told = json.loads(summary.read_text(encoding="utf-8"))
+    record = json.loads(summary.read_text(encoding="utf-8"))
     references = list((case_set / "labels").glob("*.nii.gz"))
     files = [*references, *labels.glob("*.nii.gz")]
     newest = max((path.stat().st_mtime_ns for path in files), default=0)
-    return bool(told.get("complete")) and told.get("cases") == len(references) and summary.stat().st_mtime_ns > newest
+    return (
+        bool(record.get("complete")) and record.get("cases") == len(references) and summary.stat().st_mtime_ns > newest
+    )
 
 
 def _call(command, arguments: list[str]) -> None:

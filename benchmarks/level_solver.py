@@ -1,4 +1,4 @@
-"""How often `--solve-levels` makes a full-spine result better: synthetic spines with faults put in at random.
+"""How often `--solve-levels` makes a full-spine result better: synthetic spines with random errors.
 
 python benchmarks/level_solver.py [--spines 9] [--trials 260]
 """
@@ -20,9 +20,9 @@ _ORDER = [level.label for level in VERTEBRAE if level.name != "T13"]
 _VIEWS: tuple[str | tuple[str, str], ...] = ("whole", "whole", ("T6", "L3"), ("T10", "L6"), "whole")
 
 
-def spoilt(true_zyx: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return labels with one to three faults: levels one off, a vertebra divided, missing, or partly another."""
-    drawn = true_zyx.copy()
+def corrupted(true_zyx: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return labels with one to three faults: levels one off, a vertebra split, missing, or partly another."""
+    predicted = true_zyx.copy()
     present = [level.label for level in VERTEBRAE if (true_zyx == level.label).any()]
     for _ in range(int(rng.integers(1, 4))):
         count = int(rng.integers(1, 4))
@@ -34,21 +34,21 @@ def spoilt(true_zyx: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             for moved in present[place : place + count]:
                 to = _ORDER.index(moved) + by if moved in _ORDER else -1
                 if 0 <= to < len(_ORDER):
-                    drawn[true_zyx == moved] = _ORDER[to]
+                    predicted[true_zyx == moved] = _ORDER[to]
         elif fault == "half":
             axis = int(rng.integers(3))
             part = index[index[:, axis] < np.quantile(index[:, axis], rng.uniform(0.3, 0.7))]
-            drawn[tuple(part.T)] = present[int(np.clip(place + rng.choice([-1, 1]), 0, len(present) - 1))]
+            predicted[tuple(part.T)] = present[int(np.clip(place + rng.choice([-1, 1]), 0, len(present) - 1))]
         elif fault == "drop":
-            drawn[true_zyx == label] = 0
+            predicted[true_zyx == label] = 0
         else:
             near = np.linalg.norm(index - index[rng.integers(len(index))], axis=1) < 4
-            drawn[tuple(index[near].T)] = present[int(rng.integers(len(present)))]
-    return drawn
+            predicted[tuple(index[near].T)] = present[int(rng.integers(len(present)))]
+    return predicted
 
 
 def main() -> None:
-    """Print how many trials became better, worse, or stayed."""
+    """Print how many trials improved, worsened, or stayed the same."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spines", type=int, default=9)
     parser.add_argument("--trials", type=int, default=260)
@@ -62,9 +62,9 @@ def main() -> None:
     outcome["consistent spines changed"] = sum(solve_levels(true, grid)[0] is not true for true, grid in spines)
     for _ in range(options.trials):
         true, grid = spines[int(rng.integers(len(spines)))]
-        drawn = spoilt(true, rng)
-        solved, _ = solve_levels(drawn, grid)
-        before, after = (float((labels == true)[drawn > 0].mean()) for labels in (drawn, solved))
+        predicted = corrupted(true, rng)
+        solved, _ = solve_levels(predicted, grid)
+        before, after = (float((labels == true)[predicted > 0].mean()) for labels in (predicted, solved))
         outcome["better" if after > before + 0.002 else "worse" if after < before - 0.002 else "as before"] += 1
     for words, count in sorted(outcome.items()):
         print(f"{words}: {count}")

@@ -4,7 +4,7 @@
 
 The field of view stays, the voxels become finer: what a scan with thinner slices and smaller pixels of the same patient
 costs. Each run is a process of its own. Prints medians of the steps' wall times and of the peak resident memory.
-With --whole the resampled CT is written as a DICOM series and the whole command is timed: start, reading, model, DICOM
+With --whole the resampled CT is written as a DICOM series and the command is timed: start, reading, model, DICOM
 Segmentation, picture.
 """
 
@@ -53,10 +53,10 @@ def child(folder: Path, model: Path, shape: tuple[int, int, int]) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     begun = time.perf_counter()
     inference = predict(ct, load_package(model), InferenceSettings(device="cpu"))
-    drawn = time.perf_counter()
+    predicted = time.perf_counter()
     clean(inference, ct)
     seconds = {stage["name"]: sum(stage["seconds"].values()) for stage in inference.record["stages"]}
-    seconds |= {"cleaning": time.perf_counter() - drawn, "all": time.perf_counter() - begun}
+    seconds |= {"cleaning": time.perf_counter() - predicted, "all": time.perf_counter() - begun}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print("RESULT", json.dumps({"seconds": seconds, "peak_gib": peak, "image_gib": before}))
 
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=(300, 512, 512), metavar=("Z", "Y", "X"))
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "cervical-demo")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--whole", action="store_true", help="time the whole command on a DICOM series")
+    parser.add_argument("--whole", action="store_true", help="time the complete command on a DICOM series")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     shape = tuple(asked.shape)
@@ -101,7 +101,7 @@ def main() -> None:
     if asked.whole:
         with tempfile.TemporaryDirectory() as series:
             write_series(asked.folder, shape, Path(series))
-            tell(size, [whole_run(Path(series), asked.model) for _ in range(asked.runs)])
+            print_medians(size, [whole_run(Path(series), asked.model) for _ in range(asked.runs)])
         return
     command = [sys.executable, "-W", "ignore", __file__, str(asked.folder), "--model", str(asked.model)]
     results = []
@@ -109,10 +109,10 @@ def main() -> None:
         done = subprocess.run([*command, "--shape", *size, "--child"], capture_output=True, text=True, check=True)
         line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
         results.append(json.loads(line.removeprefix("RESULT")))
-    tell(size, results)
+    print_medians(size, results)
 
 
-def tell(size: list[str], results: list) -> None:
+def print_medians(size: list[str], results: list) -> None:
     """Print the medians."""
     print(f"{' x '.join(size)} voxels, medians of {len(results)} runs")
     for step in results[0]["seconds"]:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The whole study, small: a synthetic cohort in the layouts of the public data sets, through every command to the report.
+# The complete study on a small scale: a synthetic cohort in the layouts of the public data sets, through every command to the report.
 #   bash examples/study/study.sh OUT [PATIENTS]
 # CSPINE names the command (cspine); SPLIT_OPTIONS and TRAIN_OPTIONS are added to `cspine dataset split` and `cspine train`.
-# What is whole in OUT is kept.
+# Complete steps in OUT are kept.
 set -euo pipefail
 out=$1 patients=${2:-30}
 read -ra cspine <<< "${CSPINE:-cspine}"

@@ -92,7 +92,7 @@ def test_what_cannot_be_used_is_refused_before_any_work(tmp_path: Path) -> None:
         invoke("--images", tmp_path, "--out", tmp_path / "out")
     with pytest.raises(UsageError, match="organ label"):
         invoke("--images", tmp_path, "--out", tmp_path / "out", "--organs", tmp_path, "--organ-labels", "cord")
-    with pytest.raises(UsageError, match="one folder"):
+    with pytest.raises(UsageError, match="--pseudo-labels and --out"):
         invoke("--images", tmp_path, "--out", tmp_path / "out", "--pseudo-labels", tmp_path / "out")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is a file"):

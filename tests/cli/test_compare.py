@@ -1,4 +1,4 @@
-"""`cspine compare`: what a laboratory types, reads and gets refused."""
+"""`cspine compare`: options, output and refusals."""
 
 from __future__ import annotations
 

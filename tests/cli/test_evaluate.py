@@ -334,7 +334,7 @@ def test_one_bad_file_among_many_in_processes(tmp_path):
         invoke(*common)
     assert not (tmp_path / "out").exists()
     result = CliRunner().invoke(command, [str(argument) for argument in (*common, "--allow-missing")])
-    assert "p: 5 cases, 4 of them failed and in no mean" in result.output
+    assert "p: 5 cases, 4 of them failed" in result.output
     assert isinstance(result.exception, SomeStudiesFailedError) and result.exception.message == "4 of 5 cases failed"
     errors = {row["case"]: row["error"].partition("]")[0] for row in rows_of(tmp_path / "out" / "cases.csv")}
     assert errors == {"a": "", "b": "[CS-IN-001", "c": "[CS-IN-001", "d": "[CS-DAT-002", "e": "[CS-DAT-002"}

@@ -66,7 +66,7 @@ def test_what_is_missing_is_asked_for(run, tmp_path):
     results = TinyModel().results(tmp_path / "results")
     with pytest.raises(OrientationNeededError):
         run("install", results, "--into", tmp_path / "models")
-    with pytest.raises(UsageError, match="numbers with commas"):
+    with pytest.raises(UsageError, match="--folds first"):
         run("install", results, "--folds", "first")
     with pytest.raises(ModelNotFoundError):
         run("info", "neck")

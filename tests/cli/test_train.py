@@ -200,7 +200,7 @@ def test_neither_a_dataset_nor_synthetic_is_refused(tmp_path: Path, atlas_folder
 
 def test_a_preset_is_for_its_label_set(tmp_path: Path) -> None:
     necks = tiny_dataset(tmp_path / "Dataset501_Tiny").root
-    with pytest.raises(TrainingError, match="for the label set full-spine, and the dataset has cervical"):
+    with pytest.raises(TrainingError, match=r"full-spine.*cervical"):
         _train_on(necks, tmp_path, "--preset", "paper-full-spine")
     folder = tiny_dataset(tmp_path / "Dataset502_Tiny")
     folder.write_dataset_json(label_set("cervical", auxiliary=True), folder.rows())
