@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _raise_stack_limit() -> None:
-    """Give Holoscan the stack that it wants, where the limit may be raised; where not, its warning says nothing new."""
+    """Raise the stack limit to what Holoscan requires, if it may be raised; otherwise Holoscan warns."""
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     if soft != resource.RLIM_INFINITY and soft < _STACK_BYTES:
         enough = hard == resource.RLIM_INFINITY or hard >= _STACK_BYTES

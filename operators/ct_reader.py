@@ -15,7 +15,7 @@ from cspine.pipeline import steps
 class CtReaderOperator(StepOperator):
     """Read the selected series as a volume on a regular grid, or refuse it with a code.
 
-    It stands for the SDK's series to volume operator. Like that one it puts the SOP instances of the selected series in
+    It replaces the SDK's series to volume operator. Like that one it puts the SOP instances of the selected series in
     the order of the volume's slices: writers that bind frames by their position in the list then bind the right ones.
 
     Named input:

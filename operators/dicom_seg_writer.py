@@ -19,7 +19,7 @@ from cspine.pipeline import steps
 class DicomSegWriterOperator(StepOperator):
     """Write one segment for each vertebra, bound to the source slices by their positions in the patient.
 
-    It stands for the SDK's DICOM Segmentation writer: segments have SNOMED CT codes and colours of their own, UIDs
+    It replaces the SDK's DICOM Segmentation writer: segments have SNOMED CT codes and colours of their own, UIDs
     follow from the content, and frames from the geometry instead of the order of a list.
 
     Named inputs:

@@ -23,7 +23,7 @@ INPUT_FOLDER = "input_folder"
 class DicomSeriesLoaderOperator(StepOperator):
     """Select the CT series of a study from the headers of its files; no pixel is read.
 
-    It stands for the SDK's data loader and series selector together. Without a connected input it needs a
+    It replaces the SDK's data loader and series selector together. Without a connected input it needs a
     ``CountCondition(self, 1)``, as the SDK's loader does.
 
     Named input:

@@ -24,5 +24,5 @@ def load_model(model_path: Path | None) -> ModelPackage:
 
 
 def named_model(name: str, version: str) -> ModelIdentity | None:
-    """Return the identity of a model that another operator ran; None where it has no name."""
+    """Return the identity of a model that another operator ran; None if it has no name."""
     return ModelIdentity(name, version, checksum="") if name else None

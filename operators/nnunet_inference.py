@@ -17,7 +17,7 @@ from cspine.pipeline import steps
 
 
 class NnunetInferenceOperator(StepOperator):
-    """Predict the label of each voxel with the nnU-Net stages of a model package, on a GPU where there is one.
+    """Predict the label of each voxel with the nnU-Net stages of a model package, on a GPU if there is one.
 
     Named input:
         image: Image of Hounsfield units (z, y, x) with ``affine`` in its metadata, in any orientation.
@@ -32,7 +32,7 @@ class NnunetInferenceOperator(StepOperator):
     model_path : Path, optional
         Folder of a model package, or one that holds a single package; by default the demonstration of cspine.
     device : str
-        ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+        ``auto`` (CUDA if available), ``cpu``, ``cuda`` or ``cuda:N``.
     folds : sequence of str, optional
         Folds to average; all of the package by default.
     mirror : bool

@@ -142,7 +142,7 @@ def _uid(instance: DICOMSOPInstance) -> str:
 
 
 def _position(instance: InstanceHeader) -> tuple[float, str]:
-    """Return the distance along the normal and, where there is none, the UID."""
+    """Return the distance along the normal or, if there is none, the UID."""
     plane = instance.planes[0] if instance.planes else None
     if plane is None or plane.cosines is None or plane.position_lps is None:
         return (0.0, instance.sop_instance_uid)

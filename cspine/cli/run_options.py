@@ -59,7 +59,7 @@ def run_options(command: Command) -> Command:
 
 
 def inference_options(command: Command) -> Command:
-    """Add the options of a run that are about the network alone to a command."""
+    """Add the options of a run that concern only the network to a command."""
     return _with(command, _INFERENCE)
 
 
@@ -70,12 +70,12 @@ def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> 
 
 
 def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
-    """Return the settings that the options say.
+    """Return the settings of the options.
 
     Parameters
     ----------
     options : mapping
-        Values of `run_options`, and of ``series_uid`` where the command has it.
+        Values of `run_options`, and of ``series_uid`` if the command has it.
     clock : Clock
         All dates of the results.
 

@@ -35,7 +35,7 @@ class ListedSeries:
     orientation : str
         ``axial``, ``coronal`` or ``sagittal``.
     contrast : bool
-        True where a contrast agent is named.
+        True if a contrast agent is stated.
     damaged_files : int
         Files of it that cannot be used.
     fits, chosen : bool
@@ -77,7 +77,7 @@ class InputListing:
     series_found : int
         Number of series, those of other studies than the one asked for included.
     skipped : Skipped
-        Files that were left out.
+        Files that were skipped.
     damaged : int
         Damaged DICOM files.
     """

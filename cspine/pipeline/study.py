@@ -31,7 +31,7 @@ class SegmentedStudy:
     Parameters
     ----------
     chosen : ChosenSeries or None
-        The series and what else the study held; None where the image was not found in a DICOM study.
+        The series and the context of its study; None if the image does not come from a DICOM study.
     ct : CtVolume
         The image.
     inference : Inference
@@ -112,7 +112,7 @@ def _segment(
 
 
 def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOutput) -> Summary:
-    """Write what the settings name into an open output folder, where it appears at the end.
+    """Write the outputs of the settings into an open output folder, where they appear at the end.
 
     Raises
     ------
