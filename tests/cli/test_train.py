@@ -168,9 +168,9 @@ def _train_on(dataset: Path, folder: Path, *more: str) -> Result:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--recipe", "cervical-demo"], "^--recipe "),
-        (["--atlas", "x", "--snapshot"], "^--atlas, --snapshot "),
-        (["--synthetic"], "either a DATASET or --synthetic"),
+        (["--recipe", "cervical-demo"], "--recipe cannot"),
+        (["--atlas", "x", "--snapshot"], "--atlas, --snapshot"),
+        (["--synthetic"], "either DATASET or --synthetic"),
         (["--trainer", "nnUNetTrainerOfMine"], "no trainer 'nnUNetTrainerOfMine'"),
         (["--folds", "0,x"], "--folds 0,x"),
         (["--folds", "all,0"], "--folds all,0"),
@@ -188,14 +188,14 @@ def test_options_that_make_no_sense_with_a_dataset_are_refused(tmp_path: Path, m
 
 
 def test_options_of_a_dataset_do_not_go_with_synthetic_training(tmp_path: Path, atlas_folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"^--folds, --epochs .*--synthetic"):
+    with pytest.raises(UsageError, match=r"--folds, --epochs .*--synthetic"):
         _train(atlas_folder, tmp_path, "--synthetic", "--epochs", "3", "--folds", "0")
 
 
 def test_neither_a_dataset_nor_synthetic_is_refused(tmp_path: Path, atlas_folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
         _train(atlas_folder, tmp_path)
-    assert "--synthetic" in caught.value.advice
+    assert "--synthetic" in caught.value.message
 
 
 def test_a_preset_is_for_its_label_set(tmp_path: Path) -> None:
