@@ -1,21 +1,32 @@
 # make demo and make test set up everything they need in .venv; no other target is needed first.
 PYTHON ?= python3
 BIN := .venv/bin
+# What a run needs; what developers need on top of it.
+RUNTIME := .venv/.runtime
 INSTALLED := .venv/.installed
 
-.PHONY: demo study test test-gpu test-system lint lock map map-package map-base map-test map-again map-archive clean
+.PHONY: demo docs study test test-gpu test-system ship-model lint lock map map-package map-base map-test map-rebuild map-archive clean
 
-$(INSTALLED): pyproject.toml requirements.txt
+$(RUNTIME): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.txt
-	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service,cohort,study,dev]'
+	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service]'
 	@touch $@
 
-demo: $(INSTALLED)
+$(INSTALLED): $(RUNTIME)
+	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[app,service,cohort,dev]'
+	@touch $@
+
+demo: $(RUNTIME)
 	@rm -rf demo-output && mkdir demo-output
 	@ulimit -s 32768 2>/dev/null || true; $(BIN)/python -m app -i examples/neck-ct -o demo-output -m models/cervical-demo
 
-# The study of docs/study.md, small, on synthetic patients: build/study/comparison/report.html.
+# The documentation as a site in build/site, with the parts that are generated from the code.
+docs: $(INSTALLED)
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# The study of docs/guide/study.md, small, on synthetic patients: build/study/comparison/report.html.
 study: $(INSTALLED)
 	CSPINE=$(BIN)/cspine bash examples/study/study.sh build/study
 
@@ -28,6 +39,12 @@ test-gpu: $(INSTALLED)
 # With what tests/system/install-tools.sh installs; a part whose tools are absent is skipped with its reason.
 test-system: $(INSTALLED)
 	$(BIN)/python -m pytest -m system tests/system
+
+# After new weights: package them, judge them on all sets, and rewrite card, README and pictures; docs/guide/models.md.
+#   make ship-model WORK=W RUN="cervical-demo=R1 cervical-demo-fine=R2" START=MODEL ATLAS=A ANATOMIES=P MORE="--cts CTS"
+ship-model: $(INSTALLED)
+	$(BIN)/python benchmarks/ship_model.py --work '$(WORK)' $(foreach run,$(RUN),--run '$(run)') \
+	  --start-from '$(START)' --atlas '$(ATLAS)' --anatomies '$(ANATOMIES)' $(MORE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -42,7 +59,7 @@ lock:
 	{ echo '# Made by `make lock` from pyproject.toml: what a run on Linux needs, pinned.'; \
 	  build/lock/bin/pip freeze --exclude cspine --exclude pip --exclude setuptools | grep -v ' @ ' | sed 's/+cpu$$//'; } > requirements.txt
 
-# The container image (MAP): FLAVOUR=cpu or cuda; docs/deployment.md.
+# The container image (MAP): FLAVOUR=cpu or cuda; docs/guide/deployment.md.
 map:
 	PYTHON=$(PYTHON) bash deploy/map/build.sh
 
@@ -50,7 +67,7 @@ map-test: $(INSTALLED)
 	bash deploy/map/test.sh
 	bash deploy/map/test-package.sh
 
-# What `monai-deploy package` is given: docs/monai-developers.md.
+# What `monai-deploy package` is given: docs/guide/monai-developers.md.
 map-package: $(INSTALLED)
 	$(BIN)/python deploy/map/package.py build/map/package
 
@@ -59,8 +76,8 @@ map-base:
 	PYTHON=$(PYTHON) bash deploy/map/build.sh base
 
 # Build once more: the same sources, wheels and base must give the same digest.
-map-again:
-	PYTHON=$(PYTHON) bash deploy/map/build.sh again
+map-rebuild:
+	PYTHON=$(PYTHON) bash deploy/map/build.sh rebuild
 
 # One file for sites without a registry.
 map-archive:

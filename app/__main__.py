@@ -15,9 +15,9 @@ def main() -> None:
     # A checkout may start this file by its path.
     if (root / "cspine" / "__init__.py").is_file():
         sys.path.insert(0, str(root))
-    from cspine.app.interrupts import leave_nothing_when_ended
+    from cspine.app.interrupts import discard_on_signal
 
-    leave_nothing_when_ended()
+    discard_on_signal()
     from cspine.app.start import main as start
 
     start()

@@ -19,7 +19,7 @@ from cspine.operators import (
 )
 from cspine.operators.sdk import Application, CountCondition
 from cspine.operators.step import StepOperator
-from cspine.report.terminal import tell_results
+from cspine.report.terminal import print_results
 
 
 class CSpineApp(Application):  # type: ignore[misc]
@@ -124,7 +124,7 @@ class CSpineApp(Application):  # type: ignore[misc]
             summary = report_writer.summary if isinstance(report_writer, ReportWriterOperator) else None
             if summary is None:
                 raise CSpineError("the application ended without results")
-        tell_results(summary, settings.output)
+        print_results(summary, settings.output)
 
 
 if __name__ == "__main__":

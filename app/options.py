@@ -1,6 +1,6 @@
 """What a user may choose about the application: one table of options and environment variables.
 
-`--help`, docs/monai-developers.md and app.yaml list the same; nothing here imports the SDK.
+`--help`, docs/guide/monai-developers.md and app.yaml list the same; nothing here imports the SDK.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m cspine.app",
         description="Segment the vertebrae of the CT study in INPUT. Research use only; not a medical device.",
         epilog="An option goes before the environment variable in brackets, 1 or 0 for a switch; --no-... turns a "
-        "switch off. Exit codes: docs/errors.md.",
+        "switch off. Exit codes: docs/reference/errors.md.",
         allow_abbrev=False,
     )
     for option in OPTIONS:

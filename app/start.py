@@ -9,7 +9,7 @@ import warnings
 
 from cspine.app.options import read_settings
 from cspine.core.errors import UsageError
-from cspine.io.console import complain
+from cspine.io.console import print_error
 
 #: Holoscan warns of less.
 _STACK_BYTES = 32 * 2**20
@@ -20,7 +20,7 @@ def main() -> None:
     try:
         read_settings(sys.argv[1:], os.environ)
     except UsageError as error:
-        complain(error)
+        print_error(error)
         sys.exit(error.exit_code)
     _raise_stack_limit()
 

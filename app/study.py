@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.app.interrupts import unfinished
+from cspine.app.interrupts import open_outputs
 from cspine.app.options import Settings
 from cspine.core.errors import CSpineError, as_defect
-from cspine.dicom.archive import opened
-from cspine.io.console import complain, start_logging
+from cspine.dicom.archive import open_input
+from cspine.io.console import print_error, start_logging
 from cspine.io.output import StudyOutput
 from cspine.operators.sdk import LogLevel, set_log_level
 from cspine.operators.step import StepOperator
@@ -55,12 +55,12 @@ def study_folders(settings: Settings) -> Iterator[Folders]:
         As `archive.opened` and `StudyOutput`.
     """
     with (
-        opened(settings.input) as folder,
+        open_input(settings.input) as folder,
         StudyOutput(settings.output, overwrite=settings.is_on("overwrite")) as output,
     ):
-        unfinished.append(output)
+        open_outputs.append(output)
         yield Folders(folder, output.staging)
-        output.show()
+        output.commit()
 
 
 def quieten_holoscan(settings: Settings) -> None:
@@ -86,5 +86,5 @@ def reported() -> Iterator[None]:
         yield
     except Exception as unforeseen:  # whatever it is, it has a code
         error = as_defect(unforeseen)
-        complain(error)
+        print_error(error)
         sys.exit(error.exit_code)

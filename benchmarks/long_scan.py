@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--whole", action="store_true")
     if parser.parse_args().whole:
-        predict.MOST_LOGITS_BYTES = 2**60
+        predict.MAX_LOGITS_BYTES = 2**60
     names = ["background", *(level.name for level in FULL_SPINE_LEVELS), "sacrum"]
     model = TinyModel(labels={name: number for number, name in enumerate(names)}, patch=(64, 64, 64))
     rows = np.arange(512, dtype=np.int16)

@@ -1,3 +1,98 @@
-"""cspine: the vertebrae C1..C7 and T1 from a CT of the neck, as a DICOM Segmentation."""
+"""cspine: the vertebrae C1..C7 and T1 from a CT of the neck, as a DICOM Segmentation.
+
+>>> import cspine
+>>> seg = cspine.segment("neck-ct", model="cervical-demo")  # doctest: +SKIP
+>>> seg.save("out")  # doctest: +SKIP
+
+Names are loaded when they are first used: importing cspine takes no time and loads neither NumPy nor torch.
+docs/guide/python.md has the guide.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cspine import study
+    from cspine.api import (
+        install_model,
+        list_models,
+        list_series,
+        load_model,
+        read_ct,
+        segment,
+    )
+    from cspine.core.errors import CSpineError
+    from cspine.core.findings import Finding
+    from cspine.core.volumes import CtVolume, LabelVolume
+    from cspine.inference.settings import InferenceSettings
+    from cspine.measurements.table import MeasurementTable
+    from cspine.measurements.vertebra import VertebraMeasurement
+    from cspine.models.install import InstallOptions
+    from cspine.pipeline.result import Segmentation
+    from cspine.pipeline.series_list import ListedSeries
+    from cspine.pipeline.settings import RunSettings
+    from cspine.report.picture import Picture
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CSpineError",
+    "CtVolume",
+    "Finding",
+    "InferenceSettings",
+    "InstallOptions",
+    "LabelVolume",
+    "ListedSeries",
+    "MeasurementTable",
+    "Picture",
+    "RunSettings",
+    "Segmentation",
+    "VertebraMeasurement",
+    "__version__",
+    "install_model",
+    "list_models",
+    "list_series",
+    "load_model",
+    "read_ct",
+    "segment",
+    "study",
+]
+
+#: The module of each public name.
+_MODULES = {
+    "CSpineError": "cspine.core.errors",
+    "CtVolume": "cspine.core.volumes",
+    "Finding": "cspine.core.findings",
+    "InferenceSettings": "cspine.inference.settings",
+    "InstallOptions": "cspine.models.install",
+    "LabelVolume": "cspine.core.volumes",
+    "ListedSeries": "cspine.pipeline.series_list",
+    "MeasurementTable": "cspine.measurements.table",
+    "Picture": "cspine.report.picture",
+    "RunSettings": "cspine.pipeline.settings",
+    "Segmentation": "cspine.pipeline.result",
+    "VertebraMeasurement": "cspine.measurements.vertebra",
+    "install_model": "cspine.api",
+    "list_models": "cspine.api",
+    "list_series": "cspine.api",
+    "load_model": "cspine.api",
+    "read_ct": "cspine.api",
+    "segment": "cspine.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used (PEP 562)."""
+    if name == "study":
+        return import_module("cspine.study")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
 """Write the generated parts of the reference pages from the code that they describe.
 
-``python docs/generate.py`` rewrites every part between ``<!-- generated: NAME -->`` and ``<!-- end -->``; with ``--check``
-it only compares, and exits with 1 where a page is out of date.
+``python docs/generate.py`` rewrites every part between ``<!-- generated: NAME -->`` and ``<!-- end -->``; with
+``--check`` it only compares, and exits with 1 where a page is out of date.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from cspine.cli.main import cli
 from cspine.core.errors import errors_table
 from cspine.core.findings import findings_table
 from cspine.report.summary import schema_tables
+from cspine.service.ops.config_reference import config_tables
 from cspine.service.ops.metrics import metrics_table
-from cspine.service.ops.reference import config_tables
 from cspine.study.label_schemes import schemes_table
 
 _REFERENCE = Path(__file__).parent / "reference"

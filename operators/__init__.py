@@ -1,6 +1,6 @@
 """Holoscan operators for MONAI Deploy applications, one a file; always imported as `cspine.operators`.
 
-They take and give the SDK's domain types, so that each can stand in another application: docs/monai-developers.md.
+They use the SDK's domain types, so that each fits into other applications: docs/guide/monai-developers.md.
 """
 
 # In a checkout this folder lies on the path under a second name, and every class would exist twice.

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from cspine.dicom.seg import SegType
+from cspine.core.errors import DicomSourceNeededError
+from cspine.dicom.seg_type import SegType
 from cspine.operators.domain import Provenance, SegmentationFile, ct_of, provenance_of, vertebrae_of
 from cspine.operators.models import named_model
 from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
@@ -39,7 +40,7 @@ class DicomSegWriterOperator(StepOperator):
     output_folder : Path
         Where ``dicom/`` appears; ``output`` in the working directory by default.
     seg_type : str
-        ``binary`` or ``labelmap``: docs/seg-type.md.
+        ``binary`` or ``labelmap``: docs/guide/seg-type.md.
     model_name, model_version : str
         The model behind labels of another operator than cspine's postprocessing.
     """
@@ -78,4 +79,6 @@ class DicomSegWriterOperator(StepOperator):
         (self.output_folder / "dicom").mkdir(parents=True, exist_ok=True)
         with watch.step("write DICOM"):
             record = steps.write_dicom(vertebrae_of(seg_image, self.model), ct, chosen, settings, self.output_folder)
+        if record is None:
+            raise DicomSourceNeededError("the CT does not come from DICOM slices")
         return SegmentationFile(record, Provenance(settings, watch.seconds))

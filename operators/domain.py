@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.errors import InputError, UsageError
-from cspine.core.geometry import Affine, labels_to_grid, ras_to_lps
+from cspine.core.geometry import Affine, ras_to_lps, resample_labels
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume, ModelIdentity
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord
@@ -114,7 +114,7 @@ class VertebraImage(Image):
     def __init__(self, vertebrae: Vertebrae, ct: CtVolume, provenance: Provenance) -> None:
         labels = vertebrae.labels
         grid = labels.grid if ct.source is None else ct.source.grid
-        super().__init__(labels_to_grid(labels.labels_zyx, labels.grid, grid), placement(grid.affine_lps))
+        super().__init__(resample_labels(labels.labels_zyx, labels.grid, grid), placement(grid.affine_lps))
         self.vertebrae = vertebrae
         self.provenance = provenance
 

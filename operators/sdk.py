@@ -1,6 +1,6 @@
 """Everything that the operators and the application import of MONAI Deploy and Holoscan: one place to follow a new SDK.
 
-Written for monai-deploy-app-sdk 4.0.0 with Holoscan 4; docs/monai-developers.md says what differs in newer lines.
+Written for monai-deploy-app-sdk 4.0.0 with Holoscan 4; docs/guide/monai-developers.md says what differs in newer lines.
 """
 
 from __future__ import annotations

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from cspine.study.synthesis.atlas import Atlas, load_atlas
+from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People, load_people
+from tests.builders.bright_studies import write_bright_study
+from tests.builders.cohorts import bright_task
+from tests.builders.solid_people import write_meshes, write_person
 from tests.builders.tiny_atlas import write_atlas
 from tests.builders.tiny_model import TrainedModel, train_tiny_model
 
@@ -32,9 +36,46 @@ def atlas(atlas_folder: Path, atlas_cache: Path) -> Atlas:
 
 
 @pytest.fixture(scope="session")
+def mesh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The meshes of the tiny atlas's vertebrae."""
+    return write_meshes(tmp_path_factory.mktemp("meshes"))
+
+
+@pytest.fixture(scope="session")
+def people_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two other people, one of them held back from training."""
+    folder = tmp_path_factory.mktemp("people")
+    write_person(folder / "other", "C7", 1.2)
+    write_person(folder / EVALUATION_PEOPLE[0], "C5", 1.1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def solid_people(mesh_folder: Path, people_folder: Path, atlas_cache: Path) -> People:
+    """Everybody's vertebrae, loaded once."""
+    return load_people(mesh_folder, people_folder, atlas_cache)
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """A model of two folds, trained by nnU-Net on the tiny dataset; whoever changes it takes a copy."""
     return train_tiny_model(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the bright model."""
+    folder = tmp_path_factory.mktemp("models") / "bright"
+    bright_task(folder, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bright_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with one vertebra."""
+    folder = tmp_path_factory.mktemp("in") / "a"
+    write_bright_study(folder, "a")
+    return folder
 
 
 @pytest.fixture

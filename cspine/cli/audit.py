@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from cspine.core.errors import RequirementError, SomeStudiesFailedError, UsageError, hashed
+from cspine.core.errors import RequirementError, SomeStudiesFailedError, UsageError
 from cspine.io.console import progress, table
 from cspine.io.tables import counted
 
 if TYPE_CHECKING:
-    from cspine.study.audits.audit import CaseRecord
-
-_log = logging.getLogger(__name__)
+    from cspine.study.audits.audit import AuditRecord
 
 
 @click.command(name="audit")
@@ -58,7 +55,7 @@ def command(
     Each X_0000.nii.gz or X_ct.nii.gz of --images (or X.nii.gz where no file has such a name) is segmented and cleaned
     as `cspine run` does it, and checked: order and completeness of the levels, volumes, spacing, symmetry, agreement
     with itself on changed images and, with --organs, the ring around the cord and the height of other organs. What
-    each check asks for is in docs/evaluation.md.
+    each check asks for is in docs/guide/evaluation.md.
 
     \b
     OUT/sheet.png       a row of pictures a case: look here first (sheet-1.png, ... for more than 16)
@@ -76,61 +73,37 @@ def command(
     and the heights of the organs; the dataset has imagesTr, labelsTr and dataset.json with the labels that
     `cspine train` uses.
     """  # noqa: D301
-    from cspine.cli.models import wanted_model
-    from cspine.inference.settings import InferenceSettings
-    from cspine.models.package import load_package
-    from cspine.report.sheet import write_sheets
-    from cspine.study.audits import audit, audit_report
-    from cspine.study.audits.audit_cases import find_cases, parse_organ_labels
-    from cspine.study.audits.pseudo_labels import RawDataset
-
     if pseudo_labels is not None and pseudo_labels.resolve() == out.resolve():
         raise UsageError("--pseudo-labels and --out are one folder", advice="Give two.")
     if organs is None and context.get_parameter_source("organ_labels") is not ParameterSource.DEFAULT:
         raise UsageError("--organ-labels without --organs", advice="Give --organs with the folder of X_oar.nii.gz.")
-    settings = audit.AuditSettings(InferenceSettings(device=device), agreement, parse_organ_labels(organ_labels))
-    kept = audit.AuditFolder(out)
-    kept.output.check([images, organs, pseudo_labels])
-    cases = find_cases(images, organs)
-    read = [images, organs, out, *{case.image.resolve().parent for case in cases}]
-    dataset = RawDataset(pseudo_labels, read) if pseudo_labels is not None else None
+    from cspine.cli.models import wanted_model
+    from cspine.inference.settings import InferenceSettings
+    from cspine.models.package import load_package
+    from cspine.study.audits import audit_report
+    from cspine.study.audits.audit import AuditSettings
+    from cspine.study.audits.audit_cases import parse_organ_labels
+    from cspine.study.audits.run_audit import AuditTask, check_audit, run_audit
+
+    settings = AuditSettings(InferenceSettings(device=device), agreement, parse_organ_labels(organ_labels))
+    task = AuditTask(images, out, settings, organs, pseudo_labels, anew)
+    check_audit(task)
     package = load_package(wanted_model(model))
-    kept.output.begin()
-    if dataset is not None:
-        dataset.begin(cases)
-    records: list[CaseRecord] = []
     with progress("cases") as tell:
-        tell(0, len(cases))
-        for case in cases:
-            record = audit.audit_case(case, package, settings, kept, anew=anew)
-            records.append(record)
-            audit_report.write_tables(records, out)
-            if dataset is not None:
-                dataset.put(case, record, kept)
-            _log.info("case %s: %s", hashed(case.name), _in_words(record))
-            tell(len(records), len(cases))
-    rows = audit_report.sheet_rows(cases, records, settings, kept)
-    sheets = write_sheets(rows, len(cases), f"{package.identity.title} on {counted(len(cases), 'case')}", out)
-    kept.output.finish(audit_report.summary(records, package, settings))
+        outcome = run_audit(task, package, tell)
+    records = outcome.records
     _show(records, package.identity.title)
-    for path in (*sheets, out / "audit.csv", out / "levels.csv", out / "summary.json"):
+    for path in outcome.files:
         click.echo(f"{path}")
-    if dataset is not None:
-        click.echo(f"{dataset.count} pseudo-labelled cases in {pseudo_labels}")
+    if outcome.pseudo_labelled is not None:
+        click.echo(f"{outcome.pseudo_labelled} pseudo-labelled cases in {pseudo_labels}")
     for record in records:
         if record.error:
             click.echo(f"failed: {record.case} {record.error}")
     _end(records, audit_report.ordered_share(records), require)
 
 
-def _in_words(record: CaseRecord) -> str:
-    if record.error:
-        return "failed"
-    failed = ", ".join(check.name for check in record.failed)
-    return f"{record.span or 'no vertebra'}, " + (f"failed: {failed}" if failed else "passes every check")
-
-
-def _show(records: Sequence[CaseRecord], title: str) -> None:
+def _show(records: Sequence[AuditRecord], title: str) -> None:
     from cspine.study.audits.audit import CHECK_NAMES
     from cspine.study.audits.audit_report import counts
 
@@ -146,7 +119,7 @@ def _show(records: Sequence[CaseRecord], title: str) -> None:
     table(f"{title}: {counted(len(records), 'case')}", ("Check", "Pass", "Fail", "n/a", "Share that passes"), rows)
 
 
-def _end(records: Sequence[CaseRecord], share: float, require: float | None) -> None:
+def _end(records: Sequence[AuditRecord], share: float, require: float | None) -> None:
     """End with an error where cases failed, or too few are good."""
     broken = sum(bool(record.error) for record in records)
     if require is not None and share < require:

@@ -1,4 +1,4 @@
-"""`cspine cohort IN OUT`: many studies on all cores, GPUs or machines of a Ray cluster, with tables of all of them."""
+"""`cspine cohort IN OUT`: run many studies in parallel on this machine or a Ray cluster, and write tables."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 @click.option(
     "--address", metavar="ADDRESS", help="Ray cluster: HOST:PORT of its head, or auto.  [default: this machine]"
 )
-@click.option("--workers", type=click.IntRange(min=1), help="At most so many studies at a time.")
+@click.option("--workers", type=click.IntRange(min=1), help="Maximum number of studies at a time.")
 @click.option(
     "--threads-per-study", "threads", default=1, show_default=True, type=click.IntRange(min=1),
-    help="CPU threads of one study: cores / threads is the number of workers.",
+    help="CPU threads per study; cores / threads is the number of workers.",
 )  # fmt: skip
-@click.option("--retry-failed", is_flag=True, help="Run on studies again that failed in an earlier call.")
-@click.option("--anew", is_flag=True, help="Run on every study again, whatever is in OUT.")
+@click.option("--retry-failed", is_flag=True, help="Also run studies that failed in an earlier call.")
+@click.option("--recompute", is_flag=True, help="Run every study, even if OUT has its results.")
 @run_options
 def command(
     source: Path,
@@ -37,57 +37,57 @@ def command(
     workers: int | None,
     threads: int,
     retry_failed: bool,
-    anew: bool,
+    recompute: bool,
     **options: object,
 ) -> None:
-    """Segment the vertebrae of many studies: each as `cspine run` would, several at a time.
+    """Segment the vertebrae of many studies, several at a time, as `cspine run` does for each.
 
-    IN is a folder with one study a subfolder or .zip, or a list: a text file with a path a line, or a .csv with the
-    columns path and, if wanted, name.
+    IN is a folder with one study per subfolder or .zip, or a list: a text file with one path per line, or a .csv with
+    the columns path and, optionally, name.
 
     \b
-    OUT/NAME/dicom, OUT/NAME/report       what `cspine run` writes for the study called NAME
-    OUT/cohort/results.csv, .parquet      a row a study: outcome, series, levels, findings, seconds, model
-    OUT/cohort/vertebrae.csv, .parquet    a row a vertebra: volume, HU, centroid, extent
-    OUT/cohort/failures.csv               code, message and advice of each study that failed
+    OUT/NAME/dicom, OUT/NAME/report       output of `cspine run` for the study NAME
+    OUT/cohort/results.csv, .parquet      one row per study: outcome, series, levels, findings, seconds, model
+    OUT/cohort/vertebrae.csv, .parquet    one row per vertebra: volume, HU, centroid, extent
+    OUT/cohort/failures.csv               code, message and advice of each failed study
 
-    The same command goes on where it was interrupted. A study is done again only if its files, the model, a setting
-    or cspine's version changed; one that failed, with --retry-failed. Studies that fail do not stop the others and
-    end the command with exit code 11. All studies have the clock of the first call: docs/cohort.md.
+    An interrupted command resumes when it is repeated. A study is run again only if its files, the model, a setting or
+    the version of cspine changed; failed ones with --retry-failed. Failed studies do not stop the others; the exit
+    code is then 11. All studies use the clock of the first call: docs/guide/cohort.md.
     """  # noqa: D301
     from cspine.cohort.folder import CohortFolder
-    from cspine.cohort.plan import make_plan, records_of, run_plan
-    from cspine.cohort.ray_pool import RayPool, connected, needs_of
-    from cspine.cohort.result_tables import arrow, write_tables
+    from cspine.cohort.ray_pool import RayPool, connected, plan_workers
+    from cspine.cohort.result_tables import require_pyarrow, write_tables
+    from cspine.cohort.scheduler import make_plan, records_of, run_plan
     from cspine.cohort.studies import find_studies
     from cspine.cohort.worker import CohortTask
 
-    arrow()  # what is missing is told before hours of work
+    require_pyarrow()  # report a missing library before hours of work
     studies = find_studies(source, out)
     package = model_package(options)
     folder = CohortFolder(out.resolve())
-    with folder.held() as clock:
+    with folder.locked() as clock:
         settings = run_settings(options | {"rules_file": _absolute(options["rules_file"])}, clock)
         task = CohortTask(package.folder.resolve(), package.identity.checksum, settings, folder, threads)
-        plan = make_plan(studies, task, retry_failed=retry_failed, anew=anew)
-        click.echo(f"{len(studies)} studies, {len(plan.kept)} done before, {len(plan.jobs)} to do.")
+        plan = make_plan(studies, task, retry_failed=retry_failed, recompute=recompute)
+        click.echo(f"{len(studies)} studies: {len(plan.cached)} done, {len(plan.pending)} to run.")
         try:
-            if plan.jobs:
+            if plan.pending:
                 with connected(address):
-                    needs = needs_of(settings.inference.device, threads, workers, local=address is None)
-                    with RayPool(task, needs) as pool, progress("studies") as tell:
-                        run_plan(plan, pool, needs.workers, task, tell)
-        finally:  # an interrupted cohort has its tables too
+                    resources = plan_workers(settings.inference.device, threads, workers, local=address is None)
+                    with RayPool(task, resources) as pool, progress("studies") as on_progress:
+                        run_plan(plan, pool, resources.workers, task, on_progress)
+        finally:  # an interrupted cohort has tables too
             records = records_of(plan, folder)
-            written = write_tables(records, folder.own)
-    _tell(records, written)
+            written = write_tables(records, folder.cohort_folder)
+    _report(records, written)
 
 
 def _absolute(path: object) -> Path | None:
     return Path(str(path)).resolve() if path else None
 
 
-def _tell(records: Sequence[StudyRecord], written: Sequence[Path]) -> None:
+def _report(records: Sequence[StudyRecord], written: Sequence[Path]) -> None:
     from cspine.cohort.result_tables import failures_by_code
 
     failures = failures_by_code(records)
@@ -96,10 +96,10 @@ def _tell(records: Sequence[StudyRecord], written: Sequence[Path]) -> None:
     for path in written:
         click.echo(f"{path}")
     failed = sum(number for _, number, _ in failures)
-    click.echo(f"{len(records) - failed} of {len(records)} studies done.")
+    click.echo(f"{len(records) - failed} of {len(records)} studies succeeded.")
     if failed:
-        by_code = ", ".join(f"{code} {number} x" for code, number, _ in failures)
+        by_code = ", ".join(f"{number} x {code}" for code, number, _ in failures)
         raise SomeStudiesFailedError(
             f"{failed} of {len(records)} studies failed: {by_code}",
-            advice="OUT/cohort/failures.csv names each one with its advice; --retry-failed tries them again.",
+            advice="See OUT/cohort/failures.csv; --retry-failed runs them again.",
         )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from cspine.cli.levels import wanted_levels
-from cspine.core.errors import MissingExtraError
 from cspine.io.console import progress, table
 
 if TYPE_CHECKING:
@@ -82,12 +81,9 @@ def command(
     cspine compare cervical full-spine --out C --with-paper
     cspine compare ours totalsegmentator payer --out C --levels C1-T1 --single case_007,case_012
     """  # noqa: D301
-    _need_libraries()
     from cspine.study.comparison import compare as comparing
     from cspine.study.comparison.statistics import Settings
 
-    folder = comparing.output_folder(out)
-    folder.check(evaluations)
     task = comparing.Task(
         folders=evaluations,
         settings=Settings(
@@ -107,19 +103,10 @@ def command(
         force=force,
     )
     with progress("tests") as tell:
-        results = comparing.compare(task, tell)
-    comparing.write(results, worst, folder)
+        results = comparing.run_comparison(task, out, tell)
     _show(results)
     click.echo(f"Report {out / comparing.REPORT}")
     click.echo(f"Tables and plots in {out / comparing.TABLES} and {out / comparing.PLOTS}")
-
-
-def _need_libraries() -> None:
-    try:
-        import statsmodels
-    except ImportError as error:
-        raise MissingExtraError(f"cspine compare needs {error.name}: pip install 'cspine[study]'") from error
-    del statsmodels
 
 
 def _show(results: Results) -> None:

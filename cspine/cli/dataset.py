@@ -18,6 +18,6 @@ _COMMANDS = {
 def command() -> None:
     """Make nnU-Net datasets from VerSe, HNSCC-3DCT-RT, CTSpine1K, the Decathlon's colon task and TotalSegmentator.
 
-    The order: convert, summary (look at the doubts), convert again with --exclude, split, summary. docs/study.md goes
-    through it; docs/datasets.md shows the layouts and says what each doubt means.
+    The order: convert, summary (review the doubts), convert again with --exclude, split, summary. docs/guide/study.md
+    explains it; docs/guide/datasets.md shows the layouts and says what each doubt means.
     """

@@ -67,7 +67,7 @@ def command(
     OUT/failures.csv   the cases that could not be converted, with the reason
 
     Doubts exclude nothing by themselves: --write-exclusions proposes, a person edits, --exclude decides.
-    docs/datasets.md shows the layouts, and what each doubt means.
+    docs/guide/datasets.md shows the layouts, and what each doubt means.
 
     A case that fails leaves nothing behind; the others are done, and the exit code is 11. The same command goes on
     after an interrupt, and adds the cases of further data sets to those that are there.
@@ -103,7 +103,7 @@ def command(
 
 def _tell_of_others(outcome: Outcome, found: Found) -> None:
     """Tell of cases that an earlier call converted, and that their data set does not give any more."""
-    given = {case.case for case in found.cases} | {case for case, _ in found.broken}
+    given = {case.name for case in found.cases} | {case for case, _ in found.broken}
     sources = {case.source for case in found.cases}
     others = [row.case for row in outcome.rows if row.source in sources and row.case not in given and not row.excluded]
     if others:

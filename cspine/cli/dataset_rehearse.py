@@ -26,11 +26,11 @@ def command(out: Path, patients: int, seed: int, meshes: Path | None, jobs: int 
     from collections import Counter
 
     from cspine.io.machine import usable_cores
-    from cspine.study.rehearsal.cohort import Cohort, make_cohort
     from cspine.study.rehearsal.plan import plan_cohort
+    from cspine.study.rehearsal.synthetic_cohort import SyntheticCohort, make_cohort
 
     scans = plan_cohort(patients, seed)
     with progress("scans") as tell:
-        made, kept = make_cohort(Cohort(out, meshes), scans, jobs or usable_cores(), tell)
+        made, kept = make_cohort(SyntheticCohort(out, meshes), scans, jobs or usable_cores(), tell)
     counts = Counter(scan.source.value for scan in scans)
     table(f"{made} scans made, {kept} kept", ("Folder", "Scans"), [[str(out / k), str(n)] for k, n in counts.items()])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.io.console import ProgressCallback, progress, table
+from cspine.core.progress import ProgressCallback
+from cspine.io.console import progress, table
 from cspine.io.tables import counted
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
     if folds := overview.counts_by_fold(rows):
         table("Folds of the training cases", ("Fold", "Patients", "Cases", "Sources"), folds)
     if doubts:
-        table("Doubts about labels (docs/datasets.md)", ("Doubt", "Cases in use", "Excluded cases"), doubts)
+        table("Doubts about labels (docs/guide/datasets.md)", ("Doubt", "Cases in use", "Excluded cases"), doubts)
     if reasons := overview.counts_by_reason(rows):
         table("Exclusions", ("Reason", "Cases"), reasons)
     if columns := demographics(rows):

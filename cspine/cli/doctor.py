@@ -1,4 +1,4 @@
-"""`cspine doctor`: whether this machine or container is ready for a run."""
+"""`cspine doctor`: check whether this machine or container is ready for a run."""
 
 from __future__ import annotations
 
@@ -13,44 +13,48 @@ import click
 from cspine.io.console import table
 
 if TYPE_CHECKING:
-    from cspine.doctor.check import Check
+    from cspine.doctor.diagnostic import Diagnostic
 
 
 @click.command(name="doctor")
 @click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]")
-@click.option("--output", type=click.Path(path_type=Path), help="Output folder of a run: can it be written?")
-@click.option("--json", "as_json", is_flag=True, help="Print the lines as JSON.")
+@click.option("--output", type=click.Path(path_type=Path), help="Also diagnostic that this output folder is writable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the diagnostics as JSON.")
 def command(model: str | None, output: Path | None, as_json: bool) -> None:
-    """Tell whether this machine or container is ready for a run.
+    """Check whether this machine or container is ready for a run.
 
-    Versions, processor, memory, GPUs, the model's checksums, a small image in every compressed transfer syntax, fonts
-    and folders are looked at; each line says OK, WARN or FAIL, and what to do. No network is used.
+    The diagnostics cover versions, processor, memory, GPUs, model checksums, compressed transfer syntaxes, fonts and
+    folders. Each has status OK, WARN or FAIL, and advice. They use no network.
 
-    The exit code is 0 where nothing FAILs, else 17: docs/doctor.md.
+    The exit code is 0 if no diagnostic has status FAIL, otherwise 17: docs/guide/doctor.md.
     """
     from cspine.cli.models import places
-    from cspine.doctor.examine import examine, require_ready
+    from cspine.doctor.diagnose import diagnose, require_ready
     from cspine.models.registry import container_folder
 
-    checks = examine(model, places(), output, container_folder(os.environ))
+    diagnostics = diagnose(model, places(), output, container_folder(os.environ))
     if as_json:
-        click.echo(_json(checks))
+        click.echo(_json(diagnostics))
     else:
-        _show(checks)
-    require_ready(checks)
+        _show(diagnostics)
+    require_ready(diagnostics)
 
 
-def _show(checks: Sequence[Check]) -> None:
-    from cspine.doctor.check import Verdict
+def _show(diagnostics: Sequence[Diagnostic]) -> None:
+    from cspine.doctor.diagnostic import Status
 
-    table("cspine doctor", ("", "Check", "Seen"), [(check.verdict.value, check.name, check.text) for check in checks])
-    for check in checks:
-        if check.verdict is not Verdict.OK:
-            click.echo(f"{check.verdict} {check.name}: {check.advice}")
+    table(
+        "cspine doctor",
+        ("status", "check", "detail"),
+        [(diagnostic.status.value, diagnostic.name, diagnostic.text) for diagnostic in diagnostics],
+    )
+    for diagnostic in diagnostics:
+        if diagnostic.status is not Status.OK:
+            click.echo(f"{diagnostic.status} {diagnostic.name}: {diagnostic.advice}")
 
 
-def _json(checks: Sequence[Check]) -> str:
-    from cspine.doctor.check import Verdict
+def _json(diagnostics: Sequence[Diagnostic]) -> str:
+    from cspine.doctor.diagnostic import Status
 
-    ready = all(check.verdict is not Verdict.FAIL for check in checks)
-    return json.dumps({"ready": ready, "checks": [check.as_json() for check in checks]}, indent=1)
+    ready = all(diagnostic.status is not Status.FAIL for diagnostic in diagnostics)
+    return json.dumps({"ready": ready, "diagnostics": [diagnostic.as_json() for diagnostic in diagnostics]}, indent=1)

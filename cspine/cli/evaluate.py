@@ -10,18 +10,15 @@ import click
 from click.core import ParameterSource
 
 from cspine.cli.levels import wanted_levels
-from cspine.core.errors import SomeStudiesFailedError, UsageError
+from cspine.core.errors import InputError, SomeStudiesFailedError, UsageError
 from cspine.io.console import progress, table
-from cspine.io.nifti import uncompressed
 from cspine.io.tables import counted
 
 if TYPE_CHECKING:
     from cspine.core.anatomy import Vertebra
     from cspine.models.package import ModelPackage
     from cspine.study.evaluation.evaluation import CaseResult
-    from cspine.study.evaluation.pairing import EvaluationCase, Inputs
     from cspine.study.evaluation.summaries import LevelSummary, Spread
-    from cspine.study.output_folder import OutputFolder
 
 _FOLDER = click.Path(path_type=Path)
 _SCHEME = "Label scheme: see --list-schemes.  [default: by a dataset.json in the folder or beside it, else verse]"
@@ -31,11 +28,12 @@ _MOST_FAILURES = 20
 def _list_schemes(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
-    from cspine.study.label_schemes import MASKS, NNUNET, SCHEMES
+    from cspine.study.label_schemes import MASKS, NNUNET, SCHEMES, SEG
 
     rows = [[scheme.name, scheme.title, scheme.numbers_text, scheme.others_are] for scheme in SCHEMES.values()]
     rows.append([NNUNET, "any nnU-Net v2 dataset or prediction", "by the names in dataset.json", "every other name"])
     rows.append([MASKS, "a folder a case, one file a vertebra", "vertebrae_C1.nii.gz ...", "every other file"])
+    rows.append([SEG, "DICOM Segmentations, *.dcm", "by the codes or labels of the segments", "every other segment"])
     table("Label schemes", ("name", "whose", "numbers", "background"), rows)
     context.exit()
 
@@ -90,12 +88,14 @@ def command(
     labels of a --dataset, which also tells what is training, internal and external.
 
     Predictions are NAME.nii.gz, NAME_0000.nii.gz, NAME_seg.nii.gz, or a folder NAME with one mask a vertebra
-    (TotalSegmentator) or one file. Another orientation of the same voxels is turned; another grid is refused.
+    (TotalSegmentator) or one file; or DICOM Segmentations: NAME.dcm, or the folder NAME that `cspine run` wrote. So are
+    references. Another orientation of the same voxels is turned; another grid is refused.
 
-    A level that only one of the two has counts as Dice 0; HD95 and ASSD are over the cases where both have it. A
-    vertebra is identified, as VerSe defines it, where the nearest centroid of the prediction is its own level's, within
-    20 mm. Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which most labelled
-    voxels carry their own level. docs/evaluation.md has every definition.
+    A level that only one of the two has counts as Dice 0; HD95 and ASSD are over the cases where both have it. Volume
+    given to a neighbour is the share of a reference vertebra that carries the label above or below (median and 95th
+    percentile). A vertebra is identified, as VerSe defines it, where the nearest centroid of the prediction is its own
+    level's, within 20 mm. Level accuracy is the share of the reference's vertebrae (0.5 ml or more in view) of which
+    most labelled voxels carry their own level. docs/guide/evaluation.md has every definition.
 
     \b
     OUT/sheet.png      found beside reference, worst cases first (sheet-1.png, ... for more than 16)
@@ -111,42 +111,25 @@ def command(
     """  # noqa: D301
     _refuse_what_does_not_fit(context, reference, dataset, prediction, images, out)
     wanted = wanted_levels(levels, "--levels") if levels is not None else ()
-    from cspine.study.evaluation.evaluation_cases import without_masks
-    from cspine.study.evaluation.pairing import Inputs, find_cases
-    from cspine.study.evaluation.provenance import check_provenance
+    if reference is not None and not reference.is_dir():
+        raise InputError("--reference is no folder", advice="Give the folder of reference labels.")
+    from cspine.study.evaluation.evaluate import EvaluationOptions, Task, run_evaluation
+    from cspine.study.evaluation.pairing import Inputs
 
     chosen = tuple(part.strip() for part in parts.split(",")) if parts is not None else ()
     inputs = Inputs(
         reference, dataset, prediction, images, cases, chosen, reference_scheme, prediction_scheme, prediction_pattern
     )
-    package = _package(model) if prediction is None else None
-    folder = _output_folder(out, prediction, package)
-    if folder is not None:
-        folder.check(inputs.read)
-    found = find_cases(inputs, out, allow_missing=allow_missing)
-    notes = [] if prediction is None else check_provenance(prediction, found, inputs.split())
-    for note in (*notes, *uncompressed(inputs.read)):
-        click.echo(f"warning: {note}", err=True)
-    if folder is not None:
-        folder.begin()
-    every = _segmented(found, package, device) if package else _compared(found, jobs)
-    compared = _compared_levels(wanted, inputs, found, package, every)
-    results = [without_masks(case, r.restricted(compared)) for case, r in zip(found, every, strict=True)]
-    title = title or (package.identity.title if package else _name_of(inputs))
-    if folder is not None:
-        from cspine.study.evaluation.evaluation_tables import write_tables
-        from cspine.study.evaluation.summaries import as_identity, predicted_by, summary
-
-        model_of = as_identity(package.identity) if package else predicted_by(prediction)
-        write_tables(found, results, compared, folder.root)
-        _draw(found, results, title, folder.root, pictures)
-        folder.finish({**summary(results, compared, model_of, title), "notes": notes})
-    _show(results, compared, title)
+    options = EvaluationOptions(wanted, allow_missing, jobs, device, title, pictures)
+    task = Task(inputs, _package(model) if prediction is None else None, out, options)
+    with progress("cases") as tell:
+        found = run_evaluation(task, tell, lambda note: click.echo(f"warning: {note}", err=True))
+    _show(found.results, found.levels, found.title)
     if out is not None:
         click.echo(f"Tables and pictures in {out}")
     if prediction is not None:
-        _warn_of_empty(results)
-    _tell_failures(results)
+        _warn_of_empty(found.results)
+    _tell_failures(found.results)
 
 
 def _refuse_what_does_not_fit(
@@ -182,80 +165,11 @@ def _refuse_what_does_not_fit(
 _OF_PREDICTIONS = ("prediction_scheme", "prediction_pattern", "allow_missing", "jobs")
 
 
-def _output_folder(out: Path | None, prediction: Path | None, package: ModelPackage | None) -> OutputFolder | None:
-    if out is None:
-        return None
-    from cspine.study.evaluation.evaluation_tables import TABLES
-    from cspine.study.output_folder import OutputFolder
-
-    predictions = f"model {package.identity.checksum}" if package else str(prediction.resolve() if prediction else "")
-    return OutputFolder(out, "cspine evaluate", ("labels",), TABLES, {"predictions": predictions})
-
-
 def _package(model: str | None) -> ModelPackage:
     from cspine.cli.models import wanted_model
     from cspine.models.package import load_package
 
     return load_package(wanted_model(model))
-
-
-def _segmented(cases: Sequence[EvaluationCase], package: ModelPackage, device: str) -> list[CaseResult]:
-    from cspine.inference.settings import InferenceSettings
-    from cspine.study.evaluation.evaluation_cases import evaluate_case
-
-    results: list[CaseResult] = []
-    with progress("cases") as tell:
-        tell(0, len(cases))
-        for case in cases:
-            results.append(evaluate_case(case, package, InferenceSettings(device=device)))
-            tell(len(results), len(cases))
-    return results
-
-
-def _compared(cases: Sequence[EvaluationCase], jobs: int | None) -> list[CaseResult]:
-    from cspine.io.machine import usable_cores
-    from cspine.study.evaluation.evaluation_cases import evaluate_pairs
-
-    with progress("cases") as tell:
-        return evaluate_pairs(cases, jobs or usable_cores(), tell)
-
-
-def _compared_levels(
-    wanted: tuple[Vertebra, ...],
-    inputs: Inputs,
-    cases: Sequence[EvaluationCase],
-    package: ModelPackage | None,
-    results: Sequence[CaseResult],
-) -> tuple[Vertebra, ...]:
-    """Return the levels that are asked for, or those that both sides can have; none that no reference can name."""
-    from cspine.study.evaluation.evaluation import levels_to_compare
-    from cspine.study.label_schemes import levels_of_files
-
-    annotated = levels_of_files((case.reference, case.reference_scheme) for case in cases)
-    if wanted:
-        named = tuple(level for level in wanted if annotated is None or level.name in annotated)
-        if not named:
-            raise UsageError("--levels has no level that the references name")
-        return named
-    if package is not None:
-        return levels_to_compare(results, package.manifest.stages[-1].levels, annotated)
-    found = ((case.found, case.found_scheme) for case in cases if case.found is not None)
-    return levels_to_compare(results, levels_of_files(found), annotated)
-
-
-def _name_of(inputs: Inputs) -> str:
-    assert inputs.prediction is not None
-    return inputs.prediction.resolve().name
-
-
-def _draw(
-    cases: Sequence[EvaluationCase], results: Sequence[CaseResult], title: str, root: Path, pictures: int | None
-) -> None:
-    from cspine.report.sheet import write_sheets
-    from cspine.study.evaluation.pictures import sheet_rows
-
-    count = len(results) if pictures is None else min(pictures, len(results))
-    write_sheets(sheet_rows(cases, results, count), count, f"{title}: found, reference", root)
 
 
 def _warn_of_empty(results: Sequence[CaseResult]) -> None:
@@ -289,7 +203,8 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
         return counted(len(some), "case") + (f", {failed} of them failed and in no mean" if failed else "")
 
     columns = (
-        "Level", "n", "Dice", "lowest", "HD95 mm", "ASSD mm", "volume error ml", "missed", "false", "identified",
+        "Level", "n", "Dice", "lowest", "HD95 mm", "ASSD mm", "volume error ml", "to neighbour %", "missed", "false",
+        "identified",
     )  # fmt: skip
     for part, some in by_part(results).items() or [("", results)]:
         name = f"{title}, {part}" if part else title
@@ -299,12 +214,12 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
     lines = [
         ["level accuracy", f"{number(told['level_accuracy']) or 'n/a'} of {told['vertebrae']} vertebrae"],
         ["identification rate", number(told["identification_rate"]) or "n/a"],
-        ["cases with every level right", str(told["cases_ok"])],
+        ["cases with every level right", f"{told['cases_ok']} ({number(told['share_ok']) or 'n/a'})"],
         ["cases with a wrong level", str(told["cases_with_wrong_level"])],
         ["cases with a missed vertebra", str(told["cases_with_missed_level"])],
         ["wrong level without a finding", "n/a" if silent is None else str(silent)],
     ]
-    table("Levels", ("", ""), lines)
+    table("Levels", ("Measure", "Value"), lines)
 
 
 def _row(level: LevelSummary) -> list[str]:
@@ -319,6 +234,7 @@ def _row(level: LevelSummary) -> list[str]:
         _mean_sd(level.spreads["hd95_mm"], 2),
         _mean_sd(level.spreads["assd_mm"], 2),
         _mean_sd(level.spreads["volume_error_ml"], 2),
+        _median_p95(level.spreads["given_to_neighbour"]),
         str(level.missed),
         str(level.false),
         number(level.identification_rate),
@@ -331,3 +247,12 @@ def _mean_sd(values: Spread, digits: int) -> str:
     if values.sd is None:
         return number(values.mean, digits)
     return f"{number(values.mean, digits)} +- {number(values.sd, digits)}"
+
+
+def _median_p95(values: Spread) -> str:
+    """Return median and 95th percentile of shares, in per cent."""
+    from cspine.io.tables import number
+
+    if values.median is None or values.p95 is None:
+        return ""
+    return f"{number(100 * values.median, 1)} / {number(100 * values.p95, 1)}"

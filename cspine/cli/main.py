@@ -12,7 +12,7 @@ import click
 import cspine
 from cspine.cli.lazy_group import lazy_group
 from cspine.core.errors import as_defect
-from cspine.io.console import complain, start_logging
+from cspine.io.console import print_error, start_logging
 
 _COMMANDS = {
     "run": "cspine.cli.run",
@@ -60,7 +60,7 @@ def main() -> None:
     except Exception as unforeseen:
         logging.getLogger("cspine").debug("where it failed", exc_info=unforeseen)
         error = as_defect(unforeseen)
-        complain(error)
+        print_error(error)
         sys.exit(error.exit_code)
 
 

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cspine.core.errors import ModelChecksumError, UsageError
 from cspine.io.console import table
 from cspine.io.machine import home_folder
-from cspine.models.manifest import MANIFEST_NAME, ModelManifest, read_manifest
-from cspine.models.registry import (
-    container_folder,
-    find_model,
-    list_models,
-    model_to_run,
-    search_path,
-    user_folder,
-)
+
+if TYPE_CHECKING:
+    from cspine.models.manifest import ModelManifest
 
 _STATEMENTS = ("title", "licence", "source", "credit", "intended_use", "limits", "training_data")
 
 
 def places(models: Path | None = None) -> tuple[Path, ...]:
     """Return the folders of models: the one given or named by HOLOSCAN_MODEL_PATH, the user's, those of cspine."""
+    from cspine.models.registry import container_folder, search_path
+
     return search_path(os.environ, home_folder(), models or container_folder(os.environ))
 
 
 def wanted_model(name: str | None) -> Path:
     """Return the folder of the model that a command shall run, as `registry.model_to_run`."""
+    from cspine.models.registry import model_to_run
+
     return model_to_run(name, os.environ, home_folder())
 
 
@@ -49,6 +48,8 @@ def command() -> None:
 @_models_option
 def list_command(models: Path | None) -> None:
     """Show the models that a run can use."""
+    from cspine.models.registry import list_models
+
     found = list_models(places(models))
     rows = []
     for model in found:
@@ -69,6 +70,9 @@ def list_command(models: Path | None) -> None:
 @_models_option
 def info(name: str, models: Path | None) -> None:
     """Describe the model NAME (a name or a folder)."""
+    from cspine.models.manifest import MANIFEST_NAME, read_manifest
+    from cspine.models.registry import find_model
+
     folder = find_model(name, places(models))
     manifest = read_manifest(folder / MANIFEST_NAME)
     if manifest.demonstration:
@@ -76,7 +80,7 @@ def info(name: str, models: Path | None) -> None:
     rows = [["name", manifest.name], ["version", manifest.version]]
     rows += [[key.replace("_", " "), str(getattr(manifest, key))] for key in _STATEMENTS]
     rows += [["checksum", manifest.identity.checksum], ["folder", str(folder)]]
-    table(manifest.title, ("", ""), rows)
+    table(manifest.title, ("Field", "Value"), rows)
     stages = [
         [
             stage.name,
@@ -97,8 +101,10 @@ def info(name: str, models: Path | None) -> None:
 @_models_option
 def verify(name: str, models: Path | None) -> None:
     """Check the model NAME: checksums, plans, and that its weights fill its networks."""
+    from cspine.models.manifest import MANIFEST_NAME, read_manifest
     from cspine.models.network import build_network, load_weights
     from cspine.models.package import file_faults, load_package
+    from cspine.models.registry import find_model
 
     folder = find_model(name, places(models))
     manifest = read_manifest(folder / MANIFEST_NAME)
@@ -153,6 +159,7 @@ def install(
     """
     from cspine.models.install import InstallOptions, read_label_map
     from cspine.models.install import install as install_model
+    from cspine.models.registry import user_folder
 
     orientation, configuration = texts.pop("orientation"), texts.pop("configuration")
     renamed = {"model_version": "version", "source_text": "source"}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from cspine.core.errors import SomeStudiesFailedError, UsageError
+from cspine.cli.run_options import inference_options
+from cspine.core.errors import InputError, SomeStudiesFailedError, UsageError
 from cspine.io.console import progress
-from cspine.io.nifti import uncompressed
 from cspine.io.tables import counted
 
 _SHOWN = 20
@@ -22,12 +22,7 @@ _TESTS = "internal,external"
 @click.option("--parts", help=f"With --dataset: some of training, internal, external.  [default: {_TESTS}]")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of labels; one a model.")
 @click.option("--raw", is_flag=True, help="What the network drew, not cleaned: as nnU-Net's own predictor gives it.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]")
-@click.option("--mirror/--no-mirror", default=False, show_default=True, help="Test-time mirroring: up to 8 x the time.")
-@click.option(
-    "--step-size", default=0.5, show_default=True, type=click.FloatRange(0.1, 1.0), help="Of tiles, in patches."
-)
+@inference_options
 @click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="For DICOM: YAML of selection rules.")
 def command(
     model: str | None,
@@ -51,54 +46,36 @@ def command(
     --dataset takes the cases of a dataset. A case for training is drawn by the one fold that did not learn from it; a
     model of another split is refused. The other parts are drawn by all folds.
 
-    OUT/predictions.csv has a row a case: folds, model, levels, findings, seconds, error. The same command goes on after
-    an interrupt, and does what failed again. A case that fails is listed; the others are done, and the exit code is 11.
+    OUT/predictions.csv has a row a case: folds, model, levels, findings, seconds, error. OUT/sources.csv says from
+    which local path each case, and each hashed name of the log, came: keep it where the images are. The same command
+    goes on after an interrupt, and does what failed again. A case that fails is listed; the others are done, and the
+    exit code is 11.
     """
     if (source is None) == (dataset is None):
         raise UsageError("give either --input or --dataset")
     if parts is not None and dataset is None:
         raise UsageError("--parts without --dataset", advice="All images of --input are drawn; leave --parts out.")
+    if source is not None and not source.exists():
+        raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     from cspine.cli.models import wanted_model
-    from cspine.dicom.rules import load_rules
-    from cspine.inference.engine import choose_engine
-    from cspine.inference.predict import folds_of
-    from cspine.inference.settings import InferenceSettings
+    from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.models.package import load_package
-    from cspine.study.prediction.prediction import Prediction, PredictionFolder, predict
-    from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_of
+    from cspine.study.prediction.predict import PredictionTask, run_prediction
 
-    chosen = tuple(fold.strip() for fold in folds.split(",")) if folds else None
-    settings = InferenceSettings(device=device, folds=chosen, mirror=mirror, step_size=step_size)
+    settings = InferenceSettings(device=device, folds=parse_folds(folds), mirror=mirror, step_size=step_size)
     package = load_package(wanted_model(model))
-    for stage in package.stages:
-        folds_of(stage, settings)
-    choose_engine(device)
-    prediction = Prediction(package, settings, raw, load_rules(rules_file))
-    split: str | None = None
-    if dataset is not None:
-        cases = cases_of_dataset(dataset, parts_of(parts if parts is not None else _TESTS), package)
-        split = split_of(dataset)
-        if package.manifest.split != split:
-            click.echo(
-                "warning: the model tells of another split, or of none; it may have learnt from these cases", err=True
-            )
-    else:
-        assert source is not None
-        cases = cases_of_input(source)
-        for note in uncompressed([source]):
-            click.echo(f"warning: {note}", err=True)
-    folder = PredictionFolder(out, prediction)
-    folder.begin(cases, [dataset or source or out])
+    task = PredictionTask(
+        out, source, dataset, parts if parts is not None else _TESTS, settings, raw=raw, rules_file=rules_file
+    )
     with progress("cases") as tell:
-        records = predict(cases, prediction, folder, tell)
-    folder.finish(split)
+        records = run_prediction(task, package, tell, lambda note: click.echo(f"warning: {note}", err=True))
     failed = [record for record in records if record.error]
-    drawn = f"{len(records) - len(failed)} of {counted(len(cases), 'case')} drawn"
+    drawn = f"{len(records) - len(failed)} of {counted(len(records), 'case')} drawn"
     click.echo(f"{drawn} by {package.identity.title} in {out}")
     for record in failed[:_SHOWN]:
         click.echo(f"failed: {record.case} {record.error}")
     if failed:
         raise SomeStudiesFailedError(
-            f"{len(failed)} of {counted(len(cases), 'case')} failed",
+            f"{len(failed)} of {counted(len(records), 'case')} failed",
             advice=f"{out / 'predictions.csv'} names each with its reason.",
         )

@@ -1,4 +1,4 @@
-"""`cspine run IN OUT`: from a folder of DICOM to a DICOM Segmentation with its report."""
+"""`cspine run IN OUT`: from a CT to its labels, as a DICOM Segmentation or as NIfTI, with a report."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.cli.run_options import model_package, run_options, run_settings
+from cspine.cli.run_options import model_package, run_options, run_settings, wanted_model_folder
 from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
-from cspine.io.console import complain, progress
-from cspine.report.terminal import tell_results
+from cspine.io.console import print_error, progress
+from cspine.pipeline.outputs import chosen_outputs, parse_outputs
+from cspine.pipeline.settings import sender_broke_off
+from cspine.pipeline.source import SourceKind, kind_of_source
+from cspine.report.terminal import print_results
 
 if TYPE_CHECKING:
     from cspine.dicom.scan import Scan
@@ -33,38 +36,67 @@ _log = logging.getLogger(__name__)
 )
 @click.option("--all-studies", is_flag=True, help="Run on every study in IN, each into OUT/<hashed study>/.")
 @click.option("--overwrite", is_flag=True, help="Replace results that are in OUT.")
+@click.option(
+    "--outputs", metavar="NAME,...",
+    help="What to write: seg, nifti, preview, summary; CSPINE_OUTPUTS of the application.  "
+    "[default: seg,preview,summary; of NIfTI nifti,preview,summary]",
+)  # fmt: skip
 def command(source: Path, out: Path, **options: object) -> None:
-    """Segment the vertebrae of the CT study in IN (a folder or a .zip) and write the results into OUT.
+    """Segment the vertebrae of the CT study in IN (a folder or a .zip of DICOM, or a .nii.gz); write results into OUT.
 
     \b
-    OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment a vertebra
+    OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment a vertebra (of DICOM)
+    OUT/report/labels.nii.gz     labels with the numbers of VerSe (of NIfTI, or by --outputs)
     OUT/report/preview.png       sagittal, coronal and axial pictures
     OUT/report/summary.json      series and reasons, model, volumes, HU, findings, timings, settings
 
-    Results appear when they are whole; a failed run leaves none, and its exit code tells why (docs/errors.md).
+    Results appear when they are complete; a failed run leaves none, and ends with a code of docs/reference/errors.md.
     `cspine series IN` shows beforehand which series would be taken. Dates follow SOURCE_DATE_EPOCH where it is set.
-    A full-spine model writes every vertebra of any CT of the spine: docs/full-spine.md.
+    A full-spine model writes every vertebra of any CT of the spine: docs/guide/full-spine.md.
     """  # noqa: D301
-    from cspine.dicom.archive import opened
-    from cspine.dicom.clock import Clock
-    from cspine.io.output import StudyOutput
-    from cspine.pipeline.settings import sender_broke_off
-    from cspine.pipeline.steps import read_headers
-    from cspine.pipeline.study import run_study
-
+    # Whatever the command line shows to be wrong is found before a library of images or networks is loaded.
     if options["all_studies"] and options["series_uid"]:
         raise UsageError("--series-uid names one series of one study", advice="Leave --all-studies out.")
-    incomplete = bool(options["incomplete"]) or sender_broke_off(os.environ)
-    settings = replace(run_settings(options, Clock.from_environment()), incomplete=incomplete)
+    kind = kind_of_source(source)
+    settings = _settings(options)
+    chosen_outputs(settings.outputs, has_dicom=kind is SourceKind.DICOM)
+    if kind is SourceKind.NIFTI and (options["all_studies"] or options["series_uid"]):
+        raise UsageError("a NIfTI file has no studies and no series", advice="Leave out --all-studies or --series-uid.")
+    wanted_model_folder(options)
+
+    from cspine.dicom.archive import open_input
+    from cspine.io.output import StudyOutput
+    from cspine.pipeline.steps import read_headers
+    from cspine.pipeline.study import run_image, run_study
+
     package = model_package(options)
-    with opened(source) as folder:
+    overwrite = bool(options["overwrite"])
+    if kind is SourceKind.NIFTI:
+        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as tell:
+            summary = run_image(source, package, settings, output, tell)
+        print_results(summary, out)
+        return
+    with open_input(source) as folder:
         scan = read_headers(folder)
         if options["all_studies"]:
-            _run_all(scan, package, settings, out, overwrite=bool(options["overwrite"]))
+            _run_all(scan, package, settings, out, overwrite=overwrite)
             return
-        with StudyOutput(out, overwrite=bool(options["overwrite"])) as output, progress("tiles") as tell:
+        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as tell:
             summary = run_study(scan, package, settings, output, tell)
-    tell_results(summary, out)
+    print_results(summary, out)
+
+
+def _settings(options: dict[str, object]) -> RunSettings:
+    """Return the settings of the run, with what only this command has."""
+    from cspine.dicom.clock import Clock
+
+    settings = run_settings(options, Clock.from_environment())
+    outputs = options["outputs"]
+    return replace(
+        settings,
+        incomplete=bool(options["incomplete"]) or sender_broke_off(os.environ),
+        outputs=parse_outputs(str(outputs)) if outputs is not None else None,
+    )
 
 
 def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path, *, overwrite: bool) -> None:
@@ -86,10 +118,10 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
                 summary = run_study(study, package, settings, output, tell)
         except Exception as unforeseen:  # one study must not stop the others
             error = as_defect(unforeseen)
-            complain(error)
+            print_error(error)
             failed.append(f"{name} {error.code}")
             continue
-        tell_results(summary, out / name)
+        print_results(summary, out / name)
     click.echo(f"{len(studies) - len(failed)} of {len(studies)} studies done.")
     if failed:
         raise SomeStudiesFailedError(f"{len(failed)} of {len(studies)} studies failed: {', '.join(failed)}")

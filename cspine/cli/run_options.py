@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
-_OPTIONS = (
-    click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]"),
+_INFERENCE = (
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
     click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]"),
     click.option(
@@ -25,6 +24,10 @@ _OPTIONS = (
     click.option(
         "--step-size", default=0.5, show_default=True, type=click.FloatRange(0.1, 1.0), help="Of tiles, in patches."
     ),
+)
+_OPTIONS = (
+    click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]"),
+    *_INFERENCE,
     click.option(
         "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
         help="Arithmetic of the network: float32 on a CPU, autocast on CUDA.",
@@ -40,7 +43,7 @@ _OPTIONS = (
     ),
     click.option(
         "--solve-levels/--no-solve-levels", default=True, show_default=True,
-        help="Of full-spine models: rename vertebrae where that makes levels follow each other (docs/full-spine.md).",
+        help="Full-spine models: rename vertebrae if levels then follow each other (docs/guide/full-spine.md).",
     ),
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
 )  # fmt: skip
@@ -48,7 +51,16 @@ _OPTIONS = (
 
 def run_options(command: Command) -> Command:
     """Add the options of a run to a command."""
-    for option in reversed(_OPTIONS):
+    return _with(command, _OPTIONS)
+
+
+def inference_options(command: Command) -> Command:
+    """Add the options of a run that are about the network alone to a command."""
+    return _with(command, _INFERENCE)
+
+
+def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -69,14 +81,14 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         If a value cannot be used.
     """
     from cspine.cli.levels import wanted_levels
-    from cspine.dicom.seg import SegType
-    from cspine.inference.settings import InferenceSettings
+    from cspine.dicom.seg_type import SegType
+    from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.pipeline.settings import RunSettings
 
-    folds = str(options["folds"]).split(",") if options["folds"] else None
+    folds = options["folds"]
     inference = InferenceSettings(
         device=str(options["device"]),
-        folds=tuple(fold.strip() for fold in folds) if folds else None,
+        folds=parse_folds(str(folds) if folds else None),
         mirror=bool(options["mirror"]),
         step_size=float(str(options["step_size"])),
         precision=options["precision"],  # type: ignore[arg-type]
@@ -95,10 +107,16 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     )
 
 
-def model_package(options: Mapping[str, object]) -> ModelPackage:
-    """Load the model that the options name; errors as `registry.find_model` and `package.load_package`."""
+def wanted_model_folder(options: Mapping[str, object]) -> Path:
+    """Return the folder of the model that the options name, not yet loaded; errors as `registry.model_to_run`."""
     from cspine.cli.models import wanted_model
-    from cspine.models.package import load_package
 
     model = options["model"]
-    return load_package(wanted_model(str(model) if model else None))
+    return wanted_model(str(model) if model else None)
+
+
+def model_package(options: Mapping[str, object]) -> ModelPackage:
+    """Load the model that the options name; errors as `registry.find_model` and `package.load_package`."""
+    from cspine.models.package import load_package
+
+    return load_package(wanted_model_folder(options))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cspine.core.errors import UnknownSeriesError, hashed
-from cspine.core.volumes import Record
-from cspine.dicom.archive import opened
-from cspine.dicom.rules import Rules, load_rules
-from cspine.dicom.scan import Scan, one_study, scan_folder
-from cspine.dicom.select import Verdict, judge
 from cspine.io.console import table
+
+if TYPE_CHECKING:
+    from cspine.core.volumes import Record
+    from cspine.pipeline.series_list import InputListing, ListedSeries
 
 _COLUMNS = (
     "No.",
@@ -25,7 +25,7 @@ _COLUMNS = (
     "Covers",
     "Plane",
     "Contrast",
-    "Verdict",
+    "SeriesDecision",
 )
 
 
@@ -35,29 +35,28 @@ _COLUMNS = (
     "--rules",
     "rules_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML with selection rules (docs/selection.md); cspine's own where it is left out.",
+    help="YAML with selection rules (docs/guide/selection.md); cspine's own where it is left out.",
 )
 @click.option("--model", help="Without --rules: take the rules for this model's levels.")
-@click.option("--series-uid", help="Show the verdicts as if this series were asked for.")
+@click.option("--series-uid", help="Show the decisions as if this series were asked for.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
 def command(directory: Path, rules_file: Path | None, model: str | None, series_uid: str | None, as_json: bool) -> None:
     """Show every DICOM series below DIR (a folder or a .zip) and why it would be chosen or refused.
 
     Only headers are read, and nothing is run. The UID of a series can be given to `cspine run --series-uid`.
     """
-    rules = load_rules(rules_file, full_spine=_is_full_spine(model))
-    with opened(directory) as folder:
-        scan = scan_folder(folder)
-        studies = _judged(scan, rules, series_uid)
+    from cspine.pipeline.series_list import list_input
+
+    listing = list_input(directory, rules_file, series_uid, full_spine=_is_full_spine(model))
     if as_json:
-        click.echo(json.dumps(_document(scan, studies), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_document(listing), indent=2, ensure_ascii=False))
         return
-    patients = {series.patient_key for series in scan.series}
-    for number, verdicts in enumerate(studies, start=1):
-        study = hashed(verdicts[0].series.study_uid)
-        table(f"Study {number} of {len(studies)} ({study})", _COLUMNS, [_row(verdict) for verdict in verdicts])
-    click.echo(f"{len(patients)} patient(s), {len(studies)} study(ies), {len(scan.series)} series.")
-    click.echo(f"Left out: {scan.skipped}; {len(scan.damaged)} damaged DICOM files.")
+    for number, series in enumerate(listing.studies, start=1):
+        title = f"Study {number} of {len(listing.studies)} ({series[0].study})"
+        table(title, _COLUMNS, [_row(each) for each in series])
+    studies = f"{listing.patients} patient(s), {len(listing.studies)} study(ies)"
+    click.echo(f"{studies}, {listing.series_found} series.")
+    click.echo(f"Left out: {listing.skipped}; {listing.damaged} damaged DICOM files.")
 
 
 def _is_full_spine(model: str | None) -> bool:
@@ -71,16 +70,7 @@ def _is_full_spine(model: str | None) -> bool:
     return is_full_spine(load_package(wanted_model(model)).levels)
 
 
-def _judged(scan: Scan, rules: Rules, series_uid: str | None) -> list[tuple[Verdict, ...]]:
-    if series_uid is None:
-        return [judge(study, rules) for study in scan.studies()]
-    if all(series.series_uid != series_uid for series in scan.series):
-        raise UnknownSeriesError(f"series {hashed(series_uid)} is not among the {len(scan.series)} series of the input")
-    return [judge(one_study(scan, series_uid), rules, series_uid)]
-
-
-def _row(verdict: Verdict) -> tuple[str, ...]:
-    series = verdict.series
+def _row(series: ListedSeries) -> tuple[str, ...]:
     thickness = series.slice_thickness_mm
     return (
         "" if series.series_number is None else str(series.series_number),
@@ -92,44 +82,27 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         f"{series.coverage_mm:.0f} mm",
         series.orientation,
         "yes" if series.contrast else "",
-        verdict.reason,
+        series.reason,
     )
 
 
-def _document(scan: Scan, studies: list[tuple[Verdict, ...]]) -> Record:
+def _document(listing: InputListing) -> Record:
     return {
         "skipped": {
-            "dicomdir": scan.skipped.directories,
-            "json": scan.skipped.sidecars,
-            "not_dicom": scan.skipped.not_dicom,
-            "copies": scan.skipped.copies,
+            "dicomdir": listing.skipped.directories,
+            "json": listing.skipped.sidecars,
+            "not_dicom": listing.skipped.not_dicom,
+            "copies": listing.skipped.copies,
         },
-        "damaged": len(scan.damaged),
+        "damaged": listing.damaged,
         "studies": [
-            {"study": hashed(verdicts[0].series.study_uid), "series": [_series_record(verdict) for verdict in verdicts]}
-            for verdicts in studies
+            {"study": study[0].study, "series": [_series_record(series) for series in study]}
+            for study in listing.studies
         ],
     }
 
 
-def _series_record(verdict: Verdict) -> Record:
-    series = verdict.series
-    return {
-        "series_uid": series.series_uid,
-        "series_number": series.series_number,
-        "modality": series.modality,
-        "image_type": list(series.image_type),
-        "description": series.description,
-        "kernel": series.kernel,
-        "body_part": series.body_part,
-        "slice_thickness_mm": series.slice_thickness_mm,
-        "step_mm": series.step_mm,
-        "slices": series.slices,
-        "coverage_mm": round(series.coverage_mm, 2),
-        "orientation": series.orientation,
-        "contrast": series.contrast,
-        "damaged_files": series.damaged,
-        "fits": verdict.fits,
-        "chosen": verdict.chosen,
-        "reason": verdict.reason,
-    }
+def _series_record(series: ListedSeries) -> Record:
+    record = asdict(series)
+    del record["study"]
+    return record

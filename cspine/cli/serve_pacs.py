@@ -1,4 +1,4 @@
-"""`cspine serve-pacs CONFIG`: receive studies, run them, send the results back, for months."""
+"""`cspine serve-pacs CONFIG`: receive studies, run them and deliver the results."""
 
 from __future__ import annotations
 
@@ -17,44 +17,46 @@ from cspine.core.errors import MissingExtraError, RoutingError, UsageError
 from cspine.io.console import table
 
 if TYPE_CHECKING:
-    from cspine.service.config import RoutingConfig
+    from cspine.service.config import ServiceConfig
 
 
 @click.command(name="serve-pacs")
 @click.argument("config_file", metavar="CONFIG", required=False, type=click.Path(path_type=Path))
-@click.option("--check", is_flag=True, help="Test the configuration and everything it names, then end.")
-@click.option("--schema", is_flag=True, help="Print the JSON schema of CONFIG, then end.")
+@click.option("--check", is_flag=True, help="Check the configuration and everything that it names, then exit.")
+@click.option("--schema", is_flag=True, help="Print the JSON schema of CONFIG, then exit.")
 def command(config_file: Path | None, check: bool, schema: bool) -> None:
-    """Serve a hospital's PACS as CONFIG (YAML) says, until it is told to stop.
+    """Receive studies from a PACS, run them, and deliver the results, as CONFIG (YAML) specifies.
 
-    Studies come in by DICOM or are fetched from a DICOMweb server, are run one after another, and the results go to
-    every destination. A crash loses nothing: `cspine queue list SPOOL` shows what waits, `cspine queue retry` brings
-    back what had failed. Log lines are JSON; docs/routing.md explains configuration, states and metrics.
+    Studies arrive by C-STORE or are fetched from a DICOMweb server. They are run one at a time per device, and the
+    results are sent to every destination. The queue on disk survives crashes: `cspine queue list SPOOL` lists its
+    jobs, `cspine queue retry` retries failed ones. Logs are JSON; docs/guide/routing.md describes configuration, states
+    and metrics.
 
-    SIGTERM and SIGINT end it cleanly, a second one at once.
+    SIGTERM and SIGINT stop the service; a second signal ends it immediately.
     """
-    from cspine.service.config import RoutingConfig, load_config
+    from cspine.service.config import ServiceConfig, load_config
 
     if schema:
-        click.echo(json.dumps(RoutingConfig.model_json_schema(), indent=2))
+        click.echo(json.dumps(ServiceConfig.model_json_schema(), indent=2))
         return
     if config_file is None:
-        raise UsageError("a configuration is needed", advice="deploy/pacs/ has examples.")
+        raise UsageError("no configuration file given", advice="deploy/pacs/ has examples.")
     config = load_config(config_file)
-    _need_libraries()
+    _require_libraries()
     if check:
-        from cspine.service.check import check_all
+        from cspine.service.preflight import run_preflight
 
-        checks = check_all(config)
-        table("Check", ("what", "result", ""), [[c.what, "ok" if c.ok else "FAIL", c.told] for c in checks])
-        failed = sum(not c.ok for c in checks)
+        checks = run_preflight(config)
+        rows = [[check.name, "ok" if check.passed else "FAIL", check.detail] for check in checks]
+        table("Preflight", ("check", "result", "detail"), rows)
+        failed = sum(not check.passed for check in checks)
         if failed:
-            raise RoutingError(f"{failed} of {len(checks)} checks failed", advice="The lines marked FAIL say why.")
+            raise RoutingError(f"{failed} of {len(checks)} checks failed", advice="See the checks marked FAIL.")
         return
     _serve(config)
 
 
-def _need_libraries() -> None:
+def _require_libraries() -> None:
     try:
         import dicomweb_client
         import prometheus_client
@@ -64,7 +66,7 @@ def _need_libraries() -> None:
     del dicomweb_client, prometheus_client, pynetdicom
 
 
-def _serve(config: RoutingConfig) -> None:
+def _serve(config: ServiceConfig) -> None:
     from cspine.service.ops.json_log import start_json_logging
     from cspine.service.queue.spool import Spool
     from cspine.service.service import Service
@@ -73,18 +75,18 @@ def _serve(config: RoutingConfig) -> None:
     model_of_service(config.run.model, os.environ, allow_demonstration=config.run.allow_demonstration)
     require_links(Spool(config.spool))
     start_json_logging(logging.getLogger("cspine").getEffectiveLevel())
-    told = threading.Event()
+    stopping = threading.Event()
 
     def end(signum: int, frame: FrameType | None) -> None:
-        if told.is_set():
+        if stopping.is_set():
             os._exit(128 + signum)
-        told.set()
+        stopping.set()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     service = Service(config)
     service.start()
-    told.wait()
+    stopping.wait()
     service.stop()
     logging.shutdown()
-    os._exit(0)  # a delivery that hangs in the network would hold up the end for its timeout
+    os._exit(0)  # do not wait for a delivery that hangs in the network

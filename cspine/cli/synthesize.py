@@ -1,7 +1,9 @@
-"""`cspine synthesize`: labelled CT cases of necks and of whole spines, as NIfTI and as DICOM."""
+"""`cspine synthesize`: labelled CT cases of necks and of whole spines, evaluation sets, copies of CTs that end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,22 +15,35 @@ from cspine.io.console import progress
 if TYPE_CHECKING:
     from cspine.core.volumes import CtVolume, LabelVolume
     from cspine.study.synthesis.atlas import Atlas
+    from cspine.study.synthesis.neck.people import People
 
 _SET_COUNT = 50
+_NEED_PEOPLE = ("angio", "worn")
 _NOT_WITH_A_SET = {"seed": "--seed", "spacing": "--spacing", "extent": "--extent", "whole_neck": "--whole-neck"}
-_OF_NECKS = {"atlas": "--atlas", "set_name": "--set", "extent": "--extent", "whole_neck": "--whole-neck"}
+_OF_NECKS = {
+    **{"atlas": "--atlas", "anatomies": "--anatomies", "set_name": "--set", "extent": "--extent"},
+    "whole_neck": "--whole-neck",
+}
 _OF_SPINES = {"meshes": "--meshes", "view": "--view"}
 
 
 @click.command(name="synthesize")
 @click.option(
     "--anatomy",
-    type=click.Choice(["neck", "spine"]),
+    type=click.Choice(["neck", "articulated", "spine"]),
     default="neck",
     show_default=True,
-    help="Necks from the label atlas, or whole spines from meshes and simple solids: docs/full-spine.md.",
+    help="Necks from the label atlas; necks of several people's vertebrae; or whole spines: docs/guide/full-spine.md.",
 )
 @click.option("--atlas", type=click.Path(path_type=Path), help="Of necks: folder of the anatomical label atlas.")
+@click.option(
+    "--anatomies",
+    type=click.Path(path_type=Path),
+    help="Of articulated necks, angio and worn: folder with a folder of vertebrae a person (C1.obj ...).",
+)
+@click.option(
+    "--cache", type=click.Path(path_type=Path), help="Of necks: folder that keeps computed fields for the next call."
+)
 @click.option(
     "--meshes",
     type=click.Path(path_type=Path),
@@ -45,8 +60,8 @@ _OF_SPINES = {"meshes": "--meshes", "view": "--view"}
 @click.option(
     "--set",
     "set_name",
-    type=click.Choice(["ordinary", "hard"]),
-    help="A fixed evaluation set, on a scanner that training does not use: docs/evaluation-sets.md.",
+    type=click.Choice(["ordinary", "hard", "angio", "worn"]),
+    help="A fixed evaluation set, on a scanner that training does not use: docs/guide/evaluation-sets.md.",
 )
 @click.option("--count", type=click.IntRange(1, 10_000), help="Number of cases; 1, or 50 of a set.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the first case.")
@@ -60,11 +75,19 @@ _OF_SPINES = {"meshes": "--meshes", "view": "--view"}
 )  # fmt: skip
 @click.option("--whole-neck/--anywhere", default=True, show_default=True, help="Centre on C1..T1, or lie anywhere.")
 @click.option("--dicom", is_flag=True, help="Write a DICOM CT series of each case too.")
+@click.option(
+    "--blank-from",
+    type=click.Path(path_type=Path),
+    help="Make nothing: copy the CTs (NIfTI) of this folder, blank below each level of --labels.",
+)
+@click.option("--labels", type=click.Path(path_type=Path), help="With --blank-from: folder of NAME.nii.gz.")
 @click.pass_context
 def command(
     context: click.Context,
     anatomy: str,
     atlas: Path | None,
+    anatomies: Path | None,
+    cache: Path | None,
     meshes: Path | None,
     view: str,
     out: Path,
@@ -75,6 +98,8 @@ def command(
     extent: tuple[float, float, float] | None,
     whole_neck: bool,
     dicom: bool,
+    blank_from: Path | None,
+    labels: Path | None,
 ) -> None:
     """Make labelled CT cases of necks or spines: OUT/images, OUT/labels and, with --dicom, OUT/dicom.
 
@@ -82,8 +107,20 @@ def command(
     are VerSe's numbers; those of spines number the sacrum too (26).
 
     With --set, what each case shows follows from its number alone, and OUT/cases.csv says what it is. Cases that this
-    version of cspine has finished in OUT are kept.
+    version of cspine has finished in OUT are kept. The sets angio and worn need --anatomies.
+
+    --blank-from CTS --labels LABELS copies real CTs: for each level from C3 to T1 that the labels have, one that is
+    blank below it. OUT/cases.csv says which levels remain.
     """
+    if (blank_from is None) != (labels is None):
+        raise click.UsageError("--blank-from and --labels go together")
+    if blank_from is not None and labels is not None:
+        from cspine.cli.synthesize_blank import write_blanked
+
+        if given := _given(context, {name: f"--{name}" for name in ("anatomy", "atlas", "meshes", "seed", "dicom")}):
+            raise click.UsageError(f"--blank-from copies images: leave out {', '.join(given)}")
+        write_blanked(blank_from, labels, out)
+        return
     if anatomy == "spine":
         given = _given(context, _OF_NECKS)
         if given:
@@ -100,23 +137,51 @@ def command(
         given = _given(context, _NOT_WITH_A_SET)
         if given:
             raise click.UsageError(f"--set decides what its cases show: leave out {', '.join(given)}")
+    articulated = anatomy == "articulated" or set_name in _NEED_PEOPLE
+    if articulated != (anatomies is not None):
+        raise click.UsageError(
+            "articulated necks need --anatomies" if articulated else "--anatomies is for articulated necks"
+        )
     from cspine.study.synthesis.atlas import load_atlas
-    from cspine.study.synthesis.case import CaseSettings, synthesize_case
+    from cspine.study.synthesis.neck.people import load_people
 
-    fields = load_atlas(atlas)
+    people = load_people(atlas, anatomies, cache) if articulated else None
+    fields = load_atlas(atlas, cache)
     if set_name is not None:
-        _write_set(fields, set_name, out, count or _SET_COUNT, dicom)
+        _write_set(Sources(fields, people), set_name, out, count or _SET_COUNT, dicom)
         return
-    count = count or 1
+    seeds = range(seed, seed + (count or 1))
     internal = min(1.0, max(0.6, min(spacing)))
-    settings = CaseSettings(spacing, extent or None, whole_neck, internal_mm=internal)
+    if people is None:
+        from cspine.study.synthesis.case import CaseSettings, synthesize_case
+
+        case = CaseSettings(spacing, extent or None, whole_neck, internal_mm=internal)
+        of_neck = (lambda seed: f"cspine synthesize {seed} {case}") if dicom else None
+        _write_cases(out, "neck", seeds, lambda seed: synthesize_case(fields, seed, case), of_neck)
+        return
+    from cspine.study.synthesis.neck.case import NeckSettings, synthesize_neck
+
+    training = people.chosen(evaluation=False)
+    view = "neck" if whole_neck else "anywhere"
+    neck = NeckSettings(spacing, internal, view, extent or None)
+    uid_seed = (lambda seed: f"cspine synthesize articulated {seed} {neck}") if dicom else None
+    _write_cases(out, "articulated", seeds, lambda seed: synthesize_neck(fields, training, seed, neck), uid_seed)
+
+
+def _write_cases(
+    out: Path,
+    name: str,
+    seeds: range,
+    synthesize: Callable[[int], tuple[CtVolume, LabelVolume]],
+    uid_seed: Callable[[int], str] | None,
+) -> None:
+    """Write one case a seed; as DICOM too where its UIDs have something to follow from."""
     with progress("cases") as tell:
-        for done, case_seed in enumerate(range(seed, seed + count), 1):
-            ct, labels = synthesize_case(fields, case_seed, settings)
-            uid_seed = f"cspine synthesize {case_seed} {settings}" if dicom else None
-            _write_case(out, f"neck_{case_seed:05d}", ct, labels, uid_seed)
-            tell(done, count)
-    click.echo(f"{count} case(s) in {out}")
+        for done, seed in enumerate(seeds, 1):
+            ct, labels = synthesize(seed)
+            _write_case(out, f"{name}_{seed:05d}", ct, labels, uid_seed(seed) if uid_seed is not None else None)
+            tell(done, len(seeds))
+    click.echo(f"{len(seeds)} case(s) in {out}")
 
 
 def _given(context: click.Context, options: dict[str, str]) -> list[str]:
@@ -136,13 +201,8 @@ def _write_spines(
 
     settings = SpineSettings(spacing, _view(view))
     forms = parametric_forms() if meshes is None else mesh_forms(meshes)
-    with progress("cases") as tell:
-        for done, seed in enumerate(seeds, 1):
-            ct, labels = synthesize_spine(forms, seed, settings)
-            uid_seed = f"cspine synthesize spine {seed} {forms.name} {settings}" if dicom else None
-            _write_case(out, f"spine_{seed:05d}", ct, labels, uid_seed)
-            tell(done, len(seeds))
-    click.echo(f"{len(seeds)} case(s) in {out}")
+    uid_seed = (lambda seed: f"cspine synthesize spine {seed} {forms.name} {settings}") if dicom else None
+    _write_cases(out, "spine", seeds, lambda seed: synthesize_spine(forms, seed, settings), uid_seed)
 
 
 def _view(text: str) -> str | tuple[str, str]:
@@ -155,7 +215,15 @@ def _view(text: str) -> str | tuple[str, str]:
     return levels[0].name, levels[-1].name
 
 
-def _write_set(atlas: Atlas, set_name: str, out: Path, count: int, dicom: bool) -> None:
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What the cases of a set are made from."""
+
+    atlas: Atlas
+    people: People | None
+
+
+def _write_set(sources: Sources, set_name: str, out: Path, count: int, dicom: bool) -> None:
     """Write the first cases of a set and the table that describes them; keep what is there already."""
     from cspine.study.synthesis.evaluation_sets import describe, set_case, synthesize_set_case
     from cspine.study.synthesis.set_table import read_table, write_table
@@ -169,7 +237,7 @@ def _write_set(atlas: Atlas, set_name: str, out: Path, count: int, dicom: bool) 
             if case.name in rows and all(path.exists() for path in _paths(out, case.name, dicom)):
                 kept += 1
             else:
-                ct, labels = synthesize_set_case(atlas, case)
+                ct, labels = synthesize_set_case(sources.atlas, case, sources.people)
                 _write_case(out, case.name, ct, labels, f"cspine synthesize {case.name}" if dicom else None)
                 rows[case.name] = describe(case, labels)
                 write_table(table, rows)
@@ -179,7 +247,9 @@ def _write_set(atlas: Atlas, set_name: str, out: Path, count: int, dicom: bool) 
 
 def _paths(out: Path, name: str, dicom: bool) -> list[Path]:
     """Where an image, its labels and its series are."""
-    paths = [out / "images" / f"{name}_0000.nii.gz", out / "labels" / f"{name}.nii.gz"]
+    from cspine.study.cases import image_name, labels_name
+
+    paths = [out / "images" / image_name(name), out / "labels" / labels_name(name)]
     return [*paths, out / "dicom" / name] if dicom else paths
 
 
@@ -187,11 +257,11 @@ def _write_case(out: Path, name: str, ct: CtVolume, labels: LabelVolume, uid_see
     """Write a case; as DICOM too where its UIDs have a seed."""
     from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
     from cspine.io import nifti
-    from cspine.io.files import write_whole_folder
+    from cspine.io.files import write_folder_atomic
 
     image_path, labels_path, series_path = _paths(out, name, dicom=True)
     nifti.write(image_path, ct.hu_zyx, ct.affine_lps)
     nifti.write(labels_path, labels.labels_zyx, labels.affine_lps)
     if uid_seed is not None:
         description = CtSeriesDescription(uid_seed=uid_seed)
-        write_whole_folder(series_path, lambda partial: write_ct_series(ct, partial, description))
+        write_folder_atomic(series_path, lambda partial: write_ct_series(ct, partial, description))

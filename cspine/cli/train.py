@@ -75,8 +75,7 @@ def command(
     DATASET is a folder that `cspine dataset convert` made and `cspine dataset split` split. nnU-Net's own planner,
     preprocessor and trainers do the work, on the dataset's folds; no environment variable is needed. With several GPUs,
     as many folds train at a time. The package holds all folds and a model card with each fold's Dice. Options from
-    --preset to --title go with DATASET; docs/training.md tells of the presets, and of the hours and the disk that they
-    need.
+    --preset to --title go with DATASET; docs/guide/training.md describes the presets, their time and their disk space.
 
     --synthetic and the options after it: a recipe instead of a dataset. A checkpoint is kept every three minutes; the
     loss is in RUN/log.csv. --labelled takes an nnU-Net raw dataset (imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz,
@@ -100,10 +99,8 @@ def command(
     if dataset is not None:
         _train_on_dataset(dataset, folder, out, device, options)
     else:
-        images = SyntheticImages(atlas, anatomies, labelled)
-        _train_on_synthetic(
-            folder, out, device, images, _recipe(recipe, iterations), start_from, into, snapshot=snapshot
-        )
+        choice = _Synthetic(atlas, anatomies, labelled, start_from, into, snapshot)
+        _train_on_synthetic(folder, out, device, _recipe(recipe, iterations), choice)
 
 
 def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, options: dict[str, Any]) -> None:
@@ -158,12 +155,15 @@ def _without_folders(word: str) -> str:
 
 
 @dataclass(frozen=True)
-class SyntheticImages:
-    """What synthetic images are made of, and cases from outside that are mixed in."""
+class _Synthetic:
+    """The options that go with --synthetic: what images are made of, and what the model begins from and joins."""
 
     atlas: Path | None
     anatomies: Path | None
     labelled: Path | None
+    start_from: str | None
+    into: str | None
+    snapshot: bool
 
 
 def _recipe(name: str, iterations: int | None) -> Recipe:
@@ -177,17 +177,7 @@ def _recipe(name: str, iterations: int | None) -> Recipe:
     return recipe if iterations is None else recipe.model_copy(update={"iterations": iterations})
 
 
-def _train_on_synthetic(
-    folder: Path,
-    out: Path,
-    device: str,
-    images: SyntheticImages,
-    recipe: Recipe,
-    start_from: str | None,
-    into: str | None,
-    *,
-    snapshot: bool,
-) -> None:
+def _train_on_synthetic(folder: Path, out: Path, device: str, recipe: Recipe, choice: _Synthetic) -> None:
     from cspine.cli.models import wanted_model
     from cspine.inference.engine import choose_engine
     from cspine.models.package import load_package
@@ -197,33 +187,35 @@ def _train_on_synthetic(
     from cspine.study.training.packaging import check_place
 
     check_place(out, (folder,))
-    if recipe.cascade and into is None:
+    if recipe.cascade and choice.into is None:
         raise UsageError("a recipe of a cascade needs --into PACKAGE, which holds the stages before it")
-    target = load_package(wanted_model(into)) if into is not None else None
-    start = load_package(wanted_model(start_from)) if start_from is not None else None
+    if recipe.anatomy == "articulated" and choice.anatomies is None:
+        raise UsageError("a recipe of articulated necks needs --anatomies DIR, the vertebrae of several people")
+    target = load_package(wanted_model(choice.into)) if choice.into is not None else None
+    start = load_package(wanted_model(choice.start_from)) if choice.start_from is not None else None
     manifest_of(recipe, Provenance(0), target)  # what cannot be packed is not trained
     cases = (
-        read_dataset(images.labelled, recipe.labels.network_labels(), recipe.network.spacing[0])
-        if images.labelled is not None
+        read_dataset(choice.labelled, recipe.labels.network_labels(), recipe.network.spacing[0])
+        if choice.labelled is not None
         else []
     )
     run = train_synthetic.Run(
         recipe,
-        images.atlas,
+        choice.atlas,
         folder,
         choose_engine(device).device,
-        images.anatomies,
+        choice.anatomies,
         tuple(cases),
         stage_weights(start, recipe) if start is not None else None,
     )
-    if snapshot:
+    if choice.snapshot:
         weights, done = train_synthetic.snapshot(run)
     else:
         with progress("iterations") as tell:
             weights, done = train_synthetic.train(run, tell)
     provenance = Provenance(
         done,
-        f"{len(cases)} labelled cases of {images.labelled.name}" if images.labelled is not None else "",
+        f"{len(cases)} labelled cases of {choice.labelled.name}" if choice.labelled is not None else "",
         f"{start.identity.title} (sha256 {start.identity.checksum[:16]})" if start is not None else "",
     )
     package = package_model(recipe, weights, provenance, out, target)

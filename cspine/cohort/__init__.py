@@ -1,1 +1,1 @@
-"""Many studies at a time, each as `cspine run` does it: on the cores, GPUs or machines that Ray finds."""
+"""`cspine cohort`: run many studies in parallel with Ray, and collect their results in tables."""

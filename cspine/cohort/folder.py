@@ -1,28 +1,26 @@
-"""The output folder of a cohort: results and records appear whole, one clock and one process at a time.
+"""The output folder of a cohort: complete results and records, one clock, and one process at a time.
 
-A record is written before its results are renamed into place, and counts only where the results are those that it
-tells of: whenever the process is killed, the next call sees what is done.
+A record is written before its results are renamed to their target, and is valid only if the results match it:
+whenever the process is killed, the next call knows which studies are done.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cspine.cohort.studies import OWN
+from cspine.cohort.studies import COHORT_FOLDER
 from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, UsageError
 from cspine.dicom.clock import Clock
 from cspine.io.output import PREVIEW, SEGMENTATION, SUMMARY
-from cspine.io.tables import write_json
+from cspine.io.workspace import Claim, ForeignClaimError, Records, locked
 from cspine.report.summary import Summary
 
 _COMMAND = "cspine cohort"
@@ -30,29 +28,29 @@ _RESULTS = {"dicom", "report", f"dicom/{SEGMENTATION}", f"report/{SUMMARY}", f"r
 
 
 class StudyRecord(BaseModel):
-    """What became of one study.
+    """The record of one study.
 
     Parameters
     ----------
     name : str
         Name of the study.
     key : str
-        Checksum of all that decides about its results.
-    tries : int
-        How often it was begun: 2 where its worker died.
+        Checksum of everything that determines the results.
+    attempts : int
+        Number of attempts; 2 if a worker died.
     seconds : float
-        Time of the last try.
+        Duration of the last attempt.
     code, message, advice : str
-        Of the error; empty where it is done.
+        The error; empty if the study succeeded.
     summary : Summary or None
-        As summary.json has it; None where it failed.
+        Content of summary.json; None if the study failed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     key: str
-    tries: int
+    attempts: int
     seconds: float
     code: str = ""
     message: str = ""
@@ -60,22 +58,22 @@ class StudyRecord(BaseModel):
     summary: Summary | None = None
 
     @classmethod
-    def of_failure(cls, name: str, key: str, error: CSpineError, tries: int, seconds: float) -> StudyRecord:
-        """Return the record of a study that failed."""
+    def of_failure(cls, name: str, key: str, error: CSpineError, attempts: int, seconds: float) -> StudyRecord:
+        """Return the record of a failed study."""
         return cls(
-            name=name, key=key, tries=tries, seconds=seconds,
+            name=name, key=key, attempts=attempts, seconds=seconds,
             code=error.code, message=error.message, advice=error.advice,
         )  # fmt: skip
 
     @property
     def outcome(self) -> Literal["ok", "failed"]:
-        """Whether there are results."""
+        """Return whether the study has results."""
         return "ok" if self.summary is not None else "failed"
 
 
 @dataclass(frozen=True)
 class CohortFolder:
-    """Where a cohort writes.
+    """The output folder of a cohort.
 
     Parameters
     ----------
@@ -86,126 +84,125 @@ class CohortFolder:
     root: Path
 
     @property
-    def own(self) -> Path:
-        """Folder of the tables and records."""
-        return self.root / OWN
+    def cohort_folder(self) -> Path:
+        """Return the folder of the tables and records."""
+        return self.root / COHORT_FOLDER
 
     @property
-    def unfinished(self) -> Path:
-        """Folder in which results grow; on the file system of the results, so that a rename is enough."""
-        return self.own / "unfinished"
+    def staging(self) -> Path:
+        """Return the folder for incomplete results, on the file system of the results."""
+        return self.cohort_folder / "staging"
 
     def study(self, name: str) -> Path:
         """Return the folder of a study's results."""
         return self.root / name
 
-    def _record(self, name: str) -> Path:
-        return self.own / "studies" / f"{name}.json"
+    @property
+    def _records(self) -> Records[StudyRecord]:
+        folder = self.cohort_folder / "studies"
+        return Records(folder, StudyRecord.model_validate, lambda record: record.model_dump(mode="json"))
 
     @contextmanager
-    def held(self) -> Iterator[Clock]:
-        """Hold the folder for one cohort at a time, clean of what a killed one left, and give the cohort's clock.
+    def locked(self) -> Iterator[Clock]:
+        """Lock the folder, remove what a killed cohort left, and yield the clock of the cohort.
 
         Raises
         ------
         CohortError
-            If another process holds it, or ``cohort`` in it is somebody else's.
+            If another process has locked it, or its folder ``cohort`` has foreign content.
         OutputError
-            If it cannot be written.
+            If the folder cannot be written.
         """
-        kept = self.own / "cohort.json"
-        try:
-            self.own.mkdir(parents=True, exist_ok=True)
-            if not kept.is_file() and any(not path.name.startswith(".") for path in self.own.iterdir()):
-                raise CohortError(f"OUT has a folder {OWN} that is not of {_COMMAND}", advice="Give another folder.")
-            lock = (self.own / ".lock").open("w")
-        except OSError as error:
-            raise OutputError(f"the output folder cannot be written: {error.strerror}") from error
-        with lock:
-            _hold(lock.fileno())
-            shutil.rmtree(self.unfinished, ignore_errors=True)
+        claim = Claim(self.cohort_folder / "cohort.json", _COMMAND)
+        if not claim.file.is_file() and any(not path.name.startswith(".") for path in self.cohort_folder.glob("*")):
+            raise CohortError(
+                f"OUT has a folder {COHORT_FOLDER} that {_COMMAND} did not write", advice="Give another output folder."
+            )
+        in_use = CohortError(
+            "another cohort is writing to this output folder",
+            advice="Wait for it to end, or give another output folder.",
+        )
+        with locked(self.cohort_folder / ".lock", in_use):
+            shutil.rmtree(self.staging, ignore_errors=True)
             try:
-                yield _clock(kept)
+                yield _clock(claim)
             finally:
-                shutil.rmtree(self.unfinished, ignore_errors=True)
+                shutil.rmtree(self.staging, ignore_errors=True)
 
     def read_record(self, name: str) -> StudyRecord | None:
-        """Return the record of a study, or None where there is none that can be read."""
-        try:
-            return StudyRecord.model_validate_json(self._record(name).read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
-            return None
+        """Return the record of a study, or None if there is no readable one."""
+        return self._records.read(name)
 
-    def kept_record(self, name: str, key: str) -> StudyRecord | None:
-        """Return the record of a study where it still holds: the same key, and its results are there."""
+    def cached_record(self, name: str, key: str) -> StudyRecord | None:
+        """Return the record of a study if it is valid: it has the key, and its results exist."""
         record = self.read_record(name)
         if record is None or record.key != key:
             return None
         return record if record.summary is None or self._has(name, record.summary) else None
 
     def _has(self, name: str, summary: Summary) -> bool:
-        place = self.study(name)
+        target = self.study(name)
         try:
-            there = Summary.model_validate_json((place / "report" / SUMMARY).read_text(encoding="utf-8"))
-            sizes = [(place / output.file).stat().st_size for output in summary.outputs]
+            stored = Summary.model_validate_json((target / "report" / SUMMARY).read_text(encoding="utf-8"))
+            sizes = [(target / output.file).stat().st_size for output in summary.outputs]
         except (OSError, ValidationError):
             return False
-        return there == summary and sizes == [output.bytes for output in summary.outputs]
+        return stored == summary and sizes == [output.bytes for output in summary.outputs]
 
-    def put(self, record: StudyRecord, results: Path | None, *, outdated: bool = False) -> None:
-        """Keep the record of a study, and move its results into place.
+    def store(self, record: StudyRecord, results: Path | None, *, discard_previous: bool = False) -> None:
+        """Store the record of a study, and move its results to their target.
 
         Parameters
         ----------
         record : StudyRecord
-            What became of it.
+            Record of the study.
         results : Path or None
-            Folder with its ``dicom/`` and ``report/``; None where it failed.
-        outdated : bool
-            It failed because of what its files hold now: older results of this cohort go.
+            Folder with ``dicom/`` and ``report/``; None if the study failed.
+        discard_previous : bool
+            Remove earlier results: the study failed because of its current images.
 
         Raises
         ------
         OutputNotEmptyError
-            If files that this cohort did not write stand in the way.
+            If the target has files that this cohort did not write.
         OutputError
             If the files cannot be written.
         """
-        place = self.study(record.name)
+        target = self.study(record.name)
         if results is not None:
             self.refuse_foreign(record.name)
         ours = self._is_ours(record.name)
-        write_json(self._record(record.name), record.model_dump(mode="json"))
+        self._records.write(record.name, record)
         try:
             if results is None:
-                if outdated and ours:
-                    self._remove(place)
+                if discard_previous and ours:
+                    self._remove(target)
                 return
             for last in (False, True):
-                self._remove(place)
+                self._remove(target)
                 try:
-                    results.rename(place)
+                    results.rename(target)
                     return
                 except OSError as error:
-                    # A worker that outlived its killed cohort may have put the same results there.
+                    # A worker that outlived its killed cohort may have stored the same results.
                     if last or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
         except OSError as error:
-            raise OutputError(f"the results cannot be put in place: {error.strerror}") from error
+            raise OutputError(f"cannot store the results: {error.strerror}") from error
 
-    def _remove(self, place: Path) -> None:
-        if place.exists() and not _foreign(place):
-            shutil.rmtree(_set_aside(place, self.unfinished))
+    def _remove(self, target: Path) -> None:
+        if target.exists() and not _has_foreign_files(target):
+            shutil.rmtree(_move_away(target, self.staging))
 
     def refuse_foreign(self, name: str) -> None:
-        """Raise OutputNotEmptyError if the folder of a study holds what this cohort did not write."""
-        place = self.study(name)
-        if not place.exists():
+        """Raise OutputNotEmptyError if the folder of a study has files that this cohort did not write."""
+        target = self.study(name)
+        if not target.exists():
             return
-        if not self._is_ours(name) or _foreign(place):
+        if not self._is_ours(name) or _has_foreign_files(target):
             raise OutputNotEmptyError(
-                "the folder of the study in OUT holds files that this cohort did not write",
-                advice="Move them away, or give another output folder.",
+                "the folder of the study in OUT has files that this cohort did not write",
+                advice="Move them, or give another output folder.",
             )
 
     def _is_ours(self, name: str) -> bool:
@@ -213,37 +210,26 @@ class CohortFolder:
         return record is not None and record.code != OutputNotEmptyError.code
 
 
-def _hold(descriptor: int) -> None:
+def _clock(claim: Claim) -> Clock:
+    """Return the clock of the first call of the cohort."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise CohortError(
-            "another cohort is writing to this output folder", advice="Wait for it, or give another output folder."
-        ) from error
-
-
-def _clock(kept: Path) -> Clock:
-    """Return the clock that the cohort began with."""
-    with suppress(FileNotFoundError):
-        try:
-            told = json.loads(kept.read_text(encoding="utf-8"))
-            if told["command"] == _COMMAND:
-                return Clock.from_iso(told["clock"])
-        except (ValueError, KeyError, TypeError, UsageError):
-            pass
-        raise CohortError(f"{kept.name} in OUT is damaged, or is not of {_COMMAND}")
+        content = claim.read()
+        if content is not None:
+            return Clock.from_iso(content["clock"])
+    except (OSError, ForeignClaimError, KeyError, TypeError, ValueError, UsageError) as error:
+        raise CohortError(f"{claim.file.name} in OUT is damaged, or was not written by {_COMMAND}") from error
     clock = Clock.from_environment()
-    write_json(kept, {"command": _COMMAND, "clock": clock.iso})
+    claim.write({"clock": clock.iso})
     return clock
 
 
-def _foreign(place: Path) -> bool:
-    return any(path.relative_to(place).as_posix() not in _RESULTS for path in place.rglob("*"))
+def _has_foreign_files(target: Path) -> bool:
+    return any(path.relative_to(target).as_posix() not in _RESULTS for path in target.rglob("*"))
 
 
-def _set_aside(place: Path, unfinished: Path) -> Path:
-    """Take older results out of sight at once; they are removed afterwards."""
-    unfinished.mkdir(parents=True, exist_ok=True)
-    aside = unfinished / f"old-{place.name}"
-    shutil.rmtree(aside, ignore_errors=True)
-    return place.rename(aside)
+def _move_away(target: Path, staging: Path) -> Path:
+    """Move earlier results away atomically; the caller removes them."""
+    staging.mkdir(parents=True, exist_ok=True)
+    moved = staging / f"old-{target.name}"
+    shutil.rmtree(moved, ignore_errors=True)
+    return target.rename(moved)

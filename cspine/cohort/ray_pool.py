@@ -1,6 +1,6 @@
-"""Workers of a cohort as Ray actors: on this machine, where everything binds loopback, or on a cluster.
+"""Workers of a cohort as Ray actors, on this machine (loopback only) or on a cluster.
 
-Ray is imported where it is needed: it belongs to the extra ``cohort``.
+Ray is imported lazily: it belongs to the extra ``cohort``.
 """
 
 from __future__ import annotations
@@ -19,58 +19,58 @@ from typing import Any
 
 import torch
 
-from cspine.cohort.plan import Answer
-from cspine.cohort.worker import CohortTask, Job, StudyWorker
+from cspine.cohort.scheduler import WorkerEvent
+from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker
 from cspine.core.errors import CohortError, DeviceError, MissingExtraError, UsageError
 from cspine.io.machine import memory, usable_cores
 
 _log = logging.getLogger(__name__)
 
-#: Memory that one study takes on a CPU: measured 1.6 GiB for 300 x 512 x 512 voxels.
+#: Memory of one study on a CPU; 1.6 GiB were measured for 300 x 512 x 512 voxels.
 BYTES_PER_STUDY = 2 * 2**30
-# Paths and records are all that Ray carries.
+# Ray only transfers paths and records.
 _OBJECT_STORE_BYTES = 80 * 2**20
 _CONNECT_S = 10.0
 
 
 @dataclass(frozen=True)
-class Needs:
-    """How many workers, and what Ray sets aside for each.
+class WorkerResources:
+    """The number of workers and the resources that Ray reserves for each.
 
     Parameters
     ----------
     workers : int
         Number of workers.
-    cores, gpus, bytes_ : int
-        Of one worker; ``bytes_`` is 0 where nothing is set aside.
+    cores, gpus, memory_bytes : int
+        Per worker; ``memory_bytes`` is 0 if no memory is reserved.
     """
 
     workers: int
     cores: int
     gpus: int
-    bytes_: int
+    memory_bytes: int
 
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Start Ray on this machine, or connect to a cluster, and leave it at the end.
+    """Start Ray on this machine or connect to a cluster, and shut it down or disconnect at the end.
 
     Parameters
     ----------
     address : str or None
-        ``"HOST:PORT"`` of a cluster, ``"auto"`` for the one that this machine belongs to; None for this machine alone.
+        ``"HOST:PORT"`` of a cluster, ``"auto"`` for the cluster of this machine; None for this machine alone.
 
     Raises
     ------
     MissingExtraError
         If Ray is not installed.
     CohortError
-        If Ray does not start, or there is no such cluster.
+        If Ray does not start, or the cluster does not respond.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address is None:
-        # Ray has no options for these: the node's address is 127.0.0.1, on Linux too, and the token stays in memory
-        # (Ray would keep one in the home folder, which the user of a container may not have).
+        # Ray has no options for these: the address of the node is 127.0.0.1, on Linux too, and the token stays in
+        # memory (Ray would store it in the home folder, which a container user may not have).
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
     else:
@@ -84,10 +84,10 @@ def connected(address: str | None) -> Iterator[None]:
                 _restore(handlers)
                 yield
             finally:
-                with suppress(Exception):  # an interrupt may come while Ray starts
+                with suppress(Exception):  # an interrupt may arrive while Ray starts
                     ray.shutdown()
     except SystemExit:
-        # SIGTERM: Ray's handler while it starts, and its calls later, forget the exit code that ours asks for.
+        # On SIGTERM, Ray's handlers replace the exit code of our handler.
         _restore(handlers)
         signal.raise_signal(signal.SIGTERM)
         raise
@@ -112,14 +112,14 @@ def _check_address(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit():
         raise UsageError(
-            "--address is HOST:PORT of a cluster's head, or auto",
-            advice="Start the cohort on a machine of the cluster; ray:// addresses are not taken.",
+            "--address must be HOST:PORT of the head of a cluster, or auto",
+            advice="Start the cohort on a machine of the cluster; ray:// addresses are not supported.",
         )
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
     except (OSError, OverflowError) as error:
         raise CohortError(
-            "no cluster answers at the address", advice="`ray status` on its head tells whether it runs."
+            "no cluster at this address", advice="Check the cluster with `ray status` on its head."
         ) from error
 
 
@@ -133,61 +133,61 @@ def _init(ray: Any, address: str | None, folder: str) -> None:
             )  # fmt: skip
         else:
             ray.init(address=address, **quiet)
-    except Exception as error:  # Ray raises whatever its libraries raise
+    except Exception as error:  # Ray passes on exceptions of its libraries
         if address is None:
             advice = "The temporary folder (TMPDIR) needs space and a short path."
             raise CohortError(f"Ray does not start: {type(error).__name__}", advice=advice) from error
-        advice = "`ray status` on its head tells whether it runs; cspine needs the Ray and Python of the cluster."
-        raise CohortError(f"the cluster cannot be used: {type(error).__name__}", advice=advice) from error
+        advice = "Check it with `ray status` on its head; Ray and Python must have the versions of the cluster."
+        raise CohortError(f"cannot connect to the cluster: {type(error).__name__}", advice=advice) from error
 
 
-def needs_of(device: str, threads: int, most: int | None, *, local: bool) -> Needs:
-    """Find out how many workers the machines have room for: one a GPU, or else by cores and memory.
+def plan_workers(device: str, threads: int, max_workers: int | None, *, local: bool) -> WorkerResources:
+    """Determine the number of workers: one per GPU, otherwise by cores and memory.
 
     Parameters
     ----------
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     threads : int
-        Threads of one study on a CPU.
-    most : int or None
-        No more workers than this.
+        CPU threads per study.
+    max_workers : int or None
+        Maximum number of workers.
     local : bool
-        True where Ray runs on this machine alone: its free memory counts, not what Ray thinks of it.
+        Ray runs on this machine alone: its available memory counts, not the value that Ray reports.
 
     Raises
     ------
     UsageError
-        If the device names one GPU: Ray gives each worker its own.
+        If the device is a specific GPU: Ray assigns GPUs to workers.
     DeviceError
-        If CUDA was asked for, and no machine has it.
+        If CUDA was requested but no machine has a GPU.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(
-            f"--device {device}: a cohort takes auto, cpu or cuda", advice="Ray gives each worker its GPU."
+            f"--device {device}: a cohort supports auto, cpu and cuda", advice="Ray assigns the GPUs to workers."
         )
     nodes = [node["Resources"] for node in _ray().nodes() if node["Alive"]]
     gpus = int(sum(resources.get("GPU", 0) for resources in nodes))
     if device == "cuda" and not gpus:
         raise DeviceError("cuda: Ray finds no GPU")
     if device != "cpu" and gpus:
-        return Needs(min(gpus, most or gpus), 1, 1, 0)
+        return WorkerResources(min(gpus, max_workers or gpus), 1, 1, 0)
     cores = [int(node.get("CPU", 0)) for node in nodes]
-    if local:  # what is free now counts, and a small machine still takes one study at a time
+    if local:  # a small machine still runs one study at a time
         workers = max(1, min(sum(cores) // threads, memory().available // BYTES_PER_STUDY))
-        return Needs(min(workers, most or workers), min(threads, sum(cores)), 0, 0)
-    rooms = [int(node.get("memory", 0) // BYTES_PER_STUDY) for node in nodes]
-    workers = sum(min(number // threads, room) for number, room in zip(cores, rooms, strict=True))
+        return WorkerResources(min(workers, max_workers or workers), min(threads, sum(cores)), 0, 0)
+    capacities = [int(node.get("memory", 0) // BYTES_PER_STUDY) for node in nodes]
+    workers = sum(min(number // threads, capacity) for number, capacity in zip(cores, capacities, strict=True))
     if workers == 0:
         raise CohortError(f"no machine of the cluster has {threads} cores and {BYTES_PER_STUDY // 2**30} GiB")
-    return Needs(min(workers, most or workers), threads, 0, BYTES_PER_STUDY)
+    return WorkerResources(min(workers, max_workers or workers), threads, 0, BYTES_PER_STUDY)
 
 
 class _Actor(StudyWorker):
-    """A worker in a process of its own."""
+    """A worker in its own process."""
 
     def __init__(self, task: CohortTask) -> None:
-        # Libraries warn with values of headers in their words, and a cluster keeps what a worker prints.
+        # Warnings of libraries may contain header values, and a cluster stores the output of workers.
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
         torch.set_num_threads(task.threads)
@@ -195,24 +195,24 @@ class _Actor(StudyWorker):
 
 
 class RayPool:
-    """Workers as Ray actors; a context manager that stops them.
+    """A pool of Ray actors; as a context manager it stops them at the end.
 
     Parameters
     ----------
     task : CohortTask
-        What is the same for every study.
-    needs : Needs
-        What Ray sets aside for each worker.
+        Task of the cohort.
+    resources : WorkerResources
+        Resources that Ray reserves for each worker.
     """
 
-    def __init__(self, task: CohortTask, needs: Needs) -> None:
+    def __init__(self, task: CohortTask, resources: WorkerResources) -> None:
         self._ray = _ray()
-        options: dict[str, Any] = {"num_cpus": needs.cores, "num_gpus": needs.gpus}
-        if needs.bytes_:
-            options["memory"] = needs.bytes_
-        # A dead actor is replaced by `plan`, which knows its study; no call is made twice behind its back.
+        options: dict[str, Any] = {"num_cpus": resources.cores, "num_gpus": resources.gpus}
+        if resources.memory_bytes:
+            options["memory"] = resources.memory_bytes
+        # The scheduler replaces dead actors, because it knows their studies; Ray must not repeat calls.
         self._actor = self._ray.remote(_Actor).options(max_restarts=0, max_task_retries=0, **options)
-        self._task = self._ray.put(task)
+        self._task = self._ray.store(task)
         self._workers: dict[int, Any] = {}
         self._calls: dict[Any, int] = {}
         self._started = 0
@@ -222,7 +222,7 @@ class RayPool:
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers.values():
-            with suppress(Exception):  # dead already
+            with suppress(Exception):  # already dead
                 self._ray.kill(worker)
 
     def start(self) -> int:
@@ -232,22 +232,22 @@ class RayPool:
         self._calls[self._workers[number].ready.remote()] = number
         return number
 
-    def submit(self, worker: int, job: Job) -> None:
-        """Give a study to a worker."""
-        self._calls[self._workers[worker].run.remote(job)] = worker
+    def submit(self, worker: int, attempt: StudyAttempt) -> None:
+        """Submit an attempt to a worker."""
+        self._calls[self._workers[worker].run.remote(attempt)] = worker
 
-    def wait(self, seconds: float) -> Sequence[Answer]:
-        """Return what was heard within ``seconds``."""
+    def wait(self, seconds: float) -> Sequence[WorkerEvent]:
+        """Return the events that occur within ``seconds``."""
         done, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=seconds)
-        return [self._answer(call) for call in done]
+        return [self._event(call) for call in done]
 
-    def _answer(self, call: Any) -> Answer:
+    def _event(self, call: Any) -> WorkerEvent:
         worker = self._calls.pop(call)
         try:
-            return Answer(worker, self._ray.get(call))
+            return WorkerEvent(worker, self._ray.get(call))
         except self._ray.exceptions.RayTaskError:
-            raise  # the worker lives: a defect
-        except self._ray.exceptions.RayError:  # killed, by hand or for its memory; its machine lost
+            raise  # a defect: the worker is alive
+        except self._ray.exceptions.RayError:  # killed, out of memory, or its machine is lost
             with suppress(Exception):
                 self._ray.kill(self._workers.pop(worker))
-            return Answer(worker, None)
+            return WorkerEvent(worker, None)

@@ -1,6 +1,6 @@
-"""The tables of a cohort: a row a study, a row a vertebra, and what failed; as CSV for people and Parquet for programs.
+"""The tables of a cohort: studies, vertebrae and failures, as CSV and Parquet.
 
-Parquet needs pyarrow, of the extra ``cohort``.
+Parquet needs pyarrow, which belongs to the extra ``cohort``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 from cspine.cohort.folder import StudyRecord
 from cspine.core.errors import MissingExtraError
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import write_csv
 from cspine.report.summary import Summary
 
-#: Columns of results.csv and results.parquet with their types in Arrow.
+#: Columns of results.csv and results.parquet, with their Arrow types.
 STUDY_COLUMNS: Mapping[str, str] = {
     "name": "string",
     "outcome": "string",
@@ -29,11 +29,11 @@ STUDY_COLUMNS: Mapping[str, str] = {
     "spacing_y_mm": "float64",
     "spacing_z_mm": "float64",
     "levels": "string",
-    "levels_found": "int64",
+    "vertebra_count": "int64",
     "findings": "string",
     "serious_findings": "int64",
     "seconds": "float64",
-    "tries": "int64",
+    "attempts": "int64",
     "device": "string",
     "model": "string",
     "model_version": "string",
@@ -42,7 +42,7 @@ STUDY_COLUMNS: Mapping[str, str] = {
     "segmentation_sha256": "string",
 }
 
-#: Columns of vertebrae.csv and vertebrae.parquet.
+#: Columns of vertebrae.csv and vertebrae.parquet, with their Arrow types.
 VERTEBRA_COLUMNS: Mapping[str, str] = {
     "name": "string",
     "level": "string",
@@ -55,19 +55,19 @@ VERTEBRA_COLUMNS: Mapping[str, str] = {
     "centroid_posterior_mm": "float64",
     "centroid_superior_mm": "float64",
     "extent_right_left_mm": "float64",
-    "extent_front_back_mm": "float64",
-    "extent_foot_head_mm": "float64",
+    "extent_anterior_posterior_mm": "float64",
+    "extent_inferior_superior_mm": "float64",
     "touches_edge": "bool",
     "findings": "string",
 }
 
-_FAILURE_COLUMNS = ("name", "code", "message", "advice", "tries")
+_FAILURE_COLUMNS = ("name", "code", "message", "advice", "attempts")
 
 Row = dict[str, Any]
 
 
 def write_tables(records: Sequence[StudyRecord], folder: Path) -> tuple[Path, ...]:
-    """Write results, vertebrae and failures.
+    """Write the tables of results, vertebrae and failures.
 
     Parameters
     ----------
@@ -96,18 +96,18 @@ def write_tables(records: Sequence[StudyRecord], folder: Path) -> tuple[Path, ..
         _write_parquet(folder / f"{name}.parquet", columns, rows)
         written += [folder / f"{name}.csv", folder / f"{name}.parquet"]
     failed = [record for record in records if record.summary is None]
-    failures = [[r.name, r.code, r.message, r.advice, str(r.tries)] for r in failed]
+    failures = [[r.name, r.code, r.message, r.advice, str(r.attempts)] for r in failed]
     write_csv(folder / "failures.csv", _FAILURE_COLUMNS, failures)
     return (*written, folder / "failures.csv")
 
 
 def study_row(record: StudyRecord) -> Row:
-    """Return the row of a study; columns that do not apply are absent."""
+    """Return the row of a study; columns that do not apply are missing."""
     row: Row = {
         "name": record.name,
         "outcome": record.outcome,
         "seconds": record.seconds,
-        "tries": record.tries,
+        "attempts": record.attempts,
     }
     if record.summary is None:
         return row | {"code": record.code, "message": record.message}
@@ -115,16 +115,16 @@ def study_row(record: StudyRecord) -> Row:
 
 
 def _summary_columns(summary: Summary) -> Row:
-    came = summary.input
+    source = summary.input
     return {
-        "study": came.study,
-        "series": came.series,
-        "slices": came.slices,
-        "spacing_x_mm": came.spacing_mm[0],
-        "spacing_y_mm": came.spacing_mm[1],
-        "spacing_z_mm": came.spacing_mm[2],
+        "study": source.study,
+        "series": source.series,
+        "slices": source.slices,
+        "spacing_x_mm": source.spacing_mm[0],
+        "spacing_y_mm": source.spacing_mm[1],
+        "spacing_z_mm": source.spacing_mm[2],
         "levels": " ".join(vertebra.level for vertebra in summary.vertebrae),
-        "levels_found": len(summary.vertebrae),
+        "vertebra_count": len(summary.vertebrae),
         "findings": " ".join(dict.fromkeys(finding.code for finding in summary.findings)),
         "serious_findings": sum(finding.severity == "serious" for finding in summary.findings),
         "device": summary.device,
@@ -132,12 +132,12 @@ def _summary_columns(summary: Summary) -> Row:
         "model_version": summary.model.version,
         "model_checksum": summary.model.checksum,
         "cspine_version": summary.cspine_version,
-        "segmentation_sha256": summary.outputs[0].sha256 if summary.outputs else None,
+        "segmentation_sha256": next((output.sha256 for output in summary.outputs if output.sop_instance_uid), None),
     }
 
 
 def vertebra_rows(record: StudyRecord) -> list[Row]:
-    """Return the rows of a study's vertebrae; none where it failed."""
+    """Return the rows of the vertebrae of a study; empty if it failed."""
     if record.summary is None:
         return []
     by_level: dict[str | None, list[str]] = {}
@@ -156,8 +156,8 @@ def vertebra_rows(record: StudyRecord) -> list[Row]:
             "centroid_posterior_mm": v.centroid_lps_mm[1],
             "centroid_superior_mm": v.centroid_lps_mm[2],
             "extent_right_left_mm": v.extent_mm[0],
-            "extent_front_back_mm": v.extent_mm[1],
-            "extent_foot_head_mm": v.extent_mm[2],
+            "extent_anterior_posterior_mm": v.extent_mm[1],
+            "extent_inferior_superior_mm": v.extent_mm[2],
             "touches_edge": v.touches_edge,
             "findings": " ".join(by_level.get(v.level, [])),
         }
@@ -166,7 +166,7 @@ def vertebra_rows(record: StudyRecord) -> list[Row]:
 
 
 def failures_by_code(records: Iterable[StudyRecord]) -> list[tuple[str, int, str]]:
-    """Return each code of a failure with the number of studies and what to do, the most frequent first."""
+    """Return each error code with its number of studies and its advice, most frequent first."""
     failed = [record for record in records if record.summary is None]
     advice = {record.code: record.advice for record in failed}
     counts = Counter(record.code for record in failed)
@@ -179,8 +179,8 @@ def _text(value: object) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def arrow() -> tuple[Any, Any]:
-    """Return pyarrow and its parquet module; MissingExtraError where they are not installed."""
+def require_pyarrow() -> tuple[Any, Any]:
+    """Return pyarrow and its parquet module; raise MissingExtraError if they are not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -190,7 +190,7 @@ def arrow() -> tuple[Any, Any]:
 
 
 def _write_parquet(path: Path, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
-    pyarrow, parquet = arrow()
+    pyarrow, parquet = require_pyarrow()
     schema = pyarrow.schema([(name, pyarrow.type_for_alias(kind)) for name, kind in columns.items()])
     table = pyarrow.Table.from_pylist(list(rows), schema=schema)
-    write_whole(path, lambda partial: parquet.write_table(table, partial))
+    write_atomic(path, lambda partial: parquet.write_table(table, partial))

@@ -1,9 +1,8 @@
-"""The studies of a cohort: which ones a folder or a list names, and what tells that their files changed."""
+"""The studies of a cohort: find them in a folder or a list, and detect changes of their files."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 from collections.abc import Sequence
@@ -12,9 +11,9 @@ from pathlib import Path
 
 from cspine.core.errors import CohortError
 
-#: Folder in OUT that belongs to the cohort as a whole, so no study can have this name.
-OWN = "cohort"
-_LONGEST_NAME = 200
+#: Folder in OUT for tables and records; no study can have this name.
+COHORT_FOLDER = "cohort"
+_MAX_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,14 @@ class CohortStudy:
     Parameters
     ----------
     name : str
-        Name of its folder in OUT; the user's own, so tables show it and log lines do not.
+        Name of its folder in OUT, chosen by the user: tables contain it, logs do not.
     source : Path
         Its folder or .zip, absolute.
 
     Raises
     ------
     CohortError
-        If no folder in OUT can have the name.
+        If the name is not a valid folder name.
     """
 
     name: str
@@ -39,15 +38,15 @@ class CohortStudy:
 
     def __post_init__(self) -> None:
         bad = not self.name or self.name.startswith(".") or any(c in "/\\" or not c.isprintable() for c in self.name)
-        if bad or len(self.name.encode()) > _LONGEST_NAME:
+        if bad or len(self.name.encode()) > _MAX_NAME_BYTES:
             raise CohortError(
-                "the name of a study is empty, too long, begins with a dot, or has a slash or unprintable characters",
-                advice="Rename its folder, or give names in a CSV list with the columns path and name.",
+                "a study name is empty, too long, starts with a dot, or contains a slash or unprintable characters",
+                advice="Rename the folder, or give names in a CSV list with the columns path and name.",
             )
-        if self.name == OWN:
+        if self.name == COHORT_FOLDER:
             raise CohortError(
-                f"a study is called {OWN!r}, which is the folder of the tables in OUT",
-                advice="Rename its folder, or give names in a CSV list with the columns path and name.",
+                f"a study is named {COHORT_FOLDER!r}, which is the folder of the tables in OUT",
+                advice="Rename the folder, or give names in a CSV list with the columns path and name.",
             )
 
 
@@ -57,49 +56,30 @@ def find_studies(source: Path, out: Path) -> tuple[CohortStudy, ...]:
     Parameters
     ----------
     source : Path
-        A folder with one study a subfolder or .zip; or a list: a .csv with the column ``path`` and, if wanted,
-        ``name``, or any other text file with a path a line (``#`` begins a comment). Relative paths of a list count
-        from its folder. A study is called as its folder, or as its .zip without the ending.
+        A folder with one study per subfolder or .zip; or a list: a .csv with the column ``path`` and optionally
+        ``name``, or a text file with one path per line (``#`` starts a comment). Relative paths are relative to the
+        folder of the list. The default name is that of the folder, or of the .zip without its extension.
     out : Path
-        The output folder; it may lie within no study, and no study within it.
+        The output folder; it must not overlap with any study.
 
     Raises
     ------
     CohortError
-        If there are no studies, two have one name, the list cannot be read, or input and output overlap.
+        If there are no studies, names are not unique, the list cannot be read, or input and output overlap.
     """
     try:
         found = _in_folder(source) if source.is_dir() else _in_list(source)
     except OSError as error:
-        raise CohortError(f"the input cannot be read: {error.strerror}") from error
+        raise CohortError(f"cannot read the input: {error.strerror}") from error
     if not found:
-        raise CohortError("the input names no study: no subfolder, no .zip, no line of a list")
+        raise CohortError("the input contains no study: no subfolder, .zip, or line of a list")
     _refuse_same_names(found)
     _refuse_overlap(found, out)
     return tuple(sorted(found, key=lambda study: study.name))
 
 
-def fingerprint(source: Path) -> str:
-    """Return a checksum of names, sizes and times of a study's files: it changes when late slices arrive.
-
-    Parameters
-    ----------
-    source : Path
-        Folder or .zip; what is not there has a fingerprint too.
-    """
-    digest = hashlib.sha256()
-    try:
-        paths = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
-        for path in paths:
-            state = path.stat()
-            digest.update(f"{path.relative_to(source).as_posix()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-    except OSError as error:
-        digest.update(f"{type(error).__name__}".encode())
-    return digest.hexdigest()
-
-
-def readable(source: Path) -> bool:
-    """Tell whether the folder or .zip of a study is there and can be read."""
+def is_readable(source: Path) -> bool:
+    """Return whether the folder or .zip of a study exists and is readable."""
     return os.access(source, os.R_OK | os.X_OK if source.is_dir() else os.R_OK)
 
 
@@ -119,19 +99,21 @@ def _in_list(path: Path) -> list[CohortStudy]:
     if not path.is_file():
         raise CohortError("the input is neither a folder nor a list of paths")
     if path.suffix.lower() == ".zip":
-        raise CohortError("the input is a .zip", advice="`cspine run` takes one study; a cohort a folder of studies.")
+        raise CohortError(
+            "the input is a .zip", advice="Use `cspine run` for one study; a cohort needs a folder of studies."
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise CohortError("the list is not UTF-8 text") from error
     rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _lines(text)
     base = path.resolve().parent
-    return [_listed(base / place, name) for place, name in rows]
+    return [_listed(base / entry, name) for entry, name in rows]
 
 
-def _listed(place: Path, name: str) -> CohortStudy:
-    place = place.resolve()
-    return CohortStudy(name or (place.stem if place.suffix.lower() == ".zip" else place.name), place)
+def _listed(source: Path, name: str) -> CohortStudy:
+    source = source.resolve()
+    return CohortStudy(name or (source.stem if source.suffix.lower() == ".zip" else source.name), source)
 
 
 def _lines(text: str) -> list[tuple[str, str]]:
@@ -142,10 +124,11 @@ def _lines(text: str) -> list[tuple[str, str]]:
 def _csv_rows(text: str) -> list[tuple[str, str]]:
     reader = csv.DictReader(io.StringIO(text))
     if "path" not in (reader.fieldnames or ()):
-        raise CohortError("the CSV list has no column called 'path' in its first line")
+        raise CohortError("the CSV list has no column 'path'")
     rows = [((row.get("path") or "").strip(), (row.get("name") or "").strip()) for row in reader]
-    if any(not place for place, _ in rows):
-        raise CohortError("a row of the CSV list has no path")
+    for number, (entry, _) in enumerate(rows, 1):
+        if not entry:
+            raise CohortError(f"row {number} of the CSV list has no path")
     return rows
 
 
@@ -155,16 +138,16 @@ def _refuse_same_names(found: Sequence[CohortStudy]) -> None:
         other = numbers.setdefault(study.name, number)
         if other != number:
             raise CohortError(
-                f"studies {other} and {number} of the input have one name, so one folder in OUT",
+                f"studies {other} and {number} of the input have the same name",
                 advice="Give names in a CSV list with the columns path and name.",
             )
 
 
 def _refuse_overlap(found: Sequence[CohortStudy], out: Path) -> None:
-    place = out.resolve()
+    target = out.resolve()
     for number, study in enumerate(found, 1):
-        if place.is_relative_to(study.source) or study.source.is_relative_to(place):
+        if target.is_relative_to(study.source) or study.source.is_relative_to(target):
             raise CohortError(
-                f"OUT lies within study {number} of the input, or around it",
-                advice="Give an output folder beside the input.",
+                f"OUT overlaps with study {number} of the input",
+                advice="Give an output folder outside the input.",
             )

@@ -1,4 +1,4 @@
-"""What a worker of a cohort does: it holds the checked model and walks studies as `cspine run` does."""
+"""A worker of a cohort: it loads the model once and runs studies as `cspine run` does."""
 
 from __future__ import annotations
 
@@ -12,36 +12,33 @@ from pathlib import Path
 import cspine
 from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.cohort.studies import CohortStudy
-from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, as_defect
-from cspine.dicom.archive import opened
+from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, Subject, as_defect
+from cspine.dicom.archive import open_input
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage, load_package
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import read_headers
 from cspine.pipeline.study import run_study
 
-# Exit codes of errors that follow from images which could be read: series, geometry, pixels, anatomy.
-_ABOUT_THE_IMAGES = {4, 5, 6, 9}
-
 
 @dataclass(frozen=True)
 class CohortTask:
-    """What is the same for every study.
+    """The settings that are the same for every study.
 
     Parameters
     ----------
     model : Path
-        Folder of the model package, on every machine of a cluster.
+        Folder of the model package; the same on every machine of a cluster.
     checksum : str
         Checksum of that package.
     version : str
         Version of cspine.
     settings : RunSettings
-        Settings of each run, with the cohort's clock.
+        Settings of each run, with the clock of the cohort.
     folder : CohortFolder
-        Where results go.
+        Output folder.
     threads : int
-        Threads of one study on a CPU.
+        CPU threads per study.
     """
 
     model: Path
@@ -53,102 +50,104 @@ class CohortTask:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One try of one study.
+class StudyAttempt:
+    """One attempt at one study.
 
     Parameters
     ----------
     study : CohortStudy
         The study.
     key : str
-        Checksum of all that decides about its results.
-    tries : int
-        Number of this try, from 1.
+        Checksum of everything that determines the results.
+    number : int
+        Number of the attempt, from 1.
     """
 
     study: CohortStudy
     key: str
-    tries: int = 1
+    number: int = 1
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A worker can take studies.
+class WorkerReady:
+    """A worker is ready to run studies.
 
     Parameters
     ----------
     process : int
-        Its process id.
+        Process ID of the worker.
     """
 
     process: int
 
 
 class StudyWorker:
-    """One process of a cohort.
+    """One worker process of a cohort.
 
     Parameters
     ----------
     task : CohortTask
-        What is the same for every study.
+        Task of the cohort.
     """
 
     def __init__(self, task: CohortTask) -> None:
         self._task = task
         self._package: ModelPackage | None = None
 
-    def ready(self) -> Ready | CSpineError:
-        """Load the model; an error is returned, for it would stop every study."""
+    def ready(self) -> WorkerReady | CSpineError:
+        """Load the model; an error is returned, because it would affect every study."""
         try:
             if cspine.__version__ != self._task.version:
                 raise CohortError(f"a worker has cspine {cspine.__version__}, the cohort {self._task.version}")
             self._package = load_package(self._task.model)
             if self._package.identity.checksum != self._task.checksum:
-                raise CohortError("a worker finds another model in the folder of the model")
-        except Exception as unforeseen:  # it would be wrapped on its way
-            return as_defect(unforeseen)
-        return Ready(os.getpid())
+                raise CohortError("the model package on a worker differs from that of the cohort")
+        except Exception as unexpected:  # Ray would wrap a raised exception
+            return as_defect(unexpected)
+        return WorkerReady(os.getpid())
 
-    def run(self, job: Job) -> StudyRecord | CSpineError:
-        """Walk one study and put its results and its record in place.
+    def run(self, attempt: StudyAttempt) -> StudyRecord | CSpineError:
+        """Run one study and store its results and its record.
 
         Parameters
         ----------
-        job : Job
-            The study.
+        attempt : StudyAttempt
+            The attempt.
 
         Returns
         -------
         StudyRecord or CSpineError
-            An error where no study could be written.
+            An error if no study could be written.
         """
-        folder, name = self._task.folder, job.study.name
-        # A worker of a killed cohort may live a moment longer: each has a folder of its own.
-        results = folder.unfinished / f"{name}-{secrets.token_hex(4)}"
-        begun = time.perf_counter()
+        folder, name = self._task.folder, attempt.study.name
+        # A worker of a killed cohort may still be running: each attempt has its own folder.
+        results = folder.staging / f"{name}-{secrets.token_hex(4)}"
+        started = time.perf_counter()
         try:
             try:
-                record = self._walked(job, results, begun)
-                folder.put(record, results)
-            except Exception as unforeseen:  # one study must not stop the others
-                error = as_defect(unforeseen)
+                record = self._run_study(attempt, results, started)
+                folder.store(record, results)
+            except Exception as unexpected:  # one study must not stop the others
+                error = as_defect(unexpected)
                 if isinstance(error, OutputError) and not isinstance(error, OutputNotEmptyError):
                     return error
-                record = StudyRecord.of_failure(name, job.key, error, job.tries, _since(begun))
-                folder.put(record, None, outdated=error.exit_code in _ABOUT_THE_IMAGES)
+                record = StudyRecord.of_failure(name, attempt.key, error, attempt.number, _since(started))
+                folder.store(record, None, discard_previous=error.subject is Subject.IMAGES)
         except CSpineError as error:
             return error
         finally:
             shutil.rmtree(results, ignore_errors=True)
         return record
 
-    def _walked(self, job: Job, results: Path, begun: float) -> StudyRecord:
+    def _run_study(self, attempt: StudyAttempt, results: Path, started: float) -> StudyRecord:
         assert self._package is not None
-        self._task.folder.refuse_foreign(job.study.name)
-        with opened(job.study.source) as files, StudyOutput(results) as output:
+        self._task.folder.refuse_foreign(attempt.study.name)
+        with open_input(attempt.study.source) as files, StudyOutput(results) as output:
             summary = run_study(read_headers(files), self._package, self._task.settings, output)
-        return StudyRecord(name=job.study.name, key=job.key, tries=job.tries, seconds=_since(begun), summary=summary)
+        return StudyRecord(
+            name=attempt.study.name, key=attempt.key, attempts=attempt.number, seconds=_since(started), summary=summary
+        )
 
 
-def _since(begun: float) -> float:
-    return round(time.perf_counter() - begun, 1)
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 1)

@@ -1,1 +1,1 @@
-"""What every package knows: levels, geometry, volumes, findings, errors. Imports nothing else of cspine."""
+"""The vocabulary of every package: levels, geometry, volumes, findings, errors. It imports nothing else of cspine."""

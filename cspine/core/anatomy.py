@@ -1,6 +1,6 @@
-"""Vertebrae: levels, labels, SNOMED CT codes, colours and the names that other schemes give them.
+"""Levels of the spine with their labels, SNOMED CT codes, colours and the names that data sets give them.
 
-The only place that knows a label number. One scheme inside: the VerSe numbers (1..7 = C1..C7, 8..19 = T1..T12,
+No other module contains a label number. cspine uses the VerSe numbers throughout (1..7 = C1..C7, 8..19 = T1..T12,
 20..25 = L1..L6, 28 = T13).
 """
 
@@ -15,7 +15,7 @@ from cspine.core.errors import UsageError
 
 
 class Region(StrEnum):
-    """Region of the spine, with the letter that its levels begin with."""
+    """A region of the spine, with the letter that its levels start with."""
 
     CERVICAL = "C"
     THORACIC = "T"
@@ -32,13 +32,13 @@ REGION_CODES: dict[Region, tuple[str, str]] = {
 #: (123037004, SCT, "Anatomical Structure"): the segmented property category of every vertebra.
 CATEGORY_CODE = ("123037004", "Anatomical Structure")
 
-#: (51282000, SCT, "Vertebra"): for levels that have no whole-vertebra code (L6, T13).
+#: (51282000, SCT, "Vertebra"): for levels that have no code of their own (L6, T13).
 GENERIC_VERTEBRA_CODE = ("51282000", "Vertebra")
 
 
 @dataclass(frozen=True)
 class Vertebra:
-    """One level of the spine.
+    """A level of the spine.
 
     Parameters
     ----------
@@ -47,11 +47,11 @@ class Vertebra:
     name : str
         Level, for example ``"C3"``.
     sct_code : str
-        SNOMED CT code of the whole vertebra (pydicom's CID 7603), or of "Vertebra" where the level has none.
+        SNOMED CT code of the vertebra (pydicom's CID 7603), or of "Vertebra" if the level has none.
     sct_meaning : str
         Meaning of that code.
     rgb : tuple of int
-        Recommended display colour, 0..255; neighbours can be told apart by colour-blind people.
+        Recommended display colour, 0..255; adjacent colours differ for colour-blind people.
     """
 
     label: int
@@ -62,12 +62,12 @@ class Vertebra:
 
     @property
     def region(self) -> Region:
-        """Region that the level belongs to."""
+        """Region of the level."""
         return Region(self.name[0])
 
     @property
     def has_own_code(self) -> bool:
-        """False for L6 and T13, which SNOMED CT codes as a vertebra of their region only."""
+        """Whether SNOMED CT has a code for the level; it has none for L6 and T13."""
         return self.sct_code != GENERIC_VERTEBRA_CODE[0]
 
 
@@ -110,7 +110,7 @@ _SCT = {
     "L5": "49668003",
 }
 
-# Head to foot; T13 stands between T12 and L1 whatever its number.
+# Head to foot; T13 is between T12 and L1 whatever its number.
 _ORDER = (
     [(f"C{i}", i) for i in range(1, 8)]
     + [(f"T{i}", 7 + i) for i in range(1, 13)]
@@ -131,16 +131,16 @@ _BY_LABEL = {v.label: v for v in VERTEBRAE}
 _BY_NAME = {v.name: v for v in VERTEBRAE}
 _RANK = {v.label: i for i, v in enumerate(VERTEBRAE)}
 
-#: C1..C7 and T1: what the cervical models segment.
+#: Levels of the cervical models: C1..C7 and T1.
 CERVICAL_LEVELS: tuple[Vertebra, ...] = tuple(_BY_LABEL[i] for i in range(1, 9))
 
-#: C1..L6, T13 among them: what the full-spine models segment.
+#: Levels of the full-spine models: C1..L6, including T13.
 FULL_SPINE_LEVELS: tuple[Vertebra, ...] = VERTEBRAE
 
-#: Levels above others that not every patient has: 11 to 13 thoracic vertebrae occur.
+#: Levels above others that not every patient has: there are 11 to 13 thoracic vertebrae.
 _OPTIONAL = frozenset({"T12", "T13"})
 
-#: Number of the sacrum where labels carry it beside vertebrae (VerSe's); it is no level.
+#: VerSe number of the sacrum, which is not a level.
 SACRUM = 26
 
 
@@ -150,18 +150,23 @@ def vertebra(key: int | str) -> Vertebra:
     Raises
     ------
     KeyError
-        For a number or a name that no level has.
+        If no level has this number or name.
+
+    Examples
+    --------
+    >>> vertebra("T1").label, vertebra(28).name
+    (8, 'T13')
     """
     return _BY_LABEL[key] if isinstance(key, int) else _BY_NAME[key]
 
 
 def rank(label: int) -> int:
-    """Return the place of a label from head to foot: 0 is C1, T13 stands between T12 and L1."""
+    """Return the index of a label from head to foot: 0 is C1; T13 is between T12 and L1."""
     return _RANK[label]
 
 
 def levels_between(first: str, last: str) -> tuple[Vertebra, ...]:
-    """Return the levels from one to another, both included, head to foot.
+    """Return the levels from one to another, both included, from head to foot.
 
     Parameters
     ----------
@@ -171,9 +176,9 @@ def levels_between(first: str, last: str) -> tuple[Vertebra, ...]:
     Raises
     ------
     KeyError
-        For a name that no level has.
+        If no level has this name.
     ValueError
-        If the last lies above the first.
+        If the last is above the first.
     """
     start, stop = rank(vertebra(first).label), rank(vertebra(last).label)
     if stop < start:
@@ -182,13 +187,13 @@ def levels_between(first: str, last: str) -> tuple[Vertebra, ...]:
 
 
 def steps_between(upper: int, lower: int) -> tuple[int, int]:
-    """Return how many vertebrae down a level lies from another, at least and at most.
+    """Return the smallest and the largest number of steps from a level down to another.
 
     Parameters
     ----------
     upper, lower : int
-        Labels, the first one nearer to the head. From T12 to L1 it is one step, or two with T13 between; from T11 to L1
-        it may be one, too, as some patients have 11 thoracic vertebrae.
+        Labels, the first one nearer to the head. From T12 to L1 there is one step, or two with T13 between; from T11 to
+        L1 there may also be one, because some patients have 11 thoracic vertebrae.
     """
     most = rank(lower) - rank(upper)
     between = VERTEBRAE[rank(upper) + 1 : rank(lower)]
@@ -196,18 +201,18 @@ def steps_between(upper: int, lower: int) -> tuple[int, int]:
 
 
 def may_follow(upper: int, lower: int) -> bool:
-    """Tell whether a level can be the next one below another: whatever stands between is not in every patient."""
+    """Return whether a level can be the next one below another, all levels between being optional."""
     return steps_between(upper, lower)[0] == 1
 
 
 def is_full_spine(levels: Iterable[Vertebra]) -> bool:
-    """Tell whether levels go on below T1, as those of a full-spine model do."""
+    """Return whether some of the levels are below T1, as for a full-spine model."""
     last = rank(_BY_NAME["T1"].label)
     return any(rank(level.label) > last for level in levels)
 
 
 def parse_levels(text: str) -> tuple[Vertebra, ...]:
-    """Return the levels that a user's text means, from head to foot.
+    """Return the levels that a text of a user denotes, from head to foot.
 
     Parameters
     ----------
@@ -217,26 +222,37 @@ def parse_levels(text: str) -> tuple[Vertebra, ...]:
     Raises
     ------
     UsageError
-        If a part is no level and no range, or a range ends above its beginning.
+        If a part is neither a level nor a range, or a range ends above its start.
+
+    Examples
+    --------
+    >>> [level.name for level in parse_levels("T12-L1")]
+    ['T12', 'T13', 'L1']
     """
-    found: set[int] = set()
+    labels: set[int] = set()
     for part in text.split(","):
         ends = [parse_name(end) for end in part.split("-")]
         if len(ends) > 2 or not ends or any(end is None for end in ends):
             raise UsageError(f"levels {text!r}: {part.strip()!r} is neither a level nor a range", advice=_LEVELS_ADVICE)
         first, last = (end.name for end in (ends[0], ends[-1]) if end is not None)
         try:
-            found |= {level.label for level in levels_between(first, last)}
+            labels |= {level.label for level in levels_between(first, last)}
         except ValueError as error:
             raise UsageError(f"levels {text!r}: {error}", advice=_LEVELS_ADVICE) from error
-    return tuple(level for level in VERTEBRAE if level.label in found)
+    return tuple(level for level in VERTEBRAE if level.label in labels)
 
 
-_LEVELS_ADVICE = "Give levels from head to foot, for example C1-T1 or C3-C7,L1-L5."
+_LEVELS_ADVICE = "Name levels from head to foot, for example C1-T1 or C3-C7,L1-L5."
 
 
 def levels_text(levels: Iterable[Vertebra]) -> str:
-    """Return levels in the shortest words that `parse_levels` understands, for example ``"C3-C7,L1-L5"``."""
+    """Return the shortest text that `parse_levels` parses to these levels.
+
+    Examples
+    --------
+    >>> levels_text(parse_levels("C3,C4,C5,L1"))
+    'C3-C5,L1'
+    """
     wanted = {level.label for level in levels}
     runs: list[list[Vertebra]] = []
     for before, level in zip((None, *VERTEBRAE), VERTEBRAE, strict=False):
@@ -247,19 +263,26 @@ def levels_text(levels: Iterable[Vertebra]) -> str:
     return ",".join(run[0].name if len(run) == 1 else f"{run[0].name}-{run[-1].name}" for run in runs)
 
 
-# "C1", "vertebrae_C1", "vertebra-c1", "C1 vertebra", "c_1": spellings seen in public datasets.
+# "C1", "vertebrae_C1", "vertebra-c1", "C1 vertebra", "c_1": spellings of public data sets.
 _NAME_PATTERN = re.compile(
     r"^(?:vertebrae?|vert)?[\s_-]*([CTL])[\s_-]*0?(\d{1,2})(?:[\s_-]*vertebrae?)?$", re.IGNORECASE
 )
 
 
 def parse_name(text: str) -> Vertebra | None:
-    """Return the level that a label name of a dataset means, or None where it means none.
+    """Return the level that a label name of a data set denotes, or None if it denotes none.
 
     Parameters
     ----------
     text : str
         For example ``"C1"``, ``"vertebrae_C1"`` (TotalSegmentator), ``"c1 vertebra"``.
+
+    Examples
+    --------
+    >>> parse_name("vertebrae_C1").name
+    'C1'
+    >>> parse_name("sacrum") is None
+    True
     """
     match = _NAME_PATTERN.match(text.strip())
     if match is None:

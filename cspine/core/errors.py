@@ -1,23 +1,24 @@
 """The error tree: every failure that cspine can explain has a stable code, an exit code and advice.
 
-docs/errors.md repeats the table; a test holds the two together. Messages name numbers, tags and hashed identifiers;
-they never carry patient data.
+docs/reference/errors.md has the table, generated from here. Messages contain numbers, tags and hashed identifiers; they
+never contain patient data.
 """
 
 from __future__ import annotations
 
 import hashlib
 import traceback
+from enum import StrEnum
 from pathlib import Path
 
 
 def hashed(identifier: str) -> str:
-    """Return a short stable stand-in for a UID or another identifier, fit for logs and messages.
+    """Return a short, stable substitute for a UID or another identifier that is safe in logs and messages.
 
     Parameters
     ----------
     identifier : str
-        A DICOM UID or any text that may point to a patient.
+        A DICOM UID or any text that may identify a patient.
 
     Returns
     -------
@@ -27,22 +28,40 @@ def hashed(identifier: str) -> str:
     return hashlib.sha256(identifier.encode("utf-8")).hexdigest()[:12]
 
 
-class CSpineError(Exception):
-    """Something failed that has no class of its own.
+class Subject(StrEnum):
+    """What an error is about, which decides who can help: another try, another case, or nothing but another input."""
 
-    Root of the tree. ``code`` is stable over releases, ``exit_code`` is what the process returns.
+    SYSTEM = "system"
+    """Settings, models, devices, disks: every other case would fail as well."""
+
+    CASE = "case"
+    """The computation of one case: other cases, and another try, may succeed."""
+
+    FILES = "files"
+    """Files of the input, which cannot be read or used: another try gives the same."""
+
+    IMAGES = "images"
+    """Images that were read: their series, geometry, pixels or anatomy. Another try gives the same."""
+
+
+class CSpineError(Exception):
+    """An unexpected error occurred.
+
+    It is the root of the tree. ``code`` is stable over releases, ``exit_code`` is what the process returns, and
+    ``subject`` is what errors of the class are about.
 
     Parameters
     ----------
     message : str
-        What happened, with its numbers.
+        What happened, with the numbers.
     advice : str, optional
-        What to do next; the class's own advice where it is left out.
+        What to do next; the class's own advice if omitted.
     """
 
     code: str = "CS-INT-001"
     exit_code: int = 1
-    advice: str = "This is a defect of cspine: please report it with the log."
+    subject: Subject = Subject.SYSTEM
+    advice: str = "This is a bug in cspine. Please report it together with the log."
 
     def __init__(self, message: str, *, advice: str | None = None) -> None:
         super().__init__(message)
@@ -53,16 +72,21 @@ class CSpineError(Exception):
     def __str__(self) -> str:
         return f"[{self.code}] {self.message}"
 
+    @property
+    def is_about_input(self) -> bool:
+        """True where the input must change before another try can succeed."""
+        return self.subject in (Subject.FILES, Subject.IMAGES)
+
 
 def as_defect(error: Exception) -> CSpineError:
-    """Turn an exception that nobody foresaw into an error that can be shown: what and where, but not its text.
+    """Return an error that can be shown for an unexpected exception: its type and where it was raised, not its text.
 
-    The text of a foreign exception may quote a header's values.
+    The text of another library's exception may quote values of a header.
 
     Parameters
     ----------
     error : Exception
-        Any exception; a `CSpineError` is returned as it is.
+        Any exception; a `CSpineError` is returned unchanged.
     """
     if isinstance(error, CSpineError):
         return error
@@ -73,35 +97,42 @@ def as_defect(error: Exception) -> CSpineError:
 
 
 class UsageError(CSpineError):
-    """The command line, a setting or a configuration file cannot be used."""
+    """An option, a setting or a configuration file is invalid."""
 
     code = "CS-USE-001"
     exit_code = 2
-    advice = "See the command's --help."
+    advice = "Run the command with --help to see what it accepts."
 
 
 class RulesError(UsageError):
-    """A series selection file does not follow its schema."""
+    """A series selection file is invalid."""
 
     code = "CS-USE-002"
-    advice = "Compare the file with docs/selection.md; the message names the field."
+    advice = "Correct the field that the message names; docs/guide/selection.md describes the file."
 
 
 class RoutingConfigError(UsageError):
-    """The configuration of `cspine serve-pacs` does not follow its schema."""
+    """The configuration of `cspine serve-pacs` is invalid."""
 
     code = "CS-USE-003"
-    advice = "The message names the field; `cspine serve-pacs --schema` prints what is allowed."
+    advice = "Correct the field that the message names; `cspine serve-pacs --schema` prints what is allowed."
 
 
 class MissingExtraError(UsageError):
-    """A command needs libraries that a plain installation leaves out."""
+    """A command needs libraries that the basic installation does not include."""
 
     code = "CS-USE-004"
-    advice = "Install the part that the message names, for example pip install 'cspine[service]'."
+    advice = "Install the extra that the message names, for example pip install 'cspine[service]'."
 
 
-# --- what comes in ----------------------------------------------------------------------------------------------------
+class DicomSourceNeededError(UsageError):
+    """A DICOM object was asked for, and the image does not come from DICOM."""
+
+    code = "CS-USE-005"
+    advice = "Leave seg out of --outputs, or pass the DICOM series of the image: a SEG refers to its instances."
+
+
+# --- input ------------------------------------------------------------------------------------------------------------
 
 
 class InputError(CSpineError):
@@ -109,156 +140,167 @@ class InputError(CSpineError):
 
     code = "CS-IN-001"
     exit_code = 3
-    advice = "Give a folder or a .zip with the DICOM files of one CT study."
+    subject = Subject.FILES
+    advice = "Pass a folder or a .zip file with the DICOM files of one CT study."
 
 
 class NoDicomError(InputError):
-    """Nothing in the input is DICOM."""
+    """The input contains no DICOM files."""
 
     code = "CS-IN-002"
-    advice = "Check the path; files that are not DICOM are skipped and counted."
+    advice = "Check the path. Files that are not DICOM are skipped and counted."
 
 
 class SeveralPatientsError(InputError):
-    """The input holds more than one patient or study, and it was not said to handle them all."""
+    """The input contains more than one patient or study."""
 
     code = "CS-IN-003"
-    advice = "Give one study at a time, or --all-studies to handle them one after another."
+    advice = "Pass one study at a time, or use --all-studies to process them one after another."
 
 
 class UnreadableArchiveError(InputError):
-    """A zip archive is damaged, encrypted, or unpacks outside its folder."""
+    """A zip archive is damaged or encrypted, or it would unpack outside its folder."""
 
     code = "CS-IN-004"
-    advice = "Unpack the archive by hand and give the folder."
+    advice = "Unpack the archive yourself and pass the folder."
 
 
 class MissingAttributeError(InputError):
-    """An attribute without which the image cannot be placed is absent or malformed."""
+    """An attribute that is needed to position the image is missing or malformed."""
 
     code = "CS-IN-005"
-    advice = "Export the series from the scanner or PACS again; the message names the attribute."
+    advice = "Export the series from the scanner or PACS again. The message names the attribute."
+
+
+class AmbiguousPositionError(InputError):
+    """The header of a NIfTI file does not say where the image lies, or says two different things."""
+
+    code = "CS-IN-006"
+    advice = "Convert the image again from DICOM, so that sform and qform agree; left and right may be swapped here."
 
 
 class NoSuitableSeriesError(CSpineError):
-    """No series fits the rules."""
+    """No series meets the selection rules."""
 
     code = "CS-SEL-001"
     exit_code = 4
-    advice = "`cspine series DIR` lists every series and why it was refused; --series-uid or --rules override."
+    subject = Subject.IMAGES
+    advice = "Run `cspine series DIR` to see why each series was rejected; override with --series-uid or --rules."
 
 
 class UnknownSeriesError(NoSuitableSeriesError):
-    """The series asked for is not in the input."""
+    """The requested series is not in the input."""
 
     code = "CS-SEL-002"
-    advice = "`cspine series DIR` lists the series that are there."
+    advice = "Run `cspine series DIR` to list the series of the input."
 
 
 # --- geometry ---------------------------------------------------------------------------------------------------------
 
 
 class GeometryError(CSpineError):
-    """The slices do not form a volume that can be trusted."""
+    """The slices do not form a reliable volume."""
 
     code = "CS-GEO-001"
     exit_code = 5
-    advice = "Send the series as the scanner made it; reformatted or edited series often lose slices."
+    subject = Subject.IMAGES
+    advice = "Send the series as the scanner reconstructed it; reformatted or edited series often lack slices."
 
 
 class MissingSliceError(GeometryError):
-    """Slices are missing: the positions are a regular grid with holes."""
+    """Slices are missing from the series."""
 
     code = "CS-GEO-002"
-    advice = "Send the series again, whole; or run on the longest whole part with --repair-gaps."
+    advice = "Send the complete series again, or use --repair-gaps to process its longest regular part."
 
 
 class DuplicatePositionError(GeometryError):
-    """Several slices share a position."""
+    """Several slices have the same position."""
 
     code = "CS-GEO-003"
-    advice = "Send each reconstruction as a series of its own; duplicates often come from a double export."
+    advice = "Send each reconstruction as a separate series; duplicates are often the result of a double export."
 
 
 class MixedAcquisitionsError(GeometryError):
-    """Two acquisitions or phases share one series."""
+    """The series mixes two acquisitions or phases."""
 
     code = "CS-GEO-004"
-    advice = "Split the series by acquisition or phase and send one of them."
+    advice = "Split the series by acquisition or phase, and send one of them."
 
 
 class ScoutAmongSlicesError(GeometryError):
-    """A localizer, or slices of another orientation, stand among the slices."""
+    """The series contains a localizer or slices of another orientation."""
 
     code = "CS-GEO-005"
     advice = "Remove the localizer from the series."
 
 
 class SingleSliceError(GeometryError):
-    """One slice, or too few slices, do not make a volume."""
+    """The series has too few slices for a volume."""
 
     code = "CS-GEO-006"
     advice = "Choose a series with at least three slices."
 
 
 class MixedMatrixError(GeometryError):
-    """Matrix size or pixel spacing changes within the series."""
+    """The matrix size or the pixel spacing changes within the series."""
 
     code = "CS-GEO-007"
-    advice = "Send each reconstruction as a series of its own."
+    advice = "Send each reconstruction as a separate series."
 
 
 class NonOrthonormalError(GeometryError):
     """Image Orientation (Patient) is not a pair of perpendicular unit vectors."""
 
     code = "CS-GEO-008"
-    advice = "The header is damaged: export the series again."
+    advice = "The header is damaged. Export the series again."
 
 
 class VariableSpacingError(GeometryError):
-    """The distance between slices changes within the series."""
+    """The slice spacing changes within the series."""
 
     code = "CS-GEO-009"
-    advice = "Reconstruct with one increment; or run on the longest regular part with --repair-gaps."
+    advice = "Reconstruct with one increment, or use --repair-gaps to process the longest regular part."
 
 
 class ExcessiveTiltError(GeometryError):
-    """The stack leans further than any gantry, or within the slice plane in a way no gantry does."""
+    """The stack is sheared more than a tilted gantry can explain."""
 
     code = "CS-GEO-010"
-    advice = "Reconstruct the series without tilt."
+    advice = "Reconstruct the series without gantry tilt."
 
 
 class UnsupportedOrientationError(GeometryError):
-    """The array orientation asked for is not one of the 48 that exist."""
+    """The requested array orientation does not exist."""
 
     code = "CS-GEO-011"
-    advice = "Give three letters, one of each pair L/R, P/A, S/I: for example LPS."
+    advice = "Pass three letters, one of each pair L/R, P/A and S/I, for example LPS."
 
 
 # --- pixels -----------------------------------------------------------------------------------------------------------
 
 
 class PixelError(CSpineError):
-    """Pixel data cannot be decoded."""
+    """The pixel data cannot be decoded."""
 
     code = "CS-PIX-001"
     exit_code = 6
-    advice = "Send the series uncompressed, or check that the file is whole."
+    subject = Subject.IMAGES
+    advice = "Check that the files are complete, or send the series uncompressed."
 
 
 class PhotometricError(PixelError):
     """The pixels are not Hounsfield units in MONOCHROME2."""
 
     code = "CS-PIX-002"
-    advice = "CT is MONOCHROME2 with one sample a pixel: this is a derived or a captured image."
+    advice = "Send the original CT images; this is a derived image or a screen capture."
 
 
 class RescaleError(PixelError):
-    """Rescale Slope or Rescale Intercept is absent or not a number, so values are not Hounsfield units."""
+    """The pixel values cannot be converted to Hounsfield units."""
 
     code = "CS-PIX-003"
-    advice = "Send the original CT images."
+    advice = "Send the original CT images, with their Rescale Slope and Rescale Intercept."
 
 
 # --- models -----------------------------------------------------------------------------------------------------------
@@ -269,92 +311,95 @@ class ModelError(CSpineError):
 
     code = "CS-MOD-001"
     exit_code = 7
-    advice = "`cspine models verify NAME` tells what is wrong; install the package again."
+    advice = "Run `cspine models verify NAME` to see what is wrong, or install the package again."
 
 
 class ModelNotFoundError(ModelError):
-    """No model package of that name."""
+    """The model package was not found."""
 
     code = "CS-MOD-002"
-    advice = "`cspine models list` shows what is installed; `cspine models install` adds one."
+    advice = "Run `cspine models list` to see what is installed, or `cspine models install` to add a package."
 
 
 class ModelChecksumError(ModelError):
-    """A file of the package differs from its manifest."""
+    """A file of the model package does not match its manifest."""
 
     code = "CS-MOD-003"
-    advice = "The package was changed or damaged: install it again from its source."
+    advice = "The package was modified or damaged. Install it again from its source."
 
 
 class UnsafeCheckpointError(ModelError):
-    """A checkpoint holds more than tensors and plain values: reading it could run code."""
+    """A checkpoint contains more than tensors and plain values, so that loading it could run code."""
 
     code = "CS-MOD-004"
-    advice = "Do not use this file. Ask its author for one saved by stock nnU-Net v2."
+    advice = "Do not use this file. Ask its author for a checkpoint saved by stock nnU-Net v2."
 
 
 class UnsupportedModelError(ModelError):
-    """The network, the configuration or the trainer is not one that cspine runs."""
+    """The network, the configuration or the trainer is not supported."""
 
     code = "CS-MOD-005"
-    advice = "Any nnU-Net v2 configuration of dynamic_network_architectures works; a cascade needs the stage before it."
+    advice = "Use an nnU-Net v2 model with a U-Net of dynamic_network_architectures; a cascade needs its first stage."
 
 
 class LabelMapNeededError(ModelError):
-    """The labels of dataset.json are not recognised as vertebrae."""
+    """Labels of dataset.json are not recognised as vertebrae."""
 
     code = "CS-MOD-006"
-    advice = "Give --labels FILE, a YAML that maps each network label to C1..L6 or to 'auxiliary'."
+    advice = "Pass --labels FILE, a YAML file that maps each network label to C1..L6 or to 'auxiliary'."
 
 
 class OrientationNeededError(ModelError):
-    """The model's reader took images in their stored order, which says nothing about anatomy."""
+    """The orientation of the training images is unknown."""
 
     code = "CS-MOD-007"
-    advice = "Give --orientation with the order of the training images, for example LPS or RAS."
+    advice = "Pass --orientation with the orientation of the training images, for example LPS or RAS."
 
 
 class ModelExistsError(ModelError):
-    """A package of that name is installed already."""
+    """A model package of this name is already installed."""
 
     code = "CS-MOD-008"
-    advice = "Give --name for another name, or --force to replace it."
+    advice = "Choose another name with --name, or replace the package with --force."
 
 
 # --- inference --------------------------------------------------------------------------------------------------------
 
 
 class InferenceError(CSpineError):
-    """The network could not be run."""
+    """The network failed."""
 
     code = "CS-INF-001"
     exit_code = 8
-    advice = "Run again with --device cpu; the log has the cause."
+    subject = Subject.CASE
+    advice = "Try --device cpu; the log has the cause."
 
 
 class DeviceError(InferenceError):
-    """The device asked for is not there."""
+    """The requested device is not available."""
 
     code = "CS-INF-002"
+    subject = Subject.SYSTEM
     advice = "Use --device auto or cpu."
 
 
 class OutOfMemoryError(InferenceError):
-    """Memory ran out."""
+    """The process is out of memory."""
 
     code = "CS-INF-003"
-    advice = "Use --device cpu, a GPU with more memory, or free memory on this one."
+    advice = "Free memory, use a GPU with more memory, or use --device cpu."
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
 class NoVertebraError(CSpineError):
-    """No cervical vertebra (by a full-spine model: no vertebra) was found, so no DICOM object is written."""
+    """No cervical vertebra (with a full-spine model: no vertebra) was segmented, so no DICOM object is written."""
 
     code = "CS-RES-001"
     exit_code = 9
-    advice = "Check that the series shows the neck: report/preview.png is not written for an empty result."
+    subject = Subject.IMAGES
+    advice = "Check that the series shows the neck. An empty result has no preview."
 
 
 class OutputError(CSpineError):
@@ -362,140 +407,141 @@ class OutputError(CSpineError):
 
     code = "CS-OUT-001"
     exit_code = 10
-    advice = "Check space and permissions of the output folder."
+    advice = "Check the free space and the permissions of the output folder."
 
 
 class OutputNotEmptyError(OutputError):
-    """The output folder holds results already."""
+    """The output folder already contains results."""
 
     code = "CS-OUT-002"
-    advice = "Give an empty folder, or --overwrite."
+    advice = "Choose an empty folder, or replace the results with --overwrite."
 
 
 class SomeStudiesFailedError(CSpineError):
-    """At least one study of --all-studies, or one case of an audit or evaluation, failed."""
+    """At least one study or case failed."""
 
     code = "CS-RUN-001"
     exit_code = 11
-    advice = "The list names each one that failed with its own code."
+    advice = "See the list: it gives each failure with its code."
 
 
 class RequirementError(CSpineError):
-    """Fewer cases of an audit than --require asks for have an ordered, complete column."""
+    """Too few cases of the audit have a complete column in the right order."""
 
     code = "CS-AUD-001"
     exit_code = 14
-    advice = "Look at the audit's sheet.png: it shows which cases fail, and why."
+    advice = "See sheet.png of the audit, which shows the cases that failed and why."
 
 
 # --- synthesis and training -------------------------------------------------------------------------------------------
 
 
 class AtlasError(CSpineError):
-    """The anatomical atlas is absent or not the one that the synthesis knows."""
+    """The anatomical atlas is missing or is not the expected one."""
 
     code = "CS-SYN-001"
     exit_code = 12
-    advice = "Give --atlas with the folder that holds neck_atlas_1mm.nii.gz and labels.csv."
+    advice = "Pass --atlas with the folder that contains neck_atlas_1mm.nii.gz and labels.csv."
 
 
 class TrainingError(CSpineError):
-    """A training run cannot start or go on."""
+    """A training run cannot start or resume."""
 
     code = "CS-TRN-001"
     exit_code = 13
-    advice = "The log names the cause; a run continues from its last checkpoint with the same command."
+    advice = "See the log for the cause; the same command resumes a run from its last checkpoint."
 
 
 # --- service ----------------------------------------------------------------------------------------------------------
 
 
 class RoutingError(CSpineError):
-    """The service that receives and returns studies cannot go on."""
+    """The service that receives studies and returns results cannot continue."""
 
     code = "CS-RTE-001"
     exit_code = 15
-    advice = "`cspine serve-pacs CONFIG --check` tests the configuration, the folders and the destinations."
+    advice = "Run `cspine serve-pacs CONFIG --check` to test the configuration, the folders and the destinations."
 
 
 class SpoolError(RoutingError):
-    """The folder of the queue cannot be used, or another service is using it."""
+    """The spool folder cannot be used, or another service is using it."""
 
     code = "CS-RTE-002"
-    advice = "Check space and permissions of the spool folder; each service needs a spool of its own."
+    advice = "Check the free space and the permissions of the spool folder; each service needs its own."
 
 
 class ListenerError(RoutingError):
     """The DICOM or HTTP port cannot be opened."""
 
     code = "CS-RTE-003"
-    advice = "Another program uses the port, or it is below 1024: choose another one in the configuration."
+    advice = "Choose another port in the configuration: this one is in use, or it is below 1024."
 
 
 class WorkerDiedError(RoutingError):
-    """The process that ran a study died or was stopped at its time limit."""
+    """The process that ran a study died or exceeded its time limit."""
 
     code = "CS-RTE-004"
-    advice = "Mostly memory: compare the sizing table of docs/deployment.md. The study is tried again, then set aside."
+    advice = "Compare the memory with the table of docs/guide/deployment.md. The study is retried, then set aside."
 
 
 class DeliveryError(RoutingError):
     """Results could not be delivered to a destination."""
 
     code = "CS-RTE-005"
-    advice = "Mend the destination, then `cspine queue retry`; the results wait in the spool."
+    advice = "Repair the destination, then run `cspine queue retry`; the results are kept in the spool."
 
 
 class RetrievalError(RoutingError):
-    """A study could not be fetched from a DICOMweb server."""
+    """A study could not be retrieved from a DICOMweb server."""
 
     code = "CS-RTE-006"
-    advice = "It is tried again by itself; check the server's address and the credentials."
+    advice = "Check the address of the server and the credentials. The retrieval is retried automatically."
 
 
 class CohortError(CSpineError):
-    """A cohort cannot start: its list, its output folder or its cluster cannot be used."""
+    """A cohort cannot start because its list, its output folder or its cluster cannot be used."""
 
     code = "CS-COH-001"
     exit_code = 16
-    advice = "`cspine cohort --help` tells how studies are found and how a cluster is named."
+    advice = "Run `cspine cohort --help` to see how studies are listed and how a cluster is named."
 
 
 class NotReadyError(CSpineError):
-    """`cspine doctor` found something without which a run would fail."""
+    """`cspine doctor` found a problem that would make a run fail."""
 
     code = "CS-DOC-001"
     exit_code = 17
-    advice = "The lines marked FAIL say what is missing."
+    advice = "See the lines marked FAIL, which say what is missing."
 
 
 class DatasetError(CSpineError):
-    """A data set, or a folder made from one, cannot be used."""
+    """A data set, or a folder converted from one, cannot be used."""
 
     code = "CS-DAT-001"
     exit_code = 18
-    advice = "docs/datasets.md shows the layout of each data set; the message names what is absent or wrong."
+    subject = Subject.FILES
+    advice = "Compare with docs/guide/datasets.md, which shows the layout of each data set."
 
 
 class CaseGridError(DatasetError):
-    """An image and its labels do not lie on the same grid."""
+    """An image and its labels are not on the same grid."""
 
     code = "CS-DAT-002"
-    advice = "The pair does not belong together, or one was resampled: fetch both again, or exclude the case."
+    advice = "Download both files again, or exclude the case: they do not match, or one was resampled."
 
 
 class LabelSchemeError(DatasetError):
-    """A label image holds values that its scheme does not know."""
+    """A label image contains values that its label scheme does not define."""
 
     code = "CS-DAT-003"
-    advice = "Name the scheme that the labels follow; docs/study.md lists them."
+    advice = "Name the label scheme that the labels follow; docs/guide/study.md lists them."
 
 
 class SplitError(DatasetError):
-    """The cases cannot be divided as asked."""
+    """The cases cannot be split as requested."""
 
     code = "CS-DAT-004"
-    advice = "Ask for fewer patients, or convert more sources; `cspine dataset summary` counts what is there."
+    advice = "Request fewer patients, or convert more data sets; `cspine dataset summary` counts the patients."
 
 
 class ComparisonError(CSpineError):
@@ -503,11 +549,11 @@ class ComparisonError(CSpineError):
 
     code = "CS-CMP-001"
     exit_code = 19
-    advice = "Give folders that `cspine evaluate` wrote for the same cases."
+    advice = "Pass folders that `cspine evaluate` wrote for the same cases."
 
 
 def every_error() -> list[type[CSpineError]]:
-    """Return all classes of the tree, root first, ordered by exit code and code.
+    """Return all classes of the tree, ordered by exit code and code, the root first.
 
     Returns
     -------
@@ -524,7 +570,7 @@ def every_error() -> list[type[CSpineError]]:
 
 
 def errors_table() -> str:
-    """Return the table of docs/errors.md: one Markdown row an error."""
+    """Return the table of docs/reference/errors.md, one Markdown row for each error."""
     rows = []
     for error in every_error():
         meaning = (error.__doc__ or "").partition("\n")[0]

@@ -1,6 +1,6 @@
-"""Findings: quality statements about a result, each with a stable code.
+"""Findings are statements about the quality of a result, each with a stable code.
 
-One table lists every kind; docs/findings.md repeats it and a test holds the two together.
+One table lists every kind; docs/reference/findings.md repeats it, and a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How much a finding matters to whoever uses the result."""
+    """The severity of a finding for the user of the result."""
 
     INFO = "info"
     WARNING = "warning"
@@ -19,18 +19,18 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One quality statement about a result.
+    """A statement about the quality of a result.
 
     Parameters
     ----------
     code : str
         Code of the table below.
     level : str or None
-        Vertebra that it is about, for example ``"C3"``; None where it is about the whole result.
+        Vertebra that it concerns, for example ``"C3"``; None if it concerns the result as a whole.
     severity : Severity
-        How much it matters.
+        Its severity.
     sentence : str
-        What was seen, with its numbers; never patient data.
+        What was observed, with the numbers; never patient data.
     """
 
     code: str
@@ -50,7 +50,7 @@ class FindingKind:
     severity : Severity
         Severity of every finding of this kind.
     meaning : str
-        When it is given.
+        When a finding of this kind is reported.
     """
 
     code: str
@@ -63,125 +63,135 @@ class FindingKind:
         Parameters
         ----------
         sentence : str
-            What was seen.
+            What was observed.
         level : str, optional
-            Vertebra that it is about.
+            Vertebra that it concerns.
         """
         return Finding(self.code, level, self.severity, sentence)
 
 
-CUT_BY_EDGE = FindingKind(
-    "CS-FND-001", Severity.WARNING, "The vertebra reaches the edge of the scan: it is not whole, its volume neither."
+TRUNCATED = FindingKind(
+    "CS-FND-001", Severity.WARNING, "Vertebra truncated by the edge of the scan; its volume is incomplete."
 )
-MISSING_LEVEL = FindingKind("CS-FND-002", Severity.SERIOUS, "A level between two that were found is missing.")
-ORDER_BROKEN = FindingKind(
-    "CS-FND-003", Severity.SERIOUS, "Two levels do not follow each other from head to foot along the spine."
-)
+MISSING_LEVEL = FindingKind("CS-FND-002", Severity.SERIOUS, "A level between two segmented vertebrae is missing.")
+OUT_OF_ORDER = FindingKind("CS-FND-003", Severity.SERIOUS, "Two levels are in the wrong order along the spine.")
 VOLUME_IMPLAUSIBLE = FindingKind(
     "CS-FND-004", Severity.WARNING, "The volume is outside the range of adult vertebrae of this level."
 )
 FRAGMENTED = FindingKind(
-    "CS-FND-005", Severity.WARNING, "The vertebra consists of several separate pieces, all of which are kept."
+    "CS-FND-005", Severity.WARNING, "The vertebra consists of several separate fragments, all of which are kept."
 )
-UNDER_AGE = FindingKind("CS-FND-006", Severity.SERIOUS, "The patient is under 18: the models have seen adults only.")
+UNDER_AGE = FindingKind(
+    "CS-FND-006", Severity.SERIOUS, "The patient is under 18 years of age; the models were trained on adults only."
+)
 TOO_CLOSE = FindingKind(
-    "CS-FND-007", Severity.SERIOUS, "Two neighbours lie closer than vertebrae can: one vertebra carries both labels."
+    "CS-FND-007",
+    Severity.SERIOUS,
+    "Two adjacent levels are closer together than vertebrae can be; one vertebra probably carries both labels.",
 )
 WIDE_GAP = FindingKind(
-    "CS-FND-008", Severity.SERIOUS, "Two neighbours lie so far apart that a vertebra between them may have been missed."
+    "CS-FND-008",
+    Severity.SERIOUS,
+    "Two adjacent levels are so far apart that a vertebra between them may have been missed.",
 )
-VERY_SMALL = FindingKind("CS-FND-009", Severity.WARNING, "Only a very small piece of the vertebra was found.")
+VERY_SMALL = FindingKind("CS-FND-009", Severity.WARNING, "Only a very small part of the vertebra was segmented.")
 LEVEL_UNCERTAIN = FindingKind(
     "CS-FND-010",
     Severity.WARNING,
-    "Neither C1 nor C2 was found (nor, by a full-spine model, the sacrum): the numbering has no sure anchor and may be "
-    "off by one or more.",
+    "Neither C1 nor C2 (nor, with a full-spine model, the sacrum) was segmented; the numbering has no reliable anchor "
+    "and may be off by one or more levels.",
 )
 OFF_COLUMN_REMOVED = FindingKind(
-    "CS-FND-011", Severity.INFO, "Something away from the spinal column was labelled as a vertebra and removed."
+    "CS-FND-011",
+    Severity.INFO,
+    "A structure away from the spinal column was labelled as a vertebra and has been removed.",
 )
 REASSIGNED = FindingKind(
-    "CS-FND-012", Severity.INFO, "A detached piece that borders mainly on a neighbour was given to that neighbour."
+    "CS-FND-012",
+    Severity.INFO,
+    "A detached fragment that borders mainly on an adjacent vertebra was assigned to that vertebra.",
 )
 NOT_BONE = FindingKind(
-    "CS-FND-013", Severity.WARNING, "The mean density is not that of bone: the label may lie beside the vertebra."
+    "CS-FND-013", Severity.WARNING, "The mean density is too low for bone; the label may lie beside the vertebra."
 )
 NO_CERVICAL_VERTEBRA = FindingKind(
     "CS-FND-014",
     Severity.SERIOUS,
-    "No cervical vertebra was found (by a full-spine model: no vertebra): the run ends with error CS-RES-001 and "
-    "writes no DICOM.",
+    "No cervical vertebra (with a full-spine model: no vertebra) was segmented; the run ends with error CS-RES-001 and "
+    "writes no DICOM object.",
 )
 SUPERSEDES = FindingKind(
     "CS-FND-015",
     Severity.INFO,
-    "An earlier result of the same model has seen only part of these slices: this result takes its place.",
+    "An earlier result of the same model is based on only part of these slices; this result supersedes it.",
 )
 FEWER_SLICES = FindingKind(
     "CS-FND-016",
     Severity.SERIOUS,
-    "An earlier result of cspine has seen slices of this series that were not there now: this result is less whole.",
+    "An earlier result of cspine is based on slices of this series that are now missing; this result is less complete.",
 )
-SENDER_BROKE_OFF = FindingKind("CS-FND-017", Severity.SERIOUS, "The sender broke off: the study is not whole.")
-INSTANCES_ABSENT = FindingKind(
+INCOMPLETE_TRANSFER = FindingKind(
+    "CS-FND-017", Severity.SERIOUS, "The transfer was interrupted; the study is incomplete."
+)
+INSTANCES_MISSING = FindingKind(
     "CS-FND-018",
     Severity.WARNING,
-    "The series should have more instances than were used: its headers say so, or files were damaged.",
+    "The series should contain more instances than were used, according to its headers or because files are damaged.",
 )
-NUMBERS_BEGIN_LATE = FindingKind(
+LATE_INSTANCE_NUMBERS = FindingKind(
     "CS-FND-019",
     Severity.INFO,
-    "The instance numbers of the series begin late: slices may have come before, or the scanner counts otherwise.",
+    "The instance numbers of the series start late; slices may be missing, or the scanner numbers them differently.",
 )
 THORACIC_VARIANT = FindingKind(
     "CS-FND-020",
     Severity.WARNING,
-    "11 or 13 thoracic vertebrae: a variant of the patient, or a level drawn wrongly. Count the ribs before a level "
-    "below T10 is named.",
+    "11 or 13 thoracic vertebrae: an anatomical variant or a numbering error. Count the ribs before naming a level "
+    "below T10.",
 )
 LUMBAR_VARIANT = FindingKind(
     "CS-FND-021",
     Severity.WARNING,
-    "4 or 6 lumbar vertebrae above the sacrum: a variant of the patient, or a level drawn wrongly. Look at the "
-    "lumbosacral junction before a lumbar level is named.",
+    "4 or 6 lumbar vertebrae above the sacrum: an anatomical variant or a numbering error. Inspect the lumbosacral "
+    "junction before naming a lumbar level.",
 )
 LUMBAR_COUNT_UNKNOWN = FindingKind(
     "CS-FND-022",
     Severity.INFO,
-    "Lumbar vertebrae were found, but no sacrum below them: how many the patient has cannot be told.",
+    "Lumbar vertebrae were segmented without a sacrum below them; their number cannot be determined.",
 )
 COUNTED_FROM_SACRUM = FindingKind(
     "CS-FND-023",
     Severity.INFO,
-    "Neither C1 nor C2 is in view: the levels rest on the sacrum. With 4 or 6 lumbar, or 11 or 13 thoracic vertebrae "
-    "they would be off by one.",
+    "Neither C1 nor C2 is in view; the levels are counted from the sacrum and would be off by one in a patient with 4 "
+    "or 6 lumbar, or 11 or 13 thoracic vertebrae.",
 )
 SACRUM_CONTRADICTS = FindingKind(
     "CS-FND-024",
     Severity.SERIOUS,
-    "A vertebra that no patient has there stands on the sacrum: the numbering is wrong.",
+    "The vertebra above the sacrum has a level that does not occur there; the numbering is wrong.",
 )
-VERTEBRA_UNITED = FindingKind(
+PARTS_UNITED = FindingKind(
     "CS-FND-025",
     Severity.INFO,
-    "A part of a vertebra carried a neighbour's level, and was given the level of the rest.",
+    "Part of a vertebra carried the level of an adjacent vertebra and was relabelled to match the rest.",
 )
 RENUMBERED = FindingKind(
     "CS-FND-026",
     Severity.SERIOUS,
-    "Whole vertebrae were given other levels than the network's, so that all follow each other: check the numbering.",
+    "Entire vertebrae were renumbered to make the levels consecutive; verify the numbering.",
 )
-DOUBLED = FindingKind(
+MERGED_LEVELS = FindingKind(
     "CS-FND-027",
     Severity.SERIOUS,
-    "A level is much larger and longer than those beside it: it may be two vertebrae, and what lies beyond it one off.",
+    "A level is much larger and longer than its neighbours; it may be two vertebrae, and levels beyond it off by one.",
 )
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
-    CUT_BY_EDGE,
+    TRUNCATED,
     MISSING_LEVEL,
-    ORDER_BROKEN,
+    OUT_OF_ORDER,
     VOLUME_IMPLAUSIBLE,
     FRAGMENTED,
     UNDER_AGE,
@@ -195,25 +205,25 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     NO_CERVICAL_VERTEBRA,
     SUPERSEDES,
     FEWER_SLICES,
-    SENDER_BROKE_OFF,
-    INSTANCES_ABSENT,
-    NUMBERS_BEGIN_LATE,
+    INCOMPLETE_TRANSFER,
+    INSTANCES_MISSING,
+    LATE_INSTANCE_NUMBERS,
     THORACIC_VARIANT,
     LUMBAR_VARIANT,
     LUMBAR_COUNT_UNKNOWN,
     COUNTED_FROM_SACRUM,
     SACRUM_CONTRADICTS,
-    VERTEBRA_UNITED,
+    PARTS_UNITED,
     RENUMBERED,
-    DOUBLED,
+    MERGED_LEVELS,
 )
 
-#: Findings that cast doubt on the numbers of other levels than the one that they name.
+#: Findings that cast doubt on the numbering of levels other than the one that they name.
 NUMBERING_CODES: frozenset[str] = frozenset(
     kind.code
     for kind in (
         MISSING_LEVEL,
-        ORDER_BROKEN,
+        OUT_OF_ORDER,
         TOO_CLOSE,
         WIDE_GAP,
         LEVEL_UNCERTAIN,
@@ -222,14 +232,14 @@ NUMBERING_CODES: frozenset[str] = frozenset(
         LUMBAR_COUNT_UNKNOWN,
         COUNTED_FROM_SACRUM,
         SACRUM_CONTRADICTS,
-        VERTEBRA_UNITED,
+        PARTS_UNITED,
         RENUMBERED,
-        DOUBLED,
+        MERGED_LEVELS,
     )
 )
 
 
 def findings_table() -> str:
-    """Return the table of docs/findings.md: one Markdown row a kind."""
+    """Return the table of docs/reference/findings.md, one Markdown row for each kind."""
     rows = [f"| {kind.code} | {kind.severity} | {kind.meaning} |" for kind in FINDING_KINDS]
     return "\n".join(["| code | severity | meaning |", "|---|---|---|", *rows])

@@ -1,6 +1,6 @@
-"""Affines and axis order: the only place of cspine that flips, transposes or shears an array.
+"""Affines and axis order: no other module of cspine flips, transposes or deshears an array.
 
-Arrays are (z, y, x). An affine maps index (x, y, z) to millimetres in DICOM's patient coordinates (LPS).
+Arrays are (z, y, x). An affine maps an index (x, y, z) to millimetres in DICOM patient coordinates (LPS).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A lattice of voxels in the patient.
+    """A grid of voxels in patient coordinates.
 
     Parameters
     ----------
     shape_zyx : tuple of int
         Number of voxels along z, y, x.
     affine_lps : ndarray, shape (4, 4)
-        Index (x, y, z) to millimetres (LPS). Its columns may lean (gantry tilt).
+        Index (x, y, z) to millimetres (LPS). It may be sheared (gantry tilt).
     """
 
     shape_zyx: Shape3
@@ -39,7 +39,7 @@ class Grid:
 
     @property
     def spacing_xyz(self) -> tuple[float, float, float]:
-        """Length of a step along x, y, z in millimetres."""
+        """Voxel spacing along x, y, z in millimetres."""
         x, y, z = np.linalg.norm(self.affine_lps[:3, :3], axis=0)
         return float(x), float(y), float(z)
 
@@ -49,13 +49,13 @@ class Grid:
         return float(abs(np.linalg.det(self.affine_lps[:3, :3])))
 
     def is_close(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
-        """Tell whether both grids have one shape and all corners within the tolerance of each other."""
+        """Return whether both grids have the same shape and all their corners agree within the tolerance."""
         if self.shape_zyx != other.shape_zyx:
             return False
         return bool(np.abs(self.corners_lps() - other.corners_lps()).max() <= tolerance_mm)
 
     def corners_lps(self) -> NDArray[np.float64]:
-        """Centres of the eight corner voxels, shape (8, 3), millimetres (LPS)."""
+        """Return the centres of the eight corner voxels, shape (8, 3), millimetres (LPS)."""
         z, y, x = (n - 1 for n in self.shape_zyx)
         index = np.array([[i, j, k] for i in (0, x) for j in (0, y) for k in (0, z)], dtype=np.float64)
         return to_lps(self.affine_lps, index)
@@ -64,14 +64,14 @@ class Grid:
 def make_affine(
     axes_lps: NDArray[np.float64], spacing_xyz: tuple[float, float, float], origin_lps: NDArray[np.float64]
 ) -> Affine:
-    """Build an affine from unit axes, spacing and the position of voxel (0, 0, 0).
+    """Return the affine with these unit axes, this spacing and this position of voxel (0, 0, 0).
 
     Parameters
     ----------
     axes_lps : ndarray, shape (3, 3)
         Unit vectors of the x, y and z axes as columns.
     spacing_xyz : tuple of float
-        Millimetres a step.
+        Voxel spacing, millimetres.
     origin_lps : ndarray, shape (3,)
         Centre of the first voxel.
 
@@ -86,28 +86,44 @@ def make_affine(
 
 
 def to_lps(affine_lps: Affine, index_xyz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map indices, shape (n, 3) in x, y, z order, to millimetres (LPS), shape (n, 3)."""
+    """Return the positions of indices (x, y, z), shape (n, 3), in millimetres (LPS), shape (n, 3)."""
     return np.asarray(index_xyz @ affine_lps[:3, :3].T + affine_lps[:3, 3], dtype=np.float64)
 
 
 def to_index(affine_lps: Affine, points_lps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map points in millimetres (LPS), shape (n, 3), to indices in x, y, z order, shape (n, 3)."""
+    """Return the indices (x, y, z) of points in millimetres (LPS), shape (n, 3)."""
     inverse: Affine = np.linalg.inv(affine_lps).astype(np.float64)
     return to_lps(inverse, points_lps)
 
 
 def ras_to_lps(affine_ras: Affine) -> Affine:
-    """Turn the affine of a NIfTI file (RAS) into one in DICOM's coordinates (LPS), and back: its own inverse."""
+    """Return the affine of a NIfTI file (RAS) in DICOM coordinates (LPS), or the reverse: it is its own inverse."""
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine_ras, dtype=np.float64)
+
+
+def zyx_from_xyz(array_xyz: NDArray[Voxels]) -> NDArray[Voxels]:
+    """Return an array of shape (x, y, z), as nibabel gives it, as one of shape (z, y, x)."""
+    return np.ascontiguousarray(array_xyz.transpose(2, 1, 0))
+
+
+def is_orthogonal(affine_lps: Affine, tolerance: float = 1e-4) -> bool:
+    """Tell whether the axes of a grid are perpendicular: the cosine of each two is within the tolerance of 0."""
+    axes = affine_lps[:3, :3] / np.linalg.norm(affine_lps[:3, :3], axis=0)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= tolerance)
 
 
 # --- orientation ------------------------------------------------------------------------------------------------------
 
 
 def orientation_of(affine_lps: Affine) -> str:
-    """Return where the x, y and z axes point, as three letters: ``"LPS"`` for an axial CT from feet to head.
+    """Return the directions of the x, y and z axes as three letters: ``"LPS"`` for an axial CT from feet to head.
 
-    Each axis gets the nearest direction of the patient, the strongest match first, as for an oblique scan.
+    Each axis of an oblique scan gets the nearest direction of the patient, the best match first.
+
+    Examples
+    --------
+    >>> orientation_of(np.diag([0.5, 0.5, 1.0, 1.0])), orientation_of(np.diag([-0.5, -0.5, 1.0, 1.0]))
+    ('LPS', 'RAS')
     """
     cosines = affine_lps[:3, :3] / np.linalg.norm(affine_lps[:3, :3], axis=0)
     letters = ["", "", ""]
@@ -122,7 +138,7 @@ def orientation_of(affine_lps: Affine) -> str:
 
 @dataclass(frozen=True)
 class Reorientation:
-    """A way to turn an array to another orientation and back: an order of axes, then flips.
+    """A permutation and flips of axes that bring an array to another orientation, and back.
 
     Parameters
     ----------
@@ -136,34 +152,34 @@ class Reorientation:
     flips_zyx: tuple[bool, bool, bool]
 
     def apply(self, array_zyx: NDArray[Voxels]) -> NDArray[Voxels]:
-        """Return the turned view, shape (z, y, x) of the result."""
-        turned = array_zyx.transpose(self.axes_zyx)
-        return turned[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips_zyx)]
+        """Return a view of the array in the new orientation."""
+        permuted = array_zyx.transpose(self.axes_zyx)
+        return permuted[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips_zyx)]
 
     def undo(self, array_zyx: NDArray[Voxels]) -> NDArray[Voxels]:
-        """Return the array turned back: the inverse of `apply`."""
+        """Return a view of the array in the original orientation: the inverse of `apply`."""
         flipped = array_zyx[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips_zyx)]
         return flipped.transpose(tuple(int(i) for i in np.argsort(self.axes_zyx)))
 
     def grid(self, grid: Grid) -> Grid:
-        """Return the grid of the turned array."""
+        """Return the grid of the reoriented array."""
         columns, origin = grid.affine_lps[:3, :3], grid.affine_lps[:3, 3].copy()
-        turned = np.empty((3, 3))
+        reoriented = np.empty((3, 3))
         for target in range(3):
             source = self.axes_zyx[target]
             column = columns[:, 2 - source]
             if self.flips_zyx[target]:
                 origin += column * (grid.shape_zyx[source] - 1)
                 column = -column
-            turned[:, 2 - target] = column
+            reoriented[:, 2 - target] = column
         affine = np.eye(4)
-        affine[:3, :3], affine[:3, 3] = turned, origin
+        affine[:3, :3], affine[:3, 3] = reoriented, origin
         z, y, x = (grid.shape_zyx[i] for i in self.axes_zyx)
         return Grid((z, y, x), affine)
 
 
 def reorientation(affine_lps: Affine, target: str) -> Reorientation:
-    """Return how to turn an array of this affine so that its x, y, z axes point to ``target``.
+    """Return the reorientation that makes the x, y, z axes of an array point to ``target``.
 
     Parameters
     ----------
@@ -176,6 +192,12 @@ def reorientation(affine_lps: Affine, target: str) -> Reorientation:
     ------
     UnsupportedOrientationError
         If the letters do not name three different axes.
+
+    Examples
+    --------
+    >>> to_ras = reorientation(np.eye(4), "RAS")
+    >>> to_ras.apply(np.array([[[1, 2], [3, 4]]])).tolist()
+    [[[4, 3], [2, 1]]]
     """
     letters = target.upper()
     if sorted(_AXIS_OF_LETTER[c][0] for c in letters if c in _AXIS_OF_LETTER) != [0, 1, 2] or len(letters) != 3:
@@ -194,37 +216,37 @@ def reorientation(affine_lps: Affine, target: str) -> Reorientation:
 # --- gantry tilt ------------------------------------------------------------------------------------------------------
 
 
-def lean_mm(affine_lps: Affine) -> tuple[float, float]:
-    """Return how far each slice is shifted against the one before it within its plane, along x and y, millimetres.
+def shear_mm(affine_lps: Affine) -> tuple[float, float]:
+    """Return the in-plane shift of each slice against the previous one, along x and y, millimetres.
 
-    Zero for an orthogonal grid; the y part is what a tilted gantry gives.
+    It is zero for an orthogonal grid; a tilted gantry causes a shift along y.
     """
     x, y, step = affine_lps[:3, 0], affine_lps[:3, 1], affine_lps[:3, 2]
     return float(step @ x / np.linalg.norm(x)), float(step @ y / np.linalg.norm(y))
 
 
-def upright_grid(grid: Grid) -> Grid:
-    """Return the orthogonal grid with the same slice planes that covers a leaning one.
+def orthogonal_grid(grid: Grid) -> Grid:
+    """Return the orthogonal grid with the same slice planes that covers a sheared one.
 
-    In-plane axes, spacing and slice planes stay; rows and columns grow so that no voxel centre is lost.
+    In-plane axes, spacing and slice planes are kept; rows and columns are added so that no voxel centre is lost.
     """
-    lean = np.array(lean_mm(grid.affine_lps))
+    shear = np.array(shear_mm(grid.affine_lps))
     spacing = np.array(grid.spacing_xyz[:2])
     slices = grid.shape_zyx[0]
-    shift = lean * (slices - 1) / spacing
+    shift = shear * (slices - 1) / spacing
     low = np.floor(np.minimum(shift, 0) - 1e-6).astype(int)
     high = np.ceil(np.maximum(shift, 0) + 1e-6).astype(int)
     low[np.abs(shift) < 1e-6], high[np.abs(shift) < 1e-6] = 0, 0
     axes = grid.affine_lps[:3, :2] / spacing
     affine = grid.affine_lps.copy()
-    affine[:3, 2] -= axes @ lean
+    affine[:3, 2] -= axes @ shear
     affine[:3, 3] += axes @ (low * spacing)
     _, rows, columns = grid.shape_zyx
     return Grid((slices, rows + int(high[1] - low[1]), columns + int(high[0] - low[0])), affine)
 
 
 def _slice_offsets(source: Grid, target: Grid) -> NDArray[np.float64]:
-    """Index (y, x) in each source slice of the target slice's voxel (0, 0); slices lie in the same planes."""
+    """Return the index (y, x) in each source slice of voxel (0, 0) of the target slice in the same plane."""
     slices = np.arange(target.shape_zyx[0], dtype=np.float64)
     first_voxels = np.zeros((len(slices), 3))
     first_voxels[:, 2] = slices
@@ -232,19 +254,19 @@ def _slice_offsets(source: Grid, target: Grid) -> NDArray[np.float64]:
 
 
 def _beyond(index: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
-    """Tell which indices lie outside an axis, whose voxels reach half a step beyond the first and last centre."""
+    """Return which indices are outside an axis, whose voxels extend half a step beyond the first and last centre."""
     return np.asarray((index < -0.5 - 1e-6) | (index > count - 0.5 + 1e-6))
 
 
-def straighten(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) -> NDArray[Voxels]:
-    """Resample a leaning stack to the upright grid of `upright_grid`, each slice within its own plane (linear).
+def deshear(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) -> NDArray[Voxels]:
+    """Return a sheared stack resampled to its `orthogonal_grid`, each slice within its own plane (linear).
 
     Parameters
     ----------
     hu_zyx : ndarray, shape (z, y, x)
         Voxels on ``source``.
     source, target : Grid
-        The leaning grid and its upright one.
+        The sheared grid and its orthogonal grid.
     fill : float
         Value outside the source slices (air).
 
@@ -269,8 +291,8 @@ def straighten(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float)
     return result
 
 
-def labels_to_grid(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> NDArray[Voxels]:
-    """Bring labels to another grid by nearest neighbour, slab by slab; background outside the source.
+def resample_labels(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> NDArray[Voxels]:
+    """Return labels resampled to another grid by nearest neighbour; background outside the source.
 
     Parameters
     ----------

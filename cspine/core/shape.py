@@ -1,8 +1,9 @@
-"""Where each label lies and how large it is: boxes, volumes, centroids, and the faces of the scan that it reaches."""
+"""Bounding box, volume and centroid of each label, and whether it touches the edge of the scan."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +11,21 @@ from scipy import ndimage
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
 from cspine.core.geometry import Grid, to_lps
-from cspine.core.volumes import LabelArray
+from cspine.core.volumes import LabelArray, relabelled
 
 Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
 class LevelShape:
-    """Size and place of one vertebra.
+    """Size and position of a vertebra.
 
     Parameters
     ----------
     vertebra : Vertebra
         The level.
     box_zyx : tuple of slice
-        Smallest box of the array that holds it.
+        Bounding box in the array.
     voxels : int
         Number of voxels.
     volume_mm3 : float
@@ -32,7 +33,7 @@ class LevelShape:
     centroid_lps : ndarray, shape (3,)
         Millimetres (LPS).
     touches_edge : bool
-        True where a voxel lies in an outermost plane of the array.
+        True if a voxel lies in an outermost plane of the array.
     """
 
     vertebra: Vertebra
@@ -44,33 +45,56 @@ class LevelShape:
 
 
 def vertebrae_only(labels_zyx: LabelArray) -> LabelArray:
-    """Return labels without the numbers that are no vertebra's, which become background.
+    """Return labels with the numbers that no level has set to background.
 
     Parameters
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
-        Labels from anywhere: a dataset may number the sacrum or a plate too.
+        Labels of any source: a data set may also number the sacrum or an implant.
     """
-    table = np.zeros(256, dtype=np.uint8)
-    for level in VERTEBRAE:
-        table[level.label] = level.label
-    return table[labels_zyx]
+    return relabelled(labels_zyx, {level.label: level.label for level in VERTEBRAE})
+
+
+def occupied_box(array_zyx: NDArray[Any], margin_zyx: tuple[int, int, int] = (0, 0, 0)) -> Box | None:
+    """Return the smallest box of the voxels that are not 0, grown within the array; None where all are 0.
+
+    Parameters
+    ----------
+    array_zyx : ndarray, shape (z, y, x)
+        Labels, or a mask.
+    margin_zyx : tuple of int
+        By how many voxels the box grows on both sides of each axis.
+    """
+    parts: list[slice] = []
+    for axis, margin in enumerate(margin_zyx):
+        present = np.flatnonzero(array_zyx.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not present.size:
+            return None
+        start, stop = int(present[0]) - margin, int(present[-1]) + 1 + margin
+        parts.append(slice(max(start, 0), min(stop, array_zyx.shape[axis])))
+    return parts[0], parts[1], parts[2]
+
+
+def margin_zyx(margin_mm: float, grid: Grid) -> tuple[int, int, int]:
+    """Return how many voxels of a grid a margin takes, rounded up."""
+    z, y, x = (int(np.ceil(margin_mm / step)) for step in reversed(grid.spacing_xyz))
+    return z, y, x
 
 
 def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:
-    """Return the smallest box of each label that is present, from head to foot.
+    """Return the bounding box of each label that is present, from head to foot.
 
     Raises
     ------
     KeyError
-        For a value that is no label of `cspine.core.anatomy`.
+        If a value is not a label of `cspine.core.anatomy`.
     """
     boxes = {i: box for i, box in enumerate(ndimage.find_objects(labels_zyx), start=1) if box is not None}
     return {label: boxes[label] for label in sorted(boxes, key=rank)}
 
 
 def shapes_of(labels_zyx: LabelArray, grid: Grid) -> tuple[LevelShape, ...]:
-    """Measure the place and size of each label that is present, from head to foot.
+    """Return the size and position of each label that is present, from head to foot.
 
     Parameters
     ----------

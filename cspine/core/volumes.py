@@ -1,7 +1,8 @@
-"""The images that walk through the pipeline: frozen arrays with the affine that places them in the patient."""
+"""The images of the pipeline: frozen arrays with the affine that positions them in the patient."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ LabelArray = NDArray[np.uint8]
 
 
 def labels_present(labels_zyx: LabelArray) -> tuple[int, ...]:
-    """Return the labels of an array in ascending order, 0 left out.
+    """Return the labels of an array in ascending order, without 0.
 
-    Slice by slice, as counting takes eight bytes a voxel.
+    Slices are counted one by one, because counting takes eight bytes a voxel.
 
     Parameters
     ----------
@@ -31,9 +32,25 @@ def labels_present(labels_zyx: LabelArray) -> tuple[int, ...]:
     return tuple(int(label) for label in np.flatnonzero(counts) if label)
 
 
+def relabelled(labels_zyx: LabelArray, numbers: Mapping[int, int]) -> LabelArray:
+    """Return labels with other numbers; a label that gets none becomes background.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels.
+    numbers : mapping of int to int
+        New number by label.
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    for label, number in numbers.items():
+        table[label] = number
+    return table[labels_zyx]
+
+
 @dataclass(frozen=True)
 class SourceSlice:
-    """One source plane: where its header lives, and which frame of it.
+    """A source slice: its file, its instance and its frame.
 
     Parameters
     ----------
@@ -52,15 +69,15 @@ class SourceSlice:
 
 @dataclass(frozen=True)
 class CtSource:
-    """The stored slices that a volume came from.
+    """The stored slices that a volume was read from.
 
     Parameters
     ----------
     slices : tuple of SourceSlice
-        One a plane, in the order of ``grid``'s z axis.
+        One for each plane, in the order of the z axis of ``grid``.
     grid : Grid
-        Where those planes lie. It leans (is not orthogonal) where the gantry was tilted: the volume is then an
-        orthogonal resampling of it, and labels go back with `geometry.labels_to_grid`.
+        Grid of those planes. It is sheared if the gantry was tilted: the volume is then an orthogonal resampling of it,
+        and labels are mapped back with `geometry.resample_labels`.
     """
 
     slices: tuple[SourceSlice, ...]
@@ -76,17 +93,27 @@ class CtVolume:
     hu_zyx : ndarray, shape (z, y, x)
         int16 or float32.
     affine_lps : ndarray, shape (4, 4)
-        Index (x, y, z) to millimetres in DICOM's patient coordinates (LPS).
+        Index (x, y, z) to millimetres in DICOM patient coordinates (LPS).
     source : CtSource or None
-        The DICOM slices behind it; None for a volume that has none (NIfTI, synthesis).
+        DICOM slices that it was read from; None for a volume without any (NIfTI, synthesis).
     notes : tuple of str
-        Repairs that were made while reading, in words that the summary repeats.
+        Repairs that were made while reading, in sentences that the summary repeats.
     """
 
     hu_zyx: HuArray
     affine_lps: Affine
     source: CtSource | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def array(self) -> HuArray:
+        """The Hounsfield units, shape (z, y, x)."""
+        return self.hu_zyx
+
+    @property
+    def affine(self) -> Affine:
+        """Index (x, y, z) to millimetres (LPS), shape (4, 4)."""
+        return self.affine_lps
 
     @property
     def grid(self) -> Grid:
@@ -97,7 +124,7 @@ class CtVolume:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """What an output says of the model behind it.
+    """The identity of a model, as outputs record it.
 
     Parameters
     ----------
@@ -106,7 +133,7 @@ class ModelIdentity:
     checksum : str
         SHA-256 over the package's files.
     demonstration : bool
-        True for a model that must be marked DEMONSTRATION wherever its name appears.
+        True for a model that is marked DEMONSTRATION wherever its name appears.
     """
 
     name: str
@@ -116,7 +143,7 @@ class ModelIdentity:
 
     @property
     def title(self) -> str:
-        """Name, version and, where it applies, the mark DEMONSTRATION."""
+        """Name, version and, for a demonstration model, the mark DEMONSTRATION."""
         mark = " (DEMONSTRATION)" if self.demonstration else ""
         return f"{self.name} {self.version}{mark}"
 
@@ -132,12 +159,22 @@ class LabelVolume:
     affine_lps : ndarray, shape (4, 4)
         Index (x, y, z) to millimetres (LPS).
     model : ModelIdentity or None
-        The model that drew it; None for a reference.
+        The model that predicted it; None for a reference.
     """
 
     labels_zyx: LabelArray
     affine_lps: Affine
     model: ModelIdentity | None = None
+
+    @property
+    def array(self) -> LabelArray:
+        """The labels, shape (z, y, x)."""
+        return self.labels_zyx
+
+    @property
+    def affine(self) -> Affine:
+        """Index (x, y, z) to millimetres (LPS), shape (4, 4)."""
+        return self.affine_lps
 
     @property
     def grid(self) -> Grid:
@@ -146,5 +183,5 @@ class LabelVolume:
         return Grid((shape[0], shape[1], shape[2]), self.affine_lps)
 
 
-#: What a step may say about its settings and decisions in summary.json.
+#: Plain values about the settings and decisions of a step, for summary.json.
 Record = dict[str, Any]

@@ -1,1 +1,1 @@
-"""DICOM in and out: scan headers, select a series, read a CT volume; write CT series and segmentations."""
+"""Read and write DICOM: scan headers, select a series, read a CT volume; write CT series and segmentations."""

@@ -1,4 +1,4 @@
-"""Open an input for the scan: a folder as it is, a zip archive unpacked into a temporary folder."""
+"""Open an input for the scan: a folder, or a zip archive unpacked into a temporary folder."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from cspine.io.archives import unpack
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Path]:
-    """Give the folder that holds the files of an input: itself, or a temporary one with what a zip archive contains.
+def open_input(path: Path) -> Iterator[Path]:
+    """Yield the folder with the files of an input: the folder itself, or a temporary one for a zip archive.
 
     Parameters
     ----------
     path : Path
-        A folder, or a ``.zip``.
+        A folder or a ``.zip`` file.
 
     Yields
     ------
     Path
-        A folder; one made for an archive is gone afterwards.
+        The folder; a temporary one is removed afterwards.
 
     Raises
     ------
     InputError
         If the path is neither.
     UnreadableArchiveError
-        If the archive is damaged, encrypted, larger than the free space, or unpacks outside its folder.
+        If the archive is damaged, encrypted or larger than the free space, or would unpack outside its folder.
     """
     if path.is_dir():
         yield path
@@ -40,6 +40,8 @@ def opened(path: Path) -> Iterator[Path]:
             unpack(path, Path(folder))
             yield Path(folder)
     elif path.is_file() and path.suffix.lower() == ".zip":
-        raise UnreadableArchiveError("the archive is damaged: it has no directory of its contents")
+        raise UnreadableArchiveError("the archive is damaged: its directory is missing")
     else:
-        raise InputError("the input is neither a folder nor a .zip" if path.exists() else "the input does not exist")
+        raise InputError(
+            "the input is neither a folder nor a .zip file" if path.exists() else "the input does not exist"
+        )

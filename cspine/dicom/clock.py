@@ -1,4 +1,4 @@
-"""The one clock of a run: every date and time in an output comes from it."""
+"""The clock of a run, from which every date and time in an output comes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from cspine.core.errors import UsageError
 
-#: Seconds since 1970 that stand for "now", as https://reproducible-builds.org/specs/source-date-epoch/ has it.
+#: Variable with the seconds since 1970 to use as "now": https://reproducible-builds.org/specs/source-date-epoch/.
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 
 
 @dataclass(frozen=True)
 class Clock:
-    """A moment, to whole seconds.
+    """A moment in time, rounded down to seconds.
 
     Parameters
     ----------
     moment : datetime
-        With its time zone.
+        Date and time with a time zone.
 
     Raises
     ------
@@ -37,12 +37,12 @@ class Clock:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Clock:
-        """Return the clock that SOURCE_DATE_EPOCH sets (in UTC), or the present moment in local time.
+        """Return the clock that SOURCE_DATE_EPOCH sets (in UTC), or the current local time.
 
         Parameters
         ----------
         environment : mapping, optional
-            Environment variables; those of the process where it is left out.
+            Environment variables; those of the process if omitted.
 
         Raises
         ------
@@ -59,25 +59,25 @@ class Clock:
 
     @classmethod
     def from_iso(cls, text: str) -> Clock:
-        """Return the clock that `iso` wrote.
+        """Return the clock for a text that `iso` wrote.
 
         Raises
         ------
         UsageError
-            If the text is not a moment in ISO 8601 with its time zone.
+            If the text is not a date and time in ISO 8601 with a time zone.
         """
         try:
             return cls(datetime.fromisoformat(text))
         except ValueError as error:
-            raise UsageError("the clock is not a moment in ISO 8601") from error
+            raise UsageError("the clock is not a date and time in ISO 8601") from error
 
     @property
     def iso(self) -> str:
-        """The moment in ISO 8601."""
+        """Date and time in ISO 8601."""
         return self.moment.isoformat()
 
     def in_zone(self, offset: str) -> Clock:
-        """Return the same moment in the zone of a (0008,0201) *Timezone Offset From UTC*, for example ``"+0100"``.
+        """Return the same moment in the zone of (0008,0201) *Timezone Offset From UTC*, for example ``"+0100"``.
 
         Raises
         ------

@@ -1,6 +1,6 @@
-"""Segmentations that cspine wrote of the same series before: what each has seen, and how a new one names them.
+"""Earlier segmentations by cspine of the same series: the slices they are based on, and references to them.
 
-A later run with more slices names the results that it takes the place of. DICOM has no "supersedes" for images
+A later run with more slices references the results that it supersedes. DICOM has no "supersedes" for images
 (Predecessor Documents Sequence is for structured reports), so their series go into (0008,1250) *Related Series
 Sequence*.
 """
@@ -21,12 +21,12 @@ from cspine.dicom.headers import InstanceHeader
 from cspine.dicom.scan import DAMAGE, Scan
 from cspine.dicom.series import Series
 
-#: (0008,0070) *Manufacturer* and (0008,1090) *Manufacturer's Model Name* of what cspine writes.
+#: (0008,0070) *Manufacturer* and (0008,1090) *Manufacturer's Model Name* of objects that cspine writes.
 MANUFACTURER = MODEL_NAME = "cspine"
 
 # The second is Label Map Segmentation Storage, which pydicom does not name yet.
 _SEGMENTATIONS = (SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")
-# The segments say which model drew them; frames and pixels are never read.
+# The segments name the model; frames and pixels are never read.
 _WANTED = ["Manufacturer", "ManufacturerModelName", "ReferencedSeriesSequence", "SegmentSequence"]
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class EarlierResult:
     algorithm : str
         (0066,0036) *Algorithm Name* of its segments: the model, without its version.
     sources : frozenset of str
-        SOP Instance UIDs of the slices that it was made of.
+        SOP Instance UIDs of the slices that it is based on.
     levels : frozenset of str
         (0062,0005) *Segment Label* of its segments.
     """
@@ -56,19 +56,19 @@ class EarlierResult:
 
 
 def find_earlier_results(study: Scan, series: Series) -> tuple[EarlierResult, ...]:
-    """Find cspine's segmentations of a series among the files of its study.
+    """Return the segmentations of a series by cspine among the files of its study.
 
     Parameters
     ----------
     study : Scan
         The study.
     series : Series
-        The series that is worked on.
+        The series that is processed.
 
     Returns
     -------
     tuple of EarlierResult
-        Sorted by UID. Segmentations of other makers and of other series are left out, and what cannot be read too.
+        Sorted by UID, without segmentations by other manufacturers, of other series, or that cannot be read.
     """
     found: dict[str, EarlierResult] = {}
     for holder in study.series:
@@ -89,10 +89,10 @@ def _read(instance: InstanceHeader, source_series_uid: str) -> EarlierResult | N
             if referenced.SeriesInstanceUID == source_series_uid
             for reference in referenced.ReferencedInstanceSequence
         )
-        names = _drawn_by(dataset)
+        names = _algorithms(dataset)
     except DAMAGE as error:
         _log.warning(
-            "segmentation %s cannot be read (%s): it counts as absent",
+            "segmentation %s cannot be read (%s) and is ignored",
             hashed(instance.sop_instance_uid), type(error).__name__,
         )  # fmt: skip
         return None
@@ -104,10 +104,10 @@ def _read(instance: InstanceHeader, source_series_uid: str) -> EarlierResult | N
     )
 
 
-def _drawn_by(dataset: Dataset) -> dict[str, str]:
-    """Return the name of the algorithm of each segment by its label; nothing for a segmentation that no model drew.
+def _algorithms(dataset: Dataset) -> dict[str, str]:
+    """Return the name of the algorithm of each segment by its label; empty for a manual segmentation.
 
-    The background of a label map is a segment of its own that no algorithm drew.
+    The background of a label map is a segment of its own without an algorithm.
     """
     return {
         str(segment.SegmentLabel): str(identification[0].AlgorithmName)
@@ -119,21 +119,21 @@ def _drawn_by(dataset: Dataset) -> dict[str, str]:
 def superseded(
     earlier: Iterable[EarlierResult], slices: frozenset[str], algorithm: str, wanted: frozenset[str] | None = None
 ) -> tuple[EarlierResult, ...]:
-    """Return the earlier results that a new one takes the place of.
+    """Return the earlier results that a new one supersedes.
 
-    Those of the same model that saw part of its slices and no other. The same slices again are a repetition, which
-    takes no one's place; another model's result is another opinion; and levels that are not wanted are not made up for.
+    These are results of the same model based on a part of its slices and no others. The same slices are a repetition,
+    which supersedes nothing; another model gives a second opinion; results with levels not requested now are kept.
 
     Parameters
     ----------
     earlier : iterable of EarlierResult
         Of the same series.
     slices : frozenset of str
-        SOP Instance UIDs that the new result is made of.
+        SOP Instance UIDs that the new result is based on.
     algorithm : str
         Its (0066,0036) *Algorithm Name*.
     wanted : frozenset of str, optional
-        Names of the levels that it may hold; all where it is left out.
+        Names of the levels that it may contain; all if omitted.
     """
     return tuple(
         e for e in earlier if e.sources < slices and e.algorithm == algorithm and (wanted is None or e.levels <= wanted)
@@ -141,22 +141,22 @@ def superseded(
 
 
 def with_other_slices(earlier: Iterable[EarlierResult], slices: frozenset[str]) -> tuple[EarlierResult, ...]:
-    """Return the earlier results, of any model, that saw slices which the new one does not; as `superseded`."""
+    """Return the earlier results of any model based on slices that the new one lacks; parameters as `superseded`."""
     return tuple(e for e in earlier if not e.sources <= slices)
 
 
 def name_superseded(segmentation: Dataset, results: Iterable[EarlierResult]) -> None:
-    """Write the series of superseded results into (0008,1250) *Related Series Sequence* (PS3.3 C.7.3.1).
+    """Add the series of superseded results to (0008,1250) *Related Series Sequence* (PS3.3 C.7.3.1).
 
-    The purpose is the one of CID 7210 that holds, (122401, DCM, "Same Anatomy"). Instances are not referenced:
+    The purpose is (122401, DCM, "Same Anatomy"), the only code of CID 7210 that applies. Instances are not referenced:
     viewers take the series of (0008,1115) *Referenced Series Sequence* for the source.
 
     Parameters
     ----------
     segmentation : Dataset
-        The new object, changed in place.
+        The new object, modified in place.
     results : iterable of EarlierResult
-        As `superseded` gives them.
+        As `superseded` returns them.
     """
     series = {result.series_uid: result.study_uid for result in results}
     if not series:

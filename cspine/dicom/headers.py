@@ -1,6 +1,6 @@
-"""What is kept of a DICOM header: enough to select a series and to place its slices, and nothing that names a patient.
+"""The part of a DICOM header that selects a series and positions its slices, without data that identify the patient.
 
-Pixels are never read here. A single-frame image has one `Plane`, an Enhanced CT one a frame.
+Pixels are never read here. A single-frame image has one `Plane`, an Enhanced CT one for each frame.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cspine.core.errors import hashed
 from cspine.core.volumes import SourceSlice
 from cspine.dicom.patient import patient_age_years
 
-#: Attributes by which two acquisitions or phases that share a series can be told apart, most telling first.
+#: Attributes that distinguish acquisitions or phases within a series, the most reliable first.
 PHASE_MARKS = (
     "AcquisitionNumber",
     "TemporalPositionIdentifier",
@@ -30,7 +30,7 @@ PHASE_MARKS = (
     "KVP",
     "ImageType",
 )
-#: The same, but often different from slice to slice of one acquisition.
+#: The same, but they often differ between slices of one acquisition.
 TIME_MARKS = ("TriggerTime", "AcquisitionDateTime", "AcquisitionTime", "ContentTime")
 
 _CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
@@ -73,13 +73,13 @@ _OTHER_KEYWORDS = (
     "NumberOfSeriesRelatedInstances",
     "InConcatenationTotalNumber",
 )
-#: The tags that `read_header` wants of a dataset.
+#: The tags that `read_header` uses.
 WANTED_TAGS: list[BaseTag] = [Tag(keyword) for keyword in (*PHASE_MARKS, *TIME_MARKS, *_OTHER_KEYWORDS)]
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Geometry and coding of one slice: an instance, or a frame of one. None stands for absent or malformed.
+    """Geometry and encoding of one slice: an instance or a frame. None means missing or malformed.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class Plane:
     rescale_type : str
         (0028,1054).
     marks : tuple of (str, str)
-        Values of `PHASE_MARKS` and `TIME_MARKS` that are there, by keyword.
+        Values of `PHASE_MARKS` and `TIME_MARKS` that are present, by keyword.
     frame_of_reference : str
         (0020,0052).
     """
@@ -117,13 +117,13 @@ class Plane:
 
     @property
     def is_localizer(self) -> bool:
-        """True where (0008,0008) *Image Type* says so."""
+        """Whether (0008,0008) *Image Type* contains LOCALIZER."""
         return "LOCALIZER" in dict(self.marks).get("ImageType", "").split("\\")
 
 
 @dataclass(frozen=True)
 class InstanceHeader:
-    """One instance. Patient, name and birth date are gone: ``patient_key`` is a hash, the age is a number.
+    """The header of an instance without identifiers: ``patient_key`` is a hash, the age is a number.
 
     Parameters
     ----------
@@ -132,29 +132,29 @@ class InstanceHeader:
     sop_class_uid, sop_instance_uid, study_uid, series_uid : str
         UIDs.
     transfer_syntax : str
-        (0002,0010); implicit little endian for a bare dataset.
+        (0002,0010); implicit little endian for a data set without a file header.
     patient_key : str
-        Hash of the patient's ID, or of the name where the ID is empty.
+        Hash of the patient's ID, or of the name if the ID is empty.
     patient_age_years : float or None
         From (0010,1010), or from birth and study date.
     modality, description, body_part, kernel, photometric : str
-        Empty where absent.
+        Empty if missing.
     image_type : tuple of str
         (0008,0008).
     slice_thickness_mm : float or None
         (0018,0050).
     contrast : bool
-        True where a contrast agent is named.
+        True if a contrast agent is stated.
     series_number, instance_number : int or None
         (0020,0011), (0020,0013).
     date_time : str
-        Date and time of the series as DICOM writes them, or as much as is there.
+        Date and time of the series in DICOM format, as far as they are present.
     samples_per_pixel : int
         (0028,0002).
     planes : tuple of Plane
-        Its slices; none for an object that is not an image.
+        Its slices; empty for an object that is not an image.
     images_in_acquisition, series_instances, concatenation_parts : int or None
-        How many there should be: (0020,1002), (0020,1209), (0020,9163).
+        Stated number of images or instances: (0020,1002), (0020,1209), (0020,9163).
     """
 
     path: Path
@@ -184,21 +184,21 @@ class InstanceHeader:
 
     @property
     def is_ct(self) -> bool:
-        """True for CT Image Storage and its Enhanced kinds."""
+        """Whether this is a CT Image or an Enhanced CT Image."""
         return self.sop_class_uid in _CT_CLASSES
 
 
 def read_header(dataset: Dataset, path: Path, transfer_syntax: str) -> InstanceHeader:
-    """Keep what is needed of a dataset that was read without pixels.
+    """Return the header of a data set that was read without pixels.
 
     Parameters
     ----------
     dataset : Dataset
-        Holds at least the four UIDs.
+        Contains at least the four UIDs.
     path : Path
         Its file.
     transfer_syntax : str
-        Of the file.
+        Transfer syntax of the file.
 
     Returns
     -------
@@ -246,7 +246,7 @@ def _planes(dataset: Dataset, path: Path, shared: Dataset) -> tuple[Plane, ...]:
     if frames:
         return tuple(_plane(dataset, path, (i, frame, shared)) for i, frame in enumerate(frames))
     if (_integer(dataset, "NumberOfFrames") or 1) > 1:
-        return ()  # A cine or a multi-frame capture: frames without a place.
+        return ()  # A cine or a multi-frame capture: frames without a position.
     return (_plane(dataset, path, None),)
 
 
@@ -275,7 +275,7 @@ def _plane(dataset: Dataset, path: Path, frame: tuple[int, Dataset, Dataset] | N
 
 
 def _marks(dataset: Dataset, frame: tuple[int, Dataset, Dataset] | None) -> tuple[tuple[str, str], ...]:
-    places = [dataset]
+    sources = [dataset]
     if frame is not None:
         macros = (
             "FrameContentSequence",
@@ -283,12 +283,12 @@ def _marks(dataset: Dataset, frame: tuple[int, Dataset, Dataset] | None) -> tupl
             "CardiacSynchronizationSequence",
             "CTReconstructionSequence",
         )
-        places = [item for macro in macros if (item := _macro(frame[1], macro)) is not None] + places
+        sources = [item for macro in macros if (item := _macro(frame[1], macro)) is not None] + sources
     found = []
     for keyword in (*PHASE_MARKS, *TIME_MARKS):
-        value = next((text for place in places if (text := _text(place, keyword))), "")
+        value = next((text for source in sources if (text := _text(source, keyword))), "")
         if frame is not None and keyword == "AcquisitionNumber":
-            value = next((text for place in places if (text := _text(place, "FrameAcquisitionNumber"))), value)
+            value = next((text for source in sources if (text := _text(source, "FrameAcquisitionNumber"))), value)
         if value:
             found.append((keyword, value))
     return tuple(found)
@@ -304,7 +304,7 @@ def _macro(group: Dataset, keyword: str) -> Dataset | None:
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:
-    """Value of an element; None where it is absent, empty or cannot be read as what its VR promises."""
+    """Return the value of an element, or None if it is missing, empty or does not fit its VR."""
     try:
         return dataset.get(keyword)
     except (ValueError, TypeError, OverflowError):

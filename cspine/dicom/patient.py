@@ -1,4 +1,4 @@
-"""The patient's age at the time of the study, as the header tells it."""
+"""The patient's age at the time of the study, from the header."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pydicom import Dataset, config
 
 _AGE = re.compile(r"^(\d{3})([DWMY])$")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-_OLDEST = 130.0
+_MAX_AGE_YEARS = 130.0
 
 
 def patient_age_years(header: Dataset) -> float | None:
-    """Return the age at the time of the study in years, or None where the header does not tell.
+    """Return the age at the time of the study in years, or None if it is unknown.
 
-    (0010,1010) *Patient's Age* where it is valid; else (0008,0020) *Study Date* less (0010,0030) *Patient's Birth
-    Date*. An age that nobody reaches, as de-identification leaves behind, counts as unknown.
+    It is (0010,1010) *Patient's Age* if valid, else (0008,0020) *Study Date* minus (0010,0030) *Patient's Birth
+    Date*. An impossible age, as de-identification may leave behind, counts as unknown.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def patient_age_years(header: Dataset) -> float | None:
         birth, study = _date(header.get("PatientBirthDate")), _date(header.get("StudyDate"))
     if stated is not None:
         years = int(stated[1]) * _YEARS[stated[2]]
-        # 000Y is what an unknown age is often filled with; an infant has days, weeks or months.
+        # 000Y often stands for an unknown age; the age of an infant is given in days, weeks or months.
         return None if stated[0] == "000Y" else years
     if birth is None or study is None:
         return None
     years = (study - birth).days / 365.25
-    return years if 0 <= years <= _OLDEST else None
+    return years if 0 <= years <= _MAX_AGE_YEARS else None
 
 
 def _date(value: object) -> date | None:

@@ -1,6 +1,6 @@
 """Read a selected series into Hounsfield units on an orthogonal grid.
 
-Stored bits above Bits Stored are part of the value: scanners and converters do use them.
+Bits above *Bits Stored* are part of the value, because scanners and converters do use them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from cspine.core.errors import PhotometricError, PixelError, RescaleError, hashed
-from cspine.core.geometry import lean_mm, straighten, upright_grid
+from cspine.core.geometry import deshear, orthogonal_grid, shear_mm
 from cspine.core.volumes import CtSource, CtVolume, HuArray
 from cspine.dicom.headers import Plane
 from cspine.dicom.series import Series
@@ -51,7 +51,7 @@ _UNDECODABLE = (
 
 @dataclass(frozen=True, eq=False)
 class _Decoded:
-    """Stored values of one slice, which of them are padding, and whether its HU are integers that fit 16 bits."""
+    """Stored values of a slice, its padding, and whether its Hounsfield units are integers that fit into 16 bits."""
 
     stored_yx: NDArray[np.integer]
     padding_yx: NDArray[np.bool_] | None
@@ -59,29 +59,29 @@ class _Decoded:
 
 
 def read_volume(series: Series, *, repair_gaps: bool = False) -> CtVolume:
-    """Read the pixels of a series into a volume.
+    """Return the volume of a series in Hounsfield units.
 
     Parameters
     ----------
     series : Series
-        As the scan found it.
+        A series of the scan.
     repair_gaps : bool
         Passed to `slices.arrange`.
 
     Returns
     -------
     CtVolume
-        int16 where every value is an integer that fits, else float32; slices along the normal (row x column direction),
-        so the grid is right-handed. Padding is -1024 HU. ``source`` has the slices and the grid they were stored on.
+        int16 if every value is an integer that fits, else float32; slices along the normal (row x column direction), so
+        that the grid is right-handed. Padding is -1024 HU. ``source`` has the stored slices and their grid.
 
     Raises
     ------
     GeometryError
-        If the slices do not make a volume, as in `slices.arrange`.
+        If the slices do not form a volume, as in `slices.arrange`.
     PhotometricError
-        If an image is not MONOCHROME2 with one sample a pixel.
+        If an image is not MONOCHROME2 with one sample per pixel.
     RescaleError
-        If a slice cannot be turned into Hounsfield units.
+        If a slice cannot be converted to Hounsfield units.
     PixelError
         If pixels cannot be decoded.
     """
@@ -90,29 +90,29 @@ def read_volume(series: Series, *, repair_gaps: bool = False) -> CtVolume:
     _require_hounsfield(arrangement.planes)
     notes = list(arrangement.notes)
     if series.damaged:
-        notes.append(f"{series.damaged} damaged files of this series were left out; the slices that remain are regular")
+        notes.append(f"{series.damaged} damaged file(s) of the series were excluded; the remaining slices are regular")
     hu_zyx = _to_hu(arrangement.planes, _decode_all(arrangement.planes))
     source = CtSource(tuple(plane.source for plane in arrangement.planes), arrangement.grid)
     for note in notes:
         _log.warning("series %s: %s", hashed(series.series_uid), note)
-    return _upright(hu_zyx, arrangement, source, tuple(notes))
+    return _orthogonal(hu_zyx, arrangement, source, tuple(notes))
 
 
-def _upright(hu_zyx: HuArray, arrangement: Arrangement, source: CtSource, notes: tuple[str, ...]) -> CtVolume:
+def _orthogonal(hu_zyx: HuArray, arrangement: Arrangement, source: CtSource, notes: tuple[str, ...]) -> CtVolume:
     grid = arrangement.grid
-    if max(abs(lean) for lean in lean_mm(grid.affine_lps)) < 1e-9:
+    if max(abs(shear) for shear in shear_mm(grid.affine_lps)) < 1e-9:
         return CtVolume(hu_zyx, grid.affine_lps, source, notes)
-    upright = upright_grid(grid)
-    straight = cast("HuArray", straighten(hu_zyx, grid, upright, AIR_HU))
-    return CtVolume(straight, upright.affine_lps, source, notes)
+    orthogonal = orthogonal_grid(grid)
+    resampled = cast("HuArray", deshear(hu_zyx, grid, orthogonal, AIR_HU))
+    return CtVolume(resampled, orthogonal.affine_lps, source, notes)
 
 
 def _require_monochrome2(series: Series) -> None:
     for instance in series.instances:
         if instance.planes and (instance.photometric != "MONOCHROME2" or instance.samples_per_pixel != 1):
             raise PhotometricError(
-                f"instance {hashed(instance.sop_instance_uid)} is {instance.photometric or 'of no stated kind'} with "
-                f"{instance.samples_per_pixel} sample(s) a pixel"
+                f"instance {hashed(instance.sop_instance_uid)} is {instance.photometric or 'of unknown type'} with "
+                f"{instance.samples_per_pixel} sample(s) per pixel"
             )
 
 
@@ -120,7 +120,7 @@ def _require_hounsfield(planes: Sequence[Plane]) -> None:
     lacking = sum(not plane.slope or plane.intercept is None for plane in planes)
     if lacking:
         raise RescaleError(
-            f"Rescale Slope or Rescale Intercept is absent, zero or malformed in {lacking} of {len(planes)} slices"
+            f"Rescale Slope or Rescale Intercept is missing, zero or malformed in {lacking} of {len(planes)} slices"
         )
     for plane in planes:
         if plane.rescale_type.upper() not in _HU_TYPES:
@@ -131,7 +131,7 @@ def _require_hounsfield(planes: Sequence[Plane]) -> None:
 
 
 def _decode_all(planes: Sequence[Plane]) -> list[_Decoded]:
-    """Decode every plane, each file read once, in parallel over files or over the frames of one file."""
+    """Return every plane decoded, in parallel over files or over the frames of a file; each file is read once."""
     by_file: dict[Path, list[int]] = defaultdict(list)
     for index, plane in enumerate(planes):
         by_file[plane.source.path].append(index)
@@ -169,20 +169,22 @@ def _decode(dataset: Dataset, plane: Plane) -> _Decoded:
             f"{dataset.file_meta.TransferSyntaxUID.name} cannot be decoded ({type(error).__name__})"
         ) from error
     if stored.shape != (plane.rows, plane.columns):
-        raise PixelError(f"instance {hashed(plane.source.sop_instance_uid)} decodes to {stored.shape} pixels")
+        raise PixelError(
+            f"instance {hashed(plane.source.sop_instance_uid)} decodes to {stored.shape[0]} x {stored.shape[1]} pixels"
+        )
     padding = _padding(dataset, stored)
     kept = stored if padding is None else stored[~padding]
     return _Decoded(stored, padding, _fits_int16(kept, plane))
 
 
 def _upper_bits_are_values(dataset: Dataset) -> bool:
-    """Tell whether bits above (0028,0101) *Bits Stored* belong to the values: unless a retired overlay lies there."""
+    """Return whether bits above (0028,0101) *Bits Stored* are part of the values, not a retired overlay."""
     positions = ((group, 0x0102) for group in range(0x6000, 0x6020, 2))
     return not any(tag in dataset and dataset[tag].value for tag in positions)
 
 
 def _lacks_signs(dataset: Dataset, stored: NDArray[np.integer]) -> bool:
-    """Tell whether signed values were stored without filling the upper bits, so that none is negative."""
+    """Return whether signed values were stored without sign extension, so that none is negative."""
     bits = int(dataset.get("BitsStored") or 16)
     if not dataset.get("PixelRepresentation") or bits >= stored.dtype.itemsize * 8:
         return False
@@ -190,7 +192,7 @@ def _lacks_signs(dataset: Dataset, stored: NDArray[np.integer]) -> bool:
 
 
 def _padding(dataset: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_] | None:
-    """Return where (0028,0120) *Pixel Padding Value*, up to (0028,0121) its *Range Limit*, is stored."""
+    """Return a mask of (0028,0120) *Pixel Padding Value*, up to (0028,0121) its *Range Limit*, or None."""
     ends = [_as_stored(dataset.get(k), stored.dtype) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     if ends[0] is None:
         return None
@@ -200,7 +202,7 @@ def _padding(dataset: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_]
 
 
 def _as_stored(value: object, dtype: np.dtype[np.integer]) -> int | None:
-    """Return a padding value as the pixels store it: writers confuse its sign (US for SS, or the other way)."""
+    """Return a padding value as the pixels store it: some writers confuse its sign (US and SS)."""
     if not isinstance(value, int):
         return None
     info = np.iinfo(dtype)
@@ -232,10 +234,10 @@ def _fits_int16(stored: NDArray[np.integer], plane: Plane) -> bool:
 
 
 def _to_hu(planes: Sequence[Plane], decoded: list[_Decoded]) -> HuArray:
-    """Turn stored values into HU; the type follows from all slices. Empties ``decoded`` to free memory on the way."""
-    whole = all(slice_.fits_int16 for slice_ in decoded)
+    """Return stored values in HU; the type depends on all slices. Empties ``decoded`` to free memory on the way."""
+    fits = all(slice_.fits_int16 for slice_ in decoded)
     shape = (len(decoded), planes[0].rows, planes[0].columns)
-    hu_zyx: HuArray = np.empty(shape, dtype=np.int16) if whole else np.empty(shape, dtype=np.float32)
+    hu_zyx: HuArray = np.empty(shape, dtype=np.int16) if fits else np.empty(shape, dtype=np.float32)
     for k in reversed(range(len(planes))):
         slice_ = decoded.pop()
         values = _rescaled(slice_.stored_yx, planes[k])

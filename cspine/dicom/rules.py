@@ -1,4 +1,4 @@
-"""The rules by which a series is selected: a typed model of their YAML file (docs/selection.md)."""
+"""The rules of series selection: a typed model of their YAML file (docs/guide/selection.md)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cspine.core.errors import RulesError
 
-#: What the ranking can compare, as `select` understands it.
+#: Criteria of the ranking, which `select` implements.
 Criterion = Literal["regular", "thinner", "bone_kernel", "covers_more", "covers_far_more", "more_recent"]
 
 
@@ -21,21 +21,21 @@ class _Strict(BaseModel):
 
 
 class _Condition(_Strict):
-    """A condition on one property. A missing value is refused unless ``allow_missing`` is set."""
+    """A condition on one property; a missing value is rejected unless ``allow_missing`` is set."""
 
     allow_missing: bool = False
 
     @model_validator(mode="after")
-    def _says_something(self) -> _Condition:
+    def _is_not_empty(self) -> _Condition:
         if not self.model_fields_set - {"allow_missing"}:
-            raise ValueError("a condition needs something to compare with")
+            raise ValueError("the condition is empty")
         return self
 
 
 class TextCondition(_Condition):
-    """A condition on text; letter case does not matter. Of a multi-valued attribute, one value has to fit.
+    """A condition on text, ignoring case; of a multi-valued attribute, one value has to match.
 
-    A bare text in the file means ``equals``, a list ``one_of``. Regular expressions are anchored at both ends.
+    In the file a plain text means ``equals`` and a list ``one_of``. Regular expressions are anchored at both ends.
     """
 
     equals: str | None = None
@@ -61,8 +61,8 @@ class TextCondition(_Condition):
                 raise ValueError(f"not a regular expression: {error}") from error
         return value
 
-    def refusal(self, text: str) -> str | None:
-        """Return why the text is refused, or None where it fits; backslashes separate values."""
+    def rejection(self, text: str) -> str | None:
+        """Return why the text is rejected, or None if it matches; backslashes separate values."""
         values = [value.strip().casefold() for value in text.split("\\") if value.strip()]
         if not values:
             return None if self.allow_missing else "is missing"
@@ -73,14 +73,14 @@ class TextCondition(_Condition):
         if self.not_one_of is not None and set(values) & {choice.casefold() for choice in self.not_one_of}:
             return f"{text!r} is one of {', '.join(self.not_one_of)}"
         if self.matches is not None and not _any_match(self.matches, values):
-            return f"{text!r} does not match the expression in full"
+            return f"{text!r} does not match the expression"
         if self.not_matches is not None and _any_match(self.not_matches, values):
-            return f"{text!r} matches an expression that is refused"
+            return f"{text!r} matches the excluded expression"
         return None
 
 
 class NumberCondition(_Condition):
-    """A condition on a number; both ends of a range belong to it. A bare number in the file means ``equals``."""
+    """A condition on a number; ranges include both ends. In the file a plain number means ``equals``."""
 
     equals: float | None = None
     one_of: tuple[float, ...] | None = None
@@ -100,8 +100,14 @@ class NumberCondition(_Condition):
             raise ValueError("min is larger than max")
         return self
 
-    def refusal(self, number: float | None) -> str | None:
-        """Return why the number is refused, or None where it fits."""
+    def rejection(self, number: float | None) -> str | None:
+        """Return why the number is rejected, or None if it matches.
+
+        Examples
+        --------
+        >>> NumberCondition(min=0.5, max=3).rejection(5)
+        '5 is above 3'
+        """
         if number is None:
             return None if self.allow_missing else "is missing"
         if self.equals is not None and number != self.equals:
@@ -116,7 +122,7 @@ class NumberCondition(_Condition):
 
 
 class ValuesCondition(_Condition):
-    """A condition on the values of Image Type, each compared whole. A list in the file means ``all_of``."""
+    """A condition on the complete values of *Image Type*; in the file a list means ``all_of``."""
 
     all_of: tuple[str, ...] | None = None
     none_of: tuple[str, ...] | None = None
@@ -126,18 +132,18 @@ class ValuesCondition(_Condition):
     def _shorthand(cls, value: Any) -> Any:
         return {"all_of": value} if isinstance(value, list) else value
 
-    def refusal(self, values: tuple[str, ...]) -> str | None:
-        """Return why the values are refused, or None where they fit."""
+    def rejection(self, values: tuple[str, ...]) -> str | None:
+        """Return why the values are rejected, or None if they match."""
         present = {value.casefold() for value in values}
         lacking = [value for value in self.all_of or () if value.casefold() not in present]
         if lacking and not (self.allow_missing and not values):
-            return f"{'/'.join(values) or 'missing'} has no {', '.join(lacking)}"
+            return f"{'/'.join(values) or 'missing'} lacks {', '.join(lacking)}"
         unwanted = [value for value in self.none_of or () if value.casefold() in present]
-        return f"{'/'.join(values)} has {', '.join(unwanted)}" if unwanted else None
+        return f"{'/'.join(values)} contains {', '.join(unwanted)}" if unwanted else None
 
 
 class Requirements(_Strict):
-    """What a series must be; every condition that is given has to fit."""
+    """The requirements on a series; every stated condition has to match."""
 
     modality: TextCondition | None = None
     image_type: ValuesCondition | None = None
@@ -157,11 +163,11 @@ class Rules(_Strict):
     Parameters
     ----------
     require : Requirements
-        What a series must be.
+        Requirements on a series.
     rank : tuple of Criterion
-        How the series that fit are compared, first criterion first.
+        Criteria that order the suitable series, the most important first.
     bone_kernel : TextCondition
-        Which convolution kernels the criterion ``bone_kernel`` prefers.
+        Convolution kernels that the criterion ``bone_kernel`` prefers.
     """
 
     require: Requirements = Requirements()
@@ -172,19 +178,19 @@ class Rules(_Strict):
     @classmethod
     def _once_each(cls, value: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
         if len(set(value)) != len(value):
-            raise ValueError("a criterion stands more than once")
+            raise ValueError("a criterion occurs more than once")
         return value
 
 
 def load_rules(path: Path | None = None, *, full_spine: bool = False) -> Rules:
-    """Read a rules file, or one that cspine ships.
+    """Return the rules of a file, or those that cspine ships.
 
     Parameters
     ----------
     path : Path, optional
-        YAML as docs/selection.md describes it.
+        YAML as docs/guide/selection.md describes it.
     full_spine : bool
-        Without a file: True for the rules of models that go on below T1, False for those of the neck.
+        Without a file: True for the rules of full-spine models, False for those of cervical models.
 
     Returns
     -------
@@ -193,7 +199,7 @@ def load_rules(path: Path | None = None, *, full_spine: bool = False) -> Rules:
     Raises
     ------
     RulesError
-        If the file cannot be read or does not follow the schema; the message names the fields.
+        If the file cannot be read or is invalid; the message names the fields.
     """
     try:
         name = "full_spine_rules.yaml" if full_spine else "default_rules.yaml"
@@ -203,12 +209,12 @@ def load_rules(path: Path | None = None, *, full_spine: bool = False) -> Rules:
     except (OSError, UnicodeDecodeError) as error:
         raise RulesError(f"the rules file cannot be read ({type(error).__name__})") from error
     except yaml.YAMLError as error:
-        raise RulesError(f"the rules file is not YAML: {error}") from error
+        raise RulesError(f"the rules file is not valid YAML: {error}") from error
     try:
         return Rules.model_validate(content if content is not None else {})
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors())
-        raise RulesError(f"the rules file does not follow its schema: {faults}") from error
+        raise RulesError(f"the rules file is invalid: {faults}") from error
 
 
 def _any_match(expression: str, values: list[str]) -> bool:

@@ -1,6 +1,6 @@
-"""Find the DICOM series in a folder tree, from headers alone.
+"""Find the DICOM series of a folder tree from headers alone.
 
-What is not DICOM is skipped and counted; DICOM that is damaged is reported. The order of files changes nothing.
+Files that are not DICOM are skipped and counted; damaged DICOM files are reported. The order of files does not matter.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEnd
 from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnknownSeriesError, hashed
 from cspine.dicom.headers import WANTED_TAGS, InstanceHeader, read_header
 from cspine.dicom.series import Series
+from cspine.io.tables import counted
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-#: What reading a damaged file raises.
+#: Exceptions that reading a damaged file may raise.
 DAMAGE = (
     InvalidDicomError,
     BytesLengthException,
@@ -45,18 +46,18 @@ DAMAGE = (
 
 @dataclass(frozen=True)
 class Skipped:
-    """How many files were left out, and why.
+    """The number of files that were skipped, by reason.
 
     Parameters
     ----------
     directories : int
         DICOMDIR files.
     sidecars : int
-        ``.json`` files, such as the MONAI Informatics Gateway stores beside instances.
+        ``.json`` files, which the MONAI Informatics Gateway stores beside instances.
     not_dicom : int
-        Anything else that is not DICOM.
+        Other files that are not DICOM.
     copies : int
-        Files that equal another one byte for byte.
+        Files that are identical to another one.
     """
 
     directories: int = 0
@@ -72,7 +73,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class DamagedFile:
-    """A file that is DICOM but cannot be used whole.
+    """A DICOM file that is damaged.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ class DamagedFile:
     reason : str
         What is wrong.
     series_uid : str
-        The series it belongs to, empty where even that is lost.
+        The series that it belongs to; empty if unknown.
     """
 
     path: Path
@@ -91,16 +92,16 @@ class DamagedFile:
 
 @dataclass(frozen=True)
 class Scan:
-    """All series of an input.
+    """The series of an input.
 
     Parameters
     ----------
     series : tuple of Series
         Sorted by patient, study and series UID.
     skipped : Skipped
-        What was left out.
+        Files that were skipped.
     damaged : tuple of DamagedFile
-        What should have been there.
+        Files that are damaged.
     """
 
     series: tuple[Series, ...]
@@ -108,7 +109,7 @@ class Scan:
     damaged: tuple[DamagedFile, ...] = ()
 
     def studies(self) -> tuple[Scan, ...]:
-        """One scan for each patient and study, in the order of the series."""
+        """Return one scan for each patient and study, in the order of the series."""
         groups: dict[tuple[str, str], list[Series]] = defaultdict(list)
         for series in self.series:
             groups[series.patient_key, series.study_uid].append(series)
@@ -116,14 +117,14 @@ class Scan:
 
 
 def one_study(scan: Scan, series_uid: str | None = None) -> Scan:
-    """Return the scan of the one study that the input holds, or of the one that holds ``series_uid``.
+    """Return the scan of the only study of the input, or of the one that contains ``series_uid``.
 
     Parameters
     ----------
     scan : Scan
-        An input.
+        Scan of an input.
     series_uid : str, optional
-        Series that the user asked for: it says which study is meant.
+        Series that the user requested, which identifies the study.
 
     Returns
     -------
@@ -132,7 +133,7 @@ def one_study(scan: Scan, series_uid: str | None = None) -> Scan:
     Raises
     ------
     SeveralPatientsError
-        If there is more than one study to choose from.
+        If there is more than one study.
     """
     studies = scan.studies()
     if series_uid is not None:
@@ -146,18 +147,19 @@ def one_study(scan: Scan, series_uid: str | None = None) -> Scan:
     if len(studies) != 1:
         patients = len({series.patient_key for series in scan.series})
         raise SeveralPatientsError(
-            f"the input holds {patients} patient(s) with {len(studies)} studies and {len(scan.series)} series"
+            f"the input contains {counted(patients, 'patient')} with {counted(len(studies), 'study', 'studies')} and "
+            f"{len(scan.series)} series"
         )
     return studies[0]
 
 
 def scan_folder(folder: Path) -> Scan:
-    """Read the headers below a folder.
+    """Return the series of the files below a folder.
 
     Parameters
     ----------
     folder : Path
-        As `archive.opened` gives it.
+        As `archive.open_input` yields it.
 
     Returns
     -------
@@ -179,13 +181,15 @@ def scan_folder(folder: Path) -> Scan:
     headers, copies = _without_copies(headers)
     skipped = Skipped(kinds["directory"], kinds["sidecar"], kinds["other"], copies)
     if not headers:
-        raise NoDicomError(f"no usable DICOM among {len(paths)} files: {skipped}, {len(damaged)} damaged")
+        raise NoDicomError(
+            f"no usable DICOM file among {counted(len(paths), 'file')}: {skipped}, {len(damaged)} damaged"
+        )
     groups: dict[tuple[str, str, str], list[InstanceHeader]] = defaultdict(list)
     for header in headers:
         groups[header.patient_key, header.study_uid, header.series_uid].append(header)
-    lost = Counter(d.series_uid for d in damaged)
+    damaged_of = Counter(d.series_uid for d in damaged)
     series = tuple(
-        Series(*key, tuple(sorted(groups[key], key=lambda h: (h.sop_instance_uid, str(h.path)))), lost[key[2]])
+        Series(*key, tuple(sorted(groups[key], key=lambda h: (h.sop_instance_uid, str(h.path)))), damaged_of[key[2]])
         for key in sorted(groups)
     )
     _log.info("%d series with %d instances; skipped %s", len(series), len(headers), skipped)
@@ -195,22 +199,23 @@ def scan_folder(folder: Path) -> Scan:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Return all files, those behind links to folders too; a folder that cannot be read may hide slices: an error."""
+    """Return all files, following links; raise InputError for an unreadable folder, which may hide slices."""
 
     def refuse(error: OSError) -> None:
         raise InputError(
-            f"a folder of the input cannot be read: {error.strerror}", advice="Check the permissions of the input."
+            f"a folder of the input cannot be read: {error.strerror}",
+            advice="Check the permissions of the input folder.",
         ) from error
 
     seen: set[Path] = set()
     paths: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        real = Path(place).resolve()
+    for current, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = Path(current).resolve()
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
-        paths += [Path(place) / name for name in names]
+        paths += [Path(current) / name for name in names]
     return sorted(paths)
 
 
@@ -218,7 +223,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _examine(path: Path) -> InstanceHeader | DamagedFile | str:
-    """Return the header of a file, what is wrong with it, or as a word why it is skipped."""
+    """Return the header of a file, its damage, or the reason for skipping it."""
     if path.name.upper() == "DICOMDIR":
         return "directory"
     if path.suffix.lower() == ".json":
@@ -242,7 +247,7 @@ def _examine(path: Path) -> InstanceHeader | DamagedFile | str:
 
 
 def _looks_bare(start: bytes, size: int) -> bool:
-    """Tell whether a file without a preamble begins with an element of group 0002 or 0008."""
+    """Return whether a file without a preamble starts with an element of group 0002 or 0008."""
     if len(start) < 12 or start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         return False
     explicit = start[4:6].isalpha() and start[4:6].isupper()
@@ -260,17 +265,17 @@ def _checked(dataset: Dataset, path: Path, pixel_start: int, has_preamble: bool)
     header = read_header(dataset, path, syntax)
     left = path.stat().st_size - pixel_start
     if header.is_ct and (not header.planes or left <= 0) and syntax != DeflatedExplicitVRLittleEndian:
-        return DamagedFile(path, "a CT image without pixels", series_uid)
+        return DamagedFile(path, "the CT image has no pixels", series_uid)
     if header.planes and not syntax.is_encapsulated and syntax != DeflatedExplicitVRLittleEndian:
         bits = int(dataset.get("BitsAllocated") or 16) * header.samples_per_pixel
         plane = header.planes[0]
         if left < len(header.planes) * plane.rows * plane.columns * bits // 8:
-            return DamagedFile(path, "the file ends before its pixels do", series_uid)
+            return DamagedFile(path, "the file is truncated within its pixels", series_uid)
     return header
 
 
 def _without_copies(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], int]:
-    """Leave out files that equal an earlier one; one UID with two contents stays, for the geometry check."""
+    """Return the headers without identical files; one UID with two contents is kept for the geometry check."""
     kept: dict[tuple[str, ...], list[InstanceHeader]] = defaultdict(list)
     copies = 0
     for header in headers:

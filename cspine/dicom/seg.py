@@ -1,23 +1,18 @@
-"""Write vertebrae as a DICOM Segmentation or Label Map Segmentation (PS3.3 A.51, A.92) of their source series.
+"""Write vertebrae as a DICOM Segmentation or Label Map Segmentation (PS3.3 A.51, A.92) of the source series.
 
-Frames are bound to source slices by where they lie and by SOP Instance UID, never by the order of a list.
+Frames are matched to source slices by position and SOP Instance UID, never by the order of a list.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
-from pydicom import Dataset, config
+from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
@@ -26,45 +21,40 @@ from pydicom.valuerep import DA, DT, TM
 from cspine import __version__
 from cspine.core.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
 from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, OutputError
-from cspine.core.geometry import labels_to_grid, to_index
-from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present
+from cspine.core.geometry import resample_labels, to_index
+from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
+from cspine.dicom.phi_logging import suppress_phi_logging
+from cspine.dicom.seg_type import SegType
 from cspine.dicom.source_header import normalise_headers, read_source_headers
 from cspine.dicom.uids import ObjectIdentity
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 
-#: A stored slice may lie this share of a voxel off the volume's grid; further away it is another slice.
-_LARGEST_OFFSET = 0.25
+#: Largest distance of a stored slice from the grid of the volume, as a share of a voxel.
+_MAX_OFFSET_VOXELS = 0.25
 _LONG_STRING = 64  # characters of a DICOM LO
-_ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is left out
-
-
-class SegType(StrEnum):
-    """How labels are stored."""
-
-    BINARY = "binary"
-    LABELMAP = "labelmap"
+_ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is omitted
 
 
 @dataclass(frozen=True)
 class SegSettings:
-    """What changes a segmentation object besides its labels and its source.
+    """The settings of a segmentation object, besides its labels and its source.
 
     Parameters
     ----------
     clock : Clock
         All dates and times of the object.
     seg_type : SegType
-        BINARY (one bit a voxel and segment) or LABELMAP (one value a voxel, RLE lossless).
+        BINARY (one bit per voxel and segment) or LABELMAP (one value per voxel, RLE lossless).
     parameters : tuple of (str, str)
-        Settings of the run, recorded as (0066,0032) *Algorithm Parameters*; each change gives other UIDs.
+        Settings of the run, recorded as (0066,0032) *Algorithm Parameters*; each change leads to new UIDs.
     series_number : int
         (0020,0011) of the new series.
     remark : str
-        A word before (0008,103E) *Series Description*, where every viewer shows it: what must not be missed.
+        Prefix of (0008,103E) *Series Description*, which every viewer shows: a warning that must not be missed.
     supersedes : tuple of EarlierResult
-        Earlier results that this one takes the place of; it names their series.
+        Earlier results that this one supersedes; it references their series.
     """
 
     clock: Clock
@@ -77,7 +67,7 @@ class SegSettings:
 
 @dataclass(frozen=True)
 class SegRecord:
-    """What was written.
+    """The record of a segmentation object that was written.
 
     Parameters
     ----------
@@ -86,7 +76,7 @@ class SegRecord:
     sop_instance_uid, series_instance_uid, sop_class_uid : str
         Of the new object.
     seg_type : SegType
-        How labels are stored.
+        Encoding of the labels.
     segments : tuple of (int, str)
         Segment numbers with their levels, from head to foot.
     frames : int
@@ -94,7 +84,7 @@ class SegRecord:
     sha256 : str
         Checksum of the file.
     warnings : tuple of str
-        What the user of the object should know.
+        Warnings for the user of the object.
     """
 
     path: Path
@@ -109,18 +99,18 @@ class SegRecord:
 
 
 def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings, path: Path) -> SegRecord:
-    """Write the labels as one DICOM object in the frame of the source series, with full frames.
+    """Write the labels as one DICOM object with the full frames of the source series.
 
     Parameters
     ----------
     labels : LabelVolume
-        Labels on any grid; they are brought onto the planes of the source series.
+        Labels on any grid; they are resampled to the planes of the source series.
     ct : CtVolume
         The image, with its source.
     settings : SegSettings
-        What the object shall be like.
+        Settings of the object.
     path : Path
-        File to write; it appears whole or not at all.
+        File to write; it appears when complete, or not at all.
 
     Returns
     -------
@@ -129,24 +119,24 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
     Raises
     ------
     NoVertebraError
-        If no label is left on the source slices.
+        If no label lies on the source slices.
     OutputError
         If the volume has no DICOM source, or the file cannot be written.
     InputError
-        If a source file has changed since it was read, or lacks an attribute that a reference needs.
+        If a source file has changed since it was read, or lacks an attribute that references need.
     GeometryError
-        If a stored slice does not lie where the volume says it does.
+        If the position of a stored slice does not match the volume.
     """
     if ct.source is None:
-        raise OutputError("a DICOM object needs a DICOM source; this volume has none")
+        raise OutputError("a DICOM object needs a DICOM source, which this volume does not have")
     if labels.labels_zyx.dtype != np.uint8:
-        raise CSpineError(f"labels are {labels.labels_zyx.dtype}, not uint8")
+        raise CSpineError(f"labels have type {labels.labels_zyx.dtype}, not uint8")
     source = ct.source
-    with _discreet():
+    with suppress_phi_logging():
         headers = read_source_headers(source)
         notes = normalise_headers(headers, source)
         _check_positions(headers, source)
-        on_source = labels_to_grid(labels.labels_zyx, labels.grid, source.grid)
+        on_source = resample_labels(labels.labels_zyx, labels.grid, source.grid)
         present = sorted(labels_present(on_source), key=rank)
         if not present:
             raise NoVertebraError("no label lies on the source slices")
@@ -170,22 +160,8 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
     )
 
 
-@contextmanager
-def _discreet() -> Iterator[None]:
-    """Keep highdicom and pydicom from logging or warning of values: they would print names and dates of birth."""
-    logger = logging.getLogger("highdicom")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with config.disable_value_validation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
 def _check_positions(headers: list[Dataset], source: CtSource) -> None:
-    """Compare where each stored plane lies with where the grid has it."""
+    """Raise GeometryError if the position of a stored plane differs from the grid."""
     by_uid = {str(header.SOPInstanceUID): header for header in headers}
     for k, part in enumerate(source.slices):
         header = by_uid[part.sop_instance_uid]
@@ -193,8 +169,10 @@ def _check_positions(headers: list[Dataset], source: CtSource) -> None:
             header = header.PerFrameFunctionalGroupsSequence[part.frame].PlanePositionSequence[0]
         position = np.array([[float(v) for v in header.ImagePositionPatient]])
         offset = np.abs(to_index(source.grid.affine_lps, position)[0] - (0, 0, k)).max()
-        if offset > _LARGEST_OFFSET:
-            raise GeometryError(f"slice {k + 1} of the source lies {offset:.2f} voxels off the volume's grid")
+        if offset > _MAX_OFFSET_VOXELS:
+            raise GeometryError(
+                f"slice {k + 1} of the source is {offset:.2f} voxels away from its position in the volume"
+            )
     rows, columns = int(headers[0].Rows), int(headers[0].Columns)
     if source.grid.shape_zyx != (len(source.slices), rows, columns):
         raise GeometryError(f"the grid {source.grid.shape_zyx} is not {len(source.slices)} slices {rows} x {columns}")
@@ -204,7 +182,7 @@ def _identity(
     on_source: LabelArray, header: Dataset, model: ModelIdentity | None, source: CtSource, settings: SegSettings
 ) -> ObjectIdentity:
     content = hashlib.sha256(np.ascontiguousarray(on_source).data)
-    # A PACS corrects names and numbers without new UIDs: the object made of the corrected images is another one.
+    # A PACS corrects names and numbers without new UIDs; a result of the corrected images is a new object.
     for element in header:
         content.update(f"{element.tag}{element.value!r}".encode("utf-8", "backslashreplace"))
     return ObjectIdentity(
@@ -225,14 +203,11 @@ def _identity(
 
 
 def _renumber(labels_zyx: LabelArray, levels: tuple[Vertebra, ...]) -> LabelArray:
-    numbers = np.zeros(256, dtype=np.uint8)
-    for number, level in enumerate(levels, start=1):
-        numbers[level.label] = number
-    return numbers[labels_zyx]
+    return relabelled(labels_zyx, {level.label: number for number, level in enumerate(levels, start=1)})
 
 
 def _in_stored_order(planes: LabelArray, headers: list[Dataset], source: CtSource) -> LabelArray:
-    """Put planes of an Enhanced CT into the order of its frames; frames that were not used are empty."""
+    """Return the planes of an Enhanced CT in the order of its frames; frames that were not used are empty."""
     frames = [part.frame for part in source.slices]
     if frames[0] is None:
         return planes
@@ -315,7 +290,7 @@ def _describe(
 
 
 def algorithm_name(model: ModelIdentity) -> str:
-    """Return (0066,0036) *Algorithm Name* of the segments that a model draws."""
+    """Return (0066,0036) *Algorithm Name* of the segments that a model predicts."""
     return _long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}")
 
 
@@ -326,10 +301,10 @@ def _long_string(text: str) -> str:
 def _set_clock_and_uids(
     segmentation: hd.seg.Segmentation, header: Dataset, clock: Clock, identity: ObjectIdentity
 ) -> None:
-    """Replace what highdicom takes from its own clock or at random, and what it does not take over."""
+    """Replace what highdicom takes from its own clock or at random, and copy what it does not copy."""
     zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
     if _ZONE.match(zone):
-        # The zone holds for every time of the object, those of the study included.
+        # The zone applies to every time of the object, including those of the study.
         clock = clock.in_zone(zone)
         segmentation.TimezoneOffsetFromUTC = zone
     segmentation.InstanceCreationDate = segmentation.ContentDate = segmentation.SeriesDate = DA(clock.da)
@@ -337,7 +312,7 @@ def _set_clock_and_uids(
     organization = identity.uid("dimension organization")
     for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization
-    # The last item is highdicom's own.
+    # The last item is the one that highdicom adds.
     segmentation.ContributingEquipmentSequence[-1].ContributionDateTime = DT(clock.dt)
     if "SpecificCharacterSet" in header:
         segmentation.SpecificCharacterSet = header.SpecificCharacterSet
@@ -347,8 +322,8 @@ def _set_clock_and_uids(
 
 
 def _save(segmentation: hd.seg.Segmentation, path: Path) -> str:
-    """Write the file whole; return its checksum."""
-    write_whole(path, lambda partial: segmentation.save_as(partial, enforce_file_format=True))
+    """Write the file atomically and return its checksum."""
+    write_atomic(path, lambda partial: segmentation.save_as(partial, enforce_file_format=True))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -357,6 +332,6 @@ def _viewer_warnings(segmentation: hd.seg.Segmentation, seg_type: SegType) -> tu
     if seg_type is not SegType.BINARY or rows * columns % 8 == 0:
         return ()
     return (
-        f"Frames of {rows} x {columns} are not a multiple of 8 pixels: the BINARY object is valid, but OHIF shows it "
-        "wrongly; --seg-type labelmap avoids that.",
+        f"Frames of {rows} x {columns} are not a multiple of 8 pixels. The BINARY object is valid, but OHIF shows it "
+        "incorrectly; use --seg-type labelmap for OHIF.",
     )

@@ -1,4 +1,4 @@
-"""Select the series to work on, and say of every series why it was chosen or refused."""
+"""Select the series to segment, and state for every series why it was chosen or rejected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cspine.dicom.scan import Scan
 from cspine.dicom.series import Series
 from cspine.dicom.slices import arrange
 
-# Names of the requirements in verdicts.
+# Names of the requirements in reasons.
 _NAMES = {
     "modality": "modality",
     "image_type": "image type",
@@ -32,54 +32,54 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of a series.
+class SeriesDecision:
+    """The decision on a series.
 
     Parameters
     ----------
     series : Series
         The series.
-    fits : bool
-        True where it meets every requirement.
+    suitable : bool
+        True if it meets every requirement.
     chosen : bool
-        True for the one that is worked on.
+        True for the series that is segmented.
     reason : str
-        Why, with the values and the rules that decided.
+        Reason, with the values and the rules that decided.
     """
 
     series: Series
-    fits: bool
+    suitable: bool
     chosen: bool
     reason: str
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The series chosen, and the verdict on each.
+    """The chosen series and the decisions on all series.
 
     Parameters
     ----------
     chosen : Series
-        The series to read.
-    verdicts : tuple of Verdict
-        One a series, in the order of the scan.
+        The series to segment.
+    decisions : tuple of SeriesDecision
+        One for each series, in the order of the scan.
     """
 
     chosen: Series
-    verdicts: tuple[Verdict, ...]
+    decisions: tuple[SeriesDecision, ...]
 
 
 def select_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> Selection:
-    """Choose the series of a study that the rules put first, or the one that is asked for.
+    """Return the series of a study that the rules rank first, or the requested one.
 
     Parameters
     ----------
     scan : Scan
-        One study, as `scan.one_study` gives it.
+        One study, as `scan.one_study` returns it.
     rules : Rules
         Requirements and ranking.
     series_uid : str, optional
-        (0020,000E) of the series to take whatever the rules say.
+        (0020,000E) of the series to choose regardless of the rules.
 
     Returns
     -------
@@ -88,74 +88,74 @@ def select_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> Se
     Raises
     ------
     NoSuitableSeriesError
-        If no series meets the requirements; the message lists why.
+        If no series meets the requirements; the message lists the reasons.
     UnknownSeriesError
         If ``series_uid`` is not among the series.
     SeveralPatientsError
-        If ``series_uid`` stands for series of several studies.
+        If ``series_uid`` belongs to series of several studies.
     """
-    found = judge(scan, rules, series_uid)
-    chosen = next((verdict.series for verdict in found if verdict.chosen), None)
+    decisions = evaluate_series(scan, rules, series_uid)
+    chosen = next((decision.series for decision in decisions if decision.chosen), None)
     if chosen is None:
-        reasons = "; ".join(f"series {_label(verdict.series)}: {verdict.reason}" for verdict in found)
-        raise NoSuitableSeriesError(f"none of {len(found)} series fits the rules: {reasons}")
-    return Selection(chosen, found)
+        reasons = "; ".join(f"series {_label(decision.series)}: {decision.reason}" for decision in decisions)
+        raise NoSuitableSeriesError(f"none of {len(decisions)} series meets the rules: {reasons}")
+    return Selection(chosen, decisions)
 
 
-def judge(scan: Scan, rules: Rules, series_uid: str | None = None) -> tuple[Verdict, ...]:
-    """Return the verdict on every series, where none may be chosen; parameters and errors as in `select_series`."""
+def evaluate_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> tuple[SeriesDecision, ...]:
+    """Return the decision on every series, even if none is chosen; parameters and errors as in `select_series`."""
     if series_uid is not None:
-        return _take(scan, series_uid)
-    refusals = {id(series): _refusals(series, rules) for series in scan.series}
-    fitting = [series for series in scan.series if not refusals[id(series)]]
+        return _choose_by_uid(scan, series_uid)
+    rejections = {id(series): _rejections(series, rules) for series in scan.series}
+    fitting = [series for series in scan.series if not rejections[id(series)]]
     problems = {id(series): _problem(series) for series in fitting}
     ranked = sorted(fitting, key=lambda series: _rank(series, rules, problems[id(series)]))
-    verdicts = []
+    decisions = []
     for series in scan.series:
-        if refusals[id(series)]:
-            verdicts.append(Verdict(series, False, False, "refused: " + ", ".join(refusals[id(series)])))
+        if rejections[id(series)]:
+            decisions.append(SeriesDecision(series, False, False, "rejected: " + ", ".join(rejections[id(series)])))
             continue
-        place = next(i for i, other in enumerate(ranked) if other is series)
-        reason = _place_in_words(place, ranked, rules, problems)
-        verdicts.append(Verdict(series, True, place == 0, reason))
-    return tuple(verdicts)
+        position = next(i for i, other in enumerate(ranked) if other is series)
+        reason = _ranking_reason(position, ranked, rules, problems)
+        decisions.append(SeriesDecision(series, True, position == 0, reason))
+    return tuple(decisions)
 
 
-def _take(scan: Scan, series_uid: str) -> tuple[Verdict, ...]:
+def _choose_by_uid(scan: Scan, series_uid: str) -> tuple[SeriesDecision, ...]:
     wanted = [series for series in scan.series if series.series_uid == series_uid]
     if not wanted:
         raise UnknownSeriesError(f"series {hashed(series_uid)} is not among the {len(scan.series)} series of the input")
     if len(wanted) > 1:
         raise SeveralPatientsError(f"series {hashed(series_uid)} is in {len(wanted)} studies of the input")
     if not wanted[0].planes:
-        raise NoSuitableSeriesError(f"series {_label(wanted[0])} holds no CT images")
+        raise NoSuitableSeriesError(f"series {_label(wanted[0])} contains no CT images")
     return tuple(
-        Verdict(series, series is wanted[0], series is wanted[0], "chosen by its UID")
+        SeriesDecision(series, series is wanted[0], series is wanted[0], "chosen by UID")
         if series is wanted[0]
-        else Verdict(series, False, False, "not asked for")
+        else SeriesDecision(series, False, False, "not requested")
         for series in scan.series
     )
 
 
-def _refusals(series: Series, rules: Rules) -> list[str]:
+def _rejections(series: Series, rules: Rules) -> list[str]:
     """Return each requirement that the series does not meet, with its value."""
     require: Requirements = rules.require
-    refusals = [
-        # A description is free text, and has been seen to hold names: the rule is told, the value is not.
-        f"{name} does not meet its rule" if field == "description" else f"{name} {refusal}"
+    rejections = [
+        # A description is free text that may contain names: the rule is reported, the value is not.
+        f"{name} does not meet its rule" if field == "description" else f"{name} {rejection}"
         for field, name in _NAMES.items()
         if (condition := getattr(require, field)) is not None
-        and (refusal := condition.refusal(getattr(series, field))) is not None
+        and (rejection := condition.rejection(getattr(series, field))) is not None
     ]
     if require.contrast is not None and series.contrast != require.contrast:
-        refusals.append(f"contrast agent is {'given' if series.contrast else 'not given'}")
+        rejections.append(f"contrast agent is {'stated' if series.contrast else 'not stated'}")
     if not series.planes:
-        refusals.append("it holds no image with a place in the patient")
-    return refusals
+        rejections.append("it contains no image with a position")
+    return rejections
 
 
 def _problem(series: Series) -> str:
-    """Return what keeps the slices from being a volume, empty where nothing does."""
+    """Return why the slices do not form a volume; empty if they do."""
     try:
         arrange(series.planes)
     except (GeometryError, MissingAttributeError) as error:
@@ -164,13 +164,13 @@ def _problem(series: Series) -> str:
 
 
 def _criterion(series: Series, criterion: Criterion, rules: Rules, problem: str) -> float | str:
-    """Return what a criterion compares: the smaller the better."""
+    """Return the value that a criterion compares, the smaller the better."""
     if criterion == "regular":
         return float(bool(problem))
     if criterion == "thinner":
         return round(series.slice_thickness_mm or 1e3, 1)
     if criterion == "bone_kernel":
-        return float(rules.bone_kernel.refusal(series.kernel) is not None)
+        return float(rules.bone_kernel.rejection(series.kernel) is not None)
     if criterion == "covers_more":
         return -float(round(series.coverage_mm / 10))
     if criterion == "covers_far_more":
@@ -184,11 +184,11 @@ def _rank(series: Series, rules: Rules, problem: str) -> tuple[float | str, ...]
     return (*compared, -float(series.slices), float(number), series.series_uid, series.study_uid)
 
 
-def _place_in_words(place: int, ranked: list[Series], rules: Rules, problems: dict[int, str]) -> str:
-    series = ranked[place]
+def _ranking_reason(position: int, ranked: list[Series], rules: Rules, problems: dict[int, str]) -> str:
+    series = ranked[position]
     problem = problems[id(series)]
-    if place == 0:
-        others = f", first of {len(ranked)} that fit" if len(ranked) > 1 else ""
+    if position == 0:
+        others = f", first of {len(ranked)} suitable series" if len(ranked) > 1 else ""
         facts = f"chosen: {_facts(series, rules)}{others}"
         return f"{facts}; but {problem}" if problem else facts
     best = ranked[0]
@@ -197,13 +197,13 @@ def _place_in_words(place: int, ranked: list[Series], rules: Rules, problems: di
         if mine != _criterion(best, criterion, rules, problems[id(best)]):
             why = f"{criterion}: {_fact(series, criterion, rules, problem)}"
             against = _fact(best, criterion, rules, problems[id(best)])
-            return f"fits, place {place + 1} of {len(ranked)}; {why}, against {against} of series {_label(best)}"
-    return f"fits, place {place + 1} of {len(ranked)}; equal to series {_label(best)} but for slices, number and UID"
+            return f"suitable, rank {position + 1} of {len(ranked)}; {why}, versus {against} of series {_label(best)}"
+    return f"suitable, rank {position + 1} of {len(ranked)}; equal to series {_label(best)} but for slices and UID"
 
 
 def _facts(series: Series, rules: Rules) -> str:
-    told: list[Criterion] = [c for c in rules.rank if c in ("thinner", "bone_kernel", "covers_more")]
-    return ", ".join(_fact(series, criterion, rules, "") for criterion in told) or "fits"
+    stated: list[Criterion] = [c for c in rules.rank if c in ("thinner", "bone_kernel", "covers_more")]
+    return ", ".join(_fact(series, criterion, rules, "") for criterion in stated) or "suitable"
 
 
 def _fact(series: Series, criterion: Criterion, rules: Rules, problem: str) -> str:
@@ -212,14 +212,14 @@ def _fact(series: Series, criterion: Criterion, rules: Rules, problem: str) -> s
     if criterion == "thinner":
         return f"{series.slice_thickness_mm or 0:g} mm slices"
     if criterion == "bone_kernel":
-        is_bone = rules.bone_kernel.refusal(series.kernel) is None
-        return f"{'bone' if is_bone else 'no bone'} kernel ({series.kernel or 'none stated'})"
+        is_bone = rules.bone_kernel.rejection(series.kernel) is None
+        return f"{'bone' if is_bone else 'not a bone'} kernel ({series.kernel or 'not stated'})"
     if criterion in ("covers_more", "covers_far_more"):
         return f"{series.coverage_mm:.0f} mm covered"
     return "a later date" if series.date_time else "no date"
 
 
 def _label(series: Series) -> str:
-    """Series Number where there is one, and the hashed UID: enough to find it, nothing that names a patient."""
+    """Return the series number, if any, and the hashed UID, which do not identify the patient."""
     number = "" if series.series_number is None else f"{series.series_number} "
     return f"{number}({hashed(series.series_uid)})"

@@ -1,4 +1,4 @@
-"""A series as selection sees it: its instances, and properties that follow from their headers."""
+"""A series with its instances and the properties that selection uses."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _Value = TypeVar("_Value", bound=Hashable)
 
 @dataclass(frozen=True)
 class Series:
-    """A series and what selection asks of it; a property that differs between instances is the most common one.
+    """A series; a property that differs between instances has its most common value.
 
     Parameters
     ----------
     patient_key : str
-        Hash that stands for the patient.
+        Hash that identifies the patient.
     study_uid, series_uid : str
-        Its keys.
+        Study and Series Instance UID.
     instances : tuple of InstanceHeader
         Sorted by SOP Instance UID.
     damaged : int
-        Instances of it that are damaged and not among ``instances``.
+        Number of damaged instances, which are not among ``instances``.
     """
 
     patient_key: str
@@ -39,7 +39,7 @@ class Series:
 
     @cached_property
     def planes(self) -> tuple[Plane, ...]:
-        """All slices, in no spatial order."""
+        """All slices, not in spatial order."""
         return tuple(plane for instance in self.instances for plane in instance.planes)
 
     @property
@@ -69,7 +69,7 @@ class Series:
 
     @property
     def contrast(self) -> bool:
-        """True where a contrast agent is named."""
+        """Whether a contrast agent is stated."""
         return _most_common(i.contrast for i in self.instances)
 
     @property
@@ -79,7 +79,7 @@ class Series:
 
     @property
     def date_time(self) -> str:
-        """Date and time of the series, or as much as is there, as DICOM writes them."""
+        """Date and time of the series in DICOM format, as far as they are present."""
         return max(i.date_time for i in self.instances)
 
     @property
@@ -99,7 +99,7 @@ class Series:
 
     @property
     def orientation(self) -> str:
-        """``axial``, ``coronal`` or ``sagittal``, whichever is nearest; empty where no slice says."""
+        """``axial``, ``coronal`` or ``sagittal``, whichever is nearest; empty if unknown."""
         if self.cosines is None:
             return ""
         normal = np.abs(np.cross(self.cosines[:3], self.cosines[3:]))
@@ -107,28 +107,28 @@ class Series:
 
     @cached_property
     def step_mm(self) -> float | None:
-        """Median distance between neighbouring slices; None for fewer than two places."""
-        places = self._places_mm()
-        return float(np.median(np.diff(places))) if len(places) > 1 else None
+        """Median distance between adjacent slices; None for fewer than two positions."""
+        positions = self._positions_mm()
+        return float(np.median(np.diff(positions))) if len(positions) > 1 else None
 
     @property
     def slice_thickness_mm(self) -> float | None:
-        """(0018,0050) *Slice Thickness*, or the distance between slices where it is empty."""
+        """(0018,0050) *Slice Thickness*, or the distance between slices if it is empty."""
         stated = _most_common(i.slice_thickness_mm for i in self.instances)
         return stated if stated else self.step_mm
 
     @cached_property
     def coverage_mm(self) -> float:
-        """Extent along the normal, with half a slice at either end."""
-        places = self._places_mm()
-        return float(places[-1] - places[0]) + (self.step_mm or 0.0) if len(places) else 0.0
+        """Extent along the normal, including half a slice at either end."""
+        positions = self._positions_mm()
+        return float(positions[-1] - positions[0]) + (self.step_mm or 0.0) if len(positions) else 0.0
 
-    def _places_mm(self) -> list[float]:
+    def _positions_mm(self) -> list[float]:
         if self.cosines is None:
             return []
         normal = np.cross(self.cosines[:3], self.cosines[3:])
-        here = [p.position_lps for p in self.planes if p.position_lps is not None and p.cosines == self.cosines]
-        return sorted({round(float(np.dot(position, normal)), 3) for position in here})
+        points = [p.position_lps for p in self.planes if p.position_lps is not None and p.cosines == self.cosines]
+        return sorted({round(float(np.dot(position, normal)), 3) for position in points})
 
 
 def _most_common(values: Iterator[_Value]) -> _Value:

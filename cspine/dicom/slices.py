@@ -1,6 +1,6 @@
-"""From headers to an ordered regular stack of slices, or a refusal that gives its numbers.
+"""Arrange the slices of a series as a regular stack, or raise an error with the numbers.
 
-The order comes from positions alone. What is repaired is said in a note; nothing is guessed.
+The order follows from positions alone. Repairs are reported in notes; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -29,26 +29,27 @@ from cspine.core.errors import (
 )
 from cspine.core.geometry import Grid, make_affine
 from cspine.dicom.headers import PHASE_MARKS, TIME_MARKS, Plane
+from cspine.io.tables import counted
 
 MIN_SLICES = 3
-#: Largest lean of a stack that a gantry can make, degrees.
+#: Largest shear of a stack that a tilted gantry can cause, degrees.
 MAX_TILT_DEG = 35.0
-#: Slices whose cosines differ by more have another orientation.
+#: Slices whose direction cosines differ by more have different orientations.
 ORIENTATION_TOLERANCE = 1e-3
-#: Deviation of the cosines from unit length and right angles: rounding below the first, damage above the second.
+#: Deviation of the cosines from orthonormal vectors: rounding up to the first, damage beyond the second.
 COSINE_ROUNDING = 1e-4
 COSINE_TOLERANCE = 5e-3
-#: Relative difference of pixel spacing that is rounding.
+#: Relative difference of pixel spacing that counts as rounding.
 PIXEL_SPACING_TOLERANCE = 1e-3
-#: Distances between slices may differ by the larger of these: millimetres, and parts of the distance.
+#: Distances between slices may differ by the larger of these: millimetres, and a share of the distance.
 STEP_ROUNDING_MM = 0.02
 STEP_TOLERANCE = 0.02
-#: In-plane shifts that are rounding: of one slice off the line, and of the last slice against the first.
+#: In-plane shift that counts as rounding: of a slice against the line, and of the last slice against the first.
 SHIFT_TOLERANCE_MM = 0.1
-#: Lean along the rows beyond which no rounding explains it, degrees.
-MAX_ROW_LEAN_DEG = 0.5
+#: Largest shear along the rows that rounding can explain, degrees.
+MAX_ROW_SHEAR_DEG = 0.5
 
-# What may change from one range of slices to the next, but not to and fro.
+# Attributes that may change from one range of slices to the next, but not alternate.
 _ALTERNATION_MARKS = PHASE_MARKS[:5]
 _TAGS = {"position_lps": "(0020,0032) Image Position (Patient)", "cosines": "(0020,0037) Image Orientation (Patient)"}
 _TAGS["spacing_yx"] = "(0028,0030) Pixel Spacing"
@@ -58,54 +59,46 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Slices in order, and where they lie.
+    """The slices in order, with their grid.
 
     Parameters
     ----------
     planes : tuple of Plane
-        In the order of the grid's z axis.
+        Slices in the order of the z axis of the grid.
     grid : Grid
-        Regular and right-handed; leans where the gantry was tilted.
+        Regular and right-handed; sheared if the gantry was tilted.
     notes : tuple of str
-        Repairs, in words that the summary repeats.
+        Repairs, in sentences that the summary repeats.
     """
 
     planes: tuple[Plane, ...]
     grid: Grid
     notes: tuple[str, ...] = ()
 
-    @property
-    def tilt_deg(self) -> float:
-        """Angle between the line of the first voxels and the normal of the slices, degrees."""
-        affine = self.grid.affine_lps
-        normal = np.cross(affine[:3, 0], affine[:3, 1])
-        cosine = affine[:3, 2] @ normal / np.linalg.norm(affine[:3, 2]) / np.linalg.norm(normal)
-        return math.degrees(math.acos(min(1.0, float(cosine))))
-
 
 @dataclass(frozen=True, eq=False)
 class _Stack:
-    """Planes sorted along the normal: ``along_mm`` is the place there, ``within_mm`` (n, 2) the place in the plane."""
+    """Planes sorted along the normal, with their positions along it (n,) and within the plane (n, 2)."""
 
     planes: list[Plane]
     axes: Vector
     along_mm: Vector
     within_mm: Vector
 
-    def part(self, start: int, stop: int) -> _Stack:
+    def subset(self, start: int, stop: int) -> _Stack:
         chosen = slice(start, stop)
         return _Stack(self.planes[chosen], self.axes, self.along_mm[chosen], self.within_mm[chosen])
 
 
 def arrange(planes: Sequence[Plane], *, repair_gaps: bool = False) -> Arrangement:
-    """Order the slices of a series by position and place them on a regular grid.
+    """Return the slices of a series ordered by position, with their regular grid.
 
     Parameters
     ----------
     planes : sequence of Plane
         All slices of a series, in any order.
     repair_gaps : bool
-        Keep the longest regular run where slices are missing or the distance between them changes.
+        Keep the longest regular run if slices are missing or the distance between them changes.
 
     Returns
     -------
@@ -114,26 +107,26 @@ def arrange(planes: Sequence[Plane], *, repair_gaps: bool = False) -> Arrangemen
     Raises
     ------
     MissingAttributeError
-        If a slice has no position, orientation or pixel spacing.
+        If a slice has no valid position, orientation or pixel spacing.
     ScoutAmongSlicesError, SingleSliceError, MixedMatrixError, NonOrthonormalError
         If the slices are not of one kind.
     MixedAcquisitionsError, DuplicatePositionError
-        If several slices claim one place, or two acquisitions alternate.
+        If several slices have one position, or two acquisitions alternate.
     MissingSliceError, VariableSpacingError
         If the distances differ and ``repair_gaps`` is off, or no run of three slices is regular.
     ExcessiveTiltError, GeometryError
-        If the stack leans too far, or slices shift in their plane.
+        If the stack is sheared too much, or slices are shifted within their plane.
     """
     _require_attributes(planes)
     cosines = _one_orientation(planes)
     if len(planes) < MIN_SLICES:
-        raise SingleSliceError(f"the series has {len(planes)} slice(s), at least {MIN_SLICES} are needed")
+        raise SingleSliceError(f"the series has {counted(len(planes), 'slice')}; at least {MIN_SLICES} are needed")
     spacing_yx = _one_matrix(planes)
     axes, notes = _orthonormal(cosines)
     stack = _sort(planes, axes)
     _refuse_mixtures(stack)
     stack, more = _regular(stack, repair_gaps)
-    grid, tilt = _place(stack, spacing_yx)
+    grid, tilt = _grid(stack, spacing_yx)
     return Arrangement(tuple(stack.planes), grid, (*notes, *more, *tilt))
 
 
@@ -144,31 +137,31 @@ def _require_attributes(planes: Sequence[Plane]) -> None:
     for field, name in _TAGS.items():
         lacking = sum(getattr(plane, field) is None for plane in planes)
         if lacking or not planes:
-            raise MissingAttributeError(f"{name} is absent or malformed in {lacking} of {len(planes)} slices")
-    flat = sum(min(plane.spacing_yx or (0.0,)) <= 0 for plane in planes)
-    if flat:
-        raise MissingAttributeError(f"{_TAGS['spacing_yx']} is not positive in {flat} of {len(planes)} slices")
+            raise MissingAttributeError(f"{name} is missing or malformed in {lacking} of {len(planes)} slices")
+    invalid = sum(min(plane.spacing_yx or (0.0,)) <= 0 for plane in planes)
+    if invalid:
+        raise MissingAttributeError(f"{_TAGS['spacing_yx']} is not positive in {invalid} of {len(planes)} slices")
 
 
 def _one_orientation(planes: Sequence[Plane]) -> Vector:
-    """Return the mean cosines, shape (2, 3), of slices that all point the same way."""
+    """Return the mean cosines, shape (2, 3), of slices with a common orientation."""
     localizers = sum(plane.is_localizer for plane in planes)
     if localizers:
-        raise ScoutAmongSlicesError(f"{localizers} of {len(planes)} slices are localizers by their Image Type")
+        raise ScoutAmongSlicesError(f"{localizers} of {len(planes)} slices are localizers according to Image Type")
     counts = Counter(plane.cosines for plane in planes)
     common = min(counts, key=lambda c: (-counts[c], c or ()))
     cosines = np.array([plane.cosines for plane in planes], dtype=np.float64)
-    away = np.abs(cosines - np.array(common)).max(axis=1) > ORIENTATION_TOLERANCE
-    if away.any():
-        raise ScoutAmongSlicesError(f"{int(away.sum())} of {len(planes)} slices have another orientation than the rest")
+    differs = np.abs(cosines - np.array(common)).max(axis=1) > ORIENTATION_TOLERANCE
+    if differs.any():
+        raise ScoutAmongSlicesError(f"{int(differs.sum())} of {len(planes)} slices differ in orientation from the rest")
     return np.asarray(cosines.mean(axis=0).reshape(2, 3))
 
 
 def _one_matrix(planes: Sequence[Plane]) -> tuple[float, float]:
     sizes = Counter((plane.rows, plane.columns) for plane in planes)
     if len(sizes) > 1:
-        found = ", ".join(f"{n} of {rows} x {columns}" for (rows, columns), n in sorted(sizes.items()))
-        raise MixedMatrixError(f"matrix sizes (rows x columns) differ: {found}")
+        counts = ", ".join(f"{n} with {rows} x {columns}" for (rows, columns), n in sorted(sizes.items()))
+        raise MixedMatrixError(f"matrix sizes (rows x columns) differ: {counts}")
     spacing = np.array([plane.spacing_yx for plane in planes], dtype=np.float64)
     low, high = spacing.min(axis=0), spacing.max(axis=0)
     if ((high - low) > PIXEL_SPACING_TOLERANCE * low).any():
@@ -180,7 +173,7 @@ def _one_matrix(planes: Sequence[Plane]) -> tuple[float, float]:
 
 
 def _orthonormal(cosines: Vector) -> tuple[Vector, tuple[str, ...]]:
-    """Return unit axes x, y, z as columns, the nearest to the cosines, and a note where they had to be moved."""
+    """Return the unit axes x, y, z nearest to the cosines as columns, and a note if they were corrected."""
     product = cosines @ cosines.T
     deviation = float(np.abs(product - np.eye(2)).max())
     if deviation > COSINE_TOLERANCE:
@@ -193,7 +186,7 @@ def _orthonormal(cosines: Vector) -> tuple[Vector, tuple[str, ...]]:
     axes = np.stack([row, column, np.cross(row, column)], axis=1)
     if deviation <= COSINE_ROUNDING:
         return axes, ()
-    return axes, (f"Image Orientation (Patient) made orthonormal: it deviated by {deviation:.4f}",)
+    return axes, (f"Image Orientation (Patient) deviated by {deviation:.4f} and was made orthonormal",)
 
 
 def _sort(planes: Sequence[Plane], axes: Vector) -> _Stack:
@@ -209,22 +202,22 @@ def _sort(planes: Sequence[Plane], axes: Vector) -> _Stack:
 def _refuse_mixtures(stack: _Stack) -> None:
     frames = Counter(plane.frame_of_reference for plane in stack.planes)
     if len(frames) > 1:
-        raise MixedAcquisitionsError(f"{len(frames)} frames of reference share the series")
+        raise MixedAcquisitionsError(f"the series has {len(frames)} frames of reference")
     gaps = np.diff(stack.along_mm)
     apart = gaps[gaps > STEP_ROUNDING_MM]
     near = STEP_ROUNDING_MM + (STEP_TOLERANCE * float(np.median(apart)) if len(apart) else 0.0)
-    place = np.concatenate([[0], np.cumsum(gaps > near)])
-    shared = Counter(place.tolist())
+    position = np.concatenate([[0], np.cumsum(gaps > near)])
+    shared = Counter(position.tolist())
     most = max(shared.values())
     if most > 1:
-        _refuse_shared_places(stack, place, most)
+        _refuse_shared_positions(stack, position, most)
     for keyword in _ALTERNATION_MARKS:
         values = [_mark(plane, keyword) for plane in stack.planes]
         runs = 1 + sum(a != b for a, b in pairwise(values))
         if runs > len(set(values)):
             counts = " and ".join(str(n) for n in sorted(Counter(values).values(), reverse=True))
             raise MixedAcquisitionsError(
-                f"acquisitions alternate along the stack: {keyword} has {len(set(values))} values over {counts} slices "
+                f"acquisitions alternate along the stack: {keyword} has {len(set(values))} values for {counts} slices "
                 f"and changes {runs - 1} times"
             )
 
@@ -233,28 +226,28 @@ def _mark(plane: Plane, keyword: str) -> str:
     return dict(plane.marks).get(keyword, "")
 
 
-def _refuse_shared_places(stack: _Stack, place: NDArray[np.int64], most: int) -> None:
-    """Say whether slices that share a place are phases of the same anatomy or plain duplicates."""
+def _refuse_shared_positions(stack: _Stack, position: NDArray[np.int64], most: int) -> None:
+    """Raise the error for slices that share a position: phases of the same anatomy, or duplicates."""
     members: dict[int, list[Plane]] = defaultdict(list)
-    for index, plane in zip(place.tolist(), stack.planes, strict=True):
+    for index, plane in zip(position.tolist(), stack.planes, strict=True):
         members[index].append(plane)
     crowded = {index: planes for index, planes in members.items() if len(planes) > 1}
     for keyword in (*PHASE_MARKS, *TIME_MARKS):
-        tells_apart = all(
+        distinguishes = all(
             len({dict(p.marks).get(keyword, "") for p in group}) == len(group) for group in crowded.values()
         )
         values = Counter(dict(p.marks).get(keyword, "") for p in stack.planes)
-        # Times may differ from slice to slice of one acquisition: they tell phases apart where every place is crowded.
-        if tells_apart and (len(values) == most or len(crowded) == len(members)):
+        # Times may differ between slices of one acquisition; they distinguish phases if every position is shared.
+        if distinguishes and (len(values) == most or len(crowded) == len(members)):
             raise MixedAcquisitionsError(
-                f"{most} acquisitions or phases share the series: they differ in {keyword}, and {len(crowded)} of "
-                f"{len(members)} positions are taken more than once"
+                f"the series mixes {most} acquisitions or phases: they differ in {keyword}, and {len(crowded)} of "
+                f"{len(members)} positions have several slices"
             )
     first = min(crowded)
-    where = stack.along_mm[int(np.argmax(place == first))]
+    where = stack.along_mm[int(np.argmax(position == first))]
     raise DuplicatePositionError(
-        f"{len(crowded[first])} slices lie at {where:.2f} mm along the normal, and {len(crowded)} of {len(members)} "
-        "positions are taken more than once"
+        f"{len(crowded[first])} slices are at {where:.2f} mm along the normal, and {len(crowded)} of {len(members)} "
+        "positions have several slices"
     )
 
 
@@ -262,7 +255,7 @@ def _refuse_shared_places(stack: _Stack, place: NDArray[np.int64], most: int) ->
 
 
 def _regular(stack: _Stack, repair_gaps: bool) -> tuple[_Stack, tuple[str, ...]]:
-    """Return the stack, or its longest regular run with a note, once its distances are one."""
+    """Return the stack if it is regular, else its longest regular run with a note."""
     gaps = np.diff(stack.along_mm)
     if _is_regular(stack.along_mm):
         return stack, ()
@@ -271,9 +264,9 @@ def _regular(stack: _Stack, repair_gaps: bool) -> tuple[_Stack, tuple[str, ...]]
     start, stop = max(runs, key=lambda run: (stack.along_mm[run[1] - 1] - stack.along_mm[run[0]], -run[0]))
     if not repair_gaps or stop - start < MIN_SLICES:
         raise error
-    kept = stack.part(start, stop)
+    kept = stack.subset(start, stop)
     note = (
-        f"{error.message}; kept the longest regular run, {stop - start} of {len(stack.planes)} slices from "
+        f"{error.message}; the longest regular run was kept, {stop - start} of {len(stack.planes)} slices from "
         f"{kept.along_mm[0]:.2f} to {kept.along_mm[-1]:.2f} mm along the normal"
     )
     return kept, (note,)
@@ -291,7 +284,7 @@ def _is_regular(along_mm: Vector) -> bool:
 
 
 def _runs(along_mm: Vector) -> list[tuple[int, int]]:
-    """Split into runs (start, stop), each regular and as long as it gets; neighbouring runs share a slice."""
+    """Return the maximal regular runs (start, stop); adjacent runs share a slice."""
     runs, start, last = [], 0, len(along_mm) - 1
     while start < last:
         stop = start + 2
@@ -303,7 +296,7 @@ def _runs(along_mm: Vector) -> list[tuple[int, int]]:
 
 
 def _explain(along_mm: Vector, gaps: Vector, runs: list[tuple[int, int]]) -> GeometryError:
-    """Return the error that names how the distances differ."""
+    """Return the error that describes how the distances differ."""
     long = [(start, stop) for start, stop in runs if stop - start >= MIN_SLICES]
     steps = [float((along_mm[stop - 1] - along_mm[start]) / (stop - start - 1)) for start, stop in long]
     if (
@@ -328,21 +321,22 @@ def _explain(along_mm: Vector, gaps: Vector, runs: list[tuple[int, int]]) -> Geo
         missing = int((multiples[holes] - 1).sum())
         start_mm, stop_mm = along_mm[widest], along_mm[widest + 1]
         return MissingSliceError(
-            f"{missing} slice(s) missing in {len(holes)} gap(s) of a stack with one every {step:.3f} mm; the widest "
-            f"gap is {gaps[widest]:.2f} mm, from {start_mm:.2f} to {stop_mm:.2f} mm along the normal"
+            f"{counted(missing, 'slice')} missing in {counted(len(holes), 'gap')} of a stack with a spacing of "
+            f"{step:.3f} mm; the widest gap is {gaps[widest]:.2f} mm, from {start_mm:.2f} to "
+            f"{stop_mm:.2f} mm along the normal"
         )
     odd = int(np.argmax(np.abs(gaps - step)))
     return VariableSpacingError(
-        f"the distance between slices runs from {gaps.min():.3f} to {gaps.max():.3f} mm (usual {step:.3f} mm); the odd "
-        f"one is {gaps[odd]:.3f} mm at {along_mm[odd]:.2f} mm along the normal"
+        f"the distance between slices varies from {gaps.min():.3f} to {gaps.max():.3f} mm (usually {step:.3f} mm); "
+        f"the largest deviation is {gaps[odd]:.3f} mm at {along_mm[odd]:.2f} mm along the normal"
     )
 
 
-# --- lean -------------------------------------------------------------------------------------------------------------
+# --- shear ------------------------------------------------------------------------------------------------------------
 
 
-def _place(stack: _Stack, spacing_yx: tuple[float, float]) -> tuple[Grid, tuple[str, ...]]:
-    """Return the grid of a regular stack, leaning where it must, with a note of the tilt."""
+def _grid(stack: _Stack, spacing_yx: tuple[float, float]) -> tuple[Grid, tuple[str, ...]]:
+    """Return the grid of a regular stack, sheared if the gantry was tilted, and a note about the tilt."""
     count = len(stack.planes)
     step = float(stack.along_mm[-1] - stack.along_mm[0]) / (count - 1)
     drift = (stack.within_mm[-1] - stack.within_mm[0]) / (count - 1)
@@ -351,21 +345,23 @@ def _place(stack: _Stack, spacing_yx: tuple[float, float]) -> tuple[Grid, tuple[
     if off.max() > SHIFT_TOLERANCE_MM:
         worst = int(np.argmax(off))
         raise GeometryError(
-            f"slices shift within their plane: one is {off[worst]:.2f} mm off the line of the others, at "
+            f"slices are shifted within their plane: one is {off[worst]:.2f} mm off the line of the others, at "
             f"{stack.along_mm[worst]:.2f} mm along the normal",
-            advice="Two reconstructions or a moved table: send each range as a series of its own.",
+            advice="Send each range as a separate series: two reconstructions are mixed, or the table was moved.",
         )
-    lean = np.where(np.abs(drift * (count - 1)) > SHIFT_TOLERANCE_MM, drift, 0.0)
-    row_deg, column_deg = (math.degrees(math.atan2(float(v), step)) for v in lean)
-    if abs(row_deg) > MAX_ROW_LEAN_DEG:
-        raise ExcessiveTiltError(f"the stack leans by {row_deg:.1f} degrees along its rows, which no gantry does")
+    shear = np.where(np.abs(drift * (count - 1)) > SHIFT_TOLERANCE_MM, drift, 0.0)
+    row_deg, column_deg = (math.degrees(math.atan2(float(v), step)) for v in shear)
+    if abs(row_deg) > MAX_ROW_SHEAR_DEG:
+        raise ExcessiveTiltError(
+            f"the stack is sheared by {row_deg:.1f} degrees along its rows, which a gantry cannot cause"
+        )
     if abs(column_deg) > MAX_TILT_DEG:
-        raise ExcessiveTiltError(f"the stack leans by {column_deg:.1f} degrees (at most {MAX_TILT_DEG:.0f})")
+        raise ExcessiveTiltError(f"the stack is sheared by {column_deg:.1f} degrees (at most {MAX_TILT_DEG:.0f})")
     origin = stack.axes @ np.array([*stack.within_mm[0], stack.along_mm[0]])
     affine = make_affine(stack.axes, (spacing_yx[1], spacing_yx[0], step), origin)
-    affine[:3, 2] += stack.axes[:, :2] @ lean
+    affine[:3, 2] += stack.axes[:, :2] @ shear
     grid = Grid((count, stack.planes[0].rows, stack.planes[0].columns), affine)
-    if not lean.any():
+    if not shear.any():
         return grid, ()
-    angle = math.degrees(math.atan2(float(np.hypot(*lean)), step))
-    return grid, (f"gantry tilt of {angle:.1f} degrees: slices resampled to an orthogonal grid",)
+    angle = math.degrees(math.atan2(float(np.hypot(*shear)), step))
+    return grid, (f"gantry tilt of {angle:.1f} degrees; slices were resampled to an orthogonal grid",)

@@ -1,7 +1,7 @@
-"""Headers of the source instances, read without pixels and made fit to be copied into objects derived from them.
+"""Read the headers of the source instances without pixels, and prepare them for copying into derived objects.
 
-What the standard lets be empty is made present; what is broken and not needed is left out. Identifiers of the patient
-and the study are never changed, so that a result is filed where its source is.
+Missing type 2 attributes are added empty; invalid ones that are not needed are removed. Identifiers of the patient
+and the study are never changed, so that a result is filed with its source.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _TYPE_2 = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-#: Values of these are checked against their VR; names and identifiers stay as they are, whatever they hold.
+#: VRs whose values are checked; names and identifiers are kept unchanged.
 _CHECKED_VRS = {"AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"}
-#: Groups whose root attributes derived objects take over (patient, study), and those of the study in group 0008.
+#: Groups of the attributes that derived objects copy (patient, study), and study attributes of group 0008.
 _COPIED_GROUPS = {0x0010, 0x0012, 0x0032, 0x0038}
 _COPIED_STUDY = {"StudyDate", "StudyTime", "ReferencedStudySequence", "ProcedureCodeSequence"}
 _TRIAL_TYPE_1 = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID")
@@ -45,7 +45,7 @@ _ACR_NEMA_DATE = re.compile(r"^(\d{4})\.(\d{2})\.(\d{2})$")
 
 
 def read_source_headers(source: CtSource) -> list[Dataset]:
-    """Read the headers of the instances behind a volume, in the order of its slices, without pixels.
+    """Return the headers of the source instances of a volume, in the order of its slices, without pixels.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def read_source_headers(source: CtSource) -> list[Dataset]:
     Returns
     -------
     list of Dataset
-        One an instance: one a slice for single-frame CT, one in all for an Enhanced CT.
+        One for each instance: one per slice for single-frame CT, a single one for an Enhanced CT.
 
     Raises
     ------
     InputError
-        If a file cannot be read any more or holds another instance than it did.
+        If a file can no longer be read, or contains another instance than before.
     """
     paths = dict.fromkeys(part.path for part in source.slices)
     expected = {part.path: part.sop_instance_uid for part in source.slices}
@@ -71,31 +71,31 @@ def _read(path: Path, sop_instance_uid: str) -> Dataset:
     try:
         dataset = dcmread(path, stop_before_pixels=True, force=True)
     except (OSError, InvalidDicomError) as error:
-        raise InputError(f"source instance {hashed(sop_instance_uid)} cannot be read any more") from error
+        raise InputError(f"source instance {hashed(sop_instance_uid)} can no longer be read") from error
     if dataset.get("SOPInstanceUID") != sop_instance_uid:
-        raise InputError(f"the file of source instance {hashed(sop_instance_uid)} holds another instance now")
+        raise InputError(f"the file of source instance {hashed(sop_instance_uid)} now contains another instance")
     return dataset
 
 
 def normalise_headers(headers: list[Dataset], source: CtSource) -> tuple[str, ...]:
-    """Make headers fit to be copied from, in place.
+    """Prepare headers for copying, in place, and return notes about repairs.
 
     Parameters
     ----------
     headers : list of Dataset
-        As `read_source_headers` gives them.
+        As `read_source_headers` returns them.
     source : CtSource
-        The stored slices; their distance replaces an absent slice thickness.
+        The stored slices; their distance replaces a missing slice thickness.
 
     Returns
     -------
     tuple of str
-        What the reader of the result should know about it.
+        Notes for the reader of the result.
 
     Raises
     ------
     MissingAttributeError
-        If an attribute is absent or empty without which an instance cannot be referenced.
+        If an attribute that references need is missing or empty.
     GeometryError
         If the frames of an Enhanced CT differ in orientation or pixel spacing.
     """
@@ -106,7 +106,7 @@ def normalise_headers(headers: list[Dataset], source: CtSource) -> tuple[str, ..
     frame_of_reference = str(first.get("FrameOfReferenceUID") or "").strip()
     if not frame_of_reference:
         frame_of_reference = f"2.25.{uuid.uuid5(_NAMESPACE, str(first.SeriesInstanceUID)).int}"
-        notes["The source series has no Frame of Reference UID: one was derived from its Series Instance UID."] = None
+        notes["The source series has no Frame of Reference UID; one was derived from its Series Instance UID."] = None
     x, y, step = source.grid.affine_lps[:3, :3].T
     step_mm = abs(float(step @ np.cross(x, y))) / float(np.linalg.norm(np.cross(x, y)))
     for header in headers:
@@ -166,12 +166,12 @@ def _is_valid(element: DataElement) -> bool:
 
 
 def _repair_clinical_trial(header: Dataset) -> None:
-    """Leave out a clinical trial without its type 1 attributes; add the type 2 ones of a whole one (PS3.3 C.7.1.3)."""
+    """Remove an incomplete clinical trial module; add the type 2 attributes of a complete one (PS3.3 C.7.1.3)."""
     present = [e.keyword for e in header if e.keyword.startswith("ClinicalTrial")]
     if not present:
         return
-    whole = all(header.get(k) for k in _TRIAL_TYPE_1) and any(header.get(k) for k in _TRIAL_SUBJECT)
-    if not whole:
+    complete = all(header.get(k) for k in _TRIAL_TYPE_1) and any(header.get(k) for k in _TRIAL_SUBJECT)
+    if not complete:
         for keyword in present:
             del header[keyword]
         return
@@ -181,7 +181,7 @@ def _repair_clinical_trial(header: Dataset) -> None:
 
 
 def _share_groups(header: Dataset) -> None:
-    """Move plane orientation and pixel measures that every frame repeats to the shared groups."""
+    """Move plane orientation and pixel measures that are equal in every frame to the shared groups."""
     if not header.get("SharedFunctionalGroupsSequence"):
         header.SharedFunctionalGroupsSequence = Sequence([Dataset()])
     shared = header.SharedFunctionalGroupsSequence[0]

@@ -1,4 +1,4 @@
-"""UIDs of the objects that a run writes: the same run gives the same UIDs, two different objects never share one."""
+"""UIDs of the objects that a run writes: equal for equal runs, different for different objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMESPACE = uuid.UUID("6f1a4f0e-5b0f-5a55-9c55-3d6b0c1d7a80")
 
 @dataclass(frozen=True)
 class ObjectIdentity:
-    """Everything that makes one output object different from another.
+    """Everything that distinguishes an output object from others.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class ObjectIdentity:
     clock : Clock
         Clock of the run.
     content : str
-        Digest of the pixels and of the source's header, so that a device that rounds differently, or a corrected name,
-        gives an object of its own.
+        Digest of the pixels and of the source header, so that results of a device with different rounding, or with a
+        corrected name, are separate objects.
     """
 
     sources: tuple[str, ...]
@@ -41,7 +41,7 @@ class ObjectIdentity:
     content: str = ""
 
     def uid(self, role: str) -> str:
-        """Return the UID of one part of the object.
+        """Return the UID of a part of the object.
 
         Parameters
         ----------
@@ -51,7 +51,7 @@ class ObjectIdentity:
         Returns
         -------
         str
-            ``2.25.`` and the integer of a name-based UUID (PS3.5 B.2).
+            ``2.25.`` followed by the integer of a name-based UUID (PS3.5 B.2).
         """
         facts = [
             role,

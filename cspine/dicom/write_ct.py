@@ -1,6 +1,6 @@
-"""Write a CT volume as a DICOM series of single-frame CT images: for synthesis, the example and the tests.
+"""Write a CT volume as a DICOM series of single-frame CT images, for synthesis, the example and the tests.
 
-Everything in a file follows from the arguments, so the same volume and description give the same bytes.
+The files depend on the arguments alone, so the same volume and description give the same bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pydicom.uid import (
 from pydicom.valuerep import format_number_as_ds
 
 from cspine.core.errors import UsageError
-from cspine.core.geometry import lean_mm, to_lps
+from cspine.core.geometry import shear_mm, to_lps
 from cspine.core.volumes import CtVolume
 
 _NAMESPACE = uuid.UUID("2c1e5f0a-6b5e-5d0e-9a53-6f2d1c7b8e41")
@@ -38,30 +38,30 @@ _AIR_HU = -1024
 
 
 def derive_uid(*parts: str | int) -> str:
-    """Return the UID that belongs to these parts: ``2.25.`` and the integer of a UUID (PS3.5 B.2)."""
+    """Return the UID derived from these parts: ``2.25.`` and the integer of a UUID (PS3.5 B.2)."""
     return f"2.25.{uuid.uuid5(_NAMESPACE, '/'.join(str(part) for part in parts)).int}"
 
 
 @dataclass(frozen=True)
 class CtSeriesDescription:
-    """What a CT series says of itself.
+    """The description of a CT series.
 
     Parameters
     ----------
     uid_seed : str
-        All UIDs follow from it: give each series its own.
+        Seed of all UIDs, which must differ between series.
     patient_id, patient_name, patient_sex, patient_age : str
-        (0010,0020), (0010,0010), (0010,0040), (0010,1010); the age as DICOM writes it, for example ``"045Y"``.
+        (0010,0020), (0010,0010), (0010,0040), (0010,1010); the age in DICOM format, for example ``"045Y"``.
     study_description, series_description, kernel, body_part : str
         (0008,1030), (0008,103E), (0018,1210), (0018,0015).
     series_number : int
         (0020,0011).
     study_seed : str
-        Series with one study seed share study and frame of reference; ``uid_seed`` where it is empty.
+        Series with the same study seed share study and frame of reference; ``uid_seed`` if empty.
     clock : datetime
-        The one source of all dates and times.
+        Source of all dates and times.
     transfer_syntax : str
-        UID of a native one, JPEG-LS lossless, JPEG 2000 lossless or RLE lossless.
+        UID of a native syntax, JPEG-LS lossless, JPEG 2000 lossless or RLE lossless.
     character_set : str or tuple of str
         (0008,0005).
     """
@@ -94,7 +94,7 @@ class CtSeriesDescription:
 
 @dataclass(frozen=True, eq=False)
 class SlicePlane:
-    """Where a slice lies.
+    """The position and spacing of a slice.
 
     Parameters
     ----------
@@ -117,18 +117,18 @@ class SlicePlane:
 def ct_dataset(
     stored_yx: NDArray[np.integer], plane: SlicePlane, number: int, description: CtSeriesDescription, intercept: float
 ) -> Dataset:
-    """Build a CT Image (PS3.3 A.3) with native little-endian pixels, ready for `save_ct`.
+    """Return a CT Image (PS3.3 A.3) with native little-endian pixels, ready for `save_ct`.
 
     Parameters
     ----------
     stored_yx : ndarray of uint16 or int16, shape (rows, columns)
         Stored values.
     plane : SlicePlane
-        Place of the slice.
+        Position of the slice.
     number : int
         (0020,0013) *Instance Number*, from 1.
     description : CtSeriesDescription
-        Of the series.
+        Description of the series.
     intercept : float
         (0028,1052) *Rescale Intercept*; the slope is 1.
 
@@ -175,12 +175,12 @@ def ct_dataset(
 
 
 def save_ct(dataset: Dataset, path: Path, transfer_syntax: str) -> None:
-    """Write a dataset with native little-endian pixels as a DICOM file in the transfer syntax.
+    """Write a data set with native little-endian pixels as a DICOM file in a transfer syntax.
 
     Parameters
     ----------
     dataset : Dataset
-        As `ct_dataset` gives it; it is left as it was.
+        As `ct_dataset` returns it; it is not modified.
     path : Path
         File to write.
     transfer_syntax : str
@@ -189,10 +189,10 @@ def save_ct(dataset: Dataset, path: Path, transfer_syntax: str) -> None:
     Raises
     ------
     UsageError
-        For a transfer syntax that is not written here.
+        If the transfer syntax is not supported.
     """
     if transfer_syntax not in _NATIVE + _COMPRESSED:
-        raise UsageError(f"transfer syntax {transfer_syntax} is not one that is written")
+        raise UsageError(f"transfer syntax {transfer_syntax} is not supported for writing")
     written = Dataset()
     written.update({tag: dataset[tag] for tag in dataset.keys()})  # noqa: SIM118 - a Dataset iterates over elements
     # An element is shared with the dataset it came from, and compressing changes it in place.
@@ -214,16 +214,16 @@ def save_ct(dataset: Dataset, path: Path, transfer_syntax: str) -> None:
 
 
 def write_ct_series(volume: CtVolume, folder: Path, description: CtSeriesDescription) -> list[Path]:
-    """Write a volume as a DICOM CT series, one file a slice.
+    """Write a volume as a DICOM CT series, one file per slice, and return the files.
 
     Parameters
     ----------
     volume : CtVolume
-        Hounsfield units on an orthogonal right-handed grid; values are rounded, and below -1024 are air.
+        Hounsfield units on an orthogonal right-handed grid; values are rounded, and clipped at -1024.
     folder : Path
-        Made where it is absent.
+        Folder to write to; it is created if it does not exist.
     description : CtSeriesDescription
-        What the series says of itself.
+        Description of the series.
 
     Returns
     -------
@@ -233,11 +233,11 @@ def write_ct_series(volume: CtVolume, folder: Path, description: CtSeriesDescrip
     Raises
     ------
     UsageError
-        If the grid leans or is left-handed, or a value is too large for 16 bits.
+        If the grid is sheared or left-handed, or a value does not fit into 16 bits.
     """
     affine = volume.affine_lps
-    if max(abs(v) for v in lean_mm(affine)) > 1e-3 or np.linalg.det(affine[:3, :3]) <= 0:
-        raise UsageError("a CT series is written from an orthogonal right-handed grid")
+    if max(abs(v) for v in shear_mm(affine)) > 1e-3 or np.linalg.det(affine[:3, :3]) <= 0:
+        raise UsageError("a CT series can only be written from an orthogonal right-handed grid")
     stored = np.rint(volume.hu_zyx).clip(_AIR_HU, None) - _AIR_HU
     if stored.max() > np.iinfo(np.uint16).max:
         raise UsageError(f"the largest value, {stored.max() + _AIR_HU:.0f} HU, does not fit into 16 bits")

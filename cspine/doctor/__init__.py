@@ -1,1 +1,1 @@
-"""Whether this machine or container is ready for a run: what `cspine doctor` looks at."""
+"""`cspine doctor`: check whether this machine or container is ready for a run."""

@@ -1,7 +1,7 @@
-"""Compressed transfer syntaxes, each proven by decoding a small image.
+"""Compressed transfer syntaxes, each tested by decoding a small image.
 
-What the libraries can write is written here and read back; JPEG frames, which they can only read, were made with
-DCMTK's dcmcjpeg from the same images.
+Images that the libraries can encode are encoded and decoded; the JPEG frames, which they can only decode, were made
+with dcmcjpeg of DCMTK from the same images.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.doctor.check import Check, Verdict, looked_at, ok
+from cspine.doctor.diagnostic import Diagnostic, Status, ok, run_check
 
-# Of the frames below, and of what is encoded here: JPEG 2000 wants some more.
+# Rows and columns of the stored frames, and of images that are encoded here: JPEG 2000 needs larger ones.
 _SIDE_OF_FRAMES, _SIDE = 8, 64
-_REINSTALL = "Series in this transfer syntax cannot be read: pip install --force-reinstall {}."
+_REINSTALL = "Series with this transfer syntax cannot be read. Run: pip install --force-reinstall {}."
 
 
 @dataclass(frozen=True)
 class _Codec:
-    """A transfer syntax.
+    """A transfer syntax and its test image.
 
     Parameters
     ----------
     keyword : str
         Name in `pydicom.uid`.
     library : str
-        What decodes it.
+        Library that decodes it.
     bits : int
         Bits Stored of the test image.
     error : int
-        By how much a pixel may differ: 0 for what is lossless.
+        Maximum difference of a pixel; 0 if lossless.
     frame : str
-        A frame, base64; empty where pydicom can encode one.
+        Encoded frame, base64; empty if pydicom can encode the image.
     options : tuple of (str, value)
-        For the encoder.
+        Options of the encoder.
     """
 
     keyword: str
@@ -81,30 +81,30 @@ _CODECS = (
 )  # fmt: skip
 
 
-def codecs() -> list[Check]:
-    """Return a line a transfer syntax."""
-    return [looked_at(_name(codec), lambda c=codec: _decoded(c), _REINSTALL.format(codec.library)) for codec in _CODECS]  # type: ignore[misc]
+def codecs() -> list[Diagnostic]:
+    """Return one diagnostic per transfer syntax."""
+    return [run_check(_name(codec), lambda c=codec: _decoded(c), _REINSTALL.format(codec.library)) for codec in _CODECS]  # type: ignore[misc]
 
 
 def _name(codec: _Codec) -> str:
-    return f"decodes {codec.keyword}"
+    return f"codec {codec.keyword}"
 
 
-def _decoded(codec: _Codec) -> Check:
+def _decoded(codec: _Codec) -> Diagnostic:
     from pydicom import dcmread
     from pydicom.pixels.utils import pixel_array
 
     expected = _image(codec)
-    found = pixel_array(dcmread(_file(codec, expected)), raw=True)
+    decoded = pixel_array(dcmread(_file(codec, expected)), raw=True)
     name = _name(codec)
-    worst = int(np.abs(found.astype(np.int64) - expected).max()) if found.shape == expected.shape else None
+    worst = int(np.abs(decoded.astype(np.int64) - expected).max()) if decoded.shape == expected.shape else None
     if worst is None or worst > codec.error:
-        return Check(name, Verdict.FAIL, "the pixels come out wrong", _REINSTALL.format(codec.library))
+        return Diagnostic(name, Status.FAIL, "decoded pixels differ", _REINSTALL.format(codec.library))
     return ok(name, f"{codec.library}, {'exact' if worst == 0 else f'within {worst}'}")
 
 
 def _image(codec: _Codec) -> NDArray[np.integer[Any]]:
-    """Return ramps along both axes."""
+    """Return an image with ramps along both axes."""
     side = _SIDE_OF_FRAMES if codec.frame else _SIDE
     y, x = np.mgrid[:side, :side]
     if codec.bits == 8:

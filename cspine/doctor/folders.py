@@ -1,4 +1,4 @@
-"""Folders that a run writes to: a file is written and removed, and the space is counted."""
+"""Folders that a run writes to: write and remove a file, and measure the free space."""
 
 from __future__ import annotations
 
@@ -7,46 +7,48 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cspine.doctor.check import GIB, Check, Verdict, ok
+from cspine.doctor.diagnostic import GIB, Diagnostic, Status, ok, warn
 
-_LITTLE_BYTES = GIB
+_LOW_SPACE_BYTES = GIB
 
 
-def output_folder(folder: Path) -> Check:
-    """Return whether results can be written; the folder itself need not be there yet.
+def output_folder(folder: Path) -> Diagnostic:
+    """Check that results can be written; the folder itself need not exist yet.
 
     Parameters
     ----------
     folder : Path
         OUT of a run.
     """
-    advice = "Give a folder that this user may write to, or mount one; a run leaves nothing where it cannot write."
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return _writable("output folder", place, Verdict.FAIL, advice)
+    advice = "Give or mount a folder that this user can write to."
+    existing = folder.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    return _writable("output folder", existing, Status.FAIL, advice)
 
 
-def temporary_folder() -> Check:
-    """Return whether archives can be unpacked; folders are read where they lie, so this is no must."""
-    advice = "Set TMPDIR to a folder with space, or mount a tmpfs on /tmp: .zip inputs and cohorts need it."
+def temporary_folder() -> Diagnostic:
+    """Check that archives can be unpacked; folders are read in place, so a failure is a warning."""
+    advice = "Set TMPDIR to a writable folder, or mount a tmpfs on /tmp: .zip inputs and cohorts need it."
     try:
-        place = Path(tempfile.gettempdir())
+        folder = Path(tempfile.gettempdir())
     except OSError:
-        return Check("temporary folder", Verdict.WARN, "there is none that can be written", advice)
-    return _writable("temporary folder", place, Verdict.WARN, advice)
+        return Diagnostic("temporary folder", Status.WARN, "no writable folder", advice)
+    return _writable("temporary folder", folder, Status.WARN, advice)
 
 
-def _writable(name: str, place: Path, verdict: Verdict, advice: str) -> Check:
+def _writable(name: str, folder: Path, status: Status, advice: str) -> Diagnostic:
     try:
-        descriptor, path = tempfile.mkstemp(prefix=".cspine-doctor-", dir=place)
+        descriptor, path = tempfile.mkstemp(prefix=".cspine-doctor-", dir=folder)
         try:
             os.write(descriptor, b"cspine")
         finally:
             os.close(descriptor)
             Path(path).unlink()
-        free = shutil.disk_usage(place).free
+        free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Check(name, verdict, f"cannot be written by user {os.getuid()}: {error.strerror}", advice)
-    text = f"can be written, {free / GIB:.1f} GiB free"
-    return Check(name, Verdict.WARN, text, "Little space is left.") if free < _LITTLE_BYTES else ok(name, text)
+        return Diagnostic(name, status, f"not writable by user {os.getuid()}: {error.strerror}", advice)
+    text = f"writable, {free / GIB:.1f} GiB free"
+    if free < _LOW_SPACE_BYTES:
+        return warn(name, text, "Free some space: less than 1 GiB is left.")
+    return ok(name, text)

@@ -1,4 +1,4 @@
-"""Cores, instruction sets, memory and GPUs, as the control group leaves them to a process."""
+"""Cores, instruction sets, memory and GPUs that are available to a process within its control group."""
 
 from __future__ import annotations
 
@@ -6,103 +6,105 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.errors import InferenceError
-from cspine.doctor.check import GIB, Check, fail, looked_at, ok, warn
+from cspine.doctor.diagnostic import GIB, Diagnostic, fail, ok, run_check, warn
 from cspine.io.machine import Memory, memory, usable_cores
 
 if TYPE_CHECKING:
     import torch
 
-#: What a run on 300 x 512 x 512 voxels takes, measured; and what even a small neck needs.
-_WANTED_BYTES, _LEAST_BYTES = 2 * GIB, GIB
-#: Flags of /proc/cpuinfo that change the speed of the network, and what people call them.
+#: Memory for a run on 300 x 512 x 512 voxels, as measured; and for a small series.
+_RECOMMENDED_BYTES, _MIN_BYTES = 2 * GIB, GIB
+#: Flags of /proc/cpuinfo that affect the speed of the network, and their common names.
 _FLAGS = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}
 
 
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Check:
-    """Return cores and instruction sets.
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Diagnostic:
+    """Check the number of cores and the instruction sets.
 
     Parameters
     ----------
     cpuinfo : Path
-        The kernel's file about processors.
+        Processor information of the kernel.
     """
     cores = usable_cores()
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return ok("processor", f"{cores} usable cores; instruction sets are not known here")
+        return ok("processor", f"{cores} usable cores; instruction sets unknown")
     flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
     found = [name for flag, name in _FLAGS.items() if flag in flags]
-    text = f"{cores} usable cores, {', '.join(found) or 'no vector instructions that count'}"
+    text = f"{cores} usable cores, {', '.join(found) or 'no AVX2'}"
     if "AVX2" not in found:
-        return warn("processor", text, "The network runs, slowly: PyTorch is made for processors with AVX2.")
+        return warn("processor", text, "Runs will be slow: PyTorch needs AVX2 for speed.")
     if {"AVX512-BF16", "AMX"} & set(found):
-        text += "; --precision bfloat16 is faster here"
+        text += "; --precision bfloat16 is faster"
     return ok("processor", text)
 
 
-def main_memory(found: Memory | None = None) -> Check:
-    """Return main memory against what a run takes.
+def main_memory(found: Memory | None = None) -> Diagnostic:
+    """Compare the available memory with that of a run.
 
     Parameters
     ----------
     found : Memory, optional
-        This machine's where it is left out.
+        Memory; that of this machine if omitted.
     """
     has = memory() if found is None else found
     limit = "no limit of the control group" if has.limit is None else f"limited to {has.limit / GIB:.1f} GiB"
     text = f"{has.available / GIB:.1f} GiB available of {has.total / GIB:.1f} GiB, {limit}"
     if not has.total:
-        return ok("memory", "not known here")
-    if has.available < _LEAST_BYTES:
-        return fail("memory", text, "A run needs 1 GiB for a small neck and 2 GiB for a large one: free or add memory.")
-    if has.available < _WANTED_BYTES:
-        return warn("memory", text, "A run on 300 x 512 x 512 voxels takes 1.6 GiB: large series may fail.")
-    return ok("memory", f"{text}; a large series takes 1.6 GiB")
+        return ok("memory", "unknown")
+    if has.available < _MIN_BYTES:
+        return fail(
+            "memory", text, "A run needs 1 GiB for a small series and 2 GiB for a large one: free or add memory."
+        )
+    if has.available < _RECOMMENDED_BYTES:
+        return warn("memory", text, "A run on 300 x 512 x 512 voxels needs 1.6 GiB: large series may fail.")
+    return ok("memory", f"{text}; a large series needs 1.6 GiB")
 
 
-def devices() -> list[Check]:
-    """Return whether the CPU and every CUDA device compute: a convolution on each."""
-    return [looked_at("cpu", _cpu, "Reinstall torch for this processor."), *_gpus()]
+def devices() -> list[Diagnostic]:
+    """Check that the CPU and every CUDA device can compute a convolution."""
+    return [run_check("cpu", _cpu, "Reinstall torch for this processor."), *_gpus()]
 
 
-def _cpu() -> Check:
+def _cpu() -> Diagnostic:
     import torch
 
     _convolve(torch.device("cpu"))
-    return ok("cpu", f"computes; torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
+    return ok("cpu", f"works; torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
 
 
-def _gpus() -> list[Check]:
+def _gpus() -> list[Diagnostic]:
     try:
         import torch
-    except Exception:  # said by the line about the CPU
+    except Exception:  # reported by the diagnostic of the CPU
         return []
     if not torch.cuda.is_available():
         build = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built for CPUs"
-        return [ok("cuda", f"no device; {build}; runs take the CPU")]
-    advice = "Compare the driver with the CUDA version of torch; --device cpu works without."
+        return [ok("cuda", f"no device; {build}; runs use the CPU")]
+    advice = "Check that the driver supports the CUDA version of torch, or use --device cpu."
     return [
-        looked_at(f"cuda:{number}", lambda n=number: _gpu(n), advice)  # type: ignore[misc]
+        run_check(f"cuda:{number}", lambda n=number: _gpu(n), advice)  # type: ignore[misc]
         for number in range(torch.cuda.device_count())
     ]
 
 
-def _gpu(number: int) -> Check:
+def _gpu(number: int) -> Diagnostic:
     import torch
 
     device = torch.device("cuda", number)
     _convolve(device)
     free, total = torch.cuda.mem_get_info(device)
-    text = f"{torch.cuda.get_device_name(device)} computes, {free / GIB:.1f} of {total / GIB:.1f} GiB free"
+    text = f"{torch.cuda.get_device_name(device)} works, {free / GIB:.1f} of {total / GIB:.1f} GiB free"
     return ok(f"cuda:{number}", text)
 
 
 def _convolve(device: torch.device) -> None:
-    """Convolve ones with ones, and compare with the number that must come out."""
+    """Convolve ones with ones, and compare with the expected result."""
     import torch
 
     ones = torch.ones(1, 1, 5, 5, 5).to(device)
     result = torch.nn.functional.conv3d(ones, torch.ones(1, 1, 3, 3, 3).to(device)).cpu()
     if not torch.equal(result, torch.full((1, 1, 3, 3, 3), 27.0)):
-        raise InferenceError(f"{device}: a convolution gives wrong numbers")
+        raise InferenceError(f"{device}: a convolution returned wrong values")

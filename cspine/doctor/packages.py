@@ -1,47 +1,47 @@
-"""The model packages that are found, their files compared with their checksums."""
+"""The installed model packages, verified by their checksums."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from cspine.doctor.check import Check, looked_at, ok, warn
+from cspine.doctor.diagnostic import Diagnostic, ok, run_check, warn
 
 
-def models(wanted: str | None, places: Sequence[Path], pointed_to: Path | None = None) -> list[Check]:
-    """Return a line a model: the one that a run would take must be whole, the others should be.
+def models(wanted: str | None, model_folders: Sequence[Path], container_folder: Path | None = None) -> list[Diagnostic]:
+    """Verify each model package: a damaged one is a failure for the model of a run, otherwise a warning.
 
     Parameters
     ----------
     wanted : str or None
-        Name or folder; the default model where it is None.
-    places : sequence of Path
-        Folders of packages.
-    pointed_to : Path, optional
-        As `registry.find_model`: in a container the model of a run is the only one there.
+        Name or folder of the model of a run; None for the default model.
+    model_folders : sequence of Path
+        Folders with model packages.
+    container_folder : Path, optional
+        As for `registry.find_model`: in a container it has only the model of a run.
     """
     from cspine.models.package import load_package
     from cspine.models.registry import DEFAULT_MODEL, find_model, list_models
 
-    name = "model" if wanted is None and pointed_to is not None else f"model {wanted or DEFAULT_MODEL}"
+    name = "model" if wanted is None and container_folder is not None else f"model {wanted or DEFAULT_MODEL}"
     chosen: list[Path] = []
 
-    def look() -> Check:
-        folder = find_model(wanted, places, pointed_to)
+    def check() -> Diagnostic:
+        folder = find_model(wanted, model_folders, container_folder)
         chosen.append(folder.resolve())
         identity = load_package(folder).identity
-        return ok(name, f"{identity.title}, checksum {identity.checksum[:12]}, every file as it should be")
+        return ok(name, f"{identity.title}, checksum {identity.checksum[:12]}, all files verified")
 
-    lines = [looked_at(name, look, "Install the model again.")]
-    for found in list_models(places):
+    diagnostics = [run_check(name, check, "Install the model again.")]
+    for found in list_models(model_folders):
         if found.folder.resolve() in chosen:
             continue
-        other = looked_at(f"model {found.name}", lambda folder=found.folder: _other(folder), "")  # type: ignore[misc]
-        lines.append(other if not other.advice else warn(other.name, other.text, other.advice))
-    return lines
+        other = run_check(f"model {found.name}", lambda folder=found.folder: _other(folder), "")  # type: ignore[misc]
+        diagnostics.append(other if not other.advice else warn(other.name, other.text, other.advice))
+    return diagnostics
 
 
-def _other(folder: Path) -> Check:
+def _other(folder: Path) -> Diagnostic:
     from cspine.models.package import load_package
 
     identity = load_package(folder).identity

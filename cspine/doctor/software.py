@@ -1,4 +1,4 @@
-"""Versions, libraries that a run imports, drawing, and the SDK that only the application needs."""
+"""Versions, imports of a run, rendering of text, and the SDK that only the application needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import cspine
-from cspine.doctor.check import Check, Verdict, looked_at, ok
+from cspine.doctor.diagnostic import Diagnostic, Status, ok, run_check
 
 _LIBRARIES = (
     "torch", "nnunetv2", "monai", "numpy", "scipy", "pydicom", "highdicom", "SimpleITK", "safetensors", "matplotlib",
@@ -24,32 +24,32 @@ _SDK_S = 8.0
 _REINSTALL = "Install cspine again: pip install --force-reinstall cspine."
 
 
-def versions() -> list[Check]:
-    """Return the versions of cspine, Python and the libraries, and whether what a run imports can be imported."""
+def versions() -> list[Diagnostic]:
+    """Check the versions of cspine, Python and the libraries, and the imports of a run."""
     return [
         ok("cspine", f"{cspine.__version__}, Python {platform.python_version()}, {platform.platform()}"),
-        looked_at("libraries", _libraries, _REINSTALL),
-        looked_at("imports", _imports, _REINSTALL),
+        run_check("libraries", _libraries, _REINSTALL),
+        run_check("imports", _imports, _REINSTALL),
         *(_extra(name, needed) for name, needed in _EXTRAS.items()),
     ]
 
 
-def _libraries() -> Check:
+def _libraries() -> Diagnostic:
     missing = [name for name in _LIBRARIES if _version(name) is None]
     if missing:
-        return Check("libraries", Verdict.FAIL, f"not installed: {', '.join(missing)}", _REINSTALL)
+        return Diagnostic("libraries", Status.FAIL, f"not installed: {', '.join(missing)}", _REINSTALL)
     return ok("libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
 
 
-def _imports() -> Check:
+def _imports() -> Diagnostic:
     importlib.import_module("cspine.pipeline.study")
-    return ok("imports", "all that a run needs")
+    return ok("imports", "all imports of a run succeed")
 
 
-def _extra(name: str, needed: tuple[str, ...]) -> Check:
+def _extra(name: str, needed: tuple[str, ...]) -> Diagnostic:
     found = {library: _version(library) for library in needed}
     if None in found.values():
-        return ok(f"extra {name}", f"not installed; `cspine run` needs none of it (pip install 'cspine[{name}]')")
+        return ok(f"extra {name}", f"not installed; optional (pip install 'cspine[{name}]')")
     return ok(f"extra {name}", ", ".join(f"{library} {version}" for library, version in found.items()))
 
 
@@ -65,12 +65,12 @@ def _version(name: str) -> str | None:
         return None
 
 
-def drawing() -> Check:
-    """Return whether matplotlib can draw words: the preview needs a font."""
-    return looked_at("pictures", _draw, "Reinstall matplotlib: its package brings the fonts.")
+def rendering() -> Diagnostic:
+    """Check that matplotlib can render text: the preview needs a font."""
+    return run_check("rendering", _render, "Reinstall matplotlib, which contains the fonts.")
 
 
-def _draw() -> Check:
+def _render() -> Diagnostic:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties, fontManager
@@ -82,12 +82,12 @@ def _draw() -> Check:
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     if not picture.getvalue().startswith(b"\x89PNG"):
-        return Check("pictures", Verdict.FAIL, "matplotlib draws no PNG", "Reinstall matplotlib.")
-    return ok("pictures", f"matplotlib draws, font {font}")
+        return Diagnostic("rendering", Status.FAIL, "matplotlib cannot write PNG", "Reinstall matplotlib.")
+    return ok("rendering", f"matplotlib works, font {font}")
 
 
 class SdkProbe:
-    """Imports the SDK in a process of its own, beside the other checks: a broken one may end its process."""
+    """Imports the SDK in a process of its own, beside the other diagnostics: a broken one may end its process."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -98,25 +98,23 @@ class SdkProbe:
                 stderr=subprocess.DEVNULL,
             )  # fmt: skip
 
-    def result(self) -> Check:
-        """Return whether the MONAI Deploy application can start; never a failure, for `cspine run` needs none of it."""
-        name, found = (
-            "MONAI Deploy",
-            {lib: _version(lib) for lib in ("monai-deploy-app-sdk", _distribution("holoscan"))},
-        )
+    def result(self) -> Diagnostic:
+        """Check the imports of the MONAI Deploy application; never a failure, because `cspine run` does not need it."""
+        name = "MONAI Deploy"
+        found = {lib: _version(lib) for lib in ("monai-deploy-app-sdk", _distribution("holoscan"))}
         if self._process is None or None in found.values():
             self._end()
-            return ok(name, "not installed; only the application (python -m app) needs it")
+            return ok(name, "not installed; only needed by the application (python -m app)")
         try:
             code = self._process.wait(_SDK_S)
         except subprocess.TimeoutExpired:
             self._end()
-            return ok(name, f"not known: its import took more than {_SDK_S:.0f} s; only the application needs it")
+            return ok(name, f"unknown: the import took more than {_SDK_S:.0f} s; only needed by the application")
         seen = ", ".join(f"{library} {version}" for library, version in found.items())
         if code:
-            text, advice = f"{seen}, cannot be imported", "Only the application needs it: pip install 'cspine[app]'."
-            return Check(name, Verdict.WARN, text, advice)
-        return ok(name, f"{seen}; only the application needs it")
+            text, advice = f"{seen}, import failed", "Only needed by the application: pip install 'cspine[app]'."
+            return Diagnostic(name, Status.WARN, text, advice)
+        return ok(name, f"{seen}; only needed by the application")
 
     def _end(self) -> None:
         if self._process is not None:

@@ -1,1 +1,1 @@
-"""Inference: preprocess, slide the window, restore to the CT grid."""
+"""Inference: preprocess the CT, run the network in tiles, restore labels to the grid of the CT."""

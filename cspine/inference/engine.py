@@ -1,4 +1,4 @@
-"""Where the network runs: choice of the device, its precision, and what happens when its memory runs out."""
+"""The device and the precision in which the network runs, and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cspine.inference.settings import Precision
 _log = logging.getLogger(__name__)
 
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
-# Share of the free GPU memory that accumulated logits may take; the network needs the rest.
+# Share of the free GPU memory that accumulated logits may use; the network needs the rest.
 _SHARE_FOR_LOGITS = 0.4
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A device and the precision that the network runs in.
+    """A device and the precision in which the network runs.
 
     Parameters
     ----------
     device : torch.device
         CPU or one CUDA device.
     autocast : torch.dtype or None
-        What torch casts to where it is safe; None for float32 throughout.
+        Type for torch's autocast; None for float32 throughout.
     """
 
     device: torch.device
@@ -36,18 +36,18 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """For people: ``"cpu"``, or the device with the name of the card."""
+        """``"cpu"``, or the CUDA device with the name of the card."""
         if self.device.type == "cpu":
             return "cpu"
         return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
 
     @property
     def precision(self) -> str:
-        """Name of the number format: ``"float32"``, ``"float16"``, ``"bfloat16"``."""
+        """``"float32"``, ``"float16"`` or ``"bfloat16"``."""
         return str(self.autocast or torch.float32).removeprefix("torch.")
 
-    def place_for(self, bytes_needed: int) -> torch.device:
-        """Return the device that has room for the accumulated logits: this one, or else the CPU."""
+    def device_for(self, bytes_needed: int) -> torch.device:
+        """Return the device with enough memory for the accumulated logits: this one, or else the CPU."""
         if self.device.type == "cpu":
             return self.device
         free, _ = torch.cuda.mem_get_info(self.device)
@@ -55,20 +55,20 @@ class Engine:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run the network here: no gradients, deterministic kernels, errors of torch turned into those of cspine.
+        """Enter the context of inference: no gradients, deterministic kernels, errors of torch as errors of cspine.
 
         Raises
         ------
         OutOfMemoryError
-            If memory ran out.
+            If there is not enough memory.
         InferenceError
-            If torch failed in another way.
+            If torch fails otherwise.
         """
         with ExitStack() as stack:
             stack.enter_context(translated_errors())
             stack.enter_context(torch.inference_mode())
             if self.device.type == "cuda":
-                # TF32 has float16's precision: where float32 was asked for, it is float32.
+                # TF32 has the precision of float16, so it is off if float32 was requested.
                 tf32 = self.autocast is not None
                 flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32)
                 stack.enter_context(flags)
@@ -78,7 +78,7 @@ class Engine:
 
 
 def choose_engine(device: str, precision: Precision = "auto") -> Engine:
-    """Return where to run, and log it.
+    """Return the engine for a device and a precision, and log it.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def choose_engine(device: str, precision: Precision = "auto") -> Engine:
     Raises
     ------
     DeviceError
-        If there is no such device.
+        If the device does not exist.
     """
     chosen = _device(device)
     autocast: torch.dtype | None = None
@@ -105,14 +105,14 @@ def choose_engine(device: str, precision: Precision = "auto") -> Engine:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what torch and numpy raise when they fail into errors with a code."""
+    """Raise errors with a code in place of those of torch and numpy."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfMemoryError(f"memory ran out: {_first_line(error)}") from error
+        raise OutOfMemoryError(f"out of memory: {_first_line(error)}") from error
     except RuntimeError as error:
         if any(words in str(error).lower() for words in _NO_MEMORY):
-            raise OutOfMemoryError(f"memory ran out: {_first_line(error)}") from error
+            raise OutOfMemoryError(f"out of memory: {_first_line(error)}") from error
         raise InferenceError(f"torch failed: {_first_line(error)}") from error
 
 
@@ -123,12 +123,14 @@ def _device(wanted: str) -> torch.device:
         return torch.device("cpu")
     kind, _, number = wanted.partition(":")
     if kind != "cuda" or (number and not number.isdigit()) or wanted.endswith(":"):
-        raise DeviceError(f"{wanted!r} is not auto, cpu, cuda or cuda:N")
+        raise DeviceError(f"device {wanted!r} is not auto, cpu, cuda or cuda:N")
     if not torch.cuda.is_available():
-        raise DeviceError(f"{wanted}: torch finds no CUDA device")
+        raise DeviceError(f"{wanted} is not available: torch finds no CUDA device")
     index = int(number) if number else torch.cuda.current_device()
     if index >= torch.cuda.device_count():
-        raise DeviceError(f"{wanted}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+        raise DeviceError(
+            f"{wanted} does not exist: there are {torch.cuda.device_count()} CUDA devices, numbered from 0"
+        )
     return torch.device("cuda", index)
 
 

@@ -1,4 +1,4 @@
-"""A CT volume in, vertebrae out: the stages of a model package, one after another, in this process."""
+"""Predict the vertebrae of a CT volume with the stages of a model package."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, vertebra
 from cspine.core.errors import UsageError
 from cspine.core.geometry import reorientation, to_lps
+from cspine.core.progress import ProgressCallback
+from cspine.core.shape import margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
 from cspine.inference.body import body_box
 from cspine.inference.engine import Engine, choose_engine, translated_errors
 from cspine.inference.preprocess import Box, preprocess, preprocess_previous
 from cspine.inference.restore import restore, restore_slabs, slab_matrices
-from cspine.inference.settings import InferenceSettings, Progress
+from cspine.inference.settings import InferenceSettings
 from cspine.inference.sliding_window import Window, logits_slabs, predict_logits
 from cspine.models.manifest import AUXILIARY
 from cspine.models.network import build_network
@@ -29,29 +31,29 @@ from cspine.models.package import ModelPackage, Stage
 
 _log = logging.getLogger(__name__)
 
-#: Logits that take more than this are worked on slab by slab. A constant: the machine must not decide about labels.
-MOST_LOGITS_BYTES = 2 * 2**30
+#: Larger logits are processed slab by slab. It is a constant, so that labels do not depend on the machine.
+MAX_LOGITS_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inference:
-    """What a model made of a volume.
+    """The prediction of a model for a volume.
 
     Parameters
     ----------
     labels : LabelVolume
-        On the grid of the volume.
+        Labels on the grid of the volume.
     auxiliary_zyx : ndarray of bool, shape (z, y, x)
-        Where a network saw one of its auxiliary classes (say, vertebrae that have no label of their own): the last
-        stage within its box, the one before around it.
+        Voxels of the auxiliary classes (such as vertebrae without a label of their own): those of the last stage
+        within its box, those of the stage before around it.
     removed_mm3 : dict of int to float
         Volume that was removed between the stages, by label.
     record : dict
-        Settings that count, stages with their grids and folds, seconds.
+        Effective settings, stages with their grids and folds, seconds.
     levels : tuple of Vertebra
-        What the model can draw, from head to foot.
+        Levels that the model can predict, from head to foot.
     sacrum_zyx : ndarray of bool, shape (z, y, x), or None
-        Where the network saw the sacrum; None where none of its auxiliary classes is the sacrum.
+        Voxels of the sacrum; None if none of the auxiliary classes is the sacrum.
     """
 
     labels: LabelVolume
@@ -66,27 +68,27 @@ def segment(
     volume: CtVolume,
     package: ModelPackage,
     settings: InferenceSettings | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     between: Callable[[LabelVolume], LabelVolume] | None = None,
 ) -> Inference:
-    """Draw the vertebrae of a CT volume with a model package.
+    """Return the vertebrae that a model package predicts for a CT volume.
 
-    The first stage sees the whole volume, or the box of the patient where its manifest says so. Each further one sees
-    the box around the vertebrae found so far with its margin, and its labels replace those in the box; the second
-    stage of a cascade is also given the labels of the one before.
+    The first stage takes the whole volume, or the box of the patient if its manifest says so. Each further stage takes
+    the box around the vertebrae predicted so far with its margin, and its labels replace those in the box; the second
+    stage of a cascade also takes the labels of the first.
 
     Parameters
     ----------
     volume : CtVolume
-        In any orientation; it is turned to each stage's, and labels are turned back.
+        CT in any orientation; it is reoriented for each stage, and labels are reoriented back.
     package : ModelPackage
-        From `models.package.load_package`.
+        Package from `models.package.load_package`.
     settings : InferenceSettings, optional
         Device, folds, mirroring, step size, precision.
     progress : callable, optional
-        Called with the tiles done and all tiles of a stage.
+        Called with the finished tiles and all tiles of a stage.
     between : callable, optional
-        Cleans the labels of a stage before the next one sees them; it may remove voxels.
+        Cleans the labels of a stage for the next one; it may only remove voxels.
 
     Returns
     -------
@@ -95,40 +97,40 @@ def segment(
     Raises
     ------
     DeviceError
-        If the device asked for is not there.
+        If the device is not available.
     UsageError
-        If a fold asked for is not in the package.
+        If a fold is not in the package.
     OutOfMemoryError, InferenceError
-        If the network cannot be run.
+        If the network fails.
     """
     settings = settings or InferenceSettings()
-    report = progress or _no_progress
+    on_progress = progress or _no_progress
     began = time.perf_counter()
     engine = choose_engine(settings.device, settings.precision)
     for stage in package.stages:
         folds_of(stage, settings)
-    drawn = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)  # in the network's labels
-    labels = drawn
-    auxiliary = np.zeros(drawn.shape, dtype=np.bool_)
-    sacrum = np.zeros(drawn.shape, dtype=np.bool_) if package.stages[-1].sacrum_labels else None
+    predicted = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)  # in the labels of the network
+    labels = predicted
+    auxiliary = np.zeros(predicted.shape, dtype=np.bool_)
+    sacrum = np.zeros(predicted.shape, dtype=np.bool_) if package.stages[-1].sacrum_labels else None
     removed = np.zeros(256, dtype=np.int64)
     stages: list[Record] = []
     for number, stage in enumerate(package.stages):
         if number > 0 and between is not None:
             cleaned = between(LabelVolume(labels, volume.affine_lps, package.identity)).labels_zyx
-            gone = (labels != 0) & (cleaned == 0)
-            removed += np.bincount(labels[gone], minlength=256)
-            drawn[gone] = 0
+            dropped = (labels != 0) & (cleaned == 0)
+            removed += np.bincount(labels[dropped], minlength=256)
+            predicted[dropped] = 0
             labels = cleaned
         box = _first_box(volume, stage) if number == 0 else box_around(labels, volume, stage.manifest.margin_mm)
         if box is None:
-            _log.info("stage %s: nothing to look at", stage.manifest.name)
+            _log.info("stage %s skipped: no vertebra was predicted before", stage.manifest.name)
             break
-        previous = drawn[box] if stage.plan.is_cascade else None
+        previous = predicted[box] if stage.plan.is_cascade else None
         with translated_errors():
-            part, record = _run_stage(_cropped(volume, box), previous, stage, settings, engine, report)
-        drawn, labels = np.zeros_like(drawn), np.zeros_like(drawn)
-        drawn[box], labels[box] = part, level_table(stage)[part]
+            part, record = _run_stage(_cropped(volume, box), previous, stage, settings, engine, on_progress)
+        predicted, labels = np.zeros_like(predicted), np.zeros_like(predicted)
+        predicted[box], labels[box] = part, level_table(stage)[part]
         auxiliary[box] = (part != 0) & (labels[box] == 0)
         if sacrum is not None:
             sacrum[box] = np.isin(part, stage.sacrum_labels)
@@ -151,47 +153,39 @@ def segment(
 
 
 def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:
-    """Return the folds of a stage that run.
+    """Return the folds of a stage that are used.
 
     Raises
     ------
     UsageError
-        If one that was asked for is not there.
+        If a requested fold does not exist.
     """
-    there = stage.manifest.folds
+    available = stage.manifest.folds
     if settings.folds is None:
-        return there
-    missing = [fold for fold in settings.folds if fold not in there]
+        return available
+    missing = [fold for fold in settings.folds if fold not in available]
     if missing:
-        raise UsageError(f"stage {stage.manifest.name} has folds {', '.join(there)}, not {', '.join(missing)}")
+        raise UsageError(f"stage {stage.manifest.name} has folds {', '.join(available)}, but not {', '.join(missing)}")
     return settings.folds
 
 
 def box_around(labels_zyx: LabelArray, volume: CtVolume, margin_mm: float) -> Box | None:
-    """Return the box of the voxels that are not background, grown on all sides; None where there are none.
+    """Return the bounding box of the labels with a margin, or None if there are no labels.
 
     Parameters
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
         Labels on the volume's grid.
     volume : CtVolume
-        For its spacing.
+        Volume, for its spacing.
     margin_mm : float
-        How far the box grows, within the volume.
+        Margin of the box, within the volume.
     """
-    parts: list[slice] = []
-    for axis, spacing in enumerate(reversed(volume.grid.spacing_xyz)):
-        present = np.flatnonzero(labels_zyx.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not present.size:
-            return None
-        margin = int(np.ceil(margin_mm / spacing))
-        start, stop = int(present[0]) - margin, int(present[-1]) + 1 + margin
-        parts.append(slice(max(0, start), min(labels_zyx.shape[axis], stop)))
-    return parts[0], parts[1], parts[2]
+    return occupied_box(labels_zyx, margin_zyx(margin_mm, volume.grid))
 
 
 def level_table(stage: Stage) -> NDArray[np.uint8]:
-    """Return the label of `cspine.core.anatomy` for each network label; auxiliary classes become background."""
+    """Return the label of `cspine.core.anatomy` for each network label; 0 for auxiliary classes."""
     table = np.zeros(len(stage.manifest.labels) + 1, dtype=np.uint8)
     for label, name in stage.manifest.labels.items():
         if name != AUXILIARY:
@@ -205,26 +199,26 @@ def _run_stage(
     stage: Stage,
     settings: InferenceSettings,
     engine: Engine,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> tuple[LabelArray, Record]:
-    """Network labels of a volume on its grid, and what to tell of the stage."""
+    """Return the network labels of a volume on its grid, and the record of the stage."""
     plan, folds = stage.plan, folds_of(stage, settings)
     mirror_axes = stage.manifest.mirror_axes if settings.mirror else ()
     window = Window(plan.patch_size, settings.step_size, mirror_axes)
-    turn = reorientation(volume.affine_lps, stage.manifest.orientation)
-    x, y, z = turn.grid(volume.grid).spacing_xyz
+    to_network = reorientation(volume.affine_lps, stage.manifest.orientation)
+    x, y, z = to_network.grid(volume.grid).spacing_xyz
 
     times = [time.perf_counter()]
-    image = preprocess(cast(HuArray, turn.apply(volume.hu_zyx)), (z, y, x), plan)
+    image = preprocess(cast(HuArray, to_network.apply(volume.hu_zyx)), (z, y, x), plan)
     channels = image.values[None]
     if previous_zyx is not None:
-        masks = preprocess_previous(cast(LabelArray, turn.apply(previous_zyx)), image, plan)
+        masks = preprocess_previous(cast(LabelArray, to_network.apply(previous_zyx)), image, plan)
         channels = torch.cat([channels, masks])
     times.append(time.perf_counter())
     network = build_network(plan.architecture)
     weights = [partial(stage.weights, fold) for fold in folds]
     matrices = None
-    if 4 * (len(stage.manifest.labels) + 1) * image.values.numel() > MOST_LOGITS_BYTES:
+    if 4 * (len(stage.manifest.labels) + 1) * image.values.numel() > MAX_LOGITS_BYTES:
         matrices = slab_matrices(image, plan)
     if matrices is not None:
         slabs = logits_slabs(network, weights, channels, window, engine, progress)
@@ -234,7 +228,7 @@ def _run_stage(
         logits = predict_logits(network, weights, channels, window, engine, progress)
         times.append(time.perf_counter())
         restored = restore(logits, image, plan)
-    labels = np.ascontiguousarray(turn.undo(restored))
+    labels = np.ascontiguousarray(to_network.undo(restored))
     times.append(time.perf_counter())
 
     seconds = dict(zip(("preprocess", "network", "restore"), np.diff(times).round(3).tolist(), strict=True))
@@ -257,12 +251,12 @@ def _first_box(volume: CtVolume, stage: Stage) -> Box:
 
 
 def _cropped(volume: CtVolume, box: Box) -> CtVolume:
-    """Return the part of the volume within the box, on the same voxels."""
+    """Return the part of the volume within the box."""
     first_xyz = np.array([[part.start for part in reversed(box)]], dtype=np.float64)
     affine = volume.affine_lps.copy()
     affine[:3, 3] = to_lps(volume.affine_lps, first_xyz)[0]
     return CtVolume(volume.hu_zyx[box], affine)
 
 
-def _no_progress(done: int, whole: int) -> None:
-    """Report nothing."""
+def _no_progress(done: int, total: int) -> None:
+    """Ignore progress."""

@@ -1,6 +1,6 @@
-"""From Hounsfield units to the network's image, in the steps of nnU-Net's DefaultPreprocessor.
+"""Preprocess Hounsfield units for the network, in the steps of nnU-Net's DefaultPreprocessor.
 
-Order of axes, crop to the nonzero box, normalisation, resampling.
+The steps are: order of axes, crop to the nonzero box, normalisation, resampling.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
 from cspine.core.geometry import Shape3
+from cspine.core.shape import occupied_box
 from cspine.core.volumes import HuArray, LabelArray
 from cspine.inference.resampling import AxisMatrices, Spacing, axis_matrices
 from cspine.models.plans import NetworkPlan, Normalization, Resampling
@@ -22,9 +23,9 @@ from cspine.models.plans import NetworkPlan, Normalization, Resampling
 Box = tuple[slice, slice, slice]
 
 _EPSILON = 1e-8
-# Decides between labels of equal share.
+# Breaks ties between labels of equal share.
 _TIE = 1e-5
-# Voxels that are worked on at a time.
+# Number of voxels that are processed at a time.
 _SLAB = 2**23
 
 
@@ -37,9 +38,9 @@ class Intensity:
     lower, upper : float
         Clipping range.
     shift, scale : float
-        What is subtracted and what divided by afterwards.
+        Subtrahend, and divisor afterwards.
     mask : ndarray of bool or None
-        Where it applies; everywhere if None.
+        Voxels to which it applies; all if None.
     """
 
     lower: float = -np.inf
@@ -49,7 +50,7 @@ class Intensity:
     mask: NDArray[np.bool_] | None = None
 
     def apply(self, values: HuArray, first: int) -> NDArray[np.float32]:
-        """Return slices of the image normalised, as a new array; ``first`` is the index of the first of them."""
+        """Return normalised slices as a new array; ``first`` is the index of the first of them."""
         result = np.array(values, dtype=np.float32, order="C")
         if self.mask is not None:
             inside = self.mask[first : first + len(result)]
@@ -64,25 +65,25 @@ class Intensity:
 
 @dataclass(frozen=True, eq=False)
 class NetworkImage:
-    """What the network sees, and how to come back from it; axes are those of the network's array.
+    """The input of the network, and how to map back from it; axes are those of the network's array.
 
     Parameters
     ----------
     values : torch.Tensor, shape (z, y, x)
         float32, on the CPU.
     box : tuple of slice
-        Where the nonzero part lies in the whole image.
-    whole_shape : tuple of int
-        Shape of the whole image.
+        Box of the nonzero part within the image.
+    image_shape : tuple of int
+        Shape of the image.
     spacing_mm : tuple of float
-        Of the whole image.
+        Spacing of the image.
     network_spacing_mm : tuple of float
-        Of ``values``.
+        Spacing of ``values``.
     """
 
     values: torch.Tensor
     box: Box
-    whole_shape: Shape3
+    image_shape: Shape3
     spacing_mm: Spacing
     network_spacing_mm: Spacing
 
@@ -94,16 +95,16 @@ class NetworkImage:
 
 
 def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> NetworkImage:
-    """Make the network's image.
+    """Return the input of the network for an image.
 
     Parameters
     ----------
     hu_zyx : ndarray, shape (z, y, x)
-        Hounsfield units in the orientation that the model's reader gave; left as it is.
+        Hounsfield units in the orientation of the model; they are not modified.
     spacing_zyx : tuple of float
-        Millimetres along z, y, x.
+        Voxel spacing along z, y, x, millimetres.
     plan : NetworkPlan
-        Of the stage.
+        Plan of the stage.
 
     Returns
     -------
@@ -113,7 +114,7 @@ def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> Netw
     spacing = _three([spacing_zyx[axis] for axis in plan.transpose_forward])
     box = nonzero_box(ordered)
     cropped = ordered[box]
-    # A network that sees one slice at a time leaves the distance of slices as it is.
+    # A 2D network keeps the distance between slices.
     target = _three([*spacing[: 3 - len(plan.spacing_mm)], *plan.spacing_mm])
     shape_out = _shape(compute_new_shape(cropped.shape, spacing, target))
     intensity = intensity_of(plan.normalization, cropped)
@@ -122,18 +123,18 @@ def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> Netw
 
 
 def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: NetworkPlan) -> torch.Tensor:
-    """Make the channels that a cascade's second stage is given: a mask for each label of the stage before.
+    """Return the additional channels of the second stage of a cascade: a mask for each label of the first.
 
-    Labels are resampled as nnU-Net does: one mask at a time, the largest share wins, and of equals the nearest voxel's.
+    Labels are resampled as in nnU-Net: one mask at a time; the largest share wins, or the nearest voxel in a tie.
 
     Parameters
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
-        Network labels of the stage before on the grid that `preprocess` took.
+        Network labels of the first stage on the grid of the input of `preprocess`.
     image : NetworkImage
-        What `preprocess` made.
+        Result of `preprocess`.
     plan : NetworkPlan
-        Of a cascade.
+        Plan of the second stage.
 
     Returns
     -------
@@ -158,32 +159,26 @@ def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: Netwo
 
 
 def nonzero_box(values: HuArray) -> Box:
-    """Return the box of the voxels that are not 0: nnU-Net's crop; the whole array where all are 0.
+    """Return the bounding box of the nonzero voxels, as nnU-Net crops; the whole array if all are 0.
 
     Parameters
     ----------
     values : ndarray, shape (z, y, x)
         Any numbers.
     """
-    nonzero = values != 0
-    parts: list[slice] = []
-    for axis in range(3):
-        present = np.flatnonzero(nonzero.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not present.size:
-            return slice(0, values.shape[0]), slice(0, values.shape[1]), slice(0, values.shape[2])
-        parts.append(slice(int(present[0]), int(present[-1]) + 1))
-    return parts[0], parts[1], parts[2]
+    z, y, x = values.shape
+    return occupied_box(values) or (slice(0, z), slice(0, y), slice(0, x))
 
 
 def intensity_of(normalization: Normalization, values: HuArray) -> Intensity:
-    """Return a normalisation of the plans for an image.
+    """Return the normalisation of an image according to the plans.
 
     Parameters
     ----------
     normalization : Normalization
         Of the plans.
     values : ndarray, shape (z, y, x)
-        The nonzero part of the image, for schemes that look at it.
+        The nonzero part of the image, for schemes that depend on it.
     """
     if normalization.scheme == "CTNormalization":
         stated = normalization.intensities
@@ -207,12 +202,12 @@ def resample_image(
     shape_out: Shape3,
     spacings: tuple[Spacing, Spacing],
 ) -> torch.Tensor:
-    """Normalise an image and bring it to another grid, as the plans' resampling function does.
+    """Return an image normalised and resampled to another grid, as the resampling function of the plans does.
 
     Parameters
     ----------
     values : ndarray, shape (z, y, x)
-        Before normalisation.
+        Image before normalisation.
     intensity : Intensity
         Applied first.
     resampling : Resampling
@@ -220,7 +215,7 @@ def resample_image(
     shape_out : tuple of int
         Shape of the result.
     spacings : pair of tuple
-        Before and after, millimetres.
+        Spacing before and after, millimetres.
 
     Returns
     -------
@@ -228,8 +223,8 @@ def resample_image(
     """
     matrices = axis_matrices(resampling, (_shape(values.shape), shape_out), spacings)
     if matrices is None:
-        whole = intensity.apply(values, 0)[None]
-        return torch.as_tensor(resampling.function(whole, shape_out, *spacings, **resampling.arguments))[0]
+        normalised = intensity.apply(values, 0)[None]
+        return torch.as_tensor(resampling.function(normalised, shape_out, *spacings, **resampling.arguments))[0]
     if matrices.is_identity:
         return torch.from_numpy(intensity.apply(values, 0))
     lead = matrices.separate_axis or 0
@@ -237,10 +232,10 @@ def resample_image(
 
 
 def _along_lead(values: HuArray, intensity: Intensity, matrices: AxisMatrices, lead: int) -> torch.Tensor:
-    """Resample slices across the leading axis a slab at a time, then along it."""
+    """Return an image resampled within the slices of the leading axis slab by slab, then along it."""
     order = (lead, *(axis for axis in range(3) if axis != lead))
     mask = None if intensity.mask is None else intensity.mask.transpose(order)
-    turned = Intensity(intensity.lower, intensity.upper, intensity.shift, intensity.scale, mask)
+    reordered = Intensity(intensity.lower, intensity.upper, intensity.shift, intensity.scale, mask)
     source = values.transpose(order)
     along, rows, columns = (matrices.matrices[axis] for axis in order)
     out = [matrices.shape_out[axis] for axis in order]
@@ -248,7 +243,7 @@ def _along_lead(values: HuArray, intensity: Intensity, matrices: AxisMatrices, l
     low, high = torch.inf, -torch.inf
     step = max(1, _SLAB // (source.shape[1] * source.shape[2]))
     for first in range(0, len(source), step):
-        slab = torch.from_numpy(turned.apply(source[first : first + step], first))
+        slab = torch.from_numpy(reordered.apply(source[first : first + step], first))
         if matrices.clipped:
             lows, highs = slab.amin((1, 2), keepdim=True), slab.amax((1, 2), keepdim=True)
             low, high = min(low, float(lows.min())), max(high, float(highs.max()))

@@ -1,8 +1,8 @@
-"""nnU-Net's resampling as one matrix an axis.
+"""nnU-Net's resampling as one matrix for each axis.
 
-Its functions are linear and separable: a cubic spline over a volume is a spline along each axis in turn. Each axis
-becomes a matrix, made by the very function that nnU-Net calls, applied to the unit vectors; equal to rounding, in
-float32, and slab by slab, where nnU-Net takes several copies of the volume in float64.
+Its functions are linear and separable: a cubic spline over a volume is a spline along each axis in turn. The matrix of
+an axis is the result of the function that nnU-Net calls for the unit vectors. Results are equal except for rounding, in
+float32 and slab by slab, where nnU-Net needs several copies of the volume in float64.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from cspine.core.geometry import Shape3
 from cspine.models.plans import Resampling
 
 Spacing = tuple[float, float, float]
-# Entries this small are rounding of the spline filter.
+# Smaller entries are rounding errors of the spline filter.
 _NEGLIGIBLE = 1e-9
 _KINDS = {"linear", "nearest", "nearest-exact", *(f"{name} {n}" for name in ("spline", "sampled") for n in range(6))}
 
 
 @dataclass(frozen=True, eq=False)
 class AxisMatrices:
-    """A resampling of volumes of one shape.
+    """A resampling of volumes of a given shape.
 
     Parameters
     ----------
     shape_in, shape_out : tuple of int
-        Axes as in the network's array.
+        Shapes, with the axes of the network's array.
     matrices : tuple of (ndarray or None)
-        For each axis (n_out, n_in), float32; None where the axis does not change.
+        For each axis (n_out, n_in), float32; None if the axis does not change.
     separate_axis : int or None
-        The axis that is resampled apart, after the slices across it.
+        The axis that is resampled separately, after the slices.
     clipped : bool
-        True where the result may not leave the input's range (of a slice, if an axis is separate, else of the volume).
+        True if the result is clipped to the range of the input (of a slice if an axis is separate, else of the volume).
     """
 
     shape_in: Shape3
@@ -51,28 +51,28 @@ class AxisMatrices:
 
     @property
     def is_identity(self) -> bool:
-        """True where nothing changes."""
+        """Whether nothing changes."""
         return all(matrix is None for matrix in self.matrices)
 
     @property
     def is_convex(self) -> bool:
-        """True where each output voxel is a weighted mean of input voxels, so that no weight is negative."""
+        """Whether each output voxel is a weighted mean of input voxels, without negative weights."""
         return all(matrix is None or bool((matrix >= 0).all()) for matrix in self.matrices)
 
 
 def axis_matrices(
     resampling: Resampling, shapes: tuple[Shape3, Shape3], spacings: tuple[Spacing, Spacing]
 ) -> AxisMatrices | None:
-    """Return a resampling of the plans as matrices, or None where its arguments have no such form.
+    """Return a resampling of the plans as matrices, or None if its arguments do not allow that.
 
     Parameters
     ----------
     resampling : Resampling
         Function and arguments of the plans.
     shapes : pair of tuple
-        From and to, in voxels.
+        Shapes before and after.
     spacings : pair of tuple
-        From and to, in millimetres; they decide whether an axis is separate.
+        Spacings before and after, millimetres; they decide whether an axis is separate.
     """
     (shape_in, shape_out), arguments = shapes, resampling.arguments
     if shape_in == shape_out:

@@ -1,7 +1,7 @@
-"""From the network's logits to labels on the image's grid, without logits of all classes at that grid.
+"""Restore labels on the grid of the image from the logits of the network, without logits of all classes on that grid.
 
-Where the resampling is linear, a block of voxels whose neighbours on the network's grid all have one winner has that
-winner too (a weighted mean keeps the order): only blocks at borders are computed.
+If the resampling is linear, a block of voxels whose neighbours on the network's grid all have the same winner has that
+winner, too (a weighted mean preserves the order), so only blocks at borders are computed.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ _BLOCK: Shape3 = (16, 32, 32)
 
 
 def restore_slabs(slabs: Iterator[torch.Tensor], image: NetworkImage, matrices: AxisMatrices) -> NDArray[np.uint8]:
-    """Return the network's labels on the image's grid in the network's order of axes, from logits slab by slab.
+    """Return labels on the grid of the image, in the network's order of axes, from logits slab by slab.
 
     Parameters
     ----------
     slabs : iterator of torch.Tensor
-        From `sliding_window.logits_slabs`.
+        Logits from `sliding_window.logits_slabs`.
     image : NetworkImage
-        How the network's image was made.
+        Input of the network.
     matrices : AxisMatrices
-        From `slab_matrices`.
+        Resampling from `slab_matrices`.
     """
-    whole = np.zeros(image.whole_shape, dtype=np.uint8)
-    whole[image.box] = labels_by_slabs(slabs, matrices)
-    return whole
+    labels = np.zeros(image.image_shape, dtype=np.uint8)
+    labels[image.box] = labels_by_slabs(slabs, matrices)
+    return labels
 
 
 def slab_matrices(image: NetworkImage, plan: NetworkPlan) -> AxisMatrices | None:
-    """Return how logits are brought back to the image's grid, or None where that needs all of them at once.
+    """Return the resampling of logits to the grid of the image, or None if it needs all logits at once.
 
     Parameters
     ----------
     image : NetworkImage
-        What the network sees.
+        Input of the network.
     plan : NetworkPlan
         Of the stage.
     """
@@ -56,43 +56,43 @@ def slab_matrices(image: NetworkImage, plan: NetworkPlan) -> AxisMatrices | None
 
 
 def restore(logits: torch.Tensor, image: NetworkImage, plan: NetworkPlan) -> NDArray[np.uint8]:
-    """Return the network's labels on the grid of the image that `preprocess` took.
+    """Return labels on the grid of the image that was the input of `preprocess`.
 
     Parameters
     ----------
     logits : torch.Tensor, shape (classes, z, y, x)
-        On the network's grid, as many voxels as ``image.values``.
+        Logits on the network's grid, with as many voxels as ``image.values``.
     image : NetworkImage
-        How the network's image was made.
+        Input of the network.
     plan : NetworkPlan
         Of the stage.
 
     Returns
     -------
     ndarray of uint8, shape (z, y, x)
-        0 is background; axes in the image's order again.
+        Network labels; axes in the order of the image.
     """
     network_shape = (int(logits.shape[1]), int(logits.shape[2]), int(logits.shape[3]))
     spacings = image.network_spacing_mm, image.spacing_mm
     matrices = axis_matrices(plan.resample_logits, (network_shape, image.box_shape), spacings)
-    whole = np.zeros(image.whole_shape, dtype=np.uint8)
+    labels = np.zeros(image.image_shape, dtype=np.uint8)
     if matrices is not None and matrices.is_convex:
-        whole[image.box] = labels_by_blocks(logits, matrices)
+        labels[image.box] = labels_by_blocks(logits, matrices)
     else:
         arguments = (image.box_shape, *spacings)
-        whole[image.box] = labels_by_classes(logits, plan.resample_logits, arguments)
-    return whole.transpose(plan.transpose_backward)
+        labels[image.box] = labels_by_classes(logits, plan.resample_logits, arguments)
+    return labels.transpose(plan.transpose_backward)
 
 
 def labels_by_blocks(logits: torch.Tensor, matrices: AxisMatrices) -> NDArray[np.uint8]:
-    """Resample logits linearly and take the winner, block by block.
+    """Return the winners of linearly resampled logits, computed block by block.
 
     Parameters
     ----------
     logits : torch.Tensor, shape (classes, z, y, x)
         float32, on any device.
     matrices : AxisMatrices
-        Convex: no weight is negative.
+        Convex resampling, without negative weights.
 
     Returns
     -------
@@ -102,14 +102,14 @@ def labels_by_blocks(logits: torch.Tensor, matrices: AxisMatrices) -> NDArray[np
 
 
 def labels_by_slabs(slabs: Iterator[torch.Tensor], matrices: AxisMatrices) -> NDArray[np.uint8]:
-    """Resample logits that come slab by slab, and hold no more of them than the next blocks need.
+    """Return the winners of resampled logits that come slab by slab, keeping only those that the next blocks need.
 
     Parameters
     ----------
     slabs : iterator of torch.Tensor, shape (classes, slices, y, x)
-        One after another all slices, as `sliding_window.logits_slabs` gives them.
+        All slices in order, as `sliding_window.logits_slabs` yields them.
     matrices : AxisMatrices
-        Convex: no weight is negative.
+        Convex resampling, without negative weights.
 
     Returns
     -------
@@ -122,13 +122,13 @@ def labels_by_slabs(slabs: Iterator[torch.Tensor], matrices: AxisMatrices) -> ND
         for matrix, n_out, block in zip(matrices.matrices, matrices.shape_out, _BLOCK, strict=True)
     )
     result = np.empty(matrices.shape_out, dtype=np.uint8)
-    held: torch.Tensor | None = None
+    kept: torch.Tensor | None = None
     winners = np.empty(0, dtype=np.uint8)
-    start = 0  # the slice that `held` begins with
+    start = 0  # first slice of `kept`
     for slab in slabs:
-        held = slab if held is None else torch.cat([held, slab], dim=1)
+        kept = slab if kept is None else torch.cat([kept, slab], dim=1)
         winners = _argmax(slab) if not len(winners) else np.concatenate([winners, _argmax(slab)])
-        ready = [row for row in rows if row[1].stop <= start + held.shape[1]]
+        ready = [row for row in rows if row[1].stop <= start + kept.shape[1]]
         rows = rows[len(ready) :]
         with _one_thread():
             for (z, from_z, along_z), (y, from_y, along_y), (x, from_x, along_x) in itertools.product(
@@ -140,11 +140,11 @@ def labels_by_slabs(slabs: Iterator[torch.Tensor], matrices: AxisMatrices) -> ND
                 if (seen == first).all():
                     result[z, y, x] = first
                 else:
-                    block = _resampled(held[:, here, from_y, from_x], along_z, along_y, along_x)
+                    block = _resampled(kept[:, here, from_y, from_x], along_z, along_y, along_x)
                     result[z, y, x] = _winner(block).cpu().numpy()
         if rows:
-            passed = max(0, min(rows[0][1].start - start, held.shape[1]))
-            held, winners, start = held[:, passed:].clone(), winners[passed:], start + passed
+            finished = max(0, min(rows[0][1].start - start, kept.shape[1]))
+            kept, winners, start = kept[:, finished:].clone(), winners[finished:], start + finished
     return result
 
 
@@ -163,7 +163,7 @@ def _resampled(
 
 
 def _winner(block: torch.Tensor) -> torch.Tensor:
-    """Index of the largest logit, the first of equals; several times faster than argmax over the leading axis."""
+    """Return the index of the largest logit, the first of equals; several times faster than argmax on this axis."""
     best = block[0]
     labels = torch.zeros(best.shape, dtype=torch.uint8, device=block.device)
     for label in range(1, len(block)):
@@ -174,7 +174,7 @@ def _winner(block: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: its threads cost far more than they give on blocks this small."""
+    """Limit torch to one thread, because threading costs more than it gains on such small blocks."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -184,7 +184,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def labels_by_classes(logits: torch.Tensor, resampling: Resampling, arguments: tuple[object, ...]) -> NDArray[np.uint8]:
-    """Resample logits class by class with the plans' own function, and keep the winner so far.
+    """Return the winners of logits that the function of the plans resamples class by class.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def labels_by_classes(logits: torch.Tensor, resampling: Resampling, arguments: t
 
 
 def _blocks(matrix: torch.Tensor | None, n_out: int, size: int) -> list[tuple[slice, slice, torch.Tensor | None]]:
-    """Cut an axis: voxels of the result, the voxels they come from, and the part of the matrix between them."""
+    """Return the blocks of an axis: voxels of the result, their source voxels, and the matrix between them."""
     blocks: list[tuple[slice, slice, torch.Tensor | None]] = []
     for start in range(0, n_out, size):
         out = slice(start, min(start + size, n_out))

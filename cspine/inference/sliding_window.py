@@ -1,7 +1,7 @@
-"""The network over an image larger than its patch: nnU-Net's tiles and weights, accumulated in float32.
+"""Run the network over an image larger than its patch, with nnU-Net's tiles and weights, accumulated in float32.
 
-MONAI's sliding window places tiles and weights them in another way, and nnU-Net's own accumulates in float16; equality
-with what a model was validated with needs nnU-Net's steps and weights.
+MONAI's sliding window positions and weights tiles differently, and nnU-Net's own accumulates in float16; equal results
+to those of the validation of a model need nnU-Net's steps and weights.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import torch
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
 
 from cspine.core.errors import InferenceError
+from cspine.core.progress import ProgressCallback
 from cspine.inference.engine import Engine
-from cspine.inference.settings import Progress
 from cspine.models.network import StateDict, load_weights
 
 Tile = tuple[slice, slice, slice]
 
-# Slices that a network which sees one at a time works on before the next fold's weights are loaded.
+# Number of slices that a 2D network processes before the weights of the next fold are loaded.
 _FLAT_ROWS = 64
 
 
 @dataclass(frozen=True)
 class Window:
-    """How the network goes over the image.
+    """The patch, the step and the mirroring of the sliding window.
 
     Parameters
     ----------
     patch_size : tuple of int
-        Three numbers, or two for a network that sees one slice at a time.
+        Three numbers, or two for a 2D network.
     step_size : float
-        Distance of tiles as a part of the patch.
+        Distance between tiles as a fraction of the patch.
     mirror_axes : tuple of int
         Axes of the patch over which predictions of mirrored patches are averaged; empty for none.
     """
@@ -45,12 +45,12 @@ class Window:
 
 
 def tiles_of(shape: tuple[int, ...], window: Window) -> list[Tile]:
-    """Return where the patches lie, in nnU-Net's order.
+    """Return the positions of the patches, in nnU-Net's order.
 
     Parameters
     ----------
     shape : tuple of int
-        Of the image, padded to the patch: (z, y, x).
+        Shape of the image, padded to the patch: (z, y, x).
     window : Window
         Patch and step.
     """
@@ -65,7 +65,7 @@ def tiles_of(shape: tuple[int, ...], window: Window) -> list[Tile]:
 
 
 def importance(patch_size: tuple[int, ...]) -> torch.Tensor:
-    """Return nnU-Net's Gaussian weights of a patch, float32; rounded to float16 as nnU-Net has them.
+    """Return nnU-Net's Gaussian weights of a patch as float32, rounded to float16 as in nnU-Net.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def importance(patch_size: tuple[int, ...]) -> torch.Tensor:
 
 
 def padded_to(image: torch.Tensor, patch_size: tuple[int, ...]) -> tuple[torch.Tensor, Tile]:
-    """Pad an image with zeros on both sides where it is smaller than the patch, the odd voxel behind, as nnU-Net does.
+    """Return an image padded with zeros to the patch size, as nnU-Net pads, and its position in the result.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def padded_to(image: torch.Tensor, patch_size: tuple[int, ...]) -> tuple[torch.T
     Returns
     -------
     tuple
-        The padded image, and where the image lies in it (z, y, x).
+        The padded image, and the box of the image in it (z, y, x).
     """
     shape = image.shape[-3:]
     lacking = [max(0, wanted - n) for wanted, n in zip((1, *patch_size)[-3:], shape, strict=True)]
@@ -105,36 +105,36 @@ def predict_logits(
     image: torch.Tensor,
     window: Window,
     engine: Engine,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> torch.Tensor:
-    """Run the network over an image and average tiles, mirrored patches and folds.
+    """Return the logits of an image, averaged over tiles, mirrored patches and folds.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Takes (1, channels, *patch), gives (1, classes, *patch).
+        Maps (1, channels, *patch) to (1, classes, *patch).
     folds : sequence of callable
-        Each gives the weights of one fold, when its turn comes.
+        Each returns the weights of a fold when they are needed.
     image : torch.Tensor, shape (channels, z, y, x)
         float32.
     window : Window
         Patch, step, mirroring.
     engine : Engine
-        Where to run.
+        Device and precision.
     progress : callable
-        Called with the tiles done and all tiles.
+        Called with the finished tiles and all tiles.
 
     Returns
     -------
     torch.Tensor, shape (classes, z, y, x)
-        float32, on the engine's device if it has room, else on the CPU.
+        float32, on the device of the engine if it has enough memory, else on the CPU.
 
     Raises
     ------
     InferenceError
-        If the network gives a number that is not finite.
+        If the network returns a value that is not finite.
     OutOfMemoryError
-        If memory runs out.
+        If there is not enough memory.
     """
     with engine.running():
         padded, inside = padded_to(image, window.patch_size)
@@ -144,7 +144,7 @@ def predict_logits(
         gaussian = gaussian if gaussian.ndim == 3 else gaussian[None]
         network = network.to(engine.device).eval()
         total = sums = None
-        done, whole = 0, len(tiles) * len(folds)
+        done, all_tiles = 0, len(tiles) * len(folds)
         for weights in folds:
             load_weights(network, weights())
             for tile in tiles:
@@ -152,18 +152,18 @@ def predict_logits(
                 logits = _predict_patch(network, patch, window)
                 if total is None or sums is None:
                     size = 4 * logits.shape[0] * math.prod(shape)
-                    place = engine.place_for(size)
-                    total = torch.zeros((logits.shape[0], *shape), device=place)
-                    sums = torch.zeros(shape, device=place)
+                    device = engine.device_for(size)
+                    total = torch.zeros((logits.shape[0], *shape), device=device)
+                    sums = torch.zeros(shape, device=device)
                     gaussian = gaussian.to(engine.device)
                 total[:, *tile] += (logits * gaussian).to(total.device)
                 sums[tile] += gaussian.to(sums.device)
                 done += 1
-                progress(done, whole)
+                progress(done, all_tiles)
         assert total is not None and sums is not None
         total /= sums
         if not bool(torch.isfinite(total.amax() - total.amin())):
-            raise InferenceError("the network gave numbers that are not finite", advice="Try --device cpu.")
+            raise InferenceError("the network returned values that are not finite", advice="Try --device cpu.")
         return total[:, *inside]
 
 
@@ -173,12 +173,12 @@ def logits_slabs(
     image: torch.Tensor,
     window: Window,
     engine: Engine,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Iterator[torch.Tensor]:
-    """Run the network over an image from its first slice to its last, and give the logits slab by slab.
+    """Yield the logits of an image slab by slab, from the first slice to the last.
 
-    As `predict_logits`, for images whose logits would take too much memory: what no further tile touches is handed
-    out. With one fold the numbers are the same; several are summed in another order, which differs in the last digit.
+    It is `predict_logits` for images whose logits need too much memory: a slab is yielded once no further tile overlaps
+    it. With one fold the values are equal; several folds are summed in another order, which changes the last digit.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def logits_slabs(
     Yields
     ------
     torch.Tensor, shape (classes, slices, y, x)
-        One after another all slices of the image.
+        All slices of the image in order.
 
     Raises
     ------
@@ -204,8 +204,8 @@ def logits_slabs(
     rows = _rows(tiles, 1 if len(window.patch_size) == 3 else _FLAT_ROWS)
     ends = [min(tile[0].start for tile in row) for row in rows[1:]] + [shape[0]]
     total = sums = None
-    start, loaded = 0, None  # slice of the padded image that the sums begin with
-    done, whole = 0, len(tiles) * len(folds)
+    start, loaded = 0, None  # first slice of the padded image in the sums
+    done, all_tiles = 0, len(tiles) * len(folds)
     for row, end in zip(rows, ends, strict=True):
         with engine.running():
             last = max(tile[0].stop for tile in row)
@@ -217,9 +217,9 @@ def logits_slabs(
                     logits = _predict_patch(network, padded[:, *tile].to(engine.device), window)
                     if total is None or sums is None:
                         depth = max(max(t[0].stop for t in r) - r[0][0].start for r in rows)
-                        place = engine.place_for(8 * logits.shape[0] * depth * shape[1] * shape[2])
-                        total = torch.zeros((logits.shape[0], 0, *shape[1:]), device=place)
-                        sums = torch.zeros((0, *shape[1:]), device=place)
+                        device = engine.device_for(8 * logits.shape[0] * depth * shape[1] * shape[2])
+                        total = torch.zeros((logits.shape[0], 0, *shape[1:]), device=device)
+                        sums = torch.zeros((0, *shape[1:]), device=device)
                     if last > start + total.shape[1]:
                         more = last - start - total.shape[1]
                         total = torch.cat([total, total.new_zeros((total.shape[0], more, *shape[1:]))], dim=1)
@@ -228,12 +228,12 @@ def logits_slabs(
                     total[:, *here] += (logits * gaussian).to(total.device)
                     sums[here] += gaussian.to(sums.device)
                     done += 1
-                    progress(done, whole)
+                    progress(done, all_tiles)
             assert total is not None and sums is not None
             slab = total[:, : end - start] / sums[: end - start]
             total, sums = total[:, end - start :].clone(), sums[end - start :].clone()
             if not bool(torch.isfinite(slab.amax() - slab.amin())):
-                raise InferenceError("the network gave numbers that are not finite", advice="Try --device cpu.")
+                raise InferenceError("the network returned values that are not finite", advice="Try --device cpu.")
         first, stop = max(start, inside_z.start), min(end, inside_z.stop)
         if first < stop:
             yield slab[:, first - start : stop - start, inside_y, inside_x]
@@ -241,13 +241,13 @@ def logits_slabs(
 
 
 def _rows(tiles: list[Tile], starts: int) -> list[list[Tile]]:
-    """Group tiles that begin at the same slice, or at so many slices one after another."""
+    """Return tiles in groups that start at the same slice, or at a number of consecutive slices."""
     groups = [list(row) for _, row in itertools.groupby(tiles, key=lambda tile: tile[0].start)]
     return [list(itertools.chain(*groups[i : i + starts])) for i in range(0, len(groups), starts)]
 
 
 def _predict_patch(network: torch.nn.Module, patch: torch.Tensor, window: Window) -> torch.Tensor:
-    """Logits (classes, z, y, x) of a patch (channels, z, y, x), mirrored patches averaged in."""
+    """Return the logits (classes, z, y, x) of a patch (channels, z, y, x), averaged with those of mirrored patches."""
     flat = len(window.patch_size) == 2
     batch = patch[None, :, 0] if flat else patch[None]
     logits: torch.Tensor = network(batch).float()

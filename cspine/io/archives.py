@@ -1,4 +1,4 @@
-"""Unpack zip archives that come from outside: whole, within their folder, or not at all."""
+"""Unpack zip archives from outside, safely within a folder or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cspine.core.errors import UnreadableArchiveError, hashed
 
 
 def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
-    """Unpack an archive.
+    """Unpack an archive into a folder.
 
     Parameters
     ----------
@@ -22,13 +22,13 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _
     folder : Path
         An existing folder.
     wanted : callable, optional
-        Tells of a member's name whether it is unpacked; all are where it is left out.
+        Returns for a member's name whether to unpack it; all are unpacked if omitted.
 
     Raises
     ------
     UnreadableArchiveError
-        If the archive is damaged, encrypted, larger than the free space, holds a link, or unpacks outside its folder,
-        whether the member at fault is wanted or not.
+        If the archive is damaged, encrypted or larger than the free space, contains a link, or would unpack outside the
+        folder, whether the member at fault is wanted or not.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
@@ -38,7 +38,7 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _
             members = [member for member in members if wanted(member.filename)]
             size = sum(member.file_size for member in members)
             if size > shutil.disk_usage(folder).free:
-                raise UnreadableArchiveError(f"the archive holds {size / 2**20:.0f} MiB, more than the free space")
+                raise UnreadableArchiveError(f"the archive unpacks to {size / 2**20:.0f} MiB, more than the free space")
             for member in members:
                 zipped.extract(member, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
@@ -47,8 +47,8 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _
 
 def _guard(member: zipfile.ZipInfo, folder: Path) -> None:
     name = member.filename.replace("\\", "/")
-    place = (folder / name).resolve()
-    if not place.is_relative_to(folder.resolve()) or ".." in name.split("/") or ":" in name.split("/")[0]:
+    target = (folder / name).resolve()
+    if not target.is_relative_to(folder.resolve()) or ".." in name.split("/") or ":" in name.split("/")[0]:
         raise UnreadableArchiveError(f"a member of the archive ({hashed(name)}) would be written outside its folder")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise UnreadableArchiveError(f"a member of the archive ({hashed(name)}) is a link")

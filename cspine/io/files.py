@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Write files and folders atomically: they appear when complete, or not at all."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 from cspine.core.errors import OutputError
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name beside it, then rename it.
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name beside its target, then rename it.
 
     Parameters
     ----------
     path : Path
-        File that shall appear; its folder is made where it is absent.
+        File to write; its folder is created if it does not exist.
     write : callable
-        Gets the temporary path.
+        Called with the temporary path.
 
     Raises
     ------
     OutputError
         If the file cannot be written; nothing is left behind.
     """
-    partial = path.with_name(f".partial-{path.name}")  # keeps the suffix, which tells writers the format
+    partial = path.with_name(f".partial-{path.name}")  # keeps the suffix, from which writers infer the format
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
@@ -37,15 +37,15 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             partial.unlink()
 
 
-def write_whole_folder(folder: Path, write: Callable[[Path], object]) -> None:
-    """Write a folder under a temporary name beside it, then rename it; one of that name is replaced.
+def write_folder_atomic(folder: Path, write: Callable[[Path], object]) -> None:
+    """Write a folder under a temporary name beside its target, then rename it; an existing folder is replaced.
 
     Parameters
     ----------
     folder : Path
-        Folder that shall appear.
+        Folder to write.
     write : callable
-        Gets the temporary path, an empty folder.
+        Called with the temporary path, an empty folder.
 
     Raises
     ------

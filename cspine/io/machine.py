@@ -1,4 +1,4 @@
-"""What this machine or container gives to a process: cores and memory as its control groups limit them, and a home."""
+"""The cores, the memory and the home folder available to this process, within the limits of its control groups."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = Path("/")
-# Version 1 says "no limit" with a number near 2**63.
+# Version 1 of control groups states "no limit" as a number near 2**63.
 _UNLIMITED = 2**60
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of main memory.
+    """Main memory, in bytes.
 
     Parameters
     ----------
     total : int
-        Of the machine.
+        Memory of the machine.
     available : int
-        What a new process may take, within the limit of the control group.
+        Memory that a new process can use, within the limit of the control group.
     limit : int or None
-        Limit of the control group; None where there is none.
+        Limit of the control group; None if there is none.
     """
 
     total: int
@@ -33,7 +33,7 @@ class Memory:
 
 
 def usable_cores(root: Path = _ROOT) -> int:
-    """Return the cores that this process may use: its affinity, and the quota of its control groups.
+    """Return the number of cores that this process may use, by its affinity and the quota of its control groups.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def memory(root: Path = _ROOT) -> Memory:
 
 
 def home_folder() -> Path:
-    """Return the user's home folder; the root of the file system where the user has none, as in a container."""
+    """Return the user's home folder, or the root of the file system if the user has none, as in a container."""
     try:
         return Path.home()
     except RuntimeError:
@@ -83,18 +83,18 @@ def _groups(controller: str, root: Path) -> Iterator[Path]:
     mounted = root / "sys" / "fs" / "cgroup"
     for line in _text(root / "proc" / "self" / "cgroup").splitlines():
         _, _, rest = line.partition(":")
-        controllers, _, place = rest.partition(":")
+        controllers, _, name = rest.partition(":")
         if controllers and controller not in controllers.split(","):
             continue
         top = mounted / controller if controllers else mounted
-        group = top / place.lstrip("/")
+        group = top / name.lstrip("/")
         yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top) and folder.is_dir())
 
 
 def _quota(group: Path) -> float | None:
-    whole = _text(group / "cpu.max").split()
-    if len(whole) == 2 and whole[0].isdigit():
-        return int(whole[0]) / int(whole[1])
+    words = _text(group / "cpu.max").split()
+    if len(words) == 2 and words[0].isdigit():
+        return int(words[0]) / int(words[1])
     quota, period = (_first_number(group, name) for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
     return quota / period if quota and period else None
 

@@ -1,4 +1,7 @@
-"""The output folder of a study: `dicom/` and `report/` appear together, when everything in them is whole."""
+"""The output folder of a study: `dicom/` and `report/` appear together, when both are complete.
+
+A folder without files does not appear.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,27 @@ from cspine.core.errors import OutputError, OutputNotEmptyError
 SEGMENTATION = "segmentation.dcm"
 SUMMARY = "summary.json"
 PREVIEW = "preview.png"
+LABELS = "labels.nii.gz"
 
-# In this order: a router that watches dicom/ finds the report there already.
-_FILES = {"report": {SUMMARY, PREVIEW}, "dicom": {SEGMENTATION}}
+# In this order, so that a router that watches dicom/ finds a complete report.
+_FILES = {"report": {SUMMARY, PREVIEW, LABELS}, "dicom": {SEGMENTATION}}
 _STAGING = ".cspine-"
 
 
 class StudyOutput:
-    """A place to write a study's results before they are shown; a context manager.
+    """A staging folder for the results of a study, which `commit` moves to their place; a context manager.
 
     Parameters
     ----------
     folder : Path
-        Where ``dicom/`` and ``report/`` shall appear.
+        Folder in which ``dicom/`` and ``report/`` appear.
     overwrite : bool
-        True to replace results that are there.
+        True to replace existing results.
 
     Raises
     ------
     OutputNotEmptyError
-        On entering, if results are there and may not be replaced.
+        On entering, if results exist and may not be replaced.
     OutputError
         If the folder cannot be written.
     """
@@ -41,12 +45,12 @@ class StudyOutput:
         self.folder = folder
         self._overwrite = overwrite
         self._staging: Path | None = None
-        self._made = False
+        self._created = False
 
     def __enter__(self) -> StudyOutput:
         try:
-            self._refuse_what_is_there()
-            self._made = not self.folder.exists()
+            self._require_replaceable()
+            self._created = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
             self._staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.folder))
             for part in _FILES:
@@ -61,24 +65,24 @@ class StudyOutput:
         self.discard()
 
     def discard(self) -> None:
-        """Remove what is unfinished, and the folder too where this run made it and nothing was shown."""
+        """Remove the staging folder, and the output folder if this run created it and committed nothing."""
         if self._staging is not None:
             shutil.rmtree(self._staging, ignore_errors=True)
-        if self._made:
+        if self._created:
             with suppress(OSError):
                 self.folder.rmdir()
 
-    def _refuse_what_is_there(self) -> None:
-        """Allow results of an earlier run to be replaced, and nothing else: the input may lie in a folder ``dicom``."""
-        there = [part for part in _FILES if (self.folder / part).exists()]
-        if there and not self._overwrite:
-            raise OutputNotEmptyError(f"the output folder has {' and '.join(there)} already")
-        for part in there:
+    def _require_replaceable(self) -> None:
+        """Raise unless all that would be replaced are results of an earlier run: ``dicom`` may be the input folder."""
+        existing = [part for part in _FILES if (self.folder / part).exists()]
+        if existing and not self._overwrite:
+            raise OutputNotEmptyError(f"the output folder already contains {' and '.join(existing)}")
+        for part in existing:
             foreign = {path.name for path in (self.folder / part).iterdir()} - _FILES[part]
             if foreign:
                 raise OutputNotEmptyError(
-                    f"{part}/ in the output folder holds {len(foreign)} files that are no results of cspine",
-                    advice="Give another output folder; --overwrite replaces results of cspine only.",
+                    f"{part}/ in the output folder contains {len(foreign)} files that are not results of cspine",
+                    advice="Choose another output folder; --overwrite replaces results of cspine only.",
                 )
 
     @property
@@ -88,28 +92,30 @@ class StudyOutput:
             raise OutputError("the output folder is not open")
         return self._staging
 
-    def show(self) -> None:
-        """Move the finished results to their place.
+    def commit(self) -> None:
+        """Move the finished results to the output folder.
 
         Raises
         ------
         OutputNotEmptyError
-            If another run has put results there meanwhile.
+            If another run has written results there meanwhile.
         OutputError
-            If they cannot be moved; the folder is as it was before.
+            If they cannot be moved; the folder is then unchanged.
         """
         moved: list[tuple[Path, Path]] = []
-        self._refuse_what_is_there()
+        self._require_replaceable()
         try:
             for part in _FILES:
-                place = self.folder / part
-                if place.exists():
-                    moved.append((place, place.rename(self.staging / f"old-{part}")))
-                moved.append((self.staging / part, (self.staging / part).rename(place)))
+                target = self.folder / part
+                if target.exists():
+                    moved.append((target, target.rename(self.staging / f"old-{part}")))
+                written = self.staging / part
+                if any(written.iterdir()):
+                    moved.append((written, written.rename(target)))
         except BaseException as error:
             for before, now in reversed(moved):
                 with suppress(OSError):
                     now.rename(before)
             if not isinstance(error, OSError):
                 raise
-            raise OutputError(f"the results cannot be put in place: {error.strerror}") from error
+            raise OutputError(f"the results cannot be moved to the output folder: {error.strerror}") from error

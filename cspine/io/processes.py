@@ -1,94 +1,141 @@
-"""Many small tasks in processes of their own: one that dies takes its task along, and no other."""
+"""Many tasks in processes of their own: one that dies takes its task along, and no other."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Died(Enum):
+class Died(Enum):
+    """Type of `DIED`."""
+
     DIED = "died"
 
 
-#: Stands in the place of the result of a task whose process died.
-DIED: Final = _Died.DIED
+#: Stands in the place of the result of a task whose process died, mostly for its memory.
+DIED: Final = Died.DIED
 
 
 def in_processes(
     work: Callable[[Item], Result], items: Sequence[Item], jobs: int, progress: Callable[[int, int], None]
-) -> list[Result | _Died]:
-    """Do a task for each item.
+) -> list[Result | Died]:
+    """Do a task for each item, and return the results in the order of the items.
 
     Parameters
     ----------
     work : callable
-        A function of a module; it returns what can be pickled. What it raises ends all.
+        As of `run_each`.
+    items : sequence
+        As of `run_each`.
+    jobs : int
+        Number of processes; with 1, or a single item, the work is done in this process.
+    progress : callable
+        Gets the tasks done and all of them.
+    """
+    results: dict[int, Result | Died] = {}
+    progress(0, len(items))
+
+    def take(place: int, result: Result | Died) -> None:
+        results[place] = result
+        progress(len(results), len(items))
+
+    run_each(work, items, jobs, take)
+    return [results[place] for place in range(len(items))]
+
+
+def run_each(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int,
+    take: Callable[[int, Result | Died], None],
+    *,
+    isolated: bool = False,
+) -> None:
+    """Do a task for each item, and hand on each result when it is there.
+
+    Parameters
+    ----------
+    work : callable
+        A function of a module, or a partial of one; it returns what can be pickled. What it raises ends all.
     items : sequence
         What it gets; can be pickled.
     jobs : int
         Processes; 1, or a single item, is done in this one.
-    progress : callable
-        Gets the tasks done and all of them.
-
-    Returns
-    -------
-    list
-        Results in the order of the items; `DIED` where the process was killed, mostly for its memory.
+    take : callable
+        Gets the position of an item and its result; `DIED` where the process was killed. What it raises ends all.
+    isolated : bool
+        True to do every task in another process, even a single one.
     """
-    progress(0, len(items))
-    results: dict[int, Result | _Died] = {}
-    if min(jobs, len(items)) <= 1:
+    if not isolated and min(jobs, len(items)) <= 1:
         for place, item in enumerate(items):
-            results[place] = work(item)
-            progress(len(results), len(items))
-        return [results[place] for place in range(len(items))]
-    waiting, suspects = list(range(len(items))), list[int]()
-    while waiting or suspects:
+            take(place, work(item))
+        return
+    pool = _Pool(work, items, take)
+    waiting = deque(range(len(items)))
+    while waiting:
         # After a death nobody knows whose fault it was: what was running is done once more, one by one.
-        if suspects:
-            place = suspects.pop()
-            if _round(work, items, [place], 1, results, progress):
-                results[place] = DIED
-                progress(len(results), len(items))
-        else:
-            suspects = _round(work, items, waiting, jobs, results, progress)
-    return [results[place] for place in range(len(items))]
+        for place in pool.run(waiting, jobs):
+            if pool.run(deque([place]), 1):
+                take(place, DIED)
 
 
-def _round(
-    work: Callable[[Item], Result],
-    items: Sequence[Item],
-    waiting: list[int],
-    jobs: int,
-    results: dict[int, Result | _Died],
-    progress: Callable[[int, int], None],
-) -> list[int]:
-    """Work on what waits until it is done or a process dies; return what was running then."""
-    running: dict[Future[Result], int] = {}
-    lost: list[int] = []
-    with ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=multiprocessing.get_context("forkserver")) as pool:
-        try:
-            while (waiting or running) and not lost:
-                while waiting and len(running) < jobs:
-                    place = waiting.pop(0)
-                    running[pool.submit(work, items[place])] = place
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    place = running.pop(future)
-                    try:
-                        results[place] = future.result()
-                    except BrokenProcessPool:
-                        lost.append(place)
-                        continue
-                    progress(len(results), len(items))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return [*lost, *running.values()] if lost else []
+class _Pool(Generic[Item, Result]):
+    """Runs tasks in processes until all are done or one process dies."""
+
+    def __init__(
+        self, work: Callable[[Item], Result], items: Sequence[Item], take: Callable[[int, Result | Died], None]
+    ) -> None:
+        self._work = work
+        self._items = items
+        self._take = take
+
+    def run(self, waiting: deque[int], jobs: int) -> list[int]:
+        """Take items from those that wait until none is left or a process dies; return what was running then."""
+        workers = max(1, min(jobs, len(waiting)))
+        running: dict[Future[Result], int] = {}
+        with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_as_worker) as pool:
+            try:
+                while waiting or running:
+                    while waiting and len(running) < workers:
+                        place = waiting[0]
+                        running[pool.submit(self._work, self._items[place])] = place
+                        waiting.popleft()
+                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        result = future.result()
+                        self._take(running.pop(future), result)
+            except BrokenProcessPool:
+                return list(running.values())
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        return []
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+
+
+def _as_worker() -> None:
+    """Leave interrupts to the command, and end when it is gone: nobody would take the result."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

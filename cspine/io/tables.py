@@ -1,4 +1,4 @@
-"""Tables and summaries as files: CSV and JSON that appear whole."""
+"""Write tables and summaries as CSV and JSON files, atomically."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV file; OutputError if it cannot be written.
+    """Write a CSV file; raise OutputError if it cannot be written.
 
     Parameters
     ----------
@@ -28,27 +28,39 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]])
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_whole(path, lambda partial: partial.write_text(text.getvalue(), encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(text.getvalue(), encoding="utf-8"))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file; OutputError if it cannot be written."""
+    """Write a JSON file; raise OutputError if it cannot be written."""
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number for a table, empty where there is none."""
+    """Return a number as text for a table, empty for None."""
     return "" if value is None else f"{value:.{digits}f}"
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """Return ``"1 case"``, ``"2 cases"``."""
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "case"), counted(2, "case"), counted(2, "study", "studies")
+    ('1 case', '2 cases', '2 studies')
+    """
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Return a time span for people: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
+    """Return a duration as text.
+
+    Examples
+    --------
+    >>> duration(40), duration(720), duration(12000)
+    ('40 s', '12 min', '3 h 20 min')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

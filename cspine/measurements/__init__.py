@@ -1,1 +1,1 @@
-"""Volumes, Hounsfield units and positions of vertebrae."""
+"""Measurements of vertebrae: volume, Hounsfield units, position and extent."""

@@ -1,4 +1,4 @@
-"""Measurements of each vertebra: volume, density, place and size."""
+"""Measurements of each vertebra: volume, density, position and extent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 
 @dataclass(frozen=True)
 class VertebraMeasurement:
-    """What was measured of one vertebra.
+    """The measurements of a vertebra.
 
     Parameters
     ----------
@@ -25,13 +25,13 @@ class VertebraMeasurement:
     volume_ml : float
         Volume.
     mean_hu, std_hu : float
-        Mean and standard deviation of the density over all of its voxels, Hounsfield units.
+        Mean and standard deviation of the density over all voxels, Hounsfield units.
     centroid_lps_mm : tuple of float
-        Centre of mass in DICOM's patient coordinates.
+        Centroid in DICOM patient coordinates.
     extent_mm : tuple of float
-        Size from right to left, front to back and foot to head.
+        Extent from right to left, front to back and foot to head.
     touches_edge : bool
-        True where it reaches an outermost plane of the scan: then it is not whole.
+        True if it reaches an outermost plane of the scan, so that it is incomplete.
     """
 
     level: str
@@ -45,7 +45,7 @@ class VertebraMeasurement:
 
 
 def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasurement, ...]:
-    """Measure every vertebra, from head to foot.
+    """Return the measurements of every vertebra, from head to foot.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _measure(labels: LabelVolume, ct: CtVolume, shape: LevelShape) -> VertebraMe
     hu = ct.hu_zyx[shape.box_zyx][inside].astype(np.float64)
     index_xyz = np.argwhere(inside)[:, ::-1]
     points = to_lps(labels.affine_lps, index_xyz.astype(np.float64))
-    # A voxel reaches beyond its centre by half its own size along each patient axis.
+    # A voxel extends beyond its centre by half its size along each patient axis.
     voxel = np.abs(labels.affine_lps[:3, :3]).sum(axis=1)
     extent = points.max(axis=0) - points.min(axis=0) + voxel
     return VertebraMeasurement(

@@ -1,4 +1,4 @@
-"""The model card that a package gets where its maker writes none: the manifest in words."""
+"""The default model card of a package, generated from its manifest."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from cspine.models.manifest import AUXILIARY, ModelManifest
 
 
 def model_card(manifest: ModelManifest) -> str:
-    """Return the text of a model card (Markdown) made from the manifest.
+    """Return the text of a model card (Markdown) generated from the manifest.
 
     Parameters
     ----------
     manifest : ModelManifest
-        Of the package.
+        Manifest of the package.
     """
     mark = (
-        "\n**DEMONSTRATION**: made to show the application at work, not to be relied on.\n"
+        "\n**DEMONSTRATION**: made to demonstrate the application; do not rely on its results.\n"
         if manifest.demonstration
         else ""
     )
     stages = "\n".join(
         f"- *{stage.name}*: {stage.configuration}, folds {', '.join(stage.folds)}, "
         f"array orientation {stage.orientation}; {', '.join(stage.levels)}"
-        + (" and auxiliary classes that no output shows" if AUXILIARY in stage.labels.values() else "")
+        + (" and auxiliary classes, which no output contains" if AUXILIARY in stage.labels.values() else "")
         for stage in manifest.stages
     )
     return f"""# {manifest.title}

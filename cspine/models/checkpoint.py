@@ -1,4 +1,4 @@
-"""Checkpoints from outside: pickles, read by torch's restricted unpickler, which never executes what they contain."""
+"""Read checkpoints from outside with torch's restricted unpickler, which never executes their content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from cspine.core.errors import ModelError, UnsafeCheckpointError, UnsupportedModelError
 from cspine.models.network import StateDict
 
-# nnU-Net keeps metrics as numpy scalars. numpy moved `core` to `_core` in 2.0: both spellings mean one function.
+# nnU-Net stores metrics as numpy scalars. numpy 2.0 renamed `core` to `_core`: both names denote one function.
 _SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
 _NUMBERS = (np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64, np.uint8, np.bool_)
 _ALLOWED: list[Any] = [
@@ -31,12 +31,12 @@ _REFUSED_NAME = re.compile(r"(?:GLOBAL|global:?|function|class) ([\w.]+)")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What an nnU-Net checkpoint says beside the weights.
+    """The content of an nnU-Net checkpoint.
 
     Parameters
     ----------
     weights : mapping
-        State dict of the network; empty for a checkpoint that holds none (MONAI bundle).
+        State dict of the network; empty for a checkpoint without one (MONAI bundle).
     trainer : str
         Name of the trainer's class.
     configuration : str
@@ -52,19 +52,19 @@ class Checkpoint:
 
 
 def load_pickle(path: Path) -> Mapping[str, Any]:
-    """Read a file made by `torch.save`: tensors, plain values and numpy scalars, nothing else.
+    """Return the content of a file made by `torch.save`: tensors, plain values and numpy scalars, nothing else.
 
     Parameters
     ----------
     path : Path
-        The file. It is never executed, whatever it holds.
+        The file; its content is never executed.
 
     Raises
     ------
     UnsafeCheckpointError
-        If it holds anything else.
+        If it contains anything else.
     ModelError
-        If it cannot be read or does not hold a dictionary.
+        If it cannot be read or does not contain a dictionary.
     """
     try:
         with torch.serialization.safe_globals(_ALLOWED):
@@ -72,18 +72,18 @@ def load_pickle(path: Path) -> Mapping[str, Any]:
     except pickle.UnpicklingError as error:
         name = _REFUSED_NAME.search(str(error))
         what = f"{name[1]}, which is not a tensor or a plain value" if name else "more than tensors and plain values"
-        raise UnsafeCheckpointError(f"{path.name} holds {what}; it was not executed") from error
+        raise UnsafeCheckpointError(f"{path.name} contains {what}; it was not executed") from error
     except (OSError, EOFError) as error:
         raise ModelError(f"{path.name} cannot be read: {type(error).__name__}") from error
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise UnsafeCheckpointError(f"{path.name} is damaged or was not made by torch.save: {error}") from error
     if not isinstance(content, dict):
-        raise UnsupportedModelError(f"{path.name} does not hold a checkpoint of nnU-Net v2")
+        raise UnsupportedModelError(f"{path.name} is not a checkpoint of nnU-Net v2")
     return content
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of nnU-Net v2 (`checkpoint_final.pth`, or a MONAI bundle's `nnunet_checkpoint.pth`).
+    """Return a checkpoint of nnU-Net v2 (`checkpoint_final.pth`, or `nnunet_checkpoint.pth` of a MONAI bundle).
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     UnsafeCheckpointError, ModelError
         As `load_pickle`.
     UnsupportedModelError
-        If it lacks what nnU-Net v2 writes.
+        If it lacks entries that nnU-Net v2 writes.
     """
     content = load_pickle(path)
     try:
@@ -111,7 +111,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def check_weights(weights: object, file_name: str) -> StateDict:
-    """Return a state dict after making sure that it maps names to tensors.
+    """Return a state dict after checking that it maps names to tensors.
 
     Raises
     ------

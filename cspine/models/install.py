@@ -1,4 +1,4 @@
-"""From a trained model as its authors publish it to a model package."""
+"""Install a trained model, as its authors publish it, as a model package."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from cspine.core.anatomy import parse_name
 from cspine.core.errors import LabelMapNeededError, ModelError, ModelExistsError, OrientationNeededError, UsageError
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, explain, read_manifest
-from cspine.models.package import ModelPackage, StageContent, load_package, put_in_place, write_package
+from cspine.models.package import ModelPackage, StageContent, load_package, move_to, write_package
 from cspine.models.plans import NetworkPlan, read_plan
-from cspine.models.sources import TrainedModel, find_package, find_trained, opened, read_trained
+from cspine.models.sources import TrainedModel, find_package, find_trained, open_source, read_trained
 
-#: Where the axes of an image point as these readers of nnU-Net give it; all others keep the stored order.
+#: Orientation of the images that these readers of nnU-Net return; all others keep the stored orientation.
 READER_ORIENTATIONS = {"SimpleITKIOWithReorient": "RAS", "NibabelIOWithReorient": "RAS"}
 
 _NOT_STATED = "Not stated at installation."
@@ -28,22 +28,22 @@ _STAGE = "segment"
 
 @dataclass(frozen=True)
 class InstallOptions:
-    """What the person who installs a model says about it; what is left out comes from the model's files.
+    """What a user states about a model at installation; omitted values come from the files of the model.
 
     Parameters
     ----------
     name : str, optional
-        Name of the package; the data set's name where left out.
+        Name of the package; the name of the data set if omitted.
     labels : mapping, optional
         Network label (number or name in dataset.json) to level or ``"auxiliary"``.
     orientation : str, optional
-        Three letters, needed where the model's reader took images in their stored order.
+        Three letters, required if the reader of the model keeps the stored orientation.
     folds : tuple of str, optional
-        Which folds to install.
+        Folds to install.
     configuration : str, optional
-        Which configuration, where the source has several.
+        Configuration to install if the source has several.
     replace : bool
-        Take the place of an installed package of that name.
+        Replace an installed package of the same name.
     statements : mapping
         Other fields of the manifest: version, title, licence, source, credit, intended_use, limits, training_data.
     """
@@ -58,16 +58,16 @@ class InstallOptions:
 
 
 def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
-    """Install a model: a results folder of nnU-Net v2, its exported zip, a MONAI bundle, or a package of cspine.
+    """Install a model from an nnU-Net v2 results folder, an exported zip, a MONAI bundle or a cspine package.
 
     Parameters
     ----------
     source : Path
         Folder or zip.
     into : Path
-        Folder of packages; the new one gets a folder of its name in it.
+        Folder of packages, in which the new one gets a folder of its name.
     options : InstallOptions
-        What the files do not say.
+        Information that the files lack.
 
     Returns
     -------
@@ -76,17 +76,17 @@ def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
     Raises
     ------
     UnsafeCheckpointError
-        If a checkpoint holds more than tensors and plain values.
+        If a checkpoint contains more than tensors and plain values.
     UnsupportedModelError
-        If the network is not one that cspine runs.
+        If the network is not supported.
     LabelMapNeededError, OrientationNeededError
-        If the model's files do not say enough.
+        If the files of the model do not contain enough information.
     ModelExistsError
-        If a package of that name is there.
+        If a package of this name exists.
     ModelError
-        If the source holds no model, or more is wrong with it.
+        If the source contains no model or is otherwise invalid.
     """
-    with opened(source) as folder:
+    with open_source(source) as folder:
         package = find_package(folder)
         if package is not None:
             return _copy_package(package, into, options)
@@ -98,12 +98,12 @@ def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
 
 
 def read_label_map(path: Path) -> dict[int | str, str]:
-    """Read a YAML file that maps network labels, by number or name, to levels or ``"auxiliary"``.
+    """Return the mapping of network labels (numbers or names) to levels or ``"auxiliary"`` from a YAML file.
 
     Raises
     ------
     UsageError
-        If the file cannot be read or holds something else.
+        If the file cannot be read or contains something else.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -122,14 +122,14 @@ def labels_of(plan: NetworkPlan, given: Mapping[int | str, str] | None) -> dict[
     Parameters
     ----------
     plan : NetworkPlan
-        With the names of `dataset.json`.
+        Plan with the label names of `dataset.json`.
     given : mapping, optional
-        Network label, by number or name, to level; it goes before what the names say.
+        Network label (number or name) to level; it takes precedence over the names.
 
     Raises
     ------
     LabelMapNeededError
-        If a name is not recognised and not given.
+        If a name is neither recognised nor given.
     UsageError
         If ``given`` names a label that the model does not have.
     """
@@ -154,29 +154,31 @@ def labels_of(plan: NetworkPlan, given: Mapping[int | str, str] | None) -> dict[
 
 
 def orientation_of_reader(plan: NetworkPlan, given: str | None) -> str:
-    """Return where the axes of the network's image point.
+    """Return the orientation of the network's image.
 
     Parameters
     ----------
     plan : NetworkPlan
-        With the reader's name.
+        Plan with the name of the reader.
     given : str, optional
-        What the person who installs says; refused where it contradicts the reader.
+        Orientation stated by the user; it must not contradict the reader.
 
     Raises
     ------
     OrientationNeededError
-        If the reader took the stored order and nothing was given.
+        If the reader keeps the stored orientation and none was given.
     UsageError
-        If reader and ``given`` differ.
+        If the reader and ``given`` differ.
     """
     known = READER_ORIENTATIONS.get(plan.reader)
     if known is None:
         if given is None:
-            raise OrientationNeededError(f"{plan.reader or 'the reader'} takes images in their stored order")
+            raise OrientationNeededError(
+                f"{plan.reader or 'the reader'} keeps the stored orientation of images, which is not known"
+            )
         return given.upper()
     if given is not None and given.upper() != known:
-        raise UsageError(f"{plan.reader} turns images to {known}, not to {given.upper()}")
+        raise UsageError(f"{plan.reader} reorients images to {known}, not to {given.upper()}")
     return known
 
 
@@ -207,19 +209,19 @@ def _manifest(trained: TrainedModel, plan: NetworkPlan, source_name: str, option
     try:
         return ModelManifest.model_validate({"name": name, "stages": [stage], **values})
     except ValidationError as error:
-        raise UsageError(f"the manifest cannot be written: {explain(error)}") from error
+        raise UsageError(f"the manifest would be invalid: {explain(error)}") from error
 
 
 def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPackage:
     manifest = read_manifest(package / MANIFEST_NAME)
     if any((options.labels, options.orientation, options.folds, options.configuration, options.statements)):
-        raise UsageError("this is a model package already: only --name and --force apply")
+        raise UsageError("the source is already a model package; only --name and --force apply")
     if options.name not in (None, manifest.name):
-        raise UsageError(f"the package is called {manifest.name}; its name cannot be changed")
+        raise UsageError(f"the name of package {manifest.name} cannot be changed")
     load_package(package)
     target = into / manifest.name
     if target.exists() and not options.replace:
-        raise ModelExistsError(f"{manifest.name} is installed already")
+        raise ModelExistsError(f"model {manifest.name} is already installed")
     try:
         into.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{manifest.name}-", dir=into))
@@ -230,7 +232,7 @@ def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPa
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package / name, work / name)
         work.chmod(0o755)
-        put_in_place(work, target)
+        move_to(work, target)
     except OSError as error:
         raise ModelError(f"{manifest.name} cannot be copied: {type(error).__name__}") from error
     finally:

@@ -1,6 +1,6 @@
-"""The manifest of a model package: `model.yaml`, what each field means and what it may hold.
+"""The manifest of a model package, `model.yaml`: the meaning and the allowed values of each field.
 
-No file but `model.yaml` is read here; the folder around it is the business of `package`.
+Only `model.yaml` is read here; `package` handles the folder around it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cspine.core.volumes import ModelIdentity
 MANIFEST_NAME = "model.yaml"
 #: Name of the model card within a package.
 CARD_NAME = "README.md"
-#: What a network label stands for where it is no vertebra that has a number here ("T2 and below", ribs).
+#: Meaning of a network label that is not a level ("T2 and below", ribs).
 AUXILIARY = "auxiliary"
 
 _SLUG = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -36,7 +36,7 @@ Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
 class StageManifest(BaseModel):
-    """One network of a package, and how its array and its labels relate to the patient.
+    """A network of a package, with the orientation of its array and the meaning of its labels.
 
     Parameters
     ----------
@@ -49,17 +49,17 @@ class StageManifest(BaseModel):
     trainer : str
         Name of the nnU-Net trainer; nothing of it is executed.
     mirror_axes : tuple of int
-        Axes of the network's array that test-time mirroring may reverse; empty where it may not.
+        Axes of the network's array that test-time mirroring may flip; empty if none.
     orientation : str
-        Where the x, y, z axes of the network's image point before `transpose_forward`, for example ``"LPS"``.
+        Directions of the x, y, z axes of the network's image before `transpose_forward`, for example ``"LPS"``.
     folds : tuple of str
         ``"0"``, ``"1"`` ... or ``"all"``.
     labels : dict
         Network label (1 ..) to level (``"C1"``) or ``"auxiliary"``.
     margin_mm : float
-        For a stage after the first: how far its box reaches beyond the vertebrae found before.
+        For a stage after the first: margin of its box around the vertebrae predicted before.
     field_of_view : str
-        For the first stage: ``"image"`` for all of it, as stock nnU-Net; ``"body"`` for the box of the patient alone.
+        For the first stage: ``"image"`` for the whole image, as stock nnU-Net; ``"body"`` for the box of the patient.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -89,54 +89,54 @@ class StageManifest(BaseModel):
     def _known_folds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [fold for fold in value if not _FOLD.match(fold)]
         if wrong or len(set(value)) != len(value):
-            raise ValueError(f"folds are numbers or 'all', each once: {', '.join(value)}")
+            raise ValueError(f"folds must be distinct numbers or 'all': {', '.join(value)}")
         return value
 
     @field_validator("labels", mode="after")
     @classmethod
     def _known_labels(cls, value: dict[int, str]) -> dict[int, str]:
         if sorted(value) != list(range(1, len(value) + 1)):
-            raise ValueError("network labels are 1, 2, 3 ... without a hole; 0 is the background")
+            raise ValueError("network labels must be 1, 2, 3 ... without a gap; 0 is the background")
         levels: dict[int, str] = {}
         for label, name in sorted(value.items()):
             level = parse_name(name)
             if level is None and name != AUXILIARY:
-                raise ValueError(f"label {label} is {name!r}: neither a vertebra nor {AUXILIARY!r}")
+                raise ValueError(f"label {label} is {name!r}, which is neither a level nor {AUXILIARY!r}")
             levels[label] = AUXILIARY if level is None else level.name
         named = [name for name in levels.values() if name != AUXILIARY]
         if not named or len(set(named)) != len(named):
-            raise ValueError("each level belongs to one network label, and at least one is needed")
+            raise ValueError("at least one level is needed, and each level must have one network label")
         return levels
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """Names of the vertebrae that the stage can draw, in the order of its labels."""
+        """Names of the levels that the stage can predict, in the order of its labels."""
         return tuple(name for name in self.labels.values() if name != AUXILIARY)
 
     def weights_file(self, fold: str) -> str:
-        """Path of a fold's weights within the package."""
+        """Return the path of the weights of a fold within the package."""
         return f"{self.folder}/fold_{fold}.safetensors"
 
 
 class ModelManifest(BaseModel):
-    """What `model.yaml` says of a model package.
+    """The content of `model.yaml`.
 
     Parameters
     ----------
     format : int
-        Version of this schema: 2 where there is a ``split``, which earlier versions of cspine do not know, else 1.
+        Version of this schema: 2 with a ``split``, which earlier versions of cspine do not know, else 1.
     name : str
-        Name by which the model is asked for: small letters, digits, ``. _ -``.
+        Name by which the model is requested: lower-case letters, digits, ``. _ -``.
     version, title, licence, source, credit, intended_use, limits, training_data : str
-        For people; ``title`` is one line.
+        Texts for readers; ``title`` is one line.
     demonstration : bool
         True for a model that is marked DEMONSTRATION wherever its name appears.
     split : str or None
-        Checksum of the split of the dataset that the folds were trained on: which case is whose validation case.
+        Checksum of the split of the data set that the folds were trained on: the validation cases of each fold.
     stages : tuple of StageManifest
-        In the order in which they run.
+        Stages in the order in which they run.
     files : dict
-        Path within the package (with ``/``) to SHA-256, for every file but the manifest. Empty until it is written.
+        Path within the package (with ``/``) to SHA-256, for every file but the manifest; empty until it is written.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -185,22 +185,22 @@ class ModelManifest(BaseModel):
     @model_validator(mode="after")
     def _format_of_a_split(self) -> ModelManifest:
         if (self.split is not None) != (self.format == 2):
-            raise ValueError("format 2 is that of a manifest with a split, and format 1 of one without")
+            raise ValueError("a manifest with a split has format 2, one without has format 1")
         return self
 
     @property
     def identity(self) -> ModelIdentity:
-        """What outputs say of the model; the checksum covers every field, and through ``files`` every file."""
+        """Identity of the model; the checksum covers every field and, through ``files``, every file."""
         text = json.dumps(self.as_record(), sort_keys=True, ensure_ascii=True)
         digest = hashlib.sha256(text.encode("ascii")).hexdigest()
         return ModelIdentity(self.name, self.version, digest, self.demonstration)
 
     def as_record(self) -> dict[str, Any]:
-        """Return the fields as `model.yaml` has them; without a split, those of format 1."""
+        """Return the fields of `model.yaml`; without a split, those of format 1."""
         return self.model_dump(mode="json", exclude={"split"} if self.split is None else None)
 
     def needed_files(self) -> tuple[str, ...]:
-        """Paths of the files without which the stages cannot run."""
+        """Return the paths of the files that the stages need."""
         needed: list[str] = []
         for stage in self.stages:
             needed += [f"{stage.folder}/plans.json", f"{stage.folder}/dataset.json"]
@@ -209,7 +209,7 @@ class ModelManifest(BaseModel):
 
 
 def read_manifest(path: Path) -> ModelManifest:
-    """Read and check a `model.yaml`.
+    """Return the checked manifest of a `model.yaml`.
 
     Parameters
     ----------
@@ -219,14 +219,14 @@ def read_manifest(path: Path) -> ModelManifest:
     Raises
     ------
     ModelError
-        If it cannot be read or does not follow the schema; the message names the field.
+        If it cannot be read or is invalid; the message names the field.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path.name} cannot be read: {type(error).__name__}") from error
     except yaml.YAMLError as error:
-        raise ModelError(f"{path.name} is not YAML") from error
+        raise ModelError(f"{path.name} is not valid YAML") from error
     try:
         return ModelManifest.model_validate(content)
     except ValidationError as error:
@@ -242,6 +242,6 @@ def manifest_text(manifest: ModelManifest) -> str:
 
 
 def explain(error: ValidationError) -> str:
-    """Return the first faults of a validation in words: field and reason."""
+    """Return a message with the first errors of a validation: field and reason."""
     faults = [f"{'.'.join(str(part) for part in e['loc']) or 'file'}: {e['msg']}" for e in error.errors()[:5]]
     return "; ".join(faults)

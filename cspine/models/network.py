@@ -1,6 +1,6 @@
-"""From a checked plan to a network, and from weights to a network that holds them.
+"""Build a network from a checked plan, and load weights into it.
 
-The network is built by nnU-Net's own factory, from names that `plans` has compared with its lists.
+nnU-Net's factory builds the network, from names that `plans` has compared with its allow-lists.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from cspine.models.plans import NetworkArchitecture
 
 StateDict = Mapping[str, torch.Tensor]
 
-# What wrappers (DistributedDataParallel, torch.compile) put in front of each name.
+# Prefixes that wrappers (DistributedDataParallel, torch.compile) add to each name.
 _PREFIXES = ("module.", "_orig_mod.")
 
 
 def build_network(architecture: NetworkArchitecture) -> torch.nn.Module:
-    """Build the network, without deep supervision and without weights worth anything.
+    """Return a network without deep supervision and with random weights.
 
     Parameters
     ----------
     architecture : NetworkArchitecture
-        From `plans.read_plan`.
+        Architecture from `plans.read_plan`.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def build_network(architecture: NetworkArchitecture) -> torch.nn.Module:
     Raises
     ------
     UnsupportedModelError
-        If its arguments do not make a network.
+        If its arguments do not describe a network.
     """
     try:
         network = get_network_from_plans(
@@ -54,9 +54,9 @@ def build_network(architecture: NetworkArchitecture) -> torch.nn.Module:
 
 
 def own_names(network: torch.nn.Module) -> dict[str, tuple[str, ...]]:
-    """Return the first name of every tensor of the network, with the other names by which it is known.
+    """Return the first name of every tensor of the network with its other names.
 
-    nnU-Net's blocks register their layers twice, and the decoder holds the encoder: three to four names a tensor.
+    nnU-Net's blocks register their layers twice, and the decoder contains the encoder: a tensor has up to four names.
     """
     names: dict[int, list[str]] = {}
     for name, tensor in network.state_dict(keep_vars=True).items():
@@ -65,19 +65,19 @@ def own_names(network: torch.nn.Module) -> dict[str, tuple[str, ...]]:
 
 
 def own_weights(network: torch.nn.Module, weights: StateDict) -> dict[str, torch.Tensor]:
-    """Return each weight once, under its first name, checked against the network.
+    """Return each weight under its first name, checked against the network.
 
     Parameters
     ----------
     network : torch.nn.Module
-        From `build_network`.
+        Network from `build_network`.
     weights : mapping
-        A state dict with all names or with first names only; dtypes are kept.
+        State dict with all names or with first names only; dtypes are kept.
 
     Raises
     ------
     UnsupportedModelError
-        If a weight is missing, superfluous, of another shape, or differs between two names of one tensor.
+        If a weight is missing, superfluous or of another shape, or differs between two names of one tensor.
     """
     given = {_bare(name): tensor for name, tensor in weights.items()}
     expected = network.state_dict()
@@ -85,20 +85,22 @@ def own_weights(network: torch.nn.Module, weights: StateDict) -> dict[str, torch
     for first, others in own_names(network).items():
         present = [given.pop(name) for name in (first, *others) if name in given]
         if not present:
-            raise UnsupportedModelError(f"the weights lack {first}: they are not of the network in plans.json")
+            raise UnsupportedModelError(f"the weights lack {first}, so they do not match the network of plans.json")
         shape, wanted = tuple(present[0].shape), tuple(expected[first].shape)
         if any(tensor.shape != wanted for tensor in present):
-            raise UnsupportedModelError(f"weight {first} is {shape}, the network of plans.json has {wanted}")
+            raise UnsupportedModelError(f"weight {first} has shape {shape}, but the network of plans.json has {wanted}")
         if any(not torch.equal(present[0], other) for other in present[1:]):
-            raise UnsupportedModelError(f"weight {first} has two values under two names")
+            raise UnsupportedModelError(f"weight {first} has different values under two names")
         result[first] = present[0].detach().cpu().contiguous()
     if given:
-        raise UnsupportedModelError(f"{len(given)} weights have no place in the network of plans.json: {min(given)}")
+        raise UnsupportedModelError(
+            f"{len(given)} weights do not exist in the network of plans.json, such as {min(given)}"
+        )
     return result
 
 
 def load_weights(network: torch.nn.Module, weights: StateDict) -> None:
-    """Put weights into a network as float32.
+    """Load weights into a network as float32.
 
     Raises
     ------

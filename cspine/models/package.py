@@ -1,4 +1,4 @@
-"""Model packages as folders: written whole or not at all, checked against their manifest before use."""
+"""Model packages as folders, written atomically and checked against their manifest before use."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _SACRUM = re.compile(r"^(vertebrae?[\s_-]*)?(sacrum|s1)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class StageContent:
-    """What goes into the folder of one stage.
+    """The content of the folder of a stage.
 
     Parameters
     ----------
     plans, dataset : mapping
         Content of `plans.json` and `dataset.json` in nnU-Net v2's format.
     weights : mapping
-        Fold (``"0"``, ``"all"``) to state dict. float16 stays float16 in the file; networks are run in float32.
+        Fold (``"0"``, ``"all"``) to state dict; float16 is kept in the file, and networks run in float32.
     """
 
     plans: Json
@@ -54,16 +54,16 @@ class StageContent:
 
 @dataclass(frozen=True)
 class Stage:
-    """One network of a loaded package.
+    """A network of a loaded package.
 
     Parameters
     ----------
     manifest : StageManifest
         Its entry in `model.yaml`.
     plan : NetworkPlan
-        What its plans say, checked.
+        Its checked plan.
     folder : Path
-        Where its files are.
+        Folder with its files.
     """
 
     manifest: StageManifest
@@ -72,7 +72,7 @@ class Stage:
 
     @property
     def sacrum_labels(self) -> tuple[int, ...]:
-        """Network labels of the auxiliary classes that are the sacrum, as `dataset.json` names them."""
+        """Network labels of the auxiliary classes that `dataset.json` names as the sacrum."""
         names = self.plan.label_names
         return tuple(
             label
@@ -81,7 +81,7 @@ class Stage:
         )
 
     def weights(self, fold: str) -> dict[str, torch.Tensor]:
-        """Read the weights of a fold: name to tensor, in the dtype of the file.
+        """Return the weights of a fold: name to tensor, in the dtype of the file.
 
         Raises
         ------
@@ -91,7 +91,9 @@ class Stage:
         try:
             return load_file(self.folder / f"fold_{fold}.safetensors")
         except (OSError, SafetensorError) as error:
-            raise ModelError(f"the weights of {self.manifest.name}, fold {fold}, cannot be read: {error}") from error
+            raise ModelError(
+                f"the weights of stage {self.manifest.name}, fold {fold}, cannot be read: {error}"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -114,17 +116,17 @@ class ModelPackage:
 
     @property
     def levels(self) -> tuple[Vertebra, ...]:
-        """What the model draws, from head to foot: the levels of its last stage."""
+        """Levels that the model predicts, those of its last stage, from head to foot."""
         return tuple(level for level in VERTEBRAE if level.name in self.manifest.stages[-1].levels)
 
     @property
     def identity(self) -> ModelIdentity:
-        """What outputs say of the model."""
+        """Identity of the model, as outputs record it."""
         return self.manifest.identity
 
 
 def load_package(folder: Path) -> ModelPackage:
-    """Load a model package: manifest, checksums and plans are checked; weights are read when a stage runs.
+    """Return a model package; manifest, checksums and plans are checked, weights are read when a stage runs.
 
     Parameters
     ----------
@@ -134,11 +136,11 @@ def load_package(folder: Path) -> ModelPackage:
     Raises
     ------
     ModelError
-        If the manifest does not follow its schema, or a file leads out of the folder.
+        If the manifest is invalid, or a file is outside the folder.
     ModelChecksumError
-        If a file is missing or differs from its checksum.
+        If a file is missing or does not match its checksum.
     UnsupportedModelError
-        If the plans ask for what cspine does not run.
+        If the plans need what cspine does not support.
     """
     manifest = read_manifest(folder / MANIFEST_NAME)
     faults = file_faults(folder, manifest)
@@ -150,7 +152,7 @@ def load_package(folder: Path) -> ModelPackage:
 
 
 def file_faults(folder: Path, manifest: ModelManifest) -> list[str]:
-    """Return what is wrong with the files of a package, one sentence each; empty if nothing is.
+    """Return a message for each file of a package that does not match its manifest.
 
     Parameters
     ----------
@@ -166,11 +168,11 @@ def file_faults(folder: Path, manifest: ModelManifest) -> list[str]:
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.resolve().is_relative_to(root):
-            faults.append(f"{name} leads out of the package")
+            faults.append(f"{name} is outside the package")
         elif not path.is_file():
             faults.append(f"{name} is missing")
         elif sha256_of(path) != expected:
-            faults.append(f"{name} differs from its checksum")
+            faults.append(f"{name} does not match its checksum")
     return faults
 
 
@@ -182,20 +184,20 @@ def write_package(
     card: str | None = None,
     replace: bool = False,
 ) -> ModelPackage:
-    """Write a model package; it appears whole, by rename, or not at all.
+    """Write a model package atomically and return it.
 
     Parameters
     ----------
     folder : Path
-        Where the package goes; its parents are made.
+        Folder of the package; its parents are created.
     manifest : ModelManifest
-        All but ``files``, which is filled in here.
+        Manifest without ``files``, which are added here.
     contents : mapping
         Name of each stage to its content.
     card : str, optional
-        Text of the model card (`README.md`); made from the manifest where it is left out.
+        Text of the model card (`README.md`); generated from the manifest if omitted.
     replace : bool
-        True to take the place of a package that is there already.
+        True to replace an existing package.
 
     Returns
     -------
@@ -205,14 +207,14 @@ def write_package(
     Raises
     ------
     ModelExistsError
-        If the folder is there and was not to be replaced.
+        If the folder exists and may not be replaced.
     ModelError
-        If contents and manifest do not fit, or weights and plans do not.
+        If contents and manifest, or weights and plans, do not match.
     """
     if folder.exists() and not replace:
-        raise ModelExistsError(f"{folder.name} exists already")
+        raise ModelExistsError(f"model {folder.name} already exists")
     if set(contents) != {stage.name for stage in manifest.stages}:
-        raise ModelError(f"contents are for {sorted(contents)}, the manifest's stages are others")
+        raise ModelError(f"contents {sorted(contents)} do not match the stages of the manifest")
     plans = [_plan_of(stage, contents[stage.name]) for stage in manifest.stages]
     _check_cascades(list(zip(manifest.stages, plans, strict=True)))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -226,21 +228,21 @@ def write_package(
         (work / MANIFEST_NAME).write_text(manifest_text(finished), encoding="utf-8")
         load_package(work)
         work.chmod(0o755)
-        put_in_place(work, folder)
+        move_to(work, folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return load_package(folder)
 
 
-def put_in_place(work: Path, folder: Path) -> None:
-    """Rename a finished folder to its place, moving aside and removing what was there.
+def move_to(work: Path, folder: Path) -> None:
+    """Rename a finished folder to its target, replacing an existing one.
 
     Parameters
     ----------
     work : Path
         Finished folder, beside ``folder``.
     folder : Path
-        Its place.
+        Target.
     """
     if not folder.exists():
         work.rename(folder)
@@ -266,28 +268,28 @@ def sha256_of(path: Path) -> str:
 
 
 def read_json(path: Path) -> Json:
-    """Read a JSON file that holds an object.
+    """Return the object in a JSON file.
 
     Raises
     ------
     ModelError
-        If it cannot be read or holds something else.
+        If it cannot be read or contains something else.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path.name} cannot be read: {error.__class__.__name__}") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path.name} does not hold an object")
+        raise ModelError(f"{path.name} does not contain a JSON object")
     return content
 
 
 def _load_stage(folder: Path, stage: StageManifest) -> Stage:
-    place = folder / stage.folder
-    plans, dataset = read_json(place / "plans.json"), read_json(place / "dataset.json")
+    stage_folder = folder / stage.folder
+    plans, dataset = read_json(stage_folder / "plans.json"), read_json(stage_folder / "dataset.json")
     plan = read_plan(plans, dataset, stage.configuration, stage.trainer)
     _check_stage(stage, plan)
-    return Stage(stage, plan, place)
+    return Stage(stage, plan, stage_folder)
 
 
 def _check_stage(stage: StageManifest, plan: NetworkPlan) -> None:
@@ -305,17 +307,15 @@ def _check_cascades(stages: Sequence[tuple[StageManifest, NetworkPlan]]) -> None
             continue
         if number == 0:
             raise UnsupportedModelError(
-                f"{plan.configuration} is the second stage of a cascade, and the stage before it is not here"
+                f"{plan.configuration} is the second stage of a cascade, whose first stage is missing"
             )
         if stages[number - 1][0].labels != stage.labels:
-            raise ModelError(f"stage {stage.name} is a cascade, but the stage before it has other labels")
+            raise ModelError(f"stage {stage.name} is a cascade, but its first stage has other labels")
 
 
 def _plan_of(stage: StageManifest, content: StageContent) -> NetworkPlan:
     if set(content.weights) != set(stage.folds):
-        raise ModelError(
-            f"stage {stage.name}: weights are of folds {sorted(content.weights)}, not {sorted(stage.folds)}"
-        )
+        raise ModelError(f"stage {stage.name}: weights have folds {sorted(content.weights)}, not {sorted(stage.folds)}")
     plan = read_plan(content.plans, content.dataset, stage.configuration, stage.trainer)
     _check_stage(stage, plan)
     return plan

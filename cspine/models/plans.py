@@ -1,6 +1,6 @@
-"""What nnU-Net's `plans.json` and `dataset.json` say about one configuration, checked and frozen.
+"""The checked plan of one configuration, from nnU-Net's `plans.json` and `dataset.json`.
 
-Every name that nnU-Net would look up and call is compared with a list here first: nothing that a package contains
+Every name that nnU-Net would look up and call is first compared with an allow-list here: nothing in a package
 decides which code runs.
 """
 
@@ -22,7 +22,7 @@ from cspine.core.errors import UnsupportedModelError
 
 Json = Mapping[str, Any]
 
-#: nnU-Net's resampling functions that cspine runs.
+#: Resampling functions of nnU-Net that cspine supports.
 RESAMPLING: dict[str, Callable[..., NDArray[np.float32] | torch.Tensor]] = {
     "resample_data_or_seg_to_shape": resample_data_or_seg_to_shape,
     "resample_torch_fornnunet": resample_torch_fornnunet,
@@ -33,13 +33,13 @@ _UNETS = "dynamic_network_architectures.architectures.unet"
 _NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet")
 _BLOCKS = "dynamic_network_architectures.building_blocks.residual"
 _BLOCK_NAMES = ("BasicBlockD", "BottleneckD")
-# They replace the network of the plans by another one.
+# These trainers replace the network of the plans.
 _OTHER_NETWORK_TRAINERS = ("nnUNetTrainerBN", "nnUNet_Primus")
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """One of nnU-Net's resampling functions with its arguments.
+    """A resampling function of nnU-Net with its arguments.
 
     Parameters
     ----------
@@ -54,20 +54,20 @@ class Resampling:
 
     @property
     def function(self) -> Callable[..., NDArray[np.float32] | torch.Tensor]:
-        """nnU-Net's function, without its arguments."""
+        """The function of nnU-Net, without its arguments."""
         return RESAMPLING[self.name]
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """How intensities are brought to the network's range.
+    """The normalisation of intensities for the network.
 
     Parameters
     ----------
     scheme : str
         One of `NORMALIZATIONS`.
     masked : bool
-        True where mean and deviation are those of the nonzero region only.
+        True if mean and standard deviation are those of the nonzero region only.
     intensities : dict
         nnU-Net's ``foreground_intensity_properties`` of the channel.
     """
@@ -79,7 +79,7 @@ class Normalization:
 
 @dataclass(frozen=True)
 class NetworkArchitecture:
-    """The network as the plans describe it, with allow-listed names only.
+    """The network that the plans describe, with allow-listed names only.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class NetworkArchitecture:
     arguments : dict
         Keyword arguments, with classes as full names.
     imported : tuple of str
-        Which arguments are names of classes.
+        Arguments that are names of classes.
     classes : int
         Output channels, background included.
     channels : int
@@ -104,33 +104,33 @@ class NetworkArchitecture:
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """All that inference needs of one configuration; axes are those of the network's array.
+    """The plan of one configuration for inference; axes are those of the network's array.
 
     Parameters
     ----------
     configuration : str
         Its name.
     patch_size : tuple of int
-        Three numbers, or two for a network that sees one slice at a time.
+        Three numbers, or two for a 2D network.
     spacing_mm : tuple of float
         Voxel size of the network's grid, as many numbers as ``patch_size``.
     transpose_forward, transpose_backward : tuple of int
-        Order of the axes: network's array from the image's (z, y, x), and back.
+        Order of axes from the image's (z, y, x) to the network's array, and back.
     normalization : Normalization
-        Of the CT channel.
+        Normalisation of the CT channel.
     resample_data, resample_logits : Resampling
-        To the network's grid, and back.
+        Resampling to the network's grid, and back.
     architecture : NetworkArchitecture
-        What to build.
+        Network to build.
     reader : str
         Name of the class that read the training images.
     dataset_name : str
-        As in the plans.
+        Name of the data set in the plans.
     label_names : dict
         Network label (1 ..) to its name in `dataset.json`.
     resample_previous : Resampling or None
-        For the second stage of a cascade: how the labels of the stage before come to the network's grid, a mask at a
-        time. Its channels follow the CT's.
+        For the second stage of a cascade: resampling of the first stage's labels to the network's grid, one mask at
+        a time; these channels follow the CT.
     """
 
     configuration: str
@@ -149,17 +149,12 @@ class NetworkPlan:
 
     @property
     def is_cascade(self) -> bool:
-        """True for a network that is given the labels of the stage before."""
+        """Whether the network takes the labels of a first stage as input."""
         return self.resample_previous is not None
-
-    @property
-    def is_2d(self) -> bool:
-        """True for a network that sees one slice at a time."""
-        return len(self.patch_size) == 2
 
 
 def read_plan(plans: Json, dataset: Json, configuration: str, trainer: str = "nnUNetTrainer") -> NetworkPlan:
-    """Return what inference needs of a configuration.
+    """Return the plan of a configuration for inference.
 
     Parameters
     ----------
@@ -173,10 +168,10 @@ def read_plan(plans: Json, dataset: Json, configuration: str, trainer: str = "nn
     Raises
     ------
     UnsupportedModelError
-        For what cspine does not run: several images, regions, custom networks or functions.
+        If it needs what cspine does not support: several channels, regions, custom networks or functions.
     """
     if trainer.startswith(_OTHER_NETWORK_TRAINERS):
-        raise UnsupportedModelError(f"{trainer} trains another network than the one in plans.json")
+        raise UnsupportedModelError(f"trainer {trainer} replaces the network of plans.json")
     _only(plans.get("label_manager", "LabelManager"), ("LabelManager",), "label manager")
     try:
         with warnings.catch_warnings():
@@ -187,26 +182,26 @@ def read_plan(plans: Json, dataset: Json, configuration: str, trainer: str = "nn
             settings = manager.get_configuration(configuration)
         return _plan(manager, settings, dataset, configuration)
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise UnsupportedModelError(f"plans.json or dataset.json is not of nnU-Net v2: {error!r}") from error
+        raise UnsupportedModelError(f"plans.json and dataset.json are not of nnU-Net v2: {error!r}") from error
 
 
 def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, name: str) -> NetworkPlan:
     _only(settings.preprocessor_name, ("DefaultPreprocessor",), "preprocessor")
     channels = dataset["modality"] if "modality" in dataset else dataset["channel_names"]
     if len(channels) != 1 or len(settings.normalization_schemes) != 1:
-        raise UnsupportedModelError(f"the network takes {len(channels)} channels; a CT has one")
+        raise UnsupportedModelError(f"the network needs {len(channels)} channels, but a CT has one")
     labels = _label_names(dataset)
     forward, backward = tuple(manager.transpose_forward), tuple(manager.transpose_backward)
     if sorted(forward) != [0, 1, 2] or tuple(int(i) for i in np.argsort(forward)) != backward:
-        raise UnsupportedModelError("transpose_forward and transpose_backward do not undo each other")
+        raise UnsupportedModelError("transpose_backward is not the inverse of transpose_forward")
     patch, spacing = tuple(int(n) for n in settings.patch_size), tuple(float(s) for s in settings.spacing)
     if len(patch) not in (2, 3) or len(spacing) != len(patch) or min(patch) < 1 or min(spacing) <= 0:
-        raise UnsupportedModelError(f"patch size {patch} and spacing {spacing} do not fit")
+        raise UnsupportedModelError(f"patch size {patch} and spacing {spacing} do not match")
     scheme = settings.normalization_schemes[0]
     intensities = manager.foreground_intensity_properties_per_channel["0"]
     cascade = settings.previous_stage_name is not None
     if cascade and len(patch) != 3:
-        raise UnsupportedModelError(f"{name} is a cascade whose second stage sees one slice at a time")
+        raise UnsupportedModelError(f"{name} is a cascade with a 2D second stage")
     return NetworkPlan(
         configuration=name,
         patch_size=patch,
@@ -230,22 +225,22 @@ def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, 
 
 def _only(value: object, allowed: tuple[str, ...], what: str) -> str:
     if value not in allowed:
-        raise UnsupportedModelError(f"{what} {value!r}: cspine runs {', '.join(allowed)}")
+        raise UnsupportedModelError(f"{what} {value!r} is not supported; cspine supports {', '.join(allowed)}")
     return str(value)
 
 
 def _label_names(dataset: Json) -> dict[int, str]:
-    """Network label to name; the ignore label has no output of the network and is left out."""
+    """Return the name of each network label, without the ignore label, which has no output."""
     names: dict[int, str] = {}
     for name, value in dataset["labels"].items():
         if name == "ignore":
             continue
         values = value if isinstance(value, (list, tuple)) else [value]
         if len(values) != 1:
-            raise UnsupportedModelError(f"label {name!r} is a region of several labels: regions are not supported")
+            raise UnsupportedModelError(f"label {name!r} is a region of several labels; regions are not supported")
         names[int(values[0])] = str(name)
     if names.pop(0, None) != "background" or sorted(names) != list(range(1, len(names) + 1)) or not names:
-        raise UnsupportedModelError("the labels of dataset.json are not background 0 and 1, 2, 3 ... without a hole")
+        raise UnsupportedModelError("the labels of dataset.json must be background 0 and 1, 2, 3 ... without a gap")
     return dict(sorted(names.items()))
 
 
@@ -254,14 +249,14 @@ def _resampling(configuration: Json, key: str) -> Resampling:
     arguments = dict(configuration.get(f"{key}_kwargs") or {})
     if arguments.get("is_seg"):
         raise UnsupportedModelError(f"{key} treats an image as labels")
-    # The device and number of threads are those of the machine at hand, not of the one that trained.
+    # The device and number of threads are those of this machine, not of the one that trained.
     for machine in ("device", "num_threads"):
         arguments.pop(machine, None)
     return Resampling(name, arguments)
 
 
 def _resampling_of_labels(configuration: Json) -> Resampling:
-    """nnU-Net resamples labels a mask at a time: each is an image here."""
+    """Return the resampling of labels, which nnU-Net applies to one mask at a time, as to an image."""
     key = "resampling_fn_seg"
     name = _only(configuration[key], ("resample_data_or_seg_to_shape",), "resampling function of labels")
     arguments = dict(configuration.get(f"{key}_kwargs") or {})
@@ -276,16 +271,18 @@ def _architecture(settings: ConfigurationManager, classes: int, channels: int) -
             if value is not None:
                 arguments[key] = _building_block(str(value))
         elif isinstance(value, str):
-            raise UnsupportedModelError(f"network argument {key} is the text {value!r}")
+            raise UnsupportedModelError(f"network argument {key} is a string: {value!r}")
     module, _, name = str(settings.network_arch_class_name).rpartition(".")
     if not module.startswith("dynamic_network_architectures.architectures.") or name not in _NETWORKS:
-        raise UnsupportedModelError(f"network {module}.{name}: cspine runs {', '.join(_NETWORKS)} of {_UNETS}")
+        raise UnsupportedModelError(
+            f"network {module}.{name} is not supported; cspine supports {', '.join(_NETWORKS)} of {_UNETS}"
+        )
     arguments.pop("deep_supervision", None)
     return NetworkArchitecture(f"{_UNETS}.{name}", arguments, imported, classes, channels)
 
 
 def _building_block(full_name: str) -> str:
-    """Return the full name of a layer of torch.nn or a block of dynamic_network_architectures, or refuse it."""
+    """Return the full name of a layer of torch.nn or an allowed block, or raise UnsupportedModelError."""
     module, _, name = full_name.rpartition(".")
     if module == _BLOCKS and name in _BLOCK_NAMES:
         return full_name

@@ -1,6 +1,6 @@
-"""Where model packages are looked for, and which one a name means.
+"""Find model packages by name on a search path.
 
-Nothing here reads the environment: callers say which folders count.
+Nothing here reads the process environment: callers pass it.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import cspine
 from cspine.core.errors import ModelError, ModelNotFoundError
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, read_manifest
 
-#: The model that a run takes where none is asked for.
+#: The model that a run uses if none is requested.
 DEFAULT_MODEL = "cervical-demo"
 
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A package that was found, its checksums not yet compared.
+    """A package on the search path, whose checksums are not verified yet.
 
     Parameters
     ----------
     folder : Path
         Its folder.
     manifest : ModelManifest or None
-        None where `model.yaml` cannot be used.
+        None if `model.yaml` is invalid.
     fault : str
-        Why it cannot be used; empty otherwise.
+        Why it is invalid; empty otherwise.
     """
 
     folder: Path
@@ -37,17 +37,17 @@ class FoundModel:
 
     @property
     def name(self) -> str:
-        """Name of the manifest, or of the folder where there is none."""
+        """Name in the manifest, or of the folder without one."""
         return self.manifest.name if self.manifest else self.folder.name
 
 
 def user_folder(environment: Mapping[str, str], home: Path) -> Path:
-    """Return the folder where a user's models are installed.
+    """Return the folder in which the models of a user are installed.
 
     Parameters
     ----------
     environment : mapping
-        The process's environment: ``XDG_DATA_HOME`` counts.
+        Environment of the process; ``XDG_DATA_HOME`` is used.
     home : Path
         The user's home folder.
     """
@@ -56,9 +56,9 @@ def user_folder(environment: Mapping[str, str], home: Path) -> Path:
 
 
 def shipped_folder() -> Path | None:
-    """Return the folder of the models that come with cspine, or None where none came.
+    """Return the folder of the models that ship with cspine, or None if there is none.
 
-    In an installed wheel it lies within the package; in a checkout it is `models/` at the root.
+    In an installed wheel it is within the package; in a checkout it is `models/` at the root.
     """
     package = Path(cspine.__file__).resolve().parent
     inside, checkout = package / "models" / "shipped", package.parent / "models"
@@ -68,53 +68,53 @@ def shipped_folder() -> Path | None:
 
 
 def search_path(environment: Mapping[str, str], home: Path, first: Path | None = None) -> tuple[Path, ...]:
-    """Return the folders of models in the order in which they count.
+    """Return the folders of models in the order of precedence.
 
     Parameters
     ----------
     environment, home
         As `user_folder`.
     first : Path, optional
-        A folder that goes before all others: what the container calls HOLOSCAN_MODEL_PATH.
+        A folder that precedes all others: HOLOSCAN_MODEL_PATH in a container.
     """
     shipped = shipped_folder()
-    return tuple(place for place in (first, user_folder(environment, home), shipped) if place is not None)
+    return tuple(root for root in (first, user_folder(environment, home), shipped) if root is not None)
 
 
-def list_models(places: Sequence[Path]) -> list[FoundModel]:
-    """Return every package of the folders, one a name: the first folder wins.
+def list_models(folders: Sequence[Path]) -> list[FoundModel]:
+    """Return the packages of the folders, one for each name; the first folder takes precedence.
 
     Parameters
     ----------
-    places : sequence of Path
+    folders : sequence of Path
         Folders of packages; each may be a package itself. Those that do not exist are skipped.
     """
     found: dict[str, FoundModel] = {}
-    for place in places:
-        for folder in _packages(place):
+    for root in folders:
+        for folder in _packages(root):
             model = _look(folder)
             found.setdefault(model.name, model)
     return list(found.values())
 
 
-def find_model(wanted: str | Path | None, places: Sequence[Path], pointed_to: Path | None = None) -> Path:
-    """Return the folder of the package that a user means.
+def find_model(wanted: str | Path | None, folders: Sequence[Path], pointed_to: Path | None = None) -> Path:
+    """Return the folder of the package that a user requests.
 
     Parameters
     ----------
     wanted : str or Path, optional
-        A name, or a folder with a `model.yaml`. Where it is left out: the only package of ``pointed_to``, or the model
-        called `DEFAULT_MODEL` where nothing was pointed to.
-    places : sequence of Path
-        Folders of packages, first come first served.
+        A name, or a folder with a `model.yaml`. If omitted: the only package of ``pointed_to``, or the model called
+        `DEFAULT_MODEL` without ``pointed_to``.
+    folders : sequence of Path
+        Folders of packages in the order of precedence.
     pointed_to : Path, optional
-        The folder that the caller was told to take models from (HOLOSCAN_MODEL_PATH). No other is taken instead: a
-        wrong mount must not end in a demonstration.
+        The folder that the environment names (HOLOSCAN_MODEL_PATH). There is no fallback to another folder: a wrong
+        mount must not lead to a demonstration model.
 
     Raises
     ------
     ModelNotFoundError
-        If there is none, or not one alone; the message names those that are there.
+        If there is none, or more than one; the message names those that exist.
     """
     if wanted is not None:
         folder = Path(wanted)
@@ -126,49 +126,49 @@ def find_model(wanted: str | Path | None, places: Sequence[Path], pointed_to: Pa
         there = _packages(pointed_to)
         if len(there) != 1:
             names = ", ".join(folder.name for folder in there) or "none"
-            raise ModelNotFoundError(f"the model folder holds {names}; one model package is needed")
+            raise ModelNotFoundError(f"the model folder contains {names}; exactly one model package is needed")
         return there[0]
     name = DEFAULT_MODEL if wanted is None else str(wanted)
-    models = list_models(places)
+    models = list_models(folders)
     for model in models:
         if model.name == name:
             if model.manifest is None:
                 raise ModelError(f"model {name}: {model.fault}")
             return model.folder
     installed = ", ".join(sorted(model.name for model in models)) or "none"
-    raise ModelNotFoundError(f"no model is called {name!r}; installed: {installed}")
+    raise ModelNotFoundError(f"there is no model {name!r}; installed: {installed}")
 
 
 def model_to_run(
     wanted: str | None, environment: Mapping[str, str], home: Path, pointed_to: Path | None = None
 ) -> Path:
-    """Return the folder of the model that a run takes, in a container and outside; errors as `find_model`.
+    """Return the folder of the model that a run uses, in a container or outside; errors as `find_model`.
 
     Parameters
     ----------
     wanted : str, optional
-        Name or folder. Left out: the only model of HOLOSCAN_MODEL_PATH where that is set, else `DEFAULT_MODEL`.
+        Name or folder. If omitted: the only model of HOLOSCAN_MODEL_PATH if that is set, else `DEFAULT_MODEL`.
     environment, home
-        As `user_folder`; HOLOSCAN_MODEL_PATH counts too.
+        As `user_folder`; HOLOSCAN_MODEL_PATH is used, too.
     pointed_to : Path, optional
-        A folder of models that goes before HOLOSCAN_MODEL_PATH.
+        A folder of models that takes precedence over HOLOSCAN_MODEL_PATH.
     """
     pointed_to = pointed_to or container_folder(environment)
     return find_model(wanted, search_path(environment, home, pointed_to), pointed_to)
 
 
 def container_folder(environment: Mapping[str, str]) -> Path | None:
-    """Return the folder of models that a container names (HOLOSCAN_MODEL_PATH), or None."""
+    """Return the folder of models that the environment of a container names (HOLOSCAN_MODEL_PATH), or None."""
     named = environment.get("HOLOSCAN_MODEL_PATH")
     return Path(named) if named else None
 
 
-def _packages(place: Path) -> list[Path]:
-    if (place / MANIFEST_NAME).is_file():
-        return [place]
-    if not place.is_dir():
+def _packages(root: Path) -> list[Path]:
+    if (root / MANIFEST_NAME).is_file():
+        return [root]
+    if not root.is_dir():
         return []
-    return sorted(path.parent for path in place.glob(f"*/{MANIFEST_NAME}") if not path.parent.name.startswith("."))
+    return sorted(path.parent for path in root.glob(f"*/{MANIFEST_NAME}") if not path.parent.name.startswith("."))
 
 
 def _look(folder: Path) -> FoundModel:

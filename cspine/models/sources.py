@@ -1,6 +1,6 @@
-"""Trained models as others publish them: results folders of nnU-Net v2, exported zips, MONAI bundles.
+"""Read trained models as others publish them: results folders of nnU-Net v2, exported zips, MONAI bundles.
 
-Finds which files matter, and reads them; what becomes of them is the business of `install`.
+The files are found and read here; `install` makes a package of them.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _DEPTH = 5
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One configuration of a trained nnU-Net.
+    """A configuration of a trained nnU-Net.
 
     Parameters
     ----------
     plans, dataset : mapping
         Content of its JSON files.
     checkpoint : Checkpoint
-        Of the first fold, for trainer, configuration and mirroring axes.
+        Checkpoint of the first fold, with trainer, configuration and mirroring axes.
     weights : dict
         Fold to state dict.
     kind : str
-        For people: what it was read from.
+        Description of the source, for the manifest.
     """
 
     plans: Json
@@ -51,8 +51,8 @@ class TrainedModel:
 
 
 @contextmanager
-def opened(source: Path) -> Iterator[Path]:
-    """Give the folder of a source: itself, or a temporary one that a zip was safely unpacked to.
+def open_source(source: Path) -> Iterator[Path]:
+    """Yield the folder of a source: the folder itself, or a temporary one to which a zip was safely unpacked.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def opened(source: Path) -> Iterator[Path]:
 
 
 def find_package(folder: Path) -> Path | None:
-    """Return the only package of cspine within a folder, or None."""
+    """Return the only cspine package within a folder, or None."""
     found = sorted(path.parent for path in _search(folder, MANIFEST_NAME))
     return found[0] if len(found) == 1 else None
 
@@ -88,7 +88,7 @@ def find_trained(folder: Path, configuration: str | None) -> Path:
     folder : Path
         A results folder, one of its parents, or a MONAI bundle.
     configuration : str, optional
-        Which one to take where there are several, for example ``"3d_fullres"``.
+        Configuration to choose if there are several, for example ``"3d_fullres"``.
 
     Raises
     ------
@@ -103,29 +103,31 @@ def find_trained(folder: Path, configuration: str | None) -> Path:
     if not found:
         wanted = f" of configuration {configuration}" if configuration else ""
         raise ModelError(
-            f"no trained nnU-Net v2 model{wanted}: plans.json, dataset.json and fold_N/{_FINAL} belong together",
-            advice="Give the folder Dataset.../Trainer__Plans__Configuration, its export as a zip, or a MONAI bundle.",
+            f"no trained nnU-Net v2 model{wanted} with plans.json, dataset.json and fold_N/{_FINAL} was found",
+            advice="Pass the folder Dataset.../Trainer__Plans__Configuration, its export as a zip, or a MONAI bundle.",
         )
     if len(found) > 1:
         names = ", ".join(sorted({_configuration(path) for path in found}))
-        raise UsageError(f"{len(found)} trained models: {names}", advice="Choose one with --configuration.")
+        raise UsageError(
+            f"the source contains {len(found)} trained models: {names}", advice="Choose one with --configuration."
+        )
     return found[0]
 
 
 def read_trained(folder: Path, folds: Sequence[str] | None) -> TrainedModel:
-    """Read a trained model.
+    """Return a trained model from its folder.
 
     Parameters
     ----------
     folder : Path
-        As `find_trained` gives it.
+        As `find_trained` returns it.
     folds : sequence of str, optional
-        Which folds to take; all numbered ones where left out, or ``fold_all`` if there is no other.
+        Folds to read; if omitted all numbered ones, or ``fold_all`` if there is no other.
 
     Raises
     ------
     ModelError
-        If a fold is missing, or the folds are of different trainings.
+        If a fold is missing, or the folds were trained differently.
     UnsafeCheckpointError, UnsupportedModelError
         As `checkpoint.load_checkpoint`.
     """
@@ -134,7 +136,7 @@ def read_trained(folder: Path, folds: Sequence[str] | None) -> TrainedModel:
     chosen = tuple(folds) if folds else tuple(fold for fold in files if fold != "all") or ("all",)
     missing = [fold for fold in chosen if fold not in files]
     if missing:
-        raise ModelError(f"fold {', '.join(missing)} is not there; folds: {', '.join(files)}")
+        raise ModelError(f"fold {', '.join(missing)} does not exist; folds: {', '.join(files)}")
     if (folder / _BUNDLE_CHECKPOINT).is_file():
         return TrainedModel(
             plans, dataset, load_checkpoint(folder / _BUNDLE_CHECKPOINT), _bundle(files, chosen), "MONAI bundle"
@@ -143,13 +145,13 @@ def read_trained(folder: Path, folds: Sequence[str] | None) -> TrainedModel:
     first = checkpoints[chosen[0]]
     for fold, checkpoint in checkpoints.items():
         if not checkpoint.weights:
-            raise UnsupportedModelError(f"fold {fold}: {files[fold].name} holds no network_weights")
+            raise UnsupportedModelError(f"fold {fold}: {files[fold].name} contains no network_weights")
         if (checkpoint.trainer, checkpoint.configuration, checkpoint.mirror_axes) != (
             first.trainer,
             first.configuration,
             first.mirror_axes,
         ):
-            raise ModelError(f"fold {fold} was trained in another way than fold {chosen[0]}")
+            raise ModelError(f"fold {fold} was trained differently from fold {chosen[0]}")
     weights = {fold: checkpoint.weights for fold, checkpoint in checkpoints.items()}
     return TrainedModel(plans, dataset, first, weights, "nnU-Net v2 results")
 
@@ -163,14 +165,14 @@ def _bundle(files: dict[str, Path], folds: Sequence[str]) -> dict[str, StateDict
 
 
 def _weights_below(folder: Path) -> dict[str, Path]:
-    """Fold to file, numbered folds first and in order."""
+    """Return the file of each fold, numbered folds first and in order."""
     name = _BUNDLE_WEIGHTS if (folder / _BUNDLE_CHECKPOINT).is_file() else _FINAL
     found = {path.parent.name.removeprefix("fold_"): path for path in folder.glob(f"fold_*/{name}")}
     return dict(sorted(found.items(), key=lambda item: (not item[0].isdigit(), item[0].zfill(4))))
 
 
 def _configuration(folder: Path) -> str:
-    """Name of the configuration: the last part of nnU-Net's folder name, or what the first checkpoint says."""
+    """Return the name of the configuration, from nnU-Net's folder name or else from the first checkpoint."""
     parts = folder.name.split("__")
     if len(parts) == 3:
         return parts[2]
@@ -180,13 +182,13 @@ def _configuration(folder: Path) -> str:
 
 
 def _search(folder: Path, name: str) -> Iterator[Path]:
-    """Files of a name in a folder and a few levels below."""
+    """Yield the files with a name in a folder and a few levels below."""
     for depth in range(_DEPTH):
         yield from folder.glob("*/" * depth + name)
 
 
 def _unpack(source: Path, target: Path) -> None:
-    """Unpack the files that matter; whatever would land outside the target stops everything."""
+    """Unpack the needed files; a member that would be written outside the target stops everything."""
     try:
         unpack(source, target, lambda name: Path(name).name in _WANTED or name.endswith(".safetensors"))
     except UnreadableArchiveError as error:

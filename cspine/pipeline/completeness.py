@@ -9,14 +9,14 @@ from cspine.core.anatomy import Vertebra
 from cspine.core.errors import hashed
 from cspine.core.findings import (
     FEWER_SLICES,
-    INSTANCES_ABSENT,
-    NUMBERS_BEGIN_LATE,
-    SENDER_BROKE_OFF,
+    INCOMPLETE_TRANSFER,
+    INSTANCES_MISSING,
+    LATE_INSTANCE_NUMBERS,
     SUPERSEDES,
     Finding,
 )
 from cspine.core.volumes import CtVolume, ModelIdentity
-from cspine.dicom.completeness import Absences, find_absences
+from cspine.dicom.completeness import MissingInstances, find_missing_instances
 from cspine.dicom.earlier_results import EarlierResult, find_earlier_results, superseded, with_other_slices
 from cspine.dicom.scan import Scan
 from cspine.dicom.seg import algorithm_name
@@ -31,12 +31,12 @@ class Surroundings:
     ----------
     earlier : tuple of EarlierResult
         Segmentations of the series that cspine wrote before.
-    absences : Absences
+    absences : MissingInstances
         Signs that the series is not whole.
     """
 
     earlier: tuple[EarlierResult, ...]
-    absences: Absences
+    absences: MissingInstances
 
 
 def look_around(study: Scan, series: Series) -> Surroundings:
@@ -49,7 +49,7 @@ def look_around(study: Scan, series: Series) -> Surroundings:
     series : Series
         The series that is worked on.
     """
-    return Surroundings(find_earlier_results(study, series), find_absences(study, series))
+    return Surroundings(find_earlier_results(study, series), find_missing_instances(study, series))
 
 
 def superseded_results(
@@ -110,9 +110,9 @@ def wholeness_findings(
         for result in with_other_slices(surroundings.earlier, slices)
     ]
     if sender_broke_off:
-        findings.append(SENDER_BROKE_OFF.about("The sender broke off before the study was whole."))
-    findings += [INSTANCES_ABSENT.about(f"{sign}.") for sign in surroundings.absences.stated]
-    findings += [NUMBERS_BEGIN_LATE.about(f"{sign}.") for sign in surroundings.absences.hinted]
+        findings.append(INCOMPLETE_TRANSFER.about("The sender broke off before the study was whole."))
+    findings += [INSTANCES_MISSING.about(f"{sign}.") for sign in surroundings.absences.stated]
+    findings += [LATE_INSTANCE_NUMBERS.about(f"{sign}.") for sign in surroundings.absences.hinted]
     return tuple(findings)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from cspine.core.errors import NoVertebraError
 from cspine.core.findings import NO_CERVICAL_VERTEBRA, Finding
+from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference, segment
-from cspine.inference.settings import InferenceSettings, Progress
+from cspine.inference.settings import InferenceSettings
 from cspine.models.package import ModelPackage
 from cspine.postprocessing.clean import Scope, column_only, postprocess
 
@@ -32,7 +33,7 @@ class Vertebrae:
 
 
 def draw(
-    ct: CtVolume, package: ModelPackage, settings: InferenceSettings, progress: Progress | None = None
+    ct: CtVolume, package: ModelPackage, settings: InferenceSettings, progress: ProgressCallback | None = None
 ) -> Inference:
     """Run the model's stages; between them, what stands away from the column is removed. Errors as `segment`."""
     return segment(ct, package, settings, progress, between=column_only)
@@ -50,7 +51,7 @@ def clean(
 
 
 def find_vertebrae(
-    ct: CtVolume, package: ModelPackage, settings: InferenceSettings, progress: Progress | None = None
+    ct: CtVolume, package: ModelPackage, settings: InferenceSettings, progress: ProgressCallback | None = None
 ) -> tuple[Inference, Vertebrae]:
     """Run the model and clean its labels, for studies of many cases.
 

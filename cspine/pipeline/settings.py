@@ -9,13 +9,16 @@ from pathlib import Path
 from cspine.core.anatomy import Vertebra, levels_text, parse_levels
 from cspine.core.errors import UsageError
 from cspine.dicom.clock import Clock
-from cspine.dicom.seg import SegType
+from cspine.dicom.seg_type import SegType
 from cspine.inference.settings import InferenceSettings
+from cspine.pipeline.outputs import parse_outputs
 
 #: Environment variable of the application with the levels to write, as `cspine run --levels` takes them.
 LEVELS_VARIABLE = "CSPINE_LEVELS"
 #: Environment variable of the application: 0 for what `cspine run --no-solve-levels` does.
 SOLVE_VARIABLE = "CSPINE_SOLVE_LEVELS"
+#: Environment variable of the application with what to write, as `cspine run --outputs` takes it.
+OUTPUTS_VARIABLE = "CSPINE_OUTPUTS"
 #: Set to 1 by a caller who knows that the sender of the study broke off.
 INCOMPLETE_VARIABLE = "CSPINE_INCOMPLETE"
 
@@ -27,7 +30,7 @@ class RunSettings:
     Parameters
     ----------
     clock : Clock
-        All dates of the results.
+        All dates of the results; the present moment, or that of SOURCE_DATE_EPOCH, if omitted.
     inference : InferenceSettings
         Device, folds, mirroring, step size.
     seg_type : SegType
@@ -44,9 +47,11 @@ class RunSettings:
         The levels to write; all that were found where it is left out.
     solve_levels : bool
         Rename vertebrae of a full-spine model where that makes their levels follow each other.
+    outputs : tuple of str, optional
+        What is written, by the names of `pipeline.outputs`; what is usual for the source if omitted.
     """
 
-    clock: Clock
+    clock: Clock = field(default_factory=Clock.from_environment)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     seg_type: SegType = SegType.BINARY
     rules_file: Path | None = None
@@ -55,9 +60,10 @@ class RunSettings:
     incomplete: bool = False
     levels: tuple[Vertebra, ...] | None = None
     solve_levels: bool = True
+    outputs: tuple[str, ...] | None = None
 
     def as_text(self) -> dict[str, str]:
-        """Return what may change the result, as the outputs tell it."""
+        """Return what may change the labels or the DICOM object, as the outputs state it."""
         folds = self.inference.folds
         # What is all as it always was has no entry of its own: it would change the UIDs of every result.
         rare = {} if self.levels is None else {"levels": levels_text(self.levels)}
@@ -81,6 +87,12 @@ def wanted_levels(environment: Mapping[str, str]) -> tuple[Vertebra, ...] | None
     """Return the levels that `CSPINE_LEVELS` names, or None for all; UsageError if it cannot be understood."""
     text = environment.get(LEVELS_VARIABLE, "").strip()
     return parse_levels(text) if text else None
+
+
+def wanted_outputs(environment: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return what `CSPINE_OUTPUTS` names, or None for what is usual; UsageError if it cannot be understood."""
+    text = environment.get(OUTPUTS_VARIABLE, "").strip()
+    return parse_outputs(text) if text else None
 
 
 def solving_wanted(environment: Mapping[str, str]) -> bool:

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+
+import numpy as np
 
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, is_full_spine
 from cspine.core.errors import hashed
 from cspine.core.findings import Severity
+from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
+from cspine.dicom.earlier_results import EarlierResult
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
-from cspine.dicom.select import Selection, Verdict, select_series
+from cspine.dicom.select import Selection, SeriesDecision, select_series
 from cspine.dicom.series import Series
 from cspine.inference.predict import Inference
-from cspine.io.output import PREVIEW, SEGMENTATION, SUMMARY
-from cspine.measurements.vertebra import measure_vertebrae
+from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
 from cspine.pipeline.completeness import Surroundings, look_around, superseded_results, wholeness_findings
+from cspine.pipeline.outputs import chosen_outputs
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
-from cspine.report.preview import render_preview
 from cspine.report.summary import (
     InputSummary,
-    SeriesVerdict,
+    OutputSummary,
+    SeriesSummary,
     Summary,
     SupersededResult,
     finding_summaries,
@@ -47,8 +52,6 @@ _log = logging.getLogger(__name__)
 
 _LIBRARIES = ("torch", "nnunetv2", "monai", "numpy", "pydicom", "highdicom", "SimpleITK")
 
-ProgressCallback = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
 class ChosenSeries:
@@ -59,7 +62,7 @@ class ChosenSeries:
     scan : Scan
         The study.
     selection : Selection
-        The series with the verdicts on all.
+        The series with the decisions on all.
     surroundings : Surroundings
         Earlier results of the series, and signs that it is not whole.
     """
@@ -70,7 +73,7 @@ class ChosenSeries:
 
 
 def read_headers(folder: Path) -> Scan:
-    """Scan a folder of files, as `dicom.archive.opened` gives it; errors as `dicom.scan.scan_folder`."""
+    """Scan a folder of files, as `dicom.archive.open_input` gives it; errors as `dicom.scan.scan_folder`."""
     return scan_folder(folder)
 
 
@@ -89,13 +92,13 @@ def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | Non
     rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(drawn))
     study = one_study(scan, settings.series_uid)
     selection = select_series(study, rules, settings.series_uid)
-    for verdict in selection.verdicts:
-        _log.info("series %s: %s", hashed(verdict.series.series_uid), verdict.reason)
+    for decision in selection.decisions:
+        _log.info("series %s: %s", hashed(decision.series.series_uid), decision.reason)
     return ChosenSeries(study, selection, look_around(study, selection.chosen))
 
 
 def take_series(scan: Scan, series: Series) -> ChosenSeries:
-    """Return a series of a study that the caller has selected, without the judgement of cspine's rules.
+    """Return a series of a study that the caller has selected, without cspine's rules.
 
     Parameters
     ----------
@@ -105,7 +108,9 @@ def take_series(scan: Scan, series: Series) -> ChosenSeries:
         The series of it to work on.
     """
     verdicts = tuple(
-        Verdict(each, each is series, each is series, f"{'' if each is series else 'not '}selected by the caller")
+        SeriesDecision(
+            each, each is series, each is series, f"{'' if each is series else 'not '}selected by the caller"
+        )
         for each in scan.series
     )
     return ChosenSeries(scan, Selection(series, verdicts), look_around(scan, series))
@@ -113,7 +118,19 @@ def take_series(scan: Scan, series: Series) -> ChosenSeries:
 
 def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
     """Read the chosen series; errors as `dicom.read.read_volume`."""
-    ct = read_volume(chosen.selection.chosen, repair_gaps=settings.repair_gaps)
+    return _logged(read_volume(chosen.selection.chosen, repair_gaps=settings.repair_gaps))
+
+
+def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVolume:
+    """Read a NIfTI file; errors as `io.ct_image.read_ct_image`, and those of what cannot be written of it."""
+    from cspine.io.ct_image import read_ct_image  # brings nibabel and SimpleITK, which DICOM does not need
+
+    check_wanted(settings.levels, package.levels)
+    chosen_outputs(settings.outputs, has_dicom=False)
+    return _logged(read_ct_image(path))
+
+
+def _logged(ct: CtVolume) -> CtVolume:
     spacing = " x ".join(f"{s:.3g}" for s in ct.grid.spacing_xyz)
     _log.info("volume: %d slices of %d x %d, %s mm", *ct.hu_zyx.shape, spacing)
     return ct
@@ -148,21 +165,33 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
 
 
 def write_dicom(
-    vertebrae: Vertebrae, ct: CtVolume, chosen: ChosenSeries, settings: RunSettings, folder: Path
-) -> SegRecord:
-    """Write the DICOM Segmentation into ``folder/dicom``; errors as `dicom.seg.write_segmentation`.
+    vertebrae: Vertebrae, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings, folder: Path
+) -> SegRecord | None:
+    """Write the DICOM Segmentation into ``folder/dicom`` where it is wanted; errors as `seg.write_segmentation`.
 
     With a serious finding its series description begins with CHECK: a viewer shows no summary.
     """
+    formats = chosen_outputs(settings.outputs, has_dicom=ct.source is not None)
+    wanted = next((output for output in formats if output.name == "seg"), None)
+    if wanted is None:
+        return None
     serious = any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings)
     seg_settings = SegSettings(
         settings.clock,
         settings.seg_type,
         tuple(settings.as_text().items()),
         remark="CHECK" if serious else "",
-        supersedes=superseded_results(chosen.surroundings, ct, vertebrae.labels.model, settings.levels),
+        supersedes=_superseded(chosen, ct, vertebrae, settings),
     )
-    return write_segmentation(vertebrae.labels, ct, seg_settings, folder / "dicom" / SEGMENTATION)
+    return write_segmentation(vertebrae.labels, ct, seg_settings, folder / wanted.file)
+
+
+def _superseded(
+    chosen: ChosenSeries | None, ct: CtVolume, vertebrae: Vertebrae, settings: RunSettings
+) -> tuple[EarlierResult, ...]:
+    if chosen is None:
+        return ()
+    return superseded_results(chosen.surroundings, ct, vertebrae.labels.model, settings.levels)
 
 
 @dataclass(frozen=True)
@@ -172,18 +201,18 @@ class Results:
     Parameters
     ----------
     chosen, ct, inference, vertebrae, segmentation
-        What the steps gave.
+        What the steps gave; no series where the image is not DICOM, no segmentation where none was written.
     """
 
-    chosen: ChosenSeries
+    chosen: ChosenSeries | None
     ct: CtVolume
     inference: Inference
     vertebrae: Vertebrae
-    segmentation: SegRecord
+    segmentation: SegRecord | None = None
 
 
 def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, folder: Path) -> Summary:
-    """Write preview.png and summary.json into ``folder/report``.
+    """Write what is wanted into ``folder/report``: labels, preview, summary.
 
     Parameters
     ----------
@@ -199,63 +228,89 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     Returns
     -------
     Summary
-        As it was written.
+        As it is written where it is wanted.
 
     Raises
     ------
     OutputError
         If a file cannot be written.
     """
-    ct, vertebrae, written = results.ct, results.vertebrae, results.segmentation
+    formats = chosen_outputs(settings.outputs, has_dicom=results.ct.source is not None)
+    written = [_seg_summary(results.segmentation, folder)] if results.segmentation is not None else []
+    for output in formats:
+        if output.write is None:
+            continue
+        with stopwatch.step(output.name):
+            output.write(results, folder / output.file)
+        written.append(output_summary(folder / output.file, folder, output.title))
+    with stopwatch.step("measure"):
+        measured = measure_vertebrae(results.vertebrae.labels, results.ct)
+    summary = _summary(results, settings, stopwatch, measured, written)
+    for output in formats:
+        if output.name == "summary":
+            write_summary(summary, folder / output.file)
+    return summary
+
+
+def _seg_summary(record: SegRecord, folder: Path) -> OutputSummary:
+    return output_summary(record.path, folder, f"SEG {record.seg_type.value.upper()}", record.sop_instance_uid)
+
+
+def _summary(
+    results: Results,
+    settings: RunSettings,
+    stopwatch: Stopwatch,
+    measured: Sequence[VertebraMeasurement],
+    written: Sequence[OutputSummary],
+) -> Summary:
+    ct, vertebrae, segmentation = results.ct, results.vertebrae, results.segmentation
     model = vertebrae.labels.model
     assert model is not None
-    with stopwatch.step("preview"):
-        preview = folder / "report" / PREVIEW
-        render_preview(ct, vertebrae.labels, model.title, vertebrae.findings, preview)
-    with stopwatch.step("measure"):
-        measured = measure_vertebrae(vertebrae.labels, ct)
-    summary = Summary(
+    return Summary(
         cspine_version=cspine.__version__,
         clock=settings.clock.iso,
         input=_input_summary(results.chosen, ct),
         model=model_summary(model),
         settings=settings.as_text(),
         device=str(results.inference.record["device"]),
-        vertebrae=vertebra_summaries(measured, written.segments),
+        vertebrae=vertebra_summaries(measured, segmentation.segments if segmentation is not None else ()),
         findings=finding_summaries(vertebrae.findings),
-        warnings=[*written.warnings],
-        outputs=[
-            output_summary(written.path, folder, f"SEG {written.seg_type.value.upper()}", written.sop_instance_uid)
-        ],
+        warnings=[*segmentation.warnings] if segmentation is not None else [],
+        outputs=[*written],
         supersedes=[
             SupersededResult(
                 sop_instance_uid=earlier.sop_instance_uid,
                 series_instance_uid=earlier.series_uid,
                 slices=len(earlier.sources),
             )
-            for earlier in superseded_results(results.chosen.surroundings, ct, model, settings.levels)
+            for earlier in _superseded(results.chosen, ct, vertebrae, settings)
         ],
         timings_s=dict(stopwatch.seconds),
         versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},
     )
-    write_summary(summary, folder / "report" / SUMMARY)
-    return summary
 
 
-def _input_summary(chosen: ChosenSeries, ct: CtVolume) -> InputSummary:
+def _input_summary(chosen: ChosenSeries | None, ct: CtVolume) -> InputSummary:
+    if chosen is None:
+        return InputSummary(
+            image=hashlib.sha256(np.ascontiguousarray(ct.hu_zyx).data).hexdigest(),
+            slices=ct.hu_zyx.shape[0],
+            spacing_mm=ct.grid.spacing_xyz,
+            repairs=list(ct.notes),
+        )
     series, skipped = chosen.selection.chosen, chosen.scan.skipped
     return InputSummary(
         study=hashed(series.study_uid),
         series=hashed(series.series_uid),
-        verdicts=[
-            SeriesVerdict(
-                series=hashed(verdict.series.series_uid),
-                chosen=verdict.chosen,
-                modality=verdict.series.modality,
-                instances=len(verdict.series.instances),
-                reasons=[verdict.reason],
+        decisions=[
+            SeriesSummary(
+                series=hashed(decision.series.series_uid),
+                chosen=decision.chosen,
+                modality=decision.series.modality,
+                instances=len(decision.series.instances),
+                reasons=[decision.reason],
             )
-            for verdict in chosen.selection.verdicts
+            for decision in chosen.selection.decisions
         ],
         skipped_files=skipped.not_dicom + skipped.sidecars + skipped.directories,
         slices=ct.hu_zyx.shape[0],

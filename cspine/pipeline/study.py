@@ -1,15 +1,131 @@
-"""The way of one study, from its headers to its results: each step in order, timed."""
+"""The way of one study, from its headers to its results: each step in order, timed.
+
+`cspine.segment`, `cspine run`, the service and cohorts all go this way; the application calls the same steps.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from cspine.core.progress import ProgressCallback
+from cspine.core.volumes import CtVolume
 from cspine.dicom.scan import Scan
+from cspine.inference.predict import Inference
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage
 from cspine.pipeline import steps
+from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
-from cspine.pipeline.steps import ProgressCallback, Results
+from cspine.pipeline.steps import ChosenSeries, Results
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.report.summary import Summary
+
+
+@dataclass(frozen=True)
+class SegmentedStudy:
+    """An image with its vertebrae, before anything is written.
+
+    Parameters
+    ----------
+    chosen : ChosenSeries or None
+        The series and what else the study held; None where the image was not found in a DICOM study.
+    ct : CtVolume
+        The image.
+    inference : Inference
+        What the network predicted.
+    vertebrae : Vertebrae
+        The cleaned labels with their findings.
+    watch : Stopwatch
+        Seconds of the steps so far.
+    """
+
+    chosen: ChosenSeries | None
+    ct: CtVolume
+    inference: Inference
+    vertebrae: Vertebrae
+    watch: Stopwatch
+
+
+def segment_study(
+    scan: Scan, package: ModelPackage, settings: RunSettings, progress: ProgressCallback | None = None
+) -> SegmentedStudy:
+    """Segment the vertebrae of a DICOM study.
+
+    Parameters
+    ----------
+    scan : Scan
+        Headers of the input, as `read_headers` gives them or one of its studies.
+    package : ModelPackage
+        The model.
+    settings : RunSettings
+        Settings of the run.
+    progress : callable, optional
+        Gets the tiles done and all tiles.
+
+    Raises
+    ------
+    CSpineError
+        Whatever goes wrong.
+    """
+    watch = Stopwatch()
+    with watch.step("select"):
+        chosen = steps.choose_series(scan, settings, package)
+    return _segment(chosen, lambda: steps.read_ct(chosen, settings), package, settings, watch, progress)
+
+
+def segment_image(
+    read: Callable[[], CtVolume],
+    package: ModelPackage,
+    settings: RunSettings,
+    progress: ProgressCallback | None = None,
+) -> SegmentedStudy:
+    """Segment the vertebrae of an image that was not found in a DICOM study; parameters as `segment_study`.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the image.
+    package, settings, progress
+        As in `segment_study`.
+    """
+    return _segment(None, read, package, settings, Stopwatch(), progress)
+
+
+def _segment(
+    chosen: ChosenSeries | None,
+    read: Callable[[], CtVolume],
+    package: ModelPackage,
+    settings: RunSettings,
+    watch: Stopwatch,
+    progress: ProgressCallback | None,
+) -> SegmentedStudy:
+    with watch.step("read"):
+        ct = read()
+    with watch.step("infer"):
+        inference = steps.infer(ct, package, settings, progress)
+    with watch.step("postprocess"):
+        vertebrae = steps.clean(inference, ct, chosen, settings)
+    return SegmentedStudy(chosen, ct, inference, vertebrae, watch)
+
+
+def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOutput) -> Summary:
+    """Write what the settings name into an open output folder, where it appears at the end.
+
+    Raises
+    ------
+    CSpineError
+        Whatever goes wrong; no results are left behind.
+    """
+    watch, folder = Stopwatch(dict(study.watch.seconds)), output.staging
+    with watch.step("write DICOM") if study.ct.source is not None else nullcontext():
+        written = steps.write_dicom(study.vertebrae, study.ct, study.chosen, settings, folder)
+    results = Results(study.chosen, study.ct, study.inference, study.vertebrae, written)
+    summary = steps.write_report(results, settings, watch, folder)
+    output.commit()
+    return summary
 
 
 def run_study(
@@ -23,37 +139,34 @@ def run_study(
 
     Parameters
     ----------
-    scan : Scan
-        Headers of the input, as `read_headers` gives them or one of its studies.
-    package : ModelPackage
-        The model.
-    settings : RunSettings
-        Settings of the run.
+    scan, package, settings, progress
+        As in `segment_study`.
     output : StudyOutput
         Open output folder; the results appear there at the end.
-    progress : callable, optional
-        Told the tiles done and all tiles.
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
     CSpineError
         Whatever goes wrong; no results are left behind.
     """
-    watch = Stopwatch()
-    with watch.step("select"):
-        chosen = steps.choose_series(scan, settings, package)
-    with watch.step("read"):
-        ct = steps.read_ct(chosen, settings)
-    with watch.step("infer"):
-        inference = steps.infer(ct, package, settings, progress)
-    with watch.step("postprocess"):
-        vertebrae = steps.clean(inference, ct, chosen, settings)
-    with watch.step("write DICOM"):
-        written = steps.write_dicom(vertebrae, ct, chosen, settings, output.staging)
-    summary = steps.write_report(Results(chosen, ct, inference, vertebrae, written), settings, watch, output.staging)
-    output.show()
-    return summary
+    return write_results(segment_study(scan, package, settings, progress), settings, output)
+
+
+def run_image(
+    path: Path,
+    package: ModelPackage,
+    settings: RunSettings,
+    output: StudyOutput,
+    progress: ProgressCallback | None = None,
+) -> Summary:
+    """Walk one NIfTI file to its results: labels and report; parameters as `run_study`.
+
+    Raises
+    ------
+    DicomSourceNeededError
+        If a DICOM object is among the outputs.
+    CSpineError
+        Whatever else goes wrong; no results are left behind.
+    """
+    study = segment_image(lambda: steps.read_image(path, settings, package), package, settings, progress)
+    return write_results(study, settings, output)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from cspine.core.anatomy import VERTEBRAE, Vertebra, levels_text, rank, vertebra
 from cspine.core.errors import NoVertebraError, UsageError
 from cspine.core.findings import NUMBERING_CODES, Finding
-from cspine.core.volumes import LabelVolume, labels_present
+from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.postprocessing.order import ANCHORS
 
@@ -64,13 +62,11 @@ def keep_levels(vertebrae: Vertebrae, wanted: Sequence[Vertebra]) -> Vertebrae:
             f"none of the levels {levels_text(wanted)} was found; found: {levels_text(found) or 'none'}",
             advice="Check that the series shows these levels, or run without --levels.",
         )
-    table = np.zeros(256, dtype=np.uint8)
-    for level in kept:
-        table[level.label] = level.label
     counted_from_above = any(level.name in ANCHORS for level in found)
     lowest = rank(kept[-1].label)
     findings = tuple(f for f in vertebrae.findings if _matters(f, kept, lowest if counted_from_above else None))
-    return Vertebrae(LabelVolume(table[labels], vertebrae.labels.affine_lps, vertebrae.labels.model), findings)
+    wanted_zyx = relabelled(labels, {level.label: level.label for level in kept})
+    return Vertebrae(LabelVolume(wanted_zyx, vertebrae.labels.affine_lps, vertebrae.labels.model), findings)
 
 
 def _matters(finding: Finding, kept: Sequence[Vertebra], lowest_rank: int | None) -> bool:

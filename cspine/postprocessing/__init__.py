@@ -1,1 +1,1 @@
-"""From network labels to vertebrae: components, level order, findings."""
+"""Postprocessing turns the labels of a network into vertebrae: components, order of levels, findings."""

@@ -1,4 +1,4 @@
-"""From the network's labels to vertebrae: the column, its pieces, and the findings about them."""
+"""Clean the labels of a network: keep the spinal column, clean its components, and report findings."""
 
 from __future__ import annotations
 
@@ -12,63 +12,46 @@ from scipy import ndimage
 from cspine.core.anatomy import CERVICAL_LEVELS, Region, Vertebra, is_full_spine, vertebra
 from cspine.core.errors import NoVertebraError
 from cspine.core.findings import (
-    CUT_BY_EDGE,
     FRAGMENTED,
     NO_CERVICAL_VERTEBRA,
     NOT_BONE,
     OFF_COLUMN_REMOVED,
     REASSIGNED,
+    TRUNCATED,
     UNDER_AGE,
     VERY_SMALL,
     VOLUME_IMPLAUSIBLE,
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
-from cspine.core.shape import Box, LevelShape, shapes_of
+from cspine.core.norms import ADULT_YEARS, MIN_BONE_HU, MIN_POSSIBLE_BONE_HU, VERY_SMALL_ML, plausible_ml
+from cspine.core.shape import Box, LevelShape, occupied_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
-from cspine.postprocessing.components import Cleaning, clean_components, drop_dust
-from cspine.postprocessing.doubled import doubled_findings
+from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
 from cspine.postprocessing.level_solver import solve_levels
+from cspine.postprocessing.merged_levels import merged_level_findings
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
 from cspine.postprocessing.order import order_findings
 
-#: Volume of an adult vertebra, ml, from small women to large men with osteophytes; wide on purpose.
-PLAUSIBLE_ML: dict[str, tuple[float, float]] = {
-    "C1": (4.5, 22.0),
-    "C2": (6.0, 28.0),
-    "C3": (3.5, 20.0),
-    "C4": (3.5, 20.0),
-    "C5": (3.5, 20.0),
-    "C6": (4.0, 22.0),
-    "C7": (5.0, 28.0),
-}
-PLAUSIBLE_REGION_ML = {Region.CERVICAL: (3.5, 28.0), Region.THORACIC: (7.0, 70.0), Region.LUMBAR: (18.0, 130.0)}
-#: Below this volume a level is a piece, not a vertebra.
-VERY_SMALL_ML = 1.0
-#: Mean density of a whole vertebra, trabecular and cortical bone together, lies above this.
-LEAST_BONE_HU = 60.0
-#: What has less than this on average is air or fat, whatever a network calls it.
-IMPOSSIBLE_BONE_HU = -50.0
-#: Pieces removed or moved that are larger than this are worth a word.
-WORTH_MENTION_MM3 = 300.0
-ADULT_YEARS = 18.0
-#: All cervical labels together (of a full-spine model: all labels); less is no vertebra.
-LEAST_CERVICAL_MM3 = 500.0
+#: Volumes removed or reassigned are reported from this size on.
+MIN_REPORTED_MM3 = 300.0
+#: Smallest total volume of the cervical labels (full-spine model: of all labels) that counts as a result.
+MIN_RESULT_MM3 = 500.0
 
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """What a model can draw, and what it saw besides.
+    """The levels that a model can predict, and what it predicts besides.
 
     Parameters
     ----------
     levels : tuple of Vertebra
-        What the model can draw. Where it goes on below T1, any vertebra is a result, and their number is judged.
+        Levels that the model can predict. If they go below T1, any vertebra is a result, and the number is checked.
     sacrum_zyx : ndarray of bool, shape (z, y, x), or None
-        The sacrum on the grid of the labels; None where the model does not draw it.
+        The sacrum on the grid of the labels; None if the model does not predict it.
     solve_levels : bool
-        Rename vertebrae of a full-spine model where that makes their levels follow each other (`level_solver`).
+        Renumber vertebrae of a full-spine model where that makes the levels consecutive (`level_solver`).
     """
 
     levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
@@ -83,54 +66,54 @@ def postprocess(
     removed_before_mm3: Mapping[int, float] | None = None,
     scope: Scope | None = None,
 ) -> tuple[LabelVolume, tuple[Finding, ...]]:
-    """Clean the labels and say what there is to say about them.
+    """Clean the labels and return them with the findings about them.
 
     Parameters
     ----------
     labels : LabelVolume
-        What the network drew, on the grid of ``ct``.
+        Labels that the network predicted, on the grid of ``ct``.
     ct : CtVolume
         The image.
     patient_age_years : float or None
-        Age at the time of the study; None where it is not known.
+        Age at the time of the study; None if unknown.
     removed_before_mm3 : mapping of int to float, optional
-        Volume that `column_only` removed before, by label: it is told with what is removed here.
+        Volume that `column_only` removed before, by label; it is reported together with what is removed here.
     scope : Scope, optional
-        What the model can draw; C1..T1 where it is left out.
+        Levels that the model can predict; C1..T1 if omitted.
 
     Returns
     -------
     labels : LabelVolume
         The vertebrae.
     findings : tuple of Finding
-        In the order of the levels, statements about the whole result first.
+        In the order of the levels, those about the result as a whole first.
 
     Raises
     ------
     NoVertebraError
-        If no cervical vertebra (C1..C7) is left; T1 alone does not count. Of a full-spine model, if none at all is.
+        If no cervical vertebra (C1..C7) remains; T1 alone does not count. For a full-spine model, if none remains.
     """
     scope = scope or Scope()
     column, removed = _column(labels)
     for label, volume in (removed_before_mm3 or {}).items():
         removed[label] = removed.get(label, 0.0) + volume
     cleaned, cleaning = column, Cleaning()
-    box = _occupied(column)
+    box = _bounding_box(column)
     renamed: tuple[Finding, ...] = ()
     if box is not None and scope.solve_levels and is_full_spine(scope.levels):
-        column[box], renamed = solve_levels(column[box], _part_of(labels.grid, box))
+        column[box], renamed = solve_levels(column[box], _subgrid(labels.grid, box))
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros_like(column)
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
-    not_bone = _remove_what_is_no_bone(cleaned, ct)
+    not_bone = _remove_non_bone(cleaned, ct)
     shapes = shapes_of(cleaned, labels.grid)
-    _check_any(shapes, full_spine=is_full_spine(scope.levels))
+    _require_vertebra(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
         *_age_findings(patient_age_years),
         *renamed,
         *_sequence_findings(shapes, labels.grid, scope),
-        *doubled_findings(shapes, cleaned, labels.grid),
+        *merged_level_findings(shapes, cleaned, labels.grid),
         *_removal_findings(removed),
         *not_bone,
         *_level_findings(shapes, cleaned, ct, cleaning),
@@ -138,18 +121,18 @@ def postprocess(
     return LabelVolume(cleaned, labels.affine_lps, labels.model), tuple(findings)
 
 
-def _check_any(shapes: tuple[LevelShape, ...], *, full_spine: bool) -> None:
-    """Raise NoVertebraError where nothing is left that the model is for."""
+def _require_vertebra(shapes: tuple[LevelShape, ...], *, full_spine: bool) -> None:
+    """Raise NoVertebraError if no vertebra remains that the model is intended for."""
     counted = [shape for shape in shapes if full_spine or shape.vertebra.region is Region.CERVICAL]
-    if sum(shape.volume_mm3 for shape in counted) >= LEAST_CERVICAL_MM3:
+    if sum(shape.volume_mm3 for shape in counted) >= MIN_RESULT_MM3:
         return
     seen = ", ".join(shape.vertebra.name for shape in shapes) or "nothing"
     if full_spine:
         raise NoVertebraError(
-            f"no vertebra found ({NO_CERVICAL_VERTEBRA.code}); labelled: {seen}",
-            advice="Check that the series shows the spine: report/preview.png is not written for an empty result.",
+            f"no vertebra was segmented ({NO_CERVICAL_VERTEBRA.code}); labels: {seen}",
+            advice="Check that the series shows the spine. An empty result has no preview.",
         )
-    raise NoVertebraError(f"no cervical vertebra found ({NO_CERVICAL_VERTEBRA.code}); labelled: {seen}")
+    raise NoVertebraError(f"no cervical vertebra was segmented ({NO_CERVICAL_VERTEBRA.code}); labels: {seen}")
 
 
 def _sequence_findings(shapes: tuple[LevelShape, ...], grid: Grid, scope: Scope) -> tuple[Finding, ...]:
@@ -161,44 +144,36 @@ def _sequence_findings(shapes: tuple[LevelShape, ...], grid: Grid, scope: Scope)
 
 
 def column_only(labels: LabelVolume) -> LabelVolume:
-    """Return the labels without dust and without what stands away from the column: what a further stage should see."""
+    """Return the labels of the spinal column alone, without small components: what the next stage should see."""
     return LabelVolume(_column(labels)[0], labels.affine_lps, labels.model)
 
 
 def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
-    """Labels of the column, and the volume of what was removed for standing away from it, by label."""
+    """Return the labels of the column, and the volume that was removed away from it, by label."""
     kept = np.zeros_like(labels.labels_zyx)
-    occupied = _occupied(labels.labels_zyx)
+    occupied = _bounding_box(labels.labels_zyx)
     if occupied is None:
         return kept, {}
-    dusted = drop_dust(labels.labels_zyx[occupied], labels.grid.voxel_mm3)
-    inner = _occupied(dusted)
+    without_small = remove_small_components(labels.labels_zyx[occupied], labels.grid.voxel_mm3)
+    inner = _bounding_box(without_small)
     if inner is None:
         return kept, {}
-    box = _within(occupied, inner)
-    kept[box], removed = keep_column(dusted[inner], _part_of(labels.grid, box))
+    box = _compose(occupied, inner)
+    kept[box], removed = keep_column(without_small[inner], _subgrid(labels.grid, box))
     return kept, removed
 
 
-def _occupied(labels_zyx: LabelArray) -> Box | None:
-    """Return the box of all labels with a margin of one voxel, or None where there are none."""
-    occupied = labels_zyx != 0
-    ranges = []
-    for axis in range(3):
-        others = tuple(i for i in range(3) if i != axis)
-        index = np.flatnonzero(occupied.any(axis=others))
-        if not len(index):
-            return None
-        ranges.append(slice(max(int(index[0]) - 1, 0), min(int(index[-1]) + 2, labels_zyx.shape[axis])))
-    return ranges[0], ranges[1], ranges[2]
+def _bounding_box(labels_zyx: LabelArray) -> Box | None:
+    """Return the bounding box of all labels with a margin of one voxel, or None if there are none."""
+    return occupied_box(labels_zyx, (1, 1, 1))
 
 
-def _within(outer: Box, inner: Box) -> Box:
+def _compose(outer: Box, inner: Box) -> Box:
     z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
     return z, y, x
 
 
-def _part_of(grid: Grid, box: Box) -> Grid:
+def _subgrid(grid: Grid, box: Box) -> Grid:
     affine = grid.affine_lps.copy()
     start_xyz = np.array([[s.start for s in reversed(box)]], dtype=np.float64)
     affine[:3, 3] = to_lps(grid.affine_lps, start_xyz)[0]
@@ -209,32 +184,33 @@ def _part_of(grid: Grid, box: Box) -> Grid:
 def _age_findings(age_years: float | None) -> list[Finding]:
     if age_years is None or age_years >= ADULT_YEARS:
         return []
-    return [UNDER_AGE.about("The patient is under 18 years old; the models have seen adults only.")]
+    return [UNDER_AGE.about("The patient is under 18 years of age; the models were trained on adults only.")]
 
 
 def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
     return [
         OFF_COLUMN_REMOVED.about(
-            f"{volume / 1000:.1f} ml away from the column were labelled {vertebra(label).name} and removed.",
+            f"{volume / 1000:.1f} ml labelled {vertebra(label).name} away from the spinal column were removed.",
             vertebra(label).name,
         )
         for label, volume in sorted(removed_mm3.items())
-        if volume >= WORTH_MENTION_MM3
+        if volume >= MIN_REPORTED_MM3
     ]
 
 
-def _remove_what_is_no_bone(labels_zyx: LabelArray, ct: CtVolume) -> list[Finding]:
-    """Remove levels whose mean density no bone can have, in place, and tell of them."""
+def _remove_non_bone(labels_zyx: LabelArray, ct: CtVolume) -> list[Finding]:
+    """Remove levels whose mean density excludes bone, in place, and return findings about them."""
     findings = []
     for label, box in enumerate(ndimage.find_objects(labels_zyx), start=1):
         if box is None:
             continue
         inside = labels_zyx[box] == label
         mean_hu = _mean_hu(ct, box, inside)
-        if mean_hu is not None and mean_hu < IMPOSSIBLE_BONE_HU:
+        if mean_hu is not None and mean_hu < MIN_POSSIBLE_BONE_HU:
             labels_zyx[box][inside] = 0
             name = vertebra(label).name
-            findings.append(NOT_BONE.about(f"What was labelled {name} has {mean_hu:.0f} HU on average: removed.", name))
+            sentence = f"The region labelled {name} was removed: with a mean of {mean_hu:.0f} HU it is not bone."
+            findings.append(NOT_BONE.about(sentence, name))
     return findings
 
 
@@ -250,41 +226,40 @@ def _level_findings(
         if fragments:
             sizes = ", ".join(f"{volume / 1000:.1f}" for volume in fragments)
             findings.append(
-                FRAGMENTED.about(f"{name} consists of {len(fragments) + 1} pieces; the smaller: {sizes} ml.", name)
+                FRAGMENTED.about(
+                    f"{name} consists of {len(fragments) + 1} fragments; the smaller ones measure {sizes} ml.", name
+                )
             )
         moved = {to: volume for (source, to), volume in cleaning.moved_mm3.items() if source == label}
         for to, volume in sorted(moved.items()):
-            if volume >= WORTH_MENTION_MM3:
+            if volume >= MIN_REPORTED_MM3:
                 taker = vertebra(to).name
                 findings.append(
-                    REASSIGNED.about(f"{volume / 1000:.1f} ml labelled {name} were given to {taker}.", name)
+                    REASSIGNED.about(f"{volume / 1000:.1f} ml labelled {name} were assigned to {taker}.", name)
                 )
         mean_hu = _mean_hu(ct, shape.box_zyx, inside)
-        if mean_hu is not None and mean_hu < LEAST_BONE_HU:
-            findings.append(NOT_BONE.about(f"The mean density of {name} is {mean_hu:.0f} HU.", name))
+        if mean_hu is not None and mean_hu < MIN_BONE_HU:
+            sentence = f"The mean density of {name} is {mean_hu:.0f} HU, too low for bone."
+            findings.append(NOT_BONE.about(sentence, name))
     return findings
-
-
-def plausible_ml(level: Vertebra) -> tuple[float, float]:
-    """Return the least and the greatest volume of an adult vertebra of this level, ml."""
-    return PLAUSIBLE_ML.get(level.name, PLAUSIBLE_REGION_ML[level.region])
 
 
 def _volume_findings(shape: LevelShape) -> list[Finding]:
     name, volume = shape.vertebra.name, shape.volume_mm3 / 1000
-    least, most = plausible_ml(shape.vertebra)
+    low, high = plausible_ml(shape.vertebra)
     findings = []
     if shape.touches_edge:
-        findings.append(CUT_BY_EDGE.about(f"{name} reaches the edge of the scan; {volume:.1f} ml are in view.", name))
+        sentence = f"{name} is truncated by the edge of the scan; its volume is incomplete ({volume:.1f} ml in view)."
+        findings.append(TRUNCATED.about(sentence, name))
     elif volume < VERY_SMALL_ML:
-        findings.append(VERY_SMALL.about(f"Only {volume:.2f} ml of {name} were found.", name))
-    elif volume < least:
+        findings.append(VERY_SMALL.about(f"Only {volume:.2f} ml of {name} were segmented.", name))
+    elif volume < low:
         findings.append(
-            VOLUME_IMPLAUSIBLE.about(f"{name} has {volume:.1f} ml, less than the {least:.1f} ml of small adults.", name)
+            VOLUME_IMPLAUSIBLE.about(f"{name} measures {volume:.1f} ml, below the {low:.1f} ml of small adults.", name)
         )
-    if volume > most:
+    if volume > high:
         findings.append(
-            VOLUME_IMPLAUSIBLE.about(f"{name} has {volume:.1f} ml, more than the {most:.1f} ml of large adults.", name)
+            VOLUME_IMPLAUSIBLE.about(f"{name} measures {volume:.1f} ml, above the {high:.1f} ml of large adults.", name)
         )
     return findings
 

@@ -1,6 +1,6 @@
-"""The spinal column among everything that was labelled: what stands away from it is not a vertebra.
+"""Find the spinal column among all labelled bone; what lies away from it is not a vertebra.
 
-Teeth, the skull base and the shoulders are bone of like density; a network may label some of it.
+Teeth, the skull base and the shoulders are bone of similar density, and a network may label some of it.
 """
 
 from __future__ import annotations
@@ -13,37 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.core.anatomy import VERTEBRAE, Region, rank, steps_between, vertebra
+from cspine.core.anatomy import VERTEBRAE, rank, steps_between, vertebra
 from cspine.core.geometry import Grid, to_lps
+from cspine.core.norms import COLUMN_STEP_MM, MAX_LEVEL_MM
 from cspine.core.shape import Box
 from cspine.core.volumes import LabelArray
 from cspine.postprocessing.order import head_axis
 
-#: Bones of the column closer than this belong together: discs and joint spaces are narrower.
+#: Labelled bone within this distance belongs together: discs and joint spaces are narrower.
 LINK_MM = 12.0
-#: The same around bone labelled T2 or lower: lumbar discs are high, and a coarse network leaves more of them free.
+#: The same around bone labelled T2 or lower: lumbar discs are thicker, and a coarse network leaves wider gaps.
 LINK_BELOW_T1_MM = 20.0
-#: Side of the coarse voxels on which distances are taken.
+#: Size of the coarse voxels on which distances are computed.
 COARSE_MM = 3.0
-#: Another part of the column holds at least this much bone.
-LEAST_PART_MM3 = 1500.0
-#: One level takes at most this much of the column, disc included, by the region of the upper one of two.
-LONGEST_LEVEL_MM = {Region.CERVICAL: 40.0, Region.THORACIC: 48.0, Region.LUMBAR: 60.0}
-#: Centroids of neighbouring levels of one column lie so far apart, for each step of level, by the upper one's region.
-STEP_MM = {Region.CERVICAL: (9.0, 30.0), Region.THORACIC: (11.0, 45.0), Region.LUMBAR: (16.0, 58.0)}
-#: ... and within 60 degrees of the column's direction.
-LEAST_STEP_COSINE = 0.5
-#: No level counts for more than this when parts are compared: size alone makes no column.
+#: Smallest volume of a further part of the column.
+MIN_PART_MM3 = 1500.0
+#: Adjacent levels lie within 60 degrees of the direction of the column.
+MIN_STEP_COSINE = 0.5
+#: Volume above which a level counts no more when parts are compared: size alone does not make a column.
 COUNTED_MM3 = 10_000.0
-#: A part of the trunk's column may begin with so many levels that the main part has too: a network lost count.
+#: Number of levels that a lower part may share with the main part: the network may be off by one from there on.
 _OVERLAP = 2
-#: Another part of the column lies within this angle of the main part's head-to-foot direction (cosine of 50 degrees).
-LEAST_COSINE = 0.64
+#: A further part lies within this angle of the head-to-foot direction of the main part (cosine of 50 degrees).
+MIN_COSINE = 0.64
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """A group of labelled bone whose members lie within `LINK_MM` of each other."""
+    """A group of labelled bone whose members are within `LINK_MM` of each other."""
 
     number: int
     volumes_mm3: dict[int, float]  # by label, head to foot
@@ -54,25 +51,25 @@ class _Part:
         return sum(self.volumes_mm3.values())
 
     @property
-    def likeness(self) -> float:
-        """How much of the part stands as a column does, less what does not, in cubic millimetres.
+    def score(self) -> float:
+        """Volume of the levels that form a column, minus the volume of the outliers, in cubic millimetres.
 
-        Of two levels that do not follow each other the smaller is astray: a speck must not discredit a vertebra.
+        Of two levels that cannot be adjacent, the smaller is the outlier: a speck must not outvote a vertebra.
         """
         axis = head_axis(np.array(list(self.centroids_lps.values())))
-        standing = list(self.centroids_lps)
-        if _BELOW_T1[standing].any():
-            standing = self._longest_chain(axis)
-        while misfits := [pair for pair in pairwise(standing) if not self._follow(*pair, axis)]:
-            standing.remove(min((label for pair in misfits for label in pair), key=lambda i: self.volumes_mm3[i]))
+        inliers = list(self.centroids_lps)
+        if _BELOW_T1[inliers].any():
+            inliers = self._longest_chain(axis)
+        while misfits := [pair for pair in pairwise(inliers) if not self._follow(*pair, axis)]:
+            inliers.remove(min((label for pair in misfits for label in pair), key=lambda i: self.volumes_mm3[i]))
         return sum(
-            min(volume, COUNTED_MM3) * (1 if label in standing else -1) for label, volume in self.volumes_mm3.items()
+            min(volume, COUNTED_MM3) * (1 if label in inliers else -1) for label, volume in self.volumes_mm3.items()
         )
 
     def _longest_chain(self, axis: NDArray[np.float64]) -> list[int]:
-        """Levels that follow each other and hold the most bone together.
+        """Return the chain of compatible levels with the largest total volume.
 
-        In a long spine one large piece of a wrong level must not push out what it does not fit to, one after another.
+        In a long spine, one large component of a wrong level must not displace its neighbours one after another.
         """
         chains: list[tuple[float, list[int]]] = []
         for label, volume in self.volumes_mm3.items():
@@ -82,14 +79,14 @@ class _Part:
         return max(chains, key=lambda found: found[0])[1]
 
     def _follow(self, upper: int, lower: int, axis: NDArray[np.float64]) -> bool:
-        """Tell whether two levels lie as far apart, and in the direction, that they do in a column."""
+        """Return whether the distance and direction between two levels are those of a spinal column."""
         fewest, most = steps_between(upper, lower)
-        way = self.centroids_lps[upper] - self.centroids_lps[lower]
-        distance = float(np.linalg.norm(way))
-        least_mm = STEP_MM[vertebra(upper).region][0]
-        most_mm = max(STEP_MM[vertebra(label).region][1] for label in (upper, _above(lower)))
-        in_step = least_mm * fewest <= distance <= most_mm * most
-        return in_step and float(way @ axis) >= LEAST_STEP_COSINE * distance
+        upward = self.centroids_lps[upper] - self.centroids_lps[lower]
+        distance = float(np.linalg.norm(upward))
+        min_mm = COLUMN_STEP_MM[vertebra(upper).region][0]
+        max_mm = max(COLUMN_STEP_MM[vertebra(label).region][1] for label in (upper, _above(lower)))
+        in_step = min_mm * fewest <= distance <= max_mm * most
+        return in_step and float(upward @ axis) >= MIN_STEP_COSINE * distance
 
     @property
     def ranks(self) -> list[int]:
@@ -97,21 +94,21 @@ class _Part:
 
 
 def _above(label: int) -> int:
-    """Label of the level above."""
+    """Return the label of the level above."""
     return VERTEBRAE[max(rank(label) - 1, 0)].label
 
 
 def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[int, float]]:
-    """Remove what stands away from the spinal column.
+    """Remove labels that do not belong to the spinal column.
 
-    The column is the group of labelled bone within `LINK_MM` that is most like one (levels in order, a step apart),
-    and every other sizeable group that continues it: whose levels lie above (or below) all of its levels, in that
-    direction, and no further than they can be.
+    The column is the group of labelled bone within `LINK_MM` with the best score (levels in order, one step apart),
+    together with each other group that continues it: one whose levels are above (or below) all of its levels, lie in
+    that direction, and are no further away than they can be.
 
     Parameters
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
-        Labels; not changed.
+        Labels; they are not modified.
     grid : Grid
         Grid of the array.
 
@@ -119,7 +116,7 @@ def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[in
     -------
     labels_zyx : ndarray of uint8, shape (z, y, x)
     removed_mm3 : dict of int to float
-        Volume removed, by label.
+        Volume that was removed, by label.
     """
     steps = tuple(max(1, round(COARSE_MM / step)) for step in reversed(grid.spacing_xyz))
     groups_coarse = _groups(labels_zyx, grid, (steps[0], steps[1], steps[2]))
@@ -132,7 +129,7 @@ def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[in
         for number, box in enumerate(ndimage.find_objects(groups_zyx), start=1)
         if box is not None
     ]
-    parts.sort(key=lambda p: (-p.likeness, -p.volume_mm3, p.number))
+    parts.sort(key=lambda p: (-p.score, -p.volume_mm3, p.number))
     column = [parts[0]]
     for part in parts[1:]:
         if _continues(column[0], part):
@@ -146,7 +143,7 @@ def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[in
 
 
 def _groups(labels_zyx: LabelArray, grid: Grid, steps_zyx: tuple[int, int, int]) -> NDArray[np.uint32]:
-    """Return the number of the group of bone at each coarse voxel, shape ceil(shape / steps)."""
+    """Return the number of the group of labelled bone at each coarse voxel, shape ceil(shape / steps)."""
     coarse = _coarse(labels_zyx != 0, steps_zyx)
     sampling = [n * mm for n, mm in zip(steps_zyx, reversed(grid.spacing_xyz), strict=True)]
     near = ndimage.distance_transform_edt(~coarse, sampling=sampling) <= LINK_MM / 2
@@ -158,7 +155,7 @@ def _groups(labels_zyx: LabelArray, grid: Grid, steps_zyx: tuple[int, int, int])
 
 
 def _coarse(mask_zyx: NDArray[np.bool_], steps_zyx: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """Return which blocks of voxels hold any of a mask."""
+    """Return which blocks of voxels contain a voxel of the mask."""
     for axis, step in enumerate(steps_zyx):
         mask_zyx = np.logical_or.reduceat(mask_zyx, np.arange(0, mask_zyx.shape[axis], step), axis=axis)
     return mask_zyx
@@ -190,19 +187,19 @@ def _part(labels_zyx: LabelArray, groups_zyx: NDArray[np.uint32], grid: Grid, nu
 
 
 def _may_overlap(part: _Part) -> int:
-    """Levels that a part may have in common with the main one and still go on from it.
+    """Return how many levels a part may share with the main part and still continue it.
 
-    Below T1 a network may be one level off from some vertebra on: the lower part then begins with a level that the
-    upper one has, too.
+    Below T1 a network may be off by one from some vertebra on; the lower part then begins with a level that the upper
+    part also has.
     """
     return _OVERLAP if all(_BELOW_T1[VERTEBRAE[i].label] for i in part.ranks) else 0
 
 
 def _largest_pieces(labels_zyx: LabelArray, present: list[int]) -> LabelArray:
-    """Return the largest piece of each label alone.
+    """Return the labels with the largest component of each alone.
 
-    A network that sees a long spine in patches calls a lumbar vertebra C2 here and there: such a piece must not move
-    the place of C2.
+    A network that sees a long spine in patches labels some of a lumbar vertebra as C2 now and then: such a component
+    must not move the centroid of C2.
     """
     kept = np.zeros_like(labels_zyx)
     for label in present:
@@ -211,25 +208,25 @@ def _largest_pieces(labels_zyx: LabelArray, present: list[int]) -> LabelArray:
 
 
 def _continues(main: _Part, part: _Part) -> bool:
-    """Tell whether a part goes on where the main part of the column ends."""
-    if part.volume_mm3 < LEAST_PART_MM3:
+    """Return whether a part continues the main part of the column."""
+    if part.volume_mm3 < MIN_PART_MM3:
         return False
     main_points, part_points = list(main.centroids_lps.values()), list(part.centroids_lps.values())
     if min(part.ranks) > max(main.ranks) - _may_overlap(part) and max(part.ranks) > max(main.ranks):
         fewest, most = min(part.ranks) - max(main.ranks), main.ranks[-1]
-        way = part_points[0] - main_points[-1]
+        offset = part_points[0] - main_points[-1]
         down = main_points[-1] - main_points[max(0, len(main_points) - 3)]
     elif max(part.ranks) < min(main.ranks) + _may_overlap(part) and min(part.ranks) < min(main.ranks):
         fewest, most = min(main.ranks) - max(part.ranks), part.ranks[-1]
-        way = main_points[0] - part_points[-1]
+        offset = main_points[0] - part_points[-1]
         down = main_points[min(2, len(main_points) - 1)] - main_points[0]
     else:
         return False
-    levels, longest_mm = max(fewest, 1), LONGEST_LEVEL_MM[VERTEBRAE[most].region]
+    levels, level_mm = max(fewest, 1), MAX_LEVEL_MM[VERTEBRAE[most].region]
     if len(main_points) == 1:
         down = np.array([0.0, 0.0, -1.0])
-    distance = float(np.linalg.norm(way))
+    distance = float(np.linalg.norm(offset))
     length = float(np.linalg.norm(down))
-    if distance == 0 or length == 0 or distance > longest_mm * (levels + 1):
+    if distance == 0 or length == 0 or distance > level_mm * (levels + 1):
         return False
-    return float(way @ down) / (distance * length) >= LEAST_COSINE
+    return float(offset @ down) / (distance * length) >= MIN_COSINE

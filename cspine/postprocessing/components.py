@@ -1,6 +1,6 @@
-"""Connected pieces of each vertebra: islands removed, pieces inside a neighbour given to it, fragments kept.
+"""Clean the connected components of each vertebra: remove islands, reassign label leakage, keep fragments.
 
-Works on a cropped box. Thresholds are cubic millimetres, so that they mean the same at every spacing.
+The functions work on a cropped box. Thresholds are cubic millimetres, so that they are independent of the spacing.
 """
 
 from __future__ import annotations
@@ -13,47 +13,47 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.core.anatomy import may_follow, vertebra
+from cspine.core.norms import MIN_VARIANT_MM3
 from cspine.core.shape import Box
 from cspine.core.volumes import LabelArray
 
-#: A detached piece smaller than this is noise of the network, not a fragment of bone.
+#: A detached component smaller than this is noise of the network, not a fragment of bone.
 ISLAND_MM3 = 150.0
-#: A vertebra of which less than this was found was not found.
-LEAST_VERTEBRA_MM3 = 100.0
-#: A fragment lies next to its vertebra; what is further away is a false positive.
+#: A vertebra with less volume than this counts as not segmented.
+MIN_VERTEBRA_MM3 = 100.0
+#: A fragment lies next to its vertebra; a component further away is a false positive.
 FRAGMENT_REACH_MM = 8.0
-#: A main body smaller than this may be nothing but a patch within another vertebra.
-LARGEST_EMBEDDED_MM3 = 1500.0
-#: The vertebra that receives a piece has at least this many times its voxels.
-LEAST_RECEIVER = 2.0
-#: Share of a piece's surface on the next vertebra from which on the piece belongs to that one.
+#: A main component smaller than this may be a patch embedded in another vertebra.
+MAX_EMBEDDED_MM3 = 1500.0
+#: The vertebra that receives a component has at least this many times its voxels.
+MIN_RECEIVER_RATIO = 2.0
+#: A component belongs to the adjacent vertebra if at least this share of its surface borders on it.
 NEIGHBOUR_SHARE = 0.2
-#: The same for a vertebra that is not the next one.
+#: The same for a vertebra that is not adjacent.
 ANY_SHARE = 0.5
-#: A piece is a bleed of the neighbour's bone only where it is smaller than this share of its own main body.
-LARGEST_BLEED = 0.5
+#: A component is label leakage into a neighbour only if it is smaller than this share of its own main component.
+MAX_LEAKAGE_SHARE = 0.5
 #: ... and smaller than this: about a pair of articular processes.
-LARGEST_BLEED_MM3 = 3000.0
+MAX_LEAKAGE_MM3 = 3000.0
 
-#: Levels that few patients have. A patch of one is a neighbour's bone: a whole vertebra would show.
+#: Levels that few patients have. A patch of one is bone of a neighbour: a complete vertebra would be larger.
 VARIANTS = frozenset(vertebra(name).label for name in ("T13", "L6"))
-LEAST_VARIANT_MM3 = 4000.0
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A connected set of voxels of one label.
+    """A connected component of one label.
 
     Parameters
     ----------
     label : int
         Label of `cspine.core.anatomy`.
     number : int
-        Value of the piece in the array of pieces.
+        Value of the component in the array of components.
     voxels : int
         Number of voxels.
     box_zyx : tuple of slice
-        Its bounding box.
+        Bounding box.
     """
 
     label: int
@@ -64,16 +64,16 @@ class Piece:
 
 @dataclass
 class Cleaning:
-    """What cleaning changed, in cubic millimetres.
+    """The changes that cleaning made, in cubic millimetres.
 
     Parameters
     ----------
     removed_mm3 : dict of int to float
-        Volume of the islands removed, by label.
+        Volume of the islands that were removed, by label.
     moved_mm3 : dict of (int, int) to float
-        Volume given from one label to another.
+        Volume that was moved from one label to another.
     fragments_mm3 : dict of int to list of float
-        Volumes of the pieces kept beside the main one, by label.
+        Volumes of the components kept beside the main one, by label.
     """
 
     removed_mm3: dict[int, float] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Cleaning:
 
 
 def find_pieces(labels_zyx: LabelArray) -> tuple[NDArray[np.uint32], list[Piece]]:
-    """Split a label array into pieces: 26-connected voxels of one label.
+    """Return the components of a label array: 26-connected voxels of one label.
 
     Parameters
     ----------
@@ -92,9 +92,9 @@ def find_pieces(labels_zyx: LabelArray) -> tuple[NDArray[np.uint32], list[Piece]
     Returns
     -------
     numbers_zyx : ndarray of uint32, shape (z, y, x)
-        Number of the piece that a voxel belongs to, 0 is background.
+        Number of the component that a voxel belongs to; 0 is background.
     pieces : list of Piece
-        The largest first; equal sizes by number, so that the order never depends on chance.
+        The largest first; equal sizes by number, so that the order is deterministic.
     """
     found = cc3d.connected_components(np.ascontiguousarray(labels_zyx), connectivity=26, out_dtype=np.uint32)
     numbers_zyx = np.asarray(found, dtype=np.uint32)
@@ -109,21 +109,21 @@ def find_pieces(labels_zyx: LabelArray) -> tuple[NDArray[np.uint32], list[Piece]
 
 
 def contact_faces(labels_zyx: LabelArray, numbers_zyx: NDArray[np.uint32], piece: Piece) -> tuple[dict[int, int], int]:
-    """Count the voxel faces of a piece by what lies on their other side.
+    """Return how many voxel faces of a component border on each other label.
 
     Parameters
     ----------
     labels_zyx, numbers_zyx : ndarray, shape (z, y, x)
-        Labels, and the pieces of `find_pieces`.
+        Labels, and the components of `find_pieces`.
     piece : Piece
-        The piece.
+        The component.
 
     Returns
     -------
     touching : dict of int to int
-        Number of faces on each other label.
+        Number of faces that border on each other label.
     faces : int
-        Number of all outer faces, those on background counted.
+        Number of all outer faces, including those on background.
     """
     box = tuple(
         slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(piece.box_zyx, labels_zyx.shape, strict=True)
@@ -139,28 +139,28 @@ def contact_faces(labels_zyx: LabelArray, numbers_zyx: NDArray[np.uint32], piece
     return touching, int(counts.sum())
 
 
-def drop_dust(labels_zyx: LabelArray, voxel_mm3: float) -> LabelArray:
-    """Return the labels without specks: what touches nothing labelled and is smaller than `LEAST_VERTEBRA_MM3`."""
+def remove_small_components(labels_zyx: LabelArray, voxel_mm3: float) -> LabelArray:
+    """Return the labels without isolated components that are smaller than `MIN_VERTEBRA_MM3`."""
     occupied = np.ascontiguousarray(labels_zyx != 0)
-    kept = cc3d.dust(occupied, threshold=LEAST_VERTEBRA_MM3 / voxel_mm3, connectivity=26, in_place=False)
+    kept = cc3d.dust(occupied, threshold=MIN_VERTEBRA_MM3 / voxel_mm3, connectivity=26, in_place=False)
     return np.where(kept, labels_zyx, np.uint8(0))
 
 
 def clean_components(
     labels_zyx: LabelArray, spacing_zyx: tuple[float, float, float], voxel_mm3: float
 ) -> tuple[LabelArray, Cleaning]:
-    """Clean each vertebra's pieces.
+    """Return the labels with each vertebra's components cleaned, and the changes.
 
-    A vertebra's main body is its largest piece. A smaller piece that borders mainly on the next vertebra is that one's
-    bone (the network's label ran over a facet joint) and is given to it; an island is removed; what is left next to
-    the main body is a fragment and stays.
+    The main component of a vertebra is its largest. A smaller one that borders mainly on the adjacent vertebra is bone
+    of that vertebra (the label leaked across a facet joint) and is assigned to it; an island is removed; a component
+    next to the main one is a fragment and is kept.
 
     Parameters
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
         Labels; not changed.
     spacing_zyx : tuple of float
-        Millimetres a step along z, y, x.
+        Voxel spacing along z, y, x, millimetres.
     voxel_mm3 : float
         Volume of a voxel.
 
@@ -178,16 +178,16 @@ def clean_components(
     for piece in pieces:
         body = main[piece.label]
         volume = piece.voxels * voxel_mm3
-        least = LEAST_VARIANT_MM3 if piece.label in VARIANTS else LARGEST_EMBEDDED_MM3
+        least = MIN_VARIANT_MM3 if piece.label in VARIANTS else MAX_EMBEDDED_MM3
         if piece is body and volume >= least:
             continue
         inside = numbers_zyx[piece.box_zyx] == piece.number
-        receiver = _receiver(cleaned, numbers_zyx, piece, main) if volume <= max(LARGEST_BLEED_MM3, least) else None
+        receiver = _receiver(cleaned, numbers_zyx, piece, main) if volume <= max(MAX_LEAKAGE_MM3, least) else None
         if receiver is not None:
             cleaned[piece.box_zyx][inside] = receiver
             key = (piece.label, receiver)
             cleaning.moved_mm3[key] = cleaning.moved_mm3.get(key, 0.0) + volume
-        elif piece is body and volume >= LEAST_VERTEBRA_MM3:
+        elif piece is body and volume >= MIN_VERTEBRA_MM3:
             continue
         elif (
             piece is not body
@@ -204,9 +204,9 @@ def clean_components(
 def _receiver(
     labels_zyx: LabelArray, numbers_zyx: NDArray[np.uint32], piece: Piece, main: dict[int, Piece]
 ) -> int | None:
-    """Return the label that a detached piece belongs to by what it borders on, or None to leave it."""
+    """Return the label that a detached component belongs to, judged by its borders, or None to keep its own."""
     body = main[piece.label]
-    if piece is not body and piece.voxels > LARGEST_BLEED * body.voxels:
+    if piece is not body and piece.voxels > MAX_LEAKAGE_SHARE * body.voxels:
         return None
     touching, faces = contact_faces(labels_zyx, numbers_zyx, piece)
     if not touching:
@@ -216,31 +216,31 @@ def _receiver(
         return label
     is_next = may_follow(label, piece.label) or may_follow(piece.label, label)
     share = NEIGHBOUR_SHARE if is_next and piece is not body else ANY_SHARE
-    if touching[label] < faces * share or main[label].voxels < LEAST_RECEIVER * piece.voxels:
+    if touching[label] < faces * share or main[label].voxels < MIN_RECEIVER_RATIO * piece.voxels:
         return None
     return label
 
 
 def _is_inside(piece: Piece, shape_zyx: tuple[int, ...]) -> bool:
-    """Tell whether a piece ends before the border of the array: what the border cuts may be the end of more."""
+    """Return whether a component ends before the border of the array: one at the border may be cut off."""
     return all(part.start > 0 and part.stop < n for part, n in zip(piece.box_zyx, shape_zyx, strict=True))
 
 
 def lies_within(
     reach_mm: float, numbers_zyx: NDArray[np.uint32], pair: tuple[Piece, Piece], spacing_zyx: tuple[float, float, float]
 ) -> bool:
-    """Tell whether a piece has a voxel within a distance of another piece.
+    """Return whether a component has a voxel within a distance of another one.
 
     Parameters
     ----------
     reach_mm : float
         The distance, millimetres.
     numbers_zyx : ndarray of uint32, shape (z, y, x)
-        Pieces of `find_pieces`.
+        Components of `find_pieces`.
     pair : pair of Piece
-        The two; the first one's surroundings are looked at.
+        The two components; only the surroundings of the first are searched.
     spacing_zyx : tuple of float
-        Millimetres a step along z, y, x.
+        Voxel spacing along z, y, x, millimetres.
     """
     one, other = pair
     box = tuple(

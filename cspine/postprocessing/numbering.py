@@ -1,6 +1,6 @@
-"""What a full-spine result says about the number of vertebrae: variants, and what the sacrum tells of the lower end.
+"""Check the number of vertebrae of a full-spine result: anatomical variants, and the sacrum as a lower anchor.
 
-Reports and never relabels. The sacrum is no level: a network draws it as an auxiliary class.
+Nothing is relabelled here. The sacrum is not a level: a network predicts it as an auxiliary class.
 """
 
 from __future__ import annotations
@@ -22,32 +22,29 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
+from cspine.core.norms import MIN_SACRUM_MM3, TYPICAL_LUMBAR_STEP_MM
 from cspine.core.shape import LevelShape
 from cspine.postprocessing.order import ANCHORS, head_axis
 
-#: Less bone than this is no sacrum, but a false positive, or its uppermost edge.
-LEAST_SACRUM_MM3 = 3000.0
-#: A vertebra stands on the sacrum where the way from its centroid to the nearest bone of the sacrum is shorter than
-#: this times the step from one vertebra to the next: it is 0.7 steps where it stands there, and 1.6 with one between.
+#: A vertebra is the last above the sacrum if the distance from its centroid to the nearest sacral voxel is less than
+#: this times the step between vertebrae: it is 0.7 steps for the last vertebra, and 1.6 with one between.
 ON_SACRUM_STEPS = 1.15
-#: From one lumbar vertebra to the next in adults of middle size, where the result does not tell.
-TYPICAL_LUMBAR_STEP_MM = 33.0
-#: Side of the voxels on which the sacrum is looked at.
+#: Voxel size at which the sacrum is examined.
 _COARSE_MM = 3.0
-#: Levels that may stand on the sacrum.
+#: Levels that can be the last above the sacrum.
 _LAST_LEVELS = ("L4", "L5", "L6")
 
 
 @dataclass(frozen=True)
 class Sacrum:
-    """Where the sacrum lies below the lowest vertebra.
+    """The position of the sacrum below the lowest vertebra.
 
     Parameters
     ----------
     gap_mm : float
-        From the centroid of the lowest vertebra to the nearest bone of the sacrum.
+        Distance from the centroid of the lowest vertebra to the nearest sacral voxel.
     step_mm : float
-        From one vertebra to the next, there.
+        Distance between adjacent vertebrae there.
     """
 
     gap_mm: float
@@ -55,21 +52,21 @@ class Sacrum:
 
     @property
     def levels_between(self) -> int:
-        """How many vertebrae there is room for between the lowest one and the sacrum."""
+        """Number of vertebrae that fit between the lowest one and the sacrum."""
         return max(0, round((self.gap_mm / self.step_mm) - (ON_SACRUM_STEPS - 0.5)))
 
 
 def find_sacrum(mask_zyx: NDArray[np.bool_], grid: Grid, shapes: tuple[LevelShape, ...]) -> Sacrum | None:
-    """Return where the sacrum lies, or None where it is not in view.
+    """Return the position of the sacrum, or None if it is not in view.
 
     Parameters
     ----------
     mask_zyx : ndarray of bool, shape (z, y, x)
-        What the network drew as the sacrum; only its largest piece below the lowest vertebra counts.
+        Sacrum predicted by the network; only its largest component below the lowest vertebra counts.
     grid : Grid
         Grid of the array.
     shapes : tuple of LevelShape
-        The levels found, from head to foot.
+        The segmented levels, from head to foot.
     """
     if not shapes:
         return None
@@ -77,7 +74,7 @@ def find_sacrum(mask_zyx: NDArray[np.bool_], grid: Grid, shapes: tuple[LevelShap
     coarse = np.ascontiguousarray(mask_zyx[:: steps[0], :: steps[1], :: steps[2]])
     piece = cc3d.largest_k(coarse, k=1, connectivity=26) > 0
     index_zyx = np.argwhere(piece) * steps
-    if len(index_zyx) * np.prod(steps) * grid.voxel_mm3 < LEAST_SACRUM_MM3:
+    if len(index_zyx) * np.prod(steps) * grid.voxel_mm3 < MIN_SACRUM_MM3:
         return None
     points = to_lps(grid.affine_lps, index_zyx[:, ::-1].astype(np.float64))
     lowest = shapes[-1]
@@ -89,7 +86,7 @@ def find_sacrum(mask_zyx: NDArray[np.bool_], grid: Grid, shapes: tuple[LevelShap
 
 
 def _last_step_mm(shapes: tuple[LevelShape, ...]) -> float:
-    """Distance of neighbours at the lower end, as it is for lumbar vertebrae."""
+    """Return the step between the lowest lumbar vertebrae, or a typical one."""
     distances = [
         float(np.linalg.norm(a.centroid_lps - b.centroid_lps))
         for a, b in pairwise(shapes[-4:])
@@ -99,14 +96,14 @@ def _last_step_mm(shapes: tuple[LevelShape, ...]) -> float:
 
 
 def numbering_findings(shapes: tuple[LevelShape, ...], sacrum: Sacrum | None) -> tuple[Finding, ...]:
-    """Return what the lower end of the spine says about the numbers of the levels.
+    """Return findings about the numbering that follow from the lower end of the spine.
 
     Parameters
     ----------
     shapes : tuple of LevelShape
         The levels found, from head to foot by name.
     sacrum : Sacrum or None
-        From `find_sacrum`; None where it is not in view, or the model does not draw it.
+        From `find_sacrum`; None if it is not in view, or the model does not predict it.
 
     Returns
     -------
@@ -119,43 +116,44 @@ def numbering_findings(shapes: tuple[LevelShape, ...], sacrum: Sacrum | None) ->
     if sacrum is None:
         if last.region is not Region.LUMBAR:
             return ()
-        why = f"{last.name} is the lowest lumbar vertebra found, and no sacrum was seen below it."
+        why = f"{last.name} is the lowest segmented vertebra, without a sacrum below it; the lumbar count is unknown."
         return (*_six(last.name, ""), LUMBAR_COUNT_UNKNOWN.about(why, last.name))
     findings: list[Finding] = []
     if sacrum.levels_between:
         absent = _absent_above_sacrum(last.label, sacrum.levels_between)
         for name in absent:
-            why = f"{name} was not found: {sacrum.gap_mm:.0f} mm lie between {last.name} and the sacrum."
+            why = f"{name} was not segmented; the gap between {last.name} and the sacrum is {sacrum.gap_mm:.0f} mm."
             findings.append(MISSING_LEVEL.about(why, name))
     elif last.name not in _LAST_LEVELS:
-        why = f"{last.name} stands on the sacrum ({sacrum.gap_mm:.0f} mm); L4, L5 or L6 would."
+        why = f"{last.name} lies directly above the sacrum ({sacrum.gap_mm:.0f} mm), where L4, L5 or L6 is expected."
         findings.append(SACRUM_CONTRADICTS.about(why, last.name))
     elif last.name == "L4":
-        where = f"L4 stands on the sacrum ({sacrum.gap_mm:.0f} mm)"
-        findings.append(LUMBAR_VARIANT.about(f"4 lumbar vertebrae: {where}.{_in_all(shapes)}", last.name))
+        where = f"L4 lies directly above the sacrum ({sacrum.gap_mm:.0f} mm)"
+        findings.append(LUMBAR_VARIANT.about(f"4 lumbar vertebrae: {where}.{_total(shapes)}", last.name))
     else:
-        findings += _six(last.name, _in_all(shapes))
+        findings += _six(last.name, _total(shapes))
     if not counted_from_above and not sacrum.levels_between:
-        why = f"Levels are counted from the sacrum, with {last.name} above it: C1 and C2 are not in view."
+        why = f"C1 and C2 are not in view; levels are counted from the sacrum, with {last.name} directly above it."
         findings.append(COUNTED_FROM_SACRUM.about(why, last.name))
     return tuple(findings)
 
 
 def _six(lowest: str, more: str) -> list[Finding]:
-    return [LUMBAR_VARIANT.about(f"6 lumbar vertebrae: L6 was found.{more}", "L6")] if lowest == "L6" else []
+    return [LUMBAR_VARIANT.about(f"6 lumbar vertebrae: L6 was segmented.{more}", "L6")] if lowest == "L6" else []
 
 
 def _absent_above_sacrum(last_label: int, room: int) -> list[str]:
-    """Names of the levels that belong between the lowest one found and the sacrum; of five lumbar vertebrae."""
+    """Return the names of the levels missing above the sacrum, assuming five lumbar vertebrae."""
     last, fifth = rank(last_label), rank(vertebra("L5").label)
     names = [level.name for level in VERTEBRAE[last + 1 : fifth + 1] if level.name != "T13"]
     return names or [level.name for level in VERTEBRAE[last + 1 : last + 1 + room]]
 
 
-def _in_all(shapes: tuple[LevelShape, ...]) -> str:
-    """Return how many vertebrae there are from C1 on, where all were found: 24 in most patients."""
+def _total(shapes: tuple[LevelShape, ...]) -> str:
+    """Return a sentence with the number of vertebrae if C1 was segmented: 24 in most patients."""
     names = [shape.vertebra.name for shape in shapes]
     if names[0] != "C1":
         return ""
     count = len(names)
-    return f" {count} vertebrae from C1 to the sacrum" + (", as mostly." if count == 24 else "; 24 are the rule.")
+    usual = "as in most patients" if count == 24 else "24 in most patients"
+    return f" There are {count} vertebrae from C1 to the sacrum ({usual})."

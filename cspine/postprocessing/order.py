@@ -1,6 +1,6 @@
-"""The order of the levels along the spine: what is missing, out of order, too close or too far apart.
+"""Check the order of the levels along the spine: missing, out of order, too close or too far apart.
 
-Reports and never relabels: which of two swapped vertebrae is which cannot be told from the labels alone.
+Nothing is relabelled here: which of two swapped vertebrae is which cannot be decided from the labels alone.
 """
 
 from __future__ import annotations
@@ -14,36 +14,31 @@ from cspine.core.anatomy import VERTEBRAE, Region, rank
 from cspine.core.findings import (
     LEVEL_UNCERTAIN,
     MISSING_LEVEL,
-    ORDER_BROKEN,
+    OUT_OF_ORDER,
     THORACIC_VARIANT,
     TOO_CLOSE,
     WIDE_GAP,
     Finding,
 )
+from cspine.core.norms import MAX_DISTANCE_MM, MIN_DISTANCE_MM, TYPICAL_THORACOLUMBAR_STEP_MM
 from cspine.core.shape import LevelShape
 
-#: Neighbouring vertebrae of adults are further apart than this, centroid to centroid, by the upper one's region.
-LEAST_DISTANCE_MM = {"C": 6.0, "T": 8.0, "L": 12.0}
-#: Neighbouring cervical vertebrae lie closer than this; thoracic and lumbar ones need more.
-GREATEST_DISTANCE_MM = {"C": 32.0, "T": 45.0, "L": 60.0}
-#: A centroid may lie this far on the wrong side of its neighbour before the order counts as broken.
+#: A centroid may lie this far on the wrong side of its neighbour before the order is reported as wrong.
 ORDER_TOLERANCE_MM = 2.0
-#: Below T1 a gap is wide, too, where it is this many times the steps above and below it: those grow slowly.
-WIDENED = 1.6
-#: From T11 to T12 and T12 to L1 in adults of middle size.
-TYPICAL_STEP_MM = 28.0
-#: T11 and L1 are neighbours where their distance is less than this times the steps above and below them.
+#: Below T1 a step is also too wide if it exceeds the steps above and below it by this factor: steps change slowly.
+WIDE_GAP_RATIO = 1.6
+#: T11 and L1 are adjacent if their distance is less than this times the steps above and below them.
 ONE_STEP = 1.5
-#: Levels that have a form of their own, from which the others are counted. T1 differs from T2 and C7 by its ribs, which
-#: may be variants or hardly seen: networks were seen to be one level off where it was the only one.
+#: Levels of unmistakable shape, from which the others are counted. T1 differs from T2 and C7 by its ribs alone, which
+#: may be variants or barely visible: networks were one level off where T1 was the only anchor.
 ANCHORS = frozenset({"C1", "C2"})
 
 
 def head_axis(centroids_lps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the direction of the spine towards the head.
 
-    Follows the centroids (first principal axis), so that a flexed neck, or a patient who lies obliquely in the
-    scanner, is not taken for a broken order; the patient's own axis decides which end is the head.
+    It follows the centroids (first principal axis), so that a flexed neck, or a patient who lies obliquely in the
+    scanner, is not mistaken for a wrong order; the patient's axis decides which end is the head.
 
     Parameters
     ----------
@@ -65,14 +60,14 @@ def head_axis(centroids_lps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def order_findings(shapes: tuple[LevelShape, ...], on_sacrum: bool | None = None) -> tuple[Finding, ...]:
-    """Return what is wrong with the sequence of levels, and how many thoracic vertebrae there are if not 12.
+    """Return findings about the sequence of levels, and about the number of thoracic vertebrae if it is not 12.
 
     Parameters
     ----------
     shapes : tuple of LevelShape
-        The levels found, from head to foot by name.
+        The segmented levels, from head to foot by name.
     on_sacrum : bool, optional
-        Whether the lowest of them stands on the sacrum, which is an anchor to count from; None where that is not known.
+        Whether the lowest of them is the last above the sacrum, which then is an anchor; None if unknown.
 
     Returns
     -------
@@ -84,47 +79,48 @@ def order_findings(shapes: tuple[LevelShape, ...], on_sacrum: bool | None = None
         first, last = rank(shapes[0].vertebra.label), rank(shapes[-1].vertebra.label)
         eleven = has_eleven_thoracic(shapes)
         for level in VERTEBRAE[first : last + 1]:
-            # T13 is a rare variant: its absence is the rule.
+            # T13 is a rare variant and normally absent.
             if level.name not in names and level.name != "T13" and not (level.name == "T12" and eleven):
                 between = f"{shapes[0].vertebra.name} and {shapes[-1].vertebra.name} were"
-                findings.append(MISSING_LEVEL.about(f"{level.name} was not found although {between}.", level.name))
+                findings.append(MISSING_LEVEL.about(f"{level.name} was not segmented although {between}.", level.name))
     if len(shapes) > 1:
         axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
-        for place, (upper, lower) in enumerate(pairwise(shapes)):
+        for index, (upper, lower) in enumerate(pairwise(shapes)):
             found = _pair_findings(upper, lower, axis)
-            findings += found or _widened(shapes, place)
+            findings += found or _widened_gap(shapes, index)
         if eleven:
-            findings.append(THORACIC_VARIANT.about("11 thoracic vertebrae: L1 stands next below T11.", "L1"))
+            findings.append(THORACIC_VARIANT.about("11 thoracic vertebrae: L1 lies directly below T11.", "L1"))
         if "T13" in names and "T12" in names:
-            findings.append(THORACIC_VARIANT.about("13 thoracic vertebrae: T13 was found below T12.", "T13"))
+            findings.append(THORACIC_VARIANT.about("13 thoracic vertebrae: T13 was segmented below T12.", "T13"))
     if shapes and not names & ANCHORS and not on_sacrum:
         listed = ", ".join(shape.vertebra.name for shape in shapes)
-        other = " T1, found, is told by its ribs alone." if "T1" in names else ""
-        anchors = "neither C1 nor C2" if on_sacrum is None else "neither C1, C2 nor the sacrum"
-        findings.append(LEVEL_UNCERTAIN.about(f"Found {listed}, but {anchors} to count from.{other}"))
+        other = " T1 alone is not a reliable anchor." if "T1" in names else ""
+        anchors = "without C1 and C2" if on_sacrum is None else "without C1, C2 and the sacrum"
+        sentence = f"The numbering of {listed} may be off by one or more levels {anchors} as anchors.{other}"
+        findings.append(LEVEL_UNCERTAIN.about(sentence))
     return tuple(findings)
 
 
 def has_eleven_thoracic(shapes: tuple[LevelShape, ...]) -> bool:
-    """Tell whether L1 is the next vertebra below T11: T12 was not found, and there is no room for it.
+    """Return whether L1 is the next vertebra below T11: T12 was not segmented, and there is no space for it.
 
     Parameters
     ----------
     shapes : tuple of LevelShape
-        The levels found, from head to foot by name.
+        The segmented levels, from head to foot by name.
     """
     names = [shape.vertebra.name for shape in shapes]
-    places = [i for i, pair in enumerate(pairwise(names)) if pair == ("T11", "L1")]
-    if not places:
+    indices = [i for i, pair in enumerate(pairwise(names)) if pair == ("T11", "L1")]
+    if not indices:
         return False
-    steps = _steps_beside(shapes, places[0])
-    distance = _distance_mm(shapes[places[0]], shapes[places[0] + 1])
-    return distance < ONE_STEP * (float(np.mean(steps)) if steps else TYPICAL_STEP_MM)
+    steps = _steps_beside(shapes, indices[0])
+    distance = _distance_mm(shapes[indices[0]], shapes[indices[0] + 1])
+    return distance < ONE_STEP * (float(np.mean(steps)) if steps else TYPICAL_THORACOLUMBAR_STEP_MM)
 
 
-def _steps_beside(shapes: tuple[LevelShape, ...], place: int) -> list[float]:
-    """Distances of the pairs of neighbours above and below a pair, where those are whole."""
-    pairs = [shapes[i : i + 2] for i in (place - 1, place + 1) if 0 <= i < len(shapes) - 1]
+def _steps_beside(shapes: tuple[LevelShape, ...], index: int) -> list[float]:
+    """Return the distances of the adjacent pairs above and below a pair, where those are complete."""
+    pairs = [shapes[i : i + 2] for i in (index - 1, index + 1) if 0 <= i < len(shapes) - 1]
     return [
         _distance_mm(a, b)
         for a, b in pairs
@@ -136,37 +132,42 @@ def _distance_mm(a: LevelShape, b: LevelShape) -> float:
     return float(np.linalg.norm(a.centroid_lps - b.centroid_lps))
 
 
-def _widened(shapes: tuple[LevelShape, ...], place: int) -> list[Finding]:
-    """Tell where neighbours of the trunk lie much further apart than those above and below them."""
-    upper, lower = shapes[place : place + 2]
+def _widened_gap(shapes: tuple[LevelShape, ...], index: int) -> list[Finding]:
+    """Return a finding if two adjacent vertebrae of the trunk are much further apart than those above and below."""
+    upper, lower = shapes[index : index + 2]
     if upper.vertebra.region is Region.CERVICAL or not is_next(upper, lower):
         return []
-    steps, distance = _steps_beside(shapes, place), _distance_mm(upper, lower)
-    if len(steps) < 2 or distance <= WIDENED * float(np.mean(steps)) or upper.touches_edge or lower.touches_edge:
+    steps, distance = _steps_beside(shapes, index), _distance_mm(upper, lower)
+    if len(steps) < 2 or distance <= WIDE_GAP_RATIO * float(np.mean(steps)) or upper.touches_edge or lower.touches_edge:
         return []
     names = f"{upper.vertebra.name} and {lower.vertebra.name}"
     beside = " and ".join(f"{step:.0f}" for step in steps)
-    return [WIDE_GAP.about(f"{names} lie {distance:.0f} mm apart, those beside them {beside} mm.", lower.vertebra.name)]
+    sentence = f"{names} are {distance:.0f} mm apart, the adjacent pairs {beside} mm; a vertebra may have been missed."
+    return [WIDE_GAP.about(sentence, lower.vertebra.name)]
 
 
 def is_next(upper: LevelShape, lower: LevelShape) -> bool:
-    """Tell whether no level but T13, which few patients have, stands between two."""
+    """Return whether no level, or only the rare T13, lies between two levels."""
     between = VERTEBRAE[rank(upper.vertebra.label) + 1 : rank(lower.vertebra.label)]
     return all(level.name == "T13" for level in between)
 
 
 def _pair_findings(upper: LevelShape, lower: LevelShape, axis_lps: NDArray[np.float64]) -> list[Finding]:
     names = f"{upper.vertebra.name} and {lower.vertebra.name}"
-    way = upper.centroid_lps - lower.centroid_lps
-    distance = float(np.linalg.norm(way))
-    height = float(way @ axis_lps)
-    if distance < LEAST_DISTANCE_MM[upper.vertebra.region.value]:
-        return [TOO_CLOSE.about(f"{names} lie {distance:.0f} mm apart.", lower.vertebra.name)]
+    upward = upper.centroid_lps - lower.centroid_lps
+    distance = float(np.linalg.norm(upward))
+    height = float(upward @ axis_lps)
+    if distance < MIN_DISTANCE_MM[upper.vertebra.region]:
+        sentence = f"{names} are only {distance:.0f} mm apart; one vertebra probably carries both labels."
+        return [TOO_CLOSE.about(sentence, lower.vertebra.name)]
     if height < -ORDER_TOLERANCE_MM:
-        return [ORDER_BROKEN.about(f"{names} are in the wrong order: {-height:.0f} mm.", lower.vertebra.name)]
-    greatest = GREATEST_DISTANCE_MM[lower.vertebra.region.value]
-    if is_next(upper, lower) and distance > greatest and not (upper.touches_edge or lower.touches_edge):
+        return [OUT_OF_ORDER.about(f"{names} are in the wrong order, by {-height:.0f} mm.", lower.vertebra.name)]
+    max_mm = MAX_DISTANCE_MM[lower.vertebra.region]
+    if is_next(upper, lower) and distance > max_mm and not (upper.touches_edge or lower.touches_edge):
         return [
-            WIDE_GAP.about(f"{names} lie {distance:.0f} mm apart, more than {greatest:.0f} mm.", lower.vertebra.name)
+            WIDE_GAP.about(
+                f"{names} are {distance:.0f} mm apart, more than {max_mm:.0f} mm; a vertebra may have been missed.",
+                lower.vertebra.name,
+            )
         ]
     return []

@@ -1,1 +1,1 @@
-"""What people and programs read of a result: summary and preview."""
+"""Reports of results for people and programs: summary, preview, picture sheets."""

@@ -1,4 +1,4 @@
-"""Planes that follow the column, for pictures: where it passes, and where its bodies are fullest."""
+"""Curved planes that follow the spinal column, for pictures."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from cspine.core.anatomy import vertebra
 
-#: A vertebral body is looked for this close to the middle: transverse processes lie further out.
+#: The vertebral body is within this distance of the centroid; transverse processes are further out.
 _BODY_HALF_MM = 9.0
 
 
 def body_centre(
     labels_zyx: NDArray[np.uint8], label: int, spacing_xyz: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """Return the centroid of a vertebra, with y moved to where a coronal plane shows most of its middle: its body.
+    """Return the centroid of a vertebra, with y moved into its body, where a coronal plane shows most of it.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def body_centre(
     label : int
         Label of the vertebra.
     spacing_xyz : tuple of float
-        Millimetres a step along x, y, z.
+        Voxel spacing along x, y, z, millimetres.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def body_centre(
     index = np.argwhere(labels_zyx == label)
     z, _, x = index.mean(axis=0)
     near = np.abs(index[:, 2] - x) * spacing_xyz[0] <= _BODY_HALF_MM
-    # C1 has no body: its lateral masses are the fullest.
+    # C1 has no body; its lateral masses are the largest part.
     counted = index[near] if near.any() and vertebra(label).name != "C1" else index
     counts = np.bincount(counted[:, 1], minlength=labels_zyx.shape[1]).astype(np.float64)
     width = max(1, round(6.0 / spacing_xyz[1]))
@@ -42,17 +42,17 @@ def body_centre(
 
 
 def curve(centres_zyx: NDArray[np.float64], axis: int, shape_zyx: tuple[int, ...]) -> NDArray[np.intp]:
-    """Return, for each z, the index on an axis where the column passes; constant beyond its ends.
+    """Return for each z the index of the column on an axis; it is constant beyond the ends.
 
     Parameters
     ----------
     centres_zyx : ndarray, shape (levels, 3)
-        From `body_centre`.
+        Centres from `body_centre`.
     axis : int
         1 for y, 2 for x.
     shape_zyx : tuple of int
         Shape of the image.
     """
     order = np.argsort(centres_zyx[:, 0], kind="stable")
-    place = np.interp(np.arange(shape_zyx[0]), centres_zyx[order, 0], centres_zyx[order, axis])
-    return np.asarray(np.clip(np.rint(place), 0, shape_zyx[axis] - 1), dtype=np.intp)
+    index = np.interp(np.arange(shape_zyx[0]), centres_zyx[order, 0], centres_zyx[order, axis])
+    return np.asarray(np.clip(np.rint(index), 0, shape_zyx[axis] - 1), dtype=np.intp)

@@ -1,13 +1,14 @@
-"""The preview: a picture of the result for a person who wants to know at a glance whether it can be trusted.
+"""The preview: a picture that shows at a glance whether a result can be trusted.
 
-A curved sagittal and a curved coronal plane through the column, and an axial plane through each vertebra, in true
-proportions. The patient's left is on the viewer's right, as on radiological displays.
+It has a curved sagittal and a curved coronal plane through the column, and an axial plane through each vertebra,
+in true proportions. The patient's left is on the viewer's right, as on radiological displays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,20 @@ from cspine.core.findings import Finding, Severity
 from cspine.core.geometry import reorientation
 from cspine.core.shape import Box, label_boxes
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.report.planes import body_centre, curve
 
 #: Centre 400, width 1800 HU.
 BONE_WINDOW_HU = (-500.0, 1300.0)
 SIZE_PIXELS = (1800, 1120)
 MARGIN_MM = 32.0
-#: Both long panels together are this many times as wide as they are high.
+#: Ratio of the width of both long panels together to their height.
 WIDE_TO_HIGH = 1.42
 AXIAL_HALF_MM = (58.0, 50.0)  # half width, half height of an axial panel
-#: Rows of axial panels, for so many levels at most.
+#: Number of rows of axial panels, by the largest number of levels.
 AXIAL_ROWS = {8: 4, 16: 4, 26: 5}
-MOST_FINDINGS = 5
-NAME_POINTS, LEAST_NAME_POINTS = 17.0, 9.0
+MAX_FINDINGS = 5
+NAME_POINTS, MIN_NAME_POINTS = 17.0, 9.0
 _DPI = 100
 _BACKGROUND, _TEXT, _DIM = "#101418", "#f2f2f2", "#aab2ba"
 _SEVERITY = {Severity.SERIOUS: "#ff6b5e", Severity.WARNING: "#ffc14d", Severity.INFO: _DIM}
@@ -49,17 +50,17 @@ Plane = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """Image and labels with x to the left, y to the back and z to the head, cut to the neck."""
+    """Image and labels in LPS orientation, cropped to the vertebrae."""
 
     hu_zyx: NDArray[Any]
     labels_zyx: NDArray[np.uint8]
     spacing_xyz: tuple[float, float, float]
     levels: tuple[Vertebra, ...]
-    centres_zyx: NDArray[np.float64]  # (levels, 3), indices; y lies in the fullest coronal plane
+    centres_zyx: NDArray[np.float64]  # (levels, 3), indices; y is that of the body
 
 
 def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding], path: Path) -> None:
-    """Draw the preview as a PNG; the same arguments give the same bytes.
+    """Write the preview as a PNG file; the same arguments give the same bytes.
 
     Parameters
     ----------
@@ -68,27 +69,30 @@ def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequ
     labels : LabelVolume
         Vertebrae on the grid of ``ct``.
     title : str
-        What stands above the picture: the model's title, which marks a DEMONSTRATION model. No patient data.
+        Title of the picture: that of the model, which marks a DEMONSTRATION model. No patient data.
     findings : sequence of Finding
-        The most serious are written below the picture.
+        Findings, of which the most serious are written below the picture.
     path : Path
-        File to write; it appears whole or not at all.
+        File to write; it appears when complete, or not at all.
 
     Raises
     ------
     NoVertebraError
-        If there is no label to show.
+        If there are no labels.
     OutputError
         If the file cannot be written.
     """
-    scene = _scene(ct, labels)
+    png = preview_png(ct, labels, title, findings)
+    write_atomic(path, lambda partial: partial.write_bytes(png))
 
-    def save(partial: Path) -> None:
-        # A matplotlibrc on the machine must not change the picture.
-        with style.context("default"), partial.open("wb") as file:
-            _figure(scene, title, findings).savefig(file, format="png", metadata={"Software": None})
 
-    write_whole(path, save)
+def preview_png(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding]) -> bytes:
+    """Return the preview as the bytes of a PNG; parameters and NoVertebraError as `render_preview`."""
+    scene, file = _scene(ct, labels), BytesIO()
+    # A matplotlibrc on the machine must not change the picture.
+    with style.context("default"):
+        _figure(scene, title, findings).savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
 
 
 def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:
@@ -97,33 +101,33 @@ def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:
     panels = _lay_out(scene)
     _draw_sagittal(figure.add_axes(panels[0]), scene)
     _draw_coronal(figure.add_axes(panels[1]), scene)
-    for place, level in enumerate(scene.levels):
-        _draw_axial(figure.add_axes(panels[2 + place]), scene, level, scene.centres_zyx[place])
-    _write_words(figure, title, scene, findings)
+    for index, level in enumerate(scene.levels):
+        _draw_axial(figure.add_axes(panels[2 + index]), scene, level, scene.centres_zyx[index])
+    _write_texts(figure, title, scene, findings)
 
     return figure
 
 
 def _scene(ct: CtVolume, labels: LabelVolume) -> _Scene:
-    turn = reorientation(ct.affine_lps, "LPS")
-    spacing = turn.grid(ct.grid).spacing_xyz
-    turned_labels, turned_hu = turn.apply(labels.labels_zyx), turn.apply(ct.hu_zyx)
-    boxes = label_boxes(np.ascontiguousarray(turned_labels))
+    to_lps = reorientation(ct.affine_lps, "LPS")
+    spacing = to_lps.grid(ct.grid).spacing_xyz
+    lps_labels, lps_hu = to_lps.apply(labels.labels_zyx), to_lps.apply(ct.hu_zyx)
+    boxes = label_boxes(np.ascontiguousarray(lps_labels))
     if not boxes:
-        raise NoVertebraError("there is no vertebra to show")
-    crop = _crop(list(boxes.values()), turned_labels.shape, spacing)
-    cut_labels = np.ascontiguousarray(turned_labels[crop])
+        raise NoVertebraError("there is no vertebra to show in the preview")
+    crop = _crop(list(boxes.values()), lps_labels.shape, spacing)
+    cropped_labels = np.ascontiguousarray(lps_labels[crop])
     return _Scene(
-        hu_zyx=np.ascontiguousarray(turned_hu[crop]),
-        labels_zyx=cut_labels,
+        hu_zyx=np.ascontiguousarray(lps_hu[crop]),
+        labels_zyx=cropped_labels,
         spacing_xyz=spacing,
         levels=tuple(vertebra(label) for label in boxes),
-        centres_zyx=np.array([body_centre(cut_labels, label, spacing) for label in boxes]),
+        centres_zyx=np.array([body_centre(cropped_labels, label, spacing) for label in boxes]),
     )
 
 
 def _crop(boxes: list[Box], shape: tuple[int, ...], spacing_xyz: tuple[float, float, float]) -> Box:
-    """Return the box of all vertebrae with a margin; higher where few levels would leave the picture half empty."""
+    """Return the bounding box of all vertebrae with a margin; taller if there are few levels, to fill the picture."""
     spans = []
     for axis, step in enumerate(reversed(spacing_xyz)):
         start, stop = min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)
@@ -139,7 +143,7 @@ def _crop(boxes: list[Box], shape: tuple[int, ...], spacing_xyz: tuple[float, fl
 
 
 def _lay_out(scene: _Scene) -> list[tuple[float, float, float, float]]:
-    """Return the places of the panels (left, bottom, width, height; 0..1): both long ones at one scale, then axial."""
+    """Return the panels (left, bottom, width, height; 0..1): both long ones at one scale, then the axial ones."""
     width, height = SIZE_PIXELS
     left, bottom, top, gap = 20.0, 130.0, height - 105.0, 16.0
     rows = next(rows for most, rows in AXIAL_ROWS.items() if len(scene.levels) <= most)
@@ -152,14 +156,14 @@ def _lay_out(scene: _Scene) -> list[tuple[float, float, float, float]]:
     panels = [(left, top - z_mm * scale, y_mm * scale, z_mm * scale)]
     panels.append((left + y_mm * scale + gap, top - z_mm * scale, x_mm * scale, z_mm * scale))
     start = width - left - columns * axial - (columns - 1) * gap
-    for place in range(len(scene.levels)):
-        column, line = divmod(place, rows)
+    for index in range(len(scene.levels)):
+        column, line = divmod(index, rows)
         panels.append((start + column * (axial + gap), top - row - line * (row + gap), axial, row))
     return [(x / width, y / height, w / width, h / height) for x, y, w, h in panels]
 
 
-def _show(axes: Axes, hu: Plane, labels: Plane, extent_mm: tuple[float, float, float, float]) -> None:
-    """Draw a plane with its labels tinted and outlined; ``extent_mm`` is left, right, bottom, top."""
+def _draw_plane(axes: Axes, hu: Plane, labels: Plane, extent_mm: tuple[float, float, float, float]) -> None:
+    """Draw a plane with tinted and outlined labels; ``extent_mm`` is left, right, bottom, top."""
     low, high = BONE_WINDOW_HU
     axes.set_facecolor("black")
     common: dict[str, Any] = {"extent": extent_mm, "origin": "lower", "aspect": "equal"}
@@ -184,10 +188,10 @@ def _show(axes: Axes, hu: Plane, labels: Plane, extent_mm: tuple[float, float, f
         spine.set_visible(False)
 
 
-def _say(axes: Axes, place: tuple[float, float], text: str, **style: Any) -> None:
+def _write(axes: Axes, position: tuple[float, float], text: str, **style: Any) -> None:
     """Write text in the units of the axes (0..1)."""
     options: dict[str, Any] = {"color": _TEXT, "fontsize": 14, "path_effects": _STROKE, "va": "center", "ha": "center"}
-    axes.text(place[0], place[1], text, transform=axes.transAxes, **(options | style))
+    axes.text(position[0], position[1], text, transform=axes.transAxes, **(options | style))
 
 
 def _name(axes: Axes, x: float, y: float, level: Vertebra, **style: Any) -> None:
@@ -197,17 +201,17 @@ def _name(axes: Axes, x: float, y: float, level: Vertebra, **style: Any) -> None
 
 
 def _name_points(axes: Axes, scene: _Scene) -> float:
-    """Size of the names beside a long panel: smaller where vertebrae lie closer than the names are high."""
+    """Return the font size of the names beside a long panel, smaller if the vertebrae are closer together."""
     steps_mm = np.abs(np.diff(np.sort(scene.centres_zyx[:, 0]))) * scene.spacing_xyz[2]
     if not len(steps_mm):
         return NAME_POINTS
     pixels_a_mm = axes.get_position().height * SIZE_PIXELS[1] / (scene.labels_zyx.shape[0] * scene.spacing_xyz[2])
     points = float(np.percentile(steps_mm, 10)) * pixels_a_mm * 72 / _DPI
-    return float(np.clip(points, LEAST_NAME_POINTS, NAME_POINTS))
+    return float(np.clip(points, MIN_NAME_POINTS, NAME_POINTS))
 
 
 def _title(axes: Axes, plane: str) -> str:
-    """Title of a long panel, short where it is narrow."""
+    """Return the title of a long panel, short if it is narrow."""
     return f"{plane}, along the column" if axes.get_position().width * SIZE_PIXELS[0] > 240 else plane
 
 
@@ -217,7 +221,7 @@ def _draw_sagittal(axes: Axes, scene: _Scene) -> None:
     hu, labels = scene.hu_zyx[z_index, :, passes], scene.labels_zyx[z_index, :, passes]
     _, step_y, step_z = scene.spacing_xyz
     extent = (0.0, hu.shape[1] * step_y, 0.0, hu.shape[0] * step_z)
-    _show(axes, hu, labels, extent)
+    _draw_plane(axes, hu, labels, extent)
     points = _name_points(axes, scene)
     for level, (z, y, _) in zip(scene.levels, scene.centres_zyx, strict=True):
         band = labels[max(round(z) - 1, 0) : round(z) + 2] == level.label
@@ -225,8 +229,8 @@ def _draw_sagittal(axes: Axes, scene: _Scene) -> None:
         front = float(seen[0]) if len(seen) else y
         _name(axes, front * step_y - 3.0, (z + 0.5) * step_z, level, ha="right", fontsize=points)
     axes.set_title(_title(axes, "Sagittal"), color=_DIM, fontsize=13, pad=5)
-    _say(axes, (0.035, 0.5), "A")
-    _say(axes, (0.965, 0.5), "P")
+    _write(axes, (0.035, 0.5), "A")
+    _write(axes, (0.965, 0.5), "P")
     _scale_bar(axes, extent)
 
 
@@ -236,15 +240,15 @@ def _draw_coronal(axes: Axes, scene: _Scene) -> None:
     hu, labels = scene.hu_zyx[z_index, passes, :], scene.labels_zyx[z_index, passes, :]
     step_x, _, step_z = scene.spacing_xyz
     extent = (0.0, hu.shape[1] * step_x, 0.0, hu.shape[0] * step_z)
-    _show(axes, hu, labels, extent)
+    _draw_plane(axes, hu, labels, extent)
     points = _name_points(axes, scene)
     for level, (z, _, x) in zip(scene.levels, scene.centres_zyx, strict=True):
         seen = np.flatnonzero((labels == level.label).any(axis=0))
         side = float(seen[-1] + 1) if len(seen) else x
         _name(axes, side * step_x + 3.0, (z + 0.5) * step_z, level, ha="left", fontsize=points)
     axes.set_title(_title(axes, "Coronal"), color=_DIM, fontsize=13, pad=5)
-    _say(axes, (0.035, 0.5), "R", fontsize=18, fontweight="bold")
-    _say(axes, (0.965, 0.5), "L", fontsize=18, fontweight="bold")
+    _write(axes, (0.035, 0.5), "R", fontsize=18, fontweight="bold")
+    _write(axes, (0.965, 0.5), "L", fontsize=18, fontweight="bold")
     _scale_bar(axes, extent)
 
 
@@ -257,13 +261,13 @@ def _draw_axial(axes: Axes, scene: _Scene, level: Vertebra, centre_zyx: NDArray[
         labels = scene.labels_zyx[z]
     y, x = np.argwhere(labels == level.label).mean(axis=0)
     extent = (0.0, labels.shape[1] * step_x, 0.0, labels.shape[0] * step_y)
-    _show(axes, scene.hu_zyx[z], labels, extent)
+    _draw_plane(axes, scene.hu_zyx[z], labels, extent)
     axes.set_xlim((x + 0.5) * step_x - AXIAL_HALF_MM[0], (x + 0.5) * step_x + AXIAL_HALF_MM[0])
     # The patient's front is up: y grows downwards.
     axes.set_ylim((y + 0.5) * step_y + AXIAL_HALF_MM[1], (y + 0.5) * step_y - AXIAL_HALF_MM[1])
     colour = tuple(0.35 + 0.65 * c / 255 for c in level.rgb)
-    _say(axes, (0.03, 0.9), level.name, color=colour, fontsize=17, fontweight="bold", ha="left")
-    _say(axes, (0.965, 0.5), "L", fontweight="bold")
+    _write(axes, (0.03, 0.9), level.name, color=colour, fontsize=17, fontweight="bold", ha="left")
+    _write(axes, (0.965, 0.5), "L", fontweight="bold")
 
 
 def _scale_bar(axes: Axes, extent_mm: tuple[float, float, float, float]) -> None:
@@ -272,7 +276,7 @@ def _scale_bar(axes: Axes, extent_mm: tuple[float, float, float, float]) -> None
     axes.text(left, bottom + 2, "2 cm", color=_TEXT, fontsize=12, va="bottom", path_effects=_STROKE)
 
 
-def _write_words(figure: Figure, title: str, scene: _Scene, findings: Sequence[Finding]) -> None:
+def _write_texts(figure: Figure, title: str, scene: _Scene, findings: Sequence[Finding]) -> None:
     first, last = scene.levels[0].name, scene.levels[-1].name
     span = f"{first} to {last}" if first != last else first
     figure.text(0.012, 0.965, f"Vertebrae {span}", color=_TEXT, fontsize=22, fontweight="bold", va="center")
@@ -290,11 +294,11 @@ def _write_words(figure: Figure, title: str, scene: _Scene, findings: Sequence[F
     ranked = sorted(findings, key=lambda finding: order.index(finding.severity))
     if not ranked:
         figure.text(0.012, 0.085, "No findings", color=_DIM, fontsize=14, va="center")
-    shown = ranked if len(ranked) <= MOST_FINDINGS else ranked[: MOST_FINDINGS - 1]
+    shown = ranked if len(ranked) <= MAX_FINDINGS else ranked[: MAX_FINDINGS - 1]
     for line, finding in enumerate(shown):
-        words = f"{finding.code}  {finding.sentence}"
+        text = f"{finding.code}  {finding.sentence}"
         colour = _SEVERITY[finding.severity]
-        figure.text(0.012, 0.092 - line * 0.0195, words, color=colour, fontsize=13, va="center")
+        figure.text(0.012, 0.092 - line * 0.0195, text, color=colour, fontsize=13, va="center")
     if len(ranked) > len(shown):
-        words = f"and {len(ranked) - len(shown)} more in summary.json"
-        figure.text(0.012, 0.092 - len(shown) * 0.0195, words, color=_DIM, fontsize=13, va="center")
+        text = f"and {len(ranked) - len(shown)} more in summary.json"
+        figure.text(0.012, 0.092 - len(shown) * 0.0195, text, color=_DIM, fontsize=13, va="center")

@@ -1,6 +1,6 @@
-"""The schema of summary.json, and how it is written.
+"""The schema of summary.json, and the function that writes it.
 
-Plain values only: whoever runs the steps fills them in. No names, no dates of birth; UIDs of sources are hashed.
+It contains plain values only, without names and dates of birth; UIDs of sources are hashed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cspine.core.findings import Finding
 from cspine.core.volumes import ModelIdentity
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.measurements.vertebra import VertebraMeasurement
 
-#: Grows by one with every change after which a reader of the older schema may be wrong.
+#: Incremented with every change that readers of the older schema may misread.
 SCHEMA_VERSION = 1
 
 Triple = tuple[float, float, float]
@@ -29,30 +29,35 @@ class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SeriesVerdict(_Row):
-    """What was decided about one series of the input."""
+class SeriesSummary(_Row):
+    """The decision on one series of the input."""
 
     series: Hashed = Field(description="Series Instance UID, hashed.")
     chosen: bool = Field(description="True for the series that was segmented.")
     modality: str = Field(description="Modality.")
     instances: int = Field(description="Number of instances.")
-    reasons: list[str] = Field(description="Why it was chosen, or every reason why not.")
+    reasons: list[str] = Field(description="Why it was chosen, or every reason why it was not.")
 
 
 class InputSummary(_Row):
-    """What came in."""
+    """The input of the run."""
 
-    study: Hashed = Field(description="Study Instance UID, hashed.")
-    series: Hashed = Field(description="Series Instance UID of the series that was segmented, hashed.")
-    verdicts: list[SeriesVerdict] = Field(description="Every series of the study with its verdict.")
-    skipped_files: int = Field(default=0, description="Files that are not DICOM images.")
-    slices: int = Field(description="Slices of the volume.")
+    study: Hashed | None = Field(default=None, description="Study Instance UID, hashed; null if it is not DICOM.")
+    series: Hashed | None = Field(
+        default=None, description="Series Instance UID of the series that was segmented, hashed; null if not DICOM."
+    )
+    image: Sha256 | None = Field(default=None, description="SHA-256 of the voxels of an image that is not DICOM.")
+    decisions: list[SeriesSummary] = Field(
+        default_factory=list, description="The decision on every series of the study."
+    )
+    skipped_files: int = Field(default=0, description="Number of files that are not DICOM images.")
+    slices: int = Field(description="Number of slices of the volume.")
     spacing_mm: Triple = Field(description="Distance between columns, rows and slices.")
-    repairs: list[str] = Field(default_factory=list, description="What was repaired while reading, in words.")
+    repairs: list[str] = Field(default_factory=list, description="Repairs that were made while reading, as sentences.")
 
 
 class ModelSummary(_Row):
-    """The model package that drew the labels."""
+    """The model package that predicted the labels."""
 
     name: str = Field(description="Name.")
     version: str = Field(description="Version.")
@@ -63,72 +68,72 @@ class ModelSummary(_Row):
 
 
 class VertebraSummary(_Row):
-    """Measurements of one vertebra."""
+    """The measurements of one vertebra."""
 
     level: str = Field(description="Level, for example C3.")
     label: int = Field(description="Number of the level (VerSe).")
     segment: int | None = Field(default=None, description="Segment Number in the DICOM Segmentation.")
-    volume_ml: float = Field(description="Volume; of the part in view where touches_edge is true.")
+    volume_ml: float = Field(description="Volume; if touches_edge is true, of the part in view.")
     mean_hu: float = Field(description="Mean density, Hounsfield units.")
     std_hu: float = Field(description="Standard deviation of the density.")
     centroid_lps_mm: Triple = Field(
         description="Centre of mass in DICOM patient coordinates (left, posterior, superior)."
     )
-    extent_mm: Triple = Field(description="Size from right to left, front to back, foot to head.")
-    touches_edge: bool = Field(description="True where the edge of the scan cuts it.")
+    extent_mm: Triple = Field(description="Extent from right to left, front to back, foot to head.")
+    touches_edge: bool = Field(description="True if the vertebra is truncated by the edge of the scan.")
 
 
 class FindingSummary(_Row):
-    """A quality statement; findings.md lists the codes."""
+    """A statement about the quality of the result; findings.md lists the codes."""
 
     code: str = Field(description="Code, stable over releases.")
-    level: str | None = Field(description="Level that it is about; null for the whole result.")
+    level: str | None = Field(description="Level that it concerns; null for the result as a whole.")
     severity: str = Field(description="info, warning or serious.")
-    sentence: str = Field(description="What was seen.")
+    sentence: str = Field(description="What was observed.")
 
 
 class OutputSummary(_Row):
-    """A DICOM object that was written."""
+    """A file that was written, other than the summary itself."""
 
     file: str = Field(description="Path within the output folder.")
-    kind: str = Field(description="For example SEG BINARY.")
-    sop_instance_uid: str = Field(description="UID of the new object.")
+    kind: str = Field(description="For example SEG BINARY, Labels or Picture.")
+    sop_instance_uid: str | None = Field(default=None, description="UID of a DICOM object; null for another file.")
     sha256: Sha256 = Field(description="Checksum of the file.")
     bytes: int = Field(description="Size of the file.")
 
 
 class SupersededResult(_Row):
-    """An earlier segmentation by cspine that saw only part of the slices, and that this run takes the place of."""
+    """An earlier segmentation by cspine, based on only part of the slices, that this run supersedes."""
 
     sop_instance_uid: str = Field(description="SOP Instance UID of the earlier object.")
     series_instance_uid: str = Field(description="Series Instance UID of the earlier object.")
-    slices: int = Field(description="Instances of the source series that it was made of.")
+    slices: int = Field(description="Number of instances of the source series that it is based on.")
 
 
 class Summary(_Row):
-    """One run on one study."""
+    """The summary of a run on one study."""
 
     schema_version: int = Field(default=SCHEMA_VERSION, description="Version of this schema.")
     cspine_version: str = Field(description="Version of cspine.")
-    notice: str = Field(default="Research use only; not a medical device.", description="Always the same.")
-    clock: str = Field(description="The one clock of the run, ISO 8601.")
-    input: InputSummary = Field(description="What came in.")
-    model: ModelSummary = Field(description="What drew the labels.")
-    settings: dict[str, str] = Field(description="Every setting of the run.")
+    notice: str = Field(default="Research use only; not a medical device.", description="Constant notice.")
+    clock: str = Field(description="Date and time of the run, ISO 8601.")
+    input: InputSummary = Field(description="Input of the run.")
+    model: ModelSummary = Field(description="Model that predicted the labels.")
+    settings: dict[str, str] = Field(description="All settings of the run.")
     device: str = Field(description="Device that ran the network, for example cpu.")
-    vertebrae: list[VertebraSummary] = Field(description="From head to foot.")
-    findings: list[FindingSummary] = Field(description="Quality statements.")
-    warnings: list[str] = Field(description="What the user of the files should know, for example of viewers.")
-    outputs: list[OutputSummary] = Field(description="The DICOM objects.")
+    vertebrae: list[VertebraSummary] = Field(description="Vertebrae from head to foot.")
+    findings: list[FindingSummary] = Field(description="Statements about the quality of the result.")
+    warnings: list[str] = Field(description="Warnings for users of the files, for example about viewers.")
+    outputs: list[OutputSummary] = Field(description="Files that were written; DICOM objects come first.")
     supersedes: list[SupersededResult] = Field(
-        default_factory=list, description="Earlier results that this run takes the place of; mostly empty."
+        default_factory=list, description="Earlier results that this run supersedes; usually empty."
     )
     timings_s: dict[str, float] = Field(description="Seconds that each step took.")
     versions: dict[str, str] = Field(description="Versions of Python and of the libraries.")
 
 
 def model_summary(model: ModelIdentity) -> ModelSummary:
-    """Return what the summary says of a model."""
+    """Return the summary of a model."""
     return ModelSummary(
         name=model.name, version=model.version, checksum=model.checksum, demonstration=model.demonstration
     )
@@ -137,14 +142,14 @@ def model_summary(model: ModelIdentity) -> ModelSummary:
 def vertebra_summaries(
     measurements: Sequence[VertebraMeasurement], segments: Sequence[tuple[int, str]] = ()
 ) -> list[VertebraSummary]:
-    """Return the rows of the vertebrae, rounded to what a reader can use.
+    """Return the rows of the vertebrae, with rounded values.
 
     Parameters
     ----------
     measurements : sequence of VertebraMeasurement
-        From head to foot.
+        Measurements from head to foot.
     segments : sequence of (int, str)
-        Segment numbers with their levels, as the record of the DICOM Segmentation has them.
+        Segment numbers with their levels, from the record of the DICOM Segmentation.
     """
     numbers = {level: number for number, level in segments}
     return [
@@ -174,17 +179,17 @@ def finding_summaries(findings: Sequence[Finding]) -> list[FindingSummary]:
     ]
 
 
-def output_summary(path: Path, folder: Path, kind: str, sop_instance_uid: str) -> OutputSummary:
-    """Return the row of a DICOM file that was written.
+def output_summary(path: Path, folder: Path, kind: str, sop_instance_uid: str | None = None) -> OutputSummary:
+    """Return the row of a file that was written.
 
     Parameters
     ----------
     path, folder : Path
-        The file and the output folder that it lies in.
+        The file and the output folder that contains it.
     kind : str
         For example ``"SEG BINARY"``.
-    sop_instance_uid : str
-        Its UID.
+    sop_instance_uid : str, optional
+        UID of a DICOM object.
     """
     data = path.read_bytes()
     return OutputSummary(
@@ -205,15 +210,15 @@ def write_summary(summary: Summary, path: Path) -> None:
         If the file cannot be written.
     """
     text = summary.model_dump_json(indent=2) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def schema_tables() -> str:
-    """Return the tables of docs/summary.md: one a model, one Markdown row a field."""
+    """Return the tables of docs/reference/summary.md, one for each model, with one Markdown row for each field."""
     models: tuple[type[_Row], ...] = (
         Summary,
         InputSummary,
-        SeriesVerdict,
+        SeriesSummary,
         ModelSummary,
         VertebraSummary,
         FindingSummary,

@@ -1,4 +1,4 @@
-"""The results of a run as a terminal shows them."""
+"""Print the results of a run on the terminal."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from typing import TYPE_CHECKING
 import click
 
 from cspine.io.console import table
+from cspine.io.output import SUMMARY
 
 if TYPE_CHECKING:
     from cspine.report.summary import Summary
 
 
-def tell_results(summary: Summary, out: Path) -> None:
-    """Print what a run found and where its results are."""
+def print_results(summary: Summary, out: Path) -> None:
+    """Print the vertebrae and findings of a run, and where its results are."""
     from cspine.core.volumes import ModelIdentity  # brings scipy, which `--help` does not need
 
     model = ModelIdentity(**summary.model.model_dump())
     rows = [
         [v.level, "" if v.segment is None else str(v.segment), f"{v.volume_ml:.1f}", f"{v.mean_hu:.0f}",
-         "cut by the edge" if v.touches_edge else ""]
+         "truncated" if v.touches_edge else ""]
         for v in summary.vertebrae
     ]  # fmt: skip
-    table(f"Vertebrae found by {model.title}", ("Level", "Segment", "Volume ml", "Mean HU", ""), rows)
+    table(f"Vertebrae segmented by {model.title}", ("Level", "Segment", "Volume ml", "Mean HU", "Remark"), rows)
     for finding in summary.findings:
         click.echo(f"{finding.severity}: {finding.code} {finding.sentence}")
     for warning in (*summary.input.repairs, *summary.warnings):
         click.echo(f"note: {warning}")
     for output in summary.outputs:
         click.echo(f"{output.kind:<14} {out / output.file}")
-    click.echo(f"{'Picture':<14} {out / 'report' / 'preview.png'}")
-    click.echo(f"{'Summary':<14} {out / 'report' / 'summary.json'}")
+    if (out / "report" / SUMMARY).is_file():
+        click.echo(f"{'Summary':<14} {out / 'report' / SUMMARY}")
     click.echo(summary.notice)

@@ -1,1 +1,1 @@
-"""`cspine serve-pacs`: studies come in, wait in a durable queue, are run, and their results go out."""
+"""`cspine serve-pacs`: receive studies, queue them on disk, run them, and deliver the results."""

@@ -1,4 +1,4 @@
-"""What a crash leaves in the spool is put right here, before anything moves."""
+"""Recovery of the spool after a crash, before the service starts to work."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from pydicom.errors import InvalidDicomError
 
 from cspine.core.errors import SpoolError, WorkerDiedError
 from cspine.dicom.clock import Clock
-from cspine.service.intake import forming
+from cspine.service.intake import assembly
 from cspine.service.queue import durable
-from cspine.service.queue.job import Job, State, moment, study_key
-from cspine.service.queue.spool import JOB, Spool, read_job
+from cspine.service.queue.job import Job, State, iso_time, study_key
+from cspine.service.queue.spool import JOB_FILE, Spool, read_job
 
 _log = logging.getLogger(__name__)
 
-#: A study that the service did not survive so often is set aside: it may be what kills it.
-MOST_CRASHES = 5
+#: A study during whose runs the service crashed this often fails: it may be the cause.
+MAX_CRASHES = 5
 
 
-def put_right(spool: Spool, now: float) -> None:
-    """Bring every job into a state from which it goes on.
+def recover(spool: Spool, now: float) -> None:
+    """Repair every job so that it can proceed.
 
     Parameters
     ----------
     spool : Spool
-        Claimed by this process.
+        Spool, locked by this process.
     now : float
         Seconds since 1970.
 
     Raises
     ------
     SpoolError
-        If the folder cannot be written.
+        If the spool cannot be written.
     """
     try:
         with spool.transition():
-            _empty(spool.tmp)
+            _clear(spool.tmp)
             for state in State:
                 for name in spool.names(state):
-                    _mend(spool, spool.place(state, name), now)
+                    _repair_record(spool, spool.job_folder(state, name), now)
             for job in spool.jobs(State.RUNNING):
-                _run_again(spool, job, now)
-            for place in spool.forming.iterdir():
-                if (place / "input").is_dir():
-                    _mend(spool, place, now)
-            forming.finish_left(spool, now)
+                _requeue_after_crash(spool, job, now)
+            for folder in spool.assembling.iterdir():
+                if (folder / "input").is_dir():
+                    _repair_record(spool, folder, now)
+            assembly.resume_assembly(spool, now)
     except OSError as error:
-        raise SpoolError(f"the spool cannot be put right: {error.strerror}") from error
+        raise SpoolError(f"cannot recover the spool: {error.strerror}") from error
 
 
-def _empty(folder: Path) -> None:
+def _clear(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -62,36 +62,36 @@ def _empty(folder: Path) -> None:
             durable.remove_file(path)
 
 
-def _mend(spool: Spool, place: Path, now: float) -> None:
-    """Make a job.json anew where it is lost: what it held that matters lies in the folder.
+def _repair_record(spool: Spool, folder: Path, now: float) -> None:
+    """Recreate a missing or truncated job.json from the content of the job's folder.
 
-    One that is there but cannot be used, of a newer version or on a failing disk, stays as it is, and the job too.
+    One that exists but is unusable, from a newer version or on a failing disk, is left unchanged, as is the job.
     """
     try:
-        read_job(place)
+        read_job(folder)
     except SpoolError as error:
-        if not _lost(place):
-            _log.error("left as it is: %s", error.message, extra={"job": place.name, "code": error.code})
+        if not _is_lost(folder):
+            _log.error("job left unchanged: %s", error.message, extra={"job": folder.name, "code": error.code})
             return
-        key = _study_of(place / "input") or place.name.rpartition("-")[2]
-        files = list((place / "input").glob("*.dcm"))
-        finished = now if place.parent.name in (State.DONE, State.FAILED) else None
+        key = _study_key_in(folder / "input") or folder.name.rpartition("-")[2]
+        files = list((folder / "input").glob("*.dcm"))
+        finished = now if folder.parent.name in (State.DONE, State.FAILED) else None
         job = Job(
-            id=place.name,
+            id=folder.name,
             study=key,
-            created=moment(now),
+            created=iso_time(now),
             clock=Clock.from_environment().iso,
             instances=len(files),
             finished=finished,
         )
-        spool.save(place, job)
-        _log.warning("job.json made anew: %s", error.message, extra={"study": job.short_study, "job": job.id})
+        spool.save(folder, job)
+        _log.warning("job.json recreated: %s", error.message, extra={"study": job.short_study, "job": job.id})
 
 
-def _lost(place: Path) -> bool:
-    """Tell whether the job.json of a folder is absent or torn."""
+def _is_lost(folder: Path) -> bool:
+    """Return whether the job.json of a folder is missing or truncated."""
     try:
-        return not isinstance(json.loads((place / JOB).read_bytes()), dict)
+        return not isinstance(json.loads((folder / JOB_FILE).read_bytes()), dict)
     except FileNotFoundError:
         return True
     except OSError:
@@ -100,7 +100,7 @@ def _lost(place: Path) -> bool:
         return True
 
 
-def _study_of(instances: Path) -> str | None:
+def _study_key_in(instances: Path) -> str | None:
     for path in sorted(instances.glob("*.dcm")):
         try:
             header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
@@ -110,15 +110,15 @@ def _study_of(instances: Path) -> str | None:
     return None
 
 
-def _run_again(spool: Spool, job: Job, now: float) -> None:
-    """Let a job that was running wait again, with its clock; what it wrote may be half on the disk and goes."""
+def _requeue_after_crash(spool: Spool, job: Job, now: float) -> None:
+    """Move a running job back to ``waiting/`` with its clock; its partial results are removed."""
     job = job.model_copy(update={"crashes": job.crashes + 1, "destinations": {}, "reason": None})
-    told = {"study": job.short_study, "job": job.id}
-    durable.remove_folder(spool.place(State.RUNNING, job.id) / "results", spool.tmp)
-    if job.crashes >= MOST_CRASHES:
-        error = WorkerDiedError(f"the service ended {job.crashes} times while it ran this study")
-        _log.error("set aside: %s", error.message, extra=told | {"code": error.code})
-        spool.move(forming.failed(job, error, now), State.RUNNING, State.FAILED)
+    log_fields = {"study": job.short_study, "job": job.id}
+    durable.remove_folder(spool.job_folder(State.RUNNING, job.id) / "results", spool.tmp)
+    if job.crashes >= MAX_CRASHES:
+        error = WorkerDiedError(f"the service crashed {job.crashes} times while it ran this study")
+        _log.error("job failed: %s", error.message, extra=log_fields | {"code": error.code})
+        spool.move(assembly.with_failure(job, error, now), State.RUNNING, State.FAILED)
     else:
-        _log.warning("runs again after a crash", extra=told | {"crashes": job.crashes})
+        _log.warning("job requeued after a crash", extra=log_fields | {"crashes": job.crashes})
         spool.move(job, State.RUNNING, State.WAITING)

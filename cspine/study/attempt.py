@@ -7,16 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cspine.core.errors import (
-    CSpineError,
-    DatasetError,
-    DeviceError,
-    GeometryError,
-    InferenceError,
-    InputError,
-    OutOfMemoryError,
-    hashed,
-)
+from cspine.core.errors import CSpineError, OutOfMemoryError, Subject, hashed
 
 _log = logging.getLogger(__name__)
 
@@ -57,10 +48,10 @@ def attempt(case: str, work: Callable[[], Result]) -> Result | Failure:
     """
     try:
         return work()
-    except DeviceError:
-        raise
-    except (InputError, DatasetError, GeometryError, InferenceError) as error:
-        failed: CSpineError = error
+    except CSpineError as error:
+        if error.subject is Subject.SYSTEM:
+            raise
+        failed = error
     except MemoryError:
         failed = OutOfMemoryError("memory ran out")
     _log.warning("case %s failed: %s", hashed(case), failed.code)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cspine.core.errors import CaseGridError
-from cspine.core.geometry import Grid, orientation_of, reorientation
+from cspine.core.geometry import Grid, orientation_of, reorientation, to_index, to_lps
 from cspine.core.volumes import LabelVolume
 
 #: Corners of the two grids may differ by this share of the smallest step.
 SLACK = 0.1
 
 
-def on_grid(labels: LabelVolume, grid: Grid) -> LabelVolume:
+def on_grid(labels: LabelVolume, grid: Grid, *, partial: bool = False) -> LabelVolume:
     """Turn labels to the orientation of a grid: other systems write the same voxels in another order of the axes.
 
     Parameters
@@ -21,6 +22,8 @@ def on_grid(labels: LabelVolume, grid: Grid) -> LabelVolume:
         Labels in any orientation.
     grid : Grid
         Grid of the reference, or of the image.
+    partial : bool
+        Labels may cover a part of the grid, as those of a DICOM Segmentation do; the rest is background.
 
     Raises
     ------
@@ -29,12 +32,51 @@ def on_grid(labels: LabelVolume, grid: Grid) -> LabelVolume:
     """
     turn = reorientation(labels.affine_lps, orientation_of(grid.affine_lps))
     turned = turn.grid(labels.grid)
+    if partial:
+        return _padded(LabelVolume(turn.apply(labels.labels_zyx), turned.affine_lps, labels.model), grid)
     if turned.shape_zyx != grid.shape_zyx or not turned.is_close(grid, SLACK * min(grid.spacing_xyz)):
-        raise CaseGridError(
-            f"the labels lie on another grid: {_told(turned)} instead of {_told(grid)}",
-            advice="Labels are never resampled: let the other system write them on the grid of the image.",
-        )
+        raise _other_grid(turned, grid)
     return LabelVolume(np.ascontiguousarray(turn.apply(labels.labels_zyx)), grid.affine_lps, labels.model)
+
+
+def common_grid(first: LabelVolume, second: LabelVolume) -> Grid:
+    """Return the smallest grid with the voxels of the first that holds both; CaseGridError where they share none."""
+    turn = reorientation(second.affine_lps, orientation_of(first.affine_lps))
+    offset, shape = _offset(turn.grid(second.grid), first.grid), np.array(first.grid.shape_zyx)
+    low = np.minimum(offset, 0)
+    high = np.maximum(offset + np.array(turn.grid(second.grid).shape_zyx), shape)
+    affine = first.affine_lps.copy()
+    affine[:3, 3] = to_lps(affine, low[::-1].astype(np.float64)[None])[0]
+    z, y, x = (int(n) for n in high - low)
+    return Grid((z, y, x), affine)
+
+
+def _padded(labels: LabelVolume, grid: Grid) -> LabelVolume:
+    """Put labels of the same orientation where they lie on a grid that they cover a part of."""
+    offset = _offset(labels.grid, grid)
+    filled = np.argwhere(labels.labels_zyx) + offset
+    if len(filled) and ((filled < 0).any() or (filled >= grid.shape_zyx).any()):
+        raise _other_grid(labels.grid, grid)
+    result = np.zeros(grid.shape_zyx, dtype=labels.labels_zyx.dtype)
+    result[tuple(filled.T)] = labels.labels_zyx[labels.labels_zyx > 0]
+    return LabelVolume(result, grid.affine_lps, labels.model)
+
+
+def _offset(part: Grid, grid: Grid) -> NDArray[np.int64]:
+    """Return the index (z, y, x) in a grid of the first voxel of another one with the same axes and steps."""
+    first = to_index(grid.affine_lps, part.affine_lps[None, :3, 3])[0]
+    steps = np.abs(part.affine_lps[:3, :3] - grid.affine_lps[:3, :3]).max(axis=0) * np.array(part.shape_zyx[::-1])
+    if np.abs(first - np.rint(first)).max() > SLACK or steps.max() > SLACK * min(grid.spacing_xyz):
+        raise _other_grid(part, grid)
+    offset: NDArray[np.int64] = np.rint(first[::-1]).astype(np.int64)
+    return offset
+
+
+def _other_grid(labels: Grid, grid: Grid) -> CaseGridError:
+    return CaseGridError(
+        f"the labels lie on another grid: {_told(labels)} instead of {_told(grid)}",
+        advice="Labels are never resampled: let the other system write them on the grid of the image.",
+    )
 
 
 def _told(grid: Grid) -> str:

@@ -2,7 +2,7 @@
 
 Each scheme has one table from number to level. Numbers that a scheme gives to other structures (discs, the sacrum, the
 cord, organs) become background; a number that it does not know is refused, because the file then follows another one.
-docs/evaluation.md repeats the table of schemes; a test holds the two together.
+docs/guide/evaluation.md repeats the table of schemes; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -12,24 +12,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from cspine.core.anatomy import SACRUM, VERTEBRAE, Vertebra, parse_name, vertebra
-from cspine.core.errors import CaseGridError, LabelSchemeError, UsageError
-from cspine.core.volumes import LabelVolume
+from cspine.core.errors import LabelSchemeError, UsageError
+from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.io import nifti
+from cspine.study.masks import combine_masks, mask_name
 from cspine.study.output_folder import PREDICT, told_by
 
 #: Schemes whose table is not a constant: the names in a dataset.json, and one file a vertebra.
 NNUNET, MASKS = "nnunet", "masks"
+#: DICOM Segmentations, whose segments say by code or label which vertebra they are.
+SEG = "dicom-seg"
 #: What labels follow where nobody says otherwise.
 VERSE = "verse"
 _DATASET_JSON = "dataset.json"
 #: Folder that TotalSegmentator's data set has its masks in, within the folder of a case.
 _MASK_FOLDERS = (".", "segmentations")
-_MASK_PREFIX = "vertebrae_"
-#: Corners of two masks of a case may differ by this share of a voxel.
-_SLACK = 0.1
 
 
 @dataclass(frozen=True)
@@ -74,21 +72,15 @@ class LabelScheme:
         LabelSchemeError
             If the image holds numbers that the scheme does not know.
         """
-        # Counting goes slice by slice: bincount turns what it counts into 8 bytes a voxel.
-        present: set[int] = set()
-        for plane in volume.labels_zyx:
-            present.update(np.flatnonzero(np.bincount(plane.ravel(), minlength=256)).tolist())
-        unknown = sorted(present - {0} - self.levels.keys() - self.others)
+        unknown = sorted(set(labels_present(volume.labels_zyx)) - self.levels.keys() - self.others)
         if unknown:
             listed = ", ".join(str(number) for number in unknown[:8]) + (" ..." if len(unknown) > 8 else "")
             raise LabelSchemeError(
                 f"{file} holds {listed}, which the scheme {self.name} does not know",
                 advice="Name the scheme that the labels follow; `cspine evaluate --list-schemes` shows them.",
             )
-        table = np.zeros(256, dtype=np.uint8)
-        for number, level in self.levels.items():
-            table[number] = vertebra(level).label
-        return LabelVolume(table[volume.labels_zyx], volume.affine_lps)
+        labels = {number: vertebra(level).label for number, level in self.levels.items()}
+        return LabelVolume(relabelled(volume.labels_zyx, labels), volume.affine_lps)
 
     @property
     def numbers_text(self) -> str:
@@ -202,11 +194,11 @@ _EVERY = (
 #: Every scheme with a constant table, by name.
 SCHEMES = {scheme.name: scheme for scheme in _EVERY}
 #: What an option takes.
-SCHEME_NAMES = (*SCHEMES, NNUNET, MASKS)
+SCHEME_NAMES = (*SCHEMES, NNUNET, MASKS, SEG)
 
 
 def schemes_table() -> str:
-    """Return the table of docs/evaluation.md: one Markdown row a scheme."""
+    """Return the table of docs/guide/evaluation.md: one Markdown row a scheme."""
     rows = [
         f"| `{s.name}` | {s.title} | {s.numbers_text} | {s.others_are or '-'} | {s.source} |" for s in SCHEMES.values()
     ]
@@ -214,10 +206,17 @@ def schemes_table() -> str:
         (NNUNET, "any nnU-Net v2 dataset or prediction", "by the names in dataset.json", "every other name", "nnU-Net"),
         (
             MASKS,
-            f"one file a vertebra, {_MASK_PREFIX}C1.nii.gz: TotalSegmentator v1 and v2",
+            f"one file a vertebra, {mask_name('C1')}: TotalSegmentator v1 and v2",
             "by the names of the files",
             "every other file",
             "wasserth/TotalSegmentator, README.md",
+        ),
+        (
+            SEG,
+            "DICOM Segmentations, *.dcm: cspine, dcmqi and others",
+            "by the codes or labels of the segments",
+            "every other segment",
+            "DICOM PS3.3 A.51; PS3.16 CID 7603",
         ),
     )
     rows += [f"| `{name}` | {' | '.join(cells)} |" for name, *cells in others]
@@ -302,7 +301,7 @@ def levels_of_files(files: Iterable[tuple[Path, str]]) -> frozenset[str] | None:
     """
     found: frozenset[str] = frozenset()
     for scheme, folder in sorted({(scheme, path.parent) for path, scheme in files}):
-        if scheme == MASKS or (scheme != NNUNET and SCHEMES[scheme].levels == _VERSE):
+        if scheme in (MASKS, SEG) or (scheme != NNUNET and SCHEMES[scheme].levels == _VERSE):
             return None
         found |= frozenset(_table(scheme, folder).levels.values())
     return found or None
@@ -314,7 +313,7 @@ def read_labels(path: Path, scheme: str) -> LabelVolume:
     Parameters
     ----------
     path : Path
-        A NIfTI file, or for ``masks`` the folder of a case.
+        A NIfTI file, for ``masks`` the folder of a case, for ``dicom-seg`` a DICOM file.
     scheme : str
         One of `SCHEME_NAMES`.
 
@@ -329,6 +328,10 @@ def read_labels(path: Path, scheme: str) -> LabelVolume:
     """
     if scheme == MASKS:
         return _read_masks(path)
+    if scheme == SEG:
+        from cspine.dicom.read_seg import read_segmentation  # brings highdicom, which NIfTI does not need
+
+        return read_segmentation(path)
     return _table(scheme, path.parent).to_anatomy(nifti.read_labels(path), path.name)
 
 
@@ -349,7 +352,23 @@ def _of_files_in(folder: Path) -> LabelScheme:
 def mask_folder(folder: Path) -> Path | None:
     """Return where the masks of a case lie: its folder or ``segmentations`` in it; None where it has none."""
     places = (folder / name for name in _MASK_FOLDERS)
-    return next((place for place in places if any(place.glob(f"{_MASK_PREFIX}*.nii.gz"))), None)
+    return next((place for place in places if any(place.glob(mask_name("*")))), None)
+
+
+def seg_file(place: Path) -> Path | None:
+    """Return the DICOM Segmentation of a case: ``place.dcm``, or the one file of a folder that `cspine run` wrote.
+
+    Parameters
+    ----------
+    place : Path
+        Name of the case within its folder, without an ending.
+    """
+    file = place.with_name(f"{place.name}.dcm")
+    if file.is_file():
+        return file
+    folders = (place / "dicom", place)
+    found = (sorted(path for path in folder.glob("*.dcm") if path.is_file()) for folder in folders)
+    return next((files[0] for files in found if len(files) == 1), None)
 
 
 def levels_of_masks(folder: Path) -> frozenset[str]:
@@ -358,25 +377,15 @@ def levels_of_masks(folder: Path) -> frozenset[str]:
 
 
 def _mask(folder: Path, level: Vertebra) -> Path:
-    return folder / f"{_MASK_PREFIX}{level.name}.nii.gz"
+    return folder / mask_name(level.name)
 
 
 def _read_masks(folder: Path) -> LabelVolume:
     """Read one file a vertebra; a voxel of two masks belongs to the level that lies further down."""
-    whole: LabelVolume | None = None
-    for level in VERTEBRAE:
-        path = _mask(folder, level)
-        if not path.is_file():
-            continue
-        mask = nifti.read_labels(path)
-        if whole is None:
-            whole = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
-        if not whole.grid.is_close(mask.grid, _SLACK * min(mask.grid.spacing_xyz)):
-            raise CaseGridError(f"{path.name} lies on another grid than the masks before it")
-        whole.labels_zyx[mask.labels_zyx > 0] = level.label
-    if whole is None:
+    files = ((_mask(folder, level), level.label) for level in VERTEBRAE)
+    combined = combine_masks((path, label) for path, label in files if path.is_file())
+    if combined is None:
         raise LabelSchemeError(
-            f"no mask of a vertebra in {folder.name}",
-            advice=f"A folder of masks has files like {_MASK_PREFIX}C1.nii.gz.",
+            f"no mask of a vertebra in {folder.name}", advice=f"A folder of masks has files like {mask_name('C1')}."
         )
-    return whole
+    return combined.labels

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cspine.core.anatomy import CERVICAL_LEVELS, FULL_SPINE_LEVELS, SACRUM, VERTEBRAE, Vertebra, rank
 from cspine.core.errors import UsageError
-from cspine.core.volumes import LabelArray
+from cspine.core.volumes import LabelArray, relabelled
 
 #: Names of the auxiliary classes: what lies next below a set's last level and must not be confused with it.
 BELOW, SACRUM_NAME = "T2 and below", "sacrum"
@@ -44,22 +44,15 @@ class LabelSet:
         What the set does not have becomes background; what lies below its last level becomes the auxiliary class,
         where there is one.
         """
-        table = np.zeros(256, dtype=np.uint8)
-        for number, level in enumerate(self.levels, 1):
-            table[level.label] = number
+        numbers = {level.label: number for number, level in enumerate(self.levels, 1)}
         if self.auxiliary:
-            last = rank(self.levels[-1].label)
-            for level in VERTEBRAE[last + 1 :]:
-                table[level.label] = len(self.levels) + 1
-            table[SACRUM] = len(self.levels) + 1
-        return table[labels_zyx]
+            below = VERTEBRAE[rank(self.levels[-1].label) + 1 :]
+            numbers |= {label: len(self.levels) + 1 for label in (*(level.label for level in below), SACRUM)}
+        return relabelled(labels_zyx, numbers)
 
     def to_anatomy(self, network_zyx: NDArray[np.uint8]) -> LabelArray:
         """Turn the network's labels into those of `cspine.core.anatomy`; the auxiliary class becomes background."""
-        table = np.zeros(256, dtype=np.uint8)
-        for number, level in enumerate(self.levels, 1):
-            table[number] = level.label
-        return table[network_zyx]
+        return relabelled(network_zyx, {number: level.label for number, level in enumerate(self.levels, 1)})
 
 
 _LEVELS = {"cervical": (CERVICAL_LEVELS, BELOW), "full-spine": (FULL_SPINE_LEVELS, SACRUM_NAME)}

@@ -5,14 +5,13 @@ Such a folder has its summary.json from the beginning, which names the command t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import OutputError, UsageError
-from cspine.io.tables import write_json
+from cspine.io.workspace import Claim, ForeignClaimError
 
 SUMMARY = "summary.json"
 #: Command whose folders hold labels of `cspine.core.anatomy`.
@@ -77,12 +76,15 @@ class OutputFolder:
                 advice=f"Give --out an empty folder, or that of an earlier {self.command}.",
             )
 
+    @property
+    def _claim(self) -> Claim:
+        return Claim(self.root / SUMMARY, self.command)
+
     def _own(self) -> dict[str, Any] | None:
         try:
-            told = _told(self.root)
-        except FileNotFoundError:
+            return self._claim.read()
+        except ForeignClaimError:
             return None
-        return told if told.get("command") == self.command else None
 
     def _refuse_others(self, own: Mapping[str, Any]) -> None:
         other = [key for key, value in self.identity.items() if own.get(key, value) != value]
@@ -94,7 +96,7 @@ class OutputFolder:
 
     def begin(self) -> None:
         """Write a summary.json that says whose folder it is, and that it is unfinished; OutputError if that fails."""
-        write_json(self.root / SUMMARY, {"command": self.command, "complete": False, **self.identity})
+        self._claim.write({"complete": False, **self.identity})
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write summary.json; OutputError if that fails.
@@ -104,16 +106,7 @@ class OutputFolder:
         summary : dict
             What it says of all cases.
         """
-        write_json(self.root / SUMMARY, {"command": self.command, "complete": True, **self.identity, **summary})
-
-
-def _told(root: Path) -> dict[str, Any]:
-    """Return what summary.json says; nothing where that is no such file."""
-    try:
-        told = json.loads((root / SUMMARY).read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
+        self._claim.write({"complete": True, **self.identity, **summary})
 
 
 def told_by(folder: Path, command: str) -> dict[str, Any] | None:
@@ -127,10 +120,9 @@ def told_by(folder: Path, command: str) -> dict[str, Any] | None:
         For example ``"cspine predict"``.
     """
     try:
-        told = _told(folder)
-    except OSError:
+        return Claim(folder / SUMMARY, command).read()
+    except (OSError, ForeignClaimError):
         return None
-    return told if told.get("command") == command else None
 
 
 def refuse_overlap(places: Iterable[Path], inputs: Iterable[Path | None], option: str) -> None:

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Make a base image of Debian packages alone: a C library, a shell and Python 3.11. For sites that trust Debian's archive
+# Build a base image from Debian packages: a C library, a shell and Python 3.11. For sites that trust the archive of Debian
 # and no image registry. Two runs on the same state of the archive give the same bytes.
 #   base.sh TAR
 set -euo pipefail
 
 umask 022
-export SOURCE_DATE_EPOCH=1700000000 # any constant: dates of files must not follow the day of the build
+export SOURCE_DATE_EPOCH=1700000000 # a constant: file dates must not depend on the day of the build
 mmdebstrap --quiet --variant=minbase --mode=root --format=tar --include=python3 \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \

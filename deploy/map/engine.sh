@@ -1,5 +1,5 @@
-# Which container tools there are, and how they are called; read by build.sh and the Makefile's targets.
-# Debian's buildah and podman work without a daemon; docker works too.
+# Select the container engine and define its commands; sourced by build.sh and test.sh.
+# buildah and podman work without a daemon; docker works too.
 
 # The date of the last commit, so that the same sources give the same image.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
@@ -12,7 +12,7 @@ if [ "$ENGINE" = buildah ]; then
     storage="--storage-driver overlay"
     [ "$(id -u)" = 0 ] || storage=
     BUILD="buildah $storage bud --isolation chroot --layers=false --timestamp $SOURCE_DATE_EPOCH"
-    # Limits that hold where a container may not have more than its surroundings.
+    # Limits for hosts that are containers themselves.
     CONTAINERS="podman $storage --runtime runc --cgroup-manager cgroupfs"
     RUN="$CONTAINERS run --rm --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --network none"
     image_digest() { $CONTAINERS image inspect --format '{{.Digest}}' "$1"; }

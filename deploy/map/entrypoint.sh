@@ -1,5 +1,5 @@
 #!/bin/sh
-# Entry of the image: runs the application, or one of the commands of a MONAI application package.
+# Entry point of the image: run the application, or a command of the MONAI application package.
 set -eu
 
 help() {
@@ -10,15 +10,15 @@ cspine: vertebrae C1..C7 and T1 from a CT of the neck, as a DICOM Segmentation. 
   show              print the manifests app.json and pkg.json
   extract           copy application, configuration, models and documents to /var/run/holoscan/export
   env               print the environment of the application
-  doctor [...]      tell whether this container is ready on this host
+  doctor [...]      check whether this container is ready on this host
   cspine ...        any command of cspine: run, serve-pacs, queue, series, models ...
   help              this text
-  anything else     is started as it is
+  anything else     is executed
 
   podman run --rm --network none --read-only --tmpfs /tmp \
     -v DICOM:/var/holoscan/input:ro -v RESULTS:/var/holoscan/output IMAGE
 
-The exit code tells what happened: /opt/holoscan/docs/docs/errors.md.
+Exit codes: /opt/holoscan/docs/docs/reference/errors.md.
 TEXT
 }
 
@@ -37,16 +37,16 @@ extract() {
 }
 
 application() {
-    # Results in the container's own layer would be lost with it.
+    # Results in the writable layer of the container would be lost.
     if [ "$(stat -c %d "$HOLOSCAN_OUTPUT_PATH" 2>/dev/null)" = "$(stat -c %d /)" ] && [ -z "${CSPINE_OUTPUT_UNMOUNTED:-}" ]; then
-        echo "Error [CS-OUT-001] nothing is mounted at $HOLOSCAN_OUTPUT_PATH: the results would be lost" >&2
+        echo "Error [CS-OUT-001] no folder is mounted at $HOLOSCAN_OUTPUT_PATH: results would be lost" >&2
         echo "Advice: mount a folder there, for example -v RESULTS:$HOLOSCAN_OUTPUT_PATH." >&2
         exit 10
     fi
     exec python3 "$HOLOSCAN_APPLICATION" "$@"
 }
 
-# Holoscan warns below 32 MiB of stack; where the limit cannot be raised the warning is all there is.
+# Holoscan warns if the stack is below 32 MiB; if the limit cannot be raised, the warning is harmless.
 ulimit -s 32768 2>/dev/null || true
 
 case "${1-}" in

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install the Debian packages that building and testing the container image needs. Run as root.
+# Install the Debian packages for building and testing the container image. Run as root.
 set -euo pipefail
 
 packages=(buildah podman runc skopeo mmdebstrap)

@@ -1,7 +1,7 @@
 """Write the two manifests of a MONAI application package, app.json and pkg.json, from app.yaml.
 
-Runs while the image is built, in the image: the environment that the image declares is what the manifests tell.
-Where the MAP guidelines and the packager of holoscan-cli 4.2.0 differ, both spellings are given.
+Runs in the image while it is built: the manifests contain the environment of the image. Where the MAP guidelines and
+the packager of holoscan-cli 4.2.0 differ, both spellings are written.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _MODELS = "HOLOSCAN_MODEL_PATH"
 def application_manifest(
     settings: Mapping[str, Any], environment: Mapping[str, str], sdk_version: str
 ) -> dict[str, Any]:
-    """Return what app.json holds.
+    """Return the content of app.json.
 
     Parameters
     ----------
     settings : mapping
         app.yaml.
     environment : mapping
-        Environment of the image; its HOLOSCAN_* variables count.
+        Environment of the image; the manifest contains its HOLOSCAN_* variables.
     sdk_version : str
         Version of monai-deploy-app-sdk.
     """
@@ -47,8 +47,8 @@ def application_manifest(
         "type": "application",
         "command": json.dumps(["python3", environment[_APPLICATION]]),
         "environment": {name: value for name, value in sorted(environment.items()) if name.startswith("HOLOSCAN_")},
-        "input": _place(environment[_INPUT], application["input-formats"], environment[_WORKDIR]),
-        "output": _place(environment[_OUTPUT], application["output-formats"], environment[_WORKDIR]),
+        "input": _location(environment[_INPUT], application["input-formats"], environment[_WORKDIR]),
+        "output": _location(environment[_OUTPUT], application["output-formats"], environment[_WORKDIR]),
         "liveness": None,
         "readiness": None,
         "sdk": "monai-deploy",
@@ -60,22 +60,22 @@ def application_manifest(
     }
 
 
-def _place(path: str, formats: list[str], workdir: str) -> dict[str, Any]:
+def _location(path: str, formats: list[str], workdir: str) -> dict[str, Any]:
     relative = os.path.relpath(path, workdir) + "/"
     return {"path": relative, "formats": formats, "format": formats[0]}
 
 
 def package_manifest(settings: Mapping[str, Any], environment: Mapping[str, str], flavour: str) -> dict[str, Any]:
-    """Return what pkg.json holds.
+    """Return the content of pkg.json.
 
     Parameters
     ----------
     settings : mapping
         app.yaml.
     environment : mapping
-        Environment of the image; the folder of models is looked into.
+        Environment of the image; models are listed from its model folder.
     flavour : str
-        ``cpu`` or ``cuda``. A GPU is used where there is one and never required.
+        ``cpu`` or ``cuda``. A GPU is optional.
     """
     folder = Path(environment[_MODELS])
     models = sorted(path.parent for path in folder.glob("*/model.yaml"))
@@ -101,17 +101,17 @@ def main() -> None:
     parser.add_argument("--app-yaml", type=Path, required=True)
     parser.add_argument("--flavour", choices=("cpu", "cuda"), required=True)
     parser.add_argument("--out", type=Path, required=True)
-    asked = parser.parse_args()
-    settings = yaml.safe_load(asked.app_yaml.read_text(encoding="utf-8"))
+    arguments = parser.parse_args()
+    settings = yaml.safe_load(arguments.app_yaml.read_text(encoding="utf-8"))
     manifests = {
         "app.json": application_manifest(settings, os.environ, metadata.version("monai-deploy-app-sdk")),
-        "pkg.json": package_manifest(settings, os.environ, asked.flavour),
+        "pkg.json": package_manifest(settings, os.environ, arguments.flavour),
     }
     if not manifests["pkg.json"]["models"]:
         sys.exit(f"no model package below {os.environ[_MODELS]}")
-    asked.out.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     for name, content in manifests.items():
-        (asked.out / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (arguments.out / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

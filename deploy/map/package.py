@@ -3,7 +3,7 @@
     package.py FOLDER       makes FOLDER/app, FOLDER/models and FOLDER/cspine-VERSION-py3-none-any.whl
 
 The packager copies the folder of the application alone and installs its requirements.txt and one wheel from a file
-(--monai-deploy-sdk-file): docs/monai-developers.md has the command. Needs setuptools 77 or later, and no network.
+(--monai-deploy-sdk-file): docs/guide/monai-developers.md has the command. Needs setuptools 77 or later, and no network.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Registers cspine with the Informatics Gateway and the Workflow Manager; README.md tells of the files.
+# Register cspine with the Informatics Gateway and the Workflow Manager; README.md describes the files.
 #
-#   ./register.sh                  what is there already is updated; a new workflow is created
-#   ./register.sh --check          changes nothing: are the services well, what is registered, is the workflow valid?
-#   ./register.sh --update ID      a new revision of the workflow with this id (--check shows it)
+#   ./register.sh                  update existing entities, create the workflow
+#   ./register.sh --check          change nothing: check health, registration and validity
+#   ./register.sh --update ID      create a new revision of the workflow with this id (see --check)
 #
 #   GATEWAY=http://host:5000 WORKFLOW_MANAGER=http://host:5001 WORKFLOW=workflow-argo.json ./register.sh
 set -eu
@@ -15,7 +15,7 @@ WORKFLOW="${WORKFLOW:-$HERE/workflow.json}"
 ANSWER="$(mktemp)"
 trap 'rm -f "$ANSWER"' EXIT
 
-# send METHOD URL [FILE|-]: leaves the body in $ANSWER, prints the status; 000 where nobody answers.
+# send METHOD URL [FILE|-]: write the body to $ANSWER and print the status; 000 without a response.
 send() {
     if [ $# -gt 2 ]; then
         curl --silent --max-time 30 --output "$ANSWER" --write-out '%{http_code}' \
@@ -34,7 +34,7 @@ fail() {
 
 name_in() { sed -n 's/^  "name": "\(.*\)",$/\1/p' "$1"; }
 
-# entity KIND FILE: creates it, or updates the one of that name.
+# entity KIND FILE: create it, or update the one with its name.
 entity() {
     status="$(send POST "$GATEWAY/config/$1" "$2")"
     [ "$status" != 409 ] || status="$(send PUT "$GATEWAY/config/$1" "$2")"
@@ -47,25 +47,25 @@ entity() {
 # The body of an update or a validation.
 request() { printf '{"original_workflow_name": "%s", "workflow": %s}' "$1" "$(cat "$WORKFLOW")"; }
 
-well() {
-    [ "$(send GET "$1/health")" = 200 ] || fail "$1 is not well"
-    echo "$1: well"
+healthy() {
+    [ "$(send GET "$1/health")" = 200 ] || fail "$1 is not healthy"
+    echo "$1: healthy"
 }
 
 case "${1:-}" in
     "")
-        well "$GATEWAY"
-        well "$WORKFLOW_MANAGER"
+        healthy "$GATEWAY"
+        healthy "$WORKFLOW_MANAGER"
         entity source "$HERE/gateway/source.json"
         entity destination "$HERE/gateway/destination.json"
         entity ae "$HERE/gateway/ae.json"
         status="$(send POST "$WORKFLOW_MANAGER/workflows" "$WORKFLOW")"
-        [ "$status" = 201 ] || fail "workflow $(name_in "$WORKFLOW"): status $status (is it there already? see --update)"
+        [ "$status" = 201 ] || fail "workflow $(name_in "$WORKFLOW"): status $status (if it exists, see --update)"
         echo "workflow $(name_in "$WORKFLOW"): $(cat "$ANSWER")"
         ;;
     --check)
-        well "$GATEWAY"
-        well "$WORKFLOW_MANAGER"
+        healthy "$GATEWAY"
+        healthy "$WORKFLOW_MANAGER"
         for kind in source destination ae; do
             name="$(name_in "$HERE/gateway/$kind.json")"
             status="$(send GET "$GATEWAY/config/$kind/$name")"
@@ -74,7 +74,7 @@ case "${1:-}" in
         done
         ae_title="$(sed -n 's/^    "ae_title": "\(.*\)",$/\1/p' "$WORKFLOW")"
         status="$(send GET "$WORKFLOW_MANAGER/workflows/aetitle/$ae_title")"
-        [ "$status" = 200 ] || fail "no workflow listens to $ae_title: status $status"
+        [ "$status" = 200 ] || fail "no workflow for $ae_title: status $status"
         echo "workflows of $ae_title: $(cat "$ANSWER")"
         status="$(request "$(name_in "$WORKFLOW")" | send POST "$WORKFLOW_MANAGER/workflows/validate" -)"
         [ "$status" = 204 ] || fail "the Workflow Manager refuses $WORKFLOW: status $status"

@@ -111,6 +111,27 @@ def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_
     assert summary["settings"]["levels"] == "C3-C5"
 
 
+def test_the_application_writes_the_outputs_that_the_environment_names(
+    bright_study, bright_model, tmp_path, monkeypatch
+):
+    environment = {"HOLOSCAN_INPUT_PATH": bright_study, "HOLOSCAN_MODEL_PATH": bright_model}
+    for outputs, files in (
+        ("nifti", ["report/labels.nii.gz"]),
+        ("seg,summary", ["dicom/segmentation.dcm", "report/summary.json"]),
+    ):
+        out = tmp_path / outputs
+        out.mkdir()
+        done = start(**environment, HOLOSCAN_OUTPUT_PATH=out, CSPINE_OUTPUTS=outputs)
+        assert done.returncode == 0, done.stderr
+        assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*")) == files
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    cspine.segment(bright_study, bright_model).save(tmp_path / "api")
+    written = (tmp_path / "seg,summary" / "dicom" / "segmentation.dcm").read_bytes()
+    assert written == (tmp_path / "api" / "dicom" / "segmentation.dcm").read_bytes()
+    refused = start(**environment, HOLOSCAN_OUTPUT_PATH=tmp_path, CSPINE_OUTPUTS="nonsense")
+    assert refused.returncode == 2 and "CS-USE-001" in refused.stderr
+
+
 def test_an_error_in_an_operator_gives_its_own_exit_code_and_no_output(neck, tmp_path):
     broken, output = tmp_path / "broken", tmp_path / "out"
     broken.mkdir()

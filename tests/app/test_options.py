@@ -53,7 +53,7 @@ def test_the_sdk_is_given_only_paths_that_exist(tmp_path: Path) -> None:
 
 
 def test_the_documentation_and_app_yaml_name_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    page = (ROOT / "docs" / "monai-developers.md").read_text()
+    page = (ROOT / "docs" / "guide" / "monai-developers.md").read_text()
     assert f"<!-- options -->\n{options_table()}\n<!-- end of options -->" in page
     for option in OPTIONS:
         assert option.variable in (ROOT / "app.yaml").read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine.core.geometry import Grid, labels_to_grid
+from cspine.core.geometry import Grid, resample_labels
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
@@ -16,7 +16,7 @@ from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
 from cspine.pipeline.segmentation import Vertebrae, clean
 from cspine.study.audits import audit
-from cspine.study.audits.audit import AuditFolder, AuditSettings, CaseRecord
+from cspine.study.audits.audit import AuditFolder, AuditRecord, AuditSettings
 from cspine.study.audits.audit_cases import find_cases
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.spine_phantom import MODEL, Phantom, draw
@@ -57,7 +57,7 @@ class StandIn:
         if self.fails_with is not None:
             error, self.fails_with = self.fails_with, None
             raise error
-        truth = labels_to_grid(draw(NECK), NECK.grid(), Grid(ct.grid.shape_zyx, ct.affine_lps))
+        truth = resample_labels(draw(NECK), NECK.grid(), Grid(ct.grid.shape_zyx, ct.affine_lps))
         drawn = np.where(ct.hu_zyx > 170, truth, np.uint8(0)).astype(np.uint8)
         labels = LabelVolume(np.where(drawn > 8, np.uint8(0), drawn), ct.affine_lps, MODEL)
         inference = Inference(labels=labels, auxiliary_zyx=drawn > 8, record={})
@@ -83,7 +83,7 @@ ORGANS = AuditSettings(agreement=False, organ_labels={"cord": 2, "larynx": 6})
 
 
 @pytest.fixture
-def done(tmp_path: Path, stand_in: StandIn) -> tuple[Path, CaseRecord]:
+def done(tmp_path: Path, stand_in: StandIn) -> tuple[Path, AuditRecord]:
     """Folder of one case that was audited into its ``out``, and its record."""
     write_case(tmp_path, "a")
     case = find_cases(tmp_path, tmp_path)[0]

@@ -36,17 +36,19 @@ def single_run(task: CohortTask, source: Path, out: Path) -> Summary:
 
 
 def same_results(first: Path, second: Path) -> bool:
-    """Tell whether two folders of a study hold the same bytes; summary.json but for the seconds that steps took."""
+    """Return whether two folders of a study have the same bytes, except for the timings in summary.json."""
     names = ("dicom/segmentation.dcm", "report/preview.png")
     if any((first / name).read_bytes() != (second / name).read_bytes() for name in names):
         return False
-    told = [
+    summaries = [
         Summary.model_validate_json((folder / "report" / "summary.json").read_text()).model_dump()
         for folder in (first, second)
     ]
-    return all(summary.pop("timings_s") for summary in told) and told[0] == told[1]
+    return all(summary.pop("timings_s") for summary in summaries) and summaries[0] == summaries[1]
 
 
 def failed_record(name: str, key: str = "k", code: str = "CS-GEO-002") -> StudyRecord:
     """A record of a study that failed."""
-    return StudyRecord(name=name, key=key, tries=1, seconds=0.5, code=code, message="a slice is missing", advice="Do.")
+    return StudyRecord(
+        name=name, key=key, attempts=1, seconds=0.5, code=code, message="a slice is missing", advice="Do."
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cspine.study.comparison.cohort import align
+from cspine.study.comparison.alignment import align
 from cspine.study.comparison.methods import MARGINS
 from cspine.study.comparison.reading import read_evaluation
 from cspine.study.comparison.results import Results, compute

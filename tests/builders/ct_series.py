@@ -104,7 +104,7 @@ class Stack:
         Rotation about the patient's x, y, z axes on top: an oblique stack.
     tilt_deg : float
         Gantry tilt: each slice is shifted along the column direction.
-    lean_x_deg : float
+    shear_x_deg : float
         The same along rows, which no gantry does.
     slopes, intercepts : tuple of float
         One a slice, used in turn.
@@ -118,7 +118,7 @@ class Stack:
     origin_lps: tuple[float, float, float] = (-11.0, 7.0, -23.0)
     rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
     tilt_deg: float = 0.0
-    lean_x_deg: float = 0.0
+    shear_x_deg: float = 0.0
     slopes: tuple[float, ...] = (1.0,)
     intercepts: tuple[float, ...] = (-1024.0,)
     signed: bool = False
@@ -133,7 +133,7 @@ class Stack:
         affine[:3, :3] = axes * np.array(self.spacing_xyz)
         step = self.spacing_xyz[2]
         affine[:3, 2] += axes[:, 1] * step * math.tan(math.radians(self.tilt_deg))
-        affine[:3, 2] += axes[:, 0] * step * math.tan(math.radians(self.lean_x_deg))
+        affine[:3, 2] += axes[:, 0] * step * math.tan(math.radians(self.shear_x_deg))
         affine[:3, 3] = self.origin_lps
         return Grid(self.shape_zyx, affine)
 

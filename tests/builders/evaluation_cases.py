@@ -8,12 +8,12 @@ from cspine.study.evaluation.metrics import LevelMatch, Score
 
 def score_of(level: str, dice: float, distance_mm: float) -> Score:
     """A level that both images have."""
-    return Score(level, dice, distance_mm, distance_mm / 2, 10.0, 11.0, True, 0.5)
+    return Score(level, dice, distance_mm, distance_mm / 2, 10.0, 11.0, True, 0.5, 0.02)
 
 
 def missed_level(level: str) -> Score:
     """A level that the reference alone has."""
-    return Score(level, 0.0, None, None, 10.0, 0.0, False, None)
+    return Score(level, 0.0, None, None, 10.0, 0.0, False, None, 0.0)
 
 
 def false_level(level: str) -> Score:

@@ -27,7 +27,7 @@ from pydicom.uid import (
     XRayRadiationDoseSRStorage,
 )
 
-from cspine.core.geometry import labels_to_grid
+from cspine.core.geometry import resample_labels
 from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.write_ct import CtSeriesDescription, derive_uid, save_ct, write_ct_series
 from cspine.inference.predict import Inference
@@ -128,7 +128,7 @@ def draw_with(monkeypatch: pytest.MonkeyPatch, model: ModelIdentity) -> None:
     """Let the phantom's vertebrae be drawn under the name of a model."""
 
     def infer(ct: CtVolume, *_: object) -> Inference:
-        drawn = labels_to_grid(draw(NECK), NECK.grid(), ct.grid)
+        drawn = resample_labels(draw(NECK), NECK.grid(), ct.grid)
         labels = LabelVolume(drawn, ct.affine_lps, model)
         return Inference(labels=labels, auxiliary_zyx=np.zeros(drawn.shape, dtype=bool), record={"device": "cpu"})
 

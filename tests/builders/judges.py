@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from cspine.core.geometry import Grid, labels_to_grid
+from cspine.core.geometry import Grid, resample_labels
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
+    """Return the path of an external program; the test is skipped where it is not installed."""
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -25,14 +26,14 @@ def _tool(name: str) -> str:
 
 def dciodvfy_errors(path: Path) -> list[str]:
     """Return the lines in which dciodvfy reports an error."""
-    done = subprocess.run([_tool("dciodvfy"), str(path)], capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run([tool("dciodvfy"), str(path)], capture_output=True, text=True, errors="replace", check=False)
     return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
 
 
 def dcmqi_labels(path: Path, folder: Path, grid: Grid) -> dict[str, np.ndarray]:
     """Read a segmentation with dcmqi; return a mask on the grid for each segment label."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [_tool("segimage2itkimage"), "--inputDICOM", str(path), "--outputDirectory", str(folder)]
+    command = [tool("segimage2itkimage"), "--inputDICOM", str(path), "--outputDirectory", str(folder)]
     subprocess.run([*command, "--outputType", "nrrd", "--prefix", "s"], check=True, capture_output=True)
     segments = [s for group in json.loads((folder / "s-meta.json").read_text())["segmentAttributes"] for s in group]
     # A Label Map Segmentation comes as one file that holds every segment.
@@ -42,7 +43,7 @@ def dcmqi_labels(path: Path, folder: Path, grid: Grid) -> dict[str, np.ndarray]:
         label = int(segment["labelID"])
         array, stored = _read_nrrd(folder / ("s-1.nrrd" if together else f"s-{label}.nrrd"))
         mask = array == label if together else array > 0
-        masks[segment["SegmentLabel"]] = labels_to_grid(mask.astype(np.uint8), stored, grid) > 0
+        masks[segment["SegmentLabel"]] = resample_labels(mask.astype(np.uint8), stored, grid) > 0
     return masks
 
 

@@ -27,7 +27,7 @@ class Phantom:
         Millimetres.
     step_mm : float
         Distance between neighbouring vertebrae.
-    lean_mm : float
+    shear_mm : float
         How far each vertebra lies in front of the one below: a flexed neck.
     """
 
@@ -35,7 +35,7 @@ class Phantom:
     shape_zyx: tuple[int, int, int] = (170, 90, 80)
     spacing_xyz: tuple[float, float, float] = (1.0, 1.0, 1.0)
     step_mm: float = 18.0
-    lean_mm: float = 0.0
+    shear_mm: float = 0.0
 
     def grid(self) -> Grid:
         affine = np.diag([*self.spacing_xyz, 1.0])
@@ -45,7 +45,7 @@ class Phantom:
     def centre_mm(self, place: int) -> tuple[float, float, float]:
         """Centre of the body of the vertebra at this place from the head: x, y, z from the first voxel."""
         x, y, z = (n * mm for n, mm in zip(reversed(self.shape_zyx), self.spacing_xyz, strict=True))
-        return x / 2, y * 0.4 - self.lean_mm * (len(self.labels) - 1 - place), z - 16 - place * self.step_mm
+        return x / 2, y * 0.4 - self.shear_mm * (len(self.labels) - 1 - place), z - 16 - place * self.step_mm
 
 
 def draw(phantom: Phantom) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cspine.core.anatomy import FULL_SPINE_LEVELS
-from cspine.core.geometry import labels_to_grid
+from cspine.core.geometry import resample_labels
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.inference.predict import Inference
@@ -35,8 +35,8 @@ def draw_trunk_with(monkeypatch: pytest.MonkeyPatch, trunk: Trunk) -> None:
 
     def infer(ct: CtVolume, *_: object) -> Inference:
         labels, _, sacrum = trunk_volumes(trunk)
-        drawn = labels_to_grid(labels.labels_zyx, labels.grid, ct.grid)
-        seen = labels_to_grid(sacrum.astype(np.uint8), labels.grid, ct.grid) > 0
+        drawn = resample_labels(labels.labels_zyx, labels.grid, ct.grid)
+        seen = resample_labels(sacrum.astype(np.uint8), labels.grid, ct.grid) > 0
         return Inference(
             labels=LabelVolume(drawn, ct.affine_lps, MODEL),
             auxiliary_zyx=seen,

@@ -15,7 +15,7 @@ from cspine.io import nifti
 from cspine.study.synthesis import atlas as tissues
 from cspine.study.synthesis.case import CaseSettings
 from cspine.study.synthesis.deformation import Posture
-from cspine.study.synthesis.scanner import Scan
+from cspine.study.synthesis.scanner import Acquisition
 
 #: Voxels along z, y, x, of 1 mm, axes to L, P, S.
 SHAPE_ZYX = (108, 56, 48)
@@ -93,7 +93,7 @@ def write_atlas(folder: Path, labels_zyx: np.ndarray | None = None, orientation:
 #: The atlas as it is: no rotation, no bend, no elastic field.
 UPRIGHT = Posture(np.eye(3), np.ones(3), np.zeros((2, 4)), 0.0, np.ones((13, 3)), (), 0)
 #: A scanner without blur, noise, streaks or table.
-PERFECT = Scan(
+PERFECT = Acquisition(
     blur_mm=0.0,
     slice_mm=1.0,
     pixel_mm=0.0,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -93,13 +91,3 @@ def test_help_suffices() -> None:
     ):
         assert words in told
     assert CliRunner().invoke(command, ["--out", "x"]).exit_code == 2
-
-
-def test_a_missing_library_is_told_with_what_installs_it(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules['statsmodels'] = None\n"
-        "from cspine.cli.main import main\nsys.argv = ['cspine', 'compare', 'a', 'b', '--out', 'c']\nmain()"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "CS-USE-004" in done.stderr and "cspine[study]" in done.stderr

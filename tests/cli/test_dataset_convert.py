@@ -93,4 +93,6 @@ def test_a_table_of_patients_with_a_slip_is_refused(tmp_path, table, told):
 def test_help_names_every_command_and_file():
     assert all(name in invoke("--help").output for name in ("convert", "split", "summary"))
     told = invoke("convert", "--help").output
-    assert all(name in told for name in ("cases.csv", "audit.csv", "failures.csv", "--people", "docs/datasets.md"))
+    assert all(
+        name in told for name in ("cases.csv", "audit.csv", "failures.csv", "--people", "docs/guide/datasets.md")
+    )

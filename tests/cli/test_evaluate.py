@@ -22,7 +22,7 @@ from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 from cspine.study.evaluation import evaluation_cases
 from cspine.study.label_schemes import SCHEME_NAMES
 from cspine.study.label_sets import label_set
-from cspine.study.prediction.records import CaseRecord
+from cspine.study.prediction.records import PredictionRecord
 from tests.builders.audit_cases import NECK, stand_in, write_case
 from tests.builders.small_neck import small_neck
 from tests.builders.spine_phantom import draw
@@ -150,7 +150,7 @@ def test_the_evaluation_of_other_predictions_is_not_replaced(tmp_path):
 @pytest.mark.parametrize(("codes", "silent"), [([], "yes"), (["CS-FND-004"], "yes"), (["CS-FND-003"], "no")])
 def test_findings_of_cspine_predict_tell_of_a_wrong_level(tmp_path, codes, silent):
     common = two_folders(tmp_path, lambda labels: np.where(labels == 3, 4, labels))
-    record = CaseRecord("a", "", "0", "abc", "def", findings=tuple((code, "C4", "Look.") for code in codes))
+    record = PredictionRecord("a", "", "0", "abc", "def", findings=tuple((code, "C4", "Look.") for code in codes))
     write_json(tmp_path / "found/records/a.json", asdict(record))
     write_json(
         tmp_path / "found/summary.json", {"command": "cspine predict", "complete": True, "settings": {"raw": False}}
@@ -207,7 +207,7 @@ def test_missed_counts_vertebrae_of_the_reference(tmp_path):
         return found
 
     told = invoke(*two_folders(tmp_path, other)).output
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told.splitlines() if line.count("│") == 11]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told.splitlines() if line.count("│") == 12]
     counts = {row[0]: tuple(row[-3:-1]) for row in rows}
     assert counts == {
         "C2": ("0", "0"), "C3": ("1", "0"), "C5": ("0", "1"), "[C1,T1]": ("1", "1"), "[C1,T1] case means": ("1", "1"),

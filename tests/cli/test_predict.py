@@ -114,7 +114,7 @@ def test_one_corrupt_file_is_listed_and_the_others_are_done(pictures, trained, c
         invoke(*call)
     assert failed.value.exit_code == 11 and "predictions.csv" in failed.value.advice
     rows = rows_of(tmp_path / "out")
-    assert "CS-IN-001" in rows["broken"]["error"] and "damaged or cut short" in rows["broken"]["error"]
+    assert "CS-IN-001" in rows["broken"]["error"]
     assert rows["text"]["error"] and rows["other"]["error"] == ""
     assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["case_4.nii.gz", "other.nii.gz"]
 

@@ -1,13 +1,19 @@
 """`cspine run` as a user types it."""
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import cspine
 from cspine.cli.run import command
 from cspine.core.errors import (
+    DicomSourceNeededError,
+    InputError,
     NoDicomError,
     OutputNotEmptyError,
     SeveralPatientsError,
@@ -16,6 +22,7 @@ from cspine.core.errors import (
     UsageError,
 )
 from cspine.dicom.write_ct import CtSeriesDescription
+from cspine.io import nifti
 from tests.builders.small_neck import write_neck
 
 
@@ -78,7 +85,7 @@ def test_the_help_names_outputs_and_options():
 
 def test_overwrite_never_removes_what_cspine_did_not_write(tmp_path):
     paths = write_neck(tmp_path / "study" / "dicom", CtSeriesDescription(uid_seed="inside"))
-    with pytest.raises(OutputNotEmptyError, match="no results of cspine"):
+    with pytest.raises(OutputNotEmptyError, match="results of cspine"):
         invoke(tmp_path / "study", tmp_path / "study", "--overwrite")
     assert all(path.is_file() for path in paths)
     assert sorted(path.name for path in (tmp_path / "study").iterdir()) == ["dicom"]
@@ -121,3 +128,56 @@ def test_a_caller_may_say_that_the_sender_broke_off(neck, tmp_path, monkeypatch,
     with pytest.raises(NoDicomError):
         invoke(neck, tmp_path / "out", *flags)
     assert asked == [incomplete]
+
+
+def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright_model, tmp_path):
+    ct = cspine.read_ct(bright_study)
+    nifti.write(tmp_path / "ct.nii.gz", ct.array, ct.affine)
+    usual = ("--model", bright_model, "--device", "cpu")
+    told = invoke(tmp_path / "ct.nii.gz", tmp_path / "out", *usual).output
+    files = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
+    assert files == ["report/labels.nii.gz", "report/preview.png", "report/summary.json"]
+    assert all(name in told.replace("\n", "") for name in files)
+    invoke(bright_study, tmp_path / "dicom", *usual, "--outputs", "nifti, seg")
+    first, second = (tmp_path / name / "report" / "labels.nii.gz" for name in ("out", "dicom"))
+    assert np.array_equal(nifti.read_labels(first).array, nifti.read_labels(second).array)
+    assert not (tmp_path / "dicom" / "report" / "summary.json").exists()
+    with pytest.raises(DicomSourceNeededError):
+        invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, "--outputs", "seg,preview")
+    for wrong in (("--series-uid", "1.2.3"), ("--all-studies",), ("--outputs", "nonsense"), ("--outputs", "")):
+        with pytest.raises(UsageError):
+            invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, *wrong)
+    nifti.write(tmp_path / "labels.nii.gz", nifti.read_labels(first).array, ct.affine)
+    with pytest.raises(InputError, match="Hounsfield"):
+        invoke(tmp_path / "labels.nii.gz", tmp_path / "more", *usual)
+    assert not (tmp_path / "more").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code"),
+    [
+        (("run", "absent", "out"), 3),
+        (("run", "notes.txt", "out"), 3),
+        (("run", ".", "out", "--levels", "C9"), 2),
+        (("run", ".", "out", "--outputs", "nonsense"), 2),
+        (("run", "ct.nii.gz", "out", "--outputs", "seg"), 2),
+        (("predict", "--input", "absent", "--out", "out"), 3),
+        (("evaluate", "--reference", "absent", "--prediction", "."), 3),
+        (("evaluate", "--reference", ".", "--prediction", ".", "--levels", "C9"), 2),
+        (("--help",), 0),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_the_command_line_shows_to_be_wrong_is_found_before_libraries_are_loaded(words, exit_code, tmp_path):
+    (tmp_path / "notes.txt").write_text("no CT")
+    (tmp_path / "ct.nii.gz").write_bytes(b"")
+    code = (
+        "import sys; from cspine.cli.main import main; sys.argv = ['cspine', *sys.argv[1:]]\n"
+        "try: main(); code = 0\nexcept SystemExit as end: code = end.code or 0\n"
+        "heavy = {'torch', 'monai', 'numpy', 'highdicom', 'holoscan', 'matplotlib', 'SimpleITK', 'pydicom', 'rich'}\n"
+        "print(code, sorted(heavy & {name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == f"{exit_code} []"

@@ -32,7 +32,7 @@ def _run(*arguments: str) -> str:
 def test_the_table_shows_every_series_with_its_verdict_and_no_name(tmp_path: Path) -> None:
     output = _run(str(_study(tmp_path)))
     assert "chosen" in output
-    assert "refused" in output
+    assert "rejected" in output
     assert "2 patient(s), 2 study(ies), 2 series." in output
     assert "1 not DICOM" in output
     assert "Secret" not in output
@@ -51,7 +51,7 @@ def test_json_is_for_machines(tmp_path: Path) -> None:
 def test_a_series_uid_says_which_study_is_meant(tmp_path: Path) -> None:
     uid = CtSeriesDescription(uid_seed="b").series_uid
     document = json.loads(_run(str(_study(tmp_path)), "--json", "--series-uid", uid))
-    assert [s["reason"] for s in document["studies"][0]["series"]] == ["chosen by its UID"]
+    assert [s["reason"] for s in document["studies"][0]["series"]] == ["chosen by UID"]
     with pytest.raises(UnknownSeriesError):
         CliRunner().invoke(command, [str(tmp_path), "--series-uid", "1.2"], catch_exceptions=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from pydicom.uid import JPEGLSLossless
 
 from cspine.cli.synthesize import command
 from cspine.core.anatomy import SACRUM, VERTEBRAE, vertebra
-from cspine.core.errors import AtlasError, UsageError
+from cspine.core.errors import AtlasError, InputError, UsageError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom import write_ct
 from cspine.dicom.read import read_volume
@@ -23,6 +24,7 @@ from cspine.dicom.scan import scan_folder
 from cspine.dicom.select import select_series
 from cspine.io import nifti
 from cspine.study.synthesis import evaluation_sets
+from cspine.study.synthesis.neck.people import People
 from cspine.study.synthesis.spine import forms
 from tests.builders.judges import dciodvfy_errors
 from tests.builders.small_set import small_case
@@ -143,7 +145,7 @@ def test_a_set_is_written_with_its_table_and_a_second_call_adds_what_is_missing(
 def test_a_set_has_fifty_cases_unless_told(tmp_path: Path, atlas_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ct = CtVolume(np.zeros((3, 4, 5), dtype=np.int16), np.eye(4))
     labels = LabelVolume(np.ones((3, 4, 5), dtype=np.uint8), np.eye(4))
-    monkeypatch.setattr(evaluation_sets, "synthesize_set_case", lambda atlas, case: (ct, labels))
+    monkeypatch.setattr(evaluation_sets, "synthesize_set_case", lambda atlas, case, people: (ct, labels))
     assert "50 case(s) of the hard set" in _write_set(atlas_folder, tmp_path).output
     assert len(list((tmp_path / "images").iterdir())) == 50
 
@@ -192,6 +194,83 @@ def test_a_series_that_was_interrupted_is_not_taken_for_finished(
         len(list(series.iterdir()))
         == nifti.read_ct(tmp_path / "images" / f"{series.name}_0000.nii.gz").grid.shape_zyx[0]
     )
+
+
+@pytest.fixture
+def whole_atlas(tmp_path: Path, atlas_folder: Path, mesh_folder: Path) -> Path:
+    """An atlas with its meshes."""
+    folder = shutil.copytree(atlas_folder, tmp_path / "atlas")
+    shutil.copytree(mesh_folder, folder / "meshes")
+    return folder
+
+
+def _articulated(atlas: Path, people: Path, cache: Path, out: Path, *more: str) -> Result:
+    places = ["--atlas", str(atlas), "--anatomies", str(people), "--cache", str(cache), "--out", str(out)]
+    return CliRunner().invoke(command, [*places, *more], catch_exceptions=False)
+
+
+@pytest.mark.usefixtures("_small_sets")
+def test_articulated_necks_are_written_alone_and_as_a_set(
+    tmp_path: Path, whole_atlas: Path, people_folder: Path, atlas_cache: Path, solid_people: People
+) -> None:
+    given = (whole_atlas, people_folder, atlas_cache)
+    single = ("--anatomy", "articulated", "--spacing", "2", "2", "2.5", "--extent", "54", "60", "90", "--seed", "3")
+    assert _articulated(*given, tmp_path / "a", *single).exit_code == 0
+    assert [p.name for p in (tmp_path / "a" / "images").iterdir()] == ["articulated_00003_0000.nii.gz"]
+    labels = nifti.read_labels(tmp_path / "a" / "labels" / "articulated_00003.nii.gz")
+    assert set(range(1, 8)) <= set(np.unique(labels.labels_zyx))
+    result = _articulated(*given, tmp_path / "b", "--set", "worn", "--count", "1")
+    assert "1 case(s) of the worn set" in result.output
+    again = _articulated(*given, tmp_path / "b", "--set", "worn", "--count", "1")
+    assert "1 of them kept" in again.output
+
+
+@pytest.mark.parametrize("more", [["--anatomy", "articulated"], ["--set", "angio"]])
+def test_articulated_necks_need_anatomies(tmp_path: Path, atlas_folder: Path, more: list[str]) -> None:
+    result = CliRunner().invoke(command, ["--atlas", str(atlas_folder), "--out", str(tmp_path / "out"), *more])
+    assert result.exit_code == 2 and "--anatomies" in result.output
+    result = CliRunner().invoke(
+        command, ["--atlas", str(atlas_folder), "--out", str(tmp_path / "out"), "--anatomies", str(tmp_path)]
+    )
+    assert result.exit_code == 2 and "--anatomies" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+# --- copies that end --------------------------------------------------------------------------------------------------
+
+
+def _blank(images: Path, labels: Path, out: Path, *more: str) -> Result:
+    arguments = ["--blank-from", str(images), "--labels", str(labels), "--out", str(out), *more]
+    return CliRunner().invoke(command, arguments, catch_exceptions=False)
+
+
+def test_copies_are_blank_below_each_level_and_their_table_says_what_remains(out: Path, tmp_path: Path) -> None:
+    result = _blank(out / "images", out / "labels", tmp_path / "blank")
+    assert "of 2 images" in result.output
+    with (tmp_path / "blank" / "cases.csv").open(newline="") as lines:
+        rows = {row["case"]: row for row in csv.DictReader(lines)}
+    assert {"neck_00007-above-C3", "neck_00007-above-C6", "neck_00008-above-C3"} <= set(rows)
+    row = rows["neck_00007-above-C5"]
+    assert row["subject"] == "neck_00007" and row["blank_below"] == "C5"
+    assert {"C1", "C2", "C3", "C4", "C5"} <= set(row["complete"].split())
+    ct = nifti.read_ct(tmp_path / "blank" / "images" / "neck_00007-above-C5_0000.nii.gz")
+    labels = nifti.read_labels(tmp_path / "blank" / "labels" / "neck_00007-above-C5.nii.gz")
+    assert labels.grid.is_close(ct.grid)
+    assert {int(v) for v in np.unique(labels.labels_zyx)} >= {1, 2, 3, 4, 5}
+    assert 7 not in labels.labels_zyx
+    again = _blank(out / "images", out / "labels", tmp_path / "blank")
+    assert f"{len(rows)} of them kept" in again.output
+
+
+def test_copies_need_images_labels_and_a_folder_of_their_own(out: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        _blank(out / "images", tmp_path, tmp_path / "blank")
+    assert "cspine predict" in caught.value.advice
+    with pytest.raises(UsageError):
+        _blank(out / "images", out / "labels", out / "images")
+    assert _blank(out / "images", out / "labels", tmp_path / "b", "--seed", "3").exit_code == 2
+    result = CliRunner().invoke(command, ["--blank-from", str(out / "images"), "--out", str(tmp_path / "b")])
+    assert result.exit_code == 2 and "--labels" in result.output
 
 
 # --- spines -----------------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_an_absent_atlas_or_recipe_is_an_error(ready: Path, tmp_path: Path, atla
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("wrong", [["--iterations", "0"], ["--minutes", "0"]])
+@pytest.mark.parametrize("wrong", [["--iterations", "0"], ["--minutes", "30"], ["--after", "x"]])
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path, atlas_folder: Path, wrong: list[str]) -> None:
     assert _train(atlas_folder, tmp_path, "--synthetic", *wrong).exit_code == 2
 
@@ -83,12 +83,10 @@ def test_a_fine_stage_is_trained_after_a_coarse_one_and_starts_where_a_model_sta
     shutil.copytree(ready, fine)
     recipe = tiny_recipe(stage="fine", cascade=True, version="0.0.2")
     (fine / "tiny.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
-    assert _train(atlas_folder, fine, "--synthetic", "--after", first).exit_code == 0
+    assert _train(atlas_folder, fine, "--synthetic", "--into", first).exit_code == 0
     assert [stage.manifest.name for stage in load_package(fine / "model").stages] == ["neck", "fine"]
-    with pytest.raises(UsageError, match="--after"):
+    with pytest.raises(UsageError, match="--into"):
         _train(atlas_folder, fine, "--synthetic")
-    with pytest.raises(UsageError, match="--after"):
-        _train(atlas_folder, tmp_path / "a", "--synthetic", "--after", first)
 
     again = tmp_path / "again"
     shutil.copytree(ready, again)
@@ -103,6 +101,47 @@ def test_a_fine_stage_is_trained_after_a_coarse_one_and_starts_where_a_model_sta
     (misfit / "tiny.yaml").write_text(yaml.safe_dump(tiny_recipe(network=network).model_dump(mode="json")), "utf-8")
     with pytest.raises(TrainingError, match="do not fit the recipe"):
         _train(atlas_folder, misfit, "--synthetic", "--start-from", first)
+
+
+def test_a_stage_that_is_trained_again_takes_its_own_place_and_a_snapshot_its_present_weights(
+    ready: Path, tmp_path: Path, atlas_folder: Path
+) -> None:
+    places = {name: tmp_path / name for name in ("neck", "fine", "again")}
+    recipes = {
+        "neck": tiny_recipe(training_data="Coarse."),
+        "fine": tiny_recipe(stage="fine", cascade=True, training_data="Close-ups."),
+        "again": tiny_recipe(version="0.0.3", seed=5, training_data="Coarse once more."),
+    }
+    for name, folder in places.items():
+        shutil.copytree(ready, folder)
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(recipes[name].model_dump(mode="json")), "utf-8")
+    assert _train(atlas_folder, places["neck"], "--synthetic").exit_code == 0
+    assert _train(atlas_folder, places["fine"], "--synthetic", "--into", str(places["neck"] / "model")).exit_code == 0
+    both = str(places["fine"] / "model")
+    with pytest.raises(TrainingError, match="no checkpoint"):
+        _train(atlas_folder, places["again"], "--synthetic", "--into", both, "--snapshot")
+    assert _train(atlas_folder, places["again"], "--synthetic", "--into", both).exit_code == 0
+    assert _train(atlas_folder, places["again"], "--synthetic", "--into", both, "--snapshot").exit_code == 0
+
+    package, before = load_package(places["again"] / "model"), load_package(places["fine"] / "model")
+    assert [stage.manifest.name for stage in package.stages] == ["neck", "fine"]
+    told = package.manifest.training_data
+    assert told.count("Stage neck:") == told.count("Stage fine:") == 1
+    assert "Stage neck: Coarse once more. 3 iterations" in told
+    assert "Stage fine: Close-ups. 3 iterations" in told
+    kept, trained = (
+        [package.stages[i].weights("all"), before.stages[i].weights("all")] for i in (1, 0)
+    )  # fmt: skip
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+    assert not all(torch.equal(trained[0][name], trained[1][name]) for name in trained[0])
+
+
+def test_articulated_necks_need_the_folder_of_people(ready: Path, tmp_path: Path, atlas_folder: Path) -> None:
+    recipe = tiny_recipe(anatomy="articulated")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
+    with pytest.raises(UsageError, match="--anatomies"):
+        _train(atlas_folder, tmp_path, "--synthetic")
+    assert not (tmp_path / "run").exists()
 
 
 def test_labelled_cases_are_mixed_in_and_must_fit(ready: Path, tmp_path: Path, atlas_folder: Path) -> None:
@@ -130,7 +169,7 @@ def _train_on(dataset: Path, folder: Path, *more: str) -> Result:
     ("more", "told"),
     [
         (["--recipe", "cervical-demo"], "--recipe does not go with a DATASET"),
-        (["--atlas", "x", "--minutes", "3"], "--atlas, --minutes do not go with a DATASET"),
+        (["--atlas", "x", "--snapshot"], "--atlas, --snapshot do not go with a DATASET"),
         (["--synthetic"], "either a DATASET or --synthetic"),
         (["--trainer", "nnUNetTrainerOfMine"], "no trainer 'nnUNetTrainerOfMine'"),
         (["--folds", "0,x"], "--folds 0,x"),

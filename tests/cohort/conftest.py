@@ -1,4 +1,4 @@
-"""A bright study, its task, and what a run makes of it."""
+"""A bright study, its task, and the results of its run."""
 
 from __future__ import annotations
 
@@ -7,24 +7,7 @@ from pathlib import Path
 import pytest
 
 from cspine.report.summary import Summary
-from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, single_run
-
-
-@pytest.fixture(scope="session")
-def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the bright model."""
-    folder = tmp_path_factory.mktemp("models") / "bright"
-    bright_task(folder, folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def bright_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with one vertebra."""
-    folder = tmp_path_factory.mktemp("in") / "a"
-    write_bright_study(folder, "a")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The output folder of a cohort, killed at any moment."""
+"""The output folder of a cohort that may be killed at any moment."""
 
 from __future__ import annotations
 
@@ -19,101 +19,101 @@ def folder(tmp_path: Path) -> CohortFolder:
 
 
 def done(folder: CohortFolder, single: tuple[Path, Summary], key: str = "k") -> tuple[StudyRecord, Path]:
-    """A record with its results, ready to be put in place."""
-    results = folder.unfinished / "a-1"
+    """A record with its results, ready to be stored."""
+    results = folder.staging / "a-1"
     shutil.copytree(single[0], results)
-    return StudyRecord(name="a", key=key, tries=1, seconds=1.0, summary=single[1]), results
+    return StudyRecord(name="a", key=key, attempts=1, seconds=1.0, summary=single[1]), results
 
 
 def test_the_clock_of_the_first_call_stays(folder: CohortFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    with folder.held() as first:
+    with folder.locked() as first:
         assert first.iso == "2023-11-14T22:13:20+00:00"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
-    with folder.held() as second:
+    with folder.locked() as second:
         assert second == first
 
 
-def test_one_cohort_at_a_time_holds_the_folder(folder: CohortFolder) -> None:
-    with folder.held(), pytest.raises(CohortError, match="another cohort"), CohortFolder(folder.root).held():
+def test_one_cohort_at_a_time_locks_the_folder(folder: CohortFolder) -> None:
+    with folder.locked(), pytest.raises(CohortError), CohortFolder(folder.root).locked():
         pass
-    with folder.held():
+    with folder.locked():
         pass
 
 
-def test_what_a_killed_cohort_left_is_removed(folder: CohortFolder) -> None:
-    with folder.held():
+def test_leftovers_of_a_killed_cohort_are_removed(folder: CohortFolder) -> None:
+    with folder.locked():
         pass
-    (folder.unfinished / "a-1" / "dicom").mkdir(parents=True)
-    with folder.held():
-        assert not folder.unfinished.exists()
+    (folder.staging / "a-1" / "dicom").mkdir(parents=True)
+    with folder.locked():
+        assert not folder.staging.exists()
 
 
 @pytest.mark.parametrize(
     "content", ["{", "[]", '{"command": "cspine audit"}', '{"command": "cspine cohort", "clock": "x"}']
 )
-def test_a_folder_of_somebody_else_is_refused(content: str, folder: CohortFolder) -> None:
-    folder.own.mkdir(parents=True)
-    (folder.own / "cohort.json").write_text(content)
-    with pytest.raises(CohortError, match="damaged"), folder.held():
+def test_a_foreign_folder_is_refused(content: str, folder: CohortFolder) -> None:
+    folder.cohort_folder.mkdir(parents=True)
+    (folder.cohort_folder / "cohort.json").write_text(content)
+    with pytest.raises(CohortError, match=r"cohort\.json"), folder.locked():
         pass
-    (folder.own / "cohort.json").rename(folder.own / "other.json")
-    with pytest.raises(CohortError, match="not of cspine cohort"), folder.held():
+    (folder.cohort_folder / "cohort.json").rename(folder.cohort_folder / "other.json")
+    with pytest.raises(CohortError, match="cohort"), folder.locked():
         pass
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_of_the_output(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError), CohortFolder(tmp_path / "file" / "out").held():
+    with pytest.raises(OutputError), CohortFolder(tmp_path / "file" / "out").locked():
         pass
 
 
 def test_a_study_is_done_while_key_and_results_are_the_same(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
-    assert folder.kept_record("a", "k") is None
+    assert folder.cached_record("a", "k") is None
     record, results = done(folder, single)
-    folder.put(record, results)
-    assert folder.kept_record("a", "k") == record
-    assert folder.kept_record("a", "other") is None
+    folder.store(record, results)
+    assert folder.cached_record("a", "k") == record
+    assert folder.cached_record("a", "other") is None
     assert same_results(folder.study("a"), single[0])
     (folder.study("a") / "dicom" / "segmentation.dcm").write_bytes(b"cut")
-    assert folder.kept_record("a", "k") is None
+    assert folder.cached_record("a", "k") is None
 
 
 def test_a_record_without_its_results_does_not_count(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
     """As after a kill between the record and the rename: with no results, or with those of older settings."""
     record, results = done(folder, single)
-    folder.put(record, results)
+    folder.store(record, results)
     other = single[1].model_copy(update={"clock": "2030-01-01T00:00:00+00:00"})
-    newer = StudyRecord(name="a", key="new", tries=1, seconds=1.0, summary=other)
-    (folder.own / "studies" / "a.json").write_text(newer.model_dump_json())
-    assert folder.kept_record("a", "new") is None
+    newer = StudyRecord(name="a", key="new", attempts=1, seconds=1.0, summary=other)
+    (folder.cohort_folder / "studies" / "a.json").write_text(newer.model_dump_json())
+    assert folder.cached_record("a", "new") is None
     shutil.rmtree(folder.study("a"))
-    assert folder.kept_record("a", "new") is None
+    assert folder.cached_record("a", "new") is None
     record, results = done(folder, single, "new")
-    folder.put(record, results)
-    assert folder.kept_record("a", "new") == record
+    folder.store(record, results)
+    assert folder.cached_record("a", "new") == record
 
 
-def test_a_failure_of_other_images_is_kept_and_takes_older_results_away(
+def test_a_failure_due_to_new_images_removes_earlier_results(
     folder: CohortFolder, single: tuple[Path, Summary]
 ) -> None:
-    folder.put(*done(folder, single))
-    folder.put(failed_record("a", "new"), None, outdated=True)
+    folder.store(*done(folder, single))
+    folder.store(failed_record("a", "new"), None, discard_previous=True)
     assert not folder.study("a").exists()
-    record = folder.kept_record("a", "new")
+    record = folder.cached_record("a", "new")
     assert record is not None and record.outcome == "failed"
 
 
-def test_a_failure_for_another_cause_leaves_older_results(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
-    folder.put(*done(folder, single))
-    folder.put(failed_record("a", "new"), None)
+def test_another_failure_leaves_earlier_results(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
+    folder.store(*done(folder, single))
+    folder.store(failed_record("a", "new"), None)
     assert same_results(folder.study("a"), single[0])
 
 
-def test_results_that_appear_meanwhile_are_replaced(
+def test_results_of_a_concurrent_worker_are_replaced(
     folder: CohortFolder, single: tuple[Path, Summary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when a worker that outlived its killed cohort puts the same study in place at the same moment."""
+    """A worker that outlived its killed cohort stores the same study at the same time."""
     record, results = done(folder, single)
     rename, races = Path.rename, [None]
 
@@ -124,9 +124,9 @@ def test_results_that_appear_meanwhile_are_replaced(
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", late)
-    folder.put(record, results)
+    folder.store(record, results)
     assert not races
-    assert folder.kept_record("a", "k") == record
+    assert folder.cached_record("a", "k") == record
 
 
 def test_files_of_the_user_are_never_replaced(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
@@ -134,22 +134,20 @@ def test_files_of_the_user_are_never_replaced(folder: CohortFolder, single: tupl
     for _ in range(2):
         with pytest.raises(OutputNotEmptyError):
             folder.refuse_foreign("a")
-        folder.put(failed_record("a", code=OutputNotEmptyError.code), None)
+        folder.store(failed_record("a", code=OutputNotEmptyError.code), None)
     assert same_results(folder.study("a"), single[0])
 
 
-def test_a_file_laid_beside_the_results_stops_their_replacement(
-    folder: CohortFolder, single: tuple[Path, Summary]
-) -> None:
-    folder.put(*done(folder, single))
+def test_a_foreign_file_prevents_the_replacement_of_results(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
+    folder.store(*done(folder, single))
     (folder.study("a") / "report" / "mine.txt").write_text("")
     with pytest.raises(OutputNotEmptyError):
-        folder.put(*done(folder, single, "new"))
+        folder.store(*done(folder, single, "new"))
     assert (folder.study("a") / "report" / "mine.txt").exists()
 
 
 def test_a_damaged_record_does_not_count(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
-    folder.put(*done(folder, single))
-    (folder.own / "studies" / "a.json").write_text("{}")
+    folder.store(*done(folder, single))
+    (folder.cohort_folder / "studies" / "a.json").write_text("{}")
     assert folder.read_record("a") is None
-    assert folder.kept_record("a", "k") is None
+    assert folder.cached_record("a", "k") is None

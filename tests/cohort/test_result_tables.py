@@ -19,7 +19,7 @@ from tests.builders.cohorts import failed_record
 @pytest.fixture
 def records(single: tuple[Path, Summary]) -> list[StudyRecord]:
     return [
-        StudyRecord(name="a", key="k", tries=1, seconds=2.5, summary=single[1]),
+        StudyRecord(name="a", key="k", attempts=1, seconds=2.5, summary=single[1]),
         failed_record("b"),
         failed_record("c", code="CS-PIX-001"),
         failed_record("d"),
@@ -40,7 +40,7 @@ def test_a_study_has_a_row_with_what_its_summary_says(
     assert [row["outcome"] for row in table] == ["ok", "failed", "failed", "failed"]
     first = table[0]
     assert (first["study"], first["series"]) == (summary.input.study, summary.input.series)
-    assert (first["levels"], first["levels_found"], first["slices"]) == ("C2", "1", "64")
+    assert (first["levels"], first["vertebra_count"], first["slices"]) == ("C2", "1", "64")
     assert (first["spacing_x_mm"], first["seconds"], first["device"]) == ("2.0", "2.5", "cpu")
     assert first["segmentation_sha256"] == summary.outputs[0].sha256
     assert first["findings"].split() == list(dict.fromkeys(finding.code for finding in summary.findings))

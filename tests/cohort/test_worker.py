@@ -1,4 +1,4 @@
-"""What a worker does with a study, without Ray."""
+"""A worker of a cohort, without Ray."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from cspine.cohort.folder import StudyRecord
 from cspine.cohort.studies import CohortStudy
-from cspine.cohort.worker import CohortTask, Job, Ready, StudyWorker
+from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker, WorkerReady
 from cspine.core.errors import CohortError, ModelError, OutputError
 from cspine.report.summary import Summary
 from tests.builders.bright_studies import write_bright_study
@@ -25,12 +25,12 @@ def task(bright_model: Path, tmp_path: Path) -> CohortTask:
 
 def ready(task: CohortTask) -> StudyWorker:
     worker = StudyWorker(task)
-    assert worker.ready() == Ready(os.getpid())
+    assert worker.ready() == WorkerReady(os.getpid())
     return worker
 
 
-def run(task: CohortTask, source: Path, tries: int = 1) -> StudyRecord:
-    record = ready(task).run(Job(CohortStudy("a", source), "k", tries))
+def run(task: CohortTask, source: Path, attempts: int = 1) -> StudyRecord:
+    record = ready(task).run(StudyAttempt(CohortStudy("a", source), "k", attempts))
     assert isinstance(record, StudyRecord)
     return record
 
@@ -41,8 +41,8 @@ def test_a_study_has_the_bytes_of_a_single_run(
     record = run(task, bright_study)
     assert record.outcome == "ok" and record.code == ""
     assert same_results(task.folder.study("a"), single[0])
-    assert task.folder.kept_record("a", "k") == record
-    assert list(task.folder.unfinished.iterdir()) == []
+    assert task.folder.cached_record("a", "k") == record
+    assert list(task.folder.staging.iterdir()) == []
 
 
 def test_a_zip_gives_the_same(
@@ -57,14 +57,14 @@ def test_a_zip_gives_the_same(
 
 def test_a_study_that_fails_is_a_record_with_its_code_and_leaves_no_results(task: CohortTask, tmp_path: Path) -> None:
     write_bright_study(tmp_path / "dark", "dark", bright=False)
-    record = run(task, tmp_path / "dark", tries=2)
-    assert (record.outcome, record.code, record.tries) == ("failed", "CS-RES-001", 2)
+    record = run(task, tmp_path / "dark", attempts=2)
+    assert (record.outcome, record.code, record.attempts) == ("failed", "CS-RES-001", 2)
     assert record.advice and not task.folder.study("a").exists()
     assert run(task, tmp_path / "absent").code == "CS-IN-001"
-    assert task.folder.read_record("a") == task.folder.kept_record("a", "k")
+    assert task.folder.read_record("a") == task.folder.cached_record("a", "k")
 
 
-def test_an_error_that_nobody_foresaw_does_not_stop_the_cohort_nor_tell_its_text(
+def test_an_unexpected_error_does_not_stop_the_cohort_or_reveal_its_text(
     task: CohortTask, bright_study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -76,7 +76,7 @@ def test_an_error_that_nobody_foresaw_does_not_stop_the_cohort_nor_tell_its_text
     assert "SECRET" not in record.model_dump_json()
 
 
-def test_files_in_the_way_are_an_error_of_their_study(task: CohortTask, bright_study: Path) -> None:
+def test_foreign_files_are_an_error_of_their_study(task: CohortTask, bright_study: Path) -> None:
     task.folder.study("a").mkdir(parents=True)
     (task.folder.study("a") / "mine.txt").write_text("")
     assert run(task, bright_study).code == "CS-OUT-002"
@@ -88,7 +88,7 @@ def test_an_output_that_cannot_be_written_stops_the_cohort(
 ) -> None:
     (tmp_path / "file").write_text("")
     worker = ready(bright_task(bright_model, tmp_path / "file" / "out"))
-    assert isinstance(worker.run(Job(CohortStudy("a", bright_study), "k")), OutputError)
+    assert isinstance(worker.run(StudyAttempt(CohortStudy("a", bright_study), "k")), OutputError)
 
 
 def test_a_worker_with_another_version_or_model_is_not_ready(task: CohortTask, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import re
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +13,9 @@ from cspine.core.errors import (
     CSpineError,
     GeometryError,
     MissingSliceError,
+    OutOfMemoryError,
+    Subject,
     as_defect,
-    errors_table,
     every_error,
     hashed,
 )
@@ -76,6 +77,39 @@ def test_a_subclass_ends_the_process_like_its_parent() -> None:
                 assert error.exit_code == parent.exit_code
 
 
+#: What the errors of a family are about; all others are about the system.
+_SUBJECTS = {
+    "IN": Subject.FILES,
+    "DAT": Subject.FILES,
+    "SEL": Subject.IMAGES,
+    "GEO": Subject.IMAGES,
+    "PIX": Subject.IMAGES,
+    "RES": Subject.IMAGES,
+}
+
+
+@pytest.mark.parametrize("error", _errors(), ids=lambda error: error.__name__)
+def test_a_family_of_errors_is_about_one_subject(error: type[CSpineError]) -> None:
+    family = error.code.split("-")[1]
+    if family != "INF":
+        assert error.subject is _SUBJECTS.get(family, Subject.SYSTEM)
+    assert error("x").is_about_input == (family in _SUBJECTS)
+
+
+def test_an_error_of_the_network_is_about_its_case_unless_there_is_no_device() -> None:
+    assert {error.__name__: error.subject for error in _errors() if error.code.startswith("CS-INF")} == {
+        "InferenceError": Subject.CASE,
+        "DeviceError": Subject.SYSTEM,
+        "OutOfMemoryError": Subject.CASE,
+    }
+
+
+def test_an_error_crosses_processes_with_all_it_says() -> None:
+    error = pickle.loads(pickle.dumps(OutOfMemoryError("no more", advice="Buy some.")))
+    assert type(error) is OutOfMemoryError
+    assert (error.message, error.advice, error.subject) == ("no more", "Buy some.", Subject.CASE)
+
+
 def test_an_error_reads_as_code_and_message() -> None:
     error = MissingSliceError("2 slices are missing", advice="Look at slice 7.")
     assert str(error) == "[CS-GEO-002] 2 slices are missing"
@@ -88,14 +122,7 @@ def test_a_hashed_identifier_is_short_stable_and_not_the_identifier() -> None:
     assert len(hashed("Müller")) == 12
 
 
-def test_the_document_repeats_the_table() -> None:
-    document = (Path(__file__).parents[2] / "docs" / "errors.md").read_text("utf-8")
-    rows = [line for line in document.splitlines() if line.startswith("|")]
-    assert rows == errors_table().splitlines()
-    assert len(rows) == len(_errors()) + 2
-
-
-def test_an_unforeseen_exception_tells_its_kind_and_place_and_not_its_text():
+def test_an_unexpected_exception_states_its_kind_and_place_and_not_its_text():
     try:
         vertebra("SECRET^NAME")
     except KeyError as unforeseen:

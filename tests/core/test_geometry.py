@@ -14,16 +14,16 @@ from cspine.core.errors import UnsupportedOrientationError
 from cspine.core.geometry import (
     Affine,
     Grid,
-    labels_to_grid,
-    lean_mm,
+    deshear,
     make_affine,
     orientation_of,
+    orthogonal_grid,
     ras_to_lps,
     reorientation,
-    straighten,
+    resample_labels,
+    shear_mm,
     to_index,
     to_lps,
-    upright_grid,
 )
 from tests.builders.ct_series import Stack, phantom_on
 
@@ -68,7 +68,7 @@ def test_a_grid_knows_its_spacing_volume_and_corners() -> None:
     assert np.allclose(grid.corners_lps()[-1], to_lps(grid.affine_lps, np.array([[5.0, 4, 3]]))[0])
 
 
-def test_a_leaning_voxel_has_the_volume_of_its_slab() -> None:
+def test_a_sheared_voxel_has_the_volume_of_its_slab() -> None:
     assert Stack(tilt_deg=20).grid.voxel_mm3 == pytest.approx(Stack().grid.voxel_mm3)
 
 
@@ -90,45 +90,45 @@ def test_there_are_48_orientations() -> None:
 
 
 @pytest.mark.parametrize("target", ORIENTATIONS)
-def test_turning_keeps_each_voxel_in_its_place_and_can_be_undone(target: str) -> None:
+def test_reorienting_keeps_each_voxel_in_its_place_and_can_be_undone(target: str) -> None:
     grid, array = Grid(_SHAPE, _oblique_affine()), _array()
-    turn = reorientation(grid.affine_lps, target)
-    turned, there = turn.apply(array), turn.grid(grid)
+    change = reorientation(grid.affine_lps, target)
+    reoriented, there = change.apply(array), change.grid(grid)
     assert orientation_of(there.affine_lps) == target
-    assert there.shape_zyx == turned.shape
-    assert np.array_equal(turn.undo(turned), array)
+    assert there.shape_zyx == reoriented.shape
+    assert np.array_equal(change.undo(reoriented), array)
     for z, y, x in [(0, 0, 0), (3, 1, 2)]:
         place = to_lps(grid.affine_lps, np.array([[float(x), y, z]]))
         i, j, k = np.rint(to_index(there.affine_lps, place)[0]).astype(int)
-        assert turned[k, j, i] == array[z, y, x]
+        assert reoriented[k, j, i] == array[z, y, x]
 
 
 @pytest.mark.parametrize("target", ORIENTATIONS)
-def test_turning_equals_simpleitk(target: str) -> None:
+def test_reorienting_equals_simpleitk(target: str) -> None:
     affine = _oblique_affine()
     image = SimpleITK.GetImageFromArray(_array())
     image.SetSpacing((0.5, 0.75, 2.0))
     image.SetOrigin(affine[:3, 3].tolist())
     image.SetDirection((affine[:3, :3] / [0.5, 0.75, 2.0]).ravel().tolist())
     expected = SimpleITK.DICOMOrient(image, target)
-    turn = reorientation(affine, target)
-    assert np.array_equal(turn.apply(_array()), SimpleITK.GetArrayFromImage(expected))
-    there = turn.grid(Grid(_SHAPE, affine)).affine_lps
+    change = reorientation(affine, target)
+    assert np.array_equal(change.apply(_array()), SimpleITK.GetArrayFromImage(expected))
+    there = change.grid(Grid(_SHAPE, affine)).affine_lps
     assert np.allclose(there[:3, 3], expected.GetOrigin())
     directions = np.array(expected.GetDirection()).reshape(3, 3) * expected.GetSpacing()
     assert np.allclose(there[:3, :3], directions)
 
 
 @pytest.mark.parametrize("target", ORIENTATIONS)
-def test_turning_equals_nibabel(target: str) -> None:
+def test_reorienting_equals_nibabel(target: str) -> None:
     affine = _oblique_affine()
     image = nibabel.Nifti1Image(_array().transpose(2, 1, 0), ras_to_lps(affine))
     start = nibabel.orientations.io_orientation(image.affine)
     end = nibabel.orientations.axcodes2ornt(tuple(target))
     expected = image.as_reoriented(nibabel.orientations.ornt_transform(start, end))
-    turn = reorientation(affine, target)
-    assert np.array_equal(turn.apply(_array()), np.asarray(expected.dataobj).transpose(2, 1, 0))
-    assert np.allclose(turn.grid(Grid(_SHAPE, affine)).affine_lps, ras_to_lps(expected.affine))
+    change = reorientation(affine, target)
+    assert np.array_equal(change.apply(_array()), np.asarray(expected.dataobj).transpose(2, 1, 0))
+    assert np.allclose(change.grid(Grid(_SHAPE, affine)).affine_lps, ras_to_lps(expected.affine))
     assert "".join(nibabel.aff2axcodes(expected.affine)) == target
 
 
@@ -147,58 +147,58 @@ def test_what_is_no_orientation_is_refused(target: str) -> None:
 
 
 @pytest.mark.parametrize("tilt", [-25.0, 0.0, 12.0])
-def test_lean_is_what_the_gantry_was_tilted(tilt: float) -> None:
-    x, y = lean_mm(Stack(tilt_deg=tilt, rotation_deg=(5, 6, 7)).grid.affine_lps)
+def test_shear_is_what_the_gantry_was_tilted(tilt: float) -> None:
+    x, y = shear_mm(Stack(tilt_deg=tilt, rotation_deg=(5, 6, 7)).grid.affine_lps)
     assert x == pytest.approx(0, abs=1e-9)
     assert y == pytest.approx(2.0 * np.tan(np.radians(tilt)))
 
 
 @pytest.mark.parametrize("tilt", [-25.0, 12.0])
 @pytest.mark.parametrize("lean_x", [0.0, 6.0, -6.0])
-def test_the_upright_grid_is_orthogonal_in_the_same_planes_and_loses_nothing(tilt: float, lean_x: float) -> None:
-    source = Stack(tilt_deg=tilt, lean_x_deg=lean_x, rotation_deg=(5, -8, 12)).grid
-    upright = upright_grid(source)
-    assert lean_mm(upright.affine_lps) == pytest.approx((0, 0), abs=1e-9)
-    x_mm, y_mm, z_mm = upright.spacing_xyz
+def test_the_orthogonal_grid_is_orthogonal_in_the_same_planes_and_loses_nothing(tilt: float, lean_x: float) -> None:
+    source = Stack(tilt_deg=tilt, shear_x_deg=lean_x, rotation_deg=(5, -8, 12)).grid
+    orthogonal = orthogonal_grid(source)
+    assert shear_mm(orthogonal.affine_lps) == pytest.approx((0, 0), abs=1e-9)
+    x_mm, y_mm, z_mm = orthogonal.spacing_xyz
     assert (x_mm, y_mm, z_mm) == pytest.approx((0.5, 0.75, 2.0))
-    there = to_index(upright.affine_lps, source.corners_lps())
+    there = to_index(orthogonal.affine_lps, source.corners_lps())
     assert there.min() >= -1e-6
-    assert (there <= np.array(upright.shape_zyx[::-1]) - 1 + 1e-6).all()
+    assert (there <= np.array(orthogonal.shape_zyx[::-1]) - 1 + 1e-6).all()
     assert np.allclose(there[:, 2], np.rint(there[:, 2]))
 
 
-def test_an_upright_grid_stays_as_it_is() -> None:
+def test_an_orthogonal_grid_stays_as_it_is() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
-    assert upright_grid(grid).is_close(grid, 1e-9)
+    assert orthogonal_grid(grid).is_close(grid, 1e-9)
 
 
 @pytest.mark.parametrize("tilt", [-25.0, 12.0])
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
-def test_straightening_puts_values_where_they_belong(tilt: float, dtype: type) -> None:
+def test_desheared_values_are_where_they_belong(tilt: float, dtype: type) -> None:
     source = Stack(tilt_deg=tilt, shape_zyx=(6, 14, 9), rotation_deg=(0, 5, 9)).grid
-    upright = upright_grid(source)
-    straight = straighten(phantom_on(source).astype(dtype), source, upright, -1024)
-    assert straight.dtype == dtype
-    assert straight.shape == upright.shape_zyx
-    z, y, x = np.indices(upright.shape_zyx, dtype=float)
-    there = to_index(source.affine_lps, to_lps(upright.affine_lps, np.stack([x, y, z], axis=-1).reshape(-1, 3)))
-    row = there[:, 1].reshape(upright.shape_zyx)
+    orthogonal = orthogonal_grid(source)
+    resampled = deshear(phantom_on(source).astype(dtype), source, orthogonal, -1024)
+    assert resampled.dtype == dtype
+    assert resampled.shape == orthogonal.shape_zyx
+    z, y, x = np.indices(orthogonal.shape_zyx, dtype=float)
+    there = to_index(source.affine_lps, to_lps(orthogonal.affine_lps, np.stack([x, y, z], axis=-1).reshape(-1, 3)))
+    row = there[:, 1].reshape(orthogonal.shape_zyx)
     between = (row >= -1e-6) & (row <= 13 + 1e-6)
     tolerance = 1.51 if dtype is np.int16 else 1e-2
-    assert np.abs(straight - phantom_on(upright))[between].max() <= tolerance
+    assert np.abs(resampled - phantom_on(orthogonal))[between].max() <= tolerance
     assert between.sum() >= 6 * 13 * 9
-    assert ((straight == -1024) == ((row < -0.5) | (row > 13.5))).all()
+    assert ((resampled == -1024) == ((row < -0.5) | (row > 13.5))).all()
 
 
-def test_labels_come_back_to_the_leaning_slices() -> None:
+def test_labels_come_back_to_the_sheared_slices() -> None:
     source = Stack(tilt_deg=18.0, shape_zyx=(8, 30, 20)).grid
-    upright = upright_grid(source)
-    labels = np.zeros(upright.shape_zyx, dtype=np.uint8)
-    z, y, x = np.indices(upright.shape_zyx, dtype=float)
-    points = to_lps(upright.affine_lps, np.stack([x, y, z], axis=-1).reshape(-1, 3))
+    orthogonal = orthogonal_grid(source)
+    labels = np.zeros(orthogonal.shape_zyx, dtype=np.uint8)
+    z, y, x = np.indices(orthogonal.shape_zyx, dtype=float)
+    points = to_lps(orthogonal.affine_lps, np.stack([x, y, z], axis=-1).reshape(-1, 3))
     centre = to_lps(source.affine_lps, np.array([[9.5, 14.5, 3.5]]))
     labels[(np.linalg.norm(points - centre, axis=1) < 4.0).reshape(labels.shape)] = 3
-    back = labels_to_grid(labels, upright, source)
+    back = resample_labels(labels, orthogonal, source)
     assert back.shape == source.shape_zyx
     assert set(np.unique(back)) == {0, 3}
     z, y, x = np.nonzero(back)
@@ -210,21 +210,21 @@ def test_labels_come_back_to_the_leaning_slices() -> None:
 def test_labels_on_the_same_grid_are_the_same_array() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
     labels = np.ones(_SHAPE, dtype=np.uint8)
-    assert labels_to_grid(labels, grid, Grid(_SHAPE, grid.affine_lps.copy())) is labels
+    assert resample_labels(labels, grid, Grid(_SHAPE, grid.affine_lps.copy())) is labels
 
 
-def test_labels_to_a_grid_of_another_orientation_equal_turning() -> None:
+def test_labels_to_a_grid_of_another_orientation_equal_reorienting() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
-    turn = reorientation(grid.affine_lps, "RSA")
+    change = reorientation(grid.affine_lps, "RSA")
     labels = (_array() % 9).astype(np.uint8)
-    assert np.array_equal(labels_to_grid(labels, grid, turn.grid(grid)), turn.apply(labels))
+    assert np.array_equal(resample_labels(labels, grid, change.grid(grid)), change.apply(labels))
 
 
 def test_labels_to_a_larger_grid_have_background_outside() -> None:
     grid = Grid(_SHAPE, _oblique_affine())
     affine = grid.affine_lps.copy()
     affine[:3, 3] = to_lps(affine, np.array([[-2.0, -1.0, -1.0]]))[0]
-    larger = labels_to_grid(np.ones(_SHAPE, np.uint8), grid, Grid((6, 8, 10), affine))
+    larger = resample_labels(np.ones(_SHAPE, np.uint8), grid, Grid((6, 8, 10), affine))
     assert larger.sum() == np.prod(_SHAPE)
     assert (larger[1:5, 1:6, 2:8] == 1).all()
 
@@ -237,4 +237,4 @@ def test_labels_slab_by_slab_equal_labels_at_once() -> None:
     z, y, x = (np.arange(n) for n in target.shape_zyx)
     nearest = [np.rint((z + 0.1) / 1.3), np.rint((y * 0.8 + 0.2) / 8), np.rint((x * 0.8 + 0.3) / 8)]
     expected = np.pad(labels, ((0, 1), (0, 1), (0, 1)))[np.ix_(*(n.astype(int) for n in nearest))]
-    assert np.array_equal(labels_to_grid(labels, source, target), expected)
+    assert np.array_equal(resample_labels(labels, source, target), expected)

@@ -169,7 +169,7 @@ def test_tasks_are_reached_once_from_the_first(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_gateway_and_workflow_name_the_same_partners(name: str) -> None:
+def test_gateway_and_workflow_have_the_same_peers(name: str) -> None:
     gateway = read(name)["informatics_gateway"]
     source, destination = read("gateway/source.json"), read("gateway/destination.json")
     assert gateway["ae_title"] == read("gateway/ae.json")["aeTitle"]
@@ -201,10 +201,10 @@ def test_artifacts_of_the_docker_task_are_keys_of_its_arguments() -> None:
 def test_the_task_manager_waits_at_least_as_long_as_the_task() -> None:
     docker, argo = (task(read(name), "cspine") for name in WORKFLOWS)
     segment = templates()["cspine"]["spec"]["templates"][0]
-    tries = 1 + int(segment["retryStrategy"]["limit"])
+    attempts = 1 + int(segment["retryStrategy"]["limit"])
     assert docker["timeout_minutes"] > int(docker["args"]["task_timeout_minutes"])
     assert argo["timeout_minutes"] * 60 > int(argo["args"]["timeoutSeconds"])
-    assert int(argo["args"]["timeoutSeconds"]) >= tries * segment["activeDeadlineSeconds"]
+    assert int(argo["args"]["timeoutSeconds"]) >= attempts * segment["activeDeadlineSeconds"]
 
 
 def routed(conditions: list[str], first_instance: dict[str, str]) -> bool:
@@ -240,12 +240,12 @@ def routed(conditions: list[str], first_instance: dict[str, str]) -> bool:
         ("", "CSPINE", False),
     ],
 )
-def test_the_router_goes_on_with_necks(name: str, modality: str, body_part: str, goes_on: bool) -> None:
+def test_the_router_selects_necks(name: str, modality: str, body_part: str, goes_on: bool) -> None:
     (to,) = task(read(name), "router")["task_destinations"]
     assert routed(to["conditions"], {"00080060": modality, "00180015": body_part}) is goes_on
 
 
-def test_the_gateway_takes_what_the_router_knows_and_no_more() -> None:
+def test_the_gateway_accepts_the_classes_of_the_router() -> None:
     from pydicom.uid import UID
 
     names = [UID(uid).name for uid in read("gateway/ae.json")["allowedSopClasses"]]
@@ -322,7 +322,7 @@ def test_pods_have_no_rights_that_they_do_not_need() -> None:
     assert (rule["resources"], rule["verbs"]) == (["workflowtaskresults"], ["create", "patch"])
 
 
-def test_only_what_may_pass_is_tried_again() -> None:
+def test_only_transient_errors_are_retried() -> None:
     known = {error.exit_code for error in every_error()}
     by_name = {error.__name__: error.exit_code for error in every_error()}
     for name in ("cspine", "cspine-gpu"):
@@ -347,7 +347,7 @@ def test_a_cohort_runs_each_study_through_the_template_of_one() -> None:
         assert names == {each["name"] for each in segment["inputs"][kind]}
 
 
-def test_the_readme_tells_of_every_file() -> None:
+def test_the_readme_describes_every_file() -> None:
     text = (EXPRESS / "README.md").read_text()
     files = [path for path in EXPRESS.rglob("*") if path.is_file() and path.name != "README.md"]
     assert [path.name for path in files if f"`{path.relative_to(EXPRESS)}`" not in text] == []

@@ -1,4 +1,4 @@
-"""register.sh against a stand-in for the Informatics Gateway and the Workflow Manager."""
+"""register.sh with a fake Informatics Gateway and Workflow Manager."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ IDENTIFIER = "849d4683-006b-410c-aa17-d0474ee26b7b"
 
 @dataclass
 class Services:
-    """What is registered at both services, which listen at one address; who is well, and what was asked."""
+    """State of both fake services, which share one address: registered entities, health, and requests."""
 
     url: str = ""
     entities: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     workflows: list[dict[str, Any]] = field(default_factory=list)
-    well: bool = True
+    healthy: bool = True
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, object]:
@@ -33,7 +33,7 @@ class Services:
         self.asked.append((method, path))
         parts = path.strip("/").split("/")
         if parts == ["health"]:
-            return (200 if self.well else 503), {}
+            return (200 if self.healthy else 503), {}
         if parts[0] == "config":
             return self._config(method, parts[1:], body)
         if parts[:2] == ["workflows", "aetitle"]:
@@ -133,24 +133,24 @@ def test_the_workflow_may_be_the_one_for_argo_and_gets_new_revisions(services: S
     assert done.returncode == 0 and services.asked[-1] == ("PUT", f"/workflows/{IDENTIFIER}")
 
 
-def test_a_check_changes_nothing_and_tells_what_lacks(services: Services) -> None:
+def test_a_check_changes_nothing_and_reports_what_is_missing(services: Services) -> None:
     lacking = register(services, "--check")
-    assert lacking.returncode == 1 and "source PACS is not registered" in lacking.stderr
+    assert lacking.returncode == 1 and "source PACS" in lacking.stderr
     assert register(services).returncode == 0
     services.asked.clear()
     done = register(services, "--check")
     assert done.returncode == 0, done.stderr
     assert {method for method, path in services.asked if path != "/workflows/validate"} == {"GET"}
-    assert "valid" in done.stdout and "CSPINE" in done.stdout
+    assert str(EXPRESS / "workflow.json") in done.stdout and "CSPINE" in done.stdout
 
 
-def test_services_that_are_not_well_stop_it(services: Services) -> None:
-    services.well = False
+def test_unhealthy_services_stop_the_registration(services: Services) -> None:
+    services.healthy = False
     done = register(services)
-    assert done.returncode == 1 and "is not well" in done.stderr
+    assert done.returncode == 1 and services.url in done.stderr
     assert services.entities == {}
-    nobody = register(services, WORKFLOW_MANAGER="http://127.0.0.1:1", GATEWAY="http://127.0.0.1:1")
-    assert nobody.returncode == 1 and "is not well" in nobody.stderr
+    absent = register(services, WORKFLOW_MANAGER="http://127.0.0.1:1", GATEWAY="http://127.0.0.1:1")
+    assert absent.returncode == 1 and "127.0.0.1:1" in absent.stderr
 
 
 def test_an_unknown_option_shows_the_usage(services: Services) -> None:

@@ -11,7 +11,7 @@ def test_source_date_epoch_sets_the_clock_in_utc() -> None:
     assert (clock.da, clock.tm, clock.dt) == ("20231114", "221320", "20231114221320+0000")
 
 
-def test_without_it_the_clock_is_now_with_a_zone_and_whole_seconds() -> None:
+def test_without_it_the_clock_is_now_with_a_zone_and_integer_seconds() -> None:
     before = datetime.now(tz=UTC) - timedelta(seconds=1)
     clock = Clock.from_environment({})
     assert before <= clock.moment <= datetime.now(tz=UTC)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 
-from cspine.dicom.completeness import Absences, find_absences
+from cspine.dicom.completeness import MissingInstances, find_missing_instances
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.ct_series import Stack, build, enhanced, renumbered, save_all, scout
 
-NONE = Absences()
+NONE = MissingInstances()
 
 
 def series(seed: str = "a", orientation: str = "LPS") -> list[Dataset]:
@@ -36,28 +37,29 @@ def numbered(datasets: list[Dataset], numbers: Iterable[int]) -> list[Dataset]:
     return datasets
 
 
-def absences(folder: Path, datasets: list[Dataset], *others: list[Dataset]) -> Absences:
+def absences(folder: Path, datasets: list[Dataset], *others: list[Dataset]) -> MissingInstances:
     """What is found of the first series in a study with the others."""
     for number, members in enumerate((datasets, *others)):
         save_all(members, folder / str(number))
     study = scan_folder(folder)
     (chosen,) = [s for s in study.series if s.series_uid == datasets[0].SeriesInstanceUID]
-    return find_absences(study, chosen)
+    return find_missing_instances(study, chosen)
 
 
-def test_a_whole_series_gives_no_sign(tmp_path: Path) -> None:
+def test_a_complete_series_gives_no_sign(tmp_path: Path) -> None:
     assert absences(tmp_path, series()) == NONE
 
 
 @pytest.mark.parametrize(
-    ("keyword", "name"),
+    ("keyword", "values"),
     [
-        ("NumberOfSeriesRelatedInstances", "(0020,1209) Number of Series Related Instances is 9, 6 are here"),
-        ("ImagesInAcquisition", "(0020,1002) Images in Acquisition is 9, 6 are here"),
+        ("NumberOfSeriesRelatedInstances", r"\(0020,1209\).*\b9\b.*\b6\b"),
+        ("ImagesInAcquisition", r"\(0020,1002\).*\b9\b.*\b6\b"),
     ],
 )
-def test_a_count_that_is_larger_than_the_series_is_told(tmp_path: Path, keyword: str, name: str) -> None:
-    assert absences(tmp_path / "more", stating(series(), **{keyword: 9})).stated == (name,)
+def test_a_count_that_is_larger_than_the_series_is_reported(tmp_path: Path, keyword: str, values: str) -> None:
+    (sign,) = absences(tmp_path / "more", stating(series(), **{keyword: 9})).stated
+    assert re.search(values, sign)
     assert absences(tmp_path / "equal", stating(series(), **{keyword: 6})) == NONE
     assert absences(tmp_path / "fewer", stating(series(), **{keyword: 1})) == NONE
 
@@ -69,18 +71,18 @@ def test_a_count_that_instances_do_not_agree_on_is_none(tmp_path: Path, keyword:
     assert absences(tmp_path, datasets) == NONE
 
 
-def test_a_part_of_a_concatenation_is_told(tmp_path: Path) -> None:
+def test_a_part_of_a_concatenation_is_reported(tmp_path: Path) -> None:
     part = enhanced(series())
     part.InConcatenationNumber, part.InConcatenationTotalNumber = 1, 2
     found = absences(tmp_path, [part])
-    assert found.stated == ("(0020,9163) In-concatenation Total Number is 2, 1 parts are here",)
+    assert re.search(r"\(0020,9163\).*\b2\b.*\b1\b", *found.stated)
 
 
-def test_damaged_files_of_the_series_are_told(tmp_path: Path) -> None:
+def test_damaged_files_of_the_series_are_reported(tmp_path: Path) -> None:
     paths = save_all(series(), tmp_path)
     paths[0].write_bytes(paths[0].read_bytes()[:-20])
     study = scan_folder(tmp_path)
-    assert find_absences(study, study.series[0]).stated == ("1 damaged files of the series were left out",)
+    assert re.search(r"\b1\b.*damaged", *find_missing_instances(study, study.series[0]).stated)
 
 
 def test_images_of_other_reconstructions_explain_the_count_of_an_acquisition(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_a_reformat_copies_counts_and_numbers_that_mean_nothing(tmp_path: Path) 
 @pytest.mark.parametrize("orientation", ["LPS", "LSA"])
 def test_numbers_that_begin_late_are_a_hint(tmp_path: Path, numbers: range, orientation: str) -> None:
     found = absences(tmp_path, numbered(series(orientation=orientation), numbers))
-    assert found == Absences(hinted=("(0020,0013) Instance Number begins at 41",))
+    assert not found.stated and re.search(r"\(0020,0013\).*\b41\b", *found.hinted)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import SurfaceSegmentationStorage
 
+from cspine.core.errors import hashed
 from cspine.dicom.earlier_results import (
     EarlierResult,
     find_earlier_results,
@@ -18,7 +19,8 @@ from cspine.dicom.earlier_results import (
     with_other_slices,
 )
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.seg import SegType, algorithm_name
+from cspine.dicom.seg import algorithm_name
+from cspine.dicom.seg_type import SegType
 from tests.builders.ct_series import build
 from tests.dicom.test_seg import MODEL, SETTINGS, STACK, volume, written
 
@@ -50,7 +52,7 @@ def changed(path: Path, **attributes: object) -> None:
 
 
 @pytest.mark.parametrize("seg_type", list(SegType))
-def test_a_result_tells_its_model_and_every_slice_that_it_was_made_of(tmp_path: Path, seg_type: SegType) -> None:
+def test_a_result_states_its_model_and_every_slice_that_it_was_made_of(tmp_path: Path, seg_type: SegType) -> None:
     datasets = build(STACK)
     record = written(
         volume(datasets, STACK.grid, tmp_path / "ct"), tmp_path / "seg.dcm", replace(SETTINGS, seg_type=seg_type)
@@ -88,7 +90,7 @@ def test_segmentations_of_other_series_do_not_count(segmented: Path) -> None:
     assert found(segmented) == ()
 
 
-def test_a_segmentation_that_tells_nothing_is_logged_by_its_hash(
+def test_a_segmentation_that_states_nothing_is_logged_by_its_hash(
     segmented: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     dataset = dcmread(segmented / "seg.dcm")
@@ -96,7 +98,7 @@ def test_a_segmentation_that_tells_nothing_is_logged_by_its_hash(
     dataset.save_as(segmented / "seg.dcm")
     with caplog.at_level(logging.WARNING):
         assert found(segmented) == ()
-    assert "it counts as absent" in caplog.text and str(dataset.SOPInstanceUID) not in caplog.text
+    assert hashed(dataset.SOPInstanceUID) in caplog.text and dataset.SOPInstanceUID not in caplog.text
 
 
 def test_only_part_of_the_slices_is_superseded() -> None:

@@ -25,5 +25,5 @@ def test_age(age: str | None, birth: str, study: str, expected: float | None) ->
     assert found == (None if expected is None else pytest.approx(expected, abs=0.01))
 
 
-def test_an_empty_header_tells_nothing() -> None:
+def test_an_empty_header_states_nothing() -> None:
     assert patient_age_years(Dataset()) is None

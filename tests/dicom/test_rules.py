@@ -1,7 +1,8 @@
-"""The rules file: what it may say, and how its mistakes are told."""
+"""The rules file: what it may say, and how its mistakes are reported."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,50 +25,50 @@ def test_the_shipped_rules_load() -> None:
 
 @pytest.mark.parametrize("kernel", ["BONE", "BONEPLUS", "B60s", "Br64d\\3", "Hr68h", "FC30", "YD", "H70h", "I70f\\3"])
 def test_the_shipped_rules_know_bone_kernels(kernel: str) -> None:
-    assert load_rules().bone_kernel.refusal(kernel) is None
+    assert load_rules().bone_kernel.rejection(kernel) is None
 
 
 @pytest.mark.parametrize("kernel", ["", "STANDARD", "SOFT", "B30f", "Br40d\\3", "FC08", "YA", "B"])
 def test_the_shipped_rules_know_what_is_no_bone_kernel(kernel: str) -> None:
-    assert load_rules().bone_kernel.refusal(kernel) is not None
+    assert load_rules().bone_kernel.rejection(kernel) is not None
 
 
 @pytest.mark.parametrize("part", ["", "NECK", "CSPINE", "HEADNECK", "CHEST", "SPINE", "WHOLEBODY"])
 def test_the_shipped_rules_accept_what_may_show_a_neck(part: str) -> None:
     condition = load_rules().require.body_part
     assert condition is not None
-    assert condition.refusal(part) is None
-    assert condition.refusal("KNEE") is not None
-    assert condition.refusal("EXTREMITY") is not None
+    assert condition.rejection(part) is None
+    assert condition.rejection("KNEE") is not None
+    assert condition.rejection("EXTREMITY") is not None
 
 
 def test_text_conditions() -> None:
-    assert TextCondition.model_validate("CT").refusal("ct") is None
-    assert TextCondition.model_validate("CT").refusal("OCT") is not None
-    assert TextCondition.model_validate(["A", "B"]).refusal("b") is None
-    assert TextCondition(matches="T").refusal("CT") is not None
-    assert TextCondition(matches=".T").refusal("CT") is None
-    assert TextCondition(not_matches="C.*").refusal("CT") is not None
-    assert TextCondition(not_one_of=("X",)).refusal("x") is not None
-    assert TextCondition(equals="3").refusal("Br64d\\3") is None
-    assert TextCondition(equals="CT").refusal("") == "is missing"
-    assert TextCondition(equals="CT", allow_missing=True).refusal("") is None
+    assert TextCondition.model_validate("CT").rejection("ct") is None
+    assert TextCondition.model_validate("CT").rejection("OCT") is not None
+    assert TextCondition.model_validate(["A", "B"]).rejection("b") is None
+    assert TextCondition(matches="T").rejection("CT") is not None
+    assert TextCondition(matches=".T").rejection("CT") is None
+    assert TextCondition(not_matches="C.*").rejection("CT") is not None
+    assert TextCondition(not_one_of=("X",)).rejection("x") is not None
+    assert TextCondition(equals="3").rejection("Br64d\\3") is None
+    assert TextCondition(equals="CT").rejection("") is not None
+    assert TextCondition(equals="CT", allow_missing=True).rejection("") is None
 
 
 def test_number_conditions_and_zero_is_a_number() -> None:
-    assert NumberCondition.model_validate(0).refusal(0.0) is None
-    assert NumberCondition(min=0, max=3).refusal(3.0) is None
-    assert NumberCondition(max=3).refusal(3.1) == "3.1 is above 3"
-    assert NumberCondition(min=1).refusal(0) == "0 is below 1"
-    assert NumberCondition.model_validate([1, 2]).refusal(2) is None
-    assert NumberCondition(min=1).refusal(None) == "is missing"
+    assert NumberCondition.model_validate(0).rejection(0.0) is None
+    assert NumberCondition(min=0, max=3).rejection(3.0) is None
+    assert re.search(r"3\.1\b.*\b3\b", NumberCondition(max=3).rejection(3.1) or "")
+    assert re.search(r"\b0\b.*\b1\b", NumberCondition(min=1).rejection(0) or "")
+    assert NumberCondition.model_validate([1, 2]).rejection(2) is None
+    assert NumberCondition(min=1).rejection(None) is not None
 
 
-def test_values_are_compared_whole() -> None:
-    assert ValuesCondition.model_validate(["AXIAL"]).refusal(("ORIGINAL", "axial")) is None
-    assert ValuesCondition(all_of=("AXI",)).refusal(("ORIGINAL", "AXIAL")) is not None
-    assert ValuesCondition(none_of=("MIP",)).refusal(("DERIVED", "MINIP")) is None
-    assert ValuesCondition(none_of=("MIP",)).refusal(("DERIVED", "MIP")) == "DERIVED/MIP has MIP"
+def test_values_are_compared_complete() -> None:
+    assert ValuesCondition.model_validate(["AXIAL"]).rejection(("ORIGINAL", "axial")) is None
+    assert ValuesCondition(all_of=("AXI",)).rejection(("ORIGINAL", "AXIAL")) is not None
+    assert ValuesCondition(none_of=("MIP",)).rejection(("DERIVED", "MINIP")) is None
+    assert "DERIVED/MIP" in (ValuesCondition(none_of=("MIP",)).rejection(("DERIVED", "MIP")) or "")
 
 
 @pytest.mark.parametrize(
@@ -83,20 +84,20 @@ def test_values_are_compared_whole() -> None:
         ("- a list", "file"),
     ],
 )
-def test_a_mistake_is_told_with_its_field(tmp_path: Path, text: str, field: str) -> None:
+def test_a_mistake_is_reported_with_its_field(tmp_path: Path, text: str, field: str) -> None:
     with pytest.raises(RulesError, match=field):
         _load(tmp_path, text)
 
 
 def test_a_file_that_is_no_yaml_or_absent_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RulesError, match="not YAML"):
+    with pytest.raises(RulesError, match="YAML"):
         _load(tmp_path, "a: [")
-    with pytest.raises(RulesError, match="cannot be read"):
+    with pytest.raises(RulesError, match="FileNotFoundError"):
         load_rules(tmp_path / "absent.yaml")
 
 
 def test_the_examples_of_the_documentation_load(tmp_path: Path) -> None:
-    page = Path(__file__).parents[2] / "docs" / "selection.md"
+    page = Path(__file__).parents[2] / "docs" / "guide" / "selection.md"
     blocks = [block.split("```")[0] for block in page.read_text("utf-8").split("```yaml\n")[1:]]
     assert len(blocks) == 3
     for block in blocks:

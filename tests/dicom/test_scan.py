@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, MediaStorageDirectoryStorage
 
 from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnreadableArchiveError
-from cspine.dicom.archive import opened
+from cspine.dicom.archive import open_input
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all, scout, strip_preamble
@@ -91,7 +91,7 @@ def test_a_damaged_instance_is_reported_and_not_silently_absent(tmp_path: Path, 
     assert scan.damaged[0].path == paths[2]
     if cut == -40:
         assert scan.series[0].damaged == 1
-        assert "ends before" in scan.damaged[0].reason
+        assert scan.damaged[0].series_uid == scan.series[0].series_uid
 
 
 @pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, JPEGLSLossless])
@@ -121,7 +121,7 @@ def test_several_patients_are_an_error_that_gives_counts_and_no_names(tmp_path: 
     save_all(build(_series("b", "two", "P2")), tmp_path / "b")
     save_all(build(_series("c", "three", "P2")), tmp_path / "c")
     scan = scan_folder(tmp_path)
-    with pytest.raises(SeveralPatientsError, match=r"2 patient\(s\) with 3 studies and 3 series") as raised:
+    with pytest.raises(SeveralPatientsError, match=r"\b2 patients?\b.*\b3 studies\b.*\b3 series\b") as raised:
         one_study(scan)
     assert "P1" not in str(raised.value)
     assert len(scan.studies()) == 3
@@ -181,7 +181,7 @@ def test_most_instances_decide_a_property(tmp_path: Path) -> None:
 
 def test_a_folder_without_dicom_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("nothing")
-    with pytest.raises(NoDicomError, match="1 not DICOM"):
+    with pytest.raises(NoDicomError, match=r"\b1\b.*\b0 damaged"):
         scan_folder(tmp_path)
 
 
@@ -198,7 +198,7 @@ def _zipped(tmp_path: Path) -> Path:
 
 
 def test_a_zip_is_scanned_and_its_folder_is_gone_afterwards(tmp_path: Path) -> None:
-    with opened(_zipped(tmp_path)) as folder:
+    with open_input(_zipped(tmp_path)) as folder:
         assert scan_folder(folder).series[0].slices == 6
     assert not folder.exists()
 
@@ -208,7 +208,7 @@ def test_an_archive_that_unpacks_elsewhere_is_refused(tmp_path: Path) -> None:
         archive = tmp_path / "evil.zip"
         with zipfile.ZipFile(archive, "w") as target:
             target.writestr(name, b"x")
-        with pytest.raises(UnreadableArchiveError, match="outside"), opened(archive):
+        with pytest.raises(UnreadableArchiveError, match="outside"), open_input(archive):
             pass
     assert not (tmp_path / "evil.dcm").exists()
 
@@ -219,7 +219,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
     member.external_attr = 0o120777 << 16
     with zipfile.ZipFile(archive, "w") as target:
         target.writestr(member, "/etc/hostname")
-    with pytest.raises(UnreadableArchiveError, match="link"), opened(archive):
+    with pytest.raises(UnreadableArchiveError, match="link"), open_input(archive):
         pass
 
 
@@ -232,7 +232,7 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
             content[start + offset] |= 1
             start = content.find(signature, start + 4)
     archive.write_bytes(bytes(content))
-    with pytest.raises(UnreadableArchiveError, match="encrypted"), opened(archive):
+    with pytest.raises(UnreadableArchiveError, match="encrypted"), open_input(archive):
         pass
 
 
@@ -245,14 +245,14 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, how: str) -> None:
     else:
         content[60:90] = bytes(30)
     archive.write_bytes(bytes(content))
-    with pytest.raises(UnreadableArchiveError), opened(archive):
+    with pytest.raises(UnreadableArchiveError), open_input(archive):
         pass
 
 
 def test_a_path_that_is_neither_folder_nor_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     for path in (tmp_path / "a.txt", tmp_path / "absent"):
-        with pytest.raises(InputError), opened(path):
+        with pytest.raises(InputError), open_input(path):
             pass
 
 

@@ -17,7 +17,7 @@ from cspine.dicom import scan as scan_module
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import NumberCondition, TextCondition, ValuesCondition, load_rules
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.select import judge, select_series
+from cspine.dicom.select import evaluate_series, select_series
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.ct_series import (
     Stack,
@@ -98,7 +98,7 @@ def test_pixels_are_not_read_before_selection(tmp_path: Path, monkeypatch: pytes
 def test_two_phases_are_not_mixed(tmp_path: Path) -> None:
     datasets = two_phases(build(Stack()), TemporalPositionIdentifier=(1, 2))
     paths = save_all(datasets, tmp_path)
-    order = [i + 6 * ((i + turn) % 2) for turn in (0, 1) for i in range(6)]
+    order = [i + 6 * ((i + phase) % 2) for phase in (0, 1) for i in range(6)]
     (series,) = _sdk_series([paths[i] for i in order])
     phases = [s.get_native_sop_instance().TemporalPositionIdentifier for s in series.get_sop_instances()]
     assert sorted(phases) == [1, 1, 1, 2, 2, 2]
@@ -156,21 +156,21 @@ def test_zero_is_a_number(tmp_path: Path) -> None:
     paths = save_all(build(Stack(signed=True, intercepts=(0.0,))), tmp_path)
     assert _sdk_select(paths, RescaleIntercept=[-1, 1]) == []
 
-    assert NumberCondition(min=-1, max=1).refusal(0.0) is None
+    assert NumberCondition(min=-1, max=1).rejection(0.0) is None
 
 
 def test_expressions_are_anchored(tmp_path: Path) -> None:
     paths = save_all(build(Stack()), tmp_path)
     assert len(_sdk_select(paths, Modality="T")) == 1
 
-    assert TextCondition(matches="T").refusal("CT") is not None
+    assert TextCondition(matches="T").rejection("CT") is not None
 
 
-def test_multiple_values_are_compared_whole(tmp_path: Path) -> None:
+def test_multiple_values_are_compared_complete(tmp_path: Path) -> None:
     paths = save_all(build(Stack()), tmp_path)
     assert len(_sdk_select(paths, ImageType=["PRIM", "XIA"])) == 1
 
-    assert ValuesCondition(all_of=("PRIM", "XIA")).refusal(("ORIGINAL", "PRIMARY", "AXIAL")) is not None
+    assert ValuesCondition(all_of=("PRIM", "XIA")).rejection(("ORIGINAL", "PRIMARY", "AXIAL")) is not None
 
 
 def test_the_best_series_is_chosen_and_not_the_first(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_missing_patient_position_is_legal(tmp_path: Path, present: str) -> No
     with pytest.raises(NotImplementedError):
         _sdk_select(paths, ImageOrientationPatient="Axial")
 
-    assert [verdict.chosen for verdict in judge(scan_folder(tmp_path), load_rules())] == [True]
+    assert [decision.chosen for decision in evaluate_series(scan_folder(tmp_path), load_rules())] == [True]
 
 
 # --- series to volume -------------------------------------------------------------------------------------------------

@@ -93,16 +93,16 @@ def test_frames_are_bound_by_position_not_by_the_order_of_a_list(tmp_path: Path)
     right = written(ct, tmp_path / "seg.dcm", labels=labels).path
     assert positions(right) == {z_of(2)}
     assert ct.source is not None
-    turned = replace(ct, source=CtSource(ct.source.slices[::-1], ct.source.grid))
+    reoriented = replace(ct, source=CtSource(ct.source.slices[::-1], ct.source.grid))
     with pytest.raises(GeometryError):
-        written(turned, tmp_path / "turned.dcm", labels=labels)
+        written(reoriented, tmp_path / "reoriented.dcm", labels=labels)
 
 
 def test_the_affine_of_the_labels_counts(tmp_path: Path) -> None:
     ct, paths = ordered(tmp_path)
-    turn = reorientation(ct.affine_lps, "RAI")
+    change = reorientation(ct.affine_lps, "RAI")
     labels = LabelVolume(
-        np.ascontiguousarray(turn.apply(blocks(STACK.shape_zyx))), turn.grid(ct.grid).affine_lps, MODEL
+        np.ascontiguousarray(change.apply(blocks(STACK.shape_zyx))), change.grid(ct.grid).affine_lps, MODEL
     )
     record = write_segmentation(labels, ct, SETTINGS, tmp_path / "seg.dcm")
     assert np.array_equal(read_back(record.path, STACK.grid), blocks(STACK.shape_zyx))

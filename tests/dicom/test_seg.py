@@ -11,10 +11,11 @@ from pydicom import Dataset, dcmread
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import CSpineError, GeometryError, InputError, NoVertebraError, OutputError
-from cspine.core.geometry import Grid, labels_to_grid, to_index, upright_grid
+from cspine.core.geometry import Grid, orthogonal_grid, resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
 from cspine.dicom.clock import Clock
-from cspine.dicom.seg import SegRecord, SegSettings, SegType, write_segmentation
+from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
+from cspine.dicom.seg_type import SegType
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all
 from tests.builders.judges import dciodvfy_errors, dcmqi_labels
 
@@ -41,8 +42,8 @@ def volume(datasets: list[Dataset], grid: Grid, folder: Path) -> CtVolume:
 
 
 def written(ct: CtVolume, path: Path, settings: SegSettings = SETTINGS, labels: np.ndarray | None = None) -> SegRecord:
-    drawn = blocks(ct.grid.shape_zyx) if labels is None else labels
-    return write_segmentation(LabelVolume(drawn, ct.affine_lps, MODEL), ct, settings, path)
+    predicted = blocks(ct.grid.shape_zyx) if labels is None else labels
+    return write_segmentation(LabelVolume(predicted, ct.affine_lps, MODEL), ct, settings, path)
 
 
 def read_back(path: Path, grid: Grid) -> np.ndarray:
@@ -210,12 +211,12 @@ def test_part_of_an_enhanced_ct_may_be_used(tmp_path: Path) -> None:
 
 def test_a_tilted_series_gets_its_labels_on_the_stored_slices(tmp_path: Path) -> None:
     stack = replace(STACK, tilt_deg=15.0)
-    upright = upright_grid(stack.grid)
+    orthogonal = orthogonal_grid(stack.grid)
     source = volume(build(stack), stack.grid, tmp_path / "ct").source
-    ct = CtVolume(np.zeros(upright.shape_zyx, dtype=np.int16), upright.affine_lps, source)
-    labels = labels_to_grid(blocks(STACK.shape_zyx), STACK.grid, upright)
+    ct = CtVolume(np.zeros(orthogonal.shape_zyx, dtype=np.int16), orthogonal.affine_lps, source)
+    labels = resample_labels(blocks(STACK.shape_zyx), STACK.grid, orthogonal)
     record = written(ct, tmp_path / "seg.dcm", labels=labels)
-    expected = labels_to_grid(labels, upright, stack.grid)
+    expected = resample_labels(labels, orthogonal, stack.grid)
     assert np.array_equal(read_back(record.path, stack.grid), expected)
     assert expected.any()
     assert dciodvfy_errors(record.path) == []
@@ -299,7 +300,7 @@ def test_identifiers_are_kept_whatever_they_are(tmp_path: Path) -> None:
     assert (result.PatientID, result.AccessionNumber) == ("X" * 80, "A" * 20)
 
 
-def test_a_whole_clinical_trial_stays(tmp_path: Path) -> None:
+def test_a_complete_clinical_trial_stays(tmp_path: Path) -> None:
     datasets = build(STACK)
     for dataset in datasets:
         dataset.ClinicalTrialSponsorName, dataset.ClinicalTrialProtocolID = "Sponsor", "P1"
@@ -328,14 +329,16 @@ def test_nothing_of_the_patient_is_logged(tmp_path: Path, caplog: pytest.LogCapt
 
 
 @pytest.mark.parametrize(
-    ("columns", "seg_type", "told"), [(24, "binary", False), (23, "binary", True), (23, "labelmap", False)]
+    ("columns", "seg_type", "reported"), [(24, "binary", False), (23, "binary", True), (23, "labelmap", False)]
 )
-def test_frames_that_ohif_shows_wrongly_are_told_of(tmp_path: Path, columns: int, seg_type: str, told: bool) -> None:
+def test_frames_that_ohif_shows_wrongly_are_reported(
+    tmp_path: Path, columns: int, seg_type: str, reported: bool
+) -> None:
     stack = replace(STACK, shape_zyx=(12, 15, columns))
     ct = volume(build(stack), stack.grid, tmp_path / "ct")
     record = written(ct, tmp_path / "seg.dcm", replace(SETTINGS, seg_type=SegType(seg_type)))
     assert any("OHIF" in w and "labelmap" in w for w in record.warnings) is (
-        told or (15 * columns % 8 > 0 and seg_type == "binary")
+        reported or (15 * columns % 8 > 0 and seg_type == "binary")
     )
     assert np.array_equal(read_back(record.path, stack.grid), blocks(stack.shape_zyx))
 
@@ -371,7 +374,7 @@ def test_nothing_is_written_without_labels(tmp_path: Path) -> None:
 
 def test_slices_in_another_order_than_the_grid_are_refused(tmp_path: Path) -> None:
     ct = volume(build(STACK)[::-1], STACK.grid, tmp_path / "ct")
-    with pytest.raises(GeometryError, match="voxels off"):
+    with pytest.raises(GeometryError, match=r"CS-GEO-001.* voxels"):
         written(ct, tmp_path / "seg.dcm")
 
 

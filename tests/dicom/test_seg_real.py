@@ -11,7 +11,8 @@ from pydicom import dcmread
 
 from cspine.core.geometry import Grid
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, SourceSlice
-from cspine.dicom.seg import SegType, write_segmentation
+from cspine.dicom.seg import write_segmentation
+from cspine.dicom.seg_type import SegType
 from tests.builders.judges import dciodvfy_errors, dcmqi_labels
 from tests.dicom.test_seg import MODEL, SETTINGS, read_back, replace
 

@@ -1,18 +1,19 @@
-"""Selection: which series is chosen, and the written verdict on each."""
+"""Selection: which series is chosen, and the written decision on each."""
 
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 
-from cspine.core.errors import NoSuitableSeriesError, SeveralPatientsError, UnknownSeriesError
+from cspine.core.errors import NoSuitableSeriesError, SeveralPatientsError, UnknownSeriesError, hashed
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, scan_folder
-from cspine.dicom.select import Selection, Verdict, judge, select_series
+from cspine.dicom.select import Selection, SeriesDecision, evaluate_series, select_series
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.ct_series import Stack, build, empty_type_2, interleaved, save_all
 
@@ -34,31 +35,31 @@ def _uid(seed: str) -> str:
     return CtSeriesDescription(uid_seed=seed).series_uid
 
 
-def _verdict(verdicts: tuple[Verdict, ...], seed: str) -> Verdict:
-    return next(v for v in verdicts if v.series.series_uid == _uid(seed))
+def _decision(decisions: tuple[SeriesDecision, ...], seed: str) -> SeriesDecision:
+    return next(v for v in decisions if v.series.series_uid == _uid(seed))
 
 
 def _choose(scan: Scan, rules: Rules | None = None) -> Selection:
     return select_series(scan, rules or load_rules())
 
 
-def test_the_thinner_series_is_chosen_and_the_other_told_why(tmp_path: Path) -> None:
+def test_the_thinner_series_is_chosen_and_the_other_gets_a_reason(tmp_path: Path) -> None:
     selection = _choose(_scan(tmp_path, thick=_series("thick"), thin=_series("thin", slices=120, step=0.6)))
     assert selection.chosen.series_uid == _uid("thin")
-    assert "chosen: 0.6 mm slices" in _verdict(selection.verdicts, "thin").reason
-    assert "thinner: 2 mm slices, against 0.6 mm slices" in _verdict(selection.verdicts, "thick").reason
+    assert "0.6 mm" in _decision(selection.decisions, "thin").reason
+    assert re.search(r"thinner.*\b2 mm.*0\.6 mm", _decision(selection.decisions, "thick").reason)
 
 
 def test_a_bone_kernel_is_preferred_at_one_thickness(tmp_path: Path) -> None:
     selection = _choose(_scan(tmp_path, soft=_series("soft"), bone=_series("bone", kernel="B70f")))
     assert selection.chosen.series_uid == _uid("bone")
-    assert "no bone kernel (B30f)" in _verdict(selection.verdicts, "soft").reason
+    assert re.search(r"bone_kernel.*B30f", _decision(selection.decisions, "soft").reason)
 
 
 def test_more_coverage_is_preferred(tmp_path: Path) -> None:
     selection = _choose(_scan(tmp_path, short=_series("short"), long=_series("long", slices=80)))
     assert selection.chosen.series_uid == _uid("long")
-    assert "covers_more: 80 mm covered, against 160 mm" in _verdict(selection.verdicts, "short").reason
+    assert re.search(r"covers_more.*\b80 mm.*\b160 mm", _decision(selection.decisions, "short").reason)
 
 
 def test_the_more_recent_is_preferred(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_the_more_recent_is_preferred(tmp_path: Path) -> None:
     assert selection.chosen.series_uid == _uid("late")
 
 
-def test_equal_series_are_told_apart_the_same_way_in_any_order(tmp_path: Path) -> None:
+def test_equal_series_are_distinguished_the_same_way_in_any_order(tmp_path: Path) -> None:
     scan = _scan(tmp_path, **{f"s{i}": _series(f"s{i}") for i in range(4)})
     chosen = set()
     for seed in range(5):
@@ -83,24 +84,24 @@ def test_a_series_that_makes_no_volume_stands_behind_one_that_does(tmp_path: Pat
     scan = _scan(tmp_path, mixed=interleaved(_series("mixed", slices=120, step=0.6)), whole=_series("whole"))
     selection = _choose(scan)
     assert selection.chosen.series_uid == _uid("whole")
-    assert "CS-GEO-004" in _verdict(selection.verdicts, "mixed").reason
+    assert "CS-GEO-004" in _decision(selection.decisions, "mixed").reason
 
 
 def test_a_broken_series_alone_is_chosen_so_that_reading_gives_its_own_error(tmp_path: Path) -> None:
     datasets = _series("gap")
     del datasets[20]
     selection = _choose(_scan(tmp_path, gap=datasets))
-    assert "but [CS-GEO-002]" in selection.verdicts[0].reason
+    assert selection.decisions[0].chosen and "CS-GEO-002" in selection.decisions[0].reason
 
 
 @pytest.mark.parametrize(
     ("keyword", "value", "reason"),
     [
-        ("Modality", "PT", "modality 'PT' is not 'CT'"),
-        ("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"], "has LOCALIZER"),
-        ("SliceThickness", "7", "slice thickness (mm) 7 is above 5"),
-        ("BodyPartExamined", "KNEE", "body part 'KNEE'"),
-        ("ImageOrientationPatient", [1, 0, 0, 0, 0, -1], "orientation 'coronal' is not 'axial'"),
+        ("Modality", "PT", r"modality.*'PT'.*'CT'"),
+        ("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"], r"image type.*LOCALIZER"),
+        ("SliceThickness", "7", r"slice thickness.*\b7\b.*\b5\b"),
+        ("BodyPartExamined", "KNEE", r"body part.*'KNEE'"),
+        ("ImageOrientationPatient", [1, 0, 0, 0, 0, -1], r"orientation.*'coronal'.*'axial'"),
     ],
 )
 def test_a_refusal_names_value_and_rule(tmp_path: Path, keyword: str, value: object, reason: str) -> None:
@@ -109,37 +110,37 @@ def test_a_refusal_names_value_and_rule(tmp_path: Path, keyword: str, value: obj
         setattr(dataset, keyword, value)
     with pytest.raises(NoSuitableSeriesError) as raised:
         _choose(_scan(tmp_path, a=datasets))
-    assert reason in str(raised.value)
+    assert re.search(reason, str(raised.value))
     assert _uid("a") not in str(raised.value)
 
 
 def test_too_few_slices_and_too_little_coverage_are_refused(tmp_path: Path) -> None:
-    (verdict,) = judge(_scan(tmp_path, a=_series("a", slices=6)), load_rules())
-    assert verdict.reason == "refused: coverage (mm) 12 is below 50, number of slices 6 is below 10"
+    (decision,) = evaluate_series(_scan(tmp_path, a=_series("a", slices=6)), load_rules())
+    assert not decision.suitable and re.search(r"coverage.*\b12\b.*\b50\b.*slices.*\b6\b.*\b10\b", decision.reason)
 
 
 def test_contrast_can_be_required(tmp_path: Path) -> None:
     rules = Rules.model_validate({"require": {"contrast": True}})
-    with pytest.raises(NoSuitableSeriesError, match="contrast agent is not given"):
+    with pytest.raises(NoSuitableSeriesError, match="contrast"):
         _choose(_scan(tmp_path, a=_series("a")), rules)
 
 
 def test_a_series_of_empty_type_2_attributes_is_accepted(tmp_path: Path) -> None:
     selection = _choose(_scan(tmp_path, a=empty_type_2(_series("a"))))
     assert selection.chosen.series_number is None
-    assert selection.verdicts[0].chosen is True
+    assert selection.decisions[0].chosen is True
 
 
 def test_a_series_asked_for_is_taken_whatever_the_rules_say(tmp_path: Path) -> None:
     scan = _scan(tmp_path, good=_series("good"), short=_series("short", slices=4))
     selection = select_series(scan, load_rules(), _uid("short"))
     assert selection.chosen.slices == 4
-    assert _verdict(selection.verdicts, "short").reason == "chosen by its UID"
-    assert _verdict(selection.verdicts, "good").reason == "not asked for"
+    assert _decision(selection.decisions, "short").chosen and "UID" in _decision(selection.decisions, "short").reason
+    assert not _decision(selection.decisions, "good").chosen and _decision(selection.decisions, "good").reason
 
 
 def test_a_series_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UnknownSeriesError, match="not among the 1 series") as raised:
+    with pytest.raises(UnknownSeriesError, match=rf"{hashed('1.2.3.4')}.*\b1\b") as raised:
         select_series(_scan(tmp_path, a=_series("a")), load_rules(), "1.2.3.4")
     assert "1.2.3.4" not in str(raised.value)
 
@@ -157,6 +158,6 @@ def test_a_description_may_hold_a_name_and_is_not_repeated(tmp_path):
         dataset.SeriesDescription = "SECRET^NAME neck"
     save_all(datasets, tmp_path)
     (tmp_path / "rules.yaml").write_text("require: {description: {matches: 'x.*'}}")
-    with pytest.raises(NoSuitableSeriesError, match="description does not meet its rule") as refusal:
+    with pytest.raises(NoSuitableSeriesError, match="series description") as rejection:
         select_series(scan_folder(tmp_path), load_rules(tmp_path / "rules.yaml"))
-    assert "SECRET" not in str(refusal.value)
+    assert "SECRET" not in str(rejection.value)

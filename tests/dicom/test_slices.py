@@ -24,7 +24,7 @@ from cspine.core.errors import (
     SingleSliceError,
     VariableSpacingError,
 )
-from cspine.core.geometry import lean_mm
+from cspine.core.geometry import shear_mm
 from cspine.dicom.headers import Plane, read_header
 from cspine.dicom.slices import arrange
 from tests.builders.ct_series import (
@@ -106,7 +106,9 @@ def test_tilt_is_found_and_noted(tilt: float) -> None:
     stack = Stack(tilt_deg=tilt, rotation_deg=(5.0, 0.0, 9.0))
     arranged = arrange(_planes(build(stack)))
     assert arranged.grid.is_close(stack.grid, 1e-4)
-    assert arranged.tilt_deg == pytest.approx(abs(tilt), abs=0.01)
+    step_mm = float(np.linalg.norm(arranged.grid.affine_lps[:3, 2]))
+    shear = float(np.hypot(*shear_mm(arranged.grid.affine_lps)))
+    assert np.degrees(np.arcsin(shear / step_mm)) == pytest.approx(abs(tilt), abs=0.01)
     assert f"{abs(tilt):.1f} degrees" in arranged.notes[0]
 
 
@@ -121,27 +123,27 @@ def test_cosines_a_little_off_are_made_orthonormal_and_noted() -> None:
     assert "orthonormal" in arranged.notes[0]
 
 
-def test_rounded_cosines_are_made_orthonormal_without_a_word() -> None:
+def test_rounded_cosines_are_made_orthonormal_silently() -> None:
     datasets = build(Stack(rotation_deg=(0, 0, 13)))
     for dataset in datasets:
         dataset.ImageOrientationPatient = [round(float(v), 5) for v in dataset.ImageOrientationPatient]
     arranged = arrange(_planes(datasets))
     assert not arranged.notes
     assert abs(arranged.grid.affine_lps[:3, 0] @ arranged.grid.affine_lps[:3, 1]) < 1e-12
-    assert max(abs(v) for v in lean_mm(arranged.grid.affine_lps)) < 1e-12
+    assert max(abs(v) for v in shear_mm(arranged.grid.affine_lps)) < 1e-12
 
 
 def test_two_scan_ranges_offer_the_longer_one() -> None:
     places = [0.0, 1, 2, 3, 6, 9, 12, 15]
-    with pytest.raises(VariableSpacingError, match=r"4 slices every 1\.000 mm, then 5 every 3\.000 mm") as raised:
+    with pytest.raises(VariableSpacingError, match=r"\b4 .*1\.000 mm.*\b5 .*3\.000 mm") as raised:
         arrange(_at(places))
     assert "--repair-gaps" in raised.value.advice
     arranged = arrange(_at(places), repair_gaps=True)
     assert [p.position_lps[2] for p in arranged.planes if p.position_lps] == [3, 6, 9, 12, 15]
-    assert "kept the longest regular run, 5 of 8 slices" in arranged.notes[0]
+    assert "5 of 8" in arranged.notes[0]
 
 
-def test_with_repair_gaps_the_longest_whole_part_remains() -> None:
+def test_with_repair_gaps_the_longest_complete_part_remains() -> None:
     arranged = arrange(_at([0.0, 2, 4, 8, 10, 12, 14, 16]), repair_gaps=True)
     assert [p.position_lps[2] for p in arranged.planes if p.position_lps] == [8, 10, 12, 14, 16]
     assert arranged.grid.shape_zyx[0] == 5
@@ -153,12 +155,12 @@ def test_with_repair_gaps_the_longest_whole_part_remains() -> None:
 def test_a_missing_slice_is_refused_with_its_place() -> None:
     datasets = build(Stack(shape_zyx=(8, 4, 4), origin_lps=(0, 0, 10)))
     del datasets[3]
-    with pytest.raises(MissingSliceError, match=r"1 slice\(s\) missing in 1 gap\(s\).*4\.00 mm, from 14\.00 to 18\.00"):
+    with pytest.raises(MissingSliceError, match=r"\b1 .*\b1 .*4\.00 mm.*14\.00.*18\.00"):
         arrange(_planes(datasets))
 
 
 def test_several_holes_are_counted() -> None:
-    with pytest.raises(MissingSliceError, match=r"4 slice\(s\) missing in 2 gap\(s\)"):
+    with pytest.raises(MissingSliceError, match=r"\b4 .*\b2 "):
         arrange(_at([0.0, 2, 4, 8, 10, 12, 20, 22, 24]))
 
 
@@ -168,7 +170,7 @@ def test_missing_next_to_the_end_is_still_a_hole() -> None:
 
 
 def test_irregular_distances_are_refused() -> None:
-    with pytest.raises(VariableSpacingError, match=r"from 1\.000 to 1\.700 mm"):
+    with pytest.raises(VariableSpacingError, match=r"1\.000.*1\.700 mm"):
         arrange(_at([0.0, 1, 2, 3.7, 4.7, 5.7]))
 
 
@@ -184,7 +186,7 @@ def test_without_a_regular_run_nothing_is_repaired() -> None:
 
 def test_a_duplicate_is_refused_with_its_place() -> None:
     datasets = duplicated(build(Stack(origin_lps=(0, 0, 10))), 2)
-    with pytest.raises(DuplicatePositionError, match=r"2 slices lie at 14\.00 mm .* 1 of 6 positions"):
+    with pytest.raises(DuplicatePositionError, match=r"\b2 .*14\.00 mm.*1 of 6"):
         arrange(_planes(datasets))
 
 
@@ -206,13 +208,13 @@ def test_a_double_export_is_duplicates() -> None:
         ("ContrastBolusAgent", ("", "Iodine")),
     ],
 )
-def test_two_phases_are_told_by_what_differs(keyword: str, values: tuple[object, object]) -> None:
+def test_two_phases_are_identified_by_what_differs(keyword: str, values: tuple[object, object]) -> None:
     datasets = two_phases(build(Stack()), **{keyword: values})
     with pytest.raises(MixedAcquisitionsError, match=keyword):
         arrange(_planes(datasets))
 
 
-def test_two_phases_whose_times_differ_from_slice_to_slice_are_told() -> None:
+def test_two_phases_whose_times_differ_from_slice_to_slice_are_reported() -> None:
     datasets = two_phases(build(Stack()))
     for i, dataset in enumerate(datasets):
         dataset.AcquisitionTime = f"1200{i:02d}"
@@ -221,14 +223,14 @@ def test_two_phases_whose_times_differ_from_slice_to_slice_are_told() -> None:
 
 
 def test_acquisitions_that_alternate_are_refused() -> None:
-    with pytest.raises(MixedAcquisitionsError, match="alternate along the stack: AcquisitionNumber has 2 values"):
+    with pytest.raises(MixedAcquisitionsError, match=r"AcquisitionNumber.*\b2\b"):
         arrange(_planes(interleaved(build(Stack()))))
 
 
 def test_two_frames_of_reference_are_refused() -> None:
     datasets = build(Stack())
     datasets[4].FrameOfReferenceUID = "2.25.1"
-    with pytest.raises(MixedAcquisitionsError, match="2 frames of reference"):
+    with pytest.raises(MixedAcquisitionsError, match=r"(?i)2 frames of reference"):
         arrange(_planes(datasets))
 
 
@@ -241,7 +243,7 @@ def test_a_scout_is_refused(localizer: bool) -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_slices_are_refused(count: int) -> None:
-    with pytest.raises(SingleSliceError, match=f"{count} slice"):
+    with pytest.raises(SingleSliceError, match=rf"\b{count}\b.*\b3\b"):
         arrange(_planes(build(Stack())[:count]))
 
 
@@ -249,14 +251,14 @@ def test_mixed_matrix_sizes_are_refused() -> None:
     datasets = build(Stack(shape_zyx=(6, 9, 8)))
     datasets[2] = copy.deepcopy(datasets[2])
     datasets[2].Rows = 8
-    with pytest.raises(MixedMatrixError, match=r"1 of 8 x 8, 5 of 9 x 8"):
+    with pytest.raises(MixedMatrixError, match=r"\b1\b.*8 x 8.*\b5\b.*9 x 8"):
         arrange(_planes(datasets))
 
 
 def test_mixed_pixel_spacing_is_refused() -> None:
     datasets = build(Stack())
     datasets[2].PixelSpacing = [0.8, 0.5]
-    with pytest.raises(MixedMatrixError, match=r"rows 0\.7500 to 0\.8000 mm"):
+    with pytest.raises(MixedMatrixError, match=r"0\.7500.*0\.8000 mm"):
         arrange(_planes(datasets))
 
 
@@ -269,11 +271,11 @@ def test_cosines_beyond_repair_are_refused(cosines: list[float]) -> None:
         arrange(_planes(datasets))
 
 
-def test_a_lean_that_no_gantry_makes_is_refused() -> None:
-    with pytest.raises(ExcessiveTiltError, match=r"40\.0 degrees"):
+def test_a_shear_that_no_gantry_makes_is_refused() -> None:
+    with pytest.raises(ExcessiveTiltError, match=r"40\.0"):
         arrange(_planes(build(Stack(tilt_deg=40))))
-    with pytest.raises(ExcessiveTiltError, match=r"10\.0 degrees along its rows"):
-        arrange(_planes(build(Stack(lean_x_deg=10))))
+    with pytest.raises(ExcessiveTiltError, match=r"10\.0.*\brow"):
+        arrange(_planes(build(Stack(shear_x_deg=10))))
 
 
 def test_slices_that_shift_in_their_plane_are_refused() -> None:
@@ -281,7 +283,7 @@ def test_slices_that_shift_in_their_plane_are_refused() -> None:
     for dataset in datasets[3:]:
         x, y, z = dataset.ImagePositionPatient
         dataset.ImagePositionPatient = [x + 5, y, z]
-    with pytest.raises(GeometryError, match="shift within their plane"):
+    with pytest.raises(GeometryError, match=r"CS-GEO-001.* mm\b"):
         arrange(_planes(datasets))
 
 
@@ -290,7 +292,7 @@ def test_slices_that_shift_in_their_plane_are_refused() -> None:
 def test_an_absent_or_malformed_attribute_is_named(keyword: str, value: list[float] | None) -> None:
     datasets = build(Stack())
     setattr(datasets[1], keyword, value)
-    with pytest.raises(MissingAttributeError, match="1 of 6 slices"):
+    with pytest.raises(MissingAttributeError, match=r"1 of 6"):
         arrange(_planes(datasets))
 
 
@@ -301,5 +303,5 @@ def test_no_slices_at_all_are_refused() -> None:
 
 def test_pixel_spacing_of_zero_is_refused() -> None:
     planes = [replace(p, spacing_yx=(0.0, 1.0)) for p in _planes(build(Stack()))]
-    with pytest.raises(MissingAttributeError, match="not positive"):
+    with pytest.raises(MissingAttributeError, match=r"\(0028,0030\).*6 of 6"):
         arrange(planes)

@@ -24,8 +24,8 @@ def test_a_uid_is_valid_and_of_the_uuid_root() -> None:
 
 
 def test_the_same_object_has_the_same_uid_whatever_the_order_of_facts() -> None:
-    turned = replace(IDENTITY, sources=("1.2.4", "1.2.3"), settings=IDENTITY.settings[::-1])
-    assert turned.uid("instance") == IDENTITY.uid("instance")
+    reordered = replace(IDENTITY, sources=("1.2.4", "1.2.3"), settings=IDENTITY.settings[::-1])
+    assert reordered.uid("instance") == IDENTITY.uid("instance")
 
 
 @pytest.mark.parametrize(

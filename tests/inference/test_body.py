@@ -32,6 +32,6 @@ def test_no_dense_voxel_of_the_body_is_lost_at_any_spacing(spacing: tuple[float,
     assert x.start <= 33 and x.stop >= 60
 
 
-def test_an_image_of_air_is_kept_whole() -> None:
+def test_an_image_of_air_is_kept_complete() -> None:
     box = body_box(_volume(np.full((12, 20, 16), -1000)))
     assert [(part.start, part.stop) for part in box] == [(0, 12), (0, 20), (0, 16)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -20,19 +22,19 @@ def test_auto_takes_cuda_where_there_is_one(monkeypatch, caplog):
         engine = choose_engine("auto")
     assert (engine.name, engine.precision) == ("cuda:0 (a card)", "float16")
     assert choose_engine("cuda:1").device == torch.device("cuda", 1)
-    with pytest.raises(DeviceError, match="there are 2"):
+    with pytest.raises(DeviceError, match=r"cuda:2.*\b2\b"):
         choose_engine("cuda:2")
 
 
 @pytest.mark.parametrize("wanted", ["gpu", "cuda:", "cuda:x", "mps", "", "cuda:-1"])
 def test_a_device_that_is_none_is_refused(wanted):
-    with pytest.raises(DeviceError, match="is not auto"):
+    with pytest.raises(DeviceError, match=re.escape(repr(wanted))):
         choose_engine(wanted)
 
 
 def test_cuda_without_a_card_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="finds no CUDA"):
+    with pytest.raises(DeviceError, match="cuda"):
         choose_engine("cuda")
 
 
@@ -44,8 +46,8 @@ def test_precision_on_the_cpu():
 def test_logits_go_to_the_cpu_where_the_card_is_full(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
     engine = Engine(torch.device("cuda", 0), torch.float16)
-    assert engine.place_for(399).type == "cuda"
-    assert engine.place_for(401).type == "cpu"
+    assert engine.device_for(399).type == "cuda"
+    assert engine.device_for(401).type == "cpu"
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_labels_equal_those_of_nnunets_predictor(name, tmp_path):
 def test_logits_slab_by_slab_give_the_same_labels(name, tmp_path, monkeypatch):
     case = CASES[name]
     whole, _, _ = ours(case, tmp_path / "whole")
-    monkeypatch.setattr(predict, "MOST_LOGITS_BYTES", 0)
+    monkeypatch.setattr(predict, "MAX_LOGITS_BYTES", 0)
     slabs, _, _ = ours(case, tmp_path / "slabs")
     assert np.mean(slabs != whole) <= (1e-4 if len(case.model.folds) > 1 else 0)
 
@@ -131,7 +131,7 @@ def test_slabs_hold_a_few_rows_of_tiles_and_no_more(tmp_path):
     seen: list[tuple[int, int]] = []
     slabs = logits_slabs(
         build_network(stage.plan.architecture), weights, image.values[None], Window(stage.plan.patch_size, 0.5, ()),
-        choose_engine("cpu"), lambda done, whole: seen.append((done, whole)),
+        choose_engine("cpu"), lambda done, total: seen.append((done, total)),
     )  # fmt: skip
     depths = [slab.shape[1] for slab in slabs]
     assert sum(depths) == 160
@@ -151,7 +151,7 @@ def ties_of_float16(case: Case, stage: Stage, settings: InferenceSettings) -> np
     weights = [partial(stage.weights, fold) for fold in stage.manifest.folds]
     network = build_network(plan.architecture)
     logits = predict_logits(
-        network, weights, image.values[None], window, choose_engine("cpu"), lambda done, whole: None
+        network, weights, image.values[None], window, choose_engine("cpu"), lambda done, total: None
     )
 
     padded, inside = padded_to(image.values[None], plan.patch_size)
@@ -170,7 +170,7 @@ def ties_of_float16(case: Case, stage: Stage, settings: InferenceSettings) -> np
     bound = np.asarray(function(error[None].numpy(), *to, **arguments))[0]
     best = np.sort(np.asarray(function(logits.numpy(), *to, **arguments)), axis=0)
     rounding = np.spacing(np.abs(best[-1]).astype(np.float16)).astype(np.float32)
-    ties = np.zeros(image.whole_shape, dtype=bool)
+    ties = np.zeros(image.image_shape, dtype=bool)
     ties[image.box] = best[-1] - best[-2] <= 2 * (np.abs(bound) + rounding)
     return ties.transpose(plan.transpose_backward)
 
@@ -253,13 +253,13 @@ def test_the_same_input_gives_the_same_labels(tmp_path):
 def test_any_orientation_of_the_volume_gives_the_same_anatomy(tmp_path, stored):
     package = TinyModel().package(tmp_path / "tiny")
     volume = lively_volume((20, 40, 36))
-    turn = reorientation(volume.affine_lps, stored)
-    turned = CtVolume(np.ascontiguousarray(turn.apply(volume.hu_zyx)), turn.grid(volume.grid).affine_lps)
-    assert orientation_of(turned.affine_lps) == stored
+    change = reorientation(volume.affine_lps, stored)
+    reoriented = CtVolume(np.ascontiguousarray(change.apply(volume.hu_zyx)), change.grid(volume.grid).affine_lps)
+    assert orientation_of(reoriented.affine_lps) == stored
     expected = segment(volume, package, InferenceSettings("cpu")).labels
-    result = segment(turned, package, InferenceSettings("cpu")).labels
-    assert result.grid.is_close(turned.grid)
-    assert np.array_equal(turn.undo(result.labels_zyx), expected.labels_zyx)
+    result = segment(reoriented, package, InferenceSettings("cpu")).labels
+    assert result.grid.is_close(reoriented.grid)
+    assert np.array_equal(change.undo(result.labels_zyx), expected.labels_zyx)
 
 
 def test_a_network_is_shown_the_orientation_that_it_was_trained_in(tmp_path):
@@ -286,7 +286,7 @@ def test_auxiliary_classes_end_here(tmp_path):
     assert not (inference.auxiliary_zyx & (labels > 0)).any()
 
 
-def test_a_full_spine_model_tells_its_levels_and_where_the_sacrum_is(tmp_path):
+def test_a_full_spine_model_states_its_levels_and_where_the_sacrum_is(tmp_path):
     names = ["background", "L6", "sacrum", "ribs", "T13"]
     model = TinyModel(labels={name: number for number, name in enumerate(names)})
     package = model.package(tmp_path / "spine")
@@ -305,11 +305,11 @@ def test_a_cervical_model_sees_no_sacrum(tmp_path):
     assert [level.name for level in inference.levels] == ["C1", "C2"]
 
 
-def test_the_record_tells_what_ran(tmp_path):
+def test_the_record_states_what_ran(tmp_path):
     package = TinyModel(folds=("0", "1")).package(tmp_path / "tiny")
     seen = []
     settings = InferenceSettings("cpu", folds=("1",), mirror=True, step_size=0.8)
-    record = segment(lively_volume(), package, settings, lambda done, whole: seen.append((done, whole))).record
+    record = segment(lively_volume(), package, settings, lambda done, total: seen.append((done, total))).record
     assert (record["device"], record["precision"], record["step_size"]) == ("cpu", "float32", 0.8)
     (stage,) = record["stages"]
     assert (stage["name"], stage["folds"], stage["mirror_axes"]) == ("fine", ["1"], [0, 1, 2])
@@ -338,8 +338,8 @@ def test_a_second_stage_sees_the_box_around_what_the_first_found(tmp_path, monke
     shapes = []
 
     def stage_one(logits, image, plan):
-        shapes.append(image.whole_shape)
-        return found if len(shapes) == 1 else np.full(image.whole_shape, 2, dtype=np.uint8)
+        shapes.append(image.image_shape)
+        return found if len(shapes) == 1 else np.full(image.image_shape, 2, dtype=np.uint8)
 
     monkeypatch.setattr("cspine.inference.predict.restore", stage_one)
     result = segment(volume, package, InferenceSettings("cpu"))
@@ -359,7 +359,7 @@ def test_two_real_stages_run_and_the_second_decides_within_its_box(tmp_path):
 
 def test_nothing_found_ends_the_stages(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "cspine.inference.predict.restore", lambda logits, image, plan: np.zeros(image.whole_shape, dtype=np.uint8)
+        "cspine.inference.predict.restore", lambda logits, image, plan: np.zeros(image.image_shape, dtype=np.uint8)
     )
     result = segment(lively_volume(), two_stages(tmp_path, 3.0), InferenceSettings("cpu"))
     assert len(result.record["stages"]) == 1
@@ -376,7 +376,7 @@ def test_a_box_stays_within_the_volume():
 
 def test_folds_and_devices_that_are_not_there_are_refused_before_any_work(tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
-    with pytest.raises(UsageError, match="has folds 0, not 3"):
+    with pytest.raises(UsageError, match=r"fine.*\b0\b.*\b3\b"):
         segment(lively_volume(), package, InferenceSettings("cpu", folds=("3",)))
     with pytest.raises(DeviceError):
         segment(lively_volume(), package, InferenceSettings("cuda:99"))

@@ -30,7 +30,7 @@ def test_what_is_wanted_is_unpacked(tmp_path, place):
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"])
 def test_a_member_outside_stops_everything_even_if_it_is_not_wanted(tmp_path, place, name):
     archive = _zip(tmp_path / "a.zip", "good.txt", name)
-    with pytest.raises(UnreadableArchiveError, match="outside its folder"):
+    with pytest.raises(UnreadableArchiveError, match="outside"):
         unpack(archive, place, lambda member: member == "good.txt")
     assert list(place.iterdir()) == []
     assert [path.name for path in tmp_path.iterdir() if "evil" in path.name] == []
@@ -39,5 +39,5 @@ def test_a_member_outside_stops_everything_even_if_it_is_not_wanted(tmp_path, pl
 def test_a_damaged_archive_is_refused(tmp_path, place):
     archive = _zip(tmp_path / "a.zip", "one.txt")
     archive.write_bytes(archive.read_bytes()[:-10])
-    with pytest.raises(UnreadableArchiveError, match="cannot be unpacked"):
+    with pytest.raises(UnreadableArchiveError, match="BadZipFile"):
         unpack(archive, place)

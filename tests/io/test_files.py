@@ -1,4 +1,4 @@
-"""Files and folders appear whole, or not at all."""
+"""Files and folders appear complete, or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cspine.core.errors import OutputError
-from cspine.io.files import write_whole, write_whole_folder
+from cspine.io.files import write_atomic, write_folder_atomic
 
 
 def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -16,13 +16,13 @@ def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_whole(tmp_path / "a", fail)
+        write_atomic(tmp_path / "a", fail)
     assert list(tmp_path.iterdir()) == []
-    write_whole(tmp_path / "new" / "a", lambda partial: partial.write_text("whole"))
+    write_atomic(tmp_path / "new" / "a", lambda partial: partial.write_text("whole"))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
 
 
-def test_a_folder_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_when_the_new_one_is_complete(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "series"
 
     def write(*names: str, then: BaseException | None = None) -> None:
@@ -32,13 +32,13 @@ def test_a_folder_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:
             if then is not None:
                 raise then
 
-        write_whole_folder(folder, content)
+        write_folder_atomic(folder, content)
 
     with pytest.raises(KeyboardInterrupt):
         write("a", then=KeyboardInterrupt())
     assert not folder.exists()
     write("a", "b")
-    with pytest.raises(OutputError, match="series cannot be written"):
+    with pytest.raises(OutputError, match="series"):
         write("c", then=OSError("no space"))
     assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
     (folder.parent / ".partial-series").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from cspine.core.errors import InputError, OutputError
 from cspine.core.geometry import Affine, make_affine, ras_to_lps
 from cspine.io import nifti
+from cspine.io.nifti_files import files_in, nifti_stem
 
 _SHAPE = (5, 6, 7)
 
@@ -59,7 +61,7 @@ def test_an_image_of_nibabel_is_read_at_its_place(tmp_path: Path) -> None:
     ("value", "dtype", "expected"),
     [(-5, np.int32, np.int16), (200, np.uint8, np.int16), (40000, np.int32, np.float32), (0.5, np.float64, np.float32)],
 )
-def test_whole_values_become_int16_where_they_fit(tmp_path: Path, value: float, dtype: type, expected: type) -> None:
+def test_integer_values_become_int16_where_they_fit(tmp_path: Path, value: float, dtype: type, expected: type) -> None:
     nifti.write(tmp_path / "a.nii.gz", np.full(_SHAPE, value, dtype=dtype), np.eye(4))
     volume = nifti.read_ct(tmp_path / "a.nii.gz")
     assert volume.hu_zyx.dtype == expected
@@ -87,7 +89,7 @@ def test_a_file_that_was_cut_short_or_changed_is_refused(tmp_path: Path) -> None
         b"",
     ):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"a\.nii\.gz is damaged or cut short|cannot read a\.nii\.gz"):
+        with pytest.raises(InputError, match=r"CS-IN-001.*a\.nii\.gz"):
             nifti.read_ct(path)
 
 
@@ -95,7 +97,7 @@ def test_a_file_that_the_disk_cannot_hold_is_an_error_and_leaves_nothing(tmp_pat
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
     try:
-        with pytest.raises(OutputError, match=r"a\.nii\.gz was not written whole"):
+        with pytest.raises(OutputError, match=r"CS-OUT-001.*a\.nii\.gz"):
             nifti.write(tmp_path / "a.nii.gz", _hu(), _affine())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -107,14 +109,14 @@ def test_what_are_no_labels_is_refused(tmp_path: Path, value: float) -> None:
     array = np.zeros(_SHAPE, dtype=np.float32)
     array[2, 2, 2] = value
     nifti.write(tmp_path / "a.mha", array, np.eye(4))  # a NIfTI reader takes NaN for 0
-    with pytest.raises(InputError, match="labels"):
+    with pytest.raises(InputError, match=r"a\.mha.*255"):
         nifti.read_labels(tmp_path / "a.mha")
 
 
 def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(b"nothing")
     for name in ("a.nii.gz", "absent.nii.gz"):
-        with pytest.raises(InputError, match="cannot read"):
+        with pytest.raises(InputError, match=re.escape(name)):
             nifti.read_ct(tmp_path / name)
 
 
@@ -123,7 +125,7 @@ def test_an_image_of_other_dimensions_or_channels_is_refused(tmp_path: Path) -> 
     SimpleITK.WriteImage(SimpleITK.Image([4, 5, 6, 2], SimpleITK.sitkInt16), str(tmp_path / "time.nii.gz"))
     SimpleITK.WriteImage(SimpleITK.Image([4, 5, 6], SimpleITK.sitkVectorInt16, 3), str(tmp_path / "colour.mha"))
     for name in ("flat.mha", "time.nii.gz", "colour.mha"):
-        with pytest.raises(InputError, match="three-dimensional"):
+        with pytest.raises(InputError, match="dimension"):
             nifti.read_ct(tmp_path / name)
 
 
@@ -139,9 +141,9 @@ def test_an_image_that_cannot_be_written_is_an_error_of_the_output_and_leaves_no
 def test_hidden_files_are_no_images_and_errors_advise_about_nifti(tmp_path: Path) -> None:
     for name in ("b.nii.gz", "a.nii.gz", "._a.nii.gz", ".partial-a.nii.gz", "a.txt"):
         (tmp_path / name).write_bytes(b"")
-    assert [path.name for path in nifti.files_in(tmp_path)] == ["a.nii.gz", "b.nii.gz"]
-    assert nifti.files_in(tmp_path / "absent") == []
-    assert nifti.case_name(tmp_path / "a_b.nii.gz") == "a_b"
+    assert [path.name for path in files_in(tmp_path)] == ["a.nii.gz", "b.nii.gz"]
+    assert files_in(tmp_path / "absent") == []
+    assert nifti_stem(tmp_path / "a_b.nii.gz") == "a_b"
     with pytest.raises(InputError) as refused:
         nifti.read_labels(tmp_path / "a.nii.gz")
     assert "NIfTI" in refused.value.advice and "DICOM" not in refused.value.advice

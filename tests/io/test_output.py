@@ -1,4 +1,4 @@
-"""Results appear together, whole, or not at all."""
+"""Results appear together, complete, or not at all."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def _tree(folder: Path) -> dict[str, str]:
 def _earlier(folder: Path) -> dict[str, str]:
     with StudyOutput(folder) as output:
         _fill(output, "old")
-        output.show()
+        output.commit()
     return {"dicom/segmentation.dcm": "old", "report/summary.json": "old"}
 
 
-def test_nothing_is_in_its_place_before_it_is_shown(tmp_path: Path) -> None:
+def test_nothing_is_in_its_place_before_it_is_committed(tmp_path: Path) -> None:
     with StudyOutput(tmp_path / "deep" / "out") as output:
         _fill(output)
         assert not (output.folder / "dicom").exists()
         assert not (output.folder / "report").exists()
         assert output.staging.parent == output.folder  # one file system: a rename suffices
-        output.show()
+        output.commit()
         assert _tree(output.folder) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
     assert sorted(p.name for p in (tmp_path / "deep" / "out").iterdir()) == ["dicom", "report"]
 
@@ -44,7 +44,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_never_shown_does_not_appear(tmp_path: Path) -> None:
+def test_what_was_never_committed_does_not_appear(tmp_path: Path) -> None:
     with StudyOutput(tmp_path) as output:
         _fill(output)
     assert list(tmp_path.iterdir()) == []
@@ -59,11 +59,11 @@ def test_a_folder_with_results_is_refused_and_kept(tmp_path: Path, part: str) ->
     assert _tree(tmp_path) == {f"{part}/old": "old"}
 
 
-def test_other_files_of_the_folder_are_in_nobodys_way(tmp_path: Path) -> None:
+def test_other_files_of_the_folder_are_kept(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with StudyOutput(tmp_path) as output:
         _fill(output)
-        output.show()
+        output.commit()
     assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "notes.txt": "mine", "report/summary.json": "new"}
 
 
@@ -71,7 +71,7 @@ def test_other_files_of_the_folder_are_in_nobodys_way(tmp_path: Path) -> None:
 def test_overwriting_spares_what_cspine_did_not_write(tmp_path: Path, part: str) -> None:
     before = _earlier(tmp_path)
     (tmp_path / part / "slice-1.dcm").write_text("mine")
-    with pytest.raises(OutputNotEmptyError, match=f"{part}/ .* 1 files"), StudyOutput(tmp_path, overwrite=True):
+    with pytest.raises(OutputNotEmptyError, match=rf"{part}/.*\b1\b"), StudyOutput(tmp_path, overwrite=True):
         pass
     assert _tree(tmp_path) == before | {f"{part}/slice-1.dcm": "mine"}
 
@@ -81,7 +81,7 @@ def test_of_two_runs_into_one_folder_the_second_does_not_replace_the_first(tmp_p
         _fill(second)
         before = _earlier(tmp_path)
         with pytest.raises(OutputNotEmptyError):
-            second.show()
+            second.commit()
     assert _tree(tmp_path) == before
 
 
@@ -99,7 +99,7 @@ def test_an_interrupt_while_results_are_moved_keeps_the_earlier_ones(
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt), StudyOutput(tmp_path, overwrite=True) as output:
         _fill(output)
-        output.show()
+        output.commit()
     assert _tree(tmp_path) == before
 
 
@@ -108,7 +108,7 @@ def test_overwriting_replaces_earlier_results(tmp_path: Path) -> None:
     with StudyOutput(tmp_path, overwrite=True) as output:
         _fill(output)
         assert (tmp_path / "dicom" / "segmentation.dcm").read_text() == "old"
-        output.show()
+        output.commit()
     assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
 
 
@@ -141,19 +141,19 @@ def test_a_rename_that_fails_leaves_the_folder_as_it_was(
     with StudyOutput(tmp_path, overwrite=True) as output:
         _fill(output)
         with pytest.raises(OutputError, match="No space left"):
-            output.show()
+            output.commit()
     assert failed
     assert _tree(tmp_path) == before
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot be written"), StudyOutput(tmp_path / "file"):
+    with pytest.raises(OutputError, match="CS-OUT-001"), StudyOutput(tmp_path / "file"):
         pass
-    with pytest.raises(OutputError, match="cannot be written"), StudyOutput(tmp_path / "file" / "out"):
+    with pytest.raises(OutputError, match="CS-OUT-001"), StudyOutput(tmp_path / "file" / "out"):
         pass
 
 
 def test_a_closed_output_has_no_staging(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="not open"):
-        StudyOutput(tmp_path).show()
+    with pytest.raises(OutputError, match="CS-OUT-001"):
+        StudyOutput(tmp_path).commit()

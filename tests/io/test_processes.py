@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from cspine.io.processes import DIED, in_processes
+from cspine.io.processes import DIED, in_processes, run_each
 
 
 def work(number: int) -> int:
@@ -20,18 +20,41 @@ def work(number: int) -> int:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_come_in_order_with_progress(jobs: int) -> None:
-    told: list[tuple[int, int]] = []
-    assert in_processes(work, [2, 1, 4], jobs, lambda done, whole: told.append((done, whole))) == [4, 1, 16]
-    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
-    assert in_processes(work, [], jobs, lambda done, whole: None) == []
+    reported: list[tuple[int, int]] = []
+    assert in_processes(work, [2, 1, 4], jobs, lambda done, total: reported.append((done, total))) == [4, 1, 16]
+    assert reported == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert in_processes(work, [], jobs, lambda done, total: None) == []
 
 
 def test_a_process_that_dies_takes_its_task_along_and_no_other() -> None:
-    told: list[int] = []
-    assert in_processes(work, [1, 3, 2, 4, 5], 2, lambda done, _: told.append(done)) == [1, DIED, 4, 16, 25]
-    assert told[-1] == 5 and told == sorted(told)
+    reported: list[int] = []
+    assert in_processes(work, [1, 3, 2, 4, 5], 2, lambda done, _: reported.append(done)) == [1, DIED, 4, 16, 25]
+    assert reported[-1] == 5 and reported == sorted(reported)
 
 
 def test_an_error_ends_all() -> None:
     with pytest.raises(ValueError, match="ends all"):
         in_processes(work, [1, 99, 2], 2, lambda done, whole: None)
+
+
+def process(_: int) -> int:
+    return os.getpid()
+
+
+def test_a_single_task_stays_here_unless_it_is_isolated() -> None:
+    told: list[object] = []
+    run_each(process, [1], 2, lambda _, result: told.append(result))
+    run_each(process, [1], 1, lambda _, result: told.append(result), isolated=True)
+    assert told[0] == os.getpid() != told[1]
+
+
+def test_what_cannot_be_taken_ends_all() -> None:
+    taken: list[int] = []
+
+    def take(place: int, result: object) -> None:
+        taken.append(place)
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        run_each(work, [1, 2, 4, 5], 2, take)
+    assert len(taken) == 1

@@ -9,7 +9,7 @@ from cspine.core.errors import OutputError
 from cspine.io.tables import duration, number, write_csv, write_json
 
 
-def test_files_appear_whole_and_numbers_may_be_absent(tmp_path: Path) -> None:
+def test_files_appear_complete_and_numbers_may_be_absent(tmp_path: Path) -> None:
     write_csv(tmp_path / "new" / "a.csv", ("case", "note"), [["a", "one, two"]])
     assert (tmp_path / "new" / "a.csv").read_text() == 'case,note\na,"one, two"\n'
     write_json(tmp_path / "new" / "a.json", {"a": None})

@@ -28,15 +28,15 @@ def test_a_block_is_measured_in_patient_units() -> None:
 @pytest.mark.parametrize("target", ["RAS", "SPL", "AIR"])
 def test_the_orientation_of_the_array_changes_nothing(target: str) -> None:
     labels, ct = one_block()
-    turn = reorientation(labels.affine_lps, target)
-    affine = turn.grid(labels.grid).affine_lps
-    turned = measure_vertebrae(
-        LabelVolume(turn.apply(labels.labels_zyx), affine), CtVolume(turn.apply(ct.hu_zyx), affine)
+    change = reorientation(labels.affine_lps, target)
+    affine = change.grid(labels.grid).affine_lps
+    reoriented = measure_vertebrae(
+        LabelVolume(change.apply(labels.labels_zyx), affine), CtVolume(change.apply(ct.hu_zyx), affine)
     )
     (expected,) = measure_vertebrae(labels, ct)
-    assert turned[0].centroid_lps_mm == pytest.approx(expected.centroid_lps_mm)
-    assert turned[0].extent_mm == pytest.approx(expected.extent_mm)
-    assert turned[0].volume_ml == pytest.approx(expected.volume_ml)
+    assert reoriented[0].centroid_lps_mm == pytest.approx(expected.centroid_lps_mm)
+    assert reoriented[0].extent_mm == pytest.approx(expected.extent_mm)
+    assert reoriented[0].volume_ml == pytest.approx(expected.volume_ml)
 
 
 def test_reaching_an_outermost_plane_is_marked() -> None:

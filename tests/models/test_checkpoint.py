@@ -60,7 +60,7 @@ def test_a_malicious_pickle_is_refused_and_never_executed(tmp_path, format):
         path.write_bytes(pickle.dumps({"network_weights": Trap(made)}))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=format == "zip")
-    with pytest.raises(UnsafeCheckpointError, match="it was not executed"):
+    with pytest.raises(UnsafeCheckpointError, match=r"checkpoint_final\.pth"):
         load_checkpoint(path)
     assert not made.exists()
 
@@ -77,7 +77,7 @@ def test_a_damaged_file_is_refused_without_a_traceback(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ModelError):
             load_checkpoint(path)
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match=r"absent\.pth.*FileNotFoundError"):
         load_checkpoint(tmp_path / "absent.pth")
 
 

@@ -93,9 +93,9 @@ def test_a_package_is_installed_as_it_is(tmp_path):
     with pytest.raises(ModelExistsError):
         install(package.folder, tmp_path / "models", InstallOptions())
     assert install(package.folder, tmp_path / "models", InstallOptions(replace=True)).identity == package.identity
-    with pytest.raises(UsageError, match="package already"):
+    with pytest.raises(UsageError, match="--name"):
         install(package.folder, tmp_path / "models", InstallOptions(orientation="RAS"))
-    with pytest.raises(UsageError, match="cannot be changed"):
+    with pytest.raises(UsageError, match="tiny"):
         install(package.folder, tmp_path / "models", InstallOptions(name="other"))
 
 
@@ -109,7 +109,7 @@ def test_the_stored_order_says_nothing_about_anatomy(tmp_path):
 
 def test_an_orientation_that_contradicts_the_reader_is_refused(tmp_path):
     results = READY.results(tmp_path / "results")
-    with pytest.raises(UsageError, match="RAS, not to LPS"):
+    with pytest.raises(UsageError, match=r"RAS.*LPS"):
         install(results, tmp_path / "models", InstallOptions(orientation="LPS"))
 
 
@@ -117,9 +117,9 @@ def test_an_orientation_that_contradicts_the_reader_is_refused(tmp_path):
 @pytest.mark.parametrize("stored", ["LPS", "RAS", "LSP", "AIL"])
 def test_the_orientation_of_a_reader_is_what_it_gives(tmp_path, reader, stored):
     rng = np.random.default_rng(0)
-    spacing, turn = np.array([2.0, 3.0, 4.0]), np.deg2rad(8)
+    spacing, angle = np.array([2.0, 3.0, 4.0]), np.deg2rad(8)
     affine = np.eye(4)
-    affine[:2, :2] = [[-np.cos(turn), np.sin(turn)], [-np.sin(turn), -np.cos(turn)]]
+    affine[:2, :2] = [[-np.cos(angle), np.sin(angle)], [-np.sin(angle), -np.cos(angle)]]
     affine[:3, :3] *= spacing
     affine[:3, 3] = 3, 4, 5
     image = nibabel.Nifti1Image(rng.integers(0, 99, (5, 6, 7), dtype=np.int16), affine)
@@ -131,8 +131,8 @@ def test_the_orientation_of_a_reader_is_what_it_gives(tmp_path, reader, stored):
     given, properties = reader().read_images((str(path),))
     file = nibabel.load(path)
     array_zyx = np.asarray(file.dataobj).T
-    turned = reorientation(ras_to_lps(file.affine), READER_ORIENTATIONS[reader.__name__])
-    assert np.array_equal(turned.apply(array_zyx), given[0])
+    to_reader = reorientation(ras_to_lps(file.affine), READER_ORIENTATIONS[reader.__name__])
+    assert np.array_equal(to_reader.apply(array_zyx), given[0])
     assert np.allclose(sorted(properties["spacing"]), sorted(spacing))
 
 
@@ -144,9 +144,9 @@ def test_names_that_are_no_vertebrae_need_a_map(tmp_path):
     assert package.manifest.stages[0].labels == {1: "C1", 2: "C2", 3: "auxiliary"}
     by_number = InstallOptions(name="other", labels={1: "C7", 3: "auxiliary"})
     assert install(results, tmp_path / "models", by_number).manifest.stages[0].labels[1] == "C7"
-    with pytest.raises(UsageError, match="no label skull"):
+    with pytest.raises(UsageError, match="skull"):
         install(results, tmp_path / "models", InstallOptions(labels={**AUXILIARY, "skull": "auxiliary"}))
-    with pytest.raises(UsageError, match="neither a vertebra"):
+    with pytest.raises(UsageError, match=r"label 3.*'skull'"):
         install(results, tmp_path / "models", InstallOptions(labels={3: "skull"}))
 
 
@@ -164,7 +164,7 @@ def test_folds_are_chosen(tmp_path):
     results = replace(READY, folds=("0", "1", "2")).results(tmp_path / "results")
     package = install(results, tmp_path / "models", InstallOptions(folds=("2", "0")))
     assert package.manifest.stages[0].folds == ("2", "0")
-    with pytest.raises(ModelError, match="fold 4 is not there"):
+    with pytest.raises(ModelError, match=r"\b4\b.*0, 1, 2"):
         install(results, tmp_path / "models", InstallOptions(folds=("4",)))
 
 
@@ -177,7 +177,7 @@ def test_folds_of_two_trainings_are_refused(tmp_path):
     results = replace(READY, folds=("0", "1")).results(tmp_path / "results")
     other = replace(READY, mirror_axes=(0,)).checkpoint("1")
     torch.save(other, results / "fold_1" / "checkpoint_final.pth")
-    with pytest.raises(ModelError, match="in another way"):
+    with pytest.raises(ModelError, match=r"fold 1\b.*fold 0\b"):
         install(results, tmp_path / "models", InstallOptions())
 
 
@@ -188,7 +188,7 @@ def test_one_of_several_configurations_is_chosen(tmp_path):
         install(tmp_path / "results", tmp_path / "models", InstallOptions())
     chosen = install(tmp_path / "results", tmp_path / "models", InstallOptions(configuration="3d_lowres"))
     assert chosen.manifest.stages[0].configuration == "3d_lowres"
-    with pytest.raises(ModelError, match="of configuration 2d"):
+    with pytest.raises(ModelError, match="2d"):
         install(tmp_path / "results", tmp_path / "models", InstallOptions(configuration="2d"))
 
 
@@ -217,7 +217,7 @@ def test_a_zip_that_unpacks_elsewhere_is_refused(tmp_path, name):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(name, "{}")
-    with pytest.raises(ModelError, match="outside its folder"):
+    with pytest.raises(ModelError, match=r"x\.zip.*outside"):
         install(path, tmp_path / "models", InstallOptions())
 
 
@@ -227,17 +227,17 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(link, "/etc/passwd")
-    with pytest.raises(ModelError, match="is a link"):
+    with pytest.raises(ModelError, match=r"x\.zip.*link"):
         install(path, tmp_path / "models", InstallOptions())
 
 
 def test_a_source_without_a_model_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").write_text("x")
-    for name, reason in (("empty", "no trained"), ("text", "neither a folder"), ("absent", "neither a folder")):
+    for name, reason in (("empty", "plans.json"), ("text", "text"), ("absent", "absent")):
         with pytest.raises(ModelError, match=reason):
             install(tmp_path / name, tmp_path / "models", InstallOptions())
     folder = READY.results(tmp_path / "results")
     shutil.rmtree(folder / "fold_0")
-    with pytest.raises(ModelError, match="no trained"):
+    with pytest.raises(ModelError, match=r"plans\.json"):
         install(folder, tmp_path / "models", InstallOptions())

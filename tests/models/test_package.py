@@ -70,7 +70,7 @@ def test_an_infinite_weight_is_never_run(tmp_path):
     model = TinyModel()
     network = build_network(model.package(tmp_path / "tiny").stages[0].plan.architecture)
     weights = {name: torch.full_like(tensor, torch.inf) for name, tensor in model.weights("0").items()}
-    with pytest.raises(UnsupportedModelError, match="not finite"):
+    with pytest.raises(UnsupportedModelError, match=r"\.weight\b.*finite"):
         load_weights(network, weights)
 
 
@@ -78,14 +78,14 @@ def test_a_changed_file_is_noticed(tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
     with (package.folder / "fine" / "plans.json").open("a") as file:
         file.write(" ")
-    with pytest.raises(ModelChecksumError, match=r"fine/plans\.json differs"):
+    with pytest.raises(ModelChecksumError, match=r"fine/plans\.json"):
         load_package(package.folder)
 
 
 def test_a_missing_file_is_noticed(tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
     (package.folder / "fine" / "fold_0.safetensors").unlink()
-    with pytest.raises(ModelChecksumError, match="is missing"):
+    with pytest.raises(ModelChecksumError, match=r"fold_0\.safetensors.*missing"):
         load_package(package.folder)
 
 
@@ -94,7 +94,7 @@ def test_a_link_out_of_the_package_is_refused(tmp_path):
     weights = package.folder / "fine" / "fold_0.safetensors"
     weights.rename(tmp_path / "outside")
     weights.symlink_to(tmp_path / "outside")
-    with pytest.raises(ModelChecksumError, match="leads out"):
+    with pytest.raises(ModelChecksumError, match=r"fold_0\.safetensors.*outside"):
         load_package(package.folder)
 
 
@@ -102,21 +102,21 @@ def test_a_manifest_that_leaves_a_file_out_is_refused(tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
     path = package.folder / "model.yaml"
     path.write_text("\n".join(line for line in path.read_text().splitlines() if "fold_0.safetensors:" not in line))
-    with pytest.raises(ModelChecksumError, match="has no checksum"):
+    with pytest.raises(ModelChecksumError, match=r"fold_0\.safetensors.*model\.yaml"):
         load_package(package.folder)
 
 
 def test_labels_and_classes_must_agree(tmp_path):
     model, other = TinyModel(), TinyModel(labels={"background": 0, "C1": 1})
-    with pytest.raises(ModelError, match="4 classes"):
+    with pytest.raises(ModelError, match=r"\b1\b.*\b4 classes"):
         write_package(tmp_path / "tiny", other.manifest(), {"fine": model.content()})
 
 
 def test_contents_must_be_of_the_stages_and_folds(tmp_path):
     model = TinyModel()
-    with pytest.raises(ModelError, match="contents are for"):
+    with pytest.raises(ModelError, match="coarse"):
         write_package(tmp_path / "tiny", model.manifest(), {"coarse": model.content()})
-    with pytest.raises(ModelError, match="weights are of folds"):
+    with pytest.raises(ModelError, match=r"fine.*'0'.*'1'"):
         write_package(tmp_path / "tiny", TinyModel(folds=("1",)).manifest(), {"fine": model.content()})
 
 

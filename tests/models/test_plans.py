@@ -59,15 +59,15 @@ def test_arguments_of_another_machine_are_left_out():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"previous_stage": "3d_lowres", "resampling_fn_seg": "deepcopy"}, "resampling function of labels"),
-        ({"preprocessor_name": "os"}, "preprocessor"),
-        ({"resampling_fn_data": "deepcopy"}, "resampling function"),
-        ({"resampling_fn_probabilities": "no_resampling_hack"}, "resampling function"),
-        ({"resampling_fn_probabilities_kwargs": {"is_seg": True}}, "as labels"),
-        ({"normalization_schemes": ["RGBTo01Normalization"]}, "normalisation"),
+        ({"previous_stage": "3d_lowres", "resampling_fn_seg": "deepcopy"}, "deepcopy"),
+        ({"preprocessor_name": "os"}, "'os'"),
+        ({"resampling_fn_data": "deepcopy"}, "deepcopy"),
+        ({"resampling_fn_probabilities": "no_resampling_hack"}, "no_resampling_hack"),
+        ({"resampling_fn_probabilities_kwargs": {"is_seg": True}}, "resampling_fn_probabilities"),
+        ({"normalization_schemes": ["RGBTo01Normalization"]}, "RGBTo01Normalization"),
         ({"normalization_schemes": ["CTNormalization"] * 2}, "channels"),
-        ({"patch_size": [8]}, "do not fit"),
-        ({"spacing": None}, "not of nnU-Net v2"),
+        ({"patch_size": [8]}, r"\(8,\)"),
+        ({"spacing": None}, "TypeError"),
     ],
 )
 def test_what_is_not_run_is_refused_by_name(changes, reason):
@@ -104,7 +104,7 @@ def test_no_name_in_the_plans_decides_what_is_executed(key, value):
     ("labels", "reason"),
     [
         ({"background": 0, "spine": [1, 2], "C1": [1]}, "region"),
-        ({"background": 0, "C1": 1, "C2": 3}, "without a hole"),
+        ({"background": 0, "C1": 1, "C2": 3}, r"dataset\.json"),
         ({"C1": 1}, "background"),
         ({"background": 0}, "background"),
     ],
@@ -119,9 +119,9 @@ def test_other_faults_of_the_plans_are_refused():
     for top in ({"label_manager": "Popen"}, {"transpose_backward": [2, 1, 0]}, {"transpose_forward": [0, 0, 1]}):
         with pytest.raises(UnsupportedModelError):
             read(model, **top)
-    with pytest.raises(UnsupportedModelError, match="no configuration"):
+    with pytest.raises(UnsupportedModelError, match="'2d'"):
         read_plan(model.plans(), model.dataset(), "2d")
-    with pytest.raises(UnsupportedModelError, match="another network"):
+    with pytest.raises(UnsupportedModelError, match="nnUNetTrainerBN"):
         read(TinyModel(trainer="nnUNetTrainerBN"))
-    with pytest.raises(UnsupportedModelError, match="takes 2 channels"):
+    with pytest.raises(UnsupportedModelError, match="2 channels"):
         read_plan(model.plans(), {**model.dataset(), "channel_names": {"0": "CT", "1": "PET"}}, CONFIGURATION)

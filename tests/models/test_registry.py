@@ -37,7 +37,7 @@ def test_a_folder_is_a_model_as_well(tmp_path):
     folder = TinyModel().package(tmp_path / "tiny").folder
     assert find_model(folder, []) == folder
     assert find_model(str(folder), []) == folder
-    with pytest.raises(ModelNotFoundError, match="not a folder with a model"):
+    with pytest.raises(ModelNotFoundError, match=r"model\.yaml"):
         find_model(tmp_path, [])
     assert find_model("tiny", [folder]) == folder
 
@@ -57,9 +57,9 @@ def test_the_default_is_the_demonstration_model_or_the_only_one_of_the_folder_po
 
 def test_a_name_that_nothing_has_lists_those_that_are_there(tmp_path):
     TinyModel().package(tmp_path / "tiny")
-    with pytest.raises(ModelNotFoundError, match="installed: tiny"):
+    with pytest.raises(ModelNotFoundError, match=r"'neck'.*tiny"):
         find_model("neck", [tmp_path])
-    with pytest.raises(ModelNotFoundError, match="installed: none"):
+    with pytest.raises(ModelNotFoundError, match=r"'cervical-demo'.*none"):
         find_model(None, [])
 
 
@@ -68,8 +68,8 @@ def test_a_broken_manifest_is_listed_with_its_fault(tmp_path):
     (tmp_path / "broken" / "model.yaml").write_text("name: 1")
     (model,) = list_models([tmp_path])
     assert model.manifest is None
-    assert "Field required" in model.fault
-    with pytest.raises(ModelError, match="model broken"):
+    assert "title" in model.fault
+    with pytest.raises(ModelError, match="broken"):
         find_model("broken", [tmp_path])
 
 

@@ -1,4 +1,4 @@
-"""The packages that ship are whole: a change to a file of theirs, the card too, belongs into their manifest."""
+"""The packages that ship are complete: a changed file, such as the card, needs its checksum in the manifest."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The applications of docs/monai-developers.md: other people's graphs with cspine's operators in them, each one run."""
+"""The applications of docs/guide/monai-developers.md run: foreign graphs with cspine's operators."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.builders.small_neck import MODELS, small_neck, write_neck
 pytest.importorskip("holoscan")
 
 ROOT = MODELS.parent
-PAGE = (ROOT / "docs" / "monai-developers.md").read_text()
+PAGE = (ROOT / "docs" / "guide" / "monai-developers.md").read_text()
 SNIPPETS = {block.splitlines()[0][2:]: block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)}
 
 

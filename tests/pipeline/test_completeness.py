@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cspine.core.errors import UsageError
-from cspine.dicom.completeness import Absences
+from cspine.dicom.completeness import MissingInstances
 from cspine.dicom.earlier_results import EarlierResult
 from cspine.pipeline.completeness import Surroundings, superseded_results, wholeness_findings
 from cspine.pipeline.settings import sender_broke_off
@@ -26,7 +26,7 @@ def test_a_variable_that_says_something_else_is_refused() -> None:
 
 def test_every_sign_is_a_finding_of_its_own() -> None:
     _, ct = volumes()
-    signs = Surroundings((), Absences(stated=("one", "two"), hinted=("three",)))
+    signs = Surroundings((), MissingInstances(stated=("one", "two"), hinted=("three",)))
     found = wholeness_findings(signs, ct, MODEL, sender_broke_off=True)
     assert [(f.code, f.severity.value) for f in found] == [
         ("CS-FND-017", "serious"),
@@ -40,4 +40,4 @@ def test_every_sign_is_a_finding_of_its_own() -> None:
 def test_labels_that_no_model_drew_take_no_place() -> None:
     _, ct = volumes()
     earlier = EarlierResult("2.25.1", "2.25.2", "2.25.3", "", frozenset(), frozenset())
-    assert superseded_results(Surroundings((earlier,), Absences()), ct, None) == ()
+    assert superseded_results(Surroundings((earlier,), MissingInstances()), ct, None) == ()

@@ -17,7 +17,7 @@ from cspine.core.anatomy import VERTEBRAE, parse_levels
 from cspine.core.errors import NoSuitableSeriesError, NoVertebraError, UsageError
 from cspine.dicom.clock import Clock
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.seg import SegType
+from cspine.dicom.seg_type import SegType
 from cspine.dicom.write_ct import CtSeriesDescription
 from cspine.inference.settings import InferenceSettings
 from cspine.io.output import StudyOutput

@@ -16,7 +16,7 @@ from pydicom.uid import JPEGLSLossless
 from cspine.core.errors import NoSuitableSeriesError
 from cspine.dicom.clock import Clock
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.seg import SegType
+from cspine.dicom.seg_type import SegType
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage
 from cspine.pipeline.settings import RunSettings
@@ -82,7 +82,7 @@ def test_a_whole_study_gives_the_same_bytes_as_a_plain_folder(bone: list[Path], 
         summary, segmentation = run(payload, tmp_path / "out")
     assert fingerprint(payload) == before
     assert summary.input.slices == SLICES and summary.input.skipped_files == SLICES + 3
-    assert {v.modality: v.chosen for v in summary.input.verdicts if v.instances == 1} == {
+    assert {v.modality: v.chosen for v in summary.input.decisions if v.instances == 1} == {
         "CT": False,
         "MR": False,
         "SR": False,

@@ -16,7 +16,7 @@ from cspine.core.errors import CSpineError, MissingSliceError, NoVertebraError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.clock import Clock
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.seg import SegType
+from cspine.dicom.seg_type import SegType
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.inference.settings import InferenceSettings
 from cspine.io.output import StudyOutput
@@ -102,7 +102,7 @@ def test_the_summary_tells_all_and_names_nobody(result):
     assert Summary.model_validate(json.loads(text)) == summary
     assert "SECRET" not in text and "PRIVATE" not in text
     assert summary.model.demonstration
-    assert summary.input.verdicts[0].chosen
+    assert summary.input.decisions[0].chosen
     assert [v.level for v in summary.vertebrae] == [level.name for level in CERVICAL_LEVELS]
     assert all(2 < v.volume_ml < 25 and v.mean_hu > 100 for v in summary.vertebrae)
     assert {"select", "read", "infer", "postprocess", "write DICOM"} <= set(summary.timings_s)

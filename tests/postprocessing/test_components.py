@@ -44,7 +44,7 @@ def test_an_island_is_removed() -> None:
     assert cleaning.removed_mm3 == {3: 64.0}
 
 
-def test_a_second_fragment_next_to_its_vertebra_is_kept_and_told() -> None:
+def test_a_second_fragment_next_to_its_vertebra_is_kept_and_reported() -> None:
     labels = two_vertebrae()
     labels[35:45, 33:38, 12:20] = 3
     cleaned, cleaning = clean_components(labels, ONE_MM, 1.0)
@@ -59,7 +59,7 @@ def test_a_large_piece_far_from_its_vertebra_is_no_fragment() -> None:
     assert not (cleaned[:9, 30:, 31:] == 3).any()
 
 
-def test_a_bleed_into_the_next_vertebra_is_given_to_it() -> None:
+def test_a_leak_into_the_next_vertebra_is_given_to_it() -> None:
     labels = two_vertebrae()
     labels[12:18, 10:16, 10:16] = 3
     cleaned, cleaning = clean_components(labels, ONE_MM, 1.0)
@@ -74,7 +74,7 @@ def test_a_small_label_embedded_in_another_vertebra_is_given_to_it() -> None:
     assert np.array_equal(cleaned, two_vertebrae())
 
 
-def test_a_large_piece_is_not_handed_over() -> None:
+def test_a_large_piece_is_not_reassigned() -> None:
     labels = two_vertebrae()
     labels[10:30, 10:23, 10:30] = 3  # nearly as large as the body of 3: which is which is not for a rule to say
     cleaned, cleaning = clean_components(labels, ONE_MM, 1.0)
@@ -82,7 +82,7 @@ def test_a_large_piece_is_not_handed_over() -> None:
     assert {3, 4} == set(np.unique(cleaned)) - {0}
 
 
-def test_a_piece_larger_than_articular_processes_is_not_handed_over() -> None:
+def test_a_piece_larger_than_articular_processes_is_not_reassigned() -> None:
     labels = two_vertebrae()
     labels[12:27, 12:27, 12:27] = 3  # 3.4 ml
     assert clean_components(labels, (1.0, 1.0, 1.0), 1.0)[1].moved_mm3 == {}

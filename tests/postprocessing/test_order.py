@@ -7,17 +7,17 @@ from tests.builders.spine_phantom import Phantom, draw
 
 
 def codes(phantom: Phantom, labels: np.ndarray | None = None) -> list[tuple[str, str | None]]:
-    drawn = draw(phantom) if labels is None else labels
-    return [(f.code, f.level) for f in order_findings(shapes_of(drawn, phantom.grid()))]
+    predicted = draw(phantom) if labels is None else labels
+    return [(f.code, f.level) for f in order_findings(shapes_of(predicted, phantom.grid()))]
 
 
-def test_a_whole_neck_has_no_findings() -> None:
+def test_a_complete_neck_has_no_findings() -> None:
     assert codes(Phantom()) == []
 
 
-@pytest.mark.parametrize("lean_mm", [-9.0, 9.0])
-def test_a_flexed_or_extended_neck_keeps_its_order(lean_mm: float) -> None:
-    assert codes(Phantom(shape_zyx=(170, 210, 80), step_mm=14.0, lean_mm=lean_mm)) == []
+@pytest.mark.parametrize("shear_mm", [-9.0, 9.0])
+def test_a_flexed_or_extended_neck_keeps_its_order(shear_mm: float) -> None:
+    assert codes(Phantom(shape_zyx=(170, 210, 80), step_mm=14.0, shear_mm=shear_mm)) == []
 
 
 def test_missing_levels_between_two_are_named() -> None:

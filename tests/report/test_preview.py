@@ -6,7 +6,7 @@ from PIL import Image
 
 from cspine.core.anatomy import VERTEBRAE, vertebra
 from cspine.core.errors import NoVertebraError, OutputError
-from cspine.core.findings import CUT_BY_EDGE, UNDER_AGE
+from cspine.core.findings import TRUNCATED, UNDER_AGE
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.report.preview import SIZE_PIXELS, render_preview
@@ -51,11 +51,11 @@ def test_every_level_has_its_colour(tmp_path: Path) -> None:
 def test_the_orientation_of_the_array_changes_nothing(tmp_path: Path, target: str) -> None:
     labels, ct = volumes()
     ct.hu_zyx[:, :, 60:] += 200  # the two sides differ
-    turn = reorientation(ct.affine_lps, target)
-    affine = turn.grid(ct.grid).affine_lps
+    change = reorientation(ct.affine_lps, target)
+    affine = change.grid(ct.grid).affine_lps
     render_preview(ct, labels, "t", (), tmp_path / "a.png")
-    turned = LabelVolume(turn.apply(labels.labels_zyx), affine, MODEL)
-    render_preview(CtVolume(turn.apply(ct.hu_zyx), affine), turned, "t", (), tmp_path / "b.png")
+    reoriented = LabelVolume(change.apply(labels.labels_zyx), affine, MODEL)
+    render_preview(CtVolume(change.apply(ct.hu_zyx), affine), reoriented, "t", (), tmp_path / "b.png")
     assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
 
 
@@ -83,9 +83,9 @@ def test_proportions_are_true(tmp_path: Path) -> None:
     assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
 
 
-def test_a_whole_spine_and_many_findings_fit(tmp_path: Path) -> None:
+def test_a_complete_spine_and_many_findings_fit(tmp_path: Path) -> None:
     labels, ct = volumes(Phantom(labels=tuple(range(1, 26)), shape_zyx=(500, 90, 80)))
-    findings = [CUT_BY_EDGE.about(f"Vertebra {i}.") for i in range(20)]
+    findings = [TRUNCATED.about(f"Vertebra {i}.") for i in range(20)]
     render_preview(ct, labels, MODEL.title, findings, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 10_000
 
@@ -106,13 +106,13 @@ def test_nothing_to_show_is_an_error(tmp_path: Path) -> None:
         render_preview(ct, empty, "t", (), tmp_path / "p.png")
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         render_preview(*reversed(volumes()), "t", (), tmp_path / "file" / "p.png")
 
 
-def test_a_whole_spine_shows_an_axial_plane_through_every_vertebra(tmp_path: Path) -> None:
+def test_a_complete_spine_shows_an_axial_plane_through_every_vertebra(tmp_path: Path) -> None:
     labels, ct, _ = trunk_volumes(Trunk(tuple(level.label for level in VERTEBRAE)))
     render_preview(ct, labels, "t", (), tmp_path / "p.png")
     image = pixels(tmp_path / "p.png")[:, SIZE_PIXELS[0] // 3 :]  # what lies right of the long panels

@@ -55,10 +55,10 @@ def test_the_orientation_of_the_array_changes_nothing(tmp_path: Path, target: st
     labels, ct = volumes()
     cord = np.zeros(labels.labels_zyx.shape, dtype=bool)
     cord[:, 50:54, 38:42] = True
-    turn = reorientation(ct.affine_lps, target)
-    affine = turn.grid(ct.grid).affine_lps
-    turned = LabelVolume(turn.apply(labels.labels_zyx), affine)
-    other = row(ct=CtVolume(turn.apply(ct.hu_zyx), affine), labels=turned, outline_zyx=turn.apply(cord))
+    change = reorientation(ct.affine_lps, target)
+    affine = change.grid(ct.grid).affine_lps
+    reoriented = LabelVolume(change.apply(labels.labels_zyx), affine)
+    other = row(ct=CtVolume(change.apply(ct.hu_zyx), affine), labels=reoriented, outline_zyx=change.apply(cord))
     first = write_sheets([row(outline_zyx=cord)], 1, "t", tmp_path / "a")[0]
     second = write_sheets([other], 1, "t", tmp_path / "b")[0]
     assert np.array_equal(pixels(first), pixels(second))
@@ -89,8 +89,8 @@ def test_proportions_are_true(tmp_path: Path) -> None:
 SPINE = Phantom(tuple(range(1, 25)), (230, 45, 40), (2, 2, 2))
 
 
-def test_a_whole_column_has_a_higher_row_and_three_axial_planes(tmp_path: Path) -> None:
-    rows = [row(SPINE, whole_column=True), row(whole_column=True), row(SPINE)]
+def test_a_complete_column_has_a_higher_row_and_three_axial_planes(tmp_path: Path) -> None:
+    rows = [row(SPINE, full_column=True), row(full_column=True), row(SPINE)]
     image = pixels(write_sheets(rows, 3, "t", tmp_path)[0])
     column, neck = image[60:, 300:510], pixels(write_sheets([row()], 1, "t", tmp_path / "n")[0])[60:, 300:510]
     heights = [np.argwhere(near(column[:COLUMN_PIXELS], vertebra(i).rgb)).shape[0] for i in range(1, 25)]
@@ -124,7 +124,7 @@ def test_cases_without_a_vertebra_and_long_words_fit(tmp_path: Path) -> None:
     write_sheets([row(spine)], 1, "t", tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         write_sheets([row()], 1, "t", tmp_path / "file")
@@ -149,5 +149,5 @@ def test_only_sheets_of_this_command_are_removed(tmp_path: Path) -> None:
         "sheets.png",
     }
     (tmp_path / "sheet-1.png").mkdir()
-    with pytest.raises(OutputError, match="cannot be removed"):
+    with pytest.raises(OutputError, match="CS-OUT-001"):
         write_sheets([row()], 1, "t", tmp_path)

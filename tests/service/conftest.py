@@ -8,6 +8,6 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what only a power cut could tell; the processes of tests/cli/test_serve_pacs.py do it all."""
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip fsync, which only matters for a power cut; tests/cli/test_serve_pacs.py includes it."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)

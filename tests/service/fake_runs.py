@@ -1,4 +1,4 @@
-"""What stands for a run in the tests of the service: factories that a worker process imports, which takes no time."""
+"""Fake runs for the tests of the service: factories that a worker process can import."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_result(folder: Path, clock: str) -> dict[str, float]:
         data = as_bytes(segmentation_dataset(first.StudyInstanceUID, result_uid(folder, clock)))
         (output.staging / "dicom" / "segmentation.dcm").write_bytes(data)
         (output.staging / "report" / "summary.json").write_text("{}")
-        output.show()
+        output.commit()
     return {"infer": 0.01}
 
 
@@ -62,7 +62,7 @@ def fickle(run: Run, device: str) -> Runner:
             case 4:
                 raise MissingSliceError("1 slice is missing")
             case 5:
-                raise OutOfMemoryError("memory ran out: SECRET is not told")
+                raise OutOfMemoryError("memory ran out: SECRET")
             case 6:
                 os.kill(os.getpid(), signal.SIGKILL)
             case 7:

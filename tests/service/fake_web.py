@@ -14,7 +14,7 @@ from tests.builders.segmentations import as_bytes
 
 
 class FakeWeb:
-    """Serves the datasets in ``stored``; ``broken`` makes it answer with that status."""
+    """Serve the datasets in ``stored``; ``broken`` is the status of its error responses."""
 
     def __init__(self) -> None:
         self.stored: list[Dataset] = []

@@ -1,4 +1,4 @@
-"""What stands for a PACS and for a scanner in the tests of the service."""
+"""A fake PACS and a fake scanner for the tests of the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 
 def free_port() -> int:
-    """A port that nobody uses."""
+    """A free port."""
     with socket.socket() as opened:
         opened.bind(("127.0.0.1", 0))
         return int(opened.getsockname()[1])

@@ -1,9 +1,10 @@
-"""The configuration file, the examples, and what the documentation says of them."""
+"""The configuration file, the examples, and the tables in the documentation."""
 
 from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,7 @@ from jsonschema import validate
 from pydantic import ValidationError
 
 from cspine.core.errors import RoutingConfigError
-from cspine.service.config import Credentials, Retry, RoutingConfig, WebServer, load_config
-from cspine.service.ops.metrics import metrics_table
-from cspine.service.ops.reference import config_tables
+from cspine.service.config import Credentials, Retry, ServiceConfig, WebServer, load_config
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "deploy" / "pacs").glob("*.yaml"))
@@ -42,7 +41,7 @@ def test_both_examples_are_there():
 def test_the_examples_follow_the_schema(path: Path) -> None:
     config = load_config(path)
     assert config.spool == Path("/var/lib/cspine/spool")
-    validate(yaml.safe_load(path.read_text()), RoutingConfig.model_json_schema())
+    validate(yaml.safe_load(path.read_text()), ServiceConfig.model_json_schema())
 
 
 def test_the_unit_of_systemd_starts_the_command_and_leaves_the_end_to_it():
@@ -57,38 +56,40 @@ def test_relative_paths_count_from_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "field"),
     [
         ({"spool": None}, "spool"),
-        ({"nonsense": 1}, "nonsense: Extra inputs"),
+        ({"nonsense": 1}, "nonsense"),
         ({"listener": {"allowed_calling_ae_titles": []}}, "listener.allowed_calling_ae_titles"),
-        ({"listener": {}}, "listener.allowed_calling_ae_titles: Field required"),
-        ({"listener": {"allowed_calling_ae_titles": ["A" * 17]}}, "1 to 16 printable"),
+        ({"listener": {}}, "listener.allowed_calling_ae_titles"),
+        ({"listener": {"allowed_calling_ae_titles": ["A" * 17]}}, "listener.allowed_calling_ae_titles.0"),
         ({"listener": {"allowed_calling_ae_titles": ["A"], "port": 70000}}, "listener.port"),
-        ({"listener": {"allowed_calling_ae_titles": ["A"], "tls": {"certificate": "c", "key": "k"}}}, "needs ca"),
-        ({"listener": None}, "give a listener, or polling, or both"),
+        ({"listener": {"allowed_calling_ae_titles": ["A"], "tls": {"certificate": "c", "key": "k"}}}, "listener.tls"),
+        ({"listener": None}, "file"),
         ({"destinations": []}, "destinations"),
-        ({"destinations": [{"name": "a"}]}, "one of dicom and dicomweb"),
-        ({"destinations": [WEB, WEB]}, "same name"),
-        ({"polling": {"url": "https://user:pw@h/x"}}, "no user and no password"),
+        ({"destinations": [{"name": "a"}]}, "destinations.0"),
+        ({"destinations": [WEB, WEB]}, "file"),
+        ({"polling": {"url": "https://user:pw@h/x"}}, "polling.url"),
         ({"polling": {"url": "ftp://h/x"}}, "polling.url"),
-        ({"polling": {"url": "https://h", "filters": {"Nonsense": "x"}}}, "not a keyword"),
-        ({"polling": {"url": "https://h", "filters": {"Modality": "MR"}}}, "asked for always"),
-        ({"polling": {"url": "https://h", "credentials": {"user": "u", "password": "p"}}}, "password: Extra"),
-        ({"polling": {"url": "https://h", "credentials": {"user": "u"}}}, "give one of password_file"),
-        ({"polling": {"url": "https://h", "credentials": {"password_variable": "P"}}}, "a user belongs to"),
+        ({"polling": {"url": "https://h", "filters": {"Nonsense": "x"}}}, "polling.filters.Nonsense.[key]"),
+        ({"polling": {"url": "https://h", "filters": {"Modality": "MR"}}}, "polling.filters.Modality.[key]"),
+        (
+            {"polling": {"url": "https://h", "credentials": {"user": "u", "password": "p"}}},
+            "polling.credentials.password",
+        ),
+        ({"polling": {"url": "https://h", "credentials": {"user": "u"}}}, "polling.credentials"),
+        ({"polling": {"url": "https://h", "credentials": {"password_variable": "P"}}}, "polling.credentials"),
     ],
 )
-def test_a_fault_is_told_with_its_field(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+def test_an_invalid_value_is_reported_with_its_field(change: dict[str, Any], field: str, tmp_path: Path) -> None:
     content = copy.deepcopy(GOOD) | change
-    with pytest.raises(RoutingConfigError, match="does not follow its schema") as caught:
+    with pytest.raises(RoutingConfigError, match=rf"(: |; ){re.escape(field)}: ") as caught:
         load_config(written(tmp_path, content))
-    assert told in caught.value.message
     assert ":pw@" not in caught.value.message
 
 
 @pytest.mark.parametrize("text", [None, "a: [", "\x00", "- 1"], ids=["no file", "no end", "control", "a list"])
-def test_a_file_that_is_no_configuration_is_told(text: str | None, tmp_path: Path) -> None:
+def test_an_invalid_file_is_refused(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     if text is not None:
         path.write_text(text)
@@ -96,32 +97,27 @@ def test_a_file_that_is_no_configuration_is_told(text: str | None, tmp_path: Pat
         load_config(path)
 
 
-def test_a_secret_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+def test_a_secret_is_read_from_a_file_or_the_environment(tmp_path, monkeypatch):
     (tmp_path / "pw").write_text("geheim\n")
     monkeypatch.setenv("TOKEN", "abc")
     assert Credentials(user="u", password_file=tmp_path / "pw").secret() == "geheim"
     assert Credentials(token_variable="TOKEN").secret() == "abc"
-    with pytest.raises(RoutingConfigError, match="environment variable GONE cannot be read"):
+    with pytest.raises(RoutingConfigError, match="GONE"):
         Credentials(token_variable="GONE").secret()
 
 
 def test_pauses_grow_to_their_maximum():
-    retry = Retry(first_delay_s=10, factor=3, maximum_delay_s=100)
+    retry = Retry(initial_delay_s=10, factor=3, max_delay_s=100)
     assert [retry.delay_s(n) for n in (1, 2, 3, 4, 5000)] == [10, 30, 90, 100, 100]
 
 
-@pytest.mark.parametrize("made", [config_tables, metrics_table], ids=["configuration", "metrics"])
-def test_the_document_repeats_the_tables(made) -> None:
-    assert made() in (ROOT / "docs" / "routing.md").read_text("utf-8")
-
-
 def test_the_schema_is_json():
-    assert json.dumps(RoutingConfig.model_json_schema())
+    assert json.dumps(ServiceConfig.model_json_schema())
 
 
 def test_no_secret_travels_in_clear_text():
     credentials = {"token_variable": "TOKEN"}
-    with pytest.raises(ValidationError, match="use https"):
+    with pytest.raises(ValidationError, match="https"):
         WebServer.model_validate({"url": "http://pacs.hospital/dicom-web", "credentials": credentials})
     for url in ("https://pacs.hospital/dicom-web", "http://127.0.0.1:8042/dicom-web"):
         assert WebServer.model_validate({"url": url, "credentials": credentials}).url == url

@@ -1,4 +1,4 @@
-"""The whole service in this process, with a run that takes no time and a PACS beside it."""
+"""The complete service in this process, with instant runs and a fake PACS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cspine.core.errors import hashed
-from cspine.service.config import RoutingConfig
+from cspine.service.config import ServiceConfig
 from cspine.service.queue.job import State
 from cspine.service.queue.spool import Spool
 from cspine.service.service import Service
@@ -25,14 +25,14 @@ from tests.service.fakes import Pacs, free_port, send_study, wait_for
 
 def a_config(folder: Path, pacs_port: int, **changes: Any) -> dict[str, Any]:
     """A configuration as YAML holds it, fast."""
-    retry = {"first_delay_s": 0.3, "maximum_delay_s": 0.3}
+    retry = {"initial_delay_s": 0.3, "max_delay_s": 0.3}
     dicom = {"host": "127.0.0.1", "port": pacs_port, "ae_title": "PACS", "timeout_s": 5}
     return {
         "spool": str(folder / "spool"),
         "study_complete_after_s": 0.2,
         "listener": {"port": free_port(), "allowed_calling_ae_titles": ["SCANNER"]},
-        "limits": {"free_bytes": 0},
-        "run": {"devices": ["cpu"], "retry_after_s": 0.1, "attempts": 2, "time_limit_s": 60},
+        "limits": {"min_free_bytes": 0},
+        "run": {"devices": ["cpu"], "retry_after_s": 0.1, "max_attempts": 2, "time_limit_s": 60},
         "destinations": [{"name": "pacs", "dicom": dicom, "retry": retry}],
         "http": {"port": free_port()},
     } | changes
@@ -52,12 +52,12 @@ def pacs() -> Iterator[Pacs]:
 
 
 @pytest.fixture
-def served(tmp_path: Path, pacs: Pacs) -> Iterator[Callable[..., RoutingConfig]]:
+def served(tmp_path: Path, pacs: Pacs) -> Iterator[Callable[..., ServiceConfig]]:
     """Start a service with a factory; it ends with the test."""
     services = []
 
-    def start(factory: Any = fake_runs.quick, **changes: Any) -> RoutingConfig:
-        config = RoutingConfig.model_validate(a_config(tmp_path, pacs.port, **changes))
+    def start(factory: Any = fake_runs.quick, **changes: Any) -> ServiceConfig:
+        config = ServiceConfig.model_validate(a_config(tmp_path, pacs.port, **changes))
         service = Service(config, factory)
         service.start()
         services.append(service)
@@ -68,18 +68,18 @@ def served(tmp_path: Path, pacs: Pacs) -> Iterator[Callable[..., RoutingConfig]]
         service.stop()
 
 
-def listener_port(config: RoutingConfig) -> int:
+def listener_port(config: ServiceConfig) -> int:
     """The DICOM port of a configuration."""
     assert config.listener is not None
     return config.listener.port
 
 
-def names(config: RoutingConfig, state: State) -> list[str]:
+def names(config: ServiceConfig, state: State) -> list[str]:
     """Jobs in a state."""
     return Spool(config.spool).names(state)
 
 
-def ask(config: RoutingConfig, path: str) -> tuple[int, str]:
+def ask(config: ServiceConfig, path: str) -> tuple[int, str]:
     """Ask the HTTP port."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{config.http.port}{path}", timeout=5) as answer:
@@ -88,10 +88,10 @@ def ask(config: RoutingConfig, path: str) -> tuple[int, str]:
         return refused.code, refused.read().decode()
 
 
-def test_a_study_goes_the_whole_way(served, pacs, caplog):
+def test_a_study_is_received_run_and_delivered(served, pacs, caplog):
     caplog.set_level(logging.INFO, "cspine")
     config = served()
-    datasets = ct_datasets("whole way")
+    datasets = ct_datasets("complete")
     assert send_study(listener_port(config), datasets) == [0, 0, 0]
     wait_for(lambda: names(config, State.DONE))
     assert [str(d.StudyInstanceUID) for d in pacs.got] == [datasets[0].StudyInstanceUID]
@@ -108,7 +108,7 @@ def test_a_study_goes_the_whole_way(served, pacs, caplog):
     assert SECRET not in text and "PRIVATE" not in text and datasets[0].StudyInstanceUID not in text
 
 
-def test_a_study_sent_again_is_not_run_again_but_delivered_again(served, pacs):
+def test_a_study_sent_again_is_delivered_again_without_a_run(served, pacs):
     config = served()
     for times in (1, 2):
         send_study(listener_port(config), ct_datasets("again"))
@@ -118,7 +118,7 @@ def test_a_study_sent_again_is_not_run_again_but_delivered_again(served, pacs):
     assert len(names(config, State.DONE)) == 1
 
 
-def test_late_slices_make_a_job_of_all_that_is_known(served, pacs):
+def test_late_slices_start_a_job_with_all_instances(served, pacs):
     config = served()
     datasets = ct_datasets("late", 4)
     send_study(listener_port(config), datasets[:3])
@@ -127,23 +127,23 @@ def test_late_slices_make_a_job_of_all_that_is_known(served, pacs):
     wait_for(lambda: len(names(config, State.DONE)) == 2)
     newest = config.spool / "done" / names(config, State.DONE)[-1]
     job = json.loads((newest / "job.json").read_text())
-    assert job["earlier"] == names(config, State.DONE)[0]
+    assert job["previous"] == names(config, State.DONE)[0]
     assert len(list((newest / "input").iterdir())) == 5  # four slices and the earlier segmentation
     assert len(set(pacs.uids)) == 2
 
 
-def test_a_result_that_comes_back_starts_nothing(served, pacs):
+def test_a_returned_result_starts_no_run(served, pacs):
     config = served()
     datasets = ct_datasets("echo")
     send_study(listener_port(config), datasets)
     wait_for(lambda: names(config, State.DONE))
     send_study(listener_port(config), [segmentation_dataset(datasets[0].StudyInstanceUID, pacs.uids[0])])
     wait_for(lambda: not list((config.spool / "incoming").iterdir()))
-    wait_for(lambda: not list((config.spool / "forming").iterdir()))
+    wait_for(lambda: not list((config.spool / "assembling").iterdir()))
     assert len(names(config, State.DONE)) == 1 and len(pacs.got) == 1
 
 
-def test_runs_that_fail_are_tried_again_where_that_can_help(served, pacs, caplog):
+def test_failed_runs_are_retried_if_a_retry_can_help(served, pacs, caplog):
     config = served(fake_runs.fickle)
     expected = {
         4: ("CS-GEO-002", 1),  # a missing slice
@@ -161,19 +161,19 @@ def test_runs_that_fail_are_tried_again_where_that_can_help(served, pacs, caplog
     wait_for(lambda: len(pacs.got) == 1)
 
 
-def test_a_run_without_end_is_ended_at_its_time_limit(served):
-    config = served(fake_runs.fickle, run={"devices": ["cpu"], "attempts": 1, "time_limit_s": 2})
+def test_a_run_is_stopped_at_its_time_limit(served):
+    config = served(fake_runs.fickle, run={"devices": ["cpu"], "max_attempts": 1, "time_limit_s": 2})
     send_study(listener_port(config), ct_datasets("endless", 7))
     wait_for(lambda: names(config, State.FAILED), 30)
     job = json.loads((config.spool / "failed" / names(config, State.FAILED)[0] / "job.json").read_text())
-    assert "time limit of 2 s" in job["reason"]["message"]
+    assert job["reason"]["code"] == "CS-RTE-004" and " 2 s" in job["reason"]["message"]
 
 
-def test_a_dead_destination_does_not_hold_up_another(served, pacs):
+def test_an_unreachable_destination_does_not_block_another(served, pacs):
     dead = {
         "name": "dead",
         "dicom": {"host": "127.0.0.1", "port": free_port(), "ae_title": "DEAD", "timeout_s": 2},
-        "retry": {"first_delay_s": 0.1, "give_up_after_h": 1 / 3600},
+        "retry": {"initial_delay_s": 0.1, "give_up_after_h": 1 / 3600},
     }
     alive = {"name": "pacs", "dicom": {"host": "127.0.0.1", "port": pacs.port, "ae_title": "PACS"}}
     config = served(destinations=[dead, alive])
@@ -181,12 +181,12 @@ def test_a_dead_destination_does_not_hold_up_another(served, pacs):
     wait_for(lambda: len(pacs.got) == 1)
     wait_for(lambda: names(config, State.FAILED))
     job = json.loads((config.spool / "failed" / names(config, State.FAILED)[0] / "job.json").read_text())
-    assert {name: d["state"] for name, d in job["destinations"].items()} == {"dead": "gave up", "pacs": "delivered"}
+    assert {name: d["state"] for name, d in job["destinations"].items()} == {"dead": "abandoned", "pacs": "delivered"}
     assert job["reason"]["code"] == "CS-RTE-005"
 
 
-def test_the_end_puts_a_run_back_and_the_next_start_goes_on(tmp_path, pacs):
-    config = RoutingConfig.model_validate(a_config(tmp_path, pacs.port))
+def test_shutdown_requeues_a_run_and_the_next_start_resumes_it(tmp_path, pacs):
+    config = ServiceConfig.model_validate(a_config(tmp_path, pacs.port))
     service = Service(config, fake_runs.slow)
     service.start()
     send_study(listener_port(config), ct_datasets("stop"))
@@ -204,9 +204,9 @@ def test_the_end_puts_a_run_back_and_the_next_start_goes_on(tmp_path, pacs):
     assert len(pacs.got) == 1
 
 
-def test_a_running_job_that_cannot_be_read_holds_up_no_study_and_is_told_once(tmp_path, pacs, caplog):
-    config = RoutingConfig.model_validate(a_config(tmp_path, pacs.port))
-    place = Spool(config.spool).place(State.RUNNING, "20260101T000000000000-0123456789abcdef")
+def test_an_unreadable_running_job_blocks_no_study_and_is_logged_once(tmp_path, pacs, caplog):
+    config = ServiceConfig.model_validate(a_config(tmp_path, pacs.port))
+    place = Spool(config.spool).job_folder(State.RUNNING, "20260101T000000000000-0123456789abcdef")
     (place / "input").mkdir(parents=True)
     (place / "job.json").write_text('{"of": "a newer version"}')
     service = Service(config, fake_runs.quick)
@@ -217,5 +217,5 @@ def test_a_running_job_that_cannot_be_read_holds_up_no_study_and_is_told_once(tm
     finally:
         service.stop()
     assert (place / "job.json").read_text() == '{"of": "a newer version"}'
-    assert "unexpected error" not in caplog.text
-    assert caplog.text.count(f"job {place.name} cannot be read") == 1
+    assert [record for record in caplog.records if record.exc_info] == []
+    assert sum(place.name in record.getMessage() for record in caplog.records) == 1

@@ -16,8 +16,6 @@ from cspine.study import label_schemes
 from cspine.study.label_schemes import SCHEMES, levels_of_files, mask_folder, read_labels, scheme_of_folder
 from cspine.study.label_sets import label_set
 
-DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
-
 
 def write(path: Path, *numbers: int, affine: np.ndarray | None = None) -> Path:
     """An image that holds each number once, and background."""
@@ -30,10 +28,6 @@ def write(path: Path, *numbers: int, affine: np.ndarray | None = None) -> Path:
 def read(path: Path, scheme: str) -> list[int]:
     """What an image of `write` holds as labels of cspine, in its order, without what became background."""
     return [int(v) for v in read_labels(path, scheme).labels_zyx.ravel() if v]
-
-
-def test_the_documentation_has_the_table() -> None:
-    assert label_schemes.schemes_table() in DOCS.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)

@@ -1,4 +1,4 @@
-"""What the system tests share: the example series, what `cspine run` makes of it, and an empty PACS."""
+"""Fixtures of the system tests: the example series, its segmentation, an empty PACS, and services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from tests.builders.small_neck import EXAMPLES
 from tests.system.exchange import SCANNER
-from tests.system.necks import CLOCK, NeckStudy, direct_run, neck_study, quick_model
+from tests.system.neck_studies import CLOCK, NeckStudy, direct_run, neck_study, quick_model
 from tests.system.orthanc import Orthanc
 from tests.system.service import AE_TITLE, RunningService
 from tests.system.tools import ROOT, artefact
@@ -30,7 +30,7 @@ def neck_ct() -> Path:
 
 @pytest.fixture(scope="session")
 def segmented(tmp_path_factory: pytest.TempPathFactory) -> Segmented:
-    """`cspine run` on a folder with a ``--seg-type``; gives the segmentation. Each run is made once."""
+    """`cspine run` on a folder with a ``--seg-type``; returns the segmentation. Each run is cached."""
     done: dict[tuple[Path, str], Path] = {}
 
     def run(folder: Path, seg_type: str) -> Path:
@@ -47,7 +47,7 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> Segmented:
 
 @pytest.fixture(scope="module")
 def running_pacs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Orthanc]:
-    """A PACS that asks for a password and knows a scanner; its log is kept."""
+    """A PACS with a password and a known scanner; its log is saved."""
     folder = tmp_path_factory.mktemp("pacs")
     pacs = Orthanc(folder, user="radiology", password=PASSWORD, modalities={SCANNER: 11112, AE_TITLE: 11113})
     pacs.start()
@@ -92,13 +92,13 @@ def expected(study: NeckStudy, model: Path, tmp_path: Path) -> Dataset:
 def make_service(
     tmp_path_factory: pytest.TempPathFactory, model: Path, request: pytest.FixtureRequest
 ) -> Iterator[MakeService]:
-    """Makes services on spools of their own from sections of their configuration; their logs are kept."""
+    """Create services with their own spools from sections of the configuration; their logs are saved."""
     made: list[RunningService] = []
 
     def make(**sections: object) -> RunningService:
         defaults: dict[str, object] = {
             "study_complete_after_s": 2,
-            "limits": {"free_bytes": 2**20},
+            "limits": {"min_free_bytes": 2**20},
             "run": {"model": str(model), "devices": ["cpu"], "retry_after_s": 1},
         }
         environment = {"SOURCE_DATE_EPOCH": CLOCK, "PACS_PASSWORD": PASSWORD}

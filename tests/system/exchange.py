@@ -1,4 +1,4 @@
-"""How the tests send to a PACS or a service and ask it: C-STORE by dcmtk and by pynetdicom, and DICOMweb."""
+"""C-STORE by dcmtk and pynetdicom, and DICOMweb, between the tests and a PACS or service."""
 
 from __future__ import annotations
 

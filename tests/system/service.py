@@ -89,13 +89,13 @@ class RunningService:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(60)
 
-    # --- what it tells ------------------------------------------------------------------------------------------------
+    # --- logs and status ---------------------------------------------------------------------------------------------
 
     def events(self, event: str = "", **facts: object) -> list[Event]:
-        """Log lines whose event begins with a text and that hold these facts, oldest first."""
+        """Log lines whose event begins with a text and that have these fields, oldest first."""
         if not self.log.exists():
             return []
-        # The last line may be half written; lines that are no JSON would be a fault, see `told_in_json`.
+        # The last line may be incomplete; other lines that are not JSON are found by `not_json`.
         lines = [line for line in self.log.read_text("utf-8").split("\n")[:-1] if line.startswith("{")]
         found = [json.loads(line) for line in lines]
         return [line for line in found if line["event"].startswith(event) and facts.items() <= line.items()]
@@ -123,7 +123,7 @@ class RunningService:
             return trouble.code, json.loads(trouble.read())
 
     def metric(self, name: str) -> float:
-        """The value of a line of /metrics such as ``cspine_polls_total{outcome="answered"}``; 0 where it is absent."""
+        """The value of a line of /metrics such as ``cspine_polls_total{outcome="succeeded"}``; 0 where it is absent."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name), 0.0)
@@ -143,7 +143,7 @@ class RunningService:
 
 def listening(port: int, *calling: str, **changes: object) -> dict[str, object]:
     """The section ``listener``; patience of a few seconds, so that the tests need not wait long for its end."""
-    patience = {"negotiation_s": 3, "message_s": 5, "silence_s": 8}
+    patience = {"negotiation_s": 3, "message_s": 5, "idle_s": 8}
     return {
         "ae_title": AE_TITLE,
         "port": port,
@@ -155,13 +155,13 @@ def listening(port: int, *calling: str, **changes: object) -> dict[str, object]:
 def to_pacs(pacs: Orthanc) -> dict[str, object]:
     """A destination by C-STORE that is tried again every second."""
     address = {"host": "127.0.0.1", "port": pacs.dicom_port, "ae_title": pacs.ae_title, "calling_ae_title": AE_TITLE}
-    retry = {"first_delay_s": 1, "factor": 1, "maximum_delay_s": 1}
+    retry = {"initial_delay_s": 1, "factor": 1, "max_delay_s": 1}
     return {"name": "pacs", "dicom": address | {"timeout_s": 10}, "retry": retry}
 
 
 def to_dicomweb(pacs: Orthanc) -> dict[str, object]:
-    """The same by STOW-RS; the password comes in the environment variable PACS_PASSWORD."""
-    return {"name": "web", "dicomweb": web(pacs), "retry": {"first_delay_s": 1, "factor": 1, "maximum_delay_s": 1}}
+    """The same by STOW-RS; the password is in the environment variable PACS_PASSWORD."""
+    return {"name": "web", "dicomweb": web(pacs), "retry": {"initial_delay_s": 1, "factor": 1, "max_delay_s": 1}}
 
 
 def web(pacs: Orthanc) -> dict[str, object]:

@@ -37,7 +37,7 @@ def _send(folder: Path, pacs: Orthanc, sender: str) -> None:
 
 
 @pytest.mark.parametrize("sender", ["dcmtk", "pynetdicom"])
-def test_a_series_sent_in_comes_back_as_it_was(pacs: Orthanc, neck_ct: Path, tmp_path: Path, sender: str) -> None:
+def test_a_stored_series_is_returned_unchanged(pacs: Orthanc, neck_ct: Path, tmp_path: Path, sender: str) -> None:
     _send(neck_ct, pacs, sender)
     sent = _by_uid(sorted(neck_ct.iterdir()))
     one = next(iter(sent.values()))
@@ -46,7 +46,7 @@ def test_a_series_sent_in_comes_back_as_it_was(pacs: Orthanc, neck_ct: Path, tmp
     assert {image.file_meta.TransferSyntaxUID for image in stored.values()} == {one.file_meta.TransferSyntaxUID}
 
 
-def test_what_the_pacs_gives_out_is_segmented_to_the_same_bytes(
+def test_a_series_from_the_pacs_gives_the_same_bytes(
     pacs: Orthanc, neck_ct: Path, segmented: Segmented, tmp_path: Path
 ) -> None:
     _send(neck_ct, pacs, "pynetdicom")
@@ -61,7 +61,7 @@ def test_what_the_pacs_gives_out_is_segmented_to_the_same_bytes(
 
 @pytest.mark.parametrize("seg_type", ["binary", "labelmap"])
 @pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
-def test_a_result_stored_is_found_and_comes_back_equal(
+def test_a_stored_result_is_found_and_returned_unchanged(
     pacs: Orthanc, neck_ct: Path, segmented: Segmented, tmp_path: Path, way: str, seg_type: str
 ) -> None:
     path = segmented(neck_ct, seg_type)

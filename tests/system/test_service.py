@@ -1,4 +1,4 @@
-"""`cspine serve-pacs` between a scanner and a PACS: what it does with studies, and with senders of every kind."""
+"""`cspine serve-pacs` between a scanner and a PACS: studies, interrupted transfers, and invalid senders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 
 from tests.system.conftest import MakeService
 from tests.system.exchange import SCANNER, associated, segmentations, send_by_dcmtk, send_by_pynetdicom
-from tests.system.necks import NeckStudy
+from tests.system.neck_studies import NeckStudy
 from tests.system.orthanc import Orthanc
 from tests.system.service import AE_TITLE, RunningService, listening, to_dicomweb, to_pacs
 from tests.system.tools import free_port, waited
@@ -35,8 +35,8 @@ def service(make_service: MakeService, running_pacs: Orthanc, port: int) -> Iter
     )
     running.start()
     yield running
-    status, told = running.health()
-    assert (status, told["status"]) == (200, "ok")
+    status, report = running.health()
+    assert (status, report["status"]) == (200, "ok")
     assert running.stop() == 0
     assert running.not_json() == []
     assert [line for line in running.events() if "unexpected" in line["event"]] == []
@@ -57,7 +57,7 @@ def assert_equal(found: Dataset, expected: Dataset) -> None:
 # --- studies ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_study_sent_in_comes_back_as_cspine_run_makes_it(
+def test_a_study_gives_the_result_of_cspine_run(
     service: RunningService, pacs: Orthanc, port: int, study: NeckStudy, expected: Dataset
 ) -> None:
     sent = send_by_dcmtk(study.folder, port, AE_TITLE)
@@ -73,15 +73,15 @@ def test_a_study_sent_twice_is_run_once_and_its_result_sent_again(
     assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
     done(service, study)
     [first] = segmentations(pacs, study.uid)
-    pacs.empty()  # somebody deleted it, and asks for it again
+    pacs.empty()  # deleted, and sent again to obtain a new result
     assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
     done(service, study, deliveries=2)
     [second] = segmentations(pacs, study.uid)
     assert_equal(second, first)
-    assert len(service.events("run begins", study=study.key)) == 1
+    assert len(service.events("run started", study=study.key)) == 1
 
 
-def test_a_half_sent_study_is_marked_and_the_whole_one_follows_it(
+def test_a_partial_study_is_marked_and_superseded_by_the_complete_one(
     service: RunningService, pacs: Orthanc, port: int, study: NeckStudy, expected: Dataset
 ) -> None:
     datasets = [dcmread(path) for path in study.paths]
@@ -91,14 +91,14 @@ def test_a_half_sent_study_is_marked_and_the_whole_one_follows_it(
     association.abort()
     done(service, study)
     [(_, half)] = service.jobs(study.uid)
-    assert (half.interrupted, half.instances) == (True, 90)
+    assert (half.incomplete, half.instances) == (True, 90)
     [cut] = segmentations(pacs, study.uid)
 
     assert set(send_by_pynetdicom(study.paths[80:], port, AE_TITLE)) == {0}  # ten of them once more
     done(service, study, deliveries=2, jobs=2)
     _, (_, fuller) = service.jobs(study.uid)
-    assert fuller.earlier == half.id
-    assert fuller.interrupted  # nobody has said that this is all of it
+    assert fuller.previous == half.id
+    assert fuller.incomplete  # it is not known whether this is complete
     [found] = [found for found in segmentations(pacs, study.uid) if found.SOPInstanceUID != cut.SOPInstanceUID]
     assert np.array_equal(found.pixel_array, expected.pixel_array)
     assert found.SeriesDescription.startswith("CHECK")
@@ -106,22 +106,24 @@ def test_a_half_sent_study_is_marked_and_the_whole_one_follows_it(
 
     assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
     done(service, study, deliveries=3, jobs=3)
-    *_, (_, whole) = service.jobs(study.uid)
-    assert not whole.interrupted
+    *_, (_, complete) = service.jobs(study.uid)
+    assert not complete.incomplete
 
 
-def test_a_slow_sender_is_waited_for(service: RunningService, pacs: Orthanc, port: int, study: NeckStudy) -> None:
+def test_a_slow_transfer_is_not_interrupted(
+    service: RunningService, pacs: Orthanc, port: int, study: NeckStudy
+) -> None:
     datasets = [dcmread(path) for path in study.paths]
     association = associated(datasets, port, AE_TITLE)
     for number, dataset in enumerate(datasets):
         if number == 64:
-            time.sleep(5)  # longer than a study that nobody is sending has to be silent
+            time.sleep(5)  # longer than study_complete_after_s
         assert association.send_c_store(dataset).Status == 0
     assert service.states(study.uid) == []
     association.release()
     done(service, study)
     [(_, job)] = service.jobs(study.uid)
-    assert (job.interrupted, job.instances) == (False, 128)
+    assert (job.incomplete, job.instances) == (False, 128)
     assert len(segmentations(pacs, study.uid)) == 1
 
 
@@ -129,7 +131,7 @@ def test_a_slow_sender_is_waited_for(service: RunningService, pacs: Orthanc, por
 
 
 @pytest.mark.parametrize(("calling", "called"), [("STRANGER", AE_TITLE), (SCANNER, "OTHER")])
-def test_who_may_not_send_or_calls_another_is_refused(
+def test_unknown_ae_titles_are_rejected(
     service: RunningService, port: int, study: NeckStudy, calling: str, called: str
 ) -> None:
     before = service.metric('cspine_associations_total{outcome="rejected"}')
@@ -150,7 +152,7 @@ def test_who_may_not_send_or_calls_another_is_refused(
     ],
     ids=["http", "huge", "random"],
 )
-def test_noise_on_the_port_harms_nobody(service: RunningService, port: int, study: NeckStudy, noise: bytes) -> None:
+def test_garbage_on_the_port_does_no_harm(service: RunningService, port: int, study: NeckStudy, noise: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.settimeout(15)
         try:
@@ -164,10 +166,10 @@ def test_noise_on_the_port_harms_nobody(service: RunningService, port: int, stud
     association.release()
 
 
-def test_a_silent_connection_is_closed(service: RunningService, port: int) -> None:
-    begun = time.monotonic()
+def test_an_idle_connection_is_closed(service: RunningService, port: int) -> None:
+    started = time.monotonic()
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.settimeout(40)
         while connection.recv(4096):
             pass
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - started < 30

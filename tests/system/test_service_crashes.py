@@ -1,4 +1,4 @@
-"""`cspine serve-pacs` killed in each phase, and a PACS that is down: nothing is lost, nothing comes twice."""
+"""`cspine serve-pacs` killed in each phase, and a PACS that is down: nothing is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 
 from tests.system.conftest import MakeService
 from tests.system.exchange import SCANNER, associated, segmentations, send_by_pynetdicom
-from tests.system.necks import NeckStudy, direct_run, neck_study
+from tests.system.neck_studies import NeckStudy, direct_run, neck_study
 from tests.system.orthanc import Orthanc
 from tests.system.service import AE_TITLE, RunningService, listening, to_pacs
 from tests.system.tools import free_port, waited
@@ -44,7 +44,7 @@ def assert_done(service: RunningService, pacs: Orthanc, study: NeckStudy, expect
     [result] = segmentations(pacs, study.uid)
     assert result == expected
     assert service.stop() == 0
-    left = [path for name in ("tmp", "incoming", "forming") for path in (service.spool / name).iterdir()]
+    left = [path for name in ("tmp", "incoming", "assembling") for path in (service.spool / name).iterdir()]
     assert left == []
 
 
@@ -62,13 +62,13 @@ def test_killed_while_it_receives(
     assert kept == 60
     assert len(list((service.spool / "incoming").glob("*/*.dcm"))) == 60  # all that were acknowledged
     service.start()
-    assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}  # the scanner tries again
+    assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}  # the scanner repeats its transfer
     waited("the latest job is done", lambda: service.states(study.uid)[-1:] == ["done"], seconds=120)
     # Half of it may have run before; then the result of all names the one that it supersedes.
     assert any(np.array_equal(found.pixel_array, expected.pixel_array) for found in segmentations(pacs, study.uid))
 
 
-def test_killed_while_a_study_waits_for_silence(
+def test_killed_before_a_study_is_complete(
     service: RunningService, pacs: Orthanc, port: int, study: NeckStudy, expected: Dataset
 ) -> None:
     assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
@@ -89,7 +89,7 @@ def test_killed_while_one_study_runs_and_one_waits(
     waited("the other job is done", lambda: service.states(other.uid) == ["done"], seconds=120)
     assert segmentations(pacs, other.uid) == [direct_run(other.folder, model, tmp_path / "other-direct")]
     assert_done(service, pacs, study, expected)
-    assert len(service.events("runs again after a crash", study=study.key)) == 1
+    assert len(service.events("job requeued after a crash", study=study.key)) == 1
 
 
 def test_killed_while_it_sends_to_a_pacs_that_is_down(
@@ -98,34 +98,34 @@ def test_killed_while_it_sends_to_a_pacs_that_is_down(
     pacs.stop()
     try:
         assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
-        service.waited_for("not delivered, tried again", count=2, study=study.key)
+        service.waited_for("delivery failed, retrying", count=2, study=study.key)
         assert service.states(study.uid) == ["sending"]
         kill_and_start(service)
-        service.waited_for("not delivered, tried again", count=4, study=study.key)
+        service.waited_for("delivery failed, retrying", count=4, study=study.key)
     finally:
         pacs.start()
     assert_done(service, pacs, study, expected)
-    assert len(service.events("run done", study=study.key)) == 1
+    assert len(service.events("run finished", study=study.key)) == 1
 
 
-def test_the_pacs_is_killed_and_comes_back(
+def test_the_pacs_is_killed_and_restarted(
     service: RunningService, pacs: Orthanc, port: int, study: NeckStudy, expected: Dataset
 ) -> None:
     assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
-    service.waited_for("run begins", study=study.key)
+    service.waited_for("run started", study=study.key)
     pacs.kill()
     try:
-        service.waited_for("not delivered, tried again", study=study.key)
+        service.waited_for("delivery failed, retrying", study=study.key)
     finally:
         pacs.start()
     assert_done(service, pacs, study, expected)
 
 
-def test_told_to_stop_in_the_middle_of_a_run_it_goes_on_after_the_next_start(
+def test_stopped_during_a_run_it_resumes_after_the_next_start(
     service: RunningService, pacs: Orthanc, port: int, study: NeckStudy, expected: Dataset
 ) -> None:
     assert set(send_by_pynetdicom(study.paths, port, AE_TITLE)) == {0}
-    service.waited_for("run begins", study=study.key)
+    service.waited_for("run started", study=study.key)
     assert service.stop() == 0
     assert service.states(study.uid) == ["waiting"]
     service.start()

@@ -1,4 +1,4 @@
-"""A result as a radiologist sees it: OHIF in a headless Chromium, over Orthanc's DICOMweb."""
+"""A result in a viewer: OHIF in a headless Chromium, with the DICOMweb of Orthanc."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.system.viewer_server import viewer_over
 
 pytestmark = pytest.mark.system
 
-_LOOK = Path(__file__).parent / "viewer" / "look.js"
-# Outlines are drawn in the segment's colour, softened at their edges.
+_LOOK = Path(__file__).parent / "viewer" / "inspect.js"
+# Outlines have the colour of the segment, with soft edges.
 _NEAR = 30
 
 
@@ -73,14 +73,14 @@ def _levels(segmentation: Path) -> list[Vertebra]:
 
 
 def _assert_names(page: dict[str, Any], segmentation: Path) -> None:
-    """The panel lists what the segmentation describes, and nothing complains."""
+    """The panel lists the segments, and there are no error messages."""
     segments = dcmread(segmentation).SegmentSequence
     assert [row.split() for row in page["rows"]] == [[str(s.SegmentNumber), s.SegmentLabel] for s in segments]
     assert page["dialogs"] == []
     assert page["notices"] == []
 
 
-def test_ohif_shows_every_vertebra_by_name_in_its_colour_and_place(
+def test_ohif_shows_every_vertebra_by_name_colour_and_position(
     pacs: Orthanc, neck_ct: Path, segmented: Segmented
 ) -> None:
     segmentation = segmented(neck_ct, "binary")

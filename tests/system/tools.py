@@ -1,4 +1,4 @@
-"""What the system tests find outside the virtual environment, where they leave pictures and logs, and how they wait."""
+"""External programs, paths of screenshots and logs, and waiting, for the system tests."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _INSTALL = "tests/system/install-tools.sh installs it"
 Result = TypeVar("Result")
 
 
-def needed(program: str, *elsewhere: Path) -> Path:
-    """The path of a program, on PATH or in one of the places given; the test is skipped without it."""
-    found = shutil.which(program) or next((str(path) for path in elsewhere if path.exists()), None)
+def needed(program: str, *paths: Path) -> Path:
+    """The path of a program, on PATH or at one of the given paths; the test is skipped without it."""
+    found = shutil.which(program) or next((str(path) for path in paths if path.exists()), None)
     if found is None:
         pytest.skip(f"{program} is not installed: {_INSTALL}")
     return Path(found)
@@ -38,25 +38,25 @@ def needed_file(path: Path, what: str) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port on the loopback interface that nobody listens to now."""
+    """A free TCP port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def waited(what: str, found: Callable[[], Result | None], seconds: float = 60.0, every: float = 0.1) -> Result:
-    """Ask again and again until the answer is neither None, False nor empty; fail with ``what`` if none comes."""
+    """Poll until a truthy result; fail with ``what`` at the time limit."""
     end = time.monotonic() + seconds
     while True:
         answer = found()
         if answer:
             return answer
         if time.monotonic() > end:
-            pytest.fail(f"waited {seconds:.0f} s in vain: {what}")
+            pytest.fail(f"timed out after {seconds:.0f} s: {what}")
         time.sleep(every)
 
 
 def artefact(name: str) -> Path:
-    """Where a picture or a log of this run goes."""
+    """Path of a screenshot or a log of this run."""
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     return ARTEFACTS / name

@@ -73,7 +73,7 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path.startswith(_DICOMWEB):
-            self._hand_on()
+            self._enqueue()
         elif path == "/app-config.js":
             self._answer(200, {"Content-Type": "text/javascript"}, _configuration().encode())
         else:
@@ -81,7 +81,7 @@ class _Handler(SimpleHTTPRequestHandler):
                 self.path = "/index.html"  # the viewer's own routes
             super().do_GET()
 
-    def _hand_on(self) -> None:
+    def _enqueue(self) -> None:
         headers = {name: self.headers[name] for name in _ASKED if name in self.headers}
         # Orthanc writes its own address into the answers, as links to bulk data.
         headers["Forwarded"] = f"host={self.headers['Host']};proto=http"
@@ -104,7 +104,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing: the browser's own log tells what failed."""
+        """Log nothing: the browser logs failures."""
 
 
 @contextmanager

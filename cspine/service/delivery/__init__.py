@@ -1,1 +1,1 @@
-"""Results on their way to their destinations."""
+"""Delivery of results to their destinations."""

@@ -1,4 +1,4 @@
-"""The results of one job on their way to one destination, once: what became of it, in one of four words."""
+"""One attempt to send the results of a job to one destination."""
 
 from __future__ import annotations
 
@@ -21,60 +21,60 @@ from pynetdicom.presentation import build_context
 from cspine.core.errors import RoutingConfigError
 from cspine.service.config import Destination, DicomDestination, WebDestination
 from cspine.service.network.tls import client_context
-from cspine.service.network.web import passes, session, told
+from cspine.service.network.web import describe_failure, is_transient, session
 
 _log = logging.getLogger(__name__)
 
 _PROCESSING_FAILURE = 0x0110
-#: "Duplicate SOP Instance": it has the object already.
+#: "Duplicate SOP Instance": the destination has the object already.
 _DUPLICATE = 0x0111
-#: Refusals that pass: out of resources, not authorised.
-_BUSY = {0x0124, 0x0213}
+#: Transient refusals: not authorised, resource limitation.
+_TRANSIENT = {0x0124, 0x0213}
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What became of an attempt.
+class SendResult:
+    """The result of a delivery attempt.
 
     Parameters
     ----------
     outcome : str
-        ``"delivered"``; ``"later"`` where another attempt may help; ``"refused"`` where none will.
+        ``"delivered"``; ``"retry"`` if another attempt may succeed; ``"refused"`` if none will.
     message : str
-        Why not, without patient data.
+        Cause of the failure, without patient data.
     warnings : tuple of str
-        What the destination remarked on what it took.
+        Warnings of the destination.
     """
 
-    outcome: Literal["delivered", "later", "refused"]
+    outcome: Literal["delivered", "retry", "refused"]
     message: str = ""
     warnings: tuple[str, ...] = ()
 
 
-def send(files: Sequence[Path], destination: Destination) -> Sent:
-    """Send DICOM files to a destination; never raises for what a network or a server can do.
+def send(files: Sequence[Path], destination: Destination) -> SendResult:
+    """Send DICOM files to a destination; failures of network and server are results, not exceptions.
 
     Parameters
     ----------
     files : sequence of Path
         All results of a job.
     destination : Destination
-        Where they go.
+        Destination.
     """
     try:
         if destination.dicom is not None:
             return _c_store(files, destination.dicom)
         assert destination.dicomweb is not None
         return _stow(files, destination.dicomweb)
-    except RoutingConfigError as error:  # a certificate or password that is not there now
-        return Sent("later", error.message)
+    except RoutingConfigError as error:  # a missing certificate or password
+        return SendResult("retry", error.message)
 
 
 # --- C-STORE ----------------------------------------------------------------------------------------------------------
 
 
 def associate(dicom: DicomDestination, contexts: Sequence[tuple[str, str]]) -> Association:
-    """Open an association; ``is_established`` tells whether it came about.
+    """Request an association; its ``is_established`` says whether it was accepted.
 
     Parameters
     ----------
@@ -90,58 +90,58 @@ def associate(dicom: DicomDestination, contexts: Sequence[tuple[str, str]]) -> A
     return ae.associate(dicom.host, dicom.port, contexts=proposed, ae_title=dicom.ae_title, tls_args=tls)
 
 
-def _c_store(files: Sequence[Path], dicom: DicomDestination) -> Sent:
+def _c_store(files: Sequence[Path], dicom: DicomDestination) -> SendResult:
     metas = [read_file_meta_info(path) for path in files]
     needed = sorted({(str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)) for meta in metas})
     association = associate(dicom, sorted({(sop, syntax) for sop, own in needed for syntax in _alternatives(own)}))
     if not association.is_established:
         if association.is_rejected:
-            return Sent("later", "the association was rejected")
+            return SendResult("retry", "association rejected")
         if association.acceptor.primitive is not None and not association.accepted_contexts:
-            return Sent("refused", "no presentation context was accepted: the SOP class is not supported there")
-        return Sent("later", "no association: the destination cannot be reached")
+            return SendResult("refused", "no presentation context accepted: SOP class not supported")
+        return SendResult("retry", "no association: destination unreachable")
     warnings: list[str] = []
     try:
         accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
         missing = [sop for sop, own in needed if not any((sop, syntax) in accepted for syntax in _alternatives(own))]
         if missing:
-            return Sent("refused", f"SOP class not supported there: {', '.join(missing)}")
+            return SendResult("refused", f"SOP class not supported: {', '.join(missing)}")
         for path in files:
-            answer = association.send_c_store(dcmread(path))
-            if "Status" not in answer:
-                return Sent("later", "the connection broke before the answer")
-            sent = judge_status(int(answer.Status))
+            response = association.send_c_store(dcmread(path))
+            if "Status" not in response:
+                return SendResult("retry", "connection lost before the response")
+            sent = classify_status(int(response.Status))
             if sent.outcome != "delivered":
                 return sent
             warnings += sent.warnings
     finally:
         if association.is_established:
             association.release()
-    return Sent("delivered", warnings=tuple(warnings))
+    return SendResult("delivered", warnings=tuple(warnings))
 
 
 def _alternatives(syntax: str) -> tuple[str, ...]:
-    """Return the transfer syntaxes in which an object may be sent: uncompressed, also the default one (PS3.5, 10.1)."""
+    """Return the transfer syntaxes an object may be sent in: uncompressed ones include the default (PS3.5, 10.1)."""
     plain = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
     return plain if syntax in plain else (syntax,)
 
 
-def judge_status(status: int) -> Sent:
-    """Tell what a status of a C-STORE answer means (PS3.4 table B.2-1, PS3.7 annex C)."""
+def classify_status(status: int) -> SendResult:
+    """Classify the status of a C-STORE response (PS3.4 table B.2-1, PS3.7 annex C)."""
     if status == 0 or status == _DUPLICATE:
-        return Sent("delivered")
-    said = f"status {status:#06x}"
+        return SendResult("delivered")
+    text = f"status {status:#06x}"
     if status >> 12 == 0xB or status in (0x0001, 0x0107, 0x0116):
-        return Sent("delivered", warnings=(said,))
-    if status >> 8 == 0xA7 or status in _BUSY:
-        return Sent("later", f"{said}: out of resources")
-    return Sent("refused", said)
+        return SendResult("delivered", warnings=(text,))
+    if status >> 8 == 0xA7 or status in _TRANSIENT:
+        return SendResult("retry", f"{text}: out of resources")
+    return SendResult("refused", text)
 
 
 # --- STOW-RS ----------------------------------------------------------------------------------------------------------
 
 
-def _stow(files: Sequence[Path], web: WebDestination) -> Sent:
+def _stow(files: Sequence[Path], web: WebDestination) -> SendResult:
     boundary = uuid.uuid4().hex
     parts = [
         b"--%b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % (boundary.encode(), path.read_bytes())
@@ -154,51 +154,51 @@ def _stow(files: Sequence[Path], web: WebDestination) -> Sent:
     }
     try:
         with session(web) as opened:
-            answer = opened.post(
+            response = opened.post(
                 f"{web.url}/studies", data=body, headers=headers, timeout=web.timeout_s, allow_redirects=False
             )
     except (requests.RequestException, OSError) as error:
-        return Sent("later", told(error))
-    return judge_response(answer.status_code, answer.content)
+        return SendResult("retry", describe_failure(error))
+    return classify_response(response.status_code, response.content)
 
 
-def judge_response(status: int, content: bytes) -> Sent:
-    """Tell what the answer to a STOW-RS request means (PS3.18, 10.5.3).
+def classify_response(status: int, content: bytes) -> SendResult:
+    """Classify the response to a STOW-RS request (PS3.18, 10.5.3).
 
     Parameters
     ----------
     status : int
         HTTP status.
     content : bytes
-        Body: DICOM JSON with the instances that failed, or anything.
+        Body; DICOM JSON with the failed instances, if the server follows the standard.
     """
-    if passes(status):
-        return Sent("later", f"HTTP status {status}")
+    if is_transient(status):
+        return SendResult("retry", f"HTTP status {status}")
     reasons = _failure_reasons(content)
     if status == 202 and reasons is None:
-        return Sent("later", "HTTP status 202 with an answer that cannot be read")
+        return SendResult("retry", "HTTP status 202 with an unreadable body")
     if reasons:
-        worst = [sent for sent in map(judge_status, reasons) if sent.outcome != "delivered"]
-        refused = [sent for sent in worst if sent.outcome == "refused"]
-        if worst:
-            return (refused or worst)[0]
-        return Sent("delivered")
+        failures = [sent for sent in map(classify_status, reasons) if sent.outcome != "delivered"]
+        refused = [sent for sent in failures if sent.outcome == "refused"]
+        if failures:
+            return (refused or failures)[0]
+        return SendResult("delivered")
     if status in (200, 201):
-        return Sent("delivered")
+        return SendResult("delivered")
     if status == 202:
-        return Sent("delivered", warnings=("HTTP status 202",))
-    return Sent("refused", f"HTTP status {status}")
+        return SendResult("delivered", warnings=("HTTP status 202",))
+    return SendResult("refused", f"HTTP status {status}")
 
 
 def _failure_reasons(content: bytes) -> list[int] | None:
-    """Return (0008,1197) *Failure Reason* of each item of (0008,1198) *Failed SOP Sequence*; None if unreadable.
+    """Return (0008,1197) *Failure FailureReason* of each item of (0008,1198) *Failed SOP Sequence*; None if unreadable.
 
     An item without a reason is a processing failure.
     """
     try:
-        answer: Any = json.loads(content)
-        answer = answer[0] if isinstance(answer, list) else answer
-        items = answer.get("00081198", {}).get("Value", [])
+        response: Any = json.loads(content)
+        response = response[0] if isinstance(response, list) else response
+        items = response.get("00081198", {}).get("Value", [])
         return [_reason(item) for item in items]
     except (ValueError, TypeError, IndexError, AttributeError):
         return None

@@ -1,4 +1,4 @@
-"""The files of instances in the spool: their names, which are CT images, and which hold the same."""
+"""The files of instances in the spool: their names, whether they are CT images, and whether two are equal."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
-#: An empty file among the instances: a sender broke off.
-INTERRUPTED = "interrupted"
+#: Empty file that marks an incomplete study: a transfer was interrupted.
+INCOMPLETE = "incomplete"
 
 _CT = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 
 
 def file_name(sop_uid: str) -> str:
-    """Return the name of an instance's file: the SHA-256 of its SOP Instance UID."""
+    """Return the file name of an instance: the SHA-256 of its SOP Instance UID."""
     return f"{hashlib.sha256(sop_uid.encode('utf-8')).hexdigest()}.dcm"
 
 
 def is_ct(path: Path) -> bool:
-    """Tell from the file meta information whether an instance is a CT image: only these make a study run.
+    """Return whether an instance is a CT image, by its file meta information: only CT images start a run.
 
-    A result of cspine that a PACS sends back must not.
+    A result of cspine that a PACS sends back must not start one.
     """
     try:
         return read_file_meta_info(path).get("MediaStorageSOPClassUID") in _CT
@@ -38,14 +38,14 @@ def sop_uid_of(path: Path) -> str:
 
 
 def same_content(first: Path, second: Path) -> bool:
-    """Tell whether two DICOM files hold the same dataset, whatever their file meta information says of the writer."""
+    """Return whether two DICOM files have equal datasets, regardless of the file meta information of the writer."""
     if first.samefile(second):
         return True
     return _dataset(first) == _dataset(second)
 
 
 def _dataset(path: Path) -> bytes:
-    """Return the encoded dataset with its transfer syntax before it."""
+    """Return the encoded dataset, prefixed with its transfer syntax."""
     data = path.read_bytes()
     if data[128:132] != b"DICM" or data[132:138] != b"\x02\x00\x00\x00UL":
         return data

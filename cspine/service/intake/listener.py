@@ -1,4 +1,4 @@
-"""The DICOM port: a Storage and Verification SCP that keeps what it is sent, as it was encoded."""
+"""The DICOM listener: a Storage and Verification SCP that stores instances as they were encoded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from cspine.core.errors import ListenerError, SpoolError, hashed
 from cspine.service.config import Limits, Listener
-from cspine.service.intake.arrivals import Arrivals
-from cspine.service.intake.receive import Answer, store
+from cspine.service.intake.inbox import Inbox
+from cspine.service.intake.store import StoreResponse, store
 from cspine.service.network.tls import server_context
 from cspine.service.ops.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
-#: Little and big endian, deflated, RLE and the JPEG families: what CT comes in. Video is left out.
+#: Transfer syntaxes of CT: little and big endian, deflated, RLE and the JPEG families; no video.
 TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.1",
     "1.2.840.10008.1.2",
@@ -43,28 +43,29 @@ TRANSFER_SYNTAXES = (
 )
 VERIFICATION = "1.2.840.10008.1.1"
 _P_DATA_TF = b"\x04"
-_OVERHEAD = 2**20  # of the protocol around an instance
-_LARGEST_PDU = 2**20  # what was negotiated is smaller, and so is any request for an association
-_PATIENCE_S = 10.0
-_LOOK_S = 0.1  # whether to stop
+_OVERHEAD_BYTES = 2**20  # of the protocol, per instance
+_MAX_PDU_BYTES = 2**20  # larger than any negotiated PDU or association request
+_STOP_TIMEOUT_S = 10.0
+_POLL_S = 0.1  # poll interval of the shutdown flag
 
 
 @dataclass
 class _Sender:
-    """An open association: the study that it is sending, and what came of its instances.
+    """An open association: the study that it is sending, and the state of the transfer.
 
-    ``refused`` holds the SOP Instance UIDs of the study that were not taken, ``held_since`` what `Arrivals.hold` gave.
+    ``refused`` has the SOP Instance UIDs of the study that were not stored; ``transfer`` is the number from
+    `Inbox.begin_transfer`.
     """
 
     study_uid: str = ""
-    held_since: int = 0
+    transfer: int = 0
     refused: set[str] = field(default_factory=set)
     bytes: int = 0
-    answered_at_stop: bool = False
+    responded_at_stop: bool = False
 
 
 class _Server(ThreadedAssociationServer):
-    """pynetdicom's server, but that a TLS handshake holds up no other, and a broken connection is one log line."""
+    """The server of pynetdicom, with TLS handshakes in threads and one log line for a failed connection."""
 
     def get_request(self) -> tuple[socket.socket, Any]:
         assert self.socket is not None
@@ -73,7 +74,7 @@ class _Server(ThreadedAssociationServer):
         return client, address
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Begin an association, in a thread of its own."""
+        """Start an association in its own thread."""
         if self.ssl_context is not None:
             request.settimeout(self.ae.acse_timeout)
             request = self.ssl_context.wrap_socket(request, server_side=True)
@@ -81,29 +82,29 @@ class _Server(ThreadedAssociationServer):
         super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say that a connection came to nothing."""
+        """Log that a connection failed."""
         _log.warning("connection failed before an association", exc_info=False)
 
 
 class DicomListener:
-    """Receives studies by DICOM.
+    """Receive studies by C-STORE.
 
     Parameters
     ----------
     config : Listener
-        The port and who may send.
+        Port and allowed senders.
     limits : Limits
-        What is refused.
-    arrivals : Arrivals
-        Where instances go.
+        Limits.
+    inbox : Inbox
+        Where instances are stored.
     metrics : Metrics
-        What is counted.
+        Metrics.
     """
 
-    def __init__(self, config: Listener, limits: Limits, arrivals: Arrivals, metrics: Metrics) -> None:
+    def __init__(self, config: Listener, limits: Limits, inbox: Inbox, metrics: Metrics) -> None:
         self._config = config
         self._limits = limits
-        self._arrivals = arrivals
+        self._inbox = inbox
         self._metrics = metrics
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -116,8 +117,8 @@ class DicomListener:
         ae.require_calling_aet = [] if "*" in allowed else list(allowed)
         ae.acse_timeout = config.timeouts.negotiation_s
         ae.dimse_timeout = config.timeouts.message_s
-        ae.network_timeout = config.timeouts.silence_s
-        ae.maximum_associations = config.maximum_associations
+        ae.network_timeout = config.timeouts.idle_s
+        ae.maximum_associations = config.max_associations
         ae.maximum_pdu_size = 131_072
         ae.add_supported_context(VERIFICATION)
         for context in AllStoragePresentationContexts:
@@ -127,13 +128,13 @@ class DicomListener:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """Return the port that the listener uses."""
         assert self._server is not None
         return int(self._server.server_address[1])
 
     @property
     def alive(self) -> bool:
-        """Whether connections are accepted."""
+        """Return whether connections are accepted."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
@@ -142,9 +143,9 @@ class DicomListener:
         Raises
         ------
         ListenerError
-            If it cannot be opened.
+            If the port cannot be opened.
         RoutingConfigError
-            If a certificate cannot be used.
+            If a certificate is invalid.
         """
         context: ssl.SSLContext | None = server_context(self._config.tls) if self._config.tls else None
         handlers = [
@@ -154,8 +155,8 @@ class DicomListener:
             (evt.EVT_ACCEPTED, self._on_accepted),
             (evt.EVT_REJECTED, self._on_rejected),
             (evt.EVT_RELEASED, self._on_released),
-            (evt.EVT_ABORTED, self._on_broken),
-            (evt.EVT_CONN_CLOSE, self._on_broken),
+            (evt.EVT_ABORTED, self._on_aborted),
+            (evt.EVT_CONN_CLOSE, self._on_aborted),
         ]
         try:
             server = self._ae.make_server(
@@ -165,43 +166,43 @@ class DicomListener:
                 server_class=_Server,
             )
         except OSError as error:
-            raise ListenerError(f"DICOM port {self._config.port} cannot be opened: {error.strerror}") from error
+            raise ListenerError(f"cannot open DICOM port {self._config.port}: {error.strerror}") from error
         assert isinstance(server, _Server)
         self._server = server
         self._ae._servers.append(server)
-        self._thread = threading.Thread(target=server.serve_forever, args=(_LOOK_S,), name="listener", daemon=True)
+        self._thread = threading.Thread(target=server.serve_forever, args=(_POLL_S,), name="listener", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the port; an instance that is on its way is finished, then its association is aborted."""
+        """Close the port: finish the instance that is being received, then abort its association."""
         if self._server is None:
             return
         self._stopping = True
         self._server.shutdown()
-        patience = time.monotonic() + _PATIENCE_S
-        while self._busy() and time.monotonic() < patience:
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while self._busy() and time.monotonic() < deadline:
             time.sleep(0.02)
-        time.sleep(0.1)  # for answers on their way
+        time.sleep(0.1)  # for responses that are being sent
         for association in list(self._senders):
             association.abort()
-            association.join(_PATIENCE_S)
+            association.join(_STOP_TIMEOUT_S)
 
     def _busy(self) -> bool:
         with self._lock:
-            return any(sender.bytes and not sender.answered_at_stop for sender in self._senders.values())
+            return any(sender.bytes and not sender.responded_at_stop for sender in self._senders.values())
 
-    # --- events, each in a thread of its association ------------------------------------------------------------------
+    # --- event handlers, called in the thread of the association ------------------------------------------------------
 
     def _on_open(self, event: evt.Event) -> None:
-        """Let nobody announce a PDU that would fill the memory while it is read: its length comes first."""
+        """Reject PDUs that would exhaust memory, by the length in their header."""
         connection = event.assoc.dul.socket
         assert connection is not None
         read = connection.recv
 
         def recv(nr_bytes: int) -> bytearray:
-            if nr_bytes > _LARGEST_PDU:
-                self._metrics.refused.labels("too large").inc()
-                _log.error("connection closed: it announced a PDU of %d bytes", nr_bytes)
+            if nr_bytes > _MAX_PDU_BYTES:
+                self._metrics.refused.labels("too_large").inc()
+                _log.error("connection closed: PDU length of %d bytes", nr_bytes)
                 connection.close()
                 raise ConnectionAbortedError
             return read(nr_bytes)
@@ -218,14 +219,14 @@ class DicomListener:
         _log.warning("association rejected: AE title not allowed, or too many associations")
 
     def _on_data(self, event: evt.Event) -> None:
-        """Count what comes of an instance: one over the limit must not fill the memory."""
+        """Count the received bytes of an instance, so that an oversized one cannot exhaust memory."""
         sender = self._senders.get(event.assoc)
         if sender is None or event.data[:1] != _P_DATA_TF:
             return
         sender.bytes += len(event.data)
-        if sender.bytes > self._limits.instance_bytes + _OVERHEAD:
-            self._metrics.refused.labels("too large").inc()
-            _log.error("connection closed: an instance has more than %d bytes", self._limits.instance_bytes)
+        if sender.bytes > self._limits.max_instance_bytes + _OVERHEAD_BYTES:
+            self._metrics.refused.labels("too_large").inc()
+            _log.error("connection closed: instance exceeds %d bytes", self._limits.max_instance_bytes)
             event.assoc.dul.socket.close()  # type: ignore[union-attr]
 
     def _on_store(self, event: evt.Event) -> int:
@@ -234,37 +235,37 @@ class DicomListener:
             return 0xA700
 
         def begin(study_uid: str) -> None:
-            with self._lock:  # the connection may close meanwhile, in another thread
+            with self._lock:  # the connection may close in another thread
                 if event.assoc not in self._senders:
-                    raise SpoolError("its sender has gone")
-                if study_uid != sender.study_uid:  # some senders keep one association for a day of studies
-                    self._let_go(sender, interrupted=False)
-                    sender.study_uid, sender.held_since = study_uid, self._arrivals.hold(study_uid)
+                    raise SpoolError("the association is closed")
+                if study_uid != sender.study_uid:  # some senders keep one association open for many studies
+                    self._end_transfer(sender, interrupted=False)
+                    sender.study_uid, sender.transfer = study_uid, self._inbox.begin_transfer(study_uid)
 
         sop_class, sop_instance = (str(getattr(request, f"AffectedSOP{part}UID")) for part in ("Class", "Instance"))
         try:
-            answer = store(self._arrivals, event.encoded_dataset(), sop_class, sop_instance, begin)
-        except Exception as error:  # whatever it is, the sender shall keep the instance
-            _log.error("unexpected error while receiving", exc_info=error)
+            response = store(self._inbox, event.encoded_dataset(), sop_class, sop_instance, begin)
+        except Exception as error:  # the sender must keep the instance
+            _log.error("unexpected error", exc_info=error)
             self._metrics.errors.labels("listener").inc()
-            answer = Answer(0xA700, "error")
-        if not answer.reason and event.assoc not in self._senders:  # it went while its instance was written
-            held = self._arrivals.hold(answer.study_uid)
-            self._arrivals.let_go(answer.study_uid, held, interrupted=True)
+            response = StoreResponse(0xA700, "error")
+        if not response.reason and event.assoc not in self._senders:  # it closed while its instance was written
+            transfer = self._inbox.begin_transfer(response.study_uid)
+            self._inbox.end_transfer(response.study_uid, transfer, interrupted=True)
         sender.bytes = 0
-        sender.answered_at_stop = self._stopping
-        if answer.reason:
-            self._metrics.refused.labels(answer.reason).inc()
+        sender.responded_at_stop = self._stopping
+        if response.reason:
+            self._metrics.refused.labels(response.reason).inc()
             sender.refused.add(sop_instance)
         else:
             self._metrics.received.inc()
             sender.refused.discard(sop_instance)
-        return answer.status
+        return response.status
 
     def _on_released(self, event: evt.Event) -> None:
         self._end(event.assoc, interrupted=False)
 
-    def _on_broken(self, event: evt.Event) -> None:
+    def _on_aborted(self, event: evt.Event) -> None:
         self._end(event.assoc, interrupted=True)
 
     def _end(self, association: Any, *, interrupted: bool) -> None:
@@ -273,14 +274,14 @@ class DicomListener:
             if sender is None:
                 return
             if interrupted:
-                self._metrics.associations.labels("broken").inc()
+                self._metrics.associations.labels("aborted").inc()
                 study = hashed(sender.study_uid) if sender.study_uid else None
-                _log.warning("a sender broke off", extra={"study": study})
-            self._let_go(sender, interrupted=interrupted)
+                _log.warning("transfer interrupted", extra={"study": study})
+            self._end_transfer(sender, interrupted=interrupted)
 
-    def _let_go(self, sender: _Sender, *, interrupted: bool) -> None:
-        """End with a sender's study; instances that were refused and not sent again are missing as after a break."""
+    def _end_transfer(self, sender: _Sender, *, interrupted: bool) -> None:
+        """End the transfer of a sender; refused instances that were not sent again make it interrupted."""
         if sender.study_uid:
-            broken = interrupted or bool(sender.refused)
-            self._arrivals.let_go(sender.study_uid, sender.held_since, interrupted=broken)
+            incomplete = interrupted or bool(sender.refused)
+            self._inbox.end_transfer(sender.study_uid, sender.transfer, interrupted=incomplete)
             sender.refused = set()

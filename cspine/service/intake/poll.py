@@ -1,6 +1,6 @@
-"""Fetching from a DICOMweb server: which studies are new and have stopped growing, and their instances into the spool.
+"""Polling of a DICOMweb server: find studies that are new and stable, and fetch their instances to the spool.
 
-Only CT instances count, so results that the service itself sent there do not make it fetch the study again.
+Only CT instances count: results that the service itself stored on the server do not trigger a new fetch.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pydicom import dcmwrite
 
 from cspine.core.errors import RetrievalError, SpoolError
 from cspine.service.config import Polling
-from cspine.service.intake.arrivals import Arrivals
+from cspine.service.intake.inbox import Inbox
 from cspine.service.intake.instances import file_name
-from cspine.service.network.web import session, told
+from cspine.service.network.web import describe_failure, session
 from cspine.service.ops.metrics import Metrics
 from cspine.service.queue import durable
 from cspine.service.queue.job import study_key
@@ -31,30 +31,30 @@ from cspine.service.queue.spool import Spool
 
 _log = logging.getLogger(__name__)
 _RECORD = "record.json"
-_TROUBLE = (requests.RequestException, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+_FETCH_ERRORS = (requests.RequestException, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
-class _Growing:
-    """A study as the server had it at the last question, and since when it has been like that."""
+class _Observation:
+    """The series of a study at the last poll, and the time since which they have not changed."""
 
     series: dict[str, int]
     since: float
 
 
 class Poller:
-    """Asks one DICOMweb server for CT studies.
+    """Poll one DICOMweb server for CT studies.
 
     Parameters
     ----------
     config : Polling
         The server.
-    silence_s : float
-        How long a study must not have grown before it is fetched, in seconds.
-    spool, arrivals : Spool, Arrivals
-        Where instances go.
+    stable_after_s : float
+        Time without changes after which a study is fetched, in seconds.
+    spool, inbox : Spool, Inbox
+        Where instances are stored.
     metrics : Metrics
-        What is counted.
+        Metrics.
     clock : callable
         Seconds since 1970.
     """
@@ -62,106 +62,110 @@ class Poller:
     def __init__(
         self,
         config: Polling,
-        silence_s: float,
+        stable_after_s: float,
         spool: Spool,
-        arrivals: Arrivals,
+        inbox: Inbox,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
-        self._silence_s = silence_s
+        self._stable_after_s = stable_after_s
         self._spool = spool
-        self._arrivals = arrivals
+        self._inbox = inbox
         self._metrics = metrics
         self._clock = clock
-        self._growing: dict[str, _Growing] = {}
+        self._observed: dict[str, _Observation] = {}
         self._failures: dict[str, tuple[int, float]] = {}
-        self._in_a_row = 0
+        self._consecutive_failures = 0
 
-    # --- the round ----------------------------------------------------------------------------------------------------
+    # --- polling -----------------------------------------------------------------------------------------------------
 
     def poll(self) -> float:
-        """Ask once, fetch what is new, and return the seconds until the next question.
+        """Query the server once, fetch new studies, and return the seconds until the next poll.
 
-        A server that is down is asked less and less often. A study that cannot be fetched does not hold up others.
+        The interval grows while the server is down. A study that cannot be fetched does not block the others.
         """
         config = self._config
         try:
-            self.put_right()
+            self.recover()
             with session(config) as opened:
                 client = self._client(opened)
-                self._round(client)
+                self._poll_once(client)
         except RetrievalError as error:
             self._metrics.polls.labels("failed").inc()
-            self._in_a_row += 1
-            longer = config.interval_s * 2.0 ** min(self._in_a_row, 16)
-            pause = max(config.interval_s, min(longer, config.longest_pause_s))
-            _log.warning("%s; asked again in %.0f s", error.message, pause, extra={"code": error.code})
+            self._consecutive_failures += 1
+            backoff = config.interval_s * 2.0 ** min(self._consecutive_failures, 16)
+            pause = max(config.interval_s, min(backoff, config.max_interval_s))
+            _log.warning("%s; next poll in %.0f s", error.message, pause, extra={"code": error.code})
             return pause
-        self._metrics.polls.labels("answered").inc()
-        self._in_a_row = 0
+        self._metrics.polls.labels("succeeded").inc()
+        self._consecutive_failures = 0
         return config.interval_s
 
-    def put_right(self) -> None:
-        """Go on where a crash or a full disk left off: a study that was fetched whole goes into the queue.
+    def recover(self) -> None:
+        """Enqueue the completely fetched studies that a crash or a full disk left behind.
 
         Raises
         ------
         RetrievalError
-            If the disk refuses.
+            If the disk fails.
         """
-        for place in sorted(self._spool.fetching.iterdir()):
-            if (place / _RECORD).exists():
+        for folder in sorted(self._spool.fetching.iterdir()):
+            if (folder / _RECORD).exists():
                 try:
-                    self._hand_on(place.name)
+                    self._enqueue(folder.name)
                 except OSError as error:
-                    raise RetrievalError(f"a fetched study cannot be handed on: {error.strerror}") from error
+                    raise RetrievalError(f"cannot enqueue a fetched study: {error.strerror}") from error
 
     def _client(self, opened: requests.Session) -> DICOMwebClient:
         client = DICOMwebClient(self._config.url, session=opened, timeout=self._config.timeout_s, permissive_uid=True)
-        client.set_http_retry_params(retry=False)  # the pauses are ours
+        client.set_http_retry_params(retry=False)  # the poller has its own back-off
         return client
 
-    def _round(self, client: DICOMwebClient) -> None:
+    def _poll_once(self, client: DICOMwebClient) -> None:
         now = self._clock()
         try:
-            studies = self._studies(client)
-        except _TROUBLE as error:
-            raise RetrievalError(f"the DICOMweb server was not asked: {told(error)}") from error
-        self._growing = {study: seen for study, seen in self._growing.items() if study in studies}
+            studies = self._query_studies(client)
+        except _FETCH_ERRORS as error:
+            raise RetrievalError(f"DICOMweb query failed: {describe_failure(error)}") from error
+        self._observed = {study: seen for study, seen in self._observed.items() if study in studies}
         for study_uid, series in studies.items():
-            seen = self._growing.get(study_uid)
+            seen = self._observed.get(study_uid)
             if seen is None or seen.series != series:
-                seen = self._growing[study_uid] = _Growing(series, now)
+                seen = self._observed[study_uid] = _Observation(series, now)
             key = study_key(study_uid)
             _, not_before = self._failures.get(key, (0, 0.0))
-            if now - seen.since < self._silence_s or now < not_before or self._record(key)["series"] == _hashed(series):
+            if (
+                now - seen.since < self._stable_after_s
+                or now < not_before
+                or self._record(key)["series"] == _hashed(series)
+            ):
                 continue
-            self._try_to_fetch(client, study_uid, series)
-        self._forget()
+            self._fetch_or_back_off(client, study_uid, series)
+        self._prune()
 
-    def _try_to_fetch(self, client: DICOMwebClient, study_uid: str, series: dict[str, int]) -> None:
+    def _fetch_or_back_off(self, client: DICOMwebClient, study_uid: str, series: dict[str, int]) -> None:
         key = study_key(study_uid)
         try:
             self._fetch(client, study_uid, series)
             self._failures.pop(key, None)
-        except (*_TROUBLE, SpoolError, RetrievalError) as error:
+        except (*_FETCH_ERRORS, SpoolError, RetrievalError) as error:
             failures = self._failures.get(key, (0, 0.0))[0] + 1
-            pause = min(self._config.interval_s * 2 ** min(failures, 16), self._config.longest_pause_s)
+            pause = min(self._config.interval_s * 2 ** min(failures, 16), self._config.max_interval_s)
             self._failures[key] = (failures, self._clock() + pause)
-            why = error.message if isinstance(error, SpoolError | RetrievalError) else told(error)
-            _log.warning("study not fetched: %s", why, extra={"study": key[:12], "code": RetrievalError.code})
+            cause = error.message if isinstance(error, SpoolError | RetrievalError) else describe_failure(error)
+            _log.warning("study fetch failed: %s", cause, extra={"study": key[:12], "code": RetrievalError.code})
 
-    # --- questions ----------------------------------------------------------------------------------------------------
+    # --- queries ------------------------------------------------------------------------------------------------------
 
-    def _studies(self, client: DICOMwebClient) -> dict[str, dict[str, int]]:
-        """Return the CT series of recent studies with their numbers of instances, by study."""
+    def _query_studies(self, client: DICOMwebClient) -> dict[str, dict[str, int]]:
+        """Return the CT series of recent studies and their numbers of instances, by study."""
         today = datetime.fromtimestamp(self._clock())
-        first, last = today - timedelta(days=self._config.days_back), today + timedelta(days=1)
+        first, last = today - timedelta(days=self._config.lookback_days), today + timedelta(days=1)
         filters = {**self._config.filters, "StudyDate": f"{first:%Y%m%d}-{last:%Y%m%d}", "Modality": "CT"}
         fields = ["StudyInstanceUID", "SeriesInstanceUID", "NumberOfSeriesRelatedInstances"]
         studies: dict[str, dict[str, int]] = {}
-        odd = set()
+        invalid = set()
         for row in _pages(
             "0020000E",
             lambda offset: client.search_for_series(search_filters=filters, fields=fields, offset=offset),
@@ -171,14 +175,14 @@ class Poller:
             try:
                 study_uid = str(_value(row, "0020000D"))
                 series_uid = str(_value(row, "0020000E"))
-                count = _value(row, "00201209", 0) or len(self._instances(client, study_uid, series_uid))
+                count = _value(row, "00201209", 0) or len(self._query_instances(client, study_uid, series_uid))
                 studies.setdefault(study_uid, {})[series_uid] = int(count)
-            except _TROUBLE as error:  # one study must not hold up the others
-                odd.add(study_uid)
-                _log.warning("a study is left out: %s", told(error), extra={"study": study_key(study_uid)[:12]})
-        return {uid: series for uid, series in studies.items() if uid not in odd}
+            except _FETCH_ERRORS as error:  # one study must not block the others
+                invalid.add(study_uid)
+                _log.warning("study skipped: %s", describe_failure(error), extra={"study": study_key(study_uid)[:12]})
+        return {uid: series for uid, series in studies.items() if uid not in invalid}
 
-    def _instances(self, client: DICOMwebClient, study_uid: str, series_uid: str) -> list[str]:
+    def _query_instances(self, client: DICOMwebClient, study_uid: str, series_uid: str) -> list[str]:
         rows = _pages(
             "00080018",
             lambda offset: client.search_for_instances(study_uid, series_uid, fields=["SOPInstanceUID"], offset=offset),
@@ -188,41 +192,41 @@ class Poller:
     # --- fetching -----------------------------------------------------------------------------------------------------
 
     def _fetch(self, client: DICOMwebClient, study_uid: str, series: dict[str, int]) -> None:
-        """Fetch what is new of a study; what a crash left half fetched is not fetched again."""
+        """Fetch the new instances of a study; instances that were fetched before a crash are not fetched again."""
         key = study_key(study_uid)
-        self._arrivals.check_instances(sum(series.values()))
-        place = self._spool.fetching / key
-        durable.make_folder(place)
-        known = set(self._record(key)["instances"]) if self._kept(key) else set()
+        self._inbox.check_instances(sum(series.values()))
+        folder = self._spool.fetching / key
+        durable.make_folder(folder)
+        known = set(self._record(key)["instances"]) if self._is_in_spool(key) else set()
         listed: list[str] = []
         for series_uid in series:
-            for sop_uid in self._instances(client, study_uid, series_uid):
+            for sop_uid in self._query_instances(client, study_uid, series_uid):
                 name = file_name(sop_uid)
                 listed.append(name)
-                if name in known or (place / name).exists():
+                if name in known or (folder / name).exists():
                     continue
                 data = _retrieve(client, study_uid, series_uid, sop_uid)
-                self._arrivals.check_room(len(data))
-                durable.write(place / name, data, self._spool.tmp)
+                self._inbox.check_space(len(data))
+                durable.write(folder / name, data, self._spool.tmp)
                 self._metrics.fetched.inc()
         record = {"series": _hashed(series), "instances": sorted({*listed, *known})}
-        durable.write(place / _RECORD, json.dumps(record).encode(), self._spool.tmp)
-        _log.info("study fetched", extra={"study": key[:12], "instances": len(list(place.glob("*.dcm")))})
-        self._hand_on(key)
+        durable.write(folder / _RECORD, json.dumps(record).encode(), self._spool.tmp)
+        _log.info("study fetched", extra={"study": key[:12], "instances": len(list(folder.glob("*.dcm")))})
+        self._enqueue(key)
 
-    def _kept(self, key: str) -> bool:
-        """Tell whether what was fetched before is still here: late instances are run together with it."""
-        arriving = (self._spool.incoming / key).exists()
-        return arriving or bool(self._spool.of_study(key)) or any(self._spool.forming.glob(f"*-{key[:16]}"))
+    def _is_in_spool(self, key: str) -> bool:
+        """Return whether earlier instances of the study are still in the spool, to be run with late ones."""
+        incoming = (self._spool.incoming / key).exists()
+        return incoming or bool(self._spool.of_study(key)) or any(self._spool.assembling.glob(f"*-{key[:16]}"))
 
-    def _hand_on(self, key: str) -> None:
-        """Note what was fetched, then bring it into the queue; a crash in between is made up for by `put_right`."""
-        place = self._spool.fetching / key
-        note, now = self._spool.polled / f"{key}.json", self._clock()
-        durable.write(note, (place / _RECORD).read_bytes(), self._spool.tmp)
-        os.utime(note, (now, now))
-        self._arrivals.adopt(place, key)
-        durable.remove_folder(place, self._spool.tmp)
+    def _enqueue(self, key: str) -> None:
+        """Record what was fetched, then move it to the inbox; `recover` repeats this after a crash in between."""
+        folder = self._spool.fetching / key
+        record, now = self._spool.polled / f"{key}.json", self._clock()
+        durable.write(record, (folder / _RECORD).read_bytes(), self._spool.tmp)
+        os.utime(record, (now, now))
+        self._inbox.ingest(folder, key)
+        durable.remove_folder(folder, self._spool.tmp)
 
     def _record(self, key: str) -> dict[str, Any]:
         try:
@@ -231,16 +235,16 @@ class Poller:
             return {"series": {}, "instances": []}
         return record
 
-    def _forget(self) -> None:
-        """Drop the notes on studies that are too old, and what was half fetched of those now gone."""
-        oldest = self._clock() - (self._config.days_back + 7) * 86_400
+    def _prune(self) -> None:
+        """Remove old records, and partly fetched studies that the server no longer lists."""
+        oldest = self._clock() - (self._config.lookback_days + 7) * 86_400
         for path in self._spool.polled.glob("*.json"):
             if path.stat().st_mtime < oldest:
                 durable.remove_file(path)
-        listed = {study_key(study_uid) for study_uid in self._growing}
-        for place in self._spool.fetching.iterdir():
-            if place.name not in listed:
-                durable.remove_folder(place, self._spool.tmp)
+        listed = {study_key(study_uid) for study_uid in self._observed}
+        for folder in self._spool.fetching.iterdir():
+            if folder.name not in listed:
+                durable.remove_folder(folder, self._spool.tmp)
 
 
 def _hashed(series: dict[str, int]) -> dict[str, int]:
@@ -256,9 +260,9 @@ def _value(row: dict[str, Any], tag: str, absent: Any = None) -> Any:
 
 
 def _pages(tag: str, ask: Callable[[int], list[dict[str, Any]]], *, all_named: bool = True) -> list[dict[str, Any]]:
-    """Return the rows of all pages, each once; a server that knows no pages repeats the first.
+    """Return the unique rows of all pages; a server without paging returns the first page repeatedly.
 
-    A row without the tag is an error where ``all_named``, else it is left out.
+    A row without the tag is an error if ``all_named``, otherwise it is skipped.
     """
     found: dict[str, dict[str, Any]] = {}
     offset = 0
@@ -273,10 +277,10 @@ def _pages(tag: str, ask: Callable[[int], list[dict[str, Any]]], *, all_named: b
 
 
 def _retrieve(client: DICOMwebClient, study_uid: str, series_uid: str, sop_uid: str) -> bytes:
-    """Return an instance as a DICOM file, its pixels encoded as the server has them."""
+    """Return an instance as a DICOM file, with its pixels encoded as on the server."""
     dataset = client.retrieve_instance(study_uid, series_uid, sop_uid)
     if (dataset.StudyInstanceUID, dataset.SOPInstanceUID) != (study_uid, sop_uid):
-        raise RetrievalError("the server gave another instance than the one asked for")
+        raise RetrievalError("the server returned a different instance")
     with BytesIO() as file:
         dcmwrite(file, dataset, enforce_file_format=True)
         return file.getvalue()

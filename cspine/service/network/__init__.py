@@ -1,1 +1,1 @@
-"""TLS contexts and sessions with DICOMweb servers, for intake and delivery."""
+"""TLS contexts and DICOMweb sessions, shared by intake and delivery."""

@@ -9,7 +9,7 @@ from cspine.service.config import ClientTls, ServerTls
 
 
 def server_context(tls: ServerTls) -> ssl.SSLContext:
-    """Return the listener's TLS context (TLS 1.2 or newer, as PS3.15 B.9 and B.10 have it).
+    """Return the listener's TLS context (TLS 1.2 or later, PS3.15 B.9 and B.10).
 
     Raises
     ------
@@ -29,13 +29,13 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
 
 
 def client_context(tls: ClientTls) -> ssl.SSLContext:
-    """Return the TLS context towards a destination; errors as `server_context`."""
+    """Return the TLS context for a destination; raises as `server_context` does."""
     try:
         context = ssl.create_default_context(cafile=tls.ca)
         if tls.certificate is not None:
             context.load_cert_chain(tls.certificate, tls.key)
     except OSError as error:
-        raise _unusable("tls of a destination", error) from error
+        raise _unusable("destination tls", error) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = tls.check_host_name
     return context
@@ -43,4 +43,4 @@ def client_context(tls: ClientTls) -> ssl.SSLContext:
 
 def _unusable(where: str, error: OSError) -> RoutingConfigError:
     why = getattr(error, "reason", None) or error.strerror or type(error).__name__
-    return RoutingConfigError(f"{where}: a certificate, key or ca cannot be used: {why}")
+    return RoutingConfigError(f"{where}: invalid certificate, key or ca: {why}")

@@ -1,4 +1,4 @@
-"""Sessions with DICOMweb servers: certificates, credentials, and which failures pass."""
+"""Sessions with DICOMweb servers: certificates, credentials, and which failures are transient."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import requests
 
 from cspine.service.config import WebServer
 
-#: HTTP statuses after which the same request may succeed later.
-PASSING = frozenset({401, 403, 408, 425, 429})
+#: HTTP status codes below 500 after which the same request may succeed later.
+TRANSIENT_STATUSES = frozenset({401, 403, 408, 425, 429})
 
 
 def session(server: WebServer) -> requests.Session:
@@ -16,7 +16,7 @@ def session(server: WebServer) -> requests.Session:
     Parameters
     ----------
     server : WebServer
-        Its authorities, and how to sign in: the password or token is read now.
+        The server; its password or token is read at each call.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def session(server: WebServer) -> requests.Session:
         If the credentials cannot be read.
     """
     made = requests.Session()
-    made.trust_env = False  # no proxy and no .netrc that the configuration does not name
+    made.trust_env = False  # ignore proxies and .netrc of the environment
     if server.ca is not None:
         made.verify = str(server.ca)
     credentials = server.credentials
@@ -35,17 +35,18 @@ def session(server: WebServer) -> requests.Session:
     return made
 
 
-def passes(status: int) -> bool:
-    """Tell whether a request with this HTTP status may succeed later.
+def is_transient(status: int) -> bool:
+    """Return whether a request with this HTTP status may succeed later.
 
-    A refused sign-in counts: tokens are renewed and accounts unlocked, and no result must be set aside meanwhile.
+    Failed authentication counts as transient: tokens are renewed and accounts unlocked, and no result may be lost
+    in the meantime.
     """
-    return status >= 500 or status in PASSING
+    return status >= 500 or status in TRANSIENT_STATUSES
 
 
-def told(error: BaseException) -> str:
-    """Return what a failed request says for logs: kind and status; the text may quote a URL with UIDs."""
+def describe_failure(error: BaseException) -> str:
+    """Return the kind and status of a failed request for logs; its own text may contain a URL with UIDs."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP status {response.status_code}"
-    return f"no answer ({type(error).__name__})"
+    return f"no response ({type(error).__name__})"

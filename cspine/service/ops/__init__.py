@@ -1,1 +1,1 @@
-"""What those who run the service see: log lines, metrics, status, the reference of the configuration."""
+"""Operation of the service: logs, metrics, status, and the configuration reference."""

@@ -1,4 +1,4 @@
-"""The HTTP port: /healthz for whoever restarts services, /metrics for Prometheus."""
+"""The HTTP port: /healthz for supervisors and load balancers, /metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from cspine.core.errors import ListenerError
 from cspine.service.config import Http
 
-#: Gives the state of the service: whether it is healthy, and the facts.
+#: Returns whether the service is healthy, and its status as JSON-compatible values.
 Health = Callable[[], tuple[bool, dict[str, Any]]]
 
 
 class StatusServer:
-    """Serves /healthz (200 or 503, JSON) and /metrics.
+    """HTTP server of /healthz (200 or 503, JSON) and /metrics.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class StatusServer:
     registry : CollectorRegistry
         The metrics.
     health : callable
-        Asked at each /healthz and /metrics, so that gauges are fresh.
+        Called for each request, so that the gauges are up to date.
 
     Raises
     ------
@@ -41,9 +41,9 @@ class StatusServer:
             timeout = 10
 
             def do_GET(self) -> None:
-                healthy, facts = health()
+                healthy, status = health()
                 if self.path == "/healthz":
-                    self._answer(200 if healthy else 503, "application/json", json.dumps(facts).encode())
+                    self._answer(200 if healthy else 503, "application/json", json.dumps(status).encode())
                 elif self.path == "/metrics":
                     self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
                 else:
@@ -57,22 +57,22 @@ class StatusServer:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
-                """Say nothing: every few seconds somebody asks."""
+                """Log nothing: supervisors send a request every few seconds."""
 
         try:
             self._server = ThreadingHTTPServer((config.host, config.port), Handler)
         except OSError as error:
-            raise ListenerError(f"HTTP port {config.port} cannot be opened: {error.strerror}") from error
+            raise ListenerError(f"cannot open HTTP port {config.port}: {error.strerror}") from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """Return the port that the server listens on."""
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Answer from now on."""
+        """Start to answer requests."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -1,1 +1,1 @@
-"""The queue on disk: its folder, its jobs, and the changes of their state."""
+"""The queue on disk: its folder, its jobs, and their state transitions."""

@@ -1,6 +1,6 @@
-"""Changes on disk that survive a power cut: what these functions have done before they return is there afterwards.
+"""File operations that survive a power cut: their effect is on disk when they return.
 
-Each is one step: a crash before it leaves the old state, a crash after it the new one. The spool uses no others.
+Each is atomic: a crash leaves the state before it or the state after it. The spool uses no other operations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Flush the directory entries of a folder to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -22,26 +22,26 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder whose parent exists; nothing happens where it is there already."""
+    """Create a folder whose parent exists, unless it exists already."""
     if not folder.is_dir():
         folder.mkdir(mode=0o700, exist_ok=True)
         sync_folder(folder.parent)
 
 
 def stage(data: bytes, folder: Path) -> Path:
-    """Write bytes to a new file of a folder for temporary files; `move` then gives it its name.
+    """Write bytes to a new temporary file; `move` then gives it its final name.
 
     Parameters
     ----------
     data : bytes
         Content.
     folder : Path
-        On the same file system as the later place.
+        Folder for temporary files, on the same file system as the final file.
 
     Returns
     -------
     Path
-        The file, its content on the disk.
+        The file; its content is on disk.
     """
     path = folder / uuid.uuid4().hex
     try:
@@ -57,7 +57,7 @@ def stage(data: bytes, folder: Path) -> Path:
 
 
 def write(path: Path, data: bytes, staging: Path) -> None:
-    """Write a file, or replace it whole.
+    """Write or replace a file atomically.
 
     Parameters
     ----------
@@ -72,63 +72,63 @@ def write(path: Path, data: bytes, staging: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename a file or a folder; a file of that name is replaced."""
+    """Rename a file or folder; an existing file of that name is replaced."""
     source.rename(target)
     sync_folder(target.parent)
     if source.parent != target.parent:
-        with suppress(FileNotFoundError):  # the folder itself may be gone since
+        with suppress(FileNotFoundError):  # the folder may have been removed
             sync_folder(source.parent)
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a file a second name; nothing happens where the name is taken."""
+    """Create a hard link, unless the target exists already."""
     with suppress(FileExistsError):
         os.link(source, target)
         sync_folder(target.parent)
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, if it is there."""
+    """Remove a file if it exists."""
     path.unlink(missing_ok=True)
 
 
 def remove_folder(folder: Path, staging: Path) -> None:
-    """Remove a folder with all that is in it: it disappears at once, a crash leaves no half of it.
+    """Remove a folder and its content atomically.
 
     Parameters
     ----------
     folder : Path
         The folder.
     staging : Path
-        Folder for temporary files, which is emptied at the next start.
+        Folder for temporary files; it is emptied at the next start.
     """
-    grave = staging / uuid.uuid4().hex
+    trash = staging / uuid.uuid4().hex
     try:
-        move(folder, grave)
+        move(folder, trash)
     except FileNotFoundError:
         return
-    shutil.rmtree(grave, ignore_errors=True)
+    shutil.rmtree(trash, ignore_errors=True)
 
 
 def sync_tree(folder: Path) -> None:
-    """Make every file below a folder durable, written by whomever."""
-    for place, _, names in os.walk(folder):
+    """Flush every file below a folder to disk."""
+    for parent, _, names in os.walk(folder):
         for name in names:
-            handle = os.open(Path(place) / name, os.O_RDONLY)
+            handle = os.open(Path(parent) / name, os.O_RDONLY)
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-        sync_folder(Path(place))
+        sync_folder(Path(parent))
     sync_folder(folder.parent)
 
 
 def tree_bytes(folder: Path) -> int:
-    """Return the bytes of all files below a folder, a file with several names once."""
+    """Return the size of all files below a folder in bytes; hard links count once."""
     sizes: dict[int, int] = {}
-    for place, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
-            with suppress(OSError):  # moved meanwhile
-                status = (Path(place) / name).stat()
+            with suppress(OSError):  # it may have been moved
+                status = (Path(parent) / name).stat()
                 sizes[status.st_ino] = status.st_size
     return sum(sizes.values())

@@ -1,4 +1,4 @@
-"""A job: one study with all that the service knows about it, as job.json keeps it."""
+"""A job: one study in the queue, as job.json stores it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: Grows by one with every change after which an older service would misread the file.
+#: Incremented with every change that an older service would misread.
 SCHEMA_VERSION = 1
 
 _STAMP = "%Y%m%dT%H%M%S%f"
 
 
 class State(StrEnum):
-    """The state of a job is the folder that it lies in."""
+    """State of a job, which is the folder that contains it."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -29,37 +29,39 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Reason(_Record):
-    """Why something failed, without patient data."""
+class FailureReason(_Record):
+    """The cause of a failure, without patient data."""
 
     code: str
     message: str
     advice: str
     attempts: int
-    when: str
+    time: str
 
 
 class Delivery(_Record):
-    """How far the results of a job have come on their way to one destination."""
+    """Progress of the delivery of a job to one destination."""
 
-    state: Literal["pending", "delivered", "refused", "gave up", "removed"] = "pending"
+    state: Literal["pending", "delivered", "refused", "abandoned", "removed"] = "pending"
     attempts: int = 0
-    first_at: float | None = Field(default=None, description="First attempt, seconds since 1970.")
-    next_at: float = Field(default=0, description="Next attempt, seconds since 1970.")
-    last: Reason | None = None
+    first_attempt_at: float | None = Field(
+        default=None, description="Time of the first attempt, in seconds since 1970."
+    )
+    next_attempt_at: float = Field(default=0, description="Time of the next attempt, in seconds since 1970.")
+    last_error: FailureReason | None = None
     warnings: tuple[str, ...] = ()
 
     @property
-    def lost(self) -> bool:
-        """True where a person has to do something."""
-        return self.state in ("refused", "gave up")
+    def has_failed(self) -> bool:
+        """Whether the delivery failed and will not be retried automatically."""
+        return self.state in ("refused", "abandoned")
 
 
 class Job(_Record):
     """One study in the queue.
 
-    ``study`` is the study's key. The clock is set when the study is whole and stays: a job that is run again gives the
-    same bytes and UIDs.
+    ``study`` is the key of the study. The clock is set when the study is complete and never changes: a job that is
+    run again gives the same bytes and UIDs.
     """
 
     schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
@@ -68,28 +70,30 @@ class Job(_Record):
     created: str
     clock: str
     instances: int = 0
-    interrupted: bool = Field(default=False, description="A sender broke off, so instances may be missing.")
-    earlier: str | None = Field(default=None, description="The job whose instances and result this one takes up.")
-    attempts: int = Field(default=0, description="Runs that ended with an error.")
-    crashes: int = Field(default=0, description="Runs that the service did not live to see the end of.")
-    not_before: float = Field(default=0, description="Next run, seconds since 1970.")
-    reason: Reason | None = None
+    incomplete: bool = Field(default=False, description="A transfer was interrupted: instances may be missing.")
+    previous: str | None = Field(default=None, description="Job whose instances and results are part of the input.")
+    attempts: int = Field(default=0, description="Runs that failed.")
+    crashes: int = Field(default=0, description="Runs during which the service crashed.")
+    not_before: float = Field(default=0, description="Earliest time of the next run, in seconds since 1970.")
+    reason: FailureReason | None = None
     destinations: dict[str, Delivery] = {}
-    finished: float | None = Field(default=None, description="Into done/ or failed/, seconds since 1970.")
+    finished: float | None = Field(
+        default=None, description="Time of the move to done/ or failed/, in seconds since 1970."
+    )
 
     @property
     def short_study(self) -> str:
-        """The study as logs and messages tell it: what `cspine.core.errors.hashed` gives of its UID."""
+        """Hashed Study Instance UID for logs and messages, as `cspine.core.errors.hashed` returns it."""
         return self.study[:12]
 
 
 def study_key(study_uid: str) -> str:
-    """Return the key of a study, from which its UID cannot be read: the SHA-256 of the UID."""
+    """Return the key of a study: the SHA-256 of its Study Instance UID."""
     return hashlib.sha256(study_uid.encode("utf-8")).hexdigest()
 
 
 def job_id(study: str, now: float, after: str = "") -> str:
-    """Return the name of a new job: jobs sort by age, and the study can be seen in it.
+    """Return the name of a new job; names sort by age and contain the start of the study key.
 
     Parameters
     ----------
@@ -98,7 +102,7 @@ def job_id(study: str, now: float, after: str = "") -> str:
     now : float
         Seconds since 1970.
     after : str
-        Name of the last job of the study: the new one sorts behind it, though the clock was set back.
+        Name of the last job of the study: the new name sorts after it, even if the clock was set back.
     """
     when = datetime.fromtimestamp(now, tz=UTC)
     if after:
@@ -107,6 +111,6 @@ def job_id(study: str, now: float, after: str = "") -> str:
     return f"{when:{_STAMP}}-{study[:16]}"
 
 
-def moment(now: float) -> str:
-    """Return a time as job.json and logs write it: ISO 8601, UTC."""
+def iso_time(now: float) -> str:
+    """Return a time in ISO 8601, UTC, as job.json and logs contain it."""
     return datetime.fromtimestamp(now, tz=UTC).isoformat(timespec="seconds")

@@ -1,35 +1,34 @@
-"""The folder of the queue: where everything lies, who may change it, and how a job is read, written and moved.
+"""The folder of the queue: its layout, its locks, and how a job is read, written and moved.
 
-SPOOL/lock               held by the one service that uses the spool
-SPOOL/transitions        held, for moments, by whoever moves a job: the service or `cspine queue`
-SPOOL/tmp/               unfinished files; emptied at start
-SPOOL/fetching/          studies on their way from a DICOMweb server
-SPOOL/polled/            what was fetched of which study
-SPOOL/incoming/STUDY/    instances of a study that is still arriving
-SPOOL/forming/JOB/       a study that is being made a job
+SPOOL/lock               locked by the service that uses the spool
+SPOOL/transitions        locked while the service or `cspine queue` moves a job
+SPOOL/tmp/               temporary files; emptied at start
+SPOOL/fetching/          studies that are being fetched from a DICOMweb server
+SPOOL/polled/            records of fetched studies
+SPOOL/incoming/STUDY/    instances of a study that is being received
+SPOOL/assembling/JOB/    a complete study that becomes a job
 SPOOL/waiting, running, sending, done, failed/JOB/{job.json, input/, results/}
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
 from pydantic import ValidationError
 
 from cspine.core.errors import SpoolError
+from cspine.io.workspace import locked, locked_when_free
 from cspine.service.queue import durable
 from cspine.service.queue.job import Job, State
 
 _log = logging.getLogger(__name__)
-#: Name of the file that says what a job is.
-JOB = "job.json"
+#: Name of the file that describes a job.
+JOB_FILE = "job.json"
 
 
 class Spool:
@@ -38,12 +37,12 @@ class Spool:
     Parameters
     ----------
     folder : Path
-        Made where it is absent.
+        Created if it does not exist.
 
     Raises
     ------
     SpoolError
-        If it cannot be written.
+        If the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,51 +51,42 @@ class Spool:
         self.fetching = folder / "fetching"
         self.polled = folder / "polled"
         self.incoming = folder / "incoming"
-        self.forming = folder / "forming"
-        self._lock: IO[bytes] | None = None
+        self.assembling = folder / "assembling"
+        self._claimed = ExitStack()
         self._thread_lock = threading.RLock()
         self._depth = 0
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for part in (self.tmp, self.fetching, self.polled, self.incoming, self.forming):
+            for part in (self.tmp, self.fetching, self.polled, self.incoming, self.assembling):
                 durable.make_folder(part)
             for state in State:
                 durable.make_folder(folder / state)
         except OSError as error:
-            raise SpoolError(f"the spool folder cannot be written: {error.strerror}") from error
+            raise SpoolError(f"cannot write the spool folder: {error.strerror}") from error
 
-    def claim(self) -> None:
-        """Make this process the one service of the spool, until `release` or its end.
+    def lock(self) -> None:
+        """Lock the spool for this process, until `release` or the end of the process.
 
         Raises
         ------
         SpoolError
-            If another service has it.
+            If another service has locked it.
         """
-        file = (self.folder / "lock").open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise SpoolError("another service is using the spool") from error
-        self._lock = file
+        self._claimed.enter_context(locked(self.folder / "lock", SpoolError("another service is using the spool")))
 
     def release(self) -> None:
-        """Give the spool up."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        """Release the spool."""
+        self._claimed.close()
 
     @contextmanager
     def transition(self) -> Iterator[None]:
-        """Hold the queue still: nobody else, in this process or another, moves or rewrites a job meanwhile."""
+        """Lock the queue: no other thread or process moves or rewrites a job in the meantime."""
         with self._thread_lock:
             if self._depth:
                 yield
                 return
-            with (self.folder / "transitions").open("ab") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with locked_when_free(self.folder / "transitions"):
                 self._depth += 1
                 try:
                     yield
@@ -105,7 +95,7 @@ class Spool:
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
-    def place(self, state: State, job: str) -> Path:
+    def job_folder(self, state: State, job: str) -> Path:
         """Return the folder of a job in a state."""
         return self.folder / state / job
 
@@ -119,30 +109,30 @@ class Spool:
         Raises
         ------
         SpoolError
-            If it is not there, or its job.json cannot be used.
+            If the job does not exist or its job.json is invalid.
         """
-        return read_job(self.place(state, job))
+        return read_job(self.job_folder(state, job))
 
-    def jobs(self, state: State, ending: str = "") -> list[Job]:
-        """Return the jobs in a state, oldest first; one that cannot be read, or has just moved on, is left out.
+    def jobs(self, state: State, suffix: str = "") -> list[Job]:
+        """Return the jobs in a state, oldest first; jobs that cannot be read or have just moved are omitted.
 
         Parameters
         ----------
         state : State
             The state.
-        ending : str, optional
-            Only those whose names end so.
+        suffix : str, optional
+            Return only jobs whose names have this suffix.
         """
         found = []
         for name in self.names(state):
-            if not name.endswith(ending):
+            if not name.endswith(suffix):
                 continue
             try:
                 found.append(self.read(state, name))
             except SpoolError as error:
-                if self.place(state, name).exists() and name not in self._told:
-                    self._told.add(name)
-                    _log.warning("job %s cannot be read: %s", name, error.message)
+                if self.job_folder(state, name).exists() and name not in self._reported:
+                    self._reported.add(name)
+                    _log.warning("cannot read job %s: %s", name, error.message)
         return found
 
     def find(self, job: str) -> State:
@@ -154,9 +144,9 @@ class Spool:
             If there is no such job.
         """
         for state in State:
-            if job and "/" not in job and self.place(state, job).is_dir():
+            if job and "/" not in job and self.job_folder(state, job).is_dir():
                 return state
-        raise SpoolError("no such job in the spool", advice="`cspine queue list SPOOL` shows the jobs.")
+        raise SpoolError("no such job in the spool", advice="`cspine queue list SPOOL` lists the jobs.")
 
     def of_study(self, study: str) -> list[tuple[State, Job]]:
         """Return all jobs of a study with their states, oldest first.
@@ -166,23 +156,23 @@ class Spool:
         study : str
             Key of the study.
         """
-        mark = f"-{study[:16]}"
-        found = [(state, job) for state in State for job in self.jobs(state, mark) if job.study == study]
+        suffix = f"-{study[:16]}"
+        found = [(state, job) for state in State for job in self.jobs(state, suffix) if job.study == study]
         return sorted(found, key=lambda pair: pair[1].id)
 
     def save(self, folder: Path, job: Job) -> None:
-        """Write a job's job.json into its folder."""
+        """Write the job.json of a job to its folder."""
         text = job.model_dump_json(indent=2) + "\n"
-        durable.write(folder / JOB, text.encode("utf-8"), self.tmp)
+        durable.write(folder / JOB_FILE, text.encode("utf-8"), self.tmp)
 
     def move(self, job: Job, source: State, target: State) -> None:
-        """Write a job and bring it to another state; a crash between the two leaves it in the old one."""
-        self.save(self.place(source, job.id), job)
-        durable.move(self.place(source, job.id), self.place(target, job.id))
+        """Write a job and move it to another state; a crash in between leaves it in the old state."""
+        self.save(self.job_folder(source, job.id), job)
+        durable.move(self.job_folder(source, job.id), self.job_folder(target, job.id))
 
     def remove(self, state: State, job: str) -> None:
         """Remove a job with all its files."""
-        durable.remove_folder(self.place(state, job), self.tmp)
+        durable.remove_folder(self.job_folder(state, job), self.tmp)
 
     # --- size ---------------------------------------------------------------------------------------------------------
 
@@ -191,15 +181,15 @@ class Spool:
         return durable.tree_bytes(self.folder)
 
     def free_bytes(self) -> int:
-        """Return what is free on the spool's disk."""
+        """Return the free space on the disk of the spool."""
         return shutil.disk_usage(self.folder).free
 
 
 def read_job(folder: Path) -> Job:
-    """Read the job.json of a job's folder; errors as `Spool.read`."""
+    """Read the job.json in the folder of a job; raises as `Spool.read` does."""
     try:
-        return Job.model_validate_json((folder / JOB).read_bytes())
+        return Job.model_validate_json((folder / JOB_FILE).read_bytes())
     except OSError as error:
-        raise SpoolError(f"job.json cannot be read: {error.strerror}") from error
+        raise SpoolError(f"cannot read job.json: {error.strerror}") from error
     except ValidationError as error:
-        raise SpoolError(f"job.json does not follow its schema ({error.error_count()} faults)") from error
+        raise SpoolError(f"job.json violates its schema ({error.error_count()} errors)") from error

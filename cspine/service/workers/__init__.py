@@ -1,1 +1,1 @@
-"""The processes that run studies."""
+"""The worker processes that run studies."""

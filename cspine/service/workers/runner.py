@@ -1,4 +1,4 @@
-"""What a worker process does with a job: it runs the study in ``input/`` and leaves its results in ``results/``."""
+"""The run of one job in a worker process: it reads ``input/`` and writes ``results/``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from cspine.service.config import Run
 from cspine.service.queue.spool import read_job
 
-#: Runs the study in a job's folder with a clock (ISO 8601); gives the seconds of the steps; raises CSpineError.
+#: Runs the study in a job's folder with a clock (ISO 8601); returns the seconds per step; raises CSpineError.
 Runner = Callable[[Path, str], dict[str, float]]
 
-#: Makes the runner of a device, in the worker's process; what takes long, as loading a model, belongs here.
+#: Creates the runner of a device in the worker process; loads the model.
 RunnerFactory = Callable[[Run, str], Runner]
 
 
 def study_runner(run: Run, device: str) -> Runner:
-    """Load the model and return what runs a study with it.
+    """Load the model and return a runner that uses it.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ def study_runner(run: Run, device: str) -> Runner:
     Raises
     ------
     ModelError
-        If the model cannot be used.
+        If the model is unusable.
     """
     from cspine.core.anatomy import parse_levels
     from cspine.dicom.clock import Clock
-    from cspine.dicom.seg import SegType
+    from cspine.dicom.seg_type import SegType
     from cspine.inference.settings import InferenceSettings
     from cspine.io.machine import home_folder
     from cspine.io.output import SUMMARY, StudyOutput
@@ -55,7 +55,7 @@ def study_runner(run: Run, device: str) -> Runner:
             inference=inference,
             seg_type=SegType(run.seg_type),
             rules_file=run.rules,
-            incomplete=read_job(folder).interrupted,
+            incomplete=read_job(folder).incomplete,
             levels=parse_levels(run.levels) if run.levels else None,
             solve_levels=run.solve_levels,
         )

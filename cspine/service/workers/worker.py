@@ -1,4 +1,4 @@
-"""One long-lived process a device: it keeps the model loaded, and can be killed without harm to the service."""
+"""One long-lived process per device: it keeps the model loaded, and may be killed without harm to the service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,42 +18,27 @@ from cspine.service.ops.json_log import start_json_logging
 from cspine.service.workers.runner import Runner, RunnerFactory
 
 _log = logging.getLogger(__name__)
-_LOOK_S = 0.2
-_END_S = 5.0
-_RENEWED_AFTER = 500  # runs: what leaks in them goes with the process
+_POLL_S = 0.2
+_SHUTDOWN_S = 5.0
+_MAX_RUNS_PER_PROCESS = 500  # bounds memory leaks
 _PR_SET_PDEATHSIG = 1
 
 
 class Stopped(Exception):  # noqa: N818
-    """The service ends: the run was broken off and did not fail."""
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An error on its way from the worker's process."""
-
-    code: str
-    exit_code: int
-    message: str
-    advice: str
-
-    def as_error(self) -> CSpineError:
-        error = CSpineError(self.message, advice=self.advice)
-        error.code, error.exit_code = self.code, self.exit_code
-        return error
+    """The service is shutting down: the run was stopped and did not fail."""
 
 
 class Worker:
-    """The process of a device.
+    """The worker process of one device.
 
     Parameters
     ----------
     device : str
-        Device.
+        Device name.
     run : Run
         Settings of runs.
     factory : callable
-        A `RunnerFactory` that can be imported by its name.
+        A `RunnerFactory` that can be pickled.
     """
 
     def __init__(self, device: str, run: Run, factory: RunnerFactory) -> None:
@@ -76,56 +60,56 @@ class Worker:
         clock : str
             Clock of the run, ISO 8601.
         stop : Event
-            Set when the service ends.
+            Set when the service shuts down.
 
         Returns
         -------
         dict
-            Seconds of the steps.
+            Seconds per step.
 
         Raises
         ------
         Stopped
-            If the service ends.
+            If the service shuts down.
         WorkerDiedError
             If the process died or reached its time limit.
         CSpineError
-            What went wrong with the study.
+            If the study fails.
         """
-        connection = self._started()
+        connection = self._ensure_started()
         end = time.monotonic() + self._run.time_limit_s
         try:
             connection.send((str(folder), clock))
-            while not connection.poll(_LOOK_S):
+            while not connection.poll(_POLL_S):
                 if stop.is_set():
                     self.stop()
                     raise Stopped
                 if time.monotonic() > end:
                     self._kill()
-                    raise WorkerDiedError(f"stopped at its time limit of {self._run.time_limit_s:g} s")
+                    raise WorkerDiedError(f"the process reached its time limit of {self._run.time_limit_s:g} s")
             answer = connection.recv()
         except (EOFError, OSError) as error:
             if stop.is_set():
                 self._kill()
                 raise Stopped from error
-            raise WorkerDiedError(self._cause_of_death()) from error
-        if isinstance(answer, _Failure):
-            raise answer.as_error()
+            raise WorkerDiedError(self._exit_cause()) from error
+        if isinstance(answer, CSpineError):
+            raise answer
         assert isinstance(answer, dict)
         self._runs += 1
-        if self._runs >= _RENEWED_AFTER:
+        if self._runs >= _MAX_RUNS_PER_PROCESS:
             self._runs = 0
             self.stop()
         return answer
 
     def stop(self) -> None:
-        """End the process, by force where it does not end by itself."""
+        """Terminate the process; kill it if it does not end."""
         if self._process is not None:
             self._process.terminate()
-            self._process.join(_END_S)
+            self._process.join(_SHUTDOWN_S)
         self._kill(died=False)
 
-    def _started(self) -> Connection:
+    def _ensure_started(self) -> Connection:
         if self._process is not None and self._process.is_alive() and self._connection is not None:
             return self._connection
         self._kill(died=False)
@@ -142,20 +126,20 @@ class Worker:
         theirs.close()
         return self._connection
 
-    def _cause_of_death(self) -> str:
+    def _exit_cause(self) -> str:
         assert self._process is not None
-        self._process.join(_END_S)
+        self._process.join(_SHUTDOWN_S)
         code = self._process.exitcode
         self._kill()
         if code is not None and code < 0:
             name = signal.Signals(-code).name
-            return f"the process was killed by {name}" + (", mostly for want of memory" if -code == 9 else "")
+            return f"the process was killed by {name}" + (", probably out of memory" if -code == signal.SIGKILL else "")
         return f"the process ended with exit code {code}"
 
     def _kill(self, *, died: bool = True) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.join(_END_S)
+            self._process.join(_SHUTDOWN_S)
             self._process.close()
             self._process = None
             self.deaths += died
@@ -164,13 +148,13 @@ class Worker:
             self._connection = None
 
 
-# --- in the worker's process ------------------------------------------------------------------------------------------
+# --- in the worker process --------------------------------------------------------------------------------------------
 
 
 def _work(connection: Connection, factory: RunnerFactory, run: Run, device: str, service: int, level: int) -> None:
     """Run studies until the service closes the connection or dies."""
-    _die_with(service)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal's whole group: the service decides
+    _exit_with(service)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group: the service decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     runner: Runner | None = None
     while True:
@@ -184,14 +168,13 @@ def _work(connection: Connection, factory: RunnerFactory, run: Run, device: str,
             if runner is None:
                 runner = factory(run, device)
             answer: object = runner(Path(folder), clock)
-        except Exception as unforeseen:
-            error = as_defect(unforeseen)
-            answer = _Failure(error.code, error.exit_code, error.message, error.advice)
+        except Exception as unexpected:
+            answer = as_defect(unexpected)
         connection.send(answer)
 
 
-def _die_with(service: int) -> None:
-    """Let the kernel kill this process when the service dies: two must never write into one job."""
+def _exit_with(service: int) -> None:
+    """Have the kernel kill this process when the service dies: two processes must never write to one job."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != service:  # it died before the line above
+    if os.getppid() != service:  # the service died before the line above
         os._exit(1)

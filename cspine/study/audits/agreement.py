@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.core.geometry import Affine, reorientation, to_lps
-from cspine.core.shape import Box, LevelShape
+from cspine.core.shape import Box, LevelShape, margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 
 #: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
@@ -89,14 +89,13 @@ def crop_box(labels: LabelVolume) -> Box:
         Vertebrae, in any orientation.
     """
     along_neck = reorientation(labels.affine_lps, "LPS").axes_zyx[0]
+    needed = occupied_box(labels.labels_zyx, margin_zyx(CROP_MARGIN_MM, labels.grid))
     parts = []
-    for axis, step in enumerate(reversed(labels.grid.spacing_xyz)):
+    for axis in range(3):
         size = labels.labels_zyx.shape[axis]
         cut = CROP_SLICES if axis == along_neck else round(CROP_SHARE * size)
-        present = np.flatnonzero(labels.labels_zyx.any(axis=tuple(i for i in range(3) if i != axis)))
-        margin = int(np.ceil(CROP_MARGIN_MM / step))
-        start = min(cut, max(int(present[0]) - margin, 0)) if len(present) else cut
-        stop = max(size - cut, min(int(present[-1]) + 1 + margin, size)) if len(present) else size - cut
+        start = min(cut, needed[axis].start) if needed is not None else cut
+        stop = max(size - cut, needed[axis].stop) if needed is not None else size - cut
         parts.append(slice(start, max(stop, start + 1)))
     return parts[0], parts[1], parts[2]
 

@@ -1,6 +1,7 @@
 """Does a result look like a neck? Checks of one case that need no reference labels, each with its number.
 
-Pure functions of label arrays. The bounds stand here; docs/evaluation.md says where they come from.
+Pure functions of label arrays. Bounds of anatomy stand in `cspine.core.norms`, those of the checks here;
+docs/guide/evaluation.md says where they come from.
 """
 
 from __future__ import annotations
@@ -14,28 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-from cspine.core.anatomy import VERTEBRAE, Region, Vertebra, rank, vertebra
-from cspine.core.findings import MISSING_LEVEL, ORDER_BROKEN
+from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
+from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER
 from cspine.core.geometry import Grid, reorientation, to_index, to_lps
+from cspine.core.norms import (
+    AUDITED_ATLAS_DISTANCE_MM,
+    AUDITED_DISTANCE_MM,
+    MAX_CORD_MM2,
+    TYPICAL_CERVICAL_STEP_MM,
+    plausible_ml,
+)
 from cspine.core.shape import LevelShape
 from cspine.core.volumes import LabelVolume
-from cspine.postprocessing.clean import plausible_ml
 from cspine.postprocessing.order import head_axis, order_findings
 
-#: Distance of neighbouring centroids, whole vertebrae with their processes: disc and body of an adult, wide on purpose.
-SPACING_MM = (10.0, 28.0)
-#: The same for C1 and C2: the dens stands within the ring of C1, which has no body.
-ATLAS_SPACING_MM = (6.0, 26.0)
-#: The same from T1 down, by the region of the upper one: bodies and discs grow towards the foot.
-LOWER_SPACING_MM = {Region.THORACIC: (10.0, 40.0), Region.LUMBAR: (16.0, 52.0)}
 #: A distance differs from the median of the others by less than this factor; more is a level left out or drawn twice.
 GREATEST_JUMP = 1.7
 #: ... of the others at most so many levels away: all of a neck, and not the small neck for the large lumbar spine.
 JUMP_LEVELS = 5
 #: So many levels at an end of the column tell where it leads: all of a neck.
 END_LEVELS = 8
-#: Distance to the next level where too few levels tell their own.
-TYPICAL_SPACING_MM = 16.0
 #: A level counts as in view where its expected centroid lies at least this far inside the image.
 IN_VIEW_MM = 5.0
 #: Dice of a vertebra with its mirror image; low, because a voxel of 4 mm is a fifth of a vertebral body.
@@ -51,8 +50,6 @@ RING_DIRECTIONS, RING_REACH_MM, LEAST_RING = 16, 30.0, 0.75
 RING_SLAB_MM = 8.0
 #: Share of the cord's voxels within bone: contours of both are a voxel off at their common border.
 GREATEST_CORD_OVERLAP = 0.15
-#: A drawn cord that is larger than a whole spinal canal in axial section is a zone to spare, not a cord.
-GREATEST_CORD_MM2 = 450.0
 #: Share of the levels that must ring: contours of a cord often end within the scan, and are coarse there.
 LEAST_RINGING_LEVELS = 0.8
 #: Where an organ's centre lies along the column: 1 = C1 .. 7 = C7, 8 = T1; 4.5 is between C4 and C5.
@@ -65,7 +62,7 @@ ORGAN_POSITIONS: dict[str, tuple[float, float]] = {
 CORD = "cord"
 
 
-class Verdict(StrEnum):
+class CheckOutcome(StrEnum):
     """Outcome of a check."""
 
     PASS = "pass"  # noqa: S105
@@ -74,14 +71,14 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
+class AnatomyCheck:
     """One check of one case.
 
     Parameters
     ----------
     name : str
         For example ``"spacing"``.
-    verdict : Verdict
+    verdict : CheckOutcome
         Outcome.
     value : float or None
         The number that was judged; None where it has none.
@@ -90,17 +87,17 @@ class Check:
     """
 
     name: str
-    verdict: Verdict
+    verdict: CheckOutcome
     value: float | None = None
     note: str = ""
 
 
-def _judge(name: str, value: float | None, faults: list[str]) -> Check:
-    return Check(name, Verdict.FAIL if faults else Verdict.PASS, value, ", ".join(faults))
+def _judge(name: str, value: float | None, faults: list[str]) -> AnatomyCheck:
+    return AnatomyCheck(name, CheckOutcome.FAIL if faults else CheckOutcome.PASS, value, ", ".join(faults))
 
 
-def _not_applicable(name: str, why: str) -> Check:
-    return Check(name, Verdict.NOT_APPLICABLE, None, why)
+def _not_applicable(name: str, why: str) -> AnatomyCheck:
+    return AnatomyCheck(name, CheckOutcome.NOT_APPLICABLE, None, why)
 
 
 def whole(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
@@ -111,7 +108,7 @@ def whole(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
 # --- the column -------------------------------------------------------------------------------------------------------
 
 
-def check_order(shapes: tuple[LevelShape, ...]) -> Check:
+def check_order(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """Check that the levels follow each other from head to foot with none left out; the value is how many there are.
 
     Parameters
@@ -120,13 +117,13 @@ def check_order(shapes: tuple[LevelShape, ...]) -> Check:
         The levels found, from head to foot by name.
     """
     if not shapes:
-        return Check("order", Verdict.FAIL, 0, "no vertebra")
-    words = {MISSING_LEVEL.code: "missing", ORDER_BROKEN.code: "out of order"}
+        return AnatomyCheck("order", CheckOutcome.FAIL, 0, "no vertebra")
+    words = {MISSING_LEVEL.code: "missing", OUT_OF_ORDER.code: "out of order"}
     faults = [f"{f.level} {words[f.code]}" for f in order_findings(shapes) if f.code in words]
     return _judge("order", len(shapes), faults)
 
 
-def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> Check:
+def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> AnatomyCheck:
     """Check that every level in view was found: none missing between, and none beyond the ends of the column.
 
     The centroid of the next level up and down is expected where the column leads, one median distance on. Where that
@@ -141,7 +138,7 @@ def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> Check:
         Grid of the image.
     """
     if not shapes:
-        return Check("complete", Verdict.FAIL, 0.0, "no vertebra")
+        return AnatomyCheck("complete", CheckOutcome.FAIL, 0.0, "no vertebra")
     found = {shape.vertebra.name for shape in shapes}
     first, last = rank(shapes[0].vertebra.label), rank(shapes[-1].vertebra.label)
     missing = [v.name for v in VERTEBRAE[first:last] if v.name not in found and v.name != "T13"]
@@ -162,7 +159,7 @@ def _next_centroid(shapes: tuple[LevelShape, ...], *, up: bool) -> NDArray[np.fl
     outwards = (shapes[::-1] if up else shapes)[-END_LEVELS:]
     centroids = np.array([shape.centroid_lps for shape in outwards])
     if len(centroids) < 3:
-        return np.asarray(centroids[-1] + [0.0, 0.0, TYPICAL_SPACING_MM if up else -TYPICAL_SPACING_MM])
+        return np.asarray(centroids[-1] + [0.0, 0.0, TYPICAL_CERVICAL_STEP_MM if up else -TYPICAL_CERVICAL_STEP_MM])
     apart = [_levels_apart(*pair) for pair in pairwise(outwards)]
     steps = np.diff(centroids, axis=0) / np.array(apart)[:, None]
     length = float(np.median(np.linalg.norm(steps, axis=1)))
@@ -183,7 +180,7 @@ def _in_view(point_lps: NDArray[np.float64], grid: Grid) -> bool:
     return bool(np.all((index_xyz >= margin_xyz) & (index_xyz <= last_xyz - margin_xyz)))
 
 
-def check_volumes(shapes: tuple[LevelShape, ...]) -> Check:
+def check_volumes(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """Check that whole vertebrae have volumes of adults; the value is the share that has.
 
     Parameters
@@ -217,7 +214,7 @@ def distances_mm(shapes: tuple[LevelShape, ...]) -> dict[str, float]:
     }
 
 
-def check_spacing(shapes: tuple[LevelShape, ...]) -> Check:
+def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """Check the distances between neighbours, and that none jumps; the value is the greatest jump.
 
     A jump is the factor between a distance and the median of the others near it, C1 to C2 left out.
@@ -232,7 +229,7 @@ def check_spacing(shapes: tuple[LevelShape, ...]) -> Check:
         return _not_applicable("spacing", "no two whole neighbours")
     faults = []
     for name, distance in distances.items():
-        least, most = ATLAS_SPACING_MM if name == "C1" else LOWER_SPACING_MM.get(vertebra(name).region, SPACING_MM)
+        least, most = AUDITED_ATLAS_DISTANCE_MM if name == "C1" else AUDITED_DISTANCE_MM[vertebra(name).region]
         if not least <= distance <= most:
             faults.append(f"{name} to next {distance:.0f} mm")
     regular = {name: distance for name, distance in distances.items() if name != "C1"}
@@ -313,7 +310,7 @@ def mirror_dices(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> dict[st
     return {shape.vertebra.name: mirror_dice(labels, shape, axis) for shape in whole(shapes)}
 
 
-def check_symmetry(dices: Mapping[str, float]) -> Check:
+def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
     """Check that whole vertebrae are alike left and right; the value is the lowest Dice.
 
     Parameters
@@ -354,7 +351,7 @@ class Ring:
 def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[LevelShape, ...]) -> dict[str, Ring]:
     """Return how each whole vertebra lies around the cord, by name.
 
-    Left out are levels at whose height no cord is drawn, or one larger than `GREATEST_CORD_MM2` in axial section.
+    Left out are levels at whose height no cord is drawn, or one larger than `MAX_CORD_MM2` in axial section.
 
     Bone of a level and of its direct neighbours within a slab about the level's centroid is projected along the
     patient's axis, and met by rays from the centre of the cord in that slab.
@@ -379,7 +376,7 @@ def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[L
         cord_here = cord[slab]
         slices = int(np.count_nonzero(cord_here.any(axis=(1, 2))))
         mm2 = np.count_nonzero(cord_here) * grid.spacing_xyz[0] * grid.spacing_xyz[1] / max(slices, 1)
-        if not 0 < mm2 <= GREATEST_CORD_MM2:
+        if not 0 < mm2 <= MAX_CORD_MM2:
             continue
         place = rank(shape.vertebra.label)
         near = [v.label for v in VERTEBRAE[max(place - 1, 0) : place + 2]]
@@ -400,7 +397,7 @@ def _closed(bone_yx: NDArray[np.bool_], centre_yx: NDArray[np.float64], spacing_
     return float(met.any(axis=1).mean())
 
 
-def check_cord_ring(rings: Mapping[str, Ring] | None) -> Check:
+def check_cord_ring(rings: Mapping[str, Ring] | None) -> AnatomyCheck:
     """Check that the cord runs through the vertebrae; the value is the share of levels that it does.
 
     Parameters
@@ -415,8 +412,8 @@ def check_cord_ring(rings: Mapping[str, Ring] | None) -> Check:
         f"{name} {ring.closed:.0%} closed, {ring.overlap:.0%} in bone" for name, ring in rings.items() if not ring.holds
     ]
     share = 1 - len(faults) / len(rings)
-    verdict = Verdict.PASS if share >= LEAST_RINGING_LEVELS else Verdict.FAIL
-    return Check("cord_ring", verdict, share, ", ".join(faults))
+    verdict = CheckOutcome.PASS if share >= LEAST_RINGING_LEVELS else CheckOutcome.FAIL
+    return AnatomyCheck("cord_ring", verdict, share, ", ".join(faults))
 
 
 def position_at(height_mm: float, shapes: tuple[LevelShape, ...]) -> float | None:
@@ -451,7 +448,7 @@ def level_at(position: float) -> str:
 
 def check_organ(
     name: str, mask_zyx: NDArray[np.bool_] | None, labels: LabelVolume, shapes: tuple[LevelShape, ...]
-) -> Check:
+) -> AnatomyCheck:
     """Check that an organ's centre lies at the height of the levels of `ORGAN_POSITIONS`; the value is its position.
 
     Parameters
@@ -472,5 +469,5 @@ def check_organ(
     if position is None:
         return _not_applicable(name, "fewer than two whole vertebrae")
     least, most = ORGAN_POSITIONS[name]
-    verdict = Verdict.PASS if least <= position <= most else Verdict.FAIL
-    return Check(name, verdict, position, level_at(position))
+    verdict = CheckOutcome.PASS if least <= position <= most else CheckOutcome.FAIL
+    return AnatomyCheck(name, verdict, position, level_at(position))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 import cspine
 from cspine.core.errors import InputError, hashed
@@ -25,14 +25,15 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.engine import choose_engine
 from cspine.inference.settings import InferenceSettings, Precision
 from cspine.io import nifti
-from cspine.io.tables import write_json
+from cspine.io.workspace import Records
 from cspine.models.package import ModelPackage, sha256_of
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.attempt import Failure, attempt
 from cspine.study.audits import agreement as steadiness
 from cspine.study.audits import anatomy_checks as anatomy
-from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, Check, Verdict
+from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, AnatomyCheck, CheckOutcome
 from cspine.study.audits.audit_cases import AuditCase, read_organs
+from cspine.study.cases import labels_name
 from cspine.study.output_folder import OutputFolder
 
 _log = logging.getLogger(__name__)
@@ -42,7 +43,6 @@ _log = logging.getLogger(__name__)
 RESULT_VERSION = 1
 #: The checks in the order of the tables.
 CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring", *ORGAN_POSITIONS, "agreement")
-_SUFFIX = ".nii.gz"
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class CheckRecord(_Strict):
     """A check as it is kept."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckOutcome
     value: float | None
     note: str
 
 
-class CaseRecord(_Strict):
+class AuditRecord(_Strict):
     """All that an audit says of one case; ``error`` where it could not be done."""
 
     case: str
@@ -105,19 +105,19 @@ class CaseRecord(_Strict):
     agreement_min: float | None = None
     error: str = ""
 
-    def verdict(self, name: str) -> Verdict:
+    def verdict(self, name: str) -> CheckOutcome:
         """Return the outcome of a check; a case with an error has none."""
-        return next((check.verdict for check in self.checks if check.name == name), Verdict.NOT_APPLICABLE)
+        return next((check.verdict for check in self.checks if check.name == name), CheckOutcome.NOT_APPLICABLE)
 
     @property
     def failed(self) -> tuple[CheckRecord, ...]:
         """The checks that failed."""
-        return tuple(check for check in self.checks if check.verdict is Verdict.FAIL)
+        return tuple(check for check in self.checks if check.verdict is CheckOutcome.FAIL)
 
     @property
     def ordered_and_complete(self) -> bool:
         """True where every level in view was found, in order."""
-        return all(self.verdict(name) is Verdict.PASS for name in ("order", "complete"))
+        return all(self.verdict(name) is CheckOutcome.PASS for name in ("order", "complete"))
 
     @property
     def span(self) -> str:
@@ -139,15 +139,16 @@ class AuditFolder:
 
     def labels(self, case: str) -> Path:
         """Vertebrae of a case."""
-        return self.root / "labels" / f"{case}{_SUFFIX}"
+        return self.root / "labels" / labels_name(case)
 
     def auxiliary(self, case: str) -> Path:
         """Voxels of the network's auxiliary classes: what pseudo-labels are made of."""
-        return self.root / "auxiliary" / f"{case}{_SUFFIX}"
+        return self.root / "auxiliary" / labels_name(case)
 
-    def record(self, case: str) -> Path:
-        """Record of a case."""
-        return self.root / "cases" / f"{case}.json"
+    @property
+    def records(self) -> Records[AuditRecord]:
+        """Records of the cases."""
+        return Records(self.root / "cases", AuditRecord.model_validate, lambda record: record.model_dump(mode="json"))
 
     @property
     def output(self) -> OutputFolder:
@@ -189,20 +190,17 @@ def _engine(device: str, precision: Precision) -> tuple[str, str]:
     return engine.device.type, engine.precision
 
 
-def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> CaseRecord | None:
+def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord | None:
     """Return the record of an earlier audit that still holds, or None."""
     if not (folder.labels(case.name).is_file() and folder.auxiliary(case.name).is_file()):
         return None
-    try:
-        record = CaseRecord.model_validate_json(folder.record(case.name).read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
-        return None
-    return record if record.key == key and not record.error else None
+    record = folder.records.read(case.name)
+    return record if record is not None and record.key == key and not record.error else None
 
 
 def audit_case(
     case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, anew: bool = False
-) -> CaseRecord:
+) -> AuditRecord:
     """Segment, check and keep one case, or return its record where that still holds.
 
     Parameters
@@ -220,7 +218,7 @@ def audit_case(
 
     Returns
     -------
-    CaseRecord
+    AuditRecord
         With ``error`` set where the case's files cannot be used, or the network failed; such a record is not kept.
 
     Raises
@@ -231,7 +229,7 @@ def audit_case(
     done = attempt(case.name, lambda: _audited(case, package, settings, folder, anew=anew))
     if isinstance(done, Failure):
         identity = package.identity
-        return CaseRecord(
+        return AuditRecord(
             case=case.name, key="", model=identity.title, checksum=identity.checksum, seconds=0.0, error=done.text
         )
     return done
@@ -239,7 +237,7 @@ def audit_case(
 
 def _audited(
     case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, anew: bool
-) -> CaseRecord:
+) -> AuditRecord:
     begun = time.perf_counter()
     key = key_of(case, package, settings)
     kept = None if anew else kept_record(case, key, folder)
@@ -253,7 +251,7 @@ def _audited(
     shapes = shapes_of(labels.labels_zyx, labels.grid)
     found = _agreement(case, ct, labels, shapes, package, settings) if settings.agreement else None
     levels, checks = _judged(labels, shapes, organs, found)
-    record = CaseRecord(
+    record = AuditRecord(
         case=case.name,
         key=key,
         model=package.identity.title,
@@ -264,10 +262,10 @@ def _audited(
         findings=tuple(dict.fromkeys(finding.code for finding in vertebrae.findings)),
         agreement_min=float(steadiness.all_dices(found).min()) if found else None,
     )
-    folder.record(case.name).unlink(missing_ok=True)
+    folder.records.remove(case.name)
     nifti.write(folder.labels(case.name), labels.labels_zyx, labels.affine_lps)
     nifti.write(folder.auxiliary(case.name), inference.auxiliary_zyx.astype(np.uint8), labels.affine_lps)
-    write_json(folder.record(case.name), record.model_dump(mode="json"))
+    folder.records.write(case.name, record)
     return record
 
 
@@ -295,7 +293,7 @@ def _judged(
     shapes: tuple[LevelShape, ...],
     organs: Mapping[str, NDArray[np.bool_]],
     found: dict[str, dict[str, float]] | None,
-) -> tuple[tuple[LevelRecord, ...], list[Check]]:
+) -> tuple[tuple[LevelRecord, ...], list[AnatomyCheck]]:
     distances, dices = anatomy.distances_mm(shapes), anatomy.mirror_dices(labels, shapes)
     cord = organs.get(CORD)
     rings = None if cord is None or not cord.any() else anatomy.cord_rings(labels, cord, shapes)
@@ -330,7 +328,7 @@ def _judged(
     return tuple(levels), checks
 
 
-def check_agreement(found: Mapping[str, Mapping[str, float]] | None) -> Check:
+def check_agreement(found: Mapping[str, Mapping[str, float]] | None) -> AnatomyCheck:
     """Check that a changed image gives the same vertebrae; the value is the mean Dice.
 
     Parameters
@@ -339,11 +337,11 @@ def check_agreement(found: Mapping[str, Mapping[str, float]] | None) -> Check:
         From `agreement.agreement`; None where it was not measured.
     """
     if not found:
-        return Check(
-            "agreement", Verdict.NOT_APPLICABLE, None, "not measured" if found is None else "no whole vertebra"
+        return AnatomyCheck(
+            "agreement", CheckOutcome.NOT_APPLICABLE, None, "not measured" if found is None else "no whole vertebra"
         )
     dices = steadiness.all_dices(found)
     mean = float(dices.mean())
     means = ", ".join(f"{name} {np.mean(list(levels.values())):.2f}" for name, levels in found.items())
-    verdict = Verdict.PASS if mean >= steadiness.LEAST_AGREEMENT else Verdict.FAIL
-    return Check("agreement", verdict, mean, f"{means}, lowest {dices.min():.2f}")
+    verdict = CheckOutcome.PASS if mean >= steadiness.LEAST_AGREEMENT else CheckOutcome.FAIL
+    return AnatomyCheck("agreement", verdict, mean, f"{means}, lowest {dices.min():.2f}")

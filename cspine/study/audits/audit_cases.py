@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.errors import InputError, UsageError
-from cspine.core.geometry import labels_to_grid
+from cspine.core.geometry import resample_labels
 from cspine.core.volumes import CtVolume
 from cspine.io import nifti
+from cspine.io.nifti_files import ENDING, files_in, nifti_stem
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS
+from cspine.study.cases import CHANNEL, Case, images_by_case, marked
 
 ORGANS = (CORD, *ORGAN_POSITIONS)
-_IMAGE = re.compile(r"^(?P<name>.+?)(?:_0000|_ct)\.nii\.gz$")
-_ORGAN_SUFFIX = "_oar.nii.gz"
+#: What follows the name of a case in the names of images.
+_MARKS = (CHANNEL, "_ct")
+_ORGANS_MARK = "_oar"
 
 
 @dataclass(frozen=True)
-class AuditCase:
-    """One case: its name, its image and, where there are, its organs."""
+class AuditCase(Case):
+    """A case with an image, and the file of its organs where there is one."""
 
-    name: str
     image: Path
     organs: Path | None = None
 
@@ -48,28 +49,30 @@ def find_cases(folder: Path, organs: Path | None = None) -> list[AuditCase]:
     InputError
         If there is no image, a case has two, or no case has organs although a folder was given.
     """
-    advice = "Give a folder with X_0000.nii.gz, X_ct.nii.gz or X.nii.gz."
-    paths = nifti.files_in(folder)
-    named = [(match["name"], path) for path in paths if (match := _IMAGE.match(path.name))]
-    if not named:
-        named = [(nifti.case_name(p), p) for p in paths if not p.name.endswith(_ORGAN_SUFFIX)]
-    if not named:
-        raise InputError(f"no CT image *.nii.gz in {folder}", advice=advice)
-    names = [name for name, _ in named]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"two images of one case: {', '.join(twice)}", advice=advice)
-    if organs is None:
-        return [AuditCase(name, path) for name, path in sorted(named)]
-    cases = [
-        AuditCase(name, path, place if (place := organs / f"{name}{_ORGAN_SUFFIX}").is_file() else None)
-        for name, path in sorted(named)
-    ]
-    if not any(case.organs for case in cases):
+    files = files_in(folder)
+    images = marked(files, _MARKS) or [path for path in files if not nifti_stem(path).endswith(_ORGANS_MARK)]
+    if not images:
         raise InputError(
-            f"no case has organs in {organs}", advice=f"Name them as the cases: {names[0]}{_ORGAN_SUFFIX}."
+            f"no CT image *.nii.gz in {folder}", advice="Give a folder with X_0000.nii.gz, X_ct.nii.gz or X.nii.gz."
+        )
+    cases = [
+        AuditCase(name, image, organs=None if organs is None else _organs_of(name, organs))
+        for name, image in images_by_case(images, _MARKS).items()
+    ]
+    if organs is not None and not any(case.organs for case in cases):
+        raise InputError(
+            f"no case has organs in {organs}", advice=f"Name them as the cases: {_organs_name(cases[0].name)}."
         )
     return cases
+
+
+def _organs_of(case: str, folder: Path) -> Path | None:
+    path = folder / _organs_name(case)
+    return path if path.is_file() else None
+
+
+def _organs_name(case: str) -> str:
+    return f"{case}{_ORGANS_MARK}{ENDING}"
 
 
 def parse_organ_labels(text: str) -> dict[str, int]:
@@ -100,5 +103,5 @@ def read_organs(case: AuditCase, ct: CtVolume, labels: Mapping[str, int]) -> dic
     if case.organs is None:
         return {}
     drawn = nifti.read_labels(case.organs)
-    on_grid = labels_to_grid(drawn.labels_zyx, drawn.grid, ct.grid)
+    on_grid = resample_labels(drawn.labels_zyx, drawn.grid, ct.grid)
     return {name: on_grid == label for name, label in labels.items()}

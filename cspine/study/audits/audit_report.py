@@ -13,12 +13,12 @@ from cspine.io import nifti
 from cspine.io.tables import number, write_csv
 from cspine.models.package import ModelPackage
 from cspine.report.sheet import SheetRow, below_neck
-from cspine.study.audits.anatomy_checks import CORD, Verdict
-from cspine.study.audits.audit import CHECK_NAMES, AuditFolder, AuditSettings, CaseRecord, LevelRecord
+from cspine.study.audits.anatomy_checks import CORD, CheckOutcome
+from cspine.study.audits.audit import CHECK_NAMES, AuditFolder, AuditRecord, AuditSettings, LevelRecord
 from cspine.study.audits.audit_cases import AuditCase, read_organs
 
 
-def write_tables(records: Sequence[CaseRecord], folder: Path) -> None:
+def write_tables(records: Sequence[AuditRecord], folder: Path) -> None:
     """Write audit.csv and levels.csv; OutputError if that fails."""
     columns = ["case", "levels_found", "levels"]
     for name in CHECK_NAMES:
@@ -35,7 +35,7 @@ def write_tables(records: Sequence[CaseRecord], folder: Path) -> None:
     write_csv(folder / "levels.csv", ["case", *fields], rows)
 
 
-def _case_row(record: CaseRecord) -> list[str]:
+def _case_row(record: AuditRecord) -> list[str]:
     by_name = {check.name: check for check in record.checks}
     row = [record.case, record.span, str(len(record.levels))]
     for name in CHECK_NAMES:
@@ -48,23 +48,27 @@ def _case_row(record: CaseRecord) -> list[str]:
     ]  # fmt: skip
 
 
-def ordered_share(records: Sequence[CaseRecord]) -> float:
+def ordered_share(records: Sequence[AuditRecord]) -> float:
     """Return the share of all cases with an ordered, complete column; cases with an error count as without."""
     return sum(record.ordered_and_complete for record in records) / max(len(records), 1)
 
 
-def counts(records: Sequence[CaseRecord], name: str) -> tuple[int, int, int]:
+def counts(records: Sequence[AuditRecord], name: str) -> tuple[int, int, int]:
     """Return how many cases pass a check, fail it, and have no use for it."""
     verdicts = [record.verdict(name) for record in records]
-    return verdicts.count(Verdict.PASS), verdicts.count(Verdict.FAIL), verdicts.count(Verdict.NOT_APPLICABLE)
+    return (
+        verdicts.count(CheckOutcome.PASS),
+        verdicts.count(CheckOutcome.FAIL),
+        verdicts.count(CheckOutcome.NOT_APPLICABLE),
+    )
 
 
-def summary(records: Sequence[CaseRecord], package: ModelPackage, settings: AuditSettings) -> dict[str, Any]:
+def summary(records: Sequence[AuditRecord], package: ModelPackage, settings: AuditSettings) -> dict[str, Any]:
     """Return what summary.json says of all cases.
 
     Parameters
     ----------
-    records : sequence of CaseRecord
+    records : sequence of AuditRecord
         The cases.
     package : ModelPackage
         The model.
@@ -101,7 +105,7 @@ def summary(records: Sequence[CaseRecord], package: ModelPackage, settings: Audi
 
 
 def sheet_rows(
-    cases: Sequence[AuditCase], records: Sequence[CaseRecord], settings: AuditSettings, folder: AuditFolder
+    cases: Sequence[AuditCase], records: Sequence[AuditRecord], settings: AuditSettings, folder: AuditFolder
 ) -> Iterator[SheetRow]:
     """Yield the rows of the picture sheet, each read when it is asked for.
 
@@ -125,11 +129,11 @@ def sheet_rows(
         missed = record.failed
         headline = f"{record.span or 'nothing found'}: " + _in_short([check.name for check in missed])
         lines = [f"- {check.name}: {check.note}" for check in missed]
-        passed = [check for check in record.checks if check.verdict is Verdict.PASS and check.value is not None]
+        passed = [check for check in record.checks if check.verdict is CheckOutcome.PASS and check.value is not None]
         lines += [f"{c.name} {c.note or f'{c.value:.2f}'}" for c in passed if c.name not in ("order", "complete")]
         yield SheetRow(
             case.name, not missed, headline, tuple(lines), ct, labels, outline_zyx=cord,
-            whole_column=below_neck(level.level for level in record.levels),
+            full_column=below_neck(level.level for level in record.levels),
         )  # fmt: skip
 
 

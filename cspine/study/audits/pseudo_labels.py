@@ -15,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.core.anatomy import CERVICAL_LEVELS, rank
 from cspine.core.errors import OutputError, OutputNotEmptyError
 from cspine.core.geometry import Grid
+from cspine.core.shape import margin_zyx, occupied_box
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
+from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
-from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, Verdict
-from cspine.study.audits.audit import AuditFolder, CaseRecord
+from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, CheckOutcome
+from cspine.study.audits.audit import AuditFolder, AuditRecord
 from cspine.study.audits.audit_cases import AuditCase
+from cspine.study.cases import raw_pair
 from cspine.study.label_sets import BELOW, label_set
 from cspine.study.output_folder import refuse_overlap
 
@@ -38,18 +40,18 @@ _FILES = ("imagesTr", "labelsTr")
 _ADVICE = "Give --pseudo-labels an empty folder, or one that an earlier `cspine audit --pseudo-labels` made."
 
 
-def is_fit(record: CaseRecord) -> bool:
+def is_fit(record: AuditRecord) -> bool:
     """Tell whether a case may teach a network.
 
     Parameters
     ----------
-    record : CaseRecord
+    record : AuditRecord
         Its record.
     """
     return (
         not record.error
-        and all(record.verdict(name) is Verdict.PASS for name in NEEDED)
-        and all(record.verdict(name) is not Verdict.FAIL for name in NEEDED_IF_MEASURED)
+        and all(record.verdict(name) is CheckOutcome.PASS for name in NEEDED)
+        and all(record.verdict(name) is not CheckOutcome.FAIL for name in NEEDED_IF_MEASURED)
     )
 
 
@@ -68,16 +70,10 @@ def network_labels_of(labels: LabelVolume, auxiliary_zyx: NDArray[np.bool_]) -> 
     -------
     ndarray of uint8, shape (z, y, x)
     """
-    numbers = label_set("cervical", auxiliary=True).network_labels()
-    table = np.zeros(256, dtype=np.uint8)
-    for level in CERVICAL_LEVELS:
-        table[level.label] = numbers[level.name]
-    last = rank(CERVICAL_LEVELS[-1].label)
-    for label in (int(i) for i in np.unique(labels.labels_zyx) if i):
-        if rank(label) > last:
-            table[label] = numbers[BELOW]
-    drawn = table[labels.labels_zyx]
-    drawn[_linked(auxiliary_zyx & (drawn == 0), drawn > 0, labels.grid)] = numbers[BELOW]
+    labels_of_network = label_set("cervical", auxiliary=True)
+    drawn = labels_of_network.to_network(labels.labels_zyx)
+    linked = _linked(auxiliary_zyx & (drawn == 0), drawn > 0, labels.grid)
+    drawn[linked] = labels_of_network.network_labels()[BELOW]
     return drawn
 
 
@@ -86,12 +82,8 @@ def _linked(candidates: NDArray[np.bool_], column: NDArray[np.bool_], grid: Grid
     if not candidates.any() or not column.any():
         return np.zeros_like(candidates)
     either = candidates | column
-    margin = [int(np.ceil(LINK_MM / step)) for step in reversed(grid.spacing_xyz)]
-    box = []
-    for axis in range(3):
-        line = np.flatnonzero(either.any(axis=tuple(i for i in range(3) if i != axis)))
-        box.append(slice(max(int(line[0]) - margin[axis], 0), int(line[-1]) + margin[axis] + 1))
-    inner = (box[0], box[1], box[2])
+    inner = occupied_box(either, margin_zyx(LINK_MM, grid))
+    assert inner is not None
     near = ndimage.distance_transform_edt(~either[inner], sampling=grid.spacing_xyz[::-1]) <= LINK_MM / 2
     groups = cc3d.connected_components(near, connectivity=26, out_dtype=np.uint32)
     kept = np.zeros_like(candidates)
@@ -160,14 +152,14 @@ class RawDataset:
             self._take_out(name)
         self._describe()
 
-    def put(self, case: AuditCase, record: CaseRecord, kept: AuditFolder) -> bool:
+    def put(self, case: AuditCase, record: AuditRecord, kept: AuditFolder) -> bool:
         """Write a case that is fit, and take one out that is not any more.
 
         Parameters
         ----------
         case : AuditCase
             The case.
-        record : CaseRecord
+        record : AuditRecord
             Its record.
         kept : AuditFolder
             Where the audit keeps its labels.
@@ -193,7 +185,7 @@ class RawDataset:
         self._describe()
         image, labels = self._files(case.name)
         nifti.write(labels, network_labels_of(cleaned, auxiliary), cleaned.affine_lps)
-        write_whole(image, lambda partial: shutil.copyfile(case.image, partial))
+        write_atomic(image, lambda partial: shutil.copyfile(case.image, partial))
         self._describe()
         return True
 
@@ -208,7 +200,7 @@ class RawDataset:
             "channel_names": {"0": "CT"},
             "labels": label_set("cervical", auxiliary=True).network_labels(),
             "numTraining": self.count,
-            "file_ending": ".nii.gz",
+            "file_ending": ENDING,
             "name": self.root.name,
             "description": f"{_MARK}: drawn by {models}, looked at by nobody.",
             "cases": dict(sorted(self._drawn_by.items())),
@@ -216,7 +208,7 @@ class RawDataset:
         write_json(self.root / "dataset.json", content)
 
     def _files(self, case: str) -> tuple[Path, Path]:
-        return self.root / _FILES[0] / f"{case}_0000.nii.gz", self.root / _FILES[1] / f"{case}.nii.gz"
+        return raw_pair(self.root, case)
 
     def _take_out(self, case: str) -> None:
         for path in self._files(case):

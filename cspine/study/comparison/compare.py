@@ -9,9 +9,9 @@ from typing import Any
 
 import cspine
 from cspine.core.errors import UsageError
-from cspine.io.files import write_whole_folder
+from cspine.io.files import write_folder_atomic
 from cspine.study.comparison import reading
-from cspine.study.comparison.cohort import align
+from cspine.study.comparison.alignment import align
 from cspine.study.comparison.conclusion import conclude
 from cspine.study.comparison.pictures import Picture, write_pictures
 from cspine.study.comparison.plots import Plot, write_plots
@@ -95,6 +95,29 @@ def compare(task: Task, tell: Callable[[int, int], None] = lambda done, whole: N
     return compute(task.title, cohort, task.settings, task.single, task.with_paper, tell)
 
 
+def run_comparison(
+    task: Task, out: Path | None, tell: Callable[[int, int], None] = lambda done, whole: None
+) -> Results:
+    """Compare evaluations and write the report into a folder, where one is given; errors as `compare` and `write`.
+
+    Parameters
+    ----------
+    task : Task
+        What to compare.
+    out : Path or None
+        Folder for report, tables and plots.
+    tell : callable
+        Gets the tests done so far and their number.
+    """
+    folder = output_folder(out) if out is not None else None
+    if folder is not None:
+        folder.check(task.folders)
+    results = compare(task, tell)
+    if folder is not None:
+        write(results, task.worst, folder)
+    return results
+
+
 def output_folder(out: Path) -> OutputFolder:
     """Return the output folder of the command."""
     return OutputFolder(out, COMMAND, (TABLES, PLOTS), (REPORT,))
@@ -119,7 +142,7 @@ def write(results: Results, worst: int, folder: OutputFolder) -> None:
     """
     folder.begin()
     tables = build_tables(results)
-    write_whole_folder(folder.root / TABLES, lambda partial: write_tables(results, tables, partial))
+    write_folder_atomic(folder.root / TABLES, lambda partial: write_tables(results, tables, partial))
     plots: list[Plot] = []
     pictures: list[Picture] = []
 
@@ -127,7 +150,7 @@ def write(results: Results, worst: int, folder: OutputFolder) -> None:
         plots.extend(write_plots(results, partial))
         pictures.extend(write_pictures(results.cohort, worst, partial))
 
-    write_whole_folder(folder.root / PLOTS, draw)
+    write_folder_atomic(folder.root / PLOTS, draw)
     write_report(results, tables, plots, pictures, folder.root)
     folder.finish(summary(results, pictures))
 

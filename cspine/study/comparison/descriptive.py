@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cspine.study.comparison.cohort import Cohort
+from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.measures import LevelGroup, Measure
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.datasets.case_table import Part
@@ -53,12 +53,12 @@ class Description:
     reason: str = ""
 
 
-def describe(cohort: Cohort, measures: Sequence[Measure]) -> list[Description]:
+def describe(cohort: Alignment, measures: Sequence[Measure]) -> list[Description]:
     """Return every description: by measure, part, group and model.
 
     Parameters
     ----------
-    cohort : Cohort
+    cohort : Alignment
         The evaluations.
     measures : sequence of Measure
         What to describe.
@@ -72,7 +72,7 @@ def describe(cohort: Cohort, measures: Sequence[Measure]) -> list[Description]:
     ]
 
 
-def _describe(cohort: Cohort, model: Evaluation, part: str, group: LevelGroup, measure: Measure) -> Description:
+def _describe(cohort: Alignment, model: Evaluation, part: str, group: LevelGroup, measure: Measure) -> Description:
     rows = cohort.rows(model, part, group)
     found = [(row, value) for row in rows if (value := measure.value(row)) is not None]
     values = np.array([value for _, value in found], dtype=np.float64)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cspine.study.comparison import statistics
-from cspine.study.comparison.cohort import Cohort
+from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.measures import LevelGroup, Measure
 from cspine.study.comparison.statistics import FriedmanResult, PairedResult, Settings
 
@@ -63,7 +63,7 @@ class Overall:
 
 
 def compare_all(
-    cohort: Cohort,
+    cohort: Alignment,
     measures: Sequence[Measure],
     settings: Settings,
     tell: Callable[[int, int], None] = lambda done, whole: None,
@@ -72,7 +72,7 @@ def compare_all(
 
     Parameters
     ----------
-    cohort : Cohort
+    cohort : Alignment
         The evaluations.
     measures : sequence of Measure
         What is compared.
@@ -96,7 +96,7 @@ def compare_all(
     return done
 
 
-def _family(cohort: Cohort, number: int, part: str, measure: Measure, settings: Settings) -> list[Comparison]:
+def _family(cohort: Alignment, number: int, part: str, measure: Measure, settings: Settings) -> list[Comparison]:
     rows = [_compare(cohort, number, part, group, measure, settings) for group in cohort.groups]
     levels = [row for row in rows if row.single]
     p = [row.result.p(settings.test) for row in levels]
@@ -126,7 +126,7 @@ def _judge(row: Comparison, settings: Settings) -> Comparison:
 
 
 def _compare(
-    cohort: Cohort, number: int, part: str, group: LevelGroup, measure: Measure, settings: Settings
+    cohort: Alignment, number: int, part: str, group: LevelGroup, measure: Measure, settings: Settings
 ) -> Comparison:
     first, second = cohort.models[0], cohort.models[number]
     margin = settings.margins.get(measure.key)
@@ -140,7 +140,7 @@ def _compare(
     return Comparison(first.title, second.title, part, group.name, measure.key, group.single, dropped, result)
 
 
-def compare_overall(cohort: Cohort, measures: Sequence[Measure]) -> list[Overall]:
+def compare_overall(cohort: Alignment, measures: Sequence[Measure]) -> list[Overall]:
     """Return Friedman's test over all models; nothing for fewer than three."""
     if len(cohort.models) < 3:
         return []
@@ -156,7 +156,7 @@ def compare_overall(cohort: Cohort, measures: Sequence[Measure]) -> list[Overall
     return done
 
 
-def _overall(cohort: Cohort, part: str, group: LevelGroup, measure: Measure) -> Overall:
+def _overall(cohort: Alignment, part: str, group: LevelGroup, measure: Measure) -> Overall:
     outside = next((why for model in cohort.models if (why := cohort.outside(model, group))), "")
     if outside:
         return Overall(part, group.name, measure.key, group.single, FriedmanResult(0, reason=outside))

@@ -12,11 +12,11 @@ from cspine.core.errors import CaseGridError, CSpineError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io import nifti
 from cspine.report.sheet import SheetRow, below_neck, write_sheets
-from cspine.study.comparison.cohort import Cohort
+from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, part_title
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import read_labels
+from cspine.study.label_schemes import SEG, read_labels
 
 _LOWEST = 4
 #: A case below this mean Dice is headed as one that needs a look, even with every level found.
@@ -45,12 +45,12 @@ class Picture:
     remarks: tuple[str, ...]
 
 
-def worst_cases(cohort: Cohort, count: int) -> list[tuple[str, str, float]]:
+def worst_cases(cohort: Alignment, count: int) -> list[tuple[str, str, float]]:
     """Return the cases with the lowest mean Dice of any model: case, title of that model, Dice; worst first.
 
     Parameters
     ----------
-    cohort : Cohort
+    cohort : Alignment
         The evaluations.
     count : int
         How many cases.
@@ -72,12 +72,12 @@ def worst_cases(cohort: Cohort, count: int) -> list[tuple[str, str, float]]:
     return [(case, title, dice) for case, (dice, title) in ordered[:count]]
 
 
-def write_pictures(cohort: Cohort, count: int, folder: Path) -> list[Picture]:
+def write_pictures(cohort: Alignment, count: int, folder: Path) -> list[Picture]:
     """Draw the worst cases, a file a case with a row a model; OutputError if one cannot be written.
 
     Parameters
     ----------
-    cohort : Cohort
+    cohort : Alignment
         The evaluations, with their files.csv.
     count : int
         How many cases.
@@ -114,7 +114,7 @@ def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[S
         headline = "no Dice" if mean is None else f"mean Dice {mean:.3f}"
         good = not missed and not false and mean is not None and mean >= _WELL_DRAWN_DICE
         whole = below_neck(row.level for row in scores)
-        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, whole_column=whole)
+        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, full_column=whole)
 
 
 def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | None, LabelVolume | None, list[str]]:
@@ -130,8 +130,9 @@ def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | 
         return None, None, None, why
     grid = (ct or reference or found).grid
     try:
-        found = on_grid(found, grid)
-        reference = None if reference is None else on_grid(reference, grid)
+        found = on_grid(found, grid, partial=files.found_scheme == SEG)
+        partial = files.reference_scheme == SEG
+        reference = None if reference is None else on_grid(reference, grid, partial=partial)
     except CaseGridError:
         why.append("image, reference and result lie on different grids")
         return None, found, None, why

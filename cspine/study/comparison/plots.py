@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import counted
 from cspine.study.comparison.measures import DICE, HD95, MAIN_MEASURES, Measure
 from cspine.study.comparison.results import Results
@@ -108,7 +108,7 @@ def _save(folder: Path, name: str, draw: Callable[[], Figure]) -> None:
                 with partial.open("wb") as file:
                     figure.savefig(file, format=suffix[1:], metadata=metadata, dpi=_DPI)
 
-            write_whole(folder / f"{name}{suffix}", save)
+            write_atomic(folder / f"{name}{suffix}", save)
 
 
 def _figure(width: float, height: float) -> Figure:

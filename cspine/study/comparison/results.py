@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cspine.core.errors import ComparisonError
-from cspine.study.comparison.cohort import Cohort
+from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.descriptive import Description, describe
 from cspine.study.comparison.measures import MEASURES
 from cspine.study.comparison.pairwise import Comparison, Overall, compare_all, compare_overall
@@ -23,7 +23,7 @@ class Results:
     ----------
     title : str
         Stands above the report.
-    cohort : Cohort
+    cohort : Alignment
         The evaluations.
     settings : Settings
         How they were compared.
@@ -40,7 +40,7 @@ class Results:
     """
 
     title: str
-    cohort: Cohort
+    cohort: Alignment
     settings: Settings
     descriptions: tuple[Description, ...]
     comparisons: tuple[Comparison, ...]
@@ -72,7 +72,7 @@ class Results:
 
 def compute(
     title: str | None,
-    cohort: Cohort,
+    cohort: Alignment,
     settings: Settings,
     single: Sequence[str] = (),
     with_paper: bool = False,
@@ -84,7 +84,7 @@ def compute(
     ----------
     title : str or None
         Stands above the report; the models' titles where it is None.
-    cohort : Cohort
+    cohort : Alignment
         The evaluations.
     settings : Settings
         How they are compared.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import write_csv
 
 
@@ -83,7 +83,7 @@ def write_table(table: Table, folder: Path) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _notes(table: Table) -> list[str]:

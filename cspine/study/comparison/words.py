@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cspine.study.comparison.cohort import PART_TITLES
+from cspine.study.comparison.alignment import PART_TITLES
 from cspine.study.comparison.descriptive import Description
 from cspine.study.comparison.measures import MEASURES, Measure
 from cspine.study.comparison.pairwise import Comparison

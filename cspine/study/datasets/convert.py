@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import multiprocessing
-import os
-import signal
-import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +19,10 @@ from cspine.core.geometry import orientation_of, reorientation
 from cspine.core.shape import shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume
 from cspine.io import nifti
-from cspine.io.files import write_whole
-from cspine.io.tables import counted, write_csv, write_json
+from cspine.io.files import write_atomic
+from cspine.io.processes import DIED, Died, run_each
+from cspine.io.tables import counted, write_csv
+from cspine.io.workspace import Records, fingerprint, unchanged
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded
@@ -41,6 +37,7 @@ EDITION = 2
 PARTIAL = "partial"
 #: Kind of the doubt about a case whose image another case has.
 _SAME_IMAGE = "same image"
+_DIED = "the process that converted it died: of too little memory, mostly"
 _HU_LIMITS = (-32768, 32767)
 
 
@@ -120,7 +117,7 @@ def convert(
     dataset = conversion.dataset
     _ = dataset.number  # a wrong name is told before any work
     _refuse_another_dataset(conversion)
-    twice = sorted(name for name, count in Counter(case.case for case in found.cases).items() if count > 1)
+    twice = sorted(name for name, count in Counter(case.name for case in found.cases).items() if count > 1)
     if twice:
         raise DatasetError(f"two cases have the name {twice[0]}", advice="Give each data set once.")
     with dataset.held():
@@ -129,7 +126,7 @@ def convert(
         failures += _run(todo, conversion, len(found.cases), progress)
         _clear_unfinished(dataset)
         failed = {case for case, _, _ in failures}
-        done = sum(case.case not in failed for case in todo)
+        done = sum(case.name not in failed for case in todo)
         rows, same, notes = _rows(dataset, reasons)
         notes += _write_tables(conversion, rows, same, failures)
     return Outcome(done, len(found.cases) - len(todo), failures, rows, notes)
@@ -156,7 +153,7 @@ def _write_tables(
     for row in rows:
         if row.case in same:
             audit.append([row.case, "", _SAME_IMAGE, f"The image is that of {same[row.case]}."])
-        audit += [[row.case, d["level"], d["kind"], d["sentence"]] for d in _content(dataset, row.case)["doubts"]]
+        audit += [[row.case, d["level"], d["kind"], d["sentence"]] for d in _complete(dataset, row.case)["doubts"]]
         audit += [[row.case, level, PARTIAL, f"{level} reaches the edge of the image."] for level in row.partial]
     write_csv(dataset.root / "audit.csv", ("case", "level", "kind", "sentence"), audit)
     write_csv(dataset.root / "failures.csv", ("case", "code", "message"), sorted(failures))
@@ -182,41 +179,28 @@ def _refuse_another_dataset(conversion: Conversion) -> None:
         )
 
 
-def _fingerprint(case: FoundCase, conversion: Conversion) -> str:
-    """Checksum of all that decides about a converted case: its files by size and time, the label set, the code."""
-    digest = hashlib.sha256(f"{EDITION} {conversion.label_set} {conversion.auxiliary} {case.scheme}".encode())
-    digest.update(f"{case.source} {case.patient} {case.age_years} {case.sex}".encode())
-    for place in (case.image, case.labels, case.centroids):
-        if place is None:
-            continue
-        files = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
-        for path in files:
-            about = path.stat()
-            digest.update(f"{path.name} {about.st_size} {about.st_mtime_ns}".encode())
-    return digest.hexdigest()
+def _fingerprint(case: FoundCase, conversion: Conversion, *, strict: bool = False) -> str:
+    """Checksum of all that decides about a converted case: its files, what is known of it, the label set, the code."""
+    how = f"{EDITION} {conversion.label_set} {conversion.auxiliary} {case.scheme}"
+    about = f"{case.source} {case.patient} {case.age_years} {case.sex}"
+    places = [place for place in (case.image, case.labels, case.centroids) if place is not None]
+    return fingerprint(places, f"{how}\n{about}", strict=strict)
 
 
 def _is_done(case: FoundCase, conversion: Conversion) -> bool:
     """Tell whether a case is there, whole, and made of what it would be made of now."""
     dataset = conversion.dataset
+    content = _records(dataset).read(case.name) or {}
+    if content.get("fingerprint") != _fingerprint(case, conversion):
+        return False
     try:
-        content = _content(dataset, case.case)
-        if content["fingerprint"] != _fingerprint(case, conversion):
-            return False
-        return not content["row"]["levels"] or dataset.where(case.case) is not None
-    except (OSError, ValueError, KeyError, TypeError):
+        return not content["row"]["levels"] or dataset.where(case.name) is not None
+    except (KeyError, TypeError):
         return False
 
 
-def _content(dataset: DatasetFolder, case: str) -> dict[str, Any]:
-    content = json.loads(_record(dataset, case).read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError(f"{case}: no record")
-    return content
-
-
-def _record(dataset: DatasetFolder, case: str) -> Path:
-    return dataset.root / RECORDS / f"{case}.json"
+def _records(dataset: DatasetFolder) -> Records[dict[str, Any]]:
+    return Records(dataset.root / RECORDS, unchanged, unchanged)
 
 
 def _begun(dataset: DatasetFolder, case: str) -> Path:
@@ -228,7 +212,7 @@ def _clear_unfinished(dataset: DatasetFolder) -> None:
     """Remove the files of cases that were begun and not finished, so that nothing takes them for whole."""
     for begun in sorted((dataset.root / RECORDS).glob("*.begun")):
         case = begun.name.removesuffix(".begun")
-        if not _record(dataset, case).is_file():
+        if not _records(dataset).path(case).is_file():
             dataset.remove(case)
         _unlink(begun)
 
@@ -248,66 +232,18 @@ def _run(
     done = whole - len(todo)
     progress(done, whole)
 
-    def take(case: FoundCase, failure: tuple[str, str] | None) -> None:
+    def take(place: int, outcome: tuple[str, str] | Died | None) -> None:
         nonlocal done
+        failure = (DatasetError.code, _DIED) if outcome is DIED else outcome
         if failure is not None:
             if failure[0] == OutputError.code:  # the disk is full, or not ours: so it is for every case
-                raise OutputError(f"case {case.case}: {failure[1]}")
-            failures.append((case.case, *failure))
+                raise OutputError(f"case {todo[place].name}: {failure[1]}")
+            failures.append((todo[place].name, *failure))
         done += 1
         progress(done, whole)
 
-    waiting = deque(todo)
-    while waiting:
-        # After a death nobody knows whose fault it was: what was running is done again, each case alone.
-        for case in _run_pool(waiting, conversion, conversion.jobs, take):
-            if _run_pool(deque([case]), conversion, 1, take):
-                take(case, (DatasetError.code, "the process that converted it died: of too little memory, mostly"))
+    run_each(partial(convert_case, conversion=conversion), todo, conversion.jobs, take, isolated=True)
     return failures
-
-
-def _run_pool(
-    waiting: deque[FoundCase],
-    conversion: Conversion,
-    jobs: int,
-    take: Callable[[FoundCase, tuple[str, str] | None], None],
-) -> list[FoundCase]:
-    """Convert cases until none is left or a process dies; return those that were running then."""
-    workers = max(1, min(jobs, len(waiting)))
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload([__name__])
-    running: dict[Future[tuple[str, str] | None], FoundCase] = {}
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_as_worker) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < workers:
-                    case = waiting[0]
-                    running[pool.submit(convert_case, case, conversion)] = case
-                    waiting.popleft()
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    failure = future.result()
-                    take(running.pop(future), failure)
-        except BrokenProcessPool:
-            return list(running.values())
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return []
-
-
-def _as_worker() -> None:
-    """Leave interrupts to the command, and end when it is gone: a case in hand is begun anew by the next call."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def convert_case(case: FoundCase, conversion: Conversion) -> tuple[str, str] | None:
@@ -327,13 +263,13 @@ def convert_case(case: FoundCase, conversion: Conversion) -> tuple[str, str] | N
 def _convert(case: FoundCase, conversion: Conversion) -> None:
     dataset, labels = conversion.dataset, conversion.labels
     try:
-        fingerprint = _fingerprint(case, conversion)
+        files = _fingerprint(case, conversion, strict=True)
     except OSError as error:
         raise InputError(f"its files cannot be read: {error.strerror}") from error
-    kind = dataset.where(case.case) or "Tr"
-    write_whole(_begun(dataset, case.case), Path.touch)
-    _unlink(_record(dataset, case.case))
-    dataset.remove(case.case)
+    kind = dataset.where(case.name) or "Tr"
+    write_atomic(_begun(dataset, case.name), Path.touch)
+    _records(dataset).remove(case.name)
+    dataset.remove(case.name)
     read = read_case(case)
     centroids = read_centroids(case.centroids) if case.centroids is not None else None
     doubts = [*read.doubts, *audit_labels(read.labels, centroids, read.ct)]
@@ -342,12 +278,12 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
     if shapes:
         hu = np.clip(np.rint(read.ct.hu_zyx), *_HU_LIMITS).astype(np.int16)
         drawn = labels.to_network(read.labels.labels_zyx)
-        image_path, labels_path = dataset.pair(kind, case.case)
+        image_path, labels_path = dataset.pair(kind, case.name)
         nifti.write(image_path, hu, read.ct.affine_lps)
         nifti.write(labels_path, drawn, read.ct.affine_lps)
     z, y, x = read.ct.hu_zyx.shape
     row = CaseRow(
-        case=case.case,
+        case=case.name,
         source=case.source,
         patient=case.patient,
         image=case.origin,
@@ -361,13 +297,13 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
         doubts=tuple(str(doubt) for doubt in doubts if _concerns(doubt, labels)),
     )
     record = {
-        "fingerprint": fingerprint,
+        "fingerprint": files,
         "voxels": _voxels_checksum(read.ct),
         "row": asdict(row),
         "doubts": [asdict(doubt) for doubt in doubts],
     }
-    write_json(_record(dataset, case.case), record)
-    _unlink(_begun(dataset, case.case))
+    _records(dataset).write(case.name, record)
+    _unlink(_begun(dataset, case.name))
 
 
 def _voxels_checksum(ct: CtVolume) -> str:
@@ -381,7 +317,7 @@ def _same_images(dataset: DatasetFolder, cases: Iterable[str]) -> dict[str, str]
     first: dict[str, str] = {}
     found = {}
     for case in sorted(cases):
-        checksum = str(_content(dataset, case).get("voxels", case))
+        checksum = str(_complete(dataset, case).get("voxels", case))
         if first.setdefault(checksum, case) != case:
             found[case] = first[checksum]
     return found
@@ -411,8 +347,7 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
     table = dataset.root / CASE_TABLE
     before = {row.case: row for row in read_cases(table)} if table.is_file() else {}
     rows, notes = [], []
-    for path in sorted((dataset.root / RECORDS).glob("*.json")):
-        case = path.name.removesuffix(".json")
+    for case in _records(dataset).names():
         row = _row_of(dataset, case)
         if row is None:
             notes.append(f"{case}: its record is damaged; it is left out until the conversion is called for it again")
@@ -436,10 +371,10 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
 
 def _row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:
     try:
-        told: dict[str, Any] = _content(dataset, case)["row"]
+        told: dict[str, Any] = _complete(dataset, case)["row"]
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in told.items()}
         return CaseRow(**{**values, "part": Part.UNUSED})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (DatasetError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -452,6 +387,18 @@ def doubts_of(dataset: DatasetFolder, case: str) -> list[Doubt]:
         If the conversion's record of the case cannot be read.
     """
     try:
-        return [Doubt(**doubt) for doubt in _content(dataset, case)["doubts"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"the record of {case} cannot be read", advice="Convert the case again.") from error
+        return [Doubt(**doubt) for doubt in _complete(dataset, case)["doubts"]]
+    except (KeyError, TypeError) as error:
+        raise _damaged(case) from error
+
+
+def _complete(dataset: DatasetFolder, case: str) -> dict[str, Any]:
+    """Return the record of a case that is there; DatasetError if it cannot be read."""
+    content = _records(dataset).read(case)
+    if content is None:
+        raise _damaged(case)
+    return content
+
+
+def _damaged(case: str) -> DatasetError:
+    return DatasetError(f"the record of {case} cannot be read", advice="Convert the case again.")

@@ -12,15 +12,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from cspine.core.errors import DatasetError, OutputError, SplitError
+from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
+from cspine.io.workspace import locked
+from cspine.study.cases import raw_pair
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients
 from cspine.study.label_sets import LabelSet, label_set_of
 
 _NAME = re.compile(r"^Dataset(\d{3})_([A-Za-z0-9][A-Za-z0-9_-]*)$")
-_ENDING = ".nii.gz"
 _KINDS = ("Tr", "Ts", "Excluded")
 #: Folder of what the conversion keeps of each case.
 RECORDS = ".conversion"
@@ -67,7 +69,7 @@ class DatasetFolder:
 
     def pair(self, kind: str, case: str) -> tuple[Path, Path]:
         """Return the paths of the image and of the labels of a case."""
-        return self.images(kind) / f"{case}_0000{_ENDING}", self.labels(kind) / f"{case}{_ENDING}"
+        return raw_pair(self.root, case, kind)
 
     def where(self, case: str) -> str | None:
         """Return the kind in whose folders the whole pair of a case lies; None where there is none."""
@@ -129,7 +131,7 @@ class DatasetFolder:
             "channel_names": {"0": "CT"},
             "labels": labels.network_labels(),
             "numTraining": sum(kind_of(row) == "Tr" for row in rows),
-            "file_ending": _ENDING,
+            "file_ending": ENDING,
             "overwrite_image_reader_writer": "SimpleITKIOWithReorient",
             "name": self.root.resolve().name,
             "description": description,
@@ -147,10 +149,11 @@ class DatasetFolder:
         OutputError
             If the folder cannot be written.
         """
+        in_use = DatasetError(
+            "another command is changing this dataset", advice="Wait for it; it goes on by the same command if it died."
+        )
         try:
-            (self.root / RECORDS).mkdir(parents=True, exist_ok=True)
-            with (self.root / RECORDS / "lock").open("w") as file:
-                _hold(file)
+            with locked(self.root / RECORDS / "lock", in_use):
                 for folder in (self.root, *self.root.glob("*/")):
                     for path in folder.glob(".partial-*"):
                         path.unlink()
@@ -194,20 +197,6 @@ class DatasetFolder:
                     found.rename(path)
                 except OSError as error:
                     raise OutputError(f"{path.name} cannot be moved: {error.strerror}") from error
-
-
-def _hold(file: TextIO) -> None:
-    """Take the lock of a dataset; where the system has no such locks, one command at a time is the user's care."""
-    try:
-        import fcntl
-    except ModuleNotFoundError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DatasetError(
-            "another command is changing this dataset", advice="Wait for it; it goes on by the same command if it died."
-        ) from error
 
 
 def kind_of(row: CaseRow) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 
 from cspine.core.anatomy import CERVICAL_LEVELS, rank, vertebra
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import number, write_csv
 from cspine.study.datasets.case_table import CaseRow, Part
 
@@ -141,7 +141,7 @@ def write_demographics(folder: Path, rows: Iterable[CaseRow]) -> list[Path]:
     write_csv(paths[0], names, [_as_numbers(column) for column in columns])
     head, *lines = as_table(columns)
     text = "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *lines)) + "\n"
-    write_whole(paths[1], lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomic(paths[1], lambda partial: partial.write_text(text, encoding="utf-8"))
     return paths
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, OutputError
-from cspine.io.files import write_whole
+from cspine.io.files import write_atomic
 from cspine.io.tables import write_json
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, split_checksum, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
@@ -68,7 +68,7 @@ def divide_datasets(datasets: Sequence[DatasetFolder], settings: SplitSettings) 
 
 def _write_splits(path: Path, rows: Sequence[CaseRow]) -> None:
     text = json.dumps(splits_final(rows), indent=1) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _remove(path: Path) -> None:

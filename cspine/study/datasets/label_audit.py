@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import InputError
-from cspine.core.findings import MISSING_LEVEL, ORDER_BROKEN, TOO_CLOSE, WIDE_GAP
+from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER, TOO_CLOSE, WIDE_GAP
 from cspine.core.geometry import reorientation, to_index, to_lps
+from cspine.core.norms import MIN_BONE_HU, plausible_ml
 from cspine.core.shape import LevelShape, shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.postprocessing.clean import LEAST_BONE_HU, PLAUSIBLE_ML, PLAUSIBLE_REGION_ML
 from cspine.postprocessing.order import order_findings
 
 #: A piece beside the main one counts where it has so much volume, or such a share of the vertebra's.
@@ -30,11 +30,11 @@ SPECK_MM3 = 100.0
 _AXES = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 _OF_FINDING = {
     MISSING_LEVEL.code: "missing level",
-    ORDER_BROKEN.code: "order",
+    OUT_OF_ORDER.code: "order",
     TOO_CLOSE.code: "two labels on one",
     WIDE_GAP.code: "gap",
 }
-#: Every kind of doubt, and what it means; docs/datasets.md has the same table.
+#: Every kind of doubt, and what it means; docs/guide/datasets.md has the same table.
 DOUBTS = {
     "missing level": "a vertebra between two labelled ones has no label",
     "order": "a vertebra lies above the one that should be over it",
@@ -46,7 +46,7 @@ DOUBTS = {
     "speck": f"a label of less than {SPECK_MM3:.0f} mm3 that the edge of the image does not cut",
     "centroid": f"VerSe's centroid lies more than {CENTROID_SLACK_MM:.0f} mm outside the vertebra, or has no vertebra",
     "overlap": "masks of TotalSegmentator share voxels",
-    "density": f"a vertebra has a mean below {LEAST_BONE_HU:.0f} HU: the labels may be shifted or mirrored",
+    "density": f"a vertebra has a mean below {MIN_BONE_HU:.0f} HU: the labels may be shifted or mirrored",
     "intensity": "no voxel is below 0: the image may not be in Hounsfield units",
     "same image": "the image is voxel for voxel that of another case: both count as one patient, and would count twice",
     "series": "several CT series have the slices of the labels; the one in which they are densest was taken",
@@ -138,7 +138,7 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
     if extra:
         listed = ", ".join(f"{size:.0f}" for size in extra[:3])
         doubts.append(Doubt(name, "fragments", f"{name} has {len(extra)} more pieces, of {listed} mm3."))
-    low, high = PLAUSIBLE_ML.get(name, PLAUSIBLE_REGION_ML[shape.vertebra.region])
+    low, high = plausible_ml(shape.vertebra)
     millilitres = shape.volume_mm3 / 1000
     if not low <= millilitres <= high and not (shape.touches_edge and millilitres < low):
         doubts.append(Doubt(name, "volume", f"{name} has {millilitres:.1f} ml, expected {low:g} to {high:g}."))
@@ -159,7 +159,7 @@ def _at_edge(pieces_zyx: NDArray[Any], shape: LevelShape, whole_zyx: tuple[int, 
 def _density_doubts(only: NDArray[np.uint8], shape: LevelShape, ct: CtVolume) -> list[Doubt]:
     name = shape.vertebra.name
     mean = float(ct.hu_zyx[shape.box_zyx][only[shape.box_zyx] == shape.vertebra.label].mean())
-    if mean >= LEAST_BONE_HU:
+    if mean >= MIN_BONE_HU:
         return []
     return [Doubt(name, "density", f"{name} has {mean:.0f} HU on average, less than bone.")]
 

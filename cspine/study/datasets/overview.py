@@ -129,7 +129,7 @@ def sheet_rows(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> Iterator[Shee
         relevant = sentences if row.doubts else []
         yield SheetRow(
             row.case, not row.doubts and not row.excluded, _headline(row), (*relevant, *_about(row)), ct, shown,
-            caption="labels", whole_column=labels.levels[-1].label != CERVICAL_LEVELS[-1].label,
+            caption="labels", full_column=labels.levels[-1].label != CERVICAL_LEVELS[-1].label,
         )  # fmt: skip
 
 

@@ -14,22 +14,26 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.io import nifti
+from cspine.io.nifti_files import files_in, nifti_stem
 from cspine.study.datasets.label_audit import Doubt
 from cspine.study.datasets.sources.found import FoundCase
-from cspine.study.grids import SLACK, on_grid
+from cspine.study.grids import on_grid
+from cspine.study.masks import PREFIX, combine_masks, mask_name
 
 _COCCYX = 27
 _LEVELS = {level.label for level in VERTEBRAE}
 #: Numbers that a scheme may hold.
 ALLOWED = {"verse": _LEVELS | {SACRUM, _COCCYX}, "ctspine1k": _LEVELS - {28}, "masks": _LEVELS | {SACRUM}}
 #: Masks of TotalSegmentator; every case has all of them, empty where the vertebra is out of view.
-_MASKS = {f"vertebrae_{level.name}.nii.gz" for level in VERTEBRAE if level.name not in ("T13", "L6")}
+_MASKS = {mask_name(level.name) for level in VERTEBRAE if level.name not in ("T13", "L6")}
 _LEAST_SLICES = 10
+#: Vertebrae share more than this only by mistake.
+_SHARED_MM3 = 100.0
 
 
 @dataclass(frozen=True)
-class ReadCase:
-    """A case in memory.
+class CaseVolumes:
+    """Image and labels of a case in memory.
 
     Parameters
     ----------
@@ -52,7 +56,7 @@ class ReadCase:
     sex: str = ""
 
 
-def read_case(case: FoundCase) -> ReadCase:
+def read_case(case: FoundCase) -> CaseVolumes:
     """Read a case.
 
     Raises
@@ -78,7 +82,7 @@ def read_case(case: FoundCase) -> ReadCase:
         read = _from_dicom(case, labels)
     else:
         ct = nifti.read_ct(case.image)
-        read = ReadCase(ct, on_grid(labels, ct.grid), ())
+        read = CaseVolumes(ct, on_grid(labels, ct.grid), ())
     cleaned = np.where(read.labels.labels_zyx == _COCCYX, np.uint8(0), read.labels.labels_zyx)
     if not cleaned.any() and case.scheme != "masks":
         raise DatasetError("the labels are empty", advice="Exclude the case, or fetch its labels again.")
@@ -97,42 +101,35 @@ def _refuse_unknown(labels: LabelVolume, scheme: str) -> None:
 
 def _from_masks(case: FoundCase, doubts: list[Doubt]) -> LabelVolume:
     """Labels from one binary file a vertebra (``vertebrae_C1.nii.gz`` ...); S1 and the sacrum become 26."""
-    combined: LabelVolume | None = None
-    shared = 0
-    files = sorted(case.labels.glob("*.nii.gz"))
+    files = files_in(case.labels)
     absent = sorted(_MASKS - {path.name for path in files})
     if absent:
         listed = ", ".join(absent[:3]) + (" ..." if len(absent) > 3 else "")
         raise DatasetError(f"{len(absent)} masks are absent: {listed}", advice="Fetch the case again, or exclude it.")
-    for path in files:
-        name = nifti.case_name(path)
-        level = parse_name(name) if name.startswith("vertebrae_") else None
-        number = level.label if level is not None else SACRUM if name in ("sacrum", "vertebrae_S1") else None
-        if number is None:
-            continue
-        mask = nifti.read_labels(path)
-        if combined is None:
-            combined = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
-        if not combined.grid.is_close(mask.grid, SLACK * min(mask.grid.spacing_xyz)):
-            raise CaseGridError(f"{path.name} lies on another grid than the masks before it")
-        inside = mask.labels_zyx > 0
-        taken = combined.labels_zyx != 0
-        if number != SACRUM:
-            shared += int(np.count_nonzero(inside & taken & (combined.labels_zyx != SACRUM)))
-        combined.labels_zyx[inside & (~taken if number == SACRUM else inside)] = number
+    numbers = ((path, _number_of(nifti_stem(path))) for path in files)
+    combined = combine_masks((path, number) for path, number in numbers if number is not None)
     assert combined is not None
-    if shared * combined.grid.voxel_mm3 > 100:
-        volume = shared * combined.grid.voxel_mm3
-        doubts.append(Doubt("", "overlap", f"{volume:.0f} mm3 belong to two vertebrae; the later one has them."))
-    return combined
+    if combined.shared_mm3 > _SHARED_MM3:
+        doubts.append(
+            Doubt("", "overlap", f"{combined.shared_mm3:.0f} mm3 belong to two vertebrae; the later one has them.")
+        )
+    return combined.labels
 
 
-def _from_dicom(case: FoundCase, labels: LabelVolume) -> ReadCase:
+def _number_of(name: str) -> int | None:
+    """Return the number of what a mask of this name shows; None for other organs."""
+    level = parse_name(name) if name.startswith(PREFIX) else None
+    if level is not None:
+        return level.label
+    return SACRUM if name in ("sacrum", f"{PREFIX}S1") else None
+
+
+def _from_dicom(case: FoundCase, labels: LabelVolume) -> CaseVolumes:
     """Return the CT series of a patient on whose slices the labels lie."""
     scan = scan_folder(case.image)
     candidates = [s for s in scan.series if s.modality == "CT" and s.slices >= _LEAST_SLICES]
     reasons = []
-    fitting: list[tuple[float, ReadCase]] = []
+    fitting: list[tuple[float, CaseVolumes]] = []
     for series in candidates:
         try:
             ct = read_volume(series)
@@ -143,7 +140,7 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> ReadCase:
         drawn = placed.labels_zyx > 0
         density = float(ct.hu_zyx[drawn].mean()) if drawn.any() else -np.inf
         sex = _sex_of(series.instances[0].path)
-        fitting.append((density, ReadCase(ct, placed, (), series.patient_age_years, sex)))
+        fitting.append((density, CaseVolumes(ct, placed, (), series.patient_age_years, sex)))
         fitting = sorted(fitting, key=lambda fit: -fit[0])[:2]  # no more than two volumes in memory
     if not fitting:
         seen = f" ({', '.join(reasons)})" if reasons else ""

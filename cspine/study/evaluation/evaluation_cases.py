@@ -12,8 +12,9 @@ from cspine.io.processes import DIED, in_processes
 from cspine.study.attempt import Failure, attempt
 from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.pairing import EvaluationCase
+from cspine.study.evaluation.read_pair import read_pair
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import MASKS, SCHEMES, levels_of_masks, read_labels
+from cspine.study.label_schemes import MASKS, SCHEMES, SEG, levels_of_masks, read_labels
 from cspine.study.prediction.records import findings_of_labels
 
 if TYPE_CHECKING:
@@ -58,9 +59,7 @@ def evaluate_pair(case: EvaluationCase) -> CaseResult:
 def _compared(case: EvaluationCase) -> CaseResult:
     if case.lacking or case.found is None:
         raise InputError(f"there is no prediction {case.lacking}".rstrip())
-    reference = read_labels(case.reference, case.reference_scheme)
-    found = read_labels(case.found, case.found_scheme)
-    return compare(case.name, reference, on_grid(found, reference.grid), findings_of_labels(case.found))
+    return compare(case.name, *read_pair(case, case.found), findings_of_labels(case.found))
 
 
 def evaluate_case(case: EvaluationCase, package: ModelPackage, settings: InferenceSettings) -> CaseResult:
@@ -97,6 +96,8 @@ def _segmented(case: EvaluationCase, package: ModelPackage, settings: InferenceS
     found = vertebrae.labels
     if case.found is not None:
         nifti.write(case.found, found.labels_zyx, found.affine_lps)
+    if case.reference_scheme == SEG:
+        return compare(case.name, on_grid(reference, found.grid, partial=True), found, vertebrae.findings)
     return compare(case.name, reference, on_grid(found, reference.grid), vertebrae.findings)
 
 

@@ -17,7 +17,7 @@ TABLES = ("cases.csv", "files.csv", "levels.csv", "scores.csv")
 
 SCORE_COLUMNS = (
     "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "found_ml", "volume_error_ml",
-    "found_as", "identified", "centroid_distance_mm",
+    "found_as", "identified", "centroid_distance_mm", "given_to_neighbour",
 )  # fmt: skip
 FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "found", "found_scheme")
 CASE_COLUMNS = (
@@ -76,6 +76,7 @@ def _score_rows(result: CaseResult) -> list[list[str]]:
             found_as.get(score.level, ""),
             "" if score.identified is None else _yes(score.identified),
             number(score.centroid_distance_mm, _DIGITS),
+            number(score.given_to_neighbour, _DIGITS),
         ]
         for score in result.scores
     ]

@@ -1,6 +1,6 @@
 """Agreement of two label images, level by level: overlap, surfaces, volumes, and whether each vertebra has its name.
 
-docs/evaluation.md has the definitions; the tests compare them with MONAI, MedPy and surface-distance.
+docs/guide/evaluation.md has the definitions; the tests compare them with MONAI, MedPy and surface-distance.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cspine.core.anatomy import VERTEBRAE, Vertebra
 from cspine.core.errors import InputError
 from cspine.core.geometry import to_lps
-from cspine.core.shape import label_boxes, vertebrae_only
+from cspine.core.shape import label_boxes, occupied_box, vertebrae_only
 from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.surfaces import Distances, Mask, border_points, distances_between
 
@@ -43,6 +43,9 @@ class Score:
         True where the vertebra is identified as VerSe defines it; None where the reference has not the level.
     centroid_distance_mm : float or None
         Between the centroids of the level's voxels; None where only one image has it.
+    given_to_neighbour : float or None
+        Share of the reference's voxels of the level that carry the label of the level above or below; None where the
+        reference lacks the level.
     """
 
     level: str
@@ -53,6 +56,7 @@ class Score:
     found_ml: float
     identified: bool | None
     centroid_distance_mm: float | None
+    given_to_neighbour: float | None = None
 
     @property
     def volume_error_ml(self) -> float:
@@ -120,6 +124,7 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
             found_ml=_millilitres(theirs, prediction),
             identified=None if mine is None else nearest == level.label,
             centroid_distance_mm=None,
+            given_to_neighbour=None if mine is None else _given_to_neighbour(mine, prediction, level),
         )
         scores.append(_with_both(score, mine, theirs, reference) if mine is not None and theirs is not None else score)
     return scores
@@ -136,13 +141,10 @@ def within_their_box(reference: LabelVolume, prediction: LabelVolume) -> tuple[L
     if not reference.grid.is_close(prediction.grid, tolerance_mm=0.1):
         raise InputError("reference and prediction lie on different grids", advice=_GRID_ADVICE)
     either = np.maximum(reference.labels_zyx, prediction.labels_zyx)
-    box = []
-    for axis in range(3):
-        line = np.flatnonzero(either.any(axis=tuple(i for i in range(3) if i != axis)))
-        box.append(slice(int(line[0]), int(line[-1]) + 1) if line.size else slice(0, 1))
+    box = occupied_box(either) or (slice(0, 1), slice(0, 1), slice(0, 1))
     affine = reference.affine_lps.copy()
     affine[:3, 3] += affine[:3, :3] @ [part.start for part in reversed(box)]
-    parts = [vertebrae_only(volume.labels_zyx[tuple(box)]) for volume in (reference, prediction)]
+    parts = [vertebrae_only(volume.labels_zyx[box]) for volume in (reference, prediction)]
     return LabelVolume(parts[0], affine), LabelVolume(parts[1], affine)
 
 
@@ -154,6 +156,20 @@ def _regions(volume: LabelVolume) -> dict[int, _Region]:
         centre = index_zyx.mean(axis=0) + [part.start for part in box]
         regions[label] = _Region(box, mask, len(index_zyx), to_lps(volume.affine_lps, centre[None, ::-1])[0])
     return regions
+
+
+def neighbours(level: Vertebra) -> tuple[Vertebra, ...]:
+    """Return the levels directly above and below; T12 and L1 have each other, and T13, as neighbours."""
+    place = VERTEBRAE.index(level)
+    beside = {VERTEBRAE[i].name for i in (place - 1, place + 1) if 0 <= i < len(VERTEBRAE)}
+    beside |= {"T12": {"L1"}, "L1": {"T12"}}.get(level.name, set())
+    return tuple(other for other in VERTEBRAE if other.name in beside)
+
+
+def _given_to_neighbour(mine: _Region, prediction: LabelVolume, level: Vertebra) -> float:
+    there = prediction.labels_zyx[mine.box][mine.mask]
+    given = np.isin(there, [other.label for other in neighbours(level)])
+    return float(np.count_nonzero(given)) / mine.voxels
 
 
 def _millilitres(region: _Region | None, volume: LabelVolume) -> float:

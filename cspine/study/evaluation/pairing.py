@@ -7,53 +7,39 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, UsageError
-from cspine.io import nifti
+from cspine.io.nifti_files import ENDING, files_in, nifti_stem
+from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
-from cspine.study.label_schemes import MASKS, VERSE, mask_folder, scheme_of_folder
+from cspine.study.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of_folder, seg_file
 
-_ENDING = ".nii.gz"
 #: What follows the name of a case in names of predictions: nothing, nnU-Net's channel, or VerSe's winners' ``_seg``.
-_SUFFIXES = ("", "_0000", "_seg", "_0000_seg")
-#: Where the image of a case may lie within a folder of images.
-_IMAGES = ("{case}_0000.nii.gz", "{case}.nii.gz", "{case}/ct.nii.gz")
+_SUFFIXES = ("", CHANNEL, "_seg", f"{CHANNEL}_seg")
 #: Parts of a study that are looked at where none is named: what is not excluded and not left over.
 _USED = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNUSED)
 
 
-@dataclass(frozen=True)
-class EvaluationCase:
+@dataclass(frozen=True, kw_only=True)
+class EvaluationCase(Case):
     """A reference with what is compared with it: an image that a model segments, or labels that are there.
 
     Parameters
     ----------
-    name : str
-        Name of the case.
     reference : Path
         Reference labels: a file, or a folder of masks.
-    image : Path or None
-        CT image.
     found : Path or None
         Where the labels to judge are, or where those of the image are written; None to keep none, or where they are
         absent.
     reference_scheme, found_scheme : str
         How their numbers are to be read (`cspine.study.label_schemes`).
-    part : str
-        Part of the study; empty without a table of cases.
-    fold : int or None
-        Fold of a training case.
     lacking : str
         What the case lacks to be done; empty where it lacks nothing.
     """
 
-    name: str
     reference: Path
-    image: Path | None
-    found: Path | None
+    found: Path | None = None
     reference_scheme: str = VERSE
     found_scheme: str = VERSE
-    part: str = ""
-    fold: int | None = None
     lacking: str = ""
 
 
@@ -64,7 +50,7 @@ class Inputs:
     Parameters
     ----------
     reference : Path or None
-        Folder of references: ``NAME.nii.gz``, or a folder of masks a case.
+        Folder of references: ``NAME.nii.gz``, a folder of masks a case, or DICOM Segmentations.
     dataset : Path or None
         nnU-Net dataset of cspine that has the references, images and parts instead.
     prediction : Path or None
@@ -159,7 +145,10 @@ def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
     folder = inputs.reference
     assert folder is not None
     scheme = scheme_of_folder(folder, inputs.reference_scheme)
-    places = {} if scheme == MASKS else {nifti.case_name(path): path for path in nifti.files_in(folder)}
+    places = {} if scheme in (MASKS, SEG) else {nifti_stem(path): path for path in files_in(folder)}
+    if not places and (scheme == SEG or inputs.reference_scheme is None):
+        segs = _segmentations(folder)
+        scheme, places = (SEG, segs) if segs else (scheme, places)
     if not places and (scheme == MASKS or inputs.reference_scheme is None):
         scheme = MASKS
         subfolders = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
@@ -169,7 +158,14 @@ def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
         row = rows.get(name)
         if row is None and (inputs.cases is not None or inputs.parts):
             continue
-        yield _case(name, path, _image_of(name, inputs.images), scheme, row)
+        image = None if inputs.images is None else image_of(inputs.images, name)
+        yield _case(name, path, image, scheme, row)
+
+
+def _segmentations(folder: Path) -> dict[str, Path]:
+    """Return the DICOM Segmentations of a folder by the names of their cases."""
+    names = {path.stem if path.is_file() else path.name for path in folder.glob("[!.]*")} if folder.is_dir() else set()
+    return {name: file for name in sorted(names) if (file := seg_file(folder / name)) is not None}
 
 
 def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]:
@@ -217,32 +213,28 @@ def _wanted(rows: Iterable[CaseRow], parts: Sequence[str]) -> list[CaseRow]:
 def _case(name: str, reference: Path, image: Path | None, scheme: str, row: CaseRow | None) -> EvaluationCase:
     part = "" if row is None or row.part is Part.UNUSED else row.part.value
     fold = None if row is None else row.fold
-    return EvaluationCase(name, reference, image, None, scheme, part=part, fold=fold)
+    return EvaluationCase(name, image, part, fold, reference=reference, reference_scheme=scheme)
 
 
 # --- what is compared with them ---------------------------------------------------------------------------------------
 
 
-def _image_of(name: str, folder: Path | None) -> Path | None:
-    if folder is None:
-        return None
-    places = (folder / pattern.format(case=name) for pattern in _IMAGES)
-    return next((place for place in places if place.is_file()), None)
-
-
 def _to_be_segmented(case: EvaluationCase, out: Path | None) -> EvaluationCase:
     if case.image is None:
-        return replace(case, lacking=_IMAGES[0].format(case=case.name))
-    return replace(case, found=None if out is None else out / "labels" / f"{case.name}{_ENDING}")
+        return replace(case, lacking=image_name(case.name))
+    return replace(case, found=None if out is None else out / "labels" / labels_name(case.name))
 
 
 def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, scheme: str) -> EvaluationCase:
     """Find the prediction of a case: a file, or a folder with one mask a vertebra, or with one file."""
     if pattern is not None:
         named = [folder / pattern.replace("{case}", case.name)]
+        if named[0].suffix == ".dcm":
+            scheme = SEG
     else:
-        named = [folder / f"{case.name}{suffix}{_ENDING}" for suffix in _SUFFIXES]
+        named = [folder / f"{case.name}{suffix}{ENDING}" for suffix in _SUFFIXES]
         named += [folder / f"{case.name}{suffix}" for suffix in _SUFFIXES[:2]]
+        named += [folder / f"{case.name}{suffix}.dcm" for suffix in _SUFFIXES[:2]]
     there = [place.name for place in named if place.exists()]
     if len(there) > 1:
         raise InputError(
@@ -251,12 +243,15 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
         )
     for place in named:
         if place.is_file():
-            return replace(case, found=place, found_scheme=scheme)
+            return replace(case, found=place, found_scheme=SEG if place.suffix == ".dcm" else scheme)
         if place.is_dir():
             masks = mask_folder(place)
             if masks is not None:
                 return replace(case, found=masks, found_scheme=MASKS)
-            files = nifti.files_in(place)
+            files = files_in(place)
             if len(files) == 1:
                 return replace(case, found=files[0], found_scheme=scheme)
+            seg = seg_file(place)
+            if seg is not None:
+                return replace(case, found=seg, found_scheme=SEG)
     return replace(case, found_scheme=scheme, lacking=named[0].name)

@@ -12,8 +12,8 @@ from cspine.io.tables import number
 from cspine.report.sheet import SheetRow, below_neck
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.pairing import EvaluationCase
+from cspine.study.evaluation.read_pair import read_pair
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import read_labels
 
 
 def sheet_rows(cases: Sequence[EvaluationCase], results: Sequence[CaseResult], count: int) -> Iterator[SheetRow]:
@@ -33,12 +33,11 @@ def sheet_rows(cases: Sequence[EvaluationCase], results: Sequence[CaseResult], c
         if result.error or case.found is None:
             yield SheetRow(case.name, result.ok, headline(result), words(result), ct=None, labels=None)
             continue
-        wanted = read_labels(case.reference, case.reference_scheme)
-        found = on_grid(read_labels(case.found, case.found_scheme), wanted.grid)
+        wanted, found = read_pair(case, case.found)
         ct, found, wanted = _with_image(case, found, wanted)
         whole = below_neck(score.level for score in result.scores)
         yield SheetRow(
-            case.name, result.ok, headline(result), words(result), ct, found, wanted, whole_column=whole
+            case.name, result.ok, headline(result), words(result), ct, found, wanted, full_column=whole
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from cspine.io.tables import counted
 from cspine.study.datasets.case_table import Part
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.output_folder import PREDICT, told_by
-from cspine.study.prediction.records import CaseRecord, read_record, record_path
+from cspine.study.prediction.records import PredictionRecord, record_of
 
 _AGAIN = "Draw them again with `cspine predict --dataset`, into another folder."
 
@@ -79,7 +79,7 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     return notes
 
 
-def _record(folder: Path, case: EvaluationCase) -> CaseRecord | None:
+def _record(folder: Path, case: EvaluationCase) -> PredictionRecord | None:
     if case.found is None or case.found.parent.resolve() != folder.resolve():
         return None
-    return read_record(record_path(case.found))
+    return record_of(case.found)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra
 from cspine.core.volumes import ModelIdentity
@@ -21,6 +23,7 @@ METRICS: Mapping[str, Callable[[Score], float | None]] = {
     "hd95_mm": lambda score: score.hd95_mm,
     "assd_mm": lambda score: score.assd_mm,
     "volume_error_ml": lambda score: score.volume_error_ml,
+    "given_to_neighbour": lambda score: score.given_to_neighbour,
 }
 #: Groups of levels: pooled rows, as the paper's [C1,T1].
 GROUPS: Mapping[str, tuple[Vertebra, ...]] = {"[C1,T1]": CERVICAL_LEVELS, "[C1,L6]": VERTEBRAE}
@@ -36,14 +39,16 @@ class Spread:
     ----------
     n : int
         How many values are defined.
-    mean, sd, median, lowest, highest : float or None
-        Of those values; the standard deviation is that of a sample (n - 1), None for fewer than two.
+    mean, sd, median, p95, lowest, highest : float or None
+        Of those values; the standard deviation is that of a sample (n - 1), None for fewer than two. The 95th
+        percentile interpolates linearly between values.
     """
 
     n: int
     mean: float | None = None
     sd: float | None = None
     median: float | None = None
+    p95: float | None = None
     lowest: float | None = None
     highest: float | None = None
 
@@ -58,6 +63,7 @@ def spread(values: Iterable[float | None]) -> Spread:
         statistics.fmean(defined),
         statistics.stdev(defined) if len(defined) > 1 else None,
         statistics.median(defined),
+        float(np.percentile(defined, 95)),
         min(defined),
         max(defined),
     )
@@ -233,6 +239,7 @@ def _spreads_as_json(level: LevelSummary) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for metric, values in level.spreads.items():
         found |= {f"mean_{metric}": values.mean, f"sd_{metric}": values.sd}
+        found |= {f"median_{metric}": values.median, f"p95_{metric}": values.p95}
     return found
 
 
@@ -253,6 +260,7 @@ def levels_summary(results: Sequence[CaseResult]) -> dict[str, float | int | Non
         "missed": sum(score.missed for score in every),
         "false": sum(score.false for score in every),
         "cases_ok": sum(result.ok for result in results),
+        "share_ok": mean(float(result.ok) for result in results),
         "cases_with_wrong_level": sum(bool(result.wrong) for result in results),
         "cases_with_missed_level": sum(bool(result.missed) for result in results),
         "cases_wrong_without_finding": sum(silent) if silent else None,

@@ -82,17 +82,3 @@ def distances_between(reference_mm: Distances, found_mm: Distances) -> SurfaceDi
     # Points come in the order of the array: splitting at the middle of a cell is good enough, and fast to build.
     trees = [cKDTree(points, balanced_tree=False, compact_nodes=False) for points in (reference_mm, found_mm)]
     return SurfaceDistances(trees[1].query(reference_mm)[0], trees[0].query(found_mm)[0])
-
-
-def surface_distances(reference_zyx: Mask, found_zyx: Mask, spacing_zyx: Sequence[float]) -> SurfaceDistances:
-    """Return the distances between the surfaces of two masks on one grid.
-
-    Parameters
-    ----------
-    reference_zyx, found_zyx : ndarray of bool, shape (z, y, x)
-        Masks with at least one voxel each.
-    spacing_zyx : sequence of float
-        Millimetres a step.
-    """
-    points = [border_points(mask, (0, 0, 0), spacing_zyx) for mask in (reference_zyx, found_zyx)]
-    return distances_between(*points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -12,24 +13,28 @@ from typing import Any
 import numpy as np
 
 from cspine.core.anatomy import VERTEBRAE
-from cspine.core.errors import NoSuitableSeriesError, PixelError, UsageError
+from cspine.core.errors import UsageError, hashed
 from cspine.core.findings import Finding
 from cspine.core.volumes import LabelVolume
 from cspine.dicom.rules import Rules
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
-from cspine.io.tables import write_csv, write_json
+from cspine.io.tables import write_csv
 from cspine.models.package import ModelPackage
 from cspine.pipeline.segmentation import Vertebrae, find_vertebrae
 from cspine.study.attempt import Failure, attempt
+from cspine.study.cases import labels_name
 from cspine.study.output_folder import PREDICT, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
-from cspine.study.prediction.records import RECORDS, CaseRecord, read_record, record_path
+from cspine.study.prediction.records import RECORDS, PredictionRecord, records_in
 
 _log = logging.getLogger(__name__)
 
 TABLE = "predictions.csv"
+#: Where each case came from: it has paths of this machine, and stays with whoever may see the images.
+SOURCES = "sources.csv"
+SOURCE_COLUMNS = ("case", "hashed", "kind", "source")
 COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "error")
 
 
@@ -75,7 +80,7 @@ class Prediction:
 
 
 class PredictionFolder:
-    """The folder of predictions: NAME.nii.gz a case, a record of each in records/, predictions.csv, summary.json.
+    """The folder of predictions: NAME.nii.gz a case, its record in records/, tables, summary.json.
 
     Parameters
     ----------
@@ -89,6 +94,7 @@ class PredictionFolder:
         self.root = root
         self._prediction = prediction
         self._told = prediction.as_record()
+        self._records = records_in(root)
         self._folder = OutputFolder(root, PREDICT, (), (), self._told)
 
     def begin(self, cases: Sequence[PredictionCase], inputs: Sequence[Path]) -> None:
@@ -107,28 +113,35 @@ class PredictionFolder:
                 raise UsageError(
                     "--out lies within the input, or around it", advice="Give --out a folder beside the input."
                 )
-        files = (TABLE, RECORDS, *(f"{case.name}.nii.gz" for case in cases))
+        files = (TABLE, SOURCES, RECORDS, *(labels_name(case.name) for case in cases))
         folder = replace(self._folder, files=files)
         folder.check(())
         folder.begin()
+        self._write_sources(cases)
+
+    def _write_sources(self, cases: Sequence[PredictionCase]) -> None:
+        """Write where each case came from, beside the cases of earlier calls that are still there."""
+        rows = {row["case"]: [row[column] for column in SOURCE_COLUMNS] for row in _rows(self.root / SOURCES)}
+        rows |= {case.name: [case.name, hashed(case.name), *case.origin()] for case in cases}
+        write_csv(self.root / SOURCES, SOURCE_COLUMNS, [rows[name] for name in sorted(rows)])
 
     def labels(self, case: str) -> Path:
         """Return the file of a case's labels."""
-        return self.root / f"{case}.nii.gz"
+        return self.root / labels_name(case)
 
-    def whole(self, case: PredictionCase) -> CaseRecord | None:
+    def whole(self, case: PredictionCase) -> PredictionRecord | None:
         """Return the record of a case whose labels are there, of the same files; None where it is to be done."""
-        record = read_record(record_path(self.labels(case.name)))
+        record = self._records.read(case.name)
         if record is None or record.error or not self.labels(case.name).is_file():
             return None
         fits = record.model == self._told["model"]["checksum"] and record.source == case.fingerprint()
         return record if fits and record.folds == ",".join(self._prediction.folds_of(case)) else None
 
-    def keep(self, record: CaseRecord) -> None:
+    def keep(self, record: PredictionRecord) -> None:
         """Write the record of a case; OutputError if that fails."""
-        write_json(record_path(self.labels(record.case)), asdict(record))
+        self._records.write(record.case, record)
 
-    def finish(self, dataset_split: str | None) -> list[CaseRecord]:
+    def finish(self, dataset_split: str | None) -> list[PredictionRecord]:
         """Write the table and the summary of all cases that the folder holds; OutputError if that fails.
 
         Parameters
@@ -138,10 +151,10 @@ class PredictionFolder:
 
         Returns
         -------
-        list of CaseRecord
+        list of PredictionRecord
             All of them by name.
         """
-        found = (read_record(path) for path in sorted((self.root / RECORDS).glob("*.json")))
+        found = (self._records.read(name) for name in self._records.names())
         records = sorted((record for record in found if record is not None), key=lambda record: record.case)
         write_csv(self.root / TABLE, COLUMNS, [record.row() for record in records])
         failed = sum(bool(record.error) for record in records)
@@ -149,12 +162,22 @@ class PredictionFolder:
         return records
 
 
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table of sources; none where there is none, or another table."""
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            return list(reader) if tuple(reader.fieldnames or ()) == SOURCE_COLUMNS else []
+    except FileNotFoundError:
+        return []
+
+
 def predict(
     cases: Sequence[PredictionCase],
     prediction: Prediction,
     folder: PredictionFolder,
     tell: Callable[[int, int], None],
-) -> list[CaseRecord]:
+) -> list[PredictionRecord]:
     """Draw the vertebrae of every case that is not done yet.
 
     Parameters
@@ -170,7 +193,7 @@ def predict(
 
     Returns
     -------
-    list of CaseRecord
+    list of PredictionRecord
         Of these cases, in their order.
 
     Raises
@@ -190,15 +213,12 @@ def predict(
     return records
 
 
-def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionFolder) -> CaseRecord:
+def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionFolder) -> PredictionRecord:
     settings = replace(prediction.settings, folds=case.folds or prediction.settings.folds)
     folds, checksum = ",".join(prediction.folds_of(case)), prediction.package.identity.checksum
-    record = CaseRecord(case.name, case.part, folds, checksum, case.fingerprint())
+    record = PredictionRecord(case.name, case.part, folds, checksum, case.fingerprint())
     begun = time.perf_counter()
-    try:
-        done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
-    except (NoSuitableSeriesError, PixelError) as error:
-        done = Failure(str(error))
+    done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
     if isinstance(done, Failure):
         folder.labels(case.name).unlink(missing_ok=True)  # of an earlier state of the case
         return replace(record, error=done.text)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import commonpath
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError, hashed
@@ -15,37 +15,30 @@ from cspine.dicom.rules import Rules
 from cspine.dicom.scan import Scan, scan_folder
 from cspine.dicom.select import select_series
 from cspine.io import nifti
+from cspine.io.nifti_files import ENDING, files_in
+from cspine.io.workspace import fingerprint
 from cspine.models.package import ModelPackage
+from cspine.study.cases import Case, images_by_case, name_of, refuse_namesakes
 from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
 
-_CHANNEL = "_0000"
 _ALL = "all"
 _NAMES = ".nii.gz files called NAME_0000.nii.gz or NAME.nii.gz, or DICOM files"
 
 
-@dataclass(frozen=True)
-class PredictionCase:
-    """One image to predict.
+@dataclass(frozen=True, kw_only=True)
+class PredictionCase(Case):
+    """One image to predict: a NIfTI file, or a series of a DICOM study.
 
     Parameters
     ----------
-    name : str
-        Name of the case, and of its file of labels.
-    image : Path or None
-        NIfTI file; None for a DICOM study.
     study : Scan or None
         DICOM study, of which the rules choose a series.
-    part : str
-        Part of the study that a case of a dataset belongs to, else empty.
     folds : tuple of str or None
-        Folds that may draw it; None for all of the model, or those that were asked for.
+        Folds that may predict it; None for all of the model, or those that were asked for.
     """
 
-    name: str
-    image: Path | None = None
     study: Scan | None = None
-    part: str = ""
     folds: tuple[str, ...] | None = None
 
     def read(self, rules: Rules) -> CtVolume:
@@ -58,26 +51,21 @@ class PredictionCase:
         """
         if self.image is not None:
             ct = nifti.read_ct(self.image)
-            if ct.hu_zyx.min(initial=0) >= 0:
-                raise InputError(
-                    f"{self.image.name} has no value below 0: a label image, or not in Hounsfield units",
-                    advice="Give CT images in Hounsfield units alone.",
-                )
+            nifti.require_hounsfield(ct, self.image.name)
             return ct
         assert self.study is not None
         return read_volume(select_series(self.study, rules).chosen)
 
+    def origin(self) -> tuple[str, str]:
+        """Return what kind of input the case is, and the local path of its file or of the folder of its files."""
+        if self.image is not None:
+            return "NIfTI", str(self.image.resolve())
+        folders = {str(path.parent.resolve()) for path in self._dicom_files()}
+        return "DICOM", commonpath(folders) if folders else ""
+
     def fingerprint(self) -> str:
-        """Return what tells that the files of the case changed: their sizes and times."""
-        paths = [self.image] if self.image is not None else self._dicom_files()
-        digest = hashlib.sha256()
-        for path in paths:
-            try:
-                state = path.stat()
-                digest.update(f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-            except OSError as error:
-                digest.update(type(error).__name__.encode())
-        return digest.hexdigest()
+        """Return what tells that the files of the case changed."""
+        return fingerprint([self.image] if self.image is not None else self._dicom_files())
 
     def _dicom_files(self) -> list[Path]:
         assert self.study is not None
@@ -101,23 +89,20 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
         If there is no image, or two have one name.
     """
     if source.is_file():
-        if not source.name.endswith(".nii.gz"):
+        if not source.name.endswith(ENDING):
             raise InputError(f"{source.name} is no .nii.gz file", advice=f"Give a folder, or {_NAMES}.")
-        return [PredictionCase(_name_of(source), image=source)]
+        return [PredictionCase(name_of(source), source)]
     if not source.is_dir():
         raise InputError(f"{source} is neither a file nor a folder", advice=f"Give {_NAMES}.")
-    paths = nifti.files_in(source)
+    paths = files_in(source)
     if paths:
-        cases = [PredictionCase(_name_of(path), image=path) for path in paths]
-    else:
-        try:
-            scan = scan_folder(source)
-        except NoDicomError as error:
-            raise InputError(f"no image in {source}", advice=f"Give a folder of {_NAMES}.") from error
-        cases = _named_studies(source, scan.studies())
-    twice = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
-    if twice:
-        raise InputError(f"two images are called {', '.join(sorted(twice)[:5])}", advice="Rename one of them.")
+        return [PredictionCase(name, image) for name, image in images_by_case(paths).items()]
+    try:
+        scan = scan_folder(source)
+    except NoDicomError as error:
+        raise InputError(f"no image in {source}", advice=f"Give a folder of {_NAMES}.") from error
+    cases = _named_studies(source, scan.studies())
+    refuse_namesakes(case.name for case in cases)
     return sorted(cases, key=lambda case: case.name)
 
 
@@ -171,7 +156,8 @@ def cases_of_dataset(root: Path, parts: Sequence[Part], package: ModelPackage) -
         if kind is None:
             raise DatasetError(f"case {row.case} has no pair of image and labels in {root}")
         folds = (str(row.fold),) if row.part is Part.TRAINING else None
-        cases.append(PredictionCase(row.case, folder.pair(kind, row.case)[0], None, row.part.value, folds))
+        image = folder.pair(kind, row.case)[0]
+        cases.append(PredictionCase(row.case, image, row.part.value, row.fold, folds=folds))
     if not cases:
         raise DatasetError(
             f"{root.name} has no case of the parts {', '.join(parts)}", advice="Split it with `cspine dataset split`."
@@ -199,10 +185,6 @@ def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage)
                 f"model {name} has no fold {', '.join(missing)}, the only ones that did not learn from their cases",
                 advice="Train these folds too, or leave out the part training.",
             )
-
-
-def _name_of(path: Path) -> str:
-    return nifti.case_name(path).removesuffix(_CHANNEL)
 
 
 def _named_studies(source: Path, studies: Sequence[Scan]) -> list[PredictionCase]:

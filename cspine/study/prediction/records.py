@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from cspine.core.findings import FINDING_KINDS, Finding
+from cspine.io.nifti_files import nifti_stem
+from cspine.io.workspace import Records
 from cspine.study.output_folder import PREDICT, told_by
 
 RECORDS = "records"
-_ENDING = ".nii.gz"
 
 
 @dataclass(frozen=True)
-class CaseRecord:
+class PredictionRecord:
     """What became of a case.
 
     Parameters
@@ -54,19 +55,19 @@ class CaseRecord:
         return [self.case, self.part, self.folds, self.model, " ".join(self.levels), findings, took, self.error]
 
 
-def record_path(labels: Path) -> Path:
-    """Return where the record of a case lies, of which this is the file of labels."""
-    return labels.parent / RECORDS / f"{labels.name.removesuffix(_ENDING)}.json"
+def records_in(folder: Path) -> Records[PredictionRecord]:
+    """Return the records of the cases in a folder of `cspine predict`."""
+    return Records(folder / RECORDS, _parse, asdict)
 
 
-def read_record(path: Path) -> CaseRecord | None:
-    """Return the record in a file; None where there is none, or a damaged one."""
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        levels, findings = tuple(told["levels"]), tuple((c, le, s) for c, le, s in told["findings"])
-        return CaseRecord(**{**told, "levels": levels, "findings": findings})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+def record_of(labels: Path) -> PredictionRecord | None:
+    """Return the record of the case whose labels are in this file; None where there is none, or a damaged one."""
+    return records_in(labels.parent).read(nifti_stem(labels))
+
+
+def _parse(content: dict[str, Any]) -> PredictionRecord:
+    findings = tuple((code, level, sentence) for code, level, sentence in content["findings"])
+    return PredictionRecord(**{**content, "levels": tuple(content["levels"]), "findings": findings})
 
 
 def findings_of_labels(labels: Path) -> tuple[Finding, ...] | None:
@@ -87,7 +88,7 @@ def findings_of_labels(labels: Path) -> tuple[Finding, ...] | None:
     settings = told.get("settings") if told is not None else None
     if not isinstance(settings, dict) or settings.get("raw") is not False:
         return None
-    record = read_record(record_path(labels))
+    record = record_of(labels)
     if record is None or record.error:
         return None
     kinds = {kind.code: kind for kind in FINDING_KINDS}

@@ -14,7 +14,7 @@ from cspine.core.geometry import orientation_of
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.io import nifti
-from cspine.io.files import write_whole_folder
+from cspine.io.files import write_folder_atomic
 
 _META = "image_id;age;gender;institute;study_type;split;manufacturer;scanner_model;kvp;pathology;pathology_location"
 
@@ -56,15 +56,6 @@ def write_verse_flat(root: Path, number: int, ct: CtVolume, labels: LabelVolume)
     (root / f"{stem}_ctd.json").write_text(json.dumps(centroids_of(drawn)), encoding="utf-8")
 
 
-def write_verse_folder(root: Path, number: int, ct: CtVolume, labels: LabelVolume) -> None:
-    """Write a case of VerSe as a folder with ct.nii.gz, seg-vert_msk.nii.gz and ctd.json."""
-    folder = root / f"verse{number:03d}"
-    drawn = _without_sacrum(labels)
-    nifti.write(folder / "ct.nii.gz", ct.hu_zyx, ct.affine_lps)
-    nifti.write(folder / "seg-vert_msk.nii.gz", drawn.labels_zyx, drawn.affine_lps)
-    (folder / "ctd.json").write_text(json.dumps(centroids_of(drawn)), encoding="utf-8")
-
-
 def write_hnscc(dicom: Path, masks: Path, number: int, ct: CtVolume, labels: LabelVolume, person: Person) -> None:
     """Write a patient of HNSCC-3DCT-RT as DICOM, and the mask as CTSpine1K has it."""
     patient = f"HN_P{number:03d}"
@@ -74,7 +65,7 @@ def write_hnscc(dicom: Path, masks: Path, number: int, ct: CtVolume, labels: Lab
         patient_sex=person.sex,
         patient_age=f"{person.age_years:03d}Y",
     )
-    write_whole_folder(dicom / patient / "CT", lambda partial: write_ct_series(ct, partial, description))
+    write_folder_atomic(dicom / patient / "CT", lambda partial: write_ct_series(ct, partial, description))
     write_mask(masks / "labels", patient, labels)
 
 

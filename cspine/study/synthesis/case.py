@@ -14,7 +14,7 @@ from cspine.core.geometry import Grid, Shape3
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.synthesis.atlas import AIRWAY, LUNG, Atlas
 from cspine.study.synthesis.deformation import Posture, atlas_coordinates, random_posture, smooth_noise
-from cspine.study.synthesis.scanner import Scan, acquire, random_scan
+from cspine.study.synthesis.scanner import Acquisition, acquire, random_scan
 from cspine.study.synthesis.tissue import Anatomy, draw_hu
 
 #: Raised where a seed gives another case than before.
@@ -43,7 +43,7 @@ class CaseSettings:
         Voxel size at which the image is drawn before it is sampled.
     posture : Posture, optional
         The patient's anatomy; drawn at random where it is left out.
-    scan : Scan, optional
+    scan : Acquisition, optional
         The acquisition; drawn at random where it is left out.
     coarse_share : float
         Share of the random acquisitions that were stored at coarse pixels.
@@ -59,7 +59,7 @@ class CaseSettings:
     close_up: bool = False
     internal_mm: float = 1.0
     posture: Posture | None = None
-    scan: Scan | None = None
+    scan: Acquisition | None = None
     coarse_share: float = 0.25
     offset_xyz_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     imaging: Imaging | None = None
@@ -103,7 +103,7 @@ def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = Non
     return ct, LabelVolume(labels.numpy(), target.affine_lps)
 
 
-def through_scanner(scan: Scan) -> Imaging:
+def through_scanner(scan: Acquisition) -> Imaging:
     """Return the imaging of training: `cspine.study.synthesis.scanner`."""
 
     def image(hu: torch.Tensor, anatomy: Anatomy, fine: Grid, target: Grid) -> torch.Tensor:

@@ -1,7 +1,8 @@
-"""Two fixed sets of cases for evaluation: ordinary necks, and hard ones.
+"""Fixed sets of cases for evaluation: ordinary necks, hard ones, vessels full of contrast medium, and worn joints.
 
 Their seeds are no training seeds, and their images come from another scanner (`synthesis.reconstruction`) than
-training images do. A case is its seed: nothing else decides what it shows.
+training images do. A case is its seed: nothing else decides what it shows. `ordinary` and `hard` are necks of the label
+atlas; `angio` and `worn` have the bones of a person whom training never shows.
 """
 
 from __future__ import annotations
@@ -14,18 +15,24 @@ from scipy import fft
 from scipy.spatial.transform import Rotation
 
 from cspine.core.anatomy import CERVICAL_LEVELS
+from cspine.core.errors import AtlasError
 from cspine.core.geometry import Grid
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.synthesis import additions
 from cspine.study.synthesis.atlas import Atlas
 from cspine.study.synthesis.case import CaseSettings, synthesize_case
 from cspine.study.synthesis.deformation import Posture, random_posture
+from cspine.study.synthesis.neck.case import NeckSettings, synthesize_neck
+from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People
+from cspine.study.synthesis.neck.tubes import Contrast
 from cspine.study.synthesis.projection import Dose, metal, starvation
 from cspine.study.synthesis.reconstruction import KERNELS, Reconstruction, reconstruct
 from cspine.study.synthesis.tissue import Anatomy
 
 #: Name of each set and its first seed; training begins at 1000000.
-SETS = {"ordinary": 10_000, "hard": 20_000}
+SETS = {"ordinary": 10_000, "hard": 20_000, "angio": 30_000, "worn": 40_000}
+#: Sets whose necks are put together from several people's bones.
+ARTICULATED = ("angio", "worn")
 #: Seeds of a set.
 MOST_CASES = 10_000
 #: Grows when the same seed gives another case.
@@ -37,6 +44,9 @@ HARDSHIPS = (
     "dense contrast", "thin bone", "motion", "posture", "screws",
 )  # fmt: skip
 
+_VOLTAGES = (0.86, 1.0, 1.13, 1.3)
+_ANGIO = Contrast(filled=1.0, strong=True, calcified=1.0, ossified=1.0)
+_PEOPLE_ADVICE = "Give --anatomies the folder that holds a folder a person."
 _MOST_VOXELS = 14e6
 _METAL_IN_IMAGE_HU = 5000.0
 
@@ -53,8 +63,8 @@ class SetCase:
         Its seed.
     spacing_xyz, extent_xyz_mm, offset_xyz_mm : tuple of float
         Grid of the result and where it lies, as in `CaseSettings`.
-    posture : Posture
-        The patient's anatomy.
+    posture : Posture or None
+        The patient's anatomy; None in sets of articulated necks.
     reconstruction : Reconstruction
         Kernel, slices and noise.
     voltage_factor : float
@@ -68,7 +78,7 @@ class SetCase:
     spacing_xyz: tuple[float, float, float]
     extent_xyz_mm: tuple[float, float, float]
     offset_xyz_mm: tuple[float, float, float]
-    posture: Posture
+    posture: Posture | None
     reconstruction: Reconstruction
     voltage_factor: float
     hardships: tuple[str, ...]
@@ -88,6 +98,23 @@ class SetCase:
             whole_neck=True,
             internal_mm=internal,
             posture=self.posture,
+            offset_xyz_mm=self.offset_xyz_mm,
+            imaging=self.image,
+        )
+
+    @property
+    def neck_settings(self) -> NeckSettings:
+        """The case for `synthesize_neck`."""
+        rng = np.random.default_rng([self.seed, 3])
+        angio = self.set_name == "angio"
+        return NeckSettings(
+            self.spacing_xyz,
+            internal_mm=float(np.clip(min(self.spacing_xyz), 0.6, 0.7)),
+            view="neck",
+            extent_xyz_mm=self.extent_xyz_mm,
+            worn=float(rng.uniform(0.0, 0.3)) if angio else float(rng.uniform(0.85, 1.0)),
+            contrast=_ANGIO if angio else Contrast(),
+            person=EVALUATION_PEOPLE[0],
             offset_xyz_mm=self.offset_xyz_mm,
             imaging=self.image,
         )
@@ -146,15 +173,15 @@ def set_case(set_name: str, number: int) -> SetCase:
     """
     seed = SETS[set_name] + number
     rng = np.random.default_rng([seed, 1])
+    if set_name in ARTICULATED:
+        return _articulated_case(set_name, seed, rng)
     hardships = _hardships(rng, number) if set_name == "hard" else ()
     posture = random_posture(rng)
     if "posture" in hardships:
         posture = _extreme(posture, rng)
     kernel = KERNELS[str(rng.choice(list(KERNELS)))]
     thickness, increment = _slices(rng, "thick slices" in hardships)
-    noise = (
-        float(np.exp(rng.uniform(np.log(6), np.log(22)))) * {"smooth": 0.8, "standard": 1.2, "sharp": 2.5}[kernel.name]
-    )
+    noise = _noise(rng, kernel.name)
     if "strong noise" in hardships:
         noise = (
             float(rng.uniform(70, 130)) * (1.5 if kernel.name == "sharp" else 1.0) * min(1.0, (2 / thickness) ** 0.5)
@@ -163,13 +190,46 @@ def set_case(set_name: str, number: int) -> SetCase:
     extent, offset = _field_of_view(rng, posture, hardships)
     spacing = _pixels(rng, extent, increment)
     x, y, z = (_whole(length, step) for length, step in zip(extent, spacing, strict=True))
-    voltage = float(rng.choice([0.86, 1.0, 1.13, 1.3]))
+    voltage = float(rng.choice(_VOLTAGES))
     return SetCase(set_name, seed, spacing, (x, y, z), offset, posture, reconstruction, voltage, hardships)
 
 
-def synthesize_set_case(atlas: Atlas, case: SetCase) -> tuple[CtVolume, LabelVolume]:
-    """Make the CT of a case with its labels, as `synthesize_case` does."""
-    return synthesize_case(atlas, case.seed, case.settings)
+def _articulated_case(set_name: str, seed: int, rng: np.random.Generator) -> SetCase:
+    kernel = KERNELS[str(rng.choice(list(KERNELS)))]
+    thickness, increment = _slices(rng, False)
+    reconstruction = Reconstruction(kernel, thickness, float(rng.uniform(0, 0.8)), _noise(rng, kernel.name), seed)
+    width = float(rng.uniform(135, 190))
+    extent = (width, max(width, 150.0), float(rng.uniform(205, 235)))
+    # Lower than the middle of the bodies: the spinous process of T1 reaches far down.
+    offset = (float(rng.normal(0, 6)), float(rng.normal(0, 4)), float(rng.normal(-12, 3)))
+    spacing = _pixels(rng, extent, increment)
+    x, y, z = (_whole(length, step) for length, step in zip(extent, spacing, strict=True))
+    voltage = float(rng.choice(_VOLTAGES))
+    return SetCase(set_name, seed, spacing, (x, y, z), offset, None, reconstruction, voltage, ())
+
+
+def synthesize_set_case(atlas: Atlas, case: SetCase, people: People | None = None) -> tuple[CtVolume, LabelVolume]:
+    """Make the CT of a case with its labels, as `synthesize_case` or `synthesize_neck` does.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        From `cspine.study.synthesis.atlas.load_atlas`.
+    case : SetCase
+        From `set_case`.
+    people : People, optional
+        Everybody's vertebrae; those that training never shows are taken. Sets of articulated necks need them.
+
+    Raises
+    ------
+    AtlasError
+        If the set needs people who are not there.
+    """
+    if case.set_name not in ARTICULATED:
+        return synthesize_case(atlas, case.seed, case.settings)
+    if people is None:
+        raise AtlasError(f"the set {case.set_name} needs the vertebrae of several people", advice=_PEOPLE_ADVICE)
+    return synthesize_neck(atlas, people.chosen(evaluation=True), case.seed, case.neck_settings)
 
 
 def describe(case: SetCase, labels: LabelVolume) -> dict[str, str]:
@@ -189,6 +249,11 @@ def describe(case: SetCase, labels: LabelVolume) -> dict[str, str]:
         "hard_because": "; ".join(case.hardships),
         "levels": " ".join(levels),
     }
+
+
+def _noise(rng: np.random.Generator, kernel: str) -> float:
+    """Noise in the middle of a neck, HU."""
+    return float(np.exp(rng.uniform(np.log(6), np.log(22)))) * {"smooth": 0.8, "standard": 1.2, "sharp": 2.5}[kernel]
 
 
 def _hardships(rng: np.random.Generator, number: int) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ AIR_HU = -1000.0
 
 
 @dataclass(frozen=True)
-class Scan:
+class Acquisition:
     """Settings of one acquisition, drawn by `random_scan`.
 
     Parameters
@@ -56,9 +56,9 @@ class Scan:
     seed: int
 
 
-def random_scan(rng: np.random.Generator, coarse_share: float = 0.25) -> Scan:
+def random_scan(rng: np.random.Generator, coarse_share: float = 0.25) -> Acquisition:
     """Draw an acquisition: blur 0.3 to 1.2 mm, slices 0.6 to 5 mm, pixels up to 4.8 mm, noise 3 to 140 HU."""
-    return Scan(
+    return Acquisition(
         blur_mm=float(rng.uniform(0.3, 1.2)),
         slice_mm=float(
             rng.choice([0.6, 1.0, 1.25, 2.0, 2.5, 3.0, 4.0, 5.0], p=[0.2, 0.2, 0.13, 0.14, 0.1, 0.14, 0.05, 0.04])
@@ -75,7 +75,7 @@ def random_scan(rng: np.random.Generator, coarse_share: float = 0.25) -> Scan:
     )
 
 
-def acquire(hu_zyx: torch.Tensor, spacing_mm: float, scan: Scan) -> torch.Tensor:
+def acquire(hu_zyx: torch.Tensor, spacing_mm: float, scan: Acquisition) -> torch.Tensor:
     """Pass a perfect image through a scanner.
 
     Parameters
@@ -84,7 +84,7 @@ def acquire(hu_zyx: torch.Tensor, spacing_mm: float, scan: Scan) -> torch.Tensor
         Axes to L, P, S; isotropic.
     spacing_mm : float
         Voxel size.
-    scan : Scan
+    scan : Acquisition
         Settings of the acquisition.
 
     Returns
@@ -180,7 +180,7 @@ def _slice_profile(hu: torch.Tensor, thickness: float) -> torch.Tensor:
     return column.reshape(hu.shape[1], hu.shape[2], slices).permute(2, 0, 1).contiguous()
 
 
-def _noise(hu: torch.Tensor, spacing_mm: float, scan: Scan, rng: np.random.Generator) -> torch.Tensor:
+def _noise(hu: torch.Tensor, spacing_mm: float, scan: Acquisition, rng: np.random.Generator) -> torch.Tensor:
     """Correlated noise, stronger in slices with much to shine through."""
     noise = torch.from_numpy(rng.standard_normal(tuple(hu.shape), dtype=np.float32))
     grain = scan.noise_grain_mm / spacing_mm / 2

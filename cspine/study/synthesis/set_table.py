@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 from cspine import __version__
-from cspine.io.files import write_whole
-from cspine.study.synthesis.evaluation_sets import EDITION
-
-_MADE_BY = f"cspine {__version__}, edition {EDITION}"
+from cspine.io.files import write_atomic
+from cspine.study.synthesis.evaluation_sets import ARTICULATED, EDITION
+from cspine.study.synthesis.neck.case import EDITION as NECK_EDITION
 
 Rows = dict[str, dict[str, str]]
+
+
+def _made_by(row: Mapping[str, str]) -> str:
+    """Return what makes a row's case: figures of different ones do not compare."""
+    edition = f"{EDITION}.{NECK_EDITION}" if row.get("set") in ARTICULATED else f"{EDITION}"
+    return f"cspine {__version__}, edition {edition}"
 
 
 def read_table(path: Path) -> Rows:
@@ -19,12 +25,13 @@ def read_table(path: Path) -> Rows:
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as lines:
-        return {row["case"]: row for row in csv.DictReader(lines) if row.get("made_by") == _MADE_BY and row.get("case")}
+        rows = list(csv.DictReader(lines))
+    return {row["case"]: row for row in rows if row.get("made_by") == _made_by(row) and row.get("case")}
 
 
 def write_table(path: Path, rows: Rows) -> None:
     """Write the rows in the order of their cases; the file appears when it is whole."""
-    ordered = [rows[name] | {"made_by": _MADE_BY} for name in sorted(rows)]
+    ordered = [rows[name] | {"made_by": _made_by(rows[name])} for name in sorted(rows)]
 
     def save(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as lines:
@@ -32,4 +39,4 @@ def write_table(path: Path, rows: Rows) -> None:
             writer.writeheader()
             writer.writerows(ordered)
 
-    write_whole(path, save)
+    write_atomic(path, save)

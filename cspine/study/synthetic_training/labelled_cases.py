@@ -15,13 +15,15 @@ from scipy import ndimage
 from cspine.core.errors import InputError, TrainingError
 from cspine.core.geometry import reorientation
 from cspine.io import nifti
+from cspine.io.nifti_files import files_in, nifti_stem
+from cspine.study.cases import raw_pair
 
 _HU_LIMITS = (-1024, 3071)
 _ADVICE = "Give the folder of an nnU-Net raw dataset: imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz, dataset.json."
 
 
 @dataclass(frozen=True)
-class LabelledCase:
+class TrainingVolumes:
     """One image with network labels on the recipe's grid, axes to L, P, S.
 
     Parameters
@@ -39,7 +41,7 @@ class LabelledCase:
     labels_zyx: NDArray[np.uint8]
 
 
-def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> list[LabelledCase]:
+def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> list[TrainingVolumes]:
     """Read all training cases of an nnU-Net raw dataset (`imagesTr`, `labelsTr`, `dataset.json`) into memory.
 
     Parameters
@@ -67,13 +69,13 @@ def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> lis
     if not isinstance(stated, dict) or stated.get("labels") != labels:
         wanted = ", ".join(f"{name} = {number}" for name, number in labels.items())
         raise TrainingError(f"the labels of {folder.name} are not those of the recipe", advice=f"Wanted: {wanted}.")
-    paths = [path for path in sorted((folder / "labelsTr").glob("*.nii.gz")) if not path.name.startswith(".")]
+    paths = files_in(folder / "labelsTr")
     if not paths:
         raise TrainingError(f"no labelsTr/*.nii.gz in {folder}", advice=_ADVICE)
     return [_read(folder, path, max(labels.values()), spacing_mm) for path in paths]
 
 
-def digest(cases: list[LabelledCase]) -> str:
+def digest(cases: list[TrainingVolumes]) -> str:
     """Return a checksum of the cases, by which a run knows them again; empty where there are none."""
     if not cases:
         return ""
@@ -84,9 +86,9 @@ def digest(cases: list[LabelledCase]) -> str:
     return checksum.hexdigest()
 
 
-def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> LabelledCase:
-    name = path.name.removesuffix(".nii.gz")
-    image = folder / "imagesTr" / f"{name}_0000.nii.gz"
+def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> TrainingVolumes:
+    name = nifti_stem(path)
+    image, _ = raw_pair(folder, name)
     if not image.is_file():
         raise InputError(f"labelsTr/{path.name} has no imagesTr/{image.name}", advice=_ADVICE)
     ct, drawn = nifti.read_ct(image), nifti.read_labels(path)
@@ -98,7 +100,7 @@ def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> LabelledCas
     spacing_zyx = np.array(turn.grid(ct.grid).spacing_xyz[::-1])
     hu = _sampled(turn.apply(np.clip(ct.hu_zyx, *_HU_LIMITS).astype(np.float32)), spacing_zyx, spacing_mm, order=1)
     labels = _sampled(turn.apply(drawn.labels_zyx), spacing_zyx, spacing_mm, order=0)
-    return LabelledCase(name, np.rint(hu).astype(np.int16), labels.astype(np.uint8))
+    return TrainingVolumes(name, np.rint(hu).astype(np.int16), labels.astype(np.uint8))
 
 
 def _sampled(array_zyx: NDArray[Any], spacing_zyx: NDArray[np.float64], spacing_mm: float, order: int) -> NDArray[Any]:

@@ -219,9 +219,23 @@ def package_model(
     return write_package(out, manifest, contents, card=card, replace=True)
 
 
+def replace_card(package: ModelPackage, card: str) -> ModelPackage:
+    """Write a package once more in its own place, with the same weights and another model card.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The package.
+    card : str
+        Text of its card.
+    """
+    contents = {stage.manifest.name: _content_of(stage) for stage in package.stages}
+    return write_package(package.folder, package.manifest, contents, card=card, replace=True)
+
+
 def _without_stage(training_data: str, stage: str) -> str:
     """Return what a model card says of the training data of all stages but one."""
-    return re.sub(rf"Stage {re.escape(stage)}: .*?(?=Stage \w+: |$)", "", training_data, flags=re.DOTALL).strip()
+    return re.sub(rf"Stage {re.escape(stage)}: .*?(?=Stage [^\s:]+: |$)", "", training_data, flags=re.DOTALL).strip()
 
 
 def _joined(parts: list[str], between: str) -> str:

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from torch.nn import functional
 
 from cspine.core.geometry import Shape3, Voxels
-from cspine.study.synthetic_training.labelled_cases import LabelledCase
+from cspine.study.synthetic_training.labelled_cases import TrainingVolumes
 from cspine.study.synthetic_training.pool import Pool, read_case
 from cspine.study.synthetic_training.previous_stage import one_hot, spoil
 from cspine.study.synthetic_training.recipe import Intensity, Recipe
@@ -32,11 +32,11 @@ class PatchSampler:
         Patch size, intensities and shares.
     seed : int
         Of cutting and augmentation.
-    labelled : sequence of LabelledCase
+    labelled : sequence of TrainingVolumes
         Images from outside; a share of the patches (``labelled_share`` of the recipe) comes from them.
     """
 
-    def __init__(self, pool: Pool, recipe: Recipe, seed: int, labelled: Sequence[LabelledCase] = ()) -> None:
+    def __init__(self, pool: Pool, recipe: Recipe, seed: int, labelled: Sequence[TrainingVolumes] = ()) -> None:
         self._pool = pool
         self._recipe = recipe
         self._labels = recipe.labels

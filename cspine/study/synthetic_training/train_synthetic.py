@@ -21,7 +21,7 @@ from monai.losses import DeepSupervisionLoss, DiceCELoss
 
 from cspine.core.errors import TrainingError, UnsupportedModelError
 from cspine.models.network import StateDict, load_weights
-from cspine.study.synthetic_training.labelled_cases import LabelledCase, digest
+from cspine.study.synthetic_training.labelled_cases import TrainingVolumes, digest
 from cspine.study.synthetic_training.patches import PatchSampler
 from cspine.study.synthetic_training.pool import Pool, PoolSettings, source_checksum
 from cspine.study.synthetic_training.recipe import Recipe, configuration_name, learnt_from, plans_json
@@ -54,7 +54,7 @@ class Run:
         Where to train.
     anatomies : Path or None
         Folder of other people's vertebrae, for articulated necks.
-    labelled : tuple of LabelledCase
+    labelled : tuple of TrainingVolumes
         Cases from outside that are mixed in.
     weights : dict of str to Tensor or None
         Where a new run begins; random weights where it is left out.
@@ -65,7 +65,7 @@ class Run:
     folder: Path
     device: torch.device
     anatomies: Path | None = None
-    labelled: tuple[LabelledCase, ...] = ()
+    labelled: tuple[TrainingVolumes, ...] = ()
     weights: StateDict | None = None
 
 
@@ -300,7 +300,7 @@ def _start(run: Run) -> _State:
 def _forget_decay(run: Run) -> None:
     """Put a run that is to last longer than before back to where its rate had not begun to fall."""
     kept, begins = _read_checkpoint(run, _BEFORE_DECAY), decay_start(run.recipe)
-    if kept is not None and begins is not None and kept["iteration"] < begins:
+    if kept is not None and (begins is None or kept["iteration"] < begins):
         (run.folder / _BEFORE_DECAY).replace(run.folder / _CHECKPOINT)
 
 

@@ -11,7 +11,7 @@ from cspine.study.training.settings import TrainingSettings
 from cspine.study.training.validation import FoldScores, scores_table
 
 _UNKNOWN = "not established"
-#: Licences of the public data sets, by how the name of a source begins (docs/datasets.md tells where the data are).
+#: Licences of the public data sets, by how the name of a source begins (docs/guide/datasets.md).
 _LICENCES = {
     "VerSe": "CC BY-SA 4.0",
     "TotalSegmentator": "CC BY 4.0",

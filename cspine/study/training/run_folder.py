@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cspine.core.errors import OutputError, TrainingError, UsageError
-from cspine.io.files import write_whole
+from cspine.core.errors import TrainingError, UsageError
+from cspine.io.files import write_atomic
 from cspine.io.tables import write_json
+from cspine.io.workspace import Claim, ForeignClaimError, locked
 from cspine.study.training.cases import TrainingCases
 from cspine.study.training.settings import TrainingSettings, differences
 
@@ -122,21 +122,11 @@ class RunFolder:
         OutputError
             If the folder cannot be written.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise OutputError(f"the folder of the run cannot be written: {error.strerror}") from error
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise TrainingError(
-                    f"another training works in {self.root}", advice="Wait for it, or give another folder for --run."
-                ) from error
+        in_use = TrainingError(
+            f"another training works in {self.root}", advice="Wait for it, or give another folder for --run."
+        )
+        with locked(self.root / "lock", in_use) as descriptor:
             yield descriptor
-        finally:
-            os.close(descriptor)
 
 
 def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> RunFolder:
@@ -162,7 +152,6 @@ def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> Ru
     """
     folder = RunFolder(root, cases.folder.root.resolve().name)
     record = {
-        "command": _COMMAND,
         "dataset": folder.dataset,
         "cases": cases.checksum,
         "split": cases.split,
@@ -176,7 +165,7 @@ def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> Ru
                 f"--run has {', '.join(sorted(foreign)[:3])} already, and no run.json of {_COMMAND}",
                 advice="Give --run an empty folder, or that of an earlier training on the same dataset.",
             )
-        write_json(root / "run.json", record)
+        _claim(root).write(record)
     else:
         _refuse_others(root, told, record, settings)
     _write_inputs(folder, cases)
@@ -192,17 +181,18 @@ def read_settings(root: Path) -> TrainingSettings:
 
 
 def _told(root: Path) -> dict[str, Any] | None:
-    path = root / "run.json"
+    claim = _claim(root)
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told["command"] == _COMMAND:
+        told = claim.read()
+        if told is not None:
             TrainingSettings.from_record(told["settings"])
-            return dict(told)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, UsageError):
-        pass
-    raise TrainingError(f"run.json in {root} is damaged, or not of {_COMMAND}", advice=_NEW_RUN)
+    except (OSError, ForeignClaimError, ValueError, KeyError, TypeError, UsageError) as error:
+        raise TrainingError(f"{claim.file.name} in {root} is damaged, or not of {_COMMAND}", advice=_NEW_RUN) from error
+    return told
+
+
+def _claim(root: Path) -> Claim:
+    return Claim(root / "run.json", _COMMAND)
 
 
 def _refuse_others(root: Path, told: dict[str, Any], record: dict[str, Any], settings: TrainingSettings) -> None:
@@ -226,4 +216,4 @@ def _write_inputs(folder: RunFolder, cases: TrainingCases) -> None:
     if cases.splits():
         text = json.dumps(cases.splits(), indent=1) + "\n"
         path = folder.preprocessed / "splits_final.json"
-        write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+        write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))

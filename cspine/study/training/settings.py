@@ -158,7 +158,7 @@ class Preset:
     settings: TrainingSettings
 
 
-#: The paper's two models are stock nnU-Net v2: default plans, 3d_fullres, 1000 epochs, five folds (docs/training.md).
+#: The paper's two models are stock nnU-Net v2: default plans, 3d_fullres, 1000 epochs, five folds.
 PRESETS = {
     "paper-cervical": Preset("cervical", TrainingSettings()),
     "paper-full-spine": Preset("full-spine", TrainingSettings()),

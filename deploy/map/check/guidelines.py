@@ -1,7 +1,7 @@
-"""The items of the MONAI application package guidelines that a look into the image decides.
+"""The items of the MONAI application package guidelines that need no running container.
 
-Source: Project-MONAI/monai-deploy, guidelines/monai-application-package.md, and what the packager of holoscan-cli 4.2.0
-writes; where the two differ both are satisfied.
+Source: Project-MONAI/monai-deploy, guidelines/monai-application-package.md, and the output of the packager of
+holoscan-cli 4.2.0; where the two differ, both are satisfied.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from image import Image, require
 
@@ -24,7 +25,13 @@ _NEEDED_VARIABLES = (
 )  # fmt: skip
 _SECRET_NAMES = {".netrc", ".npmrc", ".pypirc", "pip.conf", "id_rsa", "id_ed25519", ".git", ".env"}
 
-Item = tuple[str, Callable[[Image], None]]
+
+class Item(NamedTuple):
+    """One item of the guidelines: a stable name, what it demands, and the check, which raises CheckError."""
+
+    name: str
+    title: str
+    check: Callable[[Image], None]
 
 
 def _platform(image: Image) -> None:
@@ -39,7 +46,7 @@ def _labels(image: Image) -> None:
     require(_SEMVER.match(version), f"version {version!r} is not a semantic version")
     require(version == app["version"] == pkg["version"], "label, app.json and pkg.json have different versions")
     require(labels.get("org.monai.deploy.app-sdk") == app["sdkVersion"], "the SDK's label differs from app.json")
-    require(_SEMVER.match(labels.get("org.nvidia.holoscan", "")), "no version of Holoscan")
+    require(_SEMVER.match(labels.get("org.nvidia.holoscan", "")), "the Holoscan label is no semantic version")
 
 
 def _user(image: Image) -> None:
@@ -58,7 +65,7 @@ def _working_folder(image: Image) -> None:
 
 def _entry_point(image: Image) -> None:
     program = image.config["Config"]["Entrypoint"][0]
-    require(image.entry(program).mode & 0o111 == 0o111, f"{program} cannot be executed by everyone")
+    require(image.entry(program).mode & 0o111 == 0o111, f"{program} is not executable for all users")
 
 
 def _application_fields(image: Image) -> None:
@@ -76,10 +83,10 @@ def _application_fields(image: Image) -> None:
 
 
 def _environment(image: Image) -> None:
-    declared, there = image.app["environment"], image.environment
+    declared, actual = image.app["environment"], image.environment
     missing = [name for name in _NEEDED_VARIABLES if name not in declared]
     require(not missing, f"app.json lacks {', '.join(missing)}")
-    differing = [name for name, value in declared.items() if there.get(name) != value]
+    differing = [name for name, value in declared.items() if actual.get(name) != value]
     require(not differing, f"image and app.json differ in {', '.join(differing)}")
     for name in ("HOLOSCAN_CONFIG_PATH", "HOLOSCAN_APP_MANIFEST_PATH", "HOLOSCAN_PKG_MANIFEST_PATH"):
         image.entry(declared[name])
@@ -102,30 +109,33 @@ def _models(image: Image) -> None:
 def _resources(image: Image) -> None:
     resources = image.pkg["resources"]
     require(resources["cpu"] > 0 and resources["gpu"] == 0, "a GPU is required, or no CPU")
-    require(_MEMORY.match(str(resources["memory"])), f"memory {resources['memory']} has no unit that is known")
+    require(_MEMORY.match(str(resources["memory"])), f"memory {resources['memory']} has an unknown unit")
 
 
 def _folders(image: Image) -> None:
     uid = int(str(image.config["Config"]["User"]).partition(":")[0])
     for name in ("HOLOSCAN_INPUT_PATH", "HOLOSCAN_OUTPUT_PATH"):
         require(image.entry(image.environment[name]).kind == "folder", f"{name} is no folder")
-    require(image.entry(image.environment["HOLOSCAN_OUTPUT_PATH"]).uid == uid, "the output is not the user's")
+    require(
+        image.entry(image.environment["HOLOSCAN_OUTPUT_PATH"]).uid == uid,
+        "the user does not own the output folder",
+    )
 
 
-def _unchangeable(image: Image) -> None:
+def _read_only(image: Image) -> None:
     own = ("etc/holoscan", "opt/holoscan", "opt/cspine")
     for path, entry in image.entries.items():
         if path.startswith(own) and entry.kind != "link":
-            require(entry.uid == 0 and not entry.mode & 0o022, f"/{path} can be changed by the application")
+            require(entry.uid == 0 and not entry.mode & 0o022, f"/{path} is writable by the application")
 
 
 def _documents(image: Image) -> None:
     folder = image.environment["HOLOSCAN_DOCS_PATH"]
-    for name in ("README.md", "LICENSE", "docs/errors.md"):
+    for name in ("README.md", "LICENSE", "docs/reference/errors.md"):
         image.entry(f"{folder}/{name}")
 
 
-def _parts_list(image: Image) -> None:
+def _sbom(image: Image) -> None:
     folder = image.environment["HOLOSCAN_DOCS_PATH"]
     for name, expected in (("sbom-python.cdx.json", "torch"), ("sbom-debian.cdx.json", "libc6")):
         listed = image.json(f"{folder}/{name}")
@@ -133,9 +143,9 @@ def _parts_list(image: Image) -> None:
         require(any(part["name"] == expected for part in listed["components"]), f"{name} does not list {expected}")
 
 
-def _no_rights_raised(image: Image) -> None:
-    raised = [path for path, entry in image.entries.items() if entry.kind == "file" and entry.mode & 0o6000]
-    require(not raised, f"set-user-ID or set-group-ID: {', '.join(raised[:5])}")
+def _no_setuid(image: Image) -> None:
+    setuid = [path for path, entry in image.entries.items() if entry.kind == "file" and entry.mode & 0o6000]
+    require(not setuid, f"setuid or setgid: {', '.join(setuid[:5])}")
 
 
 def _no_dated_byte_code(image: Image) -> None:
@@ -148,7 +158,7 @@ def _no_ports_or_volumes(image: Image) -> None:
     require(not config.get("ExposedPorts") and not config.get("Volumes"), "it declares ports or volumes")
 
 
-def _nothing_private(image: Image) -> None:
+def _no_secrets(image: Image) -> None:
     outside_libraries = [
         path for path in image.entries if not path.startswith(("opt/cspine/", "usr/", "proc/", "sys/", "dev/"))
     ]
@@ -162,29 +172,33 @@ def _nothing_private(image: Image) -> None:
 
 def _date(image: Image) -> None:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    require(epoch, "SOURCE_DATE_EPOCH says nothing about the date of the sources")
+    require(epoch, "SOURCE_DATE_EPOCH is not set")
     expected = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(epoch or 0)))
-    require(image.config["Created"].startswith(expected), f"made {image.config['Created']}, not {expected}")
+    require(image.config["Created"].startswith(expected), f"created {image.config['Created']}, not {expected}")
 
 
 ITEMS: tuple[Item, ...] = (
-    ("an image for linux/amd64", _platform),
-    ("labels: title, semantic version, SDK, Holoscan, equal to the manifests", _labels),
-    ("a numeric user above 0 that passwd knows", _user),
-    ("the working folder of app.json", _working_folder),
-    ("an entry point that can be executed", _entry_point),
-    ("app.json: type, command, input, output, time limit, versions", _application_fields),
-    ("environment complete, and the same in image and app.json", _environment),
-    ("the application with __main__.py, the operators beside it", _application),
-    ("the models that pkg.json names", _models),
-    ("resources with units; no GPU required", _resources),
-    ("input and output folders, the output the user's own", _folders),
-    ("manifests, application, models and libraries belong to root and cannot be changed", _unchangeable),
-    ("documents and licence", _documents),
-    ("lists of Python and Debian parts (CycloneDX)", _parts_list),
-    ("no file that raises rights", _no_rights_raised),
-    ("no byte code that depends on a date", _no_dated_byte_code),
-    ("no ports, no volumes", _no_ports_or_volumes),
-    ("no DICOM, no keys, no credentials", _nothing_private),
-    ("made at the date of the sources", _date),
+    Item("platform", "an image for linux/amd64", _platform),
+    Item("labels", "labels: title, semantic version, SDK, Holoscan, equal to the manifests", _labels),
+    Item("user", "a numeric user above 0 that is in passwd", _user),
+    Item("working-folder", "the working folder of app.json", _working_folder),
+    Item("entry-point", "an executable entry point", _entry_point),
+    Item("application-fields", "app.json: type, command, input, output, time limit, versions", _application_fields),
+    Item("environment", "environment complete and equal in image and app.json", _environment),
+    Item("application", "the application with __main__.py, and the operators", _application),
+    Item("models", "the models of pkg.json", _models),
+    Item("resources", "resources with units; no GPU required", _resources),
+    Item("folders", "input and output folders; the output belongs to the user", _folders),
+    Item(
+        "read-only",
+        "manifests, application, models and libraries belong to root and are read-only",
+        _read_only,
+    ),
+    Item("documents", "documents and licence", _documents),
+    Item("sbom", "SBOM of Python and Debian packages (CycloneDX)", _sbom),
+    Item("no-setuid", "no setuid or setgid file", _no_setuid),
+    Item("no-dated-byte-code", "no byte code with dates", _no_dated_byte_code),
+    Item("no-ports-or-volumes", "no ports, no volumes", _no_ports_or_volumes),
+    Item("no-secrets", "no DICOM, no keys, no credentials", _no_secrets),
+    Item("date", "creation date is that of the sources", _date),
 )

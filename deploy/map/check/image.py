@@ -12,12 +12,12 @@ _KEPT = ("etc/", "opt/holoscan/", "var/holoscan/")
 
 
 class CheckError(Exception):
-    """An item does not hold; the text says why."""
+    """An item failed; the text has the cause."""
 
 
-def require(holds: object, otherwise: str) -> None:
-    """Raise CheckError where something does not hold."""
-    if not holds:
+def require(condition: object, otherwise: str) -> None:
+    """Raise CheckError unless a condition holds."""
+    if not condition:
         raise CheckError(otherwise)
 
 
@@ -34,7 +34,7 @@ class Entry:
 
 @dataclass
 class Image:
-    """A built image: its configuration, and its files without their content where they are large."""
+    """A built image: its configuration, its files, and the content of small files."""
 
     name: str
     engine: list[str]
@@ -43,18 +43,18 @@ class Image:
     content: dict[str, bytes] = field(default_factory=dict)
 
     def load(self) -> None:
-        """Read configuration and files."""
-        self.config = json.loads(self._ask("image", "inspect", self.name))[0]
-        container = self._ask("create", self.name).strip().splitlines()[-1]
+        """Read the configuration and the files of the image."""
+        self.config = json.loads(self._run("image", "inspect", self.name))[0]
+        container = self._run("create", self.name).strip().splitlines()[-1]
         try:
             with subprocess.Popen([*self.engine, "export", container], stdout=subprocess.PIPE) as exported:
                 assert exported.stdout is not None
                 self._read(exported.stdout)
         finally:
-            self._ask("rm", container)
+            self._run("rm", container)
         require(self.entries, "the engine exported no files")
 
-    def _ask(self, *words: str) -> str:
+    def _run(self, *words: str) -> str:
         return subprocess.run([*self.engine, *words], check=True, capture_output=True, text=True).stdout
 
     def _read(self, stream: Any) -> None:
@@ -74,7 +74,7 @@ class Image:
                 self.entries[name] = Entry(member.mode, member.uid, kind, member.linkname, start)
 
     def json(self, path: str) -> dict[str, Any]:
-        """Return a JSON file of the image."""
+        """Return the content of a JSON file of the image."""
         content = self.content.get(path.lstrip("/"))
         require(content, f"{path} is not in the image")
         assert content is not None
@@ -83,7 +83,7 @@ class Image:
         return loaded
 
     def entry(self, path: str) -> Entry:
-        """Return what lies at an absolute path."""
+        """Return the entry at an absolute path."""
         found = self.entries.get(path.strip("/"))
         require(found, f"{path} is not in the image")
         assert found is not None
@@ -91,21 +91,21 @@ class Image:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels."""
+        """Return the labels."""
         return dict(self.config["Config"].get("Labels") or {})
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables."""
+        """Return the environment variables."""
         pairs = (item.partition("=") for item in self.config["Config"]["Env"])
         return {name: value for name, _, value in pairs}
 
     @property
     def app(self) -> dict[str, Any]:
-        """app.json."""
+        """Return the content of app.json."""
         return self.json("/etc/holoscan/app.json")
 
     @property
     def pkg(self) -> dict[str, Any]:
-        """pkg.json."""
+        """Return the content of pkg.json."""
         return self.json("/etc/holoscan/pkg.json")

@@ -1,4 +1,4 @@
-"""The items that need a running container: the commands of the image, and a study segmented as a careful site would."""
+"""The items that need a running container: the commands of the image, and the segmentation of a study."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EPOCH = "1700000000"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a container did."""
+    """The exit code and the output of a container."""
 
     exit_code: int
     output: str
@@ -26,7 +26,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Runs:
-    """Starts containers of an image as a careful site does, with folders of their own.
+    """Start containers of an image with all restrictions, each with its own folders.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Runs:
     series : Path
         Folder with a CT series.
     scratch : Path
-        Folder for what is written.
+        Folder for the output.
     """
 
     image: str
@@ -97,17 +97,17 @@ def run_items(runs: Runs, direct: Path) -> Iterator[tuple[str, Callable[[], None
         require(runs.start("help").exit_code == 0, "`help` fails")
 
     def extract() -> None:
-        place = runs.folder("export")
-        done = runs.start("extract", mounts=[f"{place}:/var/run/holoscan/export"])
+        folder = runs.folder("export")
+        done = runs.start("extract", mounts=[f"{folder}:/var/run/holoscan/export"])
         require(done.exit_code == 0, done.errors)
         for file in ("app/app/__main__.py", "config/app.json", "config/pkg.json", "docs/README.md"):
-            require((place / file).is_file(), f"{file} was not copied")
-        require(list((place / "models").glob("*/model.yaml")), "no model was copied")
-        require(runs.start("extract").exit_code != 0, "`extract` without a mount says that all is well")
+            require((folder / file).is_file(), f"{file} was not copied")
+        require(list((folder / "models").glob("*/model.yaml")), "no model was copied")
+        require(runs.start("extract").exit_code != 0, "`extract` without a mount succeeds")
 
     def same_as_direct() -> None:
         made = runs.segment("user-1000")
-        require(_digest(made) == _digest(direct), "the DICOM Segmentation differs from the one of a direct run")
+        require(_digest(made) == _digest(direct), "the DICOM Segmentation differs from that of a direct run")
         require((made / "report" / "preview.png").stat().st_size, "the preview is empty")
         report = json.loads((made / "report" / "summary.json").read_text())
         require(report["vertebrae"], "the summary names no vertebra")
@@ -116,7 +116,7 @@ def run_items(runs: Runs, direct: Path) -> Iterator[tuple[str, Callable[[], None
         made = runs.segment(
             "user-4321", "cspine", "run", "/var/holoscan/input", "/var/holoscan/output", user="4321:8765"
         )
-        require(_digest(made) == _digest(direct), "the DICOM Segmentation differs from the one of a direct run")
+        require(_digest(made) == _digest(direct), "the DICOM Segmentation differs from that of a direct run")
 
     def module() -> None:
         started = runs.start("python3", "-m", "app", "--help")
@@ -129,13 +129,15 @@ def run_items(runs: Runs, direct: Path) -> Iterator[tuple[str, Callable[[], None
         mounts = [f"{empty}:/var/holoscan/input:ro", f"{out}:/var/holoscan/output"]
         failed = runs.start(mounts=mounts)
         require(failed.exit_code == 3, f"an empty input ends with exit code {failed.exit_code}, not 3")
-        require(not list(out.iterdir()), "a failed run left something behind")
+        require(not list(out.iterdir()), "a failed run left files")
         lost = runs.start(mounts=[f"{runs.series}:/var/holoscan/input:ro"])
         require(lost.exit_code == 10, f"without a mounted output the exit code is {lost.exit_code}, not 10")
 
     def doctor() -> None:
-        told = runs.start("doctor", "--json", mounts=[f"{runs.folder('doctor')}:/var/holoscan/output"])
-        require(told.exit_code == 0 and json.loads(told.output), f"exit code {told.exit_code}: {told.output[-600:]}")
+        result = runs.start("doctor", "--json", mounts=[f"{runs.folder('doctor')}:/var/holoscan/output"])
+        require(
+            result.exit_code == 0 and json.loads(result.output), f"exit code {result.exit_code}: {result.output[-600:]}"
+        )
 
     def service() -> None:
         schema = runs.start("cspine", "serve-pacs", "--schema")
@@ -147,8 +149,8 @@ def run_items(runs: Runs, direct: Path) -> Iterator[tuple[str, Callable[[], None
     yield "`env` and `help`", environment
     yield "`extract` copies application, configuration, models, documents", extract
     yield "`python3 -m app`, and cspine.app and cspine.operators can be imported", module
-    yield "failures: their exit code comes out, nothing is left, no mounted output is refused", failures
-    yield "`doctor` says ready", doctor
-    yield "`cspine serve-pacs` is there", service
+    yield "failures: exit codes, no files, unmounted output refused", failures
+    yield "`doctor` succeeds", doctor
+    yield "`cspine serve-pacs` works", service
     yield "user 1000, no network, read-only: the same DICOM Segmentation as a direct run", same_as_direct
-    yield "user 4321 that passwd does not know: the same by `cspine run`", any_user
+    yield "user 4321, not in passwd: the same DICOM Segmentation by `cspine run`", any_user

@@ -1,4 +1,4 @@
-"""The scripts of deploy/map are no package: they run by their path, in the image or beside it."""
+"""The scripts of deploy/map are not a package: they are run by path."""
 
 from __future__ import annotations
 

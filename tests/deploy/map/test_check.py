@@ -1,4 +1,4 @@
-"""Each item of the guidelines holds for a good image and fails for the image whose fault it is there for."""
+"""Each item of the guidelines passes for a valid image and fails for an image with the corresponding fault."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def image(monkeypatch: pytest.MonkeyPatch) -> Image:
     }
     files = (
         "opt/holoscan/app/__main__.py", "opt/holoscan/operators/__init__.py", "opt/holoscan/models/neck/model.yaml",
-        "opt/holoscan/docs/README.md", "opt/holoscan/docs/LICENSE", "opt/holoscan/docs/docs/errors.md",
+        "opt/holoscan/docs/README.md", "opt/holoscan/docs/LICENSE", "opt/holoscan/docs/docs/reference/errors.md",
         "var/holoscan/app.yaml", *content,
     )  # fmt: skip
     entries = dict.fromkeys(files, _FILE) | {"var/holoscan": _FOLDER, "var/holoscan/input": _FOLDER}
@@ -83,11 +83,11 @@ def _parts(name: str) -> bytes:
 
 def _failing(image: Image) -> list[str]:
     failing = []
-    for title, check in ITEMS:
+    for item in ITEMS:
         try:
-            check(image)
+            item.check(image)
         except (CheckError, ValueError):
-            failing.append(title)
+            failing.append(item.name)
     return failing
 
 
@@ -107,52 +107,36 @@ def _config(image: Image) -> dict[str, Any]:
 
 
 _FAULTS: dict[str, Callable[[Image], object]] = {
-    "an image for linux/amd64": lambda i: i.config.update(Architecture="arm64"),
-    "labels: title, semantic version, SDK, Holoscan, equal to the manifests": lambda i: _config(i)["Labels"].update(
-        {"org.opencontainers.image.version": "1"}
-    ),
-    "a numeric user above 0 that passwd knows": lambda i: _config(i).update(User="root"),
-    "the working folder of app.json": lambda i: _config(i).update(WorkingDir="/"),
-    "an entry point that can be executed": lambda i: i.entries.update({"opt/holoscan/entrypoint.sh": _FILE}),
-    "app.json: type, command, input, output, time limit, versions": lambda i: _manifest(i, "app.json", timeout=-1),
-    "environment complete, and the same in image and app.json": lambda i: _config(i)["Env"].append(
-        "HOLOSCAN_WORKDIR=/elsewhere"
-    ),
-    "the application with __main__.py, the operators beside it": lambda i: i.entries.pop(
-        "opt/holoscan/app/__main__.py"
-    ),
-    "the models that pkg.json names": lambda i: _manifest(i, "pkg.json", models=[]),
-    "resources with units; no GPU required": lambda i: _manifest(
-        i, "pkg.json", resources={"cpu": 2, "gpu": 1, "memory": "8Gi"}
-    ),
-    "input and output folders, the output the user's own": lambda i: i.entries.update({"var/holoscan/output": _FOLDER}),
-    "manifests, application, models and libraries belong to root and cannot be changed": lambda i: i.entries.update(
-        {"opt/holoscan/app/x.py": replace(_FILE, mode=0o666)}
-    ),
-    "documents and licence": lambda i: i.entries.pop("opt/holoscan/docs/LICENSE"),
-    "lists of Python and Debian parts (CycloneDX)": lambda i: i.content.update(
-        {"opt/holoscan/docs/sbom-python.cdx.json": _parts("numpy")}
-    ),
-    "no file that raises rights": lambda i: i.entries.update({"usr/bin/su": replace(_FILE, mode=0o4755)}),
-    "no byte code that depends on a date": lambda i: i.entries.update(
-        {"opt/y.pyc": replace(_FILE, start=b"\xa7\r\r\n\0\0\0\0")}
-    ),
-    "no ports, no volumes": lambda i: _config(i).update(Volumes={"/data": {}}),
-    "no DICOM, no keys, no credentials": lambda i: i.entries.update(
-        {"opt/holoscan/x": replace(_FILE, start=bytes(128) + b"DICM")}
-    ),
-    "made at the date of the sources": lambda i: i.config.update(Created="2024-01-01T00:00:00Z"),
+    "platform": lambda i: i.config.update(Architecture="arm64"),
+    "labels": lambda i: _config(i)["Labels"].update({"org.opencontainers.image.version": "1"}),
+    "user": lambda i: _config(i).update(User="root"),
+    "working-folder": lambda i: _config(i).update(WorkingDir="/"),
+    "entry-point": lambda i: i.entries.update({"opt/holoscan/entrypoint.sh": _FILE}),
+    "application-fields": lambda i: _manifest(i, "app.json", timeout=-1),
+    "environment": lambda i: _config(i)["Env"].append("HOLOSCAN_WORKDIR=/elsewhere"),
+    "application": lambda i: i.entries.pop("opt/holoscan/app/__main__.py"),
+    "models": lambda i: _manifest(i, "pkg.json", models=[]),
+    "resources": lambda i: _manifest(i, "pkg.json", resources={"cpu": 2, "gpu": 1, "memory": "8Gi"}),
+    "folders": lambda i: i.entries.update({"var/holoscan/output": _FOLDER}),
+    "read-only": lambda i: i.entries.update({"opt/holoscan/app/x.py": replace(_FILE, mode=0o666)}),
+    "documents": lambda i: i.entries.pop("opt/holoscan/docs/LICENSE"),
+    "sbom": lambda i: i.content.update({"opt/holoscan/docs/sbom-python.cdx.json": _parts("numpy")}),
+    "no-setuid": lambda i: i.entries.update({"usr/bin/su": replace(_FILE, mode=0o4755)}),
+    "no-dated-byte-code": lambda i: i.entries.update({"opt/y.pyc": replace(_FILE, start=b"\xa7\r\r\n\0\0\0\0")}),
+    "no-ports-or-volumes": lambda i: _config(i).update(Volumes={"/data": {}}),
+    "no-secrets": lambda i: i.entries.update({"opt/holoscan/x": replace(_FILE, start=bytes(128) + b"DICM")}),
+    "date": lambda i: i.config.update(Created="2024-01-01T00:00:00Z"),
 }
 
 
 def test_there_is_a_fault_for_every_item() -> None:
-    assert [title for title, _ in ITEMS] == list(_FAULTS)
+    assert [item.name for item in ITEMS] == list(_FAULTS)
 
 
-@pytest.mark.parametrize("title", _FAULTS)
-def test_the_item_fails_for_the_image_with_its_fault(title: str, image: Image) -> None:
-    _FAULTS[title](image)
-    assert title in _failing(image)
+@pytest.mark.parametrize("name", _FAULTS)
+def test_the_item_fails_for_the_image_with_its_fault(name: str, image: Image) -> None:
+    _FAULTS[name](image)
+    assert name in _failing(image)
 
 
 def test_an_image_is_read_through_the_engine(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The entry of the image, run on this machine with its folders elsewhere."""
+"""The entry point of the image, run on this machine with other folders."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def _start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_names_every_command() -> None:
-    told = _start("help")
-    assert told.returncode == 0
+    output = _start("help")
+    assert output.returncode == 0
     for command in ("show", "extract", "env", "doctor", "serve-pacs"):
-        assert command in told.stdout
+        assert command in output.stdout
 
 
 def test_env_prints_the_environment() -> None:
     assert "HOLOSCAN_APPLICATION=-c" in _start("env").stdout.splitlines()
 
 
-def test_the_exit_code_of_what_is_started_comes_out() -> None:
+def test_the_exit_code_of_a_command_is_returned() -> None:
     assert _start("sh", "-c", "exit 9").returncode == 9
 
 

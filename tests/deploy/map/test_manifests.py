@@ -32,7 +32,7 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_the_application_manifest_tells_what_app_yaml_and_the_environment_say(models: Path) -> None:
+def test_the_application_manifest_follows_app_yaml_and_the_environment(models: Path) -> None:
     from manifests import application_manifest
 
     app = application_manifest(SETTINGS, environment(models), "4.0.0")

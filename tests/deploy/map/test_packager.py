@@ -96,7 +96,7 @@ def test_every_key_of_app_yaml_is_one_that_is_read() -> None:
 def test_the_documented_command_is_the_one_that_is_tested(packaged: Packaged) -> None:
     from package_context import command
 
-    page = (ROOT / "docs" / "monai-developers.md").read_text()
+    page = (ROOT / "docs" / "guide" / "monai-developers.md").read_text()
     documented = re.search(r"^monai-deploy (package .*?)\n```", page, re.DOTALL | re.MULTILINE)
     assert documented is not None
     folder = Path("build/map/package")

@@ -18,10 +18,10 @@ from pynetdicom import AE
 
 from cspine.core.errors import ListenerError, RoutingConfigError
 from cspine.service.config import Limits, Listener
-from cspine.service.intake.arrivals import Arrivals
-from cspine.service.intake.instances import INTERRUPTED, file_name
+from cspine.service.intake.inbox import Inbox
+from cspine.service.intake.instances import INCOMPLETE, file_name
 from cspine.service.intake.listener import VERIFICATION, DicomListener
-from cspine.service.intake.receive import identify
+from cspine.service.intake.store import identify
 from cspine.service.ops.metrics import Metrics
 from cspine.service.queue.job import study_key
 from cspine.service.queue.spool import Spool
@@ -29,7 +29,7 @@ from tests.builders.segmentations import as_bytes
 from tests.builders.studies import ct_datasets
 from tests.service.fakes import free_port, send_study, wait_for
 
-Started = tuple[DicomListener, Spool, Arrivals, Metrics]
+Started = tuple[DicomListener, Spool, Inbox, Metrics]
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def listen(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     def start(limits: Limits | None = None, **changes: Any) -> Started:
         settings = {"port": free_port(), "allowed_calling_ae_titles": ["SCANNER"]} | changes
         spool, metrics = Spool(tmp_path / "spool"), Metrics()
-        limits = limits or Limits(free_bytes=0)
-        arrivals = Arrivals(spool, limits)
-        listener = DicomListener(Listener.model_validate(settings), limits, arrivals, metrics)
+        limits = limits or Limits(min_free_bytes=0)
+        inbox = Inbox(spool, limits)
+        listener = DicomListener(Listener.model_validate(settings), limits, inbox, metrics)
         listener.start()
         opened.append(listener)
-        return listener, spool, arrivals, metrics
+        return listener, spool, inbox, metrics
 
     yield start
     for listener in opened:
@@ -57,8 +57,8 @@ def count(metrics: Metrics, name: str, **labels: str) -> float:
     return metrics.registry.get_sample_value(f"cspine_{name}", labels) or 0
 
 
-def test_what_is_sent_lies_on_the_disk_as_it_was_encoded(listen):
-    listener, spool, arrivals, metrics = listen()
+def test_instances_are_stored_as_they_were_encoded(listen):
+    listener, spool, inbox, metrics = listen()
     datasets = ct_datasets("encoded", 4)
     for syntax, dataset in zip((RLELossless, JPEGLSLossless), (0, 1), strict=True):
         datasets[dataset] = copy.deepcopy(datasets[dataset])
@@ -68,18 +68,18 @@ def test_what_is_sent_lies_on_the_disk_as_it_was_encoded(listen):
     for dataset in datasets:
         assert (folder / file_name(dataset.SOPInstanceUID)).read_bytes()[-900:] == as_bytes(dataset)[-900:]
     assert count(metrics, "instances_received_total") == 4
-    assert arrivals.whole(0) == [folder.name]
+    assert inbox.complete_studies(0) == [folder.name]
 
 
 @pytest.mark.parametrize(("calling", "called"), [("STRANGER", "CSPINE"), ("SCANNER", "OTHER")])
-def test_strangers_are_rejected(calling, called, listen):
+def test_unknown_senders_are_rejected(calling, called, listen):
     listener, spool, _, metrics = listen()
     assert send_study(listener.port, ct_datasets("stranger"), calling, called) == []
     assert list(spool.incoming.iterdir()) == []
     assert count(metrics, "associations_total", outcome="rejected") == 1
 
 
-def test_a_star_lets_all_in_and_an_echo_is_answered(listen):
+def test_a_star_allows_any_sender_and_an_echo_succeeds(listen):
     listener, *_ = listen(allowed_calling_ae_titles=["*"])
     ae = AE("ANYBODY")
     ae.add_requested_context(VERIFICATION)
@@ -88,51 +88,51 @@ def test_a_star_lets_all_in_and_an_echo_is_answered(listen):
     association.release()
 
 
-def test_a_study_is_not_whole_while_it_is_sent_and_marked_when_its_sender_breaks_off(listen):
-    listener, spool, arrivals, metrics = listen()
+def test_a_study_is_not_complete_during_its_transfer_and_is_marked_after_an_interruption(listen):
+    listener, spool, inbox, metrics = listen()
     first, second = ct_datasets("broken", 2)
     folder = spool.incoming / study_key(first.StudyInstanceUID)
     ae = AE("SCANNER")
     ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
     association = ae.associate("127.0.0.1", listener.port, ae_title="CSPINE")
     assert association.send_c_store(first).Status == 0
-    assert arrivals.whole(0) == []
+    assert inbox.complete_studies(0) == []
     association.abort()
-    wait_for(lambda: (folder / INTERRUPTED).exists())
-    assert arrivals.whole(0) == [folder.name]
-    assert count(metrics, "associations_total", outcome="broken") == 1
+    wait_for(lambda: (folder / INCOMPLETE).exists())
+    assert inbox.complete_studies(0) == [folder.name]
+    assert count(metrics, "associations_total", outcome="aborted") == 1
     assert send_study(listener.port, [first, second]) == [0, 0]
-    wait_for(lambda: not (folder / INTERRUPTED).exists())
+    wait_for(lambda: not (folder / INCOMPLETE).exists())
 
 
-def test_garbage_on_the_port_and_silence_hold_up_nobody(listen):
-    listener, *_ = listen(timeouts={"negotiation_s": 0.5, "message_s": 0.5, "silence_s": 0.5})
+def test_garbage_and_idle_connections_block_no_sender(listen):
+    listener, *_ = listen(timeouts={"negotiation_s": 0.5, "message_s": 0.5, "idle_s": 0.5})
     with socket.create_connection(("127.0.0.1", listener.port)) as silent:
         for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\xff\xff\xff\xff", b"\x04\x00\x00\x00\x00\x04abcd", b"\x00"):
             with socket.create_connection(("127.0.0.1", listener.port)) as noisy:
                 noisy.sendall(noise)
         assert send_study(listener.port, ct_datasets("after noise")) == [0, 0, 0]
         silent.settimeout(10)
-        while silent.recv(100):  # the listener closes it, with or without an A-ABORT
+        while silent.recv(100):  # the listener closes it, with or without A-ABORT
             pass
     wait_for(lambda: not listener._senders)
 
 
-def test_an_instance_over_the_limit_is_cut_off_before_it_fills_the_memory(listen, monkeypatch):
-    monkeypatch.setattr("cspine.service.intake.listener._OVERHEAD", 1000)
-    listener, spool, _, metrics = listen(limits=Limits(free_bytes=0, instance_bytes=100_000))
+def test_an_oversized_instance_is_rejected_before_it_exhausts_memory(listen, monkeypatch):
+    monkeypatch.setattr("cspine.service.intake.listener._OVERHEAD_BYTES", 1000)
+    listener, spool, _, metrics = listen(limits=Limits(min_free_bytes=0, max_instance_bytes=100_000))
     large = copy.deepcopy(ct_datasets("large", 1)[0])
     large.PixelData = b"\x00" * 1_000_000
     ae = AE("SCANNER")
     ae.add_requested_context(large.SOPClassUID, large.file_meta.TransferSyntaxUID)
     association = ae.associate("127.0.0.1", listener.port, ae_title="CSPINE")
     assert "Status" not in association.send_c_store(large)
-    assert count(metrics, "instances_refused_total", reason="too large") >= 1
+    assert count(metrics, "instances_refused_total", reason="too_large") >= 1
     assert list(spool.incoming.iterdir()) == []
 
 
-def test_a_sender_that_goes_while_its_first_instance_is_checked_does_not_hold_its_study(listen, monkeypatch):
-    listener, _, arrivals, _ = listen()
+def test_a_connection_closed_during_validation_does_not_block_its_study(listen, monkeypatch):
+    listener, _, inbox, _ = listen()
     checked, gone = threading.Event(), threading.Event()
 
     def slow(file: bytes) -> Dataset | None:
@@ -140,7 +140,7 @@ def test_a_sender_that_goes_while_its_first_instance_is_checked_does_not_hold_it
         assert gone.wait(10)
         return identify(file)
 
-    monkeypatch.setattr("cspine.service.intake.receive.identify", slow)
+    monkeypatch.setattr("cspine.service.intake.store.identify", slow)
     first, *_ = ct_datasets("gone")
     ae = AE("SCANNER")
     ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
@@ -154,57 +154,57 @@ def test_a_sender_that_goes_while_its_first_instance_is_checked_does_not_hold_it
     wait_for(lambda: not listener._senders)
     monkeypatch.undo()
     assert send_study(listener.port, ct_datasets("gone")) == [0, 0, 0]
-    wait_for(lambda: arrivals.whole(0) == [study_key(first.StudyInstanceUID)])
+    wait_for(lambda: inbox.complete_studies(0) == [study_key(first.StudyInstanceUID)])
 
 
-def test_a_sender_that_goes_while_its_first_instance_is_written_leaves_a_mark(listen, monkeypatch):
-    listener, spool, arrivals, _ = listen()
-    add = arrivals.add
+def test_a_connection_closed_during_a_write_marks_its_study_as_incomplete(listen, monkeypatch):
+    listener, spool, inbox, _ = listen()
+    add = inbox.add
 
     def slow(*instance: Any) -> None:
         for open_association in list(listener._senders):
             listener._end(open_association, interrupted=True)
         add(*instance)
 
-    monkeypatch.setattr(arrivals, "add", slow)
+    monkeypatch.setattr(inbox, "add", slow)
     first, *_ = ct_datasets("gone late")
     send_study(listener.port, [first])
     study = study_key(first.StudyInstanceUID)
-    wait_for((spool.incoming / study / INTERRUPTED).exists)
-    assert arrivals.whole(0) == [study]
+    wait_for((spool.incoming / study / INCOMPLETE).exists)
+    assert inbox.complete_studies(0) == [study]
 
 
-def test_a_study_of_which_instances_were_refused_is_marked_until_they_come(listen):
-    listener, spool, *_ = listen(limits=Limits(free_bytes=0, study_instances=2))
+def test_a_study_with_refused_instances_is_marked_until_they_are_sent(listen):
+    listener, spool, *_ = listen(limits=Limits(min_free_bytes=0, max_study_instances=2))
     datasets = ct_datasets("refused")
     assert send_study(listener.port, datasets) == [0, 0, 0xA700]
-    mark = spool.incoming / study_key(datasets[0].StudyInstanceUID) / INTERRUPTED
+    mark = spool.incoming / study_key(datasets[0].StudyInstanceUID) / INCOMPLETE
     wait_for(mark.exists)
     assert send_study(listener.port, datasets[:2]) == [0, 0]
     wait_for(lambda: not mark.exists())
 
 
 @pytest.mark.parametrize("kind", [b"\x01", b"\x04"], ids=["association", "data"])
-def test_a_pdu_of_gigabytes_is_cut_off_at_its_announcement(listen, kind):
+def test_a_pdu_of_gigabytes_is_rejected_by_its_header(listen, kind):
     listener, _, _, metrics = listen()
     with socket.create_connection(("127.0.0.1", listener.port)) as noisy, pytest.raises(OSError):
         noisy.settimeout(10)
         noisy.sendall(kind + b"\x00\x7f\xff\xff\xff")
         for _ in range(640):  # 40 MiB: far more than the buffers between the two
             noisy.sendall(bytes(65_536))
-    assert count(metrics, "instances_refused_total", reason="too large") == 1
+    assert count(metrics, "instances_refused_total", reason="too_large") == 1
     assert send_study(listener.port, ct_datasets("after it")) == [0, 0, 0]
 
 
-def test_a_full_spool_is_told_to_the_sender(listen):
-    listener, _, _, metrics = listen(limits=Limits(free_bytes=0, spool_bytes=10))
+def test_a_full_spool_refuses_instances(listen):
+    listener, _, _, metrics = listen(limits=Limits(min_free_bytes=0, max_spool_bytes=10))
     assert send_study(listener.port, ct_datasets("full")) == [0xA700] * 3
-    assert count(metrics, "instances_refused_total", reason="out of resources") == 3
+    assert count(metrics, "instances_refused_total", reason="out_of_resources") == 3
 
 
 def test_a_port_in_use_is_an_error_with_advice(listen):
     listener, *_ = listen()
-    with pytest.raises(ListenerError, match="cannot be opened"):
+    with pytest.raises(ListenerError, match=str(listener.port)):
         listen(port=listener.port)
 
 
@@ -229,9 +229,9 @@ def test_tls_takes_a_sender_with_a_certificate_and_no_other(listen, certificate)
     crt, key = certificate
     listener, *_ = listen(
         tls={"certificate": str(crt), "key": str(key), "ca": str(crt)},
-        timeouts={"negotiation_s": 1, "message_s": 1, "silence_s": 1},
+        timeouts={"negotiation_s": 1, "message_s": 1, "idle_s": 1},
     )
-    with socket.create_connection(("127.0.0.1", listener.port)):  # begins no handshake
+    with socket.create_connection(("127.0.0.1", listener.port)):  # starts no handshake
         context = ssl.create_default_context(cafile=str(crt))
         context.load_cert_chain(crt, key)
         ae = AE("SCANNER")
@@ -247,8 +247,8 @@ def test_tls_takes_a_sender_with_a_certificate_and_no_other(listen, certificate)
     assert send_study(listener.port, ct_datasets("no tls")) == []
 
 
-def test_a_certificate_that_is_no_certificate_is_told(listen, tmp_path):
+def test_an_invalid_certificate_is_refused(listen, tmp_path):
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
-    with pytest.raises(RoutingConfigError, match="cannot be used"):
+    with pytest.raises(RoutingConfigError, match=r"listener\.tls"):
         listen(tls={"certificate": str(nonsense), "key": str(nonsense), "require_client_certificate": False})

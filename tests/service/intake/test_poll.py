@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from dicomweb_client.api import DICOMwebClient
 
+from cspine.core.errors import RetrievalError
 from cspine.service.config import Limits, Polling
 from cspine.service.intake import poll as poll_module
-from cspine.service.intake.arrivals import Arrivals
+from cspine.service.intake.inbox import Inbox
 from cspine.service.intake.instances import file_name
 from cspine.service.intake.poll import Poller
 from cspine.service.ops.metrics import Metrics
@@ -39,8 +40,8 @@ class Site:
         self.spool = Spool(folder / "spool")
         self.metrics = Metrics()
         config = Polling.model_validate({"url": url, "interval_s": 60, "filters": {"BodyPartExamined": "CSPINE"}})
-        arrivals = Arrivals(self.spool, limits or Limits(free_bytes=0), lambda: self.now)
-        self.poller = Poller(config, 100, self.spool, arrivals, self.metrics, lambda: self.now)
+        inbox = Inbox(self.spool, limits or Limits(min_free_bytes=0), lambda: self.now)
+        self.poller = Poller(config, 100, self.spool, inbox, self.metrics, lambda: self.now)
 
     def poll(self, after_s: float = 0) -> float:
         """Ask after so many seconds."""
@@ -85,12 +86,12 @@ def test_a_late_slice_of_a_study_that_has_left_the_spool_is_fetched_with_all_oth
     assert site.incoming() == file_names(datasets)
 
 
-def test_a_study_that_could_not_be_handed_on_is_with_the_next_question(web, tmp_path, monkeypatch):
+def test_a_study_that_could_not_be_enqueued_is_enqueued_at_the_next_poll(web, tmp_path, monkeypatch):
     site, datasets = Site(tmp_path, web.url), ct_datasets("full disk", 3)
     web.stored = datasets
     site.poll()
     with monkeypatch.context() as full:
-        full.setattr(Arrivals, "adopt", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        full.setattr(Inbox, "ingest", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         site.poll(110)
         site.poll(60)
     assert site.incoming() == []
@@ -110,10 +111,10 @@ def test_a_study_that_the_server_has_no_more_leaves_nothing_half_fetched(web, tm
     assert not list(site.spool.fetching.iterdir())
 
 
-def test_one_study_that_cannot_be_asked_about_does_not_hold_up_others(web, tmp_path, monkeypatch, caplog):
+def test_a_study_whose_query_fails_does_not_block_others(web, tmp_path, monkeypatch, caplog):
     site, good, odd = Site(tmp_path, web.url), ct_datasets("good", 3), ct_datasets("odd", 3)
     web.stored = [*good, *odd]
-    count = Poller._instances
+    count = Poller._query_instances
 
     def failing(poller: Poller, client: object, study: str, series: str) -> list[str]:
         if study == odd[0].StudyInstanceUID:
@@ -126,11 +127,11 @@ def test_one_study_that_cannot_be_asked_about_does_not_hold_up_others(web, tmp_p
         return 0 if tag == "00201209" else value(row, tag, absent)
 
     monkeypatch.setattr(poll_module, "_value", uncounted)
-    monkeypatch.setattr(Poller, "_instances", failing)
+    monkeypatch.setattr(Poller, "_query_instances", failing)
     site.poll()
     site.poll(110)
     assert site.incoming() == file_names(good)
-    assert "a study is left out" in caplog.text
+    assert study_key(odd[0].StudyInstanceUID)[:12] in {vars(record).get("study") for record in caplog.records}
 
 
 def test_odd_rows_of_an_answer_do_not_stop_the_round(web, tmp_path, monkeypatch):
@@ -165,7 +166,7 @@ def test_nothing_is_fetched_twice_and_results_do_not_count(web, tmp_path):
     assert web.retrieved == [d.SOPInstanceUID for d in datasets]
 
 
-def test_a_server_that_is_down_is_asked_less_and_less(web, tmp_path, caplog):
+def test_the_interval_grows_while_the_server_is_down(web, tmp_path, caplog):
     site = Site(tmp_path, web.url)
     web.broken = 503
     assert [site.poll() for _ in range(6)] == [120, 240, 480, 900, 900, 900]
@@ -176,7 +177,7 @@ def test_a_server_that_is_down_is_asked_less_and_less(web, tmp_path, caplog):
     assert site.poll() == 120
 
 
-def test_a_fetch_that_breaks_off_goes_on_where_it_was_and_gives_no_half_study(web, tmp_path, caplog):
+def test_an_interrupted_fetch_resumes_and_enqueues_no_partial_study(web, tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     site, datasets = Site(tmp_path, web.url), ct_datasets("poll", 4)
     web.stored = datasets
@@ -184,17 +185,18 @@ def test_a_fetch_that_breaks_off_goes_on_where_it_was_and_gives_no_half_study(we
     web.broken_after = 2
     site.poll(110)
     assert site.incoming() == []
-    assert "study not fetched: HTTP status 500" in caplog.text
+    (failure,) = [record for record in caplog.records if vars(record).get("code") == RetrievalError.code]
+    assert "500" in failure.getMessage()
     web.broken_after = -1
     site.poll(200)
     assert web.retrieved == [d.SOPInstanceUID for d in datasets]
     assert site.incoming() == file_names(datasets)
 
 
-def test_a_full_disk_stops_a_fetch_until_there_is_room(web, tmp_path):
+def test_a_full_disk_stops_a_fetch_until_there_is_space(web, tmp_path):
     datasets = ct_datasets("poll", 3)
     web.stored = datasets
-    site = Site(tmp_path, web.url, Limits(free_bytes=2**62))
+    site = Site(tmp_path, web.url, Limits(min_free_bytes=2**62))
     site.poll()
     site.poll(110)
     assert site.incoming() == []
@@ -235,7 +237,7 @@ def test_a_crash_at_any_step_of_a_fetch_loses_nothing(web, tmp_path, monkeypatch
             monkeypatch.setattr(durable, name, real[name])
         again = Site(tmp_path / str(number), web.url)
         again.now = site.now
-        again.poller.put_right()
+        again.poller.recover()
         again.poll()
         again.poll(110)
         assert again.incoming() == file_names(datasets)

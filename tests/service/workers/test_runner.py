@@ -1,4 +1,4 @@
-"""What the worker's process does with a job, with a model that takes no time."""
+"""The run of a job in a worker process, with a fast model."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     return study_runner(Run(model=str(folder)), "cpu")
 
 
-def _job(folder: Path, *, interrupted: bool = False, bright: bool = True) -> Path:
+def _job(folder: Path, *, incomplete: bool = False, bright: bool = True) -> Path:
     write_bright_study(folder / "input", "a", bright=bright)
-    job = Job(id="j", study="s", created="", clock=_CLOCK, interrupted=interrupted)
+    job = Job(id="j", study="s", created="", clock=_CLOCK, incomplete=incomplete)
     (folder / "job.json").write_text(job.model_dump_json())
     return folder
 
@@ -63,11 +63,11 @@ def test_a_second_try_with_the_same_clock_gives_the_same_bytes(runner: Runner, t
     assert _digest(job) == first
 
 
-def test_a_sender_that_broke_off_is_told_by_a_finding(runner: Runner, tmp_path: Path) -> None:
-    whole, broken = _job(tmp_path / "whole"), _job(tmp_path / "broken", interrupted=True)
-    for job in (whole, broken):
+def test_an_interrupted_transfer_is_reported_by_a_finding(runner: Runner, tmp_path: Path) -> None:
+    complete, incomplete = _job(tmp_path / "complete"), _job(tmp_path / "incomplete", incomplete=True)
+    for job in (complete, incomplete):
         runner(job, _CLOCK)
-    assert _codes(broken) - _codes(whole) == {"CS-FND-017"}
+    assert _codes(incomplete) - _codes(complete) == {"CS-FND-017"}
 
 
 def test_a_fuller_run_with_the_earlier_result_in_its_input_supersedes_it(runner: Runner, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The process of a device: it dies with its service, and is renewed."""
+"""The worker process of a device: it dies with its service, and is replaced after many runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def own_number(run: Run, device: str) -> Runner:
-    """A run that tells its process."""
+    """A run that returns its process ID."""
     return lambda folder, clock: {"pid": os.getpid()}
 
 
@@ -37,7 +37,7 @@ def deaf(run: Run, device: str) -> Runner:
 
 
 def test_one_process_runs_many_studies_and_is_renewed_after_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_RENEWED_AFTER", 2)
+    monkeypatch.setattr(module, "_MAX_RUNS_PER_PROCESS", 2)
     worker = Worker("cpu", Run(), own_number)
     pids = [worker.run(tmp_path, "", threading.Event())["pid"] for _ in range(3)]
     worker.stop()
@@ -47,7 +47,7 @@ def test_one_process_runs_many_studies_and_is_renewed_after_many(tmp_path, monke
 
 def test_a_study_over_its_time_limit_ends_its_process(tmp_path):
     worker = Worker("cpu", Run(time_limit_s=1.5), deaf)
-    with pytest.raises(WorkerDiedError, match="its time limit of"):
+    with pytest.raises(WorkerDiedError, match=r"\b1\.5\b"):
         worker.run(tmp_path, "", threading.Event())
     assert worker.deaths == 1
 
@@ -68,7 +68,7 @@ def test_the_process_dies_with_a_service_that_is_killed(tmp_path):
 
 
 def _runs(pid: str) -> bool:
-    """Whether a process is there and no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:

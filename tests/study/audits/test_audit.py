@@ -12,27 +12,27 @@ from cspine.core.errors import DeviceError, InferenceError, OutOfMemoryError, Ou
 from cspine.inference.settings import InferenceSettings, Precision
 from cspine.io import nifti
 from cspine.study.audits import audit
-from cspine.study.audits.anatomy_checks import Verdict
-from cspine.study.audits.audit import AuditFolder, AuditSettings, CaseRecord
+from cspine.study.audits.anatomy_checks import CheckOutcome
+from cspine.study.audits.audit import AuditFolder, AuditRecord, AuditSettings
 from cspine.study.audits.audit_cases import find_cases
 from tests.builders.audit_cases import NECK, ORGANS, StandIn, done, stand_in, tiny_package, write_case
 
 __all__ = ["done", "stand_in"]
 
 
-def test_a_neck_passes_and_is_kept(done: tuple[Path, CaseRecord]) -> None:
+def test_a_neck_passes_and_is_kept(done: tuple[Path, AuditRecord]) -> None:
     folder, record = done
     assert not record.failed and not record.error, record.failed
     assert record.span == "C1-T1" and record.ordered_and_complete
-    assert record.verdict("cord_ring") is record.verdict("larynx") is Verdict.PASS
-    assert record.verdict("agreement") is record.verdict("mandible") is Verdict.NOT_APPLICABLE
+    assert record.verdict("cord_ring") is record.verdict("larynx") is CheckOutcome.PASS
+    assert record.verdict("agreement") is record.verdict("mandible") is CheckOutcome.NOT_APPLICABLE
     labels = nifti.read_labels(folder / "out/labels/a.nii.gz")
     assert set(np.unique(labels.labels_zyx)) == set(range(9)) and labels.grid.is_close(NECK.grid())
     assert nifti.read_labels(folder / "out/auxiliary/a.nii.gz").labels_zyx.any()
-    assert CaseRecord.model_validate_json((folder / "out/cases/a.json").read_text()) == record
+    assert AuditRecord.model_validate_json((folder / "out/cases/a.json").read_text()) == record
 
 
-def test_a_case_is_done_again_only_where_something_changed(done: tuple[Path, CaseRecord], stand_in: StandIn) -> None:
+def test_a_case_is_done_again_only_where_something_changed(done: tuple[Path, AuditRecord], stand_in: StandIn) -> None:
     folder, record = done
     case, package, kept = find_cases(folder, folder)[0], tiny_package(folder / "again"), AuditFolder(folder / "out")
     assert audit.audit_case(case, package, ORGANS, kept) == record
@@ -54,7 +54,7 @@ def test_agreement_is_measured_on_three_changed_images(tmp_path: Path, stand_in:
     record = audit.audit_case(case, tiny_package(tmp_path), AuditSettings(), AuditFolder(tmp_path / "out"))
     assert stand_in.asked == 4
     check = next(check for check in record.checks if check.name == "agreement")
-    assert check.verdict is Verdict.PASS, check
+    assert check.verdict is CheckOutcome.PASS, check
     assert record.agreement_min is not None and record.agreement_min > 0.8
     assert all(level.agreement_mean is not None for level in record.levels)
 
@@ -75,7 +75,7 @@ def test_a_case_on_which_the_network_fails_is_an_error_of_its_own(
     case, package, kept = find_cases(tmp_path)[0], tiny_package(tmp_path), AuditFolder(tmp_path / "out")
     stand_in.fails_with = error
     record = audit.audit_case(case, package, ORGANS, kept)
-    assert record.error.startswith("[CS-INF-00") and not kept.record("a").exists()
+    assert record.error.startswith("[CS-INF-00") and not kept.records.path("a").exists()
     assert not audit.audit_case(case, package, ORGANS, kept).error
 
 
@@ -108,6 +108,6 @@ def test_the_key_follows_the_code_and_where_it_runs(tmp_path: Path, monkeypatch:
 
 
 def test_the_document_has_a_row_for_each_check() -> None:
-    document = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text("utf-8")
+    document = (Path(__file__).parents[3] / "docs" / "guide" / "evaluation.md").read_text("utf-8")
     table = document.partition("| check |")[2].partition("\n\n")[0].splitlines()[2:]
     assert [line.split("`")[1] for line in table] == list(audit.CHECK_NAMES)

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from cspine.study.audits import audit_report
-from cspine.study.audits.anatomy_checks import Verdict
-from cspine.study.audits.audit import AuditFolder, CaseRecord
+from cspine.study.audits.anatomy_checks import CheckOutcome
+from cspine.study.audits.audit import AuditFolder, AuditRecord
 from cspine.study.audits.audit_cases import find_cases
 from tests.builders.audit_cases import ORGANS, done, stand_in, tiny_package
 
 __all__ = ["done", "stand_in"]
 
 
-def test_tables_and_summary_count_every_case(done: tuple[Path, CaseRecord]) -> None:
+def test_tables_and_summary_count_every_case(done: tuple[Path, AuditRecord]) -> None:
     folder, record = done
-    broken = CaseRecord(case="b", key="", model="m", checksum="c", seconds=0, error="[CS-IN-001] no")
+    broken = AuditRecord(case="b", key="", model="m", checksum="c", seconds=0, error="[CS-IN-001] no")
     audit_report.write_tables([record, broken], folder)
     with (folder / "audit.csv").open(newline="") as lines:
         first, second = csv.DictReader(lines)
@@ -33,15 +33,18 @@ def test_tables_and_summary_count_every_case(done: tuple[Path, CaseRecord]) -> N
     assert told["checks"]["order"]["pass"] == 1 and told["errors"] == {"b": "[CS-IN-001] no"}
 
 
-def test_rows_of_the_sheet_say_what_failed(done: tuple[Path, CaseRecord]) -> None:
+def test_rows_of_the_sheet_say_what_failed(done: tuple[Path, AuditRecord]) -> None:
     folder, record = done
     case = find_cases(folder, folder)[0]
     failing = record.model_copy(
         update={
-            "checks": (*record.checks[1:], record.checks[0].model_copy(update={"verdict": Verdict.FAIL, "note": "C4"}))
+            "checks": (
+                *record.checks[1:],
+                record.checks[0].model_copy(update={"verdict": CheckOutcome.FAIL, "note": "C4"}),
+            )
         }
     )
-    broken = CaseRecord(case="a", key="", model="m", checksum="c", seconds=0, error="no")
+    broken = AuditRecord(case="a", key="", model="m", checksum="c", seconds=0, error="no")
     rows = list(audit_report.sheet_rows([case] * 3, [record, failing, broken], ORGANS, AuditFolder(folder / "out")))
     assert [row.good for row in rows] == [True, False, False]
     assert rows[0].headline == "C1-T1: passes" and rows[0].outline_zyx is not None and rows[0].outline_zyx.any()

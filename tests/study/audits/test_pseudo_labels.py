@@ -12,8 +12,8 @@ from cspine.core.errors import OutputError, OutputNotEmptyError, UsageError
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
 from cspine.study.audits import audit
-from cspine.study.audits.anatomy_checks import Verdict
-from cspine.study.audits.audit import AuditFolder, AuditSettings, CaseRecord, CheckRecord
+from cspine.study.audits.anatomy_checks import CheckOutcome
+from cspine.study.audits.audit import AuditFolder, AuditRecord, AuditSettings, CheckRecord
 from cspine.study.audits.audit_cases import AuditCase, find_cases
 from cspine.study.audits.pseudo_labels import RawDataset, is_fit, network_labels_of
 from tests.builders.audit_cases import NECK, StandIn, stand_in, tiny_package, write_case
@@ -22,10 +22,10 @@ from tests.builders.spine_phantom import draw
 __all__ = ["stand_in"]
 
 
-def record(**verdicts: str) -> CaseRecord:
+def record(**verdicts: str) -> AuditRecord:
     known = {"order": "pass", "complete": "pass", "volumes": "pass", "spacing": "pass"} | verdicts
-    checks = tuple(CheckRecord(name=n, verdict=Verdict(v), value=None, note="") for n, v in known.items())
-    return CaseRecord(case="a", key="", model="m", checksum="c", seconds=0, checks=checks)
+    checks = tuple(CheckRecord(name=n, verdict=CheckOutcome(v), value=None, note="") for n, v in known.items())
+    return AuditRecord(case="a", key="", model="m", checksum="c", seconds=0, checks=checks)
 
 
 def test_what_is_fit_to_teach() -> None:
@@ -97,7 +97,7 @@ def test_an_audit_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pyte
     dataset.begin(cases)
     assert dataset.put(cases[0], record(), kept)
     with monkeypatch.context() as patch:
-        patch.setattr("cspine.study.audits.pseudo_labels.write_whole", interrupted)
+        patch.setattr("cspine.study.audits.pseudo_labels.write_atomic", interrupted)
         with pytest.raises(KeyboardInterrupt):  # b has labels and no image yet
             dataset.put(cases[1], record(), kept)
     described = json.loads((tmp_path / "raw/dataset.json").read_text())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.study.comparison.cohort import align
+from cspine.study.comparison.alignment import align
 from cspine.study.comparison.descriptive import Description, describe
 from cspine.study.comparison.measures import DICE, HD95, MEASURES, VOLUME_ERROR, Measure
 from cspine.study.comparison.reading import read_evaluation

@@ -6,20 +6,19 @@ from pathlib import Path
 
 import pytest
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
-from cspine.study.comparison.cohort import Cohort, align
+from cspine.study.comparison.alignment import Alignment, align
 from cspine.study.comparison.measures import ASSD, DICE, HD95
 from cspine.study.comparison.pairwise import Comparison, compare_all, compare_overall, followed_p
 from cspine.study.comparison.reading import read_evaluation
-from cspine.study.comparison.statistics import Settings
+from cspine.study.comparison.statistics import Settings, corrected
 from tests.builders.evaluation_folders import CERVICAL, Scores
 
 SETTINGS = Settings(margins={"dice": 0.02, "hd95_mm": 0.5}, resamples=100)
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Alignment:
     root = tmp_path_factory.mktemp("cohort")
     parts = {"internal": 8, "external": 14}
     models = [Scores(parts, seed=seed, dice=dice) for seed, dice in ((1, 0.95), (2, 0.94), (3, 0.85))]
@@ -30,7 +29,7 @@ def of(rows: list[Comparison], second: str, part: str, measure: str) -> list[Com
     return [row for row in rows if (row.second, row.part, row.measure) == (second, part, measure)]
 
 
-def test_p_values_are_corrected_over_the_vertebrae_of_a_measure_and_part(cohort: Cohort) -> None:
+def test_p_values_are_corrected_over_the_vertebrae_of_a_measure_and_part(cohort: Alignment) -> None:
     told: list[tuple[int, int]] = []
     rows = compare_all(cohort, (DICE, HD95), SETTINGS, lambda done, whole: told.append((done, whole)))
     assert told[-1] == (8, 8) and len(rows) == 2 * 2 * 2 * 9
@@ -38,10 +37,10 @@ def test_p_values_are_corrected_over_the_vertebrae_of_a_measure_and_part(cohort:
     levels = [row for row in family if row.single]
     assert [row.group for row in levels] == list(CERVICAL)
     p = [row.result.wilcoxon_p for row in levels]
-    assert [row.p_holm for row in levels] == pytest.approx(list(multipletests(p, method="holm")[1]))
-    assert [row.p_bh for row in levels] == pytest.approx(list(multipletests(p, method="fdr_bh")[1]))
+    assert [row.p_holm for row in levels] == pytest.approx(corrected(p, "holm"))
+    assert [row.p_bh for row in levels] == pytest.approx(corrected(p, "bh"))
     tost = [row.result.tost_wilcoxon_p for row in levels]
-    assert [row.tost_p_corrected for row in levels] == pytest.approx(list(multipletests(tost, method="holm")[1]))
+    assert [row.tost_p_corrected for row in levels] == pytest.approx(corrected(tost, "holm"))
     (group,) = (row for row in family if not row.single)
     assert (group.group, group.p_holm, group.tost_p_corrected) == ("[C1,T1]", None, None)
     assert (
@@ -51,7 +50,7 @@ def test_p_values_are_corrected_over_the_vertebrae_of_a_measure_and_part(cohort:
     assert levels[0].result.wilcoxon_p == pytest.approx(stats.wilcoxon(first.second, first.first).pvalue)
 
 
-def test_verdicts_follow_the_test_and_the_correction_asked_for(cohort: Cohort) -> None:
+def test_verdicts_follow_the_test_and_the_correction_asked_for(cohort: Alignment) -> None:
     rows = compare_all(cohort, (DICE,), SETTINGS)
     assert {row.verdict for row in of(rows, "m3", "external", "dice")} == {"different"}
     assert {row.verdict for row in of(rows, "m2", "external", "dice") if row.group == "[C1,T1]"} <= {
@@ -63,26 +62,26 @@ def test_verdicts_follow_the_test_and_the_correction_asked_for(cohort: Cohort) -
         assert followed_p(row, settings) == (getattr(row, name) if name else row.result.t_p)
 
 
-def test_a_measure_without_a_margin_has_no_verdict(cohort: Cohort) -> None:
+def test_a_measure_without_a_margin_has_no_verdict(cohort: Alignment) -> None:
     row = compare_all(cohort, (ASSD,), SETTINGS)[0]
     assert row.verdict == "" and row.result.wilcoxon_p is not None and row.result.tost_wilcoxon_p is None
 
 
-def test_results_do_not_depend_on_what_else_is_compared(cohort: Cohort) -> None:
+def test_results_do_not_depend_on_what_else_is_compared(cohort: Alignment) -> None:
     alone = compare_all(cohort, (HD95,), SETTINGS)
     both = [row for row in compare_all(cohort, (DICE, HD95), SETTINGS) if row.measure == "hd95_mm"]
     assert alone == both
 
 
-def test_three_models_are_compared_overall(cohort: Cohort) -> None:
+def test_three_models_are_compared_overall(cohort: Alignment) -> None:
     rows = compare_overall(cohort, (DICE,))
     external = [row for row in rows if row.part == "external"]
     values = cohort.common_values("external", cohort.groups[0], DICE)
     assert values.shape == (14, 3)
     assert external[0].result.p == pytest.approx(stats.friedmanchisquare(*values.T).pvalue)
     p = [row.result.p for row in external if row.single]
-    assert [row.p_holm for row in external if row.single] == pytest.approx(list(multipletests(p, method="holm")[1]))
-    assert compare_overall(Cohort(cohort.models[:2], cohort.part_of), (DICE,)) == []
+    assert [row.p_holm for row in external if row.single] == pytest.approx(corrected(p, "holm"))
+    assert compare_overall(Alignment(cohort.models[:2], cohort.part_of), (DICE,)) == []
 
 
 def test_what_a_cervical_model_does_not_draw_is_not_compared(tmp_path: Path) -> None:

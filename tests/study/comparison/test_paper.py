@@ -65,4 +65,4 @@ def test_the_table_of_the_documentation_is_made_of_them() -> None:
             p = known.p_values[measure][name]
             cells.append(f"{p.internal:.3f}, {p.external:.3f}")
         rows.append(f"| {' | '.join([name, *cells])} |")
-    assert "\n".join(rows) in (Path(__file__).parents[3] / "docs" / "study.md").read_text(encoding="utf-8")
+    assert "\n".join(rows) in (Path(__file__).parents[3] / "docs" / "guide" / "study.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cspine.io import nifti
 from cspine.study.comparison import pictures
-from cspine.study.comparison.cohort import align
+from cspine.study.comparison.alignment import align
 from cspine.study.comparison.pictures import worst_cases, write_pictures
 from cspine.study.comparison.reading import read_evaluation
 from tests.builders.evaluation_folders import SMALL, Line, missed, write_folder, write_images

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cspine.study.comparison import plots
-from cspine.study.comparison.cohort import align
+from cspine.study.comparison.alignment import align
 from cspine.study.comparison.plots import write_plots
 from cspine.study.comparison.reading import read_evaluation
 from cspine.study.comparison.results import Results, compute

@@ -40,13 +40,11 @@ def public(tmp_path_factory):
 def in_process(monkeypatch):
     """Convert without other processes, which take seconds to start."""
 
-    def run_pool(waiting, conversion, jobs, take):
-        while waiting:
-            case = waiting.popleft()
-            take(case, convert_case(case, conversion))
-        return []
+    def run_here(work, items, jobs, take, *, isolated):
+        for place, item in enumerate(items):
+            take(place, work(item))
 
-    monkeypatch.setattr(module, "_run_pool", run_pool)
+    monkeypatch.setattr(module, "run_each", run_here)
 
 
 def conversion_to(root: Path, label_set: str = "cervical", auxiliary: bool = False) -> Conversion:
@@ -148,7 +146,7 @@ def test_one_bad_case_of_each_kind_is_named_and_the_others_are_done(tmp_path, in
     good = small_case()
     ct, labels = good
     found = verse_of(tmp_path / "verse", good, good, good, good, good, good)
-    image = {case.case[-1]: case for case in found.cases}
+    image = {case.name[-1]: case for case in found.cases}
     image["2"].image.write_bytes(image["2"].image.read_bytes()[:300])
     nifti.write(image["3"].labels, labels.labels_zyx[:-1], labels.affine_lps)
     nifti.write(image["4"].labels, np.where(labels.labels_zyx == 3, 99, labels.labels_zyx), labels.affine_lps)
@@ -239,7 +237,7 @@ def test_a_full_disk_ends_the_conversion_and_leaves_nothing_half_written(tmp_pat
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(OutputError, match=r"case verse2019_sub-verse001: .*_0000\.nii\.gz was not written whole"):
+        with pytest.raises(OutputError, match=r"case verse2019_sub-verse001: .*_0000\.nii\.gz"):
             run(found, conversion)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -255,7 +253,7 @@ def test_what_a_killed_call_left_is_never_taken_for_a_case(tmp_path, in_process,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "write_json", die)  # both files are there, the record is not
+        patch.setattr(module.Records, "write", die)  # both files are there, the record is not
         run(found, conversion)
     assert len(files_of(conversion.dataset)) == 2
     assert not run(Found(), conversion).rows and not files_of(conversion.dataset)
@@ -276,7 +274,7 @@ def test_a_damaged_record_costs_a_conversion_and_no_more(tmp_path, in_process):
 
 def die_on_the_second(case, conversion):
     """Stand in for `convert_case` in a worker."""
-    if case.case.endswith("002"):
+    if case.name.endswith("002"):
         os.kill(os.getpid(), signal.SIGKILL)
     return convert_case(case, conversion)
 

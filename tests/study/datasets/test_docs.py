@@ -1,4 +1,4 @@
-"""docs/datasets.md says what the code does, where it can be compared."""
+"""docs/guide/datasets.md says what the code does, where it can be compared."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from cspine.study.datasets.case_table import CaseRow
 from cspine.study.datasets.label_audit import DOUBTS
 from cspine.study.datasets.split import SplitSettings
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "datasets.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "guide" / "datasets.md"
 
 
 def rows_after(heading: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""docs/evaluation.md says what the code does, where it can be compared."""
+"""docs/guide/evaluation.md says what the code does, where it can be compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cspine.cli.audit import command as audit
 from cspine.cli.evaluate import command
 from cspine.study.evaluation import evaluation_tables as tables
 
-TEXT = (Path(__file__).resolve().parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).resolve().parents[3] / "docs" / "guide" / "evaluation.md").read_text(encoding="utf-8")
 OF_OTHERS = {"--ml", "--roi_subset", "--sample", "--shape"}  # of TotalSegmentator and the benchmark
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, levels_between, vertebra
-from cspine.core.findings import CUT_BY_EDGE, MISSING_LEVEL, OFF_COLUMN_REMOVED, Finding
+from cspine.core.findings import MISSING_LEVEL, OFF_COLUMN_REMOVED, TRUNCATED, Finding
 from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation import evaluation
 from tests.builders.spine_phantom import Phantom, draw
@@ -35,7 +35,7 @@ def result(
 def test_a_wrong_level_is_silent_unless_a_finding_about_levels_warns() -> None:
     wrong = changed(C3=4)
     assert result(wrong).silent
-    assert result(wrong, CUT_BY_EDGE.about("x")).silent
+    assert result(wrong, TRUNCATED.about("x")).silent
     assert not result(wrong, MISSING_LEVEL.about("x")).silent
     assert not result(changed(C3=0)).silent
     assert result(wrong, without=True).silent is None

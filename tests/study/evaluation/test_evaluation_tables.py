@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from cspine.core.anatomy import CERVICAL_LEVELS
-from cspine.core.findings import CUT_BY_EDGE
+from cspine.core.findings import TRUNCATED
 from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.evaluation_tables import TABLES, write_tables
@@ -21,7 +21,16 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def written(folder: Path, *results: CaseResult) -> Path:
-    cases = [EvaluationCase(r.case, Path("r.nii.gz"), None, Path("p") / r.case, "nnunet", "spineps") for r in results]
+    cases = [
+        EvaluationCase(
+            r.case,
+            reference=Path("r.nii.gz"),
+            found=Path("p") / r.case,
+            reference_scheme="nnunet",
+            found_scheme="spineps",
+        )
+        for r in results
+    ]
     write_tables(cases, results, CERVICAL_LEVELS, folder)
     return folder
 
@@ -31,10 +40,10 @@ def test_a_row_a_case_and_level_in_the_order_that_was_agreed(tmp_path: Path) -> 
     lines = (written(tmp_path, case) / "scores.csv").read_text().splitlines()
     assert lines == [
         "case,level,part,fold,dice,hd95_mm,assd_mm,reference_ml,found_ml,volume_error_ml,found_as,identified,"
-        "centroid_distance_mm",
-        "a,C1,training,2,0.9123,1.5000,0.7500,10.0000,11.0000,1.0000,C1,yes,0.5000",
-        "a,C2,training,2,0.0000,,,10.0000,0.0000,-10.0000,missed,no,",
-        "a,C3,training,2,0.0000,,,0.0000,5.0000,5.0000,,,",
+        "centroid_distance_mm,given_to_neighbour",
+        "a,C1,training,2,0.9123,1.5000,0.7500,10.0000,11.0000,1.0000,C1,yes,0.5000,0.0200",
+        "a,C2,training,2,0.0000,,,10.0000,0.0000,-10.0000,missed,no,,0.0000",
+        "a,C3,training,2,0.0000,,,0.0000,5.0000,5.0000,,,,",
     ]
 
 
@@ -51,7 +60,7 @@ def test_a_row_a_case(tmp_path: Path) -> None:
     affine, truth = Phantom().grid().affine_lps, draw(Phantom())
     found = truth.copy()
     found[truth == 3], found[truth == 5] = 4, 0
-    told = compare("a", LabelVolume(truth, affine), LabelVolume(found, affine), (CUT_BY_EDGE.about("x"),))
+    told = compare("a", LabelVolume(truth, affine), LabelVolume(found, affine), (TRUNCATED.about("x"),))
     bad = CaseResult("c", (), (), None, error="[CS-DAT-002] why")
     first, second, third = rows_of(written(tmp_path, told, case_of("b", false_level("C4")), bad) / "cases.csv")
     assert (first["wrong_levels"], first["missed_levels"], first["findings"]) == ("C3:C4", "C5", "CS-FND-001")
@@ -74,6 +83,7 @@ def test_a_row_a_level_for_all_and_for_each_part(tmp_path: Path) -> None:
     c1, c2 = rows[:2]
     assert (c1["dice_n"], c1["dice_mean"], c1["dice_sd"], c1["dice_lowest"]) == ("2", "0.8000", "0.1414", "0.7000")
     assert (c1["hd95_mm_median"], c1["volume_error_ml_mean"], c1["missed"]) == ("2.0000", "1.0000", "0")
+    assert (c1["given_to_neighbour_median"], c1["given_to_neighbour_p95"]) == ("0.0200", "0.0200")
     assert (c2["hd95_mm_n"], c2["hd95_mm_mean"], c2["missed"], c2["identification_rate"]) == ("0", "", "1", "0.0000")
 
 

@@ -10,9 +10,9 @@ from scipy.spatial.distance import cdist
 from cspine.core.anatomy import CERVICAL_LEVELS, vertebra
 from cspine.core.errors import InputError
 from cspine.core.volumes import LabelVolume
-from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels
-from cspine.study.evaluation.surfaces import surface_distances
+from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, neighbours, score_levels
 from tests.builders.spine_phantom import volumes
+from tests.builders.surfaces import surface_distances
 
 NECK, _ = volumes()
 _SPACING_XYZ = (0.5, 1.0, 2.0)
@@ -45,7 +45,7 @@ def _brute_force(reference: np.ndarray, prediction: np.ndarray) -> tuple[float, 
 
 def test_equal_boxes_agree_wholly() -> None:
     box = _box((4, 10), (5, 15), (6, 16))
-    assert _score(box, box) == Score("C3", 1.0, 0.0, 0.0, 0.6, 0.6, True, 0.0)
+    assert _score(box, box) == Score("C3", 1.0, 0.0, 0.0, 0.6, 0.6, True, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(("axis", "millimetres"), [(0, 2.0), (1, 1.0), (2, 0.5)])
@@ -102,7 +102,7 @@ def test_levels_are_compared_one_by_one_in_the_order_given() -> None:
 def test_a_level_that_only_one_image_has_is_wholly_wrong_and_one_that_none_has_does_not_count() -> None:
     box, nothing = _box((4, 10), (5, 15), (6, 16)), _box((0, 0), (0, 0), (0, 0))
     missed, false = _score(box, nothing), _score(nothing, box)
-    assert missed == Score("C3", 0.0, None, None, 0.6, 0.0, False, None)
+    assert missed == Score("C3", 0.0, None, None, 0.6, 0.0, False, None, 0.0)
     assert false == Score("C3", 0.0, None, None, 0.0, 0.6, None, None)
     assert missed.missed and not missed.false and false.false and not false.missed
     assert (missed.volume_error_ml, false.volume_error_ml) == (-0.6, 0.6)
@@ -195,3 +195,25 @@ def test_all_levels_of_a_whole_column_equal_those_of_each_mask_alone() -> None:
             alone = surface_distances(*masks, NECK.grid.spacing_xyz[::-1])
             assert (score.hd95_mm, score.assd_mm) == (alone.hd95_mm, alone.assd_mm)
             assert score.dice == 2 * (masks[0] & masks[1]).sum() / (masks[0].sum() + masks[1].sum())
+
+
+def test_volume_given_to_a_neighbour_is_what_carries_the_label_above_or_below() -> None:
+    reference = _box((4, 14), (5, 15), (6, 16))
+    prediction = reference.copy()
+    prediction[4:6] *= 4 / 3  # two of ten slices to C4
+    prediction[6:7] *= 2 / 3  # one to C2
+    prediction[7:8] *= 5 / 3  # one to C5, no neighbour
+    prediction[8:9] = 0
+    (score,) = score_levels(_volume(reference), _volume(prediction.round()), [vertebra("C3")])
+    assert score.given_to_neighbour == pytest.approx(0.3)
+
+
+def test_neighbours_are_the_levels_above_and_below() -> None:
+    told = {name: [level.name for level in neighbours(vertebra(name))] for name in ("C1", "C7", "T12", "T13", "L1")}
+    assert told == {
+        "C1": ["C2"],
+        "C7": ["C6", "T1"],
+        "T12": ["T11", "T13", "L1"],
+        "T13": ["T12", "L1"],
+        "L1": ["T12", "T13", "L2"],
+    }

@@ -9,7 +9,7 @@ from cspine.core.errors import InputError, SplitError
 from cspine.io.tables import write_json
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.evaluation.provenance import check_provenance
-from cspine.study.prediction.records import CaseRecord
+from cspine.study.prediction.records import PredictionRecord
 
 SPLIT = "5117"
 #: Part and fold by case, and the folds that drew it.
@@ -22,9 +22,9 @@ def check(folder, drawn=HONEST, recorded=None, split=SPLIT, complete=True, **tol
     write_json(folder / "summary.json", {"command": "cspine predict", "complete": complete, "model": model, **told})
     cases = []
     for name, (part, fold, folds) in drawn.items():
-        record = CaseRecord(name, (recorded or {}).get(name, part), folds, "abc", "def")
+        record = PredictionRecord(name, (recorded or {}).get(name, part), folds, "abc", "def")
         write_json(folder / "records" / f"{name}.json", asdict(record))
-        cases.append(EvaluationCase(name, Path("r"), None, folder / f"{name}.nii.gz", part=part, fold=fold))
+        cases.append(EvaluationCase(name, None, part, fold, reference=Path("r"), found=folder / f"{name}.nii.gz"))
     return check_provenance(folder, cases, split)
 
 

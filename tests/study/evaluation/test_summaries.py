@@ -17,8 +17,8 @@ from tests.builders.spine_phantom import MODEL
 
 
 def test_spread_of_values_that_are_defined() -> None:
-    assert spread([1.0, None, 4.0, 2.0]) == Spread(3, 7 / 3, statistics.stdev([1, 4, 2]), 2.0, 1.0, 4.0)
-    assert spread([2.5]) == Spread(1, 2.5, None, 2.5, 2.5, 2.5)
+    assert spread([1.0, None, 4.0, 2.0]) == Spread(3, 7 / 3, statistics.stdev([1, 4, 2]), 2.0, 3.8, 1.0, 4.0)
+    assert spread([2.5]) == Spread(1, 2.5, None, 2.5, 2.5, 2.5, 2.5)
     assert spread([None]) == spread([]) == Spread(0)
 
 

@@ -14,7 +14,8 @@ from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 from monai.metrics.surface_distance import compute_average_surface_distance
 from scipy import ndimage
 
-from cspine.study.evaluation.surfaces import border, border_points, distances_between, surface_distances
+from cspine.study.evaluation.surfaces import border, border_points, distances_between
+from tests.builders.surfaces import surface_distances
 
 # Of the reference libraries.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -6,14 +6,14 @@ import pytest
 
 from cspine.core.findings import MISSING_LEVEL, UNDER_AGE
 from cspine.io.tables import write_json
-from cspine.study.prediction.records import CaseRecord, findings_of_labels, read_record
+from cspine.study.prediction.records import PredictionRecord, findings_of_labels, record_of
 
 FOUND = (("CS-FND-002", "C3", "C3 is missing."), ("CS-FND-006", "", "Nine years."))
 
 
 def folder(root, *, raw=False, **changes):
     write_json(root / "summary.json", {"command": "cspine predict", "settings": {"raw": raw}})
-    record = CaseRecord("a", "external", "0", "abc", "def", ("C2", "C4"), FOUND, 1.5)
+    record = PredictionRecord("a", "external", "0", "abc", "def", ("C2", "C4"), FOUND, 1.5)
     write_json(root / "records" / "a.json", {**asdict(record), **changes})
     return root / "a.nii.gz"
 
@@ -23,7 +23,7 @@ def test_findings_come_back_as_they_were(tmp_path):
         MISSING_LEVEL.about("C3 is missing.", "C3"),
         UNDER_AGE.about("Nine years."),
     )
-    assert read_record(tmp_path / "records" / "a.json").row()[:2] == ["a", "external"]
+    assert record_of(tmp_path / "a.nii.gz").row()[:2] == ["a", "external"]
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
+from cspine.core.errors import AtlasError
 from cspine.study.synthesis.atlas import Atlas
 from cspine.study.synthesis.case import synthesize_case
 from cspine.study.synthesis.evaluation_sets import (
+    ARTICULATED,
     HARDSHIPS,
     MOST_CASES,
     SETS,
@@ -19,6 +22,8 @@ from cspine.study.synthesis.evaluation_sets import (
     set_case,
     synthesize_set_case,
 )
+from cspine.study.synthesis.neck import case as neck_case
+from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People
 from cspine.study.synthetic_training.recipe import Recipe
 from tests.builders.small_set import small_case
 from tests.builders.tiny_atlas import PERFECT
@@ -31,9 +36,9 @@ def _cases(set_name: str) -> list[SetCase]:
 
 
 def test_seeds_of_sets_are_apart_from_each_other_and_from_training() -> None:
-    first, second = SETS.values()
-    assert first + MOST_CASES <= second
-    assert second + MOST_CASES <= Recipe.model_fields["first_seed"].default
+    firsts = list(SETS.values())
+    for first, second in pairwise([*firsts, Recipe.model_fields["first_seed"].default]):
+        assert first + MOST_CASES <= second
 
 
 @pytest.mark.parametrize("set_name", list(SETS))
@@ -109,3 +114,58 @@ def test_a_row_says_what_the_case_shows(atlas: Atlas) -> None:
     assert row["hard_because"].split("; ") == list(case.hardships)
     assert row["spacing_mm"] == "1.5 1.5 2.5"
     assert "C5" in row["levels"].split()
+
+
+# --- articulated necks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("set_name", ARTICULATED)
+def test_articulated_sets_show_the_whole_neck_of_the_person_held_back(set_name: str) -> None:
+    for case in _cases(set_name):
+        assert case.hardships == () and case.posture is None
+        assert case.extent_xyz_mm[2] > 190
+        settings = case.neck_settings
+        assert settings.person == EVALUATION_PEOPLE[0]
+        assert settings.internal_mm <= 0.7
+        assert settings.blank == 0
+
+
+def test_vessels_are_full_in_one_set_and_joints_worn_in_the_other() -> None:
+    for angio, worn in zip(_cases("angio"), _cases("worn"), strict=True):
+        contrast = angio.neck_settings.contrast
+        assert (contrast.filled, contrast.strong, contrast.calcified, contrast.ossified) == (1.0, True, 1.0, 1.0)
+        assert angio.neck_settings.worn is not None and angio.neck_settings.worn <= 0.3
+        assert worn.neck_settings.worn is not None and worn.neck_settings.worn >= 0.85
+        assert not worn.neck_settings.contrast.strong
+
+
+@pytest.mark.parametrize("set_name", ARTICULATED)
+def test_the_same_number_gives_the_same_articulated_case(
+    atlas: Atlas, solid_people: People, set_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[set[str]] = []
+    random_patient = neck_case.random_patient
+
+    def spy(people: People, *more: object) -> neck_case.Patient:
+        patient = random_patient(people, *more)  # type: ignore[arg-type]
+        shown.append({bone.person for bone in patient.column if bone.label <= 5})
+        return patient
+
+    monkeypatch.setattr(neck_case, "random_patient", spy)
+    (ct, labels), (same_ct, same_labels), (other, _) = (
+        synthesize_set_case(atlas, small_case(set_name, number), solid_people) for number in (4, 4, 5)
+    )
+    assert np.array_equal(ct.hu_zyx, same_ct.hu_zyx)
+    assert np.array_equal(labels.labels_zyx, same_labels.labels_zyx)
+    assert not np.array_equal(ct.hu_zyx, other.hu_zyx)
+    assert {1, 2, 3, 4, 5, 6, 7} <= set(np.unique(labels.labels_zyx))
+    assert shown == [{EVALUATION_PEOPLE[0]}] * 3
+    assert describe(small_case(set_name, 4), labels)["hard_because"] == ""
+
+
+def test_articulated_sets_need_the_person_held_back(atlas: Atlas, solid_people: People) -> None:
+    case = small_case("angio", 0)
+    for people in (None, solid_people.chosen(evaluation=False)):
+        with pytest.raises(AtlasError) as caught:
+            synthesize_set_case(atlas, case, people)
+        assert "anatomies" in caught.value.advice

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.study.synthesis.scanner import Scan, acquire, random_scan
+from cspine.study.synthesis.scanner import Acquisition, acquire, random_scan
 from tests.builders.tiny_atlas import PERFECT
 
 _SHAPE = (40, 60, 60)
@@ -110,7 +110,7 @@ def test_the_reconstruction_circle_masks_the_corners() -> None:
 
 
 def test_random_scans_follow_their_seed_and_stay_in_their_ranges() -> None:
-    scans: list[Scan] = [random_scan(np.random.default_rng(seed)) for seed in range(60)]
+    scans: list[Acquisition] = [random_scan(np.random.default_rng(seed)) for seed in range(60)]
     assert scans == [random_scan(np.random.default_rng(seed)) for seed in range(60)]
     assert all(0.3 <= s.blur_mm <= 1.2 and 0.6 <= s.slice_mm <= 5 and 3 <= s.noise_hu <= 140 for s in scans)
     assert all(s.streaks == 0 or 15 <= s.streaks <= 220 for s in scans)

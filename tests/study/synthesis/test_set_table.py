@@ -22,5 +22,15 @@ def test_rows_come_back_in_the_order_of_their_cases(tmp_path: Path) -> None:
 def test_rows_of_another_version_are_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_table(tmp_path / "cases.csv") == {}
     write_table(tmp_path / "cases.csv", _ROWS)
-    monkeypatch.setattr(set_table, "_MADE_BY", "another")
+    monkeypatch.setattr(set_table, "EDITION", set_table.EDITION + 1)
     assert read_table(tmp_path / "cases.csv") == {}
+
+
+def test_rows_of_articulated_necks_are_those_of_their_generator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {name: {"case": name, "set": name} for name in ("angio", "hard")}
+    write_table(tmp_path / "cases.csv", rows)
+    assert list(read_table(tmp_path / "cases.csv")) == ["angio", "hard"]
+    monkeypatch.setattr(set_table, "NECK_EDITION", set_table.NECK_EDITION + 1)
+    assert list(read_table(tmp_path / "cases.csv")) == ["hard"]

@@ -112,6 +112,33 @@ def test_a_cascade_follows_the_stages_of_the_package_before_it(tmp_path: Path) -
     assert all(torch.equal(kept[name], given[name]) for name in given)
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_stage_of_the_same_name_is_replaced_and_the_other_one_stays(tmp_path: Path, place: int) -> None:
+    recipes = [tiny_recipe(training_data="Coarse."), tiny_recipe(stage="fine", cascade=True, training_data="Fine.")]
+    first = package_model(recipes[0], _weights(), Provenance(7), tmp_path / "first")
+    both = package_model(recipes[1], _weights(recipe=recipes[1]), Provenance(9), tmp_path / "both", first)
+    changed = recipes[place].model_copy(update={"version": "0.0.2", "training_data": "Anew."})
+    new = package_model(changed, _weights(4, changed), Provenance(11), tmp_path / "both", both)
+    assert [stage.manifest.name for stage in new.stages] == ["neck", "fine"]
+    assert new.manifest.version == "0.0.2"
+    told = new.manifest.training_data
+    names, words, done = ("neck", "fine"), ["Coarse.", "Fine."], [7, 9]
+    words[place], done[place] = "Anew.", 11
+    for name, text, count in zip(names, words, done, strict=True):
+        assert told.count(f"Stage {name}: {text} {count} iterations") == 1
+    assert told.count("Stage ") == 2
+    bias = [stage.weights("all")["decoder.seg_layers.0.bias"] for stage in new.stages]
+    assert float(bias[place][4]) == 1000
+    assert float(bias[1 - place].abs().max()) < 10
+
+
+def test_a_model_of_several_people_credits_them() -> None:
+    manifest = manifest_of(tiny_recipe(anatomy="articulated"), Provenance(3))
+    assert "Visible Human" in manifest.credit and "BodyParts3D" in manifest.credit
+    assert "several people" in manifest.training_data
+    assert "Visible Human" not in manifest_of(tiny_recipe(), Provenance(3)).credit
+
+
 def test_weights_for_a_further_training_are_those_of_the_stage_in_full_precision(tmp_path: Path) -> None:
     weights = _weights()
     package = package_model(tiny_recipe(), weights, Provenance(1), tmp_path / "tiny")
@@ -153,9 +180,8 @@ def test_what_cannot_be_packed_is_known_before_a_training(tmp_path: Path) -> Non
         manifest_of(fine, Provenance(0))
     first = package_model(tiny_recipe(), _weights(), Provenance(1), tmp_path / "first")
     with pytest.raises(TrainingError, match="cascade"):
-        manifest_of(tiny_recipe(), Provenance(0), first)
-    both = package_model(fine, _weights(recipe=fine), Provenance(1), tmp_path / "both", first)
-    with pytest.raises(TrainingError, match="two stages share a name"):
-        manifest_of(fine, Provenance(0), both)
+        manifest_of(tiny_recipe(stage="other"), Provenance(0), first)
+    with pytest.raises(TrainingError, match="other labels"):
+        manifest_of(tiny_recipe(stage="fine", cascade=True, label_set="full-spine"), Provenance(0), first)
     with pytest.raises(TrainingError, match="name"):
         manifest_of(tiny_recipe(name="Not a slug"), Provenance(0))

@@ -11,7 +11,7 @@ from nnunetv2.preprocessing.normalization.default_normalization_schemes import C
 
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.label_sets import label_set
-from cspine.study.synthetic_training.labelled_cases import LabelledCase
+from cspine.study.synthetic_training.labelled_cases import TrainingVolumes
 from cspine.study.synthetic_training.patches import PatchSampler, cut, cut_turned, normalise
 from cspine.study.synthetic_training.pool import Pool, PoolSettings
 from cspine.study.synthetic_training.recipe import Intensity, Recipe
@@ -184,7 +184,7 @@ def test_a_cascade_is_shown_spoilt_labels_of_the_same_place_mirrored_alike(tmp_p
 
 def test_labelled_cases_give_their_share_of_the_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hu, labels = np.zeros((30, 20, 20), dtype=np.int16), np.full((30, 20, 20), 2, dtype=np.uint8)
-    case = LabelledCase("real", hu + 500, np.full(hu.shape, 7, dtype=np.uint8))
+    case = TrainingVolumes("real", hu + 500, np.full(hu.shape, 7, dtype=np.uint8))
     pool = _pool(tmp_path, hu, labels)
     for share, low, high in ((0.0, 0, 0), (0.5, 0.3, 0.7), (1.0, 1, 1)):
         sampler = _plain(PatchSampler(pool, tiny_recipe(labelled_share=share), 0, [case]), monkeypatch)

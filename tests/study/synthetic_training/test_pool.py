@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -16,6 +17,8 @@ from cspine.core.geometry import Grid
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.synthesis.atlas import Atlas
 from cspine.study.synthesis.case import CaseSettings, synthesize_case
+from cspine.study.synthesis.neck.case import NeckSettings
+from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People
 from cspine.study.synthetic_training import pool as module
 from cspine.study.synthetic_training.pool import Pool, PoolSettings, read_case
 from tests.builders.tiny_training import FIRST_SEED
@@ -62,6 +65,43 @@ def test_a_pool_of_other_cases_is_refused(
         pass
     with pytest.raises(TrainingError, match="another atlas"), Pool(replace(settings, **change)):
         pass
+
+
+def test_a_pool_of_an_older_generator_goes_on_and_one_of_a_newer_generator_is_refused(
+    settings: PoolSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pool, "keep_alive", lambda _: None)
+    origin = settings.folder / "origin.json"
+    with Pool(settings):
+        first = json.loads(origin.read_text("utf-8"))
+    monkeypatch.setitem(module._EDITIONS, "neck", first["edition"] + 1)
+    with Pool(settings):
+        assert json.loads(origin.read_text("utf-8")) == first | {"edition": first["edition"] + 1}
+    monkeypatch.setitem(module._EDITIONS, "neck", first["edition"])
+    with pytest.raises(TrainingError, match="newer generator"), Pool(settings):
+        pass
+    assert json.loads(origin.read_text("utf-8"))["edition"] == first["edition"] + 1
+
+
+def test_articulated_necks_never_show_people_who_are_held_back(
+    settings: PoolSettings, atlas: Atlas, solid_people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[set[str], NeckSettings]] = []
+
+    def case(atlas: Atlas, people: People, seed: int, wanted: NeckSettings) -> tuple[CtVolume, LabelVolume]:
+        shown.append(({person.name for person in people.others}, wanted))
+        return CtVolume(np.zeros((2, 2, 2), np.int16), np.eye(4)), LabelVolume(np.zeros((2, 2, 2), np.uint8), np.eye(4))
+
+    monkeypatch.setattr(module, "load_people", lambda *_: solid_people)
+    monkeypatch.setattr(module, "synthesize_neck", case)
+    assert EVALUATION_PEOPLE[0] in {person.name for person in solid_people.others}
+    close = replace(settings, anatomy="articulated", close_up=True)
+    for seed, pool in ((3, replace(close, close_up=False, blank_share=0.2)), (4, close)):
+        module._drawer(pool)(seed)
+    assert [names for names, _ in shown] == [{"other"}, {"other"}]
+    assert [wanted.view for _, wanted in shown] == ["neck", "close_up"]
+    assert [wanted.blank for _, wanted in shown] == [0.2, 0.0]
+    assert {wanted.internal_mm for _, wanted in shown} == {1.5}
 
 
 def _generate_here(settings: PoolSettings, cases: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cspine.study.synthetic_training.previous_stage import one_hot, spoil
+from cspine.study.synthetic_training.previous_stage import _give_process_away, one_hot, spoil
 
 
 def _column() -> np.ndarray:
@@ -59,3 +59,27 @@ def test_channels_are_one_a_label_from_the_first() -> None:
     channels = one_hot(np.array([[[0, 1, 3]]], dtype=np.uint8), last=3)
     assert channels.dtype == np.float32
     assert channels[:, 0, 0].tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_process_given_away_is_one_connected_part_behind_or_beside_the_middle(seed: int) -> None:
+    truth = _column()
+    spoilt = truth.copy()
+    _give_process_away(spoilt, 2, 9, np.random.default_rng(seed))
+    changed = np.argwhere(spoilt != truth)
+    assert len(changed) > 50
+    assert (truth[tuple(changed.T)] == 2).all()
+    upper = changed[:, 0].mean() > np.argwhere(truth == 2)[:, 0].mean()
+    assert set(spoilt[tuple(changed.T)]) <= {0, 1 if upper else 3}
+    whole = np.argwhere(truth == 2)
+    assert len(changed) < 0.4 * len(whole)
+    sideways, backward = (changed.mean(axis=0) - whole.mean(axis=0))[[2, 1]]
+    assert abs(sideways) > 3 or backward > 3
+
+
+def test_a_speck_has_no_process_to_give_away() -> None:
+    labels = np.zeros((9, 9, 9), dtype=np.uint8)
+    labels[4, 4, 3:6] = 2
+    before = labels.copy()
+    _give_process_away(labels, 2, 9, np.random.default_rng(0))
+    assert np.array_equal(labels, before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,14 @@ from cspine.study.synthetic_training import train_synthetic as module
 from cspine.study.synthetic_training.packaging import Provenance, package_model
 from cspine.study.synthetic_training.pool import Pool
 from cspine.study.synthetic_training.recipe import Recipe
-from cspine.study.synthetic_training.train_synthetic import Run, build_network, learning_rate, train
+from cspine.study.synthetic_training.train_synthetic import (
+    Run,
+    build_network,
+    decay_start,
+    learning_rate,
+    snapshot,
+    train,
+)
 from tests.builders.tiny_training import fill_pool, tiny_recipe
 
 
@@ -127,9 +133,61 @@ def test_the_weights_are_the_average_over_the_run(tmp_path: Path, atlas_folder: 
 
 
 @pytest.mark.usefixtures("ready")
-def test_time_ends_a_run_as_well(tmp_path: Path, atlas_folder: Path) -> None:
-    run = replace(_run(tmp_path, atlas_folder, tiny_recipe(iterations=1000)), minutes=1e-6)
-    assert train(run, _silent)[1] == 1
+def test_a_snapshot_has_the_averaged_weights_of_a_run_that_is_going_on(
+    tmp_path: Path, atlas_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CHECKPOINT_EVERY_S", -1.0)
+    run = _run(tmp_path, atlas_folder, tiny_recipe(iterations=4))
+    with pytest.raises(TrainingError, match="no checkpoint"):
+        snapshot(run)
+    seen: list[tuple[dict[str, torch.Tensor], int]] = []
+
+    def look(done: int, whole: int) -> None:
+        if done == 3:
+            seen.append(snapshot(run))
+            kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+            assert all(torch.equal(value, kept["average"][f"module.{name}"]) for name, value in seen[0][0].items())
+
+    weights, _ = train(run, look)
+    assert seen[0][1] == 2  # the checkpoint of the third iteration comes after the report of it
+    assert not all(torch.equal(weights[name], seen[0][0][name]) for name in weights)
+    with pytest.raises(TrainingError, match="another network"):
+        snapshot(_run(tmp_path, atlas_folder, tiny_recipe(batch_size=1)))
+
+
+def _constant(iterations: int, decay: int = 2) -> Recipe:
+    return tiny_recipe(schedule="constant", iterations=iterations, decay_iterations=decay, warm_up=0)
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("decay", [2, 0])
+def test_a_finished_run_is_extended_from_before_its_decay(tmp_path: Path, atlas_folder: Path, decay: int) -> None:
+    train(_run(tmp_path, atlas_folder, _constant(5)), _silent)
+    before = torch.load(tmp_path / "checkpoint-before-decay.pt", weights_only=True)
+    assert before["iteration"] == 3
+    done: list[int] = []
+    train(_run(tmp_path, atlas_folder, _constant(7, decay)), lambda step, whole: done.append(step))
+    assert done == [4, 5, 6, 7]
+    assert (tmp_path / "checkpoint-before-decay.pt").exists() == bool(decay)
+    if decay:
+        assert torch.load(tmp_path / "checkpoint-before-decay.pt", weights_only=True)["iteration"] == 5
+
+
+@pytest.mark.usefixtures("ready")
+def test_an_interrupted_decay_goes_on_and_is_not_begun_again(
+    tmp_path: Path, atlas_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CHECKPOINT_EVERY_S", -1.0)
+
+    def interrupt(done: int, whole: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(_run(tmp_path, atlas_folder, _constant(5)), interrupt)
+    done: list[int] = []
+    train(_run(tmp_path, atlas_folder, _constant(5)), lambda step, whole: done.append(step))
+    assert done == [5]
 
 
 @pytest.mark.usefixtures("ready")
@@ -145,15 +203,30 @@ def test_training_lowers_the_loss(tmp_path: Path, atlas_folder: Path, monkeypatc
 
 
 def test_the_learning_rate_rises_then_falls_like_a_cosine() -> None:
-    recipe = tiny_recipe(learning_rate=0.01, warm_up=10)
-    assert learning_rate(recipe, 0, 0.0) == pytest.approx(0.001)
-    assert learning_rate(recipe, 4, 0.0) == pytest.approx(0.005)
-    assert learning_rate(recipe, 9, 0.0) == learning_rate(recipe, 500, 0.0) == pytest.approx(0.01)
-    assert learning_rate(recipe, 500, 0.5) == pytest.approx(0.005)
-    assert learning_rate(recipe, 500, 1.0) == learning_rate(recipe, 500, 1.7) == pytest.approx(1e-5)
-    assert learning_rate(tiny_recipe(learning_rate=0.01, warm_up=0), 0, 0.0) == pytest.approx(0.01)
-    falling = [learning_rate(recipe, 500, share / 20) for share in range(21)]
+    recipe = tiny_recipe(learning_rate=0.01, warm_up=10, iterations=1000)
+    assert learning_rate(recipe, 0) == pytest.approx(0.001)
+    assert learning_rate(recipe, 4) == pytest.approx(0.005, rel=1e-3)
+    assert learning_rate(recipe, 500) == pytest.approx(0.005)
+    assert learning_rate(recipe, 1000) == learning_rate(recipe, 1700) == pytest.approx(1e-5)
+    assert learning_rate(tiny_recipe(learning_rate=0.01, warm_up=0), 0) == pytest.approx(0.01)
+    falling = [learning_rate(recipe, iteration) for iteration in range(10, 1001, 45)]
     assert falling == sorted(falling, reverse=True)
+    assert decay_start(recipe) is None
+
+
+def test_a_constant_rate_falls_in_a_line_at_the_end_alone() -> None:
+    recipe = tiny_recipe(
+        learning_rate=0.01, warm_up=10, schedule="constant", iterations=1000, decay_iterations=200
+    )  # fmt: skip
+    assert decay_start(recipe) == 800
+    assert learning_rate(recipe, 4) == pytest.approx(0.005)
+    assert {learning_rate(recipe, iteration) for iteration in range(10, 801)} == {0.01}
+    assert learning_rate(recipe, 900) == pytest.approx(0.005)
+    assert learning_rate(recipe, 1000) == pytest.approx(1e-5)
+    for_ever = recipe.model_copy(update={"decay_iterations": 0})
+    assert decay_start(for_ever) is None
+    assert learning_rate(for_ever, 999) == 0.01
+    assert decay_start(recipe.model_copy(update={"decay_iterations": 2000})) == 0
 
 
 def test_the_network_gives_every_class_at_every_supervised_resolution() -> None:

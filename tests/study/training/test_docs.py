@@ -1,4 +1,4 @@
-"""docs/training.md says what the code does, where it can be compared."""
+"""docs/guide/training.md says what the code does, where it can be compared."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from cspine.study.prediction.prediction import COLUMNS
 from cspine.study.training.needs import _CHECKPOINTS_GB, _ON_A100
 from cspine.study.training.settings import CONFIGURATIONS, PRESETS
 
-TEXT = (Path(__file__).resolve().parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).resolve().parents[3] / "docs" / "guide" / "training.md").read_text(encoding="utf-8")
 
 
 def test_every_option_of_a_dataset_is_explained_and_no_other():

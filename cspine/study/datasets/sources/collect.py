@@ -84,8 +84,8 @@ def _verse(folders: Folders) -> list[Found]:
     known = verse.patient_of_scans([case for part in parts for case in part.cases])
     if len(parts) == 2:
         earlier, later = parts
-        repeated = {case.case for case in verse.repeats(later.cases, earlier.cases)}
-        later.cases = [case for case in later.cases if case.case not in repeated]
+        repeated = {case.name for case in verse.repeats(later.cases, earlier.cases)}
+        later.cases = [case for case in later.cases if case.name not in repeated]
         if repeated:
             later.skip("VerSe 2020: the scan is in VerSe 2019 already", len(repeated))
     for part in parts:
@@ -95,7 +95,7 @@ def _verse(folders: Folders) -> list[Found]:
 
 def _doubts_about(table: str, told: dict[str, dict[str, str]], cases: list[FoundCase]) -> list[str]:
     """Return what a table of patients says to no effect: a mistyped id may leave one patient in two parts."""
-    known = {name for case in cases for name in (case.case, case.patient)}
+    known = {name for case in cases for name in (case.name, case.patient)}
     kinds = (
         ("an id that is no case and no patient here", [name for name in told if name not in known]),
         ("an age that cannot be read", [name for name, row in told.items() if row.get("age") and age_of(row) is None]),
@@ -110,7 +110,7 @@ def _doubts_about(table: str, told: dict[str, dict[str, str]], cases: list[Found
 
 def _with_person(case: FoundCase, told: dict[str, dict[str, str]]) -> FoundCase:
     """Take over what the table of patients says of a case, or of its patient."""
-    row = told.get(case.case, told.get(case.patient))
+    row = told.get(case.name, told.get(case.patient))
     if row is None:
         return case
     age = age_of(row)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
+from cspine.io.nifti_files import nifti_stem
 from cspine.study.datasets.sources.found import Found, FoundCase, age_of, case_name, niftis, people, sex_of
 
 _MASK = "_seg.nii.gz"
@@ -55,7 +56,7 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
     names = {mask.name.removesuffix(_MASK) for mask in masks}
     images: dict[str, tuple[Path, Path]] = {}
     for folder in [root, *(place for place in (decathlon, hnscc) if place is not None), *others]:
-        added = {path.name.removesuffix(_NIFTI): path for path in _niftis(folder)}
+        added = {nifti_stem(path): path for path in _niftis(folder)}
         added |= {name: path for name, path in _patients(folder, names).items() if name not in added}
         if folder != root and not added:
             raise DatasetError(
@@ -76,14 +77,14 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
         found.cases.append(
             FoundCase(
                 case_name("ctspine1k", name),
-                origin,
-                covid[1] if covid is not None else name,
-                image,
-                mask,
-                image.relative_to(place).as_posix(),
-                "ctspine1k",
-                age_of(row),
-                sex_of(row),
+                source=origin,
+                patient=covid[1] if covid is not None else name,
+                image=image,
+                labels=mask,
+                origin=image.relative_to(place).as_posix(),
+                scheme="ctspine1k",
+                age_years=age_of(row),
+                sex=sex_of(row),
             )
         )
     unmasked = sum(name not in names for name in images)

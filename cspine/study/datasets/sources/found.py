@@ -10,20 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
+from cspine.study.cases import Case
 
 _NIFTI = ".nii.gz"
 _OLDEST = 130
 _ODD = re.compile(r"[^A-Za-z0-9_-]+")
 
 
-@dataclass(frozen=True)
-class FoundCase:
-    """Image and labels of one case.
+@dataclass(frozen=True, kw_only=True)
+class FoundCase(Case):
+    """A case with its image and labels, named as in the dataset that it goes into: letters, digits, ``_ -``.
 
     Parameters
     ----------
-    case : str
-        Name that it gets in the dataset, from `case_name`: letters, digits, ``_ -``.
     source : str
         Data set, for people.
     patient : str
@@ -44,7 +43,6 @@ class FoundCase:
         VerSe's centroid file.
     """
 
-    case: str
     source: str
     patient: str
     image: Path
@@ -167,7 +165,9 @@ def read_people(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path.name} cannot be read") from error
     if key not in columns:
-        raise DatasetError(f"{path.name} has no column {key!r}", advice="docs/datasets.md shows the table's columns.")
+        raise DatasetError(
+            f"{path.name} has no column {key!r}", advice="docs/guide/datasets.md shows the table's columns."
+        )
     if known is not None:
         other = [name for name in columns if name not in known]
         if other:

@@ -46,14 +46,14 @@ def find(root: Path) -> Found:
         found.cases.append(
             FoundCase(
                 case,
-                SOURCE,
-                case,
-                folder / "ct.nii.gz",
-                masks,
-                f"{folder.name}/ct.nii.gz",
-                "masks",
-                age_of(row),
-                sex_of(row),
+                source=SOURCE,
+                patient=case,
+                image=folder / "ct.nii.gz",
+                labels=masks,
+                origin=f"{folder.name}/ct.nii.gz",
+                scheme="masks",
+                age_years=age_of(row),
+                sex=sex_of(row),
             )
         )
     return found

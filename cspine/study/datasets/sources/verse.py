@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
+from cspine.io.nifti_files import nifti_stem
 from cspine.study.datasets.sources.found import Found, FoundCase, age_of, case_name, niftis, people, sex_of
 
 _SUBJECT = re.compile(r"((?:verse|gl)\d+)", re.IGNORECASE)
@@ -58,15 +59,15 @@ def find(root: Path, year: int) -> Found:
         found.cases.append(
             FoundCase(
                 case,
-                f"VerSe {year}",
-                patient,
-                image,
-                labels,
-                image.relative_to(root).as_posix(),
-                "verse",
-                age_of(row),
-                sex_of(row),
-                centroids,
+                source=f"VerSe {year}",
+                patient=patient,
+                image=image,
+                labels=labels,
+                origin=image.relative_to(root).as_posix(),
+                scheme="verse",
+                age_years=age_of(row),
+                sex=sex_of(row),
+                centroids=centroids,
             )
         )
     if not found.cases and not found.broken:
@@ -76,7 +77,7 @@ def find(root: Path, year: int) -> Found:
 
 def scan_of(case: FoundCase) -> tuple[str, bool]:
     """Return the number of a scan in all of VerSe, and whether it is that of one scan of several of a patient."""
-    split = _SPLIT.search(case.case)
+    split = _SPLIT.search(case.name)
     return (split[1].lower(), True) if split is not None else (case.patient, False)
 
 
@@ -103,7 +104,7 @@ def _images(files: list[Path]) -> list[tuple[Path, str]]:
     """Images with the stem by which they are named."""
     images = []
     for path in files:
-        name = path.name.removesuffix(".nii.gz")
+        name = nifti_stem(path)
         if name == "ct":
             images.append((path, path.parent.name))
         elif name.endswith("_ct"):

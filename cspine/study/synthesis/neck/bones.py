@@ -14,12 +14,12 @@ import torch
 from cspine.core.geometry import Grid
 from cspine.study.synthesis.neck.column import PosedBone
 from cspine.study.synthesis.neck.form import FormChange, distance_to
-from cspine.study.synthesis.neck.wear import DISC, FACET_Y_MM, LEFT, RIGHT, Joints
+from cspine.study.synthesis.neck.wear import DISC, FACET_Y_MM, LEFT, RIGHT, Joints, values_at
 
 _FAR_MM = 30.0
 #: How far around a bone its distance is computed.
 _REACH_MM = 8.0
-#: Distances are first computed at every so manieth voxel, to find where they are worth more.
+#: Distances are first computed at every fourth voxel, to find the blocks that need exact ones.
 _BLOCK = 4
 #: A joint is where two bones are this near.
 _JOINT_MM = 7.0
@@ -111,13 +111,13 @@ def _give_way(
     """Let worn surfaces grow towards each other, and keep neighbours apart by the gap of their joint, in place."""
     near = upper > 0
     a, b, row, column = best[near], second[near], upper[near], joint[near]
-    growth = joints.at(joints.growth_mm, row, column)
-    bridged = joints.at(joints.bridged, row, column) > 0
+    growth = values_at(joints.growth_mm, row, column)
+    bridged = values_at(joints.bridged, row, column) > 0
     # Bone grows where the other one is near: twice as far at the joint as some millimetres beside it.
     grown = growth * torch.exp(-((torch.clamp(-torch.minimum(a, b), min=0) / 3.0) ** 2))
     filled = torch.where(bridged & (a > -2.0) & (b > -2.5), torch.full_like(a, 2.2), torch.zeros_like(a))
     a, b = a + torch.maximum(grown, filled), b + torch.maximum(grown, filled)
-    gap = joints.at(joints.gap_mm, row, column)
+    gap = values_at(joints.gap_mm, row, column)
     best[near] = torch.minimum(a, (a - b - gap) / 2)
     second[near] = b
     far = ~near

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,11 +20,12 @@ from cspine.study.synthesis.meshes import Points
 from cspine.study.synthesis.neck.bones import BoneFields, bone_fields
 from cspine.study.synthesis.neck.column import PosedBone, random_column
 from cspine.study.synthesis.neck.form import FormChange, hills, random_form
+from cspine.study.synthesis.neck.nearby import STEP, PointGrid
 from cspine.study.synthesis.neck.people import ATLAS_PERSON, People
 from cspine.study.synthesis.neck.soft_tissue import Stance, atlas_points, column_points
-from cspine.study.synthesis.neck.tubes import Tube, draw_tubes, random_ligament, random_plate, random_vessels
-from cspine.study.synthesis.neck.wear import DISC, Joints, random_joints
-from cspine.study.synthesis.scanner import Scan, random_scan
+from cspine.study.synthesis.neck.tubes import Contrast, Tube, draw_tubes, random_ligament, random_plate, random_vessels
+from cspine.study.synthesis.neck.wear import DISC, Joints, random_joints, values_at
+from cspine.study.synthesis.scanner import Acquisition, random_scan
 from cspine.study.synthesis.tissue import Anatomy, draw_hu
 
 #: Raised where a seed gives another case than before.
@@ -51,11 +52,13 @@ class NeckSettings:
         Size of the field of view; random if omitted.
     worn : float, optional
         Probability that a joint is worn; random if omitted.
-    filled : float
-        Probability of contrast medium in the vessels.
+    contrast : Contrast
+        What is bright beside the bones.
+    person : str, optional
+        Whose bones are used, completed from others; random if omitted.
     blank : float
         Probability that the image is blank above or below some level.
-    scan : Scan, optional
+    scan : Acquisition, optional
         The acquisition; random if omitted.
     coarse_share : float
         Share of the random acquisitions that were stored at coarse pixels.
@@ -70,9 +73,10 @@ class NeckSettings:
     view: str = "anywhere"
     extent_xyz_mm: tuple[float, float, float] | None = None
     worn: float | None = None
-    filled: float = 0.6
+    contrast: Contrast = field(default_factory=Contrast)
+    person: str | None = None
     blank: float = 0.0
-    scan: Scan | None = None
+    scan: Acquisition | None = None
     coarse_share: float = 0.25
     offset_xyz_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     imaging: Imaging | None = None
@@ -137,9 +141,13 @@ def synthesize_neck(
     fine, target = centred_grid(extent, (settings.internal_mm,) * 3), centred_grid(extent, settings.spacing_xyz)
 
     points = column_points(fine, centre, patient.stance)
-    fields = bone_fields(fine, points, patient.bones, patient.joints, _hills(patient, points, fine, rng))
+    where = PointGrid(points, settings.internal_mm)
+    fields = bone_fields(fine, points, patient.bones, patient.joints, _hills(patient, where, rng))
     anatomy = _anatomy(atlas, people, patient, points, fields, fine)
-    hu = _draw(anatomy, fields, patient, points, rng)
+    hu = draw_hu(anatomy, rng)
+    _ossify_cartilage(hu, anatomy, fields, rng, settings.contrast.ossified)
+    _wear(hu, anatomy, fields, patient.joints, rng)
+    draw_tubes(hu, where, patient.tubes, _free(hu, anatomy))
     hu = imaging(hu, anatomy, fine, target)
     surface = resample(torch.clamp(fields.surface_mm, -3, 3), fine, target)
     level = resample(fields.level.float(), fine, target, mode="nearest")
@@ -151,7 +159,7 @@ def synthesize_neck(
 
 def random_patient(people: People, rng: np.random.Generator, settings: NeckSettings) -> Patient:
     """Draw a patient: whose bones, how they stand, their wear, vessels, and in a few metal."""
-    column = random_column(people, rng)
+    column = random_column(people, rng, settings.person)
     strength, thickness = rng.uniform(0.2, 1.0), rng.uniform(-0.1, 0.55)
     bones = []
     for posed in column:
@@ -160,7 +168,7 @@ def random_patient(people: People, rng: np.random.Generator, settings: NeckSetti
         bones.append((posed, random_form(rng, posed.label, strength, thickness + thin)))
     worn = settings.worn if settings.worn is not None else float(rng.choice([0.0, 0.25, 0.6], p=[0.35, 0.35, 0.3]))
     joints = random_joints(rng, worn)
-    tubes = random_vessels(column, rng, settings.filled)
+    tubes = random_vessels(column, rng, settings.contrast)
     if rng.random() < 0.2:
         tubes += random_ligament(column, rng)
     if rng.random() < 0.04:
@@ -200,12 +208,10 @@ def _field_of_view(
     return centre + np.array(settings.offset_xyz_mm), extent
 
 
-def _hills(patient: Patient, points: torch.Tensor, grid: Grid, rng: np.random.Generator) -> torch.Tensor:
+def _hills(patient: Patient, where: PointGrid, rng: np.random.Generator) -> torch.Tensor:
     """Small hills everywhere, and osteophytes at the rims of worn discs, millimetres of surface."""
-    field = hills(grid.shape_zyx, grid.spacing_xyz[0], rng)
+    field = hills(where.points_xyz.shape[:3], where.spacing_mm, rng)
     by_label = {posed.label: posed for posed in patient.column}
-    step = 6
-    lattice = points[::step, ::step, ::step]
     for label in range(2, 9):
         if patient.joints.growth_mm[label, DISC] <= 0:
             continue
@@ -217,28 +223,17 @@ def _hills(patient: Patient, points: torch.Tensor, grid: Grid, rng: np.random.Ge
             bone = by_label[label + 1] if lower else by_label[label]
             spot = bone.point(9.5 * np.cos(angle), 8.5 * np.sin(angle), 6.0 if lower else -6.0)
             high, wide = float(rng.uniform(0.8, 3.5)), float(rng.uniform(2.0, 4.5))
-            _bump(field, points, lattice, step, grid.spacing_xyz[0], spot, (high, wide))
+            _bump(field, where, spot, high, wide)
     return field
 
 
-def _bump(
-    field: torch.Tensor,
-    points: torch.Tensor,
-    lattice: torch.Tensor,
-    step: int,
-    spacing_mm: float,
-    spot: Points,
-    size: tuple[float, float],
-) -> None:
-    """Add a round hill of a height and a width to a field, in place."""
-    high, wide = size
+def _bump(field: torch.Tensor, where: PointGrid, spot: Points, high_mm: float, wide_mm: float) -> None:
+    """Add a round hill to a field, in place."""
     middle = torch.from_numpy(spot).float()
-    found = torch.nonzero((lattice - middle).norm(dim=-1) < 2.5 * wide + step * spacing_mm)
-    if not len(found):
-        return
-    first, last = (found.amin(dim=0) - 1).clamp(min=0) * step, (found.amax(dim=0) + 1) * step + 1
-    box = tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
-    field[box] += high * torch.exp(-0.5 * ((points[box] - middle).norm(dim=-1) / wide) ** 2)
+    reach = 2.5 * wide_mm + STEP * where.spacing_mm
+    box = where.box((where.sparse_xyz - middle).norm(dim=-1) < reach)
+    if box is not None:
+        field[box] += high_mm * torch.exp(-0.5 * ((where.points_xyz[box] - middle).norm(dim=-1) / wide_mm) ** 2)
 
 
 def _anatomy(
@@ -265,17 +260,10 @@ def _anatomy(
     return Anatomy(tissue, fields.level, fields.surface_mm, other, grid.spacing_xyz[0])
 
 
-def _draw(
-    anatomy: Anatomy, fields: BoneFields, patient: Patient, points: torch.Tensor, rng: np.random.Generator
-) -> torch.Tensor:
-    """Draw the HU of everything: tissues, dense bone and gas at worn joints, ossified cartilage, tubes."""
-    hu = draw_hu(anatomy, rng)
-    _ossify_cartilage(hu, anatomy, fields, rng)
-    _wear(hu, anatomy, fields, patient.joints, rng)
+def _free(hu: torch.Tensor, anatomy: Anatomy) -> torch.Tensor:
+    """Return the share of each voxel that a vessel may fill: neither bone nor air."""
     bone = torch.clamp(torch.maximum(anatomy.vertebra_mm, anatomy.other_bone_mm) / anatomy.spacing_mm + 0.5, 0, 1)
-    free = (1 - bone) * (hu > -300)
-    draw_tubes(hu, points, patient.tubes, free, anatomy.spacing_mm)
-    return hu
+    return (1 - bone) * (hu > -300)
 
 
 def _wear(hu: torch.Tensor, anatomy: Anatomy, fields: BoneFields, joints: Joints, rng: np.random.Generator) -> None:
@@ -286,20 +274,22 @@ def _wear(hu: torch.Tensor, anatomy: Anatomy, fields: BoneFields, joints: Joints
     row, column = fields.upper[near], fields.joint[near]
     own, other = fields.surface_mm[near], fields.neighbour_mm[near]
     values = hu[near]
-    share = joints.at(joints.sclerosis, row, column) * torch.clamp(own / anatomy.spacing_mm + 0.5, 0, 1)
-    share *= torch.sigmoid((joints.at(joints.sclerosis_mm, row, column) + other) / 0.6)
+    share = values_at(joints.sclerosis, row, column) * torch.clamp(own / anatomy.spacing_mm + 0.5, 0, 1)
+    share *= torch.sigmoid((values_at(joints.sclerosis_mm, row, column) + other) / 0.6)
     patchy = 1 + 0.25 * smooth_noise(rng, anatomy.shape, 5 / anatomy.spacing_mm)[near]
-    dense = joints.at(joints.sclerosis_hu, row, column) * patchy
+    dense = values_at(joints.sclerosis_hu, row, column) * patchy
     values += share * torch.clamp(dense - values, min=0)
-    gas = (joints.at(joints.vacuum, row, column) > 0) & (own < -0.2) & (other < -0.2) & (own + other > -4.0)
+    gas = (values_at(joints.vacuum, row, column) > 0) & (own < -0.2) & (other < -0.2) & (own + other > -4.0)
     hollow = smooth_noise(rng, anatomy.shape, 4 / anatomy.spacing_mm)[near] > 0.2
     values[gas & hollow] = _GAS_HU
     hu[near] = values
 
 
-def _ossify_cartilage(hu: torch.Tensor, anatomy: Anatomy, fields: BoneFields, rng: np.random.Generator) -> None:
-    """Turn parts of the larynx's cartilage into bone, in place."""
-    if rng.random() < 0.4:
+def _ossify_cartilage(
+    hu: torch.Tensor, anatomy: Anatomy, fields: BoneFields, rng: np.random.Generator, share: float
+) -> None:
+    """Turn parts of the larynx's cartilage into bone in a share of the patients, in place."""
+    if rng.random() < 1 - share:
         return
     larynx = (anatomy.tissue == tissues.CARTILAGE) & (fields.upper == 0)
     if not bool(larynx.any()):

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from cspine.core.errors import AtlasError
 from cspine.study.synthesis.meshes import Points
 from cspine.study.synthesis.neck.people import Bone, People, Person
 
@@ -51,17 +52,24 @@ class PosedBone:
         return np.asarray(self.origin_mm + self.axes @ (self.scale_xyz * np.array([x, y, z])))
 
 
-def random_column(people: People, rng: np.random.Generator) -> tuple[PosedBone, ...]:
+def random_column(people: People, rng: np.random.Generator, person: str | None = None) -> tuple[PosedBone, ...]:
     """Draw a patient's column, head to foot: every level of the atlas.
 
     Parameters
     ----------
     people : People
-        Whose bones may be used. Mostly one person's, completed from the atlas; sometimes each level is another's.
+        Whose bones may be used. Mostly one person's, completed from others; sometimes each level is another's.
     rng : Generator
         Source of randomness.
+    person : str, optional
+        Whose bones are used, completed from others; random if omitted.
+
+    Raises
+    ------
+    AtlasError
+        If nobody has that name.
     """
-    chosen = _choose(people, rng)
+    chosen = _choose(people, rng) if person is None else _completed(people, _named(people, person))
     size = rng.uniform(0.92, 1.12)
     axial = np.clip(rng.normal(1, 0.035, size=3), 0.92, 1.08)
     spread = rng.uniform(0, 0.05)
@@ -78,17 +86,33 @@ def _choose(people: People, rng: np.random.Generator) -> dict[int, Person]:
     everybody = (people.atlas, *people.others)
     weight = np.array([1.0 + 0.12 * len(p.bones) * (p is not people.atlas) for p in everybody])
     main = everybody[int(rng.choice(len(everybody), p=weight / weight.sum()))]
-    mixed = rng.random() < _MIXED_SHARE
+    if rng.random() >= _MIXED_SHARE:
+        return _completed(people, main)
     chosen = {}
     for label in sorted(people.atlas.bones):
         able = [p for p in everybody if label in p.bones]
-        if mixed:
-            chosen[label] = able[int(rng.integers(len(able)))]
-        elif label in main.bones:
+        chosen[label] = able[int(rng.integers(len(able)))]
+    return chosen
+
+
+def _named(people: People, name: str) -> Person:
+    for person in (people.atlas, *people.others):
+        if person.name == name:
+            return person
+    raise AtlasError(
+        f"there are no vertebrae of {name!r}", advice=f"Give a folder of anatomies that has a folder {name!r}."
+    )
+
+
+def _completed(people: People, main: Person) -> dict[int, Person]:
+    """Whose bone stands at each level of the atlas, in a neck of one person's bones."""
+    chosen = {}
+    for label in sorted(people.atlas.bones):
+        if label in main.bones:
             chosen[label] = main
-        else:  # what the person lacks comes from another one who has it
-            most = max(len(p.bones) for p in able if p is not people.atlas) if len(able) > 1 else 0
-            chosen[label] = next((p for p in able if len(p.bones) == most and p is not people.atlas), people.atlas)
+        else:  # what the person lacks comes from the most complete other one, or from the atlas
+            able = [p for p in (people.atlas, *people.others) if label in p.bones]
+            chosen[label] = max(able, key=lambda p: (p is not people.atlas, len(p.bones)))
     return chosen
 
 

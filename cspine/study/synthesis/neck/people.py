@@ -33,6 +33,8 @@ _FIT_POINTS = 1500
 _FIT_ROUNDS = 50
 #: The part of the nearest points that a fit goes by: the tips of processes differ too much between people.
 _FIT_SHARE = 0.8
+#: A column needs the atlas's C1 to T3.
+_NEEDED = VERTEBRAE[:10]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +112,15 @@ def load_people(atlas: Path, anatomies: Path | None, cache: Path | None = None) 
     Raises
     ------
     AtlasError
-        If meshes are absent or damaged.
+        If meshes are absent or damaged, or the atlas has not every level from C1 to T3 with its discs.
     """
     vertebrae = atlas_vertebrae(atlas)
+    absent = [level.name for level in _NEEDED if level not in vertebrae]
+    if absent:
+        raise AtlasError(
+            f"the atlas's meshes lack {', '.join(absent)}, or the discs beside them",
+            advice="Give a folder whose INDEX.csv lists C1 to T3 and the discs between them.",
+        )
     meshes = _meshes_of(anatomies)
     kept = cache / f"people-{_checksum(vertebrae, meshes)[:16]}.npz" if cache is not None else None
     if kept is not None and kept.is_file():
@@ -160,7 +168,9 @@ def _meshes_of(anatomies: Path | None) -> dict[str, dict[Vertebra, Mesh]]:
 
 def _bone(mesh: Mesh, frame: Frame, size: float) -> Bone:
     distance, low = signed_distance_lattice(mesh.moved(frame.origin_mm, frame.axes), _STEP_MM, _MARGIN_MM)
-    return Bone(distance, low, _STEP_MM, frame.origin_mm, frame.axes, size)
+    # The cache has half precision: a case must not depend on whether the fields come from there.
+    rounded = distance.astype(np.float16).astype(np.float32)
+    return Bone(rounded, low, _STEP_MM, frame.origin_mm, frame.axes, size)
 
 
 def _fitted(name: str, own: Mapping[Vertebra, Mesh], atlas: Mapping[Vertebra, tuple[Mesh, Frame]]) -> Person:
@@ -241,7 +251,7 @@ def _loaded(path: Path) -> People:
     people: dict[str, dict[int, Bone]] = {}
     with np.load(path, allow_pickle=False) as fields:
         for key in fields.files:
-            name, label, kind = key.split(":")
+            name, label, kind = key.rsplit(":", 2)
             if kind != "place":
                 continue
             place = fields[key]

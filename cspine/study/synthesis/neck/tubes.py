@@ -11,6 +11,7 @@ import torch
 
 from cspine.study.synthesis.meshes import Points
 from cspine.study.synthesis.neck.column import PosedBone
+from cspine.study.synthesis.neck.nearby import STEP, PointGrid
 
 #: Distance to the side and to the back of the body's middle, millimetres, from C1 on.
 _CAROTID = ((25, -9), (24, -13), (25, -15), (26, -17), (26, -18), (25, -19), (22, -22), (16, -27), (11, -34))
@@ -42,7 +43,29 @@ class Tube:
     through_bone: bool = False
 
 
-def random_vessels(bones: Sequence[PosedBone], rng: np.random.Generator, filled: float) -> list[Tube]:
+@dataclass(frozen=True)
+class Contrast:
+    """What is bright beside the bones.
+
+    Parameters
+    ----------
+    filled : float
+        Probability that contrast medium is in the vessels.
+    strong : bool
+        True where arteries and veins are both dense with it.
+    calcified : float
+        Probability of plaques in the wall of a carotid artery.
+    ossified : float
+        Probability that parts of the larynx's cartilage are bone.
+    """
+
+    filled: float = 0.6
+    strong: bool = False
+    calcified: float = 0.35
+    ossified: float = 0.6
+
+
+def random_vessels(bones: Sequence[PosedBone], rng: np.random.Generator, contrast: Contrast) -> list[Tube]:
     """Draw carotids, jugular veins and vertebral arteries of both sides, with calcified walls in some.
 
     Parameters
@@ -51,14 +74,16 @@ def random_vessels(bones: Sequence[PosedBone], rng: np.random.Generator, filled:
         The column that they run beside.
     rng : Generator
         Source of randomness.
-    filled : float
-        Probability that contrast medium is in them.
+    contrast : Contrast
+        What fills them, and how often their walls are calcified.
     """
     arterial = venous = None
-    if rng.random() < filled:
+    if rng.random() < contrast.filled:
         phase = rng.choice(3)
         arterial = float(rng.uniform(130, 500)) if phase != 2 else float(rng.uniform(60, 160))
         venous = float(rng.uniform(100, 400)) if phase != 0 else float(rng.uniform(40, 120))
+    if contrast.strong:
+        arterial, venous = float(rng.uniform(300, 550)), float(rng.uniform(250, 450))
     plain = float(rng.uniform(*_PRECONTRAST_HU))
     by_label = {bone.label: bone for bone in bones}
     shift = rng.normal(0, 2.0, size=2)
@@ -69,7 +94,7 @@ def random_vessels(bones: Sequence[PosedBone], rng: np.random.Generator, filled:
         radius = rng.uniform(2.5, 4.2)
         bulb = 1 + rng.uniform(0, 0.5) * np.exp(-0.5 * ((np.arange(len(carotid)) - 3.2) / 0.8) ** 2)
         tubes.append(Tube(carotid, radius * bulb, arterial or plain))
-        tubes += _calcified(carotid, radius, rng)
+        tubes += _calcified(carotid, radius, rng, contrast.calcified)
         vein = _line(by_label, _JUGULAR, side, shift, rng)
         own = np.clip(wide * rng.uniform(0.5, 1.3), 2.2, 8.0) * rng.uniform(0.8, 1.25, size=len(vein))
         tubes.append(Tube(vein, own, venous or plain))
@@ -134,10 +159,10 @@ def _line(
     return np.array([above, *points])
 
 
-def _calcified(line: Points, radius: float, rng: np.random.Generator) -> list[Tube]:
+def _calcified(line: Points, radius: float, rng: np.random.Generator, share: float) -> list[Tube]:
     """Draw plaques in the wall of an artery, near its fork more than elsewhere."""
     plaques = []
-    for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.35 else 0):
+    for _ in range(int(rng.integers(0, 4)) if rng.random() < share else 0):
         place = float(np.clip(rng.normal(4.0, 1.5), 0.5, len(line) - 1.5))
         at = line[int(place)] + (place % 1) * (line[int(place) + 1] - line[int(place)])
         out = rng.normal(0, 1, 3) * [1, 1, 0.3]
@@ -147,38 +172,29 @@ def _calcified(line: Points, radius: float, rng: np.random.Generator) -> list[Tu
     return plaques
 
 
-def draw_tubes(
-    hu: torch.Tensor, points_xyz: torch.Tensor, tubes: Sequence[Tube], free: torch.Tensor, spacing_mm: float
-) -> None:
+def draw_tubes(hu: torch.Tensor, where: PointGrid, tubes: Sequence[Tube], free: torch.Tensor) -> None:
     """Draw tubes into an image, in place.
 
     Parameters
     ----------
     hu : Tensor of float32, shape (z, y, x)
         Changed; a border voxel gets its share.
-    points_xyz : Tensor of float32, shape (z, y, x, 3)
-        From `cspine.study.synthesis.neck.soft_tissue.column_points`.
+    where : PointGrid
+        Where its voxels lie.
     tubes : sequence of Tube
         Later ones are drawn over earlier ones.
     free : Tensor of float32, shape (z, y, x)
         Share of each voxel that a vessel may fill: neither bone nor air.
-    spacing_mm : float
-        Voxel size.
     """
-    step = 6
-    lattice = points_xyz[::step, ::step, ::step]
     for tube in tubes:
         for (a, ra), (b, rb) in pairwise(zip(tube.line_mm, tube.radius_mm, strict=True)):
             start, way = torch.from_numpy(a).float(), torch.from_numpy(b - a).float()
-            reach = max(ra, rb) + 0.9 * step * spacing_mm + 1.0
-            found = torch.nonzero(_from_axis(lattice, start, way)[0] < reach)
-            if not len(found):
+            reach = max(ra, rb) + 0.9 * STEP * where.spacing_mm + 1.0
+            box = where.box(_from_axis(where.sparse_xyz, start, way)[0] < reach)
+            if box is None:
                 continue
-            first = (found.amin(dim=0) - 1).clamp(min=0) * step
-            last = (found.amax(dim=0) + 1) * step + 1
-            box = tuple(slice(int(p), int(q)) for p, q in zip(first, last, strict=True))
-            distance, along = _from_axis(points_xyz[box], start, way)
-            share = torch.clamp((ra + along * (rb - ra) - distance) / spacing_mm + 0.5, 0, 1)
+            distance, along = _from_axis(where.points_xyz[box], start, way)
+            share = torch.clamp((ra + along * (rb - ra) - distance) / where.spacing_mm + 0.5, 0, 1)
             if not tube.through_bone:
                 share = share * free[box]
             hu[box] += share * (tube.hu - hu[box])

@@ -9,7 +9,7 @@ import torch
 
 #: Labels of the atlas's vertebrae end below this.
 _LABELS = 32
-#: What lies in front of this, in the frame of the upper bone, is the disc; behind it are the facet joints.
+#: What lies in front of this, in the frame of the nearest bone, is the disc; behind it are the facet joints.
 FACET_Y_MM = 10.0
 DISC, LEFT, RIGHT = 0, 1, 2
 
@@ -44,9 +44,18 @@ class Joints:
     vacuum: np.ndarray
     bridged: np.ndarray
 
-    def at(self, table: np.ndarray, upper: torch.Tensor, joint: torch.Tensor) -> torch.Tensor:
-        """Return a table's values for voxels of one dimension, given the upper label and the joint of each."""
-        return torch.from_numpy(table.astype(np.float32))[upper.long(), joint.long()]
+
+def values_at(table: np.ndarray, upper: torch.Tensor, joint: torch.Tensor) -> torch.Tensor:
+    """Return the values of one of the tables of `Joints` at voxels.
+
+    Parameters
+    ----------
+    table : ndarray, shape (levels, 3)
+        The table.
+    upper, joint : Tensor, shape (n,)
+        Label of the upper vertebra and joint of each voxel.
+    """
+    return torch.from_numpy(table.astype(np.float32))[upper.long(), joint.long()]
 
 
 def random_joints(rng: np.random.Generator, worn: float) -> Joints:

@@ -14,7 +14,7 @@ from cspine.core.geometry import Grid
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.synthesis.case import centred_grid, resample
 from cspine.study.synthesis.deformation import smooth_noise
-from cspine.study.synthesis.scanner import Scan, acquire, random_scan
+from cspine.study.synthesis.scanner import Acquisition, acquire, random_scan
 from cspine.study.synthesis.spine.column import Pose, sequence, stand
 from cspine.study.synthesis.spine.forms import Form, SpineForms
 from cspine.study.synthesis.spine.surroundings import draw_tissue, other_bones, points_in_box
@@ -45,7 +45,7 @@ class SpineSettings:
         Field of view from side to side and from front to back; drawn at random where it is left out.
     thoracic, lumbar : int or None
         11, 12 or 13, and 4, 5 or 6 vertebrae; mostly 12 and 5 where they are left out.
-    scan : Scan or None
+    scan : Acquisition or None
         The acquisition; drawn at random where it is left out.
     coarse_share : float
         Share of the random acquisitions that were stored at coarse pixels.
@@ -57,7 +57,7 @@ class SpineSettings:
     width_mm: tuple[float, float] | None = None
     thoracic: int | None = None
     lumbar: int | None = None
-    scan: Scan | None = None
+    scan: Acquisition | None = None
     coarse_share: float = 0.1
 
 

@@ -23,7 +23,7 @@ def test_the_older_layout_learns_its_patients_from_the_other_edition(tmp_path):
     subject(tmp_path / "2020", "sub-verse408_split-verse600")
     subject(tmp_path / "2020", "sub-verse408_split-verse601")
     found = collect(Folders(verse2019=tmp_path / "2019", verse2020=tmp_path / "2020"))
-    assert {case.case: case.patient for case in found.cases} == {
+    assert {case.name: case.patient for case in found.cases} == {
         "verse2019_verse600": "verse408", "verse2020_sub-verse408_split-verse601": "verse408",
     }  # fmt: skip
 

@@ -22,7 +22,7 @@ def test_names_tell_source_patient_and_case(tmp_path):
         "COVID-19": "volume-covid19-A-0202",
     }
     assert {case.scheme for case in found.cases} == {"ctspine1k"}
-    assert "ctspine1k_1-3-6-1-4-1-9328-50-4-0001" in {case.case for case in found.cases}
+    assert "ctspine1k_1-3-6-1-4-1-9328-50-4-0001" in {case.name for case in found.cases}
     assert not found.skipped
 
 

@@ -15,7 +15,7 @@ def test_cases_are_patients_with_age_and_sex(tmp_path):
     touch(tmp_path, "s0004/ct.nii.gz", "s0005/ct.nii.gz", "s0005/segmentations/liver.nii.gz")
     (tmp_path / "meta.csv").write_text(_META, encoding="utf-8")
     found = totalsegmentator.find(tmp_path)
-    assert [(c.case, c.patient, c.age_years, c.sex, c.scheme) for c in found.cases] == [
+    assert [(c.name, c.patient, c.age_years, c.sex, c.scheme) for c in found.cases] == [
         ("totalsegmentator_s0000", "totalsegmentator_s0000", 64.0, "M", "masks"),
         ("totalsegmentator_s0003", "totalsegmentator_s0003", None, "F", "masks"),
     ]

@@ -32,7 +32,7 @@ def test_scans_of_one_patient_in_the_subject_based_layout_belong_together(tmp_pa
     subject(tmp_path, "sub-gl195_dir-ax")
     touch(tmp_path, "dataset-verse19training/rawdata/sub-verse004/._sub-verse004_ct.nii.gz")
     found = verse.find(tmp_path, 2019)
-    assert {case.case: case.patient for case in found.cases} == {
+    assert {case.name: case.patient for case in found.cases} == {
         "verse2019_sub-verse004": "verse004",
         "verse2019_sub-verse408_split-verse223": "verse408",
         "verse2019_sub-verse408_split-verse224": "verse408",
@@ -86,7 +86,7 @@ def test_a_scan_of_2020_that_2019_has_is_recognised_across_layouts(tmp_path):
     )
     subject(tmp_path / "2020", "sub-verse408_split-verse600")
     earlier, later = verse.find(tmp_path / "2019", 2019).cases, verse.find(tmp_path / "2020", 2020).cases
-    assert {case.case for case in verse.repeats(later, earlier)} == {
+    assert {case.name for case in verse.repeats(later, earlier)} == {
         "verse2020_verse004", "verse2020_verse223", "verse2020_verse408",
     }  # fmt: skip
     assert verse.patient_of_scans([*earlier, *later]) == {"verse223": "verse408", "verse600": "verse408"}

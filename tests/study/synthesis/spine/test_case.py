@@ -10,9 +10,9 @@ import pytest
 
 from cspine.core.anatomy import SACRUM, VERTEBRAE, rank, vertebra
 from cspine.core.geometry import orientation_of
+from cspine.core.norms import plausible_ml
 from cspine.core.shape import shapes_of, vertebrae_only
 from cspine.core.volumes import LabelVolume
-from cspine.postprocessing.clean import plausible_ml
 from cspine.study.synthesis.spine.case import SpineSettings, synthesize_spine
 from cspine.study.synthesis.spine.forms import SpineForms
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cspine.core.anatomy import SACRUM, VERTEBRAE
-from cspine.postprocessing.clean import plausible_ml
+from cspine.core.norms import plausible_ml
 from cspine.study.synthesis.spine.forms import SpineForms, parametric_form
 
 

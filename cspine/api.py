@@ -1,0 +1,281 @@
+"""The functions of `import cspine`: from a CT to its vertebrae, in Python.
+
+Everything here walks the steps of `cspine.pipeline`, as `cspine run` and the MONAI Deploy application do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cspine.core.anatomy import Vertebra, is_full_spine, parse_levels
+from cspine.core.errors import UsageError
+from cspine.core.progress import ProgressCallback
+from cspine.core.volumes import CtVolume
+from cspine.dicom.archive import open_input
+from cspine.inference.settings import InferenceSettings, Precision
+from cspine.io.machine import home_folder
+from cspine.models.install import InstallOptions
+from cspine.models.install import install as _install
+from cspine.models.package import ModelPackage, load_package
+from cspine.models.registry import FoundModel, container_folder, model_to_run, search_path, user_folder
+from cspine.models.registry import list_models as _list_models
+from cspine.pipeline import steps
+from cspine.pipeline.result import Segmentation
+from cspine.pipeline.series_list import ListedSeries, list_input
+from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.source import SourceKind, kind_of_source
+from cspine.pipeline.study import segment_image, segment_study
+from cspine.pipeline.subset import check_wanted
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk  # noqa: N813
+    from nibabel.spatialimages import SpatialImage
+
+    #: What `segment` and `read_ct` take.
+    Source = str | os.PathLike[str] | CtVolume | sitk.Image | SpatialImage
+
+#: A model: its name, the folder of its package, or the package as `load_model` gives it.
+Model = str | os.PathLike[str] | ModelPackage
+
+
+def segment(
+    source: Source,
+    model: Model | None = None,
+    *,
+    series: str | None = None,
+    levels: str | Iterable[str] | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+    settings: RunSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> Segmentation:
+    """Segment the vertebrae of a CT.
+
+    Parameters
+    ----------
+    source : path, CtVolume, SimpleITK.Image or nibabel image
+        A folder or zip of DICOM, a NIfTI file, or an image in memory, in Hounsfield units.
+    model : str, path or ModelPackage, optional
+        Name of an installed model, folder of a package, or a loaded package; `cspine run`'s default if omitted.
+    series : str, optional
+        Series Instance UID of the series to take, whatever the rules say.
+    levels : str or iterable of str, optional
+        Levels to keep, for example ``"C1-T1"`` or ``["C3", "C4"]``.
+    device : str, optional
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    precision : str, optional
+        ``"auto"``, ``"float32"`` or ``"bfloat16"``.
+    settings : RunSettings, optional
+        All else that a run may be told; the options above take precedence.
+    progress : callable, optional
+        Gets the tiles done and all tiles of a stage.
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    CSpineError
+        Its subclasses say what is wrong with the input, the settings or the model.
+
+    Examples
+    --------
+    >>> seg = cspine.segment("neck-ct", model="cervical-demo")  # doctest: +SKIP
+    >>> seg.vertebrae["C3"].volume_ml  # doctest: +SKIP
+    """
+    chosen = _settings(settings or RunSettings(), series, levels, device, precision)
+    path = _as_path(source)
+    kind = kind_of_source(path) if path is not None else None
+    if kind is not SourceKind.DICOM and chosen.series_uid is not None:
+        raise UsageError("an image that is not DICOM has no series", advice="Leave the series out.")
+    package = load_model(model)
+    if path is None:
+        ct = _ct_in_memory(source)
+        check_wanted(chosen.levels, package.levels)
+        return Segmentation(segment_image(lambda: ct, package, chosen, progress), chosen)
+    if kind is SourceKind.NIFTI:
+        read = replace(chosen, outputs=None)  # nothing is written yet: `save` decides
+        study = segment_image(lambda: steps.read_image(path, read, package), package, chosen, progress)
+        return Segmentation(study, chosen)
+    with ExitStack() as stack:
+        scan = steps.read_headers(stack.enter_context(open_input(path)))
+        result = Segmentation(segment_study(scan, package, chosen, progress), chosen)
+        # What a zip archive contains is needed until the last DICOM object is written.
+        weakref.finalize(result, stack.pop_all().close)
+    return result
+
+
+def read_ct(source: Source, *, series: str | None = None, settings: RunSettings | None = None) -> CtVolume:
+    """Read a CT as `segment` does: the series that the rules choose, in Hounsfield units on an orthogonal grid.
+
+    Parameters
+    ----------
+    source, series, settings
+        As in `segment`.
+
+    Returns
+    -------
+    CtVolume
+        ``array`` (z, y, x) and ``affine`` (LPS, mm); `segment` takes it.
+
+    Examples
+    --------
+    >>> cspine.read_ct("neck-ct").grid.spacing_xyz  # doctest: +SKIP
+    """
+    chosen = _settings(settings or RunSettings(), series, None, None, None)
+    path = _as_path(source)
+    if path is None:
+        return _ct_in_memory(source)
+    if kind_of_source(path) is SourceKind.NIFTI:
+        from cspine.io.ct_image import read_ct_image
+
+        return read_ct_image(path)
+    with ExitStack() as stack:
+        scan = steps.read_headers(stack.enter_context(open_input(path)))
+        ct = steps.read_ct(steps.choose_series(scan, chosen), chosen)
+        weakref.finalize(ct, stack.pop_all().close)
+    return ct
+
+
+def list_series(
+    source: str | os.PathLike[str],
+    *,
+    model: Model | None = None,
+    rules: str | os.PathLike[str] | None = None,
+    series: str | None = None,
+) -> list[ListedSeries]:
+    """List the DICOM series of a folder or zip, with the decision about each and its reason.
+
+    Parameters
+    ----------
+    source : path
+        Folder or zip.
+    model : str, path or ModelPackage, optional
+        Decide by the rules for this model's levels.
+    rules : path, optional
+        A file of selection rules.
+    series : str, optional
+        Decide as if the series of this UID were asked for.
+
+    Examples
+    --------
+    >>> [s.reason for s in cspine.list_series("neck-ct")]  # doctest: +SKIP
+    """
+    full_spine = model is not None and is_full_spine(load_model(model).levels)
+    listing = list_input(Path(source), Path(rules) if rules is not None else None, series, full_spine=full_spine)
+    return [each for study in listing.studies for each in study]
+
+
+def list_models(folder: str | os.PathLike[str] | None = None) -> list[FoundModel]:
+    """List the models that can be used, each with its folder and manifest.
+
+    Parameters
+    ----------
+    folder : path, optional
+        A folder of packages that goes before the user's and the shipped ones.
+
+    Examples
+    --------
+    >>> [model.name for model in cspine.list_models()]
+    ['cervical-demo', 'full-spine-demo']
+    """
+    first = Path(folder) if folder is not None else container_folder(os.environ)
+    return _list_models(search_path(os.environ, home_folder(), first))
+
+
+def load_model(model: Model | None = None) -> ModelPackage:
+    """Load a model package, to use it for several images.
+
+    Parameters
+    ----------
+    model : str, path or ModelPackage, optional
+        Name or folder; the default model if omitted. A loaded package is returned as it is.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or it cannot be used.
+    """
+    if isinstance(model, ModelPackage):
+        return model
+    return load_package(model_to_run(os.fspath(model) if model is not None else None, os.environ, home_folder()))
+
+
+def install_model(
+    source: str | os.PathLike[str],
+    *,
+    into: str | os.PathLike[str] | None = None,
+    options: InstallOptions | None = None,
+) -> ModelPackage:
+    """Install a model: an nnU-Net v2 results folder, its exported zip, a MONAI bundle, or a model package.
+
+    Parameters
+    ----------
+    source : path
+        Folder or zip; nothing that it contains is executed.
+    into : path, optional
+        Folder of packages; the user's if omitted.
+    options : InstallOptions, optional
+        Name, label map, orientation, folds and statements that the files lack.
+
+    Raises
+    ------
+    ModelError
+        If the source is no model that cspine runs, or one of its name is installed.
+    """
+    place = Path(into) if into is not None else user_folder(os.environ, home_folder())
+    return _install(Path(source), place, options or InstallOptions())
+
+
+def _settings(
+    settings: RunSettings,
+    series: str | None,
+    levels: str | Iterable[str] | None,
+    device: str | None,
+    precision: Precision | None,
+) -> RunSettings:
+    inference: InferenceSettings = settings.inference
+    if device is not None:
+        inference = replace(inference, device=device)
+    if precision is not None:
+        inference = replace(inference, precision=precision)
+    return replace(
+        settings,
+        inference=inference,
+        series_uid=settings.series_uid if series is None else series,
+        levels=settings.levels if levels is None else _levels(levels),
+    )
+
+
+def _levels(levels: str | Iterable[str]) -> tuple[Vertebra, ...]:
+    return parse_levels(levels if isinstance(levels, str) else ",".join(levels))
+
+
+def _as_path(source: Source) -> Path | None:
+    return Path(source) if isinstance(source, str | os.PathLike) else None
+
+
+def _ct_in_memory(source: object) -> CtVolume:
+    """Return the volume of an image in memory; its library is loaded already, or it would not be one of its images."""
+    if isinstance(source, CtVolume):
+        return source
+    sitk, nibabel = sys.modules.get("SimpleITK"), sys.modules.get("nibabel")
+    if sitk is not None and isinstance(source, sitk.Image):
+        from cspine.io.ct_image import ct_from_sitk
+
+        return ct_from_sitk(source)
+    if nibabel is not None and isinstance(source, nibabel.spatialimages.SpatialImage):
+        from cspine.io.ct_image import ct_from_nibabel
+
+        return ct_from_nibabel(source)
+    raise UsageError(
+        f"a {type(source).__name__} is no CT", advice="Give a path, a CtVolume, or an image of SimpleITK or nibabel."
+    )

@@ -1,0 +1,8 @@
+"""How long work reports its progress to whoever called it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+#: Called with the work done so far and the total.
+ProgressCallback = Callable[[int, int], None]

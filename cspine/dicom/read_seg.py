@@ -1,0 +1,93 @@
+"""Read a DICOM Segmentation of vertebrae (PS3.3 A.51, A.92), written by cspine or by any other system, as labels.
+
+A segment's level follows from its (0062,000F) *Segmented Property Type Code*, or from its (0062,0005) *Segment Label*
+where the code names no level of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+from pydicom.sr.coding import Code
+
+from cspine.core.anatomy import VERTEBRAE, Vertebra, parse_name
+from cspine.core.errors import InputError, LabelSchemeError
+from cspine.core.geometry import Affine
+from cspine.core.volumes import LabelVolume
+from cspine.dicom.phi_logging import suppress_phi_logging
+from cspine.dicom.scan import DAMAGE
+
+_ADVICE = "Give a DICOM Segmentation whose planes lie on a regular grid."
+
+
+def read_segmentation(path: Path) -> LabelVolume:
+    """Read the vertebrae of a segmentation object; other structures become background.
+
+    Parameters
+    ----------
+    path : Path
+        A DICOM Segmentation or Label Map Segmentation.
+
+    Returns
+    -------
+    LabelVolume
+        On the planes of the object, from the first that it has to the last: planes without a label may be absent at
+        either end. Where segments overlap, the one with the higher number counts.
+
+    Raises
+    ------
+    InputError
+        If the file is no segmentation, or its planes do not form a volume.
+    LabelSchemeError
+        If no segment is a vertebra, or two are the same one.
+    """
+    with suppress_phi_logging():
+        try:
+            segmentation = hd.seg.segread(path)
+            levels = _levels(segmentation, path.name)
+            volume = segmentation.get_volume(combine_segments=True, relabel=False, skip_overlap_checks=True)
+        except (*DAMAGE, RuntimeError) as error:
+            raise InputError(
+                f"{path.name} cannot be read as a DICOM Segmentation ({type(error).__name__})", advice=_ADVICE
+            ) from error
+    numbers = np.asarray(volume.array)
+    table = np.zeros(int(max(numbers.max(initial=0), *levels)) + 1, dtype=np.uint8)
+    for number, level in levels.items():
+        table[number] = level.label
+    return LabelVolume(table[numbers], _affine(volume.affine))
+
+
+def _levels(segmentation: hd.seg.Segmentation, name: str) -> dict[int, Vertebra]:
+    """Return the level of each segment that is a vertebra."""
+    levels: dict[int, Vertebra] = {}
+    for segment in segmentation.SegmentSequence:
+        level = _level(segment)
+        if level is None:
+            continue
+        if level in levels.values():
+            raise LabelSchemeError(f"{name} has two segments of {level.name}")
+        levels[int(segment.SegmentNumber)] = level
+    if not levels:
+        raise LabelSchemeError(
+            f"no segment of {name} is a vertebra", advice="Its segments need a code or a label that names a level."
+        )
+    return levels
+
+
+def _level(segment: hd.seg.SegmentDescription) -> Vertebra | None:
+    coded = segment.segmented_property_type
+    code = Code(coded.value, coded.scheme_designator, coded.meaning)
+    for level in VERTEBRAE:
+        # pydicom compares SNOMED RT codes (SRT), which older writers use, as the SNOMED CT codes that follow them.
+        if level.has_own_code and code == Code(level.sct_code, "SCT", level.sct_meaning):
+            return level
+    return parse_name(str(segment.segment_label)) or parse_name(str(coded.meaning))
+
+
+def _affine(affine_kji: Affine) -> Affine:
+    """Return the affine of index (x, y, z) from highdicom's, which maps index (plane, row, column) to LPS."""
+    affine: Affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = np.asarray(affine_kji)[:3, 2::-1], np.asarray(affine_kji)[:3, 3]
+    return affine

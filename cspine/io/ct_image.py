@@ -1,0 +1,162 @@
+"""CT images that are not DICOM: a NIfTI file, or an image of SimpleITK or nibabel, as a volume whose place is certain.
+
+Two readers must see a file at one place: nibabel follows the sform, ITK whichever of sform and qform it prefers.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, SpatialImage
+from nibabel.wrapstruct import WrapStructError
+from numpy.typing import NDArray
+
+from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError
+from cspine.core.geometry import (
+    Affine,
+    Grid,
+    deshear,
+    is_orthogonal,
+    orthogonal_grid,
+    ras_to_lps,
+    shear_mm,
+    zyx_from_xyz,
+)
+from cspine.core.volumes import CtVolume
+from cspine.io.nifti import ct_of, of_image, read_image, refuse_damaged, require_hounsfield
+
+_ADVICE = "Give a three-dimensional NIfTI file (.nii or .nii.gz) of one channel that is complete."
+_AIR_HU = -1024.0
+#: Corners that two readers see may differ by this share of the smallest step.
+_SLACK = 0.1
+#: The tangent of the furthest gantry tilt, 45 degrees.
+_MAX_SHEAR = 1.0
+_UNREADABLE = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, zlib.error)
+
+
+def read_ct_image(path: Path) -> CtVolume:
+    """Read a CT from a NIfTI file, and make sure that it lies where its header says.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz``.
+
+    Returns
+    -------
+    CtVolume
+        On an orthogonal grid; ``notes`` says where a sheared image was resampled to one.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, is no three-dimensional image of one channel, or is not in Hounsfield units.
+    AmbiguousPositionError
+        If neither sform nor qform is set, or the two place the image differently.
+    ExcessiveTiltError
+        If the affine is sheared further than a tilted gantry does, or otherwise.
+    """
+    if path.name.endswith(".gz") and path.is_file():
+        refuse_damaged(path)
+    try:
+        image = nibabel.load(path)
+    except _UNREADABLE as error:
+        raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
+    if type(image) is not nibabel.Nifti1Image:  # ITK reads no NIfTI-2
+        raise InputError(f"{path.name} is no NIfTI-1 file of an image", advice=_ADVICE)
+    affine = _stated_affine(image, path.name)
+    if is_orthogonal(affine):
+        ct = _read_orthogonal(path, affine)
+    else:
+        _refuse_other_qform(image, path.name)
+        ct = _desheared(_voxels(image, path.name), affine, path.name)
+    require_hounsfield(ct, path.name)
+    return ct
+
+
+def ct_from_nibabel(image: SpatialImage) -> CtVolume:
+    """Return the CT volume of an image of nibabel; errors as `read_ct_image`."""
+    name = "the nibabel image"
+    affine = _stated_affine(image, name)
+    voxels = _voxels(image, name)
+    ct = ct_of(voxels, affine) if is_orthogonal(affine) else _desheared(voxels, affine, name)
+    require_hounsfield(ct, name)
+    return ct
+
+
+def ct_from_sitk(image: sitk.Image) -> CtVolume:
+    """Return the CT volume of an image of SimpleITK, whose directions are always orthogonal; errors as `nifti`."""
+    name = "the SimpleITK image"
+    ct = ct_of(*of_image(image, name))
+    require_hounsfield(ct, name)
+    return ct
+
+
+def _stated_affine(image: SpatialImage, name: str) -> Affine:
+    """Return the affine (LPS) of the sform, or of the qform where there is no sform."""
+    if len(image.shape) != 3:
+        raise InputError(f"{name} is not a three-dimensional image of one channel", advice=_ADVICE)
+    if isinstance(image, nibabel.Nifti1Image) and not (_code(image, "sform") or _code(image, "qform")):
+        raise AmbiguousPositionError(f"{name} has neither an sform nor a qform: left and right cannot be told apart")
+    if image.affine is None:
+        raise AmbiguousPositionError(f"{name} has no affine")
+    affine = ras_to_lps(image.affine)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise AmbiguousPositionError(f"{name} has an affine that cannot be inverted")
+    return affine
+
+
+def _voxels(image: SpatialImage, name: str) -> NDArray[Any]:
+    try:
+        return zyx_from_xyz(np.asanyarray(image.dataobj))
+    except _UNREADABLE as error:
+        raise InputError(f"cannot read the voxels of {name}", advice=_ADVICE) from error
+
+
+def _read_orthogonal(path: Path, stated: Affine) -> CtVolume:
+    try:
+        array, affine = of_image(read_image(path), path.name)
+    except RuntimeError as error:
+        raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
+    shape = (array.shape[0], array.shape[1], array.shape[2])
+    seen, said = Grid(shape, affine), Grid(shape, stated)
+    if not seen.is_close(said, _SLACK * min(said.spacing_xyz)):
+        apart = float(np.linalg.norm(seen.corners_lps() - said.corners_lps(), axis=1).max())
+        raise AmbiguousPositionError(
+            f"sform and qform of {path.name} place the image differently: corners lie up to {apart:.1f} mm apart"
+        )
+    return ct_of(array, affine)
+
+
+def _code(image: nibabel.Nifti1Image, form: str) -> int:
+    """Return the code of a form of the header; 0 where it is not set."""
+    return int(image.header[f"{form}_code"])
+
+
+def _refuse_other_qform(image: nibabel.Nifti1Image, name: str) -> None:
+    """Refuse a sheared sform beside a qform, which cannot be sheared: one of them is wrong."""
+    if _code(image, "qform"):
+        raise AmbiguousPositionError(f"the sform of {name} is sheared, and its qform says that the image is not")
+
+
+def _desheared(voxels_zyx: NDArray[Any], affine: Affine, name: str) -> CtVolume:
+    """Resample an image whose slices are shifted against each other, as by a tilted gantry, to an orthogonal grid."""
+    x, y = (affine[:3, i] / np.linalg.norm(affine[:3, i]) for i in (0, 1))
+    sheared = Grid((voxels_zyx.shape[0], voxels_zyx.shape[1], voxels_zyx.shape[2]), affine)
+    shift = float(np.hypot(*shear_mm(affine)))
+    between_slices = abs(float(np.cross(x, y) @ affine[:3, 2]))
+    if abs(float(x @ y)) > 1e-4 or shift > _MAX_SHEAR * between_slices:
+        raise ExcessiveTiltError(
+            f"the affine of {name} is sheared by {shift:.2f} mm a slice of {between_slices:.2f} mm",
+            advice="Resample the image to an orthogonal grid, or convert the original DICOM.",
+        )
+    upright = orthogonal_grid(sheared)
+    voxels = deshear(ct_of(voxels_zyx, affine).hu_zyx, sheared, upright, _AIR_HU)
+    note = f"the affine is sheared by {shift:.2f} mm a slice: image and labels are on an orthogonal grid"
+    return ct_of(voxels, upright.affine_lps, (note,))

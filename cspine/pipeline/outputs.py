@@ -1,0 +1,112 @@
+"""What a run can write, by name: `--outputs` takes these names, and a further format joins with one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cspine.core.errors import DicomSourceNeededError, UsageError
+from cspine.io.output import LABELS, PREVIEW, SEGMENTATION, SUMMARY
+
+if TYPE_CHECKING:
+    from cspine.pipeline.steps import Results
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """Something that a run can write.
+
+    Parameters
+    ----------
+    name : str
+        What ``--outputs`` takes.
+    file : str
+        Path within the output folder.
+    title : str
+        What the terminal calls it.
+    write : callable or None
+        Writes it from the results to a path; None for what has a step of its own.
+    needs_dicom : bool
+        True for an object that refers to the instances of a DICOM series.
+    by_default : tuple of bool
+        Whether it is written where nobody chooses: for a DICOM series, for another image.
+    """
+
+    name: str
+    file: str
+    title: str
+    write: Callable[[Results, Path], None] | None = None
+    needs_dicom: bool = False
+    by_default: tuple[bool, bool] = (True, True)
+
+
+def _write_labels(results: Results, path: Path) -> None:
+    from cspine.io import nifti
+
+    labels = results.vertebrae.labels
+    nifti.write(path, labels.labels_zyx, labels.affine_lps)
+
+
+def _write_preview(results: Results, path: Path) -> None:
+    from cspine.report.preview import render_preview
+
+    vertebrae = results.vertebrae
+    model = vertebrae.labels.model
+    render_preview(results.ct, vertebrae.labels, model.title if model else "", vertebrae.findings, path)
+
+
+#: Every output, in the order in which they are written.
+OUTPUTS: tuple[OutputFormat, ...] = (
+    OutputFormat("seg", f"dicom/{SEGMENTATION}", "DICOM SEG", needs_dicom=True, by_default=(True, False)),
+    OutputFormat("nifti", f"report/{LABELS}", "Labels", _write_labels, by_default=(False, True)),
+    OutputFormat("preview", f"report/{PREVIEW}", "Picture", _write_preview),
+    OutputFormat("summary", f"report/{SUMMARY}", "Summary"),
+)
+
+
+def parse_outputs(text: str) -> tuple[str, ...]:
+    """Return the outputs that a user's text names, for example ``"seg,nifti"``, in the order of `OUTPUTS`.
+
+    Raises
+    ------
+    UsageError
+        If a name is none of them, or none is given.
+    """
+    wanted = {part.strip().lower() for part in text.split(",") if part.strip()}
+    return checked_outputs(wanted)
+
+
+def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
+    """Return names of outputs in the order of `OUTPUTS`; UsageError for another name, or for none."""
+    known = [output.name for output in OUTPUTS]
+    unknown = sorted(set(wanted) - set(known))
+    if unknown or not wanted:
+        what = f"there is no output {unknown[0]!r}" if unknown else "no output is named"
+        raise UsageError(what, advice=f"Give some of: {', '.join(known)}.")
+    return tuple(name for name in known if name in wanted)
+
+
+def chosen_outputs(wanted: Sequence[str] | None, *, has_dicom: bool) -> tuple[OutputFormat, ...]:
+    """Return what a run writes.
+
+    Parameters
+    ----------
+    wanted : sequence of str or None
+        Names; None for what is usual for the source.
+    has_dicom : bool
+        True where the image comes from a DICOM series.
+
+    Raises
+    ------
+    DicomSourceNeededError
+        If an output needs a DICOM series and there is none.
+    """
+    if wanted is None:
+        return tuple(output for output in OUTPUTS if output.by_default[0 if has_dicom else 1])
+    chosen = tuple(output for output in OUTPUTS if output.name in wanted)
+    refused = [output.name for output in chosen if output.needs_dicom and not has_dicom]
+    if refused:
+        raise DicomSourceNeededError(f"{', '.join(refused)} cannot be written of an image that is not DICOM")
+    return chosen

@@ -1,0 +1,159 @@
+"""What `cspine.segment` returns: the vertebrae of a CT in memory, with what can be written and shown of them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from types import MappingProxyType
+
+from cspine.core.anatomy import levels_text, vertebra
+from cspine.core.errors import UsageError
+from cspine.core.findings import Finding
+from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
+from cspine.dicom.seg_type import SegType
+from cspine.io import nifti
+from cspine.io.output import StudyOutput
+from cspine.measurements.table import MeasurementTable
+from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
+from cspine.pipeline.outputs import checked_outputs, chosen_outputs
+from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.study import SegmentedStudy, write_results
+from cspine.report.picture import Picture
+from cspine.report.preview import preview_png
+from cspine.report.summary import Summary
+
+
+class Segmentation:
+    """The vertebrae of a CT.
+
+    Parameters
+    ----------
+    study : SegmentedStudy
+        As `pipeline.study` gives it.
+    settings : RunSettings
+        Settings that it was made with.
+    """
+
+    def __init__(self, study: SegmentedStudy, settings: RunSettings) -> None:
+        self._study = study
+        self.settings = settings
+
+    @property
+    def ct(self) -> CtVolume:
+        """The CT, Hounsfield units of shape (z, y, x)."""
+        return self._study.ct
+
+    @property
+    def labels(self) -> LabelVolume:
+        """The labels on the grid of the CT: ``labels.array`` (z, y, x), uint8; ``labels.affine``, LPS, mm."""
+        return self._study.vertebrae.labels
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Quality statements, each with code, level, severity and sentence."""
+        return self._study.vertebrae.findings
+
+    @property
+    def model(self) -> ModelIdentity:
+        """Name, version and checksum of the model."""
+        model = self.labels.model
+        assert model is not None
+        return model
+
+    @cached_property
+    def vertebrae(self) -> Mapping[str, VertebraMeasurement]:
+        """The measurements of each vertebra by its level, from head to foot."""
+        measured = measure_vertebrae(self.labels, self.ct)
+        return MappingProxyType({measurement.level: measurement for measurement in measured})
+
+    @property
+    def measurements(self) -> MeasurementTable:
+        """The measurements as a table, a row a vertebra: ``pandas.DataFrame(seg.measurements)``."""
+        return MeasurementTable(self.vertebrae.values())
+
+    def save(
+        self,
+        out: str | Path,
+        *,
+        seg_type: str | SegType | None = None,
+        outputs: Sequence[str] | None = None,
+        overwrite: bool = False,
+    ) -> Summary:
+        """Write the results into a folder, as `cspine run` does.
+
+        Parameters
+        ----------
+        out : str or Path
+            Folder in which ``dicom/`` and ``report/`` appear.
+        seg_type : str or SegType, optional
+            ``"binary"`` or ``"labelmap"``; as in `settings` if omitted.
+        outputs : sequence of str, optional
+            Some of ``"seg"``, ``"nifti"``, ``"preview"``, ``"summary"``; what is usual for the source if omitted.
+        overwrite : bool
+            Replace results that are there.
+
+        Returns
+        -------
+        Summary
+            What summary.json says.
+
+        Raises
+        ------
+        UsageError
+            If there is no such output or type.
+        DicomSourceNeededError
+            If a DICOM object is wanted and the CT does not come from DICOM.
+        OutputError
+            If the folder has results, or cannot be written.
+        """
+        settings = self.settings
+        if seg_type is not None:
+            settings = replace(settings, seg_type=_seg_type(seg_type))
+        if outputs is not None:
+            settings = replace(settings, outputs=checked_outputs([outputs] if isinstance(outputs, str) else outputs))
+        chosen_outputs(settings.outputs, has_dicom=self.ct.source is not None)
+        with StudyOutput(Path(out), overwrite=overwrite) as output:
+            return write_results(self._study, settings, output)
+
+    def to_nifti(self, path: str | Path) -> Path:
+        """Write the labels as a NIfTI file on the grid of the CT; OutputError if that fails."""
+        nifti.write(Path(path), self.labels.labels_zyx, self.labels.affine_lps)
+        return Path(path)
+
+    def preview(self) -> Picture:
+        """Return sagittal, coronal and axial pictures as one PNG, which a notebook shows."""
+        return self._picture
+
+    @cached_property
+    def _picture(self) -> Picture:
+        return Picture(preview_png(self.ct, self.labels, self.model.title, self.findings))
+
+    @property
+    def _levels(self) -> str:
+        return levels_text(vertebra(level) for level in self.vertebrae)
+
+    def __repr__(self) -> str:
+        return f"<Segmentation of {self._levels} by {self.model.title}, {len(self.findings)} findings>"
+
+    def _repr_png_(self) -> bytes:
+        return self.preview().png
+
+    def _repr_html_(self) -> str:
+        picture = b64encode(self.preview().png).decode("ascii")
+        rows = "".join(f"<li>{escape(f'{f.severity}: {f.code} {f.sentence}')}</li>" for f in self.findings)
+        return (
+            f'<p>{escape(repr(self)[1:-1])}</p><img src="data:image/png;base64,{picture}" style="max-width: 100%"/>'
+            f"<ul>{rows}</ul>"
+        )
+
+
+def _seg_type(name: str | SegType) -> SegType:
+    try:
+        return SegType(name)
+    except ValueError as error:
+        kinds = " or ".join(kind.value for kind in SegType)
+        raise UsageError(f"there is no SEG type {name!r}", advice=f"Give {kinds}.") from error

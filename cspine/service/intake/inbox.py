@@ -1,0 +1,188 @@
+"""The inbox of the spool: instances are on disk before they are acknowledged; a study is complete when it is stable."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from cspine.core.errors import SpoolError
+from cspine.service.config import Limits
+from cspine.service.intake.instances import INCOMPLETE, file_name
+from cspine.service.queue import durable
+from cspine.service.queue.job import study_key
+from cspine.service.queue.spool import Spool
+
+_log = logging.getLogger(__name__)
+
+
+class Inbox:
+    """Store instances in ``incoming/`` and find the complete studies.
+
+    Parameters
+    ----------
+    spool : Spool
+        Spool.
+    limits : Limits
+        Limits.
+    clock : callable
+        Seconds since 1970.
+    """
+
+    def __init__(self, spool: Spool, limits: Limits, clock: Callable[[], float] = time.time) -> None:
+        self._spool = spool
+        self._limits = limits
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._open_transfers: Counter[str] = Counter()
+        self._transfers = 0
+        self._interrupted: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+        self._used_bytes = spool.used_bytes()
+
+    # --- instances ----------------------------------------------------------------------------------------------------
+
+    def add(self, study_uid: str, sop_uid: str, data: bytes) -> None:
+        """Store an instance; when this returns, it survives a power cut. A stored instance with its UID is replaced.
+
+        Parameters
+        ----------
+        study_uid, sop_uid : str
+            Study and SOP Instance UID.
+        data : bytes
+            DICOM file, as received.
+
+        Raises
+        ------
+        SpoolError
+            If a limit is reached or the disk fails; the sender must keep the instance and retry.
+        """
+        study = study_key(study_uid)
+        self.check_space(len(data))
+        try:
+            staged = durable.stage(data, self._spool.tmp)
+            try:
+                self._move_in(staged, study, file_name(sop_uid))
+            finally:
+                durable.remove_file(staged)
+        except OSError as error:
+            raise SpoolError(f"cannot write an instance: {error.strerror}") from error
+        self._used_bytes += len(data)
+
+    def _move_in(self, staged: Path, study: str, name: str) -> None:
+        folder = self._spool.incoming / study
+        with self._lock:  # the folder must not become a job in the meantime
+            stored = self._counts.get(study) or (len(list(folder.glob("*.dcm"))) if folder.exists() else 0)
+            new = not (folder / name).exists()
+            if new and stored >= self._limits.max_study_instances:
+                raise SpoolError(f"study {study[:12]} has reached the limit of {stored} instances")
+            durable.make_folder(folder)
+            durable.move(staged, folder / name)
+            self._counts[study] = stored + new
+
+    def ingest(self, source: Path, study: str) -> None:
+        """Move the fetched instances of a study from a folder of the spool, each atomically."""
+        with self._lock:
+            for path in sorted(source.glob("*.dcm")):
+                folder = self._spool.incoming / study
+                durable.make_folder(folder)
+                durable.move(path, folder / path.name)
+            self._counts.pop(study, None)
+
+    def check_space(self, more_bytes: int) -> None:
+        """Raise SpoolError if an instance of ``more_bytes`` would exceed a limit."""
+        limits = self._limits
+        if more_bytes > limits.max_instance_bytes:
+            raise SpoolError(f"an instance has {more_bytes} bytes; the limit is {limits.max_instance_bytes}")
+        if self._spool.free_bytes() < limits.min_free_bytes + more_bytes:
+            raise SpoolError("not enough free space on the disk of the spool")
+        if self._used_bytes + more_bytes > limits.max_spool_bytes:
+            raise SpoolError("the spool has reached its size limit")
+
+    def check_instances(self, instances: int) -> None:
+        """Raise SpoolError if a study with this number of instances would exceed the limit."""
+        if instances > self._limits.max_study_instances:
+            raise SpoolError(f"a study has {instances} instances; the limit is {self._limits.max_study_instances}")
+
+    def measure(self) -> int:
+        """Measure the size of the spool in bytes; between calls, the sizes of new instances are added up."""
+        self._used_bytes = self._spool.used_bytes()
+        return self._used_bytes
+
+    # --- transfers ----------------------------------------------------------------------------------------------------
+
+    def begin_transfer(self, study_uid: str) -> int:
+        """Register the transfer of a study and return its number for `end_transfer`; until then it is not complete."""
+        with self._lock:
+            self._transfers += 1
+            self._open_transfers[study_key(study_uid)] += 1
+            return self._transfers
+
+    def end_transfer(self, study_uid: str, transfer: int, *, interrupted: bool) -> None:
+        """End the transfer of a study.
+
+        An interrupted transfer marks the study as incomplete. A later transfer that ends normally removes the mark if
+        it began after the interruption, because it has sent the missing instances again.
+
+        Parameters
+        ----------
+        study_uid : str
+            Study Instance UID.
+        transfer : int
+            The number that `begin_transfer` returned.
+        interrupted : bool
+            The sender aborted, or instances were refused.
+        """
+        study = study_key(study_uid)
+        with self._lock:
+            self._open_transfers[study] -= 1
+            if self._open_transfers[study] <= 0:
+                del self._open_transfers[study]
+            folder = self._spool.incoming / study
+            with suppress(OSError):
+                if not folder.is_dir():
+                    return
+                if interrupted:
+                    self._interrupted[study] = self._transfers
+                    (folder / INCOMPLETE).touch()
+                    durable.sync_folder(folder)
+                elif transfer > self._interrupted.get(study, 0):
+                    self._interrupted.pop(study, None)
+                    durable.remove_file(folder / INCOMPLETE)
+
+    # --- complete studies ---------------------------------------------------------------------------------------------
+
+    def complete_studies(self, stable_after_s: float) -> list[str]:
+        """Return the keys of the studies without a transfer or new instance for a while, oldest first.
+
+        Parameters
+        ----------
+        stable_after_s : float
+            Time without a new instance in seconds, by the time of the folder: a restart does not reset it.
+        """
+        now = self._clock()
+        ages: list[tuple[float, str]] = []
+        for folder in self._spool.incoming.iterdir():
+            arrived = folder.stat().st_mtime
+            if arrived > now + 1:  # the clock was set back
+                os.utime(folder, (now, now))
+            elif now - arrived >= stable_after_s and not self._open_transfers[folder.name]:
+                ages.append((arrived, folder.name))
+        return [study for _, study in sorted(ages)]
+
+    def move_to(self, study: str, target: Path) -> bool:
+        """Move a study out of ``incoming/``; return False if a new transfer has begun or the study is gone."""
+        with self._lock:
+            if self._open_transfers[study]:
+                return False
+            self._counts.pop(study, None)
+            self._interrupted.pop(study, None)
+            with suppress(FileNotFoundError):
+                durable.move(self._spool.incoming / study, target)
+                return True
+            return False

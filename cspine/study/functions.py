@@ -1,0 +1,216 @@
+"""Study commands as functions of paths: what `cspine.study` offers beside `evaluate` and `predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike, environ, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cspine.io.machine import home_folder, usable_cores
+
+if TYPE_CHECKING:
+    from cspine.models.package import ModelPackage
+    from cspine.study.audits.audit import AuditSettings
+    from cspine.study.audits.run_audit import AuditOutcome
+    from cspine.study.comparison.results import Results
+    from cspine.study.comparison.statistics import Settings
+    from cspine.study.datasets.case_table import CaseRow
+    from cspine.study.datasets.convert import Outcome
+    from cspine.study.datasets.sources.collect import Folders
+    from cspine.study.datasets.split import SplitSettings
+    from cspine.study.training.settings import TrainingSettings
+
+    Place = str | PathLike[str]
+
+
+def audit(
+    images: Place,
+    out: Place,
+    *,
+    model: Place | None = None,
+    organs: Place | None = None,
+    settings: AuditSettings | None = None,
+) -> AuditOutcome:
+    """Check a model on real CTs that have no labels: order, completeness, volumes, spacing, agreement with itself.
+
+    Parameters
+    ----------
+    images : path
+        Folder of CT images, ``X_0000.nii.gz`` or ``X_ct.nii.gz``.
+    out : path
+        Folder of tables, labels and picture sheets; a second call goes on where the first stopped.
+    model : str or path, optional
+        Name of an installed model, or its folder.
+    organs : path, optional
+        Folder of organ labels, ``X_oar.nii.gz``.
+    settings : AuditSettings, optional
+        Inference, agreement, labels of the organs.
+
+    Raises
+    ------
+    CSpineError
+        What would stop every case; a case that fails is a record with its ``error``.
+    """
+    from cspine.models.package import load_package
+    from cspine.models.registry import model_to_run
+    from cspine.study.audits.audit import AuditSettings
+    from cspine.study.audits.run_audit import AuditTask, run_audit
+
+    package = load_package(model_to_run(None if model is None else fspath(model), environ, home_folder()))
+    task = AuditTask(
+        Path(images),
+        Path(out),
+        settings or AuditSettings(),
+        Path(organs) if organs is not None else None,
+    )
+    return run_audit(task, package)
+
+
+def compare(
+    evaluations: Sequence[Place],
+    *,
+    out: Place | None = None,
+    levels: str | None = None,
+    settings: Settings | None = None,
+) -> Results:
+    """Compare models on the same cases, the first with each other one.
+
+    Parameters
+    ----------
+    evaluations : sequence of path
+        Folders that `evaluate` or `cspine evaluate` wrote.
+    out : path, optional
+        Folder for report, tables and plots; nothing is written if omitted.
+    levels : str, optional
+        Vertebrae to compare, for example ``"C1-T1"``; all if omitted.
+    settings : Settings, optional
+        Test, correction, margins, resamples, seed.
+
+    Raises
+    ------
+    ComparisonError, UsageError
+        If a folder cannot be read, or they cannot be compared.
+
+    Examples
+    --------
+    >>> results = cspine.study.compare(["eval-a", "eval-b"], out="comparison")  # doctest: +SKIP
+    """
+    from cspine.core.anatomy import parse_levels
+    from cspine.study.comparison.compare import Task, run_comparison
+    from cspine.study.comparison.statistics import Settings
+
+    task = Task(
+        tuple(Path(folder) for folder in evaluations),
+        settings or Settings(),
+        levels=tuple(level.name for level in parse_levels(levels)) if levels is not None else None,
+    )
+    return run_comparison(task, Path(out) if out is not None else None)
+
+
+def convert(
+    out: Place, label_set: str, folders: Folders, *, auxiliary: bool = False, jobs: int | None = None
+) -> Outcome:
+    """Convert cases of public data sets to an nnU-Net dataset with one table of all cases.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the dataset, named like ``Dataset501_Cervical``.
+    label_set : str
+        ``"cervical"`` or ``"full-spine"``.
+    folders : Folders
+        Where the data sets lie.
+    auxiliary : bool
+        Keep a class of what lies below the last level.
+    jobs : int, optional
+        Processes; one a core if omitted.
+
+    Raises
+    ------
+    DatasetError, UsageError
+        If a data set has another layout, or the folder holds another dataset.
+    """
+    from cspine.study.datasets.convert import Conversion
+    from cspine.study.datasets.convert import convert as convert_found
+    from cspine.study.datasets.dataset_folder import DatasetFolder
+    from cspine.study.datasets.sources.collect import collect
+
+    conversion = Conversion(DatasetFolder(Path(out)), label_set, auxiliary, jobs or usable_cores())
+    return convert_found(collect(folders), conversion, None, lambda done, total: None)
+
+
+def split(datasets: Sequence[Place], settings: SplitSettings | None = None) -> list[list[CaseRow]]:
+    """Divide the patients of one dataset, or of several of a study, into training, internal and external.
+
+    Parameters
+    ----------
+    datasets : sequence of path
+        Datasets that `convert` made; the first one leads.
+    settings : SplitSettings, optional
+        Patients of each part, folds, seed; the paper's if omitted.
+
+    Returns
+    -------
+    list of list of CaseRow
+        The cases of each dataset with their parts and folds.
+
+    Raises
+    ------
+    SplitError
+        If there are too few patients.
+    """
+    from cspine.study.datasets.dataset_folder import DatasetFolder
+    from cspine.study.datasets.divided import divide_datasets
+    from cspine.study.datasets.split import SplitSettings
+
+    return divide_datasets([DatasetFolder(Path(root)) for root in datasets], settings or SplitSettings())
+
+
+def train(
+    dataset: Place,
+    run: Place,
+    out: Place,
+    *,
+    settings: TrainingSettings | None = None,
+    folds: tuple[str, ...] | None = None,
+    device: str = "auto",
+) -> ModelPackage:
+    """Train a network with nnU-Net on a dataset of the study, and write a model package.
+
+    Parameters
+    ----------
+    dataset : path
+        Dataset that `split` divided.
+    run : path
+        Folder of the run's state; the same call goes on where an interrupted one stopped.
+    out : path
+        Folder of the package; its name becomes the model's.
+    settings : TrainingSettings, optional
+        Configuration, epochs, patch and network.
+    folds : tuple of str, optional
+        Folds to train; all of the split if omitted.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"cuda:0,1"``.
+
+    Raises
+    ------
+    TrainingError
+        If a step fails, or the run's folder holds another run.
+    """
+    from cspine.study.training.cases import read_cases_of
+    from cspine.study.training.children import machine_of
+    from cspine.study.training.packaging import check_naming, check_place, naming_of, refuse_within
+    from cspine.study.training.settings import TrainingSettings
+    from cspine.study.training.train import Training
+    from cspine.study.training.train import train as train_folds
+
+    data, state, place = Path(dataset), Path(run), Path(out)
+    cases = read_cases_of(data, folds)
+    naming = naming_of(place, None, None, cases, "cspine.study.train")
+    check_naming(naming)
+    check_place(place, (data, state))
+    refuse_within(data, {"--run": state, "--out": place})
+    machine = machine_of(device, usable_cores())
+    training = Training(cases, settings or TrainingSettings(), state, machine)
+    return train_folds(training, place, naming, lambda done, total: None)

@@ -1,0 +1,72 @@
+"""A case whose labels are one binary file a vertebra, ``vertebrae_C1.nii.gz``, as TotalSegmentator writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cspine.core.anatomy import SACRUM
+from cspine.core.errors import CaseGridError
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
+from cspine.io.nifti_files import ENDING
+from cspine.study.grids import SLACK
+
+#: How the names of the files begin.
+PREFIX = "vertebrae_"
+
+
+def mask_name(level: str) -> str:
+    """Return the name of the file of a level: ``vertebrae_C1.nii.gz``."""
+    return f"{PREFIX}{level}{ENDING}"
+
+
+@dataclass(frozen=True)
+class CombinedMasks:
+    """Masks as one array.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        The numbers given to the masks.
+    shared_mm3 : float
+        Volume that two vertebrae claim.
+    """
+
+    labels: LabelVolume
+    shared_mm3: float
+
+
+def combine_masks(masks: Iterable[tuple[Path, int]]) -> CombinedMasks | None:
+    """Combine masks of one case; None where there are none.
+
+    A voxel of two masks belongs to the later one; the sacrum takes only what no mask before it has.
+
+    Parameters
+    ----------
+    masks : iterable of (Path, int)
+        Files with the number that their voxels get.
+
+    Raises
+    ------
+    InputError
+        If a file is no label image.
+    CaseGridError
+        If the masks lie on different grids.
+    """
+    whole: LabelVolume | None = None
+    shared = 0
+    for path, number in masks:
+        mask = nifti.read_labels(path)
+        if whole is None:
+            whole = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
+        if not whole.grid.is_close(mask.grid, SLACK * min(mask.grid.spacing_xyz)):
+            raise CaseGridError(f"{path.name} lies on another grid than the masks before it")
+        inside, taken = mask.labels_zyx > 0, whole.labels_zyx != 0
+        if number != SACRUM:
+            shared += int(np.count_nonzero(inside & taken & (whole.labels_zyx != SACRUM)))
+        whole.labels_zyx[inside & ~taken if number == SACRUM else inside] = number
+    return None if whole is None else CombinedMasks(whole, shared * whole.grid.voxel_mm3)

@@ -1,0 +1,155 @@
+"""The whole way of `cspine predict`: images in; labels, records, and a table of where each case came from, out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from os import PathLike, environ, fspath
+from pathlib import Path
+
+from cspine.core.errors import UsageError
+from cspine.dicom.rules import load_rules
+from cspine.inference.engine import choose_engine
+from cspine.inference.predict import folds_of
+from cspine.inference.settings import InferenceSettings
+from cspine.io.machine import home_folder
+from cspine.io.nifti_files import uncompressed
+from cspine.models.package import ModelPackage, load_package
+from cspine.models.registry import model_to_run
+from cspine.study.prediction.prediction import Prediction, PredictionFolder
+from cspine.study.prediction.prediction import predict as predict_cases
+from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_of
+from cspine.study.prediction.records import PredictionRecord
+
+#: Parts of a dataset that are predicted where none is named.
+TESTS = "internal,external"
+
+
+@dataclass(frozen=True)
+class PredictionTask:
+    """What is predicted, and how.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the labels; one a model.
+    source : Path or None
+        NIfTI file, or folder of NIfTI or DICOM files.
+    dataset : Path or None
+        Dataset of `cspine dataset split`, instead.
+    parts : str
+        With a dataset: some of training, internal, external.
+    settings : InferenceSettings
+        Device, folds, mirroring, step size.
+    raw : bool
+        True for what the network predicts, not cleaned.
+    rules_file : Path or None
+        For DICOM: selection rules.
+    """
+
+    out: Path
+    source: Path | None = None
+    dataset: Path | None = None
+    parts: str = TESTS
+    settings: InferenceSettings = field(default_factory=InferenceSettings)
+    raw: bool = False
+    rules_file: Path | None = None
+
+
+def predict(
+    source: str | PathLike[str] | None,
+    out: str | PathLike[str],
+    *,
+    model: str | PathLike[str] | None = None,
+    dataset: str | PathLike[str] | None = None,
+    settings: InferenceSettings | None = None,
+    raw: bool = False,
+) -> list[PredictionRecord]:
+    """Predict the vertebrae of many images: ``out/NAME.nii.gz`` with the numbers of VerSe.
+
+    Parameters
+    ----------
+    source : path or None
+        A NIfTI file, or a folder of NIfTI or DICOM files; None with a dataset.
+    out : path
+        Folder of the labels. A second call goes on where the first stopped.
+    model : str or path, optional
+        Name of an installed model, or its folder.
+    dataset : path, optional
+        Dataset of the study whose internal and external cases are predicted, instead of ``source``.
+    settings : InferenceSettings, optional
+        Device, folds, mirroring, step size.
+    raw : bool
+        True for what the network predicts, not cleaned.
+
+    Returns
+    -------
+    list of PredictionRecord
+        One a case; ``error`` says why one failed.
+
+    Raises
+    ------
+    CSpineError
+        What would stop every case: model, device, output.
+
+    Examples
+    --------
+    >>> records = cspine.study.predict("images", "predictions", model="cervical-demo")  # doctest: +SKIP
+    """
+    package = load_package(model_to_run(None if model is None else fspath(model), environ, home_folder()))
+    task = PredictionTask(
+        Path(out),
+        Path(source) if source is not None else None,
+        Path(dataset) if dataset is not None else None,
+        settings=settings or InferenceSettings(),
+        raw=raw,
+    )
+    return run_prediction(task, package)
+
+
+def run_prediction(
+    task: PredictionTask,
+    package: ModelPackage,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    warn: Callable[[str], None] = lambda note: None,
+) -> list[PredictionRecord]:
+    """Predict as a task says.
+
+    Parameters
+    ----------
+    task : PredictionTask
+        What, and where to.
+    package : ModelPackage
+        The model.
+    progress : callable
+        Gets the cases done and all of them.
+    warn : callable
+        Gets each note about the inputs before any case is done.
+
+    Raises
+    ------
+    CSpineError
+        As `predict`.
+    """
+    if (task.source is None) == (task.dataset is None):
+        raise UsageError("give either --input or --dataset")
+    for stage in package.stages:
+        folds_of(stage, task.settings)
+    choose_engine(task.settings.device)
+    prediction = Prediction(package, task.settings, task.raw, load_rules(task.rules_file))
+    split: str | None = None
+    if task.dataset is not None:
+        cases, place = cases_of_dataset(task.dataset, parts_of(task.parts), package), task.dataset
+        split = split_of(task.dataset)
+        if package.manifest.split != split:
+            warn("the model tells of another split, or of none; it may have learnt from these cases")
+    else:
+        assert task.source is not None
+        cases, place = cases_of_input(task.source), task.source
+        for note in uncompressed([place]):
+            warn(note)
+    folder = PredictionFolder(task.out, prediction)
+    folder.begin(cases, [place])
+    records = predict_cases(cases, prediction, folder, progress)
+    folder.finish(split)
+    return records

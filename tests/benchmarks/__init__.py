@@ -1,0 +1,1 @@
+"""Scripts that judge and ship models."""

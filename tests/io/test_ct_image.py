@@ -1,0 +1,117 @@
+"""CTs that are not DICOM: read at the place that their header states, or refused for what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError
+from cspine.core.geometry import ras_to_lps
+from cspine.io.ct_image import ct_from_nibabel, read_ct_image
+
+_XYZ = (9, 10, 11)
+_AFFINE = np.array([[-1.0, 0, 0, 20], [0, -1.0, 0, 30], [0, 0, 2.0, 40], [0, 0, 0, 1]])
+
+
+def _voxels() -> np.ndarray:
+    return np.random.default_rng(0).integers(-1024, 2000, size=_XYZ).astype(np.int16)
+
+
+def _sheared(row: int = 1, column: int = 2, by: float = 0.4) -> np.ndarray:
+    affine = _AFFINE.copy()
+    affine[row, column] += by
+    return affine
+
+
+def _save(image: nibabel.Nifti1Image, folder: Path, name: str = "ct.nii.gz") -> Path:
+    nibabel.save(image, folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["ct.nii.gz", "ct.nii"])
+@pytest.mark.parametrize("form", ["sform", "qform", "both"])
+def test_a_ct_lies_where_its_header_says(tmp_path: Path, name: str, form: str) -> None:
+    image = nibabel.Nifti1Image(_voxels(), _AFFINE)
+    image.set_sform(_AFFINE, 0 if form == "qform" else 1)
+    image.set_qform(_AFFINE, 0 if form == "sform" else 1)
+    ct = read_ct_image(_save(image, tmp_path, name))
+    assert np.array_equal(ct.hu_zyx, _voxels().transpose(2, 1, 0))
+    assert ct.hu_zyx.dtype == np.int16
+    assert np.allclose(ct.affine_lps, ras_to_lps(_AFFINE), atol=1e-4)
+    assert ct.notes == () and ct.source is None
+
+
+def test_an_image_in_memory_is_the_one_of_its_file(tmp_path: Path) -> None:
+    for affine in (_AFFINE, _sheared()):
+        image = nibabel.Nifti1Image(_voxels(), affine)
+        file, memory = read_ct_image(_save(image, tmp_path)), ct_from_nibabel(image)
+        assert np.array_equal(file.hu_zyx, memory.hu_zyx)
+        assert np.allclose(file.affine_lps, memory.affine_lps, atol=1e-4)
+        assert file.notes == memory.notes
+
+
+def test_a_sheared_image_is_resampled_to_an_orthogonal_grid(tmp_path: Path) -> None:
+    ct = read_ct_image(_save(nibabel.Nifti1Image(_voxels(), _sheared()), tmp_path))
+    axes = ct.affine_lps[:3, :3] / np.linalg.norm(ct.affine_lps[:3, :3], axis=0)
+    assert np.allclose(axes.T @ axes, np.eye(3))
+    (note,) = ct.notes
+    assert "0.40 mm" in note
+    # The fifth slice is shifted by five steps: two whole voxels, so its values are those that were stored.
+    shifted = ras_to_lps(_sheared()) @ (3, 4, 5, 1)
+    x, y, z = np.rint(np.linalg.solve(ct.affine_lps, shifted)[:3]).astype(int)
+    assert ct.hu_zyx[z, y, x] == _voxels()[3, 4, 5]
+
+
+@pytest.mark.parametrize("affine", [_sheared(1, 0), _sheared(0, 1), _sheared(1, 2, 2.5)])
+def test_what_no_gantry_does_is_refused(tmp_path: Path, affine: np.ndarray) -> None:
+    with pytest.raises(ExcessiveTiltError):
+        read_ct_image(_save(nibabel.Nifti1Image(_voxels(), affine), tmp_path))
+
+
+def test_a_header_that_says_two_things_is_refused(tmp_path: Path) -> None:
+    moved = _AFFINE.copy()
+    moved[:3, 3] += 5
+    image = nibabel.Nifti1Image(_voxels(), _AFFINE)
+    image.set_sform(_AFFINE, 2)
+    image.set_qform(moved, 1)
+    with pytest.raises(AmbiguousPositionError, match=r"8\.7 mm"):
+        read_ct_image(_save(image, tmp_path))
+    image = nibabel.Nifti1Image(_voxels(), _sheared())
+    image.set_qform(_AFFINE, 1)
+    with pytest.raises(AmbiguousPositionError, match="sheared"):
+        read_ct_image(_save(image, tmp_path))
+
+
+def test_a_header_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(_voxels(), _AFFINE)
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+    with pytest.raises(AmbiguousPositionError) as refused:
+        read_ct_image(_save(image, tmp_path))
+    assert (refused.value.code, refused.value.exit_code) == ("CS-IN-006", 3)
+
+
+def test_values_that_are_no_hounsfield_units_are_refused(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(np.abs(_voxels()), _AFFINE)
+    for read in (lambda: read_ct_image(_save(image, tmp_path)), lambda: ct_from_nibabel(image)):
+        with pytest.raises(InputError, match="Hounsfield"):
+            read()
+
+
+def test_what_is_no_complete_image_is_refused(tmp_path: Path) -> None:
+    whole = _save(nibabel.Nifti1Image(_voxels(), _AFFINE), tmp_path).read_bytes()
+    series = nibabel.Nifti1Image(np.stack([_voxels()] * 2, axis=3), _AFFINE)
+    (tmp_path / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.nii").write_text("nothing")
+    paths = [
+        tmp_path / "cut.nii.gz",
+        tmp_path / "text.nii",
+        _save(series, tmp_path, "time.nii.gz"),
+        _save(nibabel.Nifti2Image(_voxels(), _AFFINE), tmp_path, "two.nii.gz"),
+    ]
+    for path in paths:
+        with pytest.raises(InputError):
+            read_ct_image(path)

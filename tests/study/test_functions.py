@@ -1,0 +1,115 @@
+"""`cspine.study`: the functions of the study, on tiny inputs."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cspine
+from cspine.core.errors import hashed
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
+from cspine.study.grids import common_grid, on_grid
+
+
+def test_importing_the_study_loads_no_library() -> None:
+    code = (
+        "import sys, cspine; dir(cspine.study)\n"
+        "print(sorted({'numpy', 'torch', 'pydicom', 'click'} & {m.split('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(cspine.study, name) is not None for name in cspine.study.__all__)
+    with pytest.raises(AttributeError):
+        cspine.study.nothing_of_the_kind  # noqa: B018
+
+
+@pytest.fixture(scope="module")
+def seg(bright_study: Path, bright_model: Path) -> cspine.Segmentation:
+    return cspine.segment(bright_study, bright_model, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def folders(seg: cspine.Segmentation, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same labels as NIfTI, as a folder of `cspine run`, and as a DICOM file alone."""
+    root = tmp_path_factory.mktemp("labels")
+    seg.to_nifti(root / "nifti" / "a.nii.gz")
+    seg.save(root / "run" / "a")
+    seg.save(root / "labelmap" / "a", seg_type="labelmap", outputs=["seg"])
+    (root / "file").mkdir()
+    (root / "labelmap" / "a" / "dicom" / "segmentation.dcm").rename(root / "file" / "a.dcm")
+    return {name: root / name for name in ("nifti", "run", "file")}
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references"),
+    [("run", "nifti"), ("file", "nifti"), ("nifti", "run"), ("nifti", "file"), ("run", "file"), ("nifti", "nifti")],
+)
+def test_labels_are_compared_whatever_their_format(predictions: str, references: str, folders: dict[str, Path]) -> None:
+    options = cspine.study.EvaluationOptions(jobs=1)
+    found = cspine.study.evaluate(folders[predictions], folders[references], options=options)
+    (result,) = found.results
+    assert result.error == "" and result.case == "a"
+    assert [(row["case"], row["level"], row["dice"], row["hd95_mm"]) for row in found.scores()] == [
+        ("a", "C2", 1.0, 0.0)
+    ]
+    assert found.title == folders[predictions].name and found.summary()["cases"] == 1
+
+
+def test_an_evaluation_of_segmentations_is_written_with_its_pictures(
+    seg: cspine.Segmentation, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    nifti.write(tmp_path / "images" / "a_0000.nii.gz", seg.ct.array, seg.ct.affine)
+    inputs = cspine.study.Inputs(images=tmp_path / "images")
+    options = cspine.study.EvaluationOptions(levels="C1-C7", jobs=1, title="mine")
+    cspine.study.evaluate(folders["run"], folders["file"], out=tmp_path / "out", inputs=inputs, options=options)
+    with (tmp_path / "out" / "files.csv").open(newline="") as lines:
+        (row,) = csv.DictReader(lines)
+    assert (row["found_scheme"], row["reference_scheme"]) == ("dicom-seg", "dicom-seg")
+    assert Path(row["found"]).name == "segmentation.dcm"
+    assert (tmp_path / "out" / "sheet.png").is_file()
+
+
+def test_predictions_name_their_sources(
+    seg: cspine.Segmentation, bright_study: Path, bright_model: Path, tmp_path: Path
+) -> None:
+    nifti.write(tmp_path / "images" / "b_0000.nii.gz", seg.ct.array, seg.ct.affine)
+    settings = cspine.InferenceSettings(device="cpu")
+    out = tmp_path / "predictions"
+    (first,) = cspine.study.predict(bright_study.parent, out, model=bright_model, settings=settings)
+    cspine.study.predict(tmp_path / "images", out, model=bright_model, settings=settings)
+    with (out / "sources.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    name = bright_study.name
+    assert first.case == name and first.error == ""
+    assert rows == [
+        {"case": name, "hashed": hashed(name), "kind": "DICOM", "source": str(bright_study.resolve())},
+        {"case": "b", "hashed": hashed("b"), "kind": "NIfTI", "source": str(tmp_path / "images" / "b_0000.nii.gz")},
+    ]
+    assert np.array_equal(nifti.read_labels(out / "b.nii.gz").array, seg.labels.array)
+
+
+def test_a_part_of_a_grid_is_put_in_its_place_and_a_common_grid_holds_both() -> None:
+    whole = np.zeros((6, 7, 8), dtype=np.uint8)
+    whole[2:4, 1:3, 5:7] = 3
+    affine = np.diag([-1.0, 2.0, 3.0, 1.0])
+    part_affine = affine.copy()
+    part_affine[:3, 3] = affine[:3, :3] @ (5, 1, 2)
+    part = LabelVolume(whole[2:4, 1:3, 5:7].copy(), part_affine)
+    grid = LabelVolume(whole, affine).grid
+    assert np.array_equal(on_grid(part, grid, partial=True).labels_zyx, whole)
+    other_affine = affine.copy()
+    other_affine[:3, 3] = affine[:3, :3] @ (3, 0, 3)
+    other = LabelVolume(np.ones((4, 2, 3), dtype=np.uint8), other_affine)
+    both = common_grid(part, other)
+    assert both.shape_zyx == (5, 3, 4)
+    assert np.array_equal(both.affine_lps[:3, 3], affine[:3, :3] @ (3, 0, 2))
+    assert on_grid(other, both, partial=True).labels_zyx.sum() == 24

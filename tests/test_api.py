@@ -1,0 +1,219 @@
+"""`import cspine`: what a notebook does with a CT, and that it is what the command does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas
+import pytest
+import SimpleITK
+from click.testing import CliRunner
+
+import cspine
+from cspine.cli.run import command
+from cspine.core.errors import (
+    AmbiguousPositionError,
+    DicomSourceNeededError,
+    InputError,
+    NoVertebraError,
+    OutputNotEmptyError,
+    UnknownSeriesError,
+    UsageError,
+)
+from cspine.core.geometry import ras_to_lps
+from cspine.io import nifti
+from tests.builders.nnunet_results import TinyModel
+
+EPOCH = "1700000000"
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+
+
+@pytest.fixture(scope="module")
+def package(bright_model: Path) -> object:
+    return cspine.load_model(bright_model)
+
+
+@pytest.fixture(scope="module")
+def seg(bright_study: Path, package: object) -> cspine.Segmentation:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+        return cspine.segment(bright_study, package, device="cpu")
+
+
+def test_importing_cspine_loads_no_library() -> None:
+    code = (
+        "import sys, cspine; dir(cspine)\n"
+        "print(sorted({'numpy', 'torch', 'pydicom', 'click'} & {m.split('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert all(getattr(cspine, name) is not None for name in cspine.__all__)
+    assert set(cspine.__all__) <= set(dir(cspine))
+    with pytest.raises(AttributeError):
+        cspine.nothing_of_the_kind  # noqa: B018
+
+
+def test_labels_are_arrays_with_their_place(seg: cspine.Segmentation, bright_study: Path) -> None:
+    ct = cspine.read_ct(bright_study)
+    assert seg.labels.array.dtype == np.uint8
+    assert seg.labels.array.shape == ct.array.shape == seg.ct.array.shape == (64, 40, 40)
+    assert np.array_equal(seg.labels.affine, ct.affine)
+    assert set(np.unique(seg.labels.array).tolist()) == {0, 2}
+
+
+def test_vertebrae_findings_and_measurements_tell_the_same(seg: cspine.Segmentation) -> None:
+    assert list(seg.vertebrae) == ["C2"]
+    voxels = int((seg.labels.array == 2).sum())
+    assert seg.vertebrae["C2"].volume_ml == pytest.approx(voxels * 8 / 1000)
+    table = pandas.DataFrame(seg.measurements)
+    assert tuple(table.columns) == seg.measurements.columns
+    assert table.set_index("level").loc["C2", "volume_ml"] == seg.vertebrae["C2"].volume_ml
+    assert pandas.DataFrame(seg.measurements.to_dict()).equals(table)
+    assert "C2" in repr(seg.measurements) and "<td>C2</td>" in seg.measurements._repr_html_()
+    assert all(finding.code.startswith("CS-FND-") for finding in seg.findings)
+    assert seg.model.name in repr(seg) and "C2" in repr(seg)
+
+
+def test_saving_gives_the_bytes_of_the_command(
+    seg: cspine.Segmentation, bright_study: Path, bright_model: Path, tmp_path: Path
+) -> None:
+    words = [str(bright_study), str(tmp_path / "command"), "--model", str(bright_model), "--device", "cpu"]
+    assert CliRunner().invoke(command, words, catch_exceptions=False).exit_code == 0
+    summary = seg.save(tmp_path / "api")
+    for name in ("dicom/segmentation.dcm", "report/preview.png"):
+        assert (tmp_path / "api" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+    assert [output.file for output in summary.outputs] == ["dicom/segmentation.dcm", "report/preview.png"]
+    assert seg.preview().png == (tmp_path / "api" / "report" / "preview.png").read_bytes()
+
+
+def test_another_type_of_seg_and_other_outputs_may_be_saved(seg: cspine.Segmentation, tmp_path: Path) -> None:
+    summary = seg.save(tmp_path / "a", seg_type="labelmap", outputs=["nifti", "seg"])
+    assert [output.kind for output in summary.outputs] == ["SEG LABELMAP", "Labels"]
+    files = sorted(path.name for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert files == ["labels.nii.gz", "segmentation.dcm"]
+    with pytest.raises(OutputNotEmptyError):
+        seg.save(tmp_path / "a")
+    seg.save(tmp_path / "a", outputs=["summary"], overwrite=True)
+    assert [path.name for path in (tmp_path / "a").rglob("*") if path.is_file()] == ["summary.json"]
+    for wrong in ({"seg_type": "nonsense"}, {"outputs": ["nonsense"]}, {"outputs": []}):
+        with pytest.raises(UsageError):
+            seg.save(tmp_path / "b", **wrong)  # type: ignore[arg-type]
+    assert not (tmp_path / "b").exists()
+
+
+def test_labels_go_to_nifti_and_come_back(seg: cspine.Segmentation, tmp_path: Path) -> None:
+    path = seg.to_nifti(tmp_path / "c.nii.gz")
+    image = nibabel.load(path)
+    assert np.array_equal(np.asarray(image.dataobj).transpose(2, 1, 0), seg.labels.array)
+    assert np.allclose(ras_to_lps(image.affine), seg.labels.affine)
+
+
+def test_a_notebook_shows_a_picture(seg: cspine.Segmentation, tmp_path: Path) -> None:
+    assert seg.preview()._repr_png_().startswith(b"\x89PNG")
+    assert seg._repr_png_() == seg.preview().png
+    assert "data:image/png;base64," in seg._repr_html_()
+    assert seg.preview().save(tmp_path / "p.png").read_bytes() == seg.preview().png
+
+
+def test_every_kind_of_input_gives_the_same_labels(
+    seg: cspine.Segmentation, bright_study: Path, package: object, tmp_path: Path
+) -> None:
+    ct = seg.ct
+    nifti.write(tmp_path / "ct.nii.gz", ct.array, ct.affine)
+    with zipfile.ZipFile(tmp_path / "ct.zip", "w") as archive:
+        for path in bright_study.iterdir():
+            archive.write(path, path.name)
+    sources = (
+        str(tmp_path / "ct.nii.gz"),
+        tmp_path / "ct.zip",
+        cspine.read_ct(bright_study),
+        SimpleITK.ReadImage(str(tmp_path / "ct.nii.gz")),
+        nibabel.load(tmp_path / "ct.nii.gz"),
+    )
+    for source in sources:
+        other = cspine.segment(source, package, device="cpu")
+        assert np.array_equal(other.labels.array, seg.labels.array), source
+        assert np.allclose(other.labels.affine, seg.labels.affine), source
+    zipped = cspine.segment(tmp_path / "ct.zip", package, device="cpu")
+    (tmp_path / "ct.zip").unlink()
+    first, second = (each.save(tmp_path / name) for each, name in ((seg, "folder"), (zipped, "zip")))
+    assert first.outputs == second.outputs
+
+
+def test_an_image_that_is_not_dicom_has_labels_and_no_seg(
+    seg: cspine.Segmentation, package: object, tmp_path: Path
+) -> None:
+    nifti.write(tmp_path / "ct.nii.gz", seg.ct.array, seg.ct.affine)
+    image = cspine.segment(tmp_path / "ct.nii.gz", package, device="cpu")
+    summary = image.save(tmp_path / "out")
+    assert [output.file for output in summary.outputs] == ["report/labels.nii.gz", "report/preview.png"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report"]
+    assert summary.input.study is None and summary.input.verdicts == [] and summary.input.image is not None
+    with pytest.raises(DicomSourceNeededError) as refused:
+        image.save(tmp_path / "more", outputs=["seg"])
+    assert refused.value.code == "CS-USE-005"
+    with pytest.raises(UsageError):
+        cspine.segment(tmp_path / "ct.nii.gz", package, series="1.2.3")
+
+
+def test_options_reach_the_run(bright_study: Path, package: object) -> None:
+    told: list[tuple[int, int]] = []
+    kept = cspine.segment(
+        bright_study,
+        package,
+        levels=["C1", "C2"],
+        device="cpu",
+        precision="float32",
+        settings=cspine.RunSettings(inference=cspine.InferenceSettings(step_size=0.75)),
+        progress=lambda done, tiles: told.append((done, tiles)),
+    )
+    assert told and told[-1][0] == told[-1][1]
+    assert kept.settings.as_text()["levels"] == "C1-C2"
+    assert kept.settings.inference == cspine.InferenceSettings("cpu", None, None, 0.75, "float32")
+    with pytest.raises(NoVertebraError):
+        cspine.segment(bright_study, package, levels="C1", device="cpu")
+    for levels in ("L9", "L1"):  # no level at all, and none of the model's
+        with pytest.raises(UsageError):
+            cspine.segment(bright_study, package, levels=levels)
+
+
+def test_what_cannot_be_segmented_is_refused_with_its_code(bright_study: Path, package: object, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        cspine.segment(tmp_path / "absent", package)
+    with pytest.raises(UnknownSeriesError):
+        cspine.segment(bright_study, package, series="1.2.3")
+    with pytest.raises(UsageError):
+        cspine.segment(42, package)  # type: ignore[arg-type]
+    nowhere = nibabel.Nifti1Image(np.full((5, 6, 7), -5, dtype=np.int16), None)
+    with pytest.raises(AmbiguousPositionError):
+        cspine.read_ct(nowhere)
+
+
+def test_series_and_models_are_listed(bright_study: Path, bright_model: Path) -> None:
+    (series,) = cspine.list_series(bright_study)
+    assert series.chosen and series.slices == 64
+    assert cspine.list_series(bright_study, series=series.series_uid)[0].reason == "chosen by its UID"
+    models = cspine.list_models(bright_model.parent)
+    assert bright_model in [model.folder for model in models]
+    assert "cervical-demo" in [model.name for model in models]
+    assert cspine.load_model(bright_model).folder == bright_model
+
+
+def test_a_model_is_installed(tmp_path: Path) -> None:
+    source = TinyModel().results(tmp_path / "results")
+    options = cspine.InstallOptions(name="tiny", orientation="LPS", labels={3: "auxiliary"})
+    installed = cspine.install_model(source, into=tmp_path / "models", options=options)
+    assert "tiny" in [model.name for model in cspine.list_models(tmp_path / "models")]
+    assert installed.folder == tmp_path / "models" / "tiny"
