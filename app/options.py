@@ -28,13 +28,13 @@ class Option:
     flag : str
         The option, for example ``--seg-type``.
     variable : str
-        The environment variable that means the same; the option goes before it.
+        The equivalent environment variable; the option takes precedence.
     default : str
-        What counts where neither is given.
+        The value if neither is given.
     text : str
-        What it is for.
+        Its purpose.
     choices : tuple of str
-        The values that it can have; any where empty. ``("0", "1")`` makes a switch of it.
+        The allowed values; any if empty. ``("0", "1")`` defines a switch.
     short : str
         One-letter form.
     """
@@ -64,20 +64,20 @@ OPTIONS: tuple[Option, ...] = (
     Option("--input", "HOLOSCAN_INPUT_PATH", "input", "Folder or .zip with the study.", short="-i"),
     Option("--output", "HOLOSCAN_OUTPUT_PATH", "output", "Folder where dicom/ and report/ appear.", short="-o"),
     Option(
-        "--model", "HOLOSCAN_MODEL_PATH", "", "Model package, or a folder with one; else cervical-demo.", short="-m"
+        "--model", "HOLOSCAN_MODEL_PATH", "", "Model package, or a folder with one; default cervical-demo.", short="-m"
     ),
-    Option("--log-level", "CSPINE_LOG_LEVEL", "WARN", "What is logged; DEBUG: Holoscan too.", _LEVELS, "-l"),
+    Option("--log-level", "CSPINE_LOG_LEVEL", "WARN", "Level of the log; DEBUG includes Holoscan.", _LEVELS, "-l"),
     Option("--seg-type", "CSPINE_SEG_TYPE", "binary", "How the segmentation is stored.", ("binary", "labelmap")),
-    Option("--outputs", "CSPINE_OUTPUTS", "", "What to write: seg, nifti, preview, summary; else all but nifti."),
-    Option("--levels", "CSPINE_LEVELS", "", "Levels to write, for example C3-T1; else all."),
-    Option("--solve-levels", "CSPINE_SOLVE_LEVELS", "1", "Full-spine models: put levels in order.", _SWITCH),
-    Option("--series-uid", "CSPINE_SERIES_UID", "", "Take this series, whatever the rules say."),
-    Option("--rules", "CSPINE_RULES", "", "YAML of selection rules; else those for the model."),
+    Option("--outputs", "CSPINE_OUTPUTS", "", "What to write: seg, nifti, preview, summary; default all but nifti."),
+    Option("--levels", "CSPINE_LEVELS", "", "Levels to write, for example C3-T1; default all."),
+    Option("--solve-levels", "CSPINE_SOLVE_LEVELS", "1", "Full-spine models: correct the order of levels.", _SWITCH),
+    Option("--series-uid", "CSPINE_SERIES_UID", "", "Choose this series, regardless of the rules."),
+    Option("--rules", "CSPINE_RULES", "", "YAML of selection rules; default: those for the model."),
     Option("--repair-gaps", "CSPINE_REPAIR_GAPS", "0", "Read the longest regular part of a series.", _SWITCH),
-    Option("--incomplete", "CSPINE_INCOMPLETE", "0", "The sender broke off: the result says so.", _SWITCH),
+    Option("--incomplete", "CSPINE_INCOMPLETE", "0", "The transfer was incomplete: report a finding.", _SWITCH),
     Option("--device", "CSPINE_DEVICE", "auto", "auto, cpu, cuda or cuda:N."),
-    Option("--precision", "CSPINE_PRECISION", "auto", "Arithmetic.", ("auto", "float32", "bfloat16")),
-    Option("--folds", "CSPINE_FOLDS", "", "Folds to average, for example 0,1; else all."),
+    Option("--precision", "CSPINE_PRECISION", "auto", "Arithmetic of the network.", ("auto", "float32", "bfloat16")),
+    Option("--folds", "CSPINE_FOLDS", "", "Folds to average, for example 0,1; default all."),
     Option("--mirror", "CSPINE_MIRROR", "0", "Test-time mirroring: up to 8 x the time.", _SWITCH),
     Option("--step-size", "CSPINE_STEP_SIZE", "0.5", "Distance of tiles, in patches."),
     Option("--overwrite", "CSPINE_OVERWRITE", "0", "Replace results of an earlier run.", _SWITCH),
@@ -106,7 +106,7 @@ class Settings:
         return self.values[name]
 
     def path(self, name: str) -> Path | None:
-        """Return a value as a path; None where it is empty."""
+        """Return a value as a path; None if it is empty."""
         return Path(self.values[name]).absolute() if self.values[name] else None
 
     @property
@@ -128,7 +128,7 @@ class Settings:
         return tuple(fold.strip() for fold in self.values["folds"].split(",")) if self.values["folds"] else None
 
     def step_size(self) -> float:
-        """Return the distance of tiles; UsageError if it is no number."""
+        """Return the distance of tiles; UsageError if it is not a number."""
         try:
             return float(self.values["step_size"])
         except ValueError as error:
@@ -145,8 +145,8 @@ class Settings:
         return Path(self.values["output"]).absolute()
 
     def sdk_arguments(self) -> list[str]:
-        """Return what the SDK's `init_app_context` shall parse; it ends the process where a path does not exist."""
-        # The SDK warns of every folder that is no model of its own kinds, and cspine loads its models itself.
+        """Return the arguments for the SDK's `init_app_context`, which exits if a path does not exist."""
+        # The SDK warns about folders that are not models of its own types; cspine loads its models itself.
         level = self.values["log_level"]
         arguments = ["cspine", "--log-level", "ERROR" if level == "WARN" else level]
         for name in ("input", "model"):
@@ -184,7 +184,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 
 
 def options_table() -> str:
-    """Return the table of the documentation: one Markdown row an option."""
+    """Return the table of the documentation: one Markdown row per option."""
     rows = []
     for option in OPTIONS:
         flags = " ".join(word for word in (option.short, option.flag) if word)
@@ -197,8 +197,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m cspine.app",
         description="Segment the vertebrae of the CT study in INPUT. Research use only; not a medical device.",
-        epilog="An option goes before the environment variable in brackets, 1 or 0 for a switch; --no-... turns a "
-        "switch off. Exit codes: docs/reference/errors.md.",
+        epilog="An option takes precedence over the environment variable in brackets, 1 or 0 for a switch; --no-... "
+        "turns a switch off. Exit codes: docs/reference/errors.md.",
         allow_abbrev=False,
     )
     for option in OPTIONS:

@@ -42,9 +42,9 @@ def run_cspine(ct, model: Path) -> np.ndarray:
     """Labels as a run draws them, before they are cleaned."""
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
-    from cspine.pipeline.segmentation import draw
+    from cspine.pipeline.segmentation import predict
 
-    return draw(ct, load_package(model), InferenceSettings(device="cpu")).labels.labels_zyx
+    return predict(ct, load_package(model), InferenceSettings(device="cpu")).labels.labels_zyx
 
 
 def run_nnunet(ct, model: Path) -> np.ndarray:

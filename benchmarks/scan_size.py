@@ -47,12 +47,12 @@ def child(folder: Path, model: Path, shape: tuple[int, int, int]) -> None:
     from benchmarks.against_nnunet import volume_of
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
-    from cspine.pipeline.segmentation import clean, draw
+    from cspine.pipeline.segmentation import clean, predict
 
     ct = resampled(volume_of(folder), shape)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     begun = time.perf_counter()
-    inference = draw(ct, load_package(model), InferenceSettings(device="cpu"))
+    inference = predict(ct, load_package(model), InferenceSettings(device="cpu"))
     drawn = time.perf_counter()
     clean(inference, ct)
     seconds = {stage["name"]: sum(stage["seconds"].values()) for stage in inference.record["stages"]}

@@ -73,7 +73,7 @@ def segment(
     precision : str, optional
         ``"auto"``, ``"float32"`` or ``"bfloat16"``.
     settings : RunSettings, optional
-        All else that a run may be told; the options above take precedence.
+        All other settings of a run; the options above take precedence.
     progress : callable, optional
         Gets the tiles done and all tiles of a stage.
 

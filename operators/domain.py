@@ -180,7 +180,7 @@ def prediction_of(image: Image, model: ModelIdentity | None) -> Inference:
     InputError
         If it has no affine, or is no volume.
     UsageError
-        If it is of another maker and the model is not named: an object would then say that a person drew it.
+        If it is of another maker and the model is not named: the object would otherwise state manual segmentation.
     """
     if isinstance(image, PredictionImage):
         return image.inference

@@ -36,7 +36,7 @@ class PostprocessingOperator(StepOperator):
     solve_levels : bool
         Rename vertebrae of a full-spine model where that makes their levels follow each other.
     incomplete : bool
-        The sender of the study broke off: a finding says so.
+        The transfer of the study was incomplete: a finding states it.
     model_name, model_version : str
         The model behind a prediction of another operator than cspine's inference.
     """

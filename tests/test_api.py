@@ -160,7 +160,7 @@ def test_an_image_that_is_not_dicom_has_labels_and_no_seg(
     summary = image.save(tmp_path / "out")
     assert [output.file for output in summary.outputs] == ["report/labels.nii.gz", "report/preview.png"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report"]
-    assert summary.input.study is None and summary.input.verdicts == [] and summary.input.image is not None
+    assert summary.input.study is None and summary.input.decisions == [] and summary.input.image is not None
     with pytest.raises(DicomSourceNeededError) as refused:
         image.save(tmp_path / "more", outputs=["seg"])
     assert refused.value.code == "CS-USE-005"

@@ -1,4 +1,4 @@
-"""`cspine audit`: a model on CTs without labels, checked against what is known of necks."""
+"""`cspine audit`: results of a model on CTs without labels, checked against normal anatomy."""
 
 from __future__ import annotations
 
@@ -29,13 +29,18 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--agreement/--no-agreement", default=True, show_default=True,
-    help="Segment each image again shifted, cropped and with noise: four times the work.",
+    help="Segment each image three more times: shifted, cropped and with noise.",
 )  # fmt: skip
 @click.option(
-    "--pseudo-labels", type=click.Path(path_type=Path), help="Write cases that pass as an nnU-Net raw dataset here."
+    "--pseudo-labels", type=click.Path(path_type=Path), help="Folder for an nnU-Net raw dataset of the cases that pass."
 )
-@click.option("--require", type=click.FloatRange(0, 1), metavar="SHARE", help="Share of cases with a good column.")
-@click.option("--anew", is_flag=True, help="Do every case again, whatever is in OUT.")
+@click.option(
+    "--require",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Required share of cases with a complete column in order.",
+)
+@click.option("--anew", is_flag=True, help="Recompute every case.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -52,31 +57,31 @@ def command(
 ) -> None:
     """Check a model on real CTs that have no labels.
 
-    Each X_0000.nii.gz or X_ct.nii.gz of --images (or X.nii.gz where no file has such a name) is segmented and cleaned
-    as `cspine run` does it, and checked: order and completeness of the levels, volumes, spacing, symmetry, agreement
-    with itself on changed images and, with --organs, the ring around the cord and the height of other organs. What
-    each check asks for is in docs/guide/evaluation.md.
+    Each X_0000.nii.gz or X_ct.nii.gz of --images (or X.nii.gz if no file has such a name) is segmented and cleaned
+    as in `cspine run`, and checked: order and completeness of the levels, volumes, spacing, symmetry, agreement
+    with results on altered images and, with --organs, the ring around the cord and the height of other organs.
+    docs/guide/evaluation.md defines each check.
 
     \b
-    OUT/sheet.png       a row of pictures a case: look here first (sheet-1.png, ... for more than 16)
-    OUT/audit.csv       a row a case: levels, checks with their numbers, what failed
-    OUT/levels.csv      a row a case and level
+    OUT/sheet.png       one row of pictures per case: look here first (sheet-1.png, ... for more than 16)
+    OUT/audit.csv       one row per case: levels, checks with their numbers, failed checks
+    OUT/levels.csv      one row per case and level
     OUT/summary.json    counts of each check
-    OUT/labels/         vertebrae of each case;  OUT/auxiliary/, OUT/cases/: what the next call goes on from
+    OUT/labels/         vertebrae of each case;  OUT/auxiliary/, OUT/cases/: state for the next call
 
-    The same command goes on where it stopped: a case is done again only if its image, organs, the model, a setting,
-    the kind of device or cspine's own code changed, or with --anew. Cases whose files cannot be read, or whose
-    segmentation fails, are listed, and end the command with exit code 11 after all others are done.
+    The same command resumes where it stopped: a case is recomputed only if its image, organs, the model, a setting,
+    the kind of device or the code of cspine changed, or with --anew. A case with unreadable files, or whose
+    segmentation fails, is listed; the others are processed, and the exit code is 11.
 
-    --require 0.9 ends with exit code 14 where fewer than 90 % of the cases have all levels in view, in order.
-    --pseudo-labels takes cases that pass order, complete, volumes, spacing and, where measured, cord_ring, agreement
-    and the heights of the organs; the dataset has imagesTr, labelsTr and dataset.json with the labels that
-    `cspine train` uses.
+    With --require 0.9 the exit code is 14 if fewer than 90 % of the cases have all levels in view, in order.
+    --pseudo-labels takes cases that pass order, complete, volumes, spacing and, if measured, cord_ring, agreement
+    and the heights of the organs; the dataset has imagesTr, labelsTr and dataset.json with the labels of
+    `cspine train`.
     """  # noqa: D301
     if pseudo_labels is not None and pseudo_labels.resolve() == out.resolve():
-        raise UsageError("--pseudo-labels and --out are one folder", advice="Give two.")
+        raise UsageError("--pseudo-labels and --out are the same folder", advice="Give two folders.")
     if organs is None and context.get_parameter_source("organ_labels") is not ParameterSource.DEFAULT:
-        raise UsageError("--organ-labels without --organs", advice="Give --organs with the folder of X_oar.nii.gz.")
+        raise UsageError("--organ-labels requires --organs", advice="Give --organs with the folder of X_oar.nii.gz.")
     from cspine.cli.models import wanted_model
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
@@ -89,8 +94,8 @@ def command(
     task = AuditTask(images, out, settings, organs, pseudo_labels, anew)
     check_audit(task)
     package = load_package(wanted_model(model))
-    with progress("cases") as tell:
-        outcome = run_audit(task, package, tell)
+    with progress("cases") as on_progress:
+        outcome = run_audit(task, package, on_progress)
     records = outcome.records
     _show(records, package.identity.title)
     for path in outcome.files:
@@ -113,14 +118,12 @@ def _show(records: Sequence[AuditRecord], title: str) -> None:
         share = f"{passed / (passed + failed):.0%}" if passed + failed else ""
         rows.append([name, str(passed), str(failed), str(other), share])
     everything = sum(not record.failed and not record.error for record in records)
-    rows.append(
-        ["every check", str(everything), str(len(records) - everything), "", f"{everything / len(records):.0%}"]
-    )
-    table(f"{title}: {counted(len(records), 'case')}", ("Check", "Pass", "Fail", "n/a", "Share that passes"), rows)
+    rows.append(["all checks", str(everything), str(len(records) - everything), "", f"{everything / len(records):.0%}"])
+    table(f"{title}: {counted(len(records), 'case')}", ("Check", "Pass", "Fail", "n/a", "Share passed"), rows)
 
 
 def _end(records: Sequence[AuditRecord], share: float, require: float | None) -> None:
-    """End with an error where cases failed, or too few are good."""
+    """Raise an error if cases failed, or if too few are complete and in order."""
     broken = sum(bool(record.error) for record in records)
     if require is not None and share < require:
         raise RequirementError(

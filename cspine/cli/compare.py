@@ -1,4 +1,4 @@
-"""`cspine compare`: models against each other in the paper's tables, with tests, equivalence and a report."""
+"""`cspine compare`: several models in the tables of the paper, with tests, equivalence and a report."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for report, tables and plots.")
 @click.option("--reference", type=click.Path(path_type=Path),
               help="The evaluation that the others are compared with.  [default: the first]")  # fmt: skip
-@click.option("--title", help="Stands above the report.  [default: the models' titles]")
+@click.option("--title", help="Title of the report.  [default: the models' titles]")
 @click.option("--levels", help="Vertebrae to compare, for example C1-T1.  [default: all]")
-@click.option("--single", help="Cases that get a table of their own: CASE[,CASE...].")
-@click.option("--with-paper", is_flag=True, help="Put the paper's figures beside these.")
+@click.option("--single", help="Cases with a separate table: CASE[,CASE...].")
+@click.option("--with-paper", is_flag=True, help="Show the figures of the paper beside these.")
 @click.option("--test", type=click.Choice(["wilcoxon", "t", "mann-whitney"]), default="wilcoxon", show_default=True,
-              help="Test that verdicts follow; all are in tables/tests.csv.")  # fmt: skip
+              help="Test that determines the verdicts; tables/tests.csv has all.")  # fmt: skip
 @click.option("--correction", type=click.Choice(["holm", "bh", "none"]), default="holm", show_default=True,
-              help="Of p-values over the vertebrae that verdicts follow.")  # fmt: skip
+              help="Correction of p-values over the vertebrae.")  # fmt: skip
 @click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05, show_default=True,
               help="Level of the tests.")  # fmt: skip
 @click.option("--dice-margin", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
-              help="Dice within which models are equivalent.")  # fmt: skip
+              help="Equivalence margin of Dice.")  # fmt: skip
 @click.option("--hd95-margin", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
-              help="HD95 in mm within which models are equivalent.")  # fmt: skip
-@click.option("--resamples", type=click.IntRange(100), default=5000, show_default=True, help="Of the bootstrap.")
-@click.option("--seed", type=int, default=20250714, show_default=True, help="Of the bootstrap.")
+              help="Equivalence margin of HD95 in mm.")  # fmt: skip
+@click.option("--resamples", type=click.IntRange(100), default=5000, show_default=True, help="Bootstrap samples.")
+@click.option("--seed", type=int, default=20250714, show_default=True, help="Seed of the bootstrap.")
 @click.option("--worst", type=click.IntRange(0, 16), default=4, show_default=True,
-              help="Worst cases that are drawn; their images are found through files.csv.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Compare even where the references differ, and say so.")
+              help="Number of worst cases to show, by the paths in files.csv.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Compare even if the references differ, with a note.")
 def command(
     evaluations: tuple[Path, ...],
     out: Path,
@@ -56,23 +56,23 @@ def command(
     worst: int,
     force: bool,
 ) -> None:
-    """Compare models on the same cases, from folders that `cspine evaluate` wrote.
+    """Compare models on the same cases, from output folders of `cspine evaluate`.
 
-    Tables of the paper's shape (cross-validation [min, max], internal validation and external test mean +- SD,
-    p-values per vertebra), and for each model against the first: difference with its bootstrap interval, corrected
-    p-values, effect size, and a verdict:
+    The report has the tables of the paper (cross-validation [min, max], internal validation and external test mean
+    +- SD, p-values per vertebra), and for each model against the first: difference with its bootstrap interval,
+    corrected p-values, effect size, and a verdict:
 
     \b
     equivalent                    the difference lies within the margin (two one-sided tests)
     different                     the test of a difference rejects
     different within the margin   both of these
-    undecided                     neither: a large p-value does not show that models are alike
+    undecided                     neither: a large p-value does not show equivalence
 
-    The default margins, 0.02 Dice and 0.5 mm HD95, are what the paper's five folds of one model differ by. Pairs are
-    the cases that both models have; dropped ones are counted. One evaluation alone gives its tables and plots.
+    The default margins, 0.02 Dice and 0.5 mm HD95, are the differences between the paper's five folds of one model.
+    Pairs are the cases of both models; dropped cases are counted. A single evaluation gives its tables and plots.
 
     \b
-    OUT/report.html    the whole report; needs no other file and no network
+    OUT/report.html    the complete report, in one file that needs no network
     OUT/tables/        each table as CSV, Markdown and LaTeX; values.csv and tests.csv have every number
     OUT/plots/         SVG and PNG
     OUT/summary.json   models, settings, verdicts
@@ -102,8 +102,8 @@ def command(
         with_paper=with_paper,
         force=force,
     )
-    with progress("tests") as tell:
-        results = comparing.run_comparison(task, out, tell)
+    with progress("tests") as on_progress:
+        results = comparing.run_comparison(task, out, on_progress)
     _show(results)
     click.echo(f"Report {out / comparing.REPORT}")
     click.echo(f"Tables and plots in {out / comparing.TABLES} and {out / comparing.PLOTS}")
@@ -123,6 +123,6 @@ def _show(results: Results) -> None:
             click.echo(own.note)
     for note in results.cohort.notes:
         click.echo(f"note: {note}")
-    told = conclude(results)
-    for sentence in (*told.models, *told.claims):
+    conclusion = conclude(results)
+    for sentence in (*conclusion.models, *conclusion.claims):
         click.echo(sentence)

@@ -19,5 +19,5 @@ def command() -> None:
     """Make nnU-Net datasets from VerSe, HNSCC-3DCT-RT, CTSpine1K, the Decathlon's colon task and TotalSegmentator.
 
     The order: convert, summary (review the doubts), convert again with --exclude, split, summary. docs/guide/study.md
-    explains it; docs/guide/datasets.md shows the layouts and says what each doubt means.
+    explains it; docs/guide/datasets.md describes the layouts and the doubts.
     """

@@ -23,10 +23,10 @@ _BYTES_A_PROCESS = 3 * 10**9
 @click.command(name="convert")
 @click.option("--out", required=True, type=_FOLDER, help="Folder of the dataset, named like Dataset501_Cervical.")
 @click.option("--label-set", required=True, type=click.Choice(["cervical", "full-spine"]), help="C1..T1, or C1..L6.")
-@click.option("--auxiliary", is_flag=True, help="Keep a class of what lies below: T2 and below, or the sacrum.")
+@click.option("--auxiliary", is_flag=True, help="Add a class for the structures below: T2 and below, or the sacrum.")
 @click.option("--verse2019", type=_FOLDER, help="VerSe 2019, subject based or in the older layout.")
-@click.option("--verse2020", type=_FOLDER, help="VerSe 2020, likewise; scans that are in 2019 are left out.")
-@click.option("--ctspine1k", type=_FOLDER, help="CTSpine1K: NAME_seg.nii.gz, and the images that come with it.")
+@click.option("--verse2020", type=_FOLDER, help="VerSe 2020, likewise; scans that are also in 2019 are omitted.")
+@click.option("--ctspine1k", type=_FOLDER, help="CTSpine1K: NAME_seg.nii.gz, and its own images.")
 @click.option("--hnscc", type=_FOLDER, help="HNSCC-3DCT-RT: DICOM; its masks are in CTSpine1K.")
 @click.option("--msd-colon", type=_FOLDER, help="Task10_Colon of the Decathlon; its masks are in CTSpine1K.")
 @click.option(
@@ -34,11 +34,11 @@ _BYTES_A_PROCESS = 3 * 10**9
     help="More images of CTSpine1K: COLONOG (DICOM), the Decathlon's liver task, COVID-19. May be repeated.",
 )  # fmt: skip
 @click.option("--totalsegmentator", type=_FOLDER, help="TotalSegmentator v2.")
-@click.option("--people", type=_FOLDER, help="CSV file (id, patient, age, sex) of what the data sets do not tell.")
-@click.option("--exclude", type=_FOLDER, help="CSV file (case, reason) of the cases that are left out.")
-@click.option("--write-exclusions", type=_FOLDER, help="Write such a file with every doubtful case, to be edited.")
-@click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores and memory allow where left out.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first so many cases of each data set: a trial.")
+@click.option("--people", type=_FOLDER, help="CSV file (id, patient, age, sex) with values that the data sets lack.")
+@click.option("--exclude", type=_FOLDER, help="CSV file (case, reason) of the cases to exclude.")
+@click.option("--write-exclusions", type=_FOLDER, help="Write such a file with all doubtful cases, for review.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores and memory allow]")
+@click.option("--limit", type=click.IntRange(1), help="Only the first cases of each data set, for a trial.")
 def command(
     out: Path,
     label_set: str,
@@ -56,21 +56,21 @@ def command(
     jobs: int | None,
     limit: int | None,
 ) -> None:
-    """Convert cases to OUT/imagesTr, OUT/labelsTr and OUT/dataset.json, with one table of all: OUT/cases.csv.
+    """Convert cases to OUT/imagesTr, OUT/labelsTr and OUT/dataset.json, with a table of all: OUT/cases.csv.
 
-    Voxels, spacing and orientation stay as the source has them. Labels that do not lie on the voxels of their image are
-    refused; nothing is resampled. A case without a vertebra of the label set gets a row in the table and no files.
+    Voxels, spacing and orientation are those of the source. Labels that do not lie on the voxels of their image are
+    refused; nothing is resampled. A case without a vertebra of the label set has a row in the table and no files.
 
     \b
-    OUT/cases.csv      a row a case: source, patient, age, sex, spacing, levels in view, doubts, why excluded
-    OUT/audit.csv      a row a doubt about labels (disorder, pieces, volumes, gaps), and a row a vertebra that is cut
+    OUT/cases.csv      one row per case: source, patient, age, sex, spacing, levels in view, doubts, exclusion
+    OUT/audit.csv      one row per doubt about labels (order, fragments, volumes, gaps) and per truncated vertebra
     OUT/failures.csv   the cases that could not be converted, with the reason
 
-    Doubts exclude nothing by themselves: --write-exclusions proposes, a person edits, --exclude decides.
-    docs/guide/datasets.md shows the layouts, and what each doubt means.
+    Doubts exclude nothing by themselves: --write-exclusions proposes exclusions, a reviewer edits the file, and
+    --exclude applies it. docs/guide/datasets.md describes the layouts and the doubts.
 
-    A case that fails leaves nothing behind; the others are done, and the exit code is 11. The same command goes on
-    after an interrupt, and adds the cases of further data sets to those that are there.
+    A case that fails leaves no files; the others are converted, and the exit code is 11. The same command resumes
+    after an interrupt, and adds the cases of further data sets to the existing ones.
     """  # noqa: D301
     from cspine.study.datasets.convert import Conversion, convert
     from cspine.study.datasets.dataset_folder import DatasetFolder
@@ -81,35 +81,35 @@ def command(
     folders = Folders(verse2019, verse2020, ctspine1k, hnscc, msd_colon, totalsegmentator, images=images, people=people)
     found = collect(folders, limit)
     conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or _processes())
-    _tell_needs(found, out)
-    with progress("cases") as tell:
-        outcome = convert(found, conversion, reasons, tell)
+    _report_needs(found, out)
+    with progress("cases") as on_progress:
+        outcome = convert(found, conversion, reasons, on_progress)
     _show(outcome, found, out)
     if limit is None:
-        _tell_of_others(outcome, found)
+        _report_unlisted_cases(outcome, found)
     if write_exclusions is not None and write_exclusions.exists():
-        click.echo(f"note: {write_exclusions} was there and stays as it is: remove it to have it proposed anew")
+        click.echo(f"note: {write_exclusions} exists and is not changed: remove it to write new proposals")
     elif write_exclusions is not None:
         named = propose(write_exclusions, outcome.rows)
-        click.echo(f"{write_exclusions} names {named} doubtful case(s): edit it, then give it to --exclude")
+        click.echo(f"{write_exclusions} lists {named} doubtful case(s): edit it, then give it to --exclude")
     if outcome.failures:
         for case, code, message in outcome.failures[:20]:
             click.echo(f"failed: {case} [{code}] {message}")
         raise SomeStudiesFailedError(
             f"{len(outcome.failures)} of {counted(len(found.cases) + len(found.broken), 'case')} failed",
-            advice=f"{out / 'failures.csv'} names each with its reason; the same command tries them again.",
+            advice=f"{out / 'failures.csv'} lists each with its reason; the same command retries them.",
         )
 
 
-def _tell_of_others(outcome: Outcome, found: Found) -> None:
-    """Tell of cases that an earlier call converted, and that their data set does not give any more."""
+def _report_unlisted_cases(outcome: Outcome, found: Found) -> None:
+    """Report cases that an earlier call converted and that are no longer in their data set."""
     given = {case.name for case in found.cases} | {case for case, _ in found.broken}
     sources = {case.source for case in found.cases}
     others = [row.case for row in outcome.rows if row.source in sources and row.case not in given and not row.excluded]
     if others:
         click.echo(
-            f"note: {counted(len(others), 'case')} of an earlier call not among those given now, {others[0]} for "
-            "example, and still used: name them in --exclude, or convert into a new folder"
+            f"note: {counted(len(others), 'case')} of an earlier call no longer in the data sets, for example "
+            f"{others[0]}, and still used: list them in --exclude, or convert into a new folder"
         )
 
 
@@ -121,17 +121,17 @@ def _processes() -> int:
     return max(1, min(usable_cores(), free // _BYTES_A_PROCESS)) if free else usable_cores()
 
 
-def _tell_needs(found: Found, out: Path) -> None:
+def _report_needs(found: Found, out: Path) -> None:
     size = sum(_size(case.image) for case in found.cases)
     place = next(p for p in (out, *out.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free
-    # Files that are compressed already stay as large; DICOM shrinks to about half.
+    # Compressed files keep their size; DICOM shrinks to about half.
     click.echo(
-        f"{counted(len(found.cases), 'case')}, {size / 1e9:.1f} GB of images: about as much on disk; "
+        f"{counted(len(found.cases), 'case')}, {size / 1e9:.1f} GB of images: about the same amount on disk; "
         f"{free / 1e9:.0f} GB free."
     )
     if size > free:
-        click.echo("warning: the disk may become full; what is whole by then is kept", err=True)
+        click.echo("warning: the disk may become full; complete cases are then kept", err=True)
 
 
 def _size(place: Path) -> int:

@@ -11,17 +11,19 @@ from cspine.io.console import progress, table
 
 @click.command(name="rehearse")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
-@click.option("--patients", default=30, show_default=True, type=click.IntRange(12, 2000), help="How many.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another seed, other patients.")
-@click.option("--meshes", type=click.Path(path_type=Path), help="Folder of the atlas's meshes, for truer bones.")
-@click.option("--jobs", type=click.IntRange(1), help="Processes; as many as there are cores where left out.")
+@click.option("--patients", default=30, show_default=True, type=click.IntRange(12, 2000), help="Number of patients.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the patients.")
+@click.option(
+    "--meshes", type=click.Path(path_type=Path), help="Folder of the atlas's meshes, for more realistic bones."
+)
+@click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: one per core]")
 def command(out: Path, patients: int, seed: int, meshes: Path | None, jobs: int | None) -> None:
-    """Make a small synthetic cohort, so that the whole study can be tried before a data set is downloaded.
+    """Generate a small synthetic cohort for a dry run of the study, before data sets are downloaded.
 
-    OUT gets one folder a data set, in its own layout, named as the options of `cspine dataset convert`: verse2019,
+    OUT gets one folder per data set, in its layout, named as the options of `cspine dataset convert`: verse2019,
     verse2020, hnscc, ctspine1k, msd-colon, totalsegmentator. Voxels are coarse (2.5 to 3.5 mm) and stored in different
-    orientations; the labels of one case are wrong on purpose. Bones are made of simple solids unless --meshes is given.
-    What is there already is kept.
+    orientations; the labels of one case are wrong on purpose. Bones are simple solids unless --meshes is given.
+    Existing scans are kept.
     """
     from collections import Counter
 
@@ -30,7 +32,7 @@ def command(out: Path, patients: int, seed: int, meshes: Path | None, jobs: int 
     from cspine.study.rehearsal.synthetic_cohort import SyntheticCohort, make_cohort
 
     scans = plan_cohort(patients, seed)
-    with progress("scans") as tell:
-        made, kept = make_cohort(SyntheticCohort(out, meshes), scans, jobs or usable_cores(), tell)
+    with progress("scans") as on_progress:
+        made, kept = make_cohort(SyntheticCohort(out, meshes), scans, jobs or usable_cores(), on_progress)
     counts = Counter(scan.source.value for scan in scans)
     table(f"{made} scans made, {kept} kept", ("Folder", "Scans"), [[str(out / k), str(n)] for k, n in counts.items()])

@@ -17,16 +17,16 @@ from cspine.io.console import table
 @click.option("--external", default=268, show_default=True, type=click.IntRange(0), help="For the external test.")
 @click.option(
     "--internal-from", default="top", show_default=True, type=click.Choice(["top", "training"]),
-    help="Internal patients come on top of those for training, or out of them (the paper does not say).",
+    help="Internal patients are additional to those for training, or taken from them (the paper leaves it open).",
 )  # fmt: skip
 @click.option("--external-source", default="TotalSegmentator", show_default=True, help="Source of the external test.")
-@click.option("--whole", default="C1-T1", show_default=True, help="Levels that an external case must show uncut.")
+@click.option("--whole", default="C1-T1", show_default=True, help="Levels that an external case must show completely.")
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of the training patients.")
 @click.option("--seed", default=0, show_default=True, type=int, help="Another seed gives another split.")
-@click.option("--scale", is_flag=True, help="Where there are fewer patients than asked: all of them, in proportion.")
+@click.option("--scale", is_flag=True, help="With fewer patients than requested, take all, in proportion.")
 @click.option(
     "--elsewhere", default="training", show_default=True, type=click.Choice(["training", "left-over"]),
-    help="Patients whom only D2 ... can use (no vertebra of D1's label set in view).",
+    help="Use of patients without a vertebra of D1's label set, who are in D2 ... only.",
 )  # fmt: skip
 def command(
     datasets: tuple[Path, ...],
@@ -41,20 +41,20 @@ def command(
     scale: bool,
     elsewhere: str,
 ) -> None:
-    """Divide the patients of one dataset, or of several of one study, into training, internal and external.
+    """Split the patients of one dataset, or of several of one study, into training, internal and external.
 
-    The numbers are the paper's where they are left out: 172 patients for training, 37 for internal validation, 268 of
-    TotalSegmentator with C1 to T1 whole in view for the external test. They count the patients whom D1 can use, so
-    give the cervical dataset first. Parts and folds have alike shares of sources, sexes, age groups and levels in
-    view. A patient lies in one part and one fold in every dataset, whatever the number of scans. Excluded cases are in
+    The default numbers are the paper's: 172 patients for training, 37 for internal validation, 268 of
+    TotalSegmentator with C1 to T1 completely in view for the external test. They count the patients in D1, so
+    give the cervical dataset first. Parts and folds have similar shares of sources, sexes, age groups and levels in
+    view. A patient is in one part and one fold in every dataset, whatever the number of scans. Excluded cases are in
     no part. The same datasets and options give the same split; another call replaces it.
 
     \b
     D/cases.csv           part and fold of each case
     D/splits_final.json   the folds, as nnU-Net reads them; absent while a split is under way
     D/imagesTr, labelsTr  training;  imagesTs, labelsTs: internal and external;  imagesExcluded: all others
-    D/demographics.csv    patients, age, sex, sources, voxel sizes, levels of each part; demographics.md for people
-    D/split.json          what was asked for, and the checksum that models trained on the split carry
+    D/demographics.csv    patients, age, sex, sources, voxel sizes, levels of each part; demographics.md for readers
+    D/split.json          the settings, and the checksum that models of the split carry
     """  # noqa: D301
     from cspine.study.datasets.case_table import Part, split_checksum
     from cspine.study.datasets.dataset_folder import DatasetFolder
@@ -62,7 +62,7 @@ def command(
     from cspine.study.datasets.divided import divide_datasets
     from cspine.study.datasets.split import InternalFrom, SplitSettings
 
-    # T13 is a variant: nobody lacks it.
+    # T13 is a variant: a spine without it is complete.
     levels = tuple(level.name for level in wanted_levels(whole, "--whole") if level.name != "T13")
     settings = SplitSettings(
         training, internal, external, InternalFrom(internal_from), external_source, levels, folds, seed, scale,

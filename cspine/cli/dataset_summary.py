@@ -1,4 +1,4 @@
-"""`cspine dataset summary`: what there is in a dataset, in numbers and pictures."""
+"""`cspine dataset summary`: the content of a dataset in numbers and pictures."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _FILES = ("levels.csv", "demographics.csv", "demographics.md")
     help="Cases on the picture sheets, the doubtful ones first; 0 for none.",
 )  # fmt: skip
 def command(dataset: Path, out: Path | None, pictures: int) -> None:
-    """Count the cases of a dataset by source, part, fold and level, with doubts and exclusions, and draw some.
+    """Count the cases of a dataset by source, part, fold and level, with doubts and exclusions, and show some.
 
     \b
-    OUT/sheet.png         a row of pictures a case, doubtful cases first (sheet-1.png ... for more than 16): look here
-    OUT/levels.csv        a row a vertebra: cases of each part in which it is in view, and in how many it is cut
-    OUT/demographics.csv  patients, age, sex, sources, voxel sizes of each part; demographics.md for people
+    OUT/sheet.png         one row of pictures per case, doubtful cases first (sheet-1.png ... for more than 16)
+    OUT/levels.csv        one row per vertebra: number of cases of each part that show it, and that truncate it
+    OUT/demographics.csv  patients, age, sex, sources, voxel sizes of each part; demographics.md for readers
     OUT/summary.json      the counts
 
-    It changes nothing in the dataset, and works before the split as after it.
+    The command changes nothing in the dataset, and works before and after the split.
     """  # noqa: D301
     from cspine.report.sheet import write_sheets
     from cspine.study.datasets import overview
@@ -53,8 +53,10 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
     shown = overview.to_show(rows, pictures)
     name = dataset.resolve().name
     title = f"{name}: {labels.name}, {counted(len(rows), 'case')}"
-    with progress("pictures") as tell:
-        sheets = write_sheets(_told(overview.sheet_rows(folder, shown), len(shown), tell), len(shown), title, place)
+    with progress("pictures") as on_progress:
+        sheets = write_sheets(
+            _counted_rows(overview.sheet_rows(folder, shown), len(shown), on_progress), len(shown), title, place
+        )
     output.finish(overview.as_summary(folder, rows))
 
     doubts = overview.counts_by_doubt(rows)
@@ -73,8 +75,8 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
         click.echo(f"{path}")
 
 
-def _told(rows: Iterable[SheetRow], count: int, tell: ProgressCallback) -> Iterator[SheetRow]:
-    """Yield the rows, and tell how many are drawn."""
+def _counted_rows(rows: Iterable[SheetRow], count: int, on_progress: ProgressCallback) -> Iterator[SheetRow]:
+    """Yield the rows, and report their number."""
     for done, row in enumerate(rows, 1):
         yield row
-        tell(done, count)
+        on_progress(done, count)

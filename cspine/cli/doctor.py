@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(name="doctor")
 @click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]")
-@click.option("--output", type=click.Path(path_type=Path), help="Also diagnostic that this output folder is writable.")
+@click.option("--output", type=click.Path(path_type=Path), help="Also check that this output folder is writable.")
 @click.option("--json", "as_json", is_flag=True, help="Print the diagnostics as JSON.")
 def command(model: str | None, output: Path | None, as_json: bool) -> None:
     """Check whether this machine or container is ready for a run.

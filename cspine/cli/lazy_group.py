@@ -1,4 +1,4 @@
-"""A group of commands whose modules are loaded when they are asked for, so that `cspine --help` needs no torch."""
+"""A group of commands whose modules are loaded on first use, so that `cspine --help` needs no torch."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from cspine.core.errors import UsageError
 
 
 def wanted_levels(text: str, option: str) -> tuple[Vertebra, ...]:
-    """Return the levels that an option names, for example ``"C1-T1"`` or ``"C3,C4"``, from head to foot.
+    """Return the levels of an option, for example ``"C1-T1"`` or ``"C3,C4"``, from head to foot.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def wanted_levels(text: str, option: str) -> tuple[Vertebra, ...]:
     Raises
     ------
     UsageError
-        If a part is no level and no range.
+        If a part is neither a level nor a range.
     """
     try:
         return parse_levels(text)

@@ -39,15 +39,15 @@ _COMMANDS = {
 @click.option("-v", "--verbose", is_flag=True, help="Log every decision, not only the steps.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
 def cli(verbose: bool, quiet: bool) -> None:
-    """Vertebrae C1..C7 and T1 from a CT of the neck, as a DICOM Segmentation.
+    """Segment the vertebrae C1..C7 and T1 in a CT of the neck and write them as a DICOM Segmentation.
 
-    Research use only; not a medical device. The usual way is `cspine run IN OUT`.
+    Research use only; not a medical device. Start with `cspine run IN OUT`.
     """
     start_logging(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 def main() -> None:
-    """Run the command line and exit with the code of `cspine.core.errors` that tells what happened."""
+    """Run the command line and exit with the code of the error, as in `cspine.core.errors`."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli(standalone_mode=False)
@@ -65,5 +65,5 @@ def main() -> None:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    """Leave as on an interrupt, so that nothing unfinished stays behind."""
+    """Exit as on an interrupt, so that no incomplete results remain."""
     sys.exit(128 + signum)

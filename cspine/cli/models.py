@@ -19,14 +19,14 @@ _STATEMENTS = ("title", "licence", "source", "credit", "intended_use", "limits",
 
 
 def places(models: Path | None = None) -> tuple[Path, ...]:
-    """Return the folders of models: the one given or named by HOLOSCAN_MODEL_PATH, the user's, those of cspine."""
+    """Return the folders of models: the given one or that of HOLOSCAN_MODEL_PATH, the user's, those of cspine."""
     from cspine.models.registry import container_folder, search_path
 
     return search_path(os.environ, home_folder(), models or container_folder(os.environ))
 
 
 def wanted_model(name: str | None) -> Path:
-    """Return the folder of the model that a command shall run, as `registry.model_to_run`."""
+    """Return the folder of the model that a command runs, as `registry.model_to_run`."""
     from cspine.models.registry import model_to_run
 
     return model_to_run(name, os.environ, home_folder())
@@ -35,7 +35,7 @@ def wanted_model(name: str | None) -> Path:
 _models_option = click.option(
     "--models",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A folder of model packages that goes before the user's and the shipped ones.",
+    help="A folder of model packages, searched before the user's and the shipped ones.",
 )
 
 
@@ -76,7 +76,7 @@ def info(name: str, models: Path | None) -> None:
     folder = find_model(name, places(models))
     manifest = read_manifest(folder / MANIFEST_NAME)
     if manifest.demonstration:
-        click.echo("DEMONSTRATION: made to show the application at work, not to be relied on.")
+        click.echo("DEMONSTRATION: shows how cspine works; do not rely on its results.")
     rows = [["name", manifest.name], ["version", manifest.version]]
     rows += [[key.replace("_", " "), str(getattr(manifest, key))] for key in _STATEMENTS]
     rows += [["checksum", manifest.identity.checksum], ["folder", str(folder)]]
@@ -100,7 +100,7 @@ def info(name: str, models: Path | None) -> None:
 @click.argument("name")
 @_models_option
 def verify(name: str, models: Path | None) -> None:
-    """Check the model NAME: checksums, plans, and that its weights fill its networks."""
+    """Verify the model NAME: checksums, plans, and that its weights match its networks."""
     from cspine.models.manifest import MANIFEST_NAME, read_manifest
     from cspine.models.network import build_network, load_weights
     from cspine.models.package import file_faults, load_package
@@ -110,39 +110,41 @@ def verify(name: str, models: Path | None) -> None:
     manifest = read_manifest(folder / MANIFEST_NAME)
     faults = file_faults(folder, manifest)
     for fault in faults:
-        click.echo(f"wrong: {fault}")
+        click.echo(f"FAIL: {fault}")
     if faults:
-        raise ModelChecksumError(f"model {manifest.name}: {len(faults)} of {len(manifest.files)} files are not right")
+        raise ModelChecksumError(
+            f"model {manifest.name}: {len(faults)} of {len(manifest.files)} files are changed or missing"
+        )
     for stage in load_package(folder).stages:
         network = build_network(stage.plan.architecture)
         for fold in stage.manifest.folds:
             load_weights(network, stage.weights(fold))
-            click.echo(f"right: {stage.manifest.name}, fold {fold}: the weights fill the network")
-    click.echo(f"right: {manifest.identity.title}, {len(manifest.files)} files, checksum {manifest.identity.checksum}")
+            click.echo(f"OK: {stage.manifest.name}, fold {fold}: the weights match the network")
+    click.echo(f"OK: {manifest.identity.title}, {len(manifest.files)} files, checksum {manifest.identity.checksum}")
 
 
 @command.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
-@click.option("--name", help="Name of the package; from the data set where left out.")
+@click.option("--name", help="Name of the package.  [default: that of the data set]")
 @click.option(
     "--labels",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML that maps network labels, by number or name, to C1..L6 or 'auxiliary'.",
 )
-@click.option("--orientation", help="Where the x, y, z axes of the training images pointed, for example LPS.")
-@click.option("--folds", help="Folds to install, for example 0,1,2 or all; every numbered one where left out.")
-@click.option("--configuration", help="Which configuration, where the source has several: for example 3d_fullres.")
-@click.option("--force", is_flag=True, help="Replace an installed package of that name.")
+@click.option("--orientation", help="Directions of the x, y, z axes of the training images, for example LPS.")
+@click.option("--folds", help="Folds to install, for example 0,1,2 or all.  [default: all numbered ones]")
+@click.option("--configuration", help="Configuration, if the source has several: for example 3d_fullres.")
+@click.option("--force", is_flag=True, help="Replace an installed package of this name.")
 @click.option("--model-version", help="Version of the package.")
-@click.option("--title", help="One line on the model.")
+@click.option("--title", help="Title of the model, one line.")
 @click.option("--licence", help="Licence of the weights.")
-@click.option("--source-text", "source_text", help="Where the model was published.")
-@click.option("--credit", help="Whom to credit.")
-@click.option("--intended-use", help="What the model is for.")
-@click.option("--limits", help="What the model cannot do.")
-@click.option("--training-data", help="What the model was trained with.")
+@click.option("--source-text", "source_text", help="Publication of the model.")
+@click.option("--credit", help="Credit for the model.")
+@click.option("--intended-use", help="Intended use of the model.")
+@click.option("--limits", help="Limits of the model.")
+@click.option("--training-data", help="Training data of the model.")
 @click.option(
-    "--into", type=click.Path(file_okay=False, path_type=Path), help="Folder of packages; the user's where left out."
+    "--into", type=click.Path(file_okay=False, path_type=Path), help="Folder of packages.  [default: the user's]"
 )
 def install(
     source: Path,
@@ -155,7 +157,7 @@ def install(
 ) -> None:
     """Install SOURCE: an nnU-Net v2 results folder, its exported zip, a MONAI bundle, or a model package.
 
-    Checkpoints are read without executing anything that they contain, and stored as safetensors.
+    Checkpoints are read without executing their content, and stored as safetensors.
     """
     from cspine.models.install import InstallOptions, read_label_map
     from cspine.models.install import install as install_model
@@ -183,7 +185,7 @@ def _folds(text: str | None) -> tuple[str, ...] | None:
         return None
     folds = tuple(fold.strip() for fold in text.split(","))
     if not all(fold.isdigit() or fold == "all" for fold in folds):
-        raise UsageError(f"--folds {text}: numbers with commas between, or all")
+        raise UsageError(f"--folds {text}: give numbers separated by commas, or all")
     return folds
 
 

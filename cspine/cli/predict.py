@@ -20,8 +20,8 @@ _TESTS = "internal,external"
 @click.option("--input", "source", type=click.Path(path_type=Path), help="Folder of NIfTI or DICOM files, or a file.")
 @click.option("--dataset", type=click.Path(path_type=Path), help="Dataset of `cspine dataset split`, instead.")
 @click.option("--parts", help=f"With --dataset: some of training, internal, external.  [default: {_TESTS}]")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of labels; one a model.")
-@click.option("--raw", is_flag=True, help="What the network drew, not cleaned: as nnU-Net's own predictor gives it.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of labels, one per model.")
+@click.option("--raw", is_flag=True, help="Do not clean the labels of the network, as nnU-Net's own predictor.")
 @inference_options
 @click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="For DICOM: YAML of selection rules.")
 def command(
@@ -37,24 +37,24 @@ def command(
     step_size: float,
     rules_file: Path | None,
 ) -> None:
-    """Draw the vertebrae of many images: OUT/NAME.nii.gz with the numbers of VerSe, on each image's own voxels.
+    """Predict the vertebrae of many images: OUT/NAME.nii.gz with the numbers of VerSe, on each image's own voxels.
 
-    --input takes NIfTI files (NAME_0000.nii.gz or NAME.nii.gz), or DICOM: of each study the series that `cspine run`
-    would take, called as its folder, or by its hashed UID. Labels are cleaned as `cspine run` does; --raw leaves that
-    out.
+    --input takes NIfTI files (NAME_0000.nii.gz or NAME.nii.gz), or DICOM: the series of each study that `cspine run`
+    would choose, named after its folder, or by its hashed UID. Labels are cleaned as in `cspine run`; --raw omits
+    this step.
 
-    --dataset takes the cases of a dataset. A case for training is drawn by the one fold that did not learn from it; a
-    model of another split is refused. The other parts are drawn by all folds.
+    --dataset takes the cases of a dataset. A training case is predicted by the one fold that was not trained on it; a
+    model of another split is refused. The other parts are predicted by all folds.
 
-    OUT/predictions.csv has a row a case: folds, model, levels, findings, seconds, error. OUT/sources.csv says from
-    which local path each case, and each hashed name of the log, came: keep it where the images are. The same command
-    goes on after an interrupt, and does what failed again. A case that fails is listed; the others are done, and the
+    OUT/predictions.csv has one row per case: folds, model, levels, findings, seconds, error. OUT/sources.csv gives
+    the local path of each case and its hashed name in the log: keep it with the images. The same command resumes
+    after an interrupt, and retries failed cases. A case that fails is listed; the others are processed, and the
     exit code is 11.
     """
     if (source is None) == (dataset is None):
         raise UsageError("give either --input or --dataset")
     if parts is not None and dataset is None:
-        raise UsageError("--parts without --dataset", advice="All images of --input are drawn; leave --parts out.")
+        raise UsageError("--parts requires --dataset", advice="Omit --parts: all images of --input are predicted.")
     if source is not None and not source.exists():
         raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     from cspine.cli.models import wanted_model
@@ -67,11 +67,11 @@ def command(
     task = PredictionTask(
         out, source, dataset, parts if parts is not None else _TESTS, settings, raw=raw, rules_file=rules_file
     )
-    with progress("cases") as tell:
-        records = run_prediction(task, package, tell, lambda note: click.echo(f"warning: {note}", err=True))
+    with progress("cases") as on_progress:
+        records = run_prediction(task, package, on_progress, lambda note: click.echo(f"warning: {note}", err=True))
     failed = [record for record in records if record.error]
-    drawn = f"{len(records) - len(failed)} of {counted(len(records), 'case')} drawn"
-    click.echo(f"{drawn} by {package.identity.title} in {out}")
+    predicted = f"{len(records) - len(failed)} of {counted(len(records), 'case')} predicted"
+    click.echo(f"{predicted} by {package.identity.title} in {out}")
     for record in failed[:_SHOWN]:
         click.echo(f"failed: {record.case} {record.error}")
     if failed:

@@ -14,7 +14,7 @@ from cspine.cli.run_options import model_package, run_options, run_settings, wan
 from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
 from cspine.io.console import print_error, progress
 from cspine.pipeline.outputs import chosen_outputs, parse_outputs
-from cspine.pipeline.settings import sender_broke_off
+from cspine.pipeline.settings import incomplete_transfer
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.terminal import print_results
 
@@ -30,38 +30,40 @@ _log = logging.getLogger(__name__)
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @run_options
-@click.option("--series-uid", help="Take this series, whatever the rules say.")
+@click.option("--series-uid", help="Choose this series, regardless of the rules.")
 @click.option(
-    "--incomplete", is_flag=True, help="The sender broke off: the result says so.  [env: CSPINE_INCOMPLETE=1]"
+    "--incomplete",
+    is_flag=True,
+    help="The transfer was incomplete: report it as a finding.  [env: CSPINE_INCOMPLETE=1]",
 )
 @click.option("--all-studies", is_flag=True, help="Run on every study in IN, each into OUT/<hashed study>/.")
-@click.option("--overwrite", is_flag=True, help="Replace results that are in OUT.")
+@click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 @click.option(
     "--outputs", metavar="NAME,...",
     help="What to write: seg, nifti, preview, summary; CSPINE_OUTPUTS of the application.  "
-    "[default: seg,preview,summary; of NIfTI nifti,preview,summary]",
+    "[default: seg,preview,summary; for NIfTI nifti,preview,summary]",
 )  # fmt: skip
 def command(source: Path, out: Path, **options: object) -> None:
     """Segment the vertebrae of the CT study in IN (a folder or a .zip of DICOM, or a .nii.gz); write results into OUT.
 
     \b
-    OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment a vertebra (of DICOM)
-    OUT/report/labels.nii.gz     labels with the numbers of VerSe (of NIfTI, or by --outputs)
+    OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment per vertebra (for DICOM)
+    OUT/report/labels.nii.gz     labels with the numbers of VerSe (for NIfTI, or by --outputs)
     OUT/report/preview.png       sagittal, coronal and axial pictures
     OUT/report/summary.json      series and reasons, model, volumes, HU, findings, timings, settings
 
-    Results appear when they are complete; a failed run leaves none, and ends with a code of docs/reference/errors.md.
-    `cspine series IN` shows beforehand which series would be taken. Dates follow SOURCE_DATE_EPOCH where it is set.
-    A full-spine model writes every vertebra of any CT of the spine: docs/guide/full-spine.md.
+    Results appear when they are complete; a failed run leaves none, and exits with a code of docs/reference/errors.md.
+    `cspine series IN` shows which series would be chosen. All dates are those of SOURCE_DATE_EPOCH if it is set.
+    A full-spine model segments every vertebra in any CT of the spine: docs/guide/full-spine.md.
     """  # noqa: D301
-    # Whatever the command line shows to be wrong is found before a library of images or networks is loaded.
+    # Errors of the command line are reported before libraries of images and networks are loaded.
     if options["all_studies"] and options["series_uid"]:
-        raise UsageError("--series-uid names one series of one study", advice="Leave --all-studies out.")
+        raise UsageError("--series-uid and --all-studies exclude each other", advice="Omit one of them.")
     kind = kind_of_source(source)
     settings = _settings(options)
     chosen_outputs(settings.outputs, has_dicom=kind is SourceKind.DICOM)
     if kind is SourceKind.NIFTI and (options["all_studies"] or options["series_uid"]):
-        raise UsageError("a NIfTI file has no studies and no series", advice="Leave out --all-studies or --series-uid.")
+        raise UsageError("a NIfTI file has no studies and no series", advice="Omit --all-studies and --series-uid.")
     wanted_model_folder(options)
 
     from cspine.dicom.archive import open_input
@@ -72,8 +74,8 @@ def command(source: Path, out: Path, **options: object) -> None:
     package = model_package(options)
     overwrite = bool(options["overwrite"])
     if kind is SourceKind.NIFTI:
-        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as tell:
-            summary = run_image(source, package, settings, output, tell)
+        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as on_progress:
+            summary = run_image(source, package, settings, output, on_progress)
         print_results(summary, out)
         return
     with open_input(source) as folder:
@@ -81,8 +83,8 @@ def command(source: Path, out: Path, **options: object) -> None:
         if options["all_studies"]:
             _run_all(scan, package, settings, out, overwrite=overwrite)
             return
-        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as tell:
-            summary = run_study(scan, package, settings, output, tell)
+        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as on_progress:
+            summary = run_study(scan, package, settings, output, on_progress)
     print_results(summary, out)
 
 
@@ -94,7 +96,7 @@ def _settings(options: dict[str, object]) -> RunSettings:
     outputs = options["outputs"]
     return replace(
         settings,
-        incomplete=bool(options["incomplete"]) or sender_broke_off(os.environ),
+        incomplete=bool(options["incomplete"]) or incomplete_transfer(os.environ),
         outputs=parse_outputs(str(outputs)) if outputs is not None else None,
     )
 
@@ -114,8 +116,8 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
         names.add(name)
         _log.info("study %d of %d: %s", number, len(studies), name)
         try:
-            with StudyOutput(out / name, overwrite=overwrite) as output, progress("tiles") as tell:
-                summary = run_study(study, package, settings, output, tell)
+            with StudyOutput(out / name, overwrite=overwrite) as output, progress("tiles") as on_progress:
+                summary = run_study(study, package, settings, output, on_progress)
         except Exception as unforeseen:  # one study must not stop the others
             error = as_defect(unforeseen)
             print_error(error)

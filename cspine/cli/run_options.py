@@ -22,7 +22,11 @@ _INFERENCE = (
         "--mirror/--no-mirror", default=False, show_default=True, help="Test-time mirroring: up to 8 x the time."
     ),
     click.option(
-        "--step-size", default=0.5, show_default=True, type=click.FloatRange(0.1, 1.0), help="Of tiles, in patches."
+        "--step-size",
+        default=0.5,
+        show_default=True,
+        type=click.FloatRange(0.1, 1.0),
+        help="Distance of tiles, in patches.",
     ),
 )
 _OPTIONS = (
@@ -39,7 +43,7 @@ _OPTIONS = (
     click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="YAML of selection rules."),
     click.option(
         "--levels", metavar="LEVELS",
-        help="Write these levels alone, for example C1-T1 or C3-C7,L1-L5.  [default: all that are found]",
+        help="Write only these levels, for example C1-T1 or C3-C7,L1-L5.  [default: all predicted]",
     ),
     click.option(
         "--solve-levels/--no-solve-levels", default=True, show_default=True,

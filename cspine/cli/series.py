@@ -1,4 +1,4 @@
-"""`cspine series`: what is in a folder, which series would be chosen, and why."""
+"""`cspine series`: the series of a folder, which one would be chosen, and why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COLUMNS = (
     "Covers",
     "Plane",
     "Contrast",
-    "SeriesDecision",
+    "Decision",
 )
 
 
@@ -35,13 +35,13 @@ _COLUMNS = (
     "--rules",
     "rules_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML with selection rules (docs/guide/selection.md); cspine's own where it is left out.",
+    help="YAML with selection rules (docs/guide/selection.md).  [default: those of cspine]",
 )
-@click.option("--model", help="Without --rules: take the rules for this model's levels.")
-@click.option("--series-uid", help="Show the decisions as if this series were asked for.")
+@click.option("--model", help="Without --rules: use the rules for this model's levels.")
+@click.option("--series-uid", help="Show the decisions as if this series were requested.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
 def command(directory: Path, rules_file: Path | None, model: str | None, series_uid: str | None, as_json: bool) -> None:
-    """Show every DICOM series below DIR (a folder or a .zip) and why it would be chosen or refused.
+    """Show every DICOM series below DIR (a folder or a .zip) and why it would be chosen or rejected.
 
     Only headers are read, and nothing is run. The UID of a series can be given to `cspine run --series-uid`.
     """
@@ -56,11 +56,11 @@ def command(directory: Path, rules_file: Path | None, model: str | None, series_
         table(title, _COLUMNS, [_row(each) for each in series])
     studies = f"{listing.patients} patient(s), {len(listing.studies)} study(ies)"
     click.echo(f"{studies}, {listing.series_found} series.")
-    click.echo(f"Left out: {listing.skipped}; {listing.damaged} damaged DICOM files.")
+    click.echo(f"Skipped: {listing.skipped}; {listing.damaged} damaged DICOM files.")
 
 
 def _is_full_spine(model: str | None) -> bool:
-    """Tell whether a model goes on below T1; False where none is named."""
+    """Return whether a model has levels below T1; False without a model."""
     if model is None:
         return False
     from cspine.cli.models import wanted_model

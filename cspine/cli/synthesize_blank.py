@@ -1,4 +1,4 @@
-"""`cspine synthesize --blank-from`: copies of real CTs that are blank below each level, with the expectation table."""
+"""`cspine synthesize --blank-from`: copies of real CTs that are blank below each level, and their table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cspine.io.tables import counted
 
 
 def write_blanked(images: Path, labels: Path, out: Path) -> None:
-    """Write OUT/images, OUT/labels and OUT/cases.csv; copies that are there are kept.
+    """Write OUT/images, OUT/labels and OUT/cases.csv; existing copies are kept.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def write_blanked(images: Path, labels: Path, out: Path) -> None:
     Raises
     ------
     UsageError
-        If the folder to write to is one that is read.
+        If the output folder is also an input folder.
     InputError
         If no image has labels of a level from C3 to T1, or image and labels do not fit.
     """
@@ -36,11 +36,11 @@ def write_blanked(images: Path, labels: Path, out: Path) -> None:
     from cspine.study.prediction.prediction_cases import cases_of_input
 
     if out.resolve() in (images.resolve(), labels.resolve()):
-        raise UsageError("--out is a folder that is read", advice="Give the copies a folder of their own.")
+        raise UsageError("--out is also an input folder", advice="Give another folder for the copies.")
     cases = [case for case in cases_of_input(images) if case.image is not None]
     rows: list[dict[str, str]] = []
     kept = 0
-    with progress("images") as tell:
+    with progress("images") as on_progress:
         for done, case in enumerate(cases, 1):
             known = labels / f"{case.name}.nii.gz"
             if case.image is not None and known.is_file():
@@ -53,7 +53,7 @@ def write_blanked(images: Path, labels: Path, out: Path) -> None:
                         nifti.write(image, copy.ct.hu_zyx, copy.ct.affine_lps)
                         nifti.write(part, copy.labels.labels_zyx, copy.labels.affine_lps)
                     rows.append(row)
-            tell(done, len(cases))
+            on_progress(done, len(cases))
     if not rows:
         raise InputError(
             f"no image in {images} has labels of C3 to T1 in {labels}",
@@ -61,8 +61,8 @@ def write_blanked(images: Path, labels: Path, out: Path) -> None:
         )
     write_csv(out / "cases.csv", tuple(rows[0]), [list(row.values()) for row in rows])
     subjects = len({row["subject"] for row in rows})
-    told = f"{counted(len(rows), 'copy', 'copies')} of {counted(subjects, 'image')} in {out}"
-    click.echo(told + (f", {kept} of them kept" if kept else ""))
+    written = f"{counted(len(rows), 'copy', 'copies')} of {counted(subjects, 'image')} in {out}"
+    click.echo(written + (f", {kept} of them kept" if kept else ""))
 
 
 _FILES = (("images", "_0000"), ("labels", ""))

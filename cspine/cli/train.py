@@ -29,23 +29,29 @@ _SYNTHETIC_NAMES = ("atlas", "anatomies", "recipe", "iterations", "labelled", "s
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the model package to write.")
 @click.option(
     "--device", default="auto", show_default=True,
-    help="auto, cpu, cuda or cuda:N; with DATASET also cuda:0,1: one fold a GPU at a time.",
+    help="auto, cpu, cuda or cuda:N; with DATASET also cuda:0,1: one fold per GPU at a time.",
 )  # fmt: skip
 @dataset_options
-@click.option("--synthetic", is_flag=True, help="Train on images made on the fly from the anatomical atlas.")
+@click.option("--synthetic", is_flag=True, help="Train on images generated from the anatomical atlas.")
 @click.option(
-    "--atlas", type=click.Path(path_type=Path), help="Folder of the anatomical atlas, or of its meshes for spines."
+    "--atlas", type=click.Path(path_type=Path), help="Folder of the anatomical atlas; for spines, of its meshes."
 )
 @click.option(
-    "--anatomies", type=click.Path(path_type=Path), help="Folder of other people's vertebrae, for articulated necks."
+    "--anatomies", type=click.Path(path_type=Path), help="Folder of vertebrae of other people, for articulated necks."
 )
 @click.option("--recipe", default="cervical-demo", show_default=True, help="Name of a shipped recipe, or a YAML file.")
-@click.option("--iterations", type=click.IntRange(1), help="Instead of the recipe's number.")
-@click.option("--labelled", type=click.Path(path_type=Path), help="nnU-Net raw dataset whose cases are mixed in.")
-@click.option("--start-from", help="Model package whose stage of the recipe's name gives the first weights.")
-@click.option("--into", help="Model package whose other stages stay beside this one; a cascade needs one.")
+@click.option("--iterations", type=click.IntRange(1), help="Number of iterations.  [default: that of the recipe]")
 @click.option(
-    "--snapshot", is_flag=True, help="Train nothing: write the package of a run as it is now, which may be going on."
+    "--labelled",
+    type=click.Path(path_type=Path),
+    help="nnU-Net raw dataset whose cases are added to the synthetic ones.",
+)
+@click.option("--start-from", help="Model package with the initial weights: its stage with the name of the recipe.")
+@click.option("--into", help="Model package with the other stages; required for a cascade.")
+@click.option(
+    "--snapshot",
+    is_flag=True,
+    help="Do not train: write the package of the latest checkpoint of a run, also while it is running.",
 )
 @click.pass_context
 def command(
@@ -66,36 +72,36 @@ def command(
     snapshot: bool,
     **options: Any,
 ) -> None:
-    """Train a network and write a model package. The same command goes on where an interrupted run stopped.
+    """Train a network and write a model package. The same command resumes an interrupted run.
 
     \b
     cspine train DATASET --run RUN --out PACKAGE   nnU-Net on a dataset of the study
-    cspine train --synthetic --run RUN --out PACKAGE   on images made on the fly
+    cspine train --synthetic --run RUN --out PACKAGE   on generated images
 
-    DATASET is a folder that `cspine dataset convert` made and `cspine dataset split` split. nnU-Net's own planner,
-    preprocessor and trainers do the work, on the dataset's folds; no environment variable is needed. With several GPUs,
-    as many folds train at a time. The package holds all folds and a model card with each fold's Dice. Options from
-    --preset to --title go with DATASET; docs/guide/training.md describes the presets, their time and their disk space.
+    DATASET is a folder of `cspine dataset convert` and `cspine dataset split`. nnU-Net's own planner, preprocessor and
+    trainers are used, with the dataset's folds; no environment variable is needed. With several GPUs, one fold per GPU
+    is trained at a time. The package has all folds and a model card with the Dice of each fold. Options from
+    --preset to --title require DATASET; docs/guide/training.md describes the presets, their time and disk space.
 
-    --synthetic and the options after it: a recipe instead of a dataset. A checkpoint is kept every three minutes; the
-    loss is in RUN/log.csv. --labelled takes an nnU-Net raw dataset (imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz,
-    dataset.json) with the labels C1..C7 = 1..7, T1 = 8, "T2 and below" = 9, as `cspine audit --pseudo-labels` writes
-    it; it is held in memory. The length is counted in iterations: a run that is interrupted or paused loses none, and a
-    larger --iterations goes on with a finished one. --snapshot packages the averaged weights of the last checkpoint.
-    --start-from and --into take the name or the folder of a model package. The recipe cervical-demo-fine is the second
-    stage of a cascade: it needs --into with a package that holds the first; a stage of the recipe's name in it is
-    replaced.
+    --synthetic and the options after it use a recipe instead of a dataset. A checkpoint is written every three
+    minutes; the loss is in RUN/log.csv. --labelled takes an nnU-Net raw dataset (imagesTr/X_0000.nii.gz,
+    labelsTr/X.nii.gz, dataset.json) with the labels C1..C7 = 1..7, T1 = 8, "T2 and below" = 9, as written by
+    `cspine audit --pseudo-labels`; it is kept in memory. The length is counted in iterations: an interrupted or paused
+    run loses none, and a larger --iterations continues a finished one. --snapshot packages the averaged weights of the
+    latest checkpoint. --start-from and --into take the name or the folder of a model package. The recipe
+    cervical-demo-fine is the second stage of a cascade: it requires --into with a package that has the first stage; a
+    stage with the name of the recipe is replaced.
     """  # noqa: D301
     if synthetic == (dataset is not None):
-        raise UsageError("a training has either a DATASET or --synthetic", advice="Give a dataset, or --synthetic.")
+        raise UsageError("give either DATASET or --synthetic")
     foreign = [
         f"--{name.replace('_', '-')}"
         for name in (NAMES if synthetic else _SYNTHETIC_NAMES)
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     ]
     if foreign:
-        raise UsageError(f"{', '.join(foreign)} {'does' if len(foreign) == 1 else 'do'} not go with "
-                         f"{'--synthetic' if synthetic else 'a DATASET'}")  # fmt: skip
+        other = "--synthetic" if synthetic else "DATASET"
+        raise UsageError(f"{', '.join(foreign)} cannot be combined with {other}")  # fmt: skip
     if dataset is not None:
         _train_on_dataset(dataset, folder, out, device, options)
     else:
@@ -123,8 +129,8 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
     machine = machine_of(device, options["processes"] or usable_cores())
     for line in needs(cases, settings, folder):
         click.echo(line)
-    with progress("epochs") as tell:
-        package = train(Training(cases, settings, folder, machine), out, naming, tell)
+    with progress("epochs") as on_progress:
+        package = train(Training(cases, settings, folder, machine), out, naming, on_progress)
     click.echo(f"Model package {package.identity.title} in {out}; its README.md has each fold's Dice")
 
 
@@ -133,18 +139,18 @@ def _check_label_set(cases: TrainingCases, preset: str, wanted: str) -> None:
         return
     if cases.labels.name != wanted:
         raise TrainingError(
-            f"--preset {preset} is for the label set {wanted}, and the dataset has {cases.labels.name}",
+            f"--preset {preset} requires the label set {wanted}; the dataset has {cases.labels.name}",
             advice="Give the other preset, or convert the dataset with --label-set.",
         )
     if cases.labels.auxiliary:
         raise TrainingError(
-            f"the paper's model has no class {cases.labels.auxiliary!r}, and the dataset has it",
+            f"the dataset has the class {cases.labels.auxiliary!r}, which the paper's model lacks",
             advice="Convert the dataset without --auxiliary, or train it without --preset.",
         )
 
 
 def _command_line() -> str:
-    """Return the command as it was given; the folders' names alone, because packages travel."""
+    """Return the command as given, with names instead of paths of folders, because packages are passed on."""
     words = [_without_folders(word) for word in sys.argv[1:]]
     return shlex.join(["cspine", *words]) if words[:1] == ["train"] or "train" in words else "cspine train"
 
@@ -156,7 +162,7 @@ def _without_folders(word: str) -> str:
 
 @dataclass(frozen=True)
 class _Synthetic:
-    """The options that go with --synthetic: what images are made of, and what the model begins from and joins."""
+    """The options of --synthetic: sources of the images, initial weights and the target package."""
 
     atlas: Path | None
     anatomies: Path | None
@@ -167,7 +173,7 @@ class _Synthetic:
 
 
 def _recipe(name: str, iterations: int | None) -> Recipe:
-    """Read a recipe by the name of one that ships or by its path."""
+    """Read a recipe by the name of a shipped one or by its path."""
     from cspine.study.synthetic_training.recipe import load_recipe
 
     path = Path(name)
@@ -188,12 +194,12 @@ def _train_on_synthetic(folder: Path, out: Path, device: str, recipe: Recipe, ch
 
     check_place(out, (folder,))
     if recipe.cascade and choice.into is None:
-        raise UsageError("a recipe of a cascade needs --into PACKAGE, which holds the stages before it")
+        raise UsageError("a recipe of a cascade requires --into PACKAGE with the previous stages")
     if recipe.anatomy == "articulated" and choice.anatomies is None:
-        raise UsageError("a recipe of articulated necks needs --anatomies DIR, the vertebrae of several people")
+        raise UsageError("a recipe of articulated necks requires --anatomies DIR with the vertebrae of several people")
     target = load_package(wanted_model(choice.into)) if choice.into is not None else None
     start = load_package(wanted_model(choice.start_from)) if choice.start_from is not None else None
-    manifest_of(recipe, Provenance(0), target)  # what cannot be packed is not trained
+    manifest_of(recipe, Provenance(0), target)  # refuse a recipe that cannot be packaged before training
     cases = (
         read_dataset(choice.labelled, recipe.labels.network_labels(), recipe.network.spacing[0])
         if choice.labelled is not None
@@ -211,8 +217,8 @@ def _train_on_synthetic(folder: Path, out: Path, device: str, recipe: Recipe, ch
     if choice.snapshot:
         weights, done = train_synthetic.snapshot(run)
     else:
-        with progress("iterations") as tell:
-            weights, done = train_synthetic.train(run, tell)
+        with progress("iterations") as on_progress:
+            weights, done = train_synthetic.train(run, on_progress)
     provenance = Provenance(
         done,
         f"{len(cases)} labelled cases of {choice.labelled.name}" if choice.labelled is not None else "",

@@ -23,25 +23,25 @@ _OPTIONS = (
         type=click.Choice(["paper-cervical", "paper-full-spine", "smoke"]),
         help="With DATASET: settings of the paper's models, or of a trial on a CPU; further options change them.",
     ),
-    click.option("--configuration", type=click.Choice(_CONFIGURATIONS), help="nnU-Net's.  [default: 3d_fullres]"),
+    click.option("--configuration", type=click.Choice(_CONFIGURATIONS), help="Of nnU-Net.  [default: 3d_fullres]"),
     click.option("--plans", type=click.Choice(_PLANS), help="nnU-Net's U-Net, or its residual encoders.  "
                  "[default: default]"),
-    click.option("--trainer", help="One of nnunetv2's own.  [default: nnUNetTrainer]"),
-    click.option("--folds", help="For example 0,1,2; or all: one model on every case.  [default: each of the dataset]"),
-    click.option("--epochs", type=click.IntRange(1), help="[default: the trainer's, 1000]"),
+    click.option("--trainer", help="A trainer of nnunetv2.  [default: nnUNetTrainer]"),
+    click.option("--folds", help="Folds, for example 0,1,2; or all: one model on all cases.  [default: every fold]"),
+    click.option("--epochs", type=click.IntRange(1), help="Number of epochs.  [default: the trainer's, 1000]"),
     click.option("--iterations-per-epoch", type=click.IntRange(1), help="[default: the trainer's, 250]"),
     click.option("--validation-iterations", type=click.IntRange(1), help="After each epoch.  [default: 50]"),
-    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="At first.  [default: 0.01]"),
-    click.option("--no-mirroring", is_flag=True, help="Mirror no patches, whatever the trainer does."),
-    click.option("--gpu-memory", type=click.FloatRange(0, min_open=True), metavar="GB", help="To plan for.  "
+    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Initial rate.  [default: 0.01]"),
+    click.option("--no-mirroring", is_flag=True, help="Disable mirroring in training and prediction."),
+    click.option("--gpu-memory", type=click.FloatRange(0, min_open=True), metavar="GB", help="GPU memory to plan for.  "
                  "[default: that of the plans: 8, resenc-l 24, resenc-xl 40]"),
-    click.option("--batch-size", type=click.IntRange(1), help="Instead of the planned one."),
-    click.option("--patch-size", help="Z,Y,X voxels instead of the planned patch, for example 96,64,64."),
-    click.option("--spacing", help="Z,Y,X mm of the network's grid instead of the dataset's median."),
-    click.option("--features", type=click.IntRange(2), help="Channels of the first stage: a thinner network."),
-    click.option("--processes", type=click.IntRange(1), help="Helper processes.  [default: one a core]"),
-    click.option("--name", help="Of the model package.  [default: as the folder --out]"),
-    click.option("--title", help="Of the model package, one line."),
+    click.option("--batch-size", type=click.IntRange(1), help="Batch size.  [default: as planned]"),
+    click.option("--patch-size", help="Z,Y,X voxels of a patch, for example 96,64,64.  [default: as planned]"),
+    click.option("--spacing", help="Z,Y,X mm of the network's grid.  [default: median of the dataset]"),
+    click.option("--features", type=click.IntRange(2), help="Channels of the first level.  [default: as planned]"),
+    click.option("--processes", type=click.IntRange(1), help="Helper processes.  [default: one per core]"),
+    click.option("--name", help="Name of the model package.  [default: that of the folder --out]"),
+    click.option("--title", help="Title of the model package, one line."),
 )  # fmt: skip
 #: Names of the parameters that belong to a training on a dataset alone.
 NAMES = (
@@ -59,7 +59,7 @@ def dataset_options(command: Command) -> Command:
 
 
 def training_settings(options: Mapping[str, Any]) -> TrainingSettings:
-    """Return the settings that the options say; UsageError if they make no sense."""
+    """Return the settings of the options; UsageError if they are not valid."""
     from cspine.study.training.settings import PRESETS, TrainingSettings
     from cspine.study.training.trainers import check_trainer
 
@@ -87,20 +87,20 @@ def training_settings(options: Mapping[str, Any]) -> TrainingSettings:
     return replace(settings, changes=changed, **{name: value for name, value in given.items() if value is not None})
 
 
-def wanted_folds(told: str | None) -> tuple[str, ...] | None:
+def wanted_folds(text: str | None) -> tuple[str, ...] | None:
     """Return the folds that --folds names; UsageError if it names none."""
-    if told is None:
+    if text is None:
         return None
-    folds = tuple(part.strip() for part in told.split(","))
+    folds = tuple(part.strip() for part in text.split(","))
     if folds != ("all",) and not all(fold.isdecimal() for fold in folds):
-        raise UsageError(f"--folds {told}: give numbers such as 0,1,2, or all")
+        raise UsageError(f"--folds {text}: give numbers such as 0,1,2, or all")
     return folds if folds == ("all",) else tuple(str(int(fold)) for fold in folds)
 
 
-def _numbers(told: str | None, option: str, kind: Callable[[str], Any]) -> tuple[Any, ...] | None:
-    if told is None:
+def _numbers(text: str | None, option: str, kind: Callable[[str], Any]) -> tuple[Any, ...] | None:
+    if text is None:
         return None
     try:
-        return tuple(kind(part) for part in told.split(","))
+        return tuple(kind(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"{option} {told}: give three numbers, along z, y, x, with commas") from error
+        raise UsageError(f"{option} {text}: give three numbers, along z, y, x, separated by commas") from error

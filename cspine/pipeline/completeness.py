@@ -1,4 +1,4 @@
-"""Whether a result was made of the whole series: what headers, the sender and earlier results say, as findings."""
+"""Findings on whether a result is based on the complete series, from headers, the sender and earlier results."""
 
 from __future__ import annotations
 
@@ -24,95 +24,95 @@ from cspine.dicom.series import Series
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What the study holds beside the slices of the chosen series.
+class StudyContext:
+    """What a study contains beside the slices of the chosen series.
 
     Parameters
     ----------
     earlier : tuple of EarlierResult
-        Segmentations of the series that cspine wrote before.
+        Earlier segmentations of the series by cspine.
     absences : MissingInstances
-        Signs that the series is not whole.
+        Signs that the series is incomplete.
     """
 
     earlier: tuple[EarlierResult, ...]
     absences: MissingInstances
 
 
-def look_around(study: Scan, series: Series) -> Surroundings:
-    """Look for earlier results of a series and for signs that it is not whole.
+def inspect_study(study: Scan, series: Series) -> StudyContext:
+    """Return the earlier results of a series and the signs that it is incomplete.
 
     Parameters
     ----------
     study : Scan
         The study.
     series : Series
-        The series that is worked on.
+        The chosen series.
     """
-    return Surroundings(find_earlier_results(study, series), find_missing_instances(study, series))
+    return StudyContext(find_earlier_results(study, series), find_missing_instances(study, series))
 
 
 def superseded_results(
-    surroundings: Surroundings, ct: CtVolume, model: ModelIdentity | None, levels: Iterable[Vertebra] | None = None
+    context: StudyContext, ct: CtVolume, model: ModelIdentity | None, levels: Iterable[Vertebra] | None = None
 ) -> tuple[EarlierResult, ...]:
-    """Return the earlier results that one of this model on this volume takes the place of.
+    """Return the earlier results that a result of this model on this volume supersedes.
 
     Parameters
     ----------
-    surroundings : Surroundings
-        Of the series.
+    context : StudyContext
+        Context of the series.
     ct : CtVolume
         The volume, with its source.
     model : ModelIdentity or None
-        The model; no result is taken the place of without one.
+        The model; without one, no result is superseded.
     levels : iterable of Vertebra, optional
-        The levels that are written; all where they are left out. A result with others stays.
+        The levels that are written; all if omitted. A result with other levels is not superseded.
     """
     if model is None:
         return ()
     wanted = None if levels is None else frozenset(level.name for level in levels)
-    return superseded(surroundings.earlier, _slices(ct), algorithm_name(model), wanted)
+    return superseded(context.earlier, _slices(ct), algorithm_name(model), wanted)
 
 
-def wholeness_findings(
-    surroundings: Surroundings,
+def completeness_findings(
+    context: StudyContext,
     ct: CtVolume,
     model: ModelIdentity | None,
     levels: Iterable[Vertebra] | None = None,
     *,
-    sender_broke_off: bool,
+    incomplete_transfer: bool,
 ) -> tuple[Finding, ...]:
-    """State whether the result was made of the whole series.
+    """Return the findings on whether the result is based on the complete series.
 
     Parameters
     ----------
-    surroundings : Surroundings
-        Of the series.
+    context : StudyContext
+        Context of the series.
     ct : CtVolume
         The volume, with its source.
     model : ModelIdentity or None
-        The model that drew the result.
+        The model of the result.
     levels : iterable of Vertebra, optional
-        As of `superseded_results`.
-    sender_broke_off : bool
-        True where the caller knows that the sender of the study broke off.
+        As in `superseded_results`.
+    incomplete_transfer : bool
+        True if the caller knows that the transfer of the study was incomplete.
     """
     slices = _slices(ct)
     findings = [
-        SUPERSEDES.about(f"{len(result.sources)} of the {len(slices)} slices were seen by {_name(result)}.")
-        for result in superseded_results(surroundings, ct, model, levels)
+        SUPERSEDES.about(f"{len(result.sources)} of the {len(slices)} slices were used by {_name(result)}.")
+        for result in superseded_results(context, ct, model, levels)
     ]
     findings += [
         FEWER_SLICES.about(
             f"{len(result.sources - slices)} of the {len(result.sources)} slices of {_name(result)} were not used; "
             f"this result has {len(slices)}."
         )
-        for result in with_other_slices(surroundings.earlier, slices)
+        for result in with_other_slices(context.earlier, slices)
     ]
-    if sender_broke_off:
-        findings.append(INCOMPLETE_TRANSFER.about("The sender broke off before the study was whole."))
-    findings += [INSTANCES_MISSING.about(f"{sign}.") for sign in surroundings.absences.stated]
-    findings += [LATE_INSTANCE_NUMBERS.about(f"{sign}.") for sign in surroundings.absences.hinted]
+    if incomplete_transfer:
+        findings.append(INCOMPLETE_TRANSFER.about("The transfer of the study ended before it was complete."))
+    findings += [INSTANCES_MISSING.about(f"{sign}.") for sign in context.absences.stated]
+    findings += [LATE_INSTANCE_NUMBERS.about(f"{sign}.") for sign in context.absences.hinted]
     return tuple(findings)
 
 

@@ -1,4 +1,4 @@
-"""What a run can write, by name: `--outputs` takes these names, and a further format joins with one entry."""
+"""What a run can write, by name: `--outputs` takes these names; a further format needs one entry."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """Something that a run can write.
+    """A file that a run can write.
 
     Parameters
     ----------
     name : str
-        What ``--outputs`` takes.
+        Name for ``--outputs``.
     file : str
         Path within the output folder.
     title : str
-        What the terminal calls it.
+        Name at the terminal.
     write : callable or None
-        Writes it from the results to a path; None for what has a step of its own.
+        Writes it from the results to a path; None for an output with a step of its own.
     needs_dicom : bool
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
-        Whether it is written where nobody chooses: for a DICOM series, for another image.
+        Whether it is written by default: for a DICOM series, for another image.
     """
 
     name: str
@@ -67,19 +67,19 @@ OUTPUTS: tuple[OutputFormat, ...] = (
 
 
 def parse_outputs(text: str) -> tuple[str, ...]:
-    """Return the outputs that a user's text names, for example ``"seg,nifti"``, in the order of `OUTPUTS`.
+    """Return the outputs in a user's text, for example ``"seg,nifti"``, in the order of `OUTPUTS`.
 
     Raises
     ------
     UsageError
-        If a name is none of them, or none is given.
+        If a name is unknown, or none is given.
     """
     wanted = {part.strip().lower() for part in text.split(",") if part.strip()}
     return checked_outputs(wanted)
 
 
 def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
-    """Return names of outputs in the order of `OUTPUTS`; UsageError for another name, or for none."""
+    """Return names of outputs in the order of `OUTPUTS`; UsageError for an unknown name, or for none."""
     known = [output.name for output in OUTPUTS]
     unknown = sorted(set(wanted) - set(known))
     if unknown or not wanted:
@@ -89,14 +89,14 @@ def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
 
 
 def chosen_outputs(wanted: Sequence[str] | None, *, has_dicom: bool) -> tuple[OutputFormat, ...]:
-    """Return what a run writes.
+    """Return the outputs of a run.
 
     Parameters
     ----------
     wanted : sequence of str or None
-        Names; None for what is usual for the source.
+        Names; None for the default of the source.
     has_dicom : bool
-        True where the image comes from a DICOM series.
+        True if the image comes from a DICOM series.
 
     Raises
     ------
@@ -108,5 +108,5 @@ def chosen_outputs(wanted: Sequence[str] | None, *, has_dicom: bool) -> tuple[Ou
     chosen = tuple(output for output in OUTPUTS if output.name in wanted)
     refused = [output.name for output in chosen if output.needs_dicom and not has_dicom]
     if refused:
-        raise DicomSourceNeededError(f"{', '.join(refused)} cannot be written of an image that is not DICOM")
+        raise DicomSourceNeededError(f"{', '.join(refused)} cannot be written for an image that is not DICOM")
     return chosen

@@ -1,4 +1,4 @@
-"""What `cspine.segment` returns: the vertebrae of a CT in memory, with what can be written and shown of them."""
+"""What `cspine.segment` returns: the vertebrae of a CT in memory, with methods to write and show them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Segmentation:
     Parameters
     ----------
     study : SegmentedStudy
-        As `pipeline.study` gives it.
+        The result of `pipeline.study`.
     settings : RunSettings
-        Settings that it was made with.
+        Settings of the run.
     """
 
     def __init__(self, study: SegmentedStudy, settings: RunSettings) -> None:
@@ -72,7 +72,7 @@ class Segmentation:
 
     @property
     def measurements(self) -> MeasurementTable:
-        """The measurements as a table, a row a vertebra: ``pandas.DataFrame(seg.measurements)``."""
+        """The measurements as a table, one row per vertebra: ``pandas.DataFrame(seg.measurements)``."""
         return MeasurementTable(self.vertebrae.values())
 
     def save(
@@ -92,19 +92,19 @@ class Segmentation:
         seg_type : str or SegType, optional
             ``"binary"`` or ``"labelmap"``; as in `settings` if omitted.
         outputs : sequence of str, optional
-            Some of ``"seg"``, ``"nifti"``, ``"preview"``, ``"summary"``; what is usual for the source if omitted.
+            Some of ``"seg"``, ``"nifti"``, ``"preview"``, ``"summary"``; the default for the source if omitted.
         overwrite : bool
-            Replace results that are there.
+            Replace existing results.
 
         Returns
         -------
         Summary
-            What summary.json says.
+            The content of summary.json.
 
         Raises
         ------
         UsageError
-            If there is no such output or type.
+            If the output or type is unknown.
         DicomSourceNeededError
             If a DICOM object is wanted and the CT does not come from DICOM.
         OutputError
@@ -156,4 +156,4 @@ def _seg_type(name: str | SegType) -> SegType:
         return SegType(name)
     except ValueError as error:
         kinds = " or ".join(kind.value for kind in SegType)
-        raise UsageError(f"there is no SEG type {name!r}", advice=f"Give {kinds}.") from error
+        raise UsageError(f"unknown SEG type {name!r}", advice=f"Give {kinds}.") from error

@@ -1,4 +1,4 @@
-"""From a CT volume to cleaned vertebrae with their findings: the one way that runs, audits and evaluations go."""
+"""From a CT volume to cleaned vertebrae with their findings, for runs, audits and evaluations alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cspine.postprocessing.clean import Scope, column_only, postprocess
 
 @dataclass(frozen=True)
 class Vertebrae:
-    """The cleaned labels with the statements about them.
+    """The cleaned labels with their findings.
 
     Parameters
     ----------
@@ -32,19 +32,19 @@ class Vertebrae:
     findings: tuple[Finding, ...]
 
 
-def draw(
+def predict(
     ct: CtVolume, package: ModelPackage, settings: InferenceSettings, progress: ProgressCallback | None = None
 ) -> Inference:
-    """Run the model's stages; between them, what stands away from the column is removed. Errors as `segment`."""
+    """Run the model's stages; between them, labels away from the column are removed. Errors as `segment`."""
     return segment(ct, package, settings, progress, between=column_only)
 
 
 def clean(
     inference: Inference, ct: CtVolume, age_years: float | None = None, *, solve_levels: bool = True
 ) -> Vertebrae:
-    """Clean the labels of a volume; NoVertebraError if nothing is left that the model is for.
+    """Clean the labels of a volume; NoVertebraError if no vertebra for the model is left.
 
-    With ``solve_levels``, vertebrae of a full-spine model are renamed where that makes their levels follow each other.
+    With ``solve_levels``, vertebrae of a full-spine model are renamed if their levels are then consecutive.
     """
     scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels)
     return Vertebrae(*postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope))
@@ -55,7 +55,7 @@ def find_vertebrae(
 ) -> tuple[Inference, Vertebrae]:
     """Run the model and clean its labels, for studies of many cases.
 
-    Where no vertebra is found (by a cervical model: no cervical one), the labels are empty, and the finding says so:
+    If no vertebra is predicted (by a cervical model: no cervical one), the labels are empty, and a finding states it:
     such a case counts in a study.
 
     Parameters
@@ -67,24 +67,24 @@ def find_vertebrae(
     settings : InferenceSettings
         Device, folds, mirroring, step size.
     progress : callable, optional
-        Told the tiles done and all tiles.
+        Called with the number of finished tiles and of all tiles.
 
     Returns
     -------
     inference : Inference
-        What the network drew.
+        The prediction of the network.
     vertebrae : Vertebrae
-        What is left of it, as `cspine run` writes it.
+        The cleaned labels, as `cspine run` writes them.
 
     Raises
     ------
     CSpineError
         As `inference.predict.segment`.
     """
-    inference = draw(ct, package, settings, progress)
+    inference = predict(ct, package, settings, progress)
     try:
         return inference, clean(inference, ct)
     except NoVertebraError as error:
-        drawn = inference.labels
-        nothing = LabelVolume(np.zeros_like(drawn.labels_zyx), drawn.affine_lps, drawn.model)
+        predicted = inference.labels
+        nothing = LabelVolume(np.zeros_like(predicted.labels_zyx), predicted.affine_lps, predicted.model)
         return inference, Vertebrae(nothing, (NO_CERVICAL_VERTEBRA.about(error.message),))

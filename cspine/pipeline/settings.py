@@ -1,4 +1,4 @@
-"""What a user may choose about a run, and the environment variables by which the application is told of it."""
+"""What a user may choose about a run, and the environment variables of the application for it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cspine.pipeline.outputs import parse_outputs
 
 #: Environment variable of the application with the levels to write, as `cspine run --levels` takes them.
 LEVELS_VARIABLE = "CSPINE_LEVELS"
-#: Environment variable of the application: 0 for what `cspine run --no-solve-levels` does.
+#: Environment variable of the application: 0 has the effect of `cspine run --no-solve-levels`.
 SOLVE_VARIABLE = "CSPINE_SOLVE_LEVELS"
 #: Environment variable of the application with what to write, as `cspine run --outputs` takes it.
 OUTPUTS_VARIABLE = "CSPINE_OUTPUTS"
-#: Set to 1 by a caller who knows that the sender of the study broke off.
+#: Set to 1 by a caller who knows that the transfer of the study was incomplete.
 INCOMPLETE_VARIABLE = "CSPINE_INCOMPLETE"
 
 
@@ -36,19 +36,19 @@ class RunSettings:
     seg_type : SegType
         How the DICOM Segmentation stores its labels.
     rules_file : Path, optional
-        Series selection rules; cspine's own where it is left out: those for the model's levels.
+        Series selection rules; those of cspine for the model's levels if omitted.
     series_uid : str, optional
-        The series to take, whatever the rules say.
+        The series to choose, regardless of the rules.
     repair_gaps : bool
         Run on the longest regular part of a series with gaps.
     incomplete : bool
-        The caller knows that the sender of the study broke off.
+        The caller knows that the transfer of the study was incomplete.
     levels : tuple of Vertebra, optional
-        The levels to write; all that were found where it is left out.
+        The levels to write; all predicted ones if omitted.
     solve_levels : bool
-        Rename vertebrae of a full-spine model where that makes their levels follow each other.
+        Rename vertebrae of a full-spine model if their levels are then consecutive.
     outputs : tuple of str, optional
-        What is written, by the names of `pipeline.outputs`; what is usual for the source if omitted.
+        What is written, by the names of `pipeline.outputs`; the default for the source if omitted.
     """
 
     clock: Clock = field(default_factory=Clock.from_environment)
@@ -63,9 +63,9 @@ class RunSettings:
     outputs: tuple[str, ...] | None = None
 
     def as_text(self) -> dict[str, str]:
-        """Return what may change the labels or the DICOM object, as the outputs state it."""
+        """Return the settings that may change the labels or the DICOM object, as the outputs state them."""
         folds = self.inference.folds
-        # What is all as it always was has no entry of its own: it would change the UIDs of every result.
+        # Defaults of later settings have no entry, because it would change the UIDs of every result.
         rare = {} if self.levels is None else {"levels": levels_text(self.levels)}
         if not self.solve_levels:
             rare["solve_levels"] = "no"
@@ -84,13 +84,13 @@ class RunSettings:
 
 
 def wanted_levels(environment: Mapping[str, str]) -> tuple[Vertebra, ...] | None:
-    """Return the levels that `CSPINE_LEVELS` names, or None for all; UsageError if it cannot be understood."""
+    """Return the levels in `CSPINE_LEVELS`, or None for all; UsageError if it cannot be parsed."""
     text = environment.get(LEVELS_VARIABLE, "").strip()
     return parse_levels(text) if text else None
 
 
 def wanted_outputs(environment: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return what `CSPINE_OUTPUTS` names, or None for what is usual; UsageError if it cannot be understood."""
+    """Return the outputs in `CSPINE_OUTPUTS`, or None for the default; UsageError if it cannot be parsed."""
     text = environment.get(OUTPUTS_VARIABLE, "").strip()
     return parse_outputs(text) if text else None
 
@@ -99,19 +99,19 @@ def solving_wanted(environment: Mapping[str, str]) -> bool:
     """Return whether `CSPINE_SOLVE_LEVELS` is not 0; UsageError if it is neither 0 nor 1."""
     value = environment.get(SOLVE_VARIABLE, "").strip()
     if value not in ("", "0", "1"):
-        raise UsageError(f"{SOLVE_VARIABLE} is neither 0 nor 1", advice="Set it to 0, or leave it out.")
+        raise UsageError(f"{SOLVE_VARIABLE} is neither 0 nor 1", advice="Set it to 0, or unset it.")
     return value != "0"
 
 
-def sender_broke_off(environment: Mapping[str, str]) -> bool:
-    """Return what the variable CSPINE_INCOMPLETE says: 1 where the sender broke off, 0 or nothing where not.
+def incomplete_transfer(environment: Mapping[str, str]) -> bool:
+    """Return whether CSPINE_INCOMPLETE is 1: the transfer of the study was incomplete.
 
     Raises
     ------
     UsageError
-        If it says something else.
+        If it is neither 1, 0 nor empty.
     """
     value = environment.get(INCOMPLETE_VARIABLE, "").strip()
     if value not in ("", "0", "1"):
-        raise UsageError(f"{INCOMPLETE_VARIABLE} is neither 0 nor 1", advice="Set it to 1, or leave it out.")
+        raise UsageError(f"{INCOMPLETE_VARIABLE} is neither 0 nor 1", advice="Set it to 1, or unset it.")
     return value == "1"

@@ -29,7 +29,7 @@ from cspine.inference.predict import Inference
 from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
-from cspine.pipeline.completeness import Surroundings, look_around, superseded_results, wholeness_findings
+from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
 from cspine.pipeline.outputs import chosen_outputs
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
@@ -63,13 +63,13 @@ class ChosenSeries:
         The study.
     selection : Selection
         The series with the decisions on all.
-    surroundings : Surroundings
-        Earlier results of the series, and signs that it is not whole.
+    context : StudyContext
+        Earlier results of the series, and signs that it is incomplete.
     """
 
     scan: Scan
     selection: Selection
-    surroundings: Surroundings
+    context: StudyContext
 
 
 def read_headers(folder: Path) -> Scan:
@@ -83,18 +83,18 @@ def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | Non
     Raises
     ------
     UsageError
-        If the model draws none of the levels that are wanted.
+        If the model predicts none of the wanted levels.
     SeveralPatientsError, NoSuitableSeriesError, UnknownSeriesError, RulesError
-        As `scan.one_study`, `select.select_series` and `rules.load_rules` tell.
+        As in `scan.one_study`, `select.select_series` and `rules.load_rules`.
     """
-    drawn = package.levels if package is not None else CERVICAL_LEVELS
-    check_wanted(settings.levels, drawn)
-    rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(drawn))
+    predicted = package.levels if package is not None else CERVICAL_LEVELS
+    check_wanted(settings.levels, predicted)
+    rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(predicted))
     study = one_study(scan, settings.series_uid)
     selection = select_series(study, rules, settings.series_uid)
     for decision in selection.decisions:
         _log.info("series %s: %s", hashed(decision.series.series_uid), decision.reason)
-    return ChosenSeries(study, selection, look_around(study, selection.chosen))
+    return ChosenSeries(study, selection, inspect_study(study, selection.chosen))
 
 
 def take_series(scan: Scan, series: Series) -> ChosenSeries:
@@ -105,15 +105,15 @@ def take_series(scan: Scan, series: Series) -> ChosenSeries:
     scan : Scan
         One study.
     series : Series
-        The series of it to work on.
+        The series to segment.
     """
-    verdicts = tuple(
+    decisions = tuple(
         SeriesDecision(
             each, each is series, each is series, f"{'' if each is series else 'not '}selected by the caller"
         )
         for each in scan.series
     )
-    return ChosenSeries(scan, Selection(series, verdicts), look_around(scan, series))
+    return ChosenSeries(scan, Selection(series, decisions), inspect_study(scan, series))
 
 
 def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
@@ -122,8 +122,8 @@ def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
 
 
 def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVolume:
-    """Read a NIfTI file; errors as `io.ct_image.read_ct_image`, and those of what cannot be written of it."""
-    from cspine.io.ct_image import read_ct_image  # brings nibabel and SimpleITK, which DICOM does not need
+    """Read a NIfTI file; errors as `io.ct_image.read_ct_image`, and of outputs that require DICOM."""
+    from cspine.io.ct_image import read_ct_image  # loads nibabel and SimpleITK, which DICOM does not need
 
     check_wanted(settings.levels, package.levels)
     chosen_outputs(settings.outputs, has_dicom=False)
@@ -141,23 +141,21 @@ def infer(
 ) -> Inference:
     """Run the model; errors as `inference.predict.segment`."""
     _log.info("model: %s", package.identity.title)
-    return segmentation.draw(ct, package, settings.inference, progress)
+    return segmentation.predict(ct, package, settings.inference, progress)
 
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> Vertebrae:
-    """Clean the labels, keep the levels wanted, and state whether the series is whole; NoVertebraError if none is."""
+    """Clean the labels, keep the wanted levels, and check the completeness; NoVertebraError if none is left."""
     age = chosen.selection.chosen.patient_age_years if chosen is not None else None
-    cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
-    if settings.levels is not None:
-        cleaned = keep_levels(cleaned, settings.levels)
-    whole = (
-        wholeness_findings(
-            chosen.surroundings, ct, cleaned.labels.model, settings.levels, sender_broke_off=settings.incomplete
+    cleaned = clean_volume(inference, ct, settings, age)
+    completeness = (
+        completeness_findings(
+            chosen.context, ct, cleaned.labels.model, settings.levels, incomplete_transfer=settings.incomplete
         )
         if chosen is not None
         else ()
     )
-    vertebrae = replace(cleaned, findings=(*cleaned.findings, *whole))
+    vertebrae = replace(cleaned, findings=(*cleaned.findings, *completeness))
     for finding in vertebrae.findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
         _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
@@ -167,7 +165,7 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
 def write_dicom(
     vertebrae: Vertebrae, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings, folder: Path
 ) -> SegRecord | None:
-    """Write the DICOM Segmentation into ``folder/dicom`` where it is wanted; errors as `seg.write_segmentation`.
+    """Write the DICOM Segmentation into ``folder/dicom`` if it is wanted; errors as `seg.write_segmentation`.
 
     With a serious finding its series description begins with CHECK: a viewer shows no summary.
     """
@@ -191,17 +189,17 @@ def _superseded(
 ) -> tuple[EarlierResult, ...]:
     if chosen is None:
         return ()
-    return superseded_results(chosen.surroundings, ct, vertebrae.labels.model, settings.levels)
+    return superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels)
 
 
 @dataclass(frozen=True)
 class Results:
-    """All that the report tells of.
+    """Everything that the report contains.
 
     Parameters
     ----------
     chosen, ct, inference, vertebrae, segmentation
-        What the steps gave; no series where the image is not DICOM, no segmentation where none was written.
+        Results of the steps; no series if the image is not DICOM, no segmentation if none was written.
     """
 
     chosen: ChosenSeries | None
@@ -212,12 +210,12 @@ class Results:
 
 
 def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, folder: Path) -> Summary:
-    """Write what is wanted into ``folder/report``: labels, preview, summary.
+    """Write the wanted outputs into ``folder/report``: labels, preview, summary.
 
     Parameters
     ----------
     results : Results
-        What the steps gave.
+        Results of the steps.
     settings : RunSettings
         Settings of the run.
     stopwatch : Stopwatch
@@ -228,7 +226,7 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     Returns
     -------
     Summary
-        As it is written where it is wanted.
+        The summary, as written if it is wanted.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Part of a result: the levels that a user wants written, and which findings still matter to them."""
+"""Part of a result: the levels that a user wants written, and the findings that concern them."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from cspine.pipeline.segmentation import Vertebrae
 from cspine.postprocessing.order import ANCHORS
 
 
-def check_wanted(wanted: Sequence[Vertebra] | None, drawn: Sequence[Vertebra]) -> None:
-    """Refuse levels of which a model draws none.
+def check_wanted(wanted: Sequence[Vertebra] | None, predicted: Sequence[Vertebra]) -> None:
+    """Refuse levels if a model predicts none of them.
 
     Parameters
     ----------
     wanted : sequence of Vertebra or None
         The levels to write; None for all.
-    drawn : sequence of Vertebra
-        What the model draws.
+    predicted : sequence of Vertebra
+        The levels that the model predicts.
 
     Raises
     ------
     UsageError
         If they have no level in common.
     """
-    if wanted is not None and not set(wanted) & set(drawn):
+    if wanted is not None and not set(wanted) & set(predicted):
         raise UsageError(
-            f"levels {levels_text(wanted)} are wanted, the model draws {levels_text(drawn)}",
-            advice="Give levels that the model draws, or a model that draws these.",
+            f"the model does not predict {levels_text(wanted)}; it predicts {levels_text(predicted)}",
+            advice="Give levels that the model predicts, or a model that predicts these levels.",
         )
 
 
 def keep_levels(vertebrae: Vertebrae, wanted: Sequence[Vertebra]) -> Vertebrae:
-    """Return the part of a result that is wanted.
+    """Return the wanted part of a result.
 
-    Findings about other levels go with them, unless they cast doubt on the numbers of those that stay: where C1 or C2
-    was found, levels are counted from above, and only what is wrong above or next to a level can shift its number;
-    elsewhere all of them count.
+    Findings about other levels are removed, unless they cast doubt on the numbers of the kept levels: if C1 or C2 was
+    predicted, levels are counted from above, and only an error above or next to a level can shift its number;
+    otherwise all such findings are kept.
 
     Parameters
     ----------
     vertebrae : Vertebrae
-        The whole result.
+        The complete result.
     wanted : sequence of Vertebra
         The levels to keep.
 
     Raises
     ------
     NoVertebraError
-        If none of them was found.
+        If none of them was predicted.
     """
     labels = vertebrae.labels.labels_zyx
     present = labels_present(labels)
@@ -59,7 +59,7 @@ def keep_levels(vertebrae: Vertebrae, wanted: Sequence[Vertebra]) -> Vertebrae:
     kept = [level for level in found if level in wanted]
     if not kept:
         raise NoVertebraError(
-            f"none of the levels {levels_text(wanted)} was found; found: {levels_text(found) or 'none'}",
+            f"none of the levels {levels_text(wanted)} was predicted; predicted levels: {levels_text(found) or 'none'}",
             advice="Check that the series shows these levels, or run without --levels.",
         )
     counted_from_above = any(level.name in ANCHORS for level in found)
@@ -70,7 +70,7 @@ def keep_levels(vertebrae: Vertebrae, wanted: Sequence[Vertebra]) -> Vertebrae:
 
 
 def _matters(finding: Finding, kept: Sequence[Vertebra], lowest_rank: int | None) -> bool:
-    """Tell whether a finding is about a level that stays, or about its number; a rank where levels count from above."""
+    """Return whether a finding concerns a kept level or its number; a rank if levels are counted from above."""
     if finding.level is None or finding.level in {level.name for level in kept}:
         return True
     if finding.code not in NUMBERING_CODES:

@@ -73,7 +73,7 @@ def test_a_case_that_its_data_set_does_not_give_any_more_is_told(tmp_path, in_pr
     shutil.rmtree(tmp_path / "verse" / "rawdata" / "sub-verse002")
     shutil.rmtree(tmp_path / "verse" / "derivatives" / "sub-verse002")
     told = convert(tmp_path).output
-    assert "1 case of an earlier call not among those given now, verse2019_sub-verse002 for example" in told
+    assert "1 case of an earlier call" in told and "verse2019_sub-verse002" in told
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def drawn(trained, tmp_path_factory):
     """Labels of all cases of the dataset, out of fold."""
     out = tmp_path_factory.mktemp("predicted") / "labels"
     told = invoke("--model", trained.package, "--dataset", trained.dataset, "--parts", PARTS, "--out", out)
-    assert told.exit_code == 0 and "6 of 6 cases drawn" in told.output
+    assert told.exit_code == 0 and "6 of 6 cases" in told.output
     return out
 
 
@@ -155,7 +155,7 @@ def test_training_cases_of_another_split_are_refused_and_others_warned_of(traine
 def test_either_images_or_a_dataset(trained, tmp_path, more):
     with pytest.raises(UsageError, match="either --input or --dataset"):
         invoke("--model", trained.package, "--out", tmp_path / "out", *more)
-    with pytest.raises(UsageError, match="--parts without --dataset"):
+    with pytest.raises(UsageError, match=r"--parts .*--dataset"):
         invoke("--model", trained.package, "--out", tmp_path / "out", "--input", "x", "--parts", "internal")
 
 

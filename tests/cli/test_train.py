@@ -168,8 +168,8 @@ def _train_on(dataset: Path, folder: Path, *more: str) -> Result:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--recipe", "cervical-demo"], "--recipe does not go with a DATASET"),
-        (["--atlas", "x", "--snapshot"], "--atlas, --snapshot do not go with a DATASET"),
+        (["--recipe", "cervical-demo"], "^--recipe "),
+        (["--atlas", "x", "--snapshot"], "^--atlas, --snapshot "),
         (["--synthetic"], "either a DATASET or --synthetic"),
         (["--trainer", "nnUNetTrainerOfMine"], "no trainer 'nnUNetTrainerOfMine'"),
         (["--folds", "0,x"], "--folds 0,x"),
@@ -188,7 +188,7 @@ def test_options_that_make_no_sense_with_a_dataset_are_refused(tmp_path: Path, m
 
 
 def test_options_of_a_dataset_do_not_go_with_synthetic_training(tmp_path: Path, atlas_folder: Path) -> None:
-    with pytest.raises(UsageError, match="--folds, --epochs do not go with --synthetic"):
+    with pytest.raises(UsageError, match=r"^--folds, --epochs .*--synthetic"):
         _train(atlas_folder, tmp_path, "--synthetic", "--epochs", "3", "--folds", "0")
 
 

@@ -100,7 +100,7 @@ def test_without_an_anchor_above_every_doubt_counts() -> None:
 
 
 def test_nothing_wanted_was_found_or_can_be_drawn() -> None:
-    with pytest.raises(NoVertebraError, match="found: C1-C3"):
+    with pytest.raises(NoVertebraError, match="C1-C3"):
         keep_levels(result("C1-C3"), parse_levels("L1"))
     check_wanted(None, parse_levels("C1-T1"))
     check_wanted(parse_levels("T1-L5"), parse_levels("C1-T1"))
