@@ -53,6 +53,6 @@ def attempt(case: str, work: Callable[[], Result]) -> Result | Failure:
             raise
         failed = error
     except MemoryError:
-        failed = OutOfMemoryError("memory ran out")
+        failed = OutOfMemoryError("out of memory")
     _log.warning("case %s failed: %s", hashed(case), failed.code)
     return Failure(str(failed))

@@ -190,7 +190,7 @@ def check_volumes(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """
     judged = whole(shapes)
     if not judged:
-        return _not_applicable("volumes", "no whole vertebra")
+        return _not_applicable("volumes", "no complete vertebra")
     faults = []
     for shape in judged:
         least, most = plausible_ml(shape.vertebra)
@@ -226,7 +226,7 @@ def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """
     distances = distances_mm(shapes)
     if not distances:
-        return _not_applicable("spacing", "no two whole neighbours")
+        return _not_applicable("spacing", "no two adjacent complete vertebrae")
     faults = []
     for name, distance in distances.items():
         least, most = AUDITED_ATLAS_DISTANCE_MM if name == "C1" else AUDITED_DISTANCE_MM[vertebra(name).region]
@@ -240,7 +240,9 @@ def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
         if len(others) >= 2 and distance > 0:
             median = float(np.median(others))
             jumps[name] = max(distance / median, median / distance)
-    faults += [f"{name} to next jumps x{jump:.1f}" for name, jump in jumps.items() if jump > GREATEST_JUMP]
+    faults += [
+        f"{name} to next changes by a factor of {jump:.1f}" for name, jump in jumps.items() if jump > GREATEST_JUMP
+    ]
     return _judge("spacing", max(jumps.values(), default=None), faults)
 
 
@@ -319,7 +321,7 @@ def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
         From `mirror_dices`.
     """
     if not dices:
-        return _not_applicable("symmetry", "no whole vertebra")
+        return _not_applicable("symmetry", "no complete vertebra")
     faults = [f"{name} {dice:.2f}" for name, dice in dices.items() if dice < LEAST_SYMMETRY]
     return _judge("symmetry", min(dices.values()), faults)
 
@@ -406,7 +408,7 @@ def check_cord_ring(rings: Mapping[str, Ring] | None) -> AnatomyCheck:
         From `cord_rings`; None where there is no cord.
     """
     if not rings:
-        why = "no cord" if rings is None else "no cord of its size at a whole vertebra"
+        why = "no cord" if rings is None else "no spinal cord of plausible size at a complete vertebra"
         return _not_applicable("cord_ring", why)
     faults = [
         f"{name} {ring.closed:.0%} closed, {ring.overlap:.0%} in bone" for name, ring in rings.items() if not ring.holds
@@ -467,7 +469,7 @@ def check_organ(
     centre_zyx = np.argwhere(mask_zyx).mean(axis=0)
     position = position_at(float(to_lps(labels.affine_lps, centre_zyx[None, ::-1])[0, 2]), shapes)
     if position is None:
-        return _not_applicable(name, "fewer than two whole vertebrae")
+        return _not_applicable(name, "fewer than two complete vertebrae")
     least, most = ORGAN_POSITIONS[name]
     verdict = CheckOutcome.PASS if least <= position <= most else CheckOutcome.FAIL
     return AnatomyCheck(name, verdict, position, level_at(position))

@@ -152,7 +152,7 @@ class AuditFolder:
 
     @property
     def output(self) -> OutputFolder:
-        """The whole of it."""
+        """Return the complete text."""
         return OutputFolder(self.root, "cspine audit", ("labels", "auxiliary", "cases"), ("audit.csv", "levels.csv"))
 
 
@@ -242,7 +242,7 @@ def _audited(
     key = key_of(case, package, settings)
     kept = None if anew else kept_record(case, key, folder)
     if kept is not None:
-        _log.info("case %s: done before", hashed(case.name))
+        _log.info("case %s: cached", hashed(case.name))
         return kept
     ct = nifti.read_ct(case.image)
     organs = read_organs(case, ct, settings.organ_labels)
@@ -338,7 +338,7 @@ def check_agreement(found: Mapping[str, Mapping[str, float]] | None) -> AnatomyC
     """
     if not found:
         return AnatomyCheck(
-            "agreement", CheckOutcome.NOT_APPLICABLE, None, "not measured" if found is None else "no whole vertebra"
+            "agreement", CheckOutcome.NOT_APPLICABLE, None, "not measured" if found is None else "no complete vertebra"
         )
     dices = steadiness.all_dices(found)
     mean = float(dices.mean())

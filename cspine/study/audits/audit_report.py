@@ -120,14 +120,12 @@ def sheet_rows(
     """
     for case, record in zip(cases, records, strict=True):
         if record.error:
-            yield SheetRow(
-                case.name, good=False, headline="could not be done", lines=(record.error,), ct=None, labels=None
-            )
+            yield SheetRow(case.name, good=False, headline="failed", lines=(record.error,), ct=None, labels=None)
             continue
         ct, labels = nifti.read_ct(case.image), nifti.read_labels(folder.labels(case.name))
         cord = read_organs(case, ct, settings.organ_labels).get(CORD)
         missed = record.failed
-        headline = f"{record.span or 'nothing found'}: " + _in_short([check.name for check in missed])
+        headline = f"{record.span or 'no vertebra predicted'}: " + _in_short([check.name for check in missed])
         lines = [f"- {check.name}: {check.note}" for check in missed]
         passed = [check for check in record.checks if check.verdict is CheckOutcome.PASS and check.value is not None]
         lines += [f"{c.name} {c.note or f'{c.value:.2f}'}" for c in passed if c.name not in ("order", "complete")]

@@ -202,7 +202,7 @@ class RawDataset:
             "numTraining": self.count,
             "file_ending": ENDING,
             "name": self.root.name,
-            "description": f"{_MARK}: drawn by {models}, looked at by nobody.",
+            "description": f"{_MARK}: predicted by {models}, not reviewed.",
             "cases": dict(sorted(self._drawn_by.items())),
         }
         write_json(self.root / "dataset.json", content)

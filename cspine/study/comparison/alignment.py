@@ -102,7 +102,7 @@ class Alignment:
         """
         reaches = any(_below_cervical(level) for level in group.levels)
         if reaches and not any(row.in_found and _below_cervical(row.level) for row in model.scores):
-            return f"{model.title} draws nothing below T1"
+            return f"{model.title} predicts no level below T1"
         return ""
 
     def pairs(self, first: Evaluation, second: Evaluation, part: str, group: LevelGroup, measure: Measure) -> Pairs:
@@ -182,7 +182,7 @@ def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, for
             if alone:
                 notes.append(
                     f"{counted(alone, 'case')} of {one.title} {'is' if alone == 1 else 'are'} absent from "
-                    f"{another.title} and left out of the tests of this pair; the tables of each model include them."
+                    f"{another.title} and omitted from the tests of this pair; the tables of each model include them."
                 )
         notes += _compare_references(first, other, common, force)
         notes += _alike(first, other, common)
@@ -217,7 +217,7 @@ def _on_common_levels(models: Sequence[Evaluation]) -> tuple[list[Evaluation], l
             if more:
                 notes.append(
                     f"{', '.join(sorted(more, key=lambda name: rank(vertebra(name).label)))} of {left[place].title} "
-                    f"{'is' if len(more) == 1 else 'are'} left out: not every evaluation is about them."
+                    f"{'is' if len(more) == 1 else 'are'} omitted: not every evaluation covers them."
                 )
                 left[place] = _keeping(left[place], {level.name for level in VERTEBRAE} - more)
     empty = [model.title for model in left if not model.scores]

@@ -87,9 +87,13 @@ def _alone(results: Results, title: str) -> str:
     if not told:
         return f"{title} has no value over {group.name}."
     mistakes = [counted(missed, "level was missed", "levels were missed")] if missed else ["no level was missed"]
-    mistakes += [f"{false} drawn that the reference does not have"] if false else []
+    mistakes += [f"{false} predicted that the reference lacks"] if false else []
     text = f"{title} has a mean Dice over {group.name} of {listed(told)}; {listed(mistakes)}."
-    return f"{text} It hardly draws these vertebrae: being alike with it is no merit." if weak else text
+    return (
+        f"{text} It predicts few of these vertebrae correctly: equivalence with it is no sign of quality."
+        if weak
+        else text
+    )
 
 
 def _pair(results: Results, title: str, part: str) -> tuple[str, tuple[str, ...]]:
@@ -148,14 +152,14 @@ def _claim(results: Results, title: str) -> str:
         for m in MAIN_MEASURES
     ])  # fmt: skip
     if whole == 0:
-        return f"{title} and {first} have too few common cases for any statement."
+        return f"{title} and {first} have too few common cases for a conclusion."
     differing = [row for row in rows if row.verdict == DIFFERENT]
     better = sum(_better(row.measure, row.result.difference) for row in differing)
     judged = [row for row in rows if row.verdict]
     levels, parts = len({row.group for row in judged}), len({row.part for row in judged})
     scope = f"{counted(levels, 'vertebra', 'vertebrae')}, {counted(parts, 'part')}, Dice and HD95"
     if counts[EQUIVALENT] == whole:
-        return f"{title} and {first} draw alike: every verdict ({scope}) is equivalent, within {margins}."
+        return f"{title} and {first} are equivalent: every verdict ({scope}) is equivalent, within {margins}."
     text = f"Of {counted(whole, 'verdict')} ({scope}) on {title} against {first}, {counts[EQUIVALENT]} are equivalent"
     text += f", {counts[DIFFERENT_WITHIN]} different but within the margin" if counts[DIFFERENT_WITHIN] else ""
     if differing:
@@ -163,7 +167,7 @@ def _claim(results: Results, title: str) -> str:
     text += f", {counts[UNDECIDED]} undecided" if counts[UNDECIDED] else ""
     if not differing and not counts[UNDECIDED]:
         return f"{text}: no vertebra differs by more than {margins}."
-    note = " Undecided means that these cases show neither a difference nor a likeness." if counts[UNDECIDED] else ""
+    note = " Undecided means that these cases show neither a difference nor equivalence." if counts[UNDECIDED] else ""
     return f"{text}; the margins are {margins}.{note}"
 
 

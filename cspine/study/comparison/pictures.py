@@ -152,7 +152,7 @@ def _image(path: Path | None, why: list[str]) -> CtVolume | None:
 
 def _labels(path: Path | None, scheme: str, why: list[str]) -> LabelVolume | None:
     if path is None:
-        why.append("nothing was found")
+        why.append("no vertebra was predicted")
         return None
     try:
         return read_labels(path, scheme)

@@ -225,7 +225,7 @@ def _forest_caption(results: Results) -> str:
     return (
         f"Mean difference over paired cases, with its {1 - alpha:.0%} (thin) and {1 - 2 * alpha:.0%} (thick) "
         "bootstrap interval. The band is the margin of equivalence: the thick line must lie within it for the "
-        "verdict equivalent. Colour and shape tell the verdict."
+        "verdict equivalent. Colour and shape show the verdict."
     )
 
 
@@ -286,7 +286,7 @@ def _forest(results: Results, title: str) -> Figure:
 # --- volumes ----------------------------------------------------------------------------------------------------------
 
 _VOLUME_CAPTION = (
-    "Each dot is a vertebra that both have: found minus reference over their mean. Solid line: mean difference "
+    "Each dot is a vertebra that both contain: predicted minus reference over their mean. Solid line: mean difference "
     "(bias); dashed: bias ± 1.96 SD (limits of agreement). Vertebrae of one case are not independent: read the "
     "limits as a guide."
 )
@@ -330,9 +330,9 @@ def _bland_altman(results: Results) -> Figure:
             )
         own.set_title(f"{_short(model.title)}\n", loc="left", color=_INK)
         own.text(0, 1.02, told, transform=own.transAxes, fontsize=8)
-        own.set_xlabel("mean of found and reference (ml)")
+        own.set_xlabel("mean of predicted and reference (ml)")
         if place % columns == 0:
-            own.set_ylabel("found − reference (ml)")
+            own.set_ylabel("predicted − reference (ml)")
     handles = [
         Line2D([], [], linestyle="none", marker=_MARKERS[i % len(_MARKERS)], color=_colour(i + 2), label=part_title(p))
         for i, p in enumerate(parts)

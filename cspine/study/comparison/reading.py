@@ -255,7 +255,7 @@ def _number(row: dict[str, str], column: str, least: float = -math.inf) -> float
     try:
         value = float(text)
     except ValueError as error:
-        raise ValueError(f"{column} is no number: {text!r}") from error
+        raise ValueError(f"{column} is not a number: {text!r}") from error
     if not math.isfinite(value):
         return None
     if value < least:

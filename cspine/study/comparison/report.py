@@ -146,7 +146,7 @@ def _compared(results: Results) -> dict[str, Any]:
 def _identity(model: Evaluation) -> tuple[str, str]:
     """Return name and version of the model, and the beginning of its checksum."""
     if model.model is None:
-        return "labels from outside", ""
+        return "labels of another system", ""
     name = f"{model.model.get('name', '')} {model.model.get('version', '')}".strip()
     return name, str(model.model.get("checksum") or "")[:12]
 
@@ -155,7 +155,7 @@ def _identity(model: Evaluation) -> tuple[str, str]:
 
 _SECTIONS = (
     ("tables", "Tables", ("model-", "p-values", "overall")),
-    ("verdicts", "Different or alike", ("verdict-",)),
+    ("verdicts", "Different or equivalent", ("verdict-",)),
     ("single", "Single cases", ("single-cases",)),
     ("paper", "Beside the paper", ("paper-",)),
 )

@@ -101,7 +101,7 @@ def read_cases(path: Path) -> list[CaseRow]:
         with path.open(newline="", encoding="utf-8") as lines:
             reader = csv.DictReader(lines)
             if tuple(reader.fieldnames or ()) != _COLUMNS:
-                raise DatasetError(f"{path.name} has other columns than {', '.join(_COLUMNS)}")
+                raise DatasetError(f"the columns of {path.name} are not {', '.join(_COLUMNS)}")
             return [_parse(row, path.name, number) for number, row in enumerate(reader, 2)]
     except FileNotFoundError as error:
         raise DatasetError(

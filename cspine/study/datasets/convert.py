@@ -37,7 +37,7 @@ EDITION = 2
 PARTIAL = "partial"
 #: Kind of the doubt about a case whose image another case has.
 _SAME_IMAGE = "same image"
-_DIED = "the process that converted it died: of too little memory, mostly"
+_DIED = "the process that converted it died, most often because it ran out of memory"
 _HU_LIMITS = (-32768, 32767)
 
 
@@ -154,7 +154,10 @@ def _write_tables(
         if row.case in same:
             audit.append([row.case, "", _SAME_IMAGE, f"The image is that of {same[row.case]}."])
         audit += [[row.case, d["level"], d["kind"], d["sentence"]] for d in _complete(dataset, row.case)["doubts"]]
-        audit += [[row.case, level, PARTIAL, f"{level} reaches the edge of the image."] for level in row.partial]
+        audit += [
+            [row.case, level, PARTIAL, f"{level} is truncated by the edge of the image; its volume is incomplete."]
+            for level in row.partial
+        ]
     write_csv(dataset.root / "audit.csv", ("case", "level", "kind", "sentence"), audit)
     write_csv(dataset.root / "failures.csv", ("case", "code", "message"), sorted(failures))
     sources = ", ".join(sorted({row.source for row in rows}))
@@ -175,7 +178,8 @@ def _refuse_another_dataset(conversion: Conversion) -> None:
     path = conversion.dataset.root / "dataset.json"
     if path.is_file() and conversion.dataset.label_set() != conversion.labels:
         raise DatasetError(
-            f"{conversion.dataset.root.name} holds a dataset of other labels", advice="Give another folder for --out."
+            f"{conversion.dataset.root.name} holds a dataset with another label set",
+            advice="Give another folder for --out.",
         )
 
 
@@ -350,9 +354,9 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
     for case in _records(dataset).names():
         row = _row_of(dataset, case)
         if row is None:
-            notes.append(f"{case}: its record is damaged; it is left out until the conversion is called for it again")
+            notes.append(f"{case}: its record is damaged; it is omitted until it is converted again")
         elif row.levels and dataset.where(case) is None:
-            notes.append(f"{case}: its files are gone; it is left out")
+            notes.append(f"{case}: its files are gone; it is omitted")
         else:
             old = before.get(case, row)
             given = old.excluded if old.excluded != NOTHING_IN_VIEW else ""
@@ -361,7 +365,7 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
     rows = _as_one_patient(rows, same)
     if same:
         case, other = next(iter(same.items()))
-        notes.append(f"{counted(len(same), 'image')} stood under two names, {case} is {other}: see audit.csv")
+        notes.append(f"{counted(len(same), 'image')} had two names: {case} is {other}: see audit.csv")
     if reasons is None:
         reasons = {row.case: row.excluded for row in rows if row.excluded}
     rows, unknown = excluded(rows, reasons)

@@ -54,7 +54,7 @@ class DatasetFolder:
         match = _NAME.match(self.root.resolve().name)
         if match is None:
             raise DatasetError(
-                f"{self.root.name!r} is no name of an nnU-Net dataset",
+                f"{self.root.name!r} is not the name of an nnU-Net dataset",
                 advice="Name the folder like Dataset501_Cervical.",
             )
         return int(match[1])
@@ -114,7 +114,7 @@ class DatasetFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"no usable dataset.json in {self.root}") from error
         if found is None:
-            raise DatasetError("the labels of dataset.json are no label set of cspine")
+            raise DatasetError("the labels of dataset.json are not a label set of cspine")
         return found
 
     def description(self) -> str:
@@ -150,7 +150,7 @@ class DatasetFolder:
             If the folder cannot be written.
         """
         in_use = DatasetError(
-            "another command is changing this dataset", advice="Wait for it; it goes on by the same command if it died."
+            "another command is changing this dataset", advice="Wait for it; the same command resumes it if it died."
         )
         try:
             with locked(self.root / RECORDS / "lock", in_use):

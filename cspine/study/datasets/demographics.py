@@ -85,7 +85,7 @@ class Demographics:
 
     @property
     def levels_text(self) -> str:
-        """Cases a vertebra, runs of equal numbers together: ``C1-C7 12, T1 11``."""
+        """Cases per vertebra, runs of equal numbers together: ``C1-C7 12, T1 11``."""
         runs: list[list[str]] = []
         for name in self.levels:
             joins = runs and self.levels[runs[-1][-1]] == self.levels[name] and _is_next(runs[-1][-1], name)
@@ -124,8 +124,8 @@ def as_table(columns: Sequence[Demographics]) -> list[list[str]]:
         table += [[f"Patients of {source}", *(str(c.sources.get(source, 0)) for c in columns)]]
     for direction, _ in _DIRECTIONS:
         table += [[f"Voxel {direction}, median [range]", *(c.spacing_text(direction) for c in columns)]]
-    table.append(["Cases with C1 to T1 whole", *(str(c.whole_neck) for c in columns)])
-    table.append(["Cases a vertebra", *(c.levels_text for c in columns)])
+    table.append(["Cases with complete C1 to T1", *(str(c.whole_neck) for c in columns)])
+    table.append(["Cases per vertebra", *(c.levels_text for c in columns)])
     return table
 
 

@@ -31,25 +31,26 @@ _AXES = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 _OF_FINDING = {
     MISSING_LEVEL.code: "missing level",
     OUT_OF_ORDER.code: "order",
-    TOO_CLOSE.code: "two labels on one",
+    TOO_CLOSE.code: "two labels on one vertebra",
     WIDE_GAP.code: "gap",
 }
 #: Every kind of doubt, and what it means; docs/guide/datasets.md has the same table.
 DOUBTS = {
     "missing level": "a vertebra between two labelled ones has no label",
-    "order": "a vertebra lies above the one that should be over it",
-    "two labels on one": "the centres of two vertebrae lie closer than two vertebrae can",
-    "gap": "two neighbours lie further apart than vertebrae do: one may be unlabelled, the labels below it shifted",
+    "order": "a vertebra lies above the one that should be superior to it",
+    "two labels on one vertebra": "the centres of two vertebrae lie closer than two vertebrae can",
+    "gap": "two adjacent vertebrae are further apart than is plausible: one may be unlabelled, the labels below it "
+    "shifted",
     "fragments": f"a second piece of {LEAST_PIECE_MM3:.0f} mm3, or of {LEAST_PIECE_SHARE:.0%} of the vertebra, "
     "that the edge of the image does not explain",
-    "volume": "more or less than an adult's vertebra; less is expected where the edge of the image cuts it",
-    "speck": f"a label of less than {SPECK_MM3:.0f} mm3 that the edge of the image does not cut",
+    "volume": "more or less than an adult's vertebra; less is expected where the edge of the image truncates it",
+    "speck": f"a label of less than {SPECK_MM3:.0f} mm3 that the edge of the image does not truncate",
     "centroid": f"VerSe's centroid lies more than {CENTROID_SLACK_MM:.0f} mm outside the vertebra, or has no vertebra",
     "overlap": "masks of TotalSegmentator share voxels",
     "density": f"a vertebra has a mean below {MIN_BONE_HU:.0f} HU: the labels may be shifted or mirrored",
     "intensity": "no voxel is below 0: the image may not be in Hounsfield units",
     "same image": "the image is voxel for voxel that of another case: both count as one patient, and would count twice",
-    "series": "several CT series have the slices of the labels; the one in which they are densest was taken",
+    "series": "several CT series have the slices of the labels; the one in which they are densest was chosen",
 }
 
 
@@ -161,7 +162,7 @@ def _density_doubts(only: NDArray[np.uint8], shape: LevelShape, ct: CtVolume) ->
     mean = float(ct.hu_zyx[shape.box_zyx][only[shape.box_zyx] == shape.vertebra.label].mean())
     if mean >= MIN_BONE_HU:
         return []
-    return [Doubt(name, "density", f"{name} has {mean:.0f} HU on average, less than bone.")]
+    return [Doubt(name, "density", f"{name} has {mean:.0f} HU on average, which is less than bone.")]
 
 
 def _centroid_doubts(shapes: tuple[LevelShape, ...], centroids: Centroids, labels: LabelVolume) -> list[Doubt]:

@@ -66,7 +66,7 @@ def write_levels(path: Path, rows: Sequence[CaseRow]) -> None:
     cut = Counter(name for row in rows if not row.excluded for name in row.partial)
     names = sorted({name for name, _ in in_view}, key=lambda name: rank(vertebra(name).label))
     lines = [[name, *(str(in_view[name, column]) for column in COLUMNS), str(cut[name])] for name in names]
-    write_csv(path, ("level", *COLUMNS, "cut by the edge"), lines)
+    write_csv(path, ("level", *COLUMNS, "truncated by the edge"), lines)
 
 
 def as_summary(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _about(row: CaseRow) -> Iterator[str]:
     age = "age not known" if row.age_years is None else f"{row.age_years:.0f} y"
     yield f"{row.source}, {age}, {row.sex or 'sex not known'}"
     yield f"{' x '.join(f'{step:.2f}' for step in row.spacing_mm)} mm {row.orientation}"
-    yield f"{row.levels[0]} to {row.levels[-1]}" + (f", cut: {', '.join(row.partial)}" if row.partial else "")
+    yield f"{row.levels[0]} to {row.levels[-1]}" + (f", truncated:  {', '.join(row.partial)}" if row.partial else "")
 
 
 def _column(row: CaseRow) -> str:

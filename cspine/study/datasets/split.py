@@ -172,7 +172,7 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
     """Patients of each part; raises SplitError, with what is there, where there are too few."""
     on_top = settings.internal_from is InternalFrom.TOP
     if not on_top and settings.internal >= settings.training:
-        raise SplitError(f"{settings.internal} internal patients cannot be taken out of {settings.training}")
+        raise SplitError(f"{settings.internal} internal patients cannot be chosen among {settings.training}")
     total = settings.training + settings.internal if on_top else settings.training
     internal, external = settings.internal, settings.external
     if settings.scale and pool < total:
@@ -191,8 +191,8 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
     if not lacking and total - internal < settings.folds:
         lacking.append(f"{settings.folds} folds need as many patients for training, {total - internal} are there")
     if lacking:
-        fewer = "ask for fewer (--external 0: no external test)" if settings.scale else "ask for fewer, or give --scale"
-        advice = f"Convert more sources, or {fewer}: `cspine dataset summary` counts what is there."
+        fewer = "request fewer (--external 0: no external test)" if settings.scale else "request fewer, or give --scale"
+        advice = f"Convert more sources, or {fewer}: `cspine dataset summary` counts the available patients."
         raise SplitError("; ".join(lacking), advice=advice)
     return {Part.TRAINING: total - internal, Part.INTERNAL: internal, Part.EXTERNAL: external}
 

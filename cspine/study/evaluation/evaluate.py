@@ -254,7 +254,7 @@ def _compared_levels(
     if wanted:
         named = tuple(level for level in wanted if annotated is None or level.name in annotated)
         if not named:
-            raise UsageError("--levels has no level that the references name")
+            raise UsageError("--levels has no level of the references")
         return named
     if task.package is not None:
         return levels_to_compare(results, task.package.manifest.stages[-1].levels, annotated)
@@ -267,4 +267,4 @@ def _write_sheets(cases: Sequence[EvaluationCase], found: Evaluation, root: Path
     from cspine.study.evaluation.pictures import sheet_rows
 
     count = len(found.results) if pictures is None else min(pictures, len(found.results))
-    write_sheets(sheet_rows(cases, found.results, count), count, f"{found.title}: found, reference", root)
+    write_sheets(sheet_rows(cases, found.results, count), count, f"{found.title}: predicted, reference", root)

@@ -46,7 +46,9 @@ def evaluate_pairs(
     """
     done = in_processes(evaluate_pair, cases, jobs, progress)
     return [
-        _failed(case, "[CS-INT-001] the process that compared it died: memory, mostly") if result is DIED else result
+        _failed(case, "[CS-INT-001] the process that compared it died, most often because it ran out of memory")
+        if result is DIED
+        else result
         for case, result in zip(cases, done, strict=True)
     ]
 

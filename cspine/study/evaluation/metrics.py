@@ -18,7 +18,7 @@ from cspine.core.shape import label_boxes, occupied_box, vertebrae_only
 from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.surfaces import Distances, Mask, border_points, distances_between
 
-_GRID_ADVICE = "Give labels on the grid of the reference: the same voxels at the same place."
+_GRID_ADVICE = "Give labels on the grid of the reference: the same voxels at the same positions."
 
 #: A vertebra is identified where the nearest centroid of the prediction has its level and lies within so much (VerSe).
 IDENTIFIED_WITHIN_MM = 20.0

@@ -239,7 +239,7 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
     if len(there) > 1:
         raise InputError(
             f"case {case.name} has {len(there)} predictions: {', '.join(there)}",
-            advice="Leave one of them in the folder, or say by --prediction-pattern which it is.",
+            advice="Leave one of them in the folder, or name it by --prediction-pattern.",
         )
     for place in named:
         if place.is_file():

@@ -57,7 +57,7 @@ def _with_image(
 def headline(result: CaseResult) -> str:
     """Return the verdict on a case in a few words."""
     if result.error:
-        return "could not be done"
+        return "failed"
     if result.silent:
         return "wrong level, no finding"
     if result.wrong:

@@ -12,7 +12,7 @@ from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.output_folder import PREDICT, told_by
 from cspine.study.prediction.records import PredictionRecord, record_of
 
-_AGAIN = "Draw them again with `cspine predict --dataset`, into another folder."
+_AGAIN = "Predict them again with `cspine predict --dataset`, into another folder."
 
 
 def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str | None) -> list[str]:
@@ -47,7 +47,7 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     if told.get("complete") is not True:
         raise InputError(
             f"the predictions in {folder} are unfinished",
-            advice="Give the same `cspine predict` again: it goes on where it stopped.",
+            advice="Give the same `cspine predict` again: it resumes where it stopped.",
         )
     if split is None:
         return []
@@ -56,7 +56,7 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     moved = [case.name for case in parted if records[case.name].part not in ("", case.part)]
     if moved:
         raise SplitError(
-            f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was drawn as a case of another part",
+            f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was predicted as a case of another part",
             advice=_AGAIN,
         )
     model = told.get("model")
@@ -64,18 +64,18 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     alien = [c for c in parted if c.part == Part.TRAINING and records[c.name].folds != str(c.fold)]
     if alien and learnt == split:
         raise SplitError(
-            f"{counted(len(alien), 'training case')} drawn by folds that had learnt from them: {alien[0].name} by fold "
-            f"{records[alien[0].name].folds}, and fold {alien[0].fold} alone had not",
+            f"{counted(len(alien), 'training case')} predicted by folds that were trained on them: {alien[0].name} by "
+            f"fold {records[alien[0].name].folds}, and fold {alien[0].fold} alone was not",
             advice=_AGAIN,
         )
     notes = []
     if alien:
-        notes.append(f"{counted(len(alien), 'training case')} not drawn by their own fold: no cross-validation.")
+        notes.append(f"{counted(len(alien), 'training case')} not predicted by their own fold: no cross-validation.")
     # A cervical and a full-spine dataset of one study have splits of their own: what counts is the one drawn for.
     if parted and learnt is None:
-        notes.append("the model does not tell which cases it learnt from: those judged here may be among them.")
+        notes.append("the model does not say which cases it was trained on: those evaluated here may be among them.")
     elif parted and learnt != (told.get("dataset_split") or split):
-        notes.append("the model was trained on another split: it may have learnt from cases judged here.")
+        notes.append("the model was trained on another split: it may be trained on cases evaluated here.")
     return notes
 
 

@@ -142,7 +142,7 @@ def run_prediction(
         cases, place = cases_of_dataset(task.dataset, parts_of(task.parts), package), task.dataset
         split = split_of(task.dataset)
         if package.manifest.split != split:
-            warn("the model tells of another split, or of none; it may have learnt from these cases")
+            warn("the model names another split, or none; it may be trained on these cases")
     else:
         assert task.source is not None
         cases, place = cases_of_input(task.source), task.source

@@ -90,7 +90,7 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
     """
     if source.is_file():
         if not source.name.endswith(ENDING):
-            raise InputError(f"{source.name} is no .nii.gz file", advice=f"Give a folder, or {_NAMES}.")
+            raise InputError(f"{source.name} is not a .nii.gz file", advice=f"Give a folder, or {_NAMES}.")
         return [PredictionCase(name_of(source), source)]
     if not source.is_dir():
         raise InputError(f"{source} is neither a file nor a folder", advice=f"Give {_NAMES}.")
@@ -174,7 +174,7 @@ def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage)
     advice = "Predict training cases with the model that `cspine train` made of this dataset and this split alone."
     name = package.manifest.name
     if package.manifest.split is None:
-        raise SplitError(f"model {name} does not tell which cases each fold learnt from", advice=advice)
+        raise SplitError(f"model {name} does not say which cases each fold was trained on", advice=advice)
     if package.manifest.split != split_checksum(everyone):
         raise SplitError(f"model {name} was trained on another split than {root.name} has", advice=advice)
     for stage in package.stages:
@@ -182,8 +182,8 @@ def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage)
         missing = sorted(wanted - set(stage.manifest.folds))
         if missing:
             raise SplitError(
-                f"model {name} has no fold {', '.join(missing)}, the only ones that did not learn from their cases",
-                advice="Train these folds too, or leave out the part training.",
+                f"model {name} has no fold {', '.join(missing)}, the only ones that were not trained on their cases",
+                advice="Train these folds too, or omit the part training.",
             )
 
 

@@ -107,7 +107,8 @@ def make_cohort(
         scan = todo[place]
         if drawn is DIED:
             raise OutOfMemoryError(
-                f"the process that made {_name(scan)} died: memory, mostly", advice="Use fewer jobs."
+                f"the process that made {_name(scan)} died, most often because it ran out of memory",
+                advice="Use fewer jobs.",
             )
         _write(cohort, scan, *drawn)
         _records(cohort).write(_name(scan), _told(scan, bones))

@@ -77,7 +77,7 @@ def _rows_of(known: Mapping[int, str], recipe: Recipe) -> list[int]:
     names = [AUXILIARY if name == recipe.labels.auxiliary else name for name in recipe.labels.network_labels()]
     absent = [name for name in names if name not in numbers]
     if absent and AUXILIARY not in numbers:
-        raise TrainingError(f"the weights to start from have no class for {absent[0]}, and none for what lies below")
+        raise TrainingError(f"the weights to start from have no class for {absent[0]}, and none for the levels below")
     return [numbers.get(name, numbers.get(AUXILIARY, 0)) for name in names]
 
 
@@ -109,7 +109,7 @@ class Provenance:
         if self.labelled:
             text += f", {recipe.labelled_share:.0%} of the patches from {self.labelled}"
         if self.started_from:
-            text += f", begun with the weights of {self.started_from}"
+            text += f", started from the weights of {self.started_from}"
         return f"{text}."
 
 

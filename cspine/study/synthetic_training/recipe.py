@@ -54,7 +54,7 @@ class Recipe(_Strict):
     title: str
     description: str
     training_data: str = Field("", description="What the model card says the stage was trained on.")
-    label_set: Literal["cervical", "full-spine"] = Field("cervical", description="What the network draws.")
+    label_set: Literal["cervical", "full-spine"] = Field("cervical", description="Label set that the network predicts.")
     anatomy: Literal["neck", "spine", "articulated"] = Field(
         "neck",
         description="What the synthetic scans show: the label atlas, whole spines, or necks of several people's bones.",
@@ -65,7 +65,7 @@ class Recipe(_Strict):
     batch_size: int = Field(2, gt=0)
     learning_rate: float = Field(1.5e-3, gt=0)
     schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="Of the learning rate; a constant one can be shipped from and gone on with at any time."
+        "cosine", description="Of the learning rate; a constant one allows packaging and resuming at any time."
     )
     decay_iterations: int = Field(0, ge=0, description="Iterations at the end in which a constant rate falls to 0.")
     warm_up: int = Field(100, ge=0)

@@ -293,7 +293,7 @@ def _start(run: Run) -> _State:
         average.load_state_dict(kept["average"])
         optimizer.load_state_dict(kept["optimizer"])
         state.iteration, state.seconds = kept["iteration"], kept["seconds"]
-        _log.info("going on from iteration %d", state.iteration)
+        _log.info("resuming from iteration %d", state.iteration)
     return state
 
 

@@ -32,7 +32,7 @@ def licences_sentence(rows: Iterable[CaseRow]) -> str:
     """Return in a sentence what the licences of the training data ask of a model."""
     told = [f"{source}: {licence_of(source)}" for source in sorted({row.source for row in rows})]
     return (
-        f"Not granted here. The data that the model was trained on: {'; '.join(told)}. Whoever passes the model on "
+        f"Not granted here. The data that the model was trained on: {'; '.join(told)}. Whoever distributes the model "
         "establishes what follows from them; where a licence is not established, ask its owners first."
     )
 
@@ -93,9 +93,9 @@ Split (SHA-256): `{split}`
 
 ## Validation
 
-Dice of nnU-Net's own validation: each fold on the cases that it did not learn from, before any cleaning. A level that \
-a case does not have and that was not drawn there counts in no mean; one that was drawn there counts as 0.\
-{" This fold learnt from all cases: its numbers say nothing about others." if cases.folds == ("all",) else ""}
+Dice of nnU-Net's own validation: each fold on the cases that it was not trained on, before postprocessing. A level \
+that a case lacks and that was not predicted there counts in no mean; one that was predicted there counts as 0.\
+{" This fold was trained on all cases: its numbers say nothing about others." if cases.folds == ("all",) else ""}
 
 {scores_table(scores, cases.labels)}
 """
@@ -129,7 +129,7 @@ def levels_table(cases: TrainingCases) -> str:
             f"| level | {' | '.join(there)} |",
             "|---" * (len(there) + 1) + "|",
             f"| cases | {' | '.join(str(shown[name]) for name in there)} |",
-            f"| cut by the edge | {' | '.join(str(cut[name]) for name in there)} |",
+            f"| truncated by the edge | {' | '.join(str(cut[name]) for name in there)} |",
         ]
     )
 

@@ -114,7 +114,7 @@ def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
     if absent:
         raise DatasetError(
             f"{len(absent)} training cases lack their files in imagesTr and labelsTr: {', '.join(absent[:5])}",
-            advice="Convert and split the dataset again; both go on where they stopped.",
+            advice="Convert and split the dataset again; both resume where they stopped.",
         )
     split = split_checksum(everyone) if is_split else None
     return TrainingCases(folder, labels, rows, chosen, split, _files_checksum(folder, rows))
@@ -134,7 +134,7 @@ def _checked_folds(root: Path, rows: tuple[CaseRow, ...], folds: tuple[str, ...]
         raise TrainingError(f"{root.name} has the folds {', '.join(map(str, there))}", advice=_SPLIT_ADVICE)
     torn = sorted(case for cases in torn_patients(rows).values() for case in cases)
     if torn:
-        raise TrainingError(f"cases of one patient lie in different folds: {', '.join(torn[:4])}", advice=_SPLIT_ADVICE)
+        raise TrainingError(f"cases of one patient are in different folds: {', '.join(torn[:4])}", advice=_SPLIT_ADVICE)
     names = tuple(str(fold) for fold in there)
     unknown = [fold for fold in folds or () if fold not in names]
     if unknown:
@@ -151,13 +151,13 @@ def _check_splits_file(root: Path, rows: tuple[CaseRow, ...]) -> None:
         told = [{part: sorted(split[part]) for part in ("train", "val")} for split in stated]
     except FileNotFoundError as error:
         raise TrainingError(
-            f"{root.name} has no {SPLITS}: its split is under way, or was interrupted",
+            f"{root.name} has no {SPLITS}: its split is in progress, or was interrupted",
             advice="Wait for `cspine dataset split`, or run the same command again.",
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path.name} of the dataset cannot be read", advice=_SPLIT_ADVICE) from error
     if told != _splits(rows):
-        raise TrainingError(f"{path.name} and cases.csv tell of different folds", advice=_SPLIT_ADVICE)
+        raise TrainingError(f"{path.name} and cases.csv have different folds", advice=_SPLIT_ADVICE)
 
 
 def _folds(rows: tuple[CaseRow, ...]) -> list[int]:
@@ -184,7 +184,7 @@ def _check_reader(folder: DatasetFolder) -> None:
     reader = _dataset_json(folder).get("overwrite_image_reader_writer")
     if reader != "SimpleITKIOWithReorient":
         raise TrainingError(
-            f"dataset.json asks for the reader {reader}, which does not turn images to one orientation",
+            f"dataset.json asks for the reader {reader}, which does not reorient images to one orientation",
             advice='Let dataset.json say "overwrite_image_reader_writer": "SimpleITKIOWithReorient".',
         )
 

@@ -79,7 +79,7 @@ def machine_of(device: str, processes: int) -> Machine:
     else:
         kind, _, numbers = device.partition(":")
         if kind != "cuda" or not all(part.isdecimal() for part in numbers.split(",")):
-            raise DeviceError(f"{device!r} is no device", advice="Give auto, cpu, cuda, cuda:0 or cuda:0,1.")
+            raise DeviceError(f"{device!r} is not a device", advice="Give auto, cpu, cuda, cuda:0 or cuda:0,1.")
         wanted = sorted({int(part) for part in numbers.split(",")})
     if not wanted or max(wanted) >= there:
         raise DeviceError(f"{device} was asked for, and torch sees {there} GPUs", advice="Give --device cpu or auto.")
@@ -146,7 +146,7 @@ def run_steps(
     """
     for step in steps:
         if folder.is_done(step.name):
-            _log.info("%s: done before", step.name)
+            _log.info("%s: cached", step.name)
     left = [step for step in steps if not folder.is_done(step.name)]
     waiting = [[step] for step in left] if machine.on_gpu else [left] if left else []
     running: list[_Child] = []
@@ -221,8 +221,8 @@ def _check_end(child: _Child, folder: RunFolder) -> None:
     if code < 0:
         raise TrainingError(
             f"{name} was ended by {signal.Signals(-code).name}",
-            advice="SIGKILL mostly means that memory ran out: give fewer --processes, or a smaller patch or batch. "
-            "The same command goes on from the last checkpoint.",
+            advice="SIGKILL most often means that the machine is out of memory: give fewer --processes, or a "
+            "smaller patch or batch. The same command resumes from the last checkpoint.",
         )
     log = folder.log(name) if folder.log(name).is_file() else child.output
     reason = last_line(log)
@@ -231,10 +231,10 @@ def _check_end(child: _Child, folder: RunFolder) -> None:
 
 def _advice(reason: str) -> str:
     for sign, advice in (
-        ("No space left", "The disk is full: the same command goes on when there is room. "),
+        ("No space left", "The disk is full: the same command resumes when there is space. "),
         ("out of memory", "The GPU has too little memory: give a smaller --patch-size or --batch-size. "),
-        ("6 feet under", "Mostly memory: give fewer --processes. "),
-        ("no longer alive", "Mostly memory: give fewer --processes. "),
+        ("6 feet under", "Most often the machine is out of memory: give fewer --processes. "),
+        ("no longer alive", "Most often the machine is out of memory: give fewer --processes. "),
         ("pth is damaged", "Remove that file from the folder of the fold, which then begins again. "),
     ):
         if sign in reason:
@@ -286,7 +286,7 @@ def _tell_epoch(child: _Child, step: Step) -> None:
     row, child.epochs_told = rows[-1], int(rows[-1]["epoch"])
     left = (int(row["of"]) - int(row["epoch"]) - 1) * float(row["seconds"])
     _log.info(
-        "%s, epoch %d of %s: loss %s, on validation patches %s, pseudo Dice %s; %s an epoch%s",
+        "%s, epoch %d of %s: loss %s, on validation patches %s, pseudo Dice %s; %s per epoch%s",
         step.name,
         int(row["epoch"]) + 1,
         row["of"],
@@ -294,7 +294,7 @@ def _tell_epoch(child: _Child, step: Step) -> None:
         row["validation_loss"],
         row["pseudo_dice"],
         duration(float(row["seconds"])),
-        f", about {duration(left)} left" if left else ", validation follows",
+        f", about {duration(left)} left" if left else ", validation is next",
     )
 
 

@@ -59,7 +59,7 @@ def needs(cases: TrainingCases, settings: TrainingSettings, run: Path) -> list[s
         f"{folds * _CHECKPOINTS_GB[settings.plans]:.2g} GB of checkpoints (estimate); {free:.0f} GB free."
     )
     if wanted > free:
-        lines.append("warning: the disk may become full; the same command goes on when there is room")
+        lines.append("warning: the disk may become full; the same command resumes when there is space")
     return lines
 
 

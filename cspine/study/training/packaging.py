@@ -95,7 +95,7 @@ def check_place(out: Path, others: Iterable[Path]) -> None:
             raise UsageError(f"--out is {other.name}, or lies around it", advice="Give the package its own folder.")
     if out.exists() and not (out / MANIFEST_NAME).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(
-            f"--out {out} is there already and is no model package", advice="Give another folder: it would be lost."
+            f"--out {out} exists already and is not a model package", advice="Give another folder: it would be lost."
         )
 
 

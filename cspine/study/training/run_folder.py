@@ -123,7 +123,7 @@ class RunFolder:
             If the folder cannot be written.
         """
         in_use = TrainingError(
-            f"another training works in {self.root}", advice="Wait for it, or give another folder for --run."
+            f"another training is running in {self.root}", advice="Wait for it, or give another folder for --run."
         )
         with locked(self.root / "lock", in_use) as descriptor:
             yield descriptor
@@ -199,7 +199,7 @@ def _refuse_others(root: Path, told: dict[str, Any], record: dict[str, Any], set
     if told.get("dataset") != record["dataset"]:
         raise TrainingError(f"{root} holds a training on {told.get('dataset')}", advice=_NEW_RUN)
     if told.get("split") != record["split"]:
-        raise TrainingError(f"the dataset was split anew since the training in {root} began", advice=_NEW_RUN)
+        raise TrainingError(f"the dataset was split again since the training in {root} began", advice=_NEW_RUN)
     if told.get("cases") != record["cases"]:
         raise TrainingError(f"the training cases changed since the training in {root} began", advice=_NEW_RUN)
     other = differences(TrainingSettings.from_record(told["settings"]), settings)

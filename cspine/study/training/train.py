@@ -101,7 +101,7 @@ def _checked_plans(folder: RunFolder, settings: TrainingSettings, cases: Trainin
         plans = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TrainingError(
-            f"{path.name} of the run cannot be read", advice="Begin again in another folder."
+            f"{path.name} of the run cannot be read", advice="Start again in another folder."
         ) from error
     assert isinstance(plans, dict)
     dataset = {**cases.dataset_json(), "dataset": None}

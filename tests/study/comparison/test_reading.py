@@ -41,7 +41,7 @@ def test_nan_and_infinity_mean_not_defined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        ("a,C1,,,x,1,1,1,1,0,C1,yes,1", "line 3: dice is no number: 'x'"),
+        ("a,C1,,,x,1,1,1,1,0,C1,yes,1", "line 3: dice is not a number: 'x'"),
         ("a,C1,,,1.2,1,1,1,1,0,C1,yes,1", "line 3: dice is 1.2, more than 1"),
         ("a,C1,,,0.9,-1,1,1,1,0,C1,yes,1", "line 3: hd95_mm is -1, less than 0"),
         ("a,C9,,,0.9,1,1,1,1,0,C1,yes,1", "line 3: there is no level 'C9'"),

@@ -201,7 +201,7 @@ def test_exclusions_move_files_and_stay_until_they_are_lifted(tmp_path, in_proce
     found = verse_of(tmp_path / "verse", small_case(), small_case(), small_case(TRUNK))
     conversion = conversion_to(tmp_path / "Dataset501_Cervical")
     outcome = run(found, conversion, {"verse001": "fractured", "verse9": "typo"})
-    assert outcome.notes == ["the exclusion file names verse9, which is no case; verse002 is one"] or outcome.notes
+    assert outcome.notes == ["the exclusion file names verse9, which is not a case; verse002 is one"] or outcome.notes
     assert [row.excluded for row in outcome.rows] == ["fractured", "", NOTHING_IN_VIEW]
     assert conversion.dataset.where("verse2019_sub-verse001") == "Excluded"
     assert [row.excluded for row in run(found, conversion).rows] == ["fractured", "", NOTHING_IN_VIEW]
@@ -284,7 +284,7 @@ def test_a_process_that_dies_takes_its_case_along_and_no_other(tmp_path, monkeyp
     monkeypatch.setattr(module, "convert_case", die_on_the_second)
     outcome = run(found, conversion_to(tmp_path / "Dataset501_Cervical"))
     assert [(case[-3:], message) for case, _, message in outcome.failures] == [
-        ("002", "the process that converted it died: of too little memory, mostly")
+        ("002", "the process that converted it died, most often because it ran out of memory")
     ]
     assert [row.case[-3:] for row in outcome.rows] == ["001", "003", "004"]
 

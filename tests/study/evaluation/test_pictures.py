@@ -33,7 +33,7 @@ def test_verdicts_and_words() -> None:
     false = case_of("a", score_of("C1", 0.5, 2.0), false_level("C7"))
     assert words(false)[0] == "- C7 not in the reference"
     failed = CaseResult("a", (), (), None, error="why")
-    assert (headline(failed), words(failed)) == ("could not be done", ("why",))
+    assert (headline(failed), words(failed)) == ("failed", ("why",))
 
 
 @pytest.fixture

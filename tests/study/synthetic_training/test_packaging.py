@@ -170,7 +170,7 @@ def test_the_card_tells_what_the_weights_come_from() -> None:
     told = Provenance(5, "32 labelled cases of Pseudo", "old 0.1 (sha256 abc)").told(tiny_recipe(labelled_share=0.2))
     assert "5 iterations" in told
     assert "20% of the patches from 32 labelled cases of Pseudo" in told
-    assert "begun with the weights of old 0.1 (sha256 abc)" in told
+    assert "started from the weights of old 0.1 (sha256 abc)" in told
     assert "labelled" not in Provenance(5).told(tiny_recipe())
 
 

