@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FOLDER = click.Path(path_type=Path)
 _SCHEME = "Label scheme: see --list-schemes.  [default: by a dataset.json in the folder or beside it, else verse]"
-_MOST_FAILURES = 20
+_MAX_FAILURES = 20
 
 
 def _list_schemes(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -183,10 +183,10 @@ def _warn_of_empty(results: Sequence[CaseResult]) -> None:
 
 def _tell_failures(results: Sequence[CaseResult]) -> None:
     failed = [result for result in results if result.error]
-    for result in failed[:_MOST_FAILURES]:
+    for result in failed[:_MAX_FAILURES]:
         click.echo(f"failed: {result.case} {result.error}")
-    if len(failed) > _MOST_FAILURES:
-        click.echo(f"... and {len(failed) - _MOST_FAILURES} more: cases.csv names them")
+    if len(failed) > _MAX_FAILURES:
+        click.echo(f"... and {len(failed) - _MAX_FAILURES} more: cases.csv names them")
     if failed:
         raise SomeStudiesFailedError(f"{len(failed)} of {counted(len(results), 'case')} failed")
 

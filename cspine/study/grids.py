@@ -74,12 +74,12 @@ def _offset(part: Grid, grid: Grid) -> NDArray[np.int64]:
 
 def _other_grid(labels: Grid, grid: Grid) -> CaseGridError:
     return CaseGridError(
-        f"the labels lie on another grid: {_told(labels)} instead of {_told(grid)}",
+        f"the labels lie on another grid: {_grid_text(labels)} instead of {_grid_text(grid)}",
         advice="Labels are never resampled: let the other system write them on the grid of the image.",
     )
 
 
-def _told(grid: Grid) -> str:
+def _grid_text(grid: Grid) -> str:
     sizes = " x ".join(str(n) for n in grid.shape_zyx[::-1])
     steps = " x ".join(f"{step:.3g}" for step in grid.spacing_xyz)
     first = ", ".join(f"{v:.1f}" for v in grid.affine_lps[:3, 3])

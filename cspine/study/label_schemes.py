@@ -17,7 +17,7 @@ from cspine.core.errors import LabelSchemeError, UsageError
 from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.io import nifti
 from cspine.study.masks import combine_masks, mask_name
-from cspine.study.output_folder import PREDICT, told_by
+from cspine.study.output_folder import PREDICT, summary_of
 
 #: Schemes whose table is not a constant: the names in a dataset.json, and one file a vertebra.
 NNUNET, MASKS = "nnunet", "masks"
@@ -248,7 +248,7 @@ def scheme_of_folder(folder: Path, named: str | None) -> str:
     """
     if named is not None and named not in SCHEME_NAMES:
         raise UsageError(f"there is no label scheme {named!r}", advice=f"Give one of: {', '.join(SCHEME_NAMES)}.")
-    of_predict = told_by(folder, PREDICT) is not None
+    of_predict = summary_of(folder, PREDICT) is not None
     scheme = named or (NNUNET if _dataset_json(folder) is not None and not of_predict else VERSE)
     if scheme == NNUNET:
         _of_files_in(folder)  # what is wrong with dataset.json is told before any work

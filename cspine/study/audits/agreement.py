@@ -16,7 +16,7 @@ from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 
 #: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
 #: 60 cm2 of surface falls below it when its whole surface moves by a sixth of a millimetre, a shift by half of one.
-LEAST_AGREEMENT = 0.95
+MIN_AGREEMENT = 0.95
 #: Share of the field of view that is cut off on the left, right, front and back.
 CROP_SHARE = 0.15
 #: Planes that are cut off at the head's and the foot's end, and how far from every label a cut stays.

@@ -30,7 +30,7 @@ from cspine.core.volumes import LabelVolume
 from cspine.postprocessing.order import head_axis, order_findings
 
 #: A distance differs from the median of the others by less than this factor; more is a level left out or drawn twice.
-GREATEST_JUMP = 1.7
+MAX_JUMP = 1.7
 #: ... of the others at most so many levels away: all of a neck, and not the small neck for the large lumbar spine.
 JUMP_LEVELS = 5
 #: So many levels at an end of the column tell where it leads: all of a neck.
@@ -38,20 +38,20 @@ END_LEVELS = 8
 #: A level counts as in view where its expected centroid lies at least this far inside the image.
 IN_VIEW_MM = 5.0
 #: Dice of a vertebra with its mirror image; low, because a voxel of 4 mm is a fifth of a vertebral body.
-LEAST_SYMMETRY = 0.6
+MIN_SYMMETRY = 0.6
 #: The sagittal plane is looked for within these angles and this shift of the column's own.
 SYMMETRY_ANGLE_DEG, SYMMETRY_SHIFT_MM = 25.0, 4.0
 #: So many points of a vertebra are mirrored.
 _SYMMETRY_POINTS = 4000
 #: Directions from the cord in which bone is looked for, how far, and how many must meet it: a canal is open at the
 #: intervertebral foramina and between the laminae, on one or two sides at a time.
-RING_DIRECTIONS, RING_REACH_MM, LEAST_RING = 16, 30.0, 0.75
+RING_DIRECTIONS, RING_REACH_MM, MIN_RING = 16, 30.0, 0.75
 #: The slab of a level: so far above and below its centroid.
 RING_SLAB_MM = 8.0
 #: Share of the cord's voxels within bone: contours of both are a voxel off at their common border.
-GREATEST_CORD_OVERLAP = 0.15
+MAX_CORD_OVERLAP = 0.15
 #: Share of the levels that must ring: contours of a cord often end within the scan, and are coarse there.
-LEAST_RINGING_LEVELS = 0.8
+MIN_RINGING_LEVELS = 0.8
 #: Where an organ's centre lies along the column: 1 = C1 .. 7 = C7, 8 = T1; 4.5 is between C4 and C5.
 ORGAN_POSITIONS: dict[str, tuple[float, float]] = {
     "mandible": (0.5, 5.5),
@@ -240,9 +240,7 @@ def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
         if len(others) >= 2 and distance > 0:
             median = float(np.median(others))
             jumps[name] = max(distance / median, median / distance)
-    faults += [
-        f"{name} to next changes by a factor of {jump:.1f}" for name, jump in jumps.items() if jump > GREATEST_JUMP
-    ]
+    faults += [f"{name} to next changes by a factor of {jump:.1f}" for name, jump in jumps.items() if jump > MAX_JUMP]
     return _judge("spacing", max(jumps.values(), default=None), faults)
 
 
@@ -322,7 +320,7 @@ def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
     """
     if not dices:
         return _not_applicable("symmetry", "no complete vertebra")
-    faults = [f"{name} {dice:.2f}" for name, dice in dices.items() if dice < LEAST_SYMMETRY]
+    faults = [f"{name} {dice:.2f}" for name, dice in dices.items() if dice < MIN_SYMMETRY]
     return _judge("symmetry", min(dices.values()), faults)
 
 
@@ -347,7 +345,7 @@ class Ring:
     @property
     def holds(self) -> bool:
         """True where the cord lies within the ring."""
-        return self.closed >= LEAST_RING and self.overlap < GREATEST_CORD_OVERLAP
+        return self.closed >= MIN_RING and self.overlap < MAX_CORD_OVERLAP
 
 
 def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[LevelShape, ...]) -> dict[str, Ring]:
@@ -414,7 +412,7 @@ def check_cord_ring(rings: Mapping[str, Ring] | None) -> AnatomyCheck:
         f"{name} {ring.closed:.0%} closed, {ring.overlap:.0%} in bone" for name, ring in rings.items() if not ring.holds
     ]
     share = 1 - len(faults) / len(rings)
-    verdict = CheckOutcome.PASS if share >= LEAST_RINGING_LEVELS else CheckOutcome.FAIL
+    verdict = CheckOutcome.PASS if share >= MIN_RINGING_LEVELS else CheckOutcome.FAIL
     return AnatomyCheck("cord_ring", verdict, share, ", ".join(faults))
 
 

@@ -343,5 +343,5 @@ def check_agreement(found: Mapping[str, Mapping[str, float]] | None) -> AnatomyC
     dices = steadiness.all_dices(found)
     mean = float(dices.mean())
     means = ", ".join(f"{name} {np.mean(list(levels.values())):.2f}" for name, levels in found.items())
-    verdict = CheckOutcome.PASS if mean >= steadiness.LEAST_AGREEMENT else CheckOutcome.FAIL
+    verdict = CheckOutcome.PASS if mean >= steadiness.MIN_AGREEMENT else CheckOutcome.FAIL
     return AnatomyCheck("agreement", verdict, mean, f"{means}, lowest {dices.min():.2f}")

@@ -299,14 +299,14 @@ def _compare_references(first: Evaluation, other: Evaluation, cases: Sequence[st
     notes = []
     if differing:
         shown = ", ".join(differing[:5]) + (" ..." if len(differing) > 5 else "")
-        cases_told = counted(len(differing), "case")
-        told = f"the references of {cases_told} differ between {first.title} and {other.title}: {shown}"
+        cases_text = counted(len(differing), "case")
+        sentence = f"the references of {cases_text} differ between {first.title} and {other.title}: {shown}"
         if not force:
             raise ComparisonError(
-                told,
+                sentence,
                 advice="Evaluate both against the same reference labels; --force compares all the same, and says so.",
             )
-        notes.append(f"{told[0].upper()}{told[1:]}. They were compared all the same (--force).")
+        notes.append(f"{sentence[0].upper()}{sentence[1:]}. They were compared all the same (--force).")
     if unknown:
         notes.append(
             f"Whether {first.title} and {other.title} have the same references could not be checked in "

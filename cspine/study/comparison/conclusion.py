@@ -73,7 +73,7 @@ def _widest(results: Results) -> LevelGroup:
 
 def _alone(results: Results, title: str) -> str:
     group = _widest(results)
-    told, missed, false, weak = [], 0, 0, False
+    means, missed, false, weak = [], 0, 0, False
     for part in results.cohort.parts:
         dice = results.description(title, part, group.name, DICE.key)
         hd95 = results.description(title, part, group.name, HD95.key)
@@ -82,13 +82,13 @@ def _alone(results: Results, title: str) -> str:
             distance = "" if hd95.mean is None else f" and HD95 {fixed(hd95.mean, 2)} mm"
             cases = counted(dice.cases, "case")
             place = f"the {part_title(part)} ({cases})" if part else cases
-            told.append(f"{fixed(dice.mean, 3)}{distance} in {place}")
+            means.append(f"{fixed(dice.mean, 3)}{distance} in {place}")
         weak |= dice.mean is not None and dice.mean < USABLE_DICE
-    if not told:
+    if not means:
         return f"{title} has no value over {group.name}."
     mistakes = [counted(missed, "level was missed", "levels were missed")] if missed else ["no level was missed"]
     mistakes += [f"{false} predicted that the reference lacks"] if false else []
-    text = f"{title} has a mean Dice over {group.name} of {listed(told)}; {listed(mistakes)}."
+    text = f"{title} has a mean Dice over {group.name} of {listed(means)}; {listed(mistakes)}."
     return (
         f"{text} It predicts few of these vertebrae correctly: equivalence with it is no sign of quality."
         if weak
@@ -133,12 +133,12 @@ def _levels(results: Results, title: str, part: str, measure: Measure) -> str:
             found = results.comparison(title, part, group.name, measure.key)
             by_verdict.setdefault(found.verdict or "without a verdict", []).append(group.name)
     every = [group.name for group in results.cohort.groups if group.single]
-    told = [
+    statements = [
         f"{_MEANING.get(verdict, verdict)}: {level_list(by_verdict[verdict], every)}"
         for verdict in (EQUIVALENT, DIFFERENT_WITHIN, DIFFERENT, UNDECIDED, "without a verdict")
         if verdict in by_verdict
     ]
-    return f"By vertebra, {'; '.join(told)}."
+    return f"By vertebra, {'; '.join(statements)}."
 
 
 def _claim(results: Results, title: str) -> str:

@@ -15,7 +15,7 @@ MARGINS = {"dice": 0.02, "hd95_mm": 0.5}
 def definitions(results: Results) -> list[tuple[str, str]]:
     """Return terms with their definitions, for these settings."""
     settings = results.settings
-    told = [
+    terms = [
         (
             "Cases and parts",
             "Cross-validation: training cases, each predicted by the fold that was not trained on it; internal "
@@ -34,23 +34,23 @@ def definitions(results: Results) -> list[tuple[str, str]]:
         ),
     ]
     if len(results.titles) > 1:
-        told += _pairs(settings)
+        terms += _pairs(settings)
     if results.overall:
-        told.append(
+        terms.append(
             (
                 "All models",
                 "Friedman test with the correction for ties over the cases that all models have; effect size: "
                 "Kendall's W.",
             )
         )
-    told.append(
+    terms.append(
         (
             "Volumes",
             "Bland-Altman: predicted minus reference over the mean of both, of vertebrae that both contain; |volume "
             "error| in the tables is its absolute value, and counts a missed vertebra with its complete volume.",
         )
     )
-    return told
+    return terms
 
 
 def _pairs(settings: Settings) -> list[tuple[str, str]]:

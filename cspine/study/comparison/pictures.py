@@ -57,14 +57,14 @@ def worst_cases(cohort: Alignment, count: int) -> list[tuple[str, str, float]]:
     """
     lowest: dict[str, tuple[float, str]] = {}
     for model in cohort.models:
-        told = {
+        compared = {
             level
             for group in cohort.groups
             if group.single and not cohort.outside(model, group)
             for level in group.levels
         }
         for case, rows in model.by_case.items():
-            dice = [row.dice for level, row in rows.items() if row.dice is not None and level in told]
+            dice = [row.dice for level, row in rows.items() if row.dice is not None and level in compared]
             if dice:
                 own = (float(np.mean(dice)), model.title)
                 lowest[case] = min(lowest.get(case, own), own, key=lambda found: found[0])

@@ -41,7 +41,7 @@ _DPI = 130
 #: Where the stretched scale of the Dice would end, and its ticks.
 _BEYOND, _DICE_TICKS = 1.03, (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 #: So many points are drawn one by one beside their box.
-_MOST_POINTS = 60
+_MAX_POINTS = 60
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "cspine", "font.size": 9, "axes.edgecolor": "#9aa5b1", "axes.labelcolor": _INK, "text.color": _INK,
     "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False, "axes.spines.right": False,
@@ -132,7 +132,7 @@ def _spread_caption(measure: Measure) -> str:
     )
     return (
         "Boxes: quartiles, with the median as a line; whiskers: 1.5 times their distance; dots: single vertebrae, "
-        f"or those beyond the whiskers where there are more than {_MOST_POINTS}; diamond: mean.{scale}"
+        f"or those beyond the whiskers where there are more than {_MAX_POINTS}; diamond: mean.{scale}"
     )
 
 
@@ -203,7 +203,7 @@ def _tint(place: int) -> str:
 
 
 def _box(axes: Axes, x: float, values: list[float], width: float, place: int, generator: np.random.Generator) -> None:
-    colour, few = _colour(place), len(values) <= _MOST_POINTS
+    colour, few = _colour(place), len(values) <= _MAX_POINTS
     axes.boxplot(
         [values], positions=[x], widths=width * 0.78, patch_artist=True, showfliers=not few, manage_ticks=False,
         boxprops={"facecolor": _tint(place), "edgecolor": colour, "linewidth": 0.9},
@@ -318,18 +318,18 @@ def _bland_altman(results: Results) -> Figure:
             dots |= {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3, "alpha": 0.5, "markeredgewidth": 0}
             own.plot((found + reference) / 2, found - reference, label=part_title(part), **dots)
         own.axhline(0, color="#9aa5b1", linewidth=0.8)
-        told = "no volumes"
+        text = "no volumes"
         if every:
             bias, sd = float(np.mean(every)), float(np.std(every, ddof=1)) if len(every) > 1 else 0.0
             own.axhline(bias, color=_INK, linewidth=1.2)
             for limit in (bias - 1.96 * sd, bias + 1.96 * sd):
                 own.axhline(limit, color=_INK, linewidth=1, linestyle=(0, (5, 3)))
-            told = (
+            text = (
                 f"bias {fixed(bias, 2, sign=True)} ml, limits {fixed(bias - 1.96 * sd, 2, sign=True)} to "
                 f"{fixed(bias + 1.96 * sd, 2, sign=True)} ml, n = {len(every)}"
             )
         own.set_title(f"{_short(model.title)}\n", loc="left", color=_INK)
-        own.text(0, 1.02, told, transform=own.transAxes, fontsize=8)
+        own.text(0, 1.02, text, transform=own.transAxes, fontsize=8)
         own.set_xlabel("mean of predicted and reference (ml)")
         if place % columns == 0:
             own.set_ylabel("predicted − reference (ml)")

@@ -178,22 +178,22 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def _names(summary: dict[str, Any], key: str) -> frozenset[str] | None:
-    told = summary.get(key)
-    return frozenset(map(str, told)) if isinstance(told, list) else None
+    values = summary.get(key)
+    return frozenset(map(str, values)) if isinstance(values, list) else None
 
 
 def _read_summary(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ComparisonError(f"{path} cannot be read", advice=_AGAIN) from error
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         raise ComparisonError(f"{path} is not a summary", advice=_AGAIN)
-    if told.get("complete") is False:
+    if content.get("complete") is False:
         raise ComparisonError(f"the evaluation in {path.parent} is unfinished", advice=_AGAIN)
-    return told
+    return content
 
 
 def _read_table(path: Path, columns: tuple[str, ...], parse: Callable[[dict[str, str]], Row]) -> Iterator[Row]:

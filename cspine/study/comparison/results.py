@@ -76,7 +76,7 @@ def compute(
     settings: Settings,
     single: Sequence[str] = (),
     with_paper: bool = False,
-    tell: Callable[[int, int], None] = lambda done, whole: None,
+    on_progress: Callable[[int, int], None] = lambda done, whole: None,
 ) -> Results:
     """Compute everything.
 
@@ -92,7 +92,7 @@ def compute(
         Cases that are told one by one.
     with_paper : bool
         True to tell the paper's figures beside these.
-    tell : callable
+    on_progress : callable
         Progress of the tests.
 
     Raises
@@ -111,7 +111,7 @@ def compute(
         cohort=cohort,
         settings=settings,
         descriptions=tuple(describe(cohort, MEASURES)),
-        comparisons=tuple(compare_all(cohort, MEASURES, settings, tell)),
+        comparisons=tuple(compare_all(cohort, MEASURES, settings, on_progress)),
         overall=tuple(compare_overall(cohort, MEASURES)),
         single=tuple(dict.fromkeys(single)),
         with_paper=with_paper,

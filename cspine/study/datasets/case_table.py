@@ -124,7 +124,7 @@ def split_checksum(rows: Iterable[CaseRow]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def torn_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
+def split_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
     """Return the patients whose cases are in more than one part of the study, with those cases: there must be none."""
     parts = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
     of_patient: dict[str, list[CaseRow]] = {}
@@ -138,7 +138,7 @@ def torn_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
     }
 
 
-def refuse_torn_patients(rows: Iterable[CaseRow], dataset: str) -> None:
+def refuse_split_patients(rows: Iterable[CaseRow], dataset: str) -> None:
     """Refuse a table in which a patient is in more than one part, or in more than one fold.
 
     Raises
@@ -146,7 +146,7 @@ def refuse_torn_patients(rows: Iterable[CaseRow], dataset: str) -> None:
     SplitError
         With the first such patient's cases.
     """
-    for cases in torn_patients(rows).values():
+    for cases in split_patients(rows).values():
         raise SplitError(
             f"cases of one patient are in different parts or folds of {dataset}: {', '.join(cases[:4])}",
             advice="Split it again with `cspine dataset split`.",

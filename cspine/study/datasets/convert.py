@@ -375,8 +375,8 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
 
 def _row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:
     try:
-        told: dict[str, Any] = _complete(dataset, case)["row"]
-        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in told.items()}
+        stored: dict[str, Any] = _complete(dataset, case)["row"]
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
         return CaseRow(**{**values, "part": Part.UNUSED})
     except (DatasetError, KeyError, TypeError, AttributeError):
         return None

@@ -19,7 +19,7 @@ from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
 from cspine.io.workspace import locked
 from cspine.study.cases import raw_pair
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_split_patients
 from cspine.study.label_sets import LabelSet, label_set_of
 
 _NAME = re.compile(r"^Dataset(\d{3})_([A-Za-z0-9][A-Za-z0-9_-]*)$")
@@ -97,7 +97,7 @@ class DatasetFolder:
                 f"{self.root.name} has no {SPLITS}: its cases changed after the split, or a split was interrupted",
                 advice="Split it again with `cspine dataset split`.",
             )
-        refuse_torn_patients(rows, self.root.name)
+        refuse_split_patients(rows, self.root.name)
         return rows
 
     def label_set(self) -> LabelSet:

@@ -21,7 +21,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.postprocessing.order import order_findings
 
 #: A piece beside the main one counts where it has so much volume, or such a share of the vertebra's.
-LEAST_PIECE_MM3, LEAST_PIECE_SHARE = 300.0, 0.05
+MIN_FRAGMENT_MM3, MIN_FRAGMENT_SHARE = 300.0, 0.05
 #: A published centroid may lie this far outside the box of its vertebra.
 CENTROID_SLACK_MM = 8.0
 #: Less than this is a speck.
@@ -41,7 +41,7 @@ DOUBTS = {
     "two labels on one vertebra": "the centres of two vertebrae lie closer than two vertebrae can",
     "gap": "two adjacent vertebrae are further apart than is plausible: one may be unlabelled, the labels below it "
     "shifted",
-    "fragments": f"a second piece of {LEAST_PIECE_MM3:.0f} mm3, or of {LEAST_PIECE_SHARE:.0%} of the vertebra, "
+    "fragments": f"a second piece of {MIN_FRAGMENT_MM3:.0f} mm3, or of {MIN_FRAGMENT_SHARE:.0%} of the vertebra, "
     "that the edge of the image does not explain",
     "volume": "more or less than an adult's vertebra; less is expected where the edge of the image truncates it",
     "speck": f"a label of less than {SPECK_MM3:.0f} mm3 that the edge of the image does not truncate",
@@ -132,7 +132,7 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
     doubts = []
     pieces = cc3d.connected_components(only[shape.box_zyx] == shape.vertebra.label, connectivity=26)
     sizes = np.bincount(pieces.ravel())[1:] * labels.grid.voxel_mm3
-    least = max(SPECK_MM3, min(LEAST_PIECE_MM3, LEAST_PIECE_SHARE * shape.volume_mm3))
+    least = max(SPECK_MM3, min(MIN_FRAGMENT_MM3, MIN_FRAGMENT_SHARE * shape.volume_mm3))
     cut = _at_edge(pieces, shape, only.shape)
     whole = [i for i in np.argsort(-sizes, kind="stable")[1:] if i + 1 not in cut]
     extra = [float(sizes[i]) for i in whole if sizes[i] >= least]
@@ -170,10 +170,10 @@ def _centroid_doubts(shapes: tuple[LevelShape, ...], centroids: Centroids, label
     spacing = np.array(labels.grid.spacing_xyz)
     published = reorientation(labels.affine_lps, centroids.orientation).grid(labels.grid)
     for shape in shapes:
-        told = centroids.by_label.get(shape.vertebra.label)
-        if told is None:
+        centroid = centroids.by_label.get(shape.vertebra.label)
+        if centroid is None:
             continue
-        place = to_index(labels.affine_lps, to_lps(published.affine_lps, told[None]))[0]
+        place = to_index(labels.affine_lps, to_lps(published.affine_lps, centroid[None]))[0]
         low = np.array([s.start for s in reversed(shape.box_zyx)])
         high = np.array([s.stop for s in reversed(shape.box_zyx)])
         outside = np.maximum(np.maximum(low - place, place - high), 0) * spacing

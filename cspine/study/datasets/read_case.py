@@ -26,7 +26,7 @@ _LEVELS = {level.label for level in VERTEBRAE}
 ALLOWED = {"verse": _LEVELS | {SACRUM, _COCCYX}, "ctspine1k": _LEVELS - {28}, "masks": _LEVELS | {SACRUM}}
 #: Masks of TotalSegmentator; every case has all of them, empty where the vertebra is out of view.
 _MASKS = {mask_name(level.name) for level in VERTEBRAE if level.name not in ("T13", "L6")}
-_LEAST_SLICES = 10
+_MIN_SLICES = 10
 #: Vertebrae share more than this only by mistake.
 _SHARED_MM3 = 100.0
 
@@ -127,7 +127,7 @@ def _number_of(name: str) -> int | None:
 def _from_dicom(case: FoundCase, labels: LabelVolume) -> CaseVolumes:
     """Return the CT series of a patient on whose slices the labels lie."""
     scan = scan_folder(case.image)
-    candidates = [s for s in scan.series if s.modality == "CT" and s.slices >= _LEAST_SLICES]
+    candidates = [s for s in scan.series if s.modality == "CT" and s.slices >= _MIN_SLICES]
     reasons = []
     fitting: list[tuple[float, CaseVolumes]] = []
     for series in candidates:
@@ -157,5 +157,5 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> CaseVolumes:
 
 
 def _sex_of(path: Path) -> str:
-    told = str(dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"]).get("PatientSex") or "").upper()
-    return told if told in ("M", "F") else ""
+    sex = str(dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"]).get("PatientSex") or "").upper()
+    return sex if sex in ("M", "F") else ""

@@ -55,8 +55,8 @@ def write_tables(
     write_csv(folder / "files.csv", FILE_COLUMNS, [_file_row(case) for case in cases])
     write_csv(folder / "cases.csv", CASE_COLUMNS, [_case_row(result) for result in results])
     parts = {_ALL: results, **by_part(results)}
-    told = [_level_row(part, level) for part, some in parts.items() for level in summaries(some, levels)]
-    write_csv(folder / "levels.csv", LEVEL_COLUMNS, told)
+    level_rows = [_level_row(part, level) for part, some in parts.items() for level in summaries(some, levels)]
+    write_csv(folder / "levels.csv", LEVEL_COLUMNS, level_rows)
 
 
 def _score_rows(result: CaseResult) -> list[list[str]]:

@@ -213,9 +213,9 @@ def _shared_voxels(one: _Region, other: _Region) -> int:
 
 
 #: A reference vertebra counts where at least so much of it is in view.
-LEAST_REFERENCE_ML = 0.5
+MIN_REFERENCE_ML = 0.5
 #: ... and was missed where less than this share of its voxels carries any level's label.
-LEAST_LABELLED = 0.2
+MIN_LABELLED = 0.2
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
     reference, prediction : LabelVolume
         Labels of `cspine.core.anatomy` on the same grid; numbers that no level has count as background.
     levels : iterable of Vertebra
-        Levels of the reference to look at; those with less than `LEAST_REFERENCE_ML` are left out.
+        Levels of the reference to look at; those with less than `MIN_REFERENCE_ML` are left out.
 
     Returns
     -------
@@ -271,12 +271,12 @@ def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
             continue
         box = boxes[level.label]
         there = prediction.labels_zyx[box][reference.labels_zyx[box] == level.label]
-        if there.size * reference.grid.voxel_mm3 < LEAST_REFERENCE_ML * 1000:
+        if there.size * reference.grid.voxel_mm3 < MIN_REFERENCE_ML * 1000:
             continue
         voxels = np.bincount(there, minlength=256)
         counts = {found.name: int(voxels[found.label]) for found in VERTEBRAE}
         labelled = sum(counts.values())
-        if labelled < LEAST_LABELLED * there.size or not labelled:
+        if labelled < MIN_LABELLED * there.size or not labelled:
             matches.append(LevelMatch(level.name, None))
         else:
             matches.append(LevelMatch(level.name, max(counts, key=counts.__getitem__)))

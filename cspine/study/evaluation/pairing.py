@@ -9,7 +9,14 @@ from pathlib import Path
 from cspine.core.errors import DatasetError, InputError, UsageError
 from cspine.io.nifti_files import ENDING, files_in, nifti_stem
 from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients, split_checksum
+from cspine.study.datasets.case_table import (
+    CASE_TABLE,
+    CaseRow,
+    Part,
+    read_cases,
+    refuse_split_patients,
+    split_checksum,
+)
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 from cspine.study.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of_folder, seg_file
 
@@ -174,7 +181,7 @@ def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]
             raise UsageError("--parts needs a table of cases", advice="Give --cases or --dataset.")
         return {}
     every = {row.case: row for row in read_cases(inputs.cases)}
-    refuse_torn_patients(every.values(), inputs.cases.name)
+    refuse_split_patients(every.values(), inputs.cases.name)
     unknown = [name for name in places if name not in every]
     if unknown:
         raise DatasetError(

@@ -9,7 +9,7 @@ from cspine.core.errors import InputError, SplitError
 from cspine.io.tables import counted
 from cspine.study.datasets.case_table import Part
 from cspine.study.evaluation.pairing import EvaluationCase
-from cspine.study.output_folder import PREDICT, told_by
+from cspine.study.output_folder import PREDICT, summary_of
 from cspine.study.prediction.records import PredictionRecord, record_of
 
 _AGAIN = "Predict them again with `cspine predict --dataset`, into another folder."
@@ -41,10 +41,10 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     SplitError
         If cases were drawn for another split, or training cases by a fold that had learnt from them.
     """
-    told = told_by(folder, PREDICT)
-    if told is None:
+    written = summary_of(folder, PREDICT)
+    if written is None:
         return []
-    if told.get("complete") is not True:
+    if written.get("complete") is not True:
         raise InputError(
             f"the predictions in {folder} are unfinished",
             advice="Give the same `cspine predict` again: it resumes where it stopped.",
@@ -59,10 +59,10 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
             f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was predicted as a case of another part",
             advice=_AGAIN,
         )
-    model = told.get("model")
-    learnt = model.get("split") if isinstance(model, dict) else None
+    model = written.get("model")
+    trained_on = model.get("split") if isinstance(model, dict) else None
     alien = [c for c in parted if c.part == Part.TRAINING and records[c.name].folds != str(c.fold)]
-    if alien and learnt == split:
+    if alien and trained_on == split:
         raise SplitError(
             f"{counted(len(alien), 'training case')} predicted by folds that were trained on them: {alien[0].name} by "
             f"fold {records[alien[0].name].folds}, and fold {alien[0].fold} alone was not",
@@ -72,9 +72,9 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     if alien:
         notes.append(f"{counted(len(alien), 'training case')} not predicted by their own fold: no cross-validation.")
     # A cervical and a full-spine dataset of one study have splits of their own: what counts is the one drawn for.
-    if parted and learnt is None:
+    if parted and trained_on is None:
         notes.append("the model does not say which cases it was trained on: those evaluated here may be among them.")
-    elif parted and learnt != (told.get("dataset_split") or split):
+    elif parted and trained_on != (written.get("dataset_split") or split):
         notes.append("the model was trained on another split: it may be trained on cases evaluated here.")
     return notes
 

@@ -65,8 +65,8 @@ class Prediction:
 
     def as_record(self) -> dict[str, Any]:
         """Return what decides about the labels: the model and the settings, but for the device."""
-        told = asdict(self.settings)
-        del told["device"]
+        settings = asdict(self.settings)
+        del settings["device"]
         model = self.package.identity
         return {
             "model": {
@@ -75,7 +75,7 @@ class Prediction:
                 "checksum": model.checksum,
                 "split": self.package.manifest.split,
             },
-            "settings": {**told, "folds": list(told["folds"]) if told["folds"] else None, "raw": self.raw},
+            "settings": {**settings, "folds": list(settings["folds"]) if settings["folds"] else None, "raw": self.raw},
         }
 
 
@@ -176,7 +176,7 @@ def predict(
     cases: Sequence[PredictionCase],
     prediction: Prediction,
     folder: PredictionFolder,
-    tell: Callable[[int, int], None],
+    on_progress: Callable[[int, int], None],
 ) -> list[PredictionRecord]:
     """Draw the vertebrae of every case that is not done yet.
 
@@ -188,7 +188,7 @@ def predict(
         Model and settings.
     folder : PredictionFolder
         Where labels and records go; `begin` was called.
-    tell : callable
+    on_progress : callable
         Told the cases done and all of them.
 
     Returns
@@ -202,14 +202,14 @@ def predict(
         What would stop every case: model, device, output.
     """
     records = []
-    tell(0, len(cases))
+    on_progress(0, len(cases))
     for case in cases:
         record = folder.whole(case)
         if record is None or record.part != case.part:
             record = replace(record, part=case.part) if record is not None else _predicted(case, prediction, folder)
             folder.keep(record)
         records.append(record)
-        tell(len(records), len(cases))
+        on_progress(len(records), len(cases))
     return records
 
 
@@ -223,8 +223,8 @@ def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionF
         folder.labels(case.name).unlink(missing_ok=True)  # of an earlier state of the case
         return replace(record, error=done.text)
     labels, findings = done
-    told = tuple((finding.code, finding.level or "", finding.sentence) for finding in findings)
-    return replace(record, levels=_levels(labels), findings=told, seconds=round(time.perf_counter() - begun, 2))
+    rows = tuple((finding.code, finding.level or "", finding.sentence) for finding in findings)
+    return replace(record, levels=_levels(labels), findings=rows, seconds=round(time.perf_counter() - begun, 2))
 
 
 def _drawn(

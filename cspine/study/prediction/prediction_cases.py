@@ -106,7 +106,7 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
     return sorted(cases, key=lambda case: case.name)
 
 
-def parts_of(told: str) -> tuple[Part, ...]:
+def parts_of(names_text: str) -> tuple[Part, ...]:
     """Return the parts that `--parts` names.
 
     Raises
@@ -115,7 +115,7 @@ def parts_of(told: str) -> tuple[Part, ...]:
         If it names another one.
     """
     known = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
-    names = [name.strip() for name in told.split(",")]
+    names = [name.strip() for name in names_text.split(",")]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"there is no part {unknown[0]!r}", advice=f"Give some of: {', '.join(known)}.")

@@ -28,7 +28,7 @@ _IMAGE_MM = 1.15
 _COARSE_MM = 3.0
 _ANGLES = 200
 _UPSAMPLED = 4
-_MOST_SHOULDER_SLICES, _MOST_METAL_SLICES = 40, 22
+_MAX_SHOULDER_SLICES, _MAX_METAL_SLICES = 40, 22
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def starvation(hu_zyx: torch.Tensor, fine: Grid, target: Grid, dose: Dose, rng: 
     integrals = project(coarse, _COARSE_MM)
     rays = int(coarse.shape[-1] * _COARSE_MM / _IMAGE_MM)
     # Slices in between, at a distance at which streaks still differ.
-    slices = int(min(len(affected), _MOST_SHOULDER_SLICES))
+    slices = int(min(len(affected), _MAX_SHOULDER_SLICES))
     dense = functional.interpolate(
         integrals.permute(0, 2, 1).reshape(1, -1, levels), size=slices, mode="linear", align_corners=True
     ).reshape(_ANGLES, -1, slices)
@@ -207,7 +207,7 @@ def metal(
     affected = np.flatnonzero((z_target >= low) & (z_target <= high))
     if not len(affected):
         return result
-    slices = min(len(affected), _MOST_METAL_SLICES)
+    slices = min(len(affected), _MAX_METAL_SLICES)
     z_mm = np.linspace(z_target[affected[0]], z_target[affected[-1]], slices)
     x_mm, y_mm = _image_places(target)
     n = max(len(x_mm), len(y_mm))

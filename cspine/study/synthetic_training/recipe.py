@@ -98,15 +98,15 @@ class Recipe(_Strict):
 
 
 #: Fields that tell about a model, or end a run, and do not change what is learnt until then.
-_TOLD = {
+_NOT_COMPARED = {
     *("name", "version", "title", "description", "training_data", "evaluation", "stage"),
     *("iterations", "decay_iterations"),
 }
 
 
-def learnt_from(recipe: Recipe) -> str:
+def trained_on(recipe: Recipe) -> str:
     """Return all that decides about what a run learns, as text: a checkpoint of other settings is another run's."""
-    return recipe.model_dump_json(exclude=_TOLD)
+    return recipe.model_dump_json(exclude=_NOT_COMPARED)
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -24,7 +24,7 @@ from cspine.models.network import StateDict, load_weights
 from cspine.study.synthetic_training.labelled_cases import TrainingVolumes, digest
 from cspine.study.synthetic_training.patches import PatchSampler
 from cspine.study.synthetic_training.pool import Pool, PoolSettings, source_checksum
-from cspine.study.synthetic_training.recipe import Recipe, configuration_name, learnt_from, plans_json
+from cspine.study.synthetic_training.recipe import Recipe, configuration_name, plans_json, trained_on
 
 _log = logging.getLogger(__name__)
 
@@ -313,26 +313,26 @@ def _read_checkpoint(run: Run, name: str) -> dict[str, Any] | None:
         kept: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise TrainingError(f"the checkpoint in {run.folder} cannot be read", advice=_NEW_RUN) from error
-    if kept.get("learnt_from") != _learnt_from(run):
+    if kept.get("learnt_from") != _trained_on(run):
         raise TrainingError(
             f"{run.folder} holds a run of another network, recipe, start or set of labelled cases", advice=_NEW_RUN
         )
     return kept
 
 
-def _learnt_from(run: Run) -> str:
+def _trained_on(run: Run) -> str:
     start = hashlib.sha256()
     for name, value in sorted((run.weights or {}).items()):
         start.update(name.encode())
         start.update(value.float().numpy().tobytes())
-    return f"{learnt_from(run.recipe)} labelled {digest(list(run.labelled))} start {start.hexdigest()}"
+    return f"{trained_on(run.recipe)} labelled {digest(list(run.labelled))} start {start.hexdigest()}"
 
 
 def _save(run: Run, state: _State, name: str = _CHECKPOINT) -> None:
     path = run.folder / name
     partial = path.with_suffix(".partial")
     kept = {
-        "learnt_from": _learnt_from(run),
+        "learnt_from": _trained_on(run),
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import DatasetError, TrainingError
-from cspine.study.datasets.case_table import CaseRow, Part, refuse_torn_patients, split_checksum, torn_patients
+from cspine.study.datasets.case_table import CaseRow, Part, refuse_split_patients, split_checksum, split_patients
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.label_sets import LabelSet
 
@@ -109,7 +109,7 @@ def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
         chosen = _checked_folds(root, rows, folds)
     if is_split:
         _check_splits_file(root, rows)
-        refuse_torn_patients(everyone, root.name)
+        refuse_split_patients(everyone, root.name)
     absent = [row.case for row in rows if folder.where(row.case) != "Tr"]
     if absent:
         raise DatasetError(
@@ -132,7 +132,7 @@ def _checked_folds(root: Path, rows: tuple[CaseRow, ...], folds: tuple[str, ...]
     there = _folds(rows)
     if there != list(range(len(there))) or len(there) < 2:
         raise TrainingError(f"{root.name} has the folds {', '.join(map(str, there))}", advice=_SPLIT_ADVICE)
-    torn = sorted(case for cases in torn_patients(rows).values() for case in cases)
+    torn = sorted(case for cases in split_patients(rows).values() for case in cases)
     if torn:
         raise TrainingError(f"cases of one patient are in different folds: {', '.join(torn[:4])}", advice=_SPLIT_ADVICE)
     names = tuple(str(fold) for fold in there)
@@ -148,7 +148,7 @@ def _check_splits_file(root: Path, rows: tuple[CaseRow, ...]) -> None:
     path = root / SPLITS
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
-        told = [{part: sorted(split[part]) for part in ("train", "val")} for split in stated]
+        stated_splits = [{part: sorted(split[part]) for part in ("train", "val")} for split in stated]
     except FileNotFoundError as error:
         raise TrainingError(
             f"{root.name} has no {SPLITS}: its split is in progress, or was interrupted",
@@ -156,7 +156,7 @@ def _check_splits_file(root: Path, rows: tuple[CaseRow, ...]) -> None:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path.name} of the dataset cannot be read", advice=_SPLIT_ADVICE) from error
-    if told != _splits(rows):
+    if stated_splits != _splits(rows):
         raise TrainingError(f"{path.name} and cases.csv have different folds", advice=_SPLIT_ADVICE)
 
 

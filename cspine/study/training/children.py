@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.5
 _LEAVE_WITHIN_S = 20.0
 #: nnU-Net's own number of processes that load patches for one GPU.
-_MOST_LOADERS = 12
+_MAX_LOADERS = 12
 _LAST_BYTES = 20_000
 
 
@@ -114,12 +114,12 @@ class _Child:
     device: str
     process: subprocess.Popen[bytes]
     output: Path
-    epochs_told: int = -1
+    epochs_reported: int = -1
     begun: float = field(default_factory=time.monotonic)
 
 
 def run_steps(
-    steps: Sequence[Step], folder: RunFolder, machine: Machine, lock: int, tell: Callable[[int, int], None]
+    steps: Sequence[Step], folder: RunFolder, machine: Machine, lock: int, on_progress: Callable[[int, int], None]
 ) -> None:
     """Run steps that are not done yet, as many at a time as there are devices.
 
@@ -136,7 +136,7 @@ def run_steps(
         Devices and cores.
     lock : int
         Descriptor from `RunFolder.held`.
-    tell : callable
+    on_progress : callable
         Told the epochs done and all of them.
 
     Raises
@@ -150,7 +150,7 @@ def run_steps(
     left = [step for step in steps if not folder.is_done(step.name)]
     waiting = [[step] for step in left] if machine.on_gpu else [left] if left else []
     running: list[_Child] = []
-    told = (0, 0)
+    reported = (0, 0)
     try:
         while waiting or running:
             free = [device for device in machine.devices if all(child.device != device for child in running)]
@@ -164,16 +164,16 @@ def run_steps(
                     running.remove(child)
                     _check_end(child, folder)
             done = _epochs_done(steps)
-            if done != told:
-                told = done
-                tell(*done)
+            if done != reported:
+                reported = done
+                on_progress(*done)
     finally:
         _end(running)
 
 
 def _start(steps: list[Step], folder: RunFolder, device: str, machine: Machine, lock: int) -> _Child:
     processes, number = machine.for_each, device.partition(":")[2]
-    loaders = min(processes, _MOST_LOADERS) if machine.on_gpu else 0
+    loaders = min(processes, _MAX_LOADERS) if machine.on_gpu else 0
     gpu = _visible(number) if machine.on_gpu else None
     environment = folder.environment(processes, loaders, gpu, compiled=machine.on_gpu and _can_compile())
     command = [sys.executable, "-m", "cspine.study.training.child", str(folder.root), folder.dataset]
@@ -208,7 +208,7 @@ def _look(child: _Child, folder: RunFolder) -> None:
             return
         _log.info("%s: done in %s", step.name, duration(time.monotonic() - child.begun))
         child.steps.pop(0)
-        child.begun, child.epochs_told = time.monotonic(), -1
+        child.begun, child.epochs_reported = time.monotonic(), -1
         if child.steps:
             _log.info("%s begins", child.steps[0].name)
 
@@ -281,9 +281,9 @@ def _tell_epoch(child: _Child, step: Step) -> None:
     if step.table is None:
         return
     rows = epochs_of(step.table)
-    if not rows or int(rows[-1]["epoch"]) <= child.epochs_told:
+    if not rows or int(rows[-1]["epoch"]) <= child.epochs_reported:
         return
-    row, child.epochs_told = rows[-1], int(rows[-1]["epoch"])
+    row, child.epochs_reported = rows[-1], int(rows[-1]["epoch"])
     left = (int(row["of"]) - int(row["epoch"]) - 1) * float(row["seconds"])
     _log.info(
         "%s, epoch %d of %s: loss %s, on validation patches %s, pseudo Dice %s; %s per epoch%s",

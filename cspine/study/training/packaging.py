@@ -71,8 +71,15 @@ def check_naming(naming: Naming) -> None:
         name="segment", folder="segment", configuration="-", trainer="-", orientation="RAS", folds=("0",),
         labels={1: "C1"},
     )  # fmt: skip
-    told = {"licence": "-", "source": "-", "credit": "-", "intended_use": "-", "limits": "-", "training_data": "-"}
-    _valid_manifest({"name": naming.name, "version": "1", "title": naming.title, "stages": (stage,), **told})
+    placeholders = {
+        "licence": "-",
+        "source": "-",
+        "credit": "-",
+        "intended_use": "-",
+        "limits": "-",
+        "training_data": "-",
+    }
+    _valid_manifest({"name": naming.name, "version": "1", "title": naming.title, "stages": (stage,), **placeholders})
 
 
 def check_place(out: Path, others: Iterable[Path]) -> None:
@@ -170,8 +177,8 @@ def package_model(
     )
     last = settings.stages[-1]
     scores = [fold_scores(folder.fold(settings, last, fold), fold, cases.labels) for fold in cases.folds]
-    told_plans = "; ".join(_told(plan) for plan in plans.values())
-    card = model_card(manifest) + card_sections(cases, settings, told_plans, scores, naming.command)
+    plans_text = "; ".join(_plan_text(plan) for plan in plans.values())
+    card = model_card(manifest) + card_sections(cases, settings, plans_text, scores, naming.command)
     contents = {
         stage.name: StageContent(model.plans, model.dataset, model.weights)
         for stage, model in zip(stages, trained.values(), strict=True)
@@ -190,12 +197,15 @@ def _stage(cases: TrainingCases, settings: TrainingSettings, model: TrainedModel
         mirror_axes=model.checkpoint.mirror_axes,
         orientation=_ORIENTATION,
         folds=tuple(model.weights),
-        labels={label: AUXILIARY if told == auxiliary else told for label, told in plan.label_names.items()},
+        labels={
+            label: AUXILIARY if level_name == auxiliary else level_name
+            for label, level_name in plan.label_names.items()
+        },
         margin_mm=_WHOLE_IMAGE_MM if plan.is_cascade else 20.0,
     )
 
 
-def _told(plan: NetworkPlan) -> str:
+def _plan_text(plan: NetworkPlan) -> str:
     network = plan.architecture
     spacing = " x ".join(f"{step:.3g}" for step in plan.spacing_mm)
     patch = " x ".join(str(n) for n in plan.patch_size)

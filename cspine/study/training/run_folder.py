@@ -157,8 +157,8 @@ def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> Ru
         "split": cases.split,
         "settings": settings.as_record(),
     }
-    told = _told(root)
-    if told is None:
+    stored = _stored_record(root)
+    if stored is None:
         foreign = [path.name for path in root.iterdir() if path.name != "lock" and not path.name.startswith(".")]
         if foreign:
             raise UsageError(
@@ -167,42 +167,42 @@ def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> Ru
             )
         _claim(root).write(record)
     else:
-        _refuse_others(root, told, record, settings)
+        _refuse_others(root, stored, record, settings)
     _write_inputs(folder, cases)
     return folder
 
 
 def read_settings(root: Path) -> TrainingSettings:
     """Return the settings of the run in a folder; TrainingError if there is none."""
-    told = _told(root)
-    if told is None:
+    stored = _stored_record(root)
+    if stored is None:
         raise TrainingError(f"no run.json in {root}")
-    return TrainingSettings.from_record(told["settings"])
+    return TrainingSettings.from_record(stored["settings"])
 
 
-def _told(root: Path) -> dict[str, Any] | None:
+def _stored_record(root: Path) -> dict[str, Any] | None:
     claim = _claim(root)
     try:
-        told = claim.read()
-        if told is not None:
-            TrainingSettings.from_record(told["settings"])
+        stored = claim.read()
+        if stored is not None:
+            TrainingSettings.from_record(stored["settings"])
     except (OSError, ForeignClaimError, ValueError, KeyError, TypeError, UsageError) as error:
         raise TrainingError(f"{claim.file.name} in {root} is damaged, or not of {_COMMAND}", advice=_NEW_RUN) from error
-    return told
+    return stored
 
 
 def _claim(root: Path) -> Claim:
     return Claim(root / "run.json", _COMMAND)
 
 
-def _refuse_others(root: Path, told: dict[str, Any], record: dict[str, Any], settings: TrainingSettings) -> None:
-    if told.get("dataset") != record["dataset"]:
-        raise TrainingError(f"{root} holds a training on {told.get('dataset')}", advice=_NEW_RUN)
-    if told.get("split") != record["split"]:
+def _refuse_others(root: Path, stored: dict[str, Any], record: dict[str, Any], settings: TrainingSettings) -> None:
+    if stored.get("dataset") != record["dataset"]:
+        raise TrainingError(f"{root} holds a training on {stored.get('dataset')}", advice=_NEW_RUN)
+    if stored.get("split") != record["split"]:
         raise TrainingError(f"the dataset was split again since the training in {root} began", advice=_NEW_RUN)
-    if told.get("cases") != record["cases"]:
+    if stored.get("cases") != record["cases"]:
         raise TrainingError(f"the training cases changed since the training in {root} began", advice=_NEW_RUN)
-    other = differences(TrainingSettings.from_record(told["settings"]), settings)
+    other = differences(TrainingSettings.from_record(stored["settings"]), settings)
     if other:
         raise TrainingError(
             f"the training in {root} was begun with another {', '.join(other)}",

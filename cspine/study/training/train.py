@@ -44,7 +44,7 @@ class Training:
     machine: Machine
 
 
-def train(training: Training, out: Path, naming: Naming, tell: Callable[[int, int], None]) -> ModelPackage:
+def train(training: Training, out: Path, naming: Naming, on_progress: Callable[[int, int], None]) -> ModelPackage:
     """Train all folds that are not trained yet, and write the model package.
 
     Parameters
@@ -55,7 +55,7 @@ def train(training: Training, out: Path, naming: Naming, tell: Callable[[int, in
         Folder of the package; one that is there is replaced.
     naming : Naming
         Name and title of the package, and the command for its card.
-    tell : callable
+    on_progress : callable
         Told the epochs done and all of them.
 
     Returns
@@ -71,7 +71,7 @@ def train(training: Training, out: Path, naming: Naming, tell: Callable[[int, in
     with RunFolder(training.run, "").held() as lock:
         folder = open_run(training.run, cases, settings)
         one = Machine(machine.devices[:1], machine.processes)
-        run_steps([Step(("plan",))], folder, one, lock, tell)
+        run_steps([Step(("plan",))], folder, one, lock, on_progress)
         plans = _checked_plans(folder, settings, cases)
         _tell_plans(plans, settings)
         prepared = dict.fromkeys("3d_fullres" if stage == CASCADE else stage for stage in settings.stages)
@@ -81,11 +81,11 @@ def train(training: Training, out: Path, naming: Naming, tell: Callable[[int, in
             for stage in settings.stages
         ]
         if machine.on_gpu:
-            run_steps(steps, folder, one, lock, tell)
+            run_steps(steps, folder, one, lock, on_progress)
             for of_stage in folds:
-                run_steps(of_stage, folder, machine, lock, tell)
+                run_steps(of_stage, folder, machine, lock, on_progress)
         else:
-            run_steps([*steps, *chain(*folds)], folder, machine, lock, tell)
+            run_steps([*steps, *chain(*folds)], folder, machine, lock, on_progress)
         return package_model(folder, cases, settings, out, naming)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from cspine.core.errors import DatasetError, SplitError
-from cspine.study.datasets.case_table import Part, read_cases, refuse_torn_patients, split_checksum, write_cases
+from cspine.study.datasets.case_table import Part, read_cases, refuse_split_patients, split_checksum, write_cases
 from tests.builders.case_rows import case_row
 
 
@@ -52,8 +52,8 @@ def test_the_checksum_of_a_split_is_that_of_parts_and_folds_alone():
 
 def test_a_patient_in_two_parts_or_folds_is_refused():
     rows = [case_row("a", patient="p", part=Part.TRAINING, fold=0), case_row("b", part=Part.INTERNAL)]
-    refuse_torn_patients([*rows, case_row("c", patient="p", part=Part.TRAINING, fold=0)], "D")
-    refuse_torn_patients([*rows, case_row("c", patient="p", part=Part.UNUSED)], "D")
+    refuse_split_patients([*rows, case_row("c", patient="p", part=Part.TRAINING, fold=0)], "D")
+    refuse_split_patients([*rows, case_row("c", patient="p", part=Part.UNUSED)], "D")
     for other in ({"part": Part.TRAINING, "fold": 1}, {"part": Part.EXTERNAL}):
         with pytest.raises(SplitError, match="one patient are in different parts or folds of D: a, c"):
-            refuse_torn_patients([*rows, case_row("c", patient="p", **other)], "D")
+            refuse_split_patients([*rows, case_row("c", patient="p", **other)], "D")

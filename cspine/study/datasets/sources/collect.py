@@ -67,12 +67,12 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
         parts.append(totalsegmentator.find(folders.totalsegmentator))
     if not parts:
         raise UsageError("no data set is given", advice="Give one or more, for example --verse2019 FOLDER.")
-    told = read_people(folders.people, "id", known=_COLUMNS) if folders.people is not None else {}
+    person_rows = read_people(folders.people, "id", known=_COLUMNS) if folders.people is not None else {}
     found = Found()
     if folders.people is not None:
-        found.notes = _doubts_about(folders.people.name, told, [case for part in parts for case in part.cases])
+        found.notes = _doubts_about(folders.people.name, person_rows, [case for part in parts for case in part.cases])
     for part in parts:
-        part.cases = [_with_person(case, told) for case in part.cases[:limit]]
+        part.cases = [_with_person(case, person_rows) for case in part.cases[:limit]]
         found.add(part)
     return found
 
@@ -93,13 +93,19 @@ def _verse(folders: Folders) -> list[Found]:
     return parts
 
 
-def _doubts_about(table: str, told: dict[str, dict[str, str]], cases: list[FoundCase]) -> list[str]:
+def _doubts_about(table: str, person_rows: dict[str, dict[str, str]], cases: list[FoundCase]) -> list[str]:
     """Return what a table of patients says to no effect: a mistyped id may leave one patient in two parts."""
     known = {name for case in cases for name in (case.name, case.patient)}
     kinds = (
-        ("an id that matches no case and no patient", [name for name in told if name not in known]),
-        ("an age that cannot be read", [name for name, row in told.items() if row.get("age") and age_of(row) is None]),
-        ("a sex that cannot be read", [name for name, row in told.items() if row.get("sex") and not sex_of(row)]),
+        ("an id that matches no case and no patient", [name for name in person_rows if name not in known]),
+        (
+            "an age that cannot be read",
+            [name for name, row in person_rows.items() if row.get("age") and age_of(row) is None],
+        ),
+        (
+            "a sex that cannot be read",
+            [name for name, row in person_rows.items() if row.get("sex") and not sex_of(row)],
+        ),
     )
     return [
         f"{table} has {what}: {names[0]!r}" + (f" and {len(names) - 1} more" if names[1:] else "")
@@ -108,9 +114,9 @@ def _doubts_about(table: str, told: dict[str, dict[str, str]], cases: list[Found
     ]
 
 
-def _with_person(case: FoundCase, told: dict[str, dict[str, str]]) -> FoundCase:
+def _with_person(case: FoundCase, person_rows: dict[str, dict[str, str]]) -> FoundCase:
     """Take over what the table of patients says of a case, or of its patient."""
-    row = told.get(case.name, told.get(case.patient))
+    row = person_rows.get(case.name, person_rows.get(case.patient))
     if row is None:
         return case
     age = age_of(row)

@@ -63,7 +63,7 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
                 f"no image in {folder}: neither NAME.nii.gz nor a folder named like a patient (HN_P001 ...)"
             )
         images = {name: (path, folder) for name, path in added.items()} | images
-    told = people(root, _TABLES, "name")
+    patient_rows = people(root, _TABLES, "name")
     found = Found()
     for mask in masks:
         name = mask.name.removesuffix(_MASK)
@@ -73,7 +73,7 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
             continue
         image, place = images[name]
         covid = _COVID.match(name)
-        row = told.get(name, {})
+        row = patient_rows.get(name, {})
         found.cases.append(
             FoundCase(
                 case_name("ctspine1k", name),

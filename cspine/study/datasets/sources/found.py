@@ -193,5 +193,5 @@ def age_of(row: dict[str, str]) -> float | None:
 
 def sex_of(row: dict[str, str]) -> str:
     """Return the sex that a row of such a table tells, or an empty text."""
-    told = (row.get("sex") or row.get("gender") or "").strip().upper()[:1]
-    return told if told in ("M", "F") else ""
+    letter = (row.get("sex") or row.get("gender") or "").strip().upper()[:1]
+    return letter if letter in ("M", "F") else ""

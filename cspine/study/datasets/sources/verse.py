@@ -42,7 +42,7 @@ def find(root: Path, year: int) -> Found:
     """
     files = niftis(root)
     there = set(files)
-    told = people(root, _TABLES, "participant_id")
+    patient_rows = people(root, _TABLES, "participant_id")
     found = Found()
     for image, stem in _images(files):
         subject = _SUBJECT.search(stem)
@@ -55,7 +55,7 @@ def find(root: Path, year: int) -> Found:
         if labels is None:
             found.broken.append((case, "no mask (seg-vert_msk.nii.gz or _seg.nii.gz) belongs to the image"))
             continue
-        row = told.get(f"sub-{patient}", told.get(patient, {}))
+        row = patient_rows.get(f"sub-{patient}", patient_rows.get(patient, {}))
         found.cases.append(
             FoundCase(
                 case,

@@ -21,7 +21,7 @@ LATTICE_MM = 6.0
 #: A bone's motion fades into its neighbours' over this distance along the neck, millimetres.
 _FADE_MM = 13.0
 #: Far below the last and above the first bone, tissue moves with these as with a rigid body.
-_LEAST_WEIGHT = 1e-9
+_MIN_WEIGHT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def atlas_points(points_xyz: torch.Tensor, bones: Sequence[PosedBone], atlas: At
     for posed in bones:
         away = points - posed.origin_mm
         along = away @ posed.axes[:, 2]
-        weight = np.exp(-0.5 * np.minimum((along / _FADE_MM) ** 2, 60.0)) + _LEAST_WEIGHT * _outermost(
+        weight = np.exp(-0.5 * np.minimum((along / _FADE_MM) ** 2, 60.0)) + _MIN_WEIGHT * _outermost(
             posed, bones, along
         )
         rest = person.bones[posed.label]
