@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--pseudo-labels", type=click.Path(path_type=Path), help="Write cases that pass as an nnU-Net raw dataset here."
 )
 @click.option("--require", type=click.FloatRange(0, 1), metavar="SHARE", help="Share of cases with a good column.")
-@click.option("--anew", is_flag=True, help="Do every case again, whatever is in OUT.")
+@click.option("--recompute", is_flag=True, help="Do every case again, whatever is in OUT.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -48,7 +48,7 @@ def command(
     agreement: bool,
     pseudo_labels: Path | None,
     require: float | None,
-    anew: bool,
+    recompute: bool,
 ) -> None:
     """Check a model on real CTs that have no labels.
 
@@ -65,7 +65,7 @@ def command(
     OUT/labels/         vertebrae of each case;  OUT/auxiliary/, OUT/cases/: what the next call goes on from
 
     The same command goes on where it stopped: a case is done again only if its image, organs, the model, a setting,
-    the kind of device or cspine's own code changed, or with --anew. Cases whose files cannot be read, or whose
+    the kind of device or cspine's own code changed, or with --recompute. Cases whose files cannot be read, or whose
     segmentation fails, are listed, and end the command with exit code 11 after all others are done.
 
     --require 0.9 ends with exit code 14 where fewer than 90 % of the cases have all levels in view, in order.
@@ -86,7 +86,7 @@ def command(
     from cspine.study.audits.run_audit import AuditTask, check_audit, run_audit
 
     settings = AuditSettings(InferenceSettings(device=device), agreement, parse_organ_labels(organ_labels))
-    task = AuditTask(images, out, settings, organs, pseudo_labels, anew)
+    task = AuditTask(images, out, settings, organs, pseudo_labels, recompute)
     check_audit(task)
     package = load_package(wanted_model(model))
     with progress("cases") as tell:

@@ -100,7 +100,7 @@ def _not_applicable(name: str, why: str) -> AnatomyCheck:
     return AnatomyCheck(name, CheckOutcome.NOT_APPLICABLE, None, why)
 
 
-def whole(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
+def complete_shapes(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
     """Return the vertebrae that no edge of the image cuts."""
     return tuple(shape for shape in shapes if not shape.touches_edge)
 
@@ -188,7 +188,7 @@ def check_volumes(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     shapes : tuple of LevelShape
         The levels found.
     """
-    judged = whole(shapes)
+    judged = complete_shapes(shapes)
     if not judged:
         return _not_applicable("volumes", "no complete vertebra")
     faults = []
@@ -307,7 +307,7 @@ def mirror_dices(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> dict[st
     if not shapes:
         return {}
     axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
-    return {shape.vertebra.name: mirror_dice(labels, shape, axis) for shape in whole(shapes)}
+    return {shape.vertebra.name: mirror_dice(labels, shape, axis) for shape in complete_shapes(shapes)}
 
 
 def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
@@ -369,7 +369,7 @@ def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[L
     grid = turn.grid(labels.grid)
     turned, cord = turn.apply(labels.labels_zyx), turn.apply(cord_zyx)
     rings = {}
-    for shape in whole(shapes):
+    for shape in complete_shapes(shapes):
         height = float(to_index(grid.affine_lps, shape.centroid_lps[None])[0, 2])
         reach = max(RING_SLAB_MM / grid.spacing_xyz[2], 1.0)
         slab = slice(max(round(height - reach), 0), min(round(height + reach) + 1, grid.shape_zyx[0]))
@@ -426,7 +426,7 @@ def position_at(height_mm: float, shapes: tuple[LevelShape, ...]) -> float | Non
     shapes : tuple of LevelShape
         The levels found; beyond them the last distance goes on.
     """
-    judged = whole(shapes)
+    judged = complete_shapes(shapes)
     if len(judged) < 2:
         return None
     heights = np.array([shape.centroid_lps[2] for shape in judged])

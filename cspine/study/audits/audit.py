@@ -29,7 +29,7 @@ from cspine.io.workspace import Records
 from cspine.models.package import ModelPackage, sha256_of
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.attempt import Failure, attempt
-from cspine.study.audits import agreement as steadiness
+from cspine.study.audits import agreement as consistency
 from cspine.study.audits import anatomy_checks as anatomy
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, AnatomyCheck, CheckOutcome
 from cspine.study.audits.audit_cases import AuditCase, read_organs
@@ -199,7 +199,7 @@ def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord |
 
 
 def audit_case(
-    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, anew: bool = False
+    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, recompute: bool = False
 ) -> AuditRecord:
     """Segment, check and keep one case, or return its record where that still holds.
 
@@ -213,7 +213,7 @@ def audit_case(
         Settings.
     folder : AuditFolder
         Where labels and record go.
-    anew : bool
+    recompute : bool
         True to do it whatever is there.
 
     Returns
@@ -226,7 +226,7 @@ def audit_case(
     CSpineError
         What would stop every case: model, device, output.
     """
-    done = attempt(case.name, lambda: _audited(case, package, settings, folder, anew=anew))
+    done = attempt(case.name, lambda: _audited(case, package, settings, folder, recompute=recompute))
     if isinstance(done, Failure):
         identity = package.identity
         return AuditRecord(
@@ -236,11 +236,11 @@ def audit_case(
 
 
 def _audited(
-    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, anew: bool
+    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, recompute: bool
 ) -> AuditRecord:
     begun = time.perf_counter()
     key = key_of(case, package, settings)
-    kept = None if anew else kept_record(case, key, folder)
+    kept = None if recompute else kept_record(case, key, folder)
     if kept is not None:
         _log.info("case %s: cached", hashed(case.name))
         return kept
@@ -260,7 +260,7 @@ def _audited(
         levels=levels,
         checks=tuple(CheckRecord(name=c.name, verdict=c.verdict, value=c.value, note=c.note) for c in checks),
         findings=tuple(dict.fromkeys(finding.code for finding in vertebrae.findings)),
-        agreement_min=float(steadiness.all_dices(found).min()) if found else None,
+        agreement_min=float(consistency.all_dices(found).min()) if found else None,
     )
     folder.records.remove(case.name)
     nifti.write(folder.labels(case.name), labels.labels_zyx, labels.affine_lps)
@@ -277,7 +277,7 @@ def _agreement(
     package: ModelPackage,
     settings: AuditSettings,
 ) -> dict[str, dict[str, float]]:
-    judged = anatomy.whole(shapes)
+    judged = anatomy.complete_shapes(shapes)
     if not judged:
         return {}
     shift_mm = min(package.stages[-1].plan.spacing_mm) / 2
@@ -285,7 +285,7 @@ def _agreement(
     def again(changed: CtVolume) -> LabelVolume:
         return find_vertebrae(changed, package, settings.inference)[1].labels
 
-    return steadiness.agreement(labels, judged, again, steadiness.changes(ct, labels, shift_mm, case.name))
+    return consistency.agreement(labels, judged, again, consistency.changes(ct, labels, shift_mm, case.name))
 
 
 def _judged(
@@ -340,8 +340,8 @@ def check_agreement(found: Mapping[str, Mapping[str, float]] | None) -> AnatomyC
         return AnatomyCheck(
             "agreement", CheckOutcome.NOT_APPLICABLE, None, "not measured" if found is None else "no complete vertebra"
         )
-    dices = steadiness.all_dices(found)
+    dices = consistency.all_dices(found)
     mean = float(dices.mean())
     means = ", ".join(f"{name} {np.mean(list(levels.values())):.2f}" for name, levels in found.items())
-    verdict = CheckOutcome.PASS if mean >= steadiness.MIN_AGREEMENT else CheckOutcome.FAIL
+    verdict = CheckOutcome.PASS if mean >= consistency.MIN_AGREEMENT else CheckOutcome.FAIL
     return AnatomyCheck("agreement", verdict, mean, f"{means}, lowest {dices.min():.2f}")

@@ -20,7 +20,7 @@ from cspine.study.audits.audit_cases import AuditCase, read_organs
 
 def write_tables(records: Sequence[AuditRecord], folder: Path) -> None:
     """Write audit.csv and levels.csv; OutputError if that fails."""
-    columns = ["case", "levels_found", "levels"]
+    columns = ["case", "predicted_levels", "levels"]
     for name in CHECK_NAMES:
         columns += [name, f"{name}_value"]
     columns += ["agreement_min", "failed", "findings", "error", "model_checksum", "seconds"]

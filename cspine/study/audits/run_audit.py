@@ -102,7 +102,7 @@ def run_audit(
     records: list[AuditRecord] = []
     progress(0, len(cases))
     for case in cases:
-        record = audit_case(case, package, settings, folder, anew=task.recompute)
+        record = audit_case(case, package, settings, folder, recompute=task.recompute)
         records.append(record)
         audit_report.write_tables(records, out)
         if dataset is not None:

@@ -279,7 +279,7 @@ def _alike(first: Evaluation, other: Evaluation, cases: Sequence[str]) -> list[s
     """Tell where two evaluations are of one model, or of the same predictions: likeness shows nothing then."""
     both = f"{first.title} and {other.title}"
     rows = [(first.by_case[case].get(level), row) for case in cases for level, row in other.by_case[case].items()]
-    if all(one is not None and one.dice == row.dice and one.found_ml == row.found_ml for one, row in rows):
+    if all(one is not None and one.dice == row.dice and one.predicted_ml == row.predicted_ml for one, row in rows):
         return [f"{both} have the same values in every case: they may be the same predictions, evaluated twice."]
     checksums = [(model.model or {}).get("checksum") for model in (first, other)]
     if checksums[0] and checksums[0] == checksums[1]:

@@ -123,14 +123,14 @@ def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | 
     if files is None:
         return None, None, None, ["files.csv does not name its images"]
     why: list[str] = []
-    found = _labels(files.found, files.found_scheme, why)
+    found = _labels(files.prediction, files.prediction_scheme, why)
     reference = _labels(files.reference, files.reference_scheme, why)
     ct = _image(files.image, why)
     if found is None:
         return None, None, None, why
     grid = (ct or reference or found).grid
     try:
-        found = on_grid(found, grid, partial=files.found_scheme == SEG)
+        found = on_grid(found, grid, partial=files.prediction_scheme == SEG)
         partial = files.reference_scheme == SEG
         reference = None if reference is None else on_grid(reference, grid, partial=partial)
     except CaseGridError:

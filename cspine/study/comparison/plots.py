@@ -309,10 +309,10 @@ def _bland_altman(results: Results) -> Figure:
                 for group in cohort.groups
                 if group.single
                 for row in cohort.rows(model, part, group)
-                if row.reference_ml and row.found_ml
+                if row.reference_ml and row.predicted_ml
             ]
             reference = np.array([row.reference_ml for row in rows], dtype=np.float64)
-            found = np.array([row.found_ml for row in rows], dtype=np.float64)
+            found = np.array([row.predicted_ml for row in rows], dtype=np.float64)
             every += list(found - reference)
             dots: dict[str, Any] = {"linestyle": "none", "color": _colour(number + 2), "rasterized": True}
             dots |= {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3, "alpha": 0.5, "markeredgewidth": 0}

@@ -17,10 +17,10 @@ from cspine.study.datasets.case_table import Part
 
 SCORES, FILES, SUMMARY = "scores.csv", "files.csv", "summary.json"
 SCORE_COLUMNS = (
-    "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "found_ml", "volume_error_ml",
-    "found_as", "identified", "centroid_distance_mm",
+    "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml",
+    "predicted_level", "identified", "centroid_distance_mm",
 )  # fmt: skip
-FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "found", "found_scheme")
+FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "prediction", "prediction_scheme")
 _AGAIN = "Write the folder again with `cspine evaluate`."
 
 Row = TypeVar("Row")
@@ -40,7 +40,7 @@ class ScoreRow:
         Fold that validated a training case.
     dice, hd95_mm, assd_mm : float or None
         Against the reference; None where not defined.
-    reference_ml, found_ml, volume_error_ml : float or None
+    reference_ml, predicted_ml, volume_error_ml : float or None
         Volumes, and found minus reference.
     """
 
@@ -52,7 +52,7 @@ class ScoreRow:
     hd95_mm: float | None
     assd_mm: float | None
     reference_ml: float | None
-    found_ml: float | None
+    predicted_ml: float | None
     volume_error_ml: float | None
 
     @property
@@ -63,7 +63,7 @@ class ScoreRow:
     @property
     def in_found(self) -> bool:
         """True where the result has the level."""
-        return bool(self.found_ml) or bool(self.dice)
+        return bool(self.predicted_ml) or bool(self.dice)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class CaseFiles:
         Label image.
     found : Path or None
         Label image; None where there is none.
-    reference_scheme, found_scheme : str
+    reference_scheme, prediction_scheme : str
         How they number the levels.
     """
 
@@ -88,8 +88,8 @@ class CaseFiles:
     image: Path | None
     reference: Path
     reference_scheme: str
-    found: Path | None
-    found_scheme: str
+    prediction: Path | None
+    prediction_scheme: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +242,7 @@ def _score(row: dict[str, str]) -> ScoreRow:
         hd95_mm=_number(row, "hd95_mm", least=0.0),
         assd_mm=_number(row, "assd_mm", least=0.0),
         reference_ml=_number(row, "reference_ml", least=0.0),
-        found_ml=_number(row, "found_ml", least=0.0),
+        predicted_ml=_number(row, "predicted_ml", least=0.0),
         volume_error_ml=_number(row, "volume_error_ml"),
     )
 
@@ -271,6 +271,6 @@ def _files(row: dict[str, str]) -> CaseFiles:
         image=Path(row["image"]) if row["image"] else None,
         reference=Path(row["reference"]),
         reference_scheme=row["reference_scheme"],
-        found=Path(row["found"]) if row["found"] else None,
-        found_scheme=row["found_scheme"],
+        prediction=Path(row["prediction"]) if row["prediction"] else None,
+        prediction_scheme=row["prediction_scheme"],
     )

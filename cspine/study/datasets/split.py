@@ -112,7 +112,7 @@ def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> lis
     _refuse_two_patients(datasets)
     patients = _patients(datasets, settings.external_source)
     pool = [p for p in patients if not p.is_external and p.cases[0]]
-    tested = [p for p in patients if p.is_external and any(_is_whole(row, settings) for row in p.cases[0])]
+    tested = [p for p in patients if p.is_external and any(_is_complete(row, settings) for row in p.cases[0])]
     sizes = _sizes(len(pool), len(tested), sum(p.is_external for p in patients), settings)
     parts: dict[str, Part] = {p.name: Part.LEFT_OVER for p in patients}
     parts |= _divided(pool, {part: sizes[part] for part in (Part.TRAINING, Part.INTERNAL)}, f"{settings.seed} parts")
@@ -162,7 +162,7 @@ def _patients(datasets: Sequence[Sequence[CaseRow]], external_source: str) -> li
     ]
 
 
-def _is_whole(row: CaseRow, settings: SplitSettings) -> bool:
+def _is_complete(row: CaseRow, settings: SplitSettings) -> bool:
     """Tell whether a case fits the external test."""
     in_view = set(row.levels) - set(row.partial)
     return row.source == settings.external_source and in_view >= set(settings.whole)
@@ -222,7 +222,7 @@ def _placed(row: CaseRow, parts: Mapping[str, Part], folds: Mapping[str, int], s
     if row.excluded or not row.levels:
         return replace(row, part=Part.UNUSED, fold=None)
     part = parts[row.patient]
-    if part is Part.EXTERNAL and not _is_whole(row, settings):
+    if part is Part.EXTERNAL and not _is_complete(row, settings):
         part = Part.LEFT_OVER
     return replace(row, part=part, fold=folds[row.patient] if part is Part.TRAINING else None)
 

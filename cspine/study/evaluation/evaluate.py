@@ -258,7 +258,7 @@ def _compared_levels(
         return named
     if task.package is not None:
         return levels_to_compare(results, task.package.manifest.stages[-1].levels, annotated)
-    found = ((case.found, case.found_scheme) for case in cases if case.found is not None)
+    found = ((case.prediction, case.prediction_scheme) for case in cases if case.prediction is not None)
     return levels_to_compare(results, levels_of_files(found), annotated)
 
 

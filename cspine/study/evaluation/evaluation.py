@@ -77,7 +77,7 @@ class CaseResult:
     @property
     def missed(self) -> tuple[LevelMatch, ...]:
         """Vertebrae without a label."""
-        return tuple(match for match in self.matches if match.found is None)
+        return tuple(match for match in self.matches if match.predicted is None)
 
     @property
     def false(self) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ class CaseResult:
         return tuple(score.level for score in self.scores if score.false)
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def finding_codes(self) -> tuple[str, ...]:
         """Codes of the findings that are warnings or serious."""
         found = [f.code for f in self.findings or () if f.severity in (Severity.WARNING, Severity.SERIOUS)]
         return tuple(dict.fromkeys(found))
@@ -95,7 +95,7 @@ class CaseResult:
         """True where a vertebra is on a wrong level and no finding says so; None where there are no findings."""
         if self.findings is None:
             return None
-        return bool(self.wrong) and not LEVEL_FINDINGS.intersection(self.told)
+        return bool(self.wrong) and not LEVEL_FINDINGS.intersection(self.finding_codes)
 
     @property
     def ok(self) -> bool:

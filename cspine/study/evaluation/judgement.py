@@ -120,7 +120,7 @@ def figures(evaluation: Path, set_name: str, model: str, expectations: Expectati
         false = {
             row["case"]
             for row in scores
-            if float(row["reference_ml"]) == 0 and float(row["found_ml"]) >= MIN_REFERENCE_ML
+            if float(row["reference_ml"]) == 0 and float(row["predicted_ml"]) >= MIN_REFERENCE_ML
         }
         right = {row["case"]: _is_right(row, row["case"] in false, expectations) for row in cases}
         names = list(dict.fromkeys(row["level"] for row in scores))

@@ -37,7 +37,7 @@ class Score:
     hd95_mm, assd_mm : float or None
         95th percentile of the Hausdorff distance, and mean distance, of the surfaces (`surfaces.SurfaceDistances`);
         None where only one image has the level.
-    reference_ml, found_ml : float
+    reference_ml, predicted_ml : float
         Volumes; 0 where the image has not the level.
     identified : bool or None
         True where the vertebra is identified as VerSe defines it; None where the reference has not the level.
@@ -53,7 +53,7 @@ class Score:
     hd95_mm: float | None
     assd_mm: float | None
     reference_ml: float
-    found_ml: float
+    predicted_ml: float
     identified: bool | None
     centroid_distance_mm: float | None
     given_to_neighbour: float | None = None
@@ -61,12 +61,12 @@ class Score:
     @property
     def volume_error_ml(self) -> float:
         """Volume found minus that of the reference."""
-        return self.found_ml - self.reference_ml
+        return self.predicted_ml - self.reference_ml
 
     @property
     def missed(self) -> bool:
         """True where the reference has the level and the prediction draws nothing of it."""
-        return self.found_ml == 0
+        return self.predicted_ml == 0
 
     @property
     def false(self) -> bool:
@@ -121,7 +121,7 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
             hd95_mm=None,
             assd_mm=None,
             reference_ml=_millilitres(mine, reference),
-            found_ml=_millilitres(theirs, prediction),
+            predicted_ml=_millilitres(theirs, prediction),
             identified=None if mine is None else nearest == level.label,
             centroid_distance_mm=None,
             given_to_neighbour=None if mine is None else _given_to_neighbour(mine, prediction, level),
@@ -226,22 +226,22 @@ class LevelMatch:
     ----------
     level : str
         The vertebra.
-    found : str or None
+    predicted : str or None
         The level that covers most of its labelled voxels; None where it was missed.
     """
 
     level: str
-    found: str | None
+    predicted: str | None
 
     @property
     def right(self) -> bool:
         """True where the level is the vertebra's own."""
-        return self.found == self.level
+        return self.predicted == self.level
 
     @property
     def wrong(self) -> bool:
         """True where it is another vertebra's; a missed vertebra is neither right nor wrong."""
-        return self.found is not None and not self.right
+        return self.predicted is not None and not self.right
 
 
 def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterable[Vertebra]) -> list[LevelMatch]:

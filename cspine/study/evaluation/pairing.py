@@ -34,19 +34,19 @@ class EvaluationCase(Case):
     ----------
     reference : Path
         Reference labels: a file, or a folder of masks.
-    found : Path or None
+    prediction : Path or None
         Where the labels to judge are, or where those of the image are written; None to keep none, or where they are
         absent.
-    reference_scheme, found_scheme : str
+    reference_scheme, prediction_scheme : str
         How their numbers are to be read (`cspine.study.label_schemes`).
     lacking : str
         What the case lacks to be done; empty where it lacks nothing.
     """
 
     reference: Path
-    found: Path | None = None
+    prediction: Path | None = None
     reference_scheme: str = VERSE
-    found_scheme: str = VERSE
+    prediction_scheme: str = VERSE
     lacking: str = ""
 
 
@@ -229,7 +229,7 @@ def _case(name: str, reference: Path, image: Path | None, scheme: str, row: Case
 def _to_be_segmented(case: EvaluationCase, out: Path | None) -> EvaluationCase:
     if case.image is None:
         return replace(case, lacking=image_name(case.name))
-    return replace(case, found=None if out is None else out / "labels" / labels_name(case.name))
+    return replace(case, prediction=None if out is None else out / "labels" / labels_name(case.name))
 
 
 def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, scheme: str) -> EvaluationCase:
@@ -250,15 +250,15 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
         )
     for place in named:
         if place.is_file():
-            return replace(case, found=place, found_scheme=SEG if place.suffix == ".dcm" else scheme)
+            return replace(case, prediction=place, prediction_scheme=SEG if place.suffix == ".dcm" else scheme)
         if place.is_dir():
             masks = mask_folder(place)
             if masks is not None:
-                return replace(case, found=masks, found_scheme=MASKS)
+                return replace(case, prediction=masks, prediction_scheme=MASKS)
             files = files_in(place)
             if len(files) == 1:
-                return replace(case, found=files[0], found_scheme=scheme)
+                return replace(case, prediction=files[0], prediction_scheme=scheme)
             seg = seg_file(place)
             if seg is not None:
-                return replace(case, found=seg, found_scheme=SEG)
-    return replace(case, found_scheme=scheme, lacking=named[0].name)
+                return replace(case, prediction=seg, prediction_scheme=SEG)
+    return replace(case, prediction_scheme=scheme, lacking=named[0].name)

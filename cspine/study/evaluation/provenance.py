@@ -80,6 +80,6 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
 
 
 def _record(folder: Path, case: EvaluationCase) -> PredictionRecord | None:
-    if case.found is None or case.found.parent.resolve() != folder.resolve():
+    if case.prediction is None or case.prediction.parent.resolve() != folder.resolve():
         return None
-    return record_of(case.found)
+    return record_of(case.prediction)

@@ -99,7 +99,7 @@ class Provenance:
     labelled: str = ""
     started_from: str = ""
 
-    def told(self, recipe: Recipe) -> str:
+    def sentences(self, recipe: Recipe) -> str:
         """Return the sentences of the model card about a stage."""
         text = f"Stage {recipe.stage}: {recipe.training_data.strip()}".rstrip(" :")
         text += (
@@ -169,7 +169,7 @@ def manifest_of(recipe: Recipe, provenance: Provenance, into: ModelPackage | Non
                 f"{' x '.join(f'{s:g}' for s in recipe.network.spacing)} mm."
             ),
             training_data=_joined(
-                [*(_without_stage(m.training_data, recipe.stage) for m in earlier), provenance.told(recipe)], " "
+                [*(_without_stage(m.training_data, recipe.stage) for m in earlier), provenance.sentences(recipe)], " "
             ),
             demonstration=True,
             stages=(*before, stage, *behind),

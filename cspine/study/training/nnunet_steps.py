@@ -161,7 +161,7 @@ def _watch(trainer: Any) -> None:
     saved = drawn = time.monotonic()
     save, draw, end_epoch = trainer.save_checkpoint, trainer.logger.plot_progress_png, trainer.on_epoch_end
 
-    def save_whole(path: str) -> None:
+    def save_complete(path: str) -> None:
         save(f"{path}.partial")
         if Path(f"{path}.partial").is_file():
             Path(f"{path}.partial").replace(path)
@@ -181,7 +181,7 @@ def _watch(trainer: Any) -> None:
         end_epoch()
         _tell_epochs(trainer)
 
-    trainer.save_checkpoint, trainer.on_epoch_end = save_whole, end_and_tell
+    trainer.save_checkpoint, trainer.on_epoch_end = save_complete, end_and_tell
     trainer.logger.plot_progress_png = draw_seldom
 
 

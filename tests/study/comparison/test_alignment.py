@@ -83,7 +83,7 @@ def test_other_references_are_refused_unless_forced(tmp_path: Path) -> None:
 
 
 def test_without_volumes_the_names_of_the_files_decide(tmp_path: Path) -> None:
-    bare = [Line("a", "C1", reference_ml=None, found_ml=None)]
+    bare = [Line("a", "C1", reference_ml=None, predicted_ml=None)]
     for model, file in (("m1", "r/a"), ("m2", "r/a"), ("m3", "other/a")):
         write_folder(tmp_path / model, bare, files=[["a", "", file, "verse", "f", "verse"]])
     m1, m2, m3 = (read_evaluation(tmp_path / name) for name in ("m1", "m2", "m3"))

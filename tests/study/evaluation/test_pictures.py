@@ -46,7 +46,9 @@ def cases(tmp_path: Path) -> list[EvaluationCase]:
         nifti.write(tmp_path / "p" / f"{name}.nii.gz", TRUTH, AFFINE)
         nifti.write(tmp_path / "i" / f"{name}.nii.gz", (TRUTH * 100).astype(np.int16), AFFINE)
     files = [[tmp_path / kind / f"{name}.nii.gz" for kind in "rip"] for name in ("a", "b")]
-    return [EvaluationCase(name, i, reference=r, found=p) for name, (r, i, p) in zip(("a", "b"), files, strict=True)]
+    return [
+        EvaluationCase(name, i, reference=r, prediction=p) for name, (r, i, p) in zip(("a", "b"), files, strict=True)
+    ]
 
 
 def test_worst_first_and_no_more_than_asked_for(cases: list[EvaluationCase]) -> None:

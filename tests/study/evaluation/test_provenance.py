@@ -24,7 +24,7 @@ def check(folder, drawn=HONEST, recorded=None, split=SPLIT, complete=True, **tol
     for name, (part, fold, folds) in drawn.items():
         record = PredictionRecord(name, (recorded or {}).get(name, part), folds, "abc", "def")
         write_json(folder / "records" / f"{name}.json", asdict(record))
-        cases.append(EvaluationCase(name, None, part, fold, reference=Path("r"), found=folder / f"{name}.nii.gz"))
+        cases.append(EvaluationCase(name, None, part, fold, reference=Path("r"), prediction=folder / f"{name}.nii.gz"))
     return check_provenance(folder, cases, split)
 
 
