@@ -1,4 +1,4 @@
-"""Labels from elsewhere, turned to the grid that they belong to where both have the same voxels; never resampled."""
+"""Labels of other systems, reoriented to the grid of an image where both have the same voxels; never resampled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLACK = 0.1
 
 
 def on_grid(labels: LabelVolume, grid: Grid, *, partial: bool = False) -> LabelVolume:
-    """Turn labels to the orientation of a grid: other systems write the same voxels in another order of the axes.
+    """Reorient labels to a grid: other systems write the same voxels in another order of the axes.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def on_grid(labels: LabelVolume, grid: Grid, *, partial: bool = False) -> LabelV
     Raises
     ------
     CaseGridError
-        If they do not lie on the same voxels; the message tells both grids.
+        If they do not lie on the same voxels; the message names both grids.
     """
     turn = reorientation(labels.affine_lps, orientation_of(grid.affine_lps))
     turned = turn.grid(labels.grid)

@@ -84,7 +84,7 @@ class LabelScheme:
 
     @property
     def numbers_text(self) -> str:
-        """The vertebrae's numbers for people: ``"1..7 = C1..C7, 8..19 = T1..T12"``."""
+        """Return the vertebrae's numbers for people: ``"1..7 = C1..C7, 8..19 = T1..T12"``."""
         return _runs(self.levels)
 
 
@@ -251,7 +251,7 @@ def scheme_of_folder(folder: Path, named: str | None) -> str:
     of_predict = summary_of(folder, PREDICT) is not None
     scheme = named or (NNUNET if _dataset_json(folder) is not None and not of_predict else VERSE)
     if scheme == NNUNET:
-        _of_files_in(folder)  # what is wrong with dataset.json is told before any work
+        _of_files_in(folder)  # errors of dataset.json are reported before any work
     return scheme
 
 

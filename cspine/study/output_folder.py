@@ -110,7 +110,7 @@ class OutputFolder:
 
 
 def summary_of(folder: Path, command: str) -> dict[str, Any] | None:
-    """Return what the summary.json of a folder says; None where it is not the folder of that command.
+    """Return the content of the summary.json of a folder; None where it is not the folder of that command.
 
     Parameters
     ----------

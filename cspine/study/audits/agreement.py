@@ -1,4 +1,4 @@
-"""Does a model say the same when the image changes in ways that must not matter? Shift, field of view, noise."""
+"""Test-retest consistency of a model: the agreement of results for a shifted, cropped or noisy image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cspine.core.shape import Box, LevelShape, margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 
 #: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
-#: 60 cm2 of surface falls below it when its whole surface moves by a sixth of a millimetre, a shift by half of one.
+#: 60 cm2 of surface falls below it when its complete surface moves by a sixth of a millimetre, a shift by half of one.
 MIN_AGREEMENT = 0.95
 #: Share of the field of view that is cut off on the left, right, front and back.
 CROP_SHARE = 0.15
@@ -66,7 +66,7 @@ def shifted(ct: CtVolume, shift_mm: float) -> Changed:
 
 
 def cropped(ct: CtVolume, labels: LabelVolume) -> Changed:
-    """Return the image with a smaller field of view, in which every vertebra is as whole as before.
+    """Return the image with a smaller field of view, in which every vertebra is as complete as before.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: La
     """Return the Dice of a level in two results, on the voxels of the changed image.
 
     A voxel between such that are and such that are not the level's in the first result may be either: drawing the same
-    surface on another grid decides it anew. It does not count as a difference. Where the grids coincide there is none.
+    surface on another grid decides it again. It does not count as a difference. Where the grids coincide there is none.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: La
     offset_zyx : tuple of float
         Where its first voxel lies in the first image.
     base : LabelVolume
-        Result on the first image, of which linear interpolation tells which voxels of the changed image lie inside.
+        Result on the first image, from which linear interpolation derives which voxels of the changed image lie inside.
     shape : LevelShape
         The level in ``base``.
     """
@@ -201,7 +201,7 @@ def agreement(
 
 
 def changes(ct: CtVolume, labels: LabelVolume, shift_mm: float, seed: str) -> dict[str, Callable[[], Changed]]:
-    """Return the three changes by name; each image is made when it is asked for.
+    """Return the three changes by name; each image is made on demand.
 
     Parameters
     ----------

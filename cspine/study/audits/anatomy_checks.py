@@ -1,4 +1,4 @@
-"""Does a result look like a neck? Checks of one case that need no reference labels, each with its number.
+"""Plausibility of the anatomy of a result: checks of one case that need no reference labels, each with its number.
 
 Pure functions of label arrays. Bounds of anatomy stand in `cspine.core.norms`, those of the checks here;
 docs/guide/evaluation.md says where they come from.
@@ -33,7 +33,7 @@ from cspine.postprocessing.order import head_axis, order_findings
 MAX_JUMP = 1.7
 #: ... of the others at most so many levels away: all of a neck, and not the small neck for the large lumbar spine.
 JUMP_LEVELS = 5
-#: So many levels at an end of the column tell where it leads: all of a neck.
+#: So many levels at an end of the column show its direction: all of a neck.
 END_LEVELS = 8
 #: A level counts as in view where its expected centroid lies at least this far inside the image.
 IN_VIEW_MM = 5.0
@@ -101,7 +101,7 @@ def _not_applicable(name: str, why: str) -> AnatomyCheck:
 
 
 def complete_shapes(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
-    """Return the vertebrae that no edge of the image cuts."""
+    """Return the vertebrae that are not truncated by an edge of the image."""
     return tuple(shape for shape in shapes if not shape.touches_edge)
 
 
@@ -109,7 +109,7 @@ def complete_shapes(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
 
 
 def check_order(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
-    """Check that the levels follow each other from head to foot with none left out; the value is how many there are.
+    """Check that the levels follow each other from head to foot with none missing; the value is how many there are.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def check_order(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
 
 
 def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> AnatomyCheck:
-    """Check that every level in view was found: none missing between, and none beyond the ends of the column.
+    """Check that every level in view was predicted: none missing between, and none beyond the ends of the column.
 
     The centroid of the next level up and down is expected where the column leads, one median distance on. Where that
     lies within the image, that level is in view. The value is the share of levels in view that were found. A column
@@ -181,7 +181,7 @@ def _in_view(point_lps: NDArray[np.float64], grid: Grid) -> bool:
 
 
 def check_volumes(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
-    """Check that whole vertebrae have volumes of adults; the value is the share that has.
+    """Check that complete vertebrae have volumes of adults; the value is the share that has.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def check_volumes(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
 
 
 def distances_mm(shapes: tuple[LevelShape, ...]) -> dict[str, float]:
-    """Return the distance of each whole vertebra's centroid to that of the next level below, by the upper one's name.
+    """Return the distance from each complete vertebra's centroid to that of the next level, by the upper level's name.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def distances_mm(shapes: tuple[LevelShape, ...]) -> dict[str, float]:
 
 
 def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
-    """Check the distances between neighbours, and that none jumps; the value is the greatest jump.
+    """Check the distances between neighbours, and that none changes abruptly; the value is the largest change.
 
     A jump is the factor between a distance and the median of the others near it, C1 to C2 left out.
 
@@ -295,7 +295,7 @@ def mirror_dice(labels: LabelVolume, shape: LevelShape, column_lps: NDArray[np.f
 
 
 def mirror_dices(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> dict[str, float]:
-    """Return `mirror_dice` of each whole vertebra, by name.
+    """Return `mirror_dice` of each complete vertebra, by name.
 
     Parameters
     ----------
@@ -311,7 +311,7 @@ def mirror_dices(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> dict[st
 
 
 def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
-    """Check that whole vertebrae are alike left and right; the value is the lowest Dice.
+    """Check that complete vertebrae are symmetric; the value is the lowest Dice.
 
     Parameters
     ----------
@@ -344,12 +344,12 @@ class Ring:
 
     @property
     def holds(self) -> bool:
-        """True where the cord lies within the ring."""
+        """Return True where the cord lies within the ring."""
         return self.closed >= MIN_RING and self.overlap < MAX_CORD_OVERLAP
 
 
 def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[LevelShape, ...]) -> dict[str, Ring]:
-    """Return how each whole vertebra lies around the cord, by name.
+    """Return how each complete vertebra lies around the cord, by name.
 
     Left out are levels at whose height no cord is drawn, or one larger than `MAX_CORD_MM2` in axial section.
 

@@ -1,4 +1,4 @@
-"""A model on CTs that nobody has labelled: each case is segmented as a run does it, checked, and kept.
+"""An audit of a model on CTs without labels: each case is segmented as in a run, checked and recorded.
 
 What was done is not done again: a case's record in ``OUT/cases`` carries a key of everything that decides about it.
 """
@@ -47,7 +47,7 @@ CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """What a user may choose about an audit.
+    """The options of an audit.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class _Strict(BaseModel):
 
 
 class LevelRecord(_Strict):
-    """What was measured of one vertebra; None where it does not apply."""
+    """The measurements of one vertebra; None where it does not apply."""
 
     level: str
     volume_ml: float
@@ -83,7 +83,7 @@ class LevelRecord(_Strict):
 
 
 class CheckRecord(_Strict):
-    """A check as it is kept."""
+    """A check as it is recorded."""
 
     name: str
     verdict: CheckOutcome
@@ -92,7 +92,7 @@ class CheckRecord(_Strict):
 
 
 class AuditRecord(_Strict):
-    """All that an audit says of one case; ``error`` where it could not be done."""
+    """The result of an audit for one case; ``error`` where it failed."""
 
     case: str
     key: str
@@ -111,17 +111,17 @@ class AuditRecord(_Strict):
 
     @property
     def failed(self) -> tuple[CheckRecord, ...]:
-        """The checks that failed."""
+        """Return the checks that failed."""
         return tuple(check for check in self.checks if check.verdict is CheckOutcome.FAIL)
 
     @property
     def ordered_and_complete(self) -> bool:
-        """True where every level in view was found, in order."""
+        """Return True where every level in view was predicted, in order."""
         return all(self.verdict(name) is CheckOutcome.PASS for name in ("order", "complete"))
 
     @property
     def span(self) -> str:
-        """First and last level found, for example ``"C1-T1"``."""
+        """Return the first and last predicted level, for example ``"C1-T1"``."""
         if not self.levels:
             return ""
         first, last = self.levels[0].level, self.levels[-1].level
@@ -133,21 +133,21 @@ class AuditRecord(_Strict):
 
 @dataclass(frozen=True)
 class AuditFolder:
-    """Where an audit keeps what it makes."""
+    """The folder of the results of an audit."""
 
     root: Path
 
     def labels(self, case: str) -> Path:
-        """Vertebrae of a case."""
+        """Return the vertebrae of a case."""
         return self.root / "labels" / labels_name(case)
 
     def auxiliary(self, case: str) -> Path:
-        """Voxels of the network's auxiliary classes: what pseudo-labels are made of."""
+        """Return the voxels of the network's auxiliary classes: what pseudo-labels are made of."""
         return self.root / "auxiliary" / labels_name(case)
 
     @property
     def records(self) -> Records[AuditRecord]:
-        """Records of the cases."""
+        """Return the records of the cases."""
         return Records(self.root / "cases", AuditRecord.model_validate, lambda record: record.model_dump(mode="json"))
 
     @property
@@ -185,13 +185,13 @@ def key_of(case: AuditCase, package: ModelPackage, settings: AuditSettings) -> s
 
 @cache
 def _engine(device: str, precision: Precision) -> tuple[str, str]:
-    """Kind of the device that "auto" or another word stands for, and the number format there."""
+    """Return the kind of the device that "auto" or another word stands for, and the number format there."""
     engine = choose_engine(device, precision)
     return engine.device.type, engine.precision
 
 
 def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord | None:
-    """Return the record of an earlier audit that still holds, or None."""
+    """Return the record of an earlier audit that is still valid, or None."""
     if not (folder.labels(case.name).is_file() and folder.auxiliary(case.name).is_file()):
         return None
     record = folder.records.read(case.name)
@@ -201,7 +201,7 @@ def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord |
 def audit_case(
     case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, recompute: bool = False
 ) -> AuditRecord:
-    """Segment, check and keep one case, or return its record where that still holds.
+    """Segment, check and record one case, or return its cached record where that is still valid.
 
     Parameters
     ----------
@@ -214,12 +214,12 @@ def audit_case(
     folder : AuditFolder
         Where labels and record go.
     recompute : bool
-        True to do it whatever is there.
+        True to ignore a cached record.
 
     Returns
     -------
     AuditRecord
-        With ``error`` set where the case's files cannot be used, or the network failed; such a record is not kept.
+        With ``error`` set where the case's files cannot be used, or the network failed; such a record is not cached.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The cases of an audit: which files of a folder are CT images, and the organs that were drawn in them."""
+"""The cases of an audit: which files of a folder are CT images, and the labels of their organs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def parse_organ_labels(text: str) -> dict[str, int]:
     Raises
     ------
     UsageError
-        If an organ is not known or a label is no whole number from 1 to 255.
+        If an organ is not known or a label is not an integer from 1 to 255.
     """
     labels = {}
     for part in text.split(","):

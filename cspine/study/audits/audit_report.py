@@ -1,4 +1,4 @@
-"""What an audit says of all its cases: tables, the summary, and the rows of the picture sheet."""
+"""The report of an audit about all its cases: tables, the summary, and the rows of the picture sheet."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def ordered_share(records: Sequence[AuditRecord]) -> float:
 
 
 def counts(records: Sequence[AuditRecord], name: str) -> tuple[int, int, int]:
-    """Return how many cases pass a check, fail it, and have no use for it."""
+    """Return how many cases pass a check, fail it, and have it not applicable."""
     verdicts = [record.verdict(name) for record in records]
     return (
         verdicts.count(CheckOutcome.PASS),
@@ -64,7 +64,7 @@ def counts(records: Sequence[AuditRecord], name: str) -> tuple[int, int, int]:
 
 
 def summary(records: Sequence[AuditRecord], package: ModelPackage, settings: AuditSettings) -> dict[str, Any]:
-    """Return what summary.json says of all cases.
+    """Return the content of summary.json about all cases.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def summary(records: Sequence[AuditRecord], package: ModelPackage, settings: Aud
 def sheet_rows(
     cases: Sequence[AuditCase], records: Sequence[AuditRecord], settings: AuditSettings, folder: AuditFolder
 ) -> Iterator[SheetRow]:
-    """Yield the rows of the picture sheet, each read when it is asked for.
+    """Yield the rows of the picture sheet, each read on demand.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ _ADVICE = "Give --pseudo-labels an empty folder, or one that an earlier `cspine 
 
 
 def is_fit(record: AuditRecord) -> bool:
-    """Tell whether a case may teach a network.
+    """Return whether a network may be trained on a case.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class RawDataset:
     """An nnU-Net raw dataset of pseudo-labels.
 
     Its dataset.json lists every case of which a file may be there, with the model that drew it, before the file is; so
-    an audit that was interrupted goes on, and cases of an earlier audit that are no more can be told and taken out.
+    an audit that was interrupted resumes, and cases of an earlier audit that are no more can be identified and removed.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class RawDataset:
         return {str(name): str(model) for name, model in members.items() if Path(name).name == name}
 
     def begin(self, cases: Iterable[AuditCase]) -> None:
-        """Take out what an earlier audit put in and this one does not have, and write dataset.json.
+        """Remove what an earlier audit added and this one does not have, and write dataset.json.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class RawDataset:
         self._describe()
 
     def put(self, case: AuditCase, record: AuditRecord, kept: AuditFolder) -> bool:
-        """Write a case that is fit, and take one out that is not any more.
+        """Write a case that qualifies, and remove one that no longer does.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class RawDataset:
 
     @property
     def count(self) -> int:
-        """Number of cases with an image and labels."""
+        """Return the number of cases with an image and labels."""
         return sum(all(path.is_file() for path in self._files(name)) for name in self._drawn_by)
 
     def _describe(self) -> None:

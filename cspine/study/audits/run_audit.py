@@ -1,4 +1,4 @@
-"""The whole way of `cspine audit`: CTs without labels in; checks, tables, pictures and pseudo-labels out."""
+"""The complete workflow of `cspine audit`: CTs without labels in; checks, tables, pictures and pseudo-labels out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AuditTask:
     pseudo_labels : Path or None
         Where cases that pass are written as an nnU-Net raw dataset.
     recompute : bool
-        True to do every case again.
+        True to recompute every case.
     """
 
     images: Path
@@ -49,7 +49,7 @@ class AuditTask:
 
 @dataclass(frozen=True)
 class AuditOutcome:
-    """What an audit did.
+    """The outcome of an audit.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The evaluations side by side: which cases and levels can be compared, in which part, and what was left out."""
+"""The evaluations side by side: which cases and levels can be compared, in which part, and what was omitted."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class Alignment:
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
-        """Parts that have a case, in the order of the paper's tables."""
+        """Return the parts that have a case, in the order of the paper's tables."""
         return tuple(part for part in PART_TITLES if part in set(self.part_of.values()))
 
     @cached_property
     def groups(self) -> tuple[LevelGroup, ...]:
-        """Rows of the tables."""
+        """Return the rows of the tables."""
         return level_groups(level for model in self.models for level in model.levels)
 
     def cases(self, part: str, model: Evaluation | None = None) -> list[str]:
@@ -95,7 +95,7 @@ class Alignment:
         ]
 
     def outside(self, model: Evaluation, group: LevelGroup) -> str:
-        """Return why a group is not told for a model: it draws nothing so far down. Empty where it does.
+        """Return why a group is not reported for a model that has no level of it; empty if it has one.
 
         A row that reaches below T1 is outside of a model that found no level below T1 in any case: a cervical model.
         C1 to T1 never are: a model that always misses T1 has Dice 0 there.
@@ -149,7 +149,7 @@ def _values(model: Evaluation, case: str, group: LevelGroup, measure: Measure) -
 
 
 def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, force: bool = False) -> Alignment:
-    """Bring evaluations side by side.
+    """Align evaluations of the same cases.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def _keeping(model: Evaluation, levels: Set[str]) -> Evaluation:
 
 
 def _on_common_levels(models: Sequence[Evaluation]) -> tuple[list[Evaluation], list[str]]:
-    """Leave out the levels that some evaluations are about and others not; return what that was, as notes.
+    """Omit the levels that not every evaluation covers; return notes about them.
 
     Levels below T1 count among the evaluations that have any: a cervical model has none.
     """
@@ -276,7 +276,7 @@ def _notes(model: Evaluation) -> list[str]:
 
 
 def _alike(first: Evaluation, other: Evaluation, cases: Sequence[str]) -> list[str]:
-    """Tell where two evaluations are of one model, or of the same predictions: likeness shows nothing then."""
+    """Return a note where two evaluations are of one model or of the same predictions: equal values prove nothing."""
     both = f"{first.title} and {other.title}"
     rows = [(first.by_case[case].get(level), row) for case in cases for level, row in other.by_case[case].items()]
     if all(one is not None and one.dice == row.dice and one.predicted_ml == row.predicted_ml for one, row in rows):
@@ -288,7 +288,7 @@ def _alike(first: Evaluation, other: Evaluation, cases: Sequence[str]) -> list[s
 
 
 def _compare_references(first: Evaluation, other: Evaluation, cases: Sequence[str], force: bool) -> list[str]:
-    """Compare the references by the volumes of their levels, which tell where the files' names do not."""
+    """Compare the references by the volumes of their levels, which differ where the files' names do not."""
     differing, unknown = [], []
     for case in cases:
         same = _same_reference(first, other, case)

@@ -1,4 +1,4 @@
-"""The whole way of `cspine compare`: folders of evaluations in; tables, plots, pictures, report and summary out."""
+"""The complete workflow of `cspine compare`: from evaluations to tables, plots, pictures, report and summary."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Task:
     levels : tuple of str or None
         Levels to compare; None for all.
     single : tuple of str
-        Cases that are told one by one.
+        Cases that are reported one by one.
     worst : int
         How many of the worst cases are drawn.
     with_paper : bool
-        True to tell the paper's figures beside these.
+        True to report the paper's figures beside these.
     force : bool
         True to go on where references differ.
     """

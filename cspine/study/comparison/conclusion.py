@@ -1,4 +1,4 @@
-"""What was found, in plain sentences that are made from the numbers."""
+"""The conclusion of a comparison, in sentences that are made from the numbers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MEANING = {
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What was found.
+    """The conclusion of a comparison.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Conclusion:
 
 
 def conclude(results: Results) -> Conclusion:
-    """Return what was found, in sentences."""
+    """Return the conclusion in sentences."""
     models = tuple(_alone(results, title) for title in results.titles)
     others = results.titles[1:]
     return Conclusion(
@@ -142,7 +142,7 @@ def _levels(results: Results, title: str, part: str, measure: Measure) -> str:
 
 
 def _claim(results: Results, title: str) -> str:
-    """Return what may be said of a pair: alike only where that was shown everywhere."""
+    """Return the claim about a pair: equivalent only where that was shown everywhere."""
     first = results.titles[0]
     rows = [c for c in results.comparisons if c.second == title and c.single and c.measure in results.settings.margins]
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in VERDICTS}

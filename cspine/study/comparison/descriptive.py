@@ -1,4 +1,4 @@
-"""How well each model draws, by itself: means, spreads, ranges over folds, and what it missed."""
+"""How well each model segments, by itself: means, spreads, ranges over folds, and what it missed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a comparison is made: the definitions that the report ends with, in short (docs/guide/comparison.md)."""
+"""How a comparison is made: the definitions at the end of the report, in short (docs/guide/comparison.md)."""
 
 from __future__ import annotations
 

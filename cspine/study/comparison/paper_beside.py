@@ -1,4 +1,4 @@
-"""The paper's figures beside ours."""
+"""The paper's figures beside those of the comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worst cases as pictures: what each model drew beside the reference."""
+"""The worst cases as pictures: the prediction of each model beside the reference."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def write_pictures(cohort: Alignment, count: int, folder: Path) -> list[Picture]
 
 
 def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[SheetRow]:
-    """Yield a row a model, read when it is asked for."""
+    """Yield a row a model, read on demand."""
     for model in models:
         scores = [row for row in model.by_case[case].values() if row.dice is not None]
         mean = float(np.mean([row.dice for row in scores if row.dice is not None])) if scores else None
@@ -118,7 +118,7 @@ def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[S
 
 
 def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | None, LabelVolume | None, list[str]]:
-    """Return image, found and reference on one grid as far as they can be read, and what cannot."""
+    """Return image, prediction and reference on one grid as far as they can be read, and what cannot."""
     files = model.files.get(case)
     if files is None:
         return None, None, None, ["files.csv does not name its images"]

@@ -28,7 +28,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """How well a level of a case is drawn.
+    """How well a level of a case is segmented.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class ScoreRow:
 
     @property
     def in_reference(self) -> bool:
-        """True where the reference has the level."""
+        """Return True where the reference has the level."""
         return bool(self.reference_ml) or bool(self.dice)
 
     @property
     def in_found(self) -> bool:
-        """True where the result has the level."""
+        """Return True where the result has the level."""
         return bool(self.predicted_ml) or bool(self.dice)
 
 
@@ -112,7 +112,7 @@ class Evaluation:
         Cases that the evaluation could not do.
     compared : frozenset of str or None
         Levels that the evaluation is about: without a row, neither image of a case has one of them. None where
-        the folder does not tell.
+        the folder does not say.
     notes : tuple of str
         What the evaluation says of the predictions: how they may have been drawn.
     """
@@ -128,7 +128,7 @@ class Evaluation:
 
     @cached_property
     def by_case(self) -> dict[str, dict[str, ScoreRow]]:
-        """Rows by case, then level."""
+        """Return the rows by case, then level."""
         found: dict[str, dict[str, ScoreRow]] = {}
         for row in self.scores:
             found.setdefault(row.case, {})[row.level] = row
@@ -136,7 +136,7 @@ class Evaluation:
 
     @cached_property
     def levels(self) -> frozenset[str]:
-        """Levels that have a row."""
+        """Return the levels that have a row."""
         return frozenset(row.level for row in self.scores)
 
 

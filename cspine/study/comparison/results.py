@@ -34,9 +34,9 @@ class Results:
     overall : tuple of Overall
         All models, where there are three or more.
     single : tuple of str
-        Cases that are told one by one.
+        Cases that are reported one by one.
     with_paper : bool
-        True to tell the paper's figures beside these.
+        True to report the paper's figures beside these.
     """
 
     title: str
@@ -58,7 +58,7 @@ class Results:
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """Titles of the models."""
+        """Return the titles of the models."""
         return tuple(model.title for model in self.cohort.models)
 
     def description(self, model: str, part: str, group: str, measure: str) -> Description:
@@ -89,9 +89,9 @@ def compute(
     settings : Settings
         How they are compared.
     single : sequence of str
-        Cases that are told one by one.
+        Cases that are reported one by one.
     with_paper : bool
-        True to tell the paper's figures beside these.
+        True to report the paper's figures beside these.
     on_progress : callable
         Progress of the tests.
 

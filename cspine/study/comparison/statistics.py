@@ -78,7 +78,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedResult:
-    """What the paired values of two models say; differences are second minus first.
+    """The statistics of the paired values of two models; differences are second minus first.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def compare_pairs(first: Values, second: Values, settings: Settings, margin: flo
 def signed_rank(differences: Values, alternative: Literal["two-sided", "less", "greater"]) -> tuple[float, str]:
     """Return the p-value of Wilcoxon's signed-rank test, and how it was computed.
 
-    Pairs without a difference are left out (Wilcoxon's rule). For up to `EXACT_UP_TO` other pairs the distribution is
+    Pairs without a difference are omitted (Wilcoxon's rule). For up to `EXACT_UP_TO` other pairs the distribution is
     exact, given the ties: that of all choices of signs. Above, it is the normal approximation with the correction for
     ties.
 

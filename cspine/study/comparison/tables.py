@@ -209,7 +209,7 @@ def write_tables(results: Results, tables: list[Table], folder: Path) -> None:
 
 
 def console_tables(results: Results, part: str) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return what the terminal shows of a part: a table of both measures, or one a measure for three models and more.
+    """Return the tables of a part for the terminal: one of both measures, or one per measure for three models or more.
 
     Returns
     -------

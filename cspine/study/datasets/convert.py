@@ -1,4 +1,4 @@
-"""From cases of public data sets to an nnU-Net raw dataset: in parallel, resumable, one case's fault its own."""
+"""From cases of public data sets to an nnU-Net raw dataset: parallel, resumable; a failure ends its own case."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from cspine.study.datasets.sources.found import Found, FoundCase
 from cspine.study.label_sets import LabelSet, label_set
 
 #: Raised where a converted case would be another than before.
-EDITION = 2
-#: Kind of audit.csv's rows for a vertebra that the edge of the image cuts: told, and no doubt.
+RESULT_VERSION = 2
+#: Kind of audit.csv's rows for a vertebra that the edge of the image truncates: reported, but not a doubt.
 PARTIAL = "partial"
 #: Kind of the doubt about a case whose image another case has.
 _SAME_IMAGE = "same image"
@@ -64,7 +64,7 @@ class Conversion:
 
     @property
     def labels(self) -> LabelSet:
-        """Classes of the dataset."""
+        """Return the classes of the dataset."""
         return label_set(self.label_set, self.auxiliary)
 
 
@@ -105,7 +105,7 @@ def convert(
     reasons : dict of str to str or None
         Exclusions by case or patient; None keeps those of an earlier call.
     progress : callable
-        Told the cases done and all of them.
+        Called with the number of finished cases and of all cases.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def convert(
         If nothing can be written: the disk is full, say. What is whole stays.
     """
     dataset = conversion.dataset
-    _ = dataset.number  # a wrong name is told before any work
+    _ = dataset.number  # a wrong name is reported before any work
     _refuse_another_dataset(conversion)
     twice = sorted(name for name, count in Counter(case.name for case in found.cases).items() if count > 1)
     if twice:
@@ -166,7 +166,7 @@ def _write_tables(
 
 
 def _split_is_stale(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> bool:
-    """Tell whether a case came, went, got another patient, or was taken in or out since the table was written."""
+    """Return whether a case came, went, changed its patient, or was included or excluded since the last table."""
     try:
         before = {(row.case, row.patient, bool(row.excluded)) for row in dataset.rows()}
     except DatasetError:
@@ -184,15 +184,15 @@ def _refuse_another_dataset(conversion: Conversion) -> None:
 
 
 def _fingerprint(case: FoundCase, conversion: Conversion, *, strict: bool = False) -> str:
-    """Checksum of all that decides about a converted case: its files, what is known of it, the label set, the code."""
-    how = f"{EDITION} {conversion.label_set} {conversion.auxiliary} {case.scheme}"
+    """Return the checksum of all that decides about a converted case: files, metadata, label set and code."""
+    how = f"{RESULT_VERSION} {conversion.label_set} {conversion.auxiliary} {case.scheme}"
     about = f"{case.source} {case.patient} {case.age_years} {case.sex}"
     places = [place for place in (case.image, case.labels, case.centroids) if place is not None]
     return fingerprint(places, f"{how}\n{about}", strict=strict)
 
 
 def _is_done(case: FoundCase, conversion: Conversion) -> bool:
-    """Tell whether a case is there, whole, and made of what it would be made of now."""
+    """Return whether a case is complete and made of the same inputs and settings as now."""
     dataset = conversion.dataset
     content = _records(dataset).read(case.name) or {}
     if content.get("fingerprint") != _fingerprint(case, conversion):
@@ -208,12 +208,12 @@ def _records(dataset: DatasetFolder) -> Records[dict[str, Any]]:
 
 
 def _begun(dataset: DatasetFolder, case: str) -> Path:
-    """File that stands while the files of a case are being written."""
+    """Return the file that exists while the files of a case are being written."""
     return dataset.root / RECORDS / f"{case}.begun"
 
 
 def _clear_unfinished(dataset: DatasetFolder) -> None:
-    """Remove the files of cases that were begun and not finished, so that nothing takes them for whole."""
+    """Remove the files of cases that were begun and not finished, so that nothing takes them for complete."""
     for begun in sorted((dataset.root / RECORDS).glob("*.begun")):
         case = begun.name.removesuffix(".begun")
         if not _records(dataset).path(case).is_file():
@@ -231,7 +231,7 @@ def _unlink(path: Path) -> None:
 def _run(
     todo: list[FoundCase], conversion: Conversion, whole: int, progress: Callable[[int, int], None]
 ) -> list[tuple[str, str, str]]:
-    """Convert cases in processes of their own; a process that dies takes its case along, and no other."""
+    """Convert cases in processes of their own; a process that dies fails its own case only."""
     failures: list[tuple[str, str, str]] = []
     done = whole - len(todo)
     progress(done, whole)
@@ -341,13 +341,13 @@ def _as_one_patient(rows: Sequence[CaseRow], same: Mapping[str, str]) -> list[Ca
 
 
 def _concerns(doubt: Doubt, labels: LabelSet) -> bool:
-    """Tell whether a doubt is about the whole case, a level of the set, or the next one below: its border is shared."""
+    """Return whether a doubt concerns the complete case, a level of the set, or the adjacent level below."""
     last = rank(labels.levels[-1].label)
     return not doubt.level or rank(vertebra(doubt.level).label) <= last + 1
 
 
 def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[CaseRow], dict[str, str], list[str]]:
-    """Every case that is whole, with part, fold and exclusion as an earlier table gave them; equal images; notes."""
+    """Return all complete cases with part, fold and exclusion of an earlier table, the equal images, and notes."""
     table = dataset.root / CASE_TABLE
     before = {row.case: row for row in read_cases(table)} if table.is_file() else {}
     rows, notes = [], []

@@ -44,7 +44,7 @@ class DatasetFolder:
 
     @property
     def number(self) -> int:
-        """nnU-Net's number of the dataset.
+        """Return nnU-Net's number of the dataset.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class DatasetFolder:
         return raw_pair(self.root, case, kind)
 
     def where(self, case: str) -> str | None:
-        """Return the kind in whose folders the whole pair of a case lies; None where there is none."""
+        """Return the kind whose folders have the complete pair of a case; None where there is none."""
         return next((kind for kind in _KINDS if all(path.is_file() for path in self.pair(kind, case))), None)
 
     def rows(self) -> list[CaseRow]:
@@ -140,7 +140,7 @@ class DatasetFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other commands from changing the dataset, and clear what a killed one left unfinished.
+        """Keep other commands from changing the dataset, and clear what a terminated one left unfinished.
 
         Raises
         ------

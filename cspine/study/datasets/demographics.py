@@ -62,7 +62,7 @@ class Demographics:
 
     @property
     def age_text(self) -> str:
-        """Mean and standard deviation (of a sample), and how many ages are known where not all are."""
+        """Return the mean and standard deviation (of a sample), and how many ages are known where not all are."""
         if not self.ages:
             return "not known"
         spread = f" ± {stdev(self.ages):.0f}" if len(self.ages) > 1 else ""
@@ -79,13 +79,13 @@ class Demographics:
         return "" if count == self.patients else f" (of {count} known)"
 
     def spacing_text(self, direction: str) -> str:
-        """Median and range in millimetres."""
+        """Return the median and range in millimetres."""
         values = self.spacings_mm[direction]
         return f"{median(values):.2f} [{min(values):.2f}, {max(values):.2f}] mm" if values else ""
 
     @property
     def levels_text(self) -> str:
-        """Cases per vertebra, runs of equal numbers together: ``C1-C7 12, T1 11``."""
+        """Return the cases per vertebra, runs of equal numbers together: ``C1-C7 12, T1 11``."""
         runs: list[list[str]] = []
         for name in self.levels:
             joins = runs and self.levels[runs[-1][-1]] == self.levels[name] and _is_next(runs[-1][-1], name)
@@ -190,7 +190,7 @@ def _column(title: str, rows: Sequence[CaseRow]) -> Demographics:
 
 
 def _spacing(row: CaseRow, letters: str) -> float:
-    """Voxel size along the axis that points to one of two sides of the patient."""
+    """Return the voxel size along the axis that points to one of two sides of the patient."""
     return next(step for step, side in zip(row.spacing_mm, row.orientation, strict=True) if side in letters)
 
 

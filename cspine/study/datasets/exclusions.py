@@ -1,4 +1,4 @@
-"""The exclusion file: which cases a laboratory leaves out, and why."""
+"""The exclusion file: which cases a research site excludes, and why."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ DOUBTS = {
 
 @dataclass(frozen=True)
 class Doubt:
-    """One thing about the labels of a case that a person should look at.
+    """One thing about the labels of a case that a reviewer should look at.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
 
 
 def _at_edge(pieces_zyx: NDArray[Any], shape: LevelShape, whole_zyx: tuple[int, ...]) -> set[int]:
-    """Return the pieces that reach the edge of the image: what it divides is one vertebra all the same."""
+    """Return the pieces that reach the edge of the image: what it divides is still one vertebra."""
     found: set[int] = set()
     for axis, (place, count) in enumerate(zip(shape.box_zyx, whole_zyx, strict=True)):
         if place.start == 0:

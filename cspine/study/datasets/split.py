@@ -28,7 +28,7 @@ class InternalFrom(StrEnum):
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """What is asked of a split; the numbers are the paper's where they are left out.
+    """What is asked of a split; the numbers are the paper's if omitted.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class _Patient:
 
     @property
     def kinds(self) -> tuple[Hashable, ...]:
-        """Source, vertebrae in view, sex, age group, and the datasets that can use the patient."""
+        """Return the source, vertebrae in view, sex, age group, and the datasets that can use the patient."""
         rows = self.rows
         sex = next((row.sex for row in rows if row.sex), "")
         age = next((row.age_years for row in rows if row.age_years is not None), None)
@@ -92,7 +92,7 @@ class _Patient:
 
 
 def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> list[list[CaseRow]]:
-    """Return the rows of each dataset with their parts and folds; those of an earlier split are forgotten.
+    """Return the rows of each dataset with their parts and folds; those of an earlier split are discarded.
 
     A patient lies in one part and one fold in every dataset. The numbers count the patients whom the first dataset can
     use: with a case that is not excluded and shows a vertebra of its label set.
@@ -124,7 +124,7 @@ def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> lis
 
 
 def splits_final(rows: Iterable[CaseRow]) -> list[dict[str, list[str]]]:
-    """Return nnU-Net's list of folds: for each the cases that it learns from, and those that it is validated on."""
+    """Return nnU-Net's list of folds: for each the cases that it is trained on, and those that it is validated on."""
     learners = sorted((row for row in rows if row.part is Part.TRAINING), key=lambda row: row.case)
     folds = sorted({row.fold for row in learners if row.fold is not None})
     return [
@@ -148,7 +148,7 @@ def _refuse_two_patients(datasets: Sequence[Sequence[CaseRow]]) -> None:
 
 
 def _patients(datasets: Sequence[Sequence[CaseRow]], external_source: str) -> list[_Patient]:
-    """Patients with a usable case in one of the datasets, by name."""
+    """Return the patients with a usable case in one of the datasets, by name."""
     usable: dict[str, list[list[CaseRow]]] = defaultdict(lambda: [[] for _ in datasets])
     external = set()
     for place, rows in enumerate(datasets):
@@ -163,13 +163,13 @@ def _patients(datasets: Sequence[Sequence[CaseRow]], external_source: str) -> li
 
 
 def _is_complete(row: CaseRow, settings: SplitSettings) -> bool:
-    """Tell whether a case fits the external test."""
+    """Return whether a case fits the external test."""
     in_view = set(row.levels) - set(row.partial)
     return row.source == settings.external_source and in_view >= set(settings.whole)
 
 
 def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> dict[Part, int]:
-    """Patients of each part; raises SplitError, with what is there, where there are too few."""
+    """Return the patients of each part; raises SplitError, with what is there, where there are too few."""
     on_top = settings.internal_from is InternalFrom.TOP
     if not on_top and settings.internal >= settings.training:
         raise SplitError(f"{settings.internal} internal patients cannot be chosen among {settings.training}")
@@ -198,7 +198,7 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
 
 
 def _divided(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str) -> dict[str, Part]:
-    """Patients of each part that was asked for; the rest is left over."""
+    """Return the patients of each part that was asked for; the others are unassigned."""
     order = [*sizes, Part.LEFT_OVER]
     counts = [*sizes.values(), len(patients) - sum(sizes.values())]
     placed = divide({p.name: p.kinds for p in patients}, counts, seed)
@@ -206,7 +206,7 @@ def _divided(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str)
 
 
 def _folds(patients: Sequence[_Patient], settings: SplitSettings) -> dict[str, int]:
-    """Equal folds of the patients whom the first dataset can use, and equal folds of all."""
+    """Return the equal folds of the patients whom the first dataset can use, and equal folds of all."""
     leading = {p.name: p.kinds for p in patients if p.cases[0]}
     others = {p.name: p.kinds for p in patients if not p.cases[0]}
     sizes = _equal(len(leading), settings.folds)

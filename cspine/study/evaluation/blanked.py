@@ -1,4 +1,4 @@
-"""Copies of real CTs that are blank below a level, with what is expected to remain: images end anywhere.
+"""Copies of real CTs that are blank below a level, with what is expected to remain: images may end anywhere.
 
 Many planning CTs are padded with blank slices. What a model says of such a copy can be compared with what the same, or
 another, model says of the complete image.

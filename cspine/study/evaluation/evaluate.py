@@ -1,4 +1,4 @@
-"""The whole way of `cspine evaluate`: labels and references in; results, tables and pictures out."""
+"""The complete workflow of `cspine evaluate`: labels and references in; results, tables and pictures out."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ class Evaluation:
         ]
 
     def summary(self) -> dict[str, Any]:
-        """Return what summary.json says."""
+        """Return the content of summary.json."""
         return {**summary(self.results, self.levels, self.model, self.title), "notes": [*self.notes]}
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is evaluated: labels that are there, or what a model makes of images.
+    """What is evaluated: existing labels, or the predictions of a model for images.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def _segmented(
 def _compared_levels(
     task: Task, cases: Sequence[EvaluationCase], results: Iterable[CaseResult]
 ) -> tuple[Vertebra, ...]:
-    """Return the levels that are asked for, or those that both sides can have; none that no reference can name."""
+    """Return the requested levels, or those that both sides can have, as far as a reference can have them."""
     wanted = task.options.levels
     if isinstance(wanted, str):
         wanted = parse_levels(wanted)

@@ -1,4 +1,4 @@
-"""From the files of a case to its result: labels that are there, or an image that a model segments first."""
+"""From the files of a case to its result: existing labels, or an image that a model segments first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MASKED = frozenset(SCHEMES["totalsegmentator-v2"].levels.values())
 def evaluate_pairs(
     cases: Sequence[EvaluationCase], jobs: int, progress: Callable[[int, int], None]
 ) -> list[CaseResult]:
-    """Compare labels that are there with their references, in processes.
+    """Compare existing labels with their references, in processes.
 
     Parameters
     ----------

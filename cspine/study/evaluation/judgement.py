@@ -18,7 +18,7 @@ from cspine.study.evaluation.summaries import spread
 
 @dataclass(frozen=True)
 class Expectations:
-    """What the table beside a set says of its cases.
+    """The table of the cases of a set.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Agreement of two label images, level by level: overlap, surfaces, volumes, and whether each vertebra has its name.
+"""Agreement of two label images, level by level: overlap, surfaces, volumes, and whether each vertebra has its level.
 
 docs/guide/evaluation.md has the definitions; the tests compare them with MONAI, MedPy and surface-distance.
 """
@@ -60,17 +60,17 @@ class Score:
 
     @property
     def volume_error_ml(self) -> float:
-        """Volume found minus that of the reference."""
+        """Return the predicted volume minus that of the reference."""
         return self.predicted_ml - self.reference_ml
 
     @property
     def missed(self) -> bool:
-        """True where the reference has the level and the prediction draws nothing of it."""
+        """Return True where the reference has the level and the prediction lacks it."""
         return self.predicted_ml == 0
 
     @property
     def false(self) -> bool:
-        """True where the prediction draws the level and the reference has it not."""
+        """Return True where the prediction has the level and the reference lacks it."""
         return self.reference_ml == 0
 
 
@@ -235,24 +235,24 @@ class LevelMatch:
 
     @property
     def right(self) -> bool:
-        """True where the level is the vertebra's own."""
+        """Return True where the level is the vertebra's own."""
         return self.predicted == self.level
 
     @property
     def wrong(self) -> bool:
-        """True where it is another vertebra's; a missed vertebra is neither right nor wrong."""
+        """Return True where it is another vertebra's; a missed vertebra is neither right nor wrong."""
         return self.predicted is not None and not self.right
 
 
 def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterable[Vertebra]) -> list[LevelMatch]:
-    """Tell which level a prediction gives to each vertebra of the reference.
+    """Return which level a prediction gives to each vertebra of the reference.
 
     Parameters
     ----------
     reference, prediction : LabelVolume
         Labels of `cspine.core.anatomy` on the same grid; numbers that no level has count as background.
     levels : iterable of Vertebra
-        Levels of the reference to look at; those with less than `MIN_REFERENCE_ML` are left out.
+        Levels of the reference to look at; those with less than `MIN_REFERENCE_ML` are omitted.
 
     Returns
     -------

@@ -28,7 +28,7 @@ _USED = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNUSED)
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationCase(Case):
-    """A reference with what is compared with it: an image that a model segments, or labels that are there.
+    """A reference with what is compared with it: an image that a model segments, or existing labels.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Inputs:
 
     @property
     def read(self) -> list[Path | None]:
-        """Folders that are read."""
+        """Return the folders that are read."""
         within = [place for kind in ("Tr", "Ts") for place in self._dataset_places(kind)]
         return [self.reference, self.prediction, self.images, *within]
 
@@ -104,7 +104,7 @@ class Inputs:
 
 
 def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False) -> list[EvaluationCase]:
-    """Return the cases by name; hidden files are none.
+    """Return the cases by name; hidden files are ignored.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The picture sheets of an evaluation: found beside reference, worst cases first."""
+"""The picture sheets of an evaluation: prediction beside reference, worst cases first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cspine.study.grids import on_grid
 
 
 def sheet_rows(cases: Sequence[EvaluationCase], results: Sequence[CaseResult], count: int) -> Iterator[SheetRow]:
-    """Yield the rows of the picture sheet, worst cases first, each read when it is asked for.
+    """Yield the rows of the picture sheet, worst cases first, each read on demand.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def headline(result: CaseResult) -> str:
 
 
 def words(result: CaseResult) -> tuple[str, ...]:
-    """Return what a picture sheet says of a case."""
+    """Return the text of a picture sheet about a case."""
     if result.error:
         return (result.error,)
     lines = [f"- {match.level} labelled {match.predicted}" for match in result.wrong]

@@ -1,4 +1,4 @@
-"""How predictions of `cspine predict` were drawn: never by a fold that had learnt from the case it is judged on."""
+"""How predictions of `cspine predict` were made: never by a fold that was trained on the case it is evaluated on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AGAIN = "Predict them again with `cspine predict --dataset`, into another folde
 
 
 def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str | None) -> list[str]:
-    """Refuse predictions that say more than they can, and return what a reader must know of the others.
+    """Refuse predictions with leakage, and return notes for the readers of the others.
 
     Nothing is known of labels that `cspine predict` did not draw.
 
@@ -39,7 +39,7 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     InputError
         If the folder is unfinished.
     SplitError
-        If cases were drawn for another split, or training cases by a fold that had learnt from them.
+        If cases were predicted for another split, or training cases by a fold that was trained on them.
     """
     written = summary_of(folder, PREDICT)
     if written is None:

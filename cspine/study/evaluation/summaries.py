@@ -1,4 +1,4 @@
-"""All cases together: spread of each metric a level and over groups of levels, levels missed and drawn falsely."""
+"""All cases together: spread of each metric a level and over groups of levels, missed and false levels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cspine.study.evaluation.evaluation import CaseResult, mean
 from cspine.study.evaluation.metrics import LevelMatch, Score
 from cspine.study.output_folder import PREDICT, summary_of
 
-#: Metrics of which the spread is told, and how to get them from a score.
+#: Metrics of which the spread is reported, and how to get them from a score.
 METRICS: Mapping[str, Callable[[Score], float | None]] = {
     "dice": lambda score: score.dice,
     "hd95_mm": lambda score: score.hd95_mm,
@@ -33,7 +33,7 @@ CASE_MEANS = " case means"
 
 @dataclass(frozen=True)
 class Spread:
-    """How some values spread; None where there is nothing to tell.
+    """How some values spread; None where there is no value.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Spread:
 
 
 def spread(values: Iterable[float | None]) -> Spread:
-    """Return how values spread; those that are None are left out."""
+    """Return how values spread; those that are None are omitted."""
     defined = [value for value in values if value is not None]
     if not defined:
         return Spread(0)
@@ -106,7 +106,7 @@ def summaries(results: Sequence[CaseResult], levels: Sequence[Vertebra]) -> list
     results : sequence of CaseResult
         The cases, restricted to the levels.
     levels : sequence of Vertebra
-        Levels that are compared; [C1,L6] is told only where some lie below T1.
+        Levels that are compared; [C1,L6] is reported only if some lie below T1.
     """
     rows = [_summary(level.name, results, {level.name}) for level in levels]
     rows = [summary for summary in rows if summary.spreads["dice"].n]
@@ -160,7 +160,7 @@ def by_part(results: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:
 
 
 def as_identity(model: ModelIdentity) -> dict[str, Any]:
-    """Return what summary.json says of a model."""
+    """Return the entry of summary.json about a model."""
     return {
         "name": model.name,
         "version": model.version,
@@ -170,7 +170,7 @@ def as_identity(model: ModelIdentity) -> dict[str, Any]:
 
 
 def predicted_by(folder: Path | None) -> dict[str, Any] | None:
-    """Return the identity of the model that `cspine predict` tells in its folder; None where the labels are not its."""
+    """Return the identity of the model in a folder of `cspine predict`; None for another folder."""
     written = None if folder is None else summary_of(folder, PREDICT)
     model = None if written is None else written.get("model")
     return dict(model) if isinstance(model, dict) else None
@@ -179,7 +179,7 @@ def predicted_by(folder: Path | None) -> dict[str, Any] | None:
 def summary(
     results: Sequence[CaseResult], levels: Sequence[Vertebra], model: Mapping[str, Any] | None, title: str = ""
 ) -> dict[str, Any]:
-    """Return what summary.json says of all cases.
+    """Return the content of summary.json about all cases.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def _spreads_as_json(level: LevelSummary) -> dict[str, float | None]:
 
 
 def levels_summary(results: Sequence[CaseResult]) -> dict[str, float | int | None]:
-    """Return the figures about levels: accuracy, identification, and how many cases go wrong, aloud or in silence.
+    """Return the figures about levels: accuracy, identification, cases with a wrong level with and without a finding.
 
     Parameters
     ----------

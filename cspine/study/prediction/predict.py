@@ -1,4 +1,4 @@
-"""The whole way of `cspine predict`: images in; labels, records, and a table of where each case came from, out."""
+"""The complete workflow of `cspine predict`: from images to labels, records, and a table of the sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From images to labels, one case after the other; what is whole is not done again, and one bad file stops nothing."""
+"""From images to labels, one case after the other; complete cases are cached, and an unreadable file fails alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "e
 
 @dataclass(frozen=True)
 class Prediction:
-    """How a model is to draw.
+    """How a model predicts.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Prediction:
     rules: Rules
 
     def folds_of(self, case: PredictionCase) -> tuple[str, ...]:
-        """Return the folds that draw a case."""
+        """Return the folds that predict a case."""
         return case.folds or self.settings.folds or self.package.stages[-1].manifest.folds
 
     def as_record(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class PredictionFolder:
         self._folder = OutputFolder(root, PREDICT, (), (), self._told)
 
     def begin(self, cases: Sequence[PredictionCase], inputs: Sequence[Path]) -> None:
-        """Make sure that the folder is free for these predictions, and say whose it is.
+        """Check that the folder is free for these predictions, and claim it.
 
         Raises
         ------
@@ -178,7 +178,7 @@ def predict(
     folder: PredictionFolder,
     on_progress: Callable[[int, int], None],
 ) -> list[PredictionRecord]:
-    """Draw the vertebrae of every case that is not done yet.
+    """Predict the vertebrae of every case that is not done yet.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class PredictionCase(Case):
         return "DICOM", commonpath(folders) if folders else ""
 
     def fingerprint(self) -> str:
-        """Return what tells that the files of the case changed."""
+        """Return a key that changes when the files of the case change."""
         return fingerprint([self.image] if self.image is not None else self._dicom_files())
 
     def _dicom_files(self) -> list[Path]:
@@ -123,7 +123,7 @@ def parts_of(names_text: str) -> tuple[Part, ...]:
 
 
 def cases_of_dataset(root: Path, parts: Sequence[Part], package: ModelPackage) -> list[PredictionCase]:
-    """Return the cases of a dataset's parts, each with the folds that did not learn from it.
+    """Return the cases of a dataset's parts, each with the folds that were not trained on it.
 
     A training case is drawn by the fold whose validation case it is. Cases of the other parts are drawn by all folds.
 

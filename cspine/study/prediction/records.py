@@ -1,4 +1,4 @@
-"""What a folder of `cspine predict` says of each case: records/NAME.json, and the findings of its labels."""
+"""The records of a folder of `cspine predict` about each case: records/NAME.json, and the findings of its labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECORDS = "records"
 
 @dataclass(frozen=True)
 class PredictionRecord:
-    """What became of a case.
+    """The outcome of a case.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""A rehearsal of the study: a synthetic cohort in the layouts of the public data sets."""
+"""A dry run of the study: a synthetic cohort in the layouts of the public data sets."""

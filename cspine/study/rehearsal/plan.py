@@ -1,4 +1,4 @@
-"""Who takes part in a rehearsal of the study: synthetic patients, spread over the public data sets as real ones are.
+"""The patients of a dry run of the study: synthetic patients, spread over the public data sets as real ones are.
 
 Nothing is drawn here: the plan says of each scan which data set it stands in, what it shows, and what is wrong with it.
 """

@@ -1,4 +1,4 @@
-"""The synthetic cohort of a rehearsal: drawn in parallel, written in the layouts of the public data sets, resumable."""
+"""The synthetic cohort of a dry run: synthesised in parallel, in the layouts of the public data sets, resumable."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def _told(scan: PlannedScan, bones: str) -> dict[str, Any]:
 
 
 def _is_there(cohort: SyntheticCohort, scan: PlannedScan, bones: str) -> bool:
-    """Tell whether a scan was written whole: its record is written last."""
+    """Return whether a scan was written completely: its record is written last."""
     return _records(cohort).read(_name(scan)) == _told(scan, bones)
 
 

@@ -228,7 +228,7 @@ def _body(hu: torch.Tensor) -> torch.Tensor:
 
 
 def _distance_to_body(hu: torch.Tensor, spacing_mm: float) -> torch.Tensor:
-    """Distance in millimetres to the skin, 0 in the body, from a coarse lattice; cavities count as body."""
+    """Return the distance in millimetres to the skin, 0 in the body, from a coarse lattice; cavities count as body."""
     coarse = _body(hu)[::_COARSE, ::_COARSE, ::_COARSE].numpy()
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in coarse])
     distance = ndimage.distance_transform_edt(~filled).astype(np.float32) * (spacing_mm * _COARSE)

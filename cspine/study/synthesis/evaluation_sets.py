@@ -85,12 +85,12 @@ class SetCase:
 
     @property
     def name(self) -> str:
-        """Stem of the case's files."""
+        """Return the stem of the case's files."""
         return f"{self.set_name}_{self.seed}"
 
     @property
     def settings(self) -> CaseSettings:
-        """The case for `synthesize_case`."""
+        """Return the case for `synthesize_case`."""
         internal = float(np.clip(min(self.spacing_xyz), 0.85, 0.95))
         return CaseSettings(
             self.spacing_xyz,
@@ -104,7 +104,7 @@ class SetCase:
 
     @property
     def neck_settings(self) -> NeckSettings:
-        """The case for `synthesize_neck`."""
+        """Return the case for `synthesize_neck`."""
         rng = np.random.default_rng([self.seed, 3])
         angio = self.set_name == "angio"
         return NeckSettings(
@@ -252,7 +252,7 @@ def describe(case: SetCase, labels: LabelVolume) -> dict[str, str]:
 
 
 def _noise(rng: np.random.Generator, kernel: str) -> float:
-    """Noise in the middle of a neck, HU."""
+    """Return the noise in the middle of a neck, HU."""
     return float(np.exp(rng.uniform(np.log(6), np.log(22)))) * {"smooth": 0.8, "standard": 1.2, "sharp": 2.5}[kernel]
 
 
@@ -264,7 +264,7 @@ def _perturbations(rng: np.random.Generator, number: int) -> tuple[str, ...]:
 
 
 def _slices(rng: np.random.Generator, thick: bool) -> tuple[float, float]:
-    """Thickness and increment in millimetres, none of which training uses; some overlap, none has gaps."""
+    """Return the thickness and increment in millimetres, none of which training uses; some overlap, none has gaps."""
     if thick:
         return 4.5, float(rng.choice([4.5, 2.6, 3.5]))
     pairs = ((0.75, 0.75), (0.9, 0.7), (1.5, 0.8), (1.5, 1.5), (1.8, 0.9), (1.8, 1.8), (2.2, 1.1), (2.2, 2.2))
@@ -275,7 +275,7 @@ def _slices(rng: np.random.Generator, thick: bool) -> tuple[float, float]:
 def _field_of_view(
     rng: np.random.Generator, posture: Posture, perturbations: tuple[str, ...]
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Size of the field of view and how far it lies from the middle of the neck, millimetres."""
+    """Return the size of the field of view and how far it lies from the middle of the neck, millimetres."""
     width, depth = float(rng.uniform(135, 200)), float(rng.uniform(158, 200))
     if rng.random() < 0.7:
         width = depth = max(width, depth)
@@ -303,7 +303,7 @@ def _field_of_view(
 def _pixels(
     rng: np.random.Generator, extent_xyz_mm: tuple[float, float, float], increment_mm: float
 ) -> tuple[float, float, float]:
-    """Voxel size: square pixels of 0.35 to 0.9 mm, no finer than an affordable number of voxels allows."""
+    """Return the voxel size: square pixels of 0.35 to 0.9 mm, no finer than an affordable number of voxels allows."""
     width, depth, height = extent_xyz_mm
     slices = height / increment_mm
     finest = float(np.sqrt(width * depth * slices / _MAX_VOXELS))

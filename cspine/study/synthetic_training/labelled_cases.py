@@ -1,4 +1,4 @@
-"""Labelled images from outside, as an nnU-Net raw dataset, brought to a recipe's grid for training."""
+"""Labelled images of other sources, as an nnU-Net raw dataset, brought to a recipe's grid for training."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> lis
 
 
 def digest(cases: list[TrainingVolumes]) -> str:
-    """Return a checksum of the cases, by which a run knows them again; empty where there are none."""
+    """Return a checksum of the cases, by which a run recognises them; empty without cases."""
     if not cases:
         return ""
     checksum = hashlib.sha256()

@@ -92,7 +92,7 @@ class Provenance:
     labelled : str
         Name and size of the dataset of labelled cases, for example ``"32 labelled cases of Pseudo"``.
     started_from : str
-        Title and checksum of the model whose weights it began with.
+        Title and checksum of the model whose weights it started from.
     """
 
     iterations: int
@@ -114,7 +114,7 @@ class Provenance:
 
 
 def manifest_of(recipe: Recipe, provenance: Provenance, into: ModelPackage | None = None) -> ModelManifest:
-    """Return the manifest of a recipe's model: worth making before a training, to find out whether it can be.
+    """Return the manifest of a recipe's model: made before a training, to find errors early.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def package_model(
 
 
 def replace_card(package: ModelPackage, card: str) -> ModelPackage:
-    """Write a package once more in its own place, with the same weights and another model card.
+    """Write a package again in its own folder, with the same weights and another model card.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def _without_stage(training_data: str, stage: str) -> str:
 
 
 def _joined(parts: list[str], between: str) -> str:
-    """Join what differs."""
+    """Join the distinct texts."""
     return between.join(part for part in dict.fromkeys(parts) if part)
 
 

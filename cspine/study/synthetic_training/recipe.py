@@ -93,11 +93,11 @@ class Recipe(_Strict):
 
     @property
     def labels(self) -> LabelSet:
-        """Classes of the network, the auxiliary one among them."""
+        """Return the classes of the network, the auxiliary one among them."""
         return label_set(self.label_set, auxiliary=True)
 
 
-#: Fields that tell about a model, or end a run, and do not change what is learnt until then.
+#: Fields that describe a model, or end a run, and do not change the training until then.
 _NOT_COMPARED = {
     *("name", "version", "title", "description", "training_data", "evaluation", "stage"),
     *("iterations", "decay_iterations"),
@@ -105,7 +105,7 @@ _NOT_COMPARED = {
 
 
 def trained_on(recipe: Recipe) -> str:
-    """Return all that decides about what a run learns, as text: a checkpoint of other settings is another run's."""
+    """Return all that decides about a training, as text: a checkpoint of other settings belongs to another run."""
     return recipe.model_dump_json(exclude=_NOT_COMPARED)
 
 

@@ -57,7 +57,7 @@ class Run:
     labelled : tuple of TrainingVolumes
         Cases from outside that are mixed in.
     weights : dict of str to Tensor or None
-        Where a new run begins; random weights where it is left out.
+        Where a new run begins; random weights if omitted.
     """
 
     recipe: Recipe
@@ -103,7 +103,7 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
     run : Run
         What, where and how long.
     progress : callable
-        Told the iterations done and all of them.
+        Called with the number of finished iterations and of all iterations.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
 
 
 def snapshot(run: Run) -> tuple[dict[str, torch.Tensor], int]:
-    """Return the averaged weights of a run's latest checkpoint, and its iteration; the run may be going on.
+    """Return the averaged weights of a run's latest checkpoint, and its iteration; the run may be in progress.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def _step(
 
 
 def _dice(predicted: torch.Tensor, wanted: torch.Tensor, classes: int) -> float:
-    """Mean Dice of the classes that either has, background left out, over a batch of labels."""
+    """Return the mean Dice of the classes that either has, without background, over a batch of labels."""
     pairs = torch.bincount((wanted * classes + predicted).flatten(), minlength=classes**2).view(classes, classes)
     total = (pairs.sum(0) + pairs.sum(1))[1:]
     dice = 2 * pairs.diagonal()[1:] / total
@@ -248,7 +248,7 @@ def _dice(predicted: torch.Tensor, wanted: torch.Tensor, classes: int) -> float:
 
 
 def native_bfloat16() -> bool:
-    """Tell whether this CPU multiplies bfloat16 by itself (AVX512-BF16 or AMX), where it is the faster type."""
+    """Return whether this CPU multiplies bfloat16 by itself (AVX512-BF16 or AMX), where it is the faster type."""
     return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -298,7 +298,7 @@ def _start(run: Run) -> _State:
 
 
 def _forget_decay(run: Run) -> None:
-    """Put a run that is to last longer than before back to where its rate had not begun to fall."""
+    """Reset a run that is to last longer than before to where its rate had not begun to fall."""
     kept, begins = _read_checkpoint(run, _BEFORE_DECAY), decay_start(run.recipe)
     if kept is not None and (begins is None or kept["iteration"] < begins):
         (run.folder / _BEFORE_DECAY).replace(run.folder / _CHECKPOINT)

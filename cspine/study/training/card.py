@@ -1,4 +1,4 @@
-"""The model card of a trained model: its data, how it was trained, what its folds say, licences, use and limits."""
+"""The model card of a trained model: its data, how it was trained, validation, licences, use and limits."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def data_table(rows: Sequence[CaseRow]) -> str:
 
 
 def levels_table(cases: TrainingCases) -> str:
-    """Return how many cases show each level, whole or cut, as a Markdown table."""
+    """Return how many cases show each level, complete or truncated, as a Markdown table."""
     names = [level.name for level in cases.labels.levels]
     shown = {name: sum(name in row.levels for row in cases.rows) for name in names}
     cut = {name: sum(name in row.partial for row in cases.rows) for name in names}

@@ -1,4 +1,4 @@
-"""The cases that a model learns from: which ones a dataset has, how they are split, and how to know them again."""
+"""The cases that a model is trained on: which ones a dataset has, how they are split, and how to know them again."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ class TrainingCases:
 
 
 def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
-    """Look at a dataset before a training.
+    """Inspect a dataset before a training.
 
     Parameters
     ----------
     root : Path
         The dataset, as `cspine dataset convert` and `split` leave it.
     folds : tuple of str or None
-        Folds to train; all that the dataset has where left out.
+        Folds to train; all that the dataset has if omitted.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def _check_reader(folder: DatasetFolder) -> None:
 
 
 def _files_checksum(folder: DatasetFolder, rows: tuple[CaseRow, ...]) -> str:
-    """Checksum of sizes and of gzip's own checksums: a gzip file ends with CRC-32 and length of its content (RFC 1952).
+    """Return the checksum of sizes and of gzip's own checksums: a gzip file ends with CRC-32 and length (RFC 1952).
 
     So a dataset that was only copied is the same one.
     """

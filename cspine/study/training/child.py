@@ -18,7 +18,7 @@ _FEW = 2
 
 
 def main(arguments: list[str]) -> None:
-    """Run the steps; an exception ends the process, and its last line in the log tells why."""
+    """Run the steps; an exception ends the process, and its last line in the log says why."""
     signal.signal(signal.SIGTERM, _leave)
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)

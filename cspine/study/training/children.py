@@ -45,12 +45,12 @@ class Machine:
 
     @property
     def on_gpu(self) -> bool:
-        """True where the devices are GPUs."""
+        """Return True where the devices are GPUs."""
         return self.devices != ("cpu",)
 
     @property
     def for_each(self) -> int:
-        """Helper processes for one of the folds that train at a time."""
+        """Return the number of helper processes for one of the folds that train at a time."""
         return max(1, self.processes // len(self.devices))
 
 
@@ -104,7 +104,7 @@ class Step:
 
     @property
     def name(self) -> str:
-        """For people, for the log file and for the list of what is done."""
+        """Return the name of the step in messages, for its log file and for the list of finished steps."""
         return " ".join(self.words)
 
 
@@ -137,7 +137,7 @@ def run_steps(
     lock : int
         Descriptor from `RunFolder.held`.
     on_progress : callable
-        Told the epochs done and all of them.
+        Called with the number of finished epochs and of all epochs.
 
     Raises
     ------
@@ -195,12 +195,12 @@ def _visible(number: str) -> str:
 
 
 def _can_compile() -> bool:
-    """Tell whether torch.compile, which nnU-Net uses on a GPU, has what it needs."""
+    """Return whether torch.compile, which nnU-Net uses on a GPU, has what it needs."""
     return importlib.util.find_spec("triton") is not None and any(shutil.which(name) for name in ("cc", "gcc", "clang"))
 
 
 def _look(child: _Child, folder: RunFolder) -> None:
-    """Tell of the epochs and of the steps that a process finished since the last look."""
+    """Log the epochs and the steps that a process finished since the last check."""
     while child.steps:
         step = child.steps[0]
         _tell_epoch(child, step)
@@ -254,7 +254,7 @@ def last_line(log: Path) -> str:
 
 
 def _end(running: Iterable[_Child]) -> None:
-    """End what still runs; a fold goes on from its last checkpoint."""
+    """End what still runs; a fold resumes from its last checkpoint."""
     children = list(running)
     for child in children:
         child.process.terminate()
@@ -277,7 +277,7 @@ def epochs_of(table: Path) -> list[dict[str, str]]:
 
 
 def _tell_epoch(child: _Child, step: Step) -> None:
-    """Log the last epoch, if it came since the last look."""
+    """Log the last epoch, if it is new since the last check."""
     if step.table is None:
         return
     rows = epochs_of(step.table)

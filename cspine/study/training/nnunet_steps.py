@@ -78,7 +78,7 @@ def preprocess(folder: RunFolder, settings: TrainingSettings, configuration: str
 def train_fold(
     folder: RunFolder, settings: TrainingSettings, configuration: str, fold: str, device: str, threads: int
 ) -> None:
-    """Train one fold, or go on with it, and validate it: nnU-Net's own loop.
+    """Train one fold, or resume it, and validate it: nnU-Net's own loop.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def _set_length(trainer: Any, settings: TrainingSettings) -> None:
 
 
 def _leave_mirroring(trainer: Any) -> None:
-    """As nnUNetTrainerNoMirroring does it, for any trainer."""
+    """Switch mirroring off as nnUNetTrainerNoMirroring does, for any trainer."""
     configure = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size
 
     def without_mirroring() -> tuple[Any, ...]:
@@ -154,7 +154,7 @@ def _leave_mirroring(trainer: Any) -> None:
 
 
 def _watch(trainer: Any) -> None:
-    """Tell of each epoch in a table, save checkpoints whole and often enough, and draw nnU-Net's picture seldom.
+    """Record each epoch in a table, save complete checkpoints often enough, and plot nnU-Net's progress seldom.
 
     Nothing that is learnt changes. The class stays nnU-Net's own, so that its name stands in the checkpoints.
     """

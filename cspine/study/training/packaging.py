@@ -35,7 +35,7 @@ _CREDIT = (
 
 @dataclass(frozen=True)
 class Naming:
-    """What a person calls the model.
+    """The name and title of a model, as its user gives them.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Naming:
 
 
 def naming_of(out: Path, name: str | None, title: str | None, cases: TrainingCases, command: str) -> Naming:
-    """Return the name and title of a package; from its folder and its labels where they are left out."""
+    """Return the name and title of a package; from its folder and its labels if omitted."""
     slug = name or re.sub(r"[^a-z0-9._-]+", "-", out.resolve().name.lower()).strip("-._")
     levels = cases.labels.levels
     return Naming(slug, title or f"nnU-Net, {levels[0].name}..{levels[-1].name}, {cases.labels.name}", command)
@@ -83,7 +83,7 @@ def check_naming(naming: Naming) -> None:
 
 
 def check_place(out: Path, others: Iterable[Path]) -> None:
-    """Refuse a place for a package where something else would be lost, before anything is trained.
+    """Refuse a folder for a package where something else would be lost, before anything is trained.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def check_place(out: Path, others: Iterable[Path]) -> None:
 
 
 def refuse_within(dataset: Path, places: Mapping[str, Path]) -> None:
-    """Refuse to write a training into its dataset, which would grow by it, and lose it when it is made anew.
+    """Refuse to write a training into its dataset, which would grow by it, and lose it when it is made again.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def package_model(
     folder : RunFolder
         The run, all of whose folds are trained and validated.
     cases : TrainingCases
-        What was learnt from.
+        The training cases.
     settings : TrainingSettings
         How.
     out : Path

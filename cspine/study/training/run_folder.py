@@ -21,7 +21,7 @@ from cspine.study.training.settings import TrainingSettings, differences
 LOADERS = "nnUNet_n_proc_DA"
 _COMMAND = "cspine train"
 _NEW_RUN = "Give another folder for --run; its packages and checkpoints stay as they are."
-#: Variables of nnU-Net that would change what a run does without being told.
+#: Variables of nnU-Net that would change what a run does without being reported.
 _FOREIGN = ("nnUNet_extTrainer", "nnUNet_wandb_enabled", "nnUNet_wandb_project", "nnUNet_wandb_mode")
 
 
@@ -42,17 +42,17 @@ class RunFolder:
 
     @property
     def raw(self) -> Path:
-        """nnU-Net's raw dataset: a dataset.json that names the files where they lie."""
+        """Return nnU-Net's raw dataset: a dataset.json that names the files where they lie."""
         return self.root / "nnUNet_raw" / self.dataset
 
     @property
     def preprocessed(self) -> Path:
-        """nnU-Net's preprocessed dataset, with its plans."""
+        """Return nnU-Net's preprocessed dataset, with its plans."""
         return self.root / "nnUNet_preprocessed" / self.dataset
 
     @property
     def logs(self) -> Path:
-        """All that nnU-Net prints."""
+        """Return all that nnU-Net prints."""
         return self.root / "logs"
 
     def plans_file(self, settings: TrainingSettings) -> Path:
@@ -73,11 +73,11 @@ class RunFolder:
         return self.logs / f"{step.replace(' ', '_')}.log"
 
     def is_done(self, step: str) -> bool:
-        """Tell whether a step was finished, for example ``"plan"`` or ``"fold 3d_fullres 0"``."""
+        """Return whether a step was finished, for example ``"plan"`` or ``"fold 3d_fullres 0"``."""
         return self._mark(step).is_file()
 
     def mark_done(self, step: str) -> None:
-        """Remember that a step is finished; OutputError if that fails."""
+        """Record that a step is finished; OutputError if that fails."""
         write_json(self._mark(step), {"step": step})
 
     def _mark(self, step: str) -> Path:
@@ -111,7 +111,7 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[int]:
-        """Keep other commands away, and give the descriptor that the processes of the run shall inherit.
+        """Lock the folder, and yield the descriptor that the processes of the run inherit.
 
         The lock is held as long as one of them lives, even if this process is killed.
 
@@ -130,14 +130,14 @@ class RunFolder:
 
 
 def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> RunFolder:
-    """Begin a run in a folder, or go on with the one that is there; the folder must be held.
+    """Begin a run in a folder, or resume the one that is there; the folder must be locked.
 
     Parameters
     ----------
     root : Path
         The folder.
     cases : TrainingCases
-        What is learnt from.
+        The training cases.
     settings : TrainingSettings
         How.
 
@@ -211,7 +211,7 @@ def _refuse_others(root: Path, stored: dict[str, Any], record: dict[str, Any], s
 
 
 def _write_inputs(folder: RunFolder, cases: TrainingCases) -> None:
-    """Tell nnU-Net where the cases lie, and which folds there are: never its own random ones."""
+    """Write for nnU-Net where the cases are and which folds there are: never its own random ones."""
     write_json(folder.raw / "dataset.json", cases.dataset_json())
     if cases.splits():
         text = json.dumps(cases.splits(), indent=1) + "\n"

@@ -95,7 +95,7 @@ def _fold(folder: RunFolder, settings: TrainingSettings, stage: str, fold: str) 
 
 
 def _checked_plans(folder: RunFolder, settings: TrainingSettings, cases: TrainingCases) -> Json:
-    """Plans of the run, after making sure that a package can be made of what is to be trained."""
+    """Return the plans of the run, after making sure that a package can be made of what is to be trained."""
     path = folder.plans_file(settings)
     try:
         plans = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What nnU-Net's validation of each fold says: Dice by level, on the cases that the fold did not learn from."""
+"""What nnU-Net's validation of each fold says: Dice by level, on the cases that the fold was not trained on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FoldScores:
 
     @property
     def mean(self) -> float:
-        """Mean over the levels; not a number where there are none."""
+        """Return the mean over the levels; not a number where there are none."""
         return fmean(self.dice.values()) if self.dice else math.nan
 
 

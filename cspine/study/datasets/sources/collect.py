@@ -22,7 +22,7 @@ class Folders:
         Further folders with images of CTSpine1K.
     people : Path or None
         Table of patients: ``id`` (a case or a patient), and ``patient``, ``age``, ``sex`` where they are known. It goes
-        before what the data sets tell.
+        in preference to the data sets' own tables.
     """
 
     verse2019: Path | None = None
@@ -78,9 +78,9 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
 
 
 def _verse(folders: Folders) -> list[Found]:
-    """Both editions of VerSe: 2020 holds scans of 2019 again, and the older layouts name a scan, not its patient."""
-    editions = ((folders.verse2019, 2019), (folders.verse2020, 2020))
-    parts = [verse.find(folder, year) for folder, year in editions if folder is not None]
+    """Return both versions of VerSe: 2020 has scans of 2019 again, and older layouts name a scan, not its patient."""
+    versions = ((folders.verse2019, 2019), (folders.verse2020, 2020))
+    parts = [verse.find(folder, year) for folder, year in versions if folder is not None]
     known = verse.patient_of_scans([case for part in parts for case in part.cases])
     if len(parts) == 2:
         earlier, later = parts
@@ -94,7 +94,7 @@ def _verse(folders: Folders) -> list[Found]:
 
 
 def _doubts_about(table: str, person_rows: dict[str, dict[str, str]], cases: list[FoundCase]) -> list[str]:
-    """Return what a table of patients says to no effect: a mistyped id may leave one patient in two parts."""
+    """Return the entries of a table of patients without effect: a mistyped id may leave one patient in two parts."""
     known = {name for case in cases for name in (case.name, case.patient)}
     kinds = (
         ("an id that matches no case and no patient", [name for name in person_rows if name not in known]),

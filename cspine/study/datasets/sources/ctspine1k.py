@@ -94,12 +94,12 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
 
 
 def _niftis(folder: Path) -> list[Path]:
-    """Images of a folder: no masks of CTSpine1K, no labels of the Decathlon."""
+    """Return the images of a folder: no masks of CTSpine1K, no labels of the Decathlon."""
     return [p for p in niftis(folder) if not p.name.endswith(_MASK) and not p.parent.name.startswith("labels")]
 
 
 def _patients(folder: Path, names: set[str]) -> dict[str, Path]:
-    """Folders of DICOM files by patient: those named like one, however deep they lie."""
+    """Return the folders of DICOM files by patient: those named like one, however deep they lie."""
     found: dict[str, Path] = {}
     for place, folders, _ in os.walk(folder):
         folders.sort()

@@ -101,7 +101,7 @@ def repeats(later: Sequence[FoundCase], earlier: Sequence[FoundCase]) -> list[Fo
 
 
 def _images(files: list[Path]) -> list[tuple[Path, str]]:
-    """Images with the stem by which they are named."""
+    """Return the images with the stem by which they are named."""
     images = []
     for path in files:
         name = nifti_stem(path)
@@ -115,7 +115,7 @@ def _images(files: list[Path]) -> list[tuple[Path, str]]:
 
 
 def _beside(image: Path, stem: str, there: set[Path]) -> tuple[Path | None, Path | None]:
-    """Mask and centroids of an image, in its own folder or in the subject's folder of the derivatives."""
+    """Return the mask and centroids of an image, in its own folder or in the subject's folder of the derivatives."""
     if image.name == "ct.nii.gz":
         labels = [image.parent / "seg-vert_msk.nii.gz"]
         centroids = [image.parent / "ctd.json"]

@@ -125,7 +125,7 @@ def _give_way(
 
 
 def _on_lattice(posed: PosedBone, change: FormChange, points_xyz: torch.Tensor) -> torch.Tensor:
-    """Signed distance to a bone at every point of a lattice."""
+    """Return the signed distance to a bone at every point of a lattice."""
     away = (points_xyz - torch.from_numpy(posed.origin_mm).float()).reshape(-1, 3)
     return distance_to(posed, change, away)[0].reshape(points_xyz.shape[:3])
 

@@ -105,7 +105,7 @@ class Patient:
 
     @property
     def column(self) -> tuple[PosedBone, ...]:
-        """The bones without their forms' changes."""
+        """Return the bones without their forms' changes."""
         return tuple(posed for posed, _ in self.bones)
 
 
@@ -183,7 +183,7 @@ def random_patient(people: People, rng: np.random.Generator, settings: NeckSetti
 def _field_of_view(
     column: Sequence[PosedBone], rng: np.random.Generator, settings: NeckSettings
 ) -> tuple[Points, Points]:
-    """Centre in the column's frame and size (x, y, z) of the scan, millimetres."""
+    """Return the centre in the column's frame and size (x, y, z) of the scan, millimetres."""
     neck = np.mean([bone.origin_mm for bone in column if bone.label <= 8], axis=0)
     if settings.extent_xyz_mm is not None:
         extent = np.array(settings.extent_xyz_mm, dtype=np.float64)

@@ -44,7 +44,7 @@ class PosedBone:
 
     @property
     def size(self) -> float:
-        """Size against the atlas's vertebra of this level."""
+        """Return the size against the atlas's vertebra of this level."""
         return float(np.cbrt(np.prod(self.scale_xyz))) * self.bone.size
 
     def point(self, x: float, y: float, z: float) -> Points:
@@ -82,7 +82,7 @@ def random_column(people: People, rng: np.random.Generator, person: str | None =
 
 
 def _choose(people: People, rng: np.random.Generator) -> dict[int, Person]:
-    """Whose bone stands at each level of the atlas."""
+    """Return whose bone stands at each level of the atlas."""
     everybody = (people.atlas, *people.others)
     weight = np.array([1.0 + 0.12 * len(p.bones) * (p is not people.atlas) for p in everybody])
     main = everybody[int(rng.choice(len(everybody), p=weight / weight.sum()))]
@@ -105,7 +105,7 @@ def _named(people: People, name: str) -> Person:
 
 
 def _completed(people: People, main: Person) -> dict[int, Person]:
-    """Whose bone stands at each level of the atlas, in a neck of one person's bones."""
+    """Return whose bone stands at each level of the atlas, in a neck of one person's bones."""
     chosen = {}
     for label in sorted(people.atlas.bones):
         if label in main.bones:
@@ -117,7 +117,7 @@ def _completed(people: People, main: Person) -> dict[int, Person]:
 
 
 def _wanted_sizes(people: People, chosen: dict[int, Person]) -> dict[int, float]:
-    """Size of each level against the atlas: bones of different people in one neck are made to fit each other."""
+    """Return the size of each level relative to the atlas; bones of different people in one neck fit each other."""
     own = {label: person.bones[label].size for label, person in chosen.items()}
     known = [own[label] for label, person in chosen.items() if person is not people.atlas]
     whole = float(np.median(known)) if known else 1.0

@@ -109,7 +109,7 @@ def distance_to(posed: PosedBone, change: FormChange, away_xyz: torch.Tensor) ->
 
 
 def _sample(posed: PosedBone, form_xyz: torch.Tensor) -> torch.Tensor:
-    """Signed distance at points of a form; beyond its lattice, that of the border less the way there."""
+    """Return the signed distance at points of a form; beyond its lattice, that of the border less the way there."""
     bone = posed.bone
     field = torch.from_numpy(bone.distance_mm)[None, None]
     size = torch.tensor(bone.distance_mm.shape[::-1], dtype=torch.float32)
