@@ -160,11 +160,11 @@ def split(datasets: Sequence[Place], settings: SplitSettings | None = None) -> l
     SplitError
         If there are too few patients.
     """
+    from cspine.study.datasets.apply_split import apply_split
     from cspine.study.datasets.dataset_folder import DatasetFolder
-    from cspine.study.datasets.divided import divide_datasets
     from cspine.study.datasets.split import SplitSettings
 
-    return divide_datasets([DatasetFolder(Path(root)) for root in datasets], settings or SplitSettings())
+    return apply_split([DatasetFolder(Path(root)) for root in datasets], settings or SplitSettings())
 
 
 def train(

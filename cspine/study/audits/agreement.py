@@ -112,12 +112,12 @@ def noisy(ct: CtVolume, seed: str) -> Changed:
     """
     generator = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
     values: HuArray = ct.hu_zyx.copy()
-    whole, limits = np.issubdtype(values.dtype, np.integer), np.iinfo(np.int16)
+    is_integer, limits = np.issubdtype(values.dtype, np.integer), np.iinfo(np.int16)
     for plane in values:  # one after another: the noise of a whole scan takes gigabytes
         noise = generator.standard_normal(plane.shape, dtype=np.float32)
         noise *= np.float32(NOISE_HU)
         noise += plane
-        plane[...] = np.rint(np.clip(noise, limits.min, limits.max)) if whole else noise
+        plane[...] = np.rint(np.clip(noise, limits.min, limits.max)) if is_integer else noise
     return Changed(CtVolume(values, ct.affine_lps), (0.0, 0.0, 0.0))
 
 
@@ -163,11 +163,11 @@ def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: La
         order=1,
         mode="constant",
     )
-    drawn = found.labels_zyx == label
+    predicted = found.labels_zyx == label
     doubtless_in, doubtless_out = inside > 1 - _DOUBT, inside < _DOUBT
-    outside_box = int(np.count_nonzero(drawn) - np.count_nonzero(drawn[box]))
-    differing = np.count_nonzero(drawn[box] & doubtless_out) + np.count_nonzero(~drawn[box] & doubtless_in)
-    both = int(np.count_nonzero(drawn) + np.count_nonzero(inside >= 0.5))
+    outside_box = int(np.count_nonzero(predicted) - np.count_nonzero(predicted[box]))
+    differing = np.count_nonzero(predicted[box] & doubtless_out) + np.count_nonzero(~predicted[box] & doubtless_in)
+    both = int(np.count_nonzero(predicted) + np.count_nonzero(inside >= 0.5))
     return 1.0 - (int(differing) + outside_box) / max(both, 1)
 
 

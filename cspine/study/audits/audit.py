@@ -190,7 +190,7 @@ def _engine(device: str, precision: Precision) -> tuple[str, str]:
     return engine.device.type, engine.precision
 
 
-def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord | None:
+def cached_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord | None:
     """Return the record of an earlier audit that is still valid, or None."""
     if not (folder.labels(case.name).is_file() and folder.auxiliary(case.name).is_file()):
         return None
@@ -240,10 +240,10 @@ def _audited(
 ) -> AuditRecord:
     begun = time.perf_counter()
     key = key_of(case, package, settings)
-    kept = None if recompute else kept_record(case, key, folder)
-    if kept is not None:
+    cached = None if recompute else cached_record(case, key, folder)
+    if cached is not None:
         _log.info("case %s: cached", hashed(case.name))
-        return kept
+        return cached
     ct = nifti.read_ct(case.image)
     organs = read_organs(case, ct, settings.organ_labels)
     inference, vertebrae = find_vertebrae(ct, package, settings.inference)

@@ -102,6 +102,6 @@ def read_organs(case: AuditCase, ct: CtVolume, labels: Mapping[str, int]) -> dic
     """
     if case.organs is None:
         return {}
-    drawn = nifti.read_labels(case.organs)
-    on_grid = resample_labels(drawn.labels_zyx, drawn.grid, ct.grid)
+    labelled = nifti.read_labels(case.organs)
+    on_grid = resample_labels(labelled.labels_zyx, labelled.grid, ct.grid)
     return {name: on_grid == label for name, label in labels.items()}

@@ -71,10 +71,10 @@ def network_labels_of(labels: LabelVolume, auxiliary_zyx: NDArray[np.bool_]) -> 
     ndarray of uint8, shape (z, y, x)
     """
     labels_of_network = label_set("cervical", auxiliary=True)
-    drawn = labels_of_network.to_network(labels.labels_zyx)
-    linked = _linked(auxiliary_zyx & (drawn == 0), drawn > 0, labels.grid)
-    drawn[linked] = labels_of_network.network_labels()[BELOW]
-    return drawn
+    labelled = labels_of_network.to_network(labels.labels_zyx)
+    linked = _linked(auxiliary_zyx & (labelled == 0), labelled > 0, labels.grid)
+    labelled[linked] = labels_of_network.network_labels()[BELOW]
+    return labelled
 
 
 def _linked(candidates: NDArray[np.bool_], column: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
@@ -86,9 +86,9 @@ def _linked(candidates: NDArray[np.bool_], column: NDArray[np.bool_], grid: Grid
     assert inner is not None
     near = ndimage.distance_transform_edt(~either[inner], sampling=grid.spacing_xyz[::-1]) <= LINK_MM / 2
     groups = cc3d.connected_components(near, connectivity=26, out_dtype=np.uint32)
-    kept = np.zeros_like(candidates)
-    kept[inner] = candidates[inner] & np.isin(groups, np.unique(groups[column[inner]]))
-    return kept
+    linked = np.zeros_like(candidates)
+    linked[inner] = candidates[inner] & np.isin(groups, np.unique(groups[column[inner]]))
+    return linked
 
 
 class RawDataset:
@@ -152,7 +152,7 @@ class RawDataset:
             self._take_out(name)
         self._describe()
 
-    def put(self, case: AuditCase, record: AuditRecord, kept: AuditFolder) -> bool:
+    def put(self, case: AuditCase, record: AuditRecord, audited: AuditFolder) -> bool:
         """Write a case that qualifies, and remove one that no longer does.
 
         Parameters
@@ -161,7 +161,7 @@ class RawDataset:
             The case.
         record : AuditRecord
             Its record.
-        kept : AuditFolder
+        audited : AuditFolder
             Where the audit keeps its labels.
 
         Returns
@@ -179,8 +179,8 @@ class RawDataset:
                 self._take_out(case.name)
                 self._describe()
             return False
-        cleaned = nifti.read_labels(kept.labels(case.name))
-        auxiliary = nifti.read_labels(kept.auxiliary(case.name)).labels_zyx > 0
+        cleaned = nifti.read_labels(audited.labels(case.name))
+        auxiliary = nifti.read_labels(audited.auxiliary(case.name)).labels_zyx > 0
         self._drawn_by[case.name] = record.model
         self._describe()
         image, labels = self._files(case.name)

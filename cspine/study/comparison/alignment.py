@@ -22,7 +22,7 @@ PART_TITLES = {
     Part.INTERNAL.value: "internal validation",
     Part.EXTERNAL.value: "external test",
     Part.UNUSED.value: "cases without a part",
-    Part.LEFT_OVER.value: "left-over cases",
+    Part.UNASSIGNED.value: "unassigned cases",
     "": "all cases",
 }
 #: References are taken for the same where a level's volumes differ by less: relative, and in ml.

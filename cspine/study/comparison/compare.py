@@ -62,7 +62,7 @@ class Task:
     force: bool = False
 
 
-def compare(task: Task, on_progress: Callable[[int, int], None] = lambda done, whole: None) -> Results:
+def compare(task: Task, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Results:
     """Read the evaluations and compute everything.
 
     Parameters
@@ -96,7 +96,7 @@ def compare(task: Task, on_progress: Callable[[int, int], None] = lambda done, w
 
 
 def run_comparison(
-    task: Task, out: Path | None, on_progress: Callable[[int, int], None] = lambda done, whole: None
+    task: Task, out: Path | None, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Results:
     """Compare evaluations and write the report into a folder, where one is given; errors as `compare` and `write`.
 

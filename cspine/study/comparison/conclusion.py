@@ -146,21 +146,21 @@ def _claim(results: Results, title: str) -> str:
     first = results.titles[0]
     rows = [c for c in results.comparisons if c.second == title and c.single and c.measure in results.settings.margins]
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in VERDICTS}
-    whole = sum(counts.values())
+    total = sum(counts.values())
     margins = listed([
         f"{results.settings.margins[m.key]:g}{' ' + m.unit if m.unit else ''} of {m.title.removesuffix(' (mm)')}"
         for m in MAIN_MEASURES
     ])  # fmt: skip
-    if whole == 0:
+    if total == 0:
         return f"{title} and {first} have too few common cases for a conclusion."
     differing = [row for row in rows if row.verdict == DIFFERENT]
     better = sum(_better(row.measure, row.result.difference) for row in differing)
     judged = [row for row in rows if row.verdict]
     levels, parts = len({row.group for row in judged}), len({row.part for row in judged})
     scope = f"{counted(levels, 'vertebra', 'vertebrae')}, {counted(parts, 'part')}, Dice and HD95"
-    if counts[EQUIVALENT] == whole:
+    if counts[EQUIVALENT] == total:
         return f"{title} and {first} are equivalent: every verdict ({scope}) is equivalent, within {margins}."
-    text = f"Of {counted(whole, 'verdict')} ({scope}) on {title} against {first}, {counts[EQUIVALENT]} are equivalent"
+    text = f"Of {counted(total, 'verdict')} ({scope}) on {title} against {first}, {counts[EQUIVALENT]} are equivalent"
     text += f", {counts[DIFFERENT_WITHIN]} different but within the margin" if counts[DIFFERENT_WITHIN] else ""
     if differing:
         text += f", {len(differing)} different ({title} better in {better}, {first} in {len(differing) - better})"

@@ -66,7 +66,7 @@ def compare_all(
     cohort: Alignment,
     measures: Sequence[Measure],
     settings: Settings,
-    on_progress: Callable[[int, int], None] = lambda done, whole: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Comparison]:
     """Compare every model with the first.
 

@@ -113,8 +113,8 @@ def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[S
         remarks += [f"{model.title}: {remark}" for remark in why]
         headline = "no Dice" if mean is None else f"mean Dice {mean:.3f}"
         good = not missed and not false and mean is not None and mean >= _WELL_DRAWN_DICE
-        whole = below_neck(row.level for row in scores)
-        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, full_column=whole)
+        full_column = below_neck(row.level for row in scores)
+        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, full_column=full_column)
 
 
 def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | None, LabelVolume | None, list[str]]:

@@ -76,7 +76,7 @@ def compute(
     settings: Settings,
     single: Sequence[str] = (),
     with_paper: bool = False,
-    on_progress: Callable[[int, int], None] = lambda done, whole: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Results:
     """Compute everything.
 

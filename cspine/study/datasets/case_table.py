@@ -23,7 +23,7 @@ class Part(StrEnum):
     INTERNAL = "internal"
     EXTERNAL = "external"
     UNUSED = "unused"
-    LEFT_OVER = "left over"
+    UNASSIGNED = "unassigned"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class CaseRow:
     excluded : str
         Why the case is not used; empty where it is.
     part : Part
-        Training, internal validation, external test; unused before the split, left over where the split needed no more.
+        Training, internal validation, external test; unused before the split, unassigned if not needed.
     fold : int or None
         Fold in which a training case is validated.
     """

@@ -74,7 +74,7 @@ class Outcome:
 
     Parameters
     ----------
-    done, kept : int
+    done, cached : int
         Cases converted now, and those that were there already.
     failures : list of tuple of str
         Case, code and message.
@@ -85,7 +85,7 @@ class Outcome:
     """
 
     done: int
-    kept: int
+    cached: int
     failures: list[tuple[str, str, str]]
     rows: list[CaseRow]
     notes: list[str]
@@ -229,12 +229,12 @@ def _unlink(path: Path) -> None:
 
 
 def _run(
-    todo: list[FoundCase], conversion: Conversion, whole: int, progress: Callable[[int, int], None]
+    todo: list[FoundCase], conversion: Conversion, total: int, progress: Callable[[int, int], None]
 ) -> list[tuple[str, str, str]]:
     """Convert cases in processes of their own; a process that dies fails its own case only."""
     failures: list[tuple[str, str, str]] = []
-    done = whole - len(todo)
-    progress(done, whole)
+    done = total - len(todo)
+    progress(done, total)
 
     def take(place: int, outcome: tuple[str, str] | Died | None) -> None:
         nonlocal done
@@ -244,7 +244,7 @@ def _run(
                 raise OutputError(f"case {todo[place].name}: {failure[1]}")
             failures.append((todo[place].name, *failure))
         done += 1
-        progress(done, whole)
+        progress(done, total)
 
     run_each(partial(convert_case, conversion=conversion), todo, conversion.jobs, take, isolated=True)
     return failures
@@ -281,10 +281,10 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
     shapes = [s for s in shapes_of(only, read.labels.grid) if s.vertebra in labels.levels]
     if shapes:
         hu = np.clip(np.rint(read.ct.hu_zyx), *_HU_LIMITS).astype(np.int16)
-        drawn = labels.to_network(read.labels.labels_zyx)
+        network_labels = labels.to_network(read.labels.labels_zyx)
         image_path, labels_path = dataset.pair(kind, case.name)
         nifti.write(image_path, hu, read.ct.affine_lps)
-        nifti.write(labels_path, drawn, read.ct.affine_lps)
+        nifti.write(labels_path, network_labels, read.ct.affine_lps)
     z, y, x = read.ct.hu_zyx.shape
     row = CaseRow(
         case=case.name,

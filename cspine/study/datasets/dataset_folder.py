@@ -204,6 +204,6 @@ def kind_of(row: CaseRow) -> str:
 
     Before a split every case that is not excluded lies in Tr.
     """
-    if row.excluded or row.part is Part.LEFT_OVER:
+    if row.excluded or row.part is Part.UNASSIGNED:
         return "Excluded"
     return "Ts" if row.part in (Part.INTERNAL, Part.EXTERNAL) else "Tr"

@@ -134,8 +134,8 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
     sizes = np.bincount(pieces.ravel())[1:] * labels.grid.voxel_mm3
     least = max(SPECK_MM3, min(MIN_FRAGMENT_MM3, MIN_FRAGMENT_SHARE * shape.volume_mm3))
     cut = _at_edge(pieces, shape, only.shape)
-    whole = [i for i in np.argsort(-sizes, kind="stable")[1:] if i + 1 not in cut]
-    extra = [float(sizes[i]) for i in whole if sizes[i] >= least]
+    separate = [i for i in np.argsort(-sizes, kind="stable")[1:] if i + 1 not in cut]
+    extra = [float(sizes[i]) for i in separate if sizes[i] >= least]
     if extra:
         listed = ", ".join(f"{size:.0f}" for size in extra[:3])
         doubts.append(Doubt(name, "fragments", f"{name} has {len(extra)} more pieces, of {listed} mm3."))
@@ -182,8 +182,8 @@ def _centroid_doubts(shapes: tuple[LevelShape, ...], centroids: Centroids, label
             name = shape.vertebra.name
             doubts.append(Doubt(name, "centroid", f"The published centroid of {name} lies {far:.0f} mm outside it."))
     known = {level.label: level.name for level in VERTEBRAE}
-    drawn = {shape.vertebra.label for shape in shapes}
-    for label in sorted(set(centroids.by_label) - drawn):
+    labelled = {shape.vertebra.label for shape in shapes}
+    for label in sorted(set(centroids.by_label) - labelled):
         if label in known:
             sentence = f"{known[label]} has a published centroid and no voxel."
             doubts.append(Doubt(known[label], "centroid", sentence))

@@ -17,7 +17,7 @@ from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
 from cspine.study.datasets.convert import doubts_of
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder, kind_of
 
-_PARTS = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.LEFT_OVER, Part.UNUSED)
+_PARTS = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNASSIGNED, Part.UNUSED)
 EXCLUDED = "excluded"
 #: Columns of the counts: each part, and the excluded cases.
 COLUMNS = (*(part.value for part in _PARTS), EXCLUDED)
@@ -118,9 +118,9 @@ def sheet_rows(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> Iterator[Shee
     """
     labels = dataset.label_set()
     for row in rows:
-        image, drawn = dataset.pair(dataset.where(row.case) or kind_of(row), row.case)
+        image, reference = dataset.pair(dataset.where(row.case) or kind_of(row), row.case)
         try:
-            ct, network = nifti.read_ct(image), nifti.read_labels(drawn)
+            ct, network = nifti.read_ct(image), nifti.read_labels(reference)
             sentences = [f"- {doubt.kind}: {doubt.sentence}" for doubt in doubts_of(dataset, row.case)]
         except CSpineError as error:
             yield SheetRow(row.case, False, "cannot be read", (error.message,), ct=None, labels=None)

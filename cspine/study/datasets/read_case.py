@@ -137,8 +137,8 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> CaseVolumes:
         except CSpineError as error:
             reasons.append(error.code)
             continue
-        drawn = placed.labels_zyx > 0
-        density = float(ct.hu_zyx[drawn].mean()) if drawn.any() else -np.inf
+        labelled = placed.labels_zyx > 0
+        density = float(ct.hu_zyx[labelled].mean()) if labelled.any() else -np.inf
         sex = _sex_of(series.instances[0].path)
         fitting.append((density, CaseVolumes(ct, placed, (), series.patient_age_years, sex)))
         fitting = sorted(fitting, key=lambda fit: -fit[0])[:2]  # no more than two volumes in memory

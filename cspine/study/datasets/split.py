@@ -38,8 +38,8 @@ class SplitSettings:
         ``top``: the internal patients come on top of those for training; ``training``: they are taken out of them.
     external_source : str
         Source of the external test; its patients are in no other part.
-    whole : tuple of str
-        Vertebrae that an external case must show whole.
+    complete_levels : tuple of str
+        Vertebrae that must be complete in an external case.
     folds : int
         Folds of the training patients.
     seed : int
@@ -47,7 +47,7 @@ class SplitSettings:
     scale : bool
         True to take as many patients as there are, in the same proportions, where there are fewer than asked.
     elsewhere : Part
-        Part of patients whom only later datasets of the study can use: training, or left over.
+        Part of patients whom only later datasets of the study can use: training, or unassigned.
     """
 
     training: int = 172
@@ -55,7 +55,7 @@ class SplitSettings:
     external: int = 268
     internal_from: InternalFrom = InternalFrom.TOP
     external_source: str = "TotalSegmentator"
-    whole: tuple[str, ...] = tuple(level.name for level in CERVICAL_LEVELS)
+    complete_levels: tuple[str, ...] = tuple(level.name for level in CERVICAL_LEVELS)
     folds: int = 5
     seed: int = 0
     scale: bool = False
@@ -114,9 +114,9 @@ def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> lis
     pool = [p for p in patients if not p.is_external and p.cases[0]]
     tested = [p for p in patients if p.is_external and any(_is_complete(row, settings) for row in p.cases[0])]
     sizes = _sizes(len(pool), len(tested), sum(p.is_external for p in patients), settings)
-    parts: dict[str, Part] = {p.name: Part.LEFT_OVER for p in patients}
-    parts |= _divided(pool, {part: sizes[part] for part in (Part.TRAINING, Part.INTERNAL)}, f"{settings.seed} parts")
-    parts |= _divided(tested, {Part.EXTERNAL: sizes[Part.EXTERNAL]}, f"{settings.seed} external")
+    parts: dict[str, Part] = {p.name: Part.UNASSIGNED for p in patients}
+    parts |= _assigned(pool, {part: sizes[part] for part in (Part.TRAINING, Part.INTERNAL)}, f"{settings.seed} parts")
+    parts |= _assigned(tested, {Part.EXTERNAL: sizes[Part.EXTERNAL]}, f"{settings.seed} external")
     parts |= {p.name: settings.elsewhere for p in patients if not p.is_external and not p.cases[0]}
     learners = [p for p in patients if parts[p.name] is Part.TRAINING]
     folds = _folds(learners, settings)
@@ -165,7 +165,7 @@ def _patients(datasets: Sequence[Sequence[CaseRow]], external_source: str) -> li
 def _is_complete(row: CaseRow, settings: SplitSettings) -> bool:
     """Return whether a case fits the external test."""
     in_view = set(row.levels) - set(row.partial)
-    return row.source == settings.external_source and in_view >= set(settings.whole)
+    return row.source == settings.external_source and in_view >= set(settings.complete_levels)
 
 
 def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> dict[Part, int]:
@@ -186,7 +186,8 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
     if tested < external or (settings.scale and settings.external and not tested):
         lacking.append(
             f"the external test needs {settings.external} patients of {settings.external_source} with "
-            f"{settings.whole[0]} to {settings.whole[-1]} whole in view, {tested} are there among {of_source}"
+            f"{settings.complete_levels[0]} to {settings.complete_levels[-1]} complete in view, "
+            f"{tested} are there among {of_source}"
         )
     if not lacking and total - internal < settings.folds:
         lacking.append(f"{settings.folds} folds need as many patients for training, {total - internal} are there")
@@ -197,9 +198,9 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
     return {Part.TRAINING: total - internal, Part.INTERNAL: internal, Part.EXTERNAL: external}
 
 
-def _divided(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str) -> dict[str, Part]:
+def _assigned(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str) -> dict[str, Part]:
     """Return the patients of each part that was asked for; the others are unassigned."""
-    order = [*sizes, Part.LEFT_OVER]
+    order = [*sizes, Part.UNASSIGNED]
     counts = [*sizes.values(), len(patients) - sum(sizes.values())]
     placed = divide({p.name: p.kinds for p in patients}, counts, seed)
     return {name: order[group] for name, group in placed.items()}
@@ -210,7 +211,9 @@ def _folds(patients: Sequence[_Patient], settings: SplitSettings) -> dict[str, i
     leading = {p.name: p.kinds for p in patients if p.cases[0]}
     others = {p.name: p.kinds for p in patients if not p.cases[0]}
     sizes = _equal(len(leading), settings.folds)
-    filled = [whole - own for whole, own in zip(_equal(len(patients), settings.folds), sizes, strict=True)]
+    filled = [
+        complete_levels - own for complete_levels, own in zip(_equal(len(patients), settings.folds), sizes, strict=True)
+    ]
     return divide(leading, sizes, f"{settings.seed} folds") | divide(others, filled, f"{settings.seed} other folds")
 
 
@@ -223,7 +226,7 @@ def _placed(row: CaseRow, parts: Mapping[str, Part], folds: Mapping[str, int], s
         return replace(row, part=Part.UNUSED, fold=None)
     part = parts[row.patient]
     if part is Part.EXTERNAL and not _is_complete(row, settings):
-        part = Part.LEFT_OVER
+        part = Part.UNASSIGNED
     return replace(row, part=part, fold=folds[row.patient] if part is Part.TRAINING else None)
 
 

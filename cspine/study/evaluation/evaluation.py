@@ -178,9 +178,9 @@ def levels_to_compare(
         references, or below what a model of the neck can draw, does not count.
     """
     scores = [score for result in results for score in result.scores]
-    drawn = _down_to(score.level for score in scores if not score.missed) if drawable is None else set(drawable)
+    predictable = _down_to(score.level for score in scores if not score.missed) if drawable is None else set(drawable)
     there = _down_to(score.level for score in scores if not score.false) if annotated is None else set(annotated)
-    return tuple(level for level in VERTEBRAE if level.name in drawn & there)
+    return tuple(level for level in VERTEBRAE if level.name in predictable & there)
 
 
 def _down_to(levels: Iterable[str]) -> set[str]:

@@ -22,7 +22,7 @@ from cspine.study.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of
 
 #: What follows the name of a case in names of predictions: nothing, nnU-Net's channel, or VerSe's winners' ``_seg``.
 _SUFFIXES = ("", CHANNEL, "_seg", f"{CHANNEL}_seg")
-#: Parts of a study that are looked at where none is named: what is not excluded and not left over.
+#: Parts of a study that are looked at where none is named: neither excluded nor unassigned.
 _USED = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNUSED)
 
 

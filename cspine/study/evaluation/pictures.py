@@ -35,9 +35,9 @@ def sheet_rows(cases: Sequence[EvaluationCase], results: Sequence[CaseResult], c
             continue
         wanted, found = read_pair(case, case.prediction)
         ct, found, wanted = _with_image(case, found, wanted)
-        whole = below_neck(score.level for score in result.scores)
+        full_column = below_neck(score.level for score in result.scores)
         yield SheetRow(
-            case.name, result.ok, headline(result), words(result), ct, found, wanted, full_column=whole
+            case.name, result.ok, headline(result), words(result), ct, found, wanted, full_column=full_column
         )  # fmt: skip
 
 

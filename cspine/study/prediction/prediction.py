@@ -129,7 +129,7 @@ class PredictionFolder:
         """Return the file of a case's labels."""
         return self.root / labels_name(case)
 
-    def whole(self, case: PredictionCase) -> PredictionRecord | None:
+    def cached_record(self, case: PredictionCase) -> PredictionRecord | None:
         """Return the record of a case whose labels are there, of the same files; None where it is to be done."""
         record = self._records.read(case.name)
         if record is None or record.error or not self.labels(case.name).is_file():
@@ -204,7 +204,7 @@ def predict(
     records = []
     on_progress(0, len(cases))
     for case in cases:
-        record = folder.whole(case)
+        record = folder.cached_record(case)
         if record is None or record.part != case.part:
             record = replace(record, part=case.part) if record is not None else _predicted(case, prediction, folder)
             folder.keep(record)

@@ -93,30 +93,30 @@ def make_cohort(
     """
     bones = _bones(cohort)
     todo = [scan for scan in scans if not _is_there(cohort, scan, bones)]
-    kept = len(scans) - len(todo)
-    progress(kept, len(scans))
+    cached = len(scans) - len(todo)
+    progress(cached, len(scans))
     if not todo:
-        return 0, kept
+        return 0, cached
     if cohort.meshes is not None:
         mesh_forms(cohort.meshes, cohort.root)  # measured once, then kept for the processes
-    done = kept
+    done = cached
 
-    def take(place: int, drawn: tuple[CtVolume, LabelVolume] | Died) -> None:
+    def take(place: int, scanned: tuple[CtVolume, LabelVolume] | Died) -> None:
         """Write a scan, here: the table of a data set's patients is one file for all of them."""
         nonlocal done
         scan = todo[place]
-        if drawn is DIED:
+        if scanned is DIED:
             raise OutOfMemoryError(
                 f"the process that made {_name(scan)} died, most often because it ran out of memory",
                 advice="Use fewer jobs.",
             )
-        _write(cohort, scan, *drawn)
+        _write(cohort, scan, *scanned)
         _records(cohort).write(_name(scan), _told(scan, bones))
         done += 1
         progress(done, len(scans))
 
     run_each(partial(_drawn, cohort), todo, jobs, take)
-    return len(todo), kept
+    return len(todo), cached
 
 
 def draw(forms: SpineForms, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
@@ -140,10 +140,10 @@ def draw(forms: SpineForms, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
     ct, labels = synthesize_spine(forms, scan.seed, SpineSettings(spacing, view, internal_mm=_INTERNAL_MM))
     turn = reorientation(ct.affine_lps, axes)
     affine = turn.grid(ct.grid).affine_lps
-    drawn = np.ascontiguousarray(turn.apply(labels.labels_zyx))
+    stored = np.ascontiguousarray(turn.apply(labels.labels_zyx))
     if scan.swapped:
-        drawn = _swapped(drawn)
-    return CtVolume(np.ascontiguousarray(turn.apply(ct.hu_zyx)), affine), LabelVolume(drawn, affine)
+        stored = _swapped(stored)
+    return CtVolume(np.ascontiguousarray(turn.apply(ct.hu_zyx)), affine), LabelVolume(stored, affine)
 
 
 def _swapped(labels_zyx: LabelArray) -> LabelArray:

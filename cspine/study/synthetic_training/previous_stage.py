@@ -92,8 +92,8 @@ def _moved(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Gene
         where[..., axis] += shift * 2 / n
     source = torch.from_numpy(labels_zyx.astype(np.float32))[None, None]
     coarse = functional.grid_sample(source, where[None], mode="nearest", padding_mode="zeros", align_corners=False)
-    whole = functional.interpolate(coarse, size=labels_zyx.shape, mode="nearest-exact")
-    return np.asarray(whole[0, 0].numpy().astype(np.uint8))
+    upsampled = functional.interpolate(coarse, size=labels_zyx.shape, mode="nearest-exact")
+    return np.asarray(upsampled[0, 0].numpy().astype(np.uint8))
 
 
 def _paint(

@@ -287,20 +287,20 @@ def _start(run: Run) -> _State:
     )
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     state = _State(network, average, optimizer)
-    kept = _read_checkpoint(run, _CHECKPOINT)
-    if kept is not None:
-        network.load_state_dict(kept["network"])
-        average.load_state_dict(kept["average"])
-        optimizer.load_state_dict(kept["optimizer"])
-        state.iteration, state.seconds = kept["iteration"], kept["seconds"]
+    saved = _read_checkpoint(run, _CHECKPOINT)
+    if saved is not None:
+        network.load_state_dict(saved["network"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        state.iteration, state.seconds = saved["iteration"], saved["seconds"]
         _log.info("resuming from iteration %d", state.iteration)
     return state
 
 
 def _forget_decay(run: Run) -> None:
     """Reset a run that is to last longer than before to where its rate had not begun to fall."""
-    kept, begins = _read_checkpoint(run, _BEFORE_DECAY), decay_start(run.recipe)
-    if kept is not None and (begins is None or kept["iteration"] < begins):
+    saved, begins = _read_checkpoint(run, _BEFORE_DECAY), decay_start(run.recipe)
+    if saved is not None and (begins is None or saved["iteration"] < begins):
         (run.folder / _BEFORE_DECAY).replace(run.folder / _CHECKPOINT)
 
 
@@ -310,14 +310,14 @@ def _read_checkpoint(run: Run, name: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        kept: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
+        saved: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise TrainingError(f"the checkpoint in {run.folder} cannot be read", advice=_NEW_RUN) from error
-    if kept.get("learnt_from") != _trained_on(run):
+    if saved.get("learnt_from") != _trained_on(run):
         raise TrainingError(
             f"{run.folder} holds a run of another network, recipe, start or set of labelled cases", advice=_NEW_RUN
         )
-    return kept
+    return saved
 
 
 def _trained_on(run: Run) -> str:
@@ -331,7 +331,7 @@ def _trained_on(run: Run) -> str:
 def _save(run: Run, state: _State, name: str = _CHECKPOINT) -> None:
     path = run.folder / name
     partial = path.with_suffix(".partial")
-    kept = {
+    saved = {
         "learnt_from": _trained_on(run),
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
@@ -339,7 +339,7 @@ def _save(run: Run, state: _State, name: str = _CHECKPOINT) -> None:
         "iteration": state.iteration,
         "seconds": state.seconds,
     }
-    torch.save(kept, partial)
+    torch.save(saved, partial)
     partial.replace(path)
 
 

@@ -132,9 +132,11 @@ def _checked_folds(root: Path, rows: tuple[CaseRow, ...], folds: tuple[str, ...]
     there = _folds(rows)
     if there != list(range(len(there))) or len(there) < 2:
         raise TrainingError(f"{root.name} has the folds {', '.join(map(str, there))}", advice=_SPLIT_ADVICE)
-    torn = sorted(case for cases in split_patients(rows).values() for case in cases)
-    if torn:
-        raise TrainingError(f"cases of one patient are in different folds: {', '.join(torn[:4])}", advice=_SPLIT_ADVICE)
+    leaking = sorted(case for cases in split_patients(rows).values() for case in cases)
+    if leaking:
+        raise TrainingError(
+            f"cases of one patient are in different folds: {', '.join(leaking[:4])}", advice=_SPLIT_ADVICE
+        )
     names = tuple(str(fold) for fold in there)
     unknown = [fold for fold in folds or () if fold not in names]
     if unknown:

@@ -301,5 +301,5 @@ def _tell_epoch(child: _Child, step: Step) -> None:
 def _epochs_done(steps: Sequence[Step]) -> tuple[int, int]:
     """Return the epochs done, and all of them; 0 and 0 before the first one of the run."""
     tables = [epochs_of(step.table) for step in steps if step.table is not None]
-    whole = max((int(rows[-1]["of"]) for rows in tables if rows), default=0)
-    return sum(int(rows[-1]["epoch"]) + 1 for rows in tables if rows), whole * len(tables)
+    epochs = max((int(rows[-1]["of"]) for rows in tables if rows), default=0)
+    return sum(int(rows[-1]["epoch"]) + 1 for rows in tables if rows), epochs * len(tables)

@@ -158,7 +158,7 @@ def _watch(trainer: Any) -> None:
 
     Nothing that is learnt changes. The class stays nnU-Net's own, so that its name stands in the checkpoints.
     """
-    saved = drawn = time.monotonic()
+    saved = plotted = time.monotonic()
     save, draw, end_epoch = trainer.save_checkpoint, trainer.logger.plot_progress_png, trainer.on_epoch_end
 
     def save_complete(path: str) -> None:
@@ -167,9 +167,9 @@ def _watch(trainer: Any) -> None:
             Path(f"{path}.partial").replace(path)
 
     def draw_seldom(output: str) -> None:
-        nonlocal drawn
-        if time.monotonic() - drawn > _PICTURE_EVERY_S or trainer.current_epoch == trainer.num_epochs - 1:
-            drawn = time.monotonic()
+        nonlocal plotted
+        if time.monotonic() - plotted > _PICTURE_EVERY_S or trainer.current_epoch == trainer.num_epochs - 1:
+            plotted = time.monotonic()
             draw(output)
 
     def end_and_tell() -> None:
@@ -186,10 +186,10 @@ def _watch(trainer: Any) -> None:
 
 
 def _tell_epochs(trainer: Any) -> None:
-    told: Callable[[str], list[float]] = lambda name: trainer.logger.get_value(name, None)  # noqa: E731
+    logged: Callable[[str], list[float]] = lambda name: trainer.logger.get_value(name, None)  # noqa: E731
     columns = ("train_losses", "val_losses", "mean_fg_dice", "lrs", "epoch_start_timestamps", "epoch_end_timestamps")
     rows = []
-    for epoch, values in enumerate(zip(*(told(name) for name in columns), strict=False)):
+    for epoch, values in enumerate(zip(*(logged(name) for name in columns), strict=False)):
         loss, validation, dice, rate, start, end = (float(value) for value in values)
         row = [number(loss, 4), number(validation, 4), number(dice, 4), f"{rate:.6g}", number(end - start, 2)]
         rows.append([str(epoch), str(trainer.num_epochs), *row])

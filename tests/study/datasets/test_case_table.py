@@ -13,7 +13,7 @@ from tests.builders.case_rows import case_row
 def test_a_table_is_read_as_it_was_written(tmp_path):
     rows = [
         case_row("a", age_years=None, sex="", partial=("T1",), doubts=("missing level: C4", "order: C5")),
-        case_row("b", excluded="fractured, and more", part=Part.LEFT_OVER),
+        case_row("b", excluded="fractured, and more", part=Part.UNASSIGNED),
         case_row("c", part=Part.TRAINING, fold=3, age_years=61.5, levels=()),
     ]
     write_cases(tmp_path / "cases.csv", reversed(rows))
@@ -42,7 +42,7 @@ def test_the_checksum_of_a_split_is_that_of_parts_and_folds_alone():
     rows = [
         case_row("b", part=Part.TRAINING, fold=1),
         case_row("a", part=Part.EXTERNAL),
-        case_row("c", part=Part.LEFT_OVER),
+        case_row("c", part=Part.UNASSIGNED),
         case_row("d"),
     ]
     assert split_checksum(rows) == hashlib.sha256(b"a,external,\nb,training,1").hexdigest()

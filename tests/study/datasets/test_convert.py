@@ -93,7 +93,7 @@ def test_every_public_data_set_becomes_cases_of_one_dataset(public, tmp_path):
     }
     assert not any(row.doubts for row in rows.values())
     again = run(collect(Folders(**names)), conversion)
-    assert (again.done, again.kept) == (0, 9)
+    assert (again.done, again.cached) == (0, 9)
 
 
 def test_voxels_spacing_and_orientation_are_those_of_the_source(tmp_path, in_process):
@@ -162,7 +162,7 @@ def test_one_bad_case_of_each_kind_is_named_and_the_others_are_done(tmp_path, in
     assert files_of(conversion.dataset) == {"verse2019_sub-verse001_0000.nii.gz", "verse2019_sub-verse001.nii.gz"}
     layouts.write_verse(tmp_path / "verse", 2, ct, labels, LADY)
     again = run(verse.find(tmp_path / "verse", 2019), conversion)
-    assert (again.done, again.kept, len(again.rows)) == (1, 1, 2)
+    assert (again.done, again.cached, len(again.rows)) == (1, 1, 2)
 
 
 def test_a_case_that_breaks_later_is_taken_back(tmp_path, in_process):
@@ -315,7 +315,7 @@ def test_a_command_that_is_stopped_goes_on_where_it_was(tmp_path, in_process, si
         except DatasetError:  # a process of the killed command ends a moment later
             assert time.monotonic() < deadline
             time.sleep(0.1)
-    assert outcome.kept >= 3 and len(outcome.rows) == 30 and not outcome.failures
+    assert outcome.cached >= 3 and len(outcome.rows) == 30 and not outcome.failures
     assert not list(out.glob("*/.partial-*")) and not list(out.glob(f"{RECORDS}/*.begun"))
     assert len(files_of(conversion.dataset)) == 60
 

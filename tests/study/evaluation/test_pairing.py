@@ -116,7 +116,7 @@ def row(case: str, part: Part, fold: int | None = None, excluded: str = "") -> C
 
 ROWS = [
     row("a", Part.TRAINING, 0), row("b", Part.TRAINING, 1), row("c", Part.INTERNAL), row("d", Part.EXTERNAL),
-    row("e", Part.LEFT_OVER), row("f", Part.TRAINING, 2, excluded="doubtful"),
+    row("e", Part.UNASSIGNED), row("f", Part.TRAINING, 2, excluded="doubtful"),
 ]  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def test_a_folder_that_is_no_dataset_is_refused(dataset, tmp_path):
 
 
 def test_a_dataset_without_training_cases_is_refused(dataset):
-    rewrite(dataset, lambda row: replace(row, part=Part.LEFT_OVER, fold=None))
+    rewrite(dataset, lambda row: replace(row, part=Part.UNASSIGNED, fold=None))
     with pytest.raises(TrainingError, match="no case for training"):
         read_cases_of(dataset.root, None)
 

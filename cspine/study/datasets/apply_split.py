@@ -20,7 +20,7 @@ from cspine.study.datasets.split import SplitSettings, split, splits_final
 SPLIT_RECORD = "split.json"
 
 
-def divide_datasets(datasets: Sequence[DatasetFolder], settings: SplitSettings) -> list[list[CaseRow]]:
+def apply_split(datasets: Sequence[DatasetFolder], settings: SplitSettings) -> list[list[CaseRow]]:
     """Split datasets and put their files where they belong; return the rows of each.
 
     splits_final.json goes first and comes last: a dataset without it is in the midst of a split, which the same call
