@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from cspine.cli.dataset import command
 from cspine.core.errors import DatasetError, SomeStudiesFailedError, UsageError
 from cspine.study.datasets.dataset_folder import DatasetFolder
-from cspine.study.rehearsal import layouts
+from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, MAN, small_case, without
 from tests.study.datasets.test_convert import in_process
 

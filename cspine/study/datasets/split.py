@@ -211,9 +211,8 @@ def _folds(patients: Sequence[_Patient], settings: SplitSettings) -> dict[str, i
     leading = {p.name: p.kinds for p in patients if p.cases[0]}
     others = {p.name: p.kinds for p in patients if not p.cases[0]}
     sizes = _equal(len(leading), settings.folds)
-    filled = [
-        complete_levels - own for complete_levels, own in zip(_equal(len(patients), settings.folds), sizes, strict=True)
-    ]
+    totals = _equal(len(patients), settings.folds)
+    filled = [total - own for total, own in zip(totals, sizes, strict=True)]
     return divide(leading, sizes, f"{settings.seed} folds") | divide(others, filled, f"{settings.seed} other folds")
 
 

@@ -18,7 +18,7 @@ from cspine.core.anatomy import CERVICAL_LEVELS
 from cspine.core.errors import AtlasError
 from cspine.core.geometry import Grid
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.study.synthesis import additions
+from cspine.study.synthesis import devices
 from cspine.study.synthesis.atlas import Atlas
 from cspine.study.synthesis.case import CaseSettings, synthesize_case
 from cspine.study.synthesis.deformation import Posture, random_posture
@@ -138,25 +138,25 @@ class SetCase:
     def _add(self, hu: torch.Tensor, anatomy: Anatomy, rng: np.random.Generator) -> torch.Tensor | None:
         """Draw what the patient has into the perfect image, in place; return the metal's part of it."""
         if "thin bone" in self.perturbations:
-            additions.thin_bone(hu, anatomy, rng)
+            devices.osteopenic_bone(hu, anatomy, rng)
         if "dense contrast" in self.perturbations:
-            additions.fill_vessels(hu, anatomy, float(rng.uniform(450, 850)))
-        additions.change_voltage(hu, self.voltage_factor)
+            devices.fill_vessels(hu, anatomy, float(rng.uniform(450, 850)))
+        devices.change_voltage(hu, self.voltage_factor)
         if "devices" in self.perturbations:
             chosen = rng.choice(3, size=int(rng.integers(1, 4)), replace=False)
             if 0 in chosen:
-                additions.add_collar(hu, anatomy.spacing_mm, rng)
+                devices.add_collar(hu, anatomy.spacing_mm, rng)
             if 1 in chosen:
-                additions.add_tubes(hu, anatomy, rng)
+                devices.add_tubes(hu, anatomy, rng)
             if 2 in chosen:
-                additions.add_head_holder(hu, anatomy.spacing_mm, rng)
+                devices.add_head_holder(hu, anatomy.spacing_mm, rng)
         if rng.random() < 0.6:
-            additions.add_table(hu, anatomy.spacing_mm, rng)
+            devices.add_table(hu, anatomy.spacing_mm, rng)
         added = None
         if "dental metal" in self.perturbations:
-            added = additions.dental_metal(anatomy, rng)
+            added = devices.dental_metal(anatomy, rng)
         if "screws" in self.perturbations:
-            part = additions.screws(anatomy, rng)
+            part = devices.screws(anatomy, rng)
             added = part if added is None else torch.maximum(added, part)
         return added
 

@@ -25,7 +25,7 @@ from cspine.study.datasets.exclusions import NOTHING_IN_VIEW
 from cspine.study.datasets.sources import totalsegmentator, verse
 from cspine.study.datasets.sources.collect import Folders, collect
 from cspine.study.datasets.sources.found import Found
-from cspine.study.rehearsal import layouts
+from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, MAN, TRUNK, small_case, without, write_every_set
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -9,7 +9,7 @@ from cspine.core.errors import InputError
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.datasets.label_audit import DOUBTS, audit_labels, read_centroids
-from cspine.study.rehearsal.layouts import centroids_of
+from cspine.study.dry_run.layouts import centroids_of
 from tests.builders.public_sets import small_case, without
 from tests.builders.spine_phantom import Phantom, draw
 

@@ -17,7 +17,7 @@ from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.io.processes import DIED, Died, run_each
 from cspine.io.workspace import Records, unchanged
-from cspine.study.rehearsal.layouts import (
+from cspine.study.dry_run.layouts import (
     Person,
     write_ctspine1k,
     write_hnscc,
@@ -26,7 +26,7 @@ from cspine.study.rehearsal.layouts import (
     write_verse,
     write_verse_flat,
 )
-from cspine.study.rehearsal.plan import PlannedScan, Source
+from cspine.study.dry_run.plan import PlannedScan, Source
 from cspine.study.synthesis.spine.case import EDITION, SpineSettings, synthesize_spine
 from cspine.study.synthesis.spine.forms import SpineForms, parametric_forms
 from cspine.study.synthesis.spine.mesh_forms import mesh_forms, meshes_checksum

@@ -31,7 +31,7 @@ def fill_vessels(hu: torch.Tensor, anatomy: Anatomy, contrast_hu: float) -> None
     hu += soft * (contrast_hu - hu) * vessel
 
 
-def thin_bone(hu: torch.Tensor, anatomy: Anatomy, rng: np.random.Generator) -> None:
+def osteopenic_bone(hu: torch.Tensor, anatomy: Anatomy, rng: np.random.Generator) -> None:
     """Redraw the vertebrae with a thin, poor cortex over a coarse, fatty inside, in place."""
     near = anatomy.vertebra_mm > -anatomy.spacing_mm
     depth = anatomy.vertebra_mm[near]
