@@ -23,7 +23,7 @@ from cspine.study.output_folder import PREDICT, summary_of
 NNUNET, MASKS = "nnunet", "masks"
 #: DICOM Segmentations, whose segments say by code or label which vertebra they are.
 SEG = "dicom-seg"
-#: What labels follow where nobody says otherwise.
+#: The scheme of labels if none is named.
 VERSE = "verse"
 _DATASET_JSON = "dataset.json"
 #: Folder that TotalSegmentator's data set has its masks in, within the folder of a case.

@@ -29,7 +29,7 @@ from cspine.core.shape import LevelShape
 from cspine.core.volumes import LabelVolume
 from cspine.postprocessing.order import head_axis, order_findings
 
-#: A distance differs from the median of the others by less than this factor; more is a level left out or drawn twice.
+#: A distance differs from the median of the others by less than this factor; more is a level missing or labelled twice.
 MAX_JUMP = 1.7
 #: ... of the others at most so many levels away: all of a neck, and not the small neck for the large lumbar spine.
 JUMP_LEVELS = 5
@@ -217,7 +217,7 @@ def distances_mm(shapes: tuple[LevelShape, ...]) -> dict[str, float]:
 def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """Check the distances between neighbours, and that none changes abruptly; the value is the largest change.
 
-    A jump is the factor between a distance and the median of the others near it, C1 to C2 left out.
+    A jump is the factor between a distance and the median of the others near it, without C1 to C2.
 
     Parameters
     ----------
@@ -351,7 +351,7 @@ class Ring:
 def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[LevelShape, ...]) -> dict[str, Ring]:
     """Return how each complete vertebra lies around the cord, by name.
 
-    Left out are levels at whose height no cord is drawn, or one larger than `MAX_CORD_MM2` in axial section.
+    Omitted are levels at whose height no cord is labelled, or one larger than `MAX_CORD_MM2` in axial section.
 
     Bone of a level and of its direct neighbours within a slab about the level's centroid is projected along the
     patient's axis, and met by rays from the centre of the cord in that slab.
@@ -424,7 +424,7 @@ def position_at(height_mm: float, shapes: tuple[LevelShape, ...]) -> float | Non
     height_mm : float
         Along the patient's axis (LPS z).
     shapes : tuple of LevelShape
-        The levels found; beyond them the last distance goes on.
+        The predicted levels; beyond them the last distance is extrapolated.
     """
     judged = complete_shapes(shapes)
     if len(judged) < 2:
@@ -456,7 +456,7 @@ def check_organ(
     name : str
         Organ of `ORGAN_POSITIONS`.
     mask_zyx : ndarray of bool, shape (z, y, x), or None
-        The organ on the grid of ``labels``; None where it was not drawn.
+        The organ on the grid of ``labels``; None where it was not labelled.
     labels : LabelVolume
         Labels.
     shapes : tuple of LevelShape

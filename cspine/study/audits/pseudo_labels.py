@@ -1,6 +1,6 @@
 """A model's own labels as training data: cases that pass their checks, as an nnU-Net raw dataset.
 
-The class below T1 is drawn by the network, and shown by no result; here it is kept where it continues the column.
+The class below T1 is predicted by the network, and in no result; here it is used where it continues the column.
 """
 
 from __future__ import annotations

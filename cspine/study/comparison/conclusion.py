@@ -25,7 +25,7 @@ from cspine.study.comparison.words import (
     part_title,
 )
 
-#: Models below this mean Dice over the widest group hardly draw the vertebrae: that they are alike says nothing.
+#: Models below this mean Dice over the widest group predict few vertebrae correctly: their equivalence says nothing.
 USABLE_DICE = 0.3
 _MEANING = {
     EQUIVALENT: "equivalent within the margin",

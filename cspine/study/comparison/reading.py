@@ -114,7 +114,7 @@ class Evaluation:
         Levels that the evaluation is about: without a row, neither image of a case has one of them. None where
         the folder does not say.
     notes : tuple of str
-        What the evaluation says of the predictions: how they may have been drawn.
+        What the evaluation says of the predictions: notes about leakage.
     """
 
     folder: Path

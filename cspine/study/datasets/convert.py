@@ -112,7 +112,7 @@ def convert(
     DatasetError
         If two cases have one name, or the folder holds a dataset of another label set.
     OutputError
-        If nothing can be written: the disk is full, say. What is whole stays.
+        If nothing can be written: for example, the disk is full. Complete cases remain.
     """
     dataset = conversion.dataset
     _ = dataset.number  # a wrong name is reported before any work

@@ -53,7 +53,7 @@ class SyntheticCohort:
     root : Path
         Folder with one folder a data set, named as the options of `cspine dataset convert`.
     meshes : Path or None
-        Folder of the atlas's meshes; bones made of simple solids where it is left out.
+        Folder of the atlas's meshes; bones made of simple solids if omitted.
     """
 
     root: Path
@@ -67,7 +67,7 @@ class SyntheticCohort:
 def make_cohort(
     cohort: SyntheticCohort, scans: tuple[PlannedScan, ...], jobs: int, progress: Callable[[int, int], None]
 ) -> tuple[int, int]:
-    """Draw and write the scans that are not there yet.
+    """Synthesise and write the scans that do not exist yet.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def make_cohort(
     jobs : int
         Processes.
     progress : callable
-        Told the scans done and all of them.
+        Called with the number of finished scans and of all scans.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def make_cohort(
 
 
 def draw(forms: SpineForms, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
-    """Draw one scan, stored as its source stores images.
+    """Synthesise one scan, stored as its source stores images.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def draw(forms: SpineForms, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
 
 
 def _swapped(labels_zyx: LabelArray) -> LabelArray:
-    """Exchange the labels of two neighbours in the middle of what is drawn."""
+    """Exchange the labels of two neighbours in the middle of the labelled column."""
     present = [int(v) for v in np.unique(labels_zyx) if 0 < v < 26]
     upper, lower = present[len(present) // 2 - 1 : len(present) // 2 + 1]
     table = np.arange(256, dtype=np.uint8)

@@ -174,8 +174,8 @@ def levels_to_compare(
     Returns
     -------
     tuple of Vertebra
-        Levels of both, head to foot. A level between that nobody draws counts, and is missed; what lies below the
-        references, or below what a model of the neck can draw, does not count.
+        Levels of both, head to foot. A level between them without a prediction counts as missed; levels below the
+        references, or below what a model of the neck can predict, do not count.
     """
     scores = [score for result in results for score in result.scores]
     predictable = _down_to(score.level for score in scores if not score.missed) if drawable is None else set(drawable)

@@ -72,7 +72,7 @@ def predict(
     source : path or None
         A NIfTI file, or a folder of NIfTI or DICOM files; None with a dataset.
     out : path
-        Folder of the labels. A second call goes on where the first stopped.
+        Folder of the labels. A second call resumes where the first stopped.
     model : str or path, optional
         Name of an installed model, or its folder.
     dataset : path, optional

@@ -189,7 +189,7 @@ def predict(
     folder : PredictionFolder
         Where labels and records go; `begin` was called.
     on_progress : callable
-        Told the cases done and all of them.
+        Called with the number of finished cases and of all cases.
 
     Returns
     -------

@@ -125,7 +125,7 @@ def parts_of(names_text: str) -> tuple[Part, ...]:
 def cases_of_dataset(root: Path, parts: Sequence[Part], package: ModelPackage) -> list[PredictionCase]:
     """Return the cases of a dataset's parts, each with the folds that were not trained on it.
 
-    A training case is drawn by the fold whose validation case it is. Cases of the other parts are drawn by all folds.
+    A training case is predicted by the fold that it validates. Cases of the other parts are predicted by all folds.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What patients of an evaluation set have besides their anatomy: devices, contrast, thin bone, metal, another kVp.
+"""Devices and artefacts of patients of an evaluation set: contrast, osteopenic bone, metal, another kVp.
 
 Everything is drawn into the perfect image, before the scanner; none of it moves a label.
 """

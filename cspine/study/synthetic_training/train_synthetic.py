@@ -49,7 +49,7 @@ class Run:
     atlas : Path
         Folder of the atlas; None for spines made of simple solids.
     folder : Path
-        Checkpoint, log and pool; a run in the same folder goes on where it stopped.
+        Checkpoint, log and pool; a run in the same folder resumes where it stopped.
     device : torch.device
         Where to train.
     anatomies : Path or None

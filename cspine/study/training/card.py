@@ -53,7 +53,7 @@ def card_sections(
     Parameters
     ----------
     cases : TrainingCases
-        What was learnt from.
+        The training cases.
     settings : TrainingSettings
         How.
     plans_text : str

@@ -142,7 +142,7 @@ def run_steps(
     Raises
     ------
     TrainingError
-        If a step fails: the others that run are ended, and the same command goes on with all of them.
+        If a step fails: the others are terminated, and the same command resumes all of them.
     """
     for step in steps:
         if folder.is_done(step.name):

@@ -64,7 +64,7 @@ def needs(cases: TrainingCases, settings: TrainingSettings, run: Path) -> list[s
 
 
 def preprocessed_gb(cases: TrainingCases, settings: TrainingSettings) -> float:
-    """Return about how many GB the preprocessed cases take, at the spacing that nnU-Net mostly plans: the median."""
+    """Return about how many GB the preprocessed cases take, at the spacing that nnU-Net usually plans: the median."""
     steps = settings.changes.spacing_mm or [median(row.spacing_mm[axis] for row in cases.rows) for axis in range(3)]
     voxels = sum(
         prod(n * step for n, step in zip(row.shape, row.spacing_mm, strict=True)) / prod(steps) for row in cases.rows

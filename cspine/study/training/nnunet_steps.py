@@ -156,7 +156,7 @@ def _leave_mirroring(trainer: Any) -> None:
 def _watch(trainer: Any) -> None:
     """Record each epoch in a table, save complete checkpoints often enough, and plot nnU-Net's progress seldom.
 
-    Nothing that is learnt changes. The class stays nnU-Net's own, so that its name stands in the checkpoints.
+    The training itself does not change. The class stays nnU-Net's own, so that its name stands in the checkpoints.
     """
     saved = plotted = time.monotonic()
     save, draw, end_epoch = trainer.save_checkpoint, trainer.logger.plot_progress_png, trainer.on_epoch_end

@@ -29,7 +29,7 @@ class Training:
     Parameters
     ----------
     cases : TrainingCases
-        What is learnt from.
+        The training cases.
     settings : TrainingSettings
         How.
     run : Path
@@ -50,13 +50,13 @@ def train(training: Training, out: Path, naming: Naming, on_progress: Callable[[
     Parameters
     ----------
     training : Training
-        What and where; a run in the same folder goes on where it stopped.
+        What and where; a run in the same folder resumes where it stopped.
     out : Path
         Folder of the package; one that is there is replaced.
     naming : Naming
         Name and title of the package, and the command for its card.
     on_progress : callable
-        Told the epochs done and all of them.
+        Called with the number of finished epochs and of all epochs.
 
     Returns
     -------

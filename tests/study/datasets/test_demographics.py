@@ -20,7 +20,7 @@ ROWS = [
 def test_each_part_has_a_column_and_patients_count_once():
     training, external, left, used = demographics(ROWS)
     assert [c.title for c in (training, external, left, used)] == [
-        "Training", "External test", "Left over", "All in use",
+        "Training", "External test", "Unassigned", "All in use",
     ]  # fmt: skip
     assert (training.patients, training.cases, used.patients, used.cases) == (3, 4, 4, 5)
     assert training.age_text == "55 ± 7 y (of 2 known)"
@@ -42,7 +42,7 @@ def test_the_tables_are_written_for_people_and_programs(tmp_path):
     )  # fmt: skip
     assert first["sources"] == "HNSCC-3DCT-RT 1; VerSe 2019 2"
     lines = (tmp_path / "demographics.md").read_text().splitlines()
-    assert lines[0] == "|  | Training | External test | Left over | All in use |"
+    assert lines[0] == "|  | Training | External test | Unassigned | All in use |"
     assert "| Male | 50% (of 2 known) | 0% | 0% | 33% (of 3 known) |" in lines
     assert len({line.count("|") for line in lines}) == 1
 

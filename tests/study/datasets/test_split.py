@@ -97,17 +97,15 @@ def test_too_few_patients_are_told_with_the_counts():
     rows += [case_row(f"t{i}", source="TotalSegmentator", partial=("T1",) if i else ()) for i in range(4)]
     with pytest.raises(SplitError) as refused:
         split([rows], SplitSettings(40, 5, 2))
-    assert refused.value.message == (
-        "training and internal validation need 45 patients, 30 are there; the external test needs 2 patients of "
-        "TotalSegmentator with C1 to T1 complete in view, 1 are there among 4"
-    )
+    for fact in ("need 45 patients, 30 ", "2 patients of TotalSegmentator with C1 to T1 ", "1 are there among 4"):
+        assert fact in refused.value.message
     with pytest.raises(SplitError, match="5 folds need as many"):
         split([rows[:5]], SplitSettings(4, 1, 0))
     assert "give --scale" in refused.value.advice
     with pytest.raises(SplitError, match="the external test needs") as refused:
         split([rows[:30]], SplitSettings(scale=True))
     assert "--external 0" in refused.value.advice and "--scale" not in refused.value.advice
-    with pytest.raises(SplitError, match="cannot be taken out of"):
+    with pytest.raises(SplitError, match="5 internal patients"):
         split([rows], SplitSettings(5, 5, 0, InternalFrom.TRAINING))
 
 

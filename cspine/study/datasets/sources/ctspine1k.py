@@ -1,6 +1,6 @@
 """CTSpine1K (https://github.com/MIRACLE-Center/CTSpine1K): masks ``NAME_seg.nii.gz``, numbered 1..25, for four sources.
 
-The names tell the source: ``1.3.6.1.4.1.9328...`` and ``CTC-...`` (COLONOG), ``HN_P001`` (HNSCC-3DCT-RT), ``liver_0``
+The names show the source: ``1.3.6.1.4.1.9328...`` and ``CTC-...`` (COLONOG), ``HN_P001`` (HNSCC-3DCT-RT), ``liver_0``
 or ``colon_001`` (what CTSpine1K calls MSD T10 is the Decathlon's liver task), ``volume-covid19-A-0003_ct``. Images
 stand beside the masks as ``NAME.nii.gz`` in any folder below, or in further folders: as NIfTI, or as DICOM from TCIA in
 a folder a patient.

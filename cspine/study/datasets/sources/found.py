@@ -67,7 +67,7 @@ class Found:
     skipped : dict of str to int
         Reason and number, where a data set is known to hold images without labels.
     notes : list of str
-        Sentences about the table of patients that a person should read.
+        Sentences about the table of patients that a reviewer should read.
     """
 
     cases: list[FoundCase] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: Found) -> None:
-        """Take over what another data set gave."""
+        """Add the cases of another data set."""
         self.cases += other.cases
         self.broken += other.broken
         for reason, count in other.skipped.items():

@@ -58,7 +58,7 @@ def random_column(people: People, rng: np.random.Generator, person: str | None =
     Parameters
     ----------
     people : People
-        Whose bones may be used. Mostly one person's, completed from others; sometimes each level is another's.
+        Whose bones may be used. In most necks one person's, completed from others; sometimes each level is another's.
     rng : Generator
         Source of randomness.
     person : str, optional
@@ -67,7 +67,7 @@ def random_column(people: People, rng: np.random.Generator, person: str | None =
     Raises
     ------
     AtlasError
-        If nobody has that name.
+        If no person has that name.
     """
     chosen = _choose(people, rng) if person is None else _completed(people, _named(people, person))
     size = rng.uniform(0.92, 1.12)
