@@ -41,7 +41,7 @@ DOUBTS = {
     "two labels on one vertebra": "the centres of two vertebrae lie closer than two vertebrae can",
     "gap": "two adjacent vertebrae are further apart than is plausible: one may be unlabelled, the labels below it "
     "shifted",
-    "fragments": f"a second piece of {MIN_FRAGMENT_MM3:.0f} mm3, or of {MIN_FRAGMENT_SHARE:.0%} of the vertebra, "
+    "fragments": f"a second fragment of {MIN_FRAGMENT_MM3:.0f} mm3, or of {MIN_FRAGMENT_SHARE:.0%} of the vertebra, "
     "that the edge of the image does not explain",
     "volume": "more or less than an adult's vertebra; less is expected where the edge of the image truncates it",
     "speck": f"a label of less than {SPECK_MM3:.0f} mm3 that the edge of the image does not truncate",
@@ -138,7 +138,7 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
     extra = [float(sizes[i]) for i in separate if sizes[i] >= least]
     if extra:
         listed = ", ".join(f"{size:.0f}" for size in extra[:3])
-        doubts.append(Doubt(name, "fragments", f"{name} has {len(extra)} more pieces, of {listed} mm3."))
+        doubts.append(Doubt(name, "fragments", f"{name} has {len(extra)} more fragments, of {listed} mm3."))
     low, high = plausible_ml(shape.vertebra)
     millilitres = shape.volume_mm3 / 1000
     if not low <= millilitres <= high and not (shape.touches_edge and millilitres < low):
@@ -185,7 +185,7 @@ def _centroid_doubts(shapes: tuple[LevelShape, ...], centroids: Centroids, label
     labelled = {shape.vertebra.label for shape in shapes}
     for label in sorted(set(centroids.by_label) - labelled):
         if label in known:
-            sentence = f"{known[label]} has a published centroid and no voxel."
+            sentence = f"{known[label]} has a published centroid but no voxel."
             doubts.append(Doubt(known[label], "centroid", sentence))
     return doubts
 

@@ -184,9 +184,9 @@ def _surface_shift(level: torch.Tensor, spacing_mm: float, rng: np.random.Genera
 
     It opens and closes the joints, and it makes a network look for the edge in the image instead of the atlas's shape.
     """
-    whole = rng.uniform(-0.3, 0.35)
+    uniform = rng.uniform(-0.3, 0.35)
     own = np.zeros(256, dtype=np.float32)
-    own[:20] = whole + rng.uniform(0, 0.3) * rng.standard_normal(20)
+    own[:20] = uniform + rng.uniform(0, 0.3) * rng.standard_normal(20)
     shift = torch.from_numpy(own)[level.int()]
     shape = tuple(level.shape)
     shift += float(rng.uniform(0, 0.5)) * smooth_noise(rng, shape, rng.uniform(6, 12) / spacing_mm)

@@ -189,7 +189,7 @@ def set_case(set_name: str, number: int) -> SetCase:
     reconstruction = Reconstruction(kernel, thickness, float(rng.uniform(0, 0.8)), noise, seed)
     extent, offset = _field_of_view(rng, posture, perturbations)
     spacing = _pixels(rng, extent, increment)
-    x, y, z = (_whole(length, step) for length, step in zip(extent, spacing, strict=True))
+    x, y, z = (_fast_length(length, step) for length, step in zip(extent, spacing, strict=True))
     voltage = float(rng.choice(_VOLTAGES))
     return SetCase(set_name, seed, spacing, (x, y, z), offset, posture, reconstruction, voltage, perturbations)
 
@@ -203,7 +203,7 @@ def _articulated_case(set_name: str, seed: int, rng: np.random.Generator) -> Set
     # Lower than the middle of the bodies: the spinous process of T1 reaches far down.
     offset = (float(rng.normal(0, 6)), float(rng.normal(0, 4)), float(rng.normal(-12, 3)))
     spacing = _pixels(rng, extent, increment)
-    x, y, z = (_whole(length, step) for length, step in zip(extent, spacing, strict=True))
+    x, y, z = (_fast_length(length, step) for length, step in zip(extent, spacing, strict=True))
     voltage = float(rng.choice(_VOLTAGES))
     return SetCase(set_name, seed, spacing, (x, y, z), offset, None, reconstruction, voltage, ())
 
@@ -312,7 +312,7 @@ def _pixels(
     return pixel, pixel, increment_mm
 
 
-def _whole(length_mm: float, step_mm: float) -> float:
+def _fast_length(length_mm: float, step_mm: float) -> float:
     """Return the nearest length that is a fast number of steps."""
     count = max(2, round(length_mm / step_mm))
     return float(fft.next_fast_len(count, real=True) if step_mm < 0.95 else count) * step_mm

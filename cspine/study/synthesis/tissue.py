@@ -135,7 +135,7 @@ def _bone(
     if is_vertebra:
         table = np.ones(256, dtype=np.float32)
         table[:20] = rng.uniform(0.8, 1.2, size=20)
-        if bool((anatomy.level > 19).any()):  # a whole spine
+        if bool((anatomy.level > 19).any()):  # a complete spine
             table[20:30] = rng.uniform(0.8, 1.2, size=10)
         factor = torch.from_numpy(table)[anatomy.level[near].int()]
         inner, outer = inner * factor, outer * factor

@@ -201,7 +201,7 @@ def _field_of_view(
         centre = neck + np.array([rng.normal(0, 5), rng.normal(2, 5), rng.normal(0, 5)])
     elif settings.view == "close_up":
         bone = column[int(rng.integers(10))]
-        # The middle of the whole vertebra, arch and all, lies behind that of its body.
+        # The centre of the complete vertebra with its arch lies behind that of its body.
         centre = bone.point(0, 12, 0) + rng.uniform([-22, -22, -14], [22, 22, 14])
     else:
         centre = neck + np.array([rng.normal(0, 25), rng.uniform(-45, 35), rng.uniform(-120, 85)])

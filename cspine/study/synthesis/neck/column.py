@@ -120,11 +120,11 @@ def _wanted_sizes(people: People, chosen: dict[int, Person]) -> dict[int, float]
     """Return the size of each level relative to the atlas; bones of different people in one neck fit each other."""
     own = {label: person.bones[label].size for label, person in chosen.items()}
     known = [own[label] for label, person in chosen.items() if person is not people.atlas]
-    whole = float(np.median(known)) if known else 1.0
+    common = float(np.median(known)) if known else 1.0
     names = {person.name for person in chosen.values() if person is not people.atlas}
     if len(names) <= 1:  # one person: that person's own proportions
-        return {label: own[label] if p is not people.atlas else whole for label, p in chosen.items()}
-    return {label: (own[label] * whole) ** 0.5 if p is not people.atlas else whole for label, p in chosen.items()}
+        return {label: own[label] if p is not people.atlas else common for label, p in chosen.items()}
+    return {label: (own[label] * common) ** 0.5 if p is not people.atlas else common for label, p in chosen.items()}
 
 
 def _stand(
@@ -174,7 +174,7 @@ def _rest(
 
 
 def _settled(people: People, posed: tuple[PosedBone, ...]) -> tuple[PosedBone, ...]:
-    """Move and turn the whole column to where the atlas's stands: C1..T1 as near to it as can be."""
+    """Move and rotate the complete column to the position of the atlas's: C1..T1 as near to it as can be."""
     neck = [bone for bone in posed if bone.label <= 8]
     rest = [people.atlas.bones[bone.label] for bone in neck]
     here, there = np.array([b.origin_mm for b in neck]), np.array([b.origin_mm for b in rest])

@@ -26,7 +26,7 @@ _MIN_WEIGHT = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Stance:
-    """How the whole patient lies in the scanner.
+    """The position of the patient in the scanner.
 
     Parameters
     ----------
@@ -129,5 +129,5 @@ def _outermost(posed: PosedBone, bones: Sequence[PosedBone], along: np.ndarray) 
 def _interpolated(field_zyxc: np.ndarray, shape_zyx: tuple[int, int, int]) -> torch.Tensor:
     """Return a lattice of vectors at every voxel between its corners."""
     lattice = torch.from_numpy(field_zyxc.astype(np.float32)).permute(3, 0, 1, 2)[None]
-    whole = functional.interpolate(lattice, size=shape_zyx, mode="trilinear", align_corners=True)
-    return whole[0].permute(1, 2, 3, 0).contiguous()
+    upsampled = functional.interpolate(lattice, size=shape_zyx, mode="trilinear", align_corners=True)
+    return upsampled[0].permute(1, 2, 3, 0).contiguous()
