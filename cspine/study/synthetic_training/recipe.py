@@ -57,7 +57,7 @@ class Recipe(_Strict):
     label_set: Literal["cervical", "full-spine"] = Field("cervical", description="Label set that the network predicts.")
     anatomy: Literal["neck", "spine", "articulated"] = Field(
         "neck",
-        description="What the synthetic scans show: the label atlas, complete spines, or necks of several people's bones.",
+        description="Content of the scans: the label atlas, complete spines, or necks of several people's bones.",
     )
     network: Network = Network()
     intensity: Intensity = Intensity()
