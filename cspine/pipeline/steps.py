@@ -34,7 +34,7 @@ from cspine.pipeline.outputs import chosen_outputs
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
-from cspine.pipeline.subset import check_wanted
+from cspine.pipeline.subset import check_wanted, keep_levels
 from cspine.report.summary import (
     InputSummary,
     OutputSummary,
