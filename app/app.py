@@ -75,7 +75,11 @@ class CSpineApp(Application):  # type: ignore[misc]
             incomplete=settings.is_on("incomplete"),
         )
         seg_writer = DicomSegWriterOperator(
-            self, name="seg_writer", output_folder=folders.output, seg_type=settings.seg_type
+            self,
+            name="seg_writer",
+            output_folder=folders.output,
+            seg_type=settings.seg_type,
+            outputs=settings.text("outputs"),
         )
         report_writer = ReportWriterOperator(self, name="report_writer", output_folder=folders.output)
         steps = (loader, reader, inference, postprocessing, seg_writer, report_writer)

@@ -14,6 +14,7 @@ from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
 from cspine.operators.step import IMAGE, SEG_FILE, SEG_IMAGE, STUDIES, StepOperator
 from cspine.operators.studies import chosen_series
 from cspine.pipeline import steps
+from cspine.pipeline.outputs import parse_outputs
 
 
 class DicomSegWriterOperator(StepOperator):
@@ -41,6 +42,9 @@ class DicomSegWriterOperator(StepOperator):
         Where ``dicom/`` appears; ``output`` in the working directory by default.
     seg_type : str
         ``binary`` or ``labelmap``: docs/guide/seg-type.md.
+    outputs : str
+        What is written, as ``cspine run --outputs`` names it, by this operator and the report writer after it; by
+        default the segmentation, the preview and the summary.
     model_name, model_version : str
         The model behind labels of another operator than cspine's postprocessing.
     """
@@ -53,12 +57,14 @@ class DicomSegWriterOperator(StepOperator):
         *args: Any,
         output_folder: Path = Path("output"),
         seg_type: Literal["binary", "labelmap"] = "binary",
+        outputs: str = "",
         model_name: str = "",
         model_version: str = "",
         **kwargs: Any,
     ) -> None:
         self.output_folder = output_folder
         self.seg_type = SegType(seg_type)
+        self.outputs = parse_outputs(outputs) if outputs else None
         self.model = named_model(model_name, model_version)
         super().__init__(fragment, *args, **kwargs)
 
@@ -74,11 +80,11 @@ class DicomSegWriterOperator(StepOperator):
         ct = ct_of(op_input.receive(IMAGE))
         chosen = chosen_series(op_input.receive(STUDIES))
         before = provenance_of(seg_image)
-        settings = replace(before.settings, seg_type=self.seg_type)
+        settings = replace(before.settings, seg_type=self.seg_type, outputs=self.outputs)
         watch = before.stopwatch()
         (self.output_folder / "dicom").mkdir(parents=True, exist_ok=True)
         with watch.step("write DICOM"):
             record = steps.write_dicom(vertebrae_of(seg_image, self.model), ct, chosen, settings, self.output_folder)
-        if record is None:
+        if record is None and self.outputs is None:
             raise DicomSourceNeededError("the CT does not come from DICOM slices")
-        return SegmentationFile(record, Provenance(settings, watch.seconds))
+        return SegmentationFile(record, self.output_folder, Provenance(settings, watch.seconds))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,18 +121,20 @@ class VertebraImage(Image):
 
 
 class SegmentationFile(DataPath):
-    """The path of a DICOM Segmentation that was written.
+    """The path of a DICOM Segmentation that was written, or of the output folder where none is wanted.
 
     Parameters
     ----------
-    record : SegRecord
+    record : SegRecord or None
         What was written.
+    folder : Path
+        The output folder.
     provenance : Provenance
         Settings and seconds so far.
     """
 
-    def __init__(self, record: SegRecord, provenance: Provenance) -> None:
-        super().__init__(record.path, read_only=True)
+    def __init__(self, record: SegRecord | None, folder: Path, provenance: Provenance) -> None:
+        super().__init__(folder if record is None else record.path, read_only=True)
         self.record = record
         self.provenance = provenance
 

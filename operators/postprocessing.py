@@ -81,9 +81,6 @@ class PostprocessingOperator(StepOperator):
         )
         watch = before.stopwatch()
         with watch.step("postprocess"):
-            inference = prediction_of(prediction, self.model)
-            if studies:
-                vertebrae = steps.clean(inference, ct, chosen_series(studies), settings)
-            else:
-                vertebrae = steps.clean_volume(inference, ct, settings)
+            chosen = chosen_series(studies) if studies else None
+            vertebrae = steps.clean(prediction_of(prediction, self.model), ct, chosen, settings)
         return VertebraImage(vertebrae, ct, Provenance(settings, watch.seconds))

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 _NAMED = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
 
-@pytest.mark.parametrize("page", ["conformance.md", "seg-type.md", "monai-developers.md"])
+@pytest.mark.parametrize("page", ["reference/conformance.md", "guide/seg-type.md", "guide/monai-developers.md"])
 def test_every_test_that_a_page_names_is_there(page: str) -> None:
     named = _NAMED.findall((ROOT / "docs" / page).read_text())
     assert named

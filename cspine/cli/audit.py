@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help="Required share of cases with a complete column in order.",
 )
-@click.option("--anew", is_flag=True, help="Recompute every case.")
+@click.option("--recompute", is_flag=True, help="Recompute every case.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -53,7 +53,7 @@ def command(
     agreement: bool,
     pseudo_labels: Path | None,
     require: float | None,
-    anew: bool,
+    recompute: bool,
 ) -> None:
     """Check a model on real CTs that have no labels.
 
@@ -70,7 +70,7 @@ def command(
     OUT/labels/         vertebrae of each case;  OUT/auxiliary/, OUT/cases/: state for the next call
 
     The same command resumes where it stopped: a case is recomputed only if its image, organs, the model, a setting,
-    the kind of device or the code of cspine changed, or with --anew. A case with unreadable files, or whose
+    the kind of device or the code of cspine changed, or with --recompute. A case with unreadable files, or whose
     segmentation fails, is listed; the others are processed, and the exit code is 11.
 
     With --require 0.9 the exit code is 14 if fewer than 90 % of the cases have all levels in view, in order.
@@ -91,7 +91,7 @@ def command(
     from cspine.study.audits.run_audit import AuditTask, check_audit, run_audit
 
     settings = AuditSettings(InferenceSettings(device=device), agreement, parse_organ_labels(organ_labels))
-    task = AuditTask(images, out, settings, organs, pseudo_labels, anew)
+    task = AuditTask(images, out, settings, organs, pseudo_labels, recompute)
     check_audit(task)
     package = load_package(wanted_model(model))
     with progress("cases") as on_progress:

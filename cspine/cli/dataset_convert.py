@@ -149,7 +149,7 @@ def _show(outcome: Outcome, found: Found, out: Path) -> None:
     patients = {source: {row.patient for row in outcome.rows if row.source == source} for source in sources}
     rows = [[name, str(c[0]), str(len(patients[name])), str(c[1]), str(c[2])] for name, c in sorted(sources.items())]
     table(
-        f"{out.name}: {outcome.done} converted, {outcome.kept} kept",
+        f"{out.name}: {outcome.done} converted, {outcome.cached} kept",
         ("Source", "Cases", "Patients", "Doubtful", "Excluded"),
         rows,
     )

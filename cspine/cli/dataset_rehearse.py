@@ -28,8 +28,8 @@ def command(out: Path, patients: int, seed: int, meshes: Path | None, jobs: int 
     from collections import Counter
 
     from cspine.io.machine import usable_cores
-    from cspine.study.rehearsal.plan import plan_cohort
-    from cspine.study.rehearsal.synthetic_cohort import SyntheticCohort, make_cohort
+    from cspine.study.dry_run.plan import plan_cohort
+    from cspine.study.dry_run.synthetic_cohort import SyntheticCohort, make_cohort
 
     scans = plan_cohort(patients, seed)
     with progress("scans") as on_progress:

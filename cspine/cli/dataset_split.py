@@ -25,7 +25,7 @@ from cspine.io.console import table
 @click.option("--seed", default=0, show_default=True, type=int, help="Another seed gives another split.")
 @click.option("--scale", is_flag=True, help="With fewer patients than requested, take all, in proportion.")
 @click.option(
-    "--elsewhere", default="training", show_default=True, type=click.Choice(["training", "left-over"]),
+    "--elsewhere", default="training", show_default=True, type=click.Choice(["training", "unassigned"]),
     help="Use of patients without a vertebra of D1's label set, who are in D2 ... only.",
 )  # fmt: skip
 def command(
@@ -56,20 +56,20 @@ def command(
     D/demographics.csv    patients, age, sex, sources, voxel sizes, levels of each part; demographics.md for readers
     D/split.json          the settings, and the checksum that models of the split carry
     """  # noqa: D301
+    from cspine.study.datasets.apply_split import apply_split
     from cspine.study.datasets.case_table import Part, split_checksum
     from cspine.study.datasets.dataset_folder import DatasetFolder
     from cspine.study.datasets.demographics import as_table, demographics
-    from cspine.study.datasets.divided import divide_datasets
     from cspine.study.datasets.split import InternalFrom, SplitSettings
 
     # T13 is a variant: a spine without it is complete.
     levels = tuple(level.name for level in wanted_levels(whole, "--whole") if level.name != "T13")
     settings = SplitSettings(
         training, internal, external, InternalFrom(internal_from), external_source, levels, folds, seed, scale,
-        Part.TRAINING if elsewhere == "training" else Part.LEFT_OVER,
+        Part.TRAINING if elsewhere == "training" else Part.UNASSIGNED,
     )  # fmt: skip
     folders = [DatasetFolder(root) for root in datasets]
-    for folder, rows in zip(folders, divide_datasets(folders, settings), strict=True):
+    for folder, rows in zip(folders, apply_split(folders, settings), strict=True):
         head, *lines = as_table(demographics(rows))
         table(folder.root.resolve().name, head, lines)
         excluded = sum(bool(row.excluded) for row in rows)

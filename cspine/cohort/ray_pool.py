@@ -212,7 +212,7 @@ class RayPool:
             options["memory"] = resources.memory_bytes
         # The scheduler replaces dead actors, because it knows their studies; Ray must not repeat calls.
         self._actor = self._ray.remote(_Actor).options(max_restarts=0, max_task_retries=0, **options)
-        self._task = self._ray.store(task)
+        self._task = self._ray.put(task)
         self._workers: dict[int, Any] = {}
         self._calls: dict[Any, int] = {}
         self._started = 0

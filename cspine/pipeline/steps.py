@@ -144,18 +144,12 @@ def infer(
     return segmentation.predict(ct, package, settings.inference, progress)
 
 
-def clean_volume(
-    inference: Inference, ct: CtVolume, settings: RunSettings, age_years: float | None = None
-) -> Vertebrae:
-    """Clean the labels of a volume and keep the levels wanted; NoVertebraError if none is left."""
-    cleaned = segmentation.clean(inference, ct, age_years, solve_levels=settings.solve_levels)
-    return cleaned if settings.levels is None else keep_levels(cleaned, settings.levels)
-
-
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> Vertebrae:
     """Clean the labels, keep the wanted levels, and check the completeness; NoVertebraError if none is left."""
     age = chosen.selection.chosen.patient_age_years if chosen is not None else None
-    cleaned = clean_volume(inference, ct, settings, age)
+    cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
+    if settings.levels is not None:
+        cleaned = keep_levels(cleaned, settings.levels)
     completeness = (
         completeness_findings(
             chosen.context, ct, cleaned.labels.model, settings.levels, incomplete_transfer=settings.incomplete

@@ -1,4 +1,4 @@
-"""One case of many may fail: which errors end with their case, and which end the whole study."""
+"""One case of many may fail: which errors end with their case, and which end the complete study."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Failure:
 
 
 def attempt(case: str, work: Callable[[], Result]) -> Result | Failure:
-    """Do a case; where its files, its labels, its grid or the network fail, say so and let the others go on.
+    """Do a case; where its files, labels, grid or the network fail, report it and continue with the others.
 
     Parameters
     ----------
@@ -53,6 +53,6 @@ def attempt(case: str, work: Callable[[], Result]) -> Result | Failure:
             raise
         failed = error
     except MemoryError:
-        failed = OutOfMemoryError("memory ran out")
+        failed = OutOfMemoryError("out of memory")
     _log.warning("case %s failed: %s", hashed(case), failed.code)
     return Failure(str(failed))

@@ -32,14 +32,14 @@ def audit(
     organs: Place | None = None,
     settings: AuditSettings | None = None,
 ) -> AuditOutcome:
-    """Check a model on real CTs that have no labels: order, completeness, volumes, spacing, agreement with itself.
+    """Check a model on real CTs without labels: order, completeness, volumes, spacing, test-retest consistency.
 
     Parameters
     ----------
     images : path
         Folder of CT images, ``X_0000.nii.gz`` or ``X_ct.nii.gz``.
     out : path
-        Folder of tables, labels and picture sheets; a second call goes on where the first stopped.
+        Folder of tables, labels and picture sheets; a second call resumes where the first stopped.
     model : str or path, optional
         Name of an installed model, or its folder.
     organs : path, optional
@@ -74,7 +74,7 @@ def compare(
     levels: str | None = None,
     settings: Settings | None = None,
 ) -> Results:
-    """Compare models on the same cases, the first with each other one.
+    """Compare models on the same cases: the first with each of the others.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def convert(
 
 
 def split(datasets: Sequence[Place], settings: SplitSettings | None = None) -> list[list[CaseRow]]:
-    """Divide the patients of one dataset, or of several of a study, into training, internal and external.
+    """Assign the patients of one or more datasets of a study to training, internal validation and external test.
 
     Parameters
     ----------
@@ -160,11 +160,11 @@ def split(datasets: Sequence[Place], settings: SplitSettings | None = None) -> l
     SplitError
         If there are too few patients.
     """
+    from cspine.study.datasets.apply_split import apply_split
     from cspine.study.datasets.dataset_folder import DatasetFolder
-    from cspine.study.datasets.divided import divide_datasets
     from cspine.study.datasets.split import SplitSettings
 
-    return divide_datasets([DatasetFolder(Path(root)) for root in datasets], settings or SplitSettings())
+    return apply_split([DatasetFolder(Path(root)) for root in datasets], settings or SplitSettings())
 
 
 def train(
@@ -181,9 +181,9 @@ def train(
     Parameters
     ----------
     dataset : path
-        Dataset that `split` divided.
+        Dataset with a split.
     run : path
-        Folder of the run's state; the same call goes on where an interrupted one stopped.
+        Folder of the run's state; the same call resumes where an interrupted one stopped.
     out : path
         Folder of the package; its name becomes the model's.
     settings : TrainingSettings, optional

@@ -1,4 +1,4 @@
-"""Labels from elsewhere, turned to the grid that they belong to where both have the same voxels; never resampled."""
+"""Labels of other systems, reoriented to the grid of an image where both have the same voxels; never resampled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLACK = 0.1
 
 
 def on_grid(labels: LabelVolume, grid: Grid, *, partial: bool = False) -> LabelVolume:
-    """Turn labels to the orientation of a grid: other systems write the same voxels in another order of the axes.
+    """Reorient labels to a grid: other systems write the same voxels in another order of the axes.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def on_grid(labels: LabelVolume, grid: Grid, *, partial: bool = False) -> LabelV
     Raises
     ------
     CaseGridError
-        If they do not lie on the same voxels; the message tells both grids.
+        If they do not lie on the same voxels; the message names both grids.
     """
     turn = reorientation(labels.affine_lps, orientation_of(grid.affine_lps))
     turned = turn.grid(labels.grid)
@@ -74,12 +74,12 @@ def _offset(part: Grid, grid: Grid) -> NDArray[np.int64]:
 
 def _other_grid(labels: Grid, grid: Grid) -> CaseGridError:
     return CaseGridError(
-        f"the labels lie on another grid: {_told(labels)} instead of {_told(grid)}",
+        f"the labels lie on another grid: {_grid_text(labels)} instead of {_grid_text(grid)}",
         advice="Labels are never resampled: let the other system write them on the grid of the image.",
     )
 
 
-def _told(grid: Grid) -> str:
+def _grid_text(grid: Grid) -> str:
     sizes = " x ".join(str(n) for n in grid.shape_zyx[::-1])
     steps = " x ".join(f"{step:.3g}" for step in grid.spacing_xyz)
     first = ", ".join(f"{v:.1f}" for v in grid.affine_lps[:3, 3])

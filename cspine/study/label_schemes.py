@@ -17,13 +17,13 @@ from cspine.core.errors import LabelSchemeError, UsageError
 from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.io import nifti
 from cspine.study.masks import combine_masks, mask_name
-from cspine.study.output_folder import PREDICT, told_by
+from cspine.study.output_folder import PREDICT, summary_of
 
 #: Schemes whose table is not a constant: the names in a dataset.json, and one file a vertebra.
 NNUNET, MASKS = "nnunet", "masks"
 #: DICOM Segmentations, whose segments say by code or label which vertebra they are.
 SEG = "dicom-seg"
-#: What labels follow where nobody says otherwise.
+#: The scheme of labels if none is named.
 VERSE = "verse"
 _DATASET_JSON = "dataset.json"
 #: Folder that TotalSegmentator's data set has its masks in, within the folder of a case.
@@ -84,7 +84,7 @@ class LabelScheme:
 
     @property
     def numbers_text(self) -> str:
-        """The vertebrae's numbers for people: ``"1..7 = C1..C7, 8..19 = T1..T12"``."""
+        """Return the vertebrae's numbers for people: ``"1..7 = C1..C7, 8..19 = T1..T12"``."""
         return _runs(self.levels)
 
 
@@ -248,10 +248,10 @@ def scheme_of_folder(folder: Path, named: str | None) -> str:
     """
     if named is not None and named not in SCHEME_NAMES:
         raise UsageError(f"there is no label scheme {named!r}", advice=f"Give one of: {', '.join(SCHEME_NAMES)}.")
-    of_predict = told_by(folder, PREDICT) is not None
+    of_predict = summary_of(folder, PREDICT) is not None
     scheme = named or (NNUNET if _dataset_json(folder) is not None and not of_predict else VERSE)
     if scheme == NNUNET:
-        _of_files_in(folder)  # what is wrong with dataset.json is told before any work
+        _of_files_in(folder)  # errors of dataset.json are reported before any work
     return scheme
 
 

@@ -1,4 +1,4 @@
-"""What a model is taught to draw: the vertebrae of a label set, numbered as its network numbers them."""
+"""The vertebrae that a model predicts, by label set, numbered as its network numbers them."""
 
 from __future__ import annotations
 

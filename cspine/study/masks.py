@@ -57,16 +57,16 @@ def combine_masks(masks: Iterable[tuple[Path, int]]) -> CombinedMasks | None:
     CaseGridError
         If the masks lie on different grids.
     """
-    whole: LabelVolume | None = None
+    combined: LabelVolume | None = None
     shared = 0
     for path, number in masks:
         mask = nifti.read_labels(path)
-        if whole is None:
-            whole = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
-        if not whole.grid.is_close(mask.grid, SLACK * min(mask.grid.spacing_xyz)):
+        if combined is None:
+            combined = LabelVolume(np.zeros(mask.labels_zyx.shape, dtype=np.uint8), mask.affine_lps)
+        if not combined.grid.is_close(mask.grid, SLACK * min(mask.grid.spacing_xyz)):
             raise CaseGridError(f"{path.name} lies on another grid than the masks before it")
-        inside, taken = mask.labels_zyx > 0, whole.labels_zyx != 0
+        inside, labelled = mask.labels_zyx > 0, combined.labels_zyx != 0
         if number != SACRUM:
-            shared += int(np.count_nonzero(inside & taken & (whole.labels_zyx != SACRUM)))
-        whole.labels_zyx[inside & ~taken if number == SACRUM else inside] = number
-    return None if whole is None else CombinedMasks(whole, shared * whole.grid.voxel_mm3)
+            shared += int(np.count_nonzero(inside & labelled & (combined.labels_zyx != SACRUM)))
+        combined.labels_zyx[inside & ~labelled if number == SACRUM else inside] = number
+    return None if combined is None else CombinedMasks(combined, shared * combined.grid.voxel_mm3)

@@ -109,8 +109,8 @@ class OutputFolder:
         self._claim.write({"complete": True, **self.identity, **summary})
 
 
-def told_by(folder: Path, command: str) -> dict[str, Any] | None:
-    """Return what the summary.json of a folder says; None where it is not the folder of that command.
+def summary_of(folder: Path, command: str) -> dict[str, Any] | None:
+    """Return the content of the summary.json of a folder; None where it is not the folder of that command.
 
     Parameters
     ----------

@@ -17,8 +17,12 @@ rm -rf "$place" && mkdir -p "$place/output"
 .venv/bin/python -m venv "$place/python"
 pip=("$place/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps)
 (cd "$place/context" && "${pip[@]}" "$wheels"/*.whl && "${pip[@]}" ./cspine-*.whl)
-missing=$(comm -23 <(sed -n 's/==.*//p' "$place/context/pip/requirements.txt" | tr 'A-Z_.' 'a-z--' | sort) \
-    <( ("$place/python/bin/python" -m pip list --format=freeze | sed 's/==.*//'; grep -E '^[a-z]' deploy/map/left-out.txt) | tr 'A-Z_.' 'a-z--' | sort))
+normal() { tr 'A-Z_.' 'a-z--' | sort -u; }
+installed() {
+    "$place/python/bin/python" -c 'from importlib.metadata import distributions as d; print(*{x.name for x in d()}, sep="\n")'
+}
+missing=$(comm -23 <(sed -n 's/==.*//p' "$place/context/pip/requirements.txt" | normal) \
+    <( (installed; grep -E '^[a-z]' deploy/map/left-out.txt) | normal))
 [ -z "$missing" ] || { echo "FAIL requirements of the context without a wheel: $missing" >&2; exit 1; }
 
 libraries=$(dirname "$(find "$place/python" -name 'libcudart.so.*' | head -1)")

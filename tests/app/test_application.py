@@ -102,10 +102,13 @@ def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_
     refused = start(**environment, CSPINE_LEVELS="C1-C9")
     assert refused.returncode == 2 and "CS-USE-001" in refused.stderr
     assert not list(output.iterdir())
-    done = start("--seg-type", "labelmap", "--step-size", "1", **environment, CSPINE_LEVELS="C3-C5")
+    done = start(
+        "--seg-type", "labelmap", "--step-size", "1", "--outputs", "seg,summary", **environment, CSPINE_LEVELS="C3-C5"
+    )
     assert done.returncode == 0, done.stderr
     summary = json.loads((output / "report/summary.json").read_text())
     assert [(each["kind"]) for each in summary["outputs"]] == ["SEG LABELMAP"]
+    assert [path.name for path in sorted((output / "report").iterdir())] == ["summary.json"]
     assert (summary["settings"]["seg_type"], summary["settings"]["step_size"]) == ("labelmap", "1")
     assert [vertebra["level"] for vertebra in summary["vertebrae"]] == ["C3", "C4", "C5"]
     assert summary["settings"]["levels"] == "C3-C5"

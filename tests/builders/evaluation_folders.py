@@ -32,20 +32,22 @@ class Line:
     fold: int | None = None
     assd_mm: float | None = 0.3
     reference_ml: float | None = 10.0
-    found_ml: float | None = 10.5
+    predicted_ml: float | None = 10.5
 
     def cells(self) -> list[str]:
-        error = None if self.reference_ml is None or self.found_ml is None else self.found_ml - self.reference_ml
-        found_as = self.level if self.found_ml else "missed"
-        words = (found_as, "yes" if self.found_ml else "no", "0.5000" if self.found_ml else "")
-        measures = (self.dice, self.hd95_mm, self.assd_mm, self.reference_ml, self.found_ml, error)
+        error = (
+            None if self.reference_ml is None or self.predicted_ml is None else self.predicted_ml - self.reference_ml
+        )
+        predicted_level = self.level if self.predicted_ml else "missed"
+        words = (predicted_level, "yes" if self.predicted_ml else "no", "0.5000" if self.predicted_ml else "")
+        measures = (self.dice, self.hd95_mm, self.assd_mm, self.reference_ml, self.predicted_ml, error)
         numbers = ["" if value is None else f"{value:.4f}" for value in measures]
         return [self.case, self.level, self.part, "" if self.fold is None else str(self.fold), *numbers, *words]
 
 
 def missed(line: Line) -> Line:
     """The same level, not found."""
-    return replace(line, dice=0.0, hd95_mm=None, assd_mm=None, found_ml=0.0)
+    return replace(line, dice=0.0, hd95_mm=None, assd_mm=None, predicted_ml=0.0)
 
 
 def write_folder(

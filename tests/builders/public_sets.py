@@ -9,8 +9,8 @@ import numpy as np
 
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.study.rehearsal import layouts
-from cspine.study.rehearsal.layouts import Person
+from cspine.study.dry_run import layouts
+from cspine.study.dry_run.layouts import Person
 from tests.builders.spine_phantom import Phantom, draw
 
 _patients = count()

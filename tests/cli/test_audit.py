@@ -52,7 +52,7 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, stand_in: StandIn) -> None:
     assert invoke(*common, "--pseudo-labels", tmp_path / "raw").exit_code == 0
     assert stand_in.asked == 2
     assert json.loads((tmp_path / "raw" / "dataset.json").read_text())["numTraining"] == 2
-    invoke(*common, "--anew")
+    invoke(*common, "--recompute")
     assert stand_in.asked == 4
     with (tmp_path / "out" / "audit.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))

@@ -35,7 +35,7 @@ def test_two_models_are_compared(models: tuple[Path, Path], tmp_path: Path) -> N
     told = invoke(
         *models, "--out", out, "--with-paper", "--title", "A against B", "--single", "external-001", *QUICK
     ).output
-    for words in ("External test: 6 common cases", "Dice neck 1.0.0", "verdict", "The paper's p-values beside ours"):
+    for words in ("External test: 6 common cases", "Dice neck 1.0.0", "verdict", "The paper's p-values"):
         assert words in told
     assert "spine 1.0.0 and neck 1.0.0" in told or "on spine 1.0.0 against neck 1.0.0" in told
     assert f"Report {out / 'report.html'}" in told and "no test of a model" in told

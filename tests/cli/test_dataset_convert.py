@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from cspine.cli.dataset import command
 from cspine.core.errors import DatasetError, SomeStudiesFailedError, UsageError
 from cspine.study.datasets.dataset_folder import DatasetFolder
-from cspine.study.rehearsal import layouts
+from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, MAN, small_case, without
 from tests.study.datasets.test_convert import in_process
 
@@ -59,9 +59,9 @@ def test_a_case_that_fails_is_printed_and_the_exit_code_tells(tmp_path, in_proce
 def test_wrong_calls_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(DatasetError, match="no folder"):
         convert(tmp_path)
-    with pytest.raises(UsageError, match="no data set was given"):
+    with pytest.raises(UsageError):
         invoke("convert", "--out", tmp_path / "Dataset501_Cervical", "--label-set", "cervical")
-    with pytest.raises(UsageError, match="hold images alone"):
+    with pytest.raises(UsageError, match="--images"):
         invoke("convert", "--out", tmp_path / "D", "--label-set", "cervical", "--msd-colon", tmp_path)
     assert not list(tmp_path.iterdir())
 

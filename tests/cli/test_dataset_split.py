@@ -7,7 +7,7 @@ import pytest
 from cspine.core.errors import SplitError, UsageError
 from cspine.study.datasets.case_table import Part
 from tests.cli.test_dataset_convert import invoke
-from tests.study.datasets.test_divided import study
+from tests.study.datasets.test_apply_split import study
 
 __all__ = ["study"]
 
@@ -26,12 +26,12 @@ def test_both_datasets_are_split_and_the_patients_described(study):
 def test_a_small_cohort_is_scaled_and_patients_elsewhere_may_stay_out(study):
     with pytest.raises(SplitError, match="need 209 patients"):
         invoke("split", study[0].root)
-    invoke("split", *(folder.root for folder in study), "--scale", "--elsewhere", "left-over", "--whole", "c2-c7")
+    invoke("split", *(folder.root for folder in study), "--scale", "--elsewhere", "unassigned", "--whole", "c2-c7")
     spines = study[1].rows()
     necks = {row.patient for row in study[0].rows() if not row.excluded}
     assert all(row.patient in necks for row in spines if row.part is Part.TRAINING)
     told = json.loads((study[1].root / "split.json").read_text())["settings"]
-    assert (told["scale"], told["elsewhere"], told["whole"][0]) == (True, "left over", "C2")
+    assert (told["scale"], told["elsewhere"], told["complete_levels"][0]) == (True, "unassigned", "C2")
 
 
 @pytest.mark.parametrize("whole", ["T1-C1", "neck", "C1-X9"])

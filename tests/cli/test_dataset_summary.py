@@ -8,7 +8,7 @@ import pytest
 from cspine.core.errors import DatasetError, UsageError
 from cspine.study.datasets.case_table import split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
-from cspine.study.rehearsal import layouts
+from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, MAN, TRUNK, small_case, without
 from tests.cli.test_dataset_convert import convert, in_process, invoke
 

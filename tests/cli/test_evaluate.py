@@ -62,7 +62,7 @@ def test_a_model_is_scored_on_images(tmp_path):
     assert {path.name for path in out.iterdir()} == {*tables, "summary.json", "sheet.png", "labels"}
     (files,) = rows_of(out / "files.csv")
     assert files["image"] == str(tmp_path / "images" / "neck_0000.nii.gz")
-    assert (files["found"], files["found_scheme"]) == (str(out / "labels" / "neck.nii.gz"), "verse")
+    assert (files["prediction"], files["prediction_scheme"]) == (str(out / "labels" / "neck.nii.gz"), "verse")
 
 
 def two_folders(tmp_path, change):
@@ -245,7 +245,7 @@ def test_another_system_in_its_own_numbers_and_orientation(tmp_path):
     invoke(*common, "--prediction-scheme", "totalsegmentator-v2")
     assert dice_of(tmp_path / "out") == {("a", f"{level}"): "1.0000" for level in [*CERVICAL, "T2"]}
     (files,) = rows_of(tmp_path / "out" / "files.csv")
-    assert (files["reference_scheme"], files["found_scheme"]) == ("verse", "totalsegmentator-v2")
+    assert (files["reference_scheme"], files["prediction_scheme"]) == ("verse", "totalsegmentator-v2")
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["title"] == "p"
     assert "warning" not in invoke(*common, "--prediction-scheme", "totalsegmentator-v2").output
     own = ("--reference", reference, "--prediction", reference, "--prediction-scheme", "totalsegmentator-v2")

@@ -148,7 +148,7 @@ def test_training_cases_of_another_split_are_refused_and_others_warned_of(traine
         invoke(*call, "--parts", "training")
     assert not (tmp_path / "out").exists()
     told = invoke(*call, "--parts", "external")
-    assert told.exit_code == 0 and "it may have learnt from these cases" in told.output
+    assert told.exit_code == 0 and "another split" in told.output
 
 
 @pytest.mark.parametrize("more", [[], ["--input", "x", "--dataset", "y"]])
@@ -179,7 +179,7 @@ def test_training_cases_that_every_fold_drew_are_no_cross_validation(trained, dr
 
     assert "warning" not in judged(drawn).stderr
     invoke("--model", trained.package, "--input", trained.dataset / "imagesTr", "--out", tmp_path / "leaked")
-    with pytest.raises(SplitError, match="4 training cases drawn by folds that had learnt from them"):
+    with pytest.raises(SplitError, match="4 training cases"):
         judged(tmp_path / "leaked")
 
 

@@ -93,7 +93,7 @@ def test_a_fine_stage_is_trained_after_a_coarse_one_and_starts_where_a_model_sta
     assert _train(atlas_folder, again, "--synthetic", "--start-from", first, "--iterations", "1").exit_code == 0
     one, other = (load_package(Path(place)).stages[0].weights("all") for place in (first, again / "model"))
     assert all(torch.allclose(one[name].float(), other[name].float(), atol=0.02) for name in one)
-    assert "begun with the weights of tiny 0.0.1" in load_package(again / "model").manifest.training_data
+    assert "started from the weights of tiny 0.0.1" in load_package(again / "model").manifest.training_data
 
     misfit = tmp_path / "misfit"
     shutil.copytree(ready, misfit)

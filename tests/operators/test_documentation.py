@@ -107,9 +107,10 @@ def test_another_network_is_named_in_the_object(place: Path) -> None:
     done = run("swap.py", place)
     assert done.returncode == 0, done.stderr
     seg = hd.seg.segread(place / "output" / "dicom" / "segmentation.dcm")
-    algorithm = seg.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    described = seg.SegmentSequence[-1]  # the first one is the background
+    algorithm = described.SegmentationAlgorithmIdentificationSequence[0]
     assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("my-network", "1.0")
-    assert seg.SegmentationType == "LABELMAP" and str(seg.SegmentSequence[0].SegmentAlgorithmType) == "AUTOMATIC"
+    assert seg.SegmentationType == "LABELMAP" and described.SegmentAlgorithmType == "AUTOMATIC"
 
 
 def test_a_changed_graph_keeps_options_results_and_exit_codes(place: Path) -> None:

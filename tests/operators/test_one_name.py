@@ -49,7 +49,7 @@ def loaded_from(*paths: Path, cwd: Path, site: Path | None = None) -> Path:
     """Import all of it in a new interpreter; return where the operators lie."""
     # Without the environment's own .pth files: an editable install of cspine among them would be found first.
     packages = sysconfig.get_path("purelib")
-    line = f"import site; sys.path.append({packages!r}); site.addsitedir({str(site)!r})" if site else ""
+    line = f"import site; site.addsitedir({str(site)!r}); sys.path.append({packages!r})" if site else ""
     done = subprocess.run(
         [sys.executable, *(["-S"] if site else []), "-Wignore", "-c", _IMPORT.format(site=line, operators=OPERATORS)],
         cwd=cwd, env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}, capture_output=True, text=True,

@@ -51,7 +51,7 @@ def test_a_series_of_the_sdk_is_read_as_cspines_own(files: list[Path]) -> None:
     scan = scan_folder(files[0].parent)
     theirs, ours = chosen_series([study]), take_series(scan, scan.series[0])
     assert theirs.selection.chosen == ours.selection.chosen
-    assert [verdict.chosen for verdict in theirs.selection.decisions] == [True]
+    assert [decision.chosen for decision in theirs.selection.decisions] == [True]
     ct = read_volume(theirs.selection.chosen)
     assert ct.source is not None
     assert positions(study) != sorted(positions(study))

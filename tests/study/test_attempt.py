@@ -43,7 +43,7 @@ def test_an_error_of_a_case_is_its_own_and_the_log_does_not_name_it(
 
 
 def test_memory_that_numpy_cannot_get_is_an_error_of_a_case() -> None:
-    assert failing(MemoryError()) == Failure("[CS-INF-003] memory ran out")
+    assert failing(MemoryError()) == Failure("[CS-INF-003] out of memory")
 
 
 @pytest.mark.parametrize("kind", [UsageError, ModelError, DeviceError, OutputError, CSpineError, KeyError])

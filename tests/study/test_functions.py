@@ -73,8 +73,8 @@ def test_an_evaluation_of_segmentations_is_written_with_its_pictures(
     cspine.study.evaluate(folders["run"], folders["file"], out=tmp_path / "out", inputs=inputs, options=options)
     with (tmp_path / "out" / "files.csv").open(newline="") as lines:
         (row,) = csv.DictReader(lines)
-    assert (row["found_scheme"], row["reference_scheme"]) == ("dicom-seg", "dicom-seg")
-    assert Path(row["found"]).name == "segmentation.dcm"
+    assert (row["prediction_scheme"], row["reference_scheme"]) == ("dicom-seg", "dicom-seg")
+    assert Path(row["prediction"]).name == "segmentation.dcm"
     assert (tmp_path / "out" / "sheet.png").is_file()
 
 

@@ -1,4 +1,4 @@
-"""Does a model say the same when the image changes in ways that must not matter? Shift, field of view, noise."""
+"""Test-retest consistency of a model: the agreement of results for a shifted, cropped or noisy image."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cspine.core.shape import Box, LevelShape, margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 
 #: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
-#: 60 cm2 of surface falls below it when its whole surface moves by a sixth of a millimetre, a shift by half of one.
-LEAST_AGREEMENT = 0.95
+#: 60 cm2 of surface falls below it when its complete surface moves by a sixth of a millimetre, a shift by half of one.
+MIN_AGREEMENT = 0.95
 #: Share of the field of view that is cut off on the left, right, front and back.
 CROP_SHARE = 0.15
 #: Planes that are cut off at the head's and the foot's end, and how far from every label a cut stays.
@@ -66,7 +66,7 @@ def shifted(ct: CtVolume, shift_mm: float) -> Changed:
 
 
 def cropped(ct: CtVolume, labels: LabelVolume) -> Changed:
-    """Return the image with a smaller field of view, in which every vertebra is as whole as before.
+    """Return the image with a smaller field of view, in which every vertebra is as complete as before.
 
     Parameters
     ----------
@@ -112,12 +112,12 @@ def noisy(ct: CtVolume, seed: str) -> Changed:
     """
     generator = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
     values: HuArray = ct.hu_zyx.copy()
-    whole, limits = np.issubdtype(values.dtype, np.integer), np.iinfo(np.int16)
+    is_integer, limits = np.issubdtype(values.dtype, np.integer), np.iinfo(np.int16)
     for plane in values:  # one after another: the noise of a whole scan takes gigabytes
         noise = generator.standard_normal(plane.shape, dtype=np.float32)
         noise *= np.float32(NOISE_HU)
         noise += plane
-        plane[...] = np.rint(np.clip(noise, limits.min, limits.max)) if whole else noise
+        plane[...] = np.rint(np.clip(noise, limits.min, limits.max)) if is_integer else noise
     return Changed(CtVolume(values, ct.affine_lps), (0.0, 0.0, 0.0))
 
 
@@ -131,7 +131,7 @@ def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: La
     """Return the Dice of a level in two results, on the voxels of the changed image.
 
     A voxel between such that are and such that are not the level's in the first result may be either: drawing the same
-    surface on another grid decides it anew. It does not count as a difference. Where the grids coincide there is none.
+    surface on another grid decides it again. It does not count as a difference. Where the grids coincide there is none.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: La
     offset_zyx : tuple of float
         Where its first voxel lies in the first image.
     base : LabelVolume
-        Result on the first image, of which linear interpolation tells which voxels of the changed image lie inside.
+        Result on the first image, from which linear interpolation derives which voxels of the changed image lie inside.
     shape : LevelShape
         The level in ``base``.
     """
@@ -163,11 +163,11 @@ def dice_on(found: LabelVolume, offset_zyx: tuple[float, float, float], base: La
         order=1,
         mode="constant",
     )
-    drawn = found.labels_zyx == label
+    predicted = found.labels_zyx == label
     doubtless_in, doubtless_out = inside > 1 - _DOUBT, inside < _DOUBT
-    outside_box = int(np.count_nonzero(drawn) - np.count_nonzero(drawn[box]))
-    differing = np.count_nonzero(drawn[box] & doubtless_out) + np.count_nonzero(~drawn[box] & doubtless_in)
-    both = int(np.count_nonzero(drawn) + np.count_nonzero(inside >= 0.5))
+    outside_box = int(np.count_nonzero(predicted) - np.count_nonzero(predicted[box]))
+    differing = np.count_nonzero(predicted[box] & doubtless_out) + np.count_nonzero(~predicted[box] & doubtless_in)
+    both = int(np.count_nonzero(predicted) + np.count_nonzero(inside >= 0.5))
     return 1.0 - (int(differing) + outside_box) / max(both, 1)
 
 
@@ -201,7 +201,7 @@ def agreement(
 
 
 def changes(ct: CtVolume, labels: LabelVolume, shift_mm: float, seed: str) -> dict[str, Callable[[], Changed]]:
-    """Return the three changes by name; each image is made when it is asked for.
+    """Return the three changes by name; each image is made on demand.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Does a result look like a neck? Checks of one case that need no reference labels, each with its number.
+"""Plausibility of the anatomy of a result: checks of one case that need no reference labels, each with its number.
 
 Pure functions of label arrays. Bounds of anatomy stand in `cspine.core.norms`, those of the checks here;
 docs/guide/evaluation.md says where they come from.
@@ -29,29 +29,29 @@ from cspine.core.shape import LevelShape
 from cspine.core.volumes import LabelVolume
 from cspine.postprocessing.order import head_axis, order_findings
 
-#: A distance differs from the median of the others by less than this factor; more is a level left out or drawn twice.
-GREATEST_JUMP = 1.7
+#: A distance differs from the median of the others by less than this factor; more is a level missing or labelled twice.
+MAX_JUMP = 1.7
 #: ... of the others at most so many levels away: all of a neck, and not the small neck for the large lumbar spine.
 JUMP_LEVELS = 5
-#: So many levels at an end of the column tell where it leads: all of a neck.
+#: So many levels at an end of the column show its direction: all of a neck.
 END_LEVELS = 8
 #: A level counts as in view where its expected centroid lies at least this far inside the image.
 IN_VIEW_MM = 5.0
 #: Dice of a vertebra with its mirror image; low, because a voxel of 4 mm is a fifth of a vertebral body.
-LEAST_SYMMETRY = 0.6
+MIN_SYMMETRY = 0.6
 #: The sagittal plane is looked for within these angles and this shift of the column's own.
 SYMMETRY_ANGLE_DEG, SYMMETRY_SHIFT_MM = 25.0, 4.0
 #: So many points of a vertebra are mirrored.
 _SYMMETRY_POINTS = 4000
 #: Directions from the cord in which bone is looked for, how far, and how many must meet it: a canal is open at the
 #: intervertebral foramina and between the laminae, on one or two sides at a time.
-RING_DIRECTIONS, RING_REACH_MM, LEAST_RING = 16, 30.0, 0.75
+RING_DIRECTIONS, RING_REACH_MM, MIN_RING = 16, 30.0, 0.75
 #: The slab of a level: so far above and below its centroid.
 RING_SLAB_MM = 8.0
 #: Share of the cord's voxels within bone: contours of both are a voxel off at their common border.
-GREATEST_CORD_OVERLAP = 0.15
+MAX_CORD_OVERLAP = 0.15
 #: Share of the levels that must ring: contours of a cord often end within the scan, and are coarse there.
-LEAST_RINGING_LEVELS = 0.8
+MIN_RINGING_LEVELS = 0.8
 #: Where an organ's centre lies along the column: 1 = C1 .. 7 = C7, 8 = T1; 4.5 is between C4 and C5.
 ORGAN_POSITIONS: dict[str, tuple[float, float]] = {
     "mandible": (0.5, 5.5),
@@ -100,8 +100,8 @@ def _not_applicable(name: str, why: str) -> AnatomyCheck:
     return AnatomyCheck(name, CheckOutcome.NOT_APPLICABLE, None, why)
 
 
-def whole(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
-    """Return the vertebrae that no edge of the image cuts."""
+def complete_shapes(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
+    """Return the vertebrae that are not truncated by an edge of the image."""
     return tuple(shape for shape in shapes if not shape.touches_edge)
 
 
@@ -109,7 +109,7 @@ def whole(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
 
 
 def check_order(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
-    """Check that the levels follow each other from head to foot with none left out; the value is how many there are.
+    """Check that the levels follow each other from head to foot with none missing; the value is how many there are.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def check_order(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
 
 
 def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> AnatomyCheck:
-    """Check that every level in view was found: none missing between, and none beyond the ends of the column.
+    """Check that every level in view was predicted: none missing between, and none beyond the ends of the column.
 
     The centroid of the next level up and down is expected where the column leads, one median distance on. Where that
     lies within the image, that level is in view. The value is the share of levels in view that were found. A column
@@ -181,16 +181,16 @@ def _in_view(point_lps: NDArray[np.float64], grid: Grid) -> bool:
 
 
 def check_volumes(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
-    """Check that whole vertebrae have volumes of adults; the value is the share that has.
+    """Check that complete vertebrae have volumes of adults; the value is the share that has.
 
     Parameters
     ----------
     shapes : tuple of LevelShape
         The levels found.
     """
-    judged = whole(shapes)
+    judged = complete_shapes(shapes)
     if not judged:
-        return _not_applicable("volumes", "no whole vertebra")
+        return _not_applicable("volumes", "no complete vertebra")
     faults = []
     for shape in judged:
         least, most = plausible_ml(shape.vertebra)
@@ -200,7 +200,7 @@ def check_volumes(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
 
 
 def distances_mm(shapes: tuple[LevelShape, ...]) -> dict[str, float]:
-    """Return the distance of each whole vertebra's centroid to that of the next level below, by the upper one's name.
+    """Return the distance from each complete vertebra's centroid to that of the next level, by the upper level's name.
 
     Parameters
     ----------
@@ -215,9 +215,9 @@ def distances_mm(shapes: tuple[LevelShape, ...]) -> dict[str, float]:
 
 
 def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
-    """Check the distances between neighbours, and that none jumps; the value is the greatest jump.
+    """Check the distances between neighbours, and that none changes abruptly; the value is the largest change.
 
-    A jump is the factor between a distance and the median of the others near it, C1 to C2 left out.
+    A jump is the factor between a distance and the median of the others near it, without C1 to C2.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
     """
     distances = distances_mm(shapes)
     if not distances:
-        return _not_applicable("spacing", "no two whole neighbours")
+        return _not_applicable("spacing", "no two adjacent complete vertebrae")
     faults = []
     for name, distance in distances.items():
         least, most = AUDITED_ATLAS_DISTANCE_MM if name == "C1" else AUDITED_DISTANCE_MM[vertebra(name).region]
@@ -240,7 +240,7 @@ def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
         if len(others) >= 2 and distance > 0:
             median = float(np.median(others))
             jumps[name] = max(distance / median, median / distance)
-    faults += [f"{name} to next jumps x{jump:.1f}" for name, jump in jumps.items() if jump > GREATEST_JUMP]
+    faults += [f"{name} to next changes by a factor of {jump:.1f}" for name, jump in jumps.items() if jump > MAX_JUMP]
     return _judge("spacing", max(jumps.values(), default=None), faults)
 
 
@@ -295,7 +295,7 @@ def mirror_dice(labels: LabelVolume, shape: LevelShape, column_lps: NDArray[np.f
 
 
 def mirror_dices(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> dict[str, float]:
-    """Return `mirror_dice` of each whole vertebra, by name.
+    """Return `mirror_dice` of each complete vertebra, by name.
 
     Parameters
     ----------
@@ -307,11 +307,11 @@ def mirror_dices(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> dict[st
     if not shapes:
         return {}
     axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
-    return {shape.vertebra.name: mirror_dice(labels, shape, axis) for shape in whole(shapes)}
+    return {shape.vertebra.name: mirror_dice(labels, shape, axis) for shape in complete_shapes(shapes)}
 
 
 def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
-    """Check that whole vertebrae are alike left and right; the value is the lowest Dice.
+    """Check that complete vertebrae are symmetric; the value is the lowest Dice.
 
     Parameters
     ----------
@@ -319,8 +319,8 @@ def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
         From `mirror_dices`.
     """
     if not dices:
-        return _not_applicable("symmetry", "no whole vertebra")
-    faults = [f"{name} {dice:.2f}" for name, dice in dices.items() if dice < LEAST_SYMMETRY]
+        return _not_applicable("symmetry", "no complete vertebra")
+    faults = [f"{name} {dice:.2f}" for name, dice in dices.items() if dice < MIN_SYMMETRY]
     return _judge("symmetry", min(dices.values()), faults)
 
 
@@ -344,14 +344,14 @@ class Ring:
 
     @property
     def holds(self) -> bool:
-        """True where the cord lies within the ring."""
-        return self.closed >= LEAST_RING and self.overlap < GREATEST_CORD_OVERLAP
+        """Return True where the cord lies within the ring."""
+        return self.closed >= MIN_RING and self.overlap < MAX_CORD_OVERLAP
 
 
 def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[LevelShape, ...]) -> dict[str, Ring]:
-    """Return how each whole vertebra lies around the cord, by name.
+    """Return how each complete vertebra lies around the cord, by name.
 
-    Left out are levels at whose height no cord is drawn, or one larger than `MAX_CORD_MM2` in axial section.
+    Omitted are levels at whose height no cord is labelled, or one larger than `MAX_CORD_MM2` in axial section.
 
     Bone of a level and of its direct neighbours within a slab about the level's centroid is projected along the
     patient's axis, and met by rays from the centre of the cord in that slab.
@@ -369,7 +369,7 @@ def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[L
     grid = turn.grid(labels.grid)
     turned, cord = turn.apply(labels.labels_zyx), turn.apply(cord_zyx)
     rings = {}
-    for shape in whole(shapes):
+    for shape in complete_shapes(shapes):
         height = float(to_index(grid.affine_lps, shape.centroid_lps[None])[0, 2])
         reach = max(RING_SLAB_MM / grid.spacing_xyz[2], 1.0)
         slab = slice(max(round(height - reach), 0), min(round(height + reach) + 1, grid.shape_zyx[0]))
@@ -406,13 +406,13 @@ def check_cord_ring(rings: Mapping[str, Ring] | None) -> AnatomyCheck:
         From `cord_rings`; None where there is no cord.
     """
     if not rings:
-        why = "no cord" if rings is None else "no cord of its size at a whole vertebra"
+        why = "no cord" if rings is None else "no spinal cord of plausible size at a complete vertebra"
         return _not_applicable("cord_ring", why)
     faults = [
         f"{name} {ring.closed:.0%} closed, {ring.overlap:.0%} in bone" for name, ring in rings.items() if not ring.holds
     ]
     share = 1 - len(faults) / len(rings)
-    verdict = CheckOutcome.PASS if share >= LEAST_RINGING_LEVELS else CheckOutcome.FAIL
+    verdict = CheckOutcome.PASS if share >= MIN_RINGING_LEVELS else CheckOutcome.FAIL
     return AnatomyCheck("cord_ring", verdict, share, ", ".join(faults))
 
 
@@ -424,9 +424,9 @@ def position_at(height_mm: float, shapes: tuple[LevelShape, ...]) -> float | Non
     height_mm : float
         Along the patient's axis (LPS z).
     shapes : tuple of LevelShape
-        The levels found; beyond them the last distance goes on.
+        The predicted levels; beyond them the last distance is extrapolated.
     """
-    judged = whole(shapes)
+    judged = complete_shapes(shapes)
     if len(judged) < 2:
         return None
     heights = np.array([shape.centroid_lps[2] for shape in judged])
@@ -456,7 +456,7 @@ def check_organ(
     name : str
         Organ of `ORGAN_POSITIONS`.
     mask_zyx : ndarray of bool, shape (z, y, x), or None
-        The organ on the grid of ``labels``; None where it was not drawn.
+        The organ on the grid of ``labels``; None where it was not labelled.
     labels : LabelVolume
         Labels.
     shapes : tuple of LevelShape
@@ -467,7 +467,7 @@ def check_organ(
     centre_zyx = np.argwhere(mask_zyx).mean(axis=0)
     position = position_at(float(to_lps(labels.affine_lps, centre_zyx[None, ::-1])[0, 2]), shapes)
     if position is None:
-        return _not_applicable(name, "fewer than two whole vertebrae")
+        return _not_applicable(name, "fewer than two complete vertebrae")
     least, most = ORGAN_POSITIONS[name]
     verdict = CheckOutcome.PASS if least <= position <= most else CheckOutcome.FAIL
     return AnatomyCheck(name, verdict, position, level_at(position))

@@ -1,4 +1,4 @@
-"""A model on CTs that nobody has labelled: each case is segmented as a run does it, checked, and kept.
+"""An audit of a model on CTs without labels: each case is segmented as in a run, checked and recorded.
 
 What was done is not done again: a case's record in ``OUT/cases`` carries a key of everything that decides about it.
 """
@@ -29,7 +29,7 @@ from cspine.io.workspace import Records
 from cspine.models.package import ModelPackage, sha256_of
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.attempt import Failure, attempt
-from cspine.study.audits import agreement as steadiness
+from cspine.study.audits import agreement as consistency
 from cspine.study.audits import anatomy_checks as anatomy
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, AnatomyCheck, CheckOutcome
 from cspine.study.audits.audit_cases import AuditCase, read_organs
@@ -47,7 +47,7 @@ CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """What a user may choose about an audit.
+    """The options of an audit.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class _Strict(BaseModel):
 
 
 class LevelRecord(_Strict):
-    """What was measured of one vertebra; None where it does not apply."""
+    """The measurements of one vertebra; None where it does not apply."""
 
     level: str
     volume_ml: float
@@ -83,7 +83,7 @@ class LevelRecord(_Strict):
 
 
 class CheckRecord(_Strict):
-    """A check as it is kept."""
+    """A check as it is recorded."""
 
     name: str
     verdict: CheckOutcome
@@ -92,7 +92,7 @@ class CheckRecord(_Strict):
 
 
 class AuditRecord(_Strict):
-    """All that an audit says of one case; ``error`` where it could not be done."""
+    """The result of an audit for one case; ``error`` where it failed."""
 
     case: str
     key: str
@@ -111,17 +111,17 @@ class AuditRecord(_Strict):
 
     @property
     def failed(self) -> tuple[CheckRecord, ...]:
-        """The checks that failed."""
+        """Return the checks that failed."""
         return tuple(check for check in self.checks if check.verdict is CheckOutcome.FAIL)
 
     @property
     def ordered_and_complete(self) -> bool:
-        """True where every level in view was found, in order."""
+        """Return True where every level in view was predicted, in order."""
         return all(self.verdict(name) is CheckOutcome.PASS for name in ("order", "complete"))
 
     @property
     def span(self) -> str:
-        """First and last level found, for example ``"C1-T1"``."""
+        """Return the first and last predicted level, for example ``"C1-T1"``."""
         if not self.levels:
             return ""
         first, last = self.levels[0].level, self.levels[-1].level
@@ -133,26 +133,26 @@ class AuditRecord(_Strict):
 
 @dataclass(frozen=True)
 class AuditFolder:
-    """Where an audit keeps what it makes."""
+    """The folder of the results of an audit."""
 
     root: Path
 
     def labels(self, case: str) -> Path:
-        """Vertebrae of a case."""
+        """Return the vertebrae of a case."""
         return self.root / "labels" / labels_name(case)
 
     def auxiliary(self, case: str) -> Path:
-        """Voxels of the network's auxiliary classes: what pseudo-labels are made of."""
+        """Return the voxels of the network's auxiliary classes: what pseudo-labels are made of."""
         return self.root / "auxiliary" / labels_name(case)
 
     @property
     def records(self) -> Records[AuditRecord]:
-        """Records of the cases."""
+        """Return the records of the cases."""
         return Records(self.root / "cases", AuditRecord.model_validate, lambda record: record.model_dump(mode="json"))
 
     @property
     def output(self) -> OutputFolder:
-        """The whole of it."""
+        """Return the complete text."""
         return OutputFolder(self.root, "cspine audit", ("labels", "auxiliary", "cases"), ("audit.csv", "levels.csv"))
 
 
@@ -185,13 +185,13 @@ def key_of(case: AuditCase, package: ModelPackage, settings: AuditSettings) -> s
 
 @cache
 def _engine(device: str, precision: Precision) -> tuple[str, str]:
-    """Kind of the device that "auto" or another word stands for, and the number format there."""
+    """Return the kind of the device that "auto" or another word stands for, and the number format there."""
     engine = choose_engine(device, precision)
     return engine.device.type, engine.precision
 
 
-def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord | None:
-    """Return the record of an earlier audit that still holds, or None."""
+def cached_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord | None:
+    """Return the record of an earlier audit that is still valid, or None."""
     if not (folder.labels(case.name).is_file() and folder.auxiliary(case.name).is_file()):
         return None
     record = folder.records.read(case.name)
@@ -199,9 +199,9 @@ def kept_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord |
 
 
 def audit_case(
-    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, anew: bool = False
+    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, recompute: bool = False
 ) -> AuditRecord:
-    """Segment, check and keep one case, or return its record where that still holds.
+    """Segment, check and record one case, or return its cached record where that is still valid.
 
     Parameters
     ----------
@@ -213,20 +213,20 @@ def audit_case(
         Settings.
     folder : AuditFolder
         Where labels and record go.
-    anew : bool
-        True to do it whatever is there.
+    recompute : bool
+        True to ignore a cached record.
 
     Returns
     -------
     AuditRecord
-        With ``error`` set where the case's files cannot be used, or the network failed; such a record is not kept.
+        With ``error`` set where the case's files cannot be used, or the network failed; such a record is not cached.
 
     Raises
     ------
     CSpineError
         What would stop every case: model, device, output.
     """
-    done = attempt(case.name, lambda: _audited(case, package, settings, folder, anew=anew))
+    done = attempt(case.name, lambda: _audited(case, package, settings, folder, recompute=recompute))
     if isinstance(done, Failure):
         identity = package.identity
         return AuditRecord(
@@ -236,14 +236,14 @@ def audit_case(
 
 
 def _audited(
-    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, anew: bool
+    case: AuditCase, package: ModelPackage, settings: AuditSettings, folder: AuditFolder, *, recompute: bool
 ) -> AuditRecord:
     begun = time.perf_counter()
     key = key_of(case, package, settings)
-    kept = None if anew else kept_record(case, key, folder)
-    if kept is not None:
-        _log.info("case %s: done before", hashed(case.name))
-        return kept
+    cached = None if recompute else cached_record(case, key, folder)
+    if cached is not None:
+        _log.info("case %s: cached", hashed(case.name))
+        return cached
     ct = nifti.read_ct(case.image)
     organs = read_organs(case, ct, settings.organ_labels)
     inference, vertebrae = find_vertebrae(ct, package, settings.inference)
@@ -260,7 +260,7 @@ def _audited(
         levels=levels,
         checks=tuple(CheckRecord(name=c.name, verdict=c.verdict, value=c.value, note=c.note) for c in checks),
         findings=tuple(dict.fromkeys(finding.code for finding in vertebrae.findings)),
-        agreement_min=float(steadiness.all_dices(found).min()) if found else None,
+        agreement_min=float(consistency.all_dices(found).min()) if found else None,
     )
     folder.records.remove(case.name)
     nifti.write(folder.labels(case.name), labels.labels_zyx, labels.affine_lps)
@@ -277,7 +277,7 @@ def _agreement(
     package: ModelPackage,
     settings: AuditSettings,
 ) -> dict[str, dict[str, float]]:
-    judged = anatomy.whole(shapes)
+    judged = anatomy.complete_shapes(shapes)
     if not judged:
         return {}
     shift_mm = min(package.stages[-1].plan.spacing_mm) / 2
@@ -285,7 +285,7 @@ def _agreement(
     def again(changed: CtVolume) -> LabelVolume:
         return find_vertebrae(changed, package, settings.inference)[1].labels
 
-    return steadiness.agreement(labels, judged, again, steadiness.changes(ct, labels, shift_mm, case.name))
+    return consistency.agreement(labels, judged, again, consistency.changes(ct, labels, shift_mm, case.name))
 
 
 def _judged(
@@ -338,10 +338,10 @@ def check_agreement(found: Mapping[str, Mapping[str, float]] | None) -> AnatomyC
     """
     if not found:
         return AnatomyCheck(
-            "agreement", CheckOutcome.NOT_APPLICABLE, None, "not measured" if found is None else "no whole vertebra"
+            "agreement", CheckOutcome.NOT_APPLICABLE, None, "not measured" if found is None else "no complete vertebra"
         )
-    dices = steadiness.all_dices(found)
+    dices = consistency.all_dices(found)
     mean = float(dices.mean())
     means = ", ".join(f"{name} {np.mean(list(levels.values())):.2f}" for name, levels in found.items())
-    verdict = CheckOutcome.PASS if mean >= steadiness.LEAST_AGREEMENT else CheckOutcome.FAIL
+    verdict = CheckOutcome.PASS if mean >= consistency.MIN_AGREEMENT else CheckOutcome.FAIL
     return AnatomyCheck("agreement", verdict, mean, f"{means}, lowest {dices.min():.2f}")

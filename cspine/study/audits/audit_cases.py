@@ -1,4 +1,4 @@
-"""The cases of an audit: which files of a folder are CT images, and the organs that were drawn in them."""
+"""The cases of an audit: which files of a folder are CT images, and the labels of their organs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def parse_organ_labels(text: str) -> dict[str, int]:
     Raises
     ------
     UsageError
-        If an organ is not known or a label is no whole number from 1 to 255.
+        If an organ is not known or a label is not an integer from 1 to 255.
     """
     labels = {}
     for part in text.split(","):
@@ -102,6 +102,6 @@ def read_organs(case: AuditCase, ct: CtVolume, labels: Mapping[str, int]) -> dic
     """
     if case.organs is None:
         return {}
-    drawn = nifti.read_labels(case.organs)
-    on_grid = resample_labels(drawn.labels_zyx, drawn.grid, ct.grid)
+    labelled = nifti.read_labels(case.organs)
+    on_grid = resample_labels(labelled.labels_zyx, labelled.grid, ct.grid)
     return {name: on_grid == label for name, label in labels.items()}

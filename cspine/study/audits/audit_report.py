@@ -1,4 +1,4 @@
-"""What an audit says of all its cases: tables, the summary, and the rows of the picture sheet."""
+"""The report of an audit about all its cases: tables, the summary, and the rows of the picture sheet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cspine.study.audits.audit_cases import AuditCase, read_organs
 
 def write_tables(records: Sequence[AuditRecord], folder: Path) -> None:
     """Write audit.csv and levels.csv; OutputError if that fails."""
-    columns = ["case", "levels_found", "levels"]
+    columns = ["case", "predicted_levels", "levels"]
     for name in CHECK_NAMES:
         columns += [name, f"{name}_value"]
     columns += ["agreement_min", "failed", "findings", "error", "model_checksum", "seconds"]
@@ -54,7 +54,7 @@ def ordered_share(records: Sequence[AuditRecord]) -> float:
 
 
 def counts(records: Sequence[AuditRecord], name: str) -> tuple[int, int, int]:
-    """Return how many cases pass a check, fail it, and have no use for it."""
+    """Return how many cases pass a check, fail it, and have it not applicable."""
     verdicts = [record.verdict(name) for record in records]
     return (
         verdicts.count(CheckOutcome.PASS),
@@ -64,7 +64,7 @@ def counts(records: Sequence[AuditRecord], name: str) -> tuple[int, int, int]:
 
 
 def summary(records: Sequence[AuditRecord], package: ModelPackage, settings: AuditSettings) -> dict[str, Any]:
-    """Return what summary.json says of all cases.
+    """Return the content of summary.json about all cases.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def summary(records: Sequence[AuditRecord], package: ModelPackage, settings: Aud
 def sheet_rows(
     cases: Sequence[AuditCase], records: Sequence[AuditRecord], settings: AuditSettings, folder: AuditFolder
 ) -> Iterator[SheetRow]:
-    """Yield the rows of the picture sheet, each read when it is asked for.
+    """Yield the rows of the picture sheet, each read on demand.
 
     Parameters
     ----------
@@ -120,14 +120,12 @@ def sheet_rows(
     """
     for case, record in zip(cases, records, strict=True):
         if record.error:
-            yield SheetRow(
-                case.name, good=False, headline="could not be done", lines=(record.error,), ct=None, labels=None
-            )
+            yield SheetRow(case.name, good=False, headline="failed", lines=(record.error,), ct=None, labels=None)
             continue
         ct, labels = nifti.read_ct(case.image), nifti.read_labels(folder.labels(case.name))
         cord = read_organs(case, ct, settings.organ_labels).get(CORD)
         missed = record.failed
-        headline = f"{record.span or 'nothing found'}: " + _in_short([check.name for check in missed])
+        headline = f"{record.span or 'no vertebra predicted'}: " + _in_short([check.name for check in missed])
         lines = [f"- {check.name}: {check.note}" for check in missed]
         passed = [check for check in record.checks if check.verdict is CheckOutcome.PASS and check.value is not None]
         lines += [f"{c.name} {c.note or f'{c.value:.2f}'}" for c in passed if c.name not in ("order", "complete")]

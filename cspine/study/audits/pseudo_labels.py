@@ -1,6 +1,6 @@
 """A model's own labels as training data: cases that pass their checks, as an nnU-Net raw dataset.
 
-The class below T1 is drawn by the network, and shown by no result; here it is kept where it continues the column.
+The class below T1 is predicted by the network, and in no result; here it is used where it continues the column.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ADVICE = "Give --pseudo-labels an empty folder, or one that an earlier `cspine 
 
 
 def is_fit(record: AuditRecord) -> bool:
-    """Tell whether a case may teach a network.
+    """Return whether a network may be trained on a case.
 
     Parameters
     ----------
@@ -71,10 +71,10 @@ def network_labels_of(labels: LabelVolume, auxiliary_zyx: NDArray[np.bool_]) -> 
     ndarray of uint8, shape (z, y, x)
     """
     labels_of_network = label_set("cervical", auxiliary=True)
-    drawn = labels_of_network.to_network(labels.labels_zyx)
-    linked = _linked(auxiliary_zyx & (drawn == 0), drawn > 0, labels.grid)
-    drawn[linked] = labels_of_network.network_labels()[BELOW]
-    return drawn
+    labelled = labels_of_network.to_network(labels.labels_zyx)
+    linked = _linked(auxiliary_zyx & (labelled == 0), labelled > 0, labels.grid)
+    labelled[linked] = labels_of_network.network_labels()[BELOW]
+    return labelled
 
 
 def _linked(candidates: NDArray[np.bool_], column: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
@@ -86,16 +86,16 @@ def _linked(candidates: NDArray[np.bool_], column: NDArray[np.bool_], grid: Grid
     assert inner is not None
     near = ndimage.distance_transform_edt(~either[inner], sampling=grid.spacing_xyz[::-1]) <= LINK_MM / 2
     groups = cc3d.connected_components(near, connectivity=26, out_dtype=np.uint32)
-    kept = np.zeros_like(candidates)
-    kept[inner] = candidates[inner] & np.isin(groups, np.unique(groups[column[inner]]))
-    return kept
+    linked = np.zeros_like(candidates)
+    linked[inner] = candidates[inner] & np.isin(groups, np.unique(groups[column[inner]]))
+    return linked
 
 
 class RawDataset:
     """An nnU-Net raw dataset of pseudo-labels.
 
     Its dataset.json lists every case of which a file may be there, with the model that drew it, before the file is; so
-    an audit that was interrupted goes on, and cases of an earlier audit that are no more can be told and taken out.
+    an audit that was interrupted resumes, and cases of an earlier audit that are no more can be identified and removed.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class RawDataset:
         return {str(name): str(model) for name, model in members.items() if Path(name).name == name}
 
     def begin(self, cases: Iterable[AuditCase]) -> None:
-        """Take out what an earlier audit put in and this one does not have, and write dataset.json.
+        """Remove what an earlier audit added and this one does not have, and write dataset.json.
 
         Parameters
         ----------
@@ -152,8 +152,8 @@ class RawDataset:
             self._take_out(name)
         self._describe()
 
-    def put(self, case: AuditCase, record: AuditRecord, kept: AuditFolder) -> bool:
-        """Write a case that is fit, and take one out that is not any more.
+    def put(self, case: AuditCase, record: AuditRecord, audited: AuditFolder) -> bool:
+        """Write a case that qualifies, and remove one that no longer does.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class RawDataset:
             The case.
         record : AuditRecord
             Its record.
-        kept : AuditFolder
+        audited : AuditFolder
             Where the audit keeps its labels.
 
         Returns
@@ -179,8 +179,8 @@ class RawDataset:
                 self._take_out(case.name)
                 self._describe()
             return False
-        cleaned = nifti.read_labels(kept.labels(case.name))
-        auxiliary = nifti.read_labels(kept.auxiliary(case.name)).labels_zyx > 0
+        cleaned = nifti.read_labels(audited.labels(case.name))
+        auxiliary = nifti.read_labels(audited.auxiliary(case.name)).labels_zyx > 0
         self._drawn_by[case.name] = record.model
         self._describe()
         image, labels = self._files(case.name)
@@ -191,7 +191,7 @@ class RawDataset:
 
     @property
     def count(self) -> int:
-        """Number of cases with an image and labels."""
+        """Return the number of cases with an image and labels."""
         return sum(all(path.is_file() for path in self._files(name)) for name in self._drawn_by)
 
     def _describe(self) -> None:
@@ -202,7 +202,7 @@ class RawDataset:
             "numTraining": self.count,
             "file_ending": ENDING,
             "name": self.root.name,
-            "description": f"{_MARK}: drawn by {models}, looked at by nobody.",
+            "description": f"{_MARK}: predicted by {models}, not reviewed.",
             "cases": dict(sorted(self._drawn_by.items())),
         }
         write_json(self.root / "dataset.json", content)

@@ -1,4 +1,4 @@
-"""The whole way of `cspine audit`: CTs without labels in; checks, tables, pictures and pseudo-labels out."""
+"""The complete workflow of `cspine audit`: CTs without labels in; checks, tables, pictures and pseudo-labels out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AuditTask:
     pseudo_labels : Path or None
         Where cases that pass are written as an nnU-Net raw dataset.
     recompute : bool
-        True to do every case again.
+        True to recompute every case.
     """
 
     images: Path
@@ -49,7 +49,7 @@ class AuditTask:
 
 @dataclass(frozen=True)
 class AuditOutcome:
-    """What an audit did.
+    """The outcome of an audit.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def run_audit(
     records: list[AuditRecord] = []
     progress(0, len(cases))
     for case in cases:
-        record = audit_case(case, package, settings, folder, anew=task.recompute)
+        record = audit_case(case, package, settings, folder, recompute=task.recompute)
         records.append(record)
         audit_report.write_tables(records, out)
         if dataset is not None:

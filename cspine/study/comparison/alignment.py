@@ -1,4 +1,4 @@
-"""The evaluations side by side: which cases and levels can be compared, in which part, and what was left out."""
+"""The evaluations side by side: which cases and levels can be compared, in which part, and what was omitted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PART_TITLES = {
     Part.INTERNAL.value: "internal validation",
     Part.EXTERNAL.value: "external test",
     Part.UNUSED.value: "cases without a part",
-    Part.LEFT_OVER.value: "left-over cases",
+    Part.UNASSIGNED.value: "unassigned cases",
     "": "all cases",
 }
 #: References are taken for the same where a level's volumes differ by less: relative, and in ml.
@@ -70,12 +70,12 @@ class Alignment:
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
-        """Parts that have a case, in the order of the paper's tables."""
+        """Return the parts that have a case, in the order of the paper's tables."""
         return tuple(part for part in PART_TITLES if part in set(self.part_of.values()))
 
     @cached_property
     def groups(self) -> tuple[LevelGroup, ...]:
-        """Rows of the tables."""
+        """Return the rows of the tables."""
         return level_groups(level for model in self.models for level in model.levels)
 
     def cases(self, part: str, model: Evaluation | None = None) -> list[str]:
@@ -95,14 +95,14 @@ class Alignment:
         ]
 
     def outside(self, model: Evaluation, group: LevelGroup) -> str:
-        """Return why a group is not told for a model: it draws nothing so far down. Empty where it does.
+        """Return why a group is not reported for a model that has no level of it; empty if it has one.
 
         A row that reaches below T1 is outside of a model that found no level below T1 in any case: a cervical model.
         C1 to T1 never are: a model that always misses T1 has Dice 0 there.
         """
         reaches = any(_below_cervical(level) for level in group.levels)
         if reaches and not any(row.in_found and _below_cervical(row.level) for row in model.scores):
-            return f"{model.title} draws nothing below T1"
+            return f"{model.title} predicts no level below T1"
         return ""
 
     def pairs(self, first: Evaluation, second: Evaluation, part: str, group: LevelGroup, measure: Measure) -> Pairs:
@@ -149,7 +149,7 @@ def _values(model: Evaluation, case: str, group: LevelGroup, measure: Measure) -
 
 
 def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, force: bool = False) -> Alignment:
-    """Bring evaluations side by side.
+    """Align evaluations of the same cases.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, for
             if alone:
                 notes.append(
                     f"{counted(alone, 'case')} of {one.title} {'is' if alone == 1 else 'are'} absent from "
-                    f"{another.title} and left out of the tests of this pair; the tables of each model include them."
+                    f"{another.title} and omitted from the tests of this pair; the tables of each model include them."
                 )
         notes += _compare_references(first, other, common, force)
         notes += _alike(first, other, common)
@@ -203,7 +203,7 @@ def _keeping(model: Evaluation, levels: Set[str]) -> Evaluation:
 
 
 def _on_common_levels(models: Sequence[Evaluation]) -> tuple[list[Evaluation], list[str]]:
-    """Leave out the levels that some evaluations are about and others not; return what that was, as notes.
+    """Omit the levels that not every evaluation covers; return notes about them.
 
     Levels below T1 count among the evaluations that have any: a cervical model has none.
     """
@@ -217,7 +217,7 @@ def _on_common_levels(models: Sequence[Evaluation]) -> tuple[list[Evaluation], l
             if more:
                 notes.append(
                     f"{', '.join(sorted(more, key=lambda name: rank(vertebra(name).label)))} of {left[place].title} "
-                    f"{'is' if len(more) == 1 else 'are'} left out: not every evaluation is about them."
+                    f"{'is' if len(more) == 1 else 'are'} omitted: not every evaluation covers them."
                 )
                 left[place] = _keeping(left[place], {level.name for level in VERTEBRAE} - more)
     empty = [model.title for model in left if not model.scores]
@@ -276,10 +276,10 @@ def _notes(model: Evaluation) -> list[str]:
 
 
 def _alike(first: Evaluation, other: Evaluation, cases: Sequence[str]) -> list[str]:
-    """Tell where two evaluations are of one model, or of the same predictions: likeness shows nothing then."""
+    """Return a note where two evaluations are of one model or of the same predictions: equal values prove nothing."""
     both = f"{first.title} and {other.title}"
     rows = [(first.by_case[case].get(level), row) for case in cases for level, row in other.by_case[case].items()]
-    if all(one is not None and one.dice == row.dice and one.found_ml == row.found_ml for one, row in rows):
+    if all(one is not None and one.dice == row.dice and one.predicted_ml == row.predicted_ml for one, row in rows):
         return [f"{both} have the same values in every case: they may be the same predictions, evaluated twice."]
     checksums = [(model.model or {}).get("checksum") for model in (first, other)]
     if checksums[0] and checksums[0] == checksums[1]:
@@ -288,7 +288,7 @@ def _alike(first: Evaluation, other: Evaluation, cases: Sequence[str]) -> list[s
 
 
 def _compare_references(first: Evaluation, other: Evaluation, cases: Sequence[str], force: bool) -> list[str]:
-    """Compare the references by the volumes of their levels, which tell where the files' names do not."""
+    """Compare the references by the volumes of their levels, which differ where the files' names do not."""
     differing, unknown = [], []
     for case in cases:
         same = _same_reference(first, other, case)
@@ -299,14 +299,14 @@ def _compare_references(first: Evaluation, other: Evaluation, cases: Sequence[st
     notes = []
     if differing:
         shown = ", ".join(differing[:5]) + (" ..." if len(differing) > 5 else "")
-        cases_told = counted(len(differing), "case")
-        told = f"the references of {cases_told} differ between {first.title} and {other.title}: {shown}"
+        cases_text = counted(len(differing), "case")
+        sentence = f"the references of {cases_text} differ between {first.title} and {other.title}: {shown}"
         if not force:
             raise ComparisonError(
-                told,
+                sentence,
                 advice="Evaluate both against the same reference labels; --force compares all the same, and says so.",
             )
-        notes.append(f"{told[0].upper()}{told[1:]}. They were compared all the same (--force).")
+        notes.append(f"{sentence[0].upper()}{sentence[1:]}. They were compared all the same (--force).")
     if unknown:
         notes.append(
             f"Whether {first.title} and {other.title} have the same references could not be checked in "

@@ -1,4 +1,4 @@
-"""The whole way of `cspine compare`: folders of evaluations in; tables, plots, pictures, report and summary out."""
+"""The complete workflow of `cspine compare`: from evaluations to tables, plots, pictures, report and summary."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Task:
     levels : tuple of str or None
         Levels to compare; None for all.
     single : tuple of str
-        Cases that are told one by one.
+        Cases that are reported one by one.
     worst : int
         How many of the worst cases are drawn.
     with_paper : bool
-        True to tell the paper's figures beside these.
+        True to report the paper's figures beside these.
     force : bool
         True to go on where references differ.
     """
@@ -62,14 +62,14 @@ class Task:
     force: bool = False
 
 
-def compare(task: Task, tell: Callable[[int, int], None] = lambda done, whole: None) -> Results:
+def compare(task: Task, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Results:
     """Read the evaluations and compute everything.
 
     Parameters
     ----------
     task : Task
         What to compare.
-    tell : callable
+    on_progress : callable
         Gets the tests done so far and their number.
 
     Raises
@@ -92,11 +92,11 @@ def compare(task: Task, tell: Callable[[int, int], None] = lambda done, whole: N
             )
         folders.insert(0, folders.pop(places.index(task.reference.resolve())))
     cohort = align([reading.read_evaluation(folder) for folder in folders], task.levels, task.force)
-    return compute(task.title, cohort, task.settings, task.single, task.with_paper, tell)
+    return compute(task.title, cohort, task.settings, task.single, task.with_paper, on_progress)
 
 
 def run_comparison(
-    task: Task, out: Path | None, tell: Callable[[int, int], None] = lambda done, whole: None
+    task: Task, out: Path | None, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Results:
     """Compare evaluations and write the report into a folder, where one is given; errors as `compare` and `write`.
 
@@ -106,13 +106,13 @@ def run_comparison(
         What to compare.
     out : Path or None
         Folder for report, tables and plots.
-    tell : callable
+    on_progress : callable
         Gets the tests done so far and their number.
     """
     folder = output_folder(out) if out is not None else None
     if folder is not None:
         folder.check(task.folders)
-    results = compare(task, tell)
+    results = compare(task, on_progress)
     if folder is not None:
         write(results, task.worst, folder)
     return results
@@ -166,7 +166,7 @@ def summary(results: Results, pictures: Sequence[Picture]) -> dict[str, Any]:
         The worst cases.
     """
     cohort, settings = results.cohort, results.settings
-    told = conclude(results)
+    conclusion = conclude(results)
     return {
         "cspine_version": cspine.__version__,
         "title": results.title,
@@ -190,7 +190,7 @@ def summary(results: Results, pictures: Sequence[Picture]) -> dict[str, Any]:
             "seed": settings.seed,
         },
         "notes": list(cohort.notes),
-        "conclusion": list(told.claims),
+        "conclusion": list(conclusion.claims),
         "verdicts": [
             {
                 "first": row.first,

@@ -1,4 +1,4 @@
-"""What was found, in plain sentences that are made from the numbers."""
+"""The conclusion of a comparison, in sentences that are made from the numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cspine.study.comparison.words import (
     part_title,
 )
 
-#: Models below this mean Dice over the widest group hardly draw the vertebrae: that they are alike says nothing.
+#: Models below this mean Dice over the widest group predict few vertebrae correctly: their equivalence says nothing.
 USABLE_DICE = 0.3
 _MEANING = {
     EQUIVALENT: "equivalent within the margin",
@@ -37,7 +37,7 @@ _MEANING = {
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What was found.
+    """The conclusion of a comparison.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Conclusion:
 
 
 def conclude(results: Results) -> Conclusion:
-    """Return what was found, in sentences."""
+    """Return the conclusion in sentences."""
     models = tuple(_alone(results, title) for title in results.titles)
     others = results.titles[1:]
     return Conclusion(
@@ -73,7 +73,7 @@ def _widest(results: Results) -> LevelGroup:
 
 def _alone(results: Results, title: str) -> str:
     group = _widest(results)
-    told, missed, false, weak = [], 0, 0, False
+    means, missed, false, weak = [], 0, 0, False
     for part in results.cohort.parts:
         dice = results.description(title, part, group.name, DICE.key)
         hd95 = results.description(title, part, group.name, HD95.key)
@@ -82,14 +82,18 @@ def _alone(results: Results, title: str) -> str:
             distance = "" if hd95.mean is None else f" and HD95 {fixed(hd95.mean, 2)} mm"
             cases = counted(dice.cases, "case")
             place = f"the {part_title(part)} ({cases})" if part else cases
-            told.append(f"{fixed(dice.mean, 3)}{distance} in {place}")
+            means.append(f"{fixed(dice.mean, 3)}{distance} in {place}")
         weak |= dice.mean is not None and dice.mean < USABLE_DICE
-    if not told:
+    if not means:
         return f"{title} has no value over {group.name}."
     mistakes = [counted(missed, "level was missed", "levels were missed")] if missed else ["no level was missed"]
-    mistakes += [f"{false} drawn that the reference does not have"] if false else []
-    text = f"{title} has a mean Dice over {group.name} of {listed(told)}; {listed(mistakes)}."
-    return f"{text} It hardly draws these vertebrae: being alike with it is no merit." if weak else text
+    mistakes += [f"{false} predicted that the reference lacks"] if false else []
+    text = f"{title} has a mean Dice over {group.name} of {listed(means)}; {listed(mistakes)}."
+    return (
+        f"{text} It predicts few of these vertebrae correctly: equivalence with it is no sign of quality."
+        if weak
+        else text
+    )
 
 
 def _pair(results: Results, title: str, part: str) -> tuple[str, tuple[str, ...]]:
@@ -129,41 +133,41 @@ def _levels(results: Results, title: str, part: str, measure: Measure) -> str:
             found = results.comparison(title, part, group.name, measure.key)
             by_verdict.setdefault(found.verdict or "without a verdict", []).append(group.name)
     every = [group.name for group in results.cohort.groups if group.single]
-    told = [
+    statements = [
         f"{_MEANING.get(verdict, verdict)}: {level_list(by_verdict[verdict], every)}"
         for verdict in (EQUIVALENT, DIFFERENT_WITHIN, DIFFERENT, UNDECIDED, "without a verdict")
         if verdict in by_verdict
     ]
-    return f"By vertebra, {'; '.join(told)}."
+    return f"By vertebra, {'; '.join(statements)}."
 
 
 def _claim(results: Results, title: str) -> str:
-    """Return what may be said of a pair: alike only where that was shown everywhere."""
+    """Return the claim about a pair: equivalent only where that was shown everywhere."""
     first = results.titles[0]
     rows = [c for c in results.comparisons if c.second == title and c.single and c.measure in results.settings.margins]
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in VERDICTS}
-    whole = sum(counts.values())
+    total = sum(counts.values())
     margins = listed([
         f"{results.settings.margins[m.key]:g}{' ' + m.unit if m.unit else ''} of {m.title.removesuffix(' (mm)')}"
         for m in MAIN_MEASURES
     ])  # fmt: skip
-    if whole == 0:
-        return f"{title} and {first} have too few common cases for any statement."
+    if total == 0:
+        return f"{title} and {first} have too few common cases for a conclusion."
     differing = [row for row in rows if row.verdict == DIFFERENT]
     better = sum(_better(row.measure, row.result.difference) for row in differing)
     judged = [row for row in rows if row.verdict]
     levels, parts = len({row.group for row in judged}), len({row.part for row in judged})
     scope = f"{counted(levels, 'vertebra', 'vertebrae')}, {counted(parts, 'part')}, Dice and HD95"
-    if counts[EQUIVALENT] == whole:
-        return f"{title} and {first} draw alike: every verdict ({scope}) is equivalent, within {margins}."
-    text = f"Of {counted(whole, 'verdict')} ({scope}) on {title} against {first}, {counts[EQUIVALENT]} are equivalent"
+    if counts[EQUIVALENT] == total:
+        return f"{title} and {first} are equivalent: every verdict ({scope}) is equivalent, within {margins}."
+    text = f"Of {counted(total, 'verdict')} ({scope}) on {title} against {first}, {counts[EQUIVALENT]} are equivalent"
     text += f", {counts[DIFFERENT_WITHIN]} different but within the margin" if counts[DIFFERENT_WITHIN] else ""
     if differing:
         text += f", {len(differing)} different ({title} better in {better}, {first} in {len(differing) - better})"
     text += f", {counts[UNDECIDED]} undecided" if counts[UNDECIDED] else ""
     if not differing and not counts[UNDECIDED]:
         return f"{text}: no vertebra differs by more than {margins}."
-    note = " Undecided means that these cases show neither a difference nor a likeness." if counts[UNDECIDED] else ""
+    note = " Undecided means that these cases show neither a difference nor equivalence." if counts[UNDECIDED] else ""
     return f"{text}; the margins are {margins}.{note}"
 
 

@@ -1,4 +1,4 @@
-"""How well each model draws, by itself: means, spreads, ranges over folds, and what it missed."""
+"""How well each model segments, by itself: means, spreads, ranges over folds, and what it missed."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def _describe(cohort: Alignment, model: Evaluation, part: str, group: LevelGroup
         reason = "not defined in any case"
     elif not reason and len(values) == 1:
         reason = "one value: no SD"
-    told = len(values) > 0 and not cohort.outside(model, group)
+    is_defined = len(values) > 0 and not cohort.outside(model, group)
     folds: dict[int, list[float]] = {}
-    if part == Part.TRAINING.value and told:
+    if part == Part.TRAINING.value and is_defined:
         for row, value in found:
             if row.fold is not None:
                 folds.setdefault(row.fold, []).append(value)
@@ -97,9 +97,9 @@ def _describe(cohort: Alignment, model: Evaluation, part: str, group: LevelGroup
         measure=measure.key,
         cases=len({row.case for row, _ in found}),
         values=len(values),
-        mean=float(values.mean()) if told else None,
-        sd=float(values.std(ddof=1)) if told and len(values) > 1 else None,
-        median=float(np.median(values)) if told else None,
+        mean=float(values.mean()) if is_defined else None,
+        sd=float(values.std(ddof=1)) if is_defined and len(values) > 1 else None,
+        median=float(np.median(values)) if is_defined else None,
         fold_range=(min(means), max(means)) if means else None,
         folds=len(means),
         missed=sum(row.in_reference and not row.in_found for row in rows),

@@ -1,4 +1,4 @@
-"""What is compared: the measures of an evaluation, and the levels and groups of levels over which they are told."""
+"""What is compared: the measures of an evaluation, and the levels and groups of levels over which they are reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cspine.study.comparison.reading import ScoreRow
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure of how well a level is drawn.
+    """One measure of how well a level is segmented.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class LevelGroup:
 
     @property
     def single(self) -> bool:
-        """True for one level."""
+        """Return True for one level."""
         return len(self.levels) == 1
 
 

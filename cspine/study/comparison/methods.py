@@ -1,4 +1,4 @@
-"""How a comparison is made: the definitions that the report ends with, in short (docs/guide/comparison.md)."""
+"""How a comparison is made: the definitions at the end of the report, in short (docs/guide/comparison.md)."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ MARGINS = {"dice": 0.02, "hd95_mm": 0.5}
 def definitions(results: Results) -> list[tuple[str, str]]:
     """Return terms with their definitions, for these settings."""
     settings = results.settings
-    told = [
+    terms = [
         (
             "Cases and parts",
-            "Cross-validation: training cases, each drawn by the fold that did not learn from it; internal "
+            "Cross-validation: training cases, each predicted by the fold that was not trained on it; internal "
             "validation and external test: cases that no fold saw. Tests are made within a part, never across parts.",
         ),
         (
             "Dice, HD95, ASSD",
             "As cspine evaluate defines them, on the image's own grid. A vertebra that only the reference or only "
-            "the result has: Dice 0, and no HD95 and ASSD. The means of HD95 are therefore over vertebrae that were "
-            "found: read them together with the missed ones.",
+            "the result has: Dice 0, and no HD95 and ASSD. The means of HD95 are therefore over predicted "
+            "vertebrae: read them together with the missed ones.",
         ),
         (
             "Means",
             "Mean and SD (n − 1) over the vertebrae of a row in all cases; [C1,T1] and [C1,L6] pool all vertebrae "
-            "of their range. Cross-validation tells the least and the greatest of the folds' means.",
+            "of their range. Cross-validation reports the lowest and the highest mean of a fold.",
         ),
     ]
     if len(results.titles) > 1:
-        told += _pairs(settings)
+        terms += _pairs(settings)
     if results.overall:
-        told.append(
+        terms.append(
             (
                 "All models",
                 "Friedman test with the correction for ties over the cases that all models have; effect size: "
                 "Kendall's W.",
             )
         )
-    told.append(
+    terms.append(
         (
             "Volumes",
-            "Bland-Altman: found minus reference over the mean of both, of vertebrae that both have; |volume error| "
-            "in the tables is its absolute value, and counts a missed vertebra with its whole volume.",
+            "Bland-Altman: predicted minus reference over the mean of both, of vertebrae that both contain; |volume "
+            "error| in the tables is its absolute value, and counts a missed vertebra with its complete volume.",
         )
     )
-    return told
+    return terms
 
 
 def _pairs(settings: Settings) -> list[tuple[str, str]]:
@@ -68,7 +68,7 @@ def _pairs(settings: Settings) -> list[tuple[str, str]]:
         ),
         (
             f"Test: {TEST_TITLES[settings.test]}",
-            "Two-sided; all three tests are in tables/tests.csv. Wilcoxon: pairs without a difference are left out; "
+            "Two-sided; all three tests are in tables/tests.csv. Wilcoxon: pairs without a difference are omitted; "
             f"exact distribution for up to {EXACT_UP_TO} other pairs, with ties too, else the normal approximation "
             "corrected for ties. Mann-Whitney disregards the pairing.",
         ),
@@ -91,10 +91,10 @@ def _pairs(settings: Settings) -> list[tuple[str, str]]:
         ),
         (
             "Equivalence",
-            "A large p-value does not show that models are alike. Two one-sided tests (TOST) ask whether the "
+            "A large p-value does not show that models are equivalent. Two one-sided tests (TOST) ask whether the "
             f"difference lies within a margin: {margins}. Equivalent means: both one-sided tests reject (signed "
             f"ranks; t where the t test was asked for), and the {1 - 2 * alpha:.0%} interval of the mean difference "
-            "lies within the margin, so that a few grave failures count. Different: the test of a difference "
+            "lies within the margin, so that a few severe failures count. Different: the test of a difference "
             "rejects. Both: different within the margin. Neither: undecided. The default margins, 0.02 and 0.5 mm, "
             "are what the paper's five folds of one model differ by (median over C1 to T1 of greatest minus least "
             "fold mean: 0.0205 and 0.53 mm).",

@@ -66,7 +66,7 @@ def compare_all(
     cohort: Alignment,
     measures: Sequence[Measure],
     settings: Settings,
-    tell: Callable[[int, int], None] = lambda done, whole: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Comparison]:
     """Compare every model with the first.
 
@@ -78,7 +78,7 @@ def compare_all(
         What is compared.
     settings : Settings
         How.
-    tell : callable
+    on_progress : callable
         Gets the families done so far and their number.
     """
     families = [
@@ -89,10 +89,10 @@ def compare_all(
     ]
     done: list[Comparison] = []
     for place, (number, part, measure) in enumerate(families):
-        tell(place, len(families))
+        on_progress(place, len(families))
         done += _family(cohort, number, part, measure, settings)
     if families:
-        tell(len(families), len(families))
+        on_progress(len(families), len(families))
     return done
 
 

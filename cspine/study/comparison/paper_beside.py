@@ -1,4 +1,4 @@
-"""The paper's figures beside ours."""
+"""The paper's figures beside those of the comparison."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cspine.study.datasets.case_table import Part
 #: What a reader must not forget.
 REMARK = (
     "The paper's models saw other data, and its test cases are others: a difference from its figures is no test of a "
-    "model, and a likeness is no proof."
+    "model, and similar figures are no proof."
 )
 _PARTS = (Part.TRAINING.value, Part.INTERNAL.value, Part.EXTERNAL.value)
 _ROWS = (*CERVICAL.levels, CERVICAL.name)
@@ -75,7 +75,7 @@ def _ours(known: Figures, part: str, found: Description | None, measure: Measure
     """Return ours, and its difference from the paper's; ranges over folds have none."""
     training = part == Part.TRAINING.value
     if found is None:
-        return [Cell("", "not among ours")] * (1 if training else 2)
+        return [Cell("", "not in this comparison")] * (1 if training else 2)
     if training:
         return [fold_cell(found, measure)]
     if found.mean is None:
@@ -98,7 +98,7 @@ def _p_values(results: Results, title: str, number: int) -> Table:
                     found = results.comparison(title, ours, row_name, measure.key)
                     row.append(p_cell(found.result.p(results.settings.test), found))
                 else:
-                    row.append(Cell("", "not among ours"))
+                    row.append(Cell("", "not in this comparison"))
         rows.append(tuple(row))
     columns = ("Vertebra", *(("paper", "ours") * (2 * len(parts))))
     spans = (("", 1), *((f"{m.title}, {_head(*pair)}", 2) for m in (DICE, HD95) for pair in parts))
@@ -106,7 +106,14 @@ def _p_values(results: Results, title: str, number: int) -> Table:
         f"Paper: cervical against full-spine model. Ours: {title} against {results.titles[0]}, "
         f"{TEST_TITLES[results.settings.test]}, not corrected. {REMARK}"
     )
-    return Table(f"paper-p-values-{number}", "The paper's p-values beside ours", columns, tuple(rows), note, spans)
+    return Table(
+        f"paper-p-values-{number}",
+        "The paper's p-values beside those of this comparison",
+        columns,
+        tuple(rows),
+        note,
+        spans,
+    )
 
 
 def _single() -> Table:
@@ -120,5 +127,5 @@ def _single() -> Table:
         rows.append(tuple(row))
     columns = ("Vertebra", *((DICE.title, HD95.title) * len(cases)))
     spans = (("", 1), *((case, 2) for case in cases))
-    note = "Which model drew them is not known here."
+    note = "Which model predicted them is not known here."
     return Table("paper-single-cases", "The paper's single cases", columns, tuple(rows), note, spans)

@@ -1,4 +1,4 @@
-"""The worst cases as pictures: what each model drew beside the reference."""
+"""The worst cases as pictures: the prediction of each model beside the reference."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def worst_cases(cohort: Alignment, count: int) -> list[tuple[str, str, float]]:
     """
     lowest: dict[str, tuple[float, str]] = {}
     for model in cohort.models:
-        told = {
+        compared = {
             level
             for group in cohort.groups
             if group.single and not cohort.outside(model, group)
             for level in group.levels
         }
         for case, rows in model.by_case.items():
-            dice = [row.dice for level, row in rows.items() if row.dice is not None and level in told]
+            dice = [row.dice for level, row in rows.items() if row.dice is not None and level in compared]
             if dice:
                 own = (float(np.mean(dice)), model.title)
                 lowest[case] = min(lowest.get(case, own), own, key=lambda found: found[0])
@@ -99,7 +99,7 @@ def write_pictures(cohort: Alignment, count: int, folder: Path) -> list[Picture]
 
 
 def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[SheetRow]:
-    """Yield a row a model, read when it is asked for."""
+    """Yield a row a model, read on demand."""
     for model in models:
         scores = [row for row in model.by_case[case].values() if row.dice is not None]
         mean = float(np.mean([row.dice for row in scores if row.dice is not None])) if scores else None
@@ -113,24 +113,24 @@ def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[S
         remarks += [f"{model.title}: {remark}" for remark in why]
         headline = "no Dice" if mean is None else f"mean Dice {mean:.3f}"
         good = not missed and not false and mean is not None and mean >= _WELL_DRAWN_DICE
-        whole = below_neck(row.level for row in scores)
-        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, full_column=whole)
+        full_column = below_neck(row.level for row in scores)
+        yield SheetRow(model.title, good, headline, (*lines, *why), ct, found, reference, full_column=full_column)
 
 
 def _read(model: Evaluation, case: str) -> tuple[CtVolume | None, LabelVolume | None, LabelVolume | None, list[str]]:
-    """Return image, found and reference on one grid as far as they can be read, and what cannot."""
+    """Return image, prediction and reference on one grid as far as they can be read, and what cannot."""
     files = model.files.get(case)
     if files is None:
         return None, None, None, ["files.csv does not name its images"]
     why: list[str] = []
-    found = _labels(files.found, files.found_scheme, why)
+    found = _labels(files.prediction, files.prediction_scheme, why)
     reference = _labels(files.reference, files.reference_scheme, why)
     ct = _image(files.image, why)
     if found is None:
         return None, None, None, why
     grid = (ct or reference or found).grid
     try:
-        found = on_grid(found, grid, partial=files.found_scheme == SEG)
+        found = on_grid(found, grid, partial=files.prediction_scheme == SEG)
         partial = files.reference_scheme == SEG
         reference = None if reference is None else on_grid(reference, grid, partial=partial)
     except CaseGridError:
@@ -152,7 +152,7 @@ def _image(path: Path | None, why: list[str]) -> CtVolume | None:
 
 def _labels(path: Path | None, scheme: str, why: list[str]) -> LabelVolume | None:
     if path is None:
-        why.append("nothing was found")
+        why.append("no vertebra was predicted")
         return None
     try:
         return read_labels(path, scheme)

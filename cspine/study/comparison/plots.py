@@ -41,7 +41,7 @@ _DPI = 130
 #: Where the stretched scale of the Dice would end, and its ticks.
 _BEYOND, _DICE_TICKS = 1.03, (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 #: So many points are drawn one by one beside their box.
-_MOST_POINTS = 60
+_MAX_POINTS = 60
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "cspine", "font.size": 9, "axes.edgecolor": "#9aa5b1", "axes.labelcolor": _INK, "text.color": _INK,
     "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False, "axes.spines.right": False,
@@ -132,7 +132,7 @@ def _spread_caption(measure: Measure) -> str:
     )
     return (
         "Boxes: quartiles, with the median as a line; whiskers: 1.5 times their distance; dots: single vertebrae, "
-        f"or those beyond the whiskers where there are more than {_MOST_POINTS}; diamond: mean.{scale}"
+        f"or those beyond the whiskers where there are more than {_MAX_POINTS}; diamond: mean.{scale}"
     )
 
 
@@ -203,7 +203,7 @@ def _tint(place: int) -> str:
 
 
 def _box(axes: Axes, x: float, values: list[float], width: float, place: int, generator: np.random.Generator) -> None:
-    colour, few = _colour(place), len(values) <= _MOST_POINTS
+    colour, few = _colour(place), len(values) <= _MAX_POINTS
     axes.boxplot(
         [values], positions=[x], widths=width * 0.78, patch_artist=True, showfliers=not few, manage_ticks=False,
         boxprops={"facecolor": _tint(place), "edgecolor": colour, "linewidth": 0.9},
@@ -225,7 +225,7 @@ def _forest_caption(results: Results) -> str:
     return (
         f"Mean difference over paired cases, with its {1 - alpha:.0%} (thin) and {1 - 2 * alpha:.0%} (thick) "
         "bootstrap interval. The band is the margin of equivalence: the thick line must lie within it for the "
-        "verdict equivalent. Colour and shape tell the verdict."
+        "verdict equivalent. Colour and shape show the verdict."
     )
 
 
@@ -286,7 +286,7 @@ def _forest(results: Results, title: str) -> Figure:
 # --- volumes ----------------------------------------------------------------------------------------------------------
 
 _VOLUME_CAPTION = (
-    "Each dot is a vertebra that both have: found minus reference over their mean. Solid line: mean difference "
+    "Each dot is a vertebra that both contain: predicted minus reference over their mean. Solid line: mean difference "
     "(bias); dashed: bias ± 1.96 SD (limits of agreement). Vertebrae of one case are not independent: read the "
     "limits as a guide."
 )
@@ -309,30 +309,30 @@ def _bland_altman(results: Results) -> Figure:
                 for group in cohort.groups
                 if group.single
                 for row in cohort.rows(model, part, group)
-                if row.reference_ml and row.found_ml
+                if row.reference_ml and row.predicted_ml
             ]
             reference = np.array([row.reference_ml for row in rows], dtype=np.float64)
-            found = np.array([row.found_ml for row in rows], dtype=np.float64)
+            found = np.array([row.predicted_ml for row in rows], dtype=np.float64)
             every += list(found - reference)
             dots: dict[str, Any] = {"linestyle": "none", "color": _colour(number + 2), "rasterized": True}
             dots |= {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3, "alpha": 0.5, "markeredgewidth": 0}
             own.plot((found + reference) / 2, found - reference, label=part_title(part), **dots)
         own.axhline(0, color="#9aa5b1", linewidth=0.8)
-        told = "no volumes"
+        text = "no volumes"
         if every:
             bias, sd = float(np.mean(every)), float(np.std(every, ddof=1)) if len(every) > 1 else 0.0
             own.axhline(bias, color=_INK, linewidth=1.2)
             for limit in (bias - 1.96 * sd, bias + 1.96 * sd):
                 own.axhline(limit, color=_INK, linewidth=1, linestyle=(0, (5, 3)))
-            told = (
+            text = (
                 f"bias {fixed(bias, 2, sign=True)} ml, limits {fixed(bias - 1.96 * sd, 2, sign=True)} to "
                 f"{fixed(bias + 1.96 * sd, 2, sign=True)} ml, n = {len(every)}"
             )
         own.set_title(f"{_short(model.title)}\n", loc="left", color=_INK)
-        own.text(0, 1.02, told, transform=own.transAxes, fontsize=8)
-        own.set_xlabel("mean of found and reference (ml)")
+        own.text(0, 1.02, text, transform=own.transAxes, fontsize=8)
+        own.set_xlabel("mean of predicted and reference (ml)")
         if place % columns == 0:
-            own.set_ylabel("found − reference (ml)")
+            own.set_ylabel("predicted − reference (ml)")
     handles = [
         Line2D([], [], linestyle="none", marker=_MARKERS[i % len(_MARKERS)], color=_colour(i + 2), label=part_title(p))
         for i, p in enumerate(parts)

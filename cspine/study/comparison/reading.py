@@ -17,10 +17,10 @@ from cspine.study.datasets.case_table import Part
 
 SCORES, FILES, SUMMARY = "scores.csv", "files.csv", "summary.json"
 SCORE_COLUMNS = (
-    "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "found_ml", "volume_error_ml",
-    "found_as", "identified", "centroid_distance_mm",
+    "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml",
+    "predicted_level", "identified", "centroid_distance_mm",
 )  # fmt: skip
-FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "found", "found_scheme")
+FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "prediction", "prediction_scheme")
 _AGAIN = "Write the folder again with `cspine evaluate`."
 
 Row = TypeVar("Row")
@@ -28,7 +28,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """How well a level of a case is drawn.
+    """How well a level of a case is segmented.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class ScoreRow:
         Fold that validated a training case.
     dice, hd95_mm, assd_mm : float or None
         Against the reference; None where not defined.
-    reference_ml, found_ml, volume_error_ml : float or None
+    reference_ml, predicted_ml, volume_error_ml : float or None
         Volumes, and found minus reference.
     """
 
@@ -52,18 +52,18 @@ class ScoreRow:
     hd95_mm: float | None
     assd_mm: float | None
     reference_ml: float | None
-    found_ml: float | None
+    predicted_ml: float | None
     volume_error_ml: float | None
 
     @property
     def in_reference(self) -> bool:
-        """True where the reference has the level."""
+        """Return True where the reference has the level."""
         return bool(self.reference_ml) or bool(self.dice)
 
     @property
     def in_found(self) -> bool:
-        """True where the result has the level."""
-        return bool(self.found_ml) or bool(self.dice)
+        """Return True where the result has the level."""
+        return bool(self.predicted_ml) or bool(self.dice)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class CaseFiles:
         Label image.
     found : Path or None
         Label image; None where there is none.
-    reference_scheme, found_scheme : str
+    reference_scheme, prediction_scheme : str
         How they number the levels.
     """
 
@@ -88,8 +88,8 @@ class CaseFiles:
     image: Path | None
     reference: Path
     reference_scheme: str
-    found: Path | None
-    found_scheme: str
+    prediction: Path | None
+    prediction_scheme: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +112,9 @@ class Evaluation:
         Cases that the evaluation could not do.
     compared : frozenset of str or None
         Levels that the evaluation is about: without a row, neither image of a case has one of them. None where
-        the folder does not tell.
+        the folder does not say.
     notes : tuple of str
-        What the evaluation says of the predictions: how they may have been drawn.
+        What the evaluation says of the predictions: notes about leakage.
     """
 
     folder: Path
@@ -128,7 +128,7 @@ class Evaluation:
 
     @cached_property
     def by_case(self) -> dict[str, dict[str, ScoreRow]]:
-        """Rows by case, then level."""
+        """Return the rows by case, then level."""
         found: dict[str, dict[str, ScoreRow]] = {}
         for row in self.scores:
             found.setdefault(row.case, {})[row.level] = row
@@ -136,7 +136,7 @@ class Evaluation:
 
     @cached_property
     def levels(self) -> frozenset[str]:
-        """Levels that have a row."""
+        """Return the levels that have a row."""
         return frozenset(row.level for row in self.scores)
 
 
@@ -178,22 +178,22 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def _names(summary: dict[str, Any], key: str) -> frozenset[str] | None:
-    told = summary.get(key)
-    return frozenset(map(str, told)) if isinstance(told, list) else None
+    values = summary.get(key)
+    return frozenset(map(str, values)) if isinstance(values, list) else None
 
 
 def _read_summary(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ComparisonError(f"{path} cannot be read", advice=_AGAIN) from error
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         raise ComparisonError(f"{path} is not a summary", advice=_AGAIN)
-    if told.get("complete") is False:
+    if content.get("complete") is False:
         raise ComparisonError(f"the evaluation in {path.parent} is unfinished", advice=_AGAIN)
-    return told
+    return content
 
 
 def _read_table(path: Path, columns: tuple[str, ...], parse: Callable[[dict[str, str]], Row]) -> Iterator[Row]:
@@ -242,7 +242,7 @@ def _score(row: dict[str, str]) -> ScoreRow:
         hd95_mm=_number(row, "hd95_mm", least=0.0),
         assd_mm=_number(row, "assd_mm", least=0.0),
         reference_ml=_number(row, "reference_ml", least=0.0),
-        found_ml=_number(row, "found_ml", least=0.0),
+        predicted_ml=_number(row, "predicted_ml", least=0.0),
         volume_error_ml=_number(row, "volume_error_ml"),
     )
 
@@ -255,7 +255,7 @@ def _number(row: dict[str, str], column: str, least: float = -math.inf) -> float
     try:
         value = float(text)
     except ValueError as error:
-        raise ValueError(f"{column} is no number: {text!r}") from error
+        raise ValueError(f"{column} is not a number: {text!r}") from error
     if not math.isfinite(value):
         return None
     if value < least:
@@ -271,6 +271,6 @@ def _files(row: dict[str, str]) -> CaseFiles:
         image=Path(row["image"]) if row["image"] else None,
         reference=Path(row["reference"]),
         reference_scheme=row["reference_scheme"],
-        found=Path(row["found"]) if row["found"] else None,
-        found_scheme=row["found_scheme"],
+        prediction=Path(row["prediction"]) if row["prediction"] else None,
+        prediction_scheme=row["prediction_scheme"],
     )

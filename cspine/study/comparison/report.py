@@ -1,4 +1,4 @@
-"""The report: one HTML page with everything in it, that asks nothing of a network."""
+"""The report: one self-contained HTML page that loads nothing from a network."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _subtitle(results: Results) -> str:
 
 @dataclass(frozen=True)
 class _Model:
-    """A row of the table of models."""
+    """Return a row of the table of models."""
 
     title: str
     package: str
@@ -146,7 +146,7 @@ def _compared(results: Results) -> dict[str, Any]:
 def _identity(model: Evaluation) -> tuple[str, str]:
     """Return name and version of the model, and the beginning of its checksum."""
     if model.model is None:
-        return "labels from outside", ""
+        return "labels of another system", ""
     name = f"{model.model.get('name', '')} {model.model.get('version', '')}".strip()
     return name, str(model.model.get("checksum") or "")[:12]
 
@@ -155,7 +155,7 @@ def _identity(model: Evaluation) -> tuple[str, str]:
 
 _SECTIONS = (
     ("tables", "Tables", ("model-", "p-values", "overall")),
-    ("verdicts", "Different or alike", ("verdict-",)),
+    ("verdicts", "Different or equivalent", ("verdict-",)),
     ("single", "Single cases", ("single-cases",)),
     ("paper", "Beside the paper", ("paper-",)),
 )
@@ -164,7 +164,7 @@ _FOLDED = ("counts",)
 
 @dataclass(frozen=True)
 class _PaperWords:
-    """What stands above the tables of the paper."""
+    """Return what is above the tables of the paper."""
 
     source: str
     remark: str
@@ -173,7 +173,7 @@ class _PaperWords:
 
 @dataclass(frozen=True)
 class _TableSection:
-    """A section of tables: those that are seen, and those that are folded away."""
+    """Return a section of tables: the visible ones, and the folded ones."""
 
     id: str
     title: str

@@ -34,9 +34,9 @@ class Results:
     overall : tuple of Overall
         All models, where there are three or more.
     single : tuple of str
-        Cases that are told one by one.
+        Cases that are reported one by one.
     with_paper : bool
-        True to tell the paper's figures beside these.
+        True to report the paper's figures beside these.
     """
 
     title: str
@@ -58,7 +58,7 @@ class Results:
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """Titles of the models."""
+        """Return the titles of the models."""
         return tuple(model.title for model in self.cohort.models)
 
     def description(self, model: str, part: str, group: str, measure: str) -> Description:
@@ -76,7 +76,7 @@ def compute(
     settings: Settings,
     single: Sequence[str] = (),
     with_paper: bool = False,
-    tell: Callable[[int, int], None] = lambda done, whole: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Results:
     """Compute everything.
 
@@ -89,10 +89,10 @@ def compute(
     settings : Settings
         How they are compared.
     single : sequence of str
-        Cases that are told one by one.
+        Cases that are reported one by one.
     with_paper : bool
-        True to tell the paper's figures beside these.
-    tell : callable
+        True to report the paper's figures beside these.
+    on_progress : callable
         Progress of the tests.
 
     Raises
@@ -111,7 +111,7 @@ def compute(
         cohort=cohort,
         settings=settings,
         descriptions=tuple(describe(cohort, MEASURES)),
-        comparisons=tuple(compare_all(cohort, MEASURES, settings, tell)),
+        comparisons=tuple(compare_all(cohort, MEASURES, settings, on_progress)),
         overall=tuple(compare_overall(cohort, MEASURES)),
         single=tuple(dict.fromkeys(single)),
         with_paper=with_paper,

@@ -78,7 +78,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedResult:
-    """What the paired values of two models say; differences are second minus first.
+    """The statistics of the paired values of two models; differences are second minus first.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def compare_pairs(first: Values, second: Values, settings: Settings, margin: flo
 def signed_rank(differences: Values, alternative: Literal["two-sided", "less", "greater"]) -> tuple[float, str]:
     """Return the p-value of Wilcoxon's signed-rank test, and how it was computed.
 
-    Pairs without a difference are left out (Wilcoxon's rule). For up to `EXACT_UP_TO` other pairs the distribution is
+    Pairs without a difference are omitted (Wilcoxon's rule). For up to `EXACT_UP_TO` other pairs the distribution is
     exact, given the ties: that of all choices of signs. Above, it is the normal approximation with the correction for
     ties.
 
@@ -208,11 +208,11 @@ def signed_rank(differences: Values, alternative: Literal["two-sided", "less", "
     alternative : str
         Whether the differences are other than 0, below or above.
     """
-    kept = differences[differences != 0]
-    if len(kept) > EXACT_UP_TO:
-        result = stats.wilcoxon(kept, alternative=alternative, method="asymptotic", correction=False)
+    differing = differences[differences != 0]
+    if len(differing) > EXACT_UP_TO:
+        result = stats.wilcoxon(differing, alternative=alternative, method="asymptotic", correction=False)
         return float(result.pvalue), "normal approximation"
-    below, above = _exact_tails(kept)
+    below, above = _exact_tails(differing)
     one_sided = {"less": below, "greater": above}
     return one_sided.get(alternative, min(1.0, 2 * min(below, above))), "exact"
 
@@ -230,9 +230,9 @@ def _exact_tails(differences: Values) -> tuple[float, float]:
 
 def signed_rank_biserial(differences: Values) -> float:
     """Return (positive - negative) / all ranks of the differences that are not 0 (Kerby 2014)."""
-    kept = differences[differences != 0]
-    ranks = stats.rankdata(np.abs(kept))
-    return float((ranks[kept > 0].sum() - ranks[kept < 0].sum()) / ranks.sum())
+    differing = differences[differences != 0]
+    ranks = stats.rankdata(np.abs(differing))
+    return float((ranks[differing > 0].sum() - ranks[differing < 0].sum()) / ranks.sum())
 
 
 def rank_sum(first: Values, second: Values) -> tuple[float, float]:
@@ -286,21 +286,21 @@ def intervals(
     """
     if np.ptp(differences) == 0:
         return [Interval(float(differences[0]), float(differences[0]), "none") for _ in levels]
-    drawn, found = None, []
+    resampled, found = None, []
     for level in levels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)
             warnings.simplefilter("ignore", RuntimeWarning)  # a jackknife without spread: answered below
-            drawn = stats.bootstrap(
+            resampled = stats.bootstrap(
                 (differences,), np.mean if center == "mean" else np.median, confidence_level=level, method="BCa",
-                n_resamples=0 if drawn is not None else settings.resamples, bootstrap_result=drawn, batch=1000,
+                n_resamples=0 if resampled is not None else settings.resamples, bootstrap_result=resampled, batch=1000,
                 rng=generator(settings.seed, f"{name}/{center}"),
             )  # fmt: skip
-        low, high = drawn.confidence_interval
+        low, high = resampled.confidence_interval
         method = "BCa"
         if not (np.isfinite(low) and np.isfinite(high)):
             tail, method = 50 * (1 - level), "percentile"
-            low, high = np.percentile(drawn.bootstrap_distribution, (tail, 100 - tail))
+            low, high = np.percentile(resampled.bootstrap_distribution, (tail, 100 - tail))
         found.append(Interval(float(low), float(high), method))
     return found
 

@@ -58,7 +58,7 @@ class Table:
 
     @property
     def heads(self) -> list[str]:
-        """One head a column, with that of its span."""
+        """Return one head a column, with that of its span."""
         if not self.spans:
             return list(self.columns)
         over = [text for text, count in self.spans for _ in range(count)]
@@ -66,7 +66,7 @@ class Table:
 
     @property
     def reasons(self) -> list[str]:
-        """Why cells are empty, each reason once."""
+        """Return why cells are empty, each reason once."""
         return list(dict.fromkeys(cell.reason for row in self.rows for cell in row if cell.reason and not cell.text))
 
 

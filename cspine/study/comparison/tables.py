@@ -26,7 +26,7 @@ from cspine.study.comparison.words import (
 from cspine.study.datasets.case_table import Part
 
 _POOLED = "Mean ± SD over vertebrae; rows in brackets pool all vertebrae of their range."
-_FOLDS = " Cross-validation: [least, greatest] of the folds' means."
+_FOLDS = " Cross-validation: [lowest, highest] mean of a fold."
 
 
 def build_tables(results: Results) -> list[Table]:
@@ -68,7 +68,7 @@ def _model_table(results: Results, title: str, name: str, measures: tuple[Measur
     spans = (("", 1), *((measure.title, len(parts)) for measure in measures))
     note = _POOLED + (_FOLDS if Part.TRAINING.value in parts else "")
     if VOLUME_ERROR in measures:
-        note += " Volume error: absolute difference of found and reference volume."
+        note += " Volume error: absolute difference of predicted and reference volume."
     return Table(name, f"{title}: {' and '.join(m.title for m in measures)}", columns, tuple(rows), note, spans)
 
 
@@ -127,7 +127,7 @@ def _verdict_table(results: Results, title: str, part: str, suffix: str) -> Tabl
         f"Difference: mean over cases of {title} minus {results.titles[0]}, bootstrap interval. p: "
         f"{TEST_TITLES[settings.test]}, two-sided. p equivalence: two one-sided tests, margins {margins}, with the "
         "same correction over the vertebrae; rows in brackets are one test each and not corrected. Dropped: cases "
-        "that are no pair."
+        "without a pair."
     )
     heading = f"{part_title(part).capitalize()}: {title} against {results.titles[0]}"
     name = f"verdict-{(part or 'all').replace(' ', '-')}{suffix}"
@@ -168,7 +168,7 @@ def _single_table(results: Results) -> Table:
             row = [Cell(group.name), Cell(model.title)]
             for case in results.single:
                 scores = [s for level in group.levels if (s := model.by_case.get(case, {}).get(level)) is not None]
-                reason = results.cohort.outside(model, group) or ("" if scores else "the case does not have it")
+                reason = results.cohort.outside(model, group) or ("" if scores else "the case lacks the level")
                 for measure in MAIN_MEASURES:
                     values = [v for s in scores if (v := measure.value(s)) is not None]
                     why = reason or ("" if values else "missed, or not in the reference")
@@ -194,8 +194,8 @@ def _count_table(results: Results) -> Table:
     columns = ("Part", "Vertebra", *(("cases", "Dice", "HD95", "missed", "false") * len(results.titles)))
     spans = (("", 2), *((title, 5) for title in results.titles))
     note = (
-        "Cases, vertebrae with a Dice and with an HD95; missed: in the reference and not found (Dice 0, no HD95); "
-        "false: found and not in the reference (likewise)."
+        "Cases, vertebrae with a Dice and with an HD95; missed: in the reference and not predicted (Dice 0, no HD95); "
+        "false: predicted and not in the reference (likewise)."
     )
     return Table("counts", "What was counted", columns, tuple(rows), note, spans)
 
@@ -209,7 +209,7 @@ def write_tables(results: Results, tables: list[Table], folder: Path) -> None:
 
 
 def console_tables(results: Results, part: str) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return what the terminal shows of a part: a table of both measures, or one a measure for three models and more.
+    """Return the tables of a part for the terminal: one of both measures, or one per measure for three models or more.
 
     Returns
     -------

@@ -15,7 +15,7 @@ BY_KEY = {measure.key: measure for measure in MEASURES}
 TEST_TITLES = {"wilcoxon": "Wilcoxon signed-rank test", "t": "paired t test", "mann-whitney": "Mann-Whitney U test"}
 EFFECT_TITLES = {"wilcoxon": "rank-biserial", "t": "Cohen's dz", "mann-whitney": "rank-biserial"}
 CORRECTION_TITLES = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "no"}
-_LEAST_P = 0.001
+_MIN_P = 0.001
 
 
 def fixed(value: float, digits: int, sign: bool = False) -> str:
@@ -28,7 +28,7 @@ def fixed(value: float, digits: int, sign: bool = False) -> str:
 
 def p_text(p: float) -> str:
     """Return a p-value: ``"0.021"``, ``"<0.001"``."""
-    return f"<{_LEAST_P}" if p < _LEAST_P else f"{p:.3f}"
+    return f"<{_MIN_P}" if p < _MIN_P else f"{p:.3f}"
 
 
 def mean_cell(found: Description, measure: Measure) -> Cell:
@@ -87,8 +87,8 @@ def level_list(levels: Sequence[str], every: Sequence[str]) -> str:
             runs[-1].append(level)
         else:
             runs.append([level])
-    told = [word for run in runs for word in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else run)]
-    return listed(told)
+    pieces = [word for run in runs for word in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else run)]
+    return listed(pieces)
 
 
 def listed(words: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ class Part(StrEnum):
     INTERNAL = "internal"
     EXTERNAL = "external"
     UNUSED = "unused"
-    LEFT_OVER = "left over"
+    UNASSIGNED = "unassigned"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class CaseRow:
     excluded : str
         Why the case is not used; empty where it is.
     part : Part
-        Training, internal validation, external test; unused before the split, left over where the split needed no more.
+        Training, internal validation, external test; unused before the split, unassigned if not needed.
     fold : int or None
         Fold in which a training case is validated.
     """
@@ -101,7 +101,7 @@ def read_cases(path: Path) -> list[CaseRow]:
         with path.open(newline="", encoding="utf-8") as lines:
             reader = csv.DictReader(lines)
             if tuple(reader.fieldnames or ()) != _COLUMNS:
-                raise DatasetError(f"{path.name} has other columns than {', '.join(_COLUMNS)}")
+                raise DatasetError(f"the columns of {path.name} are not {', '.join(_COLUMNS)}")
             return [_parse(row, path.name, number) for number, row in enumerate(reader, 2)]
     except FileNotFoundError as error:
         raise DatasetError(
@@ -124,7 +124,7 @@ def split_checksum(rows: Iterable[CaseRow]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def torn_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
+def split_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
     """Return the patients whose cases are in more than one part of the study, with those cases: there must be none."""
     parts = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
     of_patient: dict[str, list[CaseRow]] = {}
@@ -138,7 +138,7 @@ def torn_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
     }
 
 
-def refuse_torn_patients(rows: Iterable[CaseRow], dataset: str) -> None:
+def refuse_split_patients(rows: Iterable[CaseRow], dataset: str) -> None:
     """Refuse a table in which a patient is in more than one part, or in more than one fold.
 
     Raises
@@ -146,7 +146,7 @@ def refuse_torn_patients(rows: Iterable[CaseRow], dataset: str) -> None:
     SplitError
         With the first such patient's cases.
     """
-    for cases in torn_patients(rows).values():
+    for cases in split_patients(rows).values():
         raise SplitError(
             f"cases of one patient are in different parts or folds of {dataset}: {', '.join(cases[:4])}",
             advice="Split it again with `cspine dataset split`.",

@@ -1,4 +1,4 @@
-"""From cases of public data sets to an nnU-Net raw dataset: in parallel, resumable, one case's fault its own."""
+"""From cases of public data sets to an nnU-Net raw dataset: parallel, resumable; a failure ends its own case."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from cspine.study.datasets.sources.found import Found, FoundCase
 from cspine.study.label_sets import LabelSet, label_set
 
 #: Raised where a converted case would be another than before.
-EDITION = 2
-#: Kind of audit.csv's rows for a vertebra that the edge of the image cuts: told, and no doubt.
+RESULT_VERSION = 2
+#: Kind of audit.csv's rows for a vertebra that the edge of the image truncates: reported, but not a doubt.
 PARTIAL = "partial"
 #: Kind of the doubt about a case whose image another case has.
 _SAME_IMAGE = "same image"
-_DIED = "the process that converted it died: of too little memory, mostly"
+_DIED = "the process that converted it died, most often because it ran out of memory"
 _HU_LIMITS = (-32768, 32767)
 
 
@@ -64,7 +64,7 @@ class Conversion:
 
     @property
     def labels(self) -> LabelSet:
-        """Classes of the dataset."""
+        """Return the classes of the dataset."""
         return label_set(self.label_set, self.auxiliary)
 
 
@@ -74,7 +74,7 @@ class Outcome:
 
     Parameters
     ----------
-    done, kept : int
+    done, cached : int
         Cases converted now, and those that were there already.
     failures : list of tuple of str
         Case, code and message.
@@ -85,7 +85,7 @@ class Outcome:
     """
 
     done: int
-    kept: int
+    cached: int
     failures: list[tuple[str, str, str]]
     rows: list[CaseRow]
     notes: list[str]
@@ -105,17 +105,17 @@ def convert(
     reasons : dict of str to str or None
         Exclusions by case or patient; None keeps those of an earlier call.
     progress : callable
-        Told the cases done and all of them.
+        Called with the number of finished cases and of all cases.
 
     Raises
     ------
     DatasetError
         If two cases have one name, or the folder holds a dataset of another label set.
     OutputError
-        If nothing can be written: the disk is full, say. What is whole stays.
+        If nothing can be written: for example, the disk is full. Complete cases remain.
     """
     dataset = conversion.dataset
-    _ = dataset.number  # a wrong name is told before any work
+    _ = dataset.number  # a wrong name is reported before any work
     _refuse_another_dataset(conversion)
     twice = sorted(name for name, count in Counter(case.name for case in found.cases).items() if count > 1)
     if twice:
@@ -154,7 +154,10 @@ def _write_tables(
         if row.case in same:
             audit.append([row.case, "", _SAME_IMAGE, f"The image is that of {same[row.case]}."])
         audit += [[row.case, d["level"], d["kind"], d["sentence"]] for d in _complete(dataset, row.case)["doubts"]]
-        audit += [[row.case, level, PARTIAL, f"{level} reaches the edge of the image."] for level in row.partial]
+        audit += [
+            [row.case, level, PARTIAL, f"{level} is truncated by the edge of the image; its volume is incomplete."]
+            for level in row.partial
+        ]
     write_csv(dataset.root / "audit.csv", ("case", "level", "kind", "sentence"), audit)
     write_csv(dataset.root / "failures.csv", ("case", "code", "message"), sorted(failures))
     sources = ", ".join(sorted({row.source for row in rows}))
@@ -163,7 +166,7 @@ def _write_tables(
 
 
 def _split_is_stale(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> bool:
-    """Tell whether a case came, went, got another patient, or was taken in or out since the table was written."""
+    """Return whether a case came, went, changed its patient, or was included or excluded since the last table."""
     try:
         before = {(row.case, row.patient, bool(row.excluded)) for row in dataset.rows()}
     except DatasetError:
@@ -175,20 +178,21 @@ def _refuse_another_dataset(conversion: Conversion) -> None:
     path = conversion.dataset.root / "dataset.json"
     if path.is_file() and conversion.dataset.label_set() != conversion.labels:
         raise DatasetError(
-            f"{conversion.dataset.root.name} holds a dataset of other labels", advice="Give another folder for --out."
+            f"{conversion.dataset.root.name} holds a dataset with another label set",
+            advice="Give another folder for --out.",
         )
 
 
 def _fingerprint(case: FoundCase, conversion: Conversion, *, strict: bool = False) -> str:
-    """Checksum of all that decides about a converted case: its files, what is known of it, the label set, the code."""
-    how = f"{EDITION} {conversion.label_set} {conversion.auxiliary} {case.scheme}"
+    """Return the checksum of all that decides about a converted case: files, metadata, label set and code."""
+    how = f"{RESULT_VERSION} {conversion.label_set} {conversion.auxiliary} {case.scheme}"
     about = f"{case.source} {case.patient} {case.age_years} {case.sex}"
     places = [place for place in (case.image, case.labels, case.centroids) if place is not None]
     return fingerprint(places, f"{how}\n{about}", strict=strict)
 
 
 def _is_done(case: FoundCase, conversion: Conversion) -> bool:
-    """Tell whether a case is there, whole, and made of what it would be made of now."""
+    """Return whether a case is complete and made of the same inputs and settings as now."""
     dataset = conversion.dataset
     content = _records(dataset).read(case.name) or {}
     if content.get("fingerprint") != _fingerprint(case, conversion):
@@ -204,12 +208,12 @@ def _records(dataset: DatasetFolder) -> Records[dict[str, Any]]:
 
 
 def _begun(dataset: DatasetFolder, case: str) -> Path:
-    """File that stands while the files of a case are being written."""
+    """Return the file that exists while the files of a case are being written."""
     return dataset.root / RECORDS / f"{case}.begun"
 
 
 def _clear_unfinished(dataset: DatasetFolder) -> None:
-    """Remove the files of cases that were begun and not finished, so that nothing takes them for whole."""
+    """Remove the files of cases that were begun and not finished, so that nothing takes them for complete."""
     for begun in sorted((dataset.root / RECORDS).glob("*.begun")):
         case = begun.name.removesuffix(".begun")
         if not _records(dataset).path(case).is_file():
@@ -225,12 +229,12 @@ def _unlink(path: Path) -> None:
 
 
 def _run(
-    todo: list[FoundCase], conversion: Conversion, whole: int, progress: Callable[[int, int], None]
+    todo: list[FoundCase], conversion: Conversion, total: int, progress: Callable[[int, int], None]
 ) -> list[tuple[str, str, str]]:
-    """Convert cases in processes of their own; a process that dies takes its case along, and no other."""
+    """Convert cases in processes of their own; a process that dies fails its own case only."""
     failures: list[tuple[str, str, str]] = []
-    done = whole - len(todo)
-    progress(done, whole)
+    done = total - len(todo)
+    progress(done, total)
 
     def take(place: int, outcome: tuple[str, str] | Died | None) -> None:
         nonlocal done
@@ -240,7 +244,7 @@ def _run(
                 raise OutputError(f"case {todo[place].name}: {failure[1]}")
             failures.append((todo[place].name, *failure))
         done += 1
-        progress(done, whole)
+        progress(done, total)
 
     run_each(partial(convert_case, conversion=conversion), todo, conversion.jobs, take, isolated=True)
     return failures
@@ -277,10 +281,10 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
     shapes = [s for s in shapes_of(only, read.labels.grid) if s.vertebra in labels.levels]
     if shapes:
         hu = np.clip(np.rint(read.ct.hu_zyx), *_HU_LIMITS).astype(np.int16)
-        drawn = labels.to_network(read.labels.labels_zyx)
+        network_labels = labels.to_network(read.labels.labels_zyx)
         image_path, labels_path = dataset.pair(kind, case.name)
         nifti.write(image_path, hu, read.ct.affine_lps)
-        nifti.write(labels_path, drawn, read.ct.affine_lps)
+        nifti.write(labels_path, network_labels, read.ct.affine_lps)
     z, y, x = read.ct.hu_zyx.shape
     row = CaseRow(
         case=case.name,
@@ -337,22 +341,22 @@ def _as_one_patient(rows: Sequence[CaseRow], same: Mapping[str, str]) -> list[Ca
 
 
 def _concerns(doubt: Doubt, labels: LabelSet) -> bool:
-    """Tell whether a doubt is about the whole case, a level of the set, or the next one below: its border is shared."""
+    """Return whether a doubt concerns the complete case, a level of the set, or the adjacent level below."""
     last = rank(labels.levels[-1].label)
     return not doubt.level or rank(vertebra(doubt.level).label) <= last + 1
 
 
 def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[CaseRow], dict[str, str], list[str]]:
-    """Every case that is whole, with part, fold and exclusion as an earlier table gave them; equal images; notes."""
+    """Return all complete cases with part, fold and exclusion of an earlier table, the equal images, and notes."""
     table = dataset.root / CASE_TABLE
     before = {row.case: row for row in read_cases(table)} if table.is_file() else {}
     rows, notes = [], []
     for case in _records(dataset).names():
         row = _row_of(dataset, case)
         if row is None:
-            notes.append(f"{case}: its record is damaged; it is left out until the conversion is called for it again")
+            notes.append(f"{case}: its record is damaged; it is omitted until it is converted again")
         elif row.levels and dataset.where(case) is None:
-            notes.append(f"{case}: its files are gone; it is left out")
+            notes.append(f"{case}: its files are gone; it is omitted")
         else:
             old = before.get(case, row)
             given = old.excluded if old.excluded != NOTHING_IN_VIEW else ""
@@ -361,7 +365,7 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
     rows = _as_one_patient(rows, same)
     if same:
         case, other = next(iter(same.items()))
-        notes.append(f"{counted(len(same), 'image')} stood under two names, {case} is {other}: see audit.csv")
+        notes.append(f"{counted(len(same), 'image')} had two names: {case} is {other}: see audit.csv")
     if reasons is None:
         reasons = {row.case: row.excluded for row in rows if row.excluded}
     rows, unknown = excluded(rows, reasons)
@@ -371,8 +375,8 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
 
 def _row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:
     try:
-        told: dict[str, Any] = _complete(dataset, case)["row"]
-        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in told.items()}
+        stored: dict[str, Any] = _complete(dataset, case)["row"]
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
         return CaseRow(**{**values, "part": Part.UNUSED})
     except (DatasetError, KeyError, TypeError, AttributeError):
         return None

@@ -19,7 +19,7 @@ from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
 from cspine.io.workspace import locked
 from cspine.study.cases import raw_pair
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_split_patients
 from cspine.study.label_sets import LabelSet, label_set_of
 
 _NAME = re.compile(r"^Dataset(\d{3})_([A-Za-z0-9][A-Za-z0-9_-]*)$")
@@ -44,7 +44,7 @@ class DatasetFolder:
 
     @property
     def number(self) -> int:
-        """nnU-Net's number of the dataset.
+        """Return nnU-Net's number of the dataset.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class DatasetFolder:
         match = _NAME.match(self.root.resolve().name)
         if match is None:
             raise DatasetError(
-                f"{self.root.name!r} is no name of an nnU-Net dataset",
+                f"{self.root.name!r} is not the name of an nnU-Net dataset",
                 advice="Name the folder like Dataset501_Cervical.",
             )
         return int(match[1])
@@ -72,7 +72,7 @@ class DatasetFolder:
         return raw_pair(self.root, case, kind)
 
     def where(self, case: str) -> str | None:
-        """Return the kind in whose folders the whole pair of a case lies; None where there is none."""
+        """Return the kind whose folders have the complete pair of a case; None where there is none."""
         return next((kind for kind in _KINDS if all(path.is_file() for path in self.pair(kind, case))), None)
 
     def rows(self) -> list[CaseRow]:
@@ -97,7 +97,7 @@ class DatasetFolder:
                 f"{self.root.name} has no {SPLITS}: its cases changed after the split, or a split was interrupted",
                 advice="Split it again with `cspine dataset split`.",
             )
-        refuse_torn_patients(rows, self.root.name)
+        refuse_split_patients(rows, self.root.name)
         return rows
 
     def label_set(self) -> LabelSet:
@@ -114,7 +114,7 @@ class DatasetFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"no usable dataset.json in {self.root}") from error
         if found is None:
-            raise DatasetError("the labels of dataset.json are no label set of cspine")
+            raise DatasetError("the labels of dataset.json are not a label set of cspine")
         return found
 
     def description(self) -> str:
@@ -140,7 +140,7 @@ class DatasetFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other commands from changing the dataset, and clear what a killed one left unfinished.
+        """Keep other commands from changing the dataset, and clear what a terminated one left unfinished.
 
         Raises
         ------
@@ -150,7 +150,7 @@ class DatasetFolder:
             If the folder cannot be written.
         """
         in_use = DatasetError(
-            "another command is changing this dataset", advice="Wait for it; it goes on by the same command if it died."
+            "another command is changing this dataset", advice="Wait for it; the same command resumes it if it died."
         )
         try:
             with locked(self.root / RECORDS / "lock", in_use):
@@ -204,6 +204,6 @@ def kind_of(row: CaseRow) -> str:
 
     Before a split every case that is not excluded lies in Tr.
     """
-    if row.excluded or row.part is Part.LEFT_OVER:
+    if row.excluded or row.part is Part.UNASSIGNED:
         return "Excluded"
     return "Ts" if row.part in (Part.INTERNAL, Part.EXTERNAL) else "Tr"

@@ -13,12 +13,12 @@ from cspine.io.files import write_atomic
 from cspine.io.tables import number, write_csv
 from cspine.study.datasets.case_table import CaseRow, Part
 
-_SHOWN = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.LEFT_OVER, Part.UNUSED)
+_SHOWN = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNASSIGNED, Part.UNUSED)
 _TITLES = {
     Part.TRAINING: "Training",
     Part.INTERNAL: "Internal validation",
     Part.EXTERNAL: "External test",
-    Part.LEFT_OVER: "Left over",
+    Part.UNASSIGNED: "Unassigned",
     Part.UNUSED: "Not split",
 }
 #: Directions by the letters of an orientation.
@@ -45,7 +45,7 @@ class Demographics:
         Voxel sizes of the cases along left-right, front-back, head-foot.
     levels : dict of str to int
         Cases in which each vertebra is in view, head to foot.
-    whole_neck : int
+    complete_necks : int
         Cases that show C1 to T1 uncut.
     """
 
@@ -58,11 +58,11 @@ class Demographics:
     sources: dict[str, int]
     spacings_mm: dict[str, tuple[float, ...]]
     levels: dict[str, int]
-    whole_neck: int
+    complete_necks: int
 
     @property
     def age_text(self) -> str:
-        """Mean and standard deviation (of a sample), and how many ages are known where not all are."""
+        """Return the mean and standard deviation (of a sample), and how many ages are known where not all are."""
         if not self.ages:
             return "not known"
         spread = f" ± {stdev(self.ages):.0f}" if len(self.ages) > 1 else ""
@@ -79,13 +79,13 @@ class Demographics:
         return "" if count == self.patients else f" (of {count} known)"
 
     def spacing_text(self, direction: str) -> str:
-        """Median and range in millimetres."""
+        """Return the median and range in millimetres."""
         values = self.spacings_mm[direction]
         return f"{median(values):.2f} [{min(values):.2f}, {max(values):.2f}] mm" if values else ""
 
     @property
     def levels_text(self) -> str:
-        """Cases a vertebra, runs of equal numbers together: ``C1-C7 12, T1 11``."""
+        """Return the cases per vertebra, runs of equal numbers together: ``C1-C7 12, T1 11``."""
         runs: list[list[str]] = []
         for name in self.levels:
             joins = runs and self.levels[runs[-1][-1]] == self.levels[name] and _is_next(runs[-1][-1], name)
@@ -104,8 +104,8 @@ def demographics(rows: Iterable[CaseRow]) -> list[Demographics]:
     rows : iterable of CaseRow
         Table of a dataset.
     """
-    kept = [row for row in rows if not row.excluded]
-    by_part = {part: [row for row in kept if row.part is part] for part in _SHOWN}
+    included = [row for row in rows if not row.excluded]
+    by_part = {part: [row for row in included if row.part is part] for part in _SHOWN}
     columns = [_column(_TITLES[part], by_part[part]) for part in _SHOWN if by_part[part]]
     used = [row for part in _SHOWN[:3] for row in by_part[part]]
     return [*columns, _column("All in use", used)] if used else columns
@@ -124,8 +124,8 @@ def as_table(columns: Sequence[Demographics]) -> list[list[str]]:
         table += [[f"Patients of {source}", *(str(c.sources.get(source, 0)) for c in columns)]]
     for direction, _ in _DIRECTIONS:
         table += [[f"Voxel {direction}, median [range]", *(c.spacing_text(direction) for c in columns)]]
-    table.append(["Cases with C1 to T1 whole", *(str(c.whole_neck) for c in columns)])
-    table.append(["Cases a vertebra", *(c.levels_text for c in columns)])
+    table.append(["Cases with complete C1 to T1", *(str(c.complete_necks) for c in columns)])
+    table.append(["Cases per vertebra", *(c.levels_text for c in columns)])
     return table
 
 
@@ -135,7 +135,7 @@ def write_demographics(folder: Path, rows: Iterable[CaseRow]) -> list[Path]:
     names = [
         "part", "patients", "cases", "ages_known", "age_mean", "age_sd", "sexes_known", "male_share", "sources",
         *(f"spacing_{d.replace('-', '_')}_{what}_mm" for d, _ in _DIRECTIONS for what in ("median", "min", "max")),
-        "whole_neck_cases", "levels",
+        "complete_neck_cases", "levels",
     ]  # fmt: skip
     paths = [folder / "demographics.csv", folder / "demographics.md"]
     write_csv(paths[0], names, [_as_numbers(column) for column in columns])
@@ -162,7 +162,7 @@ def _as_numbers(column: Demographics) -> list[str]:
         number(column.males / column.of_known_sex if column.of_known_sex else None),
         "; ".join(f"{source} {count}" for source, count in sorted(column.sources.items())),
         *spacings,
-        str(column.whole_neck),
+        str(column.complete_necks),
         column.levels_text,
     ]
 
@@ -185,12 +185,12 @@ def _column(title: str, rows: Sequence[CaseRow]) -> Demographics:
         sources=dict(Counter(source for own in by_patient.values() for source in {row.source for row in own})),
         spacings_mm={name: tuple(_spacing(row, letters) for row in rows) for name, letters in _DIRECTIONS},
         levels={name: levels[name] for name in sorted(levels, key=lambda name: rank(vertebra(name).label))},
-        whole_neck=sum(set(row.levels) - set(row.partial) >= neck for row in rows),
+        complete_necks=sum(set(row.levels) - set(row.partial) >= neck for row in rows),
     )
 
 
 def _spacing(row: CaseRow, letters: str) -> float:
-    """Voxel size along the axis that points to one of two sides of the patient."""
+    """Return the voxel size along the axis that points to one of two sides of the patient."""
     return next(step for step, side in zip(row.spacing_mm, row.orientation, strict=True) if side in letters)
 
 

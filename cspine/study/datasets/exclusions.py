@@ -1,4 +1,4 @@
-"""The exclusion file: which cases a laboratory leaves out, and why."""
+"""The exclusion file: which cases a research site excludes, and why."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def read_exclusions(path: Path) -> dict[str, str]:
         raise DatasetError(f"the exclusion file {path.name} cannot be read") from error
     unexplained = [case for case, reason in rows if not reason]
     if unexplained:
-        raise DatasetError(f"{path.name} gives no reason for {unexplained[0]}", advice="Say why it is left out.")
+        raise DatasetError(
+            f"{path.name} gives no reason for {unexplained[0]}", advice="Give the reason for its exclusion."
+        )
     return dict(rows)
 
 
@@ -66,7 +68,9 @@ def excluded(rows: Sequence[CaseRow], reasons: dict[str, str]) -> tuple[list[Cas
     unknown = []
     for name in sorted(set(reasons) - known):
         near = difflib.get_close_matches(name, known, 1)
-        unknown.append(f"the exclusion file names {name}, which is no case" + (f"; {near[0]} is one" if near else ""))
+        unknown.append(
+            f"the exclusion file names {name}, which is not a case" + (f"; {near[0]} is one" if near else "")
+        )
     return marked, unknown
 
 

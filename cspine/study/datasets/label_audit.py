@@ -21,7 +21,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.postprocessing.order import order_findings
 
 #: A piece beside the main one counts where it has so much volume, or such a share of the vertebra's.
-LEAST_PIECE_MM3, LEAST_PIECE_SHARE = 300.0, 0.05
+MIN_FRAGMENT_MM3, MIN_FRAGMENT_SHARE = 300.0, 0.05
 #: A published centroid may lie this far outside the box of its vertebra.
 CENTROID_SLACK_MM = 8.0
 #: Less than this is a speck.
@@ -31,31 +31,32 @@ _AXES = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 _OF_FINDING = {
     MISSING_LEVEL.code: "missing level",
     OUT_OF_ORDER.code: "order",
-    TOO_CLOSE.code: "two labels on one",
+    TOO_CLOSE.code: "two labels on one vertebra",
     WIDE_GAP.code: "gap",
 }
 #: Every kind of doubt, and what it means; docs/guide/datasets.md has the same table.
 DOUBTS = {
     "missing level": "a vertebra between two labelled ones has no label",
-    "order": "a vertebra lies above the one that should be over it",
-    "two labels on one": "the centres of two vertebrae lie closer than two vertebrae can",
-    "gap": "two neighbours lie further apart than vertebrae do: one may be unlabelled, the labels below it shifted",
-    "fragments": f"a second piece of {LEAST_PIECE_MM3:.0f} mm3, or of {LEAST_PIECE_SHARE:.0%} of the vertebra, "
+    "order": "a vertebra lies above the one that should be superior to it",
+    "two labels on one vertebra": "the centres of two vertebrae lie closer than two vertebrae can",
+    "gap": "two adjacent vertebrae are further apart than is plausible: one may be unlabelled, the labels below it "
+    "shifted",
+    "fragments": f"a second fragment of {MIN_FRAGMENT_MM3:.0f} mm3, or of {MIN_FRAGMENT_SHARE:.0%} of the vertebra, "
     "that the edge of the image does not explain",
-    "volume": "more or less than an adult's vertebra; less is expected where the edge of the image cuts it",
-    "speck": f"a label of less than {SPECK_MM3:.0f} mm3 that the edge of the image does not cut",
+    "volume": "more or less than an adult's vertebra; less is expected where the edge of the image truncates it",
+    "speck": f"a label of less than {SPECK_MM3:.0f} mm3 that the edge of the image does not truncate",
     "centroid": f"VerSe's centroid lies more than {CENTROID_SLACK_MM:.0f} mm outside the vertebra, or has no vertebra",
     "overlap": "masks of TotalSegmentator share voxels",
     "density": f"a vertebra has a mean below {MIN_BONE_HU:.0f} HU: the labels may be shifted or mirrored",
     "intensity": "no voxel is below 0: the image may not be in Hounsfield units",
     "same image": "the image is voxel for voxel that of another case: both count as one patient, and would count twice",
-    "series": "several CT series have the slices of the labels; the one in which they are densest was taken",
+    "series": "several CT series have the slices of the labels; the one in which they are densest was chosen",
 }
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One thing about the labels of a case that a person should look at.
+    """One thing about the labels of a case that a reviewer should look at.
 
     Parameters
     ----------
@@ -131,13 +132,13 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
     doubts = []
     pieces = cc3d.connected_components(only[shape.box_zyx] == shape.vertebra.label, connectivity=26)
     sizes = np.bincount(pieces.ravel())[1:] * labels.grid.voxel_mm3
-    least = max(SPECK_MM3, min(LEAST_PIECE_MM3, LEAST_PIECE_SHARE * shape.volume_mm3))
+    least = max(SPECK_MM3, min(MIN_FRAGMENT_MM3, MIN_FRAGMENT_SHARE * shape.volume_mm3))
     cut = _at_edge(pieces, shape, only.shape)
-    whole = [i for i in np.argsort(-sizes, kind="stable")[1:] if i + 1 not in cut]
-    extra = [float(sizes[i]) for i in whole if sizes[i] >= least]
+    separate = [i for i in np.argsort(-sizes, kind="stable")[1:] if i + 1 not in cut]
+    extra = [float(sizes[i]) for i in separate if sizes[i] >= least]
     if extra:
         listed = ", ".join(f"{size:.0f}" for size in extra[:3])
-        doubts.append(Doubt(name, "fragments", f"{name} has {len(extra)} more pieces, of {listed} mm3."))
+        doubts.append(Doubt(name, "fragments", f"{name} has {len(extra)} more fragments, of {listed} mm3."))
     low, high = plausible_ml(shape.vertebra)
     millilitres = shape.volume_mm3 / 1000
     if not low <= millilitres <= high and not (shape.touches_edge and millilitres < low):
@@ -146,7 +147,7 @@ def _level_doubts(only: NDArray[np.uint8], shape: LevelShape, labels: LabelVolum
 
 
 def _at_edge(pieces_zyx: NDArray[Any], shape: LevelShape, whole_zyx: tuple[int, ...]) -> set[int]:
-    """Return the pieces that reach the edge of the image: what it divides is one vertebra all the same."""
+    """Return the pieces that reach the edge of the image: what it divides is still one vertebra."""
     found: set[int] = set()
     for axis, (place, count) in enumerate(zip(shape.box_zyx, whole_zyx, strict=True)):
         if place.start == 0:
@@ -161,7 +162,7 @@ def _density_doubts(only: NDArray[np.uint8], shape: LevelShape, ct: CtVolume) ->
     mean = float(ct.hu_zyx[shape.box_zyx][only[shape.box_zyx] == shape.vertebra.label].mean())
     if mean >= MIN_BONE_HU:
         return []
-    return [Doubt(name, "density", f"{name} has {mean:.0f} HU on average, less than bone.")]
+    return [Doubt(name, "density", f"{name} has {mean:.0f} HU on average, which is less than bone.")]
 
 
 def _centroid_doubts(shapes: tuple[LevelShape, ...], centroids: Centroids, labels: LabelVolume) -> list[Doubt]:
@@ -169,10 +170,10 @@ def _centroid_doubts(shapes: tuple[LevelShape, ...], centroids: Centroids, label
     spacing = np.array(labels.grid.spacing_xyz)
     published = reorientation(labels.affine_lps, centroids.orientation).grid(labels.grid)
     for shape in shapes:
-        told = centroids.by_label.get(shape.vertebra.label)
-        if told is None:
+        centroid = centroids.by_label.get(shape.vertebra.label)
+        if centroid is None:
             continue
-        place = to_index(labels.affine_lps, to_lps(published.affine_lps, told[None]))[0]
+        place = to_index(labels.affine_lps, to_lps(published.affine_lps, centroid[None]))[0]
         low = np.array([s.start for s in reversed(shape.box_zyx)])
         high = np.array([s.stop for s in reversed(shape.box_zyx)])
         outside = np.maximum(np.maximum(low - place, place - high), 0) * spacing
@@ -181,10 +182,10 @@ def _centroid_doubts(shapes: tuple[LevelShape, ...], centroids: Centroids, label
             name = shape.vertebra.name
             doubts.append(Doubt(name, "centroid", f"The published centroid of {name} lies {far:.0f} mm outside it."))
     known = {level.label: level.name for level in VERTEBRAE}
-    drawn = {shape.vertebra.label for shape in shapes}
-    for label in sorted(set(centroids.by_label) - drawn):
+    labelled = {shape.vertebra.label for shape in shapes}
+    for label in sorted(set(centroids.by_label) - labelled):
         if label in known:
-            sentence = f"{known[label]} has a published centroid and no voxel."
+            sentence = f"{known[label]} has a published centroid but no voxel."
             doubts.append(Doubt(known[label], "centroid", sentence))
     return doubts
 

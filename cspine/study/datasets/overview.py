@@ -17,7 +17,7 @@ from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
 from cspine.study.datasets.convert import doubts_of
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder, kind_of
 
-_PARTS = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.LEFT_OVER, Part.UNUSED)
+_PARTS = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNASSIGNED, Part.UNUSED)
 EXCLUDED = "excluded"
 #: Columns of the counts: each part, and the excluded cases.
 COLUMNS = (*(part.value for part in _PARTS), EXCLUDED)
@@ -66,7 +66,7 @@ def write_levels(path: Path, rows: Sequence[CaseRow]) -> None:
     cut = Counter(name for row in rows if not row.excluded for name in row.partial)
     names = sorted({name for name, _ in in_view}, key=lambda name: rank(vertebra(name).label))
     lines = [[name, *(str(in_view[name, column]) for column in COLUMNS), str(cut[name])] for name in names]
-    write_csv(path, ("level", *COLUMNS, "cut by the edge"), lines)
+    write_csv(path, ("level", *COLUMNS, "truncated by the edge"), lines)
 
 
 def as_summary(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> dict[str, Any]:
@@ -118,9 +118,9 @@ def sheet_rows(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> Iterator[Shee
     """
     labels = dataset.label_set()
     for row in rows:
-        image, drawn = dataset.pair(dataset.where(row.case) or kind_of(row), row.case)
+        image, reference = dataset.pair(dataset.where(row.case) or kind_of(row), row.case)
         try:
-            ct, network = nifti.read_ct(image), nifti.read_labels(drawn)
+            ct, network = nifti.read_ct(image), nifti.read_labels(reference)
             sentences = [f"- {doubt.kind}: {doubt.sentence}" for doubt in doubts_of(dataset, row.case)]
         except CSpineError as error:
             yield SheetRow(row.case, False, "cannot be read", (error.message,), ct=None, labels=None)
@@ -145,7 +145,7 @@ def _about(row: CaseRow) -> Iterator[str]:
     age = "age not known" if row.age_years is None else f"{row.age_years:.0f} y"
     yield f"{row.source}, {age}, {row.sex or 'sex not known'}"
     yield f"{' x '.join(f'{step:.2f}' for step in row.spacing_mm)} mm {row.orientation}"
-    yield f"{row.levels[0]} to {row.levels[-1]}" + (f", cut: {', '.join(row.partial)}" if row.partial else "")
+    yield f"{row.levels[0]} to {row.levels[-1]}" + (f", truncated:  {', '.join(row.partial)}" if row.partial else "")
 
 
 def _column(row: CaseRow) -> str:

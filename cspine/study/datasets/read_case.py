@@ -26,7 +26,7 @@ _LEVELS = {level.label for level in VERTEBRAE}
 ALLOWED = {"verse": _LEVELS | {SACRUM, _COCCYX}, "ctspine1k": _LEVELS - {28}, "masks": _LEVELS | {SACRUM}}
 #: Masks of TotalSegmentator; every case has all of them, empty where the vertebra is out of view.
 _MASKS = {mask_name(level.name) for level in VERTEBRAE if level.name not in ("T13", "L6")}
-_LEAST_SLICES = 10
+_MIN_SLICES = 10
 #: Vertebrae share more than this only by mistake.
 _SHARED_MM3 = 100.0
 
@@ -100,7 +100,7 @@ def _refuse_unknown(labels: LabelVolume, scheme: str) -> None:
 
 
 def _from_masks(case: FoundCase, doubts: list[Doubt]) -> LabelVolume:
-    """Labels from one binary file a vertebra (``vertebrae_C1.nii.gz`` ...); S1 and the sacrum become 26."""
+    """Return the labels from one binary file a vertebra (``vertebrae_C1.nii.gz`` ...); S1 and the sacrum become 26."""
     files = files_in(case.labels)
     absent = sorted(_MASKS - {path.name for path in files})
     if absent:
@@ -127,7 +127,7 @@ def _number_of(name: str) -> int | None:
 def _from_dicom(case: FoundCase, labels: LabelVolume) -> CaseVolumes:
     """Return the CT series of a patient on whose slices the labels lie."""
     scan = scan_folder(case.image)
-    candidates = [s for s in scan.series if s.modality == "CT" and s.slices >= _LEAST_SLICES]
+    candidates = [s for s in scan.series if s.modality == "CT" and s.slices >= _MIN_SLICES]
     reasons = []
     fitting: list[tuple[float, CaseVolumes]] = []
     for series in candidates:
@@ -137,8 +137,8 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> CaseVolumes:
         except CSpineError as error:
             reasons.append(error.code)
             continue
-        drawn = placed.labels_zyx > 0
-        density = float(ct.hu_zyx[drawn].mean()) if drawn.any() else -np.inf
+        labelled = placed.labels_zyx > 0
+        density = float(ct.hu_zyx[labelled].mean()) if labelled.any() else -np.inf
         sex = _sex_of(series.instances[0].path)
         fitting.append((density, CaseVolumes(ct, placed, (), series.patient_age_years, sex)))
         fitting = sorted(fitting, key=lambda fit: -fit[0])[:2]  # no more than two volumes in memory
@@ -157,5 +157,5 @@ def _from_dicom(case: FoundCase, labels: LabelVolume) -> CaseVolumes:
 
 
 def _sex_of(path: Path) -> str:
-    told = str(dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"]).get("PatientSex") or "").upper()
-    return told if told in ("M", "F") else ""
+    sex = str(dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"]).get("PatientSex") or "").upper()
+    return sex if sex in ("M", "F") else ""

@@ -28,7 +28,7 @@ class InternalFrom(StrEnum):
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """What is asked of a split; the numbers are the paper's where they are left out.
+    """What is asked of a split; the numbers are the paper's if omitted.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class SplitSettings:
         ``top``: the internal patients come on top of those for training; ``training``: they are taken out of them.
     external_source : str
         Source of the external test; its patients are in no other part.
-    whole : tuple of str
-        Vertebrae that an external case must show whole.
+    complete_levels : tuple of str
+        Vertebrae that must be complete in an external case.
     folds : int
         Folds of the training patients.
     seed : int
@@ -47,7 +47,7 @@ class SplitSettings:
     scale : bool
         True to take as many patients as there are, in the same proportions, where there are fewer than asked.
     elsewhere : Part
-        Part of patients whom only later datasets of the study can use: training, or left over.
+        Part of patients whom only later datasets of the study can use: training, or unassigned.
     """
 
     training: int = 172
@@ -55,7 +55,7 @@ class SplitSettings:
     external: int = 268
     internal_from: InternalFrom = InternalFrom.TOP
     external_source: str = "TotalSegmentator"
-    whole: tuple[str, ...] = tuple(level.name for level in CERVICAL_LEVELS)
+    complete_levels: tuple[str, ...] = tuple(level.name for level in CERVICAL_LEVELS)
     folds: int = 5
     seed: int = 0
     scale: bool = False
@@ -76,7 +76,7 @@ class _Patient:
 
     @property
     def kinds(self) -> tuple[Hashable, ...]:
-        """Source, vertebrae in view, sex, age group, and the datasets that can use the patient."""
+        """Return the source, vertebrae in view, sex, age group, and the datasets that can use the patient."""
         rows = self.rows
         sex = next((row.sex for row in rows if row.sex), "")
         age = next((row.age_years for row in rows if row.age_years is not None), None)
@@ -92,7 +92,7 @@ class _Patient:
 
 
 def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> list[list[CaseRow]]:
-    """Return the rows of each dataset with their parts and folds; those of an earlier split are forgotten.
+    """Return the rows of each dataset with their parts and folds; those of an earlier split are discarded.
 
     A patient lies in one part and one fold in every dataset. The numbers count the patients whom the first dataset can
     use: with a case that is not excluded and shows a vertebra of its label set.
@@ -112,11 +112,11 @@ def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> lis
     _refuse_two_patients(datasets)
     patients = _patients(datasets, settings.external_source)
     pool = [p for p in patients if not p.is_external and p.cases[0]]
-    tested = [p for p in patients if p.is_external and any(_is_whole(row, settings) for row in p.cases[0])]
+    tested = [p for p in patients if p.is_external and any(_is_complete(row, settings) for row in p.cases[0])]
     sizes = _sizes(len(pool), len(tested), sum(p.is_external for p in patients), settings)
-    parts: dict[str, Part] = {p.name: Part.LEFT_OVER for p in patients}
-    parts |= _divided(pool, {part: sizes[part] for part in (Part.TRAINING, Part.INTERNAL)}, f"{settings.seed} parts")
-    parts |= _divided(tested, {Part.EXTERNAL: sizes[Part.EXTERNAL]}, f"{settings.seed} external")
+    parts: dict[str, Part] = {p.name: Part.UNASSIGNED for p in patients}
+    parts |= _assigned(pool, {part: sizes[part] for part in (Part.TRAINING, Part.INTERNAL)}, f"{settings.seed} parts")
+    parts |= _assigned(tested, {Part.EXTERNAL: sizes[Part.EXTERNAL]}, f"{settings.seed} external")
     parts |= {p.name: settings.elsewhere for p in patients if not p.is_external and not p.cases[0]}
     learners = [p for p in patients if parts[p.name] is Part.TRAINING]
     folds = _folds(learners, settings)
@@ -124,7 +124,7 @@ def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> lis
 
 
 def splits_final(rows: Iterable[CaseRow]) -> list[dict[str, list[str]]]:
-    """Return nnU-Net's list of folds: for each the cases that it learns from, and those that it is validated on."""
+    """Return nnU-Net's list of folds: for each the cases that it is trained on, and those that it is validated on."""
     learners = sorted((row for row in rows if row.part is Part.TRAINING), key=lambda row: row.case)
     folds = sorted({row.fold for row in learners if row.fold is not None})
     return [
@@ -148,7 +148,7 @@ def _refuse_two_patients(datasets: Sequence[Sequence[CaseRow]]) -> None:
 
 
 def _patients(datasets: Sequence[Sequence[CaseRow]], external_source: str) -> list[_Patient]:
-    """Patients with a usable case in one of the datasets, by name."""
+    """Return the patients with a usable case in one of the datasets, by name."""
     usable: dict[str, list[list[CaseRow]]] = defaultdict(lambda: [[] for _ in datasets])
     external = set()
     for place, rows in enumerate(datasets):
@@ -162,17 +162,17 @@ def _patients(datasets: Sequence[Sequence[CaseRow]], external_source: str) -> li
     ]
 
 
-def _is_whole(row: CaseRow, settings: SplitSettings) -> bool:
-    """Tell whether a case fits the external test."""
+def _is_complete(row: CaseRow, settings: SplitSettings) -> bool:
+    """Return whether a case fits the external test."""
     in_view = set(row.levels) - set(row.partial)
-    return row.source == settings.external_source and in_view >= set(settings.whole)
+    return row.source == settings.external_source and in_view >= set(settings.complete_levels)
 
 
 def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> dict[Part, int]:
-    """Patients of each part; raises SplitError, with what is there, where there are too few."""
+    """Return the patients of each part; raises SplitError, with what is there, where there are too few."""
     on_top = settings.internal_from is InternalFrom.TOP
     if not on_top and settings.internal >= settings.training:
-        raise SplitError(f"{settings.internal} internal patients cannot be taken out of {settings.training}")
+        raise SplitError(f"{settings.internal} internal patients cannot be chosen among {settings.training}")
     total = settings.training + settings.internal if on_top else settings.training
     internal, external = settings.internal, settings.external
     if settings.scale and pool < total:
@@ -186,31 +186,33 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
     if tested < external or (settings.scale and settings.external and not tested):
         lacking.append(
             f"the external test needs {settings.external} patients of {settings.external_source} with "
-            f"{settings.whole[0]} to {settings.whole[-1]} whole in view, {tested} are there among {of_source}"
+            f"{settings.complete_levels[0]} to {settings.complete_levels[-1]} complete in view, "
+            f"{tested} are there among {of_source}"
         )
     if not lacking and total - internal < settings.folds:
         lacking.append(f"{settings.folds} folds need as many patients for training, {total - internal} are there")
     if lacking:
-        fewer = "ask for fewer (--external 0: no external test)" if settings.scale else "ask for fewer, or give --scale"
-        advice = f"Convert more sources, or {fewer}: `cspine dataset summary` counts what is there."
+        fewer = "request fewer (--external 0: no external test)" if settings.scale else "request fewer, or give --scale"
+        advice = f"Convert more sources, or {fewer}: `cspine dataset summary` counts the available patients."
         raise SplitError("; ".join(lacking), advice=advice)
     return {Part.TRAINING: total - internal, Part.INTERNAL: internal, Part.EXTERNAL: external}
 
 
-def _divided(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str) -> dict[str, Part]:
-    """Patients of each part that was asked for; the rest is left over."""
-    order = [*sizes, Part.LEFT_OVER]
+def _assigned(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str) -> dict[str, Part]:
+    """Return the patients of each part that was asked for; the others are unassigned."""
+    order = [*sizes, Part.UNASSIGNED]
     counts = [*sizes.values(), len(patients) - sum(sizes.values())]
     placed = divide({p.name: p.kinds for p in patients}, counts, seed)
     return {name: order[group] for name, group in placed.items()}
 
 
 def _folds(patients: Sequence[_Patient], settings: SplitSettings) -> dict[str, int]:
-    """Equal folds of the patients whom the first dataset can use, and equal folds of all."""
+    """Return the equal folds of the patients whom the first dataset can use, and equal folds of all."""
     leading = {p.name: p.kinds for p in patients if p.cases[0]}
     others = {p.name: p.kinds for p in patients if not p.cases[0]}
     sizes = _equal(len(leading), settings.folds)
-    filled = [whole - own for whole, own in zip(_equal(len(patients), settings.folds), sizes, strict=True)]
+    totals = _equal(len(patients), settings.folds)
+    filled = [total - own for total, own in zip(totals, sizes, strict=True)]
     return divide(leading, sizes, f"{settings.seed} folds") | divide(others, filled, f"{settings.seed} other folds")
 
 
@@ -222,8 +224,8 @@ def _placed(row: CaseRow, parts: Mapping[str, Part], folds: Mapping[str, int], s
     if row.excluded or not row.levels:
         return replace(row, part=Part.UNUSED, fold=None)
     part = parts[row.patient]
-    if part is Part.EXTERNAL and not _is_whole(row, settings):
-        part = Part.LEFT_OVER
+    if part is Part.EXTERNAL and not _is_complete(row, settings):
+        part = Part.UNASSIGNED
     return replace(row, part=part, fold=folds[row.patient] if part is Part.TRAINING else None)
 
 

@@ -1,4 +1,4 @@
-"""Copies of real CTs that are blank below a level, with what is expected to remain: images end anywhere.
+"""Copies of real CTs that are blank below a level, with what is expected to remain: images may end anywhere.
 
 Many planning CTs are padded with blank slices. What a model says of such a copy can be compared with what the same, or
 another, model says of the complete image.
@@ -51,7 +51,7 @@ class BlankedCase:
 
     def row(self, subject: str) -> dict[str, str]:
         """Return the row of the copy in the table of expectations."""
-        whole = [name for name, share in self.remaining.items() if share == 1]
+        complete = [name for name, share in self.remaining.items() if share == 1]
         expected = [name for name, share in self.remaining.items() if share >= EXPECTED_SHARE]
         cut = [f"{name}:{share:.2f}" for name, share in self.remaining.items() if share < 1]
         return {
@@ -60,7 +60,7 @@ class BlankedCase:
             "subject": subject,
             "blank_below": self.below.name,
             "blank_mm": f"{self.blank_mm:.1f}",
-            "complete": " ".join(whole),
+            "complete": " ".join(complete),
             "expected": " ".join(expected),
             "cut": " ".join(cut),
         }

@@ -1,4 +1,4 @@
-"""The whole way of `cspine evaluate`: labels and references in; results, tables and pictures out."""
+"""The complete workflow of `cspine evaluate`: labels and references in; results, tables and pictures out."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ class Evaluation:
         ]
 
     def summary(self) -> dict[str, Any]:
-        """Return what summary.json says."""
+        """Return the content of summary.json."""
         return {**summary(self.results, self.levels, self.model, self.title), "notes": [*self.notes]}
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is evaluated: labels that are there, or what a model makes of images.
+    """What is evaluated: existing labels, or the predictions of a model for images.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def _segmented(
 def _compared_levels(
     task: Task, cases: Sequence[EvaluationCase], results: Iterable[CaseResult]
 ) -> tuple[Vertebra, ...]:
-    """Return the levels that are asked for, or those that both sides can have; none that no reference can name."""
+    """Return the requested levels, or those that both sides can have, as far as a reference can have them."""
     wanted = task.options.levels
     if isinstance(wanted, str):
         wanted = parse_levels(wanted)
@@ -254,11 +254,11 @@ def _compared_levels(
     if wanted:
         named = tuple(level for level in wanted if annotated is None or level.name in annotated)
         if not named:
-            raise UsageError("--levels has no level that the references name")
+            raise UsageError("--levels has no level of the references")
         return named
     if task.package is not None:
         return levels_to_compare(results, task.package.manifest.stages[-1].levels, annotated)
-    found = ((case.found, case.found_scheme) for case in cases if case.found is not None)
+    found = ((case.prediction, case.prediction_scheme) for case in cases if case.prediction is not None)
     return levels_to_compare(results, levels_of_files(found), annotated)
 
 
@@ -267,4 +267,4 @@ def _write_sheets(cases: Sequence[EvaluationCase], found: Evaluation, root: Path
     from cspine.study.evaluation.pictures import sheet_rows
 
     count = len(found.results) if pictures is None else min(pictures, len(found.results))
-    write_sheets(sheet_rows(cases, found.results, count), count, f"{found.title}: found, reference", root)
+    write_sheets(sheet_rows(cases, found.results, count), count, f"{found.title}: predicted, reference", root)

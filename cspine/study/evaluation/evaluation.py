@@ -1,4 +1,4 @@
-"""What an evaluation says of one case: how well it is drawn, whether its levels are right, whether findings tell."""
+"""The result of an evaluation for one case: overlap, whether its levels are correct, and whether findings report it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from cspine.core.findings import NO_CERVICAL_VERTEBRA, NUMBERING_CODES, Finding,
 from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.metrics import LevelMatch, Score, match_levels, score_levels, within_their_box
 
-#: Findings that tell a reader not to trust the numbering, where they are warnings or serious.
+#: Findings that warn a reader about the numbering, where they are warnings or serious.
 LEVEL_FINDINGS = NUMBERING_CODES | {NO_CERVICAL_VERTEBRA.code}
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What an evaluation says of one case.
+    """The result of an evaluation for one case.
 
     Parameters
     ----------
@@ -46,17 +46,17 @@ class CaseResult:
 
     @property
     def mean_dice(self) -> float | None:
-        """Mean Dice over the levels that either image has."""
+        """Return the mean Dice over the levels that either image has."""
         return mean(score.dice for score in self.scores)
 
     @property
     def mean_hd95_mm(self) -> float | None:
-        """Mean HD95 over the levels that both images have."""
+        """Return the mean HD95 over the levels that both images have."""
         return mean(score.hd95_mm for score in self.scores)
 
     @property
     def mean_assd_mm(self) -> float | None:
-        """Mean ASSD over the levels that both images have."""
+        """Return the mean ASSD over the levels that both images have."""
         return mean(score.assd_mm for score in self.scores)
 
     @property
@@ -71,40 +71,40 @@ class CaseResult:
 
     @property
     def wrong(self) -> tuple[LevelMatch, ...]:
-        """Vertebrae on another's level."""
+        """Return the vertebrae on another's level."""
         return tuple(match for match in self.matches if match.wrong)
 
     @property
     def missed(self) -> tuple[LevelMatch, ...]:
-        """Vertebrae without a label."""
-        return tuple(match for match in self.matches if match.found is None)
+        """Return the vertebrae without a label."""
+        return tuple(match for match in self.matches if match.predicted is None)
 
     @property
     def false(self) -> tuple[str, ...]:
-        """Levels that were drawn and that the reference has not."""
+        """Return the predicted levels that the reference lacks."""
         return tuple(score.level for score in self.scores if score.false)
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """Codes of the findings that are warnings or serious."""
+    def finding_codes(self) -> tuple[str, ...]:
+        """Return the codes of the findings that are warnings or serious."""
         found = [f.code for f in self.findings or () if f.severity in (Severity.WARNING, Severity.SERIOUS)]
         return tuple(dict.fromkeys(found))
 
     @property
     def silent(self) -> bool | None:
-        """True where a vertebra is on a wrong level and no finding says so; None where there are no findings."""
+        """Return True where a vertebra is on a wrong level and no finding says so; None where there are no findings."""
         if self.findings is None:
             return None
-        return bool(self.wrong) and not LEVEL_FINDINGS.intersection(self.told)
+        return bool(self.wrong) and not LEVEL_FINDINGS.intersection(self.finding_codes)
 
     @property
     def ok(self) -> bool:
-        """True where every vertebra of the reference is on its own level."""
+        """Return True where every vertebra of the reference is on its own level."""
         return not self.error and all(match.right for match in self.matches)
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Order of the cases, worst first: failed, silent mistakes, wrong levels, missed ones, then Dice."""
+        """Return the order of the cases, worst first: failed, silent mistakes, wrong levels, missed ones, then Dice."""
         dice = self.mean_dice
         return (
             -float(bool(self.error)),
@@ -158,7 +158,7 @@ def compare(case: str, reference: LabelVolume, found: LabelVolume, findings: tup
 def levels_to_compare(
     results: Iterable[CaseResult], drawable: Iterable[str] | None, annotated: Iterable[str] | None
 ) -> tuple[Vertebra, ...]:
-    """Return the levels that a comparison is about, where nobody names them: what both sides can have.
+    """Return the levels of a comparison if none are named: those that both sides can have.
 
     Parameters
     ----------
@@ -174,13 +174,13 @@ def levels_to_compare(
     Returns
     -------
     tuple of Vertebra
-        Levels of both, head to foot. A level between that nobody draws counts, and is missed; what lies below the
-        references, or below what a model of the neck can draw, does not count.
+        Levels of both, head to foot. A level between them without a prediction counts as missed; levels below the
+        references, or below what a model of the neck can predict, do not count.
     """
     scores = [score for result in results for score in result.scores]
-    drawn = _down_to(score.level for score in scores if not score.missed) if drawable is None else set(drawable)
+    predictable = _down_to(score.level for score in scores if not score.missed) if drawable is None else set(drawable)
     there = _down_to(score.level for score in scores if not score.false) if annotated is None else set(annotated)
-    return tuple(level for level in VERTEBRAE if level.name in drawn & there)
+    return tuple(level for level in VERTEBRAE if level.name in predictable & there)
 
 
 def _down_to(levels: Iterable[str]) -> set[str]:

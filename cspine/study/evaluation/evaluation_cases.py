@@ -1,4 +1,4 @@
-"""From the files of a case to its result: labels that are there, or an image that a model segments first."""
+"""From the files of a case to its result: existing labels, or an image that a model segments first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MASKED = frozenset(SCHEMES["totalsegmentator-v2"].levels.values())
 def evaluate_pairs(
     cases: Sequence[EvaluationCase], jobs: int, progress: Callable[[int, int], None]
 ) -> list[CaseResult]:
-    """Compare labels that are there with their references, in processes.
+    """Compare existing labels with their references, in processes.
 
     Parameters
     ----------
@@ -46,7 +46,9 @@ def evaluate_pairs(
     """
     done = in_processes(evaluate_pair, cases, jobs, progress)
     return [
-        _failed(case, "[CS-INT-001] the process that compared it died: memory, mostly") if result is DIED else result
+        _failed(case, "[CS-INT-001] the process that compared it died, most often because it ran out of memory")
+        if result is DIED
+        else result
         for case, result in zip(cases, done, strict=True)
     ]
 
@@ -57,9 +59,9 @@ def evaluate_pair(case: EvaluationCase) -> CaseResult:
 
 
 def _compared(case: EvaluationCase) -> CaseResult:
-    if case.lacking or case.found is None:
+    if case.lacking or case.prediction is None:
         raise InputError(f"there is no prediction {case.lacking}".rstrip())
-    return compare(case.name, *read_pair(case, case.found), findings_of_labels(case.found))
+    return compare(case.name, *read_pair(case, case.prediction), findings_of_labels(case.prediction))
 
 
 def evaluate_case(case: EvaluationCase, package: ModelPackage, settings: InferenceSettings) -> CaseResult:
@@ -94,8 +96,8 @@ def _segmented(case: EvaluationCase, package: ModelPackage, settings: InferenceS
     reference = read_labels(case.reference, case.reference_scheme)
     vertebrae = find_vertebrae(nifti.read_ct(case.image), package, settings)[1]
     found = vertebrae.labels
-    if case.found is not None:
-        nifti.write(case.found, found.labels_zyx, found.affine_lps)
+    if case.prediction is not None:
+        nifti.write(case.prediction, found.labels_zyx, found.affine_lps)
     if case.reference_scheme == SEG:
         return compare(case.name, on_grid(reference, found.grid, partial=True), found, vertebrae.findings)
     return compare(case.name, reference, on_grid(found, reference.grid), vertebrae.findings)
@@ -114,13 +116,13 @@ def without_masks(case: EvaluationCase, result: CaseResult) -> CaseResult:
     result : CaseResult
         Over the levels that are compared.
     """
-    if case.found is None or case.found_scheme != MASKS or result.error:
+    if case.prediction is None or case.prediction_scheme != MASKS or result.error:
         return result
-    files = levels_of_masks(case.found)
+    files = levels_of_masks(case.prediction)
     absent = [s.level for s in result.scores if s.missed and s.level in _MASKED and s.level not in files]
     if not absent:
         return result
-    why = f"{case.found.name} has no mask of {', '.join(absent)}, which the reference has: see --levels"
+    why = f"{case.prediction.name} has no mask of {', '.join(absent)}, which the reference has: see --levels"
     return _failed(case, str(InputError(why)))
 
 

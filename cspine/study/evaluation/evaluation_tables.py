@@ -16,10 +16,10 @@ from cspine.study.evaluation.summaries import METRICS, LevelSummary, Spread, by_
 TABLES = ("cases.csv", "files.csv", "levels.csv", "scores.csv")
 
 SCORE_COLUMNS = (
-    "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "found_ml", "volume_error_ml",
-    "found_as", "identified", "centroid_distance_mm", "given_to_neighbour",
+    "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml",
+    "predicted_level", "identified", "centroid_distance_mm", "given_to_neighbour",
 )  # fmt: skip
-FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "found", "found_scheme")
+FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "prediction", "prediction_scheme")
 CASE_COLUMNS = (
     "case", "part", "fold", "mean_dice", "mean_hd95_mm", "mean_assd_mm", "level_accuracy", "identification_rate",
     "wrong_levels", "missed_levels", "false_levels", "findings", "wrong_without_finding", "ok", "error",
@@ -30,7 +30,7 @@ LEVEL_COLUMNS = (
     "missed", "false", "vertebrae", "level_accuracy", "identification_rate",
 )  # fmt: skip
 _DIGITS = 4
-#: What `found_as` says of a vertebra without a label.
+#: What `predicted_level` says of a vertebra without a label.
 MISSED = "missed"
 _ALL = "all"
 
@@ -55,12 +55,12 @@ def write_tables(
     write_csv(folder / "files.csv", FILE_COLUMNS, [_file_row(case) for case in cases])
     write_csv(folder / "cases.csv", CASE_COLUMNS, [_case_row(result) for result in results])
     parts = {_ALL: results, **by_part(results)}
-    told = [_level_row(part, level) for part, some in parts.items() for level in summaries(some, levels)]
-    write_csv(folder / "levels.csv", LEVEL_COLUMNS, told)
+    level_rows = [_level_row(part, level) for part, some in parts.items() for level in summaries(some, levels)]
+    write_csv(folder / "levels.csv", LEVEL_COLUMNS, level_rows)
 
 
 def _score_rows(result: CaseResult) -> list[list[str]]:
-    found_as = {match.level: match.found or MISSED for match in result.matches}
+    predicted_level = {match.level: match.predicted or MISSED for match in result.matches}
     return [
         [
             result.case,
@@ -71,9 +71,9 @@ def _score_rows(result: CaseResult) -> list[list[str]]:
             number(score.hd95_mm, _DIGITS),
             number(score.assd_mm, _DIGITS),
             number(score.reference_ml, _DIGITS),
-            number(score.found_ml, _DIGITS),
+            number(score.predicted_ml, _DIGITS),
             number(score.volume_error_ml, _DIGITS),
-            found_as.get(score.level, ""),
+            predicted_level.get(score.level, ""),
             "" if score.identified is None else _yes(score.identified),
             number(score.centroid_distance_mm, _DIGITS),
             number(score.given_to_neighbour, _DIGITS),
@@ -88,8 +88,8 @@ def _file_row(case: EvaluationCase) -> list[str]:
         "" if case.image is None else str(case.image.absolute()),
         str(case.reference.absolute()),
         case.reference_scheme,
-        "" if case.found is None else str(case.found.absolute()),
-        case.found_scheme,
+        "" if case.prediction is None else str(case.prediction.absolute()),
+        case.prediction_scheme,
     ]
 
 
@@ -103,10 +103,10 @@ def _case_row(result: CaseResult) -> list[str]:
         number(result.mean_assd_mm),
         number(result.level_accuracy),
         number(result.identification_rate),
-        " ".join(f"{match.level}:{match.found}" for match in result.wrong),
+        " ".join(f"{match.level}:{match.predicted}" for match in result.wrong),
         " ".join(match.level for match in result.missed),
         " ".join(result.false),
-        "n/a" if result.findings is None else " ".join(result.told),
+        "n/a" if result.findings is None else " ".join(result.finding_codes),
         "n/a" if result.silent is None else _yes(result.silent),
         _yes(result.ok),
         result.error,

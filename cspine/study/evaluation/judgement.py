@@ -12,13 +12,13 @@ from typing import Any
 from cspine.core.errors import InputError
 from cspine.io.tables import number
 from cspine.study.evaluation.evaluation import LEVEL_FINDINGS
-from cspine.study.evaluation.metrics import LEAST_REFERENCE_ML
+from cspine.study.evaluation.metrics import MIN_REFERENCE_ML
 from cspine.study.evaluation.summaries import spread
 
 
 @dataclass(frozen=True)
 class Expectations:
-    """What the table beside a set says of its cases.
+    """The table of the cases of a set.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def figures(evaluation: Path, set_name: str, model: str, expectations: Expectati
         false = {
             row["case"]
             for row in scores
-            if float(row["reference_ml"]) == 0 and float(row["found_ml"]) >= LEAST_REFERENCE_ML
+            if float(row["reference_ml"]) == 0 and float(row["predicted_ml"]) >= MIN_REFERENCE_ML
         }
         right = {row["case"]: _is_right(row, row["case"] in false, expectations) for row in cases}
         names = list(dict.fromkeys(row["level"] for row in scores))
@@ -210,7 +210,7 @@ def markdown(every: Sequence[Figures]) -> str:
         some = [each for each in every if each.set_name == name]
         lines = [f"## {name}", "", *_table(["", *(each.model for each in some)], _overall(some)), ""]
         names = [level for level in some[0].levels if level != "all"]
-        heads = [f"{each.model}: {what}" for each in some for what in ("Dice", "HD95 mm", "to neighbour %")]
+        heads = [f"{each.model}: {what}" for each in some for what in ("Dice", "HD95 mm", "to adjacent level %")]
         rows = [[level, *(cell for each in some for cell in _cells(each.levels.get(level)))] for level in names]
         sections.append("\n".join([*lines, *_table(["level", *heads], rows)]))
     return "\n\n".join(sections) + "\n"
@@ -223,8 +223,8 @@ def _overall(some: Sequence[Figures]) -> list[list[str]]:
         ["mean Dice", *(number(level.dice, 3) for level in every)],
         ["lowest Dice", *(number(level.lowest_dice, 3) for level in every)],
         ["mean HD95, mm", *(number(level.hd95_mm, 2) for level in every)],
-        ["volume given to a neighbour, %: median / 95th percentile", *(_given(level) for level in every)],
-        ["subjects with every level right", *(_right(each) for each in some)],
+        ["volume given to an adjacent level, %: median / 95th percentile", *(_given(level) for level in every)],
+        ["subjects with every level correct", *(_right(each) for each in some)],
         ["wrong levels without a finding", *("n/a" if each.silent is None else str(each.silent) for each in some)],
     ]
 

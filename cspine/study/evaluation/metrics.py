@@ -1,4 +1,4 @@
-"""Agreement of two label images, level by level: overlap, surfaces, volumes, and whether each vertebra has its name.
+"""Agreement of two label images, level by level: overlap, surfaces, volumes, and whether each vertebra has its level.
 
 docs/guide/evaluation.md has the definitions; the tests compare them with MONAI, MedPy and surface-distance.
 """
@@ -18,7 +18,7 @@ from cspine.core.shape import label_boxes, occupied_box, vertebrae_only
 from cspine.core.volumes import LabelVolume
 from cspine.study.evaluation.surfaces import Distances, Mask, border_points, distances_between
 
-_GRID_ADVICE = "Give labels on the grid of the reference: the same voxels at the same place."
+_GRID_ADVICE = "Give labels on the grid of the reference: the same voxels at the same positions."
 
 #: A vertebra is identified where the nearest centroid of the prediction has its level and lies within so much (VerSe).
 IDENTIFIED_WITHIN_MM = 20.0
@@ -37,7 +37,7 @@ class Score:
     hd95_mm, assd_mm : float or None
         95th percentile of the Hausdorff distance, and mean distance, of the surfaces (`surfaces.SurfaceDistances`);
         None where only one image has the level.
-    reference_ml, found_ml : float
+    reference_ml, predicted_ml : float
         Volumes; 0 where the image has not the level.
     identified : bool or None
         True where the vertebra is identified as VerSe defines it; None where the reference has not the level.
@@ -53,24 +53,24 @@ class Score:
     hd95_mm: float | None
     assd_mm: float | None
     reference_ml: float
-    found_ml: float
+    predicted_ml: float
     identified: bool | None
     centroid_distance_mm: float | None
     given_to_neighbour: float | None = None
 
     @property
     def volume_error_ml(self) -> float:
-        """Volume found minus that of the reference."""
-        return self.found_ml - self.reference_ml
+        """Return the predicted volume minus that of the reference."""
+        return self.predicted_ml - self.reference_ml
 
     @property
     def missed(self) -> bool:
-        """True where the reference has the level and the prediction draws nothing of it."""
-        return self.found_ml == 0
+        """Return True where the reference has the level and the prediction lacks it."""
+        return self.predicted_ml == 0
 
     @property
     def false(self) -> bool:
-        """True where the prediction draws the level and the reference has it not."""
+        """Return True where the prediction has the level and the reference lacks it."""
         return self.reference_ml == 0
 
 
@@ -121,7 +121,7 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
             hd95_mm=None,
             assd_mm=None,
             reference_ml=_millilitres(mine, reference),
-            found_ml=_millilitres(theirs, prediction),
+            predicted_ml=_millilitres(theirs, prediction),
             identified=None if mine is None else nearest == level.label,
             centroid_distance_mm=None,
             given_to_neighbour=None if mine is None else _given_to_neighbour(mine, prediction, level),
@@ -213,9 +213,9 @@ def _shared_voxels(one: _Region, other: _Region) -> int:
 
 
 #: A reference vertebra counts where at least so much of it is in view.
-LEAST_REFERENCE_ML = 0.5
+MIN_REFERENCE_ML = 0.5
 #: ... and was missed where less than this share of its voxels carries any level's label.
-LEAST_LABELLED = 0.2
+MIN_LABELLED = 0.2
 
 
 @dataclass(frozen=True)
@@ -226,33 +226,33 @@ class LevelMatch:
     ----------
     level : str
         The vertebra.
-    found : str or None
+    predicted : str or None
         The level that covers most of its labelled voxels; None where it was missed.
     """
 
     level: str
-    found: str | None
+    predicted: str | None
 
     @property
     def right(self) -> bool:
-        """True where the level is the vertebra's own."""
-        return self.found == self.level
+        """Return True where the level is the vertebra's own."""
+        return self.predicted == self.level
 
     @property
     def wrong(self) -> bool:
-        """True where it is another vertebra's; a missed vertebra is neither right nor wrong."""
-        return self.found is not None and not self.right
+        """Return True where it is another vertebra's; a missed vertebra is neither right nor wrong."""
+        return self.predicted is not None and not self.right
 
 
 def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterable[Vertebra]) -> list[LevelMatch]:
-    """Tell which level a prediction gives to each vertebra of the reference.
+    """Return which level a prediction gives to each vertebra of the reference.
 
     Parameters
     ----------
     reference, prediction : LabelVolume
         Labels of `cspine.core.anatomy` on the same grid; numbers that no level has count as background.
     levels : iterable of Vertebra
-        Levels of the reference to look at; those with less than `LEAST_REFERENCE_ML` are left out.
+        Levels of the reference to look at; those with less than `MIN_REFERENCE_ML` are omitted.
 
     Returns
     -------
@@ -271,12 +271,12 @@ def match_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
             continue
         box = boxes[level.label]
         there = prediction.labels_zyx[box][reference.labels_zyx[box] == level.label]
-        if there.size * reference.grid.voxel_mm3 < LEAST_REFERENCE_ML * 1000:
+        if there.size * reference.grid.voxel_mm3 < MIN_REFERENCE_ML * 1000:
             continue
         voxels = np.bincount(there, minlength=256)
         counts = {found.name: int(voxels[found.label]) for found in VERTEBRAE}
         labelled = sum(counts.values())
-        if labelled < LEAST_LABELLED * there.size or not labelled:
+        if labelled < MIN_LABELLED * there.size or not labelled:
             matches.append(LevelMatch(level.name, None))
         else:
             matches.append(LevelMatch(level.name, max(counts, key=counts.__getitem__)))

@@ -9,37 +9,44 @@ from pathlib import Path
 from cspine.core.errors import DatasetError, InputError, UsageError
 from cspine.io.nifti_files import ENDING, files_in, nifti_stem
 from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_torn_patients, split_checksum
+from cspine.study.datasets.case_table import (
+    CASE_TABLE,
+    CaseRow,
+    Part,
+    read_cases,
+    refuse_split_patients,
+    split_checksum,
+)
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 from cspine.study.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of_folder, seg_file
 
 #: What follows the name of a case in names of predictions: nothing, nnU-Net's channel, or VerSe's winners' ``_seg``.
 _SUFFIXES = ("", CHANNEL, "_seg", f"{CHANNEL}_seg")
-#: Parts of a study that are looked at where none is named: what is not excluded and not left over.
+#: Parts of a study that are looked at where none is named: neither excluded nor unassigned.
 _USED = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationCase(Case):
-    """A reference with what is compared with it: an image that a model segments, or labels that are there.
+    """A reference with what is compared with it: an image that a model segments, or existing labels.
 
     Parameters
     ----------
     reference : Path
         Reference labels: a file, or a folder of masks.
-    found : Path or None
+    prediction : Path or None
         Where the labels to judge are, or where those of the image are written; None to keep none, or where they are
         absent.
-    reference_scheme, found_scheme : str
+    reference_scheme, prediction_scheme : str
         How their numbers are to be read (`cspine.study.label_schemes`).
     lacking : str
         What the case lacks to be done; empty where it lacks nothing.
     """
 
     reference: Path
-    found: Path | None = None
+    prediction: Path | None = None
     reference_scheme: str = VERSE
-    found_scheme: str = VERSE
+    prediction_scheme: str = VERSE
     lacking: str = ""
 
 
@@ -79,7 +86,7 @@ class Inputs:
 
     @property
     def read(self) -> list[Path | None]:
-        """Folders that are read."""
+        """Return the folders that are read."""
         within = [place for kind in ("Tr", "Ts") for place in self._dataset_places(kind)]
         return [self.reference, self.prediction, self.images, *within]
 
@@ -97,7 +104,7 @@ class Inputs:
 
 
 def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False) -> list[EvaluationCase]:
-    """Return the cases by name; hidden files are none.
+    """Return the cases by name; hidden files are ignored.
 
     Parameters
     ----------
@@ -174,7 +181,7 @@ def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]
             raise UsageError("--parts needs a table of cases", advice="Give --cases or --dataset.")
         return {}
     every = {row.case: row for row in read_cases(inputs.cases)}
-    refuse_torn_patients(every.values(), inputs.cases.name)
+    refuse_split_patients(every.values(), inputs.cases.name)
     unknown = [name for name in places if name not in every]
     if unknown:
         raise DatasetError(
@@ -222,7 +229,7 @@ def _case(name: str, reference: Path, image: Path | None, scheme: str, row: Case
 def _to_be_segmented(case: EvaluationCase, out: Path | None) -> EvaluationCase:
     if case.image is None:
         return replace(case, lacking=image_name(case.name))
-    return replace(case, found=None if out is None else out / "labels" / labels_name(case.name))
+    return replace(case, prediction=None if out is None else out / "labels" / labels_name(case.name))
 
 
 def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, scheme: str) -> EvaluationCase:
@@ -239,19 +246,19 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
     if len(there) > 1:
         raise InputError(
             f"case {case.name} has {len(there)} predictions: {', '.join(there)}",
-            advice="Leave one of them in the folder, or say by --prediction-pattern which it is.",
+            advice="Leave one of them in the folder, or name it by --prediction-pattern.",
         )
     for place in named:
         if place.is_file():
-            return replace(case, found=place, found_scheme=SEG if place.suffix == ".dcm" else scheme)
+            return replace(case, prediction=place, prediction_scheme=SEG if place.suffix == ".dcm" else scheme)
         if place.is_dir():
             masks = mask_folder(place)
             if masks is not None:
-                return replace(case, found=masks, found_scheme=MASKS)
+                return replace(case, prediction=masks, prediction_scheme=MASKS)
             files = files_in(place)
             if len(files) == 1:
-                return replace(case, found=files[0], found_scheme=scheme)
+                return replace(case, prediction=files[0], prediction_scheme=scheme)
             seg = seg_file(place)
             if seg is not None:
-                return replace(case, found=seg, found_scheme=SEG)
-    return replace(case, found_scheme=scheme, lacking=named[0].name)
+                return replace(case, prediction=seg, prediction_scheme=SEG)
+    return replace(case, prediction_scheme=scheme, lacking=named[0].name)

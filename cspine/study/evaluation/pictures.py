@@ -1,4 +1,4 @@
-"""The picture sheets of an evaluation: found beside reference, worst cases first."""
+"""The picture sheets of an evaluation: prediction beside reference, worst cases first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cspine.study.grids import on_grid
 
 
 def sheet_rows(cases: Sequence[EvaluationCase], results: Sequence[CaseResult], count: int) -> Iterator[SheetRow]:
-    """Yield the rows of the picture sheet, worst cases first, each read when it is asked for.
+    """Yield the rows of the picture sheet, worst cases first, each read on demand.
 
     Parameters
     ----------
@@ -30,14 +30,14 @@ def sheet_rows(cases: Sequence[EvaluationCase], results: Sequence[CaseResult], c
     """
     worst_first = sorted(zip(cases, results, strict=True), key=lambda pair: pair[1].rank)
     for case, result in islice(worst_first, count):
-        if result.error or case.found is None:
+        if result.error or case.prediction is None:
             yield SheetRow(case.name, result.ok, headline(result), words(result), ct=None, labels=None)
             continue
-        wanted, found = read_pair(case, case.found)
+        wanted, found = read_pair(case, case.prediction)
         ct, found, wanted = _with_image(case, found, wanted)
-        whole = below_neck(score.level for score in result.scores)
+        full_column = below_neck(score.level for score in result.scores)
         yield SheetRow(
-            case.name, result.ok, headline(result), words(result), ct, found, wanted, full_column=whole
+            case.name, result.ok, headline(result), words(result), ct, found, wanted, full_column=full_column
         )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def _with_image(
 def headline(result: CaseResult) -> str:
     """Return the verdict on a case in a few words."""
     if result.error:
-        return "could not be done"
+        return "failed"
     if result.silent:
         return "wrong level, no finding"
     if result.wrong:
@@ -66,14 +66,14 @@ def headline(result: CaseResult) -> str:
 
 
 def words(result: CaseResult) -> tuple[str, ...]:
-    """Return what a picture sheet says of a case."""
+    """Return the text of a picture sheet about a case."""
     if result.error:
         return (result.error,)
-    lines = [f"- {match.level} labelled {match.found}" for match in result.wrong]
+    lines = [f"- {match.level} labelled {match.predicted}" for match in result.wrong]
     lines += [f"- {match.level} missed" for match in result.missed]
     lines += [f"- {' '.join(result.false)} not in the reference"] if result.false else []
     lines += [f"Dice {number(result.mean_dice)}, HD95 {number(result.mean_hd95_mm, 2) or '-'} mm"]
     weak = sorted(result.scores, key=lambda score: score.dice)[:3]
     lines += ["lowest: " + ", ".join(f"{score.level} {score.dice:.2f}" for score in weak)]
-    lines += [] if result.findings is None else [" ".join(result.told) or "no findings"]
+    lines += [] if result.findings is None else [" ".join(result.finding_codes) or "no findings"]
     return tuple(lines)

@@ -1,4 +1,4 @@
-"""How predictions of `cspine predict` were drawn: never by a fold that had learnt from the case it is judged on."""
+"""How predictions of `cspine predict` were made: never by a fold that was trained on the case it is evaluated on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from cspine.core.errors import InputError, SplitError
 from cspine.io.tables import counted
 from cspine.study.datasets.case_table import Part
 from cspine.study.evaluation.pairing import EvaluationCase
-from cspine.study.output_folder import PREDICT, told_by
+from cspine.study.output_folder import PREDICT, summary_of
 from cspine.study.prediction.records import PredictionRecord, record_of
 
-_AGAIN = "Draw them again with `cspine predict --dataset`, into another folder."
+_AGAIN = "Predict them again with `cspine predict --dataset`, into another folder."
 
 
 def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str | None) -> list[str]:
-    """Refuse predictions that say more than they can, and return what a reader must know of the others.
+    """Refuse predictions with leakage, and return notes for the readers of the others.
 
     Nothing is known of labels that `cspine predict` did not draw.
 
@@ -39,15 +39,15 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     InputError
         If the folder is unfinished.
     SplitError
-        If cases were drawn for another split, or training cases by a fold that had learnt from them.
+        If cases were predicted for another split, or training cases by a fold that was trained on them.
     """
-    told = told_by(folder, PREDICT)
-    if told is None:
+    written = summary_of(folder, PREDICT)
+    if written is None:
         return []
-    if told.get("complete") is not True:
+    if written.get("complete") is not True:
         raise InputError(
             f"the predictions in {folder} are unfinished",
-            advice="Give the same `cspine predict` again: it goes on where it stopped.",
+            advice="Give the same `cspine predict` again: it resumes where it stopped.",
         )
     if split is None:
         return []
@@ -56,30 +56,30 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     moved = [case.name for case in parted if records[case.name].part not in ("", case.part)]
     if moved:
         raise SplitError(
-            f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was drawn as a case of another part",
+            f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was predicted as a case of another part",
             advice=_AGAIN,
         )
-    model = told.get("model")
-    learnt = model.get("split") if isinstance(model, dict) else None
+    model = written.get("model")
+    trained_on = model.get("split") if isinstance(model, dict) else None
     alien = [c for c in parted if c.part == Part.TRAINING and records[c.name].folds != str(c.fold)]
-    if alien and learnt == split:
+    if alien and trained_on == split:
         raise SplitError(
-            f"{counted(len(alien), 'training case')} drawn by folds that had learnt from them: {alien[0].name} by fold "
-            f"{records[alien[0].name].folds}, and fold {alien[0].fold} alone had not",
+            f"{counted(len(alien), 'training case')} predicted by folds that were trained on them: {alien[0].name} by "
+            f"fold {records[alien[0].name].folds}, and fold {alien[0].fold} alone was not",
             advice=_AGAIN,
         )
     notes = []
     if alien:
-        notes.append(f"{counted(len(alien), 'training case')} not drawn by their own fold: no cross-validation.")
+        notes.append(f"{counted(len(alien), 'training case')} not predicted by their own fold: no cross-validation.")
     # A cervical and a full-spine dataset of one study have splits of their own: what counts is the one drawn for.
-    if parted and learnt is None:
-        notes.append("the model does not tell which cases it learnt from: those judged here may be among them.")
-    elif parted and learnt != (told.get("dataset_split") or split):
-        notes.append("the model was trained on another split: it may have learnt from cases judged here.")
+    if parted and trained_on is None:
+        notes.append("the model does not say which cases it was trained on: those evaluated here may be among them.")
+    elif parted and trained_on != (written.get("dataset_split") or split):
+        notes.append("the model was trained on another split: it may be trained on cases evaluated here.")
     return notes
 
 
 def _record(folder: Path, case: EvaluationCase) -> PredictionRecord | None:
-    if case.found is None or case.found.parent.resolve() != folder.resolve():
+    if case.prediction is None or case.prediction.parent.resolve() != folder.resolve():
         return None
-    return record_of(case.found)
+    return record_of(case.prediction)

@@ -30,8 +30,8 @@ def read_pair(case: EvaluationCase, found_file: Path) -> tuple[LabelVolume, Labe
         If a file cannot be read, or they do not lie on the same voxels.
     """
     reference = read_labels(case.reference, case.reference_scheme)
-    found = read_labels(found_file, case.found_scheme)
-    partial = case.found_scheme == SEG
+    found = read_labels(found_file, case.prediction_scheme)
+    partial = case.prediction_scheme == SEG
     if case.reference_scheme == SEG:
         if case.image is not None:
             grid = nifti.read_ct(case.image).grid

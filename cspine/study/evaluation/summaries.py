@@ -1,4 +1,4 @@
-"""All cases together: spread of each metric a level and over groups of levels, levels missed and drawn falsely."""
+"""All cases together: spread of each metric a level and over groups of levels, missed and false levels."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra
 from cspine.core.volumes import ModelIdentity
 from cspine.study.evaluation.evaluation import CaseResult, mean
 from cspine.study.evaluation.metrics import LevelMatch, Score
-from cspine.study.output_folder import PREDICT, told_by
+from cspine.study.output_folder import PREDICT, summary_of
 
-#: Metrics of which the spread is told, and how to get them from a score.
+#: Metrics of which the spread is reported, and how to get them from a score.
 METRICS: Mapping[str, Callable[[Score], float | None]] = {
     "dice": lambda score: score.dice,
     "hd95_mm": lambda score: score.hd95_mm,
@@ -33,7 +33,7 @@ CASE_MEANS = " case means"
 
 @dataclass(frozen=True)
 class Spread:
-    """How some values spread; None where there is nothing to tell.
+    """How some values spread; None where there is no value.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Spread:
 
 
 def spread(values: Iterable[float | None]) -> Spread:
-    """Return how values spread; those that are None are left out."""
+    """Return how values spread; those that are None are omitted."""
     defined = [value for value in values if value is not None]
     if not defined:
         return Spread(0)
@@ -106,16 +106,16 @@ def summaries(results: Sequence[CaseResult], levels: Sequence[Vertebra]) -> list
     results : sequence of CaseResult
         The cases, restricted to the levels.
     levels : sequence of Vertebra
-        Levels that are compared; [C1,L6] is told only where some lie below T1.
+        Levels that are compared; [C1,L6] is reported only if some lie below T1.
     """
-    told = [_summary(level.name, results, {level.name}) for level in levels]
-    told = [summary for summary in told if summary.spreads["dice"].n]
+    rows = [_summary(level.name, results, {level.name}) for level in levels]
+    rows = [summary for summary in rows if summary.spreads["dice"].n]
     compared = {level.name for level in levels}
     for group, members in GROUPS.items():
         names = compared & {level.name for level in members}
         if names and (members is CERVICAL_LEVELS or compared - {level.name for level in CERVICAL_LEVELS}):
-            told += [_summary(group, results, names), _of_case_means(group + CASE_MEANS, results, names)]
-    return told
+            rows += [_summary(group, results, names), _of_case_means(group + CASE_MEANS, results, names)]
+    return rows
 
 
 def _scores(result: CaseResult, names: set[str]) -> list[Score]:
@@ -160,7 +160,7 @@ def by_part(results: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:
 
 
 def as_identity(model: ModelIdentity) -> dict[str, Any]:
-    """Return what summary.json says of a model."""
+    """Return the entry of summary.json about a model."""
     return {
         "name": model.name,
         "version": model.version,
@@ -170,16 +170,16 @@ def as_identity(model: ModelIdentity) -> dict[str, Any]:
 
 
 def predicted_by(folder: Path | None) -> dict[str, Any] | None:
-    """Return the identity of the model that `cspine predict` tells in its folder; None where the labels are not its."""
-    told = None if folder is None else told_by(folder, PREDICT)
-    model = None if told is None else told.get("model")
+    """Return the identity of the model in a folder of `cspine predict`; None for another folder."""
+    written = None if folder is None else summary_of(folder, PREDICT)
+    model = None if written is None else written.get("model")
     return dict(model) if isinstance(model, dict) else None
 
 
 def summary(
     results: Sequence[CaseResult], levels: Sequence[Vertebra], model: Mapping[str, Any] | None, title: str = ""
 ) -> dict[str, Any]:
-    """Return what summary.json says of all cases.
+    """Return the content of summary.json about all cases.
 
     Parameters
     ----------
@@ -206,9 +206,9 @@ def summary(
 
 def _figures(results: Sequence[CaseResult], levels: Sequence[Vertebra]) -> dict[str, Any]:
     every = [score for result in results for score in result.scores]
-    told = summaries(results, levels)
+    level_summaries = summaries(results, levels)
     groups: dict[str, dict[str, Any]] = {}
-    for group in told:
+    for group in level_summaries:
         if group.name in GROUPS:
             groups[group.name] = _as_json(group)
         elif group.name.endswith(CASE_MEANS):
@@ -219,7 +219,7 @@ def _figures(results: Sequence[CaseResult], levels: Sequence[Vertebra]) -> dict[
         "mean_hd95_mm": mean(score.hd95_mm for score in every),
         "mean_assd_mm": mean(score.assd_mm for score in every),
         **levels_summary(results),
-        "levels": {level.name: _as_json(level) for level in told if not level.name.startswith("[")},
+        "levels": {level.name: _as_json(level) for level in level_summaries if not level.name.startswith("[")},
         "groups": groups,
     }
 
@@ -244,7 +244,7 @@ def _spreads_as_json(level: LevelSummary) -> dict[str, float | None]:
 
 
 def levels_summary(results: Sequence[CaseResult]) -> dict[str, float | int | None]:
-    """Return the figures about levels: accuracy, identification, and how many cases go wrong, aloud or in silence.
+    """Return the figures about levels: accuracy, identification, cases with a wrong level with and without a finding.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Distances between the surfaces of two masks: the border voxels of each, and how far each lies from the other's.
+"""Distances between the surfaces of two masks: the border voxels of each, and the distance of each to the other's.
 
 A border voxel is a voxel of the mask with one of its six neighbours outside the mask or outside the array: MONAI's and
 MedPy's surface. Distances are between voxel centres, in millimetres.
@@ -34,12 +34,12 @@ class SurfaceDistances:
 
     @property
     def hd95_mm(self) -> float:
-        """Larger of the two directed 95th percentiles (MONAI's definition)."""
+        """Return the larger of the two directed 95th percentiles (MONAI's definition)."""
         return float(max(np.percentile(d, 95) for d in (self.from_reference_mm, self.from_found_mm)))
 
     @property
     def assd_mm(self) -> float:
-        """Mean of all distances of both directions (MONAI's and MedPy's definition)."""
+        """Return the mean of all distances of both directions (MONAI's and MedPy's definition)."""
         return float(np.concatenate([self.from_reference_mm, self.from_found_mm]).mean())
 
 

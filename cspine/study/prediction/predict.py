@@ -1,4 +1,4 @@
-"""The whole way of `cspine predict`: images in; labels, records, and a table of where each case came from, out."""
+"""The complete workflow of `cspine predict`: from images to labels, records, and a table of the sources."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def predict(
     source : path or None
         A NIfTI file, or a folder of NIfTI or DICOM files; None with a dataset.
     out : path
-        Folder of the labels. A second call goes on where the first stopped.
+        Folder of the labels. A second call resumes where the first stopped.
     model : str or path, optional
         Name of an installed model, or its folder.
     dataset : path, optional
@@ -142,7 +142,7 @@ def run_prediction(
         cases, place = cases_of_dataset(task.dataset, parts_of(task.parts), package), task.dataset
         split = split_of(task.dataset)
         if package.manifest.split != split:
-            warn("the model tells of another split, or of none; it may have learnt from these cases")
+            warn("the model names another split, or none; it may be trained on these cases")
     else:
         assert task.source is not None
         cases, place = cases_of_input(task.source), task.source

@@ -1,4 +1,4 @@
-"""From images to labels, one case after the other; what is whole is not done again, and one bad file stops nothing."""
+"""From images to labels, one case after the other; complete cases are cached, and an unreadable file fails alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "e
 
 @dataclass(frozen=True)
 class Prediction:
-    """How a model is to draw.
+    """How a model predicts.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ class Prediction:
     rules: Rules
 
     def folds_of(self, case: PredictionCase) -> tuple[str, ...]:
-        """Return the folds that draw a case."""
+        """Return the folds that predict a case."""
         return case.folds or self.settings.folds or self.package.stages[-1].manifest.folds
 
     def as_record(self) -> dict[str, Any]:
         """Return what decides about the labels: the model and the settings, but for the device."""
-        told = asdict(self.settings)
-        del told["device"]
+        settings = asdict(self.settings)
+        del settings["device"]
         model = self.package.identity
         return {
             "model": {
@@ -75,7 +75,7 @@ class Prediction:
                 "checksum": model.checksum,
                 "split": self.package.manifest.split,
             },
-            "settings": {**told, "folds": list(told["folds"]) if told["folds"] else None, "raw": self.raw},
+            "settings": {**settings, "folds": list(settings["folds"]) if settings["folds"] else None, "raw": self.raw},
         }
 
 
@@ -98,7 +98,7 @@ class PredictionFolder:
         self._folder = OutputFolder(root, PREDICT, (), (), self._told)
 
     def begin(self, cases: Sequence[PredictionCase], inputs: Sequence[Path]) -> None:
-        """Make sure that the folder is free for these predictions, and say whose it is.
+        """Check that the folder is free for these predictions, and claim it.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class PredictionFolder:
         """Return the file of a case's labels."""
         return self.root / labels_name(case)
 
-    def whole(self, case: PredictionCase) -> PredictionRecord | None:
+    def cached_record(self, case: PredictionCase) -> PredictionRecord | None:
         """Return the record of a case whose labels are there, of the same files; None where it is to be done."""
         record = self._records.read(case.name)
         if record is None or record.error or not self.labels(case.name).is_file():
@@ -176,9 +176,9 @@ def predict(
     cases: Sequence[PredictionCase],
     prediction: Prediction,
     folder: PredictionFolder,
-    tell: Callable[[int, int], None],
+    on_progress: Callable[[int, int], None],
 ) -> list[PredictionRecord]:
-    """Draw the vertebrae of every case that is not done yet.
+    """Predict the vertebrae of every case that is not done yet.
 
     Parameters
     ----------
@@ -188,8 +188,8 @@ def predict(
         Model and settings.
     folder : PredictionFolder
         Where labels and records go; `begin` was called.
-    tell : callable
-        Told the cases done and all of them.
+    on_progress : callable
+        Called with the number of finished cases and of all cases.
 
     Returns
     -------
@@ -202,14 +202,14 @@ def predict(
         What would stop every case: model, device, output.
     """
     records = []
-    tell(0, len(cases))
+    on_progress(0, len(cases))
     for case in cases:
-        record = folder.whole(case)
+        record = folder.cached_record(case)
         if record is None or record.part != case.part:
             record = replace(record, part=case.part) if record is not None else _predicted(case, prediction, folder)
             folder.keep(record)
         records.append(record)
-        tell(len(records), len(cases))
+        on_progress(len(records), len(cases))
     return records
 
 
@@ -223,8 +223,8 @@ def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionF
         folder.labels(case.name).unlink(missing_ok=True)  # of an earlier state of the case
         return replace(record, error=done.text)
     labels, findings = done
-    told = tuple((finding.code, finding.level or "", finding.sentence) for finding in findings)
-    return replace(record, levels=_levels(labels), findings=told, seconds=round(time.perf_counter() - begun, 2))
+    rows = tuple((finding.code, finding.level or "", finding.sentence) for finding in findings)
+    return replace(record, levels=_levels(labels), findings=rows, seconds=round(time.perf_counter() - begun, 2))
 
 
 def _drawn(

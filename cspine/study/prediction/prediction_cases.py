@@ -64,7 +64,7 @@ class PredictionCase(Case):
         return "DICOM", commonpath(folders) if folders else ""
 
     def fingerprint(self) -> str:
-        """Return what tells that the files of the case changed."""
+        """Return a key that changes when the files of the case change."""
         return fingerprint([self.image] if self.image is not None else self._dicom_files())
 
     def _dicom_files(self) -> list[Path]:
@@ -90,7 +90,7 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
     """
     if source.is_file():
         if not source.name.endswith(ENDING):
-            raise InputError(f"{source.name} is no .nii.gz file", advice=f"Give a folder, or {_NAMES}.")
+            raise InputError(f"{source.name} is not a .nii.gz file", advice=f"Give a folder, or {_NAMES}.")
         return [PredictionCase(name_of(source), source)]
     if not source.is_dir():
         raise InputError(f"{source} is neither a file nor a folder", advice=f"Give {_NAMES}.")
@@ -106,7 +106,7 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
     return sorted(cases, key=lambda case: case.name)
 
 
-def parts_of(told: str) -> tuple[Part, ...]:
+def parts_of(names_text: str) -> tuple[Part, ...]:
     """Return the parts that `--parts` names.
 
     Raises
@@ -115,7 +115,7 @@ def parts_of(told: str) -> tuple[Part, ...]:
         If it names another one.
     """
     known = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
-    names = [name.strip() for name in told.split(",")]
+    names = [name.strip() for name in names_text.split(",")]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"there is no part {unknown[0]!r}", advice=f"Give some of: {', '.join(known)}.")
@@ -123,9 +123,9 @@ def parts_of(told: str) -> tuple[Part, ...]:
 
 
 def cases_of_dataset(root: Path, parts: Sequence[Part], package: ModelPackage) -> list[PredictionCase]:
-    """Return the cases of a dataset's parts, each with the folds that did not learn from it.
+    """Return the cases of a dataset's parts, each with the folds that were not trained on it.
 
-    A training case is drawn by the fold whose validation case it is. Cases of the other parts are drawn by all folds.
+    A training case is predicted by the fold that it validates. Cases of the other parts are predicted by all folds.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage)
     advice = "Predict training cases with the model that `cspine train` made of this dataset and this split alone."
     name = package.manifest.name
     if package.manifest.split is None:
-        raise SplitError(f"model {name} does not tell which cases each fold learnt from", advice=advice)
+        raise SplitError(f"model {name} does not say which cases each fold was trained on", advice=advice)
     if package.manifest.split != split_checksum(everyone):
         raise SplitError(f"model {name} was trained on another split than {root.name} has", advice=advice)
     for stage in package.stages:
@@ -182,8 +182,8 @@ def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage)
         missing = sorted(wanted - set(stage.manifest.folds))
         if missing:
             raise SplitError(
-                f"model {name} has no fold {', '.join(missing)}, the only ones that did not learn from their cases",
-                advice="Train these folds too, or leave out the part training.",
+                f"model {name} has no fold {', '.join(missing)}, the only ones that were not trained on their cases",
+                advice="Train these folds too, or omit the part training.",
             )
 
 

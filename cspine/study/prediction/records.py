@@ -1,4 +1,4 @@
-"""What a folder of `cspine predict` says of each case: records/NAME.json, and the findings of its labels."""
+"""The records of a folder of `cspine predict` about each case: records/NAME.json, and the findings of its labels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from cspine.core.findings import FINDING_KINDS, Finding
 from cspine.io.nifti_files import nifti_stem
 from cspine.io.workspace import Records
-from cspine.study.output_folder import PREDICT, told_by
+from cspine.study.output_folder import PREDICT, summary_of
 
 RECORDS = "records"
 
 
 @dataclass(frozen=True)
 class PredictionRecord:
-    """What became of a case.
+    """The outcome of a case.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ def findings_of_labels(labels: Path) -> tuple[Finding, ...] | None:
         None where the file is not of such a folder, where its labels were not cleaned (``--raw``), or where a finding
         is of a kind that this version does not know.
     """
-    told = told_by(labels.parent, PREDICT)
-    settings = told.get("settings") if told is not None else None
+    written = summary_of(labels.parent, PREDICT)
+    settings = written.get("settings") if written is not None else None
     if not isinstance(settings, dict) or settings.get("raw") is not False:
         return None
     record = record_of(labels)

@@ -64,7 +64,7 @@ class Atlas:
 
     @property
     def grid(self) -> Grid:
-        """Grid of the fields."""
+        """Return the grid of the fields."""
         z, y, x = self.tissue_zyx.shape
         return Grid((z, y, x), self.affine_lps)
 

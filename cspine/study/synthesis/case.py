@@ -34,7 +34,7 @@ class CaseSettings:
     spacing_xyz : tuple of float
         Voxel size of the result in millimetres.
     extent_xyz_mm : tuple of float, optional
-        Size of the field of view; drawn at random where it is left out.
+        Size of the field of view; random if omitted.
     whole_neck : bool
         True centres the field of view on the cervical spine; otherwise it lies anywhere around it.
     close_up : bool
@@ -42,9 +42,9 @@ class CaseSettings:
     internal_mm : float
         Voxel size at which the image is drawn before it is sampled.
     posture : Posture, optional
-        The patient's anatomy; drawn at random where it is left out.
+        The patient's anatomy; random if omitted.
     scan : Acquisition, optional
-        The acquisition; drawn at random where it is left out.
+        The acquisition; random if omitted.
     coarse_share : float
         Share of the random acquisitions that were stored at coarse pixels.
     offset_xyz_mm : tuple of float
@@ -75,7 +75,7 @@ def synthesize_case(atlas: Atlas, seed: int, settings: CaseSettings | None = Non
     seed : int
         The same seed and settings give the same case.
     settings : CaseSettings, optional
-        A training case at 2 mm where it is left out.
+        A training case at 2 mm if omitted.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def through_scanner(scan: Acquisition) -> Imaging:
 def _field_of_view(
     atlas: Atlas, rng: np.random.Generator, settings: CaseSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centre in the atlas (mm, LPS) and size (mm, x y z) of the scan."""
+    """Return the centre in the atlas (mm, LPS) and size (mm, x y z) of the scan."""
     neck = np.mean([atlas.centroids_lps[label] for label in range(1, 9)], axis=0)
     if settings.extent_xyz_mm is not None:
         extent = np.array(settings.extent_xyz_mm, dtype=np.float64)
@@ -180,13 +180,13 @@ def mirrored_at_borders(where: torch.Tensor) -> torch.Tensor:
 
 
 def _surface_shift(level: torch.Tensor, spacing_mm: float, rng: np.random.Generator) -> torch.Tensor:
-    """How far each vertebra's surface lies outside the atlas's, mm: all around, of its own, in hills and in spurs.
+    """Return how far each vertebra's surface lies outside the atlas's, mm: uniformly, individually, in hills and spurs.
 
     It opens and closes the joints, and it makes a network look for the edge in the image instead of the atlas's shape.
     """
-    whole = rng.uniform(-0.3, 0.35)
+    uniform = rng.uniform(-0.3, 0.35)
     own = np.zeros(256, dtype=np.float32)
-    own[:20] = whole + rng.uniform(0, 0.3) * rng.standard_normal(20)
+    own[:20] = uniform + rng.uniform(0, 0.3) * rng.standard_normal(20)
     shift = torch.from_numpy(own)[level.int()]
     shape = tuple(level.shape)
     shift += float(rng.uniform(0, 0.5)) * smooth_noise(rng, shape, rng.uniform(6, 12) / spacing_mm)

@@ -16,7 +16,7 @@ from cspine.study.synthesis.atlas import Atlas
 _LATTICE_MM = 6.0
 #: A vertebra's own size fades into its neighbours' over this distance, millimetres.
 _OWN_SIZE_MM = 14.0
-_MOST_LEVELS = 13
+_MAX_LEVELS = 13
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def random_posture(rng: np.random.Generator) -> Posture:
     pitch, roll, yaw = rng.uniform(-24, 24), rng.uniform(-13, 13), rng.uniform(-15, 15)
     size = rng.uniform(0.87, 1.13)
     scale = np.clip(size * rng.uniform(0.9, 1.1, size=3), 0.8, 1.22)
-    own_scale = 1 + rng.uniform(0, 1) * rng.uniform(-0.11, 0.11, size=(_MOST_LEVELS, 3))
+    own_scale = 1 + rng.uniform(0, 1) * rng.uniform(-0.11, 0.11, size=(_MAX_LEVELS, 3))
     bend = rng.uniform(-1, 1, size=(2, 4)) * np.array([[4.0, 2.5, 2.5, np.pi], [10.0, 4.0, 4.0, np.pi]])
     wide, narrow = float(rng.uniform(25, 45)), float(rng.uniform(10, 18))
     elastic = ((wide, wide * float(rng.uniform(0, 0.085))), (narrow, narrow * float(rng.uniform(0, 0.07))))

@@ -18,7 +18,7 @@ from cspine.core.anatomy import CERVICAL_LEVELS
 from cspine.core.errors import AtlasError
 from cspine.core.geometry import Grid
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.study.synthesis import additions
+from cspine.study.synthesis import devices
 from cspine.study.synthesis.atlas import Atlas
 from cspine.study.synthesis.case import CaseSettings, synthesize_case
 from cspine.study.synthesis.deformation import Posture, random_posture
@@ -34,12 +34,12 @@ SETS = {"ordinary": 10_000, "hard": 20_000, "angio": 30_000, "worn": 40_000}
 #: Sets whose necks are put together from several people's bones.
 ARTICULATED = ("angio", "worn")
 #: Seeds of a set.
-MOST_CASES = 10_000
+MAX_CASES = 10_000
 #: Grows when the same seed gives another case.
 EDITION = 1
 
 #: What can make a case hard; case n of the hard set has at least number n of them, modulo their count.
-HARDSHIPS = (
+PERTURBATIONS = (
     "photon starvation", "dental metal", "cut field of view", "thick slices", "strong noise", "devices",
     "dense contrast", "thin bone", "motion", "posture", "screws",
 )  # fmt: skip
@@ -47,7 +47,7 @@ HARDSHIPS = (
 _VOLTAGES = (0.86, 1.0, 1.13, 1.3)
 _ANGIO = Contrast(filled=1.0, strong=True, calcified=1.0, ossified=1.0)
 _PEOPLE_ADVICE = "Give --anatomies the folder that holds a folder a person."
-_MOST_VOXELS = 14e6
+_MAX_VOXELS = 14e6
 _METAL_IN_IMAGE_HU = 5000.0
 
 
@@ -69,8 +69,8 @@ class SetCase:
         Kernel, slices and noise.
     voltage_factor : float
         HU of bone and contrast against those at 120 kVp.
-    hardships : tuple of str
-        Of `HARDSHIPS`.
+    perturbations : tuple of str
+        Of `PERTURBATIONS`.
     """
 
     set_name: str
@@ -81,16 +81,16 @@ class SetCase:
     posture: Posture | None
     reconstruction: Reconstruction
     voltage_factor: float
-    hardships: tuple[str, ...]
+    perturbations: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Stem of the case's files."""
+        """Return the stem of the case's files."""
         return f"{self.set_name}_{self.seed}"
 
     @property
     def settings(self) -> CaseSettings:
-        """The case for `synthesize_case`."""
+        """Return the case for `synthesize_case`."""
         internal = float(np.clip(min(self.spacing_xyz), 0.85, 0.95))
         return CaseSettings(
             self.spacing_xyz,
@@ -104,7 +104,7 @@ class SetCase:
 
     @property
     def neck_settings(self) -> NeckSettings:
-        """The case for `synthesize_neck`."""
+        """Return the case for `synthesize_neck`."""
         rng = np.random.default_rng([self.seed, 3])
         angio = self.set_name == "angio"
         return NeckSettings(
@@ -125,9 +125,9 @@ class SetCase:
         added_metal = self._add(hu, anatomy, rng)
         visible = hu if added_metal is None else torch.clamp(hu + added_metal, max=_METAL_IN_IMAGE_HU)
         image = reconstruct(visible, fine, target, self.reconstruction)
-        if "motion" in self.hardships:
+        if "motion" in self.perturbations:
             image = _move(image, target, rng)
-        if "photon starvation" in self.hardships:
+        if "photon starvation" in self.perturbations:
             dose = Dose(float(np.exp(rng.uniform(np.log(5e3), np.log(3e4)))))
             image += starvation(hu, fine, target, dose, rng)
         if added_metal is not None:
@@ -137,26 +137,26 @@ class SetCase:
 
     def _add(self, hu: torch.Tensor, anatomy: Anatomy, rng: np.random.Generator) -> torch.Tensor | None:
         """Draw what the patient has into the perfect image, in place; return the metal's part of it."""
-        if "thin bone" in self.hardships:
-            additions.thin_bone(hu, anatomy, rng)
-        if "dense contrast" in self.hardships:
-            additions.fill_vessels(hu, anatomy, float(rng.uniform(450, 850)))
-        additions.change_voltage(hu, self.voltage_factor)
-        if "devices" in self.hardships:
+        if "thin bone" in self.perturbations:
+            devices.osteopenic_bone(hu, anatomy, rng)
+        if "dense contrast" in self.perturbations:
+            devices.fill_vessels(hu, anatomy, float(rng.uniform(450, 850)))
+        devices.change_voltage(hu, self.voltage_factor)
+        if "devices" in self.perturbations:
             chosen = rng.choice(3, size=int(rng.integers(1, 4)), replace=False)
             if 0 in chosen:
-                additions.add_collar(hu, anatomy.spacing_mm, rng)
+                devices.add_collar(hu, anatomy.spacing_mm, rng)
             if 1 in chosen:
-                additions.add_tubes(hu, anatomy, rng)
+                devices.add_tubes(hu, anatomy, rng)
             if 2 in chosen:
-                additions.add_head_holder(hu, anatomy.spacing_mm, rng)
+                devices.add_head_holder(hu, anatomy.spacing_mm, rng)
         if rng.random() < 0.6:
-            additions.add_table(hu, anatomy.spacing_mm, rng)
+            devices.add_table(hu, anatomy.spacing_mm, rng)
         added = None
-        if "dental metal" in self.hardships:
-            added = additions.dental_metal(anatomy, rng)
-        if "screws" in self.hardships:
-            part = additions.screws(anatomy, rng)
+        if "dental metal" in self.perturbations:
+            added = devices.dental_metal(anatomy, rng)
+        if "screws" in self.perturbations:
+            part = devices.screws(anatomy, rng)
             added = part if added is None else torch.maximum(added, part)
         return added
 
@@ -169,29 +169,29 @@ def set_case(set_name: str, number: int) -> SetCase:
     set_name : str
         A key of `SETS`.
     number : int
-        Below `MOST_CASES`.
+        Below `MAX_CASES`.
     """
     seed = SETS[set_name] + number
     rng = np.random.default_rng([seed, 1])
     if set_name in ARTICULATED:
         return _articulated_case(set_name, seed, rng)
-    hardships = _hardships(rng, number) if set_name == "hard" else ()
+    perturbations = _perturbations(rng, number) if set_name == "hard" else ()
     posture = random_posture(rng)
-    if "posture" in hardships:
+    if "posture" in perturbations:
         posture = _extreme(posture, rng)
     kernel = KERNELS[str(rng.choice(list(KERNELS)))]
-    thickness, increment = _slices(rng, "thick slices" in hardships)
+    thickness, increment = _slices(rng, "thick slices" in perturbations)
     noise = _noise(rng, kernel.name)
-    if "strong noise" in hardships:
+    if "strong noise" in perturbations:
         noise = (
             float(rng.uniform(70, 130)) * (1.5 if kernel.name == "sharp" else 1.0) * min(1.0, (2 / thickness) ** 0.5)
         )
     reconstruction = Reconstruction(kernel, thickness, float(rng.uniform(0, 0.8)), noise, seed)
-    extent, offset = _field_of_view(rng, posture, hardships)
+    extent, offset = _field_of_view(rng, posture, perturbations)
     spacing = _pixels(rng, extent, increment)
-    x, y, z = (_whole(length, step) for length, step in zip(extent, spacing, strict=True))
+    x, y, z = (_fast_length(length, step) for length, step in zip(extent, spacing, strict=True))
     voltage = float(rng.choice(_VOLTAGES))
-    return SetCase(set_name, seed, spacing, (x, y, z), offset, posture, reconstruction, voltage, hardships)
+    return SetCase(set_name, seed, spacing, (x, y, z), offset, posture, reconstruction, voltage, perturbations)
 
 
 def _articulated_case(set_name: str, seed: int, rng: np.random.Generator) -> SetCase:
@@ -203,7 +203,7 @@ def _articulated_case(set_name: str, seed: int, rng: np.random.Generator) -> Set
     # Lower than the middle of the bodies: the spinous process of T1 reaches far down.
     offset = (float(rng.normal(0, 6)), float(rng.normal(0, 4)), float(rng.normal(-12, 3)))
     spacing = _pixels(rng, extent, increment)
-    x, y, z = (_whole(length, step) for length, step in zip(extent, spacing, strict=True))
+    x, y, z = (_fast_length(length, step) for length, step in zip(extent, spacing, strict=True))
     voltage = float(rng.choice(_VOLTAGES))
     return SetCase(set_name, seed, spacing, (x, y, z), offset, None, reconstruction, voltage, ())
 
@@ -246,25 +246,25 @@ def describe(case: SetCase, labels: LabelVolume) -> dict[str, str]:
         "kernel": reconstruction.kernel.name,
         "noise_hu": f"{reconstruction.noise_hu:.0f}",
         "voltage_factor": f"{case.voltage_factor:g}",
-        "hard_because": "; ".join(case.hardships),
+        "hard_because": "; ".join(case.perturbations),
         "levels": " ".join(levels),
     }
 
 
 def _noise(rng: np.random.Generator, kernel: str) -> float:
-    """Noise in the middle of a neck, HU."""
+    """Return the noise in the middle of a neck, HU."""
     return float(np.exp(rng.uniform(np.log(6), np.log(22)))) * {"smooth": 0.8, "standard": 1.2, "sharp": 2.5}[kernel]
 
 
-def _hardships(rng: np.random.Generator, number: int) -> tuple[str, ...]:
-    first = HARDSHIPS[number % len(HARDSHIPS)]
-    more = rng.choice(len(HARDSHIPS), size=int(rng.integers(0, 3)), replace=False)
-    chosen = {first, *(HARDSHIPS[int(k)] for k in more)}
-    return tuple(name for name in HARDSHIPS if name in chosen)
+def _perturbations(rng: np.random.Generator, number: int) -> tuple[str, ...]:
+    first = PERTURBATIONS[number % len(PERTURBATIONS)]
+    more = rng.choice(len(PERTURBATIONS), size=int(rng.integers(0, 3)), replace=False)
+    chosen = {first, *(PERTURBATIONS[int(k)] for k in more)}
+    return tuple(name for name in PERTURBATIONS if name in chosen)
 
 
 def _slices(rng: np.random.Generator, thick: bool) -> tuple[float, float]:
-    """Thickness and increment in millimetres, none of which training uses; some overlap, none has gaps."""
+    """Return the thickness and increment in millimetres, none of which training uses; some overlap, none has gaps."""
     if thick:
         return 4.5, float(rng.choice([4.5, 2.6, 3.5]))
     pairs = ((0.75, 0.75), (0.9, 0.7), (1.5, 0.8), (1.5, 1.5), (1.8, 0.9), (1.8, 1.8), (2.2, 1.1), (2.2, 2.2))
@@ -273,17 +273,17 @@ def _slices(rng: np.random.Generator, thick: bool) -> tuple[float, float]:
 
 
 def _field_of_view(
-    rng: np.random.Generator, posture: Posture, hardships: tuple[str, ...]
+    rng: np.random.Generator, posture: Posture, perturbations: tuple[str, ...]
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Size of the field of view and how far it lies from the middle of the neck, millimetres."""
+    """Return the size of the field of view and how far it lies from the middle of the neck, millimetres."""
     width, depth = float(rng.uniform(135, 200)), float(rng.uniform(158, 200))
     if rng.random() < 0.7:
         width = depth = max(width, depth)
-    if "photon starvation" in hardships:
+    if "photon starvation" in perturbations:
         width, depth = float(rng.uniform(135, 170)), float(rng.uniform(158, 175))
     height = 135.0 * float(posture.scale_xyz[2]) + float(rng.uniform(38, 65))
     aside = [float(rng.normal(0, 6)), float(rng.normal(6, 4)), float(rng.normal(0, 3))]
-    if "cut field of view" in hardships:
+    if "cut field of view" in perturbations:
         where = int(rng.integers(4))
         if where < 2:
             lost = float(rng.uniform(35, 85))
@@ -293,7 +293,7 @@ def _field_of_view(
             width = depth = float(rng.uniform(62, 95))
         if where == 3:
             aside[0] += (width / 2 - float(rng.uniform(2, 18))) * float(rng.choice([-1, 1]))
-    elif "posture" not in hardships and hardships and rng.random() < 0.45:
+    elif "posture" not in perturbations and perturbations and rng.random() < 0.45:
         lost = float(rng.uniform(25, 75))
         height -= lost
         aside[2] += lost / 2 * float(rng.choice([-1, 1]))
@@ -303,16 +303,16 @@ def _field_of_view(
 def _pixels(
     rng: np.random.Generator, extent_xyz_mm: tuple[float, float, float], increment_mm: float
 ) -> tuple[float, float, float]:
-    """Voxel size: square pixels of 0.35 to 0.9 mm, no finer than an affordable number of voxels allows."""
+    """Return the voxel size: square pixels of 0.35 to 0.9 mm, no finer than an affordable number of voxels allows."""
     width, depth, height = extent_xyz_mm
     slices = height / increment_mm
-    finest = float(np.sqrt(width * depth * slices / _MOST_VOXELS))
+    finest = float(np.sqrt(width * depth * slices / _MAX_VOXELS))
     pixel = float(np.clip(rng.uniform(0.35, 0.9), min(finest, 0.9), 0.9))
     pixel = round(pixel + 0.0005, 3)
     return pixel, pixel, increment_mm
 
 
-def _whole(length_mm: float, step_mm: float) -> float:
+def _fast_length(length_mm: float, step_mm: float) -> float:
     """Return the nearest length that is a fast number of steps."""
     count = max(2, round(length_mm / step_mm))
     return float(fft.next_fast_len(count, real=True) if step_mm < 0.95 else count) * step_mm

@@ -59,7 +59,7 @@ def read_obj(path: Path) -> Mesh:
         if not len(triangles) or mesh.triangles.max() >= len(corners):
             raise ValueError
     except (OSError, ValueError) as error:
-        raise AtlasError(f"{path.name} is absent or no OBJ mesh") from error
+        raise AtlasError(f"{path.name} is absent or not an OBJ mesh") from error
     return mesh
 
 

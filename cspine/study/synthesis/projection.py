@@ -28,7 +28,7 @@ _IMAGE_MM = 1.15
 _COARSE_MM = 3.0
 _ANGLES = 200
 _UPSAMPLED = 4
-_MOST_SHOULDER_SLICES, _MOST_METAL_SLICES = 40, 22
+_MAX_SHOULDER_SLICES, _MAX_METAL_SLICES = 40, 22
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def starvation(hu_zyx: torch.Tensor, fine: Grid, target: Grid, dose: Dose, rng: 
     integrals = project(coarse, _COARSE_MM)
     rays = int(coarse.shape[-1] * _COARSE_MM / _IMAGE_MM)
     # Slices in between, at a distance at which streaks still differ.
-    slices = int(min(len(affected), _MOST_SHOULDER_SLICES))
+    slices = int(min(len(affected), _MAX_SHOULDER_SLICES))
     dense = functional.interpolate(
         integrals.permute(0, 2, 1).reshape(1, -1, levels), size=slices, mode="linear", align_corners=True
     ).reshape(_ANGLES, -1, slices)
@@ -207,7 +207,7 @@ def metal(
     affected = np.flatnonzero((z_target >= low) & (z_target <= high))
     if not len(affected):
         return result
-    slices = min(len(affected), _MOST_METAL_SLICES)
+    slices = min(len(affected), _MAX_METAL_SLICES)
     z_mm = np.linspace(z_target[affected[0]], z_target[affected[-1]], slices)
     x_mm, y_mm = _image_places(target)
     n = max(len(x_mm), len(y_mm))
@@ -242,13 +242,13 @@ def _centred(count: int, step_mm: float) -> NDArray[np.float64]:
 
 
 def _image_places(target: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pixels of about a millimetre over the field of view, x and y."""
+    """Return the pixels of about a millimetre over the field of view, x and y."""
     counts = [int(np.ceil(target.shape_zyx[2 - axis] * target.spacing_xyz[axis] / _IMAGE_MM)) + 1 for axis in (0, 1)]
     return _centred(counts[0], _IMAGE_MM), _centred(counts[1], _IMAGE_MM)
 
 
 def _between(source_mm: NDArray[np.float64], target_mm: NDArray[np.float64]) -> torch.Tensor:
-    """Weights of linear interpolation, shape (target, source)."""
+    """Return the weights of linear interpolation, shape (target, source)."""
     if len(source_mm) == 1:
         return torch.ones(len(target_mm), 1)
     return profile_matrix(source_mm, target_mm, float(source_mm[1] - source_mm[0]), 0.0)
@@ -263,7 +263,7 @@ def _only_inside(weights: torch.Tensor, at_mm: NDArray[np.float64], source_mm: N
 def _with_shoulders(
     hu_zyx: torch.Tensor, fine: Grid, z_mm: NDArray[np.float64], rng: np.random.Generator
 ) -> torch.Tensor:
-    """Attenuation of the whole cross-section, shape (z, n, n), 1/mm, on a coarse grid around the field of view."""
+    """Return the attenuation of the complete cross-section, shape (z, n, n), 1/mm, on a coarse grid."""
     n = int(480 / _COARSE_MM)
     square = _centred(n, _COARSE_MM)
     along = profile_matrix(places(fine, 2), z_mm, _COARSE_MM, 0.5)

@@ -120,7 +120,7 @@ def reconstruct(hu_zyx: torch.Tensor, fine: Grid, target: Grid, settings: Recons
 
 
 def places(grid: Grid, axis: int) -> NDArray[np.float64]:
-    """Millimetres of the voxel centres of a grid without rotation along x (0), y (1) or z (2)."""
+    """Return the millimetres of the voxel centres of a grid without rotation along x (0), y (1) or z (2)."""
     count = grid.shape_zyx[2 - axis]
     return np.asarray(grid.affine_lps[axis, 3] + grid.affine_lps[axis, axis] * np.arange(count), dtype=np.float64)
 
@@ -134,7 +134,7 @@ def separable(hu_zyx: torch.Tensor, z: torch.Tensor, y: torch.Tensor, x: torch.T
 def profile_matrix(
     source_mm: NDArray[np.float64], target_mm: NDArray[np.float64], thickness_mm: float, flat: float
 ) -> torch.Tensor:
-    """Weights, shape (target, source), of the trapezoidal profile of each slice; at least one source voxel wide."""
+    """Return the weights, shape (target, source), of each slice's trapezoidal profile, one voxel or more."""
     step = float(source_mm[1] - source_mm[0])
     width = max(thickness_mm, step)
     foot, shoulder = width / 2 * (2 - flat), width / 2 * flat
@@ -146,7 +146,7 @@ def profile_matrix(
 
 
 def cubic_matrix(source_mm: NDArray[np.float64], target_mm: NDArray[np.float64]) -> torch.Tensor:
-    """Weights, shape (target, source), of Catmull and Rom's interpolation; the ends are repeated."""
+    """Return the weights, shape (target, source), of Catmull and Rom's interpolation; the ends are repeated."""
     count = len(source_mm)
     index = np.clip((target_mm - source_mm[0]) / (source_mm[1] - source_mm[0]), 0, count - 1)
     base = np.floor(index).astype(int)

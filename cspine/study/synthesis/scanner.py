@@ -195,7 +195,7 @@ def _noise(hu: torch.Tensor, spacing_mm: float, scan: Acquisition, rng: np.rando
 def _streaks(
     hu: torch.Tensor, metal: torch.Tensor, spacing_mm: float, strength: float, rng: np.random.Generator
 ) -> torch.Tensor:
-    """Streaks from metal, star-like in its slices, and horizontal ones between wide shoulders."""
+    """Return the streaks from metal, star-like in its slices, and horizontal ones between wide shoulders."""
     slices, rows, columns = hu.shape
     width = (hu > -300).float().sum(dim=2).amax(dim=1) * spacing_mm
     shoulders = torch.clamp((width - 170) / 80, 0, 1)

@@ -30,7 +30,7 @@ def read_table(path: Path) -> Rows:
 
 
 def write_table(path: Path, rows: Rows) -> None:
-    """Write the rows in the order of their cases; the file appears when it is whole."""
+    """Write the rows in the order of their cases; the file appears when it is complete."""
     ordered = [rows[name] | {"made_by": _made_by(rows[name])} for name in sorted(rows)]
 
     def save(partial: Path) -> None:

@@ -37,7 +37,7 @@ class Anatomy:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape (z, y, x) of the fields."""
+        """Return the shape (z, y, x) of the fields."""
         z, y, x = self.tissue.shape
         return z, y, x
 
@@ -121,7 +121,7 @@ def _air_pockets(hu: torch.Tensor, anatomy: Anatomy, rng: np.random.Generator) -
 def _bone(
     anatomy: Anatomy, bone_mm: torch.Tensor, near: torch.Tensor, rng: np.random.Generator, is_vertebra: bool
 ) -> torch.Tensor:
-    """HU of bone at the voxels of ``near``: a cortical shell over trabecular bone with texture."""
+    """Return the HU of bone at the voxels of ``near``: a cortical shell over trabecular bone with texture."""
     depth = bone_mm[near]
     trabecular = rng.uniform(10, 420)
     cortical = max(rng.uniform(320, 1500), 1.3 * trabecular + 120)
@@ -135,7 +135,7 @@ def _bone(
     if is_vertebra:
         table = np.ones(256, dtype=np.float32)
         table[:20] = rng.uniform(0.8, 1.2, size=20)
-        if bool((anatomy.level > 19).any()):  # a whole spine
+        if bool((anatomy.level > 19).any()):  # a complete spine
             table[20:30] = rng.uniform(0.8, 1.2, size=10)
         factor = torch.from_numpy(table)[anatomy.level[near].int()]
         inner, outer = inner * factor, outer * factor

@@ -1,4 +1,4 @@
-"""Labelled images from outside, as an nnU-Net raw dataset, brought to a recipe's grid for training."""
+"""Labelled images of other sources, as an nnU-Net raw dataset, brought to a recipe's grid for training."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> lis
 
 
 def digest(cases: list[TrainingVolumes]) -> str:
-    """Return a checksum of the cases, by which a run knows them again; empty where there are none."""
+    """Return a checksum of the cases, by which a run recognises them; empty without cases."""
     if not cases:
         return ""
     checksum = hashlib.sha256()
@@ -91,15 +91,15 @@ def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> TrainingVol
     image, _ = raw_pair(folder, name)
     if not image.is_file():
         raise InputError(f"labelsTr/{path.name} has no imagesTr/{image.name}", advice=_ADVICE)
-    ct, drawn = nifti.read_ct(image), nifti.read_labels(path)
-    if not ct.grid.is_close(drawn.grid, 0.1):
+    ct, labelled = nifti.read_ct(image), nifti.read_labels(path)
+    if not ct.grid.is_close(labelled.grid, 0.1):
         raise TrainingError(f"image and labels of case {name} lie on different grids", advice=_ADVICE)
-    if int(drawn.labels_zyx.max()) > last:
-        raise TrainingError(f"case {name} has label {int(drawn.labels_zyx.max())}, more than {last}", advice=_ADVICE)
+    if int(labelled.labels_zyx.max()) > last:
+        raise TrainingError(f"case {name} has label {int(labelled.labels_zyx.max())}, more than {last}", advice=_ADVICE)
     turn = reorientation(ct.affine_lps, "LPS")
     spacing_zyx = np.array(turn.grid(ct.grid).spacing_xyz[::-1])
     hu = _sampled(turn.apply(np.clip(ct.hu_zyx, *_HU_LIMITS).astype(np.float32)), spacing_zyx, spacing_mm, order=1)
-    labels = _sampled(turn.apply(drawn.labels_zyx), spacing_zyx, spacing_mm, order=0)
+    labels = _sampled(turn.apply(labelled.labels_zyx), spacing_zyx, spacing_mm, order=0)
     return TrainingVolumes(name, np.rint(hu).astype(np.int16), labels.astype(np.uint8))
 
 

@@ -77,7 +77,7 @@ def _rows_of(known: Mapping[int, str], recipe: Recipe) -> list[int]:
     names = [AUXILIARY if name == recipe.labels.auxiliary else name for name in recipe.labels.network_labels()]
     absent = [name for name in names if name not in numbers]
     if absent and AUXILIARY not in numbers:
-        raise TrainingError(f"the weights to start from have no class for {absent[0]}, and none for what lies below")
+        raise TrainingError(f"the weights to start from have no class for {absent[0]}, and none for the levels below")
     return [numbers.get(name, numbers.get(AUXILIARY, 0)) for name in names]
 
 
@@ -92,14 +92,14 @@ class Provenance:
     labelled : str
         Name and size of the dataset of labelled cases, for example ``"32 labelled cases of Pseudo"``.
     started_from : str
-        Title and checksum of the model whose weights it began with.
+        Title and checksum of the model whose weights it started from.
     """
 
     iterations: int
     labelled: str = ""
     started_from: str = ""
 
-    def told(self, recipe: Recipe) -> str:
+    def sentences(self, recipe: Recipe) -> str:
         """Return the sentences of the model card about a stage."""
         text = f"Stage {recipe.stage}: {recipe.training_data.strip()}".rstrip(" :")
         text += (
@@ -109,12 +109,12 @@ class Provenance:
         if self.labelled:
             text += f", {recipe.labelled_share:.0%} of the patches from {self.labelled}"
         if self.started_from:
-            text += f", begun with the weights of {self.started_from}"
+            text += f", started from the weights of {self.started_from}"
         return f"{text}."
 
 
 def manifest_of(recipe: Recipe, provenance: Provenance, into: ModelPackage | None = None) -> ModelManifest:
-    """Return the manifest of a recipe's model: worth making before a training, to find out whether it can be.
+    """Return the manifest of a recipe's model: made before a training, to find errors early.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def manifest_of(recipe: Recipe, provenance: Provenance, into: ModelPackage | Non
                 f"{' x '.join(f'{s:g}' for s in recipe.network.spacing)} mm."
             ),
             training_data=_joined(
-                [*(_without_stage(m.training_data, recipe.stage) for m in earlier), provenance.told(recipe)], " "
+                [*(_without_stage(m.training_data, recipe.stage) for m in earlier), provenance.sentences(recipe)], " "
             ),
             demonstration=True,
             stages=(*before, stage, *behind),
@@ -220,7 +220,7 @@ def package_model(
 
 
 def replace_card(package: ModelPackage, card: str) -> ModelPackage:
-    """Write a package once more in its own place, with the same weights and another model card.
+    """Write a package again in its own folder, with the same weights and another model card.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def _without_stage(training_data: str, stage: str) -> str:
 
 
 def _joined(parts: list[str], between: str) -> str:
-    """Join what differs."""
+    """Join the distinct texts."""
     return between.join(part for part in dict.fromkeys(parts) if part)
 
 

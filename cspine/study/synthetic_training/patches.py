@@ -22,7 +22,7 @@ _NARROW_MM = ((60.0, 260.0), (55.0, 120.0), (55.0, 120.0))
 
 
 class PatchSampler:
-    """Draws batches from a pool.
+    """Sample batches from a pool.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class PatchSampler:
         return image, labels
 
     def _centre(self, labels_zyx: NDArray[np.uint8]) -> tuple[int, int, int]:
-        """Place of a patch: on a voxel of a level drawn evenly, or anywhere, moved so that little lies outside."""
+        """Place of a patch: on a voxel of a random level, or anywhere, moved so that little lies outside."""
         present = [int(v) for v in np.unique(labels_zyx) if v]
         size = self._recipe.network.patch_size
         if present and self._rng.random() < self._recipe.foreground_share:
@@ -173,7 +173,7 @@ def cut_turned(
     Returns
     -------
     hu_zyx : ndarray of float32, labels_zyx : ndarray of uint8, inside : ndarray of bool
-        All of shape ``size``; ``inside`` tells where the box lies within the image.
+        All of shape ``size``; ``inside`` is where the box lies within the image.
     """
     corners = np.array(np.meshgrid(*[(-n / 2, n / 2) for n in size], indexing="ij")).reshape(3, -1)
     reach = np.abs(turn_zyx @ corners).max(axis=1)

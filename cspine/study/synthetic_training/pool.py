@@ -79,7 +79,7 @@ class PoolSettings:
 
 
 class Pool:
-    """Keeps a generator process alive and hands out cases; a context manager.
+    """Keep a generator process alive and return cases; a context manager.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Pool:
             self._process.join()
 
     def _refuse_another_pool(self) -> None:
-        """Cases of another atlas, seed or grid must not slip into a training; those of a newer generator may."""
+        """Refuse cases of another atlas, seed or grid; those of an earlier generator are replaced."""
         origin = {
             "atlas_sha256": source_checksum(self.settings.atlas, self.settings.anatomy, self.settings.anatomies),
             "first_seed": self.settings.first_seed,
@@ -187,7 +187,7 @@ def _drawer(settings: PoolSettings) -> Callable[[int], tuple[CtVolume, LabelVolu
         cache = settings.folder.parent
         meshes = mesh_forms(settings.atlas, cache) if settings.atlas is not None else solids
         spine = SpineSettings(settings.spacing_xyz, "random", coarse_share=settings.coarse_share)
-        # One in four shows other bones than the atlas's, so that its shapes are not learnt by heart.
+        # One in four shows other bones than the atlas's, so that the network does not memorise its shapes.
         return lambda seed: synthesize_spine(solids if seed % 4 == 0 else meshes, seed, spine)
     assert settings.atlas is not None
     atlas = load_atlas(settings.atlas, cache=settings.folder.parent)

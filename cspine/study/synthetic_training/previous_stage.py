@@ -1,4 +1,4 @@
-"""What a coarse stage might have drawn, made from true labels: moved, ragged, with pieces lost, mixed up and invented.
+"""What a coarse stage might have predicted, made from true labels: moved, ragged, with parts lost, mixed and invented.
 
 The fine stage of a cascade learns from it how far the labels that it is given can be trusted. No particular network is
 asked, so that the fine stage does not learn the habits of one.
@@ -18,7 +18,7 @@ _PROCESS_SHARE = 0.2
 
 
 def spoil(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Generator, last: int) -> NDArray[np.uint8]:
-    """Return labels as a coarse stage might have drawn them.
+    """Return labels as a coarse stage might have predicted them.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def spoil(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Gener
 
 
 def _give_process_away(labels_zyx: NDArray[np.uint8], label: int, last: int, rng: np.random.Generator) -> None:
-    """Give a whole articular process, or the spinous one, to the neighbour that it lies next to, in place.
+    """Give a complete articular process, or the spinous one, to the neighbour that it lies next to, in place.
 
     Axes are taken to L, P, S: it is what lies behind the middle of a vertebra on one side, in its upper or lower half.
     """
@@ -92,8 +92,8 @@ def _moved(labels_zyx: NDArray[np.uint8], spacing_mm: float, rng: np.random.Gene
         where[..., axis] += shift * 2 / n
     source = torch.from_numpy(labels_zyx.astype(np.float32))[None, None]
     coarse = functional.grid_sample(source, where[None], mode="nearest", padding_mode="zeros", align_corners=False)
-    whole = functional.interpolate(coarse, size=labels_zyx.shape, mode="nearest-exact")
-    return np.asarray(whole[0, 0].numpy().astype(np.uint8))
+    upsampled = functional.interpolate(coarse, size=labels_zyx.shape, mode="nearest-exact")
+    return np.asarray(upsampled[0, 0].numpy().astype(np.uint8))
 
 
 def _paint(

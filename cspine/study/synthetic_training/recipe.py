@@ -54,10 +54,10 @@ class Recipe(_Strict):
     title: str
     description: str
     training_data: str = Field("", description="What the model card says the stage was trained on.")
-    label_set: Literal["cervical", "full-spine"] = Field("cervical", description="What the network draws.")
+    label_set: Literal["cervical", "full-spine"] = Field("cervical", description="Label set that the network predicts.")
     anatomy: Literal["neck", "spine", "articulated"] = Field(
         "neck",
-        description="What the synthetic scans show: the label atlas, whole spines, or necks of several people's bones.",
+        description="Content of the scans: the label atlas, complete spines, or necks of several people's bones.",
     )
     network: Network = Network()
     intensity: Intensity = Intensity()
@@ -65,7 +65,7 @@ class Recipe(_Strict):
     batch_size: int = Field(2, gt=0)
     learning_rate: float = Field(1.5e-3, gt=0)
     schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="Of the learning rate; a constant one can be shipped from and gone on with at any time."
+        "cosine", description="Of the learning rate; a constant one allows packaging and resuming at any time."
     )
     decay_iterations: int = Field(0, ge=0, description="Iterations at the end in which a constant rate falls to 0.")
     warm_up: int = Field(100, ge=0)
@@ -93,20 +93,20 @@ class Recipe(_Strict):
 
     @property
     def labels(self) -> LabelSet:
-        """Classes of the network, the auxiliary one among them."""
+        """Return the classes of the network, the auxiliary one among them."""
         return label_set(self.label_set, auxiliary=True)
 
 
-#: Fields that tell about a model, or end a run, and do not change what is learnt until then.
-_TOLD = {
+#: Fields that describe a model, or end a run, and do not change the training until then.
+_NOT_COMPARED = {
     *("name", "version", "title", "description", "training_data", "evaluation", "stage"),
     *("iterations", "decay_iterations"),
 }
 
 
-def learnt_from(recipe: Recipe) -> str:
-    """Return all that decides about what a run learns, as text: a checkpoint of other settings is another run's."""
-    return recipe.model_dump_json(exclude=_TOLD)
+def trained_on(recipe: Recipe) -> str:
+    """Return all that decides about a training, as text: a checkpoint of other settings belongs to another run."""
+    return recipe.model_dump_json(exclude=_NOT_COMPARED)
 
 
 def load_recipe(path: Path) -> Recipe:

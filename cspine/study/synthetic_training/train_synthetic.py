@@ -24,7 +24,7 @@ from cspine.models.network import StateDict, load_weights
 from cspine.study.synthetic_training.labelled_cases import TrainingVolumes, digest
 from cspine.study.synthetic_training.patches import PatchSampler
 from cspine.study.synthetic_training.pool import Pool, PoolSettings, source_checksum
-from cspine.study.synthetic_training.recipe import Recipe, configuration_name, learnt_from, plans_json
+from cspine.study.synthetic_training.recipe import Recipe, configuration_name, plans_json, trained_on
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Run:
     atlas : Path
         Folder of the atlas; None for spines made of simple solids.
     folder : Path
-        Checkpoint, log and pool; a run in the same folder goes on where it stopped.
+        Checkpoint, log and pool; a run in the same folder resumes where it stopped.
     device : torch.device
         Where to train.
     anatomies : Path or None
@@ -57,7 +57,7 @@ class Run:
     labelled : tuple of TrainingVolumes
         Cases from outside that are mixed in.
     weights : dict of str to Tensor or None
-        Where a new run begins; random weights where it is left out.
+        Where a new run begins; random weights if omitted.
     """
 
     recipe: Recipe
@@ -103,7 +103,7 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
     run : Run
         What, where and how long.
     progress : callable
-        Told the iterations done and all of them.
+        Called with the number of finished iterations and of all iterations.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def train(run: Run, progress: Callable[[int, int], None]) -> tuple[dict[str, tor
 
 
 def snapshot(run: Run) -> tuple[dict[str, torch.Tensor], int]:
-    """Return the averaged weights of a run's latest checkpoint, and its iteration; the run may be going on.
+    """Return the averaged weights of a run's latest checkpoint, and its iteration; the run may be in progress.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def _step(
 
 
 def _dice(predicted: torch.Tensor, wanted: torch.Tensor, classes: int) -> float:
-    """Mean Dice of the classes that either has, background left out, over a batch of labels."""
+    """Return the mean Dice of the classes that either has, without background, over a batch of labels."""
     pairs = torch.bincount((wanted * classes + predicted).flatten(), minlength=classes**2).view(classes, classes)
     total = (pairs.sum(0) + pairs.sum(1))[1:]
     dice = 2 * pairs.diagonal()[1:] / total
@@ -248,7 +248,7 @@ def _dice(predicted: torch.Tensor, wanted: torch.Tensor, classes: int) -> float:
 
 
 def native_bfloat16() -> bool:
-    """Tell whether this CPU multiplies bfloat16 by itself (AVX512-BF16 or AMX), where it is the faster type."""
+    """Return whether this CPU multiplies bfloat16 by itself (AVX512-BF16 or AMX), where it is the faster type."""
     return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -287,20 +287,20 @@ def _start(run: Run) -> _State:
     )
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     state = _State(network, average, optimizer)
-    kept = _read_checkpoint(run, _CHECKPOINT)
-    if kept is not None:
-        network.load_state_dict(kept["network"])
-        average.load_state_dict(kept["average"])
-        optimizer.load_state_dict(kept["optimizer"])
-        state.iteration, state.seconds = kept["iteration"], kept["seconds"]
-        _log.info("going on from iteration %d", state.iteration)
+    saved = _read_checkpoint(run, _CHECKPOINT)
+    if saved is not None:
+        network.load_state_dict(saved["network"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        state.iteration, state.seconds = saved["iteration"], saved["seconds"]
+        _log.info("resuming from iteration %d", state.iteration)
     return state
 
 
 def _forget_decay(run: Run) -> None:
-    """Put a run that is to last longer than before back to where its rate had not begun to fall."""
-    kept, begins = _read_checkpoint(run, _BEFORE_DECAY), decay_start(run.recipe)
-    if kept is not None and (begins is None or kept["iteration"] < begins):
+    """Reset a run that is to last longer than before to where its rate had not begun to fall."""
+    saved, begins = _read_checkpoint(run, _BEFORE_DECAY), decay_start(run.recipe)
+    if saved is not None and (begins is None or saved["iteration"] < begins):
         (run.folder / _BEFORE_DECAY).replace(run.folder / _CHECKPOINT)
 
 
@@ -310,36 +310,36 @@ def _read_checkpoint(run: Run, name: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        kept: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
+        saved: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise TrainingError(f"the checkpoint in {run.folder} cannot be read", advice=_NEW_RUN) from error
-    if kept.get("learnt_from") != _learnt_from(run):
+    if saved.get("learnt_from") != _trained_on(run):
         raise TrainingError(
             f"{run.folder} holds a run of another network, recipe, start or set of labelled cases", advice=_NEW_RUN
         )
-    return kept
+    return saved
 
 
-def _learnt_from(run: Run) -> str:
+def _trained_on(run: Run) -> str:
     start = hashlib.sha256()
     for name, value in sorted((run.weights or {}).items()):
         start.update(name.encode())
         start.update(value.float().numpy().tobytes())
-    return f"{learnt_from(run.recipe)} labelled {digest(list(run.labelled))} start {start.hexdigest()}"
+    return f"{trained_on(run.recipe)} labelled {digest(list(run.labelled))} start {start.hexdigest()}"
 
 
 def _save(run: Run, state: _State, name: str = _CHECKPOINT) -> None:
     path = run.folder / name
     partial = path.with_suffix(".partial")
-    kept = {
-        "learnt_from": _learnt_from(run),
+    saved = {
+        "learnt_from": _trained_on(run),
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "iteration": state.iteration,
         "seconds": state.seconds,
     }
-    torch.save(kept, partial)
+    torch.save(saved, partial)
     partial.replace(path)
 
 

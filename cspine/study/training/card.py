@@ -1,4 +1,4 @@
-"""The model card of a trained model: its data, how it was trained, what its folds say, licences, use and limits."""
+"""The model card of a trained model: its data, how it was trained, validation, licences, use and limits."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ def licence_of(source: str) -> str:
 
 def licences_sentence(rows: Iterable[CaseRow]) -> str:
     """Return in a sentence what the licences of the training data ask of a model."""
-    told = [f"{source}: {licence_of(source)}" for source in sorted({row.source for row in rows})]
+    licences = [f"{source}: {licence_of(source)}" for source in sorted({row.source for row in rows})]
     return (
-        f"Not granted here. The data that the model was trained on: {'; '.join(told)}. Whoever passes the model on "
-        "establishes what follows from them; where a licence is not established, ask its owners first."
+        f"Not granted here. The data that the model was trained on: {'; '.join(licences)}. Whoever distributes the "
+        "model establishes what follows from them; where a licence is not established, ask its owners first."
     )
 
 
 def data_sentence(cases: TrainingCases) -> str:
     """Return the training data in a sentence."""
     sources = {source: sum(row.source == source for row in cases.rows) for source in {r.source for r in cases.rows}}
-    told = ", ".join(f"{count} of {source}" for source, count in sorted(sources.items()))
+    counts = ", ".join(f"{count} of {source}" for source, count in sorted(sources.items()))
     patients = len({row.patient for row in cases.rows})
-    return f"{len(cases.rows)} CT images of {patients} patients ({told}) of {cases.folder.root.resolve().name}."
+    return f"{len(cases.rows)} CT images of {patients} patients ({counts}) of {cases.folder.root.resolve().name}."
 
 
 def card_sections(
-    cases: TrainingCases, settings: TrainingSettings, told_plans: str, scores: Sequence[FoldScores], command: str
+    cases: TrainingCases, settings: TrainingSettings, plans_text: str, scores: Sequence[FoldScores], command: str
 ) -> str:
     """Return the sections that follow the general card: data, training, validation.
 
     Parameters
     ----------
     cases : TrainingCases
-        What was learnt from.
+        The training cases.
     settings : TrainingSettings
         How.
-    told_plans : str
+    plans_text : str
         Network and grid, in words.
     scores : sequence of FoldScores
         Of the configuration that ends the model.
@@ -86,16 +86,16 @@ Split (SHA-256): `{split}`
 
 - `{command}`
 - nnU-Net v2 (Isensee et al., Nature Methods 2021), trainer {settings.trainer}, plans {settings.plans_name}
-- {told_plans}
+- {plans_text}
 - length: {", ".join(length) or "the trainer's own (nnUNetTrainer: 1000 epochs of 250 iterations)"}
 - mirrored patches: {"yes" if settings.mirror else "no"}
 - folds: {", ".join(cases.folds)}
 
 ## Validation
 
-Dice of nnU-Net's own validation: each fold on the cases that it did not learn from, before any cleaning. A level that \
-a case does not have and that was not drawn there counts in no mean; one that was drawn there counts as 0.\
-{" This fold learnt from all cases: its numbers say nothing about others." if cases.folds == ("all",) else ""}
+Dice of nnU-Net's own validation: each fold on the cases that it was not trained on, before postprocessing. A level \
+that a case lacks and that was not predicted there counts in no mean; one that was predicted there counts as 0.\
+{" This fold was trained on all cases: its numbers say nothing about others." if cases.folds == ("all",) else ""}
 
 {scores_table(scores, cases.labels)}
 """
@@ -119,7 +119,7 @@ def data_table(rows: Sequence[CaseRow]) -> str:
 
 
 def levels_table(cases: TrainingCases) -> str:
-    """Return how many cases show each level, whole or cut, as a Markdown table."""
+    """Return how many cases show each level, complete or truncated, as a Markdown table."""
     names = [level.name for level in cases.labels.levels]
     shown = {name: sum(name in row.levels for row in cases.rows) for name in names}
     cut = {name: sum(name in row.partial for row in cases.rows) for name in names}
@@ -129,7 +129,7 @@ def levels_table(cases: TrainingCases) -> str:
             f"| level | {' | '.join(there)} |",
             "|---" * (len(there) + 1) + "|",
             f"| cases | {' | '.join(str(shown[name]) for name in there)} |",
-            f"| cut by the edge | {' | '.join(str(cut[name]) for name in there)} |",
+            f"| truncated by the edge | {' | '.join(str(cut[name]) for name in there)} |",
         ]
     )
 
@@ -151,8 +151,8 @@ def _male(rows: Sequence[CaseRow]) -> str:
 
 
 def _spacing(rows: Sequence[CaseRow]) -> str:
-    told = []
+    directions = []
     for axis in range(3):
         steps = sorted(row.spacing_mm[axis] for row in rows)
-        told.append(f"{steps[len(steps) // 2]:.2f} ({steps[0]:.2f}..{steps[-1]:.2f})")
-    return ", ".join(told)
+        directions.append(f"{steps[len(steps) // 2]:.2f} ({steps[0]:.2f}..{steps[-1]:.2f})")
+    return ", ".join(directions)

@@ -1,4 +1,4 @@
-"""The cases that a model learns from: which ones a dataset has, how they are split, and how to know them again."""
+"""The cases that a model is trained on: which ones a dataset has, how they are split, and how to know them again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import DatasetError, TrainingError
-from cspine.study.datasets.case_table import CaseRow, Part, refuse_torn_patients, split_checksum, torn_patients
+from cspine.study.datasets.case_table import CaseRow, Part, refuse_split_patients, split_checksum, split_patients
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.label_sets import LabelSet
 
@@ -79,14 +79,14 @@ class TrainingCases:
 
 
 def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
-    """Look at a dataset before a training.
+    """Inspect a dataset before a training.
 
     Parameters
     ----------
     root : Path
         The dataset, as `cspine dataset convert` and `split` leave it.
     folds : tuple of str or None
-        Folds to train; all that the dataset has where left out.
+        Folds to train; all that the dataset has if omitted.
 
     Raises
     ------
@@ -109,12 +109,12 @@ def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
         chosen = _checked_folds(root, rows, folds)
     if is_split:
         _check_splits_file(root, rows)
-        refuse_torn_patients(everyone, root.name)
+        refuse_split_patients(everyone, root.name)
     absent = [row.case for row in rows if folder.where(row.case) != "Tr"]
     if absent:
         raise DatasetError(
             f"{len(absent)} training cases lack their files in imagesTr and labelsTr: {', '.join(absent[:5])}",
-            advice="Convert and split the dataset again; both go on where they stopped.",
+            advice="Convert and split the dataset again; both resume where they stopped.",
         )
     split = split_checksum(everyone) if is_split else None
     return TrainingCases(folder, labels, rows, chosen, split, _files_checksum(folder, rows))
@@ -132,9 +132,11 @@ def _checked_folds(root: Path, rows: tuple[CaseRow, ...], folds: tuple[str, ...]
     there = _folds(rows)
     if there != list(range(len(there))) or len(there) < 2:
         raise TrainingError(f"{root.name} has the folds {', '.join(map(str, there))}", advice=_SPLIT_ADVICE)
-    torn = sorted(case for cases in torn_patients(rows).values() for case in cases)
-    if torn:
-        raise TrainingError(f"cases of one patient lie in different folds: {', '.join(torn[:4])}", advice=_SPLIT_ADVICE)
+    leaking = sorted(case for cases in split_patients(rows).values() for case in cases)
+    if leaking:
+        raise TrainingError(
+            f"cases of one patient are in different folds: {', '.join(leaking[:4])}", advice=_SPLIT_ADVICE
+        )
     names = tuple(str(fold) for fold in there)
     unknown = [fold for fold in folds or () if fold not in names]
     if unknown:
@@ -148,16 +150,16 @@ def _check_splits_file(root: Path, rows: tuple[CaseRow, ...]) -> None:
     path = root / SPLITS
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
-        told = [{part: sorted(split[part]) for part in ("train", "val")} for split in stated]
+        stated_splits = [{part: sorted(split[part]) for part in ("train", "val")} for split in stated]
     except FileNotFoundError as error:
         raise TrainingError(
-            f"{root.name} has no {SPLITS}: its split is under way, or was interrupted",
+            f"{root.name} has no {SPLITS}: its split is in progress, or was interrupted",
             advice="Wait for `cspine dataset split`, or run the same command again.",
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path.name} of the dataset cannot be read", advice=_SPLIT_ADVICE) from error
-    if told != _splits(rows):
-        raise TrainingError(f"{path.name} and cases.csv tell of different folds", advice=_SPLIT_ADVICE)
+    if stated_splits != _splits(rows):
+        raise TrainingError(f"{path.name} and cases.csv have different folds", advice=_SPLIT_ADVICE)
 
 
 def _folds(rows: tuple[CaseRow, ...]) -> list[int]:
@@ -184,13 +186,13 @@ def _check_reader(folder: DatasetFolder) -> None:
     reader = _dataset_json(folder).get("overwrite_image_reader_writer")
     if reader != "SimpleITKIOWithReorient":
         raise TrainingError(
-            f"dataset.json asks for the reader {reader}, which does not turn images to one orientation",
+            f"dataset.json asks for the reader {reader}, which does not reorient images to one orientation",
             advice='Let dataset.json say "overwrite_image_reader_writer": "SimpleITKIOWithReorient".',
         )
 
 
 def _files_checksum(folder: DatasetFolder, rows: tuple[CaseRow, ...]) -> str:
-    """Checksum of sizes and of gzip's own checksums: a gzip file ends with CRC-32 and length of its content (RFC 1952).
+    """Return the checksum of sizes and of gzip's own checksums: a gzip file ends with CRC-32 and length (RFC 1952).
 
     So a dataset that was only copied is the same one.
     """

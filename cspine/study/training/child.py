@@ -18,7 +18,7 @@ _FEW = 2
 
 
 def main(arguments: list[str]) -> None:
-    """Run the steps; an exception ends the process, and its last line in the log tells why."""
+    """Run the steps; an exception ends the process, and its last line in the log says why."""
     signal.signal(signal.SIGTERM, _leave)
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)
@@ -26,24 +26,24 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("steps", nargs="+")
     parser.add_argument("--device", required=True)
     parser.add_argument("--processes", type=int, required=True)
-    told = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from cspine.study.training import nnunet_steps
     from cspine.study.training.run_folder import RunFolder, read_settings
     from cspine.study.training.threads import pools_as_threads
 
-    folder, settings = RunFolder(told.run, told.dataset), read_settings(told.run)
-    helpers: AbstractContextManager[None] = pools_as_threads() if told.processes <= _FEW else nullcontext()
+    folder, settings = RunFolder(options.run, options.dataset), read_settings(options.run)
+    helpers: AbstractContextManager[None] = pools_as_threads() if options.processes <= _FEW else nullcontext()
     with helpers:
-        for step in told.steps:
+        for step in options.steps:
             _print_to(folder.log(step))
             kind, *words = step.split()
             if kind == "plan":
-                nnunet_steps.plan(folder, settings, told.processes)
+                nnunet_steps.plan(folder, settings, options.processes)
             elif kind == "preprocess":
-                nnunet_steps.preprocess(folder, settings, words[0], told.processes)
+                nnunet_steps.preprocess(folder, settings, words[0], options.processes)
             else:
-                nnunet_steps.train_fold(folder, settings, words[0], words[1], told.device, told.processes)
+                nnunet_steps.train_fold(folder, settings, words[0], words[1], options.device, options.processes)
             folder.mark_done(step)
 
 

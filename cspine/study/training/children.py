@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.5
 _LEAVE_WITHIN_S = 20.0
 #: nnU-Net's own number of processes that load patches for one GPU.
-_MOST_LOADERS = 12
+_MAX_LOADERS = 12
 _LAST_BYTES = 20_000
 
 
@@ -45,12 +45,12 @@ class Machine:
 
     @property
     def on_gpu(self) -> bool:
-        """True where the devices are GPUs."""
+        """Return True where the devices are GPUs."""
         return self.devices != ("cpu",)
 
     @property
     def for_each(self) -> int:
-        """Helper processes for one of the folds that train at a time."""
+        """Return the number of helper processes for one of the folds that train at a time."""
         return max(1, self.processes // len(self.devices))
 
 
@@ -79,7 +79,7 @@ def machine_of(device: str, processes: int) -> Machine:
     else:
         kind, _, numbers = device.partition(":")
         if kind != "cuda" or not all(part.isdecimal() for part in numbers.split(",")):
-            raise DeviceError(f"{device!r} is no device", advice="Give auto, cpu, cuda, cuda:0 or cuda:0,1.")
+            raise DeviceError(f"{device!r} is not a device", advice="Give auto, cpu, cuda, cuda:0 or cuda:0,1.")
         wanted = sorted({int(part) for part in numbers.split(",")})
     if not wanted or max(wanted) >= there:
         raise DeviceError(f"{device} was asked for, and torch sees {there} GPUs", advice="Give --device cpu or auto.")
@@ -104,7 +104,7 @@ class Step:
 
     @property
     def name(self) -> str:
-        """For people, for the log file and for the list of what is done."""
+        """Return the name of the step in messages, for its log file and for the list of finished steps."""
         return " ".join(self.words)
 
 
@@ -114,12 +114,12 @@ class _Child:
     device: str
     process: subprocess.Popen[bytes]
     output: Path
-    epochs_told: int = -1
+    epochs_reported: int = -1
     begun: float = field(default_factory=time.monotonic)
 
 
 def run_steps(
-    steps: Sequence[Step], folder: RunFolder, machine: Machine, lock: int, tell: Callable[[int, int], None]
+    steps: Sequence[Step], folder: RunFolder, machine: Machine, lock: int, on_progress: Callable[[int, int], None]
 ) -> None:
     """Run steps that are not done yet, as many at a time as there are devices.
 
@@ -136,21 +136,21 @@ def run_steps(
         Devices and cores.
     lock : int
         Descriptor from `RunFolder.held`.
-    tell : callable
-        Told the epochs done and all of them.
+    on_progress : callable
+        Called with the number of finished epochs and of all epochs.
 
     Raises
     ------
     TrainingError
-        If a step fails: the others that run are ended, and the same command goes on with all of them.
+        If a step fails: the others are terminated, and the same command resumes all of them.
     """
     for step in steps:
         if folder.is_done(step.name):
-            _log.info("%s: done before", step.name)
+            _log.info("%s: cached", step.name)
     left = [step for step in steps if not folder.is_done(step.name)]
     waiting = [[step] for step in left] if machine.on_gpu else [left] if left else []
     running: list[_Child] = []
-    told = (0, 0)
+    reported = (0, 0)
     try:
         while waiting or running:
             free = [device for device in machine.devices if all(child.device != device for child in running)]
@@ -164,16 +164,16 @@ def run_steps(
                     running.remove(child)
                     _check_end(child, folder)
             done = _epochs_done(steps)
-            if done != told:
-                told = done
-                tell(*done)
+            if done != reported:
+                reported = done
+                on_progress(*done)
     finally:
         _end(running)
 
 
 def _start(steps: list[Step], folder: RunFolder, device: str, machine: Machine, lock: int) -> _Child:
     processes, number = machine.for_each, device.partition(":")[2]
-    loaders = min(processes, _MOST_LOADERS) if machine.on_gpu else 0
+    loaders = min(processes, _MAX_LOADERS) if machine.on_gpu else 0
     gpu = _visible(number) if machine.on_gpu else None
     environment = folder.environment(processes, loaders, gpu, compiled=machine.on_gpu and _can_compile())
     command = [sys.executable, "-m", "cspine.study.training.child", str(folder.root), folder.dataset]
@@ -195,12 +195,12 @@ def _visible(number: str) -> str:
 
 
 def _can_compile() -> bool:
-    """Tell whether torch.compile, which nnU-Net uses on a GPU, has what it needs."""
+    """Return whether torch.compile, which nnU-Net uses on a GPU, has what it needs."""
     return importlib.util.find_spec("triton") is not None and any(shutil.which(name) for name in ("cc", "gcc", "clang"))
 
 
 def _look(child: _Child, folder: RunFolder) -> None:
-    """Tell of the epochs and of the steps that a process finished since the last look."""
+    """Log the epochs and the steps that a process finished since the last check."""
     while child.steps:
         step = child.steps[0]
         _tell_epoch(child, step)
@@ -208,7 +208,7 @@ def _look(child: _Child, folder: RunFolder) -> None:
             return
         _log.info("%s: done in %s", step.name, duration(time.monotonic() - child.begun))
         child.steps.pop(0)
-        child.begun, child.epochs_told = time.monotonic(), -1
+        child.begun, child.epochs_reported = time.monotonic(), -1
         if child.steps:
             _log.info("%s begins", child.steps[0].name)
 
@@ -221,8 +221,8 @@ def _check_end(child: _Child, folder: RunFolder) -> None:
     if code < 0:
         raise TrainingError(
             f"{name} was ended by {signal.Signals(-code).name}",
-            advice="SIGKILL mostly means that memory ran out: give fewer --processes, or a smaller patch or batch. "
-            "The same command goes on from the last checkpoint.",
+            advice="SIGKILL most often means that the machine is out of memory: give fewer --processes, or a "
+            "smaller patch or batch. The same command resumes from the last checkpoint.",
         )
     log = folder.log(name) if folder.log(name).is_file() else child.output
     reason = last_line(log)
@@ -231,10 +231,10 @@ def _check_end(child: _Child, folder: RunFolder) -> None:
 
 def _advice(reason: str) -> str:
     for sign, advice in (
-        ("No space left", "The disk is full: the same command goes on when there is room. "),
+        ("No space left", "The disk is full: the same command resumes when there is space. "),
         ("out of memory", "The GPU has too little memory: give a smaller --patch-size or --batch-size. "),
-        ("6 feet under", "Mostly memory: give fewer --processes. "),
-        ("no longer alive", "Mostly memory: give fewer --processes. "),
+        ("6 feet under", "Most often the machine is out of memory: give fewer --processes. "),
+        ("no longer alive", "Most often the machine is out of memory: give fewer --processes. "),
         ("pth is damaged", "Remove that file from the folder of the fold, which then begins again. "),
     ):
         if sign in reason:
@@ -254,7 +254,7 @@ def last_line(log: Path) -> str:
 
 
 def _end(running: Iterable[_Child]) -> None:
-    """End what still runs; a fold goes on from its last checkpoint."""
+    """End what still runs; a fold resumes from its last checkpoint."""
     children = list(running)
     for child in children:
         child.process.terminate()
@@ -277,16 +277,16 @@ def epochs_of(table: Path) -> list[dict[str, str]]:
 
 
 def _tell_epoch(child: _Child, step: Step) -> None:
-    """Log the last epoch, if it came since the last look."""
+    """Log the last epoch, if it is new since the last check."""
     if step.table is None:
         return
     rows = epochs_of(step.table)
-    if not rows or int(rows[-1]["epoch"]) <= child.epochs_told:
+    if not rows or int(rows[-1]["epoch"]) <= child.epochs_reported:
         return
-    row, child.epochs_told = rows[-1], int(rows[-1]["epoch"])
+    row, child.epochs_reported = rows[-1], int(rows[-1]["epoch"])
     left = (int(row["of"]) - int(row["epoch"]) - 1) * float(row["seconds"])
     _log.info(
-        "%s, epoch %d of %s: loss %s, on validation patches %s, pseudo Dice %s; %s an epoch%s",
+        "%s, epoch %d of %s: loss %s, on validation patches %s, pseudo Dice %s; %s per epoch%s",
         step.name,
         int(row["epoch"]) + 1,
         row["of"],
@@ -294,12 +294,12 @@ def _tell_epoch(child: _Child, step: Step) -> None:
         row["validation_loss"],
         row["pseudo_dice"],
         duration(float(row["seconds"])),
-        f", about {duration(left)} left" if left else ", validation follows",
+        f", about {duration(left)} left" if left else ", validation is next",
     )
 
 
 def _epochs_done(steps: Sequence[Step]) -> tuple[int, int]:
     """Return the epochs done, and all of them; 0 and 0 before the first one of the run."""
     tables = [epochs_of(step.table) for step in steps if step.table is not None]
-    whole = max((int(rows[-1]["of"]) for rows in tables if rows), default=0)
-    return sum(int(rows[-1]["epoch"]) + 1 for rows in tables if rows), whole * len(tables)
+    epochs = max((int(rows[-1]["of"]) for rows in tables if rows), default=0)
+    return sum(int(rows[-1]["epoch"]) + 1 for rows in tables if rows), epochs * len(tables)

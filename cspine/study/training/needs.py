@@ -1,4 +1,4 @@
-"""What a training will need of GPU hours, GPU memory and disk: estimates, told before the work begins.
+"""What a training will need of GPU hours, GPU memory and disk: estimates, reported before the work begins.
 
 Hours and GPU memory are nnU-Net's own figures for its plans on an NVIDIA A100 with 40 GB (its documentation,
 resenc_presets.md: one fold of 1000 epochs), in proportion to the iterations. Disk: each voxel of the network's
@@ -26,12 +26,12 @@ _CHECKPOINTS_GB = {"default": 0.75, "resenc-m": 2.5, "resenc-l": 2.5, "resenc-xl
 
 
 def needs(cases: TrainingCases, settings: TrainingSettings, run: Path) -> list[str]:
-    """Return the lines that tell what a training needs.
+    """Return the lines that report what a training needs.
 
     Parameters
     ----------
     cases : TrainingCases
-        What is learnt from.
+        The training cases.
     settings : TrainingSettings
         How.
     run : Path
@@ -59,12 +59,12 @@ def needs(cases: TrainingCases, settings: TrainingSettings, run: Path) -> list[s
         f"{folds * _CHECKPOINTS_GB[settings.plans]:.2g} GB of checkpoints (estimate); {free:.0f} GB free."
     )
     if wanted > free:
-        lines.append("warning: the disk may become full; the same command goes on when there is room")
+        lines.append("warning: the disk may become full; the same command resumes when there is space")
     return lines
 
 
 def preprocessed_gb(cases: TrainingCases, settings: TrainingSettings) -> float:
-    """Return about how many GB the preprocessed cases take, at the spacing that nnU-Net mostly plans: the median."""
+    """Return about how many GB the preprocessed cases take, at the spacing that nnU-Net usually plans: the median."""
     steps = settings.changes.spacing_mm or [median(row.spacing_mm[axis] for row in cases.rows) for axis in range(3)]
     voxels = sum(
         prod(n * step for n, step in zip(row.shape, row.spacing_mm, strict=True)) / prod(steps) for row in cases.rows

@@ -78,7 +78,7 @@ def preprocess(folder: RunFolder, settings: TrainingSettings, configuration: str
 def train_fold(
     folder: RunFolder, settings: TrainingSettings, configuration: str, fold: str, device: str, threads: int
 ) -> None:
-    """Train one fold, or go on with it, and validate it: nnU-Net's own loop.
+    """Train one fold, or resume it, and validate it: nnU-Net's own loop.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def _set_length(trainer: Any, settings: TrainingSettings) -> None:
 
 
 def _leave_mirroring(trainer: Any) -> None:
-    """As nnUNetTrainerNoMirroring does it, for any trainer."""
+    """Switch mirroring off as nnUNetTrainerNoMirroring does, for any trainer."""
     configure = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size
 
     def without_mirroring() -> tuple[Any, ...]:
@@ -154,22 +154,22 @@ def _leave_mirroring(trainer: Any) -> None:
 
 
 def _watch(trainer: Any) -> None:
-    """Tell of each epoch in a table, save checkpoints whole and often enough, and draw nnU-Net's picture seldom.
+    """Record each epoch in a table, save complete checkpoints often enough, and plot nnU-Net's progress seldom.
 
-    Nothing that is learnt changes. The class stays nnU-Net's own, so that its name stands in the checkpoints.
+    The training itself does not change. The class stays nnU-Net's own, so that its name stands in the checkpoints.
     """
-    saved = drawn = time.monotonic()
+    saved = plotted = time.monotonic()
     save, draw, end_epoch = trainer.save_checkpoint, trainer.logger.plot_progress_png, trainer.on_epoch_end
 
-    def save_whole(path: str) -> None:
+    def save_complete(path: str) -> None:
         save(f"{path}.partial")
         if Path(f"{path}.partial").is_file():
             Path(f"{path}.partial").replace(path)
 
     def draw_seldom(output: str) -> None:
-        nonlocal drawn
-        if time.monotonic() - drawn > _PICTURE_EVERY_S or trainer.current_epoch == trainer.num_epochs - 1:
-            drawn = time.monotonic()
+        nonlocal plotted
+        if time.monotonic() - plotted > _PICTURE_EVERY_S or trainer.current_epoch == trainer.num_epochs - 1:
+            plotted = time.monotonic()
             draw(output)
 
     def end_and_tell() -> None:
@@ -181,15 +181,15 @@ def _watch(trainer: Any) -> None:
         end_epoch()
         _tell_epochs(trainer)
 
-    trainer.save_checkpoint, trainer.on_epoch_end = save_whole, end_and_tell
+    trainer.save_checkpoint, trainer.on_epoch_end = save_complete, end_and_tell
     trainer.logger.plot_progress_png = draw_seldom
 
 
 def _tell_epochs(trainer: Any) -> None:
-    told: Callable[[str], list[float]] = lambda name: trainer.logger.get_value(name, None)  # noqa: E731
+    logged: Callable[[str], list[float]] = lambda name: trainer.logger.get_value(name, None)  # noqa: E731
     columns = ("train_losses", "val_losses", "mean_fg_dice", "lrs", "epoch_start_timestamps", "epoch_end_timestamps")
     rows = []
-    for epoch, values in enumerate(zip(*(told(name) for name in columns), strict=False)):
+    for epoch, values in enumerate(zip(*(logged(name) for name in columns), strict=False)):
         loss, validation, dice, rate, start, end = (float(value) for value in values)
         row = [number(loss, 4), number(validation, 4), number(dice, 4), f"{rate:.6g}", number(end - start, 2)]
         rows.append([str(epoch), str(trainer.num_epochs), *row])

@@ -35,7 +35,7 @@ _CREDIT = (
 
 @dataclass(frozen=True)
 class Naming:
-    """What a person calls the model.
+    """The name and title of a model, as its user gives them.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Naming:
 
 
 def naming_of(out: Path, name: str | None, title: str | None, cases: TrainingCases, command: str) -> Naming:
-    """Return the name and title of a package; from its folder and its labels where they are left out."""
+    """Return the name and title of a package; from its folder and its labels if omitted."""
     slug = name or re.sub(r"[^a-z0-9._-]+", "-", out.resolve().name.lower()).strip("-._")
     levels = cases.labels.levels
     return Naming(slug, title or f"nnU-Net, {levels[0].name}..{levels[-1].name}, {cases.labels.name}", command)
@@ -71,12 +71,19 @@ def check_naming(naming: Naming) -> None:
         name="segment", folder="segment", configuration="-", trainer="-", orientation="RAS", folds=("0",),
         labels={1: "C1"},
     )  # fmt: skip
-    told = {"licence": "-", "source": "-", "credit": "-", "intended_use": "-", "limits": "-", "training_data": "-"}
-    _valid_manifest({"name": naming.name, "version": "1", "title": naming.title, "stages": (stage,), **told})
+    placeholders = {
+        "licence": "-",
+        "source": "-",
+        "credit": "-",
+        "intended_use": "-",
+        "limits": "-",
+        "training_data": "-",
+    }
+    _valid_manifest({"name": naming.name, "version": "1", "title": naming.title, "stages": (stage,), **placeholders})
 
 
 def check_place(out: Path, others: Iterable[Path]) -> None:
-    """Refuse a place for a package where something else would be lost, before anything is trained.
+    """Refuse a folder for a package where something else would be lost, before anything is trained.
 
     Parameters
     ----------
@@ -95,12 +102,12 @@ def check_place(out: Path, others: Iterable[Path]) -> None:
             raise UsageError(f"--out is {other.name}, or lies around it", advice="Give the package its own folder.")
     if out.exists() and not (out / MANIFEST_NAME).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(
-            f"--out {out} is there already and is no model package", advice="Give another folder: it would be lost."
+            f"--out {out} exists already and is not a model package", advice="Give another folder: it would be lost."
         )
 
 
 def refuse_within(dataset: Path, places: Mapping[str, Path]) -> None:
-    """Refuse to write a training into its dataset, which would grow by it, and lose it when it is made anew.
+    """Refuse to write a training into its dataset, which would grow by it, and lose it when it is made again.
 
     Parameters
     ----------
@@ -129,7 +136,7 @@ def package_model(
     folder : RunFolder
         The run, all of whose folds are trained and validated.
     cases : TrainingCases
-        What was learnt from.
+        The training cases.
     settings : TrainingSettings
         How.
     out : Path
@@ -170,8 +177,8 @@ def package_model(
     )
     last = settings.stages[-1]
     scores = [fold_scores(folder.fold(settings, last, fold), fold, cases.labels) for fold in cases.folds]
-    told_plans = "; ".join(_told(plan) for plan in plans.values())
-    card = model_card(manifest) + card_sections(cases, settings, told_plans, scores, naming.command)
+    plans_text = "; ".join(_plan_text(plan) for plan in plans.values())
+    card = model_card(manifest) + card_sections(cases, settings, plans_text, scores, naming.command)
     contents = {
         stage.name: StageContent(model.plans, model.dataset, model.weights)
         for stage, model in zip(stages, trained.values(), strict=True)
@@ -190,12 +197,15 @@ def _stage(cases: TrainingCases, settings: TrainingSettings, model: TrainedModel
         mirror_axes=model.checkpoint.mirror_axes,
         orientation=_ORIENTATION,
         folds=tuple(model.weights),
-        labels={label: AUXILIARY if told == auxiliary else told for label, told in plan.label_names.items()},
+        labels={
+            label: AUXILIARY if level_name == auxiliary else level_name
+            for label, level_name in plan.label_names.items()
+        },
         margin_mm=_WHOLE_IMAGE_MM if plan.is_cascade else 20.0,
     )
 
 
-def _told(plan: NetworkPlan) -> str:
+def _plan_text(plan: NetworkPlan) -> str:
     network = plan.architecture
     spacing = " x ".join(f"{step:.3g}" for step in plan.spacing_mm)
     patch = " x ".join(str(n) for n in plan.patch_size)

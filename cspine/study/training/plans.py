@@ -14,7 +14,7 @@ from nnunetv2.experiment_planning.experiment_planners.network_topology import ge
 from cspine.study.training.settings import PlanChanges
 
 #: nnU-Net's planners do not let a feature map become narrower.
-_LEAST_EDGE = 4
+_MIN_EDGE = 4
 _NO_LIMIT = 999_999
 #: Arguments of the network that have an entry a stage, and those that have one less.
 _PER_STAGE = ("n_conv_per_stage", "n_blocks_per_stage")
@@ -51,9 +51,7 @@ def changed_plans(plans: dict[str, Any], changes: PlanChanges) -> dict[str, Any]
 
 def _change_patch(configuration: dict[str, Any], patch_size: Sequence[int]) -> None:
     """Set the patch, and the depth of the network that nnU-Net's own rule gives it."""
-    _, strides, kernels, padded, _ = get_pool_and_conv_props(
-        configuration["spacing"], patch_size, _LEAST_EDGE, _NO_LIMIT
-    )
+    _, strides, kernels, padded, _ = get_pool_and_conv_props(configuration["spacing"], patch_size, _MIN_EDGE, _NO_LIMIT)
     arguments = configuration["architecture"]["arch_kwargs"]
     stages = len(strides)
     features = arguments["features_per_stage"]

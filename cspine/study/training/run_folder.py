@@ -21,7 +21,7 @@ from cspine.study.training.settings import TrainingSettings, differences
 LOADERS = "nnUNet_n_proc_DA"
 _COMMAND = "cspine train"
 _NEW_RUN = "Give another folder for --run; its packages and checkpoints stay as they are."
-#: Variables of nnU-Net that would change what a run does without being told.
+#: Variables of nnU-Net that would change what a run does without being reported.
 _FOREIGN = ("nnUNet_extTrainer", "nnUNet_wandb_enabled", "nnUNet_wandb_project", "nnUNet_wandb_mode")
 
 
@@ -42,17 +42,17 @@ class RunFolder:
 
     @property
     def raw(self) -> Path:
-        """nnU-Net's raw dataset: a dataset.json that names the files where they lie."""
+        """Return nnU-Net's raw dataset: a dataset.json that names the files where they lie."""
         return self.root / "nnUNet_raw" / self.dataset
 
     @property
     def preprocessed(self) -> Path:
-        """nnU-Net's preprocessed dataset, with its plans."""
+        """Return nnU-Net's preprocessed dataset, with its plans."""
         return self.root / "nnUNet_preprocessed" / self.dataset
 
     @property
     def logs(self) -> Path:
-        """All that nnU-Net prints."""
+        """Return all that nnU-Net prints."""
         return self.root / "logs"
 
     def plans_file(self, settings: TrainingSettings) -> Path:
@@ -73,11 +73,11 @@ class RunFolder:
         return self.logs / f"{step.replace(' ', '_')}.log"
 
     def is_done(self, step: str) -> bool:
-        """Tell whether a step was finished, for example ``"plan"`` or ``"fold 3d_fullres 0"``."""
+        """Return whether a step was finished, for example ``"plan"`` or ``"fold 3d_fullres 0"``."""
         return self._mark(step).is_file()
 
     def mark_done(self, step: str) -> None:
-        """Remember that a step is finished; OutputError if that fails."""
+        """Record that a step is finished; OutputError if that fails."""
         write_json(self._mark(step), {"step": step})
 
     def _mark(self, step: str) -> Path:
@@ -111,7 +111,7 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[int]:
-        """Keep other commands away, and give the descriptor that the processes of the run shall inherit.
+        """Lock the folder, and yield the descriptor that the processes of the run inherit.
 
         The lock is held as long as one of them lives, even if this process is killed.
 
@@ -123,21 +123,21 @@ class RunFolder:
             If the folder cannot be written.
         """
         in_use = TrainingError(
-            f"another training works in {self.root}", advice="Wait for it, or give another folder for --run."
+            f"another training is running in {self.root}", advice="Wait for it, or give another folder for --run."
         )
         with locked(self.root / "lock", in_use) as descriptor:
             yield descriptor
 
 
 def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> RunFolder:
-    """Begin a run in a folder, or go on with the one that is there; the folder must be held.
+    """Begin a run in a folder, or resume the one that is there; the folder must be locked.
 
     Parameters
     ----------
     root : Path
         The folder.
     cases : TrainingCases
-        What is learnt from.
+        The training cases.
     settings : TrainingSettings
         How.
 
@@ -157,8 +157,8 @@ def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> Ru
         "split": cases.split,
         "settings": settings.as_record(),
     }
-    told = _told(root)
-    if told is None:
+    stored = _stored_record(root)
+    if stored is None:
         foreign = [path.name for path in root.iterdir() if path.name != "lock" and not path.name.startswith(".")]
         if foreign:
             raise UsageError(
@@ -167,42 +167,42 @@ def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> Ru
             )
         _claim(root).write(record)
     else:
-        _refuse_others(root, told, record, settings)
+        _refuse_others(root, stored, record, settings)
     _write_inputs(folder, cases)
     return folder
 
 
 def read_settings(root: Path) -> TrainingSettings:
     """Return the settings of the run in a folder; TrainingError if there is none."""
-    told = _told(root)
-    if told is None:
+    stored = _stored_record(root)
+    if stored is None:
         raise TrainingError(f"no run.json in {root}")
-    return TrainingSettings.from_record(told["settings"])
+    return TrainingSettings.from_record(stored["settings"])
 
 
-def _told(root: Path) -> dict[str, Any] | None:
+def _stored_record(root: Path) -> dict[str, Any] | None:
     claim = _claim(root)
     try:
-        told = claim.read()
-        if told is not None:
-            TrainingSettings.from_record(told["settings"])
+        stored = claim.read()
+        if stored is not None:
+            TrainingSettings.from_record(stored["settings"])
     except (OSError, ForeignClaimError, ValueError, KeyError, TypeError, UsageError) as error:
         raise TrainingError(f"{claim.file.name} in {root} is damaged, or not of {_COMMAND}", advice=_NEW_RUN) from error
-    return told
+    return stored
 
 
 def _claim(root: Path) -> Claim:
     return Claim(root / "run.json", _COMMAND)
 
 
-def _refuse_others(root: Path, told: dict[str, Any], record: dict[str, Any], settings: TrainingSettings) -> None:
-    if told.get("dataset") != record["dataset"]:
-        raise TrainingError(f"{root} holds a training on {told.get('dataset')}", advice=_NEW_RUN)
-    if told.get("split") != record["split"]:
-        raise TrainingError(f"the dataset was split anew since the training in {root} began", advice=_NEW_RUN)
-    if told.get("cases") != record["cases"]:
+def _refuse_others(root: Path, stored: dict[str, Any], record: dict[str, Any], settings: TrainingSettings) -> None:
+    if stored.get("dataset") != record["dataset"]:
+        raise TrainingError(f"{root} holds a training on {stored.get('dataset')}", advice=_NEW_RUN)
+    if stored.get("split") != record["split"]:
+        raise TrainingError(f"the dataset was split again since the training in {root} began", advice=_NEW_RUN)
+    if stored.get("cases") != record["cases"]:
         raise TrainingError(f"the training cases changed since the training in {root} began", advice=_NEW_RUN)
-    other = differences(TrainingSettings.from_record(told["settings"]), settings)
+    other = differences(TrainingSettings.from_record(stored["settings"]), settings)
     if other:
         raise TrainingError(
             f"the training in {root} was begun with another {', '.join(other)}",
@@ -211,7 +211,7 @@ def _refuse_others(root: Path, told: dict[str, Any], record: dict[str, Any], set
 
 
 def _write_inputs(folder: RunFolder, cases: TrainingCases) -> None:
-    """Tell nnU-Net where the cases lie, and which folds there are: never its own random ones."""
+    """Write for nnU-Net where the cases are and which folds there are: never its own random ones."""
     write_json(folder.raw / "dataset.json", cases.dataset_json())
     if cases.splits():
         text = json.dumps(cases.splits(), indent=1) + "\n"

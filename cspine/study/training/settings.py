@@ -59,7 +59,7 @@ class PlanChanges:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """All that decides about what is learnt, beside the dataset; the defaults are stock nnU-Net v2.
+    """All that decides about the result of a training besides the dataset; the defaults are stock nnU-Net v2.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ class TrainingSettings:
 
     @property
     def plans_name(self) -> str:
-        """nnU-Net's name of the plans."""
+        """Return nnU-Net's name of the plans."""
         return PLANNERS[self.plans][1]
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Configurations that are trained one after the other: two for the cascade."""
+        """Return the configurations that are trained one after the other: two for the cascade."""
         return (*CONFIGURATIONS[self.configuration], self.configuration)
 
     def as_record(self) -> dict[str, Any]:
@@ -162,7 +162,7 @@ class Preset:
 PRESETS = {
     "paper-cervical": Preset("cervical", TrainingSettings()),
     "paper-full-spine": Preset("full-spine", TrainingSettings()),
-    # A small network on coarse voxels that learns to tell levels within a minute a fold on two cores.
+    # A small network on coarse voxels that learns to distinguish levels within a minute a fold on two cores.
     "smoke": Preset(
         "",
         TrainingSettings(

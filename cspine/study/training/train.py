@@ -29,7 +29,7 @@ class Training:
     Parameters
     ----------
     cases : TrainingCases
-        What is learnt from.
+        The training cases.
     settings : TrainingSettings
         How.
     run : Path
@@ -44,19 +44,19 @@ class Training:
     machine: Machine
 
 
-def train(training: Training, out: Path, naming: Naming, tell: Callable[[int, int], None]) -> ModelPackage:
+def train(training: Training, out: Path, naming: Naming, on_progress: Callable[[int, int], None]) -> ModelPackage:
     """Train all folds that are not trained yet, and write the model package.
 
     Parameters
     ----------
     training : Training
-        What and where; a run in the same folder goes on where it stopped.
+        What and where; a run in the same folder resumes where it stopped.
     out : Path
         Folder of the package; one that is there is replaced.
     naming : Naming
         Name and title of the package, and the command for its card.
-    tell : callable
-        Told the epochs done and all of them.
+    on_progress : callable
+        Called with the number of finished epochs and of all epochs.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def train(training: Training, out: Path, naming: Naming, tell: Callable[[int, in
     with RunFolder(training.run, "").held() as lock:
         folder = open_run(training.run, cases, settings)
         one = Machine(machine.devices[:1], machine.processes)
-        run_steps([Step(("plan",))], folder, one, lock, tell)
+        run_steps([Step(("plan",))], folder, one, lock, on_progress)
         plans = _checked_plans(folder, settings, cases)
         _tell_plans(plans, settings)
         prepared = dict.fromkeys("3d_fullres" if stage == CASCADE else stage for stage in settings.stages)
@@ -81,11 +81,11 @@ def train(training: Training, out: Path, naming: Naming, tell: Callable[[int, in
             for stage in settings.stages
         ]
         if machine.on_gpu:
-            run_steps(steps, folder, one, lock, tell)
+            run_steps(steps, folder, one, lock, on_progress)
             for of_stage in folds:
-                run_steps(of_stage, folder, machine, lock, tell)
+                run_steps(of_stage, folder, machine, lock, on_progress)
         else:
-            run_steps([*steps, *chain(*folds)], folder, machine, lock, tell)
+            run_steps([*steps, *chain(*folds)], folder, machine, lock, on_progress)
         return package_model(folder, cases, settings, out, naming)
 
 
@@ -95,13 +95,13 @@ def _fold(folder: RunFolder, settings: TrainingSettings, stage: str, fold: str) 
 
 
 def _checked_plans(folder: RunFolder, settings: TrainingSettings, cases: TrainingCases) -> Json:
-    """Plans of the run, after making sure that a package can be made of what is to be trained."""
+    """Return the plans of the run, after making sure that a package can be made of what is to be trained."""
     path = folder.plans_file(settings)
     try:
         plans = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TrainingError(
-            f"{path.name} of the run cannot be read", advice="Begin again in another folder."
+            f"{path.name} of the run cannot be read", advice="Start again in another folder."
         ) from error
     assert isinstance(plans, dict)
     dataset = {**cases.dataset_json(), "dataset": None}

@@ -1,4 +1,4 @@
-"""What nnU-Net's validation of each fold says: Dice by level, on the cases that the fold did not learn from."""
+"""What nnU-Net's validation of each fold says: Dice by level, on the cases that the fold was not trained on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FoldScores:
 
     @property
     def mean(self) -> float:
-        """Mean over the levels; not a number where there are none."""
+        """Return the mean over the levels; not a number where there are none."""
         return fmean(self.dice.values()) if self.dice else math.nan
 
 
@@ -56,9 +56,9 @@ def fold_scores(folder: Path, fold: str, labels: LabelSet) -> FoldScores:
     """
     path = folder / "validation" / "summary.json"
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        mean = {int(label): float(values["Dice"]) for label, values in told["mean"].items()}
-        cases = len(told["metric_per_case"])
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        mean = {int(label): float(values["Dice"]) for label, values in summary["mean"].items()}
+        cases = len(summary["metric_per_case"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"the validation of fold {fold} cannot be read: {path}") from error
     numbers = labels.network_labels()
@@ -89,8 +89,8 @@ def scores_table(scores: Sequence[FoldScores], labels: LabelSet) -> str:
 
 def _row(name: str, values: Sequence[float]) -> str:
     known = [value for value in values if math.isfinite(value)]
-    told = (fmean(known), min(known), max(known)) if known else (math.nan,) * 3
-    return f"| {name} | {' | '.join(_number(value) for value in (*told, *values))} |"
+    statistics = (fmean(known), min(known), max(known)) if known else (math.nan,) * 3
+    return f"| {name} | {' | '.join(_number(value) for value in (*statistics, *values))} |"
 
 
 def _number(value: float) -> str:

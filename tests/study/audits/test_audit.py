@@ -37,7 +37,7 @@ def test_a_case_is_done_again_only_where_something_changed(done: tuple[Path, Aud
     case, package, kept = find_cases(folder, folder)[0], tiny_package(folder / "again"), AuditFolder(folder / "out")
     assert audit.audit_case(case, package, ORGANS, kept) == record
     assert stand_in.asked == 1
-    audit.audit_case(case, package, ORGANS, kept, anew=True)
+    audit.audit_case(case, package, ORGANS, kept, recompute=True)
     audit.audit_case(case, tiny_package(folder, seed=1), ORGANS, kept)
     audit.audit_case(case, tiny_package(folder, seed=2), replace(ORGANS, organ_labels={"cord": 2}), kept)
     assert stand_in.asked == 4

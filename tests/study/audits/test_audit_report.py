@@ -22,7 +22,12 @@ def test_tables_and_summary_count_every_case(done: tuple[Path, AuditRecord]) -> 
     audit_report.write_tables([record, broken], folder)
     with (folder / "audit.csv").open(newline="") as lines:
         first, second = csv.DictReader(lines)
-    assert (first["case"], first["levels_found"], first["order"], first["agreement"]) == ("a", "C1-T1", "pass", "n/a")
+    assert (first["case"], first["predicted_levels"], first["order"], first["agreement"]) == (
+        "a",
+        "C1-T1",
+        "pass",
+        "n/a",
+    )
     assert (second["error"], second["order"]) == ("[CS-IN-001] no", "")
     with (folder / "levels.csv").open(newline="") as lines:
         levels = list(csv.DictReader(lines))

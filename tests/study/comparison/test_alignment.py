@@ -83,7 +83,7 @@ def test_other_references_are_refused_unless_forced(tmp_path: Path) -> None:
 
 
 def test_without_volumes_the_names_of_the_files_decide(tmp_path: Path) -> None:
-    bare = [Line("a", "C1", reference_ml=None, found_ml=None)]
+    bare = [Line("a", "C1", reference_ml=None, predicted_ml=None)]
     for model, file in (("m1", "r/a"), ("m2", "r/a"), ("m3", "other/a")):
         write_folder(tmp_path / model, bare, files=[["a", "", file, "verse", "f", "verse"]])
     m1, m2, m3 = (read_evaluation(tmp_path / name) for name in ("m1", "m2", "m3"))
@@ -113,12 +113,12 @@ def test_levels_that_one_evaluation_is_not_about_are_left_out_of_all(tmp_path: P
         )
     )
     assert [model.levels for model in cohort.models] == [{"C3", "C4"}] * 2
-    assert cohort.notes == ("C1, C2, C5, C6, C7, T1 of m1 are left out: not every evaluation is about them.",)
+    assert cohort.notes == ("C1, C2, C5, C6, C7, T1 of m1 are omitted: not every evaluation covers them.",)
     spine = [*neck, Line("a", "L1"), Line("a", "L2")]
     about = [{"compared_levels": [*{line.level for line in lines}]} for lines in (neck, spine, spine[:-1])]
     cohort = align(evaluations(tmp_path, (neck, about[0]), (spine, about[1]), (spine[:-1], about[2])))
     assert [len(model.levels) for model in cohort.models] == [8, 9, 9]
-    assert "L2 of m2 is left out: not every evaluation is about them." in cohort.notes
+    assert "L2 of m2 is omitted: not every evaluation covers them." in cohort.notes
     with pytest.raises(ComparisonError, match="no common level"):
         align(evaluations(tmp_path, (neck[:2], {"compared_levels": ["C1", "C2"]}), (some, {"compared_levels": ["C3"]})))
 
@@ -158,7 +158,7 @@ def test_a_cervical_model_is_not_told_below_t1(tmp_path: Path) -> None:
     cohort = aligned(tmp_path, drawn, cervical, [missed(Line("a", "T1"))])
     full, neck, blind = cohort.models
     assert cohort.outside(full, T2) == cohort.outside(full, FULL_SPINE) == ""
-    assert cohort.outside(neck, T2) == cohort.outside(neck, FULL_SPINE) == "m2 draws nothing below T1"
+    assert cohort.outside(neck, T2) == cohort.outside(neck, FULL_SPINE) == "m2 predicts no level below T1"
     assert cohort.outside(neck, CERVICAL) == ""
     assert cohort.outside(blind, LevelGroup("T1", ("T1",))) == ""  # missed, not left out
 

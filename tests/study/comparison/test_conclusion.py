@@ -23,17 +23,15 @@ def claim(results: Results, *verdicts: str) -> str:
 
 def test_alike_is_said_only_where_every_verdict_is_equivalent(two: Results) -> None:
     alike = claim(two, "equivalent")
-    assert alike == (
-        "model-2 and model-1 draw alike: every verdict (8 vertebrae, 3 parts, Dice and HD95) is equivalent, within "
-        "0.02 of Dice and 0.5 mm of HD95."
-    )
-    assert "alike" not in claim(two, "equivalent", "undecided")
+    assert alike.startswith("model-2 and model-1 ") and "every verdict (8 vertebrae, 3 parts, Dice and HD95)" in alike
+    assert "0.02 of Dice and 0.5 mm of HD95" in alike
+    assert "every verdict" not in claim(two, "equivalent", "undecided")
 
 
 def test_undecided_is_explained(two: Results) -> None:
     text = claim(two, "undecided")
     assert text.startswith("Of 48 verdicts") and "0 are equivalent, 48 undecided" in text
-    assert "neither a difference nor a likeness" in text
+    assert "neither a difference" in text
 
 
 def test_the_better_model_is_named(two: Results) -> None:
@@ -75,4 +73,4 @@ def test_one_model_is_compared_with_nothing(one: Results) -> None:
 def test_a_model_that_draws_nothing_is_called_so(one: Results) -> None:
     assert "no merit" not in conclude(one).models[0]
     failed = replace(one, descriptions=tuple(replace(d, mean=0.1) for d in one.descriptions))
-    assert conclude(failed).models[0].endswith("It hardly draws these vertebrae: being alike with it is no merit.")
+    assert conclude(failed).models[0].endswith("equivalence with it is no sign of quality.")

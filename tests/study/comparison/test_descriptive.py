@@ -22,7 +22,7 @@ LINES = [
     Line("a", "C1", 0.90, 1.0, "training", 0), Line("b", "C1", 0.80, 2.0, "training", 0),
     Line("c", "C1", 0.70, 4.0, "training", 1), missed(Line("c", "C2", part="training", fold=1)),
     Line("d", "C1", 0.95, 1.5, "external"),
-    Line("d", "C2", 0.0, None, "external", reference_ml=0.0, found_ml=2.0),
+    Line("d", "C2", 0.0, None, "external", reference_ml=0.0, predicted_ml=2.0),
 ]  # fmt: skip
 
 

@@ -92,5 +92,5 @@ def test_what_a_cervical_model_does_not_draw_is_not_compared(tmp_path: Path) -> 
     rows = compare_all(align(models), (DICE,), SETTINGS)
     for row in rows:
         below = row.group in ("T2", "[C1,L6]")
-        assert row.result.reasons == (("neck draws nothing below T1",) if below else ())
+        assert row.result.reasons == (("neck predicts no level below T1",) if below else ())
         assert (row.verdict == "") == below

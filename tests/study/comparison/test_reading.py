@@ -26,7 +26,7 @@ def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (second.dice, second.hd95_mm, second.assd_mm) == (0.0, None, None)
     assert second.in_reference and not second.in_found
     assert found.files["a"].image is None and found.files["a"].reference_scheme == "nnunet"
-    assert found.files["b"].found is None and found.files["b"].image == Path("/i/b")
+    assert found.files["b"].prediction is None and found.files["b"].image == Path("/i/b")
     assert found.by_case["a"]["C2"] is second
 
 
@@ -41,7 +41,7 @@ def test_nan_and_infinity_mean_not_defined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        ("a,C1,,,x,1,1,1,1,0,C1,yes,1", "line 3: dice is no number: 'x'"),
+        ("a,C1,,,x,1,1,1,1,0,C1,yes,1", "line 3: dice is not a number: 'x'"),
         ("a,C1,,,1.2,1,1,1,1,0,C1,yes,1", "line 3: dice is 1.2, more than 1"),
         ("a,C1,,,0.9,-1,1,1,1,0,C1,yes,1", "line 3: hd95_mm is -1, less than 0"),
         ("a,C9,,,0.9,1,1,1,1,0,C1,yes,1", "line 3: there is no level 'C9'"),
@@ -91,7 +91,7 @@ def test_files_are_read_by_case_and_may_be_absent(tmp_path: Path) -> None:
     with pytest.raises(ComparisonError, match=r"files\.csv has a twice"):
         read_evaluation(tmp_path)
     (tmp_path / "files.csv").write_text(",".join(FILE_COLUMNS[:3]) + "\n")
-    with pytest.raises(ComparisonError, match="no column reference_scheme, found, found_scheme"):
+    with pytest.raises(ComparisonError, match="no column reference_scheme, prediction, prediction_scheme"):
         read_evaluation(tmp_path)
     (tmp_path / "files.csv").unlink()
     assert read_evaluation(tmp_path).files == {}

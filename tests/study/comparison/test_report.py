@@ -52,7 +52,14 @@ def test_the_page_is_whole_and_self_contained(two: Results, tmp_path: Path) -> N
     assert all(link[0] == "#" and link[1:] in parsed.ids for link in parsed.links) and len(parsed.links) == 8
     assert "default-src 'none'" in text and "<script" not in text
     assert text.count("Research use only") == 2
-    for words in ("Conclusion", "What was compared", "Different or alike", "Beside the paper", "two one-sided", "TOST"):
+    for words in (
+        "Conclusion",
+        "What was compared",
+        "Different or equivalent",
+        "Beside the paper",
+        "two one-sided",
+        "TOST",
+    ):
         assert words.lower() in text.lower()
     assert re.search(r'class="verdict (equivalent|undecided|different)', text)
 

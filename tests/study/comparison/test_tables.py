@@ -98,7 +98,9 @@ def test_the_paper_stands_beside_ours_with_the_difference(two: Results) -> None:
 def test_without_parts_the_papers_external_test_stands_beside_all_cases(one: Results) -> None:
     table = by_name(one)["paper-1"]
     assert table.spans[1] == ("paper's external test, our all cases", 3)
-    assert texts(table, 2)[3:] == ["", ""] and table.rows[2][3].reason == "not among ours"  # ours has C1 and C2 only
+    assert (
+        texts(table, 2)[3:] == ["", ""] and table.rows[2][3].reason == "not in this comparison"
+    )  # ours has C1 and C2 only
 
 
 def test_three_models_have_a_table_a_pair_and_an_overall_test(three: Results) -> None:

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from cspine.core.errors import DatasetError, SplitError
-from cspine.study.datasets.case_table import Part, read_cases, refuse_torn_patients, split_checksum, write_cases
+from cspine.study.datasets.case_table import Part, read_cases, refuse_split_patients, split_checksum, write_cases
 from tests.builders.case_rows import case_row
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
     rows = [
         case_row("a", age_years=None, sex="", partial=("T1",), doubts=("missing level: C4", "order: C5")),
-        case_row("b", excluded="fractured, and more", part=Part.LEFT_OVER),
+        case_row("b", excluded="fractured, and more", part=Part.UNASSIGNED),
         case_row("c", part=Part.TRAINING, fold=3, age_years=61.5, levels=()),
     ]
     write_cases(tmp_path / "cases.csv", reversed(rows))
@@ -42,7 +42,7 @@ def test_the_checksum_of_a_split_is_that_of_parts_and_folds_alone():
     rows = [
         case_row("b", part=Part.TRAINING, fold=1),
         case_row("a", part=Part.EXTERNAL),
-        case_row("c", part=Part.LEFT_OVER),
+        case_row("c", part=Part.UNASSIGNED),
         case_row("d"),
     ]
     assert split_checksum(rows) == hashlib.sha256(b"a,external,\nb,training,1").hexdigest()
@@ -52,8 +52,8 @@ def test_the_checksum_of_a_split_is_that_of_parts_and_folds_alone():
 
 def test_a_patient_in_two_parts_or_folds_is_refused():
     rows = [case_row("a", patient="p", part=Part.TRAINING, fold=0), case_row("b", part=Part.INTERNAL)]
-    refuse_torn_patients([*rows, case_row("c", patient="p", part=Part.TRAINING, fold=0)], "D")
-    refuse_torn_patients([*rows, case_row("c", patient="p", part=Part.UNUSED)], "D")
+    refuse_split_patients([*rows, case_row("c", patient="p", part=Part.TRAINING, fold=0)], "D")
+    refuse_split_patients([*rows, case_row("c", patient="p", part=Part.UNUSED)], "D")
     for other in ({"part": Part.TRAINING, "fold": 1}, {"part": Part.EXTERNAL}):
         with pytest.raises(SplitError, match="one patient are in different parts or folds of D: a, c"):
-            refuse_torn_patients([*rows, case_row("c", patient="p", **other)], "D")
+            refuse_split_patients([*rows, case_row("c", patient="p", **other)], "D")

@@ -25,7 +25,7 @@ from cspine.study.datasets.exclusions import NOTHING_IN_VIEW
 from cspine.study.datasets.sources import totalsegmentator, verse
 from cspine.study.datasets.sources.collect import Folders, collect
 from cspine.study.datasets.sources.found import Found
-from cspine.study.rehearsal import layouts
+from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, MAN, TRUNK, small_case, without, write_every_set
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -93,7 +93,7 @@ def test_every_public_data_set_becomes_cases_of_one_dataset(public, tmp_path):
     }
     assert not any(row.doubts for row in rows.values())
     again = run(collect(Folders(**names)), conversion)
-    assert (again.done, again.kept) == (0, 9)
+    assert (again.done, again.cached) == (0, 9)
 
 
 def test_voxels_spacing_and_orientation_are_those_of_the_source(tmp_path, in_process):
@@ -162,7 +162,7 @@ def test_one_bad_case_of_each_kind_is_named_and_the_others_are_done(tmp_path, in
     assert files_of(conversion.dataset) == {"verse2019_sub-verse001_0000.nii.gz", "verse2019_sub-verse001.nii.gz"}
     layouts.write_verse(tmp_path / "verse", 2, ct, labels, LADY)
     again = run(verse.find(tmp_path / "verse", 2019), conversion)
-    assert (again.done, again.kept, len(again.rows)) == (1, 1, 2)
+    assert (again.done, again.cached, len(again.rows)) == (1, 1, 2)
 
 
 def test_a_case_that_breaks_later_is_taken_back(tmp_path, in_process):
@@ -201,7 +201,7 @@ def test_exclusions_move_files_and_stay_until_they_are_lifted(tmp_path, in_proce
     found = verse_of(tmp_path / "verse", small_case(), small_case(), small_case(TRUNK))
     conversion = conversion_to(tmp_path / "Dataset501_Cervical")
     outcome = run(found, conversion, {"verse001": "fractured", "verse9": "typo"})
-    assert outcome.notes == ["the exclusion file names verse9, which is no case; verse002 is one"] or outcome.notes
+    assert outcome.notes == ["the exclusion file names verse9, which is not a case; verse002 is one"] or outcome.notes
     assert [row.excluded for row in outcome.rows] == ["fractured", "", NOTHING_IN_VIEW]
     assert conversion.dataset.where("verse2019_sub-verse001") == "Excluded"
     assert [row.excluded for row in run(found, conversion).rows] == ["fractured", "", NOTHING_IN_VIEW]
@@ -284,7 +284,7 @@ def test_a_process_that_dies_takes_its_case_along_and_no_other(tmp_path, monkeyp
     monkeypatch.setattr(module, "convert_case", die_on_the_second)
     outcome = run(found, conversion_to(tmp_path / "Dataset501_Cervical"))
     assert [(case[-3:], message) for case, _, message in outcome.failures] == [
-        ("002", "the process that converted it died: of too little memory, mostly")
+        ("002", "the process that converted it died, most often because it ran out of memory")
     ]
     assert [row.case[-3:] for row in outcome.rows] == ["001", "003", "004"]
 
@@ -315,7 +315,7 @@ def test_a_command_that_is_stopped_goes_on_where_it_was(tmp_path, in_process, si
         except DatasetError:  # a process of the killed command ends a moment later
             assert time.monotonic() < deadline
             time.sleep(0.1)
-    assert outcome.kept >= 3 and len(outcome.rows) == 30 and not outcome.failures
+    assert outcome.cached >= 3 and len(outcome.rows) == 30 and not outcome.failures
     assert not list(out.glob("*/.partial-*")) and not list(out.glob(f"{RECORDS}/*.begun"))
     assert len(files_of(conversion.dataset)) == 60
 

@@ -33,7 +33,7 @@ def test_files_go_where_the_rows_say_and_back(tmp_path):
         case_row("a", part=Part.TRAINING, fold=0),
         case_row("b", part=Part.EXTERNAL),
         case_row("c", excluded="metal"),
-        case_row("d", part=Part.LEFT_OVER),
+        case_row("d", part=Part.UNASSIGNED),
         case_row("e", levels=(), excluded="no vertebra"),
     ]
     folder.put_in_place(rows)

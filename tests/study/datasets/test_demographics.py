@@ -12,7 +12,7 @@ ROWS = [
     case_row("b", age_years=60.0, part=Part.TRAINING, spacing_mm=(2.0, 0.7, 0.4), orientation="SAR"),
     case_row("c", age_years=None, sex="", part=Part.TRAINING, source="HNSCC-3DCT-RT", partial=("T1",)),
     case_row("d", age_years=40.0, part=Part.EXTERNAL, source="TotalSegmentator"),
-    case_row("e", part=Part.LEFT_OVER),
+    case_row("e", part=Part.UNASSIGNED),
     case_row("f", excluded="metal", part=Part.UNUSED),
 ]
 
@@ -20,7 +20,7 @@ ROWS = [
 def test_each_part_has_a_column_and_patients_count_once():
     training, external, left, used = demographics(ROWS)
     assert [c.title for c in (training, external, left, used)] == [
-        "Training", "External test", "Left over", "All in use",
+        "Training", "External test", "Unassigned", "All in use",
     ]  # fmt: skip
     assert (training.patients, training.cases, used.patients, used.cases) == (3, 4, 4, 5)
     assert training.age_text == "55 ± 7 y (of 2 known)"
@@ -29,7 +29,7 @@ def test_each_part_has_a_column_and_patients_count_once():
     assert training.sources == {"VerSe 2019": 2, "HNSCC-3DCT-RT": 1}
     assert training.spacing_text("head-foot") == "1.00 [1.00, 2.00] mm"
     assert training.spacing_text("left-right") == "0.50 [0.40, 0.50] mm"
-    assert training.whole_neck == 2
+    assert training.complete_necks == 2
     assert training.levels_text == "C1-C2 3, C3-T1 4"
 
 
@@ -42,7 +42,7 @@ def test_the_tables_are_written_for_people_and_programs(tmp_path):
     )  # fmt: skip
     assert first["sources"] == "HNSCC-3DCT-RT 1; VerSe 2019 2"
     lines = (tmp_path / "demographics.md").read_text().splitlines()
-    assert lines[0] == "|  | Training | External test | Left over | All in use |"
+    assert lines[0] == "|  | Training | External test | Unassigned | All in use |"
     assert "| Male | 50% (of 2 known) | 0% | 0% | 33% (of 3 known) |" in lines
     assert len({line.count("|") for line in lines}) == 1
 

@@ -29,7 +29,7 @@ def test_a_case_without_a_vertebra_is_out_by_itself():
 def test_a_misspelt_case_is_told_with_the_one_that_was_meant():
     _, unknown = excluded([case_row("verse2019_sub-verse004")], {"verse2019_sub-verse04": "metal"})
     assert unknown == [
-        "the exclusion file names verse2019_sub-verse04, which is no case; verse2019_sub-verse004 is one"
+        "the exclusion file names verse2019_sub-verse04, which is not a case; verse2019_sub-verse004 is one"
     ]
 
 

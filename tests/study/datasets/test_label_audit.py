@@ -9,7 +9,7 @@ from cspine.core.errors import InputError
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.datasets.label_audit import DOUBTS, audit_labels, read_centroids
-from cspine.study.rehearsal.layouts import centroids_of
+from cspine.study.dry_run.layouts import centroids_of
 from tests.builders.public_sets import small_case, without
 from tests.builders.spine_phantom import Phantom, draw
 
@@ -72,7 +72,7 @@ def test_two_labels_on_one_vertebra():
     array = np.where(labels.labels_zyx == 5, 0, labels.labels_zyx)
     index = np.argwhere(array == 4)
     array[tuple(index[(index.sum(axis=1) % 2) == 0].T)] = 5
-    assert "two labels on one: C5" in doubts_of(ct, LabelVolume(array, labels.affine_lps))
+    assert "two labels on one vertebra: C5" in doubts_of(ct, LabelVolume(array, labels.affine_lps))
 
 
 def test_a_vertebra_that_the_edge_cuts_may_be_small_and_in_pieces():

@@ -43,7 +43,7 @@ def test_vertebrae_are_counted_by_part(tmp_path):
         rows = {row["level"]: row for row in csv.DictReader(lines)}
     assert list(rows) == list(NECK)
     assert (rows["C1"]["training"], rows["C3"]["training"], rows["C1"]["excluded"]) == ("3", "4", "1")
-    assert (rows["T1"]["cut by the edge"], rows["C1"]["cut by the edge"]) == ("1", "0")
+    assert (rows["T1"]["truncated by the edge"], rows["C1"]["truncated by the edge"]) == ("1", "0")
 
 
 @pytest.mark.parametrize(("count", "shown"), [(10, "cadbgf"), (3, "cad"), (0, "")])

@@ -12,7 +12,7 @@ from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.io import nifti
 from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources.found import FoundCase
-from cspine.study.rehearsal import layouts
+from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, small_case
 
 

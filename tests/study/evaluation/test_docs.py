@@ -36,7 +36,7 @@ def test_every_metric_of_the_levels_and_every_file_is_explained() -> None:
     }
     assert {*tables.TABLES, "summary.json"} <= {*first_cells("file in `--out`")}
     assert ", ".join(f"`{name}`" for name in tables.FILE_COLUMNS).split(", ")[2:] == [
-        f"`{name}`" for name in ("reference", "reference_scheme", "found", "found_scheme")
+        f"`{name}`" for name in ("reference", "reference_scheme", "prediction", "prediction_scheme")
     ]
 
 

@@ -44,7 +44,7 @@ def test_a_wrong_level_is_silent_unless_a_finding_about_levels_warns() -> None:
 def test_figures_of_a_case() -> None:
     good = result(TRUTH, OFF_COLUMN_REMOVED.about("x"))
     assert (good.mean_dice, good.mean_hd95_mm, good.level_accuracy, good.ok) == (1.0, 0.0, 1.0, True)
-    assert good.told == ()
+    assert good.finding_codes == ()
     missed = result(changed(C3=0))
     assert missed.level_accuracy == 7 / 8 and not missed.ok
     assert missed.mean_hd95_mm == 0.0  # over the levels that both have
@@ -55,16 +55,16 @@ def test_figures_of_a_case() -> None:
 def test_a_level_that_the_reference_has_not_is_false() -> None:
     found = TRUTH.labels_zyx.copy()
     found[:4, :4, :4] = 11
-    told = result(LabelVolume(found, AFFINE))
-    assert told.false == ("T4",) and told.ok
-    assert told.mean_dice == 8 / 9 and told.identification_rate == 1.0
-    assert told.restricted(CERVICAL_LEVELS).false == ()
+    finding_codes = result(LabelVolume(found, AFFINE))
+    assert finding_codes.false == ("T4",) and finding_codes.ok
+    assert finding_codes.mean_dice == 8 / 9 and finding_codes.identification_rate == 1.0
+    assert finding_codes.restricted(CERVICAL_LEVELS).false == ()
 
 
 def test_a_result_is_restricted_to_levels() -> None:
-    told = result(changed(C3=4, C6=0)).restricted([vertebra("C6"), vertebra("C7")])
-    assert [score.level for score in told.scores] == ["C6", "C7"] and told.mean_dice == 0.5
-    assert [match.level for match in told.missed] == ["C6"] and not told.wrong
+    finding_codes = result(changed(C3=4, C6=0)).restricted([vertebra("C6"), vertebra("C7")])
+    assert [score.level for score in finding_codes.scores] == ["C6", "C7"] and finding_codes.mean_dice == 0.5
+    assert [match.level for match in finding_codes.missed] == ["C6"] and not finding_codes.wrong
 
 
 def test_levels_reach_down_to_what_is_drawn_and_annotated_and_no_further() -> None:

@@ -25,9 +25,9 @@ def written(folder: Path, *results: CaseResult) -> Path:
         EvaluationCase(
             r.case,
             reference=Path("r.nii.gz"),
-            found=Path("p") / r.case,
+            prediction=Path("p") / r.case,
             reference_scheme="nnunet",
-            found_scheme="spineps",
+            prediction_scheme="spineps",
         )
         for r in results
     ]
@@ -39,7 +39,7 @@ def test_a_row_a_case_and_level_in_the_order_that_was_agreed(tmp_path: Path) -> 
     case = case_of("a", score_of("C1", 0.91234567, 1.5), missed_level("C2"), false_level("C3"), part="training", fold=2)
     lines = (written(tmp_path, case) / "scores.csv").read_text().splitlines()
     assert lines == [
-        "case,level,part,fold,dice,hd95_mm,assd_mm,reference_ml,found_ml,volume_error_ml,found_as,identified,"
+        "case,level,part,fold,dice,hd95_mm,assd_mm,reference_ml,predicted_ml,volume_error_ml,predicted_level,identified,"
         "centroid_distance_mm,given_to_neighbour",
         "a,C1,training,2,0.9123,1.5000,0.7500,10.0000,11.0000,1.0000,C1,yes,0.5000,0.0200",
         "a,C2,training,2,0.0000,,,10.0000,0.0000,-10.0000,missed,no,,0.0000",
@@ -52,7 +52,7 @@ def test_files_with_their_schemes(tmp_path: Path) -> None:
     here = Path.cwd()
     assert row == {
         "case": "a", "image": "", "reference": str(here / "r.nii.gz"), "reference_scheme": "nnunet",
-        "found": str(here / "p" / "a"), "found_scheme": "spineps",
+        "prediction": str(here / "p" / "a"), "prediction_scheme": "spineps",
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ _CODE = sorted(NUMBERING_CODES)[0]
 
 def _score(case: str, level: str, dice: str = "0.9", given: str = "0.01", **more: str) -> list[str]:
     row = dict.fromkeys(SCORE_COLUMNS, "") | {
-        "case": case, "level": level, "dice": dice, "hd95_mm": "1.0", "reference_ml": "9.0", "found_ml": "9.0",
+        "case": case, "level": level, "dice": dice, "hd95_mm": "1.0", "reference_ml": "9.0", "predicted_ml": "9.0",
         "given_to_neighbour": given,
     }  # fmt: skip
     return list((row | more).values())
@@ -64,8 +64,8 @@ def test_a_subject_is_right_where_all_its_cases_are(tmp_path: Path) -> None:
 def test_levels_that_are_not_expected_may_be_missed_and_none_may_be_invented(tmp_path: Path) -> None:
     cases = [_case("a", missed_levels="C6"), _case("b", missed_levels="C5"), _case("c"), _case("d")]
     scores = [
-        _score("c", "T1", reference_ml="0.0", found_ml="0.6"),
-        _score("d", "T1", reference_ml="0.0", found_ml="0.4"),
+        _score("c", "T1", reference_ml="0.0", predicted_ml="0.6"),
+        _score("d", "T1", reference_ml="0.0", predicted_ml="0.4"),
     ]
     five = frozenset({"C4", "C5"})
     found = _figures(tmp_path, cases, scores, Expectations(expected=dict.fromkeys("abcd", five)))
@@ -81,7 +81,7 @@ def test_a_wrong_level_is_silent_where_no_finding_speaks_of_levels(tmp_path: Pat
         _case("d", findings="CS-FND-001"),
     ]
     assert _figures(tmp_path, cases).silent == 1
-    invented = [_score("d", "T1", reference_ml="0.0", found_ml="2.0")]
+    invented = [_score("d", "T1", reference_ml="0.0", predicted_ml="2.0")]
     assert _figures(tmp_path, cases, invented).silent == 2
     assert _figures(tmp_path, [_case("a", findings="n/a")]).silent is None
 

@@ -130,7 +130,7 @@ def test_each_vertebra_has_the_level_of_most_of_its_labelled_voxels() -> None:
     matches = {m.level: m for m in match_levels(NECK, LabelVolume(labels, NECK.affine_lps), CERVICAL_LEVELS)}
     assert matches["C3"] == LevelMatch("C3", "C4") and matches["C3"].wrong
     assert matches["C5"].right
-    assert matches["C6"].found is None and not matches["C6"].wrong and not matches["C6"].right
+    assert matches["C6"].predicted is None and not matches["C6"].wrong and not matches["C6"].right
 
 
 def test_a_sliver_of_a_reference_vertebra_does_not_count() -> None:
@@ -146,7 +146,7 @@ def test_a_number_that_no_level_has_is_background() -> None:
     labels[tuple(np.argwhere(NECK.labels_zyx == 4)[::2].T)] = 26
     found = LabelVolume(labels, NECK.affine_lps)
     matches = {m.level: m for m in match_levels(NECK, found, CERVICAL_LEVELS)}
-    assert matches["C3"].found is None and matches["C4"].right
+    assert matches["C3"].predicted is None and matches["C4"].right
     assert len(match_levels(found, NECK, CERVICAL_LEVELS)) == 7
 
 
@@ -180,7 +180,7 @@ def test_a_vertebra_is_identified_where_the_nearest_centroid_is_its_own_within_2
 def test_distance_of_centroids_and_volumes_are_in_millimetres_and_millilitres() -> None:
     (score,) = score_levels(_centred((4, 40)), _centred((4, 43)), CERVICAL_LEVELS)
     assert score.centroid_distance_mm == pytest.approx(6.0)
-    assert (score.reference_ml, score.found_ml) == pytest.approx((27 * 8 / 1000,) * 2)
+    assert (score.reference_ml, score.predicted_ml) == pytest.approx((27 * 8 / 1000,) * 2)
     assert score.dice == 0.0 and score.hd95_mm == pytest.approx(6.0)
 
 

@@ -43,8 +43,8 @@ def test_names_of_predictions(reference: Path, tmp_path: Path, name: str, scheme
     touch(*files)
     cases = found(Inputs(reference, prediction=tmp_path / "p"))
     wanted = files if scheme == "verse" else [file.parent for file in files]
-    assert [case.found for case in cases.values()] == wanted and list(cases) == ["a", "b"]
-    assert {case.found_scheme for case in cases.values()} == {scheme}
+    assert [case.prediction for case in cases.values()] == wanted and list(cases) == ["a", "b"]
+    assert {case.prediction_scheme for case in cases.values()} == {scheme}
     assert cases["a"].reference == reference / "a.nii.gz" and cases["a"].reference_scheme == "verse"
 
 
@@ -54,7 +54,7 @@ def test_two_predictions_of_a_case_are_refused(reference: Path, tmp_path: Path) 
     with pytest.raises(InputError, match=r"a has 2 predictions: a\.nii\.gz, a_seg\.nii\.gz"):
         found(Inputs(reference, prediction=tmp_path / "p"))
     cases = found(Inputs(reference, prediction=tmp_path / "p", pattern="{case}_seg.nii.gz"))
-    assert cases["a"].found == tmp_path / "p" / "a_seg.nii.gz"
+    assert cases["a"].prediction == tmp_path / "p" / "a_seg.nii.gz"
 
 
 def test_a_pattern_names_predictions(reference: Path, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_pattern_names_predictions(reference: Path, tmp_path: Path) -> None:
     pattern = "{case}/{case}_seg-vert_msk.nii.gz"
     inputs = Inputs(reference, prediction=tmp_path / "p", pattern=pattern, prediction_scheme="spineps")
     cases = found(inputs)
-    assert cases["b"].found == tmp_path / "p/b/b_seg-vert_msk.nii.gz" and cases["b"].found_scheme == "spineps"
+    assert cases["b"].prediction == tmp_path / "p/b/b_seg-vert_msk.nii.gz" and cases["b"].prediction_scheme == "spineps"
     with pytest.raises(InputError, match="2 of 2 references have no prediction"):
         find_cases(replace(inputs, pattern="x{case}.nii.gz"), None)
 
@@ -74,13 +74,13 @@ def test_absent_predictions_are_told_or_allowed(reference: Path, tmp_path: Path)
         find_cases(inputs, None)
     assert "the first one absent is b.nii.gz" in refused.value.advice and "--allow-missing" in refused.value.advice
     cases = found(inputs, allow_missing=True)
-    assert (cases["a"].lacking, cases["b"].lacking, cases["b"].found) == ("", "b.nii.gz", None)
+    assert (cases["a"].lacking, cases["b"].lacking, cases["b"].prediction) == ("", "b.nii.gz", None)
 
 
 def test_images_are_for_a_model_or_for_pictures(reference: Path, tmp_path: Path) -> None:
     touch(*(tmp_path / name for name in ("i/a_0000.nii.gz", "i/b/ct.nii.gz", "p/a.nii.gz", "p/b.nii.gz")))
     cases = found(Inputs(reference, images=tmp_path / "i"), tmp_path / "out")
-    assert cases["b"].image == tmp_path / "i/b/ct.nii.gz" and cases["b"].found == tmp_path / "out/labels/b.nii.gz"
+    assert cases["b"].image == tmp_path / "i/b/ct.nii.gz" and cases["b"].prediction == tmp_path / "out/labels/b.nii.gz"
     (tmp_path / "i/b/ct.nii.gz").unlink()
     cases = found(Inputs(reference, prediction=tmp_path / "p", images=tmp_path / "i"))
     assert (cases["a"].image, cases["b"].image) == (tmp_path / "i/a_0000.nii.gz", None)
@@ -116,7 +116,7 @@ def row(case: str, part: Part, fold: int | None = None, excluded: str = "") -> C
 
 ROWS = [
     row("a", Part.TRAINING, 0), row("b", Part.TRAINING, 1), row("c", Part.INTERNAL), row("d", Part.EXTERNAL),
-    row("e", Part.LEFT_OVER), row("f", Part.TRAINING, 2, excluded="doubtful"),
+    row("e", Part.UNASSIGNED), row("f", Part.TRAINING, 2, excluded="doubtful"),
 ]  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def test_cases_of_a_dataset_with_their_parts(dataset: Path) -> None:
         "a": ("training", 0), "b": ("training", 1), "c": ("internal", None), "d": ("external", None),
     }  # fmt: skip
     assert cases["c"].reference == dataset / "labelsTs" / "c.nii.gz" and cases["c"].reference_scheme == "nnunet"
-    assert cases["a"].image == dataset / "imagesTr" / "a_0000.nii.gz" and cases["a"].found_scheme == "verse"
+    assert cases["a"].image == dataset / "imagesTr" / "a_0000.nii.gz" and cases["a"].prediction_scheme == "verse"
     assert list(found(replace(inputs, parts=("external", "internal")))) == ["c", "d"]
     with pytest.raises(UsageError, match="no part 'validation'"):
         find_cases(replace(inputs, parts=("validation",)), None)

@@ -33,7 +33,7 @@ def test_verdicts_and_words() -> None:
     false = case_of("a", score_of("C1", 0.5, 2.0), false_level("C7"))
     assert words(false)[0] == "- C7 not in the reference"
     failed = CaseResult("a", (), (), None, error="why")
-    assert (headline(failed), words(failed)) == ("could not be done", ("why",))
+    assert (headline(failed), words(failed)) == ("failed", ("why",))
 
 
 @pytest.fixture
@@ -46,7 +46,9 @@ def cases(tmp_path: Path) -> list[EvaluationCase]:
         nifti.write(tmp_path / "p" / f"{name}.nii.gz", TRUTH, AFFINE)
         nifti.write(tmp_path / "i" / f"{name}.nii.gz", (TRUTH * 100).astype(np.int16), AFFINE)
     files = [[tmp_path / kind / f"{name}.nii.gz" for kind in "rip"] for name in ("a", "b")]
-    return [EvaluationCase(name, i, reference=r, found=p) for name, (r, i, p) in zip(("a", "b"), files, strict=True)]
+    return [
+        EvaluationCase(name, i, reference=r, prediction=p) for name, (r, i, p) in zip(("a", "b"), files, strict=True)
+    ]
 
 
 def test_worst_first_and_no_more_than_asked_for(cases: list[EvaluationCase]) -> None:

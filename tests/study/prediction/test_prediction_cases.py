@@ -26,7 +26,7 @@ def test_channel_numbers_are_no_part_of_a_name_and_hidden_files_are_left_out(tmp
     ("files", "source", "told"),
     [
         (["a_0000.nii.gz", "a.nii.gz"], "", "two images of one case: a"),
-        (["a.mha"], "a.mha", "is no .nii.gz file"),
+        (["a.mha"], "a.mha", "is not a .nii.gz file"),
         (["a.txt"], "", "no image in"),
         ([], "absent", "neither a file nor a folder"),
     ],

@@ -14,8 +14,8 @@ from cspine.study.synthesis.atlas import Atlas
 from cspine.study.synthesis.case import synthesize_case
 from cspine.study.synthesis.evaluation_sets import (
     ARTICULATED,
-    HARDSHIPS,
-    MOST_CASES,
+    MAX_CASES,
+    PERTURBATIONS,
     SETS,
     SetCase,
     describe,
@@ -38,7 +38,7 @@ def _cases(set_name: str) -> list[SetCase]:
 def test_seeds_of_sets_are_apart_from_each_other_and_from_training() -> None:
     firsts = list(SETS.values())
     for first, second in pairwise([*firsts, Recipe.model_fields["first_seed"].default]):
-        assert first + MOST_CASES <= second
+        assert first + MAX_CASES <= second
 
 
 @pytest.mark.parametrize("set_name", list(SETS))
@@ -54,18 +54,18 @@ def test_grids_are_square_affordable_and_not_those_of_training(set_name: str) ->
         assert all(n == pytest.approx(round(n)) for n in np.array(case.extent_xyz_mm) / case.spacing_xyz)
 
 
-def test_ordinary_cases_have_no_hardship_and_the_whole_neck() -> None:
+def test_ordinary_cases_have_no_perturbation_and_the_whole_neck() -> None:
     for case in _cases("ordinary"):
-        assert case.hardships == ()
+        assert case.perturbations == ()
         assert case.extent_xyz_mm[2] > 140 * case.posture.scale_xyz[2]
         assert case.reconstruction.thickness_mm < 3
 
 
-def test_every_hardship_comes_in_turn() -> None:
+def test_every_perturbation_comes_in_turn() -> None:
     for number, case in enumerate(_cases("hard")):
-        assert HARDSHIPS[number % len(HARDSHIPS)] in case.hardships
-        assert 1 <= len(case.hardships) <= 3
-        assert (case.reconstruction.thickness_mm == 4.5) == ("thick slices" in case.hardships)
+        assert PERTURBATIONS[number % len(PERTURBATIONS)] in case.perturbations
+        assert 1 <= len(case.perturbations) <= 3
+        assert (case.reconstruction.thickness_mm == 4.5) == ("thick slices" in case.perturbations)
 
 
 @pytest.mark.parametrize(("set_name", "number"), [("ordinary", 2), ("hard", 0), ("hard", 5), ("hard", 10)])
@@ -78,12 +78,12 @@ def test_the_same_number_gives_the_same_case(atlas: Atlas, set_name: str, number
     assert not np.array_equal(ct.hu_zyx, other.hu_zyx)
 
 
-@pytest.mark.parametrize("hardship", HARDSHIPS)
-def test_no_hardship_moves_a_label_and_each_changes_the_image(atlas: Atlas, hardship: str) -> None:
-    plain = replace(small_case("hard", 0), hardships=())
-    if hardship == "photon starvation":  # shoulders that leave the field of view
+@pytest.mark.parametrize("perturbation", PERTURBATIONS)
+def test_no_perturbation_moves_a_label_and_each_changes_the_image(atlas: Atlas, perturbation: str) -> None:
+    plain = replace(small_case("hard", 0), perturbations=())
+    if perturbation == "photon starvation":  # shoulders that leave the field of view
         plain = replace(plain, extent_xyz_mm=(24.0, 60.0, 90.0))
-    hard = replace(plain, hardships=(hardship,))
+    hard = replace(plain, perturbations=(perturbation,))
     ct, labels = synthesize_set_case(atlas, hard)
     _, truth = synthesize_case(atlas, hard.seed, replace(hard.settings, imaging=None, scan=PERFECT))
     assert np.array_equal(labels.labels_zyx, truth.labels_zyx)
@@ -92,14 +92,14 @@ def test_no_hardship_moves_a_label_and_each_changes_the_image(atlas: Atlas, hard
     assert ct.hu_zyx.max() <= 3071
     in_settings = {"cut field of view", "thick slices", "strong noise", "posture"}
     same = np.array_equal(ct.hu_zyx, synthesize_set_case(atlas, plain)[0].hu_zyx)
-    assert same == (hardship in in_settings)
+    assert same == (perturbation in in_settings)
 
 
 def test_motion_doubles_contours(atlas: Atlas) -> None:
-    still = replace(small_case("hard", 0), hardships=())
+    still = replace(small_case("hard", 0), perturbations=())
     edges = []
-    for hardships in ((), ("motion",)):
-        ct, _ = synthesize_set_case(atlas, replace(still, hardships=hardships))
+    for perturbations in ((), ("motion",)):
+        ct, _ = synthesize_set_case(atlas, replace(still, perturbations=perturbations))
         hu = torch.from_numpy(ct.hu_zyx.astype(np.float32))
         edges.append(float(((hu > -800) & (hu < -300)).float().mean()))
     assert edges[1] > 1.1 * edges[0]
@@ -111,7 +111,7 @@ def test_a_row_says_what_the_case_shows(atlas: Atlas) -> None:
     assert row["case"] == "hard_20021"
     assert row["seed"] == "20021"
     assert row["kernel"] in ("smooth", "standard", "sharp")
-    assert row["hard_because"].split("; ") == list(case.hardships)
+    assert row["hard_because"].split("; ") == list(case.perturbations)
     assert row["spacing_mm"] == "1.5 1.5 2.5"
     assert "C5" in row["levels"].split()
 
@@ -122,7 +122,7 @@ def test_a_row_says_what_the_case_shows(atlas: Atlas) -> None:
 @pytest.mark.parametrize("set_name", ARTICULATED)
 def test_articulated_sets_show_the_whole_neck_of_the_person_held_back(set_name: str) -> None:
     for case in _cases(set_name):
-        assert case.hardships == () and case.posture is None
+        assert case.perturbations == () and case.posture is None
         assert case.extent_xyz_mm[2] > 190
         settings = case.neck_settings
         assert settings.person == EVALUATION_PEOPLE[0]

@@ -167,11 +167,13 @@ def test_a_recipe_of_other_classes_begins_from_the_rows_of_the_same_levels(tmp_p
 
 
 def test_the_card_tells_what_the_weights_come_from() -> None:
-    told = Provenance(5, "32 labelled cases of Pseudo", "old 0.1 (sha256 abc)").told(tiny_recipe(labelled_share=0.2))
+    told = Provenance(5, "32 labelled cases of Pseudo", "old 0.1 (sha256 abc)").sentences(
+        tiny_recipe(labelled_share=0.2)
+    )
     assert "5 iterations" in told
     assert "20% of the patches from 32 labelled cases of Pseudo" in told
-    assert "begun with the weights of old 0.1 (sha256 abc)" in told
-    assert "labelled" not in Provenance(5).told(tiny_recipe())
+    assert "started from the weights of old 0.1 (sha256 abc)" in told
+    assert "labelled" not in Provenance(5).sentences(tiny_recipe())
 
 
 def test_what_cannot_be_packed_is_known_before_a_training(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_levels_are_counted_whole_and_cut(tmp_path):
     lines = levels_table(replace(cases, rows=rows)).splitlines()
     assert lines[0] == "| level | C1 | C2 | C3 | C4 | C5 | C6 | C7 | T1 |"
     assert lines[2] == "| cases | 3 | 3 | 3 | 3 | 3 | 3 | 4 | 4 |"
-    assert lines[3] == "| cut by the edge | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 1 |"
+    assert lines[3] == "| truncated by the edge | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 1 |"
     assert data_sentence(cases) == "4 CT images of 4 patients (4 of VerSe 2019) of Dataset501_Tiny."
 
 

@@ -57,7 +57,7 @@ def test_all_learns_from_the_training_cases_of_a_split_alone(dataset):
 @pytest.mark.parametrize("folds", [None, (ALL,)])
 def test_a_split_that_is_under_way_is_refused(dataset, folds):
     (dataset.root / SPLITS).unlink()
-    with pytest.raises(TrainingError, match="under way, or was interrupted") as refused:
+    with pytest.raises(TrainingError, match="interrupted") as refused:
         read_cases_of(dataset.root, folds)
     assert "cspine dataset split" in refused.value.advice
 
@@ -87,7 +87,7 @@ def test_folds_with_a_gap_and_one_fold_alone_are_refused(dataset):
 
 def test_a_patient_in_two_folds_is_refused(dataset):
     rewrite(dataset, lambda row: replace(row, patient="one" if row.case in ("case_0", "case_1") else row.patient))
-    with pytest.raises(TrainingError, match="one patient lie in different folds: case_0, case_1"):
+    with pytest.raises(TrainingError, match="case_0, case_1"):
         read_cases_of(dataset.root, None)
 
 
@@ -106,7 +106,7 @@ def test_a_folder_that_is_no_dataset_is_refused(dataset, tmp_path):
 
 
 def test_a_dataset_without_training_cases_is_refused(dataset):
-    rewrite(dataset, lambda row: replace(row, part=Part.LEFT_OVER, fold=None))
+    rewrite(dataset, lambda row: replace(row, part=Part.UNASSIGNED, fold=None))
     with pytest.raises(TrainingError, match="no case for training"):
         read_cases_of(dataset.root, None)
 

@@ -22,7 +22,7 @@ class Folders:
         Further folders with images of CTSpine1K.
     people : Path or None
         Table of patients: ``id`` (a case or a patient), and ``patient``, ``age``, ``sex`` where they are known. It goes
-        before what the data sets tell.
+        in preference to the data sets' own tables.
     """
 
     verse2019: Path | None = None
@@ -58,7 +58,7 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     """
     if folders.ctspine1k is None and (folders.hnscc or folders.msd_colon or folders.images):
         raise UsageError(
-            "--hnscc, --msd-colon and --images hold images alone", advice="Give --ctspine1k with their masks."
+            "--hnscc, --msd-colon and --images hold images without labels", advice="Give --ctspine1k with their masks."
         )
     parts = _verse(folders)
     if folders.ctspine1k is not None:
@@ -66,21 +66,21 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     if folders.totalsegmentator is not None:
         parts.append(totalsegmentator.find(folders.totalsegmentator))
     if not parts:
-        raise UsageError("no data set was given", advice="Give one or more, for example --verse2019 FOLDER.")
-    told = read_people(folders.people, "id", known=_COLUMNS) if folders.people is not None else {}
+        raise UsageError("no data set is given", advice="Give one or more, for example --verse2019 FOLDER.")
+    person_rows = read_people(folders.people, "id", known=_COLUMNS) if folders.people is not None else {}
     found = Found()
     if folders.people is not None:
-        found.notes = _doubts_about(folders.people.name, told, [case for part in parts for case in part.cases])
+        found.notes = _doubts_about(folders.people.name, person_rows, [case for part in parts for case in part.cases])
     for part in parts:
-        part.cases = [_with_person(case, told) for case in part.cases[:limit]]
+        part.cases = [_with_person(case, person_rows) for case in part.cases[:limit]]
         found.add(part)
     return found
 
 
 def _verse(folders: Folders) -> list[Found]:
-    """Both editions of VerSe: 2020 holds scans of 2019 again, and the older layouts name a scan, not its patient."""
-    editions = ((folders.verse2019, 2019), (folders.verse2020, 2020))
-    parts = [verse.find(folder, year) for folder, year in editions if folder is not None]
+    """Return both versions of VerSe: 2020 has scans of 2019 again, and older layouts name a scan, not its patient."""
+    versions = ((folders.verse2019, 2019), (folders.verse2020, 2020))
+    parts = [verse.find(folder, year) for folder, year in versions if folder is not None]
     known = verse.patient_of_scans([case for part in parts for case in part.cases])
     if len(parts) == 2:
         earlier, later = parts
@@ -93,13 +93,19 @@ def _verse(folders: Folders) -> list[Found]:
     return parts
 
 
-def _doubts_about(table: str, told: dict[str, dict[str, str]], cases: list[FoundCase]) -> list[str]:
-    """Return what a table of patients says to no effect: a mistyped id may leave one patient in two parts."""
+def _doubts_about(table: str, person_rows: dict[str, dict[str, str]], cases: list[FoundCase]) -> list[str]:
+    """Return the entries of a table of patients without effect: a mistyped id may leave one patient in two parts."""
     known = {name for case in cases for name in (case.name, case.patient)}
     kinds = (
-        ("an id that is no case and no patient here", [name for name in told if name not in known]),
-        ("an age that cannot be read", [name for name, row in told.items() if row.get("age") and age_of(row) is None]),
-        ("a sex that cannot be read", [name for name, row in told.items() if row.get("sex") and not sex_of(row)]),
+        ("an id that matches no case and no patient", [name for name in person_rows if name not in known]),
+        (
+            "an age that cannot be read",
+            [name for name, row in person_rows.items() if row.get("age") and age_of(row) is None],
+        ),
+        (
+            "a sex that cannot be read",
+            [name for name, row in person_rows.items() if row.get("sex") and not sex_of(row)],
+        ),
     )
     return [
         f"{table} has {what}: {names[0]!r}" + (f" and {len(names) - 1} more" if names[1:] else "")
@@ -108,9 +114,9 @@ def _doubts_about(table: str, told: dict[str, dict[str, str]], cases: list[Found
     ]
 
 
-def _with_person(case: FoundCase, told: dict[str, dict[str, str]]) -> FoundCase:
+def _with_person(case: FoundCase, person_rows: dict[str, dict[str, str]]) -> FoundCase:
     """Take over what the table of patients says of a case, or of its patient."""
-    row = told.get(case.name, told.get(case.patient))
+    row = person_rows.get(case.name, person_rows.get(case.patient))
     if row is None:
         return case
     age = age_of(row)

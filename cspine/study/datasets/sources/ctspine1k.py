@@ -1,6 +1,6 @@
 """CTSpine1K (https://github.com/MIRACLE-Center/CTSpine1K): masks ``NAME_seg.nii.gz``, numbered 1..25, for four sources.
 
-The names tell the source: ``1.3.6.1.4.1.9328...`` and ``CTC-...`` (COLONOG), ``HN_P001`` (HNSCC-3DCT-RT), ``liver_0``
+The names show the source: ``1.3.6.1.4.1.9328...`` and ``CTC-...`` (COLONOG), ``HN_P001`` (HNSCC-3DCT-RT), ``liver_0``
 or ``colon_001`` (what CTSpine1K calls MSD T10 is the Decathlon's liver task), ``volume-covid19-A-0003_ct``. Images
 stand beside the masks as ``NAME.nii.gz`` in any folder below, or in further folders: as NIfTI, or as DICOM from TCIA in
 a folder a patient.
@@ -63,7 +63,7 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
                 f"no image in {folder}: neither NAME.nii.gz nor a folder named like a patient (HN_P001 ...)"
             )
         images = {name: (path, folder) for name, path in added.items()} | images
-    told = people(root, _TABLES, "name")
+    patient_rows = people(root, _TABLES, "name")
     found = Found()
     for mask in masks:
         name = mask.name.removesuffix(_MASK)
@@ -73,7 +73,7 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
             continue
         image, place = images[name]
         covid = _COVID.match(name)
-        row = told.get(name, {})
+        row = patient_rows.get(name, {})
         found.cases.append(
             FoundCase(
                 case_name("ctspine1k", name),
@@ -94,12 +94,12 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
 
 
 def _niftis(folder: Path) -> list[Path]:
-    """Images of a folder: no masks of CTSpine1K, no labels of the Decathlon."""
+    """Return the images of a folder: no masks of CTSpine1K, no labels of the Decathlon."""
     return [p for p in niftis(folder) if not p.name.endswith(_MASK) and not p.parent.name.startswith("labels")]
 
 
 def _patients(folder: Path, names: set[str]) -> dict[str, Path]:
-    """Folders of DICOM files by patient: those named like one, however deep they lie."""
+    """Return the folders of DICOM files by patient: those named like one, however deep they lie."""
     found: dict[str, Path] = {}
     for place, folders, _ in os.walk(folder):
         folders.sort()

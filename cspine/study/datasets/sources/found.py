@@ -32,11 +32,11 @@ class FoundCase(Case):
     labels : Path
         NIfTI file, or a folder with one mask a vertebra.
     origin : str
-        Image within its data set, as cases.csv tells it.
+        Image within its data set, as in cases.csv.
     scheme : str
         ``"verse"``, ``"ctspine1k"`` (1..25) or ``"masks"``.
     age_years : float or None
-        Age, where the data set tells it.
+        Age, if the data set has it.
     sex : str
         ``"M"``, ``"F"`` or empty.
     centroids : Path or None
@@ -67,7 +67,7 @@ class Found:
     skipped : dict of str to int
         Reason and number, where a data set is known to hold images without labels.
     notes : list of str
-        Sentences about the table of patients that a person should read.
+        Sentences about the table of patients that a reviewer should read.
     """
 
     cases: list[FoundCase] = field(default_factory=list)
@@ -76,14 +76,14 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: Found) -> None:
-        """Take over what another data set gave."""
+        """Add the cases of another data set."""
         self.cases += other.cases
         self.broken += other.broken
         for reason, count in other.skipped.items():
             self.skip(reason, count)
 
     def skip(self, reason: str, count: int = 1) -> None:
-        """Count an image that is left out."""
+        """Count an image that is omitted."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
 
 
@@ -120,7 +120,7 @@ def people(root: Path, names: Iterable[str], key: str, delimiter: str | None = N
     key : str
         Column that names the patient or the image.
     delimiter : str, optional
-        Between the columns; told from the ending where it is left out.
+        Between the columns; derived from the ending if omitted.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def read_people(
     key : str
         Column that names the patient or the image.
     delimiter : str, optional
-        Between the columns; told from the ending where it is left out.
+        Between the columns; derived from the ending if omitted.
     known : sequence of str, optional
         The only columns that it may have, and then each key but once: in a table that was written for cspine, another
         one is a slip.
@@ -183,7 +183,7 @@ def read_people(
 
 
 def age_of(row: dict[str, str]) -> float | None:
-    """Return the age that a row of such a table tells, in years."""
+    """Return the age that a row of such a table has, in years."""
     try:
         age = float(row.get("age", "").removesuffix("Y"))
     except ValueError:
@@ -192,6 +192,6 @@ def age_of(row: dict[str, str]) -> float | None:
 
 
 def sex_of(row: dict[str, str]) -> str:
-    """Return the sex that a row of such a table tells, or an empty text."""
-    told = (row.get("sex") or row.get("gender") or "").strip().upper()[:1]
-    return told if told in ("M", "F") else ""
+    """Return the sex that a row of such a table has, or an empty text."""
+    letter = (row.get("sex") or row.get("gender") or "").strip().upper()[:1]
+    return letter if letter in ("M", "F") else ""

@@ -32,7 +32,7 @@ def find(root: Path) -> Found:
     folders = sorted(path.parent for path in root.glob("*/ct.nii.gz") if not path.parent.name.startswith("."))
     if not folders:
         raise DatasetError(f"no s0000/ct.nii.gz of TotalSegmentator in {root}")
-    told = people(root, ("meta.csv",), "image_id", ";")
+    patient_rows = people(root, ("meta.csv",), "image_id", ";")
     found = Found()
     for folder in folders:
         masks, case = folder / "segmentations", case_name("totalsegmentator", folder.name)
@@ -42,7 +42,7 @@ def find(root: Path) -> Found:
         if not any(masks.glob("vertebrae_*.nii.gz")):
             found.skip("TotalSegmentator: no mask of a vertebra")
             continue
-        row = told.get(folder.name, {})
+        row = patient_rows.get(folder.name, {})
         found.cases.append(
             FoundCase(
                 case,

@@ -42,7 +42,7 @@ def find(root: Path, year: int) -> Found:
     """
     files = niftis(root)
     there = set(files)
-    told = people(root, _TABLES, "participant_id")
+    patient_rows = people(root, _TABLES, "participant_id")
     found = Found()
     for image, stem in _images(files):
         subject = _SUBJECT.search(stem)
@@ -55,7 +55,7 @@ def find(root: Path, year: int) -> Found:
         if labels is None:
             found.broken.append((case, "no mask (seg-vert_msk.nii.gz or _seg.nii.gz) belongs to the image"))
             continue
-        row = told.get(f"sub-{patient}", told.get(patient, {}))
+        row = patient_rows.get(f"sub-{patient}", patient_rows.get(patient, {}))
         found.cases.append(
             FoundCase(
                 case,
@@ -101,7 +101,7 @@ def repeats(later: Sequence[FoundCase], earlier: Sequence[FoundCase]) -> list[Fo
 
 
 def _images(files: list[Path]) -> list[tuple[Path, str]]:
-    """Images with the stem by which they are named."""
+    """Return the images with the stem by which they are named."""
     images = []
     for path in files:
         name = nifti_stem(path)
@@ -115,7 +115,7 @@ def _images(files: list[Path]) -> list[tuple[Path, str]]:
 
 
 def _beside(image: Path, stem: str, there: set[Path]) -> tuple[Path | None, Path | None]:
-    """Mask and centroids of an image, in its own folder or in the subject's folder of the derivatives."""
+    """Return the mask and centroids of an image, in its own folder or in the subject's folder of the derivatives."""
     if image.name == "ct.nii.gz":
         labels = [image.parent / "seg-vert_msk.nii.gz"]
         centroids = [image.parent / "ctd.json"]

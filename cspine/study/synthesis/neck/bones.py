@@ -125,15 +125,15 @@ def _give_way(
 
 
 def _on_lattice(posed: PosedBone, change: FormChange, points_xyz: torch.Tensor) -> torch.Tensor:
-    """Signed distance to a bone at every point of a lattice."""
+    """Return the signed distance to a bone at every point of a lattice."""
     away = (points_xyz - torch.from_numpy(posed.origin_mm).float()).reshape(-1, 3)
     return distance_to(posed, change, away)[0].reshape(points_xyz.shape[:3])
 
 
 def _enlarged(field: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     """Return a field of every `_BLOCK`-th voxel at all voxels."""
-    whole = torch.nn.functional.interpolate(field[None, None], scale_factor=_BLOCK, mode="trilinear")[0, 0]
-    return whole[: shape[0], : shape[1], : shape[2]].contiguous()
+    upsampled = torch.nn.functional.interpolate(field[None, None], scale_factor=_BLOCK, mode="trilinear")[0, 0]
+    return upsampled[: shape[0], : shape[1], : shape[2]].contiguous()
 
 
 def _blocks(near: torch.Tensor, shape: tuple[int, int, int]) -> tuple[tuple[slice, slice, slice], torch.Tensor] | None:

@@ -105,7 +105,7 @@ class Patient:
 
     @property
     def column(self) -> tuple[PosedBone, ...]:
-        """The bones without their forms' changes."""
+        """Return the bones without their forms' changes."""
         return tuple(posed for posed, _ in self.bones)
 
 
@@ -183,7 +183,7 @@ def random_patient(people: People, rng: np.random.Generator, settings: NeckSetti
 def _field_of_view(
     column: Sequence[PosedBone], rng: np.random.Generator, settings: NeckSettings
 ) -> tuple[Points, Points]:
-    """Centre in the column's frame and size (x, y, z) of the scan, millimetres."""
+    """Return the centre in the column's frame and size (x, y, z) of the scan, millimetres."""
     neck = np.mean([bone.origin_mm for bone in column if bone.label <= 8], axis=0)
     if settings.extent_xyz_mm is not None:
         extent = np.array(settings.extent_xyz_mm, dtype=np.float64)
@@ -201,7 +201,7 @@ def _field_of_view(
         centre = neck + np.array([rng.normal(0, 5), rng.normal(2, 5), rng.normal(0, 5)])
     elif settings.view == "close_up":
         bone = column[int(rng.integers(10))]
-        # The middle of the whole vertebra, arch and all, lies behind that of its body.
+        # The centre of the complete vertebra with its arch lies behind that of its body.
         centre = bone.point(0, 12, 0) + rng.uniform([-22, -22, -14], [22, 22, 14])
     else:
         centre = neck + np.array([rng.normal(0, 25), rng.uniform(-45, 35), rng.uniform(-120, 85)])

@@ -44,7 +44,7 @@ class PosedBone:
 
     @property
     def size(self) -> float:
-        """Size against the atlas's vertebra of this level."""
+        """Return the size against the atlas's vertebra of this level."""
         return float(np.cbrt(np.prod(self.scale_xyz))) * self.bone.size
 
     def point(self, x: float, y: float, z: float) -> Points:
@@ -58,7 +58,7 @@ def random_column(people: People, rng: np.random.Generator, person: str | None =
     Parameters
     ----------
     people : People
-        Whose bones may be used. Mostly one person's, completed from others; sometimes each level is another's.
+        Whose bones may be used. In most necks one person's, completed from others; sometimes each level is another's.
     rng : Generator
         Source of randomness.
     person : str, optional
@@ -67,7 +67,7 @@ def random_column(people: People, rng: np.random.Generator, person: str | None =
     Raises
     ------
     AtlasError
-        If nobody has that name.
+        If no person has that name.
     """
     chosen = _choose(people, rng) if person is None else _completed(people, _named(people, person))
     size = rng.uniform(0.92, 1.12)
@@ -82,7 +82,7 @@ def random_column(people: People, rng: np.random.Generator, person: str | None =
 
 
 def _choose(people: People, rng: np.random.Generator) -> dict[int, Person]:
-    """Whose bone stands at each level of the atlas."""
+    """Return whose bone stands at each level of the atlas."""
     everybody = (people.atlas, *people.others)
     weight = np.array([1.0 + 0.12 * len(p.bones) * (p is not people.atlas) for p in everybody])
     main = everybody[int(rng.choice(len(everybody), p=weight / weight.sum()))]
@@ -105,7 +105,7 @@ def _named(people: People, name: str) -> Person:
 
 
 def _completed(people: People, main: Person) -> dict[int, Person]:
-    """Whose bone stands at each level of the atlas, in a neck of one person's bones."""
+    """Return whose bone stands at each level of the atlas, in a neck of one person's bones."""
     chosen = {}
     for label in sorted(people.atlas.bones):
         if label in main.bones:
@@ -117,14 +117,14 @@ def _completed(people: People, main: Person) -> dict[int, Person]:
 
 
 def _wanted_sizes(people: People, chosen: dict[int, Person]) -> dict[int, float]:
-    """Size of each level against the atlas: bones of different people in one neck are made to fit each other."""
+    """Return the size of each level relative to the atlas; bones of different people in one neck fit each other."""
     own = {label: person.bones[label].size for label, person in chosen.items()}
     known = [own[label] for label, person in chosen.items() if person is not people.atlas]
-    whole = float(np.median(known)) if known else 1.0
+    common = float(np.median(known)) if known else 1.0
     names = {person.name for person in chosen.values() if person is not people.atlas}
     if len(names) <= 1:  # one person: that person's own proportions
-        return {label: own[label] if p is not people.atlas else whole for label, p in chosen.items()}
-    return {label: (own[label] * whole) ** 0.5 if p is not people.atlas else whole for label, p in chosen.items()}
+        return {label: own[label] if p is not people.atlas else common for label, p in chosen.items()}
+    return {label: (own[label] * common) ** 0.5 if p is not people.atlas else common for label, p in chosen.items()}
 
 
 def _stand(
@@ -174,7 +174,7 @@ def _rest(
 
 
 def _settled(people: People, posed: tuple[PosedBone, ...]) -> tuple[PosedBone, ...]:
-    """Move and turn the whole column to where the atlas's stands: C1..T1 as near to it as can be."""
+    """Move and rotate the complete column to the position of the atlas's: C1..T1 as near to it as can be."""
     neck = [bone for bone in posed if bone.label <= 8]
     rest = [people.atlas.bones[bone.label] for bone in neck]
     here, there = np.array([b.origin_mm for b in neck]), np.array([b.origin_mm for b in rest])

@@ -59,15 +59,15 @@ def random_form(rng: np.random.Generator, label: int, strength: float, thickness
         How far the patient's surfaces lie outside those of the forms.
     """
     vary = rng.uniform(-1, 1, size=9) * strength
-    whole = label != 1
+    has_body = label != 1
     return FormChange(
-        spinous_length=float(np.exp(0.28 * vary[0])) if whole else 1.0,
-        spinous_slope=0.32 * float(vary[1]) * whole,
+        spinous_length=float(np.exp(0.28 * vary[0])) if has_body else 1.0,
+        spinous_slope=0.32 * float(vary[1]) * has_body,
         spinous_spread=0.02 * float(vary[2]),
         transverse_left=float(np.exp(0.16 * vary[3])),
         transverse_right=float(np.exp(0.16 * (0.6 * vary[3] + 0.4 * vary[4]))),
         body_height=float(np.exp(0.1 * vary[5])) if label > 2 else 1.0,
-        twist=0.1 * float(vary[6]) * whole,
+        twist=0.1 * float(vary[6]) * has_body,
         offset_mm=thickness_mm + 0.2 * float(vary[7]),
         arch_offset_mm=0.25 + 0.35 * float(vary[8]),
     )
@@ -109,7 +109,7 @@ def distance_to(posed: PosedBone, change: FormChange, away_xyz: torch.Tensor) ->
 
 
 def _sample(posed: PosedBone, form_xyz: torch.Tensor) -> torch.Tensor:
-    """Signed distance at points of a form; beyond its lattice, that of the border less the way there."""
+    """Return the signed distance at points of a form; beyond its lattice, that of the border less the way there."""
     bone = posed.bone
     field = torch.from_numpy(bone.distance_mm)[None, None]
     size = torch.tensor(bone.distance_mm.shape[::-1], dtype=torch.float32)

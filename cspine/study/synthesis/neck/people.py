@@ -222,7 +222,7 @@ def fit_frame(mesh: Mesh, reference: Mesh) -> tuple[Frame, float]:
 
 
 def _surface_points(mesh: Mesh, rng: np.random.Generator) -> Points:
-    """Points spread evenly over a surface."""
+    """Return the points spread evenly over a surface."""
     a, b, c = (mesh.corners[mesh.triangles[:, i]] for i in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     chosen = rng.choice(len(area), size=_FIT_POINTS, p=area / area.sum())

@@ -21,12 +21,12 @@ LATTICE_MM = 6.0
 #: A bone's motion fades into its neighbours' over this distance along the neck, millimetres.
 _FADE_MM = 13.0
 #: Far below the last and above the first bone, tissue moves with these as with a rigid body.
-_LEAST_WEIGHT = 1e-9
+_MIN_WEIGHT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Stance:
-    """How the whole patient lies in the scanner.
+    """The position of the patient in the scanner.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def atlas_points(points_xyz: torch.Tensor, bones: Sequence[PosedBone], atlas: At
     for posed in bones:
         away = points - posed.origin_mm
         along = away @ posed.axes[:, 2]
-        weight = np.exp(-0.5 * np.minimum((along / _FADE_MM) ** 2, 60.0)) + _LEAST_WEIGHT * _outermost(
+        weight = np.exp(-0.5 * np.minimum((along / _FADE_MM) ** 2, 60.0)) + _MIN_WEIGHT * _outermost(
             posed, bones, along
         )
         rest = person.bones[posed.label]
@@ -129,5 +129,5 @@ def _outermost(posed: PosedBone, bones: Sequence[PosedBone], along: np.ndarray) 
 def _interpolated(field_zyxc: np.ndarray, shape_zyx: tuple[int, int, int]) -> torch.Tensor:
     """Return a lattice of vectors at every voxel between its corners."""
     lattice = torch.from_numpy(field_zyxc.astype(np.float32)).permute(3, 0, 1, 2)[None]
-    whole = functional.interpolate(lattice, size=shape_zyx, mode="trilinear", align_corners=True)
-    return whole[0].permute(1, 2, 3, 0).contiguous()
+    upsampled = functional.interpolate(lattice, size=shape_zyx, mode="trilinear", align_corners=True)
+    return upsampled[0].permute(1, 2, 3, 0).contiguous()

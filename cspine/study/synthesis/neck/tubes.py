@@ -201,7 +201,7 @@ def draw_tubes(hu: torch.Tensor, where: PointGrid, tubes: Sequence[Tube], free: 
 
 
 def _from_axis(points: torch.Tensor, start: torch.Tensor, way: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Distance from a piece of a line, and where along it (0 to 1) the nearest point lies."""
+    """Return the distance from a piece of a line, and where along it (0 to 1) the nearest point lies."""
     away = points - start
     along = ((away @ way) / way.square().sum().clamp(min=1e-6)).clamp(0, 1)
     return (away - along[..., None] * way).norm(dim=-1), along

@@ -40,13 +40,13 @@ class SpineSettings:
         ``"whole"`` from the skull base to the sacrum, ``"cervical"`` C1..T2, ``"random"`` any part; or the first and
         the last level, for example ``("T11", "L5")``.
     internal_mm : float or None
-        Voxel size at which the image is drawn before it is sampled; from the spacing where it is left out.
+        Voxel size at which the image is drawn before it is sampled; from the spacing if omitted.
     width_mm : tuple of float or None
-        Field of view from side to side and from front to back; drawn at random where it is left out.
+        Field of view from side to side and from front to back; random if omitted.
     thoracic, lumbar : int or None
-        11, 12 or 13, and 4, 5 or 6 vertebrae; mostly 12 and 5 where they are left out.
+        11, 12 or 13, and 4, 5 or 6 vertebrae; if omitted, 12 and 5 in most patients.
     scan : Acquisition or None
-        The acquisition; drawn at random where it is left out.
+        The acquisition; random if omitted.
     coarse_share : float
         Share of the random acquisitions that were stored at coarse pixels.
     """
@@ -73,7 +73,7 @@ def synthesize_spine(
     seed : int
         The same seed, forms and settings give the same case.
     settings : SpineSettings, optional
-        A whole spine at 3 mm where it is left out.
+        A complete spine at 3 mm if omitted.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def synthesize_spine(
 def _field_of_view(
     poses: tuple[Pose, ...], rng: np.random.Generator, settings: SpineSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Middle and size (x, y, z) of the scan, millimetres."""
+    """Return the middle and size (x, y, z) of the scan, millimetres."""
     first, last = _shown(poses, rng, settings.view)
     shown = np.array([pose.origin_mm for pose in poses[first : last + 1]])
     top = float(shown[:, 2].max()) + _BEYOND_MM * rng.uniform(0.6, 1.3)
@@ -123,7 +123,7 @@ def _field_of_view(
 
 
 def _shown(poses: tuple[Pose, ...], rng: np.random.Generator, view: str | tuple[str, str]) -> tuple[int, int]:
-    """First and last place of the column in view."""
+    """Return the first and last place of the column in view."""
     draw, count = float(rng.random()), int(rng.integers(4, 15))
     start = int(rng.integers(0, max(1, len(poses) - count)))
     if isinstance(view, tuple):
@@ -144,7 +144,7 @@ def _nearest(poses: tuple[Pose, ...], name: str) -> int:
 def _bones(
     grid: Grid, forms: SpineForms, poses: tuple[Pose, ...], rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Nearest bone and signed distance to the nearest surface, on a grid."""
+    """Return the nearest bone and signed distance to the nearest surface, on a grid."""
     level = torch.zeros(grid.shape_zyx, dtype=torch.uint8)
     surface = torch.full(grid.shape_zyx, -_FAR_MM)
     wide = rng.uniform(18, 40)
@@ -171,7 +171,7 @@ def _bones(
 
 
 def _reach(form: Form, pose: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Middle (from the origin) and half size of the box that holds a placed form."""
+    """Return the middle (from the origin) and half size of the box that holds a placed form."""
     low = np.array(form.low_xyz)
     high = low + np.array(form.distance_mm.shape[::-1]) - 1
     corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
@@ -180,7 +180,7 @@ def _reach(form: Form, pose: Pose) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 
 def _sample(form: Form, local_xyz: torch.Tensor) -> torch.Tensor:
-    """Signed distance at points of a bone's frame; far outside beyond its lattice."""
+    """Return the signed distance at points of a bone's frame; far outside beyond its lattice."""
     field = torch.from_numpy(form.distance_mm)[None, None]
     size = torch.tensor(form.distance_mm.shape[::-1], dtype=torch.float32)
     unit = 2 * (local_xyz - torch.tensor(form.low_xyz)) / (size - 1) - 1
@@ -190,7 +190,7 @@ def _sample(form: Form, local_xyz: torch.Tensor) -> torch.Tensor:
 
 
 def _surface_shift(level: torch.Tensor, spacing_mm: float, rng: np.random.Generator) -> torch.Tensor:
-    """How far each bone's surface lies outside its form's: all around, of its own, and in hills."""
+    """Return how far each bone's surface lies outside its form's: all around, of its own, and in hills."""
     own = np.zeros(256, dtype=np.float32)
     own[: len(VERTEBRAE) + 4] = rng.uniform(-0.3, 0.3) + 0.2 * rng.standard_normal(len(VERTEBRAE) + 4)
     shift = torch.from_numpy(own)[level.int()]

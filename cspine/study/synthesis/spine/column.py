@@ -45,7 +45,7 @@ class Pose:
 
     @property
     def canal_mm(self) -> NDArray[np.float64]:
-        """Middle of the spinal canal at this bone."""
+        """Return the middle of the spinal canal at this bone."""
         if self.label == SACRUM:
             return self.point(0, 22, 0)
         size = dimensions(vertebra(self.label))

@@ -191,7 +191,7 @@ def _level_of(name: str) -> Vertebra | None:
 def _frame(
     level: Vertebra, discs: dict[str, NDArray[np.float64]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float] | None:
-    """Origin, axes (columns x, y, z) and reach above and below of a level, from the discs beside it."""
+    """Return the origin, axes (columns x, y, z) and reach above and below of a level, from the discs beside it."""
     if level.name in ("C1", "C2"):
         if not {"C2", "C3"} <= discs.keys():
             return None

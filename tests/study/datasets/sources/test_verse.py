@@ -6,7 +6,7 @@ import pytest
 
 from cspine.core.errors import DatasetError
 from cspine.study.datasets.sources import verse
-from cspine.study.rehearsal import layouts
+from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, small_case
 
 

@@ -111,7 +111,7 @@ def test_a_patient_of_one_person_has_that_persons_bones(solid_people: People) ->
     assert len(patient.bones) == len(patient.column) == 11
 
 
-def test_the_atlas_thin_bones_are_thickened(solid_people: People) -> None:
+def test_the_atlas_osteopenic_bones_are_thickened(solid_people: People) -> None:
     settings = NeckSettings(person="atlas")
     offsets = []
     for seed in range(30):

@@ -1,4 +1,4 @@
-"""The synthetic cohort of a rehearsal: drawn in parallel, written in the layouts of the public data sets, resumable."""
+"""The synthetic cohort of a dry run: synthesised in parallel, in the layouts of the public data sets, resumable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.io.processes import DIED, Died, run_each
 from cspine.io.workspace import Records, unchanged
-from cspine.study.rehearsal.layouts import (
+from cspine.study.dry_run.layouts import (
     Person,
     write_ctspine1k,
     write_hnscc,
@@ -26,7 +26,7 @@ from cspine.study.rehearsal.layouts import (
     write_verse,
     write_verse_flat,
 )
-from cspine.study.rehearsal.plan import PlannedScan, Source
+from cspine.study.dry_run.plan import PlannedScan, Source
 from cspine.study.synthesis.spine.case import EDITION, SpineSettings, synthesize_spine
 from cspine.study.synthesis.spine.forms import SpineForms, parametric_forms
 from cspine.study.synthesis.spine.mesh_forms import mesh_forms, meshes_checksum
@@ -53,7 +53,7 @@ class SyntheticCohort:
     root : Path
         Folder with one folder a data set, named as the options of `cspine dataset convert`.
     meshes : Path or None
-        Folder of the atlas's meshes; bones made of simple solids where it is left out.
+        Folder of the atlas's meshes; bones made of simple solids if omitted.
     """
 
     root: Path
@@ -67,7 +67,7 @@ class SyntheticCohort:
 def make_cohort(
     cohort: SyntheticCohort, scans: tuple[PlannedScan, ...], jobs: int, progress: Callable[[int, int], None]
 ) -> tuple[int, int]:
-    """Draw and write the scans that are not there yet.
+    """Synthesise and write the scans that do not exist yet.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def make_cohort(
     jobs : int
         Processes.
     progress : callable
-        Told the scans done and all of them.
+        Called with the number of finished scans and of all scans.
 
     Returns
     -------
@@ -93,33 +93,34 @@ def make_cohort(
     """
     bones = _bones(cohort)
     todo = [scan for scan in scans if not _is_there(cohort, scan, bones)]
-    kept = len(scans) - len(todo)
-    progress(kept, len(scans))
+    cached = len(scans) - len(todo)
+    progress(cached, len(scans))
     if not todo:
-        return 0, kept
+        return 0, cached
     if cohort.meshes is not None:
         mesh_forms(cohort.meshes, cohort.root)  # measured once, then kept for the processes
-    done = kept
+    done = cached
 
-    def take(place: int, drawn: tuple[CtVolume, LabelVolume] | Died) -> None:
+    def take(place: int, scanned: tuple[CtVolume, LabelVolume] | Died) -> None:
         """Write a scan, here: the table of a data set's patients is one file for all of them."""
         nonlocal done
         scan = todo[place]
-        if drawn is DIED:
+        if scanned is DIED:
             raise OutOfMemoryError(
-                f"the process that made {_name(scan)} died: memory, mostly", advice="Use fewer jobs."
+                f"the process that made {_name(scan)} died, most often because it ran out of memory",
+                advice="Use fewer jobs.",
             )
-        _write(cohort, scan, *drawn)
+        _write(cohort, scan, *scanned)
         _records(cohort).write(_name(scan), _told(scan, bones))
         done += 1
         progress(done, len(scans))
 
     run_each(partial(_drawn, cohort), todo, jobs, take)
-    return len(todo), kept
+    return len(todo), cached
 
 
 def draw(forms: SpineForms, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
-    """Draw one scan, stored as its source stores images.
+    """Synthesise one scan, stored as its source stores images.
 
     Parameters
     ----------
@@ -139,14 +140,14 @@ def draw(forms: SpineForms, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
     ct, labels = synthesize_spine(forms, scan.seed, SpineSettings(spacing, view, internal_mm=_INTERNAL_MM))
     turn = reorientation(ct.affine_lps, axes)
     affine = turn.grid(ct.grid).affine_lps
-    drawn = np.ascontiguousarray(turn.apply(labels.labels_zyx))
+    stored = np.ascontiguousarray(turn.apply(labels.labels_zyx))
     if scan.swapped:
-        drawn = _swapped(drawn)
-    return CtVolume(np.ascontiguousarray(turn.apply(ct.hu_zyx)), affine), LabelVolume(drawn, affine)
+        stored = _swapped(stored)
+    return CtVolume(np.ascontiguousarray(turn.apply(ct.hu_zyx)), affine), LabelVolume(stored, affine)
 
 
 def _swapped(labels_zyx: LabelArray) -> LabelArray:
-    """Exchange the labels of two neighbours in the middle of what is drawn."""
+    """Exchange the labels of two neighbours in the middle of the labelled column."""
     present = [int(v) for v in np.unique(labels_zyx) if 0 < v < 26]
     upper, lower = present[len(present) // 2 - 1 : len(present) // 2 + 1]
     table = np.arange(256, dtype=np.uint8)
@@ -177,7 +178,7 @@ def _told(scan: PlannedScan, bones: str) -> dict[str, Any]:
 
 
 def _is_there(cohort: SyntheticCohort, scan: PlannedScan, bones: str) -> bool:
-    """Tell whether a scan was written whole: its record is written last."""
+    """Return whether a scan was written completely: its record is written last."""
     return _records(cohort).read(_name(scan)) == _told(scan, bones)
 
 

@@ -1,4 +1,4 @@
-"""A split written to the datasets of a study: tables, files in their folders, nnU-Net's folds, demographics."""
+"""A split applied to the datasets of a study: tables, files in their folders, nnU-Net's folds, demographics."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from cspine.study.datasets.split import SplitSettings, split, splits_final
 SPLIT_RECORD = "split.json"
 
 
-def divide_datasets(datasets: Sequence[DatasetFolder], settings: SplitSettings) -> list[list[CaseRow]]:
-    """Split datasets and put their files where they belong; return the rows of each.
+def apply_split(datasets: Sequence[DatasetFolder], settings: SplitSettings) -> list[list[CaseRow]]:
+    """Split datasets and move their files to the folders of their parts; return the rows of each.
 
     splits_final.json goes first and comes last: a dataset without it is in the midst of a split, which the same call
     completes.
@@ -48,7 +48,7 @@ def divide_datasets(datasets: Sequence[DatasetFolder], settings: SplitSettings) 
         dataset.label_set()
     with ExitStack() as stack:
         for dataset in datasets:
-            dataset.rows()  # tells that there is none, before a lock is made
+            dataset.rows()  # raises if there is none, before a lock is made
             stack.enter_context(dataset.held())
         divided = split([dataset.rows() for dataset in datasets], settings)
         for dataset in datasets:

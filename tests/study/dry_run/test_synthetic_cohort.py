@@ -11,9 +11,9 @@ from cspine.core.geometry import orientation_of
 from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources import ctspine1k, totalsegmentator, verse
 from cspine.study.datasets.sources.found import Found
-from cspine.study.rehearsal import synthetic_cohort as rehearsal
-from cspine.study.rehearsal.plan import PlannedScan, Source
-from cspine.study.rehearsal.synthetic_cohort import STORED, SyntheticCohort, draw, make_cohort
+from cspine.study.dry_run import synthetic_cohort as dry_run
+from cspine.study.dry_run.plan import PlannedScan, Source
+from cspine.study.dry_run.synthetic_cohort import STORED, SyntheticCohort, draw, make_cohort
 from cspine.study.synthesis.spine.forms import SpineForms, parametric_forms
 
 
@@ -40,7 +40,7 @@ _SCANS = (
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, solids: SpineForms) -> None:
-    monkeypatch.setattr(rehearsal, "_forms", lambda *_: solids)
+    monkeypatch.setattr(dry_run, "_forms", lambda *_: solids)
 
 
 def _found(root: Path) -> Found:

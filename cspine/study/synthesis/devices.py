@@ -1,4 +1,4 @@
-"""What patients of an evaluation set have besides their anatomy: devices, contrast, thin bone, metal, another kVp.
+"""Devices and artefacts of patients of an evaluation set: contrast, osteopenic bone, metal, another kVp.
 
 Everything is drawn into the perfect image, before the scanner; none of it moves a label.
 """
@@ -31,7 +31,7 @@ def fill_vessels(hu: torch.Tensor, anatomy: Anatomy, contrast_hu: float) -> None
     hu += soft * (contrast_hu - hu) * vessel
 
 
-def thin_bone(hu: torch.Tensor, anatomy: Anatomy, rng: np.random.Generator) -> None:
+def osteopenic_bone(hu: torch.Tensor, anatomy: Anatomy, rng: np.random.Generator) -> None:
     """Redraw the vertebrae with a thin, poor cortex over a coarse, fatty inside, in place."""
     near = anatomy.vertebra_mm > -anatomy.spacing_mm
     depth = anatomy.vertebra_mm[near]
@@ -228,7 +228,7 @@ def _body(hu: torch.Tensor) -> torch.Tensor:
 
 
 def _distance_to_body(hu: torch.Tensor, spacing_mm: float) -> torch.Tensor:
-    """Distance in millimetres to the skin, 0 in the body, from a coarse lattice; cavities count as body."""
+    """Return the distance in millimetres to the skin, 0 in the body, from a coarse lattice; cavities count as body."""
     coarse = _body(hu)[::_COARSE, ::_COARSE, ::_COARSE].numpy()
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in coarse])
     distance = ndimage.distance_transform_edt(~filled).astype(np.float32) * (spacing_mm * _COARSE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.study.synthesis import additions
+from cspine.study.synthesis import devices
 from cspine.study.synthesis.atlas import TEETH, VESSEL, Atlas
 from cspine.study.synthesis.tissue import Anatomy
 
@@ -40,28 +40,28 @@ def _rng() -> np.random.Generator:
 
 def test_another_voltage_scales_bone_and_contrast_alone() -> None:
     hu = torch.tensor([-1000.0, -90.0, 40.0, 90.0, 390.0, 1090.0])
-    additions.change_voltage(hu, 1.3)
+    devices.change_voltage(hu, 1.3)
     assert hu.tolist() == pytest.approx([-1000, -90, 40, 90, 480, 1390])
 
 
 def test_contrast_fills_vessels_alone(anatomy: Anatomy, hu: torch.Tensor) -> None:
     before = hu.clone()
-    additions.fill_vessels(hu, anatomy, 700.0)
+    devices.fill_vessels(hu, anatomy, 700.0)
     vessel = anatomy.tissue == VESSEL
     assert torch.equal(hu[~vessel], before[~vessel])
     assert float(hu[vessel].max()) == pytest.approx(700, abs=1)
 
 
-def test_thin_bone_is_poor_inside_and_stays_within_its_surface(anatomy: Anatomy, hu: torch.Tensor) -> None:
+def test_osteopenic_bone_is_poor_inside_and_stays_within_its_surface(anatomy: Anatomy, hu: torch.Tensor) -> None:
     before = hu.clone()
-    additions.thin_bone(hu, anatomy, _rng())
+    devices.osteopenic_bone(hu, anatomy, _rng())
     deep, edge = anatomy.vertebra_mm > 2, (anatomy.vertebra_mm > 0) & (anatomy.vertebra_mm < 0.6)
     assert float(hu[deep].mean()) < 150
     assert float(hu[edge].mean()) > float(hu[deep].mean()) + 50
     assert torch.equal(hu[anatomy.vertebra_mm < -1], before[anatomy.vertebra_mm < -1])
 
 
-@pytest.mark.parametrize("add", [additions.add_table, additions.add_collar, additions.add_head_holder])
+@pytest.mark.parametrize("add", [devices.add_table, devices.add_collar, devices.add_head_holder])
 def test_devices_lie_outside_the_body(
     anatomy: Anatomy, hu: torch.Tensor, add: Callable[[torch.Tensor, float, np.random.Generator], None]
 ) -> None:
@@ -74,7 +74,7 @@ def test_devices_lie_outside_the_body(
 
 def test_a_collar_keeps_its_distance_from_the_skin(anatomy: Anatomy, hu: torch.Tensor) -> None:
     body = hu > -400
-    additions.add_collar(hu, anatomy.spacing_mm, _rng())
+    devices.add_collar(hu, anatomy.spacing_mm, _rng())
     plastic = (hu > -400) & ~body
     grown = torch.nn.functional.max_pool3d(body[None, None].float(), 3, 1, 1)[0, 0] > 0
     assert not bool((plastic & grown).any())
@@ -82,7 +82,7 @@ def test_a_collar_keeps_its_distance_from_the_skin(anatomy: Anatomy, hu: torch.T
 
 def test_tubes_run_in_the_airway_and_spare_the_vertebrae(anatomy: Anatomy, hu: torch.Tensor) -> None:
     before = hu.clone()
-    additions.add_tubes(hu, anatomy, _rng())
+    devices.add_tubes(hu, anatomy, _rng())
     bone = anatomy.vertebra_mm > 0
     assert torch.equal(hu[bone], before[bone])
     changed = (hu != before).any(dim=1).any(dim=1)
@@ -90,10 +90,10 @@ def test_tubes_run_in_the_airway_and_spare_the_vertebrae(anatomy: Anatomy, hu: t
 
 
 def test_fillings_are_metal_in_teeth_and_screws_metal_at_vertebrae(anatomy: Anatomy) -> None:
-    filling = additions.dental_metal(anatomy, _rng())
+    filling = devices.dental_metal(anatomy, _rng())
     assert float(filling.max()) > 10000
     assert float(filling[anatomy.tissue == TEETH].sum()) > 0.6 * float(filling.sum())
-    screws = additions.screws(anatomy, _rng())
+    screws = devices.screws(anatomy, _rng())
     assert float(screws.max()) > 5000
     assert float((anatomy.vertebra_mm[screws > 5000] > -8).float().mean()) > 0.7
 
@@ -101,9 +101,9 @@ def test_fillings_are_metal_in_teeth_and_screws_metal_at_vertebrae(anatomy: Anat
 def test_without_teeth_or_vertebrae_there_is_no_metal() -> None:
     nothing = torch.zeros(20, 20, 20)
     empty = Anatomy(nothing.to(torch.uint8), nothing.to(torch.uint8), nothing - 30, nothing - 30, 1.0)
-    assert not bool(additions.dental_metal(empty, _rng()).any())
-    assert not bool(additions.screws(empty, _rng()).any())
+    assert not bool(devices.dental_metal(empty, _rng()).any())
+    assert not bool(devices.screws(empty, _rng()).any())
     air = nothing - 1000
-    for add in (additions.add_table, additions.add_head_holder):
+    for add in (devices.add_table, devices.add_head_holder):
         add(air, 1.0, _rng())
     assert bool((air == -1000).all())

@@ -1,9 +1,9 @@
-"""Who takes part in a rehearsal."""
+"""Who takes part in a dry run."""
 
 import pytest
 
 from cspine.core.errors import UsageError
-from cspine.study.rehearsal.plan import Source, plan_cohort
+from cspine.study.dry_run.plan import Source, plan_cohort
 
 
 def test_every_source_has_patients_and_none_is_planned_twice() -> None:

@@ -38,11 +38,11 @@ class Person:
 def write_verse(root: Path, number: int, ct: CtVolume, labels: LabelVolume, person: Person) -> None:
     """Write a case of VerSe, subject based: rawdata, derivatives with mask and centroids, participants.tsv."""
     subject = f"sub-verse{number:03d}"
-    drawn = _without_sacrum(labels)
+    without_sacrum = _without_sacrum(labels)
     nifti.write(root / "rawdata" / subject / f"{subject}_ct.nii.gz", ct.hu_zyx, ct.affine_lps)
     beside = root / "derivatives" / subject
-    nifti.write(beside / f"{subject}_seg-vert_msk.nii.gz", drawn.labels_zyx, drawn.affine_lps)
-    centroids = json.dumps(centroids_of(drawn))
+    nifti.write(beside / f"{subject}_seg-vert_msk.nii.gz", without_sacrum.labels_zyx, without_sacrum.affine_lps)
+    centroids = json.dumps(centroids_of(without_sacrum))
     (beside / f"{subject}_seg-subreg_ctd.json").write_text(centroids, encoding="utf-8")
     _add_row(root / "participants.tsv", "participant_id\tage\tsex", f"{subject}\t{person.age_years}\t{person.sex}")
 
@@ -50,10 +50,10 @@ def write_verse(root: Path, number: int, ct: CtVolume, labels: LabelVolume, pers
 def write_verse_flat(root: Path, number: int, ct: CtVolume, labels: LabelVolume) -> None:
     """Write a case of VerSe in the older layout: image, mask and centroids beside each other."""
     stem = f"verse{number:03d}"
-    drawn = _without_sacrum(labels)
+    without_sacrum = _without_sacrum(labels)
     nifti.write(root / f"{stem}.nii.gz", ct.hu_zyx, ct.affine_lps)
-    nifti.write(root / f"{stem}_seg.nii.gz", drawn.labels_zyx, drawn.affine_lps)
-    (root / f"{stem}_ctd.json").write_text(json.dumps(centroids_of(drawn)), encoding="utf-8")
+    nifti.write(root / f"{stem}_seg.nii.gz", without_sacrum.labels_zyx, without_sacrum.affine_lps)
+    (root / f"{stem}_ctd.json").write_text(json.dumps(centroids_of(without_sacrum)), encoding="utf-8")
 
 
 def write_hnscc(dicom: Path, masks: Path, number: int, ct: CtVolume, labels: LabelVolume, person: Person) -> None:
@@ -84,8 +84,10 @@ def write_msd_colon(decathlon: Path, masks: Path, number: int, ct: CtVolume, lab
 
 def write_mask(folder: Path, name: str, labels: LabelVolume) -> None:
     """Write a mask of CTSpine1K: 1..25, no sacrum; T13 is background there."""
-    drawn = _without_sacrum(labels).labels_zyx
-    nifti.write(folder / f"{name}_seg.nii.gz", np.where(drawn == 28, np.uint8(0), drawn), labels.affine_lps)
+    without_sacrum = _without_sacrum(labels).labels_zyx
+    nifti.write(
+        folder / f"{name}_seg.nii.gz", np.where(without_sacrum == 28, np.uint8(0), without_sacrum), labels.affine_lps
+    )
 
 
 def write_totalsegmentator(root: Path, number: int, ct: CtVolume, labels: LabelVolume, person: Person) -> None:
@@ -115,8 +117,8 @@ def centroids_of(labels: LabelVolume) -> list[dict[str, object]]:
 
 
 def _without_sacrum(labels: LabelVolume) -> LabelVolume:
-    drawn = np.where(labels.labels_zyx == SACRUM, np.uint8(0), labels.labels_zyx)
-    return LabelVolume(drawn, labels.affine_lps)
+    without_sacrum = np.where(labels.labels_zyx == SACRUM, np.uint8(0), labels.labels_zyx)
+    return LabelVolume(without_sacrum, labels.affine_lps)
 
 
 def _add_row(path: Path, header: str, row: str) -> None:

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from cspine.core.errors import DatasetError, SplitError
+from cspine.study.datasets.apply_split import apply_split
 from cspine.study.datasets.case_table import Part, split_checksum, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
-from cspine.study.datasets.divided import divide_datasets
 from cspine.study.datasets.split import SplitSettings, splits_final
 from cspine.study.label_sets import label_set
 from tests.builders.case_rows import study_rows
@@ -34,8 +34,8 @@ def study(tmp_path):
 
 
 def test_files_tables_and_folds_agree_in_both_datasets(study):
-    for folder, rows in zip(study, divide_datasets(study, ASKED), strict=True):
-        kinds = {Part.TRAINING: "Tr", Part.INTERNAL: "Ts", Part.EXTERNAL: "Ts", Part.LEFT_OVER: "Excluded"}
+    for folder, rows in zip(study, apply_split(study, ASKED), strict=True):
+        kinds = {Part.TRAINING: "Tr", Part.INTERNAL: "Ts", Part.EXTERNAL: "Ts", Part.UNASSIGNED: "Excluded"}
         assert all(folder.where(r.case) == kinds.get(r.part, "Excluded") for r in rows if r.levels)
         assert sorted(folder.rows(), key=lambda r: r.case) == sorted(rows, key=lambda r: r.case)
         training = {row.case for row in rows if row.part is Part.TRAINING}
@@ -51,7 +51,7 @@ def test_files_tables_and_folds_agree_in_both_datasets(study):
 
 
 def test_an_interrupted_split_has_no_folds_and_is_completed_by_the_same_call(study, monkeypatch):
-    expected = divide_datasets(study, ASKED)
+    expected = apply_split(study, ASKED)
     moved = DatasetFolder.put_in_place
 
     def stop(folder, rows):
@@ -60,24 +60,24 @@ def test_an_interrupted_split_has_no_folds_and_is_completed_by_the_same_call(stu
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(DatasetFolder, "put_in_place", stop)
-        divide_datasets(study, SplitSettings(10, 5, 4, folds=3, seed=1))
+        apply_split(study, SplitSettings(10, 5, 4, folds=3, seed=1))
     assert not any((folder.root / SPLITS).exists() for folder in study)
-    assert divide_datasets(study, ASKED) == expected
+    assert apply_split(study, ASKED) == expected
     test_files_tables_and_folds_agree_in_both_datasets(study)
 
 
 def test_too_many_asked_changes_nothing(study):
-    divide_datasets(study, ASKED)
+    apply_split(study, ASKED)
     before = {path: path.read_bytes() for folder in study for path in folder.root.glob("*") if path.is_file()}
     with pytest.raises(SplitError, match="500 patients"):
-        divide_datasets(study, SplitSettings(500, 0, 4))
+        apply_split(study, SplitSettings(500, 0, 4))
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_what_is_no_dataset_is_refused_without_a_trace(study, tmp_path):
     with pytest.raises(DatasetError, match="given twice"):
-        divide_datasets([study[0], study[0]], ASKED)
+        apply_split([study[0], study[0]], ASKED)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match=r"dataset\.json"):
-        divide_datasets([study[0], DatasetFolder(tmp_path / "empty")], ASKED)
+        apply_split([study[0], DatasetFolder(tmp_path / "empty")], ASKED)
     assert not list((tmp_path / "empty").iterdir())

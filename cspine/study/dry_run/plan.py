@@ -1,6 +1,6 @@
-"""Who takes part in a rehearsal of the study: synthetic patients, spread over the public data sets as real ones are.
+"""The patients of a dry run of the study: synthetic patients, spread over the public data sets as real ones are.
 
-Nothing is drawn here: the plan says of each scan which data set it stands in, what it shows, and what is wrong with it.
+Nothing is synthesised here: the plan gives the data set, the content and the faults of each scan.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""A dry run of the study: a synthetic cohort in the layouts of the public data sets."""

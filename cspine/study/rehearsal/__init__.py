@@ -1,1 +1,0 @@
-"""A rehearsal of the study: a synthetic cohort in the layouts of the public data sets."""
