@@ -43,7 +43,7 @@ _HU_LIMITS = (-32768, 32767)
 
 @dataclass(frozen=True)
 class Conversion:
-    """What is converted into what.
+    """The task of a conversion.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Conversion:
 
 @dataclass
 class Outcome:
-    """What a conversion did.
+    """The outcome of a conversion.
 
     Parameters
     ----------
