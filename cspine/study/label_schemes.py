@@ -1,4 +1,4 @@
-"""How other systems number vertebrae, and how their files become labels of `cspine.core.anatomy`.
+"""The label schemes of other systems, and the reading of their files as labels of `cspine.core.anatomy`.
 
 Each scheme has one table from number to level. Numbers that a scheme gives to other structures (discs, the sacrum, the
 cord, organs) become background; a number that it does not know is refused, because the file then follows another one.

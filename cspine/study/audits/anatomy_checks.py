@@ -329,7 +329,7 @@ def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
 
 @dataclass(frozen=True)
 class Ring:
-    """How a vertebra lies around the spinal cord.
+    """The position of a vertebra around the spinal cord.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AuditTask:
-    """What is audited.
+    """The task of an audit.
 
     Parameters
     ----------

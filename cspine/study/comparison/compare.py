@@ -27,7 +27,7 @@ TABLES, PLOTS, REPORT = "tables", "plots", "report.html"
 
 @dataclass(frozen=True)
 class Task:
-    """What to compare.
+    """The task of a comparison.
 
     Parameters
     ----------

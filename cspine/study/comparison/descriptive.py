@@ -1,4 +1,4 @@
-"""How well each model segments, by itself: means, spreads, ranges over folds, and what it missed."""
+"""Descriptive statistics of each model: means, spreads, ranges over folds, and missed levels."""
 
 from __future__ import annotations
 

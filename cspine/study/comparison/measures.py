@@ -1,4 +1,4 @@
-"""What is compared: the measures of an evaluation, and the levels and groups of levels over which they are reported."""
+"""The measures of a comparison, and the levels and groups of levels over which they are reported."""
 
 from __future__ import annotations
 

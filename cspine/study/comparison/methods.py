@@ -1,4 +1,4 @@
-"""How a comparison is made: the definitions at the end of the report, in short (docs/guide/comparison.md)."""
+"""The methods of a comparison: the definitions at the end of the report, in short (docs/guide/comparison.md)."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """Where the figures come from."""
+    """The source of the figures."""
 
     citation: str
     doi: str

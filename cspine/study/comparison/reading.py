@@ -28,7 +28,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """How well a level of a case is segmented.
+    """The scores of a level of a case.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Where the images of a case are.
+    """The files of a case.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ NO_MARGIN = "no margin of equivalence"
 
 @dataclass(frozen=True)
 class Settings:
-    """How models are compared.
+    """The settings of a comparison.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ CASE_TABLE = "cases.csv"
 
 
 class Part(StrEnum):
-    """What a case is for."""
+    """The part of the study that a case belongs to."""
 
     TRAINING = "training"
     INTERNAL = "internal"

@@ -32,7 +32,7 @@ from cspine.study.datasets.sources.found import Found, FoundCase
 from cspine.study.label_sets import LabelSet, label_set
 
 #: Raised where a converted case would be another than before.
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 #: Kind of audit.csv's rows for a vertebra that the edge of the image truncates: reported, but not a doubt.
 PARTIAL = "partial"
 #: Kind of the doubt about a case whose image another case has.
@@ -43,7 +43,7 @@ _HU_LIMITS = (-32768, 32767)
 
 @dataclass(frozen=True)
 class Conversion:
-    """What is converted into what.
+    """The task of a conversion.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Conversion:
 
 @dataclass
 class Outcome:
-    """What a conversion did.
+    """The outcome of a conversion.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What there is in a dataset: counts of cases, doubts and vertebrae, and the rows of its picture sheet."""
+"""An overview of a dataset: counts of cases, doubts and vertebrae, and the rows of its picture sheet."""
 
 from __future__ import annotations
 

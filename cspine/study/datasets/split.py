@@ -1,4 +1,4 @@
-"""Who is for training, internal validation and external test: by patient, the same in every dataset of a study.
+"""The split into training, internal validation and external test: by patient, the same in all datasets of a study.
 
 Nothing is read or written here but rows of the table of cases.
 """
@@ -20,7 +20,7 @@ _AGE_GROUPS = (40, 60, 75)
 
 
 class InternalFrom(StrEnum):
-    """Where the patients of the internal validation come from: the paper's poster does not say."""
+    """The origin of the patients of the internal validation, which the paper does not state."""
 
     TOP = "top"
     TRAINING = "training"
@@ -28,7 +28,7 @@ class InternalFrom(StrEnum):
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """What is asked of a split; the numbers are the paper's if omitted.
+    """The settings of a split; the numbers are the paper's if omitted.
 
     Parameters
     ----------

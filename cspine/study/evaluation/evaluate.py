@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How an evaluation is done, where the default does not suit.
+    """The options of an evaluation.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The results of an evaluation.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Task:
-    """What is evaluated: existing labels, or the predictions of a model for images.
+    """The task of an evaluation: existing labels, or the predictions of a model for images.
 
     Parameters
     ----------

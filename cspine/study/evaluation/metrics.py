@@ -220,7 +220,7 @@ MIN_LABELLED = 0.2
 
 @dataclass(frozen=True)
 class LevelMatch:
-    """Which level a prediction gives to a vertebra of the reference.
+    """The level that a prediction gives to a vertebra of the reference.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which files of an evaluation belong together: references, predictions of any system, images, and parts of a study."""
+"""The pairs of files of an evaluation: references, predictions of any system, images, and parts of a study."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class EvaluationCase(Case):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an evaluation reads.
+    """The inputs of an evaluation.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How predictions of `cspine predict` were made: never by a fold that was trained on the case it is evaluated on."""
+"""The provenance of predictions: no fold may predict a case that it was trained on and that is evaluated."""
 
 from __future__ import annotations
 

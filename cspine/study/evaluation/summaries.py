@@ -33,7 +33,7 @@ CASE_MEANS = " case means"
 
 @dataclass(frozen=True)
 class Spread:
-    """How some values spread; None where there is no value.
+    """The distribution of values; None without values.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ TESTS = "internal,external"
 
 @dataclass(frozen=True)
 class PredictionTask:
-    """What is predicted, and how.
+    """The task of a prediction.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "e
 
 @dataclass(frozen=True)
 class Prediction:
-    """How a model predicts.
+    """A model with its settings.
 
     Parameters
     ----------

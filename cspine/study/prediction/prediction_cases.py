@@ -1,4 +1,4 @@
-"""What is to be predicted: images of a folder, series of DICOM studies, or cases of a dataset with folds for each."""
+"""The cases of a prediction: images of a folder, series of DICOM studies, or cases of a dataset with folds for each."""
 
 from __future__ import annotations
 

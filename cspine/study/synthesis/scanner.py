@@ -1,4 +1,4 @@
-"""What a CT scanner makes of a neck: blur, slice profile, noise, streaks, table, field of view."""
+"""The image of a neck in a CT scanner: blur, slice profile, noise, streaks, table, field of view."""
 
 from __future__ import annotations
 

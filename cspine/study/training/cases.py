@@ -22,7 +22,7 @@ _GZIP_TRAILER = 8
 
 @dataclass(frozen=True)
 class TrainingCases:
-    """What a dataset has for a training.
+    """The training cases of a dataset.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _LAST_BYTES = 20_000
 
 @dataclass(frozen=True)
 class Machine:
-    """What a training may use.
+    """The devices and processes of a training.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a training will need of GPU hours, GPU memory and disk: estimates, reported before the work begins.
+"""The needs of a training in GPU hours, GPU memory and disk: estimates, reported before the work begins.
 
 Hours and GPU memory are nnU-Net's own figures for its plans on an NVIDIA A100 with 40 GB (its documentation,
 resenc_presets.md: one fold of 1000 epochs), in proportion to the iterations. Disk: each voxel of the network's

@@ -1,4 +1,4 @@
-"""What decides about a training: configuration, plans, trainer, length, and the presets of the paper."""
+"""The settings of a training: configuration, plans, trainer, length, and the presets of the paper."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONFIGURATIONS: dict[str, tuple[str, ...]] = {"2d": (), "3d_lowres": (), "3d_ful
 
 @dataclass(frozen=True)
 class PlanChanges:
-    """What is changed of the plans that nnU-Net makes; what is None stays as planned.
+    """Changes to the plans that nnU-Net makes; None leaves a value as planned.
 
     Parameters
     ----------

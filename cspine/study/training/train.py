@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Training:
-    """What to train, and where.
+    """The task of a training.
 
     Parameters
     ----------

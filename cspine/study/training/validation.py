@@ -1,4 +1,4 @@
-"""What nnU-Net's validation of each fold says: Dice by level, on the cases that the fold was not trained on."""
+"""The results of nnU-Net's validation of each fold: Dice by level, on the cases that the fold was not trained on."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def test_files_that_vanish_between_are_told(tmp_path, in_process):
 
 def test_wrong_folders_and_names_are_refused_before_any_work(tmp_path, in_process):
     found = verse_of(tmp_path / "verse", small_case())
-    with pytest.raises(DatasetError, match="no name of an nnU-Net dataset"):
+    with pytest.raises(DatasetError, match="name of an nnU-Net dataset"):
         run(found, conversion_to(tmp_path / "out"))
     with pytest.raises(DatasetError, match="two cases have the name verse2019_sub-verse001"):
         run(Found(found.cases * 2), conversion_to(tmp_path / "Dataset501_Cervical"))

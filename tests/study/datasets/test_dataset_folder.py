@@ -23,7 +23,7 @@ def folder_with(tmp_path, *cases, kind="Tr"):
 def test_the_name_is_one_that_nnunet_takes(tmp_path):
     assert DatasetFolder(tmp_path / "Dataset501_Cervical").number == 501
     for name in ("Cervical", "Dataset1_Cervical", "Dataset501_"):
-        with pytest.raises(DatasetError, match="no name of an nnU-Net dataset"):
+        with pytest.raises(DatasetError, match="name of an nnU-Net dataset"):
             _ = DatasetFolder(tmp_path / name).number
 
 

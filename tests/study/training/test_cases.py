@@ -101,7 +101,7 @@ def test_a_folder_that_is_no_dataset_is_refused(dataset, tmp_path):
     with pytest.raises(DatasetError):
         read_cases_of(tmp_path / "Dataset009_Absent", None)
     shutil.copytree(dataset.root, tmp_path / "necks")
-    with pytest.raises(DatasetError, match="no name of an nnU-Net dataset"):
+    with pytest.raises(DatasetError, match="name of an nnU-Net dataset"):
         read_cases_of(tmp_path / "necks", None)
 
 

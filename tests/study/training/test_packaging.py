@@ -34,10 +34,10 @@ def test_a_package_takes_the_place_of_a_package_alone(tmp_path):
     check_place(tmp_path / "old", ())
     (tmp_path / "theses").mkdir()
     (tmp_path / "theses" / "mine.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="no model package"):
+    with pytest.raises(UsageError, match="model package"):
         check_place(tmp_path / "theses", ())
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="no model package"):
+    with pytest.raises(UsageError, match="model package"):
         check_place(tmp_path / "file", ())
 
 

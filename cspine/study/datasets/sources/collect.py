@@ -12,7 +12,7 @@ from cspine.study.datasets.sources.found import Found, FoundCase, age_of, read_p
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the data sets lie.
+    """The folders of the data sets.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class FoundCase(Case):
 
 @dataclass
 class Found:
-    """What a data set gave.
+    """The cases of a data set.
 
     Parameters
     ----------

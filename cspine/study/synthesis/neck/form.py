@@ -1,4 +1,4 @@
-"""How one bone's form differs from the mesh that it comes from: processes, body, arch, and the surface itself."""
+"""The differences of one bone's form from its mesh: processes, body, arch, and the surface itself."""
 
 from __future__ import annotations
 

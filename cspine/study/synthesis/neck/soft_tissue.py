@@ -1,4 +1,4 @@
-"""Where a patient's points lie in the label atlas, whose soft tissue follows the motions of the bones."""
+"""The positions of a patient's points in the label atlas, whose soft tissue follows the motions of the bones."""
 
 from __future__ import annotations
 

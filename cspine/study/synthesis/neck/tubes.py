@@ -1,4 +1,4 @@
-"""What runs through a neck as a tube: vessels with contrast medium, ossified ligaments, plates and screws."""
+"""Tubular structures of a neck: vessels with contrast medium, ossified ligaments, plates and screws."""
 
 from __future__ import annotations
 

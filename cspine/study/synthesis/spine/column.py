@@ -1,4 +1,4 @@
-"""Where each vertebra of one patient stands: how many there are, how the spine bends, and how large each bone is."""
+"""The column of one patient: the number, position and size of its vertebrae, and how the spine bends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies around a spine: skin, fat, muscle, lungs, vessels, the cord, and the bones that are no vertebrae.
+"""The surroundings of a spine: skin, fat, muscle, lungs, vessels, the cord, and the bones that are no vertebrae.
 
 It is generic: enough that a network meets air, fat, contrast and other bone where real scans have them.
 """
