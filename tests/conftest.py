@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from tests.builders.cohorts import bright_task
 from tests.builders.solid_people import write_meshes, write_person
 from tests.builders.tiny_atlas import write_atlas
 from tests.builders.tiny_model import TrainedModel, train_tiny_model
+
+# The workers of pytest-xdist say 80, which tables would follow.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")
