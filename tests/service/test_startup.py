@@ -41,7 +41,7 @@ def test_a_spool_is_inspected_without_a_trace(tmp_path: Path) -> None:
 
 def test_a_spool_in_use_is_seen(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
-    spool.claim()
+    spool.lock()
     with pytest.raises(SpoolError):
         inspect_spool(spool.folder, 0)
     spool.release()

@@ -190,7 +190,7 @@ def test_wrong_folders_and_names_are_refused_before_any_work(tmp_path, in_proces
     with pytest.raises(DatasetError, match="two cases have the name verse2019_sub-verse001"):
         run(Found(found.cases * 2), conversion_to(tmp_path / "Dataset501_Cervical"))
     run(found, conversion_to(tmp_path / "Dataset501_Cervical"))
-    with pytest.raises(DatasetError, match="other labels"):
+    with pytest.raises(DatasetError, match="another label set"):
         run(found, conversion_to(tmp_path / "Dataset501_Cervical", "full-spine"))
 
 
