@@ -204,7 +204,7 @@ def test_what_cannot_be_segmented_is_refused_with_its_code(bright_study: Path, p
 def test_series_and_models_are_listed(bright_study: Path, bright_model: Path) -> None:
     (series,) = cspine.list_series(bright_study)
     assert series.chosen and series.slices == 64
-    assert cspine.list_series(bright_study, series=series.series_uid)[0].reason == "chosen by its UID"
+    assert cspine.list_series(bright_study, series=series.series_uid)[0].reason == "chosen by UID"
     models = cspine.list_models(bright_model.parent)
     assert bright_model in [model.folder for model in models]
     assert "cervical-demo" in [model.name for model in models]
