@@ -52,7 +52,7 @@ def study_folders(settings: Settings) -> Iterator[Folders]:
     Raises
     ------
     CSpineError
-        As `archive.opened` and `StudyOutput`.
+        As `archive.open_input` and `StudyOutput`.
     """
     with (
         open_input(settings.input) as folder,

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 from cspine.cli import compare, evaluate, predict  # noqa: E402
 from cspine.core.errors import InputError, SomeStudiesFailedError  # noqa: E402
 from cspine.core.volumes import ModelIdentity  # noqa: E402
-from cspine.io.files import write_whole  # noqa: E402
+from cspine.io.files import write_atomic  # noqa: E402
 from cspine.io.tables import write_json  # noqa: E402
 from cspine.models.package import load_package  # noqa: E402
 from cspine.study.evaluation.judgement import Figures, figures, markdown, read_expectations  # noqa: E402
@@ -66,7 +66,7 @@ def judge(models: Sequence[Path], sets: Path, out: Path, device: str = "auto", r
             folders = [str(out / name / model.key / "evaluation") for model in judged]
             _call(compare.command, [*folders, "--out", str(out / name / "comparison")])
     write_json(out / "judgement.json", {"figures": [each.as_json() for each in every]})
-    write_whole(out / "judgement.md", lambda partial: partial.write_text(markdown(every), encoding="utf-8"))
+    write_atomic(out / "judgement.md", lambda partial: partial.write_text(markdown(every), encoding="utf-8"))
     return every
 
 

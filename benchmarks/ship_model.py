@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.judge_model import judge, judged_model, sets_in  # noqa: E402
 from cspine.cli import evaluate, predict, synthesize, train  # noqa: E402
 from cspine.core.errors import RequirementError, SomeStudiesFailedError  # noqa: E402
-from cspine.io.files import write_whole, write_whole_folder  # noqa: E402
+from cspine.io.files import write_atomic, write_folder_atomic  # noqa: E402
 from cspine.models.manifest import CARD_NAME  # noqa: E402
 from cspine.models.package import load_package  # noqa: E402
 from cspine.study.evaluation.judgement import Figures, markdown, worst_cases  # noqa: E402
@@ -135,7 +135,7 @@ def put_package(shipment: Shipment, figures: Sequence[Figures]) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    write_whole_folder(target, lambda partial: shutil.copytree(source, partial, dirs_exist_ok=True))
+    write_folder_atomic(target, lambda partial: shutil.copytree(source, partial, dirs_exist_ok=True))
 
 
 def take_snapshots(shipment: Shipment) -> None:
@@ -208,7 +208,7 @@ def write_readme(path: Path, new: Sequence[Figures]) -> None:
     rows = ["| set | mean Dice | HD95 | to a neighbour, median / 95th percentile | subjects with every level right |",
             "|---|---|---|---|---|", *(_readme_row(each) for each in new)]  # fmt: skip
     block = "\n".join([BEGIN, *rows, END])
-    write_whole(path, lambda partial: partial.write_text(before + block + after, encoding="utf-8"))
+    write_atomic(path, lambda partial: partial.write_text(before + block + after, encoding="utf-8"))
 
 
 def _readme_row(each: Figures) -> str:

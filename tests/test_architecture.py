@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +89,19 @@ def test_only_one_module_of_operators_and_application_imports_the_sdk() -> None:
         if _within(imported, "monai") or _within(imported, "holoscan")
     }
     assert importers == {"operators/sdk"}
+
+
+def _exists(imported: str) -> bool:
+    package, _, name = imported.rpartition(".")
+    try:
+        module = importlib.import_module(package)
+    except ModuleNotFoundError:
+        return False
+    return hasattr(module, name) or (hasattr(module, "__path__") and importlib.util.find_spec(imported) is not None)
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "deploy", "docs"])
+def test_scripts_beside_the_package_import_names_that_exist(folder: str) -> None:
+    pairs = [pair for pair in _imports(ROOT / folder) if pair[1].startswith("cspine.")]
+    assert pairs
+    assert [pair for pair in pairs if not _exists(pair[1])] == []

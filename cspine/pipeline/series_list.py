@@ -38,7 +38,7 @@ class ListedSeries:
         True if a contrast agent is stated.
     damaged_files : int
         Files of it that cannot be used.
-    fits, chosen : bool
+    suitable, chosen : bool
         Whether it meets every rule, and whether a run takes it.
     reason : str
         Why.
@@ -59,7 +59,7 @@ class ListedSeries:
     orientation: str
     contrast: bool
     damaged_files: int
-    fits: bool
+    suitable: bool
     chosen: bool
     reason: str
 
@@ -148,7 +148,7 @@ def _listed(decision: SeriesDecision) -> ListedSeries:
         orientation=series.orientation,
         contrast=series.contrast,
         damaged_files=series.damaged,
-        fits=decision.suitable,
+        suitable=decision.suitable,
         chosen=decision.chosen,
         reason=decision.reason,
     )

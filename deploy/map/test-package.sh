@@ -12,7 +12,7 @@ rm -rf "$place" && mkdir -p "$place/output"
 .venv/bin/python deploy/map/package.py build/map/package
 .venv/bin/python deploy/map/package_context.py build/map/package app.yaml "$place/context"
 
-# What the image of `make map` leaves out (deploy/map/left-out.txt) has no wheel here, so pip may not resolve.
+# What the image of `make map` leaves out (deploy/map/excluded-packages.txt) has no wheel here, so pip may not resolve.
 # The command of app.json then starts the application with the paths of its manifests.
 .venv/bin/python -m venv "$place/python"
 pip=("$place/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps)
@@ -22,7 +22,7 @@ installed() {
     "$place/python/bin/python" -c 'from importlib.metadata import distributions as d; print(*{x.name for x in d()}, sep="\n")'
 }
 missing=$(comm -23 <(sed -n 's/==.*//p' "$place/context/pip/requirements.txt" | normal) \
-    <( (installed; grep -E '^[a-z]' deploy/map/left-out.txt) | normal))
+    <( (installed; grep -E '^[a-z]' deploy/map/excluded-packages.txt) | normal))
 [ -z "$missing" ] || { echo "FAIL requirements of the context without a wheel: $missing" >&2; exit 1; }
 
 libraries=$(dirname "$(find "$place/python" -name 'libcudart.so.*' | head -1)")
