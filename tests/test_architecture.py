@@ -100,7 +100,7 @@ def _exists(imported: str) -> bool:
     return hasattr(module, name) or (hasattr(module, "__path__") and importlib.util.find_spec(imported) is not None)
 
 
-@pytest.mark.parametrize("folder", ["benchmarks", "deploy", "docs"])
+@pytest.mark.parametrize("folder", ["benchmarks", "docs"])
 def test_scripts_beside_the_package_import_names_that_exist(folder: str) -> None:
     pairs = [pair for pair in _imports(ROOT / folder) if pair[1].startswith("cspine.")]
     assert pairs
