@@ -155,16 +155,40 @@ def _sample(
 ) -> Anatomy:
     """Sample the atlas on a grid, with bones whose surfaces are this patient's own."""
     where = mirrored_at_borders(atlas_coordinates(grid, atlas, posture, centre))
-    smooth = torch.from_numpy(np.stack([atlas.vertebra_mm, atlas.other_bone_mm]))[None]
-    bones = functional.grid_sample(smooth, where, mode="bilinear", padding_mode="border", align_corners=True)[0]
-    numbers = torch.from_numpy(np.stack([atlas.tissue_zyx, atlas.level_zyx]).astype(np.float32))[None]
-    picked = functional.grid_sample(numbers, where, mode="nearest", padding_mode="border", align_corners=True)[0]
-    tissue, level = picked.to(torch.uint8)
-    airy = (tissue == 0) | (tissue == LUNG) | (tissue == AIRWAY)
-    other = torch.where(airy & (bones[1] < 0), bones[1].clamp(max=-1.0), bones[1])
+    tissue, other, _ = sample_tissue(atlas, where)
+    level = _sample_field(atlas.level_zyx, where, "nearest").to(torch.uint8)
     size = float(np.cbrt(np.prod(posture.scale_xyz)))
-    surface = bones[0] * size + _surface_shift(level, grid.spacing_xyz[0], rng)
+    vertebra_mm = _sample_field(atlas.vertebra_mm, where, "bilinear")
+    surface = vertebra_mm * size + _surface_shift(level, grid.spacing_xyz[0], rng)
     return Anatomy(tissue, level, surface, other * size, grid.spacing_xyz[0])
+
+
+def sample_tissue(atlas: Atlas, where: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the atlas's tissue, its bones that are no vertebrae, and its air at points of the atlas.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        The atlas.
+    where : Tensor of float32, shape (1, z, y, x, 3)
+        Coordinates as `torch.nn.functional.grid_sample` takes them.
+
+    Returns
+    -------
+    tissue : Tensor of uint8
+    other_bone_mm : Tensor of float32
+        Signed distance, positive inside; no bone begins within air.
+    is_air : Tensor of bool
+    """
+    tissue = _sample_field(atlas.tissue_zyx, where, "nearest").to(torch.uint8)
+    other_mm = _sample_field(atlas.other_bone_mm, where, "bilinear")
+    is_air = (tissue == 0) | (tissue == LUNG) | (tissue == AIRWAY)
+    return tissue, torch.where(is_air & (other_mm < 0), other_mm.clamp(max=-1.0), other_mm), is_air
+
+
+def _sample_field(field_zyx: NDArray[np.float32] | NDArray[np.uint8], where: torch.Tensor, mode: str) -> torch.Tensor:
+    field = torch.from_numpy(field_zyx.astype(np.float32, copy=False))[None, None]
+    return functional.grid_sample(field, where, mode=mode, padding_mode="border", align_corners=True)[0, 0]
 
 
 def mirrored_at_borders(where: torch.Tensor) -> torch.Tensor:

@@ -8,13 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
-from torch.nn import functional
 
 from cspine.core.geometry import Grid
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.synthesis import atlas as tissues
-from cspine.study.synthesis.atlas import AIRWAY, LUNG, Atlas
-from cspine.study.synthesis.case import Imaging, centred_grid, mirrored_at_borders, resample, through_scanner
+from cspine.study.synthesis.atlas import Atlas
+from cspine.study.synthesis.case import (
+    Imaging,
+    centred_grid,
+    mirrored_at_borders,
+    resample,
+    sample_tissue,
+    through_scanner,
+)
 from cspine.study.synthesis.deformation import smooth_noise
 from cspine.study.synthesis.meshes import Points
 from cspine.study.synthesis.neck.bones import BoneFields, bone_fields
@@ -241,13 +247,7 @@ def _anatomy(
 ) -> Anatomy:
     """Sample the atlas's soft tissue and other bones around the vertebrae."""
     where = mirrored_at_borders(atlas_points(points, patient.column, atlas, people.atlas))
-    smooth = torch.from_numpy(atlas.other_bone_mm)[None, None]
-    other = functional.grid_sample(smooth, where, mode="bilinear", padding_mode="border", align_corners=True)[0, 0]
-    numbers = torch.from_numpy(atlas.tissue_zyx.astype(np.float32))[None, None]
-    picked = functional.grid_sample(numbers, where, mode="nearest", padding_mode="border", align_corners=True)
-    tissue = picked[0, 0].to(torch.uint8)
-    airy = (tissue == 0) | (tissue == LUNG) | (tissue == AIRWAY)
-    other = torch.where(airy & (other < 0), other.clamp(max=-1.0), other)
+    tissue, other, is_air = sample_tissue(atlas, where)
     other = torch.minimum(other, -fields.surface_mm - 0.8)
     tissue[tissue == tissues.DISC] = tissues.MUSCLE
     between = (fields.upper > 1) & (fields.joint == DISC) & (fields.surface_mm < 0)
@@ -255,7 +255,7 @@ def _anatomy(
     facet = (fields.upper > 0) & (fields.joint != DISC) & (fields.surface_mm < 0) & (fields.neighbour_mm > -2.5)
     tissue[facet] = tissues.CARTILAGE
     # No air right at a bone, wherever another person's bone has come to lie.
-    near = airy & (fields.surface_mm > -2.0)
+    near = is_air & (fields.surface_mm > -2.0)
     tissue[near] = tissues.MUSCLE
     return Anatomy(tissue, fields.level, fields.surface_mm, other, grid.spacing_xyz[0])
 
