@@ -11,7 +11,8 @@ from cspine.core.errors import DicomSourceNeededError, UsageError
 from cspine.io.output import LABELS, PREVIEW, SEGMENTATION, SUMMARY
 
 if TYPE_CHECKING:
-    from cspine.pipeline.steps import Results
+    from cspine.core.volumes import CtVolume
+    from cspine.pipeline.segmentation import Vertebrae
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class OutputFormat:
     title : str
         Name at the terminal.
     write : callable or None
-        Writes it from the results to a path; None for an output with a step of its own.
+        Writes it from the image and its vertebrae to a path; None for an output with a step of its own.
     needs_dicom : bool
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
@@ -37,24 +38,22 @@ class OutputFormat:
     name: str
     file: str
     title: str
-    write: Callable[[Results, Path], None] | None = None
+    write: Callable[[CtVolume, Vertebrae, Path], None] | None = None
     needs_dicom: bool = False
     by_default: tuple[bool, bool] = (True, True)
 
 
-def _write_labels(results: Results, path: Path) -> None:
+def _write_labels(_: CtVolume, vertebrae: Vertebrae, path: Path) -> None:
     from cspine.io import nifti
 
-    labels = results.vertebrae.labels
-    nifti.write(path, labels.labels_zyx, labels.affine_lps)
+    nifti.write(path, vertebrae.labels.labels_zyx, vertebrae.labels.affine_lps)
 
 
-def _write_preview(results: Results, path: Path) -> None:
+def _write_preview(ct: CtVolume, vertebrae: Vertebrae, path: Path) -> None:
     from cspine.report.preview import render_preview
 
-    vertebrae = results.vertebrae
     model = vertebrae.labels.model
-    render_preview(results.ct, vertebrae.labels, model.title if model else "", vertebrae.findings, path)
+    render_preview(ct, vertebrae.labels, model.title if model else "", vertebrae.findings, path)
 
 
 #: Every output, in the order in which they are written.

@@ -241,7 +241,7 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
         if output.write is None:
             continue
         with stopwatch.step(output.name):
-            output.write(results, folder / output.file)
+            output.write(results.ct, results.vertebrae, folder / output.file)
         written.append(output_summary(folder / output.file, folder, output.title))
     with stopwatch.step("measure"):
         measured = measure_vertebrae(results.vertebrae.labels, results.ct)
