@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from cspine.core.errors import RoutingConfigError, SpoolError
 from cspine.core.volumes import ModelIdentity
 from cspine.io.machine import home_folder
+from cspine.io.workspace import locked
 from cspine.models.package import load_package
 from cspine.models.registry import model_to_run
 from cspine.service.queue import durable
@@ -74,13 +74,9 @@ def inspect_spool(folder: Path, min_free_bytes: int) -> str:
 
 
 def _require_unlocked(lock: Path) -> None:
-    if not lock.exists():
-        return
-    with lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SpoolError("another service is using the spool") from error
+    if lock.exists():  # a lock that nobody holds is left as it is; one that is absent is not made
+        with locked(lock, SpoolError("another service is using the spool")):
+            pass
 
 
 def require_links(spool: Spool) -> None:
