@@ -10,7 +10,7 @@ _COMMANDS = {
     "convert": "cspine.cli.dataset_convert",
     "split": "cspine.cli.dataset_split",
     "summary": "cspine.cli.dataset_summary",
-    "rehearse": "cspine.cli.dataset_rehearse",
+    "dry-run": "cspine.cli.dataset_dry_run",
 }
 
 

@@ -20,7 +20,7 @@ from cspine.io.console import table
     help="Internal patients are additional to those for training, or taken from them (the paper leaves it open).",
 )  # fmt: skip
 @click.option("--external-source", default="TotalSegmentator", show_default=True, help="Source of the external test.")
-@click.option("--whole", default="C1-T1", show_default=True, help="Levels that an external case must show completely.")
+@click.option("--complete", default="C1-T1", show_default=True, help="Levels that an external case must show completely.")
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of the training patients.")
 @click.option("--seed", default=0, show_default=True, type=int, help="Another seed gives another split.")
 @click.option("--scale", is_flag=True, help="With fewer patients than requested, take all, in proportion.")
@@ -35,7 +35,7 @@ def command(
     external: int,
     internal_from: str,
     external_source: str,
-    whole: str,
+    complete: str,
     folds: int,
     seed: int,
     scale: bool,
@@ -63,7 +63,7 @@ def command(
     from cspine.study.datasets.split import InternalFrom, SplitSettings
 
     # T13 is a variant: a spine without it is complete.
-    levels = tuple(level.name for level in wanted_levels(whole, "--whole") if level.name != "T13")
+    levels = tuple(level.name for level in wanted_levels(complete, "--complete") if level.name != "T13")
     settings = SplitSettings(
         training, internal, external, InternalFrom(internal_from), external_source, levels, folds, seed, scale,
         Part.TRAINING if elsewhere == "training" else Part.UNASSIGNED,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from cspine.cli.run_options import model_package, run_options, run_settings, wan
 from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
 from cspine.io.console import print_error, progress
 from cspine.pipeline.outputs import chosen_outputs, parse_outputs
-from cspine.pipeline.settings import incomplete_transfer
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.terminal import print_results
 
@@ -34,7 +32,9 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--incomplete",
     is_flag=True,
-    help="The transfer was incomplete: report it as a finding.  [env: CSPINE_INCOMPLETE=1]",
+    envvar="CSPINE_INCOMPLETE",
+    show_envvar=True,
+    help="The transfer was incomplete: report it as a finding.",
 )
 @click.option("--all-studies", is_flag=True, help="Run on every study in IN, each into OUT/<hashed study>/.")
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
@@ -96,7 +96,7 @@ def _settings(options: dict[str, object]) -> RunSettings:
     outputs = options["outputs"]
     return replace(
         settings,
-        incomplete=bool(options["incomplete"]) or incomplete_transfer(os.environ),
+        incomplete=bool(options["incomplete"]),
         outputs=parse_outputs(str(outputs)) if outputs is not None else None,
     )
 

@@ -85,6 +85,8 @@ class SegRecord:
         Checksum of the file.
     warnings : tuple of str
         Warnings for the user of the object.
+    supersedes : tuple of EarlierResult
+        The earlier results that it refers to as superseded.
     """
 
     path: Path
@@ -96,6 +98,7 @@ class SegRecord:
     frames: int
     sha256: str
     warnings: tuple[str, ...]
+    supersedes: tuple[EarlierResult, ...]
 
 
 def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings, path: Path) -> SegRecord:
@@ -157,6 +160,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         frames=int(segmentation.NumberOfFrames),
         sha256=digest,
         warnings=(*notes, *_viewer_warnings(segmentation, settings.seg_type)),
+        supersedes=settings.supersedes,
     )
 
 

@@ -1,26 +1,14 @@
-"""What a user may choose about a run, and the environment variables of the application for it."""
+"""What a user may choose about a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cspine.core.anatomy import Vertebra, levels_text, parse_levels
-from cspine.core.errors import UsageError
+from cspine.core.anatomy import Vertebra, levels_text
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg_type import SegType
 from cspine.inference.settings import InferenceSettings
-from cspine.pipeline.outputs import parse_outputs
-
-#: Environment variable of the application with the levels to write, as `cspine run --levels` takes them.
-LEVELS_VARIABLE = "CSPINE_LEVELS"
-#: Environment variable of the application: 0 has the effect of `cspine run --no-solve-levels`.
-SOLVE_VARIABLE = "CSPINE_SOLVE_LEVELS"
-#: Environment variable of the application with what to write, as `cspine run --outputs` takes it.
-OUTPUTS_VARIABLE = "CSPINE_OUTPUTS"
-#: Set to 1 by a caller who knows that the transfer of the study was incomplete.
-INCOMPLETE_VARIABLE = "CSPINE_INCOMPLETE"
 
 
 @dataclass(frozen=True)
@@ -81,37 +69,3 @@ class RunSettings:
             "rules": self.rules_file.name if self.rules_file else "default",
             **rare,
         }
-
-
-def wanted_levels(environment: Mapping[str, str]) -> tuple[Vertebra, ...] | None:
-    """Return the levels in `CSPINE_LEVELS`, or None for all; UsageError if it cannot be parsed."""
-    text = environment.get(LEVELS_VARIABLE, "").strip()
-    return parse_levels(text) if text else None
-
-
-def wanted_outputs(environment: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return the outputs in `CSPINE_OUTPUTS`, or None for the default; UsageError if it cannot be parsed."""
-    text = environment.get(OUTPUTS_VARIABLE, "").strip()
-    return parse_outputs(text) if text else None
-
-
-def solving_wanted(environment: Mapping[str, str]) -> bool:
-    """Return whether `CSPINE_SOLVE_LEVELS` is not 0; UsageError if it is neither 0 nor 1."""
-    value = environment.get(SOLVE_VARIABLE, "").strip()
-    if value not in ("", "0", "1"):
-        raise UsageError(f"{SOLVE_VARIABLE} is neither 0 nor 1", advice="Set it to 0, or unset it.")
-    return value != "0"
-
-
-def incomplete_transfer(environment: Mapping[str, str]) -> bool:
-    """Return whether CSPINE_INCOMPLETE is 1: the transfer of the study was incomplete.
-
-    Raises
-    ------
-    UsageError
-        If it is neither 1, 0 nor empty.
-    """
-    value = environment.get(INCOMPLETE_VARIABLE, "").strip()
-    if value not in ("", "0", "1"):
-        raise UsageError(f"{INCOMPLETE_VARIABLE} is neither 0 nor 1", advice="Set it to 1, or unset it.")
-    return value == "1"

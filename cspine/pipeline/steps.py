@@ -18,7 +18,6 @@ from cspine.core.errors import hashed
 from cspine.core.findings import Severity
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
-from cspine.dicom.earlier_results import EarlierResult
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
@@ -175,23 +174,22 @@ def write_dicom(
     wanted = next((output for output in formats if output.name == "seg"), None)
     if wanted is None:
         return None
+    superseded = (
+        superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels) if chosen is not None else ()
+    )
     serious = any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings)
     seg_settings = SegSettings(
         settings.clock,
         settings.seg_type,
         tuple(settings.as_text().items()),
         remark="CHECK" if serious else "",
-        supersedes=_superseded(chosen, ct, vertebrae, settings),
+        supersedes=(
+            superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels)
+            if chosen is not None
+            else ()
+        ),
     )
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / wanted.file)
-
-
-def _superseded(
-    chosen: ChosenSeries | None, ct: CtVolume, vertebrae: Vertebrae, settings: RunSettings
-) -> tuple[EarlierResult, ...]:
-    if chosen is None:
-        return ()
-    return superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels)
 
 
 @dataclass(frozen=True)
@@ -283,7 +281,7 @@ def _summary(
                 series_instance_uid=earlier.series_uid,
                 slices=len(earlier.sources),
             )
-            for earlier in _superseded(results.chosen, ct, vertebrae, settings)
+            for earlier in (segmentation.supersedes if segmentation is not None else ())
         ],
         timings_s=dict(stopwatch.seconds),
         versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},

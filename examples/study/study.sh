@@ -14,7 +14,7 @@ step() { printf '\n=== %s min  %s\n' "$(((SECONDS - begun) / 60))" "$1"; }
 true_study() { printf '    the true study: %s\n' "$1"; }
 
 step "1  a synthetic cohort in the data sets' own layouts"
-"${cspine[@]}" dataset rehearse --out "$out/cohort" --patients "$patients"
+"${cspine[@]}" dataset dry-run --out "$out/cohort" --patients "$patients"
 sources=(--verse2019 "$out/cohort/verse2019" --verse2020 "$out/cohort/verse2020" --ctspine1k "$out/cohort/ctspine1k"
   --hnscc "$out/cohort/hnscc" --msd-colon "$out/cohort/msd-colon" --totalsegmentator "$out/cohort/totalsegmentator")
 cervical=$out/raw/Dataset501_Cervical full_spine=$out/raw/Dataset502_FullSpine

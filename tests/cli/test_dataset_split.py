@@ -26,7 +26,7 @@ def test_both_datasets_are_split_and_the_patients_described(study):
 def test_a_small_cohort_is_scaled_and_patients_elsewhere_may_stay_out(study):
     with pytest.raises(SplitError, match="need 209 patients"):
         invoke("split", study[0].root)
-    invoke("split", *(folder.root for folder in study), "--scale", "--elsewhere", "unassigned", "--whole", "c2-c7")
+    invoke("split", *(folder.root for folder in study), "--scale", "--elsewhere", "unassigned", "--complete", "c2-c7")
     spines = study[1].rows()
     necks = {row.patient for row in study[0].rows() if not row.excluded}
     assert all(row.patient in necks for row in spines if row.part is Part.TRAINING)
@@ -34,10 +34,10 @@ def test_a_small_cohort_is_scaled_and_patients_elsewhere_may_stay_out(study):
     assert (told["scale"], told["elsewhere"], told["complete_levels"][0]) == (True, "unassigned", "C2")
 
 
-@pytest.mark.parametrize("whole", ["T1-C1", "neck", "C1-X9"])
-def test_levels_that_do_not_exist_are_refused(study, whole):
-    with pytest.raises(UsageError, match="--whole: levels"):
-        invoke("split", study[0].root, "--whole", whole)
+@pytest.mark.parametrize("complete", ["T1-C1", "neck", "C1-X9"])
+def test_levels_that_do_not_exist_are_refused(study, complete):
+    with pytest.raises(UsageError, match="--complete: levels"):
+        invoke("split", study[0].root, "--complete", complete)
 
 
 def test_help_says_what_the_paper_leaves_open():

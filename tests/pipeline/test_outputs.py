@@ -7,7 +7,7 @@ import pytest
 from cspine.core.errors import DicomSourceNeededError, UsageError
 from cspine.io import output
 from cspine.pipeline.outputs import OUTPUTS, chosen_outputs, parse_outputs
-from cspine.pipeline.settings import RunSettings, wanted_outputs
+from cspine.pipeline.settings import RunSettings
 
 
 def test_every_output_is_a_file_that_the_output_folder_knows() -> None:
@@ -36,7 +36,5 @@ def test_a_dicom_object_needs_a_dicom_series() -> None:
         chosen_outputs(("nifti", "seg"), has_dicom=False)
 
 
-def test_the_environment_names_outputs_and_they_change_no_uid() -> None:
-    assert wanted_outputs({}) is None and wanted_outputs({"CSPINE_OUTPUTS": " "}) is None
-    assert wanted_outputs({"CSPINE_OUTPUTS": "nifti"}) == ("nifti",)
+def test_outputs_change_no_uid() -> None:
     assert RunSettings(outputs=("nifti",)).as_text() == RunSettings().as_text()

@@ -10,7 +10,6 @@ from cspine.core.errors import NoVertebraError, UsageError
 from cspine.core.findings import FRAGMENTED, MISSING_LEVEL, OUT_OF_ORDER, TRUNCATED, UNDER_AGE
 from cspine.core.volumes import LabelVolume
 from cspine.pipeline.segmentation import Vertebrae
-from cspine.pipeline.settings import solving_wanted, wanted_levels
 from cspine.pipeline.subset import check_wanted, keep_levels
 
 
@@ -40,20 +39,6 @@ def test_a_range_from_foot_to_head_is_refused() -> None:
 @pytest.mark.parametrize("text", ["C1-T1", "C3-C7,L1-L5", "C2", "T12,L1", "C1-L6"])
 def test_levels_and_their_text_go_both_ways(text: str) -> None:
     assert levels_text(parse_levels(text)) == text
-
-
-def test_the_environment_names_levels_for_the_application() -> None:
-    assert wanted_levels({}) is None and wanted_levels({"CSPINE_LEVELS": " "}) is None
-    assert wanted_levels({"CSPINE_LEVELS": "C2"}) == (vertebra("C2"),)
-    with pytest.raises(UsageError):
-        wanted_levels({"CSPINE_LEVELS": "neck"})
-
-
-@pytest.mark.parametrize(("value", "wanted"), [("", True), ("0", False), ("1", True)])
-def test_the_environment_may_turn_the_solver_off(value: str, wanted: bool) -> None:
-    assert solving_wanted({"CSPINE_SOLVE_LEVELS": value}) is wanted
-    with pytest.raises(UsageError, match="CSPINE_SOLVE_LEVELS"):
-        solving_wanted({"CSPINE_SOLVE_LEVELS": "yes"})
 
 
 def test_a_full_spine_goes_on_below_t1() -> None:

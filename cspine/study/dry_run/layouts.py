@@ -60,7 +60,7 @@ def write_hnscc(dicom: Path, masks: Path, number: int, ct: CtVolume, labels: Lab
     """Write a patient of HNSCC-3DCT-RT as DICOM, and the mask as CTSpine1K has it."""
     patient = f"HN_P{number:03d}"
     description = CtSeriesDescription(
-        uid_seed=f"rehearsal {patient}",
+        uid_seed=f"dry run {patient}",
         patient_id=patient,
         patient_sex=person.sex,
         patient_age=f"{person.age_years:03d}Y",
@@ -101,7 +101,7 @@ def write_totalsegmentator(root: Path, number: int, ct: CtVolume, labels: LabelV
         nifti.write(folder / "segmentations" / f"vertebrae_{level.name}.nii.gz", mask, labels.affine_lps)
     sacrum = (labels.labels_zyx == SACRUM).astype(np.uint8)
     nifti.write(folder / "segmentations" / "sacrum.nii.gz", sacrum, labels.affine_lps)
-    row = f"{name};{person.age_years};{person.sex.lower()};rehearsal;ct neck;train;none;synthetic;120;no_pathology;none"
+    row = f"{name};{person.age_years};{person.sex.lower()};dry run;ct neck;train;none;synthetic;120;no_pathology;none"
     _add_row(root / "meta.csv", _META, row)
 
 

@@ -41,7 +41,7 @@ STORED: dict[Source, tuple[tuple[float, float, float], str]] = {
     Source.TOTALSEGMENTATOR: ((3.0, 3.0, 3.0), "RAS"),
 }
 _INTERNAL_MM = 1.6
-_RECORDS = ".rehearsal"
+_RECORDS = ".dry-run"
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def test_every_scan_is_found_again_in_its_data_set(here: None, tmp_path: Path) -
 def test_what_is_whole_is_kept_and_what_has_no_record_is_made_again(here: None, tmp_path: Path) -> None:
     cohort = SyntheticCohort(tmp_path)
     make_cohort(cohort, _SCANS[:3], 1, lambda *_: None)
-    (tmp_path / ".rehearsal" / "verse2019-002.json").unlink()
+    (tmp_path / ".dry-run" / "verse2019-002.json").unlink()
     told: list[tuple[int, int]] = []
     assert make_cohort(cohort, _SCANS[:3], 1, lambda *pair: told.append(pair)) == (1, 2)
     assert told == [(2, 3), (3, 3)]

@@ -1,4 +1,4 @@
-"""`cspine dataset rehearse`: a synthetic cohort in the layouts of the public data sets."""
+"""`cspine dataset dry-run`: a synthetic cohort in the layouts of the public data sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from cspine.io.console import progress, table
 
 
-@click.command(name="rehearse")
+@click.command(name="dry-run")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option("--patients", default=30, show_default=True, type=click.IntRange(12, 2000), help="Number of patients.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the patients.")
