@@ -20,7 +20,7 @@ from cspine.io.console import table
     help="Internal patients are additional to those for training, or taken from them (the paper leaves it open).",
 )  # fmt: skip
 @click.option("--external-source", default="TotalSegmentator", show_default=True, help="Source of the external test.")
-@click.option("--complete", default="C1-T1", show_default=True, help="Levels that an external case must show completely.")
+@click.option("--complete", default="C1-T1", show_default=True, help="Levels that an external case shows completely.")
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of the training patients.")
 @click.option("--seed", default=0, show_default=True, type=int, help="Another seed gives another split.")
 @click.option("--scale", is_flag=True, help="With fewer patients than requested, take all, in proportion.")

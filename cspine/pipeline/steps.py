@@ -183,11 +183,7 @@ def write_dicom(
         settings.seg_type,
         tuple(settings.as_text().items()),
         remark="CHECK" if serious else "",
-        supersedes=(
-            superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels)
-            if chosen is not None
-            else ()
-        ),
+        supersedes=superseded,
     )
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / wanted.file)
 
