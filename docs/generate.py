@@ -44,9 +44,11 @@ def _help_of(command: click.Command, context: click.Context, parts: list[str]) -
 
 
 def api() -> str:
-    """Return a directive for every public name of the Python API, in the order of ``cspine.__all__``."""
+    """Return a directive for every public name of the Python API, in the order of each ``__all__``."""
     public = import_module("cspine").__all__
-    return "\n\n".join(f"::: cspine.api.{name}" for name in public if hasattr(import_module("cspine.api"), name))
+    parts = [f"::: cspine.api.{name}" for name in public if hasattr(import_module("cspine.api"), name)]
+    study = [f"::: cspine.study.{name}" for name in import_module("cspine.study").__all__]
+    return "\n\n".join([*parts, "## The study", *study])
 
 
 GENERATORS: dict[str, Callable[[], str]] = {

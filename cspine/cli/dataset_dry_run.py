@@ -25,14 +25,9 @@ def command(out: Path, patients: int, seed: int, meshes: Path | None, jobs: int 
     orientations; the labels of one case are wrong on purpose. Bones are simple solids unless --meshes is given.
     Existing scans are kept.
     """
-    from collections import Counter
+    from cspine.study.dry_run.synthesize_cohort import synthesize_cohort
 
-    from cspine.io.machine import usable_cores
-    from cspine.study.dry_run.plan import plan_cohort
-    from cspine.study.dry_run.synthetic_cohort import SyntheticCohort, make_cohort
-
-    scans = plan_cohort(patients, seed)
     with progress("scans") as on_progress:
-        made, kept = make_cohort(SyntheticCohort(out, meshes), scans, jobs or usable_cores(), on_progress)
-    counts = Counter(scan.source.value for scan in scans)
-    table(f"{made} scans made, {kept} kept", ("Folder", "Scans"), [[str(out / k), str(n)] for k, n in counts.items()])
+        cohort = synthesize_cohort(out, patients, seed=seed, meshes=meshes, jobs=jobs, progress=on_progress)
+    rows = [[str(folder), str(count)] for folder, count in cohort.scans_by_folder().items()]
+    table(f"{cohort.made} scans made, {cohort.kept} kept", ("Folder", "Scans"), rows)

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from cspine.core.progress import ProgressCallback
 from cspine.io.console import progress, table
-from cspine.io.tables import counted
-
-if TYPE_CHECKING:
-    from cspine.report.sheet import SheetRow
-
-_FILES = ("levels.csv", "demographics.csv", "demographics.md")
 
 
 @click.command(name="summary")
@@ -36,29 +27,14 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
 
     The command changes nothing in the dataset, and works before and after the split.
     """  # noqa: D301
-    from cspine.report.sheet import write_sheets
     from cspine.study.datasets import overview
-    from cspine.study.datasets.dataset_folder import DatasetFolder
-    from cspine.study.datasets.demographics import as_table, demographics, write_demographics
-    from cspine.study.output_folder import OutputFolder
+    from cspine.study.datasets.demographics import as_table, demographics
+    from cspine.study.datasets.summarize import summarize
 
-    folder = DatasetFolder(dataset)
-    rows, place = folder.rows(), out or dataset / "summary"
-    labels = folder.label_set()
-    output = OutputFolder(place, "cspine dataset summary", (), _FILES)
-    output.check([])
-    output.begin()
-    overview.write_levels(place / "levels.csv", rows)
-    write_demographics(place, rows)
-    shown = overview.to_show(rows, pictures)
-    name = dataset.resolve().name
-    title = f"{name}: {labels.name}, {counted(len(rows), 'case')}"
     with progress("pictures") as on_progress:
-        sheets = write_sheets(
-            _counted_rows(overview.sheet_rows(folder, shown), len(shown), on_progress), len(shown), title, place
-        )
-    output.finish(overview.as_summary(folder, rows))
+        found = summarize(dataset, out, pictures=pictures, progress=on_progress)
 
+    name, rows = found.name, found.rows
     doubts = overview.counts_by_doubt(rows)
     parts = [column.capitalize() for column in overview.COLUMNS]
     table(f"{name}: cases", ("Source", *parts, "Patients", "Doubtful"), overview.counts_by_source(rows))
@@ -71,12 +47,5 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
     if columns := demographics(rows):
         head, *lines = as_table(columns)
         table("Patients", head, lines)
-    for path in (*sheets, place / "levels.csv", place / "demographics.md", place / "summary.json"):
+    for path in found.files:
         click.echo(f"{path}")
-
-
-def _counted_rows(rows: Iterable[SheetRow], count: int, on_progress: ProgressCallback) -> Iterator[SheetRow]:
-    """Yield the rows, and report their number."""
-    for done, row in enumerate(rows, 1):
-        yield row
-        on_progress(done, count)

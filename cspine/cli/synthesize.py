@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from cspine.io.console import progress
+from cspine.io.tables import counted
 
 if TYPE_CHECKING:
-    from cspine.core.volumes import CtVolume, LabelVolume
-    from cspine.study.synthesis.atlas import Atlas
-    from cspine.study.synthesis.neck.people import People
+    from cspine.study.synthesis.synthesize import Content
+    from cspine.study.synthesis.write_cases import WrittenCase
 
 _SET_COUNT = 50
 _NEED_PEOPLE = ("angio", "worn")
-_NOT_WITH_A_SET = {"seed": "--seed", "spacing": "--spacing", "extent": "--extent", "whole_neck": "--whole-neck"}
-_OF_NECKS = {
-    **{"atlas": "--atlas", "anatomies": "--anatomies", "set_name": "--set", "extent": "--extent"},
-    "whole_neck": "--whole-neck",
-}
-_OF_SPINES = {"meshes": "--meshes", "view": "--view"}
+_SPINE_SPACING = (3.0, 3.0, 3.0)
+_NOT_WITH_A_SET = ("seed", "spacing", "extent", "whole_neck")
+_NOT_WITH_COPIES = ("anatomy", "atlas", "meshes", "seed", "dicom")
+_OF_NECKS = ("atlas", "anatomies", "set_name", "extent", "whole_neck")
+_OF_SPINES = ("meshes", "view")
 
 
 @click.command(name="synthesize")
@@ -84,25 +82,7 @@ _OF_SPINES = {"meshes": "--meshes", "view": "--view"}
 )
 @click.option("--labels", type=click.Path(path_type=Path), help="With --blank-from: folder of NAME.nii.gz.")
 @click.pass_context
-def command(
-    context: click.Context,
-    anatomy: str,
-    atlas: Path | None,
-    anatomies: Path | None,
-    cache: Path | None,
-    meshes: Path | None,
-    view: str,
-    out: Path,
-    set_name: str | None,
-    count: int | None,
-    seed: int,
-    spacing: tuple[float, float, float],
-    extent: tuple[float, float, float] | None,
-    whole_neck: bool,
-    dicom: bool,
-    blank_from: Path | None,
-    labels: Path | None,
-) -> None:
+def command(context: click.Context, /, out: Path, **options: Any) -> None:
     """Generate labelled CT cases of necks or spines: OUT/images, OUT/labels and, with --dicom, OUT/dicom.
 
     The same seed and settings give the same case. Training uses seeds from 1000000 on; test with smaller ones. Labels
@@ -114,156 +94,73 @@ def command(
     --blank-from CTS --labels LABELS copies real CTs: for each level from C3 to T1 in the labels, one copy that is
     blank below it. OUT/cases.csv lists the remaining levels.
     """
-    if (blank_from is None) != (labels is None):
-        raise click.UsageError("--blank-from and --labels require each other")
-    if blank_from is not None and labels is not None:
-        from cspine.cli.synthesize_blank import write_blanked
+    from cspine.study.synthesis.synthesize import synthesize
 
-        if given := _given(context, {name: f"--{name}" for name in ("anatomy", "atlas", "meshes", "seed", "dicom")}):
+    content = _content(context, options)
+    with progress("images" if options["blank_from"] is not None else "cases") as on_progress:
+        cases = synthesize(content, out, progress=on_progress)
+    kept = sum(case.kept for case in cases)
+    click.echo(f"{_described(cases, options)} in {out}" + (f", {kept} of them kept" if kept else ""))
+
+
+def _described(cases: Sequence[WrittenCase], options: Mapping[str, Any]) -> str:
+    if options["blank_from"] is not None:
+        subjects = len({case.subject for case in cases})
+        return f"{counted(len(cases), 'copy', 'copies')} of {counted(subjects, 'image')}"
+    of_set = f" of the {options['set_name']} set" if options["set_name"] is not None else ""
+    return f"{len(cases)} case(s){of_set}"
+
+
+def _content(context: click.Context, options: Mapping[str, Any]) -> Content:
+    """Return what the options ask for; click.UsageError if they do not go together."""
+    _check(context, options)
+    from cspine.study.evaluation.write_blanked import BlankedCopies
+    from cspine.study.synthesis.write_necks import Necks
+    from cspine.study.synthesis.write_set import EvaluationSet
+    from cspine.study.synthesis.write_spines import Spines
+
+    if options["blank_from"] is not None:
+        return BlankedCopies(options["blank_from"], options["labels"])
+    count, seed, dicom = options["count"], options["seed"], options["dicom"]
+    if options["anatomy"] == "spine":
+        spacing = options["spacing"] if _given(context, ("spacing",)) else _SPINE_SPACING
+        return Spines(options["view"], options["meshes"], count or 1, seed, spacing, dicom)
+    sources = options["atlas"], options["anatomies"], options["cache"]
+    if options["set_name"] is not None:
+        return EvaluationSet(options["set_name"], *sources, count or _SET_COUNT, dicom)
+    spacing, extent, whole_neck = options["spacing"], options["extent"] or None, options["whole_neck"]
+    return Necks(*sources, count or 1, seed, spacing, extent, whole_neck, dicom)
+
+
+def _check(context: click.Context, options: Mapping[str, Any]) -> None:
+    """Refuse options that do not go together."""
+    if (options["blank_from"] is None) != (options["labels"] is None):
+        raise click.UsageError("--blank-from and --labels require each other")
+    if options["blank_from"] is not None:
+        if given := _given(context, _NOT_WITH_COPIES):
             raise click.UsageError(f"--blank-from copies images: omit {', '.join(given)}")
-        write_blanked(blank_from, labels, out)
         return
-    if anatomy == "spine":
-        given = _given(context, _OF_NECKS)
-        if given:
+    if options["anatomy"] == "spine":
+        if given := _given(context, _OF_NECKS):
             raise click.UsageError(f"{', '.join(given)} cannot be used for spines")
-        if context.get_parameter_source("spacing") is ParameterSource.DEFAULT:
-            spacing = (3.0, 3.0, 3.0)
-        _write_spines(meshes, view, spacing, range(seed, seed + (count or 1)), out, dicom=dicom)
         return
     if given := _given(context, _OF_SPINES):
         raise click.UsageError(f"{', '.join(given)} cannot be used for necks")
-    if atlas is None:
+    if options["atlas"] is None:
         raise click.UsageError("Missing option '--atlas'.")
-    if set_name is not None:
-        given = _given(context, _NOT_WITH_A_SET)
-        if given:
-            raise click.UsageError(f"--set determines the content of its cases: omit {', '.join(given)}")
-    articulated = anatomy == "articulated" or set_name in _NEED_PEOPLE
-    if articulated != (anatomies is not None):
+    if options["set_name"] is not None and (given := _given(context, _NOT_WITH_A_SET)):
+        raise click.UsageError(f"--set determines the content of its cases: omit {', '.join(given)}")
+    articulated = options["anatomy"] == "articulated" or options["set_name"] in _NEED_PEOPLE
+    if articulated != (options["anatomies"] is not None):
         raise click.UsageError(
             "articulated necks require --anatomies" if articulated else "--anatomies is for articulated necks only"
         )
-    from cspine.study.synthesis.atlas import load_atlas
-    from cspine.study.synthesis.neck.people import load_people
-
-    people = load_people(atlas, anatomies, cache) if articulated else None
-    fields = load_atlas(atlas, cache)
-    if set_name is not None:
-        _write_set(Sources(fields, people), set_name, out, count or _SET_COUNT, dicom)
-        return
-    seeds = range(seed, seed + (count or 1))
-    internal = min(1.0, max(0.6, min(spacing)))
-    if people is None:
-        from cspine.study.synthesis.case import CaseSettings, synthesize_case
-
-        case = CaseSettings(spacing, extent or None, whole_neck, internal_mm=internal)
-        of_neck = (lambda seed: f"cspine synthesize {seed} {case}") if dicom else None
-        _write_cases(out, "neck", seeds, lambda seed: synthesize_case(fields, seed, case), of_neck)
-        return
-    from cspine.study.synthesis.neck.case import NeckSettings, synthesize_neck
-
-    training = people.chosen(evaluation=False)
-    view = "neck" if whole_neck else "anywhere"
-    neck = NeckSettings(spacing, internal, view, extent or None)
-    uid_seed = (lambda seed: f"cspine synthesize articulated {seed} {neck}") if dicom else None
-    _write_cases(out, "articulated", seeds, lambda seed: synthesize_neck(fields, training, seed, neck), uid_seed)
 
 
-def _write_cases(
-    out: Path,
-    name: str,
-    seeds: range,
-    synthesize: Callable[[int], tuple[CtVolume, LabelVolume]],
-    uid_seed: Callable[[int], str] | None,
-) -> None:
-    """Write one case per seed; also as DICOM if there is a seed for its UIDs."""
-    with progress("cases") as on_progress:
-        for done, seed in enumerate(seeds, 1):
-            ct, labels = synthesize(seed)
-            _write_case(out, f"{name}_{seed:05d}", ct, labels, uid_seed(seed) if uid_seed is not None else None)
-            on_progress(done, len(seeds))
-    click.echo(f"{len(seeds)} case(s) in {out}")
-
-
-def _given(context: click.Context, options: dict[str, str]) -> list[str]:
-    """Return the options that the user gave."""
+def _given(context: click.Context, names: Iterable[str]) -> list[str]:
+    """Return the options that the user gave, of the parameters of these names."""
     return [
-        option for name, option in options.items() if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        "--set" if name == "set_name" else f"--{name.replace('_', '-')}"
+        for name in names
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     ]
-
-
-def _write_spines(
-    meshes: Path | None, view: str, spacing: tuple[float, float, float], seeds: range, out: Path, *, dicom: bool
-) -> None:
-    """Write one spine per seed."""
-    from cspine.study.synthesis.spine.case import SpineSettings, synthesize_spine
-    from cspine.study.synthesis.spine.forms import parametric_forms
-    from cspine.study.synthesis.spine.mesh_forms import mesh_forms
-
-    settings = SpineSettings(spacing, _view(view))
-    forms = parametric_forms() if meshes is None else mesh_forms(meshes)
-    uid_seed = (lambda seed: f"cspine synthesize spine {seed} {forms.name} {settings}") if dicom else None
-    _write_cases(out, "spine", seeds, lambda seed: synthesize_spine(forms, seed, settings), uid_seed)
-
-
-def _view(text: str) -> str | tuple[str, str]:
-    """Return a view of `SpineSettings`: a name, or the first and the last level."""
-    from cspine.core.anatomy import parse_levels
-
-    if text in ("whole", "cervical", "random"):
-        return text
-    levels = parse_levels(text)
-    return levels[0].name, levels[-1].name
-
-
-@dataclass(frozen=True, eq=False)
-class Sources:
-    """Sources of the cases of a set."""
-
-    atlas: Atlas
-    people: People | None
-
-
-def _write_set(sources: Sources, set_name: str, out: Path, count: int, dicom: bool) -> None:
-    """Write the first cases of a set and the table that describes them; keep finished cases."""
-    from cspine.study.synthesis.evaluation_sets import describe, set_case, synthesize_set_case
-    from cspine.study.synthesis.set_table import read_table, write_table
-
-    table = out / "cases.csv"
-    rows = read_table(table)
-    kept = 0
-    with progress("cases") as on_progress:
-        for number in range(count):
-            case = set_case(set_name, number)
-            if case.name in rows and all(path.exists() for path in _paths(out, case.name, dicom)):
-                kept += 1
-            else:
-                ct, labels = synthesize_set_case(sources.atlas, case, sources.people)
-                _write_case(out, case.name, ct, labels, f"cspine synthesize {case.name}" if dicom else None)
-                rows[case.name] = describe(case, labels)
-                write_table(table, rows)
-            on_progress(number + 1, count)
-    click.echo(f"{count} case(s) of the {set_name} set in {out}" + (f", {kept} of them kept" if kept else ""))
-
-
-def _paths(out: Path, name: str, dicom: bool) -> list[Path]:
-    """Return the paths of an image, its labels and its series."""
-    from cspine.study.cases import image_name, labels_name
-
-    paths = [out / "images" / image_name(name), out / "labels" / labels_name(name)]
-    return [*paths, out / "dicom" / name] if dicom else paths
-
-
-def _write_case(out: Path, name: str, ct: CtVolume, labels: LabelVolume, uid_seed: str | None) -> None:
-    """Write a case; also as DICOM if there is a seed for its UIDs."""
-    from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
-    from cspine.io import nifti
-    from cspine.io.files import write_folder_atomic
-
-    image_path, labels_path, series_path = _paths(out, name, dicom=True)
-    nifti.write(image_path, ct.hu_zyx, ct.affine_lps)
-    nifti.write(labels_path, labels.labels_zyx, labels.affine_lps)
-    if uid_seed is not None:
-        description = CtSeriesDescription(uid_seed=uid_seed)
-        write_folder_atomic(series_path, lambda partial: write_ct_series(ct, partial, description))

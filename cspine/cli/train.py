@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from cspine.core.errors import TrainingError, UsageError
 from cspine.io.console import progress
 
 if TYPE_CHECKING:
-    from cspine.study.synthetic_training.recipe import Recipe
     from cspine.study.training.cases import TrainingCases
 
 _SYNTHETIC_NAMES = ("atlas", "anatomies", "recipe", "iterations", "labelled", "start_from", "into", "snapshot")
@@ -62,14 +60,6 @@ def command(
     out: Path,
     device: str,
     synthetic: bool,
-    atlas: Path | None,
-    anatomies: Path | None,
-    recipe: str,
-    iterations: int | None,
-    labelled: Path | None,
-    start_from: str | None,
-    into: str | None,
-    snapshot: bool,
     **options: Any,
 ) -> None:
     """Train a network and write a model package. The same command resumes an interrupted run.
@@ -105,8 +95,7 @@ def command(
     if dataset is not None:
         _train_on_dataset(dataset, folder, out, device, options)
     else:
-        choice = _Synthetic(atlas, anatomies, labelled, start_from, into, snapshot)
-        _train_on_synthetic(folder, out, device, _recipe(recipe, iterations), choice)
+        _train_on_synthetic(folder, out, device, options)
 
 
 def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, options: dict[str, Any]) -> None:
@@ -160,69 +149,20 @@ def _without_folders(word: str) -> str:
     return option + equals + (Path(value).name if "/" in value else value)
 
 
-@dataclass(frozen=True)
-class _Synthetic:
-    """The options of --synthetic: sources of the images, initial weights and the target package."""
+def _train_on_synthetic(folder: Path, out: Path, device: str, options: Mapping[str, Any]) -> None:
+    from cspine.study.synthetic_training.train_model import TrainingSources, train_synthetic
 
-    atlas: Path | None
-    anatomies: Path | None
-    labelled: Path | None
-    start_from: str | None
-    into: str | None
-    snapshot: bool
-
-
-def _recipe(name: str, iterations: int | None) -> Recipe:
-    """Read a recipe by the name of a shipped one or by its path."""
-    from cspine.study.synthetic_training.recipe import load_recipe
-
-    path = Path(name)
-    if not path.suffix:
-        path = Path(str(resources.files("cspine.study.synthetic_training") / "recipes" / f"{name}.yaml"))
-    recipe = load_recipe(path)
-    return recipe if iterations is None else recipe.model_copy(update={"iterations": iterations})
-
-
-def _train_on_synthetic(folder: Path, out: Path, device: str, recipe: Recipe, choice: _Synthetic) -> None:
-    from cspine.cli.models import wanted_model
-    from cspine.inference.engine import choose_engine
-    from cspine.models.package import load_package
-    from cspine.study.synthetic_training import train_synthetic
-    from cspine.study.synthetic_training.labelled_cases import read_dataset
-    from cspine.study.synthetic_training.packaging import Provenance, manifest_of, package_model, stage_weights
-    from cspine.study.training.packaging import check_place
-
-    check_place(out, (folder,))
-    if recipe.cascade and choice.into is None:
-        raise UsageError("a recipe of a cascade requires --into PACKAGE with the previous stages")
-    if recipe.anatomy == "articulated" and choice.anatomies is None:
-        raise UsageError("a recipe of articulated necks requires --anatomies DIR with the vertebrae of several people")
-    target = load_package(wanted_model(choice.into)) if choice.into is not None else None
-    start = load_package(wanted_model(choice.start_from)) if choice.start_from is not None else None
-    manifest_of(recipe, Provenance(0), target)  # refuse a recipe that cannot be packaged before training
-    cases = (
-        read_dataset(choice.labelled, recipe.labels.network_labels(), recipe.network.spacing[0])
-        if choice.labelled is not None
-        else []
-    )
-    run = train_synthetic.Run(
-        recipe,
-        choice.atlas,
-        folder,
-        choose_engine(device).device,
-        choice.anatomies,
-        tuple(cases),
-        stage_weights(start, recipe) if start is not None else None,
-    )
-    if choice.snapshot:
-        weights, done = train_synthetic.snapshot(run)
-    else:
-        with progress("iterations") as on_progress:
-            weights, done = train_synthetic.train(run, on_progress)
-    provenance = Provenance(
-        done,
-        f"{len(cases)} labelled cases of {choice.labelled.name}" if choice.labelled is not None else "",
-        f"{start.identity.title} (sha256 {start.identity.checksum[:16]})" if start is not None else "",
-    )
-    package = package_model(recipe, weights, provenance, out, target)
+    with progress("iterations") as on_progress:
+        package = train_synthetic(
+            options["recipe"],
+            folder,
+            out,
+            sources=TrainingSources(options["atlas"], options["anatomies"], options["labelled"]),
+            iterations=options["iterations"],
+            start_from=options["start_from"],
+            into=options["into"],
+            snapshot=options["snapshot"],
+            device=device,
+            progress=on_progress,
+        )
     click.echo(f"Model package {package.identity.title} in {out}")

@@ -10,47 +10,80 @@ if TYPE_CHECKING:
     from cspine.study.comparison.statistics import Settings as ComparisonSettings
     from cspine.study.datasets.sources.collect import Folders
     from cspine.study.datasets.split import SplitSettings
+    from cspine.study.datasets.summarize import DatasetSummary, summarize
+    from cspine.study.dry_run.synthesize_cohort import WrittenCohort, synthesize_cohort
     from cspine.study.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
     from cspine.study.evaluation.pairing import Inputs
+    from cspine.study.evaluation.write_blanked import BlankedCopies
     from cspine.study.functions import audit, compare, convert, split, train
     from cspine.study.prediction.predict import predict
+    from cspine.study.synthesis.synthesize import synthesize
+    from cspine.study.synthesis.write_cases import WrittenCase
+    from cspine.study.synthesis.write_necks import Necks
+    from cspine.study.synthesis.write_set import EvaluationSet
+    from cspine.study.synthesis.write_spines import Spines
+    from cspine.study.synthetic_training.train_model import TrainingSources, train_synthetic
     from cspine.study.training.settings import TrainingSettings
 
 __all__ = [
     "AuditSettings",
+    "BlankedCopies",
     "ComparisonSettings",
+    "DatasetSummary",
     "Evaluation",
     "EvaluationOptions",
+    "EvaluationSet",
     "Folders",
     "Inputs",
+    "Necks",
+    "Spines",
     "SplitSettings",
     "TrainingSettings",
+    "TrainingSources",
+    "WrittenCase",
+    "WrittenCohort",
     "audit",
     "compare",
     "convert",
     "evaluate",
     "predict",
     "split",
+    "summarize",
+    "synthesize",
+    "synthesize_cohort",
     "train",
+    "train_synthetic",
 ]
 
 #: The module of each public name, and its name there.
 _MODULES = {
     "AuditSettings": ("cspine.study.audits.audit", "AuditSettings"),
+    "BlankedCopies": ("cspine.study.evaluation.write_blanked", "BlankedCopies"),
     "ComparisonSettings": ("cspine.study.comparison.statistics", "Settings"),
+    "DatasetSummary": ("cspine.study.datasets.summarize", "DatasetSummary"),
     "Evaluation": ("cspine.study.evaluation.evaluate", "Evaluation"),
     "EvaluationOptions": ("cspine.study.evaluation.evaluate", "EvaluationOptions"),
+    "EvaluationSet": ("cspine.study.synthesis.write_set", "EvaluationSet"),
     "Folders": ("cspine.study.datasets.sources.collect", "Folders"),
     "Inputs": ("cspine.study.evaluation.pairing", "Inputs"),
+    "Necks": ("cspine.study.synthesis.write_necks", "Necks"),
+    "Spines": ("cspine.study.synthesis.write_spines", "Spines"),
     "SplitSettings": ("cspine.study.datasets.split", "SplitSettings"),
     "TrainingSettings": ("cspine.study.training.settings", "TrainingSettings"),
+    "TrainingSources": ("cspine.study.synthetic_training.train_model", "TrainingSources"),
+    "WrittenCase": ("cspine.study.synthesis.write_cases", "WrittenCase"),
+    "WrittenCohort": ("cspine.study.dry_run.synthesize_cohort", "WrittenCohort"),
     "audit": ("cspine.study.functions", "audit"),
     "compare": ("cspine.study.functions", "compare"),
     "convert": ("cspine.study.functions", "convert"),
     "evaluate": ("cspine.study.evaluation.evaluate", "evaluate"),
     "predict": ("cspine.study.prediction.predict", "predict"),
     "split": ("cspine.study.functions", "split"),
+    "summarize": ("cspine.study.datasets.summarize", "summarize"),
+    "synthesize": ("cspine.study.synthesis.synthesize", "synthesize"),
+    "synthesize_cohort": ("cspine.study.dry_run.synthesize_cohort", "synthesize_cohort"),
     "train": ("cspine.study.functions", "train"),
+    "train_synthetic": ("cspine.study.synthetic_training.train_model", "train_synthetic"),
 }
 
 

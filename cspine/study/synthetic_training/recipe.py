@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,6 +125,14 @@ def load_recipe(path: Path) -> Recipe:
         raise TrainingError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise TrainingError(f"the recipe {path.name} is not valid: {error}") from error
+
+
+def find_recipe(name: str | PathLike[str]) -> Recipe:
+    """Read a recipe by the name of a shipped one, or by the path of a YAML file; errors as `load_recipe`."""
+    path = Path(name)
+    if not path.suffix:
+        path = Path(str(resources.files("cspine.study.synthetic_training") / "recipes" / f"{path}.yaml"))
+    return load_recipe(path)
 
 
 def configuration_name(recipe: Recipe) -> str:

@@ -12,7 +12,7 @@ from cspine.core.anatomy import CERVICAL_LEVELS
 from cspine.core.errors import TrainingError
 from cspine.models.plans import read_plan
 from cspine.study.label_sets import BELOW, label_set
-from cspine.study.synthetic_training.recipe import Recipe, dataset_json, load_recipe, plans_json
+from cspine.study.synthetic_training.recipe import Recipe, dataset_json, find_recipe, load_recipe, plans_json
 from tests.builders.tiny_training import tiny_recipe
 
 _LABELS = label_set("cervical", auxiliary=True).network_labels()
@@ -37,6 +37,7 @@ def test_every_shipped_recipe_loads_and_keeps_off_the_seeds_of_tests() -> None:
         assert path.name in (f"{recipe.name}.yaml", f"{recipe.name}-fine.yaml")
         assert recipe.cascade == path.name.endswith("-fine.yaml")
         assert recipe.first_seed >= 1_000_000
+        assert find_recipe(path.name.removesuffix(".yaml")) == find_recipe(str(path)) == recipe
 
 
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:

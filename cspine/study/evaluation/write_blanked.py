@@ -1,0 +1,67 @@
+"""Copies of real CTs that are blank below each level, written with the table of what is expected of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cspine.core.errors import InputError, UsageError
+from cspine.core.progress import ProgressCallback
+from cspine.io import nifti
+from cspine.io.tables import write_csv
+from cspine.study.cases import labels_name
+from cspine.study.evaluation.blanked import blanked_cases
+from cspine.study.prediction.prediction_cases import cases_of_input
+from cspine.study.synthesis.write_cases import Place, WrittenCase, case_in, write_case
+
+
+@dataclass(frozen=True)
+class BlankedCopies:
+    """Copies of CTs that are blank below each level from C3 to T1 of their labels.
+
+    Parameters
+    ----------
+    images : path
+        Folder of CTs (NIfTI).
+    labels : path
+        Folder of ``NAME.nii.gz``, VerSe's numbers, as `cspine predict` writes it; images without labels are left out.
+    """
+
+    images: Place
+    labels: Place
+
+    def write(self, out: Path, progress: ProgressCallback) -> list[WrittenCase]:
+        """Write OUT/images, OUT/labels and OUT/cases.csv; existing copies are kept.
+
+        Raises
+        ------
+        UsageError
+            If the output folder is also an input folder.
+        InputError
+            If no image has labels of a level from C3 to T1, or image and labels do not fit.
+        """
+        images, labels = Path(self.images), Path(self.labels)
+        if out.resolve() in (images.resolve(), labels.resolve()):
+            raise UsageError("--out is also an input folder", advice="Give another folder for the copies.")
+        rows: list[dict[str, str]] = []
+        written: list[WrittenCase] = []
+        cases = [(case.name, case.image) for case in cases_of_input(images) if case.image is not None]
+        for done, (name, image) in enumerate(cases, 1):
+            known = labels / labels_name(name)
+            if known.is_file():
+                for copy in blanked_cases(nifti.read_ct(image), nifti.read_labels(known)):
+                    row = copy.row(name)
+                    kept = case_in(out, row["case"]).is_there()
+                    files = case_in(out, row["case"], kept=kept, subject=name)
+                    if not kept:
+                        write_case(files, copy.ct, copy.labels)
+                    rows.append(row)
+                    written.append(files)
+            progress(done, len(cases))
+        if not rows:
+            raise InputError(
+                f"no image in {images} has labels of C3 to T1 in {labels}",
+                advice="`cspine predict --input IMAGES --out LABELS` writes them.",
+            )
+        write_csv(out / "cases.csv", tuple(rows[0]), [list(row.values()) for row in rows])
+        return written
