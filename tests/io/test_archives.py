@@ -4,8 +4,9 @@ import zipfile
 
 import pytest
 
-from cspine.core.errors import UnreadableArchiveError
+from cspine.core.errors import UnreadableArchiveError, hashed
 from cspine.io.archives import unpack
+from tests.builders.raises import raises_code
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_what_is_wanted_is_unpacked(tmp_path, place):
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"])
 def test_a_member_outside_stops_everything_even_if_it_is_not_wanted(tmp_path, place, name):
     archive = _zip(tmp_path / "a.zip", "good.txt", name)
-    with pytest.raises(UnreadableArchiveError, match="outside"):
+    with raises_code(UnreadableArchiveError, hashed(name.replace("\\", "/"))):
         unpack(archive, place, lambda member: member == "good.txt")
     assert list(place.iterdir()) == []
     assert [path.name for path in tmp_path.iterdir() if "evil" in path.name] == []

@@ -11,6 +11,7 @@ import pytest
 from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError
 from cspine.core.geometry import ras_to_lps
 from cspine.io.ct_image import ct_from_nibabel, read_ct_image
+from tests.builders.raises import raises_code
 
 _XYZ = (9, 10, 11)
 _AFFINE = np.array([[-1.0, 0, 0, 20], [0, -1.0, 0, 30], [0, 0, 2.0, 40], [0, 0, 0, 1]])
@@ -97,7 +98,7 @@ def test_a_header_that_says_nothing_is_refused(tmp_path: Path) -> None:
 def test_values_that_are_no_hounsfield_units_are_refused(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(np.abs(_voxels()), _AFFINE)
     for read in (lambda: read_ct_image(_save(image, tmp_path)), lambda: ct_from_nibabel(image)):
-        with pytest.raises(InputError, match="Hounsfield"):
+        with raises_code(InputError, 0):
             read()
 
 
