@@ -12,6 +12,7 @@ from cspine.core.findings import NUMBERING_CODES
 from cspine.io.tables import write_csv
 from cspine.study.evaluation.evaluation_tables import CASE_COLUMNS, SCORE_COLUMNS
 from cspine.study.evaluation.judgement import Expectations, Figures, figures, markdown, read_expectations
+from tests.builders.raises import raises_code
 
 _CODE = sorted(NUMBERING_CODES)[0]
 
@@ -100,7 +101,7 @@ def test_tables_that_are_absent_or_older_are_an_error(tmp_path: Path) -> None:
         figures(tmp_path, "hard", "new", Expectations())
     write_csv(tmp_path / "cases.csv", CASE_COLUMNS, [_case("a")])
     write_csv(tmp_path / "scores.csv", SCORE_COLUMNS[:5], [["a", "C3", "", "", "0.9"]])
-    with pytest.raises(InputError, match="another version"):
+    with raises_code(InputError, tmp_path.name):
         figures(tmp_path, "hard", "new", Expectations())
 
 
