@@ -84,8 +84,8 @@ def test_dicom_without_a_preamble_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [150, 700, -40])
 def test_a_damaged_instance_is_reported_and_not_silently_absent(tmp_path: Path, cut: int) -> None:
     paths = save_all(build(Stack()), tmp_path)
-    whole = paths[2].read_bytes()
-    paths[2].write_bytes(whole[:cut])
+    complete = paths[2].read_bytes()
+    paths[2].write_bytes(complete[:cut])
     scan = scan_folder(tmp_path)
     assert scan.series[0].slices == 5
     assert len(scan.damaged) == 1
@@ -96,7 +96,7 @@ def test_a_damaged_instance_is_reported_and_not_silently_absent(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, JPEGLSLossless])
-def test_compressed_files_are_not_taken_for_damaged(tmp_path: Path, syntax: str) -> None:
+def test_compressed_files_do_not_count_as_damaged(tmp_path: Path, syntax: str) -> None:
     save_all(build(Stack()), tmp_path, syntax)
     scan = scan_folder(tmp_path)
     assert scan.series[0].slices == 6
@@ -126,8 +126,8 @@ def test_several_patients_are_an_error_that_gives_counts_and_no_names(tmp_path: 
         one_study(scan)
     assert "P1" not in str(raised.value)
     assert len(scan.studies()) == 3
-    wanted = scan.series[1]
-    assert one_study(scan, wanted.series_uid).series == (wanted,)
+    expected = scan.series[1]
+    assert one_study(scan, expected.series_uid).series == (expected,)
 
 
 def test_the_order_and_names_of_files_change_nothing(tmp_path: Path) -> None:

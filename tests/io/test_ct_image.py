@@ -1,4 +1,4 @@
-"""CTs that are not DICOM: read at the place that their header states, or refused for what is wrong with it."""
+"""CTs that are not DICOM: read at the position that their header states, or refused for what is wrong with it."""
 
 from __future__ import annotations
 
@@ -103,9 +103,9 @@ def test_values_that_are_no_hounsfield_units_are_refused(tmp_path: Path) -> None
 
 
 def test_what_is_no_complete_image_is_refused(tmp_path: Path) -> None:
-    whole = _save(nibabel.Nifti1Image(_voxels(), _AFFINE), tmp_path).read_bytes()
+    complete = _save(nibabel.Nifti1Image(_voxels(), _AFFINE), tmp_path).read_bytes()
     series = nibabel.Nifti1Image(np.stack([_voxels()] * 2, axis=3), _AFFINE)
-    (tmp_path / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "cut.nii.gz").write_bytes(complete[: len(complete) // 2])
     (tmp_path / "text.nii").write_text("nothing")
     paths = [
         tmp_path / "cut.nii.gz",

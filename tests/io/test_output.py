@@ -27,7 +27,7 @@ def _earlier(folder: Path) -> dict[str, str]:
     return {"dicom/segmentation.dcm": "old", "report/summary.json": "old"}
 
 
-def test_nothing_is_in_its_place_before_it_is_committed(tmp_path: Path) -> None:
+def test_nothing_appears_before_it_is_committed(tmp_path: Path) -> None:
     with StudyOutput(tmp_path / "deep" / "out") as output:
         _fill(output)
         assert not (output.folder / "dicom").exists()

@@ -170,7 +170,7 @@ def test_folds_are_chosen(tmp_path):
         install(results, tmp_path / "models", InstallOptions(folds=("4",)))
 
 
-def test_fold_all_is_taken_where_there_is_no_other(tmp_path):
+def test_fold_all_is_used_where_there_is_no_other(tmp_path):
     results = replace(READY, folds=("all",)).results(tmp_path / "results")
     assert install(results, tmp_path / "models", InstallOptions()).manifest.stages[0].folds == ("all",)
 

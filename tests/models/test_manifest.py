@@ -17,7 +17,7 @@ def changed(**stage: Any) -> dict[str, Any]:
     return content
 
 
-def test_a_manifest_survives_the_way_through_yaml(tmp_path):
+def test_a_manifest_survives_a_round_trip_through_yaml(tmp_path):
     manifest = TinyModel().manifest(files={"fine/plans.json": "0" * 64})
     path = tmp_path / "model.yaml"
     path.write_text(manifest_text(manifest), encoding="utf-8")

@@ -52,7 +52,7 @@ def test_an_ignore_label_has_no_output():
     assert (plan.architecture.classes, plan.label_names) == (2, {1: "C1"})
 
 
-def test_arguments_of_another_machine_are_left_out():
+def test_arguments_of_another_machine_are_omitted():
     plan = read(TinyModel(), changes={"resampling_fn_data_kwargs": {"device": "cuda", "num_threads": 99, "order": 3}})
     assert plan.resample_data.arguments == {"order": 3}
 
@@ -92,11 +92,11 @@ def test_what_is_not_run_is_refused_by_name(changes, reason):
 def test_no_name_in_the_plans_decides_what_is_executed(key, value):
     model = TinyModel()
     plans = model.plans()
-    place: Any = plans["configurations"][CONFIGURATION]["architecture"]
+    node: Any = plans["configurations"][CONFIGURATION]["architecture"]
     *path, last = key.split(".")
     for part in path:
-        place = place[part]
-    place[last] = value
+        node = node[part]
+    node[last] = value
     with pytest.raises(UnsupportedModelError):
         build_network(read_plan(plans, model.dataset(), CONFIGURATION).architecture)
 

@@ -1,4 +1,4 @@
-"""Labels of the same voxels in another order of the axes are turned; others are refused."""
+"""Labels of the same voxels in another order of the axes are reoriented; others are refused."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ORIENTATIONS = [
 ]
 
 
-def turned(orientation: str) -> LabelVolume:
-    turn = reorientation(AFFINE, orientation)
-    return LabelVolume(turn.apply(LABELS.labels_zyx), turn.grid(LABELS.grid).affine_lps)
+def reoriented(orientation: str) -> LabelVolume:
+    change = reorientation(AFFINE, orientation)
+    return LabelVolume(change.apply(LABELS.labels_zyx), change.grid(LABELS.grid).affine_lps)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_every_orientation_comes_back(orientation: str) -> None:
-    found = on_grid(turned(orientation), LABELS.grid)
+    found = on_grid(reoriented(orientation), LABELS.grid)
     assert np.array_equal(found.labels_zyx, LABELS.labels_zyx)
     assert found.affine_lps is LABELS.grid.affine_lps and found.labels_zyx.flags.c_contiguous
 

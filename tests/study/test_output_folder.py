@@ -1,4 +1,4 @@
-"""An output folder takes the place of nothing but its own."""
+"""An output folder replaces nothing but its own."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_inputs_in_its_folders_are_refused_also_behind_links(tmp_path: Path) -> 
     (tmp_path / "link").symlink_to(tmp_path / "out" / "labels")
     folder(tmp_path / "out").begin()
     inputs = {"out/labels": "labels/", "out/labels/more": "labels/", "link": "labels/", "out/x/../cases": "cases/"}
-    for read, place in inputs.items():
-        with raises_code(UsageError, "--out", place) as refused:
+    for read, folder_name in inputs.items():
+        with raises_code(UsageError, "--out", folder_name) as refused:
             folder(tmp_path / "out").check([None, tmp_path / read])
         assert refused.value.advice == "Give --out another folder."
     folder(tmp_path / "out").check([tmp_path, tmp_path / "out" / "images"])
@@ -33,7 +33,7 @@ def test_inputs_in_its_folders_are_refused_also_behind_links(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["labels", "cases", "audit.csv", "summary.json", "sheet.png", "sheet-1.png"])
-def test_what_it_did_not_make_is_left_alone(tmp_path: Path, name: str) -> None:
+def test_files_that_it_did_not_make_stay(tmp_path: Path, name: str) -> None:
     if "." in name:
         (tmp_path / name).write_text("[1]")
     else:
@@ -51,8 +51,8 @@ def test_its_own_results_are_renewed_even_where_it_was_interrupted(tmp_path: Pat
     (tmp_path / "out/labels").mkdir()
     own.check([])
     own.finish({"cases": 3})
-    told = json.loads((tmp_path / "out/summary.json").read_text())
-    assert told == {"command": "cspine audit", "complete": True, "cases": 3}
+    content = json.loads((tmp_path / "out/summary.json").read_text())
+    assert content == {"command": "cspine audit", "complete": True, "cases": 3}
     own.check([])
     with raises_code(UsageError, "--out", "cspine evaluate"):
         folder(tmp_path / "out", "cspine evaluate").check([])

@@ -1,4 +1,4 @@
-"""Cases of an audit: images told from other files, organs of their own case."""
+"""Cases of an audit: images distinguished from other files, organs of their own case."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def touch(folder: Path, *names: str) -> None:
         (("a_ct.nii.gz", "._a_ct.nii.gz", ".partial-b_ct.nii.gz"), ["a"]),
     ],
 )
-def test_images_are_told_from_other_files(tmp_path: Path, files: tuple[str, ...], names: list[str]) -> None:
+def test_images_are_distinguished_from_other_files(tmp_path: Path, files: tuple[str, ...], names: list[str]) -> None:
     touch(tmp_path, *files)
     assert [case.name for case in find_cases(tmp_path)] == names
 

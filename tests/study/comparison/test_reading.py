@@ -1,4 +1,4 @@
-"""Folders of an evaluation are read whole, or refused with the file and the line that is wrong."""
+"""Folders of an evaluation are read completely, or refused with the file and the line that is wrong."""
 
 from __future__ import annotations
 

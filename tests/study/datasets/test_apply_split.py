@@ -1,4 +1,4 @@
-"""A split in the folders of a study's datasets: whole, repeatable, and recognisable while it is under way."""
+"""A split in the folders of a study's datasets: complete, repeatable, and recognisable while it is in progress."""
 
 import json
 
@@ -45,9 +45,9 @@ def test_files_tables_and_folds_agree_in_both_datasets(study):
         assert folds == splits_final(rows) and len(folds) == 3
         content = json.loads((folder.root / "dataset.json").read_text())
         assert (content["numTraining"], content["description"]) == (len(training), "from somewhere")
-        told = json.loads((folder.root / "split.json").read_text())
-        assert told["checksum"] == split_checksum(rows)
-        assert (told["settings"]["training"], told["settings"]["internal_from"]) == (12, "top")
+        record = json.loads((folder.root / "split.json").read_text())
+        assert record["checksum"] == split_checksum(rows)
+        assert (record["settings"]["training"], record["settings"]["internal_from"]) == (12, "top")
         assert (folder.root / "demographics.md").is_file()
 
 

@@ -28,11 +28,11 @@ def written(tmp_path: Path, ct: CtVolume, labels: LabelVolume) -> FoundCase:
 
 
 @pytest.mark.parametrize("orientation", ["LPS", "PIR", "RAS"])
-def test_labels_stored_in_another_orientation_are_turned_to_the_image(tmp_path, orientation):
+def test_labels_stored_in_another_orientation_are_reoriented_to_the_image(tmp_path, orientation):
     ct, labels = small_case()
-    turn = reorientation(ct.affine_lps, orientation)
-    turned = CtVolume(np.ascontiguousarray(turn.apply(ct.hu_zyx)), turn.grid(ct.grid).affine_lps)
-    read = read_case(written(tmp_path, turned, labels))
+    change = reorientation(ct.affine_lps, orientation)
+    reoriented = CtVolume(np.ascontiguousarray(change.apply(ct.hu_zyx)), change.grid(ct.grid).affine_lps)
+    read = read_case(written(tmp_path, reoriented, labels))
     assert orientation_of(read.ct.affine_lps) == orientation
     assert read.labels.grid.is_close(read.ct.grid)
     assert ((read.ct.hu_zyx == 400) == (read.labels.labels_zyx > 0)).all()
@@ -150,7 +150,7 @@ def moved(ct: CtVolume, step_mm: float) -> CtVolume:
     return CtVolume(ct.hu_zyx, affine)
 
 
-def test_the_series_on_whose_slices_the_labels_lie_is_taken(tmp_path):
+def test_the_series_on_whose_slices_the_labels_lie_is_chosen(tmp_path):
     ct, _ = small_case(spacing_xyz=WIDE)
     read = read_case(patient(tmp_path, moved(ct, 40.0), ct))
     assert read.ct.grid.is_close(ct.grid)
@@ -158,7 +158,7 @@ def test_the_series_on_whose_slices_the_labels_lie_is_taken(tmp_path):
     assert ((read.ct.hu_zyx == 400) == (read.labels.labels_zyx > 0)).all()
 
 
-def test_of_two_series_with_the_same_slices_the_one_with_bone_under_the_labels_is_taken_and_doubted(tmp_path):
+def test_of_two_series_with_the_same_slices_the_one_with_bone_under_the_labels_is_chosen_and_doubted(tmp_path):
     ct, _ = small_case(spacing_xyz=WIDE)
     read = read_case(patient(tmp_path, CtVolume(np.roll(ct.hu_zyx, 1, axis=0), ct.affine_lps), ct))
     assert ((read.ct.hu_zyx == 400) == (read.labels.labels_zyx > 0)).all()

@@ -43,8 +43,8 @@ def test_names_of_predictions(reference: Path, tmp_path: Path, name: str, scheme
     files = [tmp_path / "p" / name.format(case) for case in "ab"]
     touch(*files)
     cases = found(Inputs(reference, prediction=tmp_path / "p"))
-    wanted = files if scheme == "verse" else [file.parent for file in files]
-    assert [case.prediction for case in cases.values()] == wanted and list(cases) == ["a", "b"]
+    expected = files if scheme == "verse" else [file.parent for file in files]
+    assert [case.prediction for case in cases.values()] == expected and list(cases) == ["a", "b"]
     assert {case.prediction_scheme for case in cases.values()} == {scheme}
     assert cases["a"].reference == reference / "a.nii.gz" and cases["a"].reference_scheme == "verse"
 
@@ -68,7 +68,7 @@ def test_a_pattern_names_predictions(reference: Path, tmp_path: Path) -> None:
         find_cases(replace(inputs, pattern="x{case}.nii.gz"), None)
 
 
-def test_absent_predictions_are_told_or_allowed(reference: Path, tmp_path: Path) -> None:
+def test_absent_predictions_are_reported_or_allowed(reference: Path, tmp_path: Path) -> None:
     touch(tmp_path / "p" / "a.nii.gz")
     inputs = Inputs(reference, prediction=tmp_path / "p")
     with raises_code(InputError, 1, 2) as refused:
@@ -100,7 +100,7 @@ def test_references_of_totalsegmentator(tmp_path: Path) -> None:
         assert case.image == tmp_path / "data" / "s0000" / "ct.nii.gz"
 
 
-def test_no_reference_is_told(tmp_path: Path) -> None:
+def test_no_reference_is_an_error(tmp_path: Path) -> None:
     with raises_code(InputError, tmp_path):
         find_cases(Inputs(tmp_path, prediction=tmp_path), None)
 

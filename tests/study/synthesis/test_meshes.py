@@ -1,4 +1,4 @@
-"""Meshes: read from files, and turned into signed distances of solids whose distance is known."""
+"""Meshes: read from files, and converted to signed distances of solids whose distance is known."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_file_gives_its_mesh_back_and_polygons_become_triangles(tmp_path: Path
 
 
 @pytest.mark.parametrize("text", ["", "v 0 0 0\nf 1 2 3\n", "v a b c\n", "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n"])
-def test_a_file_that_holds_no_mesh_is_refused_by_name(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_mesh_is_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.obj").write_text(text)
     with pytest.raises(AtlasError, match=r"bad\.obj"):
         read_obj(tmp_path / "bad.obj")
@@ -40,7 +40,7 @@ def test_a_file_that_holds_no_mesh_is_refused_by_name(tmp_path: Path, text: str)
         read_obj(tmp_path / "absent.obj")
 
 
-def test_the_distance_of_a_ball_is_right_within_half_a_step() -> None:
+def test_the_distance_of_a_ball_is_correct_within_half_a_step() -> None:
     distance, low = signed_distance_lattice(ellipsoid((8, 8, 8)), _STEP, 4.0)
     truth = 8.0 - np.linalg.norm(_points(distance, low), axis=-1)
     near = np.abs(truth) < 3.5
@@ -48,7 +48,7 @@ def test_the_distance_of_a_ball_is_right_within_half_a_step() -> None:
     assert abs(float((distance - truth)[near].mean())) < 0.1
 
 
-def test_the_distance_of_a_box_is_right_beside_its_faces() -> None:
+def test_the_distance_of_a_box_is_correct_beside_its_faces() -> None:
     half = np.array([6.0, 5.0, 4.0])
     distance, low = signed_distance_lattice(box((1.25, -2.0, 3.0), (6.0, 5.0, 4.0)), _STEP, 4.0)
     inward = half - np.abs(_points(distance, low) - [1.25, -2.0, 3.0])
@@ -58,9 +58,9 @@ def test_the_distance_of_a_box_is_right_beside_its_faces() -> None:
 
 
 def test_a_mesh_with_holes_is_closed() -> None:
-    whole = ellipsoid((8, 7, 6))
-    holes = without(whole, 100, 101, 102, 103, 400)
-    filled, low = signed_distance_lattice(whole, _STEP, 4.0)
+    complete = ellipsoid((8, 7, 6))
+    holes = without(complete, 100, 101, 102, 103, 400)
+    filled, low = signed_distance_lattice(complete, _STEP, 4.0)
     closed, same = signed_distance_lattice(holes, _STEP, 4.0)
     assert np.array_equal(low, same)
     assert np.abs(np.count_nonzero(closed > 0) / np.count_nonzero(filled > 0) - 1) < 0.01

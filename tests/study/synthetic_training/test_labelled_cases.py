@@ -1,4 +1,4 @@
-"""Cases from outside: on the recipe's grid, the right way round, or refused."""
+"""Cases from outside: on the recipe's grid, in its orientation, or refused."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def _write(folder: Path, name: str = "case", orientation: str = "LPS") -> np.nda
     labels[10:16, 8:20, 40:52] = 2
     hu = np.where(labels > 0, 700, -50).astype(np.int16)
     affine = np.diag([1.0, 1.0, 3.0, 1.0])
-    turn = reorientation(affine, orientation)
-    for place, array in ((f"imagesTr/{name}_0000", hu), (f"labelsTr/{name}", labels)):
-        turned = np.ascontiguousarray(turn.apply(array))
-        grid = turn.grid(LabelVolume(labels, affine).grid)
-        nifti.write(folder / f"{place}.nii.gz", turned, grid.affine_lps)
+    change = reorientation(affine, orientation)
+    for stem, array in ((f"imagesTr/{name}_0000", hu), (f"labelsTr/{name}", labels)):
+        reoriented = np.ascontiguousarray(change.apply(array))
+        grid = change.grid(LabelVolume(labels, affine).grid)
+        nifti.write(folder / f"{stem}.nii.gz", reoriented, grid.affine_lps)
     (folder / "dataset.json").write_text(json.dumps({"labels": _LABELS}), encoding="utf-8")
     return labels
 
@@ -107,7 +107,7 @@ def test_values_beyond_ct_do_not_wrap_and_hidden_files_are_no_cases(tmp_path: Pa
     assert case.hu_zyx.max() == 3071
 
 
-def test_cases_are_known_again_by_what_they_hold(tmp_path: Path) -> None:
+def test_cases_are_recognised_by_their_content(tmp_path: Path) -> None:
     _write(tmp_path)
     first, again = (read_dataset(tmp_path, _LABELS, _SPACING) for _ in range(2))
     assert digest(first) == digest(again) != digest(first * 2)

@@ -40,7 +40,7 @@ def test_every_shipped_recipe_loads_and_keeps_off_the_seeds_of_tests() -> None:
         assert recipe.first_seed >= 1_000_000
 
 
-def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
+def test_an_omitted_field_has_its_default(tmp_path: Path) -> None:
     recipe = _load(tmp_path, _NEEDED + "network: {patch_size: [32, 32, 48]}")
     assert recipe.network.patch_size == (32, 32, 48)
     assert recipe.network.spacing == (2.0, 2.0, 2.0)

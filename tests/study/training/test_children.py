@@ -43,17 +43,17 @@ def child(tmp_path, monkeypatch):
 
 
 def run(folder, steps, machine=CPU):
-    told = []
+    reported = []
     with folder.held() as lock:
-        run_steps(steps, folder, machine, lock, lambda done, whole: told.append((done, whole)))
-    return told
+        run_steps(steps, folder, machine, lock, lambda done, total: reported.append((done, total)))
+    return reported
 
 
 def fold(number):
     return Step(("fold", "3d_fullres", str(number)))
 
 
-def test_on_a_cpu_one_process_does_the_steps_that_are_left(folder, child):
+def test_on_a_cpu_one_process_does_the_remaining_steps(folder, child):
     child(DOES_IT)
     with folder.held():
         folder.mark_done("plan")
@@ -91,7 +91,7 @@ def test_a_step_that_fails_is_named_with_its_last_words(folder, child, says, adv
     assert not folder.is_done("fold 3d_fullres 0")
 
 
-def test_a_process_that_is_killed_is_told_as_such(folder, child):
+def test_a_killed_process_is_reported_with_its_signal(folder, child):
     child("kill -9 $$")
     with raises_code(TrainingError, "fold 3d_fullres 0", "SIGKILL") as failed:
         run(folder, [fold(0)])
@@ -112,7 +112,7 @@ def test_when_a_fold_fails_the_others_are_ended(folder, child):
         os.kill(int((folder.root / "pid").read_text()), 0)
 
 
-def test_progress_is_told_when_it_changes(folder, child, tmp_path):
+def test_progress_is_reported_when_it_changes(folder, child, tmp_path):
     table = tmp_path / "epochs.csv"
     header = "epoch,of,train_loss,validation_loss,pseudo_dice,learning_rate,seconds"
     child(f"printf '{header}\\n0,2,1,1,0,0.01,1.0\\n' > {table}\nsleep 0.4\nprintf '1,2,1,1,0,0.01,1.0\\n' >> {table}"

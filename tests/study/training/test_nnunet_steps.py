@@ -34,8 +34,8 @@ def test_only_what_was_asked_for_is_changed():
 def test_no_patch_is_mirrored_and_no_prediction():
     trainer = Trainer()
     nnunet_steps._leave_mirroring(trainer)
-    told = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-    assert told == ("rotation", False, (16, 16, 16), None)
+    settings = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+    assert settings == ("rotation", False, (16, 16, 16), None)
     assert trainer.inference_allowed_mirroring_axes is None
 
 

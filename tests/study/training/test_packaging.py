@@ -26,7 +26,7 @@ def test_a_name_that_no_package_can_have_is_refused(tmp_path, name):
         check_naming(naming)
 
 
-def test_a_package_takes_the_place_of_a_package_alone(tmp_path):
+def test_a_package_replaces_only_a_package(tmp_path):
     check_place(tmp_path / "new", ())
     (tmp_path / "empty").mkdir()
     check_place(tmp_path / "empty", ())
@@ -43,15 +43,15 @@ def test_a_package_takes_the_place_of_a_package_alone(tmp_path):
 
 
 def test_a_package_lies_around_neither_dataset_nor_run(tmp_path):
-    for place in (tmp_path, tmp_path / "data", tmp_path / "data" / "x" / ".."):
+    for folder in (tmp_path, tmp_path / "data", tmp_path / "data" / "x" / ".."):
         with raises_code(UsageError, "--out", "Dataset501_Tiny"):
-            check_place(place, (tmp_path / "data" / "Dataset501_Tiny", tmp_path / "data"))
+            check_place(folder, (tmp_path / "data" / "Dataset501_Tiny", tmp_path / "data"))
     check_place(tmp_path / "run" / "model", (tmp_path / "run",))
 
 
 def test_a_training_is_not_written_into_its_dataset(tmp_path):
     dataset = tmp_path / "Dataset501_Tiny"
     refuse_within(dataset, {"--run": tmp_path / "run", "--out": tmp_path / "Dataset501_Tiny_model"})
-    for place in (dataset, dataset / "run", tmp_path / "run" / ".." / dataset.name / "model"):
+    for folder in (dataset, dataset / "run", tmp_path / "run" / ".." / dataset.name / "model"):
         with raises_code(UsageError, "--run"):
-            refuse_within(dataset, {"--out": tmp_path / "model", "--run": place})
+            refuse_within(dataset, {"--out": tmp_path / "model", "--run": folder})

@@ -81,7 +81,7 @@ def test_changes_of_plans_that_make_no_sense_are_refused(wrong):
         PlanChanges(**wrong)
 
 
-def test_differences_are_told_by_name():
+def test_differences_are_reported_by_name():
     one = TrainingSettings()
     other = TrainingSettings(epochs=3, validation_iterations=1, changes=PlanChanges(patch_size=(16, 16, 16)))
     assert differences(one, one) == []

@@ -8,7 +8,7 @@ from tests.study.datasets.sources.test_verse import touch
 COLONOG = "1.3.6.1.4.1.9328.50.4.0001"
 
 
-def test_names_tell_source_patient_and_case(tmp_path):
+def test_names_give_source_patient_and_case(tmp_path):
     names = (COLONOG, "CTC-1018399231", "HN_P001", "liver_0", "colon_001", "volume-covid19-A-0202_0_ct")
     for name in names:
         touch(tmp_path, f"raw_data/volumes/X/{name}.nii.gz", f"raw_data/labels/X/{name}_seg.nii.gz")
