@@ -59,7 +59,7 @@ def run(source: Path, out: Path, package: ModelPackage, **changes: object) -> Su
         return run_study(scan_folder(source), package, replace(SETTINGS, **changes), output)  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("_drawn")
+@pytest.mark.usefixtures("_predicted")
 @pytest.mark.parametrize("seg_type", list(SegType))
 def test_every_vertebra_is_a_segment_t13_and_l6_too(study, package, tmp_path, seg_type) -> None:
     summary = run(study, tmp_path / "out", package, seg_type=seg_type)
@@ -86,7 +86,7 @@ def test_every_vertebra_is_a_segment_t13_and_l6_too(study, package, tmp_path, se
     assert (tmp_path / "out" / "report" / "preview.png").is_file()
 
 
-@pytest.mark.usefixtures("_drawn")
+@pytest.mark.usefixtures("_predicted")
 def test_levels_write_a_part_into_segmentation_summary_and_picture(study, package, tmp_path) -> None:
     complete = run(study, tmp_path / "whole", package)
     part = run(study, tmp_path / "part", package, levels=parse_levels("C1-T1,L6"))
@@ -102,7 +102,7 @@ def test_levels_write_a_part_into_segmentation_summary_and_picture(study, packag
     assert all(v.volume_ml == sizes[v.level] for v in part.vertebrae)
 
 
-@pytest.mark.usefixtures("_drawn")
+@pytest.mark.usefixtures("_predicted")
 def test_findings_of_levels_that_are_not_written_stay_only_where_they_touch_a_number(study, package, tmp_path) -> None:
     neck = run(study, tmp_path / "neck", package, levels=parse_levels("C1-T1"))
     assert neck.findings == []  # counted from C1: what is odd far below says nothing of a neck
@@ -110,7 +110,7 @@ def test_findings_of_levels_that_are_not_written_stay_only_where_they_touch_a_nu
     assert [(f.code, f.level) for f in last.findings] == [("CS-FND-020", "T13"), ("CS-FND-021", "L6")]
 
 
-@pytest.mark.usefixtures("_drawn")
+@pytest.mark.usefixtures("_predicted")
 def test_levels_that_the_model_cannot_predict_are_refused_before_anything_is_read(study, package, tmp_path) -> None:
     neck_only = replace(SETTINGS, levels=parse_levels("L1-L5"))
     with pytest.raises(UsageError, match=r"L1-L5.*C1-T1"):
@@ -141,7 +141,7 @@ def test_a_study_without_the_neck_is_a_result(package, tmp_path, monkeypatch) ->
     assert [finding.code for finding in summary.findings] == ["CS-FND-023"]
 
 
-@pytest.mark.usefixtures("_drawn")
+@pytest.mark.usefixtures("_predicted")
 def test_the_command_accepts_levels_and_refuses_what_are_none(study, package, tmp_path) -> None:
     arguments = [str(study), str(tmp_path / "out"), "--model", str(package.folder)]
     done = CliRunner().invoke(command, [*arguments, "--levels", "c3-C4, T13"], catch_exceptions=False)
