@@ -47,7 +47,7 @@ def mesh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def people_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two other people, one of them held back from training."""
+    """Two other people, one of them excluded from training."""
     folder = tmp_path_factory.mktemp("people")
     write_person(folder / "other", "C7", 1.2)
     write_person(folder / EVALUATION_PEOPLE[0], "C5", 1.1)
@@ -56,7 +56,7 @@ def people_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def solid_people(mesh_folder: Path, people_folder: Path, atlas_cache: Path) -> People:
-    """Everybody's vertebrae, loaded once."""
+    """The vertebrae of all people, loaded once."""
     return load_people(mesh_folder, people_folder, atlas_cache)
 
 
@@ -107,5 +107,5 @@ _LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first, for `pytest -n 2 --dist loadfile --no-loadscope-reorder`."""
     folder = Path(__file__).parent
-    order = {folder / name: place for place, name in enumerate(_LONGEST)}
+    order = {folder / name: index for index, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: order.get(item.path, len(order)))

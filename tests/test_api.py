@@ -65,7 +65,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
         cspine.nothing_of_the_kind  # noqa: B018
 
 
-def test_labels_are_arrays_with_their_place(seg: cspine.Segmentation, bright_study: Path) -> None:
+def test_labels_are_arrays_with_their_affine(seg: cspine.Segmentation, bright_study: Path) -> None:
     ct = cspine.read_ct(bright_study)
     assert seg.labels.array.dtype == np.uint8
     assert seg.labels.array.shape == ct.array.shape == seg.ct.array.shape == (64, 40, 40)
@@ -73,7 +73,7 @@ def test_labels_are_arrays_with_their_place(seg: cspine.Segmentation, bright_stu
     assert set(np.unique(seg.labels.array).tolist()) == {0, 2}
 
 
-def test_vertebrae_findings_and_measurements_tell_the_same(seg: cspine.Segmentation) -> None:
+def test_vertebrae_findings_and_measurements_agree(seg: cspine.Segmentation) -> None:
     assert list(seg.vertebrae) == ["C2"]
     voxels = int((seg.labels.array == 2).sum())
     assert seg.vertebrae["C2"].volume_ml == pytest.approx(voxels * 8 / 1000)
@@ -169,7 +169,7 @@ def test_an_image_that_is_not_dicom_has_labels_and_no_seg(
 
 
 def test_options_reach_the_run(bright_study: Path, package: object) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     kept = cspine.segment(
         bright_study,
         package,
@@ -177,9 +177,9 @@ def test_options_reach_the_run(bright_study: Path, package: object) -> None:
         device="cpu",
         precision="float32",
         settings=cspine.RunSettings(inference=cspine.InferenceSettings(step_size=0.75)),
-        progress=lambda done, tiles: told.append((done, tiles)),
+        progress=lambda done, tiles: reported.append((done, tiles)),
     )
-    assert told and told[-1][0] == told[-1][1]
+    assert reported and reported[-1][0] == reported[-1][1]
     assert kept.settings.as_text()["levels"] == "C1-C2"
     assert kept.settings.inference == cspine.InferenceSettings("cpu", None, None, 0.75, "float32")
     with pytest.raises(NoVertebraError):

@@ -59,8 +59,8 @@ def neck_sent_again(neck, tmp_path_factory) -> Path:
     ct = read_volume(scan_folder(folder).series[0])
     labels = np.zeros(ct.hu_zyx.shape, dtype=np.uint8)
     labels[5:9, 5:9, 5:9] = 3
-    drawn = LabelVolume(labels, ct.affine_lps, load_package(MODELS / "cervical-demo").identity)
-    write_segmentation(drawn, ct, SegSettings(Clock(datetime(2024, 1, 1, tzinfo=UTC))), folder / "earlier.dcm")
+    predicted = LabelVolume(labels, ct.affine_lps, load_package(MODELS / "cervical-demo").identity)
+    write_segmentation(predicted, ct, SegSettings(Clock(datetime(2024, 1, 1, tzinfo=UTC))), folder / "earlier.dcm")
     for path in sorted(neck.iterdir())[:8]:
         shutil.copy(path, folder)
     return folder
@@ -79,8 +79,8 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
     # Nothing but what is worth a warning, and nothing of Holoscan.
     assert all(" WARNING finding CS-FND-" in line for line in done.stderr.splitlines())
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    told = CliRunner().invoke(command, [str(neck_sent_again), str(tmp_path / "command"), "--incomplete"])
-    assert told.exit_code == 0
+    result = CliRunner().invoke(command, [str(neck_sent_again), str(tmp_path / "command"), "--incomplete"])
+    assert result.exit_code == 0
     for name in ("dicom/segmentation.dcm", "report/preview.png"):
         assert (output / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
     both = [json.loads((folder / "report/summary.json").read_text()) for folder in (output, tmp_path / "command")]

@@ -59,6 +59,6 @@ def test_the_documentation_and_app_yaml_name_every_option(capsys: pytest.Capture
         assert option.variable in (ROOT / "app.yaml").read_text()
     with pytest.raises(SystemExit) as ended:
         read_settings(["--help"], {})
-    told = capsys.readouterr().out
-    assert ended.value.code == 0 and all(option.flag in told and option.variable in told for option in OPTIONS)
+    output = capsys.readouterr().out
+    assert ended.value.code == 0 and all(option.flag in output and option.variable in output for option in OPTIONS)
     assert yaml.safe_load((ROOT / "app.yaml").read_text())

@@ -1,1 +1,1 @@
-"""Scripts that judge and ship models."""
+"""Scripts that evaluate and ship models."""

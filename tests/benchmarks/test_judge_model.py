@@ -41,7 +41,7 @@ def models(tmp_path: Path, small_sets: Path, monkeypatch: pytest.MonkeyPatch) ->
     return [certain_model(tmp_path / version, 0, version) for version in ("0.1.0", "0.2.0")]
 
 
-def test_models_are_judged_side_by_side_and_a_second_call_does_nothing_again(
+def test_models_are_evaluated_side_by_side_and_a_second_call_recomputes_nothing(
     models: list[Path], small_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sets, out = shutil.copytree(small_sets, tmp_path / "sets"), tmp_path / "out"
@@ -54,8 +54,8 @@ def test_models_are_judged_side_by_side_and_a_second_call_does_nothing_again(
     assert wrong.levels["C4"].dice == 0
     assert wrong.levels["C4"].neighbour_median == 1.0
     assert (wrong.subjects_right, wrong.silent) == (0.0, 1)
-    told = json.loads((out / "judgement.json").read_text("utf-8"))["figures"]
-    assert [each["model"] for each in told] == [each.model for each in figures]
+    content = json.loads((out / "judgement.json").read_text("utf-8"))["figures"]
+    assert [each["model"] for each in content] == [each.model for each in figures]
     page = (out / "judgement.md").read_text("utf-8")
     assert page.index("## hard") < page.index("## ordinary")
     assert (out / "hard" / module.judged_model(models[0]).key / "evaluation" / "sheet.png").is_file()

@@ -27,9 +27,9 @@ NECK = Phantom(labels=(1, 2, 3, 4, 5, 6, 7, 8, 9), shape_zyx=(86, 60, 50), spaci
 
 def write_case(folder: Path, name: str, *, lost: int = 0, cord: bool = True) -> None:
     """Write a CT in which the HU say which vertebra it is (the stand-in reads them), and its organs."""
-    drawn = draw(NECK)
-    hu = np.where(drawn > 0, 300 + 20 * drawn.astype(np.int16), 40).astype(np.int16)
-    hu[drawn == lost] = 40 if lost else hu[drawn == lost]
+    phantom_labels = draw(NECK)
+    hu = np.where(phantom_labels > 0, 300 + 20 * phantom_labels.astype(np.int16), 40).astype(np.int16)
+    hu[phantom_labels == lost] = 40 if lost else hu[phantom_labels == lost]
     nifti.write(folder / f"{name}_ct.nii.gz", hu, NECK.grid().affine_lps)
     if cord:
         nifti.write(folder / f"{name}_oar.nii.gz", organs(), NECK.grid().affine_lps)
@@ -39,14 +39,14 @@ def organs() -> np.ndarray:
     """A cord (2) within the rings and a larynx (6) in front of C5."""
     z, y, x = np.indices(NECK.shape_zyx, dtype=np.float32) * 2.0
     cx, cy, _ = NECK.centre_mm(0)
-    drawn = np.zeros(NECK.shape_zyx, dtype=np.uint8)
-    drawn[(x - cx) ** 2 + (y - cy - 16) ** 2 <= 16] = 2
-    drawn[(np.abs(x - cx) <= 10) & (y <= 10) & (np.abs(z - NECK.centre_mm(4)[2]) <= 12)] = 6
-    return drawn
+    labels = np.zeros(NECK.shape_zyx, dtype=np.uint8)
+    labels[(x - cx) ** 2 + (y - cy - 16) ** 2 <= 16] = 2
+    labels[(np.abs(x - cx) <= 10) & (y <= 10) & (np.abs(z - NECK.centre_mm(4)[2]) <= 12)] = 6
+    return labels
 
 
 class StandIn:
-    """Draws the phantom's vertebrae from their HU, and counts how often it was asked; it may fail once instead."""
+    """Predicts the phantom's vertebrae from their HU, and counts how often it was asked; it may fail once instead."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -58,9 +58,9 @@ class StandIn:
             error, self.fails_with = self.fails_with, None
             raise error
         truth = resample_labels(draw(NECK), NECK.grid(), Grid(ct.grid.shape_zyx, ct.affine_lps))
-        drawn = np.where(ct.hu_zyx > 170, truth, np.uint8(0)).astype(np.uint8)
-        labels = LabelVolume(np.where(drawn > 8, np.uint8(0), drawn), ct.affine_lps, MODEL)
-        inference = Inference(labels=labels, auxiliary_zyx=drawn > 8, record={})
+        predicted = np.where(ct.hu_zyx > 170, truth, np.uint8(0)).astype(np.uint8)
+        labels = LabelVolume(np.where(predicted > 8, np.uint8(0), predicted), ct.affine_lps, MODEL)
+        inference = Inference(labels=labels, auxiliary_zyx=predicted > 8, record={})
         return inference, clean(inference, ct)
 
 
@@ -71,7 +71,7 @@ def tiny_package(folder: Path, seed: int = 0) -> ModelPackage:
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """The stand-in in the place of the network."""
+    """The stand-in instead of the network."""
     model = StandIn()
     for module in (audit, segmentation):
         monkeypatch.setattr(module, "find_vertebrae", model)

@@ -18,7 +18,7 @@ _C2 = 2
 
 @dataclass(frozen=True)
 class BrightModel(TinyModel):
-    """A U-Net whose first convolution goes straight to its last one: C2 where the image is bright, else background."""
+    """A U-Net whose first convolution leads directly to its last one: C2 where the image is bright, else background."""
 
     def weights(self, fold: str) -> dict[str, torch.Tensor]:
         state = {name: torch.zeros_like(value) for name, value in super().weights(fold).items()}
@@ -26,12 +26,12 @@ class BrightModel(TinyModel):
             if ".norm.weight" in name or ".all_modules.1.weight" in name:
                 value.fill_(1.0)
         for name, value in state.items():
-            middle = (slice(None), slice(None), *(size // 2 for size in value.shape[2:]))
+            centre = (slice(None), slice(None), *(size // 2 for size in value.shape[2:]))
             if "encoder.stages.0" in name and name.endswith(".weight") and value.ndim > 2:
-                value[(0, 0, *middle[2:])] = 1.0
+                value[(0, 0, *centre[2:])] = 1.0
             last = name.startswith("decoder.stages.1") and name.endswith(".weight") and value.ndim > 2
             if last:  # the channels of the skip stand behind those that come from below
-                value[(0, value.shape[1] // 2, *middle[2:])] = 1.0
+                value[(0, value.shape[1] // 2, *centre[2:])] = 1.0
             if name == "decoder.seg_layers.1.weight":
                 value[_C2, 0] = 1.0
             if name == "decoder.seg_layers.1.bias":

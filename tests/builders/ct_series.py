@@ -107,7 +107,7 @@ class Stack:
     shear_x_deg : float
         The same along rows, which no gantry does.
     slopes, intercepts : tuple of float
-        One a slice, used in turn.
+        One a slice, used alternately.
     signed : bool
         Pixel Representation.
     """
@@ -126,9 +126,9 @@ class Stack:
 
     @property
     def grid(self) -> Grid:
-        """Where the planes lie; leans where there is tilt."""
-        turn = Rotation.from_euler("xyz", self.rotation_deg, degrees=True).as_matrix()
-        axes = turn @ np.array([_LETTER[c] for c in self.orientation], dtype=float).T
+        """The positions of the planes; sheared where there is tilt."""
+        rotation = Rotation.from_euler("xyz", self.rotation_deg, degrees=True).as_matrix()
+        axes = rotation @ np.array([_LETTER[c] for c in self.orientation], dtype=float).T
         affine = np.eye(4)
         affine[:3, :3] = axes * np.array(self.spacing_xyz)
         step = self.spacing_xyz[2]
@@ -160,7 +160,7 @@ def build(stack: Stack) -> list[Dataset]:
 def save_all(
     datasets: list[Dataset], folder: Path, syntax: str = ExplicitVRLittleEndian, prefix: str = "IMG"
 ) -> list[Path]:
-    """Write each dataset to a file of its own, named by its place in the list."""
+    """Write each dataset to a file of its own, named by its index in the list."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{prefix}_{i:04d}.dcm" for i in range(len(datasets))]
     for dataset, path in zip(datasets, paths, strict=True):
@@ -172,7 +172,7 @@ def save_all(
 
 
 def strip_preamble(path: Path) -> None:
-    """Turn a file into a bare dataset, as old archives keep them: no preamble, no file meta information."""
+    """Convert a file to a bare dataset, as old archives keep them: no preamble, no file meta information."""
     dataset = dcmread(path)
     bare = Dataset()
     bare.update({tag: dataset[tag] for tag in dataset.keys()})  # noqa: SIM118

@@ -60,8 +60,8 @@ def write_folder(
     """Write scores.csv, files.csv and summary.json."""
     write_csv(folder / "scores.csv", SCORE_COLUMNS, [line.cells() for line in lines])
     write_csv(folder / "files.csv", FILE_COLUMNS, files)
-    told = {"command": "cspine evaluate", "complete": True, "title": title or folder.name, "model": None, **summary}
-    (folder / "summary.json").write_text(json.dumps(told), encoding="utf-8")
+    content = {"command": "cspine evaluate", "complete": True, "title": title or folder.name, "model": None, **summary}
+    (folder / "summary.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
 
 
@@ -121,14 +121,14 @@ def write_images(
     root: Path, cases: Iterable[str], model: str, lost: int = 0, phantom: Phantom = SMALL
 ) -> list[list[str]]:
     """Write image, reference and what a model found (one level lost) of each case; return the rows of files.csv."""
-    drawn, affine = draw(phantom), phantom.grid().affine_lps
+    truth, affine = draw(phantom), phantom.grid().affine_lps
     rows = []
     for case in cases:
-        places = [root / "images" / f"{case}_0000.nii.gz", root / "labels" / f"{case}.nii.gz"]
-        if not places[0].exists():
-            nifti.write(places[0], np.where(drawn > 0, 400, 40).astype(np.int16), affine)
-            nifti.write(places[1], drawn, affine)
+        paths = [root / "images" / f"{case}_0000.nii.gz", root / "labels" / f"{case}.nii.gz"]
+        if not paths[0].exists():
+            nifti.write(paths[0], np.where(truth > 0, 400, 40).astype(np.int16), affine)
+            nifti.write(paths[1], truth, affine)
         found = root / model / f"{case}.nii.gz"
-        nifti.write(found, np.where(drawn == lost, 0, drawn).astype(np.uint8), affine)
-        rows.append([case, str(places[0]), str(places[1]), "verse", str(found), "verse"])
+        nifti.write(found, np.where(truth == lost, 0, truth).astype(np.uint8), affine)
+        rows.append([case, str(paths[0]), str(paths[1]), "verse", str(found), "verse"])
     return rows

@@ -43,7 +43,7 @@ SYNTAXES = (JPEGLSLossless, ExplicitVRLittleEndian, RLELossless, JPEG2000Lossles
 
 
 def write_bone_series(folder: Path, description: CtSeriesDescription = BONE) -> list[Path]:
-    """Write the phantom's CT, one file a slice from foot to head, in the four transfer syntaxes in turn."""
+    """Write the phantom's CT, one file a slice from foot to head, alternating between the four transfer syntaxes."""
     labels = draw(NECK)
     hu = np.where(labels > 0, 400, 40).astype(np.int16)
     ct = CtVolume(hu, NECK.grid().affine_lps)
@@ -88,9 +88,9 @@ def receive(payload: Path, files: Iterable[Path]) -> Path:
     """Store files as the Gateway does; return the folder that the application is given."""
     for file in files:
         dataset = dcmread(file, stop_before_pixels=True)
-        place = payload / "dcm" / dataset.StudyInstanceUID / dataset.SeriesInstanceUID
-        place.mkdir(parents=True, exist_ok=True)
-        stored = place / f"{dataset.SOPInstanceUID}.dcm"
+        folder = payload / "dcm" / dataset.StudyInstanceUID / dataset.SeriesInstanceUID
+        folder.mkdir(parents=True, exist_ok=True)
+        stored = folder / f"{dataset.SOPInstanceUID}.dcm"
         stored.write_bytes(file.read_bytes())
         stored.with_suffix(".dcm.json").write_text(json.dumps(dataset.to_json_dict()), encoding="utf-8")
     return payload / "dcm"
@@ -120,16 +120,16 @@ def read_only(folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def phantom_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that knows where the phantom's vertebrae are, in the place of a network."""
-    draw_with(monkeypatch, MODEL)
+    """A model that knows where the phantom's vertebrae are, instead of a network."""
+    predict_with(monkeypatch, MODEL)
 
 
-def draw_with(monkeypatch: pytest.MonkeyPatch, model: ModelIdentity) -> None:
-    """Let the phantom's vertebrae be drawn under the name of a model."""
+def predict_with(monkeypatch: pytest.MonkeyPatch, model: ModelIdentity) -> None:
+    """Let the phantom's vertebrae be predicted under the name of a model."""
 
     def infer(ct: CtVolume, *_: object) -> Inference:
-        drawn = resample_labels(draw(NECK), NECK.grid(), ct.grid)
-        labels = LabelVolume(drawn, ct.affine_lps, model)
-        return Inference(labels=labels, auxiliary_zyx=np.zeros(drawn.shape, dtype=bool), record={"device": "cpu"})
+        predicted = resample_labels(draw(NECK), NECK.grid(), ct.grid)
+        labels = LabelVolume(predicted, ct.affine_lps, model)
+        return Inference(labels=labels, auxiliary_zyx=np.zeros(predicted.shape, dtype=bool), record={"device": "cpu"})
 
     monkeypatch.setattr(steps, "infer", infer)

@@ -175,11 +175,11 @@ class TinyModel:
         (folder / "dataset.json").write_text(json.dumps(self.dataset()))
         (folder / "dataset_fingerprint.json").write_text("{}")
         for fold in self.folds:
-            place = folder / f"fold_{fold}"
-            (place / "validation").mkdir(parents=True)
-            (place / "validation" / "summary.json").write_text("{}")
-            (place / "progress.png").write_bytes(b"")
-            torch.save(self.checkpoint(fold), place / "checkpoint_final.pth")
+            fold_folder = folder / f"fold_{fold}"
+            (fold_folder / "validation").mkdir(parents=True)
+            (fold_folder / "validation" / "summary.json").write_text("{}")
+            (fold_folder / "progress.png").write_bytes(b"")
+            torch.save(self.checkpoint(fold), fold_folder / "checkpoint_final.pth")
         return folder
 
     def manifest(self, name: str = "tiny", **changes: Any) -> ModelManifest:

@@ -22,18 +22,18 @@ LADY, MAN = Person(61, "F"), Person(47, "M")
 def small_case(
     labels: tuple[int, ...] = NECK, orientation: str = "LPS", spacing_xyz: tuple[float, float, float] = (3.0, 3.0, 3.0)
 ) -> tuple[CtVolume, LabelVolume]:
-    """Return image and labels of some 25 x 30 x 60 voxels; every vertebra is whole, and no image is that of another."""
+    """Return image and labels of some 25 x 30 x 60 voxels; every vertebra is complete, and no image equals another."""
     x, y, z = spacing_xyz
     shape = (round((len(labels) * 18 + 20) / z), round(90 / y), round(75 / x))
     phantom = Phantom(labels, shape, spacing_xyz)
-    drawn = draw(phantom)
-    hu = np.where(drawn > 0, 400, 40).astype(np.int16)
+    truth = draw(phantom)
+    hu = np.where(truth > 0, 400, 40).astype(np.int16)
     hu[:, :2], hu[:, -2:] = -1000, -1000
     hu[0, 2, 2] = next(_patients)
-    turn = reorientation(phantom.grid().affine_lps, orientation)
-    affine = turn.grid(phantom.grid()).affine_lps
-    hu_turned, drawn_turned = (np.ascontiguousarray(turn.apply(a)) for a in (hu, drawn))
-    return CtVolume(hu_turned, affine), LabelVolume(drawn_turned, affine)
+    change = reorientation(phantom.grid().affine_lps, orientation)
+    affine = change.grid(phantom.grid()).affine_lps
+    hu_reoriented, labels_reoriented = (np.ascontiguousarray(change.apply(a)) for a in (hu, truth))
+    return CtVolume(hu_reoriented, affine), LabelVolume(labels_reoriented, affine)
 
 
 def without(labels: LabelVolume, *numbers: int) -> LabelVolume:

@@ -39,6 +39,6 @@ def small_neck() -> tuple[CtVolume, LabelVolume]:
 def write_neck(folder: Path, description: CtSeriesDescription, orientation: str = "LPS") -> list[Path]:
     """Write the small neck as a series whose x, y and z axes point to ``orientation``."""
     ct, _ = small_neck()
-    turn = reorientation(ct.affine_lps, orientation)
-    turned = CtVolume(np.ascontiguousarray(turn.apply(ct.hu_zyx)), turn.grid(ct.grid).affine_lps)
-    return write_ct_series(turned, folder, description)
+    change = reorientation(ct.affine_lps, orientation)
+    reoriented = CtVolume(np.ascontiguousarray(change.apply(ct.hu_zyx)), change.grid(ct.grid).affine_lps)
+    return write_ct_series(reoriented, folder, description)

@@ -21,10 +21,10 @@ STEP = 8.0
 LAST = "T4"
 
 
-def box(middle: tuple[float, float, float], half: tuple[float, float, float]) -> Mesh:
+def box(centre: tuple[float, float, float], half: tuple[float, float, float]) -> Mesh:
     """A closed box of twelve triangles."""
     corners = [
-        [m + h * s for m, h, s in zip(middle, half, (sx, sy, sz), strict=True)]
+        [m + h * s for m, h, s in zip(centre, half, (sx, sy, sz), strict=True)]
         for sz in (-1, 1) for sy in (-1, 1) for sx in (-1, 1)
     ]  # fmt: skip
     triangles = [[q[0] - 1, q[i] - 1, q[i + 1] - 1] for q in _QUADS for i in (1, 2)]
@@ -68,9 +68,9 @@ def vertebra_mesh() -> Mesh:
 
 
 def moved(mesh: Mesh, size: float, degrees: tuple[float, float, float], to: Points | tuple[float, ...]) -> Mesh:
-    """The mesh scaled, turned and then moved."""
-    turn = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
-    return Mesh(size * mesh.corners @ turn.T + np.asarray(to), mesh.triangles)
+    """The mesh scaled, rotated and then moved."""
+    rotation = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    return Mesh(size * mesh.corners @ rotation.T + np.asarray(to), mesh.triangles)
 
 
 def write_obj(path: Path, mesh: Mesh) -> None:
@@ -88,7 +88,7 @@ def _name(level: Vertebra) -> str:
     return f"{_ORDINALS[int(level.name[1:]) - 1]} {region} vertebra"
 
 
-def middle_of(level: Vertebra) -> Points:
+def centre_of(level: Vertebra) -> Points:
     """Where the body of a level of the atlas lies: on the spine of `tests.builders.tiny_atlas`, 8 mm a level."""
     return np.array([3.5, 3.5, 1000.0 + STEP * (13 - level.label) + 3.5])
 
@@ -97,9 +97,9 @@ def write_meshes(folder: Path, last: str = LAST) -> Path:
     """Write an atlas's meshes, C1 down to a level, with INDEX.csv and a disc below each from C2 on but the last."""
     rows = ["file,name"]
     for level in levels_between("C1", last):
-        entries = [(f"{level.name}.obj", _name(level), moved(vertebra_mesh(), 1.0, (0, 0, 0), middle_of(level)))]
+        entries = [(f"{level.name}.obj", _name(level), moved(vertebra_mesh(), 1.0, (0, 0, 0), centre_of(level)))]
         if level.name not in ("C1", last):
-            disc = box(tuple(middle_of(level) - [0, 0, STEP / 2]), (8.0, 6.0, 0.6))
+            disc = box(tuple(centre_of(level) - [0, 0, STEP / 2]), (8.0, 6.0, 0.6))
             entries.append((f"D{level.name}.obj", f"intervertebral disk of {_name(level)}", disc))
         for file, name, mesh in entries:
             write_obj(folder / file, mesh)
@@ -109,8 +109,8 @@ def write_meshes(folder: Path, last: str = LAST) -> Path:
 
 
 def write_person(folder: Path, last: str, size: float) -> Path:
-    """Write another person's meshes: the same form, larger, turned as one, and moved."""
+    """Write another person's meshes: the same form, larger, rotated as one, and moved."""
     for level in levels_between("C1", last):
-        at = size * (middle_of(level) - middle_of(levels_between("C1", "C1")[0])) + [200, -80, 40]
+        at = size * (centre_of(level) - centre_of(levels_between("C1", "C1")[0])) + [200, -80, 40]
         write_obj(folder / f"{level.name}.obj", moved(vertebra_mesh(), size, (4, 0, 6), at))
     return folder

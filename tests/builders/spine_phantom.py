@@ -15,7 +15,7 @@ MODEL = ModelIdentity("phantom-net", "1.2.0", "ab" * 32, demonstration=True)
 
 @dataclass(frozen=True)
 class Phantom:
-    """How the spine is drawn.
+    """The shape of the spine.
 
     Parameters
     ----------
@@ -42,10 +42,10 @@ class Phantom:
         affine[:3, 3] = (-40.0, -180.0, -700.0)
         return Grid(self.shape_zyx, affine)
 
-    def centre_mm(self, place: int) -> tuple[float, float, float]:
-        """Centre of the body of the vertebra at this place from the head: x, y, z from the first voxel."""
+    def centre_mm(self, index: int) -> tuple[float, float, float]:
+        """Centre of the body of the vertebra with this index from the head: x, y, z from the first voxel."""
         x, y, z = (n * mm for n, mm in zip(reversed(self.shape_zyx), self.spacing_xyz, strict=True))
-        return x / 2, y * 0.4 - self.shear_mm * (len(self.labels) - 1 - place), z - 16 - place * self.step_mm
+        return x / 2, y * 0.4 - self.shear_mm * (len(self.labels) - 1 - index), z - 16 - index * self.step_mm
 
 
 def draw(phantom: Phantom) -> np.ndarray:
@@ -53,8 +53,8 @@ def draw(phantom: Phantom) -> np.ndarray:
     labels = np.zeros(phantom.shape_zyx, dtype=np.uint8)
     index = np.indices(phantom.shape_zyx, dtype=np.float32)
     z, y, x = (index[i] * phantom.spacing_xyz[2 - i] for i in range(3))
-    for place, label in enumerate(phantom.labels):
-        cx, cy, cz = phantom.centre_mm(place)
+    for number, label in enumerate(phantom.labels):
+        cx, cy, cz = phantom.centre_mm(number)
         body = ((x - cx) / 14) ** 2 + ((y - cy) / 10) ** 2 <= 1
         ring = (((x - cx) / 15) ** 2 + ((y - cy - 16) / 11) ** 2 <= 1) & (
             ((x - cx) / 10) ** 2 + ((y - cy - 16) / 7) ** 2 > 1
@@ -67,10 +67,10 @@ def draw(phantom: Phantom) -> np.ndarray:
 def volumes(phantom: Phantom | None = None, labels_zyx: np.ndarray | None = None) -> tuple[LabelVolume, CtVolume]:
     """Return the labels and a CT in which they are bone among soft tissue."""
     phantom = phantom or Phantom()
-    drawn = draw(phantom) if labels_zyx is None else labels_zyx
-    hu = np.where(drawn > 0, 400, 40).astype(np.int16)
+    truth = draw(phantom) if labels_zyx is None else labels_zyx
+    hu = np.where(truth > 0, 400, 40).astype(np.int16)
     affine = phantom.grid().affine_lps
-    return LabelVolume(drawn, affine, MODEL), CtVolume(hu, affine)
+    return LabelVolume(truth, affine, MODEL), CtVolume(hu, affine)
 
 
 #: Step to the next vertebra below, half width and half depth of the body, millimetres, by region.
@@ -91,9 +91,9 @@ class Trunk:
     spacing_mm : float
         Of cubic voxels.
     bend_mm : float
-        How far the middle of the spine lies behind its ends.
+        How far the centre of the spine lies behind its ends.
     holes : tuple of int
-        Labels that take their room but are not drawn: missed by a network.
+        Labels whose position stays empty: missed by a network.
     """
 
     labels: tuple[int, ...] = NORMAL
@@ -121,10 +121,10 @@ class Trunk:
         labels, sacrum = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=bool)
         z, y, x = (i * self.spacing_mm for i in np.indices(shape, dtype=np.float32))
         heights, top, centre_x = self.heights_mm(), shape[0] * self.spacing_mm - 30, shape[2] * self.spacing_mm / 2
-        for place, label in enumerate((*self.labels, 0)):
+        for index, label in enumerate((*self.labels, 0)):
             step, rx, ry = _SIZES[vertebra(label).region.value if label else "S"]
-            cz = top - heights[place]
-            cy = 40 + self.bend_mm * np.sin(np.pi * heights[place] / max(heights[-1], 1))
+            cz = top - heights[index]
+            cy = 40 + self.bend_mm * np.sin(np.pi * heights[index] / max(heights[-1], 1))
             ring = ((x - centre_x) / (rx + 2)) ** 2 + ((y - cy - ry - 8) / 13) ** 2 <= 1
             bone = ((x - centre_x) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1
             hole = ((x - centre_x) / 9) ** 2 + ((y - cy - ry - 8) / 8) ** 2 <= 1
@@ -143,8 +143,8 @@ def trunk_volumes(
 ) -> tuple[LabelVolume, CtVolume, np.ndarray]:
     """Return labels, a CT in which they and the sacrum are bone, and the sacrum."""
     trunk = trunk or Trunk()
-    drawn, sacrum = trunk.draw()
-    labels = drawn if labels_zyx is None else labels_zyx
-    hu = np.where((drawn > 0) | (labels > 0) | sacrum, 400, 40).astype(np.int16)
+    truth, sacrum = trunk.draw()
+    labels = truth if labels_zyx is None else labels_zyx
+    hu = np.where((truth > 0) | (labels > 0) | sacrum, 400, 40).astype(np.int16)
     affine = trunk.grid().affine_lps
     return LabelVolume(labels, affine, MODEL), CtVolume(hu, affine), sacrum

@@ -1,4 +1,4 @@
-"""Studies of whole spines as DICOM, and a model that knows where their vertebrae are, in the place of a network."""
+"""Studies of whole spines as DICOM, and a model that knows where their vertebrae are, instead of a network."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def full_spine_package(folder: Path) -> ModelPackage:
     return TinyModel(labels={name: number for number, name in enumerate(names)}).package(folder)
 
 
-def draw_trunk_with(monkeypatch: pytest.MonkeyPatch, trunk: Trunk) -> None:
-    """Let a full-spine model draw the phantom's vertebrae and its sacrum."""
+def predict_trunk_with(monkeypatch: pytest.MonkeyPatch, trunk: Trunk) -> None:
+    """Let a full-spine model predict the phantom's vertebrae and its sacrum."""
 
     def infer(ct: CtVolume, *_: object) -> Inference:
         labels, _, sacrum = trunk_volumes(trunk)
-        drawn = resample_labels(labels.labels_zyx, labels.grid, ct.grid)
+        predicted = resample_labels(labels.labels_zyx, labels.grid, ct.grid)
         seen = resample_labels(sacrum.astype(np.uint8), labels.grid, ct.grid) > 0
         return Inference(
-            labels=LabelVolume(drawn, ct.affine_lps, MODEL),
+            labels=LabelVolume(predicted, ct.affine_lps, MODEL),
             auxiliary_zyx=seen,
             record={"device": "cpu"},
             levels=FULL_SPINE_LEVELS,

@@ -80,9 +80,9 @@ def write_atlas(folder: Path, labels_zyx: np.ndarray | None = None, orientation:
     labels = draw() if labels_zyx is None else labels_zyx
     z, y, x = labels.shape
     grid = Grid((z, y, x), affine_lps())
-    turn = reorientation(grid.affine_lps, orientation)
-    stored = np.ascontiguousarray(turn.apply(labels))
-    nifti.write(folder / "neck_atlas_1mm.nii.gz", stored, turn.grid(grid).affine_lps)
+    change = reorientation(grid.affine_lps, orientation)
+    stored = np.ascontiguousarray(change.apply(labels))
+    nifti.write(folder / "neck_atlas_1mm.nii.gz", stored, change.grid(grid).affine_lps)
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as lines:
         writer = csv.writer(lines)
         writer.writerow(["label", "name", "voxels"])
@@ -108,6 +108,6 @@ PERFECT = Acquisition(
 )
 
 
-def upright_case(spacing_mm: float = 1.0) -> CaseSettings:
-    """Settings of a case that shows the whole atlas as it is."""
+def plain_case(spacing_mm: float = 1.0) -> CaseSettings:
+    """Settings of a case that shows the complete atlas as it is."""
     return CaseSettings((spacing_mm,) * 3, (90.0, 90.0, 150.0), whole_neck=True, posture=UPRIGHT, scan=PERFECT)

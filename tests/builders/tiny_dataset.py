@@ -62,20 +62,20 @@ def tiny_dataset(
 def write_case(folder: DatasetFolder, row: CaseRow, seed: int, orientation: str = "LPS", scale: int = 1) -> None:
     """Write image and network labels of a case."""
     rng = np.random.default_rng(seed)
-    drawn = np.zeros(_SHAPE, dtype=np.uint8)
+    labels_zyx = np.zeros(_SHAPE, dtype=np.uint8)
     y, x = 8 + rng.integers(0, 6), 8 + rng.integers(0, 5)
-    for place in range(8):
-        top = _SHAPE[0] - 1 - 4 * place
-        drawn[top - 2 : top, y : y + 8, x : x + 8] = place + 1
+    for index in range(8):
+        top = _SHAPE[0] - 1 - 4 * index
+        labels_zyx[top - 2 : top, y : y + 8, x : x + 8] = index + 1
     for axis in range(3):
-        drawn = np.repeat(drawn, scale, axis)
-    hu = np.where(drawn > 0, 500, 30) + rng.normal(0, 30, drawn.shape)
+        labels_zyx = np.repeat(labels_zyx, scale, axis)
+    hu = np.where(labels_zyx > 0, 500, 30) + rng.normal(0, 30, labels_zyx.shape)
     affine = np.diag([_SPACING_MM / scale] * 3 + [1.0])
-    turn = reorientation(affine, orientation)
-    grid = turn.grid(LabelVolume(drawn, affine).grid)
+    change = reorientation(affine, orientation)
+    grid = change.grid(LabelVolume(labels_zyx, affine).grid)
     image, labels = folder.pair(kind_of(row), row.case)
-    nifti.write(image, np.ascontiguousarray(turn.apply(hu.astype(np.int16))), grid.affine_lps)
-    nifti.write(labels, np.ascontiguousarray(turn.apply(drawn)), grid.affine_lps)
+    nifti.write(image, np.ascontiguousarray(change.apply(hu.astype(np.int16))), grid.affine_lps)
+    nifti.write(labels, np.ascontiguousarray(change.apply(labels_zyx)), grid.affine_lps)
 
 
 def write_splits(folder: DatasetFolder) -> None:

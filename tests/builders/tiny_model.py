@@ -36,8 +36,8 @@ def call_train(dataset: Path, run: Path, out: Path, *more: str) -> Result:
 
 def train_tiny_model(root: Path) -> TrainedModel:
     """Write the dataset, and train both folds."""
-    places = (root / "Dataset501_Tiny", root / "run", root / "model")
-    tiny_dataset(places[0])
-    told = call_train(*places)
-    assert told.exit_code == 0, told.output
-    return TrainedModel(*places, told.output)
+    paths = (root / "Dataset501_Tiny", root / "run", root / "model")
+    tiny_dataset(paths[0])
+    result = call_train(*paths)
+    assert result.exit_code == 0, result.output
+    return TrainedModel(*paths, result.output)

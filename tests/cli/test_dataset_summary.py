@@ -10,6 +10,7 @@ from cspine.study.datasets.case_table import split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, MAN, TRUNK, small_case, without
+from tests.builders.raises import raises_code
 from tests.cli.test_dataset_convert import convert, in_process, invoke
 
 __all__ = ["in_process"]
@@ -25,9 +26,9 @@ def dataset(tmp_path, in_process):
     return DatasetFolder(tmp_path / "Dataset501_Cervical")
 
 
-def test_a_dataset_is_counted_and_drawn_before_its_split(dataset):
-    told = invoke("summary", dataset.root).output
-    assert "missing level" in told and "no vertebra of the label set" in told and "Folds" not in told
+def test_a_dataset_is_counted_and_shown_before_its_split(dataset):
+    output = invoke("summary", dataset.root).output
+    assert "missing level" in output and "no vertebra of the label set" in output and "Folds" not in output
     out = dataset.root / "summary"
     assert {path.name for path in out.iterdir()} == {
         "sheet.png", "levels.csv", "demographics.csv", "demographics.md", "summary.json",
@@ -39,11 +40,11 @@ def test_a_dataset_is_counted_and_drawn_before_its_split(dataset):
     assert content["parts"] == {"unused": 4, "excluded": 1}
 
 
-def test_after_the_split_it_tells_folds_and_checksum(dataset, tmp_path):
+def test_after_the_split_it_reports_folds_and_checksum(dataset, tmp_path):
     numbers = ("--training", 3, "--internal", 1, "--external", 0, "--folds", 3)
     invoke("split", dataset.root, *numbers)
-    told = invoke("summary", dataset.root, "--out", tmp_path / "out", "--pictures", 0).output
-    assert "Folds of the training cases" in told
+    output = invoke("summary", dataset.root, "--out", tmp_path / "out", "--pictures", 0).output
+    assert "Folds of the training cases" in output
     assert not list((tmp_path / "out").glob("*.png"))
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["split"] == split_checksum(dataset.rows())
 
@@ -54,8 +55,8 @@ def test_a_damaged_picture_does_not_stop_the_sheet(dataset):
     assert (dataset.root / "summary" / "sheet.png").is_file()
 
 
-def test_what_is_no_dataset_or_somebody_elses_folder_is_refused(dataset, tmp_path):
-    with pytest.raises(DatasetError, match=r"no cases\.csv"):
+def test_what_is_no_dataset_or_a_folder_with_other_files_is_refused(dataset, tmp_path):
+    with raises_code(DatasetError, "cases.csv", tmp_path):
         invoke("summary", tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "levels.csv").write_text("mine")

@@ -83,14 +83,14 @@ def test_an_interrupt_ends_with_130(
     assert "Interrupted" in capsys.readouterr().err
 
 
-def test_a_defect_ends_with_1_and_its_text_which_may_quote_a_header_is_not_told(
+def test_a_defect_ends_with_1_and_its_text_which_may_quote_a_header_is_not_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _command_that_raises(monkeypatch, ZeroDivisionError("SECRET^NAME"))
     assert _main(monkeypatch, "fail") == 1
-    told = capsys.readouterr().err
-    assert "[CS-INT-001] ZeroDivisionError" in told and "report it" in told
-    assert "SECRET" not in told
+    output = capsys.readouterr().err
+    assert "[CS-INT-001] ZeroDivisionError" in output and "report it" in output
+    assert "SECRET" not in output
 
 
 def test_a_folder_without_dicom_ends_with_3(
@@ -101,20 +101,20 @@ def test_a_folder_without_dicom_ends_with_3(
 
 
 def test_help_lists_every_command_and_version_is_cspines() -> None:
-    told = CliRunner().invoke(cli, ["--help"], catch_exceptions=False)
-    assert told.exit_code == 0
+    result = CliRunner().invoke(cli, ["--help"], catch_exceptions=False)
+    assert result.exit_code == 0
     for name in _COMMANDS:
-        assert f"\n  {name} " in told.output
-    assert "not a medical device" in told.output
-    assert CliRunner().invoke(cli, ["-h"]).output == told.output
+        assert f"\n  {name} " in result.output
+    assert "not a medical device" in result.output
+    assert CliRunner().invoke(cli, ["-h"]).output == result.output
     assert cspine.__version__ in CliRunner().invoke(cli, ["--version"]).output
 
 
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_every_command_helps(name: str) -> None:
-    told = CliRunner().invoke(cli, [name, "--help"], catch_exceptions=False)
-    assert told.exit_code == 0
-    assert "Usage:" in told.output
+    result = CliRunner().invoke(cli, [name, "--help"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
 
 
 @pytest.mark.parametrize(("flag", "level"), [(None, "INFO"), ("-v", "DEBUG"), ("-q", "WARNING")])

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from cspine.cli.models import command, wanted_model
 from cspine.core.errors import ModelChecksumError, ModelNotFoundError, OrientationNeededError, UsageError
 from tests.builders.nnunet_results import TinyModel
+from tests.builders.raises import raises_code
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_a_model_is_installed_listed_described_and_verified(run, tmp_path):
 def test_a_changed_package_fails_verification(run, tmp_path):
     package = TinyModel().package(tmp_path / "models" / "tiny")
     (package.folder / "README.md").write_text("changed")
-    with pytest.raises(ModelChecksumError, match="1 of 4 files"):
+    with raises_code(ModelChecksumError, "tiny", 1, 4):
         run("verify", "tiny", "--models", tmp_path / "models")
 
 
@@ -56,7 +57,7 @@ def test_a_demonstration_model_says_so(run, tmp_path):
     assert "DEMONSTRATION" in run("list", "--models", tmp_path / "models").output
 
 
-def test_a_broken_package_is_listed_with_its_fault(run, tmp_path):
+def test_a_damaged_package_is_listed_with_its_fault(run, tmp_path):
     (tmp_path / "models" / "broken").mkdir(parents=True)
     (tmp_path / "models" / "broken" / "model.yaml").write_text("name: 1")
     assert "cannot be used" in run("list", "--models", tmp_path / "models").output
@@ -66,13 +67,13 @@ def test_what_is_missing_is_asked_for(run, tmp_path):
     results = TinyModel().results(tmp_path / "results")
     with pytest.raises(OrientationNeededError):
         run("install", results, "--into", tmp_path / "models")
-    with pytest.raises(UsageError, match="--folds first"):
+    with raises_code(UsageError, "--folds", "first"):
         run("install", results, "--folds", "first")
     with pytest.raises(ModelNotFoundError):
         run("info", "neck")
 
 
-def test_in_a_container_the_only_model_of_the_mounted_folder_is_taken(
+def test_in_a_container_the_only_model_of_the_mounted_folder_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "models" / "neck"

@@ -29,7 +29,7 @@ def _run(*arguments: str) -> str:
     return result.output
 
 
-def test_the_table_shows_every_series_with_its_verdict_and_no_name(tmp_path: Path) -> None:
+def test_the_table_shows_every_series_with_its_decision_and_no_name(tmp_path: Path) -> None:
     output = _run(str(_study(tmp_path)))
     assert "chosen" in output
     assert "rejected" in output

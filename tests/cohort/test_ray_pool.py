@@ -157,7 +157,7 @@ def test_an_error_can_be_pickled() -> None:
 def test_a_termination_that_ray_swallows_is_answered_by_the_handler_of_the_command(
     at_start: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ray turns it into an exit with another code, while it starts and in its calls."""
+    """Ray converts it to an exit with another code, while it starts and in its calls."""
     ended: list[bool] = []
     stand_in = types.SimpleNamespace(shutdown=lambda: ended.append(True))
     monkeypatch.setattr(ray_pool, "_ray", lambda: stand_in)
@@ -173,9 +173,9 @@ def test_a_termination_that_ray_swallows_is_answered_by_the_handler_of_the_comma
 
 def test_nothing_listens_on_the_network(local_ray: str) -> None:
     assert local_ray.startswith("127.0.0.1:")
-    places = {listening for process in _descendants(os.getpid()) for listening in _listening(process)}
-    assert places
-    assert {place for place in places if place not in _LOOPBACK} == set()
+    addresses = {listening for process in _descendants(os.getpid()) for listening in _listening(process)}
+    assert addresses
+    assert {address for address in addresses if address not in _LOOPBACK} == set()
 
 
 _LOOPBACK = ("0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000")

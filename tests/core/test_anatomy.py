@@ -31,9 +31,9 @@ _PERMUTATION = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4]
 
 def check_digit_holds(code: str) -> bool:
     total = 0
-    for place, digit in enumerate(reversed(code)):
+    for index, digit in enumerate(reversed(code)):
         value = int(digit)
-        for _ in range(place % 8):
+        for _ in range(index % 8):
             value = _PERMUTATION[value]
         total = _D5[total][value]
     return total == 0
@@ -75,7 +75,7 @@ def test_codes_are_snomeds(level: Vertebra) -> None:
     assert level.region.value == level.name[0]
 
 
-def test_codes_of_category_and_regions_hold_and_none_is_used_twice() -> None:
+def test_codes_of_category_and_regions_are_valid_and_none_is_used_twice() -> None:
     assert set(REGION_CODES) == set(Region)
     for code, _ in (CATEGORY_CODE, GENERIC_VERTEBRA_CODE, *REGION_CODES.values()):
         assert check_digit_holds(code)

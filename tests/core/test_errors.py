@@ -122,7 +122,7 @@ def test_a_hashed_identifier_is_short_stable_and_not_the_identifier() -> None:
     assert len(hashed("Müller")) == 12
 
 
-def test_an_unexpected_exception_states_its_kind_and_place_and_not_its_text():
+def test_an_unexpected_exception_states_its_type_and_line_and_not_its_text():
     try:
         vertebra("SECRET^NAME")
     except KeyError as unforeseen:

@@ -90,7 +90,7 @@ def test_there_are_48_orientations() -> None:
 
 
 @pytest.mark.parametrize("target", ORIENTATIONS)
-def test_reorienting_keeps_each_voxel_in_its_place_and_can_be_undone(target: str) -> None:
+def test_reorienting_keeps_each_voxel_at_its_position_and_can_be_undone(target: str) -> None:
     grid, array = Grid(_SHAPE, _oblique_affine()), _array()
     change = reorientation(grid.affine_lps, target)
     reoriented, there = change.apply(array), change.grid(grid)
@@ -98,8 +98,8 @@ def test_reorienting_keeps_each_voxel_in_its_place_and_can_be_undone(target: str
     assert there.shape_zyx == reoriented.shape
     assert np.array_equal(change.undo(reoriented), array)
     for z, y, x in [(0, 0, 0), (3, 1, 2)]:
-        place = to_lps(grid.affine_lps, np.array([[float(x), y, z]]))
-        i, j, k = np.rint(to_index(there.affine_lps, place)[0]).astype(int)
+        position = to_lps(grid.affine_lps, np.array([[float(x), y, z]]))
+        i, j, k = np.rint(to_index(there.affine_lps, position)[0]).astype(int)
         assert reoriented[k, j, i] == array[z, y, x]
 
 
@@ -154,9 +154,9 @@ def test_shear_is_what_the_gantry_was_tilted(tilt: float) -> None:
 
 
 @pytest.mark.parametrize("tilt", [-25.0, 12.0])
-@pytest.mark.parametrize("lean_x", [0.0, 6.0, -6.0])
-def test_the_orthogonal_grid_is_orthogonal_in_the_same_planes_and_loses_nothing(tilt: float, lean_x: float) -> None:
-    source = Stack(tilt_deg=tilt, shear_x_deg=lean_x, rotation_deg=(5, -8, 12)).grid
+@pytest.mark.parametrize("shear_x", [0.0, 6.0, -6.0])
+def test_the_orthogonal_grid_is_orthogonal_in_the_same_planes_and_loses_nothing(tilt: float, shear_x: float) -> None:
+    source = Stack(tilt_deg=tilt, shear_x_deg=shear_x, rotation_deg=(5, -8, 12)).grid
     orthogonal = orthogonal_grid(source)
     assert shear_mm(orthogonal.affine_lps) == pytest.approx((0, 0), abs=1e-9)
     x_mm, y_mm, z_mm = orthogonal.spacing_xyz

@@ -10,7 +10,7 @@ from cspine.core.shape import margin_zyx, occupied_box
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.bool_])
-def test_the_box_holds_all_that_is_not_0_and_no_more(kind: type) -> None:
+def test_the_box_contains_all_that_is_not_0_and_no_more(kind: type) -> None:
     array = np.zeros((6, 5, 4), dtype=kind)
     assert occupied_box(array) is None
     array[2, 1, 3] = array[4, 3, 3] = 1

@@ -81,20 +81,20 @@ def test_each_template_follows_the_schema_of_argo(name: str) -> None:
 
 def _set(*path: str | int, value: object) -> Callable[[Document], None]:
     def change(document: Document) -> None:
-        place: Any = document
+        node: Any = document
         for step in path[:-1]:
-            place = place[step]
-        place[path[-1]] = value
+            node = node[step]
+        node[path[-1]] = value
 
     return change
 
 
 def _remove(*path: str | int) -> Callable[[Document], None]:
     def change(document: Document) -> None:
-        place: Any = document
+        node: Any = document
         for step in path[:-1]:
-            place = place[step]
-        del place[path[-1]]
+            node = node[step]
+        del node[path[-1]]
 
     return change
 
@@ -130,7 +130,7 @@ def _remove(*path: str | int) -> Callable[[Document], None]:
         ("workflow-argo.json", _set("tasks", 1, "args", "priority", value="urgent")),
     ],
 )
-def test_a_broken_file_is_refused(name: str, change: Callable[[Document], None]) -> None:
+def test_a_damaged_file_is_refused(name: str, change: Callable[[Document], None]) -> None:
     document = read(name)
     change(document)
     assert errors(document, DOCUMENTS[name]) != []
@@ -150,7 +150,7 @@ def test_a_broken_file_is_refused(name: str, change: Callable[[Document], None])
         _remove("spec", "templates", 0, "container", "command"),
     ],
 )
-def test_a_broken_template_is_refused(change: Callable[[Document], None]) -> None:
+def test_an_invalid_template_is_refused(change: Callable[[Document], None]) -> None:
     document = copy.deepcopy(templates()["cspine"])
     change(document)
     assert errors(document, "argo-workflow-template.json") != []
@@ -261,7 +261,7 @@ def test_the_gateway_accepts_the_classes_of_the_router() -> None:
 # --- the container ----------------------------------------------------------------------------------------------------
 
 
-def test_every_file_starts_the_same_image_in_the_same_way() -> None:
+def test_every_file_starts_the_same_image_alike() -> None:
     docker = task(read("workflow.json"), "cspine")["args"]
     images = {docker["container_image"]}
     for name in ("cspine", "cspine-gpu"):

@@ -86,8 +86,8 @@ def test_damaged_files_of_the_series_are_reported(tmp_path: Path) -> None:
 
 
 def test_images_of_other_reconstructions_explain_the_count_of_an_acquisition(tmp_path: Path) -> None:
-    whole = (stating(series(seed), ImagesInAcquisition=12) for seed in ("a", "b"))
-    assert absences(tmp_path / "both", *whole) == NONE
+    complete = (stating(series(seed), ImagesInAcquisition=12) for seed in ("a", "b"))
+    assert absences(tmp_path / "both", *complete) == NONE
     of_another = stating(series("b"), ImagesInAcquisition=12, AcquisitionNumber=2)
     apart = absences(tmp_path / "apart", stating(series("a"), ImagesInAcquisition=12), of_another)
     assert len(apart.stated) == 1

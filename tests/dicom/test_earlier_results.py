@@ -1,4 +1,4 @@
-"""Which segmentations count as earlier results of a series, and which of them a new one takes the place of."""
+"""Which segmentations count as earlier results of a series, and which of them a new one supersedes."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_another_model_supersedes_nothing_but_its_slices_count() -> None:
     assert len(with_other_slices((result(C, algorithm="other"),), frozenset((A, B)))) == 1
 
 
-def test_a_result_with_levels_that_are_not_wanted_now_stays() -> None:
+def test_a_result_with_levels_that_are_not_requested_now_stays() -> None:
     earlier, slices = (result(A),), frozenset((A, B))
     assert superseded(earlier, slices, "net", frozenset(("C2", "C3", "C4"))) == earlier
     assert superseded(earlier, slices, "net", frozenset(("C3", "C4"))) == ()

@@ -321,12 +321,12 @@ def test_a_damaged_file_within_the_stack_is_a_missing_slice(tmp_path: Path) -> N
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEGLSLossless])
 def test_whatever_byte_is_wrong_the_error_has_a_code(tmp_path: Path, syntax: str) -> None:
     paths = save_all(build(Stack(shape_zyx=(3, 6, 6))), tmp_path, syntax)
-    whole = paths[1].read_bytes()
+    complete = paths[1].read_bytes()
     rng = np.random.default_rng(11)
     for _ in range(60):
-        content = bytearray(whole)
-        for place in rng.integers(128, len(content), 8):
-            content[place] = rng.integers(256)
+        content = bytearray(complete)
+        for index in rng.integers(128, len(content), 8):
+            content[index] = rng.integers(256)
         paths[1].write_bytes(bytes(content))
         with suppress(CSpineError):
             for series in scan_folder(tmp_path).series:
@@ -337,8 +337,8 @@ def test_whatever_byte_is_wrong_the_error_has_a_code(tmp_path: Path, syntax: str
 
 
 def _real(name: str) -> Path:
-    place = os.environ.get("CSPINE_TEST_DATA")
-    root = Path(place) if place else Path(__file__).parents[3] / "shared" / "data"
+    data = os.environ.get("CSPINE_TEST_DATA")
+    root = Path(data) if data else Path(__file__).parents[3] / "shared" / "data"
     folder = root / "ct" / name
     if not folder.is_dir():
         pytest.skip(f"real CT {name} is not here (CSPINE_TEST_DATA)")

@@ -13,11 +13,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, MediaStorageDirectoryStorage
 
-from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnreadableArchiveError
+from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnreadableArchiveError, hashed
 from cspine.dicom.archive import open_input
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all, scout, strip_preamble
+from tests.builders.raises import raises_code
 
 
 def _series(seed: str, study: str = "", patient: str = "P1") -> Stack:
@@ -83,8 +84,8 @@ def test_dicom_without_a_preamble_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [150, 700, -40])
 def test_a_damaged_instance_is_reported_and_not_silently_absent(tmp_path: Path, cut: int) -> None:
     paths = save_all(build(Stack()), tmp_path)
-    whole = paths[2].read_bytes()
-    paths[2].write_bytes(whole[:cut])
+    complete = paths[2].read_bytes()
+    paths[2].write_bytes(complete[:cut])
     scan = scan_folder(tmp_path)
     assert scan.series[0].slices == 5
     assert len(scan.damaged) == 1
@@ -95,7 +96,7 @@ def test_a_damaged_instance_is_reported_and_not_silently_absent(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, JPEGLSLossless])
-def test_compressed_files_are_not_taken_for_damaged(tmp_path: Path, syntax: str) -> None:
+def test_compressed_files_do_not_count_as_damaged(tmp_path: Path, syntax: str) -> None:
     save_all(build(Stack()), tmp_path, syntax)
     scan = scan_folder(tmp_path)
     assert scan.series[0].slices == 6
@@ -121,12 +122,12 @@ def test_several_patients_are_an_error_that_gives_counts_and_no_names(tmp_path: 
     save_all(build(_series("b", "two", "P2")), tmp_path / "b")
     save_all(build(_series("c", "three", "P2")), tmp_path / "c")
     scan = scan_folder(tmp_path)
-    with pytest.raises(SeveralPatientsError, match=r"\b2 patients?\b.*\b3 studies\b.*\b3 series\b") as raised:
+    with raises_code(SeveralPatientsError, 2, 3, 3) as raised:
         one_study(scan)
     assert "P1" not in str(raised.value)
     assert len(scan.studies()) == 3
-    wanted = scan.series[1]
-    assert one_study(scan, wanted.series_uid).series == (wanted,)
+    expected = scan.series[1]
+    assert one_study(scan, expected.series_uid).series == (expected,)
 
 
 def test_the_order_and_names_of_files_change_nothing(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_most_instances_decide_a_property(tmp_path: Path) -> None:
 
 def test_a_folder_without_dicom_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("nothing")
-    with pytest.raises(NoDicomError, match=r"\b1\b.*\b0 damaged"):
+    with raises_code(NoDicomError, 1, 0):
         scan_folder(tmp_path)
 
 
@@ -208,7 +209,7 @@ def test_an_archive_that_unpacks_elsewhere_is_refused(tmp_path: Path) -> None:
         archive = tmp_path / "evil.zip"
         with zipfile.ZipFile(archive, "w") as target:
             target.writestr(name, b"x")
-        with pytest.raises(UnreadableArchiveError, match="outside"), open_input(archive):
+        with raises_code(UnreadableArchiveError, hashed(name.replace("\\", "/"))), open_input(archive):
             pass
     assert not (tmp_path / "evil.dcm").exists()
 
@@ -219,7 +220,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
     member.external_attr = 0o120777 << 16
     with zipfile.ZipFile(archive, "w") as target:
         target.writestr(member, "/etc/hostname")
-    with pytest.raises(UnreadableArchiveError, match="link"), open_input(archive):
+    with raises_code(UnreadableArchiveError, hashed("link")), open_input(archive):
         pass
 
 

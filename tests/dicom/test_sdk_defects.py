@@ -1,6 +1,6 @@
 """Defects of the DICOM operators that come with the MONAI Deploy App SDK 4.0.0, and cspine right in the same case.
 
-Each test runs the SDK's function first, so that a release which mends it shows itself here.
+Each test runs the SDK's function first, so that a release which fixes it shows itself here.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def test_an_empty_acquisition_number_is_no_exception(tmp_path: Path) -> None:
     assert scan_folder(tmp_path).series[0].slices == 7
 
 
-def test_a_broken_instance_is_no_silent_missing_slice(tmp_path: Path) -> None:
+def test_a_damaged_instance_is_no_silent_missing_slice(tmp_path: Path) -> None:
     paths = save_all(build(Stack()), tmp_path)
     paths[2].write_bytes(paths[2].read_bytes()[:700])
     (series,) = _sdk_series(paths)
@@ -143,7 +143,7 @@ def test_enhanced_multi_frame_is_not_lost(tmp_path: Path) -> None:
     paths = save_all([enhanced(build(stack))], tmp_path)
     voxels, affine = _sdk_volume(paths)
     assert voxels.shape == (1, 6, 9, 8)
-    assert affine == None  # noqa: E711 - an array that holds None: no place in the patient
+    assert affine == None  # noqa: E711 - an array that contains None: no position in the patient
 
     volume = read_volume(scan_folder(tmp_path).series[0])
     assert volume.grid.is_close(stack.grid, 1e-6)

@@ -89,7 +89,7 @@ def test_frames_are_bound_by_position_not_by_the_order_of_a_list(tmp_path: Path)
     labels = np.zeros(STACK.shape_zyx, dtype=np.uint8)
     labels[2, 4:8, 4:8] = 1
     wrong = sdk_write(labels, paths[::-1], tmp_path / "sdk")
-    assert positions(wrong) == {z_of(9)}  # slice 2 of 12, at the place of slice 9
+    assert positions(wrong) == {z_of(9)}  # slice 2 of 12, at the position of slice 9
     right = written(ct, tmp_path / "seg.dcm", labels=labels).path
     assert positions(right) == {z_of(2)}
     assert ct.source is not None

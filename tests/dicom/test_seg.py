@@ -18,6 +18,7 @@ from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
 from cspine.dicom.seg_type import SegType
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all
 from tests.builders.judges import dciodvfy_errors, dcmqi_labels
+from tests.builders.raises import raises_code
 
 SETTINGS = SegSettings(clock=Clock(datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)), parameters=(("folds", "all"),))
 MODEL = ModelIdentity("neck-net", "1.0", "cd" * 32, demonstration=True)
@@ -112,7 +113,7 @@ def test_a_level_without_a_code_of_its_own_names_its_region(tmp_path: Path) -> N
     assert dciodvfy_errors(record.path) == []
 
 
-def test_empty_frames_are_left_out_and_frames_are_full(tmp_path: Path) -> None:
+def test_empty_frames_are_omitted_and_frames_are_full(tmp_path: Path) -> None:
     ct = volume(build(STACK), STACK.grid, tmp_path / "ct")
     record = written(ct, tmp_path / "seg.dcm")
     segmentation = dcmread(record.path)
@@ -269,7 +270,7 @@ def test_absent_or_empty_attributes_are_made_valid(tmp_path: Path, value: str | 
     assert dciodvfy_errors(record.path) == []
 
 
-def test_broken_values_are_left_out(tmp_path: Path) -> None:
+def test_malformed_values_are_omitted(tmp_path: Path) -> None:
     datasets = build(STACK)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -374,7 +375,7 @@ def test_nothing_is_written_without_labels(tmp_path: Path) -> None:
 
 def test_slices_in_another_order_than_the_grid_are_refused(tmp_path: Path) -> None:
     ct = volume(build(STACK)[::-1], STACK.grid, tmp_path / "ct")
-    with pytest.raises(GeometryError, match=r"CS-GEO-001.* voxels"):
+    with raises_code(GeometryError, 1, "11.00"):
         written(ct, tmp_path / "seg.dcm")
 
 
@@ -401,7 +402,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("zone", ["0100", "UTC", "+2500", "+01:00"])
-def test_a_malformed_time_zone_is_left_out(zone: str, tmp_path: Path) -> None:
+def test_a_malformed_time_zone_is_omitted(zone: str, tmp_path: Path) -> None:
     datasets = build(STACK)
     for dataset in datasets:
         dataset.add_new("TimezoneOffsetFromUTC", "SH", zone)

@@ -70,7 +70,7 @@ def test_the_more_recent_is_preferred(tmp_path: Path) -> None:
     assert selection.chosen.series_uid == _uid("late")
 
 
-def test_equal_series_are_distinguished_the_same_way_in_any_order(tmp_path: Path) -> None:
+def test_equal_series_are_distinguished_alike_in_any_order(tmp_path: Path) -> None:
     scan = _scan(tmp_path, **{f"s{i}": _series(f"s{i}") for i in range(4)})
     chosen = set()
     for seed in range(5):
@@ -81,13 +81,13 @@ def test_equal_series_are_distinguished_the_same_way_in_any_order(tmp_path: Path
 
 
 def test_a_series_that_makes_no_volume_stands_behind_one_that_does(tmp_path: Path) -> None:
-    scan = _scan(tmp_path, mixed=interleaved(_series("mixed", slices=120, step=0.6)), whole=_series("whole"))
+    scan = _scan(tmp_path, mixed=interleaved(_series("mixed", slices=120, step=0.6)), complete=_series("whole"))
     selection = _choose(scan)
     assert selection.chosen.series_uid == _uid("whole")
     assert "CS-GEO-004" in _decision(selection.decisions, "mixed").reason
 
 
-def test_a_broken_series_alone_is_chosen_so_that_reading_gives_its_own_error(tmp_path: Path) -> None:
+def test_a_damaged_series_alone_is_chosen_so_that_reading_gives_its_own_error(tmp_path: Path) -> None:
     datasets = _series("gap")
     del datasets[20]
     selection = _choose(_scan(tmp_path, gap=datasets))
@@ -131,7 +131,7 @@ def test_a_series_of_empty_type_2_attributes_is_accepted(tmp_path: Path) -> None
     assert selection.decisions[0].chosen is True
 
 
-def test_a_series_asked_for_is_taken_whatever_the_rules_say(tmp_path: Path) -> None:
+def test_a_series_asked_for_is_chosen_whatever_the_rules_say(tmp_path: Path) -> None:
     scan = _scan(tmp_path, good=_series("good"), short=_series("short", slices=4))
     selection = select_series(scan, load_rules(), _uid("short"))
     assert selection.chosen.slices == 4

@@ -37,16 +37,17 @@ from tests.builders.ct_series import (
     scout,
     two_phases,
 )
+from tests.builders.raises import raises_code
 
 
 def _planes(datasets: list[Dataset]) -> list[Plane]:
     return [p for d in datasets for p in read_header(d, Path("slice.dcm"), "1.2.840.10008.1.2.1").planes]
 
 
-def _at(places_mm: list[float]) -> list[Plane]:
-    """Axial slices at these places along the normal."""
-    like = build(Stack(shape_zyx=(len(places_mm), 4, 4)))
-    for dataset, z in zip(like, places_mm, strict=True):
+def _at(positions_mm: list[float]) -> list[Plane]:
+    """Axial slices at these positions along the normal."""
+    like = build(Stack(shape_zyx=(len(positions_mm), 4, 4)))
+    for dataset, z in zip(like, positions_mm, strict=True):
         dataset.ImagePositionPatient = [0, 0, z]
     return _planes(like)
 
@@ -134,11 +135,11 @@ def test_rounded_cosines_are_made_orthonormal_silently() -> None:
 
 
 def test_two_scan_ranges_offer_the_longer_one() -> None:
-    places = [0.0, 1, 2, 3, 6, 9, 12, 15]
+    positions = [0.0, 1, 2, 3, 6, 9, 12, 15]
     with pytest.raises(VariableSpacingError, match=r"\b4 .*1\.000 mm.*\b5 .*3\.000 mm") as raised:
-        arrange(_at(places))
+        arrange(_at(positions))
     assert "--repair-gaps" in raised.value.advice
-    arranged = arrange(_at(places), repair_gaps=True)
+    arranged = arrange(_at(positions), repair_gaps=True)
     assert [p.position_lps[2] for p in arranged.planes if p.position_lps] == [3, 6, 9, 12, 15]
     assert "5 of 8" in arranged.notes[0]
 
@@ -152,7 +153,7 @@ def test_with_repair_gaps_the_longest_complete_part_remains() -> None:
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_slice_is_refused_with_its_place() -> None:
+def test_a_missing_slice_is_refused_with_its_position() -> None:
     datasets = build(Stack(shape_zyx=(8, 4, 4), origin_lps=(0, 0, 10)))
     del datasets[3]
     with pytest.raises(MissingSliceError, match=r"\b1 .*\b1 .*4\.00 mm.*14\.00.*18\.00"):
@@ -184,7 +185,7 @@ def test_without_a_regular_run_nothing_is_repaired() -> None:
         arrange(_at([0.0, 1, 2.7, 5, 9.1]), repair_gaps=True)
 
 
-def test_a_duplicate_is_refused_with_its_place() -> None:
+def test_a_duplicate_is_refused_with_its_position() -> None:
     datasets = duplicated(build(Stack(origin_lps=(0, 0, 10))), 2)
     with pytest.raises(DuplicatePositionError, match=r"\b2 .*14\.00 mm.*1 of 6"):
         arrange(_planes(datasets))
@@ -230,7 +231,7 @@ def test_acquisitions_that_alternate_are_refused() -> None:
 def test_two_frames_of_reference_are_refused() -> None:
     datasets = build(Stack())
     datasets[4].FrameOfReferenceUID = "2.25.1"
-    with pytest.raises(MixedAcquisitionsError, match=r"(?i)2 frames of reference"):
+    with raises_code(MixedAcquisitionsError, 2):
         arrange(_planes(datasets))
 
 
@@ -283,7 +284,7 @@ def test_slices_that_shift_in_their_plane_are_refused() -> None:
     for dataset in datasets[3:]:
         x, y, z = dataset.ImagePositionPatient
         dataset.ImagePositionPatient = [x + 5, y, z]
-    with pytest.raises(GeometryError, match=r"CS-GEO-001.* mm\b"):
+    with raises_code(GeometryError, "2.00 mm", "-19.00 mm"):
         arrange(_planes(datasets))
 
 

@@ -14,7 +14,7 @@ from cspine.io.machine import Memory
 
 
 @pytest.mark.parametrize(("available", "status"), [(0.5, Status.FAIL), (1.5, Status.WARN), (3, Status.OK)])
-def test_memory_is_compared_with_what_a_run_takes(available: float, status: Status) -> None:
+def test_memory_is_compared_with_what_a_run_needs(available: float, status: Status) -> None:
     line = main_memory(Memory(16 * GIB, int(available * GIB), 4 * GIB))
     assert line.status is status
     assert "limited to 4.0 GiB" in line.text and "of 16.0 GiB" in line.text

@@ -9,8 +9,8 @@ from cspine.doctor.packages import models
 from tests.builders.nnunet_results import TinyModel
 
 
-def statuses(wanted: str | None, place: Path) -> list[tuple[str, Status]]:
-    return [(line.name, line.status) for line in models(wanted, [place])]
+def statuses(name: str | None, folder: Path) -> list[tuple[str, Status]]:
+    return [(line.name, line.status) for line in models(name, [folder])]
 
 
 def test_a_damaged_model_fails_only_if_it_is_the_model_of_a_run(tmp_path: Path) -> None:

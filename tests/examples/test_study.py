@@ -1,4 +1,4 @@
-"""The whole study, as small as it gets: every command of examples/study/study.sh, from a cohort to the report."""
+"""The complete study, as small as it gets: every command of examples/study/study.sh, from a cohort to the report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_the_case_with_wrong_labels_is_left_out_and_no_other(study: Path) -> None:
+def test_the_case_with_wrong_labels_is_excluded_and_no_other(study: Path) -> None:
     rows = _rows(study / "raw" / "Dataset502_FullSpine" / "cases.csv")
     assert len(rows) >= 14
     assert [row["case"] for row in rows if "order" in row["excluded"]] == ["ctspine1k_volume-covid19-A-0001"]

@@ -11,7 +11,7 @@ from cspine.inference.engine import Engine, choose_engine, translated_errors
 from cspine.inference.settings import InferenceSettings
 
 
-def test_auto_takes_cuda_where_there_is_one(monkeypatch, caplog):
+def test_auto_chooses_cuda_where_there_is_one(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_engine("auto").name == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -26,10 +26,10 @@ def test_auto_takes_cuda_where_there_is_one(monkeypatch, caplog):
         choose_engine("cuda:2")
 
 
-@pytest.mark.parametrize("wanted", ["gpu", "cuda:", "cuda:x", "mps", "", "cuda:-1"])
-def test_a_device_that_is_none_is_refused(wanted):
-    with pytest.raises(DeviceError, match=re.escape(repr(wanted))):
-        choose_engine(wanted)
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "mps", "", "cuda:-1"])
+def test_a_device_that_is_none_is_refused(device):
+    with pytest.raises(DeviceError, match=re.escape(repr(device))):
+        choose_engine(device)
 
 
 def test_cuda_without_a_card_is_refused(monkeypatch):

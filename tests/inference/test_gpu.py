@@ -40,11 +40,11 @@ def run_both(volume: CtVolume, package: ModelPackage, precision: Precision, caps
 
 
 # A network of random weights is unsure nearly everywhere: half precision moves its borders more than a trained one's.
-@pytest.mark.parametrize(("precision", "least"), [("float32", 0.999), ("auto", 0.97)])
-def test_cuda_and_cpu_give_the_same_labels(tmp_path, capsys, precision, least):
+@pytest.mark.parametrize(("precision", "minimum"), [("float32", 0.999), ("auto", 0.97)])
+def test_cuda_and_cpu_give_the_same_labels(tmp_path, capsys, precision, minimum):
     package = TinyModel(patch=(32, 48, 48)).package(tmp_path / "tiny")
     volume = lively_volume((60, 160, 160), (2.0, 1.0, 1.0))
-    assert run_both(volume, package, precision, capsys) >= least
+    assert run_both(volume, package, precision, capsys) >= minimum
 
 
 @pytest.mark.parametrize("precision", ["float32", "auto"])

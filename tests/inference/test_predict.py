@@ -117,13 +117,13 @@ def test_labels_equal_those_of_nnunets_predictor(name, tmp_path):
 @pytest.mark.parametrize("name", CASES)
 def test_logits_slab_by_slab_give_the_same_labels(name, tmp_path, monkeypatch):
     case = CASES[name]
-    whole, _, _ = ours(case, tmp_path / "whole")
+    complete, _, _ = ours(case, tmp_path / "whole")
     monkeypatch.setattr(predict, "MAX_LOGITS_BYTES", 0)
     slabs, _, _ = ours(case, tmp_path / "slabs")
-    assert np.mean(slabs != whole) <= (1e-4 if len(case.model.folds) > 1 else 0)
+    assert np.mean(slabs != complete) <= (1e-4 if len(case.model.folds) > 1 else 0)
 
 
-def test_slabs_hold_a_few_rows_of_tiles_and_no_more(tmp_path):
+def test_slabs_have_a_few_rows_of_tiles_and_no_more(tmp_path):
     model, volume = TinyModel(), lively_volume((160, 30, 30), (2.0, 2.0, 2.0))
     stage = model.package(tmp_path / "tiny").stages[0]
     image = preprocess(volume.hu_zyx, (2.0, 2.0, 2.0), stage.plan)
@@ -214,8 +214,8 @@ def test_between_the_stages_labels_may_be_removed_and_the_next_stage_does_not_se
     inference = segment(volume, package, InferenceSettings("cpu"), between=nothing)
     assert not inference.labels.labels_zyx.any()
     assert [stage["name"] for stage in inference.record["stages"]] == ["locate"]
-    whole = segment(volume, package, InferenceSettings("cpu"), between=lambda labels: labels)
-    assert [stage["name"] for stage in whole.record["stages"]] == ["locate", "fine"]
+    complete = segment(volume, package, InferenceSettings("cpu"), between=lambda labels: labels)
+    assert [stage["name"] for stage in complete.record["stages"]] == ["locate", "fine"]
 
 
 def test_auxiliary_classes_of_the_stage_before_are_kept_around_the_last_box(tmp_path):

@@ -24,7 +24,7 @@ SPACINGS = {
     "thick after": ((1.5, 1.0, 1.0), (1.5, 6.0, 1.0)),
     "two thick axes": ((6.0, 6.0, 1.0), (2.0, 2.0, 2.0)),
 }
-WAYS = {
+KINDS = {
     "cubic": Resampling(STOCK, default_arguments(3)),
     "linear": Resampling(STOCK, default_arguments(1)),
     "nearest": Resampling(STOCK, default_arguments(0)),
@@ -37,10 +37,10 @@ WAYS = {
 
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 @pytest.mark.parametrize("spacing", SPACINGS)
-@pytest.mark.parametrize("way", WAYS)
-def test_matrices_equal_the_function_of_the_plans(way, spacing, shapes):
+@pytest.mark.parametrize("kind", KINDS)
+def test_matrices_equal_the_function_of_the_plans(kind, spacing, shapes):
     values = np.random.default_rng(0).normal(0, 1, shapes[0]).astype(np.float32)
-    resampling = WAYS[way]
+    resampling = KINDS[kind]
     expected = np.asarray(
         resampling.function(values[None].copy(), shapes[1], *SPACINGS[spacing], **resampling.arguments)
     )[0]
@@ -59,26 +59,26 @@ def test_what_has_no_matrices_goes_through_the_function_itself():
     assert np.allclose(result.numpy(), expected)
 
 
-@pytest.mark.parametrize("way", ["linear", "torch", "nearest"])
+@pytest.mark.parametrize("kind", ["linear", "torch", "nearest"])
 @pytest.mark.parametrize("spacing", SPACINGS)
-def test_labels_by_blocks_equal_labels_by_classes(way, spacing):
+def test_labels_by_blocks_equal_labels_by_classes(kind, spacing):
     shape_in, shape_out = (12, 20, 30), (31, 70, 45)
     logits = torch.randn((4, *shape_in), generator=torch.Generator().manual_seed(0))
     logits[2, :, :8, :12] += 20
-    matrices = axis_matrices(WAYS[way], (shape_in, shape_out), SPACINGS[spacing])
+    matrices = axis_matrices(KINDS[kind], (shape_in, shape_out), SPACINGS[spacing])
     assert matrices.is_convex
-    slow = labels_by_classes(logits, WAYS[way], (shape_out, *SPACINGS[spacing]))
+    slow = labels_by_classes(logits, KINDS[kind], (shape_out, *SPACINGS[spacing]))
     assert np.mean(labels_by_blocks(logits, matrices) != slow) <= 1e-4
 
 
 def test_cubic_weights_are_not_convex():
-    assert not axis_matrices(WAYS["cubic"], ((9, 9, 9), (12, 12, 12)), SPACINGS["alike"]).is_convex
+    assert not axis_matrices(KINDS["cubic"], ((9, 9, 9), (12, 12, 12)), SPACINGS["alike"]).is_convex
 
 
 def test_the_first_of_equal_logits_wins_as_in_argmax():
     logits = torch.zeros((3, 4, 4, 4))
     logits[:, 2:] = torch.tensor([0.0, 1.0, 1.0])[:, None, None, None]
-    matrices = axis_matrices(WAYS["linear"], ((4, 4, 4), (8, 8, 8)), SPACINGS["alike"])
+    matrices = axis_matrices(KINDS["linear"], ((4, 4, 4), (8, 8, 8)), SPACINGS["alike"])
     assert set(np.unique(labels_by_blocks(logits, matrices))) == {0, 1}
 
 

@@ -4,15 +4,16 @@ import zipfile
 
 import pytest
 
-from cspine.core.errors import UnreadableArchiveError
+from cspine.core.errors import UnreadableArchiveError, hashed
 from cspine.io.archives import unpack
+from tests.builders.raises import raises_code
 
 
 @pytest.fixture
-def place(tmp_path):
-    folder = tmp_path / "inside"
-    folder.mkdir()
-    return folder
+def folder(tmp_path):
+    path = tmp_path / "inside"
+    path.mkdir()
+    return path
 
 
 def _zip(path, *names):
@@ -22,22 +23,22 @@ def _zip(path, *names):
     return path
 
 
-def test_what_is_wanted_is_unpacked(tmp_path, place):
-    unpack(_zip(tmp_path / "a.zip", "deep/one.txt", "two.bin"), place, lambda name: name.endswith(".txt"))
-    assert [str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()] == ["deep/one.txt"]
+def test_requested_members_are_unpacked(tmp_path, folder):
+    unpack(_zip(tmp_path / "a.zip", "deep/one.txt", "two.bin"), folder, lambda name: name.endswith(".txt"))
+    assert [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()] == ["deep/one.txt"]
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"])
-def test_a_member_outside_stops_everything_even_if_it_is_not_wanted(tmp_path, place, name):
+def test_a_member_outside_stops_everything_even_if_it_is_not_requested(tmp_path, folder, name):
     archive = _zip(tmp_path / "a.zip", "good.txt", name)
-    with pytest.raises(UnreadableArchiveError, match="outside"):
-        unpack(archive, place, lambda member: member == "good.txt")
-    assert list(place.iterdir()) == []
+    with raises_code(UnreadableArchiveError, hashed(name.replace("\\", "/"))):
+        unpack(archive, folder, lambda member: member == "good.txt")
+    assert list(folder.iterdir()) == []
     assert [path.name for path in tmp_path.iterdir() if "evil" in path.name] == []
 
 
-def test_a_damaged_archive_is_refused(tmp_path, place):
+def test_a_damaged_archive_is_refused(tmp_path, folder):
     archive = _zip(tmp_path / "a.zip", "one.txt")
     archive.write_bytes(archive.read_bytes()[:-10])
     with pytest.raises(UnreadableArchiveError, match="BadZipFile"):
-        unpack(archive, place)
+        unpack(archive, folder)

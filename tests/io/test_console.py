@@ -63,7 +63,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     assert lines == ["tiles: 15 of 40, about 25 s left", "tiles: 30 of 40, about 10 s left", "tiles: 40 of 40"]
 
 
-def test_what_was_done_before_does_not_count_for_the_time_that_is_left(
+def test_what_was_done_before_does_not_count_for_the_remaining_time(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]

@@ -1,4 +1,4 @@
-"""CTs that are not DICOM: read at the place that their header states, or refused for what is wrong with it."""
+"""CTs that are not DICOM: read at the position that their header states, or refused for what is wrong with it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError
 from cspine.core.geometry import ras_to_lps
 from cspine.io.ct_image import ct_from_nibabel, read_ct_image
+from tests.builders.raises import raises_code
 
 _XYZ = (9, 10, 11)
 _AFFINE = np.array([[-1.0, 0, 0, 20], [0, -1.0, 0, 30], [0, 0, 2.0, 40], [0, 0, 0, 1]])
@@ -97,14 +98,14 @@ def test_a_header_that_says_nothing_is_refused(tmp_path: Path) -> None:
 def test_values_that_are_no_hounsfield_units_are_refused(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(np.abs(_voxels()), _AFFINE)
     for read in (lambda: read_ct_image(_save(image, tmp_path)), lambda: ct_from_nibabel(image)):
-        with pytest.raises(InputError, match="Hounsfield"):
+        with raises_code(InputError, 0):
             read()
 
 
 def test_what_is_no_complete_image_is_refused(tmp_path: Path) -> None:
-    whole = _save(nibabel.Nifti1Image(_voxels(), _AFFINE), tmp_path).read_bytes()
+    complete = _save(nibabel.Nifti1Image(_voxels(), _AFFINE), tmp_path).read_bytes()
     series = nibabel.Nifti1Image(np.stack([_voxels()] * 2, axis=3), _AFFINE)
-    (tmp_path / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "cut.nii.gz").write_bytes(complete[: len(complete) // 2])
     (tmp_path / "text.nii").write_text("nothing")
     paths = [
         tmp_path / "cut.nii.gz",

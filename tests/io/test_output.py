@@ -8,6 +8,7 @@ import pytest
 
 from cspine.core.errors import OutputError, OutputNotEmptyError
 from cspine.io.output import StudyOutput
+from tests.builders.raises import raises_code
 
 
 def _fill(output: StudyOutput, text: str = "new") -> None:
@@ -26,7 +27,7 @@ def _earlier(folder: Path) -> dict[str, str]:
     return {"dicom/segmentation.dcm": "old", "report/summary.json": "old"}
 
 
-def test_nothing_is_in_its_place_before_it_is_committed(tmp_path: Path) -> None:
+def test_nothing_appears_before_it_is_committed(tmp_path: Path) -> None:
     with StudyOutput(tmp_path / "deep" / "out") as output:
         _fill(output)
         assert not (output.folder / "dicom").exists()
@@ -148,12 +149,12 @@ def test_a_rename_that_fails_leaves_the_folder_as_it_was(
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="CS-OUT-001"), StudyOutput(tmp_path / "file"):
+    with raises_code(OutputError), StudyOutput(tmp_path / "file"):
         pass
-    with pytest.raises(OutputError, match="CS-OUT-001"), StudyOutput(tmp_path / "file" / "out"):
+    with raises_code(OutputError), StudyOutput(tmp_path / "file" / "out"):
         pass
 
 
 def test_a_closed_output_has_no_staging(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="CS-OUT-001"):
+    with raises_code(OutputError):
         StudyOutput(tmp_path).commit()

@@ -26,7 +26,7 @@ def test_results_come_in_order_with_progress(jobs: int) -> None:
     assert in_processes(work, [], jobs, lambda done, total: None) == []
 
 
-def test_a_process_that_dies_takes_its_task_along_and_no_other() -> None:
+def test_a_process_that_dies_loses_its_task_and_no_other() -> None:
     reported: list[int] = []
     assert in_processes(work, [1, 3, 2, 4, 5], 2, lambda done, _: reported.append(done)) == [1, DIED, 4, 16, 25]
     assert reported[-1] == 5 and reported == sorted(reported)
@@ -34,7 +34,7 @@ def test_a_process_that_dies_takes_its_task_along_and_no_other() -> None:
 
 def test_an_error_ends_all() -> None:
     with pytest.raises(ValueError, match="ends all"):
-        in_processes(work, [1, 99, 2], 2, lambda done, whole: None)
+        in_processes(work, [1, 99, 2], 2, lambda done, total: None)
 
 
 def process(_: int) -> int:
@@ -42,19 +42,19 @@ def process(_: int) -> int:
 
 
 def test_a_single_task_stays_here_unless_it_is_isolated() -> None:
-    told: list[object] = []
-    run_each(process, [1], 2, lambda _, result: told.append(result))
-    run_each(process, [1], 1, lambda _, result: told.append(result), isolated=True)
-    assert told[0] == os.getpid() != told[1]
+    reported: list[object] = []
+    run_each(process, [1], 2, lambda _, result: reported.append(result))
+    run_each(process, [1], 1, lambda _, result: reported.append(result), isolated=True)
+    assert reported[0] == os.getpid() != reported[1]
 
 
-def test_what_cannot_be_taken_ends_all() -> None:
+def test_a_result_that_cannot_be_stored_ends_all() -> None:
     taken: list[int] = []
 
-    def take(place: int, result: object) -> None:
-        taken.append(place)
+    def store(index: int, result: object) -> None:
+        taken.append(index)
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        run_each(work, [1, 2, 4, 5], 2, take)
+        run_each(work, [1, 2, 4, 5], 2, store)
     assert len(taken) == 1

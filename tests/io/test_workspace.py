@@ -88,13 +88,13 @@ def test_a_claim_is_read_by_its_own_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"cspine audit"'])
-def test_a_damaged_claim_is_nobodys(content: str, tmp_path: Path) -> None:
+def test_a_damaged_claim_has_no_owner(content: str, tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(content)
     with pytest.raises(ForeignClaimError):
         Claim(tmp_path / "summary.json", "cspine audit").read()
 
 
-def test_records_are_kept_by_name(tmp_path: Path) -> None:
+def test_records_are_stored_by_name(tmp_path: Path) -> None:
     records = Records[int](tmp_path / "records", lambda content: int(content["value"]), lambda value: {"value": value})
     assert records.read("a.b") is None and records.names() == []
     records.write("b", 2)
@@ -112,7 +112,7 @@ def test_a_damaged_record_is_none(content: str, tmp_path: Path) -> None:
     assert records.read("a") is None
 
 
-def test_a_record_that_is_kept_as_it_is_must_be_an_object(tmp_path: Path) -> None:
+def test_a_record_that_is_stored_unchanged_must_be_an_object(tmp_path: Path) -> None:
     records: Records[dict[str, Any]] = Records(tmp_path, unchanged, unchanged)
     records.path("a").write_text("[1]")
     records.write("b", {"x": 1})

@@ -72,8 +72,8 @@ def test_the_trap_of_these_tests_works(tmp_path):
 
 def test_a_damaged_file_is_refused_without_a_traceback(tmp_path):
     path = TinyModel().results(tmp_path) / "fold_0" / "checkpoint_final.pth"
-    whole = path.read_bytes()
-    for content in (b"", b"text", whole[: len(whole) // 2]):
+    complete = path.read_bytes()
+    for content in (b"", b"text", complete[: len(complete) // 2]):
         path.write_bytes(content)
         with pytest.raises(ModelError):
             load_checkpoint(path)

@@ -22,11 +22,13 @@ from cspine.core.errors import (
     UnsafeCheckpointError,
     UnsupportedModelError,
     UsageError,
+    hashed,
 )
 from cspine.core.geometry import ras_to_lps, reorientation
 from cspine.models.install import READER_ORIENTATIONS, InstallOptions, install, read_label_map
 from cspine.models.package import load_package
 from tests.builders.nnunet_results import TinyModel
+from tests.builders.raises import raises_code
 from tests.models.test_checkpoint import Trap
 
 VERTEBRAE = {"background": 0, "C1": 1, "vertebrae_C2": 2}
@@ -146,7 +148,7 @@ def test_names_that_are_no_vertebrae_need_a_map(tmp_path):
     assert install(results, tmp_path / "models", by_number).manifest.stages[0].labels[1] == "C7"
     with pytest.raises(UsageError, match="skull"):
         install(results, tmp_path / "models", InstallOptions(labels={**AUXILIARY, "skull": "auxiliary"}))
-    with pytest.raises(UsageError, match=r"label 3.*'skull'"):
+    with raises_code(UsageError, 3, "'skull'"):
         install(results, tmp_path / "models", InstallOptions(labels={3: "skull"}))
 
 
@@ -168,7 +170,7 @@ def test_folds_are_chosen(tmp_path):
         install(results, tmp_path / "models", InstallOptions(folds=("4",)))
 
 
-def test_fold_all_is_taken_where_there_is_no_other(tmp_path):
+def test_fold_all_is_used_where_there_is_no_other(tmp_path):
     results = replace(READY, folds=("all",)).results(tmp_path / "results")
     assert install(results, tmp_path / "models", InstallOptions()).manifest.stages[0].folds == ("all",)
 
@@ -177,7 +179,7 @@ def test_folds_of_two_trainings_are_refused(tmp_path):
     results = replace(READY, folds=("0", "1")).results(tmp_path / "results")
     other = replace(READY, mirror_axes=(0,)).checkpoint("1")
     torch.save(other, results / "fold_1" / "checkpoint_final.pth")
-    with pytest.raises(ModelError, match=r"fold 1\b.*fold 0\b"):
+    with raises_code(ModelError, 1, 0):
         install(results, tmp_path / "models", InstallOptions())
 
 
@@ -217,7 +219,7 @@ def test_a_zip_that_unpacks_elsewhere_is_refused(tmp_path, name):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(name, "{}")
-    with pytest.raises(ModelError, match=r"x\.zip.*outside"):
+    with raises_code(ModelError, "x.zip", hashed(name)):
         install(path, tmp_path / "models", InstallOptions())
 
 
@@ -227,7 +229,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(link, "/etc/passwd")
-    with pytest.raises(ModelError, match=r"x\.zip.*link"):
+    with raises_code(ModelError, "x.zip", hashed("plans.json")):
         install(path, tmp_path / "models", InstallOptions())
 
 

@@ -7,6 +7,7 @@ from cspine.core.errors import ModelChecksumError, ModelError, ModelExistsError,
 from cspine.models.network import build_network, load_weights
 from cspine.models.package import StageContent, load_package, write_package
 from tests.builders.nnunet_results import TinyModel
+from tests.builders.raises import raises_code
 
 
 def test_a_written_package_is_read_back_with_the_same_network(tmp_path):
@@ -85,7 +86,7 @@ def test_a_changed_file_is_noticed(tmp_path):
 def test_a_missing_file_is_noticed(tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
     (package.folder / "fine" / "fold_0.safetensors").unlink()
-    with pytest.raises(ModelChecksumError, match=r"fold_0\.safetensors.*missing"):
+    with raises_code(ModelChecksumError, "fine/fold_0.safetensors"):
         load_package(package.folder)
 
 
@@ -94,7 +95,7 @@ def test_a_link_out_of_the_package_is_refused(tmp_path):
     weights = package.folder / "fine" / "fold_0.safetensors"
     weights.rename(tmp_path / "outside")
     weights.symlink_to(tmp_path / "outside")
-    with pytest.raises(ModelChecksumError, match=r"fold_0\.safetensors.*outside"):
+    with raises_code(ModelChecksumError, "fine/fold_0.safetensors"):
         load_package(package.folder)
 
 
@@ -108,7 +109,7 @@ def test_a_manifest_that_leaves_a_file_out_is_refused(tmp_path):
 
 def test_labels_and_classes_must_agree(tmp_path):
     model, other = TinyModel(), TinyModel(labels={"background": 0, "C1": 1})
-    with pytest.raises(ModelError, match=r"\b1\b.*\b4 classes"):
+    with raises_code(ModelError, "fine", 1, 4):
         write_package(tmp_path / "tiny", other.manifest(), {"fine": model.content()})
 
 

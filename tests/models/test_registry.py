@@ -26,11 +26,11 @@ def test_the_users_folder_follows_xdg():
 
 
 def test_a_model_is_found_by_name_and_the_first_folder_wins(tmp_path):
-    for place, version in (("a", "1"), ("b", "2")):
-        TinyModel().package(tmp_path / place / "tiny", version=version)
-    places = [tmp_path / "absent", tmp_path / "b", tmp_path / "a"]
-    assert find_model("tiny", places) == tmp_path / "b" / "tiny"
-    assert [model.manifest.version for model in list_models(places)] == ["2"]
+    for folder, version in (("a", "1"), ("b", "2")):
+        TinyModel().package(tmp_path / folder / "tiny", version=version)
+    folders = [tmp_path / "absent", tmp_path / "b", tmp_path / "a"]
+    assert find_model("tiny", folders) == tmp_path / "b" / "tiny"
+    assert [model.manifest.version for model in list_models(folders)] == ["2"]
 
 
 def test_a_folder_is_a_model_as_well(tmp_path):
@@ -45,14 +45,14 @@ def test_a_folder_is_a_model_as_well(tmp_path):
 def test_the_default_is_the_demonstration_model_or_the_only_one_of_the_folder_pointed_to(tmp_path):
     demo = TinyModel().package(tmp_path / "user" / registry.DEFAULT_MODEL).folder
     only = TinyModel().package(tmp_path / "pointed" / "real").folder
-    places = [tmp_path / "pointed", tmp_path / "user"]
-    assert find_model(None, places) == demo
-    assert find_model(None, places, pointed_to=tmp_path / "pointed") == only
+    folders = [tmp_path / "pointed", tmp_path / "user"]
+    assert find_model(None, folders) == demo
+    assert find_model(None, folders, pointed_to=tmp_path / "pointed") == only
     TinyModel().package(tmp_path / "pointed" / "second")
     with pytest.raises(ModelNotFoundError, match="real, second"):
-        find_model(None, places, pointed_to=tmp_path / "pointed")
+        find_model(None, folders, pointed_to=tmp_path / "pointed")
     with pytest.raises(ModelNotFoundError, match="none"):
-        find_model(None, places, pointed_to=tmp_path / "nowhere")
+        find_model(None, folders, pointed_to=tmp_path / "nowhere")
 
 
 def test_a_name_that_nothing_has_lists_those_that_are_there(tmp_path):
@@ -63,7 +63,7 @@ def test_a_name_that_nothing_has_lists_those_that_are_there(tmp_path):
         find_model(None, [])
 
 
-def test_a_broken_manifest_is_listed_with_its_fault(tmp_path):
+def test_an_invalid_manifest_is_listed_with_its_fault(tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.yaml").write_text("name: 1")
     (model,) = list_models([tmp_path])

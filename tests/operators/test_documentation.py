@@ -25,22 +25,22 @@ SNIPPETS = {block.splitlines()[0][2:]: block for block in re.findall(r"```python
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the snippets read. The names of the files say nothing about the order of the slices."""
-    folder = tmp_path_factory.mktemp("snippets")
-    for number, path in enumerate(write_neck(folder / "input", CtSeriesDescription(uid_seed="snippets"))):
+    root = tmp_path_factory.mktemp("snippets")
+    for number, path in enumerate(write_neck(root / "input", CtSeriesDescription(uid_seed="snippets"))):
         path.rename(path.with_name(f"{(number * 37) % 128:03d}.dcm"))
-    (folder / "model").symlink_to(MODELS / "cervical-demo")
+    (root / "model").symlink_to(MODELS / "cervical-demo")
     labels = small_neck()[1]
-    nifti.write(folder / "labels.nii.gz", labels.labels_zyx, labels.affine_lps)
+    nifti.write(root / "labels.nii.gz", labels.labels_zyx, labels.affine_lps)
     for name, text in SNIPPETS.items():
-        (folder / name).write_text(text)
-    return folder
+        (root / name).write_text(text)
+    return root
 
 
-def run(name: str, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "ignore", name, *arguments], cwd=place, check=False, capture_output=True, text=True,
+        [sys.executable, "-W", "ignore", name, *arguments], cwd=folder, check=False, capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "HOLOSCAN_LOG_LEVEL": "ERROR", "CSPINE_STEP_SIZE": "1.0"},
     )  # fmt: skip
 
@@ -62,7 +62,7 @@ def test_every_snippet_is_run() -> None:
     assert set(SNIPPETS) == {"reuse.py", "between.py", "swap.py", "change.py"}
 
 
-def test_the_loader_gives_an_operator_of_the_sdk_its_series(place: Path) -> None:
+def test_the_loader_gives_an_operator_of_the_sdk_its_series(folder: Path) -> None:
     sink = """
 from monai.deploy.core import Operator
 from reuse import VolumeApp
@@ -83,8 +83,8 @@ class App(VolumeApp):
 
 App().run()
 """
-    (place / "sink.py").write_text(sink)
-    done = run("sink.py", place)
+    (folder / "sink.py").write_text(sink)
+    done = run("sink.py", folder)
     assert done.returncode == 0, done.stderr
     ct, _ = small_neck()
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ct.affine_lps
@@ -93,31 +93,31 @@ App().run()
     assert np.allclose(np.array(re.findall(r"-?\d+\.\d+", seen), float).reshape(4, 4), affine, atol=1e-3)
 
 
-def test_between_operators_of_the_sdk_every_label_lies_at_its_position(place: Path) -> None:
-    done = run("between.py", place)
+def test_between_operators_of_the_sdk_every_label_lies_at_its_position(folder: Path) -> None:
+    done = run("between.py", folder)
     assert done.returncode == 0, done.stderr
-    (theirs,) = (place / "output" / "sdk").glob("*.dcm")
-    by_list, by_position = planes(theirs), planes(place / "output" / "own" / "dicom" / "segmentation.dcm")
+    (theirs,) = (folder / "output" / "sdk").glob("*.dcm")
+    by_list, by_position = planes(theirs), planes(folder / "output" / "own" / "dicom" / "segmentation.dcm")
     assert {name for name, _ in by_position} == {level.name for level in CERVICAL_LEVELS}
     assert by_list.keys() == by_position.keys()
     assert all(np.array_equal(by_list[key], by_position[key]) for key in by_position)
 
 
-def test_another_network_is_named_in_the_object(place: Path) -> None:
-    done = run("swap.py", place)
+def test_another_network_is_named_in_the_object(folder: Path) -> None:
+    done = run("swap.py", folder)
     assert done.returncode == 0, done.stderr
-    seg = hd.seg.segread(place / "output" / "dicom" / "segmentation.dcm")
+    seg = hd.seg.segread(folder / "output" / "dicom" / "segmentation.dcm")
     described = seg.SegmentSequence[-1]  # the first one is the background
     algorithm = described.SegmentationAlgorithmIdentificationSequence[0]
     assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("my-network", "1.0")
     assert seg.SegmentationType == "LABELMAP" and described.SegmentAlgorithmType == "AUTOMATIC"
 
 
-def test_a_changed_graph_keeps_options_results_and_exit_codes(place: Path) -> None:
-    done = run("change.py", place, "-i", "input", "-o", "changed", "-m", "model", "--levels", "C3-C5")
+def test_a_changed_graph_keeps_options_results_and_exit_codes(folder: Path) -> None:
+    done = run("change.py", folder, "-i", "input", "-o", "changed", "-m", "model", "--levels", "C3-C5")
     assert done.returncode == 0, done.stderr
     assert "labels: 3 4 5" in done.stdout
-    assert (place / "changed" / "dicom" / "segmentation.dcm").is_file()
-    refused = run("change.py", place, "-i", "nothing", "-o", "refused")
+    assert (folder / "changed" / "dicom" / "segmentation.dcm").is_file()
+    refused = run("change.py", folder, "-i", "nothing", "-o", "refused")
     assert refused.returncode == 3 and "CS-IN-001" in refused.stderr
-    assert not (place / "refused").exists()
+    assert not (folder / "refused").exists()

@@ -42,7 +42,7 @@ def test_an_image_has_the_affine_of_the_sdk_and_goes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("space", ["RAS", "LPS"])
-def test_an_image_of_another_operator_is_placed_by_its_metadata(space: str) -> None:
+def test_an_image_of_another_operator_is_located_by_its_metadata(space: str) -> None:
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ AFFINE if space == "RAS" else AFFINE
     ct = ct_of(Image(CT.hu_zyx.astype(np.uint16), {"affine": affine, "space": space}))
     assert np.allclose(ct.affine_lps, AFFINE) and ct.hu_zyx.dtype == np.int16
@@ -53,7 +53,7 @@ def test_an_image_of_another_operator_is_placed_by_its_metadata(space: str) -> N
 @pytest.mark.parametrize(
     "image", [Image(CT.hu_zyx), Image(CT.hu_zyx[0], {"affine": np.eye(4)})], ids=["no affine", "a plane"]
 )
-def test_an_image_that_has_no_place_is_refused(image: Image) -> None:
+def test_an_image_without_a_position_is_refused(image: Image) -> None:
     with pytest.raises(InputError):
         ct_of(image)
 

@@ -1,4 +1,4 @@
-"""Findings about the wholeness of a series; tests/pipeline/test_gateway_payload.py has them on whole runs."""
+"""Findings about the completeness of a series; tests/pipeline/test_gateway_payload.py has them on complete runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_every_sign_is_a_finding_of_its_own() -> None:
     assert found[1].sentence == "one."
 
 
-def test_labels_that_no_model_drew_take_no_place() -> None:
+def test_labels_that_no_model_predicted_supersede_nothing() -> None:
     _, ct = volumes()
     earlier = EarlierResult("2.25.1", "2.25.2", "2.25.3", "", frozenset(), frozenset())
     assert superseded_results(StudyContext((earlier,), MissingInstances()), ct, None) == ()

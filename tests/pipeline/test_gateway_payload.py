@@ -1,4 +1,4 @@
-"""Payloads of the MONAI Informatics Gateway: whole, late, broken off, and sent again with an earlier result."""
+"""Payloads of the MONAI Informatics Gateway: complete, late, interrupted, and sent again with an earlier result."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from cspine.report.summary import Summary
 from tests.builders.gateway_payload import (
     BONE,
     SLICES,
-    draw_with,
     fingerprint,
     phantom_model,
+    predict_with,
     read_only,
     receive,
     write_bone_series,
@@ -59,7 +59,7 @@ def run(source: Path, out: Path, **settings: object) -> tuple[Summary, Dataset]:
 
 
 def codes(summary: Summary) -> set[str]:
-    """Codes of the findings about the wholeness of the series."""
+    """Codes of the findings about the completeness of the series."""
     return {finding.code for finding in summary.findings if "CS-FND-015" <= finding.code <= "CS-FND-019"}
 
 
@@ -75,7 +75,7 @@ def with_attribute(files: Iterable[Path], folder: Path, keyword: str, value: obj
     return copies
 
 
-def test_a_whole_study_gives_the_same_bytes_as_a_plain_folder(bone: list[Path], tmp_path: Path) -> None:
+def test_a_complete_study_gives_the_same_bytes_as_a_plain_folder(bone: list[Path], tmp_path: Path) -> None:
     payload = receive(tmp_path / "payload", [*bone, *write_other_series(tmp_path / "other", bone[UNCOMPRESSED])])
     before = fingerprint(payload)
     with read_only(payload):
@@ -120,14 +120,14 @@ def test_late_instances_without_a_series_that_fits_are_refused(bone: list[Path],
     assert not (tmp_path / "out").exists()
 
 
-def test_a_payload_that_its_headers_call_larger_is_told_of(bone: list[Path], tmp_path: Path) -> None:
+def test_a_payload_smaller_than_its_headers_say_is_reported(bone: list[Path], tmp_path: Path) -> None:
     stated = with_attribute(bone[:IN_TIME], tmp_path / "stated", "ImagesInAcquisition", SLICES)
     summary, segmentation = run(receive(tmp_path / "payload", stated), tmp_path / "out")
     assert codes(summary) == {"CS-FND-018"}
     assert not str(segmentation.SeriesDescription).startswith("CHECK")
 
 
-def test_a_damaged_slice_at_the_end_is_told_of(bone: list[Path], tmp_path: Path) -> None:
+def test_a_damaged_slice_at_the_end_is_reported(bone: list[Path], tmp_path: Path) -> None:
     uncompressed = UNCOMPRESSED + 80
     payload = receive(tmp_path / "payload", bone[: uncompressed + 1])
     (last,) = payload.rglob(f"{dcmread(bone[uncompressed], stop_before_pixels=True).SOPInstanceUID}.dcm")
@@ -137,7 +137,7 @@ def test_a_damaged_slice_at_the_end_is_told_of(bone: list[Path], tmp_path: Path)
     assert summary.input.slices == uncompressed
 
 
-def test_a_sender_that_broke_off_is_seen_in_the_viewer(bone: list[Path], tmp_path: Path) -> None:
+def test_an_incomplete_transfer_is_seen_in_the_viewer(bone: list[Path], tmp_path: Path) -> None:
     payload = receive(tmp_path / "payload", bone[:IN_TIME])
     summary, segmentation = run(payload, tmp_path / "out", incomplete=True)
     assert codes(summary) == {"CS-FND-017"} and summary.settings["incomplete"] == "yes"
@@ -145,7 +145,7 @@ def test_a_sender_that_broke_off_is_seen_in_the_viewer(bone: list[Path], tmp_pat
 
 
 @pytest.mark.parametrize("seg_type", list(SegType))
-def test_a_fuller_payload_names_the_result_that_it_takes_the_place_of(
+def test_a_fuller_payload_names_the_result_that_it_supersedes(
     bone: list[Path], tmp_path: Path, seg_type: SegType
 ) -> None:
     _, first = run(receive(tmp_path / "first", bone[:IN_TIME]), tmp_path / "early", seg_type=seg_type)
@@ -186,15 +186,15 @@ def test_the_same_slices_again_are_a_repetition(bone: list[Path], tmp_path: Path
     assert (tmp_path / "late" / "dicom" / "segmentation.dcm").read_bytes() == written.read_bytes()
 
 
-def test_the_result_of_another_model_keeps_its_place(
+def test_the_result_of_another_model_is_not_superseded(
     bone: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(receive(tmp_path / "first", bone[:IN_TIME]), tmp_path / "early")
     sent_again = [*bone, tmp_path / "early" / "dicom" / "segmentation.dcm"]
-    draw_with(monkeypatch, replace(MODEL, version="2.0.0", checksum="cd" * 32))
+    predict_with(monkeypatch, replace(MODEL, version="2.0.0", checksum="cd" * 32))
     newer, _ = run(receive(tmp_path / "second", sent_again), tmp_path / "newer")
     assert len(newer.supersedes) == 1
-    draw_with(monkeypatch, replace(MODEL, name="another-net"))
+    predict_with(monkeypatch, replace(MODEL, name="another-net"))
     other, _ = run(receive(tmp_path / "third", sent_again), tmp_path / "other")
     assert other.supersedes == [] and codes(other) == set()
 

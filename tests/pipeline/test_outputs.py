@@ -16,7 +16,7 @@ def test_every_output_is_a_file_that_the_output_folder_knows() -> None:
     assert len({each.name for each in OUTPUTS}) == len(OUTPUTS)
 
 
-def test_names_are_put_in_order_and_others_refused() -> None:
+def test_names_are_sorted_and_others_refused() -> None:
     assert parse_outputs(" Summary, seg,seg") == ("seg", "summary")
     for text in ("", ",", "seg,pdf"):
         with pytest.raises(UsageError):

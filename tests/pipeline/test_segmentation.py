@@ -14,14 +14,14 @@ from cspine.pipeline import segmentation
 from tests.builders.spine_phantom import MODEL, volumes
 
 
-def drawn(labels_zyx: np.ndarray | None = None) -> Inference:
+def predicted(labels_zyx: np.ndarray | None = None) -> Inference:
     labels, _ = volumes(labels_zyx=labels_zyx)
     return Inference(labels=labels, auxiliary_zyx=np.zeros(labels.labels_zyx.shape, dtype=bool), record={})
 
 
 def test_labels_are_cleaned_and_the_age_counts() -> None:
     _, ct = volumes()
-    vertebrae = segmentation.clean(drawn(), ct, 12.0)
+    vertebrae = segmentation.clean(predicted(), ct, 12.0)
     assert len(np.unique(vertebrae.labels.labels_zyx)) == 9
     assert vertebrae.findings[0].code == UNDER_AGE.code
 
@@ -30,7 +30,7 @@ def test_a_study_of_many_goes_on_where_a_run_ends_with_an_error(monkeypatch: pyt
     _, ct = volumes()
     speck = np.zeros(ct.hu_zyx.shape, dtype=np.uint8)
     speck[:2, :2, :2] = 3
-    inference = drawn(speck)
+    inference = predicted(speck)
     with pytest.raises(NoVertebraError):
         segmentation.clean(inference, ct)
     monkeypatch.setattr(segmentation, "segment", lambda *_, **__: inference)

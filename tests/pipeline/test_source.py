@@ -11,7 +11,7 @@ from cspine.core.errors import InputError, UnreadableArchiveError
 from cspine.pipeline.source import SourceKind, kind_of_source
 
 
-def test_folders_archives_and_nifti_files_are_told_apart(tmp_path: Path) -> None:
+def test_folders_archives_and_nifti_files_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "folder.nii.gz").mkdir()
     with zipfile.ZipFile(tmp_path / "study", "w") as archive:
         archive.writestr("a", "b")

@@ -1,4 +1,4 @@
-"""The whole way of a study with the shipped model."""
+"""A study with the shipped model, end to end."""
 
 import json
 import logging
@@ -54,11 +54,11 @@ def labels_of(path: Path) -> LabelVolume:
     """The labels of a written segmentation, axes to L, P, S, read by highdicom."""
     volume = hd.seg.segread(path).get_volume(combine_segments=True, relabel=False, allow_missing_positions=True)
     numbers = {s.SegmentNumber: s.SegmentLabel for s in hd.seg.segread(path).SegmentSequence}
-    turned = volume.to_patient_orientation("HPL")  # highdicom names where the axes (k, j, i) point
-    labels = np.zeros(turned.shape, dtype=np.uint8)
+    reoriented = volume.to_patient_orientation("HPL")  # highdicom names where the axes (k, j, i) point
+    labels = np.zeros(reoriented.shape, dtype=np.uint8)
     for number, name in numbers.items():
-        labels[turned.array == number] = next(v.label for v in CERVICAL_LEVELS if v.name == name)
-    affine_kji = turned.get_affine("LPH")
+        labels[reoriented.array == number] = next(v.label for v in CERVICAL_LEVELS if v.name == name)
+    affine_kji = reoriented.get_affine("LPH")
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = affine_kji[:3, 2::-1], affine_kji[:3, 3]
     return LabelVolume(labels, affine)
@@ -76,10 +76,10 @@ def test_the_vertebrae_of_the_example_are_found_where_they_are(result):
     found = labels_of(out / "dicom" / "segmentation.dcm")
     index = np.linalg.inv(reference.affine_lps) @ found.affine_lps
     x, y, z = (round(float(v)) for v in index[:3, 3])
-    whole = np.zeros_like(reference.labels_zyx)
+    complete = np.zeros_like(reference.labels_zyx)
     n, m, k = found.labels_zyx.shape
-    whole[z : z + n, y : y + m, x : x + k] = found.labels_zyx
-    scores = score_levels(reference, LabelVolume(whole, reference.affine_lps), CERVICAL_LEVELS)
+    complete[z : z + n, y : y + m, x : x + k] = found.labels_zyx
+    scores = score_levels(reference, LabelVolume(complete, reference.affine_lps), CERVICAL_LEVELS)
     assert [score.level for score in scores if score.dice > 0.6] == [level.name for level in CERVICAL_LEVELS]
     assert np.mean([score.dice for score in scores]) > 0.75
 
@@ -96,7 +96,7 @@ def test_the_object_is_valid_and_named(result):
     assert summary.outputs[0].sop_instance_uid == dataset.SOPInstanceUID
 
 
-def test_the_summary_tells_all_and_names_nobody(result):
+def test_the_summary_reports_all_and_contains_no_patient_data(result):
     out, summary = result
     text = (out / "report" / "summary.json").read_text()
     assert Summary.model_validate(json.loads(text)) == summary
@@ -127,7 +127,7 @@ def _common_dice(first: LabelVolume, second: LabelVolume) -> list[float]:
         where = np.stack([x, y, z], axis=1) @ volume.affine_lps[:3, :3].T + volume.affine_lps[:3, 3]
         labels = volume.labels_zyx[z, y, x]
         tenths = np.rint(where * 10).astype(int).tolist()
-        points.append({(*place, int(label)) for place, label in zip(tenths, labels, strict=True)})
+        points.append({(*index, int(label)) for index, label in zip(tenths, labels, strict=True)})
     levels = sorted({p[3] for p in points[0]})
     return [
         2 * len(a & b) / (len(a) + len(b))

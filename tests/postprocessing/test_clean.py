@@ -35,8 +35,8 @@ def test_children_are_reported(age: float | None, reported: bool) -> None:
 
 
 def test_a_vertebra_at_the_edge_of_the_scan_is_cut() -> None:
-    whole = draw(Phantom())
-    labels, ct = volumes(labels_zyx=np.ascontiguousarray(whole[30:]))
+    complete = draw(Phantom())
+    labels, ct = volumes(labels_zyx=np.ascontiguousarray(complete[30:]))
     assert ("CS-FND-001", "T1") in codes(labels, ct)
 
 
@@ -116,7 +116,7 @@ def test_only_what_stands_away_from_the_column_is_removed_between_stages() -> No
     assert not column_only(nothing).labels_zyx.any()
 
 
-def test_a_label_in_air_is_removed_and_told_of_and_nothing_else_is_an_error() -> None:
+def test_a_label_in_air_is_removed_and_reported_and_nothing_else_is_an_error() -> None:
     labels, ct = volumes()
     airy = ct.hu_zyx.copy()
     airy[labels.labels_zyx == 3] = -900

@@ -50,8 +50,8 @@ def test_a_larger_jumble_of_labels_does_not_win_over_an_ordered_column() -> None
     clean = draw(phantom)
     lowest = int(np.flatnonzero(clean.any(axis=(1, 2)))[0])
     dirty = clean.copy()
-    for place, label in enumerate((8, 2, 7, 1, 6, 3, 5, 4)):
-        dirty[12 * place : 12 * place + 10, 20:80, 10:70] = label
+    for index, label in enumerate((8, 2, 7, 1, 6, 3, 5, 4)):
+        dirty[12 * index : 12 * index + 10, 20:80, 10:70] = label
     assert lowest > 12 * 8 + 20
     kept, removed = keep_column(dirty, phantom.grid())
     assert np.array_equal(kept, clean)
@@ -73,7 +73,7 @@ def test_specks_of_other_levels_do_not_discredit_the_column() -> None:
 
 
 def test_pieces_of_lumbar_vertebrae_called_cervical_do_not_discredit_a_spine() -> None:
-    """A network that sees a long spine in patches takes some of L4 for C2: no speck must win over all."""
+    """A network that sees a long spine in patches labels some of L4 as C2: no speck must win over all."""
     trunk = Trunk()
     labels = trunk.draw()[0]
     for lumbar, taken_for in ((22, 7), (23, 2), (24, 7)):

@@ -73,7 +73,7 @@ def test_a_run_that_is_one_off_gets_its_levels(names: list[str], by: int) -> Non
 
 
 @pytest.mark.parametrize(("name", "other"), [("T7", "T8"), ("T7", "T6"), ("L2", "L3")])
-def test_a_vertebra_divided_left_and_right_becomes_one(name: str, other: str) -> None:
+def test_a_vertebra_split_into_left_and_right_halves_becomes_one(name: str, other: str) -> None:
     predicted = half(name, other, axis=2)
     solved, findings = solve_levels(predicted, TRUNK.grid())
     assert share_right(predicted) < 0.998 < share_right(solved)
@@ -81,22 +81,22 @@ def test_a_vertebra_divided_left_and_right_becomes_one(name: str, other: str) ->
 
 
 @pytest.mark.parametrize(("name", "other"), [("T10", "T11"), ("L2", "L3")])
-def test_a_vertebra_divided_above_and_below_becomes_one(name: str, other: str) -> None:
+def test_a_vertebra_split_into_upper_and_lower_halves_becomes_one(name: str, other: str) -> None:
     predicted = half(name, other, axis=0)
     solved, findings = solve_levels(predicted, TRUNK.grid())
     assert share_right(predicted) < 0.99 < share_right(solved)
     assert findings
 
 
-def test_a_missing_vertebra_is_left_missing() -> None:
+def test_a_missing_vertebra_stays_missing() -> None:
     predicted = TRUE.copy()
     predicted[label("T7") == TRUE] = 0
     solved, findings = solve_levels(predicted, TRUNK.grid())
     assert solved is predicted and findings == ()
 
 
-def test_what_cannot_be_decided_is_left() -> None:
-    """All levels below T6 are one lower: which half is wrong nobody can say from the labels."""
+def test_what_cannot_be_decided_is_unchanged() -> None:
+    """All levels below T6 are one lower: the labels do not show which half is wrong."""
     predicted = moved([level.name for level in VERTEBRAE[13:19]], 1)
     predicted[label("L1") <= TRUE] = 0
     solved, findings = solve_levels(predicted, TRUNK.grid())
@@ -110,18 +110,18 @@ def test_the_first_two_vertebrae_keep_their_names() -> None:
     assert all((solved[i == TRUE] == i).all() for i in kept)
 
 
-def test_few_or_no_vertebrae_are_left() -> None:
+def test_few_or_no_vertebrae_remain_unchanged() -> None:
     nothing = np.zeros_like(TRUE)
     assert solve_levels(nothing, TRUNK.grid())[0] is nothing
     two = np.where(np.isin(TRUE, [label("T3"), label("T5")]), TRUE, np.uint8(0))
     assert solve_levels(two, TRUNK.grid())[0] is two
 
 
-def test_only_full_spine_results_and_only_where_it_is_wanted() -> None:
+def test_only_full_spine_results_and_only_on_request() -> None:
     labels, ct, sacrum = trunk_volumes(labels_zyx=moved(["T6", "T7", "T8"], 1))
     codes = {
-        wanted: [f.code for f in postprocess(labels, ct, 50.0, None, Scope(FULL_SPINE_LEVELS, sacrum, wanted))[1]]
-        for wanted in (False, True)
+        requested: [f.code for f in postprocess(labels, ct, 50.0, None, Scope(FULL_SPINE_LEVELS, sacrum, requested))[1]]
+        for requested in (False, True)
     }
     assert codes[True] == ["CS-FND-026"]
     assert "CS-FND-002" in codes[False] and "CS-FND-026" not in codes[False]

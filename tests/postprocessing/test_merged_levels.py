@@ -66,7 +66,7 @@ def test_a_cut_neighbour_a_sliver_and_the_uppermost_levels_say_nothing() -> None
 
 
 def test_a_neighbour_of_no_length_is_no_measure() -> None:
-    """One voxel straight below: there is nothing to compare with."""
+    """One voxel directly below: there is nothing to compare with."""
     trunk = Trunk(labels=(23, 24))
     labels = trunk.draw()[0]
     upper = np.argwhere(labels == 23)

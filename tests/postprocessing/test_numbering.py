@@ -102,8 +102,8 @@ def test_a_speck_or_something_above_is_no_sacrum() -> None:
     assert find_sacrum(sacrum[::-1], labels.grid, shapes) is None
     assert find_sacrum(np.zeros_like(sacrum), labels.grid, shapes) is None
     assert find_sacrum(sacrum, labels.grid, ()) is None
-    whole = find_sacrum(sacrum | speck, labels.grid, shapes)
-    assert whole is not None and whole.levels_between == 0
+    complete = find_sacrum(sacrum | speck, labels.grid, shapes)
+    assert complete is not None and complete.levels_between == 0
 
 
 def test_any_vertebra_is_a_result_of_a_full_spine_model_and_none_is_an_error() -> None:

@@ -42,7 +42,7 @@ def quick(run: Run, device: str) -> Runner:
 
 
 def slow(run: Run, device: str) -> Runner:
-    """A run that takes a second and a half, results half written in the middle."""
+    """A run of a second and a half, whose results are half written halfway."""
 
     def run_job(folder: Path, clock: str) -> dict[str, float]:
         (folder / "results" / "dicom").mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,7 @@ class Pacs:
 
     @property
     def uids(self) -> list[UID]:
-        """SOP Instance UIDs of all that it took, in order."""
+        """SOP Instance UIDs of all that it received, in order."""
         return [dataset.SOPInstanceUID for dataset in self.got]
 
     def stop(self) -> None:

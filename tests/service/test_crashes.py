@@ -74,7 +74,7 @@ class World:
         return SendResult("delivered")
 
     def receive(self, datasets: list[Any]) -> None:
-        """Take instances; those that were answered with success are remembered."""
+        """Receive instances; those that were answered with success are remembered."""
         for dataset in datasets:
             if dataset.SOPInstanceUID not in self.acknowledged:
                 self.inbox.add(dataset.StudyInstanceUID, dataset.SOPInstanceUID, as_bytes(dataset))
@@ -104,7 +104,7 @@ def script(world: World) -> None:
 
 
 def assert_all_is_well(world: World, uids: list[str]) -> None:
-    """Every instance that was taken was run, every job is done, and no job has results that differ from its input."""
+    """Every received instance was processed, every job is done, and no job has results that differ from its input."""
     assert [world.spool.names(state) for state in State if state is not State.DONE] == [[], [], [], []]
     jobs = world.spool.jobs(State.DONE)
     newest = world.spool.job_folder(State.DONE, jobs[-1].id)

@@ -206,9 +206,9 @@ def test_shutdown_requeues_a_run_and_the_next_start_resumes_it(tmp_path, pacs):
 
 def test_an_unreadable_running_job_blocks_no_study_and_is_logged_once(tmp_path, pacs, caplog):
     config = ServiceConfig.model_validate(a_config(tmp_path, pacs.port))
-    place = Spool(config.spool).job_folder(State.RUNNING, "20260101T000000000000-0123456789abcdef")
-    (place / "input").mkdir(parents=True)
-    (place / "job.json").write_text('{"of": "a newer version"}')
+    job = Spool(config.spool).job_folder(State.RUNNING, "20260101T000000000000-0123456789abcdef")
+    (job / "input").mkdir(parents=True)
+    (job / "job.json").write_text('{"of": "a newer version"}')
     service = Service(config, fake_runs.quick)
     service.start()
     try:
@@ -216,6 +216,6 @@ def test_an_unreadable_running_job_blocks_no_study_and_is_logged_once(tmp_path, 
         wait_for(lambda: names(config, State.DONE))
     finally:
         service.stop()
-    assert (place / "job.json").read_text() == '{"of": "a newer version"}'
+    assert (job / "job.json").read_text() == '{"of": "a newer version"}'
     assert [record for record in caplog.records if record.exc_info] == []
-    assert sum(place.name in record.getMessage() for record in caplog.records) == 1
+    assert sum(job.name in record.getMessage() for record in caplog.records) == 1

@@ -13,7 +13,7 @@ from tests.builders.nnunet_results import TinyModel
 from tests.builders.small_neck import MODELS
 
 
-def test_a_demonstration_that_nobody_named_is_refused() -> None:
+def test_a_demonstration_model_that_was_not_named_is_refused() -> None:
     with pytest.raises(RoutingConfigError):
         model_of_service(None, {})
     with pytest.raises(RoutingConfigError):

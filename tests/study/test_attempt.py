@@ -1,4 +1,4 @@
-"""Errors of one case are told from errors of all."""
+"""Errors of one case are distinguished from errors of all."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_the_name_of_an_image_leads_back_to_its_case() -> None:
     assert name_of(Path(image_name("a_1"))) == name_of(Path(labels_name("a_1"))) == "a_1"
 
 
-def test_other_marks_are_told_by_who_looks_for_them() -> None:
+def test_other_suffixes_are_given_by_the_caller() -> None:
     files = [Path("b_ct.nii.gz"), Path("a_0000.nii.gz"), Path("c.nii.gz")]
     assert images_by_case(files, ("_0000", "_ct")) == {"a": files[1], "b": files[0], "c": files[2]}
     assert marked(files, ("_ct",)) == files[:1]
@@ -40,7 +40,7 @@ def test_a_pair_of_a_raw_dataset() -> None:
 
 def test_an_image_may_have_a_folder_of_its_own(tmp_path: Path) -> None:
     assert image_of(tmp_path, "a") is None
-    for place in ("a/ct.nii.gz", "a.nii.gz", "a_0000.nii.gz"):  # the more telling name wins
-        (tmp_path / place).parent.mkdir(exist_ok=True)
-        (tmp_path / place).touch()
-        assert image_of(tmp_path, "a") == tmp_path / place
+    for name in ("a/ct.nii.gz", "a.nii.gz", "a_0000.nii.gz"):  # the more telling name wins
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+        assert image_of(tmp_path, "a") == tmp_path / name

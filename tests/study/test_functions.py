@@ -97,15 +97,15 @@ def test_predictions_name_their_sources(
     assert np.array_equal(nifti.read_labels(out / "b.nii.gz").array, seg.labels.array)
 
 
-def test_a_part_of_a_grid_is_put_in_its_place_and_a_common_grid_holds_both() -> None:
-    whole = np.zeros((6, 7, 8), dtype=np.uint8)
-    whole[2:4, 1:3, 5:7] = 3
+def test_a_part_of_a_grid_is_inserted_at_its_index_and_a_common_grid_contains_both() -> None:
+    complete = np.zeros((6, 7, 8), dtype=np.uint8)
+    complete[2:4, 1:3, 5:7] = 3
     affine = np.diag([-1.0, 2.0, 3.0, 1.0])
     part_affine = affine.copy()
     part_affine[:3, 3] = affine[:3, :3] @ (5, 1, 2)
-    part = LabelVolume(whole[2:4, 1:3, 5:7].copy(), part_affine)
-    grid = LabelVolume(whole, affine).grid
-    assert np.array_equal(on_grid(part, grid, partial=True).labels_zyx, whole)
+    part = LabelVolume(complete[2:4, 1:3, 5:7].copy(), part_affine)
+    grid = LabelVolume(complete, affine).grid
+    assert np.array_equal(on_grid(part, grid, partial=True).labels_zyx, complete)
     other_affine = affine.copy()
     other_affine[:3, 3] = affine[:3, :3] @ (3, 0, 3)
     other = LabelVolume(np.ones((4, 2, 3), dtype=np.uint8), other_affine)

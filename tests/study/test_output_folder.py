@@ -1,4 +1,4 @@
-"""An output folder takes the place of nothing but its own."""
+"""An output folder replaces nothing but its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from cspine.core.errors import OutputError, UsageError
 from cspine.study.output_folder import OutputFolder, refuse_overlap
+from tests.builders.raises import raises_code
 
 
 def folder(root: Path, command: str = "cspine audit") -> OutputFolder:
@@ -19,25 +20,26 @@ def test_inputs_in_its_folders_are_refused_also_behind_links(tmp_path: Path) -> 
     (tmp_path / "out" / "labels" / "more").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "out" / "labels")
     folder(tmp_path / "out").begin()
-    for read in ("out/labels", "out/labels/more", "link", "out/x/../cases"):
-        with pytest.raises(UsageError, match="--out: its") as refused:
+    inputs = {"out/labels": "labels/", "out/labels/more": "labels/", "link": "labels/", "out/x/../cases": "cases/"}
+    for read, folder_name in inputs.items():
+        with raises_code(UsageError, "--out", folder_name) as refused:
             folder(tmp_path / "out").check([None, tmp_path / read])
         assert refused.value.advice == "Give --out another folder."
     folder(tmp_path / "out").check([tmp_path, tmp_path / "out" / "images"])
-    with pytest.raises(UsageError, match="--out is a folder that is read"):
+    with raises_code(UsageError, "--out"):
         folder(tmp_path / "out").check([tmp_path / "x" / ".." / "out"])
-    with pytest.raises(UsageError, match="--pseudo-labels: its imagesTr/"):
+    with raises_code(UsageError, "--pseudo-labels", "imagesTr/"):
         refuse_overlap([tmp_path / "imagesTr"], [tmp_path / "imagesTr"], "--pseudo-labels")
 
 
 @pytest.mark.parametrize("name", ["labels", "cases", "audit.csv", "summary.json", "sheet.png", "sheet-1.png"])
-def test_what_it_did_not_make_is_left_alone(tmp_path: Path, name: str) -> None:
+def test_files_that_it_did_not_make_stay(tmp_path: Path, name: str) -> None:
     if "." in name:
         (tmp_path / name).write_text("[1]")
     else:
         (tmp_path / name).mkdir()
     (tmp_path / "images").mkdir()
-    with pytest.raises(UsageError, match=f"--out has {name} already"):
+    with raises_code(UsageError, "--out", name):
         folder(tmp_path).check([])
 
 
@@ -49,10 +51,10 @@ def test_its_own_results_are_renewed_even_where_it_was_interrupted(tmp_path: Pat
     (tmp_path / "out/labels").mkdir()
     own.check([])
     own.finish({"cases": 3})
-    told = json.loads((tmp_path / "out/summary.json").read_text())
-    assert told == {"command": "cspine audit", "complete": True, "cases": 3}
+    content = json.loads((tmp_path / "out/summary.json").read_text())
+    assert content == {"command": "cspine audit", "complete": True, "cases": 3}
     own.check([])
-    with pytest.raises(UsageError, match="of cspine evaluate"):
+    with raises_code(UsageError, "--out", "cspine evaluate"):
         folder(tmp_path / "out", "cspine evaluate").check([])
 
 
@@ -61,10 +63,10 @@ def test_results_for_something_else_are_not_replaced(tmp_path: Path) -> None:
         return OutputFolder(tmp_path, "cspine predict", (), (), identity)
 
     of(model="a", settings={"raw": True}).begin()
-    with pytest.raises(UsageError, match="holds results of cspine predict with other model and settings"):
+    with raises_code(UsageError, "--out", "cspine predict", "model", "settings"):
         of(model="b", settings={"raw": False}).check([])
     of(model="a", settings={"raw": True}).finish({"cases": 3})
-    with pytest.raises(UsageError, match="with other settings"):
+    with raises_code(UsageError, "--out", "cspine predict", "settings"):
         of(model="a", settings={}).check([])
     of(model="a", settings={"raw": True}, new="of a later version").check([])
     assert json.loads((tmp_path / "summary.json").read_text())["cases"] == 3
@@ -72,5 +74,5 @@ def test_results_for_something_else_are_not_replaced(tmp_path: Path) -> None:
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="is a file"):
+    with raises_code(OutputError, tmp_path / "file"):
         folder(tmp_path / "file").check([])

@@ -84,7 +84,7 @@ class RunningService:
         self._process.wait(30)
 
     def stop(self) -> int:
-        """Tell it to stop; returns its exit code."""
+        """Signal it to stop; returns its exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(60)

@@ -60,13 +60,13 @@ def test_a_series_from_the_pacs_gives_the_same_bytes(
 
 
 @pytest.mark.parametrize("seg_type", ["binary", "labelmap"])
-@pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
+@pytest.mark.parametrize("service", ["C-STORE", "STOW-RS"])
 def test_a_stored_result_is_found_and_returned_unchanged(
-    pacs: Orthanc, neck_ct: Path, segmented: Segmented, tmp_path: Path, way: str, seg_type: str
+    pacs: Orthanc, neck_ct: Path, segmented: Segmented, tmp_path: Path, service: str, seg_type: str
 ) -> None:
     path = segmented(neck_ct, seg_type)
     result = dcmread(path)
-    if way == "C-STORE":
+    if service == "C-STORE":
         assert send_by_pynetdicom([path], pacs.dicom_port, pacs.ae_title) == [0]
     else:
         refused = dicomweb(pacs).store_instances([result]).get("FailedSOPSequence", [])

@@ -34,7 +34,7 @@ def test_a_study_in_the_pacs_is_fetched_once_also_over_a_kill_and_a_pacs_that_wa
     waited("the job is done", lambda: service.states(study.uid) == ["done"], seconds=120)
     assert segmentations(pacs, study.uid) == [expected]
 
-    # The result is in the PACS now; it must not be taken for something new.
+    # The result is in the PACS now; it must not count as new.
     seen = service.metric(_ANSWERED)
     waited("six more questions", lambda: service.metric(_ANSWERED) >= seen + 6)
     assert service.states(study.uid) == ["done"]

@@ -91,7 +91,7 @@ def _failing(image: Image) -> list[str]:
     return failing
 
 
-def test_every_item_holds_for_a_good_image(image: Image) -> None:
+def test_every_item_passes_for_a_good_image(image: Image) -> None:
     assert _failing(image) == []
 
 

@@ -225,7 +225,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return files
 
 
-def test_tls_takes_a_sender_with_a_certificate_and_no_other(listen, certificate):
+def test_tls_accepts_a_sender_with_a_certificate_and_no_other(listen, certificate):
     crt, key = certificate
     listener, *_ = listen(
         tls={"certificate": str(crt), "key": str(key), "ca": str(crt)},

@@ -41,7 +41,7 @@ def without(keyword: str) -> bytes:
     ],
     ids=["good", "instance", "class", "no study", "no series", "no instance", "garbage", "not DICOM"],
 )
-def test_an_instance_is_taken_where_it_is_what_the_request_says(
+def test_an_instance_is_accepted_where_it_is_what_the_request_says(
     file: bytes, sop_class: str, sop_instance: str, status: int, reason: str, tmp_path: Path
 ) -> None:
     spool = Spool(tmp_path)

@@ -26,7 +26,7 @@ def test_a_shift_samples_between_the_voxels_and_says_where() -> None:
     assert agreement.shifted(ct, 0.25).ct.hu_zyx.dtype == np.int16
 
 
-def test_a_crop_leaves_every_vertebra_whole_with_a_margin() -> None:
+def test_a_crop_leaves_every_vertebra_complete_with_a_margin() -> None:
     labels, ct = volumes(SPACE)
     changed = agreement.cropped(ct, labels)
     z, y, x = (int(offset) for offset in changed.offset_zyx)
@@ -50,14 +50,14 @@ def test_noise_has_its_strength_and_is_the_same_for_a_name() -> None:
 @pytest.mark.parametrize("target", ["RAS", "PSL", "SAR"])
 def test_the_neck_loses_few_planes_at_its_ends_in_every_orientation(target: str) -> None:
     labels, ct = volumes(SPACE)
-    turn = reorientation(ct.affine_lps, target)
-    affine = turn.grid(ct.grid).affine_lps
-    turned = CtVolume(turn.apply(ct.hu_zyx), affine)
-    changed = agreement.cropped(turned, LabelVolume(turn.apply(labels.labels_zyx), affine))
+    change = reorientation(ct.affine_lps, target)
+    affine = change.grid(ct.grid).affine_lps
+    reoriented = CtVolume(change.apply(ct.hu_zyx), affine)
+    changed = agreement.cropped(reoriented, LabelVolume(change.apply(labels.labels_zyx), affine))
     back = reorientation(affine, "LPS")
-    upright = agreement.cropped(ct, labels)
-    assert back.grid(changed.ct.grid).is_close(upright.ct.grid)
-    assert np.array_equal(back.apply(changed.ct.hu_zyx), upright.ct.hu_zyx)
+    expected = agreement.cropped(ct, labels)
+    assert back.grid(changed.ct.grid).is_close(expected.ct.grid)
+    assert np.array_equal(back.apply(changed.ct.hu_zyx), expected.ct.hu_zyx)
 
 
 def test_noise_is_added_slice_by_slice() -> None:
@@ -71,10 +71,10 @@ def test_noise_is_added_slice_by_slice() -> None:
 
 
 def bone(ct: CtVolume, truth: LabelVolume) -> LabelVolume:
-    """A reader who never errs: the phantom's own label where there is bone, by place in the patient."""
+    """A reader who never errs: the phantom's own label where there is bone, by position in the patient."""
     index = np.indices(ct.hu_zyx.shape)[::-1].reshape(3, -1).T.astype(float)
-    place = to_lps(np.linalg.inv(truth.affine_lps), to_lps(ct.affine_lps, index))
-    x, y, z = (np.clip(np.rint(place[:, i]).astype(int), 0, n - 1) for i, n in enumerate(truth.labels_zyx.shape[::-1]))
+    point = to_lps(np.linalg.inv(truth.affine_lps), to_lps(ct.affine_lps, index))
+    x, y, z = (np.clip(np.rint(point[:, i]).astype(int), 0, n - 1) for i, n in enumerate(truth.labels_zyx.shape[::-1]))
     found = truth.labels_zyx[z, y, x].reshape(ct.hu_zyx.shape)
     return LabelVolume(found, ct.affine_lps)
 

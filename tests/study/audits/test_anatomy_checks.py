@@ -18,13 +18,13 @@ from tests.builders.spine_phantom import Phantom, draw
 NECK = Phantom()
 
 
-def spine(phantom: Phantom = NECK, drawn: np.ndarray | None = None) -> tuple[LabelVolume, tuple[LevelShape, ...]]:
-    labels = LabelVolume(draw(phantom) if drawn is None else drawn, phantom.grid().affine_lps)
+def spine(phantom: Phantom = NECK, truth: np.ndarray | None = None) -> tuple[LabelVolume, tuple[LevelShape, ...]]:
+    labels = LabelVolume(draw(phantom) if truth is None else truth, phantom.grid().affine_lps)
     return labels, shapes_of(labels.labels_zyx, labels.grid)
 
 
 def canal(phantom: Phantom = NECK, *, aside_mm: float = 0.0, radius_mm: float = 4.0) -> np.ndarray:
-    """A cord in the middle of the rings, or beside them."""
+    """A cord in the centre of the rings, or beside them."""
     _, y, x = np.indices(phantom.shape_zyx, dtype=np.float32)
     cx, cy, _ = phantom.centre_mm(0)
     step_x, step_y, _ = phantom.spacing_xyz
@@ -43,7 +43,7 @@ def test_a_whole_neck_passes_every_check_of_its_column() -> None:
 
 
 def test_nothing_fails_order_and_completeness_and_leaves_the_rest_out() -> None:
-    labels, shapes = spine(drawn=np.zeros(NECK.shape_zyx, dtype=np.uint8))
+    labels, shapes = spine(truth=np.zeros(NECK.shape_zyx, dtype=np.uint8))
     assert checks.check_order(shapes).verdict is CheckOutcome.FAIL
     assert checks.check_complete(shapes, labels.grid).verdict is CheckOutcome.FAIL
     for check in (checks.check_volumes(shapes), checks.check_spacing(shapes), checks.check_symmetry({})):
@@ -63,16 +63,16 @@ def test_a_missing_level_and_two_in_the_wrong_order() -> None:
     [((2, 3, 4, 5, 6, 7, 8), "C1 missing"), ((1, 2, 3, 4, 5, 6, 7), "T1 missing"), ((4,), "C3 missing, C5 missing")],
 )
 def test_a_level_in_view_beyond_the_ends_is_missing(labels: tuple[int, ...], missing: str) -> None:
-    drawn = draw(NECK)
-    volume, shapes = spine(drawn=np.where(np.isin(drawn, labels), drawn, np.uint8(0)))
+    truth = draw(NECK)
+    volume, shapes = spine(truth=np.where(np.isin(truth, labels), truth, np.uint8(0)))
     assert checks.check_order(shapes).verdict is CheckOutcome.PASS
     assert checks.check_complete(shapes, volume.grid).note == missing
 
 
 def test_a_column_may_end_where_the_image_ends() -> None:
-    drawn = draw(NECK)
-    present = np.flatnonzero((drawn == 4).any(axis=(1, 2)))
-    cut = np.ascontiguousarray(drawn[int(present[0]) - 8 :])  # C5 and what is below is out of view
+    truth = draw(NECK)
+    present = np.flatnonzero((truth == 4).any(axis=(1, 2)))
+    cut = np.ascontiguousarray(truth[int(present[0]) - 8 :])  # C5 and what is below is out of view
     grid = Grid((cut.shape[0], *cut.shape[1:]), NECK.grid().affine_lps)
     shapes = shapes_of(np.where(cut > 4, np.uint8(0), cut), grid)
     assert [shape.vertebra.name for shape in shapes] == ["C1", "C2", "C3", "C4"]
@@ -122,10 +122,10 @@ def test_a_whole_spine_passes_though_its_steps_double() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "note"), [(4, "C5 to next 36 mm"), (13, "T7 to next 62 mm"), (20, "L2 to next 80 mm")]
+    ("index", "note"), [(4, "C5 to next 36 mm"), (13, "T7 to next 62 mm"), (20, "L2 to next 80 mm")]
 )
-def test_a_double_step_anywhere_in_a_spine_is_named(place: int, note: str) -> None:
-    steps = [step * (1 + (i == place)) for i, step in enumerate(TALL)]
+def test_a_double_step_anywhere_in_a_spine_is_named(index: int, note: str) -> None:
+    steps = [step * (1 + (i == index)) for i, step in enumerate(TALL)]
     found = checks.check_spacing(column(steps)[0])
     assert found.verdict is CheckOutcome.FAIL and note in found.note and "factor of " in found.note
 
@@ -143,25 +143,25 @@ def test_a_spine_that_goes_below_t1_goes_on_to_l5_where_that_is_in_view() -> Non
 
 
 def test_a_vertebra_with_one_side_is_not_symmetrical() -> None:
-    drawn = draw(NECK)
-    half = drawn.copy()
-    x = np.arange(drawn.shape[2])
-    half[(drawn == 4) & (x < 36)] = 0
-    half[(drawn == 4) & (x > 44) & (np.arange(drawn.shape[1])[:, None] > 60)] = 0
-    half[:, 50:60, 46:60][drawn[:, 40:50, 46:60] == 4] = 4
-    labels, shapes = spine(drawn=half)
+    truth = draw(NECK)
+    half = truth.copy()
+    x = np.arange(truth.shape[2])
+    half[(truth == 4) & (x < 36)] = 0
+    half[(truth == 4) & (x > 44) & (np.arange(truth.shape[1])[:, None] > 60)] = 0
+    half[:, 50:60, 46:60][truth[:, 40:50, 46:60] == 4] = 4
+    labels, shapes = spine(truth=half)
     dices = checks.mirror_dices(labels, shapes)
     assert dices["C4"] < 0.8 < min(dice for name, dice in dices.items() if name != "C4")
 
 
-def test_a_turned_head_is_as_symmetrical_as_a_straight_one() -> None:
-    turned = Grid(NECK.shape_zyx, _turned(NECK.grid().affine_lps, 20.0))
-    shapes = shapes_of(draw(NECK), turned)
-    dices = checks.mirror_dices(LabelVolume(draw(NECK), turned.affine_lps), shapes)
+def test_a_rotated_head_is_as_symmetrical_as_one_that_is_not() -> None:
+    rotated = Grid(NECK.shape_zyx, _rotated(NECK.grid().affine_lps, 20.0))
+    shapes = shapes_of(draw(NECK), rotated)
+    dices = checks.mirror_dices(LabelVolume(draw(NECK), rotated.affine_lps), shapes)
     assert min(dices.values()) > 0.9
 
 
-def _turned(affine: np.ndarray, degrees: float) -> np.ndarray:
+def _rotated(affine: np.ndarray, degrees: float) -> np.ndarray:
     angle = np.deg2rad(degrees)
     rotation = np.eye(4)
     rotation[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
@@ -194,13 +194,13 @@ def test_no_cord_and_a_zone_to_spare_do_not_count() -> None:
 @pytest.mark.parametrize("target", ["RAS", "PSL"])
 def test_the_orientation_of_the_array_changes_nothing(target: str) -> None:
     labels, shapes = spine()
-    turn = reorientation(labels.affine_lps, target)
-    turned = LabelVolume(np.ascontiguousarray(turn.apply(labels.labels_zyx)), turn.grid(labels.grid).affine_lps)
-    there = shapes_of(turned.labels_zyx, turned.grid)
-    cord = np.ascontiguousarray(turn.apply(canal()))
-    assert checks.cord_rings(turned, cord, there) == checks.cord_rings(labels, canal(), shapes)
-    assert checks.check_complete(there, turned.grid).verdict is CheckOutcome.PASS
-    other, here = checks.mirror_dices(turned, there), checks.mirror_dices(labels, shapes)
+    change = reorientation(labels.affine_lps, target)
+    reoriented = LabelVolume(np.ascontiguousarray(change.apply(labels.labels_zyx)), change.grid(labels.grid).affine_lps)
+    there = shapes_of(reoriented.labels_zyx, reoriented.grid)
+    cord = np.ascontiguousarray(change.apply(canal()))
+    assert checks.cord_rings(reoriented, cord, there) == checks.cord_rings(labels, canal(), shapes)
+    assert checks.check_complete(there, reoriented.grid).verdict is CheckOutcome.PASS
+    other, here = checks.mirror_dices(reoriented, there), checks.mirror_dices(labels, shapes)
     assert other == pytest.approx(here, abs=0.03)
 
 

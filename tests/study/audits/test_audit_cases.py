@@ -1,4 +1,4 @@
-"""Cases of an audit: images told from other files, organs of their own case."""
+"""Cases of an audit: images distinguished from other files, organs of their own case."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from cspine.core.errors import InputError, UsageError
 from cspine.study.audits.audit_cases import find_cases, parse_organ_labels
+from tests.builders.raises import raises_code
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -25,19 +26,19 @@ def touch(folder: Path, *names: str) -> None:
         (("a_ct.nii.gz", "._a_ct.nii.gz", ".partial-b_ct.nii.gz"), ["a"]),
     ],
 )
-def test_images_are_told_from_other_files(tmp_path: Path, files: tuple[str, ...], names: list[str]) -> None:
+def test_images_are_distinguished_from_other_files(tmp_path: Path, files: tuple[str, ...], names: list[str]) -> None:
     touch(tmp_path, *files)
     assert [case.name for case in find_cases(tmp_path)] == names
 
 
 def test_folders_that_make_no_audit_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no CT image"):
+    with raises_code(InputError, "*.nii.gz", tmp_path):
         find_cases(tmp_path)
     touch(tmp_path, "a_ct.nii.gz")
-    with pytest.raises(InputError, match="no case has organs"):
+    with raises_code(InputError, "organs", tmp_path):
         find_cases(tmp_path, tmp_path)
     touch(tmp_path, "a_0000.nii.gz")
-    with pytest.raises(InputError, match="two images of one case: a"):
+    with raises_code(InputError, "a"):
         find_cases(tmp_path)
 
 
@@ -49,5 +50,5 @@ def test_organs_belong_to_their_case(tmp_path: Path) -> None:
 def test_organ_labels_are_read_and_checked() -> None:
     assert parse_organ_labels("cord=2, larynx=6") == {"cord": 2, "larynx": 6}
     for wrong in ("cord", "heart=3", "cord=x", "cord=0", "cord=300", ""):
-        with pytest.raises(UsageError, match="organ label"):
+        with raises_code(UsageError, repr(wrong)):
             parse_organ_labels(wrong)

@@ -33,9 +33,9 @@ def test_tables_and_summary_count_every_case(done: tuple[Path, AuditRecord]) -> 
         levels = list(csv.DictReader(lines))
     assert [row["level"] for row in levels] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1"]
     assert float(levels[2]["to_next_mm"]) == pytest.approx(18, abs=1) and levels[2]["agreement_mean"] == ""
-    told = audit_report.summary([record, broken], tiny_package(folder, seed=9), ORGANS)
-    assert told["ordered_and_complete_share"] == audit_report.ordered_share([record, broken]) == 0.5
-    assert told["checks"]["order"]["pass"] == 1 and told["errors"] == {"b": "[CS-IN-001] no"}
+    summary = audit_report.summary([record, broken], tiny_package(folder, seed=9), ORGANS)
+    assert summary["ordered_and_complete_share"] == audit_report.ordered_share([record, broken]) == 0.5
+    assert summary["checks"]["order"]["pass"] == 1 and summary["errors"] == {"b": "[CS-IN-001] no"}
 
 
 def test_rows_of_the_sheet_say_what_failed(done: tuple[Path, AuditRecord]) -> None:

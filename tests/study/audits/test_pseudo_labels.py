@@ -17,6 +17,7 @@ from cspine.study.audits.audit import AuditFolder, AuditRecord, AuditSettings, C
 from cspine.study.audits.audit_cases import AuditCase, find_cases
 from cspine.study.audits.pseudo_labels import RawDataset, is_fit, network_labels_of
 from tests.builders.audit_cases import NECK, StandIn, stand_in, tiny_package, write_case
+from tests.builders.raises import raises_code
 from tests.builders.spine_phantom import draw
 
 __all__ = ["stand_in"]
@@ -38,15 +39,15 @@ def test_what_is_fit_to_teach() -> None:
 
 
 def test_the_class_below_t1_is_kept_where_it_continues_the_column() -> None:
-    drawn = draw(NECK)
-    cleaned = LabelVolume(np.where(drawn > 8, np.uint8(0), drawn), NECK.grid().affine_lps)
-    auxiliary = drawn == 9
+    truth = draw(NECK)
+    cleaned = LabelVolume(np.where(truth > 8, np.uint8(0), truth), NECK.grid().affine_lps)
+    auxiliary = truth == 9
     auxiliary[40:44, 2:5, 2:5] = True  # a rib far from it
     labels = network_labels_of(cleaned, auxiliary)
-    assert np.array_equal(labels, drawn)
-    assert not network_labels_of(LabelVolume(drawn * 0, cleaned.affine_lps), auxiliary).any()
-    below = LabelVolume(np.where(drawn == 9, np.uint8(12), drawn), cleaned.affine_lps)
-    assert np.array_equal(network_labels_of(below, auxiliary & False), drawn)
+    assert np.array_equal(labels, truth)
+    assert not network_labels_of(LabelVolume(truth * 0, cleaned.affine_lps), auxiliary).any()
+    below = LabelVolume(np.where(truth == 9, np.uint8(12), truth), cleaned.affine_lps)
+    assert np.array_equal(network_labels_of(below, auxiliary & False), truth)
 
 
 def test_a_dataset_of_cases_that_pass_and_stay(tmp_path: Path, stand_in: StandIn) -> None:
@@ -77,9 +78,9 @@ def test_a_dataset_of_cases_that_pass_and_stay(tmp_path: Path, stand_in: StandIn
 def fit_case(folder: Path, name: str, kept: AuditFolder) -> AuditCase:
     """A case with what an audit keeps of it."""
     write_case(folder, name, cord=False)
-    drawn, affine = draw(NECK), NECK.grid().affine_lps
-    nifti.write(kept.labels(name), np.where(drawn > 8, np.uint8(0), drawn), affine)
-    nifti.write(kept.auxiliary(name), (drawn > 8).astype(np.uint8), affine)
+    truth, affine = draw(NECK), NECK.grid().affine_lps
+    nifti.write(kept.labels(name), np.where(truth > 8, np.uint8(0), truth), affine)
+    nifti.write(kept.auxiliary(name), (truth > 8).astype(np.uint8), affine)
     return next(case for case in find_cases(folder) if case.name == name)
 
 
@@ -108,7 +109,7 @@ def test_an_audit_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pyte
     assert pairs(tmp_path / "raw") == ["a.nii.gz", "a_0000.nii.gz", "b.nii.gz", "b_0000.nii.gz"]
 
 
-def test_cases_that_are_no_more_are_taken_out_and_files_of_others_stay(tmp_path: Path) -> None:
+def test_cases_that_no_longer_exist_are_removed_and_other_files_stay(tmp_path: Path) -> None:
     kept = AuditFolder(tmp_path / "out")
     cases = [fit_case(tmp_path, name, kept) for name in ("a", "b")]
     dataset = RawDataset(tmp_path / "raw")
@@ -126,12 +127,12 @@ def test_cases_that_are_no_more_are_taken_out_and_files_of_others_stay(tmp_path:
 
 def test_the_input_of_the_audit_is_not_its_output(tmp_path: Path) -> None:
     (tmp_path / "imagesTr").mkdir()
-    for read in ("imagesTr", "labelsTr/more"):
-        with pytest.raises(UsageError, match="--pseudo-labels: its"):
+    for read, folder_name in (("imagesTr", "imagesTr/"), ("labelsTr/more", "labelsTr/")):
+        with raises_code(UsageError, "--pseudo-labels", folder_name):
             RawDataset(tmp_path, [None, tmp_path / read])
 
 
-def test_a_file_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_removed_is_reported(tmp_path: Path) -> None:
     kept = AuditFolder(tmp_path / "out")
     case = fit_case(tmp_path, "a", kept)
     dataset = RawDataset(tmp_path / "raw")
@@ -140,12 +141,12 @@ def test_a_file_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
     image = tmp_path / "raw/imagesTr/a_0000.nii.gz"
     image.unlink()
     image.mkdir()
-    with pytest.raises(OutputError, match="cannot be removed"):
+    with raises_code(OutputError, "a_0000.nii.gz"):
         RawDataset(tmp_path / "raw").begin([])
 
 
 @pytest.mark.parametrize("content", ['{"description": "mine"}', '{"cases": {}}', "[]", "{", None])
-def test_another_dataset_is_left_alone(tmp_path: Path, content: str | None) -> None:
+def test_another_dataset_is_not_changed(tmp_path: Path, content: str | None) -> None:
     (tmp_path / "imagesTr").mkdir()
     if content is not None:
         (tmp_path / "dataset.json").write_text(content)

@@ -49,16 +49,16 @@ def test_differences_within_the_margin_are_called_so(two: Results) -> None:
 
 
 def test_every_part_and_measure_has_its_sentence(two: Results) -> None:
-    told = conclude(two)
-    assert len(told.details) == 3 and all(len(sentences) == 2 for _, sentences in told.details)
-    head, (dice, hd95) = told.details[-1]
+    conclusion = conclude(two)
+    assert len(conclusion.details) == 3 and all(len(sentences) == 2 for _, sentences in conclusion.details)
+    head, (dice, hd95) = conclusion.details[-1]
     assert head == "External test, model-2 against model-1"
     assert dice.startswith("Dice: the mean difference over [C1,T1] is") and "95% interval" in dice
     assert "Wilcoxon signed-rank test p " in hd95 and "By vertebra, " in hd95
-    assert "levels were missed" in told.models[1] and "no level was missed" in told.models[0]
+    assert "levels were missed" in conclusion.models[1] and "no level was missed" in conclusion.models[0]
 
 
-def test_levels_are_told_as_runs() -> None:
+def test_levels_are_reported_as_ranges() -> None:
     every = ["C1", "C2", "C3", "C4", "T1"]
     assert level_list(every, every) == "C1 to T1"
     assert level_list(["C1", "C2", "C4", "T1"], every) == "C1, C2, C4 and T1"
@@ -66,11 +66,11 @@ def test_levels_are_told_as_runs() -> None:
 
 
 def test_one_model_is_compared_with_nothing(one: Results) -> None:
-    told = conclude(one)
-    assert told.claims == ("One model: nothing was compared.",) and told.details == ()
+    conclusion = conclude(one)
+    assert conclusion.claims == ("One model: nothing was compared.",) and conclusion.details == ()
 
 
-def test_a_model_that_draws_nothing_is_called_so(one: Results) -> None:
+def test_a_model_that_predicts_nothing_is_reported(one: Results) -> None:
     assert "no merit" not in conclude(one).models[0]
     failed = replace(one, descriptions=tuple(replace(d, mean=0.1) for d in one.descriptions))
     assert conclude(failed).models[0].endswith("equivalence with it is no sign of quality.")

@@ -26,7 +26,7 @@ LINES = [
 ]  # fmt: skip
 
 
-def test_mean_sd_and_folds_are_those_of_the_hand(tmp_path: Path) -> None:
+def test_mean_sd_and_folds_are_those_computed_by_hand(tmp_path: Path) -> None:
     found = described(tmp_path, LINES, DICE)
     c1 = found["training", "C1"]
     assert (c1.cases, c1.values, c1.folds, c1.missed) == (3, 3, 2, 0)
@@ -42,7 +42,9 @@ def test_what_was_missed_has_no_distance_and_a_volume(tmp_path: Path) -> None:
     found = described(tmp_path, LINES, HD95)
     assert found["training", "C2"].mean is None and found["training", "C2"].reason == "not defined in any case"
     assert (found["training", "[C1,T1]"].values, found["training", "[C1,T1]"].missed) == (3, 1)
-    assert described(tmp_path, LINES, VOLUME_ERROR)["training", "C2"].mean == 10.0  # the whole vertebra, without sign
+    assert (
+        described(tmp_path, LINES, VOLUME_ERROR)["training", "C2"].mean == 10.0
+    )  # the complete vertebra, without sign
 
 
 def test_false_levels_count_with_dice_0(tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ def of(rows: list[Comparison], second: str, part: str, measure: str) -> list[Com
 
 
 def test_p_values_are_corrected_over_the_vertebrae_of_a_measure_and_part(cohort: Alignment) -> None:
-    told: list[tuple[int, int]] = []
-    rows = compare_all(cohort, (DICE, HD95), SETTINGS, lambda done, whole: told.append((done, whole)))
-    assert told[-1] == (8, 8) and len(rows) == 2 * 2 * 2 * 9
+    reported: list[tuple[int, int]] = []
+    rows = compare_all(cohort, (DICE, HD95), SETTINGS, lambda done, total: reported.append((done, total)))
+    assert reported[-1] == (8, 8) and len(rows) == 2 * 2 * 2 * 9
     family = of(rows, "m2", "external", "dice")
     levels = [row for row in family if row.single]
     assert [row.group for row in levels] == list(CERVICAL)
@@ -84,7 +84,7 @@ def test_three_models_are_compared_overall(cohort: Alignment) -> None:
     assert compare_overall(Alignment(cohort.models[:2], cohort.part_of), (DICE,)) == []
 
 
-def test_what_a_cervical_model_does_not_draw_is_not_compared(tmp_path: Path) -> None:
+def test_what_a_cervical_model_does_not_predict_is_not_compared(tmp_path: Path) -> None:
     parts = {"external": 6}
     full = Scores(parts, levels=(*CERVICAL, "T2"))
     neck = Scores(parts, levels=CERVICAL, seed=2)

@@ -1,4 +1,4 @@
-"""The paper's figures are whole, and some of them are pinned."""
+"""The paper's figures are complete, and some of them are pinned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worst cases as pictures, from files that may be absent, broken or numbered in another way."""
+"""Worst cases as pictures, from files that may be absent, damaged or numbered differently."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_a_picture_shows_every_model_and_the_same_bytes_again(tmp_path: Path) ->
     first = write_images(tmp_path / "files", ["worst"], "m1")
     second = write_images(tmp_path / "files", ["worst"], "m2", lost=4)
     for name in ("a", "b"):
-        (told,) = write_pictures(cohort(tmp_path, first, second), 1, tmp_path / name)
-    assert told.name == "worst-1" and told.remarks == () and "mean Dice 0.200 of m2" in told.caption
+        (picture,) = write_pictures(cohort(tmp_path, first, second), 1, tmp_path / name)
+    assert picture.name == "worst-1" and picture.remarks == () and "mean Dice 0.200 of m2" in picture.caption
     assert coloured(tmp_path / "a" / "worst-1.png") > 500
     assert (tmp_path / "a" / "worst-1.png").read_bytes() == (tmp_path / "b" / "worst-1.png").read_bytes()
 
@@ -53,8 +53,8 @@ def test_a_picture_shows_every_model_and_the_same_bytes_again(tmp_path: Path) ->
 def test_without_an_image_the_labels_are_shown(tmp_path: Path) -> None:
     files = write_images(tmp_path / "files", ["worst"], "m1")
     files[0][1] = ""
-    (told,) = write_pictures(cohort(tmp_path, files), 1, tmp_path)
-    assert told.remarks == ("m1: no image: labels only", "m2: no image: labels only")
+    (picture,) = write_pictures(cohort(tmp_path, files), 1, tmp_path)
+    assert picture.remarks == ("m1: no image: labels only", "m2: no image: labels only")
     assert coloured(tmp_path / "worst-1.png") > 500
 
 
@@ -62,25 +62,25 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     files = write_images(tmp_path / "files", ["worst", "bad"], "m1")
     Path(files[0][4]).write_bytes(b"no image")
     Path(files[1][1]).write_bytes(b"no image")
-    told = write_pictures(cohort(tmp_path, files), 3, tmp_path)
-    assert told[0].remarks[0] == "m1: worst.nii.gz cannot be read"
-    assert told[1].remarks[0] == "m1: bad_0000.nii.gz cannot be read: labels only"
-    assert told[2].remarks[0] == "m1: files.csv does not name its images"
+    pictures = write_pictures(cohort(tmp_path, files), 3, tmp_path)
+    assert pictures[0].remarks[0] == "m1: worst.nii.gz cannot be read"
+    assert pictures[1].remarks[0] == "m1: bad_0000.nii.gz cannot be read: labels only"
+    assert pictures[2].remarks[0] == "m1: files.csv does not name its images"
 
 
 def test_another_grid_is_said_and_another_orientation_is_none(tmp_path: Path) -> None:
     files = write_images(tmp_path / "files", ["worst"], "m1")
-    drawn, affine = draw(SMALL), SMALL.grid().affine_lps.copy()
+    labels, affine = draw(SMALL), SMALL.grid().affine_lps.copy()
     affine[:3, 3] += 30
-    nifti.write(Path(files[0][2]), drawn, affine)
-    (told,) = write_pictures(cohort(tmp_path, files), 1, tmp_path)
-    assert "different grids" in told.remarks[0] and (tmp_path / "worst-1.png").is_file()
+    nifti.write(Path(files[0][2]), labels, affine)
+    (picture,) = write_pictures(cohort(tmp_path, files), 1, tmp_path)
+    assert "different grids" in picture.remarks[0] and (tmp_path / "worst-1.png").is_file()
     flipped = SMALL.grid().affine_lps.copy()
-    flipped[0, 3] += flipped[0, 0] * (drawn.shape[2] - 1)
+    flipped[0, 3] += flipped[0, 0] * (labels.shape[2] - 1)
     flipped[0, 0] *= -1
-    nifti.write(Path(files[0][2]), np.ascontiguousarray(drawn[:, :, ::-1]), flipped)
-    (told,) = write_pictures(cohort(tmp_path, files), 1, tmp_path)
-    assert told.remarks == ()
+    nifti.write(Path(files[0][2]), np.ascontiguousarray(labels[:, :, ::-1]), flipped)
+    (picture,) = write_pictures(cohort(tmp_path, files), 1, tmp_path)
+    assert picture.remarks == ()
 
 
 def test_labels_of_a_network_are_read_by_their_dataset_json(tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_labels_of_a_network_are_read_by_their_dataset_json(tmp_path: Path) -> N
     text = json.dumps({"labels": {name: 9 - number if number else 0 for number, name in enumerate(names)}})
     for column, scheme in ((2, 3), (4, 5)):
         path = Path(files[0][column])
-        drawn = nifti.read_labels(path)
-        nifti.write(path, np.where(drawn.labels_zyx > 0, 9 - drawn.labels_zyx, 0).astype(np.uint8), drawn.affine_lps)
+        labels = nifti.read_labels(path)
+        nifti.write(path, np.where(labels.labels_zyx > 0, 9 - labels.labels_zyx, 0).astype(np.uint8), labels.affine_lps)
         (path.parent / "dataset.json").write_text(text)
         files[0][scheme] = "nnunet"
     write_pictures(cohort(tmp_path, files), 1, tmp_path / "network")
@@ -98,18 +98,18 @@ def test_labels_of_a_network_are_read_by_their_dataset_json(tmp_path: Path) -> N
     assert (tmp_path / "network/worst-1.png").read_bytes() == (tmp_path / "verse/worst-1.png").read_bytes()
 
 
-def test_words_tell_what_was_missed_and_what_is_false(tmp_path: Path) -> None:
+def test_words_report_missed_and_false_levels(tmp_path: Path) -> None:
     lines = [Line("a", "C1"), missed(Line("a", "C2")), Line("a", "C3", 0.0, None, reference_ml=0.0)]
     found = align([read_evaluation(write_folder(tmp_path, lines))])
-    (told,) = write_pictures(found, 1, tmp_path)
-    assert told.caption == f"a: mean Dice 0.300 of {tmp_path.name}"
+    (picture,) = write_pictures(found, 1, tmp_path)
+    assert picture.caption == f"a: mean Dice 0.300 of {tmp_path.name}"
     (row,) = pictures._rows(list(found.models), "a", [])
     assert (row.good, row.headline) == (False, "mean Dice 0.300")
     assert row.lines[:3] == ("- missed: C2", "- not in the reference: C3", "lowest: C2 0.00, C3 0.00, C1 0.90")
 
 
 @pytest.mark.parametrize(("dice", "good"), [(0.6, True), (0.4, False)])
-def test_a_case_that_is_drawn_badly_does_not_look_well(tmp_path: Path, dice: float, good: bool) -> None:
+def test_a_poorly_segmented_case_does_not_look_good(tmp_path: Path, dice: float, good: bool) -> None:
     (model,) = align([read_evaluation(write_folder(tmp_path, [Line("a", "C1", dice)]))]).models
     (row,) = pictures._rows([model], "a", [])
     assert (row.good, row.headline) == (good, f"mean Dice {dice:.3f}")

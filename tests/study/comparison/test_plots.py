@@ -19,10 +19,10 @@ from tests.builders.evaluation_folders import Line, Scores, missed, write_folder
 
 
 def test_two_models_have_four_plots_and_the_same_bytes_again(two: Results, tmp_path: Path) -> None:
-    told = write_plots(two, tmp_path / "a")
-    assert [plot.name for plot in told] == ["spread-dice", "spread-hd95", "differences", "volumes"]
+    plots = write_plots(two, tmp_path / "a")
+    assert [plot.name for plot in plots] == ["spread-dice", "spread-hd95", "differences", "volumes"]
     write_plots(two, tmp_path / "b")
-    for plot in told:
+    for plot in plots:
         for suffix in (".svg", ".png"):
             first = (tmp_path / "a" / f"{plot.name}{suffix}").read_bytes()
             assert first == (tmp_path / "b" / f"{plot.name}{suffix}").read_bytes()
@@ -41,7 +41,7 @@ def test_one_model_has_no_differences(one: Results, tmp_path: Path) -> None:
     assert [plot.name for plot in write_plots(one, tmp_path)] == ["spread-dice", "spread-hd95", "volumes"]
 
 
-def test_the_stretched_scale_can_be_undone_and_colours_can_be_told_apart() -> None:
+def test_the_stretched_scale_can_be_undone_and_colours_are_distinguishable() -> None:
     dice = np.linspace(0, 1, 50)
     assert plots._unstretch(plots._stretch(dice)) == pytest.approx(dice)
     assert len(set(plots.COLOURS)) == 6 and set(plots.COLOURS) <= {
@@ -49,7 +49,7 @@ def test_the_stretched_scale_can_be_undone_and_colours_can_be_told_apart() -> No
     }  # fmt: skip
 
 
-def test_nothing_to_draw_is_drawn_as_nothing(tmp_path: Path) -> None:
+def test_without_data_a_plot_is_empty(tmp_path: Path) -> None:
     results = made_up(tmp_path, [Scores({"": 1}, levels=("C1",)), Scores({"": 1}, levels=("C1",), seed=2)])
     write_plots(results, tmp_path / "one-case")
     lines = [missed(Line(case, "C1", reference_ml=None)) for case in "ab"]

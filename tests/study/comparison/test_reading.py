@@ -1,4 +1,4 @@
-"""Folders of an evaluation are read whole, or refused with the file and the line that is wrong."""
+"""Folders of an evaluation are read completely, or refused with the file and the line that is wrong."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from cspine.core.errors import ComparisonError
 from cspine.study.comparison.reading import FILE_COLUMNS, SCORE_COLUMNS, read_evaluation
 from tests.builders.evaluation_folders import Line, missed, write_folder
+from tests.builders.raises import raises_code
 
 
 def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -39,59 +40,59 @@ def test_nan_and_infinity_mean_not_defined(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cells", "why"),
+    ("cells", "values"),
     [
-        ("a,C1,,,x,1,1,1,1,0,C1,yes,1", "line 3: dice is not a number: 'x'"),
-        ("a,C1,,,1.2,1,1,1,1,0,C1,yes,1", "line 3: dice is 1.2, more than 1"),
-        ("a,C1,,,0.9,-1,1,1,1,0,C1,yes,1", "line 3: hd95_mm is -1, less than 0"),
-        ("a,C9,,,0.9,1,1,1,1,0,C1,yes,1", "line 3: there is no level 'C9'"),
-        ("a,C1,test,,0.9,1,1,1,1,0,C1,yes,1", "line 3: 'test' is not a valid Part"),
-        ("a,C1,training,x,0.9,1,1,1,1,0,C1,yes,1", "line 3: invalid literal"),
-        (",C1,,,0.9,1,1,1,1,0,C1,yes,1", "line 3: no case"),
-        ("a,C1,,,0.9", "line 3: not 13 values"),
-        ("a,C1,,,0.9,1,1,1,1,0,C1,yes,1,2", "line 3: not 13 values"),
-        ("0,C1,,,0.9,1,1,1,1,0,C1,yes,1", "has 0 C1 twice"),
+        ("a,C1,,,x,1,1,1,1,0,C1,yes,1", (3, "dice", "'x'")),
+        ("a,C1,,,1.2,1,1,1,1,0,C1,yes,1", (3, "dice", 1.2, 1)),
+        ("a,C1,,,0.9,-1,1,1,1,0,C1,yes,1", (3, "hd95_mm", -1, 0)),
+        ("a,C9,,,0.9,1,1,1,1,0,C1,yes,1", (3, "'C9'")),
+        ("a,C1,test,,0.9,1,1,1,1,0,C1,yes,1", (3, "'test'")),
+        ("a,C1,training,x,0.9,1,1,1,1,0,C1,yes,1", (3, "'x'")),
+        (",C1,,,0.9,1,1,1,1,0,C1,yes,1", (3, "case")),
+        ("a,C1,,,0.9", (3, 13)),
+        ("a,C1,,,0.9,1,1,1,1,0,C1,yes,1,2", (3, 13)),
+        ("0,C1,,,0.9,1,1,1,1,0,C1,yes,1", ("0 C1",)),
     ],
 )
-def test_a_damaged_table_is_named_with_its_line(tmp_path: Path, cells: str, why: str) -> None:
+def test_a_damaged_table_is_named_with_its_line(tmp_path: Path, cells: str, values: tuple[object, ...]) -> None:
     good = "0,C1,,,0.9,1,1,1,1,0,C1,yes,1\n"
     (tmp_path / "scores.csv").write_text(",".join(SCORE_COLUMNS) + "\n" + good + cells + "\n")
-    with pytest.raises(ComparisonError, match=r"scores\.csv") as refused:
+    with raises_code(ComparisonError, tmp_path / "scores.csv", *values) as refused:
         read_evaluation(tmp_path)
-    assert why in refused.value.message and "cspine evaluate" in refused.value.advice
+    assert "cspine evaluate" in refused.value.advice
 
 
 def test_what_is_no_evaluation_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ComparisonError, match=r"no scores\.csv in"):
+    with raises_code(ComparisonError, "scores.csv", tmp_path):
         read_evaluation(tmp_path)
     (tmp_path / "scores.csv").write_text("case,level,dice,hd95_mm\na,C1,0.9,1\n")
-    with pytest.raises(ComparisonError, match="line 1: no column part, fold, assd_mm"):
+    with raises_code(ComparisonError, tmp_path / "scores.csv", 1, "part, fold, assd_mm"):
         read_evaluation(tmp_path)
     (tmp_path / "scores.csv").write_text(",".join(SCORE_COLUMNS) + "\n")
-    with pytest.raises(ComparisonError, match="has no case"):
+    with raises_code(ComparisonError, tmp_path / "scores.csv", "case"):
         read_evaluation(tmp_path)
     (tmp_path / "scores.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ComparisonError, match="cannot be read"):
+    with raises_code(ComparisonError, tmp_path / "scores.csv", "UnicodeDecodeError"):
         read_evaluation(tmp_path)
 
 
 def test_an_unfinished_or_damaged_summary_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, [Line("a", "C1")])
     (tmp_path / "summary.json").write_text(json.dumps({"command": "cspine evaluate", "complete": False}))
-    with pytest.raises(ComparisonError, match="unfinished"):
+    with raises_code(ComparisonError, tmp_path):
         read_evaluation(tmp_path)
     for text in ("[]", "{"):
         (tmp_path / "summary.json").write_text(text)
-        with pytest.raises(ComparisonError, match=r"summary\.json"):
+        with raises_code(ComparisonError, tmp_path / "summary.json"):
             read_evaluation(tmp_path)
 
 
 def test_files_are_read_by_case_and_may_be_absent(tmp_path: Path) -> None:
     write_folder(tmp_path, [Line("a", "C1")], files=[["a", "", "r", "verse", "f", "verse"]] * 2)
-    with pytest.raises(ComparisonError, match=r"files\.csv has a twice"):
+    with raises_code(ComparisonError, tmp_path / "files.csv", "a"):
         read_evaluation(tmp_path)
     (tmp_path / "files.csv").write_text(",".join(FILE_COLUMNS[:3]) + "\n")
-    with pytest.raises(ComparisonError, match="no column reference_scheme, prediction, prediction_scheme"):
+    with raises_code(ComparisonError, tmp_path / "files.csv", "reference_scheme, prediction, prediction_scheme"):
         read_evaluation(tmp_path)
     (tmp_path / "files.csv").unlink()
     assert read_evaluation(tmp_path).files == {}

@@ -1,4 +1,4 @@
-"""The report is one whole page that asks nothing of a network and lets no title become markup."""
+"""The report is one complete page that needs no network and lets no title become markup."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
-        self.ids.add(told.get("id") or "")
-        self.links += [told["href"] or ""] if "href" in told else []
-        self.sources += [told["src"] or ""] if "src" in told else []
+        attributes = dict(attrs)
+        self.ids.add(attributes.get("id") or "")
+        self.links += [attributes["href"] or ""] if "href" in attributes else []
+        self.sources += [attributes["src"] or ""] if "src" in attributes else []
         if tag not in ("meta", "img"):
             self.open.append(tag)
 
@@ -44,7 +44,7 @@ def page(results: Results, out: Path) -> str:
     return (out / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_page_is_whole_and_self_contained(two: Results, tmp_path: Path) -> None:
+def test_the_page_is_complete_and_self_contained(two: Results, tmp_path: Path) -> None:
     text = page(two, tmp_path)
     parsed = Page(text)
     assert parsed.open == [] and len(parsed.sources) == 4
@@ -69,7 +69,7 @@ def test_titles_cannot_become_markup(one: Results, tmp_path: Path) -> None:
     assert "<script" not in text and "&lt;script&gt;alert(1)&lt;/script&gt; &amp; co" in text
 
 
-def test_a_date_is_told_only_where_the_clock_is_set(
+def test_a_date_is_reported_only_where_the_clock_is_set(
     one: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)

@@ -82,7 +82,7 @@ def test_signed_ranks_by_hand() -> None:
     differences = np.array([1.0, -2.0, 3.0, 4.0, 5.0])
     assert signed_rank(differences, "two-sided") == (pytest.approx(6 / 32), "exact")
     assert signed_rank_biserial(differences) == pytest.approx((13 - 2) / 15)
-    # a pair without a difference is left out
+    # a pair without a difference is omitted
     with_zero = np.append(differences, 0.0)
     assert signed_rank(with_zero, "two-sided")[0] == pytest.approx(6 / 32)
     assert signed_rank_biserial(with_zero) == pytest.approx(11 / 15)
@@ -136,7 +136,7 @@ def test_the_interval_is_scipys_and_does_not_depend_on_other_comparisons() -> No
     assert median.low <= np.median(differences) <= median.high
 
 
-def test_an_interval_without_bca_is_told_as_percentiles() -> None:
+def test_an_interval_without_bca_is_reported_as_percentiles() -> None:
     differences = np.array([*[0.0] * 29, 1.0])
     (found,) = intervals(differences, "median", (0.95,), QUICK, "a")
     assert found.method == "percentile" and found.low == found.high == 0.0

@@ -32,7 +32,7 @@ NASTY = Table(
 )
 
 
-def test_csv_tells_why_a_cell_is_empty(tmp_path: Path) -> None:
+def test_csv_says_why_a_cell_is_empty(tmp_path: Path) -> None:
     write_table(NASTY, tmp_path)
     with (tmp_path / "nasty.csv").open(newline="", encoding="utf-8") as lines:
         first, second = csv.DictReader(lines)

@@ -8,6 +8,7 @@ import pytest
 from cspine.core.errors import DatasetError, SplitError
 from cspine.study.datasets.case_table import Part, read_cases, refuse_split_patients, split_checksum, write_cases
 from tests.builders.case_rows import case_row
+from tests.builders.raises import raises_code
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
@@ -21,19 +22,19 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "words"),
-    [("0.5 0.5 1", "0.5 1", "line 2"), ("unused", "somewhere", "line 2"), ("case,source", "case,origin", "columns")],
+    ("before", "after", "value"),
+    [("0.5 0.5 1", "0.5 1", 2), ("unused", "somewhere", 2), ("case,source", "case,origin", "source")],
 )
-def test_a_table_that_was_damaged_is_refused_by_its_line(tmp_path, before, after, words):
+def test_a_table_that_was_damaged_is_refused_by_its_line(tmp_path, before, after, value):
     path = tmp_path / "cases.csv"
     write_cases(path, [case_row("a")])
     path.write_text(path.read_text().replace(before, after))
-    with pytest.raises(DatasetError, match=words):
+    with raises_code(DatasetError, "cases.csv", value):
         read_cases(path)
 
 
 def test_a_folder_without_a_table_is_refused_with_the_command_that_makes_one(tmp_path):
-    with pytest.raises(DatasetError, match=r"no cases\.csv") as refused:
+    with raises_code(DatasetError, "cases.csv", tmp_path) as refused:
         read_cases(tmp_path / "cases.csv")
     assert "dataset convert" in refused.value.advice
 
@@ -55,5 +56,5 @@ def test_a_patient_in_two_parts_or_folds_is_refused():
     refuse_split_patients([*rows, case_row("c", patient="p", part=Part.TRAINING, fold=0)], "D")
     refuse_split_patients([*rows, case_row("c", patient="p", part=Part.UNUSED)], "D")
     for other in ({"part": Part.TRAINING, "fold": 1}, {"part": Part.EXTERNAL}):
-        with pytest.raises(SplitError, match="one patient are in different parts or folds of D: a, c"):
+        with raises_code(SplitError, "D", "a, c"):
             refuse_split_patients([*rows, case_row("c", patient="p", **other)], "D")

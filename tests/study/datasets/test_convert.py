@@ -1,4 +1,4 @@
-"""From the public layouts to a dataset: whole cases or none, whatever happens on the way."""
+"""From the public layouts to a dataset: complete cases or none, whatever happens meanwhile."""
 
 import csv
 import os
@@ -27,6 +27,7 @@ from cspine.study.datasets.sources.collect import Folders, collect
 from cspine.study.datasets.sources.found import Found
 from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, MAN, TRUNK, small_case, without, write_every_set
+from tests.builders.raises import raises_code
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -41,8 +42,8 @@ def in_process(monkeypatch):
     """Convert without other processes, which take seconds to start."""
 
     def run_here(work, items, jobs, take, *, isolated):
-        for place, item in enumerate(items):
-            take(place, work(item))
+        for index, item in enumerate(items):
+            take(index, work(item))
 
     monkeypatch.setattr(module, "run_each", run_here)
 
@@ -52,7 +53,7 @@ def conversion_to(root: Path, label_set: str = "cervical", auxiliary: bool = Fal
 
 
 def run(found: Found, conversion: Conversion, reasons=None):
-    return convert(found, conversion, reasons, lambda done, whole: None)
+    return convert(found, conversion, reasons, lambda done, total: None)
 
 
 def verse_of(root: Path, *cases) -> Found:
@@ -76,10 +77,10 @@ def files_of(dataset: DatasetFolder) -> set[str]:
 def test_every_public_data_set_becomes_cases_of_one_dataset(public, tmp_path):
     names = {name.replace("-", "_"): path for name, path in public.items()}
     conversion = conversion_to(tmp_path / "Dataset501_Cervical")
-    told = []
-    outcome = convert(collect(Folders(**names)), conversion, None, lambda *done: told.append(done))
+    reported = []
+    outcome = convert(collect(Folders(**names)), conversion, None, lambda *done: reported.append(done))
     dataset = conversion.dataset
-    assert not outcome.failures and outcome.done == 9 and told[0] == (0, 9) and told[-1] == (9, 9)
+    assert not outcome.failures and outcome.done == 9 and reported[0] == (0, 9) and reported[-1] == (9, 9)
     rows = {row.case: row for row in dataset.rows()}
     assert {row.source for row in rows.values()} == {
         "VerSe 2019", "VerSe 2020", "HNSCC-3DCT-RT", "COLONOG", "MSD colon", "TotalSegmentator",
@@ -100,8 +101,8 @@ def test_voxels_spacing_and_orientation_are_those_of_the_source(tmp_path, in_pro
     ct, labels = small_case(orientation="PIR", spacing_xyz=(3.0, 3.0, 2.5))
     conversion = conversion_to(tmp_path / "Dataset501_Cervical", auxiliary=True)
     run(verse_of(tmp_path / "verse", (ct, labels)), conversion)
-    image, drawn = conversion.dataset.pair("Tr", "verse2019_sub-verse001")
-    written, network = nifti.read_ct(image), nifti.read_labels(drawn)
+    image, labels_path = conversion.dataset.pair("Tr", "verse2019_sub-verse001")
+    written, network = nifti.read_ct(image), nifti.read_labels(labels_path)
     assert written.grid.is_close(ct.grid) and network.grid.is_close(ct.grid)
     assert (written.hu_zyx == ct.hu_zyx).all()
     assert (network.labels_zyx == np.minimum(labels.labels_zyx, 9)).all()  # T2 is "T2 and below"
@@ -113,9 +114,9 @@ def test_voxels_spacing_and_orientation_are_those_of_the_source(tmp_path, in_pro
 def test_t13_and_l6_have_their_own_classes_in_the_full_spine(tmp_path, in_process):
     conversion = conversion_to(tmp_path / "Dataset502_FullSpine", "full-spine")
     run(verse_of(tmp_path / "verse", small_case((18, 19, 28, 20, 25))), conversion)
-    _, drawn = conversion.dataset.pair("Tr", "verse2019_sub-verse001")
+    _, labels_path = conversion.dataset.pair("Tr", "verse2019_sub-verse001")
     classes = conversion.labels.network_labels()
-    present = set(np.unique(nifti.read_labels(drawn).labels_zyx)) - {0}
+    present = set(np.unique(nifti.read_labels(labels_path).labels_zyx)) - {0}
     assert present == {classes[name] for name in ("T11", "T12", "T13", "L1", "L6")}
 
 
@@ -165,7 +166,7 @@ def test_one_bad_case_of_each_kind_is_named_and_the_others_are_done(tmp_path, in
     assert (again.done, again.cached, len(again.rows)) == (1, 1, 2)
 
 
-def test_a_case_that_breaks_later_is_taken_back(tmp_path, in_process):
+def test_a_case_that_is_damaged_later_is_removed(tmp_path, in_process):
     found = verse_of(tmp_path / "verse", small_case(), small_case())
     conversion = conversion_to(tmp_path / "Dataset501_Cervical")
     run(found, conversion)
@@ -176,7 +177,7 @@ def test_a_case_that_breaks_later_is_taken_back(tmp_path, in_process):
     assert run(Found(), conversion).rows == outcome.rows
 
 
-def test_files_that_vanish_between_are_told(tmp_path, in_process):
+def test_files_that_vanish_meanwhile_are_reported(tmp_path, in_process):
     found = verse_of(tmp_path / "verse", small_case(), small_case())
     shutil.rmtree(tmp_path / "verse" / "rawdata" / "sub-verse001")
     outcome = run(found, conversion_to(tmp_path / "Dataset501_Cervical"))
@@ -185,12 +186,12 @@ def test_files_that_vanish_between_are_told(tmp_path, in_process):
 
 def test_wrong_folders_and_names_are_refused_before_any_work(tmp_path, in_process):
     found = verse_of(tmp_path / "verse", small_case())
-    with pytest.raises(DatasetError, match="name of an nnU-Net dataset"):
+    with raises_code(DatasetError, "'out'"):
         run(found, conversion_to(tmp_path / "out"))
-    with pytest.raises(DatasetError, match="two cases have the name verse2019_sub-verse001"):
+    with raises_code(DatasetError, "verse2019_sub-verse001"):
         run(Found(found.cases * 2), conversion_to(tmp_path / "Dataset501_Cervical"))
     run(found, conversion_to(tmp_path / "Dataset501_Cervical"))
-    with pytest.raises(DatasetError, match="another label set"):
+    with raises_code(DatasetError, "Dataset501_Cervical"):
         run(found, conversion_to(tmp_path / "Dataset501_Cervical", "full-spine"))
 
 
@@ -245,7 +246,7 @@ def test_a_full_disk_ends_the_conversion_and_leaves_nothing_half_written(tmp_pat
     assert run(found, conversion).done == 2
 
 
-def test_what_a_killed_call_left_is_never_taken_for_a_case(tmp_path, in_process, monkeypatch):
+def test_files_of_a_killed_call_never_count_as_a_case(tmp_path, in_process, monkeypatch):
     found = verse_of(tmp_path / "verse", small_case(), small_case())
     conversion = conversion_to(tmp_path / "Dataset501_Cervical")
 
@@ -267,7 +268,7 @@ def test_a_damaged_record_costs_a_conversion_and_no_more(tmp_path, in_process):
     (conversion.dataset.root / RECORDS / "verse2019_sub-verse001.json").write_text("[1]")
     outcome = run(Found(), conversion)
     assert [row.case for row in outcome.rows] == ["verse2019_sub-verse002"] and "damaged" in outcome.notes[0]
-    with pytest.raises(DatasetError, match="verse001"):
+    with raises_code(DatasetError, "verse2019_sub-verse001"):
         doubts_of(conversion.dataset, "verse2019_sub-verse001")
     assert run(found, conversion).done == 1
 
@@ -279,7 +280,7 @@ def die_on_the_second(case, conversion):
     return convert_case(case, conversion)
 
 
-def test_a_process_that_dies_takes_its_case_along_and_no_other(tmp_path, monkeypatch):
+def test_a_process_that_dies_loses_its_case_and_no_other(tmp_path, monkeypatch):
     found = verse_of(tmp_path / "verse", *[small_case()] * 4)
     monkeypatch.setattr(module, "convert_case", die_on_the_second)
     outcome = run(found, conversion_to(tmp_path / "Dataset501_Cervical"))
@@ -332,13 +333,13 @@ def test_age_and_sex_of_totalsegmentator_and_its_empty_cases(tmp_path, in_proces
 
 
 def test_one_image_under_two_names_is_one_patient_and_a_doubt(tmp_path, in_process):
-    """A copy, turned, of a scan of a patient who has another one: all three are one person's."""
+    """A reoriented copy of a scan of a patient who has another one: all three are one person's."""
     ct, labels = small_case()
-    turn = reorientation(ct.affine_lps, "PIR")
-    affine = turn.grid(ct.grid).affine_lps
-    turned = [np.ascontiguousarray(turn.apply(array)) for array in (ct.hu_zyx, labels.labels_zyx)]
+    change = reorientation(ct.affine_lps, "PIR")
+    affine = change.grid(ct.grid).affine_lps
+    arrays = [np.ascontiguousarray(change.apply(array)) for array in (ct.hu_zyx, labels.labels_zyx)]
     layouts.write_verse(tmp_path / "verse", 1, ct, labels, LADY)
-    layouts.write_totalsegmentator(tmp_path / "ts", 7, CtVolume(turned[0], affine), LabelVolume(turned[1], affine), MAN)
+    layouts.write_totalsegmentator(tmp_path / "ts", 7, CtVolume(arrays[0], affine), LabelVolume(arrays[1], affine), MAN)
     layouts.write_totalsegmentator(tmp_path / "ts", 8, *small_case(), MAN)
     people = tmp_path / "people.csv"
     people.write_text("id,patient\ntotalsegmentator_s0007,someone\ntotalsegmentator_s0008,someone\n")

@@ -91,9 +91,9 @@ def test_labels_beside_the_bone_have_too_little_density():
 @pytest.mark.parametrize("orientation", ["LPS", "PIR", "RAS"])
 def test_published_centroids_are_compared_in_their_own_orientation(tmp_path, orientation):
     ct, labels = small_case()
-    turn = reorientation(labels.affine_lps, orientation)
-    turned = LabelVolume(np.ascontiguousarray(turn.apply(labels.labels_zyx)), turn.grid(labels.grid).affine_lps)
-    listed = [*centroids_of(turned), {"label": 12, "X": float("nan"), "Y": 1.0, "Z": 1.0}, {"label": 44, "X": 1}]
+    change = reorientation(labels.affine_lps, orientation)
+    reoriented = LabelVolume(np.ascontiguousarray(change.apply(labels.labels_zyx)), change.grid(labels.grid).affine_lps)
+    listed = [*centroids_of(reoriented), {"label": 12, "X": float("nan"), "Y": 1.0, "Z": 1.0}, {"label": 44, "X": 1}]
     listed[-1] |= {"Y": 1, "Z": 1}
     path = tmp_path / "sub-verse004_seg-subreg_ctd.json"
     path.write_text(json.dumps(listed))
@@ -105,7 +105,7 @@ def test_published_centroids_are_compared_in_their_own_orientation(tmp_path, ori
     assert doubts_of(ct, labels, centroids=read_centroids(path)) == {"centroid: C3", "centroid: L1"}
 
 
-def test_centroids_in_millimetres_are_left_aside_and_damaged_ones_refused(tmp_path):
+def test_centroids_in_millimetres_are_ignored_and_damaged_ones_refused(tmp_path):
     path = tmp_path / "verse500_CT-ax_iso-ctd.json"
     path.write_text(json.dumps([{"label": 3, "X": 1.0, "Y": 2.0, "Z": 3.0}]))
     assert read_centroids(path) is None

@@ -14,6 +14,7 @@ from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources.found import FoundCase
 from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, small_case
+from tests.builders.raises import raises_code
 
 
 def found(image: Path, labels: Path, scheme: str = "verse") -> FoundCase:
@@ -27,11 +28,11 @@ def written(tmp_path: Path, ct: CtVolume, labels: LabelVolume) -> FoundCase:
 
 
 @pytest.mark.parametrize("orientation", ["LPS", "PIR", "RAS"])
-def test_labels_stored_in_another_orientation_are_turned_to_the_image(tmp_path, orientation):
+def test_labels_stored_in_another_orientation_are_reoriented_to_the_image(tmp_path, orientation):
     ct, labels = small_case()
-    turn = reorientation(ct.affine_lps, orientation)
-    turned = CtVolume(np.ascontiguousarray(turn.apply(ct.hu_zyx)), turn.grid(ct.grid).affine_lps)
-    read = read_case(written(tmp_path, turned, labels))
+    change = reorientation(ct.affine_lps, orientation)
+    reoriented = CtVolume(np.ascontiguousarray(change.apply(ct.hu_zyx)), change.grid(ct.grid).affine_lps)
+    read = read_case(written(tmp_path, reoriented, labels))
     assert orientation_of(read.ct.affine_lps) == orientation
     assert read.labels.grid.is_close(read.ct.grid)
     assert ((read.ct.hu_zyx == 400) == (read.labels.labels_zyx > 0)).all()
@@ -47,7 +48,7 @@ def test_labels_on_another_grid_are_refused_with_both(tmp_path):
         LabelVolume(labels.labels_zyx[:-1], labels.affine_lps),
         LabelVolume(labels.labels_zyx, labels.affine_lps @ np.diag([1.0, 1.0, 1.02, 1.0])),
     ):
-        with pytest.raises(CaseGridError, match=r"instead of 25 x 30 x 61 voxels of 3 x 3 x 3 mm from "):
+        with raises_code(CaseGridError, "25 x 30 x 61", "3 x 3 x 3"):
             read_case(written(tmp_path, ct, other))
 
 
@@ -56,7 +57,7 @@ def test_numbers_that_the_scheme_does_not_know_are_refused(tmp_path):
     for number, scheme in ((40, "verse"), (28, "ctspine1k"), (26, "ctspine1k")):
         wrong = LabelVolume(np.where(labels.labels_zyx == 3, number, labels.labels_zyx), labels.affine_lps)
         case = written(tmp_path, ct, wrong)
-        with pytest.raises(LabelSchemeError, match=f"labels {number} are not of the scheme {scheme}"):
+        with raises_code(LabelSchemeError, number, scheme):
             read_case(found(case.image, case.labels, scheme))
     t13 = LabelVolume(np.where(labels.labels_zyx == 3, 28, labels.labels_zyx), labels.affine_lps)
     assert 28 in read_case(written(tmp_path, ct, t13)).labels.labels_zyx
@@ -70,7 +71,7 @@ def test_the_coccyx_is_background_and_the_sacrum_stays(tmp_path):
 
 def test_empty_labels_and_damaged_files_are_refused(tmp_path):
     ct, labels = small_case()
-    with pytest.raises(DatasetError, match="empty"):
+    with raises_code(DatasetError):
         read_case(written(tmp_path, ct, LabelVolume(np.zeros_like(labels.labels_zyx), labels.affine_lps)))
     case = written(tmp_path, ct, labels)
     case.image.write_bytes(case.image.read_bytes()[:-200])
@@ -107,10 +108,10 @@ def test_a_mask_that_is_absent_or_on_another_grid_is_refused(tmp_path):
     path = case.labels / "vertebrae_C4.nii.gz"
     mask = nifti.read_labels(path)
     nifti.write(path, mask.labels_zyx, mask.affine_lps @ np.diag([1.0, 1.0, 2.0, 1.0]))
-    with pytest.raises(CaseGridError, match=r"vertebrae_C4\.nii\.gz lies on another grid"):
+    with raises_code(CaseGridError, "vertebrae_C4.nii.gz"):
         read_case(case)
     path.unlink()
-    with pytest.raises(DatasetError, match=r"1 masks are absent: vertebrae_C4\.nii\.gz"):
+    with raises_code(DatasetError, 1, "vertebrae_C4.nii.gz"):
         read_case(case)
 
 
@@ -149,7 +150,7 @@ def moved(ct: CtVolume, step_mm: float) -> CtVolume:
     return CtVolume(ct.hu_zyx, affine)
 
 
-def test_the_series_on_whose_slices_the_labels_lie_is_taken(tmp_path):
+def test_the_series_on_whose_slices_the_labels_lie_is_chosen(tmp_path):
     ct, _ = small_case(spacing_xyz=WIDE)
     read = read_case(patient(tmp_path, moved(ct, 40.0), ct))
     assert read.ct.grid.is_close(ct.grid)
@@ -157,7 +158,7 @@ def test_the_series_on_whose_slices_the_labels_lie_is_taken(tmp_path):
     assert ((read.ct.hu_zyx == 400) == (read.labels.labels_zyx > 0)).all()
 
 
-def test_of_two_series_with_the_same_slices_the_one_with_bone_under_the_labels_is_taken_and_doubted(tmp_path):
+def test_of_two_series_with_the_same_slices_the_one_with_bone_under_the_labels_is_chosen_and_doubted(tmp_path):
     ct, _ = small_case(spacing_xyz=WIDE)
     read = read_case(patient(tmp_path, CtVolume(np.roll(ct.hu_zyx, 1, axis=0), ct.affine_lps), ct))
     assert ((read.ct.hu_zyx == 400) == (read.labels.labels_zyx > 0)).all()
@@ -166,5 +167,5 @@ def test_of_two_series_with_the_same_slices_the_one_with_bone_under_the_labels_i
 
 def test_a_patient_without_a_fitting_series_is_refused_with_the_reasons(tmp_path):
     ct, _ = small_case(spacing_xyz=WIDE)
-    with pytest.raises(CaseGridError, match=r"none of 2 CT series has the slices of the labels \(CS-DAT-002, CS-DAT"):
+    with raises_code(CaseGridError, 2, "CS-DAT-002", "CS-DAT-002"):
         read_case(patient(tmp_path, moved(ct, 40.0), moved(ct, 80.0)))

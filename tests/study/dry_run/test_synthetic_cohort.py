@@ -66,13 +66,13 @@ def test_every_scan_is_found_again_in_its_data_set(here: None, tmp_path: Path) -
         assert (case.age_years or read.age_years) in (50, None)
 
 
-def test_what_is_whole_is_kept_and_what_has_no_record_is_made_again(here: None, tmp_path: Path) -> None:
+def test_complete_scans_are_kept_and_those_without_a_record_are_made_again(here: None, tmp_path: Path) -> None:
     cohort = SyntheticCohort(tmp_path)
     make_cohort(cohort, _SCANS[:3], 1, lambda *_: None)
     (tmp_path / ".dry-run" / "verse2019-002.json").unlink()
-    told: list[tuple[int, int]] = []
-    assert make_cohort(cohort, _SCANS[:3], 1, lambda *pair: told.append(pair)) == (1, 2)
-    assert told == [(2, 3), (3, 3)]
+    reported: list[tuple[int, int]] = []
+    assert make_cohort(cohort, _SCANS[:3], 1, lambda *pair: reported.append(pair)) == (1, 2)
+    assert reported == [(2, 3), (3, 3)]
     participants = (tmp_path / "verse2019" / "participants.tsv").read_text(encoding="utf-8").splitlines()
     assert len(participants) == 2
 
@@ -97,7 +97,7 @@ def test_the_labels_of_the_wrong_case_are_two_neighbours_exchanged(solids: Spine
     assert changed <= {level.label for level in levels_between("C1", "C6")}
 
 
-def test_meshes_that_are_absent_are_told_before_anything_is_drawn(tmp_path: Path) -> None:
+def test_absent_meshes_are_reported_before_anything_is_synthesized(tmp_path: Path) -> None:
     with pytest.raises(AtlasError):
         make_cohort(SyntheticCohort(tmp_path / "out", tmp_path), _SCANS, 1, lambda *_: None)
     assert not (tmp_path / "out").exists()

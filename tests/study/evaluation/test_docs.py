@@ -29,10 +29,10 @@ def test_every_column_of_a_table_is_explained(file: str, columns: tuple[str, ...
 
 
 def test_every_metric_of_the_levels_and_every_file_is_explained() -> None:
-    told = first_cells("column of `levels.csv`")
-    assert told == [name for name in tables.LEVEL_COLUMNS if name in told]
+    explained = first_cells("column of `levels.csv`")
+    assert explained == [name for name in tables.LEVEL_COLUMNS if name in explained]
     assert {name.rpartition("_")[0] for name in tables.LEVEL_COLUMNS if name.endswith("_n")} == {
-        name.rpartition("_")[0] for name in told if name.endswith("_n")
+        name.rpartition("_")[0] for name in explained if name.endswith("_n")
     }
     assert {*tables.TABLES, "summary.json"} <= {*first_cells("file in `--out`")}
     assert ", ".join(f"`{name}`" for name in tables.FILE_COLUMNS).split(", ")[2:] == [

@@ -67,7 +67,7 @@ def test_a_result_is_restricted_to_levels() -> None:
     assert [match.level for match in finding_codes.missed] == ["C6"] and not finding_codes.wrong
 
 
-def test_levels_reach_down_to_what_is_drawn_and_annotated_and_no_further() -> None:
+def test_levels_reach_down_to_what_is_predicted_and_annotated_and_no_further() -> None:
     cervical, deeper = result(changed(C3=0)), result(LabelVolume(np.full((2, 2, 2), 10, np.uint8), AFFINE), truth=DEEP)
     below = result(LabelVolume(np.where(TRUTH.labels_zyx, TRUTH.labels_zyx, np.uint8(12)), AFFINE))
     every = [level.name for level in VERTEBRAE]

@@ -60,9 +60,9 @@ def test_a_row_a_case(tmp_path: Path) -> None:
     affine, truth = Phantom().grid().affine_lps, draw(Phantom())
     found = truth.copy()
     found[truth == 3], found[truth == 5] = 4, 0
-    told = compare("a", LabelVolume(truth, affine), LabelVolume(found, affine), (TRUNCATED.about("x"),))
+    result = compare("a", LabelVolume(truth, affine), LabelVolume(found, affine), (TRUNCATED.about("x"),))
     bad = CaseResult("c", (), (), None, error="[CS-DAT-002] why")
-    first, second, third = rows_of(written(tmp_path, told, case_of("b", false_level("C4")), bad) / "cases.csv")
+    first, second, third = rows_of(written(tmp_path, result, case_of("b", false_level("C4")), bad) / "cases.csv")
     assert (first["wrong_levels"], first["missed_levels"], first["findings"]) == ("C3:C4", "C5", "CS-FND-001")
     assert (first["wrong_without_finding"], first["ok"], first["level_accuracy"]) == ("yes", "no", "0.750")
     assert float(first["identification_rate"]) < 1

@@ -12,6 +12,7 @@ from cspine.core.findings import NUMBERING_CODES
 from cspine.io.tables import write_csv
 from cspine.study.evaluation.evaluation_tables import CASE_COLUMNS, SCORE_COLUMNS
 from cspine.study.evaluation.judgement import Expectations, Figures, figures, markdown, read_expectations
+from tests.builders.raises import raises_code
 
 _CODE = sorted(NUMBERING_CODES)[0]
 
@@ -52,7 +53,7 @@ def test_levels_have_means_and_the_spread_of_what_neighbours_got(tmp_path: Path)
     assert found.levels["all"].dice == pytest.approx(0.55)
 
 
-def test_a_subject_is_right_where_all_its_cases_are(tmp_path: Path) -> None:
+def test_a_subject_is_correct_where_all_its_cases_are(tmp_path: Path) -> None:
     cases = [_case("a"), _case("b"), _case("c", wrong_levels="C7:C6"), _case("d", error="[CS-IN-001] x"), _case("e")]
     apart = _figures(tmp_path, cases)
     assert (apart.cases, apart.failed, apart.subjects, apart.subjects_right) == (5, 1, 5, 0.6)
@@ -89,8 +90,8 @@ def test_a_wrong_level_is_silent_where_no_finding_speaks_of_levels(tmp_path: Pat
 def test_expectations_come_from_the_table_of_the_set(tmp_path: Path) -> None:
     assert read_expectations(tmp_path / "cases.csv") == Expectations()
     (tmp_path / "cases.csv").write_text("case,subject,expected\na-above-C3,a,C1 C2 C3\n")
-    told = read_expectations(tmp_path / "cases.csv")
-    assert (told.subject, told.expected) == ({"a-above-C3": "a"}, {"a-above-C3": {"C1", "C2", "C3"}})
+    expectations = read_expectations(tmp_path / "cases.csv")
+    assert (expectations.subject, expectations.expected) == ({"a-above-C3": "a"}, {"a-above-C3": {"C1", "C2", "C3"}})
     (tmp_path / "cases.csv").write_text("case,set\nhard_1,hard\n")
     assert read_expectations(tmp_path / "cases.csv") == Expectations()
 
@@ -100,7 +101,7 @@ def test_tables_that_are_absent_or_older_are_an_error(tmp_path: Path) -> None:
         figures(tmp_path, "hard", "new", Expectations())
     write_csv(tmp_path / "cases.csv", CASE_COLUMNS, [_case("a")])
     write_csv(tmp_path / "scores.csv", SCORE_COLUMNS[:5], [["a", "C3", "", "", "0.9"]])
-    with pytest.raises(InputError, match="another version"):
+    with raises_code(InputError, tmp_path.name):
         figures(tmp_path, "hard", "new", Expectations())
 
 

@@ -39,10 +39,10 @@ def test_verdicts_and_words() -> None:
 @pytest.fixture
 def cases(tmp_path: Path) -> list[EvaluationCase]:
     """Two cases in RAS with an image in LPS."""
-    turn = reorientation(AFFINE, "RAS")
+    change = reorientation(AFFINE, "RAS")
     for name in ("a", "b"):
-        affine = turn.grid(Phantom().grid()).affine_lps
-        nifti.write(tmp_path / "r" / f"{name}.nii.gz", np.ascontiguousarray(turn.apply(TRUTH)), affine)
+        affine = change.grid(Phantom().grid()).affine_lps
+        nifti.write(tmp_path / "r" / f"{name}.nii.gz", np.ascontiguousarray(change.apply(TRUTH)), affine)
         nifti.write(tmp_path / "p" / f"{name}.nii.gz", TRUTH, AFFINE)
         nifti.write(tmp_path / "i" / f"{name}.nii.gz", (TRUTH * 100).astype(np.int16), AFFINE)
     files = [[tmp_path / kind / f"{name}.nii.gz" for kind in "rip"] for name in ("a", "b")]

@@ -29,20 +29,20 @@ TWO = [
 
 
 def test_each_level_and_the_groups() -> None:
-    told = {level.name: level for level in summaries(TWO, levels_between("C1", "T4"))}
-    assert list(told) == [
+    by_name = {level.name: level for level in summaries(TWO, levels_between("C1", "T4"))}
+    assert list(by_name) == [
         "C1", "C2", "C7", "T3", "[C1,T1]", "[C1,T1] case means", "[C1,L6]", "[C1,L6] case means",
     ]  # fmt: skip
-    assert (told["C1"].spreads["dice"].mean, told["C1"].spreads["hd95_mm"].n) == (pytest.approx(0.8), 2)
-    c2 = told["C2"]
+    assert (by_name["C1"].spreads["dice"].mean, by_name["C1"].spreads["hd95_mm"].n) == (pytest.approx(0.8), 2)
+    c2 = by_name["C2"]
     assert (c2.missed, c2.false, c2.spreads["dice"].mean, c2.spreads["hd95_mm"].mean) == (1, 0, 0.25, 5.0)
     assert (c2.identification_rate, c2.level_accuracy, c2.vertebrae) == (0.5, 0.5, 2)
-    assert (told["C7"].missed, told["C7"].false, told["C7"].identification_rate) == (0, 1, None)
-    pooled, cases = told["[C1,T1]"], told["[C1,T1] case means"]
+    assert (by_name["C7"].missed, by_name["C7"].false, by_name["C7"].identification_rate) == (0, 1, None)
+    pooled, cases = by_name["[C1,T1]"], by_name["[C1,T1] case means"]
     assert pooled.spreads["dice"] == spread([0.9, 0.0, 0.7, 0.5, 0.0])
     assert cases.spreads["dice"] == spread([(0.9 + 0.0) / 2, (0.7 + 0.5 + 0.0) / 3])
     assert cases.spreads["hd95_mm"] == spread([1.0, 4.0]) and (cases.missed, cases.false) == (1, 1)
-    assert told["[C1,L6]"].spreads["dice"].n == 6
+    assert by_name["[C1,L6]"].spreads["dice"].n == 6
 
 
 def test_the_whole_spine_is_no_group_of_the_neck() -> None:
@@ -55,24 +55,24 @@ def test_summary_of_all_and_of_each_part() -> None:
     parts += [case_of("c", score_of("C1", 1.0, 0.0), part="external")]
     parts += [CaseResult("d", (), (), None, error="[CS-IN-001] cannot read d.nii.gz", part="external")]
     assert {part: len(some) for part, some in by_part(parts).items()} == {"training": 2, "external": 2}
-    told = summary(parts, levels_between("C1", "T4"), as_identity(MODEL), "ours")
-    assert (told["title"], told["model"]["name"], told["cases"]) == ("ours", "phantom-net", 4)
-    assert told["compared_levels"] == [level.name for level in levels_between("C1", "T4")]
-    assert told["errors"] == {"d": "[CS-IN-001] cannot read d.nii.gz"}
-    assert told["levels"]["C1"]["cases"] == 3 and told["levels"]["C2"]["missed"] == 1
-    assert told["parts"]["external"]["levels"]["C1"]["mean_dice"] == 1.0 and told["parts"]["external"]["cases"] == 2
-    group = told["parts"]["training"]["groups"]["[C1,T1]"]
+    result = summary(parts, levels_between("C1", "T4"), as_identity(MODEL), "ours")
+    assert (result["title"], result["model"]["name"], result["cases"]) == ("ours", "phantom-net", 4)
+    assert result["compared_levels"] == [level.name for level in levels_between("C1", "T4")]
+    assert result["errors"] == {"d": "[CS-IN-001] cannot read d.nii.gz"}
+    assert result["levels"]["C1"]["cases"] == 3 and result["levels"]["C2"]["missed"] == 1
+    assert result["parts"]["external"]["levels"]["C1"]["mean_dice"] == 1.0 and result["parts"]["external"]["cases"] == 2
+    group = result["parts"]["training"]["groups"]["[C1,T1]"]
     assert group["sd_dice"] == pytest.approx(statistics.stdev([0.9, 0.0, 0.7, 0.5, 0.0]))
     assert group["case_mean_dice"] == pytest.approx((0.45 + 0.4) / 2)
-    assert (told["missed"], told["false"]) == (1, 1)
+    assert (result["missed"], result["false"]) == (1, 1)
     assert summary(TWO, CERVICAL_LEVELS, None)["model"] is None and summary(TWO, CERVICAL_LEVELS, None)["parts"] == {}
 
 
-def test_nothing_at_all_is_told_without_numbers() -> None:
+def test_no_case_at_all_is_reported_without_numbers() -> None:
     failed = [CaseResult("a", (), (), None, error="why")]
-    told = summary(failed, CERVICAL_LEVELS, None)
-    assert told["mean_dice"] is None and told["levels"] == {} and told["level_accuracy"] is None
-    assert told["groups"]["[C1,T1]"]["cases"] == 0
+    result = summary(failed, CERVICAL_LEVELS, None)
+    assert result["mean_dice"] is None and result["levels"] == {} and result["level_accuracy"] is None
+    assert result["groups"]["[C1,T1]"]["cases"] == 0
 
 
 def test_the_builders_are_what_an_evaluation_gives() -> None:
@@ -80,13 +80,13 @@ def test_the_builders_are_what_an_evaluation_gives() -> None:
     assert isinstance(score_of("C1", 1.0, 0.0), Score) and TWO[0].matches[0] == LevelMatch("C1", "C1")
 
 
-def test_predictions_of_cspine_tell_their_model(tmp_path: Path) -> None:
+def test_predictions_of_cspine_name_their_model(tmp_path: Path) -> None:
     model = {"name": "neck", "version": "1.0", "checksum": "ab" * 32}
     assert predicted_by(None) is None and predicted_by(tmp_path) is None
-    for content, wanted in (
+    for content, expected in (
         ({"command": "cspine predict", "model": model}, model),
         ({"command": "cspine audit", "model": model}, None),
         ([1], None),
     ):
         (tmp_path / "summary.json").write_text(json.dumps(content))
-        assert predicted_by(tmp_path) == wanted
+        assert predicted_by(tmp_path) == expected

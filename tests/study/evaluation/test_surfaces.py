@@ -98,7 +98,7 @@ def test_surface_distance_differs_by_less_than_a_voxel(seed: int) -> None:
 
 
 @given(MASKS)
-def test_the_border_is_what_erosion_takes_away(mask: np.ndarray) -> None:
+def test_the_border_is_what_erosion_removes(mask: np.ndarray) -> None:
     assert np.array_equal(border(mask), mask & ~ndimage.binary_erosion(mask))
 
 
@@ -109,6 +109,6 @@ def test_boxes_of_an_image_give_the_same_as_the_image() -> None:
     for mask in (reference, found):
         (box,) = ndimage.find_objects(mask.astype(np.uint8))
         points.append(border_points(mask[box], [part.start for part in box], spacing))
-    inside, whole = distances_between(*points), surface_distances(reference, found, spacing)
-    assert np.array_equal(inside.from_found_mm, whole.from_found_mm)
-    assert np.array_equal(inside.from_reference_mm, whole.from_reference_mm)
+    inside, complete = distances_between(*points), surface_distances(reference, found, spacing)
+    assert np.array_equal(inside.from_found_mm, complete.from_found_mm)
+    assert np.array_equal(inside.from_reference_mm, complete.from_reference_mm)

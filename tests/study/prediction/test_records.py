@@ -1,4 +1,4 @@
-"""What a folder of predictions tells of a case, and what it cannot tell."""
+"""What a folder of predictions records of a case, and what it cannot."""
 
 from dataclasses import asdict
 

@@ -18,22 +18,22 @@ from tests.builders import tiny_atlas
 def test_the_fields_lie_in_lps_whatever_order_the_file_stores(atlas: Atlas) -> None:
     assert orientation_of(atlas.affine_lps) == "LPS"
     assert np.allclose(atlas.affine_lps, tiny_atlas.affine_lps())
-    drawn = tiny_atlas.draw()
-    kept = np.isin(drawn, (tissues.LUNG, tissues.TEETH, tissues.AIRWAY, tissues.DISC, 0))
-    assert np.array_equal(atlas.tissue_zyx[kept], drawn[kept])
+    labels = tiny_atlas.draw()
+    kept = np.isin(labels, (tissues.LUNG, tissues.TEETH, tissues.AIRWAY, tissues.DISC, 0))
+    assert np.array_equal(atlas.tissue_zyx[kept], labels[kept])
 
 
 def test_each_vertebra_is_positive_in_its_level_and_its_centre_is_known(atlas: Atlas) -> None:
-    drawn = tiny_atlas.draw()
+    labels = tiny_atlas.draw()
     assert sorted(atlas.centroids_lps) == list(range(1, 14))
     for label, centre in atlas.centroids_lps.items():
-        found = np.argwhere(drawn == label)
+        found = np.argwhere(labels == label)
         assert centre == pytest.approx(found.mean(axis=0)[::-1] + tiny_atlas.affine_lps()[:3, 3])
         inside = (atlas.vertebra_mm > 0.5) & (atlas.level_zyx == label)
         assert inside.any()
-        assert (drawn[inside] == label).all()
-    assert (atlas.vertebra_mm[(drawn == 0) | (drawn > 13)] <= 0.5).all()
-    assert (atlas.vertebra_mm[(drawn > 0) & (drawn <= 13)] > -0.5).all()
+        assert (labels[inside] == label).all()
+    assert (atlas.vertebra_mm[(labels == 0) | (labels > 13)] <= 0.5).all()
+    assert (atlas.vertebra_mm[(labels > 0) & (labels <= 13)] > -0.5).all()
 
 
 def test_between_two_vertebrae_the_nearer_one_is_the_level(atlas: Atlas) -> None:
@@ -43,21 +43,21 @@ def test_between_two_vertebrae_the_nearer_one_is_the_level(atlas: Atlas) -> None
 
 
 def test_teeth_and_other_bone_share_one_field(atlas: Atlas) -> None:
-    drawn = tiny_atlas.draw()
-    bone = (drawn == tissues.TEETH) | (drawn == tissues.OTHER_BONE)
+    labels = tiny_atlas.draw()
+    bone = (labels == tissues.TEETH) | (labels == tissues.OTHER_BONE)
     assert (atlas.other_bone_mm[bone] > -0.5).all()
     assert (atlas.other_bone_mm[~bone] < 0.5).all()
 
 
-def test_bones_are_filled_like_muscle_and_the_canal_holds_a_cord(atlas: Atlas) -> None:
-    drawn = tiny_atlas.draw()
-    assert (atlas.tissue_zyx[(drawn > 0) & (drawn <= 13)] == tissues.MUSCLE).all()
+def test_bones_are_filled_like_muscle_and_the_canal_contains_a_cord(atlas: Atlas) -> None:
+    labels = tiny_atlas.draw()
+    assert (atlas.tissue_zyx[(labels > 0) & (labels <= 13)] == tissues.MUSCLE).all()
     assert not np.isin(atlas.tissue_zyx, tissues.OTHER_BONE).any()
     z = tiny_atlas.bottom_of(6) + 2
     assert atlas.tissue_zyx[z, 30, 23] == tissues.CORD
     assert atlas.tissue_zyx[z, 35, 23] == tissues.CANAL_CONTENT
     canal = np.isin(atlas.tissue_zyx, (tissues.CORD, tissues.CANAL_CONTENT))
-    assert (drawn[canal] == tissues.CANAL).mean() > 0.9
+    assert (labels[canal] == tissues.CANAL).mean() > 0.9
 
 
 def test_signed_distance_is_that_to_a_plane() -> None:

@@ -1,4 +1,4 @@
-"""A case as a whole: from its seed, in its place, with labels on its bones."""
+"""A complete case: from its seed, at its position, with labels on its bones."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cspine.core.geometry import orientation_of, to_index, to_lps
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.synthesis.atlas import LUNG, TEETH, Atlas, signed_distance
 from cspine.study.synthesis.case import CaseSettings, synthesize_case
-from tests.builders.tiny_atlas import PERFECT, upright_case
+from tests.builders.tiny_atlas import PERFECT, plain_case
 
 _SMALL = CaseSettings(extent_xyz_mm=(60.0, 70.0, 90.0), whole_neck=True)
 
 
 @pytest.fixture(scope="module")
-def upright(atlas: Atlas) -> tuple[CtVolume, LabelVolume]:
-    return synthesize_case(atlas, 3, upright_case())
+def plain(atlas: Atlas) -> tuple[CtVolume, LabelVolume]:
+    return synthesize_case(atlas, 3, plain_case())
 
 
 def _centre(mask_zyx: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -76,8 +76,8 @@ def test_a_random_field_of_view_has_its_size(atlas: Atlas) -> None:
 # --- anatomy ----------------------------------------------------------------------------------------------------------
 
 
-def test_each_vertebra_lies_where_the_atlas_has_it(atlas: Atlas, upright: tuple[CtVolume, LabelVolume]) -> None:
-    _, labels = upright
+def test_each_vertebra_lies_where_the_atlas_has_it(atlas: Atlas, plain: tuple[CtVolume, LabelVolume]) -> None:
+    _, labels = plain
     found = {k: _centre(labels.labels_zyx == k, labels.affine_lps) for k in range(1, 14)}
     shift = found[5] - atlas.centroids_lps[5]
     for label, centre in found.items():
@@ -86,8 +86,8 @@ def test_each_vertebra_lies_where_the_atlas_has_it(atlas: Atlas, upright: tuple[
     assert found[1][2] > found[7][2] + 40  # C1 above C7
 
 
-def test_the_patient_is_not_mirrored(atlas: Atlas, upright: tuple[CtVolume, LabelVolume]) -> None:
-    ct, labels = upright
+def test_the_patient_is_not_mirrored(atlas: Atlas, plain: tuple[CtVolume, LabelVolume]) -> None:
+    ct, labels = plain
     shift = _centre(labels.labels_zyx == 5, labels.affine_lps) - atlas.centroids_lps[5]
 
     def around(point_lps: np.ndarray) -> float:
@@ -95,16 +95,16 @@ def test_the_patient_is_not_mirrored(atlas: Atlas, upright: tuple[CtVolume, Labe
         return float(np.median(ct.hu_zyx[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2]))
 
     for tissue, low, high in ((LUNG, -1000, -600), (TEETH, 800, 3071)):
-        place = _centre(atlas.tissue_zyx == tissue, atlas.affine_lps) + shift
-        mirrored = place.copy()
-        mirrored[0] = 2 * (atlas.centroids_lps[5] + shift)[0] - place[0]
-        assert low <= around(place) <= high
+        position = _centre(atlas.tissue_zyx == tissue, atlas.affine_lps) + shift
+        mirrored = position.copy()
+        mirrored[0] = 2 * (atlas.centroids_lps[5] + shift)[0] - position[0]
+        assert low <= around(position) <= high
         assert -300 < around(mirrored) < 400
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_labels_end_at_the_steepest_edge_of_the_bone(atlas: Atlas, seed: int) -> None:
-    ct, labels = synthesize_case(atlas, seed, upright_case())
+    ct, labels = synthesize_case(atlas, seed, plain_case())
     near = tuple(slice(max(low - 6, 0), high + 7) for low, high in zip(*_corners(labels.labels_zyx > 0), strict=True))
     hu, depth = ct.hu_zyx[near], signed_distance(labels.labels_zyx[near] > 0)
     shells = [hu[(depth > edge) & (depth <= edge + 1)].mean() for edge in range(-4, 3)]
@@ -112,9 +112,9 @@ def test_labels_end_at_the_steepest_edge_of_the_bone(atlas: Atlas, seed: int) ->
     assert int(np.argmax(np.diff(shells))) == 3
 
 
-def test_a_coarser_grid_shows_the_same_patient(atlas: Atlas, upright: tuple[CtVolume, LabelVolume]) -> None:
-    fine_ct, fine = upright
-    coarse_ct, coarse = synthesize_case(atlas, 3, upright_case(3.0))
+def test_a_coarser_grid_shows_the_same_patient(atlas: Atlas, plain: tuple[CtVolume, LabelVolume]) -> None:
+    fine_ct, fine = plain
+    coarse_ct, coarse = synthesize_case(atlas, 3, plain_case(3.0))
     common = (slice(1, None, 3),) * 3  # the centre of every coarse voxel is that of a fine one
     assert np.array_equal(coarse.labels_zyx, fine.labels_zyx[common])
     assert np.abs(coarse_ct.hu_zyx - fine_ct.hu_zyx[common]).max() <= 1

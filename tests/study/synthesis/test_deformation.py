@@ -36,7 +36,7 @@ def _points() -> np.ndarray:
     return to_lps(_grid().affine_lps, np.stack([x, y, z], -1).reshape(-1, 3)).reshape(*_grid().shape_zyx, 3)
 
 
-def test_upright_is_a_shift_of_the_origin_to_the_centre(atlas: Atlas) -> None:
+def test_without_deformation_only_the_origin_moves_to_the_centre(atlas: Atlas) -> None:
     assert np.abs(_in_atlas(atlas, UPRIGHT) - (_points() + _CENTRE)).max() < 1e-3
 
 
@@ -46,9 +46,9 @@ def test_a_larger_neck_lies_further_out(atlas: Atlas) -> None:
 
 
 def test_the_patient_is_the_atlas_rotated(atlas: Atlas) -> None:
-    turn = Rotation.from_euler("x", 20, degrees=True)
-    mapped = _in_atlas(atlas, replace(UPRIGHT, rotation=turn.as_matrix()))
-    assert np.abs(turn.apply((mapped - _CENTRE).reshape(-1, 3)) - _points().reshape(-1, 3)).max() < 1e-3
+    tilt = Rotation.from_euler("x", 20, degrees=True)
+    mapped = _in_atlas(atlas, replace(UPRIGHT, rotation=tilt.as_matrix()))
+    assert np.abs(tilt.apply((mapped - _CENTRE).reshape(-1, 3)) - _points().reshape(-1, 3)).max() < 1e-3
 
 
 def test_a_bend_moves_slices_within_their_plane(atlas: Atlas) -> None:
@@ -98,7 +98,7 @@ def test_noise_is_smooth_over_its_correlation() -> None:
 
 
 @pytest.mark.parametrize("correlation", [0.1, 1.0, 500.0])
-def test_noise_takes_any_correlation(correlation: float) -> None:
+def test_noise_can_have_any_correlation(correlation: float) -> None:
     assert smooth_noise(np.random.default_rng(0), (1, 5, 9), correlation).shape == (1, 5, 9)
 
 

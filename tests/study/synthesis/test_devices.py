@@ -1,4 +1,4 @@
-"""What is drawn besides the anatomy: where it may lie, and what it leaves alone."""
+"""Devices and artefacts besides the anatomy: where they may lie, and what they do not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sets as a whole: the same case from the same number, the same labels whatever the scanner does."""
+"""Complete sets: the same case from the same number, the same labels whatever the scanner does."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_ordinary_cases_have_no_perturbation_and_the_whole_neck() -> None:
         assert case.reconstruction.thickness_mm < 3
 
 
-def test_every_perturbation_comes_in_turn() -> None:
+def test_perturbations_alternate() -> None:
     for number, case in enumerate(_cases("hard")):
         assert PERTURBATIONS[number % len(PERTURBATIONS)] in case.perturbations
         assert 1 <= len(case.perturbations) <= 3

@@ -20,8 +20,8 @@ def _grid(slices: int = 12, side: int = 60) -> Grid:
 
 
 def _disc(side: int, pixel_mm: float, centre_xy: tuple[float, float], radius: float) -> torch.Tensor:
-    place = (torch.arange(side) - (side - 1) / 2) * pixel_mm
-    return (torch.hypot(place[None] - centre_xy[0], place[:, None] - centre_xy[1]) < radius).float()
+    position = (torch.arange(side) - (side - 1) / 2) * pixel_mm
+    return (torch.hypot(position[None] - centre_xy[0], position[:, None] - centre_xy[1]) < radius).float()
 
 
 def _neck(wide: bool) -> torch.Tensor:
@@ -37,15 +37,15 @@ def test_line_integrals_are_chords_through_a_disc() -> None:
     sinogram = project(_disc(101, 1.0, (10.0, -5.0), 20.0)[None] * WATER_PER_MM, 1.0, angles=36)
     assert sinogram.shape == (36, 1, 101)
     assert sinogram.amax(dim=2).numpy() == pytest.approx(40 * WATER_PER_MM, rel=0.05)
-    # The first direction runs along y, so its rays are told apart by x.
+    # The first direction runs along y, so its rays differ in x.
     weight = sinogram[0, 0].numpy()
     assert (weight * (np.arange(101) - 50)).sum() / weight.sum() == pytest.approx(10, abs=0.2)
 
 
 def test_back_projection_undoes_projection() -> None:
     disc = _disc(101, 1.0, (12.0, -7.0), 18.0)[None] * WATER_PER_MM
-    place = (np.arange(81) - 40) * 1.0
-    image = back_project(project(disc, 1.0, angles=180), 1.0, place, place)[0]
+    position = (np.arange(81) - 40) * 1.0
+    image = back_project(project(disc, 1.0, angles=180), 1.0, position, position)[0]
     expected = disc[0, 10:91, 10:91]
     inner, outer = _disc(81, 1.0, (12.0, -7.0), 14.0) > 0, _disc(81, 1.0, (12.0, -7.0), 22.0) == 0
     assert float((image - expected)[inner].abs().mean()) < 0.05 * WATER_PER_MM

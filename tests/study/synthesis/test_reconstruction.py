@@ -77,10 +77,10 @@ def test_streaky_noise_runs_from_left_to_right() -> None:
 
 
 def test_only_the_sharp_kernel_overshoots_at_an_edge_and_all_keep_the_level() -> None:
-    for kernel, least, most in (("smooth", 0, 40), ("standard", 0, 40), ("sharp", 80, 400)):
+    for kernel, low, high in (("smooth", 0, 40), ("standard", 0, 40), ("sharp", 80, 400)):
         profile = _edge(kernel)
-        assert least <= profile.max() - 1000 <= most
-        assert least <= -profile.min() <= most
+        assert low <= profile.max() - 1000 <= high
+        assert low <= -profile.min() <= high
         assert profile[0] == pytest.approx(0, abs=3)
         assert profile[-1] == pytest.approx(1000, abs=3)
 
@@ -126,7 +126,7 @@ def test_what_lies_in_the_patient_stays_where_it_is() -> None:
     assert centre(image, target) == pytest.approx(centre(hu, fine), abs=0.1)
 
 
-def test_noise_is_stronger_in_the_middle_of_wide_slices() -> None:
+def test_noise_is_stronger_in_the_centre_of_wide_slices() -> None:
     hu = torch.full((2, 100, 160), -1000.0)
     hu[0, 30:70, 50:110] = 40.0
     hu[1, 20:80, :] = 40.0

@@ -66,7 +66,7 @@ def test_blur_keeps_the_mass_and_stays_within_the_slice() -> None:
 @pytest.mark.parametrize("slice_mm", [2.0, 3.0, 4.0])
 def test_thick_slices_blur_along_z_without_moving_anything(slice_mm: float) -> None:
     hu = torch.zeros(_SHAPE)
-    hu[7:11] = 1000.0  # not in the middle, where a wrong scale would not show
+    hu[7:11] = 1000.0  # not in the centre, where a wrong scale would not show
     thick = acquire(hu, 1.0, replace(PERFECT, slice_mm=slice_mm))[:, 30, 30]
     centre = float((thick * torch.arange(40)).sum() / thick.sum())
     assert centre == pytest.approx(8.5, abs=0.3)

@@ -47,10 +47,10 @@ def test_a_cortical_shell_encloses_trabecular_bone(seed: int) -> None:
 
 
 def test_a_voxel_on_the_surface_has_its_share_of_bone() -> None:
-    whole, half = _plane(), _plane()
+    full, half = _plane(), _plane()
     half = Anatomy(half.tissue, half.level, half.vertebra_mm + 0.5, half.other_bone_mm, 1.0)
-    inside, on = _hu(whole, 7)[:, 20], _hu(half, 7)[:, 19]
-    soft = _hu(whole, 7)[:, 19]
+    inside, on = _hu(full, 7)[:, 20], _hu(half, 7)[:, 19]
+    soft = _hu(full, 7)[:, 19]
     assert np.median(soft) < np.median(on) < np.median(inside)
     assert np.median(on) == pytest.approx((np.median(soft) + np.median(inside)) / 2, rel=0.2)
 
@@ -71,7 +71,7 @@ def test_teeth_are_brighter_than_bone_and_outside_there_is_only_air() -> None:
         assert hu[:, 0].max() <= -1000 + 1e-3
 
 
-def test_nothing_is_drawn_without_a_body() -> None:
+def test_nothing_is_synthesized_without_a_body() -> None:
     empty = Anatomy(
         torch.zeros(_SHAPE, dtype=torch.uint8),
         torch.zeros(_SHAPE, dtype=torch.uint8),

@@ -93,14 +93,14 @@ def test_a_volume_smaller_than_the_patch_is_padded_with_zeros_after_normalisatio
             assert not bool(target[~inside].any())
 
 
-def test_a_patch_shows_image_and_labels_of_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_patch_shows_image_and_labels_of_one_region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = _lively((40, 30, 35))[1]
     hu = labels.astype(np.int16) * 100
     sampler = _plain(PatchSampler(_pool(tmp_path, hu, labels), tiny_recipe(), 0), monkeypatch)
     for _ in range(5):
         images, targets = sampler.batch()
-        drawn = torch.round(images * 3 + 1.5)
-        assert torch.equal(drawn.clamp(max=9)[targets > 0], targets[targets > 0])
+        shown = torch.round(images * 3 + 1.5)
+        assert torch.equal(shown.clamp(max=9)[targets > 0], targets[targets > 0])
 
 
 def test_only_left_and_right_are_mirrored_in_image_and_labels_alike(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_patches_look_for_vertebrae_as_often_as_the_recipe_says(
     assert never < 0.05 < 0.25 < always
 
 
-def test_levels_are_drawn_evenly_whatever_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_levels_are_sampled_evenly_whatever_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = np.zeros((160, 60, 60), dtype=np.uint8)
     labels[:60] = 2
     labels[150:153, 30:33, 30:33] = 6
@@ -149,7 +149,7 @@ def test_levels_are_drawn_evenly_whatever_their_size(tmp_path: Path, monkeypatch
     assert 0.35 < np.mean(near) < 0.65
 
 
-def test_the_same_seed_draws_the_same_batches(tmp_path: Path) -> None:
+def test_the_same_seed_samples_the_same_batches(tmp_path: Path) -> None:
     pool = _pool(tmp_path, *_lively((40, 30, 35)))
     first, same, other = (PatchSampler(pool, tiny_recipe(), seed) for seed in (1, 1, 2))
     for _ in range(3):
@@ -162,7 +162,7 @@ def test_the_same_seed_draws_the_same_batches(tmp_path: Path) -> None:
 # --- cascades and cases from outside ----------------------------------------------------------------------------------
 
 
-def test_a_cascade_is_shown_spoilt_labels_of_the_same_place_mirrored_alike(tmp_path: Path) -> None:
+def test_a_cascade_is_shown_corrupted_labels_of_the_same_region_mirrored_alike(tmp_path: Path) -> None:
     labels = np.zeros((24, 16, 16), dtype=np.uint8)
     labels[4:20, 2:14, 1:6] = 3  # on one side
     hu = np.where(labels, 800, 0).astype(np.int16)
@@ -175,9 +175,9 @@ def test_a_cascade_is_shown_spoilt_labels_of_the_same_place_mirrored_alike(tmp_p
         assert set(np.unique(images[:, 1:])) <= {0.0, 1.0}
         assert float(images[:, 1:].sum(dim=1).max()) <= 1
         for image, target in zip(images, targets, strict=True):
-            told, wanted = image[3] > 0, target[0] == 3
-            share = float((told & wanted).sum() / wanted.sum())
-            agreement.append((share, float((told & wanted.flip(2)).sum() / wanted.sum())))
+            shown, expected = image[3] > 0, target[0] == 3
+            share = float((shown & expected).sum() / expected.sum())
+            agreement.append((share, float((shown & expected.flip(2)).sum() / expected.sum())))
     here, mirrored = np.median(agreement, axis=0)
     assert 3 * mirrored + 0.2 < here < 1
 
@@ -192,7 +192,7 @@ def test_labelled_cases_give_their_share_of_the_patches(tmp_path: Path, monkeypa
         assert low <= np.mean(seen) <= high
 
 
-def test_a_box_that_is_not_turned_is_the_plain_box() -> None:
+def test_a_box_that_is_not_rotated_is_the_plain_box() -> None:
     hu, labels = _lively((30, 28, 26))
     cut_hu, cut_labels, inside = cut_turned(hu, labels, (15, 14, 13), (10, 12, 8), np.eye(3))
     assert np.abs(cut_hu - cut(hu, (15, 14, 13), (10, 12, 8))).max() < 0.5
@@ -200,7 +200,7 @@ def test_a_box_that_is_not_turned_is_the_plain_box() -> None:
     assert inside.all()
 
 
-def test_a_turned_box_shows_image_and_labels_of_one_place_at_their_angle() -> None:
+def test_a_rotated_box_shows_image_and_labels_of_one_region_at_their_angle() -> None:
     labels = np.zeros((40, 40, 40), dtype=np.uint8)
     labels[:, 18:22, :] = 5
     hu = labels.astype(np.int16) * 100
@@ -213,7 +213,7 @@ def test_a_turned_box_shows_image_and_labels_of_one_place_at_their_angle() -> No
     assert (half > 0).mean() == pytest.approx(2 * (cut_labels > 0).mean(), rel=0.15)
 
 
-def test_a_box_beyond_the_image_is_told_to_be_outside() -> None:
+def test_a_box_beyond_the_image_is_marked_as_outside() -> None:
     hu, labels = _lively((12, 12, 12))
     _, cut_labels, inside = cut_turned(hu, labels, (0, 6, 6), (10, 10, 10), np.eye(3))
     assert not inside[:5].any()

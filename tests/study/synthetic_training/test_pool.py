@@ -21,6 +21,7 @@ from cspine.study.synthesis.neck.case import NeckSettings
 from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People
 from cspine.study.synthetic_training import pool as module
 from cspine.study.synthetic_training.pool import Pool, PoolSettings, read_case
+from tests.builders.raises import raises_code
 from tests.builders.tiny_training import FIRST_SEED
 
 
@@ -52,7 +53,7 @@ def test_a_process_fills_the_pool_with_the_cases_of_its_seeds(settings: PoolSett
 def test_a_generator_that_fails_is_an_error_and_not_an_endless_wait(settings: PoolSettings, tmp_path: Path) -> None:
     damaged = shutil.copytree(settings.atlas, tmp_path / "damaged")
     (damaged / "neck_atlas_1mm.nii.gz").write_bytes(b"no image")
-    with Pool(replace(settings, atlas=damaged)) as pool, pytest.raises(TrainingError, match="code 1"):
+    with Pool(replace(settings, atlas=damaged)) as pool, raises_code(TrainingError, 1):
         pool.wait_for(1)
 
 
@@ -63,7 +64,7 @@ def test_a_pool_of_other_cases_is_refused(
     monkeypatch.setattr(Pool, "keep_alive", lambda _: None)
     with Pool(settings), Pool(settings):
         pass
-    with pytest.raises(TrainingError, match="another atlas"), Pool(replace(settings, **change)):
+    with raises_code(TrainingError, settings.folder), Pool(replace(settings, **change)):
         pass
 
 
@@ -78,7 +79,7 @@ def test_a_pool_of_an_older_generator_goes_on_and_one_of_a_newer_generator_is_re
     with Pool(settings):
         assert json.loads(origin.read_text("utf-8")) == first | {"edition": first["edition"] + 1}
     monkeypatch.setitem(module._EDITIONS, "neck", first["edition"])
-    with pytest.raises(TrainingError, match="newer generator"), Pool(settings):
+    with raises_code(TrainingError, settings.folder), Pool(settings):
         pass
     assert json.loads(origin.read_text("utf-8"))["edition"] == first["edition"] + 1
 
@@ -88,8 +89,8 @@ def test_articulated_necks_never_show_people_who_are_held_back(
 ) -> None:
     shown: list[tuple[set[str], NeckSettings]] = []
 
-    def case(atlas: Atlas, people: People, seed: int, wanted: NeckSettings) -> tuple[CtVolume, LabelVolume]:
-        shown.append(({person.name for person in people.others}, wanted))
+    def case(atlas: Atlas, people: People, seed: int, requested: NeckSettings) -> tuple[CtVolume, LabelVolume]:
+        shown.append(({person.name for person in people.others}, requested))
         return CtVolume(np.zeros((2, 2, 2), np.int16), np.eye(4)), LabelVolume(np.zeros((2, 2, 2), np.uint8), np.eye(4))
 
     monkeypatch.setattr(module, "load_people", lambda *_: solid_people)
@@ -99,17 +100,17 @@ def test_articulated_necks_never_show_people_who_are_held_back(
     for seed, pool in ((3, replace(close, close_up=False, blank_share=0.2)), (4, close)):
         module._drawer(pool)(seed)
     assert [names for names, _ in shown] == [{"other"}, {"other"}]
-    assert [wanted.view for _, wanted in shown] == ["neck", "close_up"]
-    assert [wanted.blank for _, wanted in shown] == [0.2, 0.0]
-    assert {wanted.internal_mm for _, wanted in shown} == {1.5}
+    assert [requested.view for _, requested in shown] == ["neck", "close_up"]
+    assert [requested.blank for _, requested in shown] == [0.2, 0.0]
+    assert {requested.internal_mm for _, requested in shown} == {1.5}
 
 
 def _generate_here(settings: PoolSettings, cases: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     """Run the generator in this process on cases that show their seed; return the seeds and which show whole necks."""
     made: list[tuple[int, bool]] = []
 
-    def case(atlas: Atlas, seed: int, wanted: CaseSettings) -> tuple[CtVolume, LabelVolume]:
-        made.append((seed, wanted.whole_neck))
+    def case(atlas: Atlas, seed: int, requested: CaseSettings) -> tuple[CtVolume, LabelVolume]:
+        made.append((seed, requested.whole_neck))
         affine = Grid((2, 2, 2), np.eye(4)).affine_lps
         return CtVolume(np.full((2, 2, 2), seed, np.int16), affine), LabelVolume(np.ones((2, 2, 2), np.uint8), affine)
 
@@ -128,8 +129,8 @@ def test_the_oldest_case_is_replaced_and_a_new_process_goes_on_with_the_next_see
     small = replace(settings, size=3, first_seed=30)
     made = _generate_here(small, 4, monkeypatch) + _generate_here(small, 1, monkeypatch)
     assert made == [(30, True), (31, False), (32, False), (33, True), (34, False)]
-    held = [int(read_case(path)[0][0, 0, 0]) for path in Pool(small).paths()]
-    assert held == [33, 34, 32]
+    seeds = [int(read_case(path)[0][0, 0, 0]) for path in Pool(small).paths()]
+    assert seeds == [33, 34, 32]
     assert sorted(p.name for p in small.folder.iterdir() if not p.name.startswith("case-")) == ["next-seed.txt"]
 
 

@@ -43,7 +43,7 @@ def test_faults_are_lost_mixed_up_and_invented_pieces() -> None:
     assert {int(labels[inner].min()) for labels in spoilt} <= {0, 1, 2}
 
 
-def test_the_same_generator_spoils_in_the_same_way_and_leaves_the_truth_alone() -> None:
+def test_the_same_generator_corrupts_alike_and_does_not_change_the_truth() -> None:
     truth = _column()
     first, second = (spoil(truth, 1.0, np.random.default_rng(7), last=9) for _ in range(2))
     assert np.array_equal(first, second)
@@ -62,7 +62,7 @@ def test_channels_are_one_a_label_from_the_first() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_process_given_away_is_one_connected_part_behind_or_beside_the_middle(seed: int) -> None:
+def test_a_process_given_away_is_one_connected_part_behind_or_beside_the_centre(seed: int) -> None:
     truth = _column()
     spoilt = truth.copy()
     _give_process_away(spoilt, 2, 9, np.random.default_rng(seed))
@@ -71,9 +71,9 @@ def test_a_process_given_away_is_one_connected_part_behind_or_beside_the_middle(
     assert (truth[tuple(changed.T)] == 2).all()
     upper = changed[:, 0].mean() > np.argwhere(truth == 2)[:, 0].mean()
     assert set(spoilt[tuple(changed.T)]) <= {0, 1 if upper else 3}
-    whole = np.argwhere(truth == 2)
-    assert len(changed) < 0.4 * len(whole)
-    sideways, backward = (changed.mean(axis=0) - whole.mean(axis=0))[[2, 1]]
+    complete = np.argwhere(truth == 2)
+    assert len(changed) < 0.4 * len(complete)
+    sideways, backward = (changed.mean(axis=0) - complete.mean(axis=0))[[2, 1]]
     assert abs(sideways) > 3 or backward > 3
 
 

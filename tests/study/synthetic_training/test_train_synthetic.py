@@ -28,6 +28,7 @@ from cspine.study.synthetic_training.train_synthetic import (
     snapshot,
     train,
 )
+from tests.builders.raises import raises_code
 from tests.builders.tiny_training import fill_pool, tiny_recipe
 
 
@@ -50,7 +51,7 @@ def _run(folder: Path, atlas_folder: Path, recipe: Recipe | None = None) -> Run:
     return Run(recipe or tiny_recipe(), atlas_folder, folder, torch.device("cpu"))
 
 
-def _silent(done: int, whole: int) -> None:
+def _silent(done: int, total: int) -> None:
     return None
 
 
@@ -59,15 +60,15 @@ def _log(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-# --- the whole way ----------------------------------------------------------------------------------------------------
+# --- end to end -------------------------------------------------------------------------------------------------------
 
 
-def test_from_an_atlas_to_a_package_that_draws(tmp_path: Path, atlas_folder: Path, atlas: Atlas) -> None:
+def test_from_an_atlas_to_a_package_that_predicts(tmp_path: Path, atlas_folder: Path, atlas: Atlas) -> None:
     recipe = tiny_recipe(pool=2)
-    told: list[tuple[int, int]] = []
-    weights, iterations = train(_run(tmp_path / "run", atlas_folder, recipe), lambda *step: told.append(step))
+    reported: list[tuple[int, int]] = []
+    weights, iterations = train(_run(tmp_path / "run", atlas_folder, recipe), lambda *step: reported.append(step))
     assert iterations == 3
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert reported == [(1, 3), (2, 3), (3, 3)]
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
     (row,) = _log(tmp_path / "run")
     assert row["iteration"] == "3"
@@ -87,7 +88,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(
     monkeypatch.setattr(module, "_CHECKPOINT_EVERY_S", -1.0)
     run = _run(tmp_path, atlas_folder)
 
-    def interrupt(done: int, whole: int) -> None:
+    def interrupt(done: int, total: int) -> None:
         if done == 2:
             raise KeyboardInterrupt
 
@@ -95,9 +96,9 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(
         train(run, interrupt)
     kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert kept["iteration"] == 1
-    told: list[int] = []
-    _, iterations = train(run, lambda done, whole: told.append(done))
-    assert told == [2, 3]
+    reported: list[int] = []
+    _, iterations = train(run, lambda done, total: reported.append(done))
+    assert reported == [2, 3]
     assert iterations == 3
     after = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert after["iteration"] == 3
@@ -138,11 +139,11 @@ def test_a_snapshot_has_the_averaged_weights_of_a_run_that_is_going_on(
 ) -> None:
     monkeypatch.setattr(module, "_CHECKPOINT_EVERY_S", -1.0)
     run = _run(tmp_path, atlas_folder, tiny_recipe(iterations=4))
-    with pytest.raises(TrainingError, match="no checkpoint"):
+    with raises_code(TrainingError, "checkpoint", run.folder):
         snapshot(run)
     seen: list[tuple[dict[str, torch.Tensor], int]] = []
 
-    def look(done: int, whole: int) -> None:
+    def look(done: int, total: int) -> None:
         if done == 3:
             seen.append(snapshot(run))
             kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
@@ -151,7 +152,7 @@ def test_a_snapshot_has_the_averaged_weights_of_a_run_that_is_going_on(
     weights, _ = train(run, look)
     assert seen[0][1] == 2  # the checkpoint of the third iteration comes after the report of it
     assert not all(torch.equal(weights[name], seen[0][0][name]) for name in weights)
-    with pytest.raises(TrainingError, match="another network"):
+    with raises_code(TrainingError, "network", tmp_path):
         snapshot(_run(tmp_path, atlas_folder, tiny_recipe(batch_size=1)))
 
 
@@ -166,7 +167,7 @@ def test_a_finished_run_is_extended_from_before_its_decay(tmp_path: Path, atlas_
     before = torch.load(tmp_path / "checkpoint-before-decay.pt", weights_only=True)
     assert before["iteration"] == 3
     done: list[int] = []
-    train(_run(tmp_path, atlas_folder, _constant(7, decay)), lambda step, whole: done.append(step))
+    train(_run(tmp_path, atlas_folder, _constant(7, decay)), lambda step, total: done.append(step))
     assert done == [4, 5, 6, 7]
     assert (tmp_path / "checkpoint-before-decay.pt").exists() == bool(decay)
     if decay:
@@ -179,14 +180,14 @@ def test_an_interrupted_decay_goes_on_and_is_not_begun_again(
 ) -> None:
     monkeypatch.setattr(module, "_CHECKPOINT_EVERY_S", -1.0)
 
-    def interrupt(done: int, whole: int) -> None:
+    def interrupt(done: int, total: int) -> None:
         if done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(_run(tmp_path, atlas_folder, _constant(5)), interrupt)
     done: list[int] = []
-    train(_run(tmp_path, atlas_folder, _constant(5)), lambda step, whole: done.append(step))
+    train(_run(tmp_path, atlas_folder, _constant(5)), lambda step, total: done.append(step))
     assert done == [5]
 
 
@@ -234,13 +235,13 @@ def test_the_network_gives_every_class_at_every_supervised_resolution() -> None:
     assert [tuple(o.shape) for o in outputs] == [(1, 10, 24, 16, 16), (1, 10, 12, 8, 8)]
 
 
-# --- what goes wrong --------------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("ready")
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, atlas_folder: Path) -> None:
     recipe = tiny_recipe(learning_rate=1e30, warm_up=0, iterations=20)
-    with pytest.raises(TrainingError, match=r"the loss is (nan|inf)"):
+    with pytest.raises(TrainingError, match=r"\b(nan|inf)\b"):
         train(_run(tmp_path, atlas_folder, recipe), _silent)
     assert not (tmp_path / "checkpoint.pt").exists()
 
@@ -249,7 +250,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, atlas_folder: Pat
 def test_the_run_of_another_network_is_not_continued(tmp_path: Path, atlas_folder: Path) -> None:
     train(_run(tmp_path, atlas_folder, tiny_recipe(iterations=1)), _silent)
     wider = tiny_recipe().network.model_copy(update={"features_per_stage": (6, 8, 8)})
-    with pytest.raises(TrainingError, match="another network"):
+    with raises_code(TrainingError, "network", tmp_path):
         train(_run(tmp_path, atlas_folder, tiny_recipe(network=wider)), _silent)
 
 
@@ -257,7 +258,7 @@ def test_the_run_of_another_network_is_not_continued(tmp_path: Path, atlas_folde
 @pytest.mark.usefixtures("ready")
 def test_a_damaged_checkpoint_is_an_error_with_advice(tmp_path: Path, atlas_folder: Path, content: bytes) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(TrainingError, match="cannot be read") as caught:
+    with raises_code(TrainingError, "checkpoint", tmp_path) as caught:
         train(_run(tmp_path, atlas_folder), _silent)
     assert "another folder" in caught.value.advice
 
@@ -274,5 +275,6 @@ def test_a_case_that_cannot_be_read_ends_the_run(
 ) -> None:
     (tmp_path / "case-00000.npy").write_bytes(b"damaged")
     monkeypatch.setattr(Pool, "paths", lambda self: [tmp_path / "case-00000.npy"] * 4)
-    with pytest.raises(ValueError, match="pickled"):
+    with pytest.raises(ValueError) as caught:
         train(_run(tmp_path / "run", atlas_folder), _silent)
+    assert "numpy" in caught.traceback[-1].path.parts  # numpy cannot read the file

@@ -21,11 +21,11 @@ from tests.builders.tiny_dataset import tiny_dataset
         ("somebody's own", "not established"),
     ],
 )
-def test_a_licence_is_told_or_said_to_be_unknown(source, licence):
+def test_a_licence_is_named_or_stated_as_unknown(source, licence):
     assert licence_of(source) == licence
 
 
-def test_the_data_table_counts_patients_once_and_tells_how_many_ages_are_known():
+def test_the_data_table_counts_patients_once_and_reports_how_many_ages_are_known():
     rows = [
         case_row("a", patient="p", age_years=60.0, sex="F"),
         case_row("b", patient="p", age_years=60.0, sex="F", spacing_mm=(0.4, 0.5, 2.0)),
@@ -40,7 +40,7 @@ def test_the_data_table_counts_patients_once_and_tells_how_many_ages_are_known()
     assert len(data_table(rows[:3]).splitlines()) == 3  # one source: no row of all
 
 
-def test_levels_are_counted_whole_and_cut(tmp_path):
+def test_levels_are_counted_complete_and_truncated(tmp_path):
     cases = read_cases_of(tiny_dataset(tmp_path / "Dataset501_Tiny").root, None)
     rows = (*cases.rows[:3], replace(cases.rows[3], levels=("C7", "T1"), partial=("T1",)))
     lines = levels_table(replace(cases, rows=rows)).splitlines()
@@ -52,6 +52,6 @@ def test_levels_are_counted_whole_and_cut(tmp_path):
 
 def test_a_model_of_all_cases_says_that_its_numbers_are_of_cases_that_it_knows(tmp_path):
     cases = read_cases_of(tiny_dataset(tmp_path / "Dataset501_Tiny", folds=0).root, (ALL,))
-    told = card_sections(cases, TrainingSettings(), "plans", [FoldScores("all", 6, {"C1": 0.5})], "cspine train")
-    assert "its numbers say nothing about others" in told
-    assert "the dataset is not split" in told and "1000 epochs of 250 iterations" in told
+    sections = card_sections(cases, TrainingSettings(), "plans", [FoldScores("all", 6, {"C1": 0.5})], "cspine train")
+    assert "its numbers say nothing about others" in sections
+    assert "the dataset is not split" in sections and "1000 epochs of 250 iterations" in sections

@@ -32,6 +32,6 @@ def test_the_numbers_of_the_estimate_are_those_of_the_code():
     assert f"{_CHECKPOINTS_GB['default']} GB ({_CHECKPOINTS_GB['resenc-m']} GB" in TEXT
 
 
-def test_the_columns_of_the_predictions_are_told():
+def test_the_columns_of_the_predictions_are_documented():
     (row,) = (line for line in TEXT.splitlines() if "predictions.csv`" in line)
     assert [column for column in COLUMNS if column not in row] == []

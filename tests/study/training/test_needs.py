@@ -26,11 +26,11 @@ def test_hours_are_in_proportion_to_folds_epochs_and_plans(cases, tmp_path):
     assert "about 70 GPU hours and 23 GB" in hours(plans="resenc-l")
     assert "about 36 GPU hours" in hours(configuration="3d_cascade_fullres")
     some = replace(cases, folds=("1",))
-    told = needs(some, TrainingSettings(configuration="3d_cascade_fullres"), tmp_path)
-    assert told[0] == "4 training cases, 3 fold(s) to train."  # both of the first stage
+    text = needs(some, TrainingSettings(configuration="3d_cascade_fullres"), tmp_path)
+    assert text[0] == "4 training cases, 3 fold(s) to train."  # both of the first stage
 
 
-def test_the_papers_study_is_told_as_a_yardstick(cases, tmp_path):
+def test_the_papers_study_is_reported_as_a_yardstick(cases, tmp_path):
     assert any("about 90 GPU hours (estimate" in line for line in needs(cases, TrainingSettings(), tmp_path))
 
 
@@ -39,14 +39,14 @@ def test_no_hours_are_guessed_for_another_network(cases, tmp_path):
         assert not any("This training" in line for line in needs(cases, settings, tmp_path))
 
 
-def test_voxels_of_half_the_edge_take_eight_times_the_disk(cases):
-    whole, half = (TrainingSettings(changes=PlanChanges(spacing_mm=(step,) * 3)) for step in (3.0, 1.5))
-    assert preprocessed_gb(cases, half) == pytest.approx(8 * preprocessed_gb(cases, whole))
-    assert preprocessed_gb(cases, whole) == pytest.approx(preprocessed_gb(cases, TrainingSettings()))
+def test_voxels_of_half_the_edge_need_eight_times_the_disk(cases):
+    full, half = (TrainingSettings(changes=PlanChanges(spacing_mm=(step,) * 3)) for step in (3.0, 1.5))
+    assert preprocessed_gb(cases, half) == pytest.approx(8 * preprocessed_gb(cases, full))
+    assert preprocessed_gb(cases, full) == pytest.approx(preprocessed_gb(cases, TrainingSettings()))
 
 
-def test_a_disk_that_is_too_small_is_told_before(cases, tmp_path, monkeypatch):
+def test_a_disk_that_is_too_small_is_reported_before(cases, tmp_path, monkeypatch):
     disk = namedtuple("disk", "free")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda place: disk(1e9))
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: disk(1e9))
     lines = needs(cases, TrainingSettings(), tmp_path / "not" / "yet")
     assert "1 GB free" in lines[-2] and lines[-1].startswith("warning: the disk may become full")

@@ -6,6 +6,7 @@ import torch
 from cspine.core.errors import TrainingError
 from cspine.study.training import nnunet_steps
 from cspine.study.training.settings import TrainingSettings
+from tests.builders.raises import raises_code
 
 
 class Trainer:
@@ -33,8 +34,8 @@ def test_only_what_was_asked_for_is_changed():
 def test_no_patch_is_mirrored_and_no_prediction():
     trainer = Trainer()
     nnunet_steps._leave_mirroring(trainer)
-    told = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-    assert told == ("rotation", False, (16, 16, 16), None)
+    settings = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+    assert settings == ("rotation", False, (16, 16, 16), None)
     assert trainer.inference_allowed_mirroring_axes is None
 
 
@@ -42,5 +43,5 @@ def test_no_patch_is_mirrored_and_no_prediction():
 def test_a_damaged_checkpoint_is_named(tmp_path, content):
     path = tmp_path / "checkpoint_latest.pth"
     path.write_bytes(content)
-    with pytest.raises(TrainingError, match=r"checkpoint_latest\.pth is damaged"):
+    with raises_code(TrainingError, "checkpoint_latest.pth"):
         nnunet_steps._go_on_from(path, Trainer())

@@ -5,6 +5,7 @@ import pytest
 from cspine.core.errors import UsageError
 from cspine.study.training.cases import read_cases_of
 from cspine.study.training.packaging import check_naming, check_place, naming_of, refuse_within
+from tests.builders.raises import raises_code
 from tests.builders.tiny_dataset import tiny_dataset
 
 
@@ -21,11 +22,11 @@ def test_name_and_title_come_from_the_folder_and_the_labels(tmp_path):
 def test_a_name_that_no_package_can_have_is_refused(tmp_path, name):
     cases = read_cases_of(tiny_dataset(tmp_path / "Dataset501_Tiny").root, None)
     naming = naming_of(tmp_path / "---", name, None, cases, "cspine train")
-    with pytest.raises(UsageError, match="cannot be described"):
+    with raises_code(UsageError, "name"):
         check_naming(naming)
 
 
-def test_a_package_takes_the_place_of_a_package_alone(tmp_path):
+def test_a_package_replaces_only_a_package(tmp_path):
     check_place(tmp_path / "new", ())
     (tmp_path / "empty").mkdir()
     check_place(tmp_path / "empty", ())
@@ -34,23 +35,23 @@ def test_a_package_takes_the_place_of_a_package_alone(tmp_path):
     check_place(tmp_path / "old", ())
     (tmp_path / "theses").mkdir()
     (tmp_path / "theses" / "mine.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="model package"):
+    with raises_code(UsageError, "--out", tmp_path / "theses"):
         check_place(tmp_path / "theses", ())
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="model package"):
+    with raises_code(UsageError, "--out", tmp_path / "file"):
         check_place(tmp_path / "file", ())
 
 
 def test_a_package_lies_around_neither_dataset_nor_run(tmp_path):
-    for place in (tmp_path, tmp_path / "data", tmp_path / "data" / "x" / ".."):
-        with pytest.raises(UsageError, match="lies around it"):
-            check_place(place, (tmp_path / "data" / "Dataset501_Tiny", tmp_path / "data"))
+    for folder in (tmp_path, tmp_path / "data", tmp_path / "data" / "x" / ".."):
+        with raises_code(UsageError, "--out", "Dataset501_Tiny"):
+            check_place(folder, (tmp_path / "data" / "Dataset501_Tiny", tmp_path / "data"))
     check_place(tmp_path / "run" / "model", (tmp_path / "run",))
 
 
 def test_a_training_is_not_written_into_its_dataset(tmp_path):
     dataset = tmp_path / "Dataset501_Tiny"
     refuse_within(dataset, {"--run": tmp_path / "run", "--out": tmp_path / "Dataset501_Tiny_model"})
-    for place in (dataset, dataset / "run", tmp_path / "run" / ".." / dataset.name / "model"):
-        with pytest.raises(UsageError, match="--run lies in the dataset"):
-            refuse_within(dataset, {"--out": tmp_path / "model", "--run": place})
+    for folder in (dataset, dataset / "run", tmp_path / "run" / ".." / dataset.name / "model"):
+        with raises_code(UsageError, "--run"):
+            refuse_within(dataset, {"--out": tmp_path / "model", "--run": folder})

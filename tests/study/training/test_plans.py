@@ -77,13 +77,13 @@ def test_a_patch_has_a_network_that_fits_it(patch, stages):
         assert model(torch.zeros(1, 1, *found["patch_size"])).shape == (1, 9, *found["patch_size"])
 
 
-def test_the_patch_is_turned_as_the_images_are():
+def test_the_patch_is_reoriented_as_the_images_are():
     """The option is in z, y, x of the image; the plans are in the order of nnU-Net's array."""
     changed = changed_plans(plans(), PlanChanges(patch_size=(16, 32, 64)))
     assert changed["configurations"]["3d_fullres"]["patch_size"] == [64, 16, 32]
 
 
-def test_a_flat_configuration_takes_the_last_two_axes():
+def test_a_flat_configuration_uses_the_last_two_axes():
     flat = plans()
     flat["transpose_forward"] = [0, 1, 2]
     flat["configurations"]["2d"] = {**flat["configurations"]["3d_fullres"], "patch_size": [96, 80], "spacing": [1, 1]}

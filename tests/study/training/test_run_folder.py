@@ -11,6 +11,7 @@ from cspine.core.errors import OutputError, TrainingError, UsageError
 from cspine.study.training.cases import ALL, read_cases_of
 from cspine.study.training.run_folder import LOADERS, RunFolder, open_run, read_settings
 from cspine.study.training.settings import PlanChanges, TrainingSettings
+from tests.builders.raises import raises_code
 from tests.builders.tiny_dataset import tiny_dataset
 
 SETTINGS = TrainingSettings(epochs=2, changes=PlanChanges(patch_size=(16, 16, 16)))
@@ -28,11 +29,11 @@ def run(tmp_path, cases):
     return tmp_path / "run"
 
 
-def test_nnunet_is_told_of_the_datasets_own_folds_and_where_the_files_lie(run, cases):
+def test_nnunet_gets_the_datasets_own_folds_and_the_paths_of_the_files(run, cases):
     folder = open_run(run, cases, SETTINGS)
     assert json.loads((folder.preprocessed / "splits_final.json").read_text()) == cases.splits()
-    told = json.loads((folder.raw / "dataset.json").read_text())
-    assert set(told["dataset"]) == {row.case for row in cases.rows}
+    content = json.loads((folder.raw / "dataset.json").read_text())
+    assert set(content["dataset"]) == {row.case for row in cases.rows}
     assert read_settings(run) == SETTINGS
 
 
@@ -43,44 +44,44 @@ def test_the_same_run_goes_on_also_with_a_copy_of_the_dataset(run, cases, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "names"),
     [
-        (replace(SETTINGS, epochs=3), "another epochs"),
-        (replace(SETTINGS, trainer="nnUNetTrainerNoMirroring", mirror=False), "another trainer, mirror"),
-        (replace(SETTINGS, changes=PlanChanges()), "another patch size"),
+        (replace(SETTINGS, epochs=3), "epochs"),
+        (replace(SETTINGS, trainer="nnUNetTrainerNoMirroring", mirror=False), "trainer, mirror"),
+        (replace(SETTINGS, changes=PlanChanges()), "patch size"),
     ],
 )
-def test_other_settings_are_refused(run, cases, settings, told):
-    with pytest.raises(TrainingError, match=told) as refused:
+def test_other_settings_are_refused(run, cases, settings, names):
+    with raises_code(TrainingError, run, names) as refused:
         open_run(run, cases, settings)
     assert "another folder for --run" in refused.value.advice
 
 
 def test_another_dataset_split_or_content_is_refused(run, cases, tmp_path):
-    with pytest.raises(TrainingError, match="holds a training on Dataset501_Tiny"):
+    with raises_code(TrainingError, run, "Dataset501_Tiny"):
         open_run(run, read_cases_of(tiny_dataset(tmp_path / "Dataset502_Other").root, None), SETTINGS)
-    anew = tiny_dataset(tmp_path / "anew" / "Dataset501_Tiny", training=3, internal=2)
-    with pytest.raises(TrainingError, match="was split again"):
-        open_run(run, read_cases_of(anew.root, None), SETTINGS)
-    with pytest.raises(TrainingError, match="training cases changed"):
+    split_again = tiny_dataset(tmp_path / "anew" / "Dataset501_Tiny", training=3, internal=2)
+    with raises_code(TrainingError, run, "split"):
+        open_run(run, read_cases_of(split_again.root, None), SETTINGS)
+    with raises_code(TrainingError, run, "cases"):
         open_run(run, replace(cases, checksum="0" * 64), SETTINGS)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"command": "cspine audit"}', '{"command": "cspine train"}'])
 def test_a_damaged_record_is_refused(run, cases, text):
     (run / "run.json").write_text(text)
-    with pytest.raises(TrainingError, match="damaged"):
+    with raises_code(TrainingError, run, "run.json"):
         open_run(run, cases, SETTINGS)
     with pytest.raises(TrainingError):
         read_settings(run)
 
 
-def test_a_folder_of_something_else_is_left_alone(cases, tmp_path):
+def test_a_folder_of_something_else_is_not_changed(cases, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "letters.txt").write_text("dear")
     with pytest.raises(UsageError, match=r"letters\.txt"):
         open_run(tmp_path / "run", cases, SETTINGS)
-    with pytest.raises(TrainingError, match=r"no run\.json"):
+    with raises_code(TrainingError, "run.json", tmp_path / "run"):
         read_settings(tmp_path / "run")
 
 
@@ -121,11 +122,15 @@ def test_nnunet_sees_the_runs_folders_whatever_the_environment_says(tmp_path, mo
     monkeypatch.setenv("nnUNet_raw", "/somewhere/else")
     monkeypatch.setenv("nnUNet_extTrainer", "/somewhere/else")
     folder = RunFolder(tmp_path / "run", "Dataset501_Tiny")
-    told = folder.environment(3, 2, "1", compiled=False)
-    assert told["nnUNet_raw"] == str(tmp_path / "run" / "nnUNet_raw")
-    assert "nnUNet_extTrainer" not in told
-    assert (told["nnUNet_def_n_proc"], told[LOADERS], told["CUDA_VISIBLE_DEVICES"]) == ("3", "2", "1")
-    assert told["nnUNet_compile"] == "f"
+    found = folder.environment(3, 2, "1", compiled=False)
+    assert found["nnUNet_raw"] == str(tmp_path / "run" / "nnUNet_raw")
+    assert "nnUNet_extTrainer" not in found
+    assert (found["nnUNet_def_n_proc"], found[LOADERS], found["CUDA_VISIBLE_DEVICES"]) == (
+        "3",
+        "2",
+        "1",
+    )
+    assert found["nnUNet_compile"] == "f"
 
 
 def test_one_model_of_all_cases_has_no_folds_file(tmp_path):

@@ -19,6 +19,7 @@ from cspine.study.training.cases import read_cases_of
 from cspine.study.training.run_folder import RunFolder
 from cspine.study.training.settings import CASCADE, TrainingSettings
 from cspine.study.training.train import _checked_plans
+from tests.builders.raises import raises_code
 from tests.builders.tiny_dataset import tiny_dataset
 from tests.builders.tiny_model import call_train
 
@@ -41,7 +42,7 @@ def again(trained, tmp_path):
     return shutil.copytree(trained.run, tmp_path / "run")
 
 
-def test_the_package_is_whole_and_knows_its_split(trained):
+def test_the_package_is_complete_and_records_its_split(trained):
     package = load_package(trained.package)
     rows = DatasetFolder(trained.dataset).rows()
     assert (package.manifest.format, package.manifest.split) == (2, split_checksum(rows))
@@ -69,19 +70,19 @@ def test_each_fold_was_validated_on_the_cases_that_the_table_gives_it(trained):
         assert cases == {row.case for row in rows if row.part == "training" and str(row.fold) == fold}
 
 
-def test_the_command_tells_what_it_needs_and_where_the_package_is(trained):
+def test_the_command_prints_what_it_needs_and_where_the_package_is(trained):
     assert "4 training cases, 2 fold(s) to train" in trained.printed
     assert "GPU hours" in trained.printed and "Disk: about" in trained.printed
     assert f"Model package model 1 in {trained.package}" in trained.printed
 
 
-def test_epochs_are_told_in_a_table(trained):
+def test_epochs_are_reported_in_a_table(trained):
     rows = epochs_of(trained.run, "1")
     assert [(row["epoch"], row["of"]) for row in rows] == [("0", "2"), ("1", "2")]
     assert all(float(row["train_loss"]) > 0 and float(row["learning_rate"]) > 0 for row in rows)
 
 
-def test_checkpoints_and_plans_hold_no_names_of_cases(trained):
+def test_checkpoints_and_plans_contain_no_names_of_cases(trained):
     checkpoint = fold_of(trained.run, "0") / "checkpoint_final.pth"
     assert "dataset" not in torch.load(checkpoint, weights_only=False)["init_args"]["dataset_json"]
     assert "case_0" not in (trained.package / "segment" / "dataset.json").read_text()
@@ -90,7 +91,7 @@ def test_checkpoints_and_plans_hold_no_names_of_cases(trained):
 def test_a_finished_run_makes_its_package_again_without_training(trained, again, tmp_path, monkeypatch):
     monkeypatch.setattr(children, "_start", None)  # nothing may be started
     assert call_train(trained.dataset, again, tmp_path / "model", "--title", "Once more").exit_code == 0
-    one, other = (load_package(place) for place in (trained.package, tmp_path / "model"))
+    one, other = (load_package(path) for path in (trained.package, tmp_path / "model"))
     assert other.manifest.title == "Once more"
     for fold in ("0", "1"):
         first, second = (package.stages[0].weights(fold) for package in (one, other))
@@ -129,33 +130,33 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint_and_the_others_stay(tra
 
 def test_a_damaged_validation_makes_no_package(trained, again, tmp_path):
     (fold_of(again, "0") / "validation" / "summary.json").write_text("{")
-    with pytest.raises(TrainingError, match="validation of fold 0"):
+    with raises_code(TrainingError, 0, fold_of(again, "0") / "validation" / "summary.json"):
         call_train(trained.dataset, again, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
 def test_damaged_plans_are_named(trained, again, tmp_path):
     next(again.glob("nnUNet_preprocessed/*/nnUNetPlans.json")).write_text(json.dumps({})[:1])
-    with pytest.raises(TrainingError, match=r"nnUNetPlans\.json of the run cannot be read"):
+    with raises_code(TrainingError, "nnUNetPlans.json"):
         call_train(trained.dataset, again, tmp_path / "model")
 
 
 def test_a_configuration_that_was_not_planned_is_refused_with_those_that_were(trained):
     folder = RunFolder(trained.run, trained.dataset.name)
     cases = read_cases_of(trained.dataset, None)
-    with pytest.raises(UsageError, match="made no 3d_lowres for this dataset, but 2d, 3d_fullres") as refused:
+    with raises_code(UsageError, "3d_lowres", "2d, 3d_fullres") as refused:
         _checked_plans(folder, TrainingSettings(configuration="3d_lowres"), cases)
     assert "train 3d_fullres" in refused.value.advice
 
 
-def test_a_cascade_learns_from_the_folds_that_did_not_see_a_case(tmp_path):
+def test_a_cascade_is_trained_on_predictions_of_folds_that_did_not_see_a_case(tmp_path):
     """nnU-Net plans a first stage where a patch sees little of an image: here, for hardly any memory."""
     dataset = tiny_dataset(tmp_path / "Dataset501_Tiny", internal=0, external=0, scale=2).root
     options = ("--configuration", CASCADE, "--spacing", "1.5,1.5,1.5", "--gpu-memory", "0.02", "--folds", "0")
-    told = call_train(dataset, tmp_path / "run", tmp_path / "model", *options)
-    assert told.exit_code == 0 and "4 training cases, 3 fold(s) to train" in told.output
-    (drawn,) = tmp_path.glob(f"run/nnUNet_results/*/*/predicted_next_stage/{CASCADE}")
-    assert len(list(drawn.glob("case_*"))) == 4
+    result = call_train(dataset, tmp_path / "run", tmp_path / "model", *options)
+    assert result.exit_code == 0 and "4 training cases, 3 fold(s) to train" in result.output
+    (predicted,) = tmp_path.glob(f"run/nnUNet_results/*/*/predicted_next_stage/{CASCADE}")
+    assert len(list(predicted.glob("case_*"))) == 4
     locate, fine = load_package(tmp_path / "model").stages
     assert (locate.manifest.name, fine.manifest.name) == ("locate", "fine")
     assert locate.manifest.folds == fine.manifest.folds == ("0",)

@@ -8,6 +8,7 @@ import pytest
 from cspine.core.errors import TrainingError
 from cspine.study.label_sets import label_set
 from cspine.study.training.validation import FoldScores, fold_scores, scores_table
+from tests.builders.raises import raises_code
 
 LABELS = label_set("cervical", auxiliary=True)
 
@@ -30,7 +31,7 @@ def test_a_summary_that_is_absent_or_damaged_is_an_error(tmp_path, text):
     if text is not None:
         (tmp_path / "validation").mkdir()
         (tmp_path / "validation" / "summary.json").write_text(text)
-    with pytest.raises(TrainingError, match="validation of fold 2"):
+    with raises_code(TrainingError, 2, tmp_path / "validation" / "summary.json"):
         fold_scores(tmp_path, "2", LABELS)
 
 

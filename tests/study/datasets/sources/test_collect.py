@@ -7,7 +7,7 @@ from cspine.study.datasets.sources.collect import Folders, collect
 from tests.study.datasets.sources.test_verse import subject, touch
 
 
-def test_a_scan_of_both_editions_is_taken_once_and_patients_are_joined(tmp_path):
+def test_a_scan_of_both_versions_is_used_once_and_patients_are_joined(tmp_path):
     subject(tmp_path / "2019", "sub-verse004")
     subject(tmp_path / "2019", "sub-verse408_split-verse223")
     touch(tmp_path / "2020", "verse223.nii.gz", "verse223_seg.nii.gz", "verse510.nii.gz", "verse510_seg.nii.gz")
@@ -18,7 +18,7 @@ def test_a_scan_of_both_editions_is_taken_once_and_patients_are_joined(tmp_path)
     assert [case.patient for case in alone.cases] == ["verse223", "verse510"]
 
 
-def test_the_older_layout_learns_its_patients_from_the_other_edition(tmp_path):
+def test_the_older_layout_gets_its_patients_from_the_other_version(tmp_path):
     touch(tmp_path / "2019", "verse600.nii.gz", "verse600_seg.nii.gz")
     subject(tmp_path / "2020", "sub-verse408_split-verse600")
     subject(tmp_path / "2020", "sub-verse408_split-verse601")
@@ -28,7 +28,7 @@ def test_the_older_layout_learns_its_patients_from_the_other_edition(tmp_path):
     }  # fmt: skip
 
 
-def test_a_table_of_people_goes_before_what_the_data_sets_tell(tmp_path):
+def test_a_table_of_people_has_precedence_over_the_data_sets(tmp_path):
     for name in ("verse004", "verse005", "verse006"):
         touch(tmp_path / "2019", f"{name}.nii.gz", f"{name}_seg.nii.gz")
     people = tmp_path / "people.csv"
@@ -41,7 +41,7 @@ def test_a_table_of_people_goes_before_what_the_data_sets_tell(tmp_path):
     assert len(collect(Folders(verse2019=tmp_path / "2019"), limit=2).cases) == 2
 
 
-def test_what_a_table_of_people_says_to_no_effect_is_told(tmp_path):
+def test_rows_of_a_table_of_people_without_effect_are_reported(tmp_path):
     touch(tmp_path / "2019", "verse004.nii.gz", "verse004_seg.nii.gz")
     people = tmp_path / "people.csv"
     people.write_text("id,patient,age,sex\nverse004,,old,?\nverse4,verse004,,\nverse5,verse004,,\n")
@@ -53,7 +53,7 @@ def test_what_a_table_of_people_says_to_no_effect_is_told(tmp_path):
     ]
 
 
-def test_images_without_masks_and_nothing_at_all_are_refused(tmp_path):
+def test_images_without_masks_and_no_data_set_at_all_are_refused(tmp_path):
     with pytest.raises(UsageError, match="--images"):
         collect(Folders(hnscc=tmp_path))
     with pytest.raises(UsageError):

@@ -1,9 +1,8 @@
 """TotalSegmentator's cases are found with the people of meta.csv."""
 
-import pytest
-
 from cspine.core.errors import DatasetError
 from cspine.study.datasets.sources import totalsegmentator
+from tests.builders.raises import raises_code
 from tests.study.datasets.sources.test_verse import touch
 
 _META = "\ufeffimage_id;age;gender;institute;study_type;split\ns0000;64;m;A;ct neck;train\ns0003;;f;B;ct head;test\n"
@@ -24,11 +23,11 @@ def test_cases_are_patients_with_age_and_sex(tmp_path):
 
 
 def test_another_layout_and_another_table_are_refused(tmp_path):
-    with pytest.raises(DatasetError, match=r"no s0000/ct\.nii\.gz"):
+    with raises_code(DatasetError, "s0000/ct.nii.gz", tmp_path):
         totalsegmentator.find(tmp_path)
-    with pytest.raises(DatasetError, match="no folder"):
+    with raises_code(DatasetError, tmp_path / "absent"):
         totalsegmentator.find(tmp_path / "absent")
     touch(tmp_path, "s0000/ct.nii.gz", "s0000/segmentations/vertebrae_C1.nii.gz")
     (tmp_path / "meta.csv").write_text("image,age\ns0000,64\n")
-    with pytest.raises(DatasetError, match="no column 'image_id'"):
+    with raises_code(DatasetError, "meta.csv", "'image_id'"):
         totalsegmentator.find(tmp_path)

@@ -28,7 +28,7 @@ def _points(grid: Grid = _GRID) -> torch.Tensor:
 
 
 def _pair(people: People, apart_mm: float) -> list[PosedBone]:
-    """C5 above C6: the same upright form, 6.4 mm high."""
+    """C5 above C6: the same form without rotation, 6.4 mm high."""
     form = people.atlas.bones[5]
     at = {5: apart_mm / 2, 6: -apart_mm / 2}
     return [PosedBone(label, form, "atlas", np.array([0, 0, z]), np.eye(3), np.ones(3)) for label, z in at.items()]
@@ -56,15 +56,15 @@ def _gap_mm(labels: np.ndarray) -> float:
     return float((bottom - top - 1)[both].min()) * 0.5
 
 
-def test_a_label_is_the_vertebra_whose_own_surface_holds_the_voxel(solid_people: People) -> None:
+def test_a_label_is_the_vertebra_whose_own_surface_contains_the_voxel(solid_people: People) -> None:
     fields = _fields(solid_people, 9.0, _joints(0.0))
     labels, points = _labels(fields), _points().reshape(-1, 3)
     for posed in _pair(solid_people, 9.0):
         own = distance_to(posed, NONE, points - torch.from_numpy(posed.origin_mm).float())[0]
         inside = (own > 0).reshape(_GRID.shape_zyx).numpy()
         assert np.array_equal(labels == posed.label, inside)
-        held = fields.surface_mm.numpy()[inside]
-        assert np.allclose(held, own.reshape(_GRID.shape_zyx).numpy()[inside], atol=1e-4)
+        stored = fields.surface_mm.numpy()[inside]
+        assert np.allclose(stored, own.reshape(_GRID.shape_zyx).numpy()[inside], atol=1e-4)
 
 
 @pytest.mark.parametrize(("apart", "gap"), [(6.0, 1.0), (5.0, 2.0), (6.0, 2.5)])
@@ -74,7 +74,7 @@ def test_neighbours_that_would_overlap_keep_the_gap_of_their_joint(
     labels = _labels(_fields(solid_people, apart, _joints(gap)))
     assert _gap_mm(labels) == pytest.approx(gap, abs=0.51)
     upper, lower = (np.count_nonzero(labels == label) for label in (5, 6))
-    assert upper == pytest.approx(lower, rel=0.02)  # both give way by the same amount
+    assert upper == pytest.approx(lower, rel=0.02)  # both are reduced by the same amount
 
 
 @pytest.mark.parametrize("apart", [5.0, 6.0])

@@ -1,4 +1,4 @@
-"""Whole cases: the same from the same seed, labels that follow from the surfaces, images that end."""
+"""Complete cases: the same from the same seed, labels that follow from the surfaces, images that end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cspine.study.synthesis.neck.tubes import Contrast
 from cspine.study.synthesis.tissue import Anatomy
 from tests.builders.tiny_atlas import PERFECT
 
-#: The whole column of the tiny atlas, on a grid that takes a second.
+#: The complete column of the tiny atlas, on a grid that needs a second.
 SMALL = NeckSettings((2.0, 2.0, 2.0), 1.0, "neck", extent_xyz_mm=(60.0, 70.0, 96.0), scan=PERFECT)
 _PLAIN = Contrast(filled=0.0, calcified=0.0, ossified=0.0)
 
@@ -47,7 +47,7 @@ def test_labels_are_bone_and_tissue_is_not(atlas: Atlas, solid_people: People) -
     assert np.median(ct.hu_zyx[~bone]) < 120
 
 
-def test_a_label_holds_the_voxels_within_its_surface(
+def test_a_label_contains_the_voxels_within_its_surface(
     atlas: Atlas, solid_people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = []
@@ -56,20 +56,20 @@ def test_a_label_holds_the_voxels_within_its_surface(
     settings = replace(SMALL, spacing_xyz=(1.0, 1.0, 1.0))
     _, labels = synthesize_neck(atlas, solid_people, 4, settings)
     (fields,) = kept
-    wanted = torch.where(fields.surface_mm > 0, fields.level, torch.zeros_like(fields.level))
-    assert (wanted.numpy() != labels.labels_zyx).mean() < 1e-4
+    expected = torch.where(fields.surface_mm > 0, fields.level, torch.zeros_like(fields.level))
+    assert (expected.numpy() != labels.labels_zyx).mean() < 1e-4
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_blank_parts_of_an_image_have_no_labels(atlas: Atlas, solid_people: People, seed: int) -> None:
-    whole, truth = synthesize_neck(atlas, solid_people, seed, SMALL)
+    complete, truth = synthesize_neck(atlas, solid_people, seed, SMALL)
     ct, labels = synthesize_neck(atlas, solid_people, seed, replace(SMALL, blank=1.0))
     blank = np.array([len(np.unique(rows)) == 1 for rows in ct.hu_zyx])
     assert 0 < blank.sum() < len(blank)
     assert np.abs(np.diff(blank.astype(int))).sum() == 1  # one end, not a hole
     assert set(np.unique(ct.hu_zyx[blank])) <= {-1024, -1000, 0}
     assert not labels.labels_zyx[blank].any()
-    assert np.array_equal(ct.hu_zyx[~blank], whole.hu_zyx[~blank])
+    assert np.array_equal(ct.hu_zyx[~blank], complete.hu_zyx[~blank])
     assert np.array_equal(labels.labels_zyx[~blank], truth.labels_zyx[~blank])
 
 

@@ -1,4 +1,4 @@
-"""A column: whose bones stand in it, how large they are, and where they stand."""
+"""A column: whose bones it has, how large they are, and their positions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_same_generator_gives_the_same_column_and_another_one_another(solid_
     assert not all(np.array_equal(a.origin_mm, b.origin_mm) for a, b in zip(first, other, strict=True))
 
 
-def test_mostly_one_person_stands_in_a_neck_and_sometimes_several(solid_people: People) -> None:
+def test_most_necks_consist_of_one_persons_vertebrae_and_some_of_several(solid_people: People) -> None:
     necks = [
         {bone.person for bone in random_column(solid_people, np.random.default_rng(seed)) if bone.label <= 5}
         for seed in range(60)
@@ -47,12 +47,12 @@ def test_mostly_one_person_stands_in_a_neck_and_sometimes_several(solid_people: 
 
 
 def test_one_person_is_completed_from_the_most_complete_other_one(solid_people: People) -> None:
-    (held,) = EVALUATION_PEOPLE
+    (first_person,) = EVALUATION_PEOPLE
     for seed in range(3):
-        column = random_column(solid_people, np.random.default_rng(seed), person=held)
-        assert [bone.person for bone in column] == [held] * 5 + ["other"] * 2 + [ATLAS_PERSON] * 4
-        alone = random_column(solid_people.chosen(evaluation=True), np.random.default_rng(seed), person=held)
-        assert [bone.person for bone in alone] == [held] * 5 + [ATLAS_PERSON] * 6
+        column = random_column(solid_people, np.random.default_rng(seed), person=first_person)
+        assert [bone.person for bone in column] == [first_person] * 5 + ["other"] * 2 + [ATLAS_PERSON] * 4
+        alone = random_column(solid_people.chosen(evaluation=True), np.random.default_rng(seed), person=first_person)
+        assert [bone.person for bone in alone] == [first_person] * 5 + [ATLAS_PERSON] * 6
 
 
 def test_bones_that_complete_a_neck_have_the_size_of_its_person(solid_people: People) -> None:
@@ -63,7 +63,7 @@ def test_bones_that_complete_a_neck_have_the_size_of_its_person(solid_people: Pe
         assert np.mean(completed) == pytest.approx(np.mean(own), rel=0.06)
 
 
-def test_nobody_of_that_name_is_an_error_with_advice(solid_people: People) -> None:
+def test_a_name_without_vertebrae_is_an_error_with_advice(solid_people: People) -> None:
     with pytest.raises(AtlasError, match="artisynth") as caught:
         random_column(solid_people.chosen(evaluation=False), np.random.default_rng(0), person="artisynth")
     assert caught.value.advice

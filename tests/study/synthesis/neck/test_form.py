@@ -66,9 +66,9 @@ def test_the_arch_alone_grows_with_its_offset(bone: PosedBone) -> None:
     assert after[0][1] == pytest.approx(before[0][1], abs=0.3)  # the front of the body
 
 
-def test_points_are_told_in_the_frame_of_the_bone_in_millimetres_of_the_patient(bone: PosedBone) -> None:
-    turned = replace(bone, axes=np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), scale_xyz=np.array([2.0, 1, 1]))
-    distance, local = distance_to(turned, NONE, torch.tensor([[0.0, 17.0, 0.0], [0.0, 22.0, 0.0]]))
+def test_points_are_given_in_the_frame_of_the_bone_in_millimetres_of_the_patient(bone: PosedBone) -> None:
+    rotated = replace(bone, axes=np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), scale_xyz=np.array([2.0, 1, 1]))
+    distance, local = distance_to(rotated, NONE, torch.tensor([[0.0, 17.0, 0.0], [0.0, 22.0, 0.0]]))
     assert local[0].tolist() == pytest.approx([17.0, 0, 0])
     assert distance[0] > 0 > distance[1]  # the body is 9 mm wide on each side, twice that here
 

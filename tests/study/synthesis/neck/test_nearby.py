@@ -1,4 +1,4 @@
-"""Boxes around what is near: no voxel that is near is left out."""
+"""Boxes around what is near: no voxel that is near is omitted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def where() -> PointGrid:
 
 @pytest.mark.parametrize("spot", [(0.0, 0.0, 0.0), (24.0, -19.0, 14.0), (-20.0, 5.0, -14.0)])
 def test_the_box_has_every_voxel_within_reach(where: PointGrid, spot: tuple[float, float, float]) -> None:
-    middle = torch.tensor(spot)
-    box = where.box((where.sparse_xyz - middle).norm(dim=-1) < 5.0 + STEP)
+    centre = torch.tensor(spot)
+    box = where.box((where.sparse_xyz - centre).norm(dim=-1) < 5.0 + STEP)
     assert box is not None
     inside = torch.zeros(where.points_xyz.shape[:3], dtype=torch.bool)
     inside[box] = True
-    near = (where.points_xyz - middle).norm(dim=-1) < 5.0
+    near = (where.points_xyz - centre).norm(dim=-1) < 5.0
     assert near.any() and not (near & ~inside).any()
     assert not inside.all()
 

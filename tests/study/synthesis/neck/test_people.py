@@ -1,4 +1,4 @@
-"""People: their vertebrae in one common frame, kept for the next call, refused with advice where absent."""
+"""People: their vertebrae in one common frame, cached for the next call, refused with advice where absent."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_a_frame_is_found_again_after_a_known_similarity(
     frame, found = fit_frame(moved(vertebra_mesh(), size, degrees, to), vertebra_mesh())
     assert found == pytest.approx(size, rel=0.02)
     assert frame.origin_mm == pytest.approx(np.array(to), abs=0.5)
-    wanted = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
-    away = Rotation.from_matrix(frame.axes.T @ wanted).magnitude()
+    expected = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    away = Rotation.from_matrix(frame.axes.T @ expected).magnitude()
     assert np.degrees(away) < 2.5
 
 
-def test_everybody_has_the_levels_of_the_files_in_the_atlas_frames(solid_people: People) -> None:
+def test_every_person_has_the_levels_of_the_files_in_the_atlas_frames(solid_people: People) -> None:
     assert sorted(solid_people.atlas.bones) == list(range(1, 12))
     by_name = {person.name: person for person in solid_people.others}
     assert sorted(by_name["other"].bones) == list(range(1, 8))
@@ -45,7 +45,7 @@ def test_everybody_has_the_levels_of_the_files_in_the_atlas_frames(solid_people:
     sizes = [bone.size for bone in by_name["other"].bones.values()]
     assert sizes == pytest.approx([1.2] * 7, rel=0.03)
     assert {bone.size for bone in solid_people.atlas.bones.values()} == {1.0}
-    # The same frame: the middle of the body at the origin, from C3 down.
+    # The same frame: the centre of the body at the origin, from C3 down.
     for person in (solid_people.atlas, *solid_people.others):
         bone = person.bones[5]
         x, y, z = np.round(-bone.low_xyz / bone.step_mm).astype(int)
@@ -53,7 +53,7 @@ def test_everybody_has_the_levels_of_the_files_in_the_atlas_frames(solid_people:
 
 
 def test_people_held_back_are_never_chosen_for_training(solid_people: People) -> None:
-    training, evaluation = (solid_people.chosen(evaluation=held) for held in (False, True))
+    training, evaluation = (solid_people.chosen(evaluation=is_evaluation) for is_evaluation in (False, True))
     assert [person.name for person in training.others] == ["other"]
     assert [person.name for person in evaluation.others] == list(EVALUATION_PEOPLE)
     assert training.atlas is evaluation.atlas is solid_people.atlas

@@ -34,14 +34,14 @@ def test_without_a_stance_a_voxel_lies_where_the_grid_says() -> None:
     points = column_points(_GRID, np.array([10.0, 20, 30]), STILL)
     assert points.shape == (*_GRID.shape_zyx, 3)
     index = np.array([3, 7, 11])
-    wanted = _GRID.affine_lps[:3, :3] @ index + _GRID.affine_lps[:3, 3] + [10, 20, 30]
-    assert points[11, 7, 3].tolist() == pytest.approx(wanted.tolist(), abs=1e-4)
+    expected = _GRID.affine_lps[:3, :3] @ index + _GRID.affine_lps[:3, 3] + [10, 20, 30]
+    assert points[11, 7, 3].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-def test_a_turned_patient_is_turned_about_the_centre() -> None:
+def test_a_rotated_patient_is_rotated_about_the_centre() -> None:
     quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    plain, turned = (column_points(_GRID, np.zeros(3), Stance(axes, (), 0)).numpy() for axes in (np.eye(3), quarter))
-    assert turned == pytest.approx(plain @ quarter, abs=1e-3)
+    plain, rotated = (column_points(_GRID, np.zeros(3), Stance(axes, (), 0)).numpy() for axes in (np.eye(3), quarter))
+    assert rotated == pytest.approx(plain @ quarter, abs=1e-3)
 
 
 def test_an_elastic_patient_is_deformed_smoothly_and_by_the_seed() -> None:

@@ -1,4 +1,4 @@
-"""Tubes: drawn where they are said to be, never in bone or air, and as bright as the contrast medium asked for."""
+"""Tubes: where they are defined, never in bone or air, and as bright as the requested contrast medium."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _distance(points: np.ndarray, tube: Tube) -> np.ndarray:
     return best
 
 
-def test_a_tube_is_drawn_where_it_is_said_to_be(where: PointGrid) -> None:
+def test_a_tube_lies_where_it_is_defined(where: PointGrid) -> None:
     hu = torch.full(where.points_xyz.shape[:3], 50.0)
     draw_tubes(hu, where, [_TUBE], torch.ones_like(hu))
     inside = _distance(where.points_xyz.numpy(), _TUBE)
@@ -73,8 +73,8 @@ def test_a_tube_outside_the_grid_changes_nothing(where: PointGrid) -> None:
 def test_vessels_run_on_both_sides_beside_the_bones(column: tuple[PosedBone, ...]) -> None:
     vessels = random_vessels(column, np.random.default_rng(0), Contrast(filled=1.0, calcified=0.0))
     assert len(vessels) >= 6
-    middle = np.mean([bone.origin_mm for bone in column if bone.label <= 8], axis=0)
-    sides = [np.sign(vessel.line_mm[2:8, 0] - middle[0]).mean() for vessel in vessels if len(vessel.line_mm) > 3]
+    centre = np.mean([bone.origin_mm for bone in column if bone.label <= 8], axis=0)
+    sides = [np.sign(vessel.line_mm[2:8, 0] - centre[0]).mean() for vessel in vessels if len(vessel.line_mm) > 3]
     assert sorted(np.sign(sides).tolist()) == [-1] * 3 + [1] * 3
     assert all(vessel.radius_mm.min() >= 0.8 and vessel.radius_mm.max() <= 8.0 for vessel in vessels)
     assert not any(vessel.through_bone for vessel in vessels)

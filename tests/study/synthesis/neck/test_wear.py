@@ -9,7 +9,7 @@ import torch
 from cspine.study.synthesis.neck.wear import DISC, LEFT, RIGHT, random_joints, values_at
 
 
-def test_nobody_is_worn_where_the_probability_is_nought() -> None:
+def test_no_joint_is_worn_where_the_probability_is_0() -> None:
     joints = random_joints(np.random.default_rng(0), 0.0)
     assert not joints.growth_mm.any() and not joints.sclerosis.any()
     assert not joints.vacuum.any() and not joints.bridged.any()

@@ -1,4 +1,4 @@
-"""A synthetic spine as a whole: from its seed, with labels from head to foot."""
+"""A complete synthetic spine: from its seed, with labels from head to foot."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_the_same_seed_gives_the_same_case_and_another_seed_another(solid_forms:
 
 
 @pytest.fixture(scope="module")
-def whole(solid_forms: SpineForms):
+def spine(solid_forms: SpineForms):
     return synthesize_spine(solid_forms, 3, FINE)
 
 
-def test_image_and_labels_are_a_ct_on_one_grid(whole) -> None:
-    ct, labels = whole
+def test_image_and_labels_are_a_ct_on_one_grid(spine) -> None:
+    ct, labels = spine
     assert ct.hu_zyx.dtype == np.int16 and labels.labels_zyx.dtype == np.uint8
     assert ct.grid.is_close(labels.grid) and orientation_of(ct.affine_lps) == "LPS"
     assert ct.grid.spacing_xyz == pytest.approx((3, 3, 3))
@@ -47,8 +47,8 @@ def test_image_and_labels_are_a_ct_on_one_grid(whole) -> None:
     assert ct.hu_zyx[labels.labels_zyx > 0].mean() > ct.hu_zyx[labels.labels_zyx == 0].mean() + 200
 
 
-def test_a_whole_spine_goes_from_c1_to_the_sacrum_in_order(whole) -> None:
-    _, labels = whole
+def test_a_whole_spine_goes_from_c1_to_the_sacrum_in_order(spine) -> None:
+    _, labels = spine
     expected = [level.name for level in VERTEBRAE if level.name not in ("T13", "L6")]
     assert levels(labels) == expected
     assert (labels.labels_zyx == SACRUM).any()
@@ -58,11 +58,11 @@ def test_a_whole_spine_goes_from_c1_to_the_sacrum_in_order(whole) -> None:
     assert sacrum < np.argwhere(labels.labels_zyx == vertebra("L5").label)[:, 0].mean()
 
 
-def test_volumes_are_plausible_for_each_level(whole) -> None:
-    _, labels = whole
+def test_volumes_are_plausible_for_each_level(spine) -> None:
+    _, labels = spine
     for shape in shapes_of(vertebrae_only(labels.labels_zyx), labels.grid):
-        least, most = plausible_ml(shape.vertebra)
-        assert 0.6 * least < shape.volume_mm3 / 1000 < most, shape.vertebra.name
+        low, high = plausible_ml(shape.vertebra)
+        assert 0.6 * low < shape.volume_mm3 / 1000 < high, shape.vertebra.name
 
 
 @pytest.mark.parametrize(("thoracic", "lumbar"), [(11, 5), (13, 4), (12, 6)])

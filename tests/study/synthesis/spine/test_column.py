@@ -1,4 +1,4 @@
-"""Where the vertebrae of a patient stand."""
+"""Positions of the vertebrae of a patient."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ def test_there_is_a_form_for_every_level_and_the_sacrum(solid_forms: SpineForms)
 def test_a_form_is_one_symmetric_bone_of_plausible_volume(solid_forms: SpineForms, level) -> None:
     form = solid_forms.forms[level.label]
     inside = form.distance_mm > 0
-    least, most = plausible_ml(level)
-    assert least * 0.7 < np.count_nonzero(inside) / 1000 < most
+    low, high = plausible_ml(level)
+    assert low * 0.7 < np.count_nonzero(inside) / 1000 < high
     assert np.array_equal(inside, inside[..., ::-1])
     sizes = np.sort(np.bincount(cc3d.connected_components(inside, connectivity=26).ravel())[1:])[::-1]
     assert sizes[1:].sum() < 0.02 * sizes[0]

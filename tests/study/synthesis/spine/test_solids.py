@@ -14,7 +14,7 @@ def at(field: np.ndarray, x: int, y: int, z: int) -> float:
     return float(field[z + 20, y + 20, x + 20])
 
 
-def test_a_lattice_holds_both_its_ends() -> None:
+def test_a_lattice_includes_both_its_ends() -> None:
     points = lattice((-1, 0, 2), (1, 1, 4), 0.5)
     assert points.shape == (5, 3, 5, 3)
     assert points[0, 0, 0].tolist() == [-1, 0, 2] and points[-1, -1, -1].tolist() == [1, 1, 4]

@@ -17,8 +17,8 @@ from cspine.study.synthesis.spine.surroundings import draw_tissue, other_bones, 
 def patient(solid_forms: SpineForms):
     rng = np.random.default_rng(2)
     poses = stand(solid_forms, sequence(rng, 12, 5), rng)
-    middle = np.array([pose.origin_mm for pose in poses]).mean(axis=0)
-    poses = tuple(Pose(p.label, p.origin_mm - middle, p.axes, p.scale_xyz) for p in poses)
+    centre = np.array([pose.origin_mm for pose in poses]).mean(axis=0)
+    poses = tuple(Pose(p.label, p.origin_mm - centre, p.axes, p.scale_xyz) for p in poses)
     return centred_grid(np.array([380.0, 330.0, 700.0]), (6.0, 6.0, 6.0)), poses
 
 
@@ -27,8 +27,8 @@ def test_a_body_has_its_tissues_and_air_around(patient) -> None:
     tissue = draw_tissue(grid, poses, np.random.default_rng(0))
     assert tissue.shape == grid.shape_zyx and tissue.dtype == torch.uint8
     present = set(np.unique(tissue.numpy()))
-    wanted = {0, tissues.FAT, tissues.MUSCLE, tissues.LUNG, tissues.VESSEL, tissues.DISC, tissues.CANAL_CONTENT}
-    assert wanted | {tissues.CORD, tissues.AIRWAY} <= present
+    expected = {0, tissues.FAT, tissues.MUSCLE, tissues.LUNG, tissues.VESSEL, tissues.DISC, tissues.CANAL_CONTENT}
+    assert expected | {tissues.CORD, tissues.AIRWAY} <= present
 
 
 def test_lungs_lie_at_the_height_of_the_chest(patient) -> None:
