@@ -75,11 +75,6 @@ def test_the_guide_runs_from_top_to_bottom(folder: Path) -> None:
     assert len(blocks) >= 7
     (score,) = namespace["found"].scores()
     assert (score["level"], score["dice"]) == ("C3", 1.0)
-<<<<<<< HEAD
     assert [(case.name, case.is_there()) for case in namespace["copies"]] == [("ct-above-C3", True)]
-    assert (place / "predictions" / "sources.csv").is_file() and (place / "evaluation" / "sheet.png").is_file()
-    assert not (place / "out-seg").exists()
-=======
     assert (folder / "predictions" / "sources.csv").is_file() and (folder / "evaluation" / "sheet.png").is_file()
     assert not (folder / "out-seg").exists()
->>>>>>> words-in-tests
