@@ -10,6 +10,7 @@ import warnings
 from cspine.app.options import read_settings
 from cspine.core.errors import UsageError
 from cspine.io.console import print_error
+from cspine.io.privacy import withhold_foreign_texts
 
 #: Holoscan warns of less.
 _STACK_BYTES = 32 * 2**20
@@ -17,6 +18,7 @@ _STACK_BYTES = 32 * 2**20
 
 def main() -> None:
     """Run the application and exit with the code that says what happened."""
+    withhold_foreign_texts()
     try:
         read_settings(sys.argv[1:], os.environ)
     except UsageError as error:

@@ -13,6 +13,7 @@ import cspine
 from cspine.cli.lazy_group import lazy_group
 from cspine.core.errors import as_defect
 from cspine.io.console import print_error, start_logging
+from cspine.io.privacy import frames_of, withhold_foreign_texts
 
 _COMMANDS = {
     "run": "cspine.cli.run",
@@ -48,6 +49,7 @@ def cli(verbose: bool, quiet: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with the code of the error, as in `cspine.core.errors`."""
+    withhold_foreign_texts()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli(standalone_mode=False)
@@ -58,7 +60,7 @@ def main() -> None:
         click.echo("Interrupted.", err=True)
         sys.exit(130)
     except Exception as unforeseen:
-        logging.getLogger("cspine").debug("where it failed", exc_info=unforeseen)
+        logging.getLogger("cspine").debug("where it failed:\n%s", frames_of(unforeseen))
         error = as_defect(unforeseen)
         print_error(error)
         sys.exit(error.exit_code)

@@ -71,19 +71,28 @@ def _is_full_spine(model: str | None) -> bool:
 
 
 def _row(series: ListedSeries) -> tuple[str, ...]:
-    thickness = series.slice_thickness_mm
     return (
         "" if series.series_number is None else str(series.series_number),
         series.series_uid,
         series.description,
         series.kernel,
-        "" if thickness is None else f"{thickness:g} mm",
+        _thickness(series),
         str(series.slices),
         f"{series.coverage_mm:.0f} mm",
         series.orientation,
         "yes" if series.contrast else "",
         series.reason,
     )
+
+
+def _thickness(series: ListedSeries) -> str:
+    """Return the slice thickness, with the distance between slices where it differs."""
+    thickness, step = series.slice_thickness_mm, series.step_mm
+    if thickness is None:
+        return "" if step is None else f"every {step:g} mm"
+    if step is None or abs(step - thickness) <= 0.05 * thickness:
+        return f"{thickness:g} mm"
+    return f"{thickness:g} mm, every {step:g} mm"
 
 
 def _document(listing: InputListing) -> Record:

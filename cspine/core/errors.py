@@ -277,6 +277,13 @@ class UnsupportedOrientationError(GeometryError):
     advice = "Pass three letters, one of each pair L/R, P/A and S/I, for example LPS."
 
 
+class ImpossibleGeometryError(GeometryError):
+    """A spacing, a position or an extent is not that of a CT of a patient."""
+
+    code = "CS-GEO-012"
+    advice = "The header is damaged, or in other units than millimetres. Export the series again."
+
+
 # --- pixels -----------------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +308,20 @@ class RescaleError(PixelError):
 
     code = "CS-PIX-003"
     advice = "Send the original CT images, with their Rescale Slope and Rescale Intercept."
+
+
+class NotHounsfieldError(PixelError):
+    """The values are not Hounsfield units."""
+
+    code = "CS-PIX-004"
+    advice = "Send the original CT images in Hounsfield units: water at 0, air at -1000."
+
+
+class UnsupportedImageError(PixelError):
+    """The images are of a kind or in an encoding that cspine does not read."""
+
+    code = "CS-PIX-005"
+    advice = "Send the series as CT images with integer pixels, uncompressed or in a codec that `cspine doctor` lists."
 
 
 # --- models -----------------------------------------------------------------------------------------------------------

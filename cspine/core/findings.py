@@ -186,6 +186,26 @@ MERGED_LEVELS = FindingKind(
     Severity.SERIOUS,
     "A level is much larger and longer than its neighbours; it may be two vertebrae, and levels beyond it off by one.",
 )
+UNATTRIBUTED_FILES = FindingKind(
+    "CS-FND-028",
+    Severity.SERIOUS,
+    "Damaged files of the input belong to no series that can be determined; slices of this series may be among them.",
+)
+UNITS_DOUBTFUL = FindingKind(
+    "CS-FND-029",
+    Severity.SERIOUS,
+    "The values of the CT are not distributed as Hounsfield units of a patient; the result may be wrong throughout.",
+)
+ORDER_CONTRADICTED = FindingKind(
+    "CS-FND-030",
+    Severity.SERIOUS,
+    "The positions of the slices contradict their numbers and locations; slices may have been exchanged.",
+)
+TOO_DENSE = FindingKind(
+    "CS-FND-031",
+    Severity.WARNING,
+    "The mean density is too high for bone; the vertebra contains metal, or the values are not Hounsfield units.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -216,6 +236,10 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     PARTS_UNITED,
     RENUMBERED,
     MERGED_LEVELS,
+    UNATTRIBUTED_FILES,
+    UNITS_DOUBTFUL,
+    ORDER_CONTRADICTED,
+    TOO_DENSE,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.

@@ -43,6 +43,8 @@ MAX_CORD_MM2 = 450.0
 
 #: Mean of a whole vertebra, trabecular and cortical bone together, lies above this. For findings, and for data sets.
 MIN_BONE_HU = 60.0
+#: Mean of a whole vertebra lies below this, even where it is sclerotic. For findings.
+MAX_BONE_HU = 1200.0
 #: What has less than this on average is air or fat, whatever a network calls it. For removal.
 MIN_POSSIBLE_BONE_HU = -50.0
 

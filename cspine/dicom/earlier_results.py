@@ -18,7 +18,7 @@ from pydicom.uid import UID, SegmentationStorage
 
 from cspine.core.errors import hashed
 from cspine.dicom.headers import InstanceHeader
-from cspine.dicom.scan import DAMAGE, Scan
+from cspine.dicom.scan import Scan
 from cspine.dicom.series import Series
 
 #: (0008,0070) *Manufacturer* and (0008,1090) *Manufacturer's Model Name* of objects that cspine writes.
@@ -90,7 +90,7 @@ def _read(instance: InstanceHeader, source_series_uid: str) -> EarlierResult | N
             for reference in referenced.ReferencedInstanceSequence
         )
         names = _algorithms(dataset)
-    except DAMAGE as error:
+    except Exception as error:  # whatever a foreign file makes pydicom raise
         _log.warning(
             "segmentation %s cannot be read (%s) and is ignored",
             hashed(instance.sop_instance_uid), type(error).__name__,

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
@@ -33,7 +35,7 @@ PHASE_MARKS = (
 #: The same, but they often differ between slices of one acquisition.
 TIME_MARKS = ("TriggerTime", "AcquisitionDateTime", "AcquisitionTime", "ContentTime")
 
-_CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 _OTHER_KEYWORDS = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -63,6 +65,9 @@ _OTHER_KEYWORDS = (
     "Rows",
     "Columns",
     "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+    "SliceLocation",
     "RescaleSlope",
     "RescaleIntercept",
     "RescaleType",
@@ -101,6 +106,8 @@ class Plane:
         Values of `PHASE_MARKS` and `TIME_MARKS` that are present, by keyword.
     frame_of_reference : str
         (0020,0052).
+    slice_location_mm : float or None
+        (0020,1041).
     """
 
     source: SourceSlice
@@ -114,6 +121,7 @@ class Plane:
     rescale_type: str
     marks: tuple[tuple[str, str], ...]
     frame_of_reference: str
+    slice_location_mm: float | None = None
 
     @property
     def is_localizer(self) -> bool:
@@ -151,6 +159,12 @@ class InstanceHeader:
         Date and time of the series in DICOM format, as far as they are present.
     samples_per_pixel : int
         (0028,0002).
+    bits_allocated, bits_stored, pixel_representation : int or None
+        (0028,0100), (0028,0101), (0028,0103).
+    frames : int
+        (0028,0008); 1 if missing.
+    has_float_pixels : bool
+        True for (7FE0,0008) *Float Pixel Data* or (7FE0,0009) *Double Float Pixel Data*.
     planes : tuple of Plane
         Its slices; empty for an object that is not an image.
     images_in_acquisition, series_instances, concatenation_parts : int or None
@@ -177,6 +191,11 @@ class InstanceHeader:
     instance_number: int | None
     date_time: str
     samples_per_pixel: int
+    bits_allocated: int | None
+    bits_stored: int | None
+    pixel_representation: int | None
+    frames: int
+    has_float_pixels: bool
     planes: tuple[Plane, ...]
     images_in_acquisition: int | None
     series_instances: int | None
@@ -185,10 +204,12 @@ class InstanceHeader:
     @property
     def is_ct(self) -> bool:
         """Whether this is a CT Image or an Enhanced CT Image."""
-        return self.sop_class_uid in _CT_CLASSES
+        return self.sop_class_uid in CT_CLASSES
 
 
-def read_header(dataset: Dataset, path: Path, transfer_syntax: str) -> InstanceHeader:
+def read_header(
+    dataset: Dataset, path: Path, transfer_syntax: str, *, has_float_pixels: bool = False
+) -> InstanceHeader:
     """Return the header of a data set that was read without pixels.
 
     Parameters
@@ -199,6 +220,8 @@ def read_header(dataset: Dataset, path: Path, transfer_syntax: str) -> InstanceH
         Its file.
     transfer_syntax : str
         Transfer syntax of the file.
+    has_float_pixels : bool
+        True if the pixels, which the data set lacks, are floating-point numbers.
 
     Returns
     -------
@@ -224,13 +247,18 @@ def read_header(dataset: Dataset, path: Path, transfer_syntax: str) -> InstanceH
         photometric=_text(dataset, "PhotometricInterpretation"),
         image_type=tuple(v for v in _text(dataset, "ImageType").split("\\") if v),
         slice_thickness_mm=thickness[0] if thickness else None,
-        contrast=bool(_text(dataset, "ContrastBolusAgent")) or bool(dataset.get("ContrastBolusAgentSequence")),
+        contrast=bool(_text(dataset, "ContrastBolusAgent")) or bool(_items(dataset, "ContrastBolusAgentSequence")),
         series_number=_integer(dataset, "SeriesNumber"),
         instance_number=_integer(dataset, "InstanceNumber"),
         date_time=_text(dataset, "SeriesDate") + _text(dataset, "SeriesTime")
         or _text(dataset, "AcquisitionDate")
         or _text(dataset, "StudyDate"),
         samples_per_pixel=_integer(dataset, "SamplesPerPixel") or 1,
+        bits_allocated=_integer(dataset, "BitsAllocated"),
+        bits_stored=_integer(dataset, "BitsStored"),
+        pixel_representation=_integer(dataset, "PixelRepresentation"),
+        frames=_integer(dataset, "NumberOfFrames") or 1,
+        has_float_pixels=has_float_pixels,
         planes=_planes(dataset, path, shared_group),
         images_in_acquisition=_integer(dataset, "ImagesInAcquisition"),
         series_instances=_integer(dataset, "NumberOfSeriesRelatedInstances"),
@@ -258,6 +286,7 @@ def _plane(dataset: Dataset, path: Path, frame: tuple[int, Dataset, Dataset] | N
 
     transformation = group("PixelValueTransformationSequence")
     slope = _numbers(transformation, "RescaleSlope", 1)
+    location = None if frame is not None else _numbers(dataset, "SliceLocation", 1)
     intercept = _numbers(transformation, "RescaleIntercept", 1)
     return Plane(
         source=SourceSlice(path, _text(dataset, "SOPInstanceUID"), None if frame is None else frame[0]),
@@ -271,6 +300,7 @@ def _plane(dataset: Dataset, path: Path, frame: tuple[int, Dataset, Dataset] | N
         rescale_type=_text(transformation, "RescaleType"),
         marks=_marks(dataset, frame),
         frame_of_reference=_text(dataset, "FrameOfReferenceUID"),
+        slice_location_mm=location[0] if location else None,
     )
 
 
@@ -295,19 +325,28 @@ def _marks(dataset: Dataset, frame: tuple[int, Dataset, Dataset] | None) -> tupl
 
 
 def _functional_groups(dataset: Dataset, keyword: str) -> list[Dataset]:
-    return list(dataset.get(keyword) or [])
+    return _items(dataset, keyword)
 
 
 def _macro(group: Dataset, keyword: str) -> Dataset | None:
-    items = group.get(keyword)
+    items = _items(group, keyword)
     return items[0] if items else None
 
 
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence; none where the element is missing or no sequence."""
+    value = _value(dataset, keyword)
+    return list(value) if isinstance(value, Sequence) else []
+
+
 def _value(dataset: Dataset, keyword: str) -> Any:
-    """Return the value of an element, or None if it is missing, empty or does not fit its VR."""
+    """Return the value of an element, or None if it is missing, empty or malformed.
+
+    A malformed element costs itself alone, whatever it makes pydicom raise.
+    """
     try:
         return dataset.get(keyword)
-    except (ValueError, TypeError, OverflowError):
+    except Exception:
         return None
 
 
@@ -315,9 +354,12 @@ def _text(dataset: Dataset, keyword: str) -> str:
     value = _value(dataset, keyword)
     if value is None:
         return ""
-    if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
-        return "\\".join(str(v).strip() for v in value)
-    return str(value).strip()
+    try:
+        if isinstance(value, (list, tuple, MultiValue)):
+            return "\\".join(str(v).strip() for v in value)
+        return str(value).strip()
+    except Exception:  # names are decoded when they are used
+        return ""
 
 
 def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
@@ -327,7 +369,7 @@ def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | 
     values = [value] if count == 1 else value
     try:
         numbers = tuple(float(v) for v in values)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return numbers if len(numbers) == count and all(math.isfinite(v) for v in numbers) else None
 
@@ -336,5 +378,5 @@ def _integer(dataset: Dataset, keyword: str) -> int | None:
     value = _value(dataset, keyword)
     try:
         return None if value is None or value == "" else int(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -1,13 +1,12 @@
 """Read a selected series into Hounsfield units on an orthogonal grid.
 
-Bits above *Bits Stored* are part of the value, because scanners and converters do use them.
+Bits above *Bits Stored* are part of the value where they continue it, because scanners and converters do use them, and
+are masked where they are an overlay's.
 """
 
 from __future__ import annotations
 
 import logging
-import struct
-import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,32 +20,33 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from cspine.core.errors import PhotometricError, PixelError, RescaleError, hashed
+from cspine.core.errors import PixelError, hashed
 from cspine.core.geometry import deshear, orthogonal_grid, shear_mm
+from cspine.core.hounsfield import require_hounsfield
 from cspine.core.volumes import CtSource, CtVolume, HuArray
 from cspine.dicom.headers import Plane
 from cspine.dicom.series import Series
-from cspine.dicom.slices import Arrangement, arrange
+from cspine.dicom.slices import Arrangement
+from cspine.dicom.streams import require_complete
+from cspine.dicom.unused_bits import BitEvidence, bit_evidence, is_overlay, without_upper_bits
+from cspine.dicom.usable import require_usable
+from cspine.io.foreign import foreign_file
 from cspine.io.machine import usable_cores
+from cspine.io.tables import counted
 
 _log = logging.getLogger(__name__)
 AIR_HU = -1024
-# Spectral scanners also store electron density, effective atomic number or iodine; US is "unspecified".
-_HU_TYPES = ("", "HU", "HU_MOD", "US")
 _INT16 = np.iinfo(np.int16)
-_UNDECODABLE = (
-    AttributeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """Stored values of a slice with all their bits, what the upper ones are, and the ends of its padding."""
+
+    stored_yx: NDArray[np.integer]
+    bits: BitEvidence
+    bits_stored: int
+    padding: tuple[int | None, int | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,22 +76,24 @@ def read_volume(series: Series, *, repair_gaps: bool = False) -> CtVolume:
 
     Raises
     ------
-    GeometryError
-        If the slices do not form a volume, as in `slices.arrange`.
-    PhotometricError
-        If an image is not MONOCHROME2 with one sample per pixel.
-    RescaleError
-        If a slice cannot be converted to Hounsfield units.
+    GeometryError, UnsupportedImageError, PhotometricError, RescaleError
+        If the headers show that the series cannot be used, as in `usable.require_usable`.
     PixelError
-        If pixels cannot be decoded.
+        If pixels cannot be decoded, or a compressed stream is incomplete.
+    NotHounsfieldError
+        If the values are not Hounsfield units.
     """
-    _require_monochrome2(series)
-    arrangement = arrange(series.planes, repair_gaps=repair_gaps)
-    _require_hounsfield(arrangement.planes)
+    arrangement = require_usable(series, repair_gaps=repair_gaps)
     notes = list(arrangement.notes)
     if series.damaged:
         notes.append(f"{series.damaged} damaged file(s) of the series were excluded; the remaining slices are regular")
-    hu_zyx = _to_hu(arrangement.planes, _decode_all(arrangement.planes))
+    stored = _decode_all(arrangement.planes)
+    overlays = sum(bool(slice_.bits.pixels) for slice_ in stored) if is_overlay(s.bits for s in stored) else 0
+    if overlays:
+        notes.append(f"bits above Bits Stored are an overlay in {counted(overlays, 'slice')} and were masked")
+    decoded = _interpret_all(arrangement.planes, stored, mask=bool(overlays))
+    hu_zyx = _to_hu(arrangement.planes, decoded)
+    require_hounsfield(hu_zyx, "the series")
     source = CtSource(tuple(plane.source for plane in arrangement.planes), arrangement.grid)
     for note in notes:
         _log.warning("series %s: %s", hashed(series.series_uid), note)
@@ -107,35 +109,15 @@ def _orthogonal(hu_zyx: HuArray, arrangement: Arrangement, source: CtSource, not
     return CtVolume(resampled, orthogonal.affine_lps, source, notes)
 
 
-def _require_monochrome2(series: Series) -> None:
-    for instance in series.instances:
-        if instance.planes and (instance.photometric != "MONOCHROME2" or instance.samples_per_pixel != 1):
-            raise PhotometricError(
-                f"instance {hashed(instance.sop_instance_uid)} is {instance.photometric or 'of unknown type'} with "
-                f"{instance.samples_per_pixel} sample(s) per pixel"
-            )
-
-
-def _require_hounsfield(planes: Sequence[Plane]) -> None:
-    lacking = sum(not plane.slope or plane.intercept is None for plane in planes)
-    if lacking:
-        raise RescaleError(
-            f"Rescale Slope or Rescale Intercept is missing, zero or malformed in {lacking} of {len(planes)} slices"
-        )
-    for plane in planes:
-        if plane.rescale_type.upper() not in _HU_TYPES:
-            raise RescaleError(f"Rescale Type is {plane.rescale_type!r}, not HU")
-
-
 # --- decoding ---------------------------------------------------------------------------------------------------------
 
 
-def _decode_all(planes: Sequence[Plane]) -> list[_Decoded]:
+def _decode_all(planes: Sequence[Plane]) -> list[_Stored]:
     """Return every plane decoded, in parallel over files or over the frames of a file; each file is read once."""
     by_file: dict[Path, list[int]] = defaultdict(list)
     for index, plane in enumerate(planes):
         by_file[plane.source.path].append(index)
-    decoded: dict[int, _Decoded] = {}
+    decoded: dict[int, _Stored] = {}
     with ThreadPoolExecutor(usable_cores()) as pool:
         if len(by_file) == len(planes):
             return list(pool.map(lambda plane: _decode(_open(plane.source.path), plane), planes))
@@ -147,40 +129,42 @@ def _decode_all(planes: Sequence[Plane]) -> list[_Decoded]:
 
 
 def _open(path: Path) -> Dataset:
-    try:
+    with foreign_file(lambda kind: PixelError(f"a file of the series cannot be read ({kind})")):
         dataset = dcmread(path, force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:
             implicit = dataset.original_encoding[0]
             dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         return dataset
-    except _UNDECODABLE as error:
-        raise PixelError(f"a file of the series cannot be read ({type(error).__name__})") from error
 
 
-def _decode(dataset: Dataset, plane: Plane) -> _Decoded:
-    try:
-        keep = _upper_bits_are_values(dataset)
-        stored = pixel_array(dataset, index=plane.source.frame or 0, raw=True, correct_unused_bits=not keep)
-        if keep and _lacks_signs(dataset, stored):
-            stored = pixel_array(dataset, index=plane.source.frame or 0, raw=True)
-    except _UNDECODABLE as error:
-        raise PixelError(
-            f"pixels of instance {hashed(plane.source.sop_instance_uid)} in transfer syntax "
-            f"{dataset.file_meta.TransferSyntaxUID.name} cannot be decoded ({type(error).__name__})"
-        ) from error
-    if stored.shape != (plane.rows, plane.columns):
-        raise PixelError(
-            f"instance {hashed(plane.source.sop_instance_uid)} decodes to {stored.shape[0]} x {stored.shape[1]} pixels"
-        )
-    padding = _padding(dataset, stored)
-    kept = stored if padding is None else stored[~padding]
-    return _Decoded(stored, padding, _fits_int16(kept, plane))
+def _decode(dataset: Dataset, plane: Plane) -> _Stored:
+    name, frame = hashed(plane.source.sop_instance_uid), plane.source.frame or 0
+
+    def damaged(kind: str) -> PixelError:
+        syntax = dataset.file_meta.TransferSyntaxUID.name
+        return PixelError(f"pixels of instance {name} in transfer syntax {syntax} cannot be decoded ({kind})")
+
+    with foreign_file(damaged):
+        require_complete(dataset, frame)
+        stored = pixel_array(dataset, index=frame, raw=True, correct_unused_bits=False)
+        if _lacks_signs(dataset, stored):
+            stored = pixel_array(dataset, index=frame, raw=True)
+        if stored.shape != (plane.rows, plane.columns):
+            raise PixelError(f"instance {name} decodes to {stored.shape[0]} x {stored.shape[1]} pixels")
+        ends = [_as_stored(dataset.get(k), stored.dtype) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+        return _Stored(stored, bit_evidence(stored, dataset), int(dataset.BitsStored), (ends[0], ends[1]))
 
 
-def _upper_bits_are_values(dataset: Dataset) -> bool:
-    """Return whether bits above (0028,0101) *Bits Stored* are part of the values, not a retired overlay."""
-    positions = ((group, 0x0102) for group in range(0x6000, 0x6020, 2))
-    return not any(tag in dataset and dataset[tag].value for tag in positions)
+def _interpret_all(planes: Sequence[Plane], stored: Sequence[_Stored], *, mask: bool) -> list[_Decoded]:
+    """Return the values of every slice with their padding, without upper bits if these are masked."""
+
+    def interpret(slice_: _Stored, plane: Plane) -> _Decoded:
+        values = without_upper_bits(slice_.stored_yx, slice_.bits_stored) if mask else slice_.stored_yx
+        padding = _padding(values, *slice_.padding)
+        return _Decoded(values, padding, _fits_int16(values if padding is None else values[~padding], plane))
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        return list(pool.map(interpret, stored, planes))
 
 
 def _lacks_signs(dataset: Dataset, stored: NDArray[np.integer]) -> bool:
@@ -191,12 +175,11 @@ def _lacks_signs(dataset: Dataset, stored: NDArray[np.integer]) -> bool:
     return bool(stored.min() >= 0 and stored.max() >= 2 ** (bits - 1))
 
 
-def _padding(dataset: Dataset, stored: NDArray[np.integer]) -> NDArray[np.bool_] | None:
+def _padding(stored: NDArray[np.integer], first: int | None, last: int | None) -> NDArray[np.bool_] | None:
     """Return a mask of (0028,0120) *Pixel Padding Value*, up to (0028,0121) its *Range Limit*, or None."""
-    ends = [_as_stored(dataset.get(k), stored.dtype) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    if ends[0] is None:
+    if first is None:
         return None
-    first, last = ends[0], ends[0] if ends[1] is None else ends[1]
+    last = first if last is None else last
     found = (stored >= min(first, last)) & (stored <= max(first, last))
     return found if found.any() else None
 

@@ -17,7 +17,7 @@ from cspine.core.errors import InputError, LabelSchemeError
 from cspine.core.geometry import Affine
 from cspine.core.volumes import LabelVolume
 from cspine.dicom.phi_logging import suppress_phi_logging
-from cspine.dicom.scan import DAMAGE
+from cspine.io.foreign import foreign_file
 
 _ADVICE = "Give a DICOM Segmentation whose planes lie on a regular grid."
 
@@ -43,20 +43,19 @@ def read_segmentation(path: Path) -> LabelVolume:
     LabelSchemeError
         If no segment is a vertebra, or two are the same one.
     """
-    with suppress_phi_logging():
-        try:
-            segmentation = hd.seg.segread(path)
-            levels = _levels(segmentation, path.name)
-            volume = segmentation.get_volume(combine_segments=True, relabel=False, skip_overlap_checks=True)
-        except (*DAMAGE, RuntimeError) as error:
-            raise InputError(
-                f"{path.name} cannot be read as a DICOM Segmentation ({type(error).__name__})", advice=_ADVICE
-            ) from error
+    with suppress_phi_logging(), foreign_file(lambda kind: InputError(_unreadable(path, kind), advice=_ADVICE)):
+        segmentation = hd.seg.segread(path)
+        levels = _levels(segmentation, path.name)
+        volume = segmentation.get_volume(combine_segments=True, relabel=False, skip_overlap_checks=True)
     numbers = np.asarray(volume.array)
     table = np.zeros(int(max(numbers.max(initial=0), *levels)) + 1, dtype=np.uint8)
     for number, level in levels.items():
         table[number] = level.label
     return LabelVolume(table[numbers], _affine(volume.affine))
+
+
+def _unreadable(path: Path, kind: str) -> str:
+    return f"{path.name} cannot be read as a DICOM Segmentation ({kind})"
 
 
 def _levels(segmentation: hd.seg.Segmentation, name: str) -> dict[int, Vertebra]:

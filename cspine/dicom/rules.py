@@ -16,6 +16,13 @@ from cspine.core.errors import RulesError
 Criterion = Literal["regular", "thinner", "bone_kernel", "covers_more", "covers_far_more", "more_recent"]
 
 
+#: Values of (0008,0060) *Modality* that occur beside CT, and the orientations of `series`.
+_DICOM_WORDS = {
+    *("CT", "MR", "PT", "NM", "US", "CR", "DX", "DR", "MG", "XA", "RF", "SC", "OT", "SR", "SEG", "RTSTRUCT", "RTDOSE"),
+    *("RTPLAN", "RTIMAGE", "REG", "PR", "KO", "DOC", "M3D", "AXIAL", "CORONAL", "SAGITTAL"),
+}
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,21 +69,30 @@ class TextCondition(_Condition):
         return value
 
     def rejection(self, text: str) -> str | None:
-        """Return why the text is rejected, or None if it matches; backslashes separate values."""
+        """Return why the text is rejected, or None if it matches; backslashes separate values.
+
+        The text is quoted only if it is a word of the rule or of DICOM: in a damaged header it may be a name.
+        """
         values = [value.strip().casefold() for value in text.split("\\") if value.strip()]
         if not values:
             return None if self.allow_missing else "is missing"
         if self.equals is not None and self.equals.casefold() not in values:
-            return f"{text!r} is not {self.equals!r}"
+            return f"{self._quoted(text)}is not {self.equals!r}"
         if self.one_of is not None and not set(values) & {choice.casefold() for choice in self.one_of}:
-            return f"{text!r} is not one of {', '.join(self.one_of)}"
+            return f"{self._quoted(text)}is not one of {', '.join(self.one_of)}"
         if self.not_one_of is not None and set(values) & {choice.casefold() for choice in self.not_one_of}:
-            return f"{text!r} is one of {', '.join(self.not_one_of)}"
+            return f"{self._quoted(text)}is one of {', '.join(self.not_one_of)}"
         if self.matches is not None and not _any_match(self.matches, values):
-            return f"{text!r} does not match the expression"
+            return f"{self._quoted(text)}does not match the expression"
         if self.not_matches is not None and _any_match(self.not_matches, values):
-            return f"{text!r} matches the excluded expression"
+            return f"{self._quoted(text)}matches the excluded expression"
         return None
+
+    def _quoted(self, text: str) -> str:
+        """Return the text in quotes, or nothing where it may be anything."""
+        stated = (self.equals, *(self.one_of or ()), *(self.not_one_of or ()), self.matches, self.not_matches)
+        words = {word.upper() for value in stated if value for word in re.findall(r"\w+", value)}
+        return f"{text!r} " if text.upper() in words | _DICOM_WORDS else ""
 
 
 class NumberCondition(_Condition):
@@ -137,9 +153,9 @@ class ValuesCondition(_Condition):
         present = {value.casefold() for value in values}
         lacking = [value for value in self.all_of or () if value.casefold() not in present]
         if lacking and not (self.allow_missing and not values):
-            return f"{'/'.join(values) or 'missing'} lacks {', '.join(lacking)}"
+            return f"lacks {', '.join(lacking)}" if values else "is missing"
         unwanted = [value for value in self.none_of or () if value.casefold() in present]
-        return f"{'/'.join(values)} contains {', '.join(unwanted)}" if unwanted else None
+        return f"contains {', '.join(unwanted)}" if unwanted else None
 
 
 class Requirements(_Strict):

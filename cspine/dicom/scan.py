@@ -5,11 +5,9 @@ Files that are not DICOM are skipped and counted; damaged DICOM files are report
 
 from __future__ import annotations
 
-import filecmp
+import hashlib
 import logging
 import os
-import struct
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,31 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnknownSeriesError, hashed
-from cspine.dicom.headers import WANTED_TAGS, InstanceHeader, read_header
+from cspine.dicom.headers import CT_CLASSES, WANTED_TAGS, InstanceHeader, read_header
 from cspine.dicom.series import Series
 from cspine.io.tables import counted
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-#: Exceptions that reading a damaged file may raise.
-DAMAGE = (
-    InvalidDicomError,
-    BytesLengthException,
-    EOFError,
-    OSError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    TypeError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-)
+#: First bytes of (7FE0,0008) *Float Pixel Data* and (7FE0,0009) *Double Float Pixel Data*.
+_FLOAT_PIXELS = (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00", b"\x7f\xe0\x00\x08", b"\x7f\xe0\x00\x09")
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class DamagedFile:
-    """A DICOM file that is damaged.
+    """A file that is damaged.
 
     Parameters
     ----------
@@ -83,11 +68,19 @@ class DamagedFile:
         What is wrong.
     series_uid : str
         The series that it belongs to; empty if unknown.
+    may_be_slice : bool
+        False if its header shows that it is no CT image.
     """
 
     path: Path
     reason: str
     series_uid: str = ""
+    may_be_slice: bool = True
+
+    @property
+    def is_unattributed(self) -> bool:
+        """Whether it may be a slice of any series of the input."""
+        return self.may_be_slice and not self.series_uid
 
 
 @dataclass(frozen=True)
@@ -176,8 +169,10 @@ def scan_folder(folder: Path) -> Scan:
     with ThreadPoolExecutor(_THREADS) as pool:
         results = list(pool.map(_examine, paths))
     headers = [r for r in results if isinstance(r, InstanceHeader)]
-    damaged = tuple(r for r in results if isinstance(r, DamagedFile))
+    lost = _like_slices([path for path, r in zip(paths, results, strict=True) if r == "other"], headers)
+    damaged = (*(r for r in results if isinstance(r, DamagedFile)), *lost)
     kinds = Counter(r for r in results if isinstance(r, str))
+    kinds["other"] -= len(lost)
     headers, copies = _without_copies(headers)
     skipped = Skipped(kinds["directory"], kinds["sidecar"], kinds["other"], copies)
     if not headers:
@@ -223,11 +218,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _examine(path: Path) -> InstanceHeader | DamagedFile | str:
-    """Return the header of a file, its damage, or the reason for skipping it."""
-    if path.name.upper() == "DICOMDIR":
-        return "directory"
-    if path.suffix.lower() == ".json":
-        return "sidecar"
+    """Return the header of a file, its damage, or the reason for skipping it; its content decides, not its name."""
     if not path.is_file():
         return "other"
     try:
@@ -235,15 +226,42 @@ def _examine(path: Path) -> InstanceHeader | DamagedFile | str:
             start = file.read(144)
             has_preamble = start[128:132] == b"DICM"
             if not has_preamble and not _looks_bare(start, path.stat().st_size):
-                return "other"
+                return _kind_by_name(path)
             file.seek(0)
             dataset = dcmread(file, stop_before_pixels=True, force=not has_preamble, specific_tags=WANTED_TAGS)
             pixel_start = file.tell()
+            pixel_tag = file.read(4)
         if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             return "directory"
-        return _checked(dataset, path, pixel_start, has_preamble)
-    except DAMAGE as error:
+        return _checked(dataset, path, _PixelStart(pixel_start, pixel_tag), has_preamble)
+    except Exception as error:  # whatever a damaged file makes pydicom raise
         return DamagedFile(path, f"the header cannot be read ({type(error).__name__})")
+
+
+def _kind_by_name(path: Path) -> str:
+    """Return the kind of a file that is not DICOM."""
+    if path.name.upper() == "DICOMDIR":
+        return "directory"
+    return "sidecar" if path.suffix.lower() == ".json" else "other"
+
+
+def _like_slices(paths: Sequence[Path], headers: Sequence[InstanceHeader]) -> tuple[DamagedFile, ...]:
+    """Return the files without a DICOM header that are named like the CT images beside them."""
+    names = {(header.path.parent, header.path.suffix.lower()) for header in headers if header.is_ct}
+    names = {(folder, suffix) for folder, suffix in names if suffix}
+    return tuple(
+        DamagedFile(path, "the DICOM header is missing")
+        for path in paths
+        if (path.parent, path.suffix.lower()) in names
+    )
+
+
+@dataclass(frozen=True)
+class _PixelStart:
+    """Where the pixel data begin: offset in the file, and the bytes of the tag there."""
+
+    offset: int
+    tag: bytes
 
 
 def _looks_bare(start: bytes, size: int) -> bool:
@@ -254,16 +272,19 @@ def _looks_bare(start: bytes, size: int) -> bool:
     return explicit or int.from_bytes(start[4:8], "little") <= min(size, 1024)
 
 
-def _checked(dataset: Dataset, path: Path, pixel_start: int, has_preamble: bool) -> InstanceHeader | DamagedFile | str:
+def _checked(
+    dataset: Dataset, path: Path, pixels: _PixelStart, has_preamble: bool
+) -> InstanceHeader | DamagedFile | str:
     missing = [keyword for keyword in _IDENTIFIERS if not dataset.get(keyword)]
     series_uid = str(dataset.get("SeriesInstanceUID") or "")
     if missing:
         if len(missing) == 4 and not has_preamble:
             return "other"
-        return DamagedFile(path, f"{', '.join(missing)} missing", series_uid)
+        may_be_slice = str(dataset.get("SOPClassUID") or "") in ("", *CT_CLASSES)
+        return DamagedFile(path, f"{', '.join(missing)} missing", series_uid, may_be_slice)
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
-    header = read_header(dataset, path, syntax)
-    left = path.stat().st_size - pixel_start
+    header = read_header(dataset, path, syntax, has_float_pixels=pixels.tag in _FLOAT_PIXELS)
+    left = path.stat().st_size - pixels.offset
     if header.is_ct and (not header.planes or left <= 0) and syntax != DeflatedExplicitVRLittleEndian:
         return DamagedFile(path, "the CT image has no pixels", series_uid)
     if header.planes and not syntax.is_encapsulated and syntax != DeflatedExplicitVRLittleEndian:
@@ -276,12 +297,19 @@ def _checked(dataset: Dataset, path: Path, pixel_start: int, has_preamble: bool)
 
 def _without_copies(headers: Sequence[InstanceHeader]) -> tuple[list[InstanceHeader], int]:
     """Return the headers without identical files; one UID with two contents is kept for the geometry check."""
-    kept: dict[tuple[str, ...], list[InstanceHeader]] = defaultdict(list)
-    copies = 0
+    groups: dict[tuple[str, ...], list[InstanceHeader]] = defaultdict(list)
     for header in headers:
-        others = kept[header.patient_key, header.study_uid, header.series_uid, header.sop_instance_uid]
-        if any(filecmp.cmp(header.path, other.path, shallow=False) for other in others):
-            copies += 1
-        else:
-            others.append(header)
-    return [header for group in kept.values() for header in group], copies
+        groups[header.patient_key, header.study_uid, header.series_uid, header.sop_instance_uid].append(header)
+    kept = [header for group in groups.values() for header in _distinct(group)]
+    return kept, len(headers) - len(kept)
+
+
+def _distinct(group: Sequence[InstanceHeader]) -> list[InstanceHeader]:
+    """Return the headers of files with different contents, each read once."""
+    if len(group) == 1:
+        return list(group)
+    distinct: dict[str, InstanceHeader] = {}
+    for header in group:
+        with header.path.open("rb") as file:
+            distinct.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), header)
+    return list(distinct.values())

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from cspine.dicom.headers import InstanceHeader, Plane
+from cspine.dicom.tolerance import same_orientation
 
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -113,9 +114,15 @@ class Series:
 
     @property
     def slice_thickness_mm(self) -> float | None:
-        """(0018,0050) *Slice Thickness*, or the distance between slices if it is empty."""
+        """(0018,0050) *Slice Thickness*; None if it is missing or not positive."""
         stated = _most_common(i.slice_thickness_mm for i in self.instances)
-        return stated if stated else self.step_mm
+        return stated if stated is not None and stated > 0 else None
+
+    @property
+    def resolution_mm(self) -> float | None:
+        """Resolution along the stack: the larger of slice thickness and distance between slices."""
+        known = [value for value in (self.slice_thickness_mm, self.step_mm) if value is not None]
+        return max(known) if known else None
 
     @cached_property
     def coverage_mm(self) -> float:
@@ -127,7 +134,11 @@ class Series:
         if self.cosines is None:
             return []
         normal = np.cross(self.cosines[:3], self.cosines[3:])
-        points = [p.position_lps for p in self.planes if p.position_lps is not None and p.cosines == self.cosines]
+        points = [
+            p.position_lps
+            for p in self.planes
+            if p.position_lps is not None and p.cosines is not None and same_orientation(p.cosines, self.cosines)
+        ]
         return sorted({round(float(np.dot(position, normal)), 3) for position in points})
 
 

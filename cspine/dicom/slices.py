@@ -18,6 +18,7 @@ from cspine.core.errors import (
     DuplicatePositionError,
     ExcessiveTiltError,
     GeometryError,
+    ImpossibleGeometryError,
     MissingAttributeError,
     MissingSliceError,
     MixedAcquisitionsError,
@@ -29,23 +30,26 @@ from cspine.core.errors import (
 )
 from cspine.core.geometry import Grid, make_affine
 from cspine.dicom.headers import PHASE_MARKS, TIME_MARKS, Plane
+from cspine.dicom.tolerance import (
+    COARSE_ROUNDING_MM,
+    COSINE_ROUNDING,
+    COSINE_TOLERANCE,
+    MAX_EXTENT_MM,
+    MAX_MATRIX,
+    MAX_POSITION_MM,
+    ORIENTATION_TOLERANCE,
+    PIXEL_SPACING_MM,
+    PIXEL_SPACING_TOLERANCE,
+    SHIFT_TOLERANCE_MM,
+    SLICE_DISTANCE_MM,
+    STEP_ROUNDING_MM,
+    STEP_TOLERANCE,
+)
 from cspine.io.tables import counted
 
 MIN_SLICES = 3
 #: Largest shear of a stack that a tilted gantry can cause, degrees.
 MAX_TILT_DEG = 35.0
-#: Slices whose direction cosines differ by more have different orientations.
-ORIENTATION_TOLERANCE = 1e-3
-#: Deviation of the cosines from orthonormal vectors: rounding up to the first, damage beyond the second.
-COSINE_ROUNDING = 1e-4
-COSINE_TOLERANCE = 5e-3
-#: Relative difference of pixel spacing that counts as rounding.
-PIXEL_SPACING_TOLERANCE = 1e-3
-#: Distances between slices may differ by the larger of these: millimetres, and a share of the distance.
-STEP_ROUNDING_MM = 0.02
-STEP_TOLERANCE = 0.02
-#: In-plane shift that counts as rounding: of a slice against the line, and of the last slice against the first.
-SHIFT_TOLERANCE_MM = 0.1
 #: Largest shear along the rows that rounding can explain, degrees.
 MAX_ROW_SHEAR_DEG = 0.5
 
@@ -114,6 +118,8 @@ def arrange(planes: Sequence[Plane], *, repair_gaps: bool = False) -> Arrangemen
         If several slices have one position, or two acquisitions alternate.
     MissingSliceError, VariableSpacingError
         If the distances differ and ``repair_gaps`` is off, or no run of three slices is regular.
+    ImpossibleGeometryError
+        If a spacing, a position or an extent is outside what a CT scanner produces.
     ExcessiveTiltError, GeometryError
         If the stack is sheared too much, or slices are shifted within their plane.
     """
@@ -122,6 +128,7 @@ def arrange(planes: Sequence[Plane], *, repair_gaps: bool = False) -> Arrangemen
     if len(planes) < MIN_SLICES:
         raise SingleSliceError(f"the series has {counted(len(planes), 'slice')}; at least {MIN_SLICES} are needed")
     spacing_yx = _one_matrix(planes)
+    _require_possible(planes, spacing_yx)
     axes, notes = _orthonormal(cosines)
     stack = _sort(planes, axes)
     _refuse_mixtures(stack)
@@ -170,6 +177,21 @@ def _one_matrix(planes: Sequence[Plane]) -> tuple[float, float]:
         )
     row_mm, column_mm = np.median(spacing, axis=0)
     return float(row_mm), float(column_mm)
+
+
+def _require_possible(planes: Sequence[Plane], spacing_yx: tuple[float, float]) -> None:
+    low, high = PIXEL_SPACING_MM
+    if not all(low <= spacing <= high for spacing in spacing_yx):
+        raise ImpossibleGeometryError(
+            f"{_TAGS['spacing_yx']} is {spacing_yx[0]:g} x {spacing_yx[1]:g} mm; CT has {low:g} to {high:g} mm"
+        )
+    rows, columns = planes[0].rows, planes[0].columns
+    extent = max(rows * spacing_yx[0], columns * spacing_yx[1])
+    if max(rows, columns) > MAX_MATRIX or extent > MAX_EXTENT_MM:
+        raise ImpossibleGeometryError(f"slices of {rows} x {columns} pixels are {extent:.0f} mm wide")
+    furthest = max(abs(value) for plane in planes for value in plane.position_lps or ())
+    if furthest > MAX_POSITION_MM:
+        raise ImpossibleGeometryError(f"{_TAGS['position_lps']} has a coordinate of {furthest:g} mm")
 
 
 def _orthonormal(cosines: Vector) -> tuple[Vector, tuple[str, ...]]:
@@ -257,8 +279,11 @@ def _refuse_shared_positions(stack: _Stack, position: NDArray[np.int64], most: i
 def _regular(stack: _Stack, repair_gaps: bool) -> tuple[_Stack, tuple[str, ...]]:
     """Return the stack if it is regular, else its longest regular run with a note."""
     gaps = np.diff(stack.along_mm)
+    _require_possible_distance(float(np.median(gaps)))
     if _is_regular(stack.along_mm):
         return stack, ()
+    if _is_coarsely_rounded(stack):
+        return _evened(stack), (f"positions of slices are rounded to {COARSE_ROUNDING_MM:g} mm and were evened out",)
     runs = _runs(stack.along_mm)
     error = _explain(stack.along_mm, gaps, runs)
     start, stop = max(runs, key=lambda run: (stack.along_mm[run[1] - 1] - stack.along_mm[run[0]], -run[0]))
@@ -270,6 +295,36 @@ def _regular(stack: _Stack, repair_gaps: bool) -> tuple[_Stack, tuple[str, ...]]
         f"{kept.along_mm[0]:.2f} to {kept.along_mm[-1]:.2f} mm along the normal"
     )
     return kept, (note,)
+
+
+def _require_possible_distance(step_mm: float) -> None:
+    low, high = SLICE_DISTANCE_MM
+    if not low <= step_mm <= high:
+        raise ImpossibleGeometryError(f"slices are {step_mm:g} mm apart; CT has {low:g} to {high:g} mm")
+
+
+def _is_coarsely_rounded(stack: _Stack) -> bool:
+    """Return whether every coordinate is a multiple of 0.1 mm, and rounding explains all deviations."""
+    positions = np.array([plane.position_lps for plane in stack.planes], dtype=np.float64) / COARSE_ROUNDING_MM
+    if np.abs(positions - np.rint(positions)).max() > 1e-6:
+        return False
+    # Along an oblique normal the roundings of three coordinates add up.
+    largest = float(np.abs(stack.axes[:, 2]).sum()) * COARSE_ROUNDING_MM / 2
+    step = float(stack.along_mm[-1] - stack.along_mm[0]) / (len(stack.planes) - 1)
+    return step > 2 * largest and float(np.abs(stack.along_mm - _even_positions(stack.along_mm)).max()) <= (
+        largest + STEP_ROUNDING_MM
+    )
+
+
+def _even_positions(along_mm: Vector) -> Vector:
+    """Return the evenly spaced positions that fit best."""
+    index = np.arange(len(along_mm))
+    step, start = np.polyfit(index, along_mm, 1)
+    return np.asarray(start + step * index)
+
+
+def _evened(stack: _Stack) -> _Stack:
+    return _Stack(stack.planes, stack.axes, _even_positions(stack.along_mm), stack.within_mm)
 
 
 def _tolerance_mm(step_mm: float) -> float:

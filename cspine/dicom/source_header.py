@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import DataElement, Dataset, config, dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 from pydicom.valuerep import format_number_as_ds, validate_value
 
-from cspine.core.errors import GeometryError, InputError, MissingAttributeError, hashed
+from cspine.core.errors import InputError, MissingAttributeError, hashed
 from cspine.core.volumes import CtSource
+from cspine.dicom.tolerance import COSINE_ROUNDING
+from cspine.io.foreign import foreign_file
 
 _NAMESPACE = uuid.UUID("0b7d4a53-8f0c-5d4e-8b0d-1f5d2f7f8f10")
 _TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
@@ -68,13 +69,28 @@ def read_source_headers(source: CtSource) -> list[Dataset]:
 
 
 def _read(path: Path, sop_instance_uid: str) -> Dataset:
-    try:
+    with foreign_file(lambda _: InputError(f"source instance {hashed(sop_instance_uid)} can no longer be read")):
         dataset = dcmread(path, stop_before_pixels=True, force=True)
-    except (OSError, InvalidDicomError) as error:
-        raise InputError(f"source instance {hashed(sop_instance_uid)} can no longer be read") from error
-    if dataset.get("SOPInstanceUID") != sop_instance_uid:
-        raise InputError(f"the file of source instance {hashed(sop_instance_uid)} now contains another instance")
-    return dataset
+        if dataset.get("SOPInstanceUID") != sop_instance_uid:
+            raise InputError(f"the file of source instance {hashed(sop_instance_uid)} now contains another instance")
+        _drop_unreadable(dataset)
+        return dataset
+
+
+def _drop_unreadable(dataset: Dataset) -> None:
+    """Remove private elements, which are not copied, and those that cannot be parsed, at every depth."""
+    for tag in list(dataset.keys()):
+        if tag.is_private:
+            del dataset[tag]
+            continue
+        try:
+            element = dataset[tag]
+            items = list(element.value) if element.VR == "SQ" else []
+        except Exception:  # whatever a malformed element makes pydicom raise
+            del dataset[tag]
+            continue
+        for item in items:
+            _drop_unreadable(item)
 
 
 def normalise_headers(headers: list[Dataset], source: CtSource) -> tuple[str, ...]:
@@ -96,8 +112,6 @@ def normalise_headers(headers: list[Dataset], source: CtSource) -> tuple[str, ..
     ------
     MissingAttributeError
         If an attribute that references need is missing or empty.
-    GeometryError
-        If the frames of an Enhanced CT differ in orientation or pixel spacing.
     """
     notes: dict[str, None] = {}
     first = headers[0]
@@ -109,6 +123,7 @@ def normalise_headers(headers: list[Dataset], source: CtSource) -> tuple[str, ..
         notes["The source series has no Frame of Reference UID; one was derived from its Series Instance UID."] = None
     x, y, step = source.grid.affine_lps[:3, :3].T
     step_mm = abs(float(step @ np.cross(x, y))) / float(np.linalg.norm(np.cross(x, y)))
+    _unify_geometry(headers, source)
     for header in headers:
         header.FrameOfReferenceUID = frame_of_reference
         _repair_values(header)
@@ -122,6 +137,33 @@ def normalise_headers(headers: list[Dataset], source: CtSource) -> tuple[str, ..
             measures.SliceThickness = format_number_as_ds(step_mm)
         measures.SpacingBetweenSlices = format_number_as_ds(step_mm)
     return tuple(notes)
+
+
+def _unify_geometry(headers: list[Dataset], source: CtSource) -> None:
+    """Give all slices the orientation and pixel spacing of the grid where they differ within the reader's tolerance.
+
+    Derived objects have one orientation and one pixel spacing for all their frames.
+    """
+    x, y = source.grid.affine_lps[:3, 0], source.grid.affine_lps[:3, 1]
+    spacing_yx = (float(np.linalg.norm(y)), float(np.linalg.norm(x)))
+    cosines = [float(v) for v in (*(x / spacing_yx[1]), *(y / spacing_yx[0]))]
+    groups = [group for header in headers for group in _geometry_groups(header)]
+    for keyword, unified in (("ImageOrientationPatient", cosines), ("PixelSpacing", spacing_yx)):
+        holders = [group for group in groups if keyword in group]
+        stored = {tuple(float(v) for v in group[keyword].value) for group in holders}
+        if len(stored) == 1 and np.abs(np.subtract(next(iter(stored)), unified)).max() <= COSINE_ROUNDING:
+            continue
+        for group in holders:
+            setattr(group, keyword, [format_number_as_ds(value) for value in unified])
+
+
+def _geometry_groups(header: Dataset) -> list[Dataset]:
+    """Return the data sets that hold orientation and pixel spacing: the header, or the groups of its frames."""
+    if "PerFrameFunctionalGroupsSequence" not in header:
+        return [header]
+    groups = [*(header.get("SharedFunctionalGroupsSequence") or []), *header.PerFrameFunctionalGroupsSequence]
+    macros = ("PlaneOrientationSequence", "PixelMeasuresSequence")
+    return [group[macro].value[0] for group in groups for macro in macros if group.get(macro)]
 
 
 def _require(header: Dataset, keywords: Iterable[str]) -> None:
@@ -181,7 +223,7 @@ def _repair_clinical_trial(header: Dataset) -> None:
 
 
 def _share_groups(header: Dataset) -> None:
-    """Move plane orientation and pixel measures that are equal in every frame to the shared groups."""
+    """Copy plane orientation and pixel measures, which the reader found equal in all frames, to the shared groups."""
     if not header.get("SharedFunctionalGroupsSequence"):
         header.SharedFunctionalGroupsSequence = Sequence([Dataset()])
     shared = header.SharedFunctionalGroupsSequence[0]
@@ -191,7 +233,4 @@ def _share_groups(header: Dataset) -> None:
         frames = header.PerFrameFunctionalGroupsSequence
         if any(keyword not in frame for frame in frames):
             raise MissingAttributeError(f"frames of the Enhanced CT have no {keyword}")
-        items = [frame[keyword].value[0] for frame in frames]
-        if any(item != items[0] for item in items[1:]):
-            raise GeometryError(f"frames of the Enhanced CT differ in {keyword}")
-        setattr(shared, keyword, Sequence([items[0]]))
+        setattr(shared, keyword, Sequence([frames[0][keyword].value[0]]))

@@ -6,14 +6,17 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from cspine.core.errors import UnreadableArchiveError, hashed
 
+_SAME_NAME = "same-name"
+
 
 def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
-    """Unpack an archive into a folder.
+    """Unpack an archive into a folder; a further member of the same name goes into a folder of its own within it.
 
     Parameters
     ----------
@@ -39,8 +42,11 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _
             size = sum(member.file_size for member in members)
             if size > shutil.disk_usage(folder).free:
                 raise UnreadableArchiveError(f"the archive unpacks to {size / 2**20:.0f} MiB, more than the free space")
+            names: Counter[str] = Counter()
             for member in members:
-                zipped.extract(member, folder)
+                copy = names[member.filename]
+                names[member.filename] += 1
+                zipped.extract(member, folder / f"{_SAME_NAME}-{copy}" if copy else folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise UnreadableArchiveError(f"the archive cannot be unpacked ({type(error).__name__})") from error
 

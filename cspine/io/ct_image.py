@@ -5,16 +5,13 @@ Two readers must see a file at one place: nibabel follows the sform, ITK whichev
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError, SpatialImage
-from nibabel.wrapstruct import WrapStructError
+from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError
@@ -24,20 +21,18 @@ from cspine.core.geometry import (
     deshear,
     is_orthogonal,
     orthogonal_grid,
-    ras_to_lps,
     shear_mm,
     zyx_from_xyz,
 )
+from cspine.core.hounsfield import require_hounsfield
 from cspine.core.volumes import CtVolume
-from cspine.io.nifti import ct_of, of_image, read_image, refuse_damaged, require_hounsfield
+from cspine.io.nifti import ct_of, of_image, read_image, refuse_damaged
+from cspine.io.nifti_place import UNREADABLE, refuse_other_qform, require_one_place, stated_affine
 
 _ADVICE = "Give a three-dimensional NIfTI file (.nii or .nii.gz) of one channel that is complete."
 _AIR_HU = -1024.0
-#: Corners that two readers see may differ by this share of the smallest step.
-_SLACK = 0.1
 #: The tangent of the furthest gantry tilt, 45 degrees.
 _MAX_SHEAR = 1.0
-_UNREADABLE = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, zlib.error)
 
 
 def read_ct_image(path: Path) -> CtVolume:
@@ -56,7 +51,9 @@ def read_ct_image(path: Path) -> CtVolume:
     Raises
     ------
     InputError
-        If the file is damaged, is no three-dimensional image of one channel, or is not in Hounsfield units.
+        If the file is damaged, or is no three-dimensional image of one channel.
+    NotHounsfieldError
+        If its values are not Hounsfield units.
     AmbiguousPositionError
         If neither sform nor qform is set, or the two place the image differently.
     ExcessiveTiltError
@@ -66,17 +63,17 @@ def read_ct_image(path: Path) -> CtVolume:
         refuse_damaged(path)
     try:
         image = nibabel.load(path)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
     if type(image) is not nibabel.Nifti1Image:  # ITK reads no NIfTI-2
         raise InputError(f"{path.name} is no NIfTI-1 file of an image", advice=_ADVICE)
     affine = _stated_affine(image, path.name)
     if is_orthogonal(affine):
-        ct = _read_orthogonal(path, affine)
+        ct = _read_orthogonal(path)
     else:
-        _refuse_other_qform(image, path.name)
+        refuse_other_qform(image, path.name)
         ct = _desheared(_voxels(image, path.name), affine, path.name)
-    require_hounsfield(ct, path.name)
+    require_hounsfield(ct.hu_zyx, path.name)
     return ct
 
 
@@ -86,7 +83,7 @@ def ct_from_nibabel(image: SpatialImage) -> CtVolume:
     affine = _stated_affine(image, name)
     voxels = _voxels(image, name)
     ct = ct_of(voxels, affine) if is_orthogonal(affine) else _desheared(voxels, affine, name)
-    require_hounsfield(ct, name)
+    require_hounsfield(ct.hu_zyx, name)
     return ct
 
 
@@ -94,7 +91,7 @@ def ct_from_sitk(image: sitk.Image) -> CtVolume:
     """Return the CT volume of an image of SimpleITK, whose directions are always orthogonal; errors as `nifti`."""
     name = "the SimpleITK image"
     ct = ct_of(*of_image(image, name))
-    require_hounsfield(ct, name)
+    require_hounsfield(ct.hu_zyx, name)
     return ct
 
 
@@ -104,45 +101,28 @@ def _stated_affine(image: SpatialImage, name: str) -> Affine:
         raise InputError(f"{name} is not a three-dimensional image of one channel", advice=_ADVICE)
     if isinstance(image, nibabel.Nifti1Image) and not (_code(image, "sform") or _code(image, "qform")):
         raise AmbiguousPositionError(f"{name} has neither an sform nor a qform: left and right cannot be told apart")
-    if image.affine is None:
-        raise AmbiguousPositionError(f"{name} has no affine")
-    affine = ras_to_lps(image.affine)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise AmbiguousPositionError(f"{name} has an affine that cannot be inverted")
-    return affine
+    return stated_affine(image, name)
 
 
 def _voxels(image: SpatialImage, name: str) -> NDArray[Any]:
     try:
         return zyx_from_xyz(np.asanyarray(image.dataobj))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(f"cannot read the voxels of {name}", advice=_ADVICE) from error
 
 
-def _read_orthogonal(path: Path, stated: Affine) -> CtVolume:
+def _read_orthogonal(path: Path) -> CtVolume:
     try:
         array, affine = of_image(read_image(path), path.name)
     except RuntimeError as error:
         raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
-    shape = (array.shape[0], array.shape[1], array.shape[2])
-    seen, said = Grid(shape, affine), Grid(shape, stated)
-    if not seen.is_close(said, _SLACK * min(said.spacing_xyz)):
-        apart = float(np.linalg.norm(seen.corners_lps() - said.corners_lps(), axis=1).max())
-        raise AmbiguousPositionError(
-            f"sform and qform of {path.name} place the image differently: corners lie up to {apart:.1f} mm apart"
-        )
+    require_one_place(path, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
     return ct_of(array, affine)
 
 
 def _code(image: nibabel.Nifti1Image, form: str) -> int:
     """Return the code of a form of the header; 0 where it is not set."""
     return int(image.header[f"{form}_code"])
-
-
-def _refuse_other_qform(image: nibabel.Nifti1Image, name: str) -> None:
-    """Refuse a sheared sform beside a qform, which cannot be sheared: one of them is wrong."""
-    if _code(image, "qform"):
-        raise AmbiguousPositionError(f"the sform of {name} is sheared, and its qform says that the image is not")
 
 
 def _desheared(voxels_zyx: NDArray[Any], affine: Affine, name: str) -> CtVolume:

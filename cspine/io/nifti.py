@@ -12,12 +12,15 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from cspine.core.errors import InputError, OutputError
-from cspine.core.geometry import Affine, make_affine
+from cspine.core.geometry import Affine, Grid, make_affine
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 from cspine.io.files import write_atomic
 from cspine.io.nifti_files import ENDING
+from cspine.io.nifti_place import refuse_sheared, require_one_place
 
 _MAX_LABEL = 255
+#: Labels that were stored as floating-point numbers or scaled may differ from integers by rounding.
+_LABEL_ROUNDING = 1e-3
 _NIFTI_HEADER = 352
 _CHUNK = 2**22
 #: Reader of each ending: SimpleITK would otherwise try its readers on the bytes until one takes them.
@@ -40,6 +43,8 @@ def read_ct(path: Path) -> CtVolume:
     ------
     InputError
         If the file is not a three-dimensional image with one channel.
+    AmbiguousPositionError, ExcessiveTiltError
+        If sform and qform place it differently, or it is sheared.
     """
     return ct_of(*_read(path))
 
@@ -49,28 +54,6 @@ def ct_of(array_zyx: NDArray[Any], affine_lps: Affine, notes: tuple[str, ...] = 
     integers = np.issubdtype(array_zyx.dtype, np.integer) and array_zyx.min() >= -32768 and array_zyx.max() <= 32767
     hu_zyx: HuArray = array_zyx.astype(np.int16) if integers else array_zyx.astype(np.float32)
     return CtVolume(hu_zyx, affine_lps, notes=notes)
-
-
-def require_hounsfield(ct: CtVolume, name: str) -> None:
-    """Refuse an image that has no value below 0: every CT in Hounsfield units has fat or air.
-
-    Parameters
-    ----------
-    ct : CtVolume
-        The image.
-    name : str
-        What the message calls it.
-
-    Raises
-    ------
-    InputError
-        If its values are not Hounsfield units.
-    """
-    if ct.hu_zyx.min(initial=0) >= 0:
-        raise InputError(
-            f"{name} has no value below 0: a label image, or not in Hounsfield units",
-            advice="Give CT images in Hounsfield units alone.",
-        )
 
 
 def read_labels(path: Path) -> LabelVolume:
@@ -83,7 +66,8 @@ def read_labels(path: Path) -> LabelVolume:
     """
     array, affine = _read(path)
     labels = array if np.issubdtype(array.dtype, np.integer) else np.rint(array)
-    if (labels is not array and not np.array_equal(labels, array)) or labels.min() < 0 or labels.max() > _MAX_LABEL:
+    rounded = labels is array or (np.isfinite(array).all() and np.abs(labels - array).max(initial=0) <= _LABEL_ROUNDING)
+    if not rounded or labels.min() < 0 or labels.max() > _MAX_LABEL:
         raise InputError(
             f"{path.name} contains values that are not labels from 0 to {_MAX_LABEL}", advice=_LABELS_ADVICE
         )
@@ -135,11 +119,17 @@ def refuse_damaged(path: Path) -> None:
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:
     if path.name.endswith(".gz") and path.is_file():
         refuse_damaged(path)
+    is_nifti = path.name.lower().endswith((".nii", ".nii.gz")) and path.is_file()
+    if is_nifti:
+        refuse_sheared(path)
     try:
         image = read_image(path)
     except RuntimeError as error:
         raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
-    return of_image(image, path.name)
+    array, affine = of_image(image, path.name)
+    if is_nifti:
+        require_one_place(path, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
+    return array, affine
 
 
 def read_image(path: Path) -> sitk.Image:

@@ -12,7 +12,9 @@ from cspine.core.findings import (
     INCOMPLETE_TRANSFER,
     INSTANCES_MISSING,
     LATE_INSTANCE_NUMBERS,
+    ORDER_CONTRADICTED,
     SUPERSEDES,
+    UNATTRIBUTED_FILES,
     Finding,
 )
 from cspine.core.volumes import CtVolume, ModelIdentity
@@ -21,6 +23,8 @@ from cspine.dicom.earlier_results import EarlierResult, find_earlier_results, su
 from cspine.dicom.scan import Scan
 from cspine.dicom.seg import algorithm_name
 from cspine.dicom.series import Series
+from cspine.dicom.slice_order import contradicting_order
+from cspine.io.tables import counted
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,16 @@ class StudyContext:
         Earlier segmentations of the series by cspine.
     absences : MissingInstances
         Signs that the series is incomplete.
+    unattributed : int
+        Damaged files of the input that may be slices of any series.
+    contradiction : str
+        How the positions of the slices contradict their numbers; empty if they do not.
     """
 
     earlier: tuple[EarlierResult, ...]
     absences: MissingInstances
+    unattributed: int = 0
+    contradiction: str = ""
 
 
 def inspect_study(study: Scan, series: Series) -> StudyContext:
@@ -49,7 +59,12 @@ def inspect_study(study: Scan, series: Series) -> StudyContext:
     series : Series
         The chosen series.
     """
-    return StudyContext(find_earlier_results(study, series), find_missing_instances(study, series))
+    return StudyContext(
+        find_earlier_results(study, series),
+        find_missing_instances(study, series),
+        sum(damaged.is_unattributed for damaged in study.damaged),
+        contradicting_order(series),
+    )
 
 
 def superseded_results(
@@ -111,6 +126,11 @@ def completeness_findings(
     ]
     if incomplete_transfer:
         findings.append(INCOMPLETE_TRANSFER.about("The transfer of the study ended before it was complete."))
+    if context.unattributed:
+        files = counted(context.unattributed, "damaged file")
+        findings.append(UNATTRIBUTED_FILES.about(f"{files} of the input could not be attributed to a series."))
+    if context.contradiction:
+        findings.append(ORDER_CONTRADICTED.about(f"{context.contradiction}."))
     findings += [INSTANCES_MISSING.about(f"{sign}.") for sign in context.absences.stated]
     findings += [LATE_INSTANCE_NUMBERS.about(f"{sign}.") for sign in context.absences.hinted]
     return tuple(findings)

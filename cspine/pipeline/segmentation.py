@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cspine.core.errors import NoVertebraError
-from cspine.core.findings import NO_CERVICAL_VERTEBRA, Finding
+from cspine.core.findings import NO_CERVICAL_VERTEBRA, UNITS_DOUBTFUL, Finding
+from cspine.core.hounsfield import doubt_hounsfield
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference, segment
@@ -47,7 +48,10 @@ def clean(
     With ``solve_levels``, vertebrae of a full-spine model are renamed if their levels are then consecutive.
     """
     scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels)
-    return Vertebrae(*postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope))
+    labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
+    if (doubt := doubt_hounsfield(ct.hu_zyx)) is not None:
+        findings = (*findings, UNITS_DOUBTFUL.about(f"{doubt.reason[0].upper()}{doubt.reason[1:]}."))
+    return Vertebrae(labels, findings)
 
 
 def find_vertebrae(

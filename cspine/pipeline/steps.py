@@ -307,6 +307,7 @@ def _input_summary(chosen: ChosenSeries | None, ct: CtVolume) -> InputSummary:
             for decision in chosen.selection.decisions
         ],
         skipped_files=skipped.not_dicom + skipped.sidecars + skipped.directories,
+        damaged_files=len(chosen.scan.damaged),
         slices=ct.hu_zyx.shape[0],
         spacing_mm=ct.grid.spacing_xyz,
         repairs=list(ct.notes),

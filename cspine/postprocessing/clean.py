@@ -17,6 +17,7 @@ from cspine.core.findings import (
     NOT_BONE,
     OFF_COLUMN_REMOVED,
     REASSIGNED,
+    TOO_DENSE,
     TRUNCATED,
     UNDER_AGE,
     VERY_SMALL,
@@ -24,7 +25,7 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
-from cspine.core.norms import ADULT_YEARS, MIN_BONE_HU, MIN_POSSIBLE_BONE_HU, VERY_SMALL_ML, plausible_ml
+from cspine.core.norms import ADULT_YEARS, MAX_BONE_HU, MIN_BONE_HU, MIN_POSSIBLE_BONE_HU, VERY_SMALL_ML, plausible_ml
 from cspine.core.shape import Box, LevelShape, occupied_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
@@ -241,6 +242,9 @@ def _level_findings(
         if mean_hu is not None and mean_hu < MIN_BONE_HU:
             sentence = f"The mean density of {name} is {mean_hu:.0f} HU, too low for bone."
             findings.append(NOT_BONE.about(sentence, name))
+        if mean_hu is not None and mean_hu > MAX_BONE_HU:
+            sentence = f"The mean density of {name} is {mean_hu:.0f} HU, too high for bone."
+            findings.append(TOO_DENSE.about(sentence, name))
     return findings
 
 

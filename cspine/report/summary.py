@@ -51,6 +51,7 @@ class InputSummary(_Row):
         default_factory=list, description="The decision on every series of the study."
     )
     skipped_files: int = Field(default=0, description="Number of files that are not DICOM images.")
+    damaged_files: int = Field(default=0, description="Number of damaged files, of any series of the input.")
     slices: int = Field(description="Number of slices of the volume.")
     spacing_mm: Triple = Field(description="Distance between columns, rows and slices.")
     repairs: list[str] = Field(default_factory=list, description="Repairs that were made while reading, as sentences.")

@@ -29,6 +29,7 @@ def write_case(folder: Path, name: str, *, lost: int = 0, cord: bool = True) -> 
     """Write a CT in which the HU say which vertebra it is (the stand-in reads them), and its organs."""
     phantom_labels = draw(NECK)
     hu = np.where(phantom_labels > 0, 300 + 20 * phantom_labels.astype(np.int16), 40).astype(np.int16)
+    hu[..., 0] = -90
     hu[phantom_labels == lost] = 40 if lost else hu[phantom_labels == lost]
     nifti.write(folder / f"{name}_ct.nii.gz", hu, NECK.grid().affine_lps)
     if cord:

@@ -13,7 +13,7 @@ from cspine.core.anatomy import VERTEBRAE, vertebra
 from cspine.io import nifti
 from cspine.io.tables import write_csv
 from cspine.study.comparison.reading import FILE_COLUMNS, SCORE_COLUMNS
-from tests.builders.spine_phantom import Phantom, draw
+from tests.builders.spine_phantom import Phantom, draw, hu_of
 
 CERVICAL = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1")
 #: A neck of a few thousand voxels.
@@ -126,7 +126,7 @@ def write_images(
     for case in cases:
         paths = [root / "images" / f"{case}_0000.nii.gz", root / "labels" / f"{case}.nii.gz"]
         if not paths[0].exists():
-            nifti.write(paths[0], np.where(truth > 0, 400, 40).astype(np.int16), affine)
+            nifti.write(paths[0], hu_of(truth > 0), affine)
             nifti.write(paths[1], truth, affine)
         found = root / model / f"{case}.nii.gz"
         nifti.write(found, np.where(truth == lost, 0, truth).astype(np.uint8), affine)

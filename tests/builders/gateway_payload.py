@@ -33,7 +33,7 @@ from cspine.dicom.write_ct import CtSeriesDescription, derive_uid, save_ct, writ
 from cspine.inference.predict import Inference
 from cspine.pipeline import steps
 from tests.builders.ct_series import scout
-from tests.builders.spine_phantom import MODEL, Phantom, draw
+from tests.builders.spine_phantom import MODEL, Phantom, draw, hu_of
 
 NECK = Phantom(shape_zyx=(86, 46, 40), spacing_xyz=(2.0, 2.0, 2.0))
 SLICES = NECK.shape_zyx[0]
@@ -45,7 +45,7 @@ SYNTAXES = (JPEGLSLossless, ExplicitVRLittleEndian, RLELossless, JPEG2000Lossles
 def write_bone_series(folder: Path, description: CtSeriesDescription = BONE) -> list[Path]:
     """Write the phantom's CT, one file a slice from foot to head, alternating between the four transfer syntaxes."""
     labels = draw(NECK)
-    hu = np.where(labels > 0, 400, 40).astype(np.int16)
+    hu = hu_of(labels > 0)
     ct = CtVolume(hu, NECK.grid().affine_lps)
     written = [
         write_ct_series(ct, folder / str(number), replace(description, transfer_syntax=syntax))

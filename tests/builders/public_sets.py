@@ -11,7 +11,7 @@ from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.dry_run import layouts
 from cspine.study.dry_run.layouts import Person
-from tests.builders.spine_phantom import Phantom, draw
+from tests.builders.spine_phantom import Phantom, draw, hu_of
 
 _patients = count()
 NECK = (1, 2, 3, 4, 5, 6, 7, 8, 9)
@@ -27,7 +27,7 @@ def small_case(
     shape = (round((len(labels) * 18 + 20) / z), round(90 / y), round(75 / x))
     phantom = Phantom(labels, shape, spacing_xyz)
     truth = draw(phantom)
-    hu = np.where(truth > 0, 400, 40).astype(np.int16)
+    hu = hu_of(truth > 0)
     hu[:, :2], hu[:, -2:] = -1000, -1000
     hu[0, 2, 2] = next(_patients)
     change = reorientation(phantom.grid().affine_lps, orientation)

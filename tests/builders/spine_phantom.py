@@ -48,6 +48,13 @@ class Phantom:
         return x / 2, y * 0.4 - self.shear_mm * (len(self.labels) - 1 - index), z - 16 - index * self.step_mm
 
 
+def hu_of(bone: np.ndarray) -> np.ndarray:
+    """Hounsfield units of bone in muscle, with a layer of fat at one side, (z, y, x) int16."""
+    hu = np.where(bone, 400, 40).astype(np.int16)
+    hu[..., 0][~bone[..., 0]] = -90
+    return hu
+
+
 def draw(phantom: Phantom) -> np.ndarray:
     """Return the labels, uint8, shape (z, y, x)."""
     labels = np.zeros(phantom.shape_zyx, dtype=np.uint8)
@@ -68,7 +75,7 @@ def volumes(phantom: Phantom | None = None, labels_zyx: np.ndarray | None = None
     """Return the labels and a CT in which they are bone among soft tissue."""
     phantom = phantom or Phantom()
     truth = draw(phantom) if labels_zyx is None else labels_zyx
-    hu = np.where(truth > 0, 400, 40).astype(np.int16)
+    hu = hu_of(truth > 0)
     affine = phantom.grid().affine_lps
     return LabelVolume(truth, affine, MODEL), CtVolume(hu, affine)
 
@@ -145,6 +152,6 @@ def trunk_volumes(
     trunk = trunk or Trunk()
     truth, sacrum = trunk.draw()
     labels = truth if labels_zyx is None else labels_zyx
-    hu = np.where((truth > 0) | (labels > 0) | sacrum, 400, 40).astype(np.int16)
+    hu = hu_of((truth > 0) | (labels > 0) | sacrum)
     affine = trunk.grid().affine_lps
     return LabelVolume(labels, affine, MODEL), CtVolume(hu, affine), sacrum

@@ -194,10 +194,31 @@ def test_bits_above_bits_stored_are_kept(tmp_path: Path) -> None:
     datasets = build(Stack())
     for dataset in datasets:
         dataset.BitsStored, dataset.HighBit = 12, 11
-    stored = np.frombuffer(datasets[0].PixelData, dtype=np.uint16).copy()
-    stored[3] = 4868
-    datasets[0].PixelData = stored.tobytes()
-    assert read_volume(_series(datasets, tmp_path)).hu_zyx.max() == 4868 - 1024
+    _brighten(datasets[0])
+    volume = read_volume(_series(datasets, tmp_path))
+    assert volume.hu_zyx.max() == 4868 - 1024
+    assert not volume.notes
+
+
+def test_an_overlay_that_nothing_declares_is_masked_and_reported(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    for dataset in datasets:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        stored = np.frombuffer(dataset.PixelData, dtype=np.uint16).reshape(9, 8).copy()
+        stored[2:6, 1:7] |= 0x1000
+        dataset.PixelData = stored.tobytes()
+    volume = read_volume(_series(datasets, tmp_path))
+    _assert_phantom(volume)
+    assert len(volume.notes) == 1
+
+
+def _brighten(dataset: Dataset) -> None:
+    """Draw a tooth with metal: values rise over several pixels beyond those of 12 bits."""
+    stored = np.frombuffer(dataset.PixelData, dtype=np.uint16).reshape(9, 8).copy()
+    rise = np.array([0, 2000, 3600, 4868, 4868, 3600, 2000, 0], np.uint16)
+    for row in range(2, 7):
+        stored[row] = np.maximum(stored[row], rise if row in (3, 4, 5) else rise * 3 // 4)
+    dataset.PixelData = stored.tobytes()
 
 
 @pytest.mark.parametrize("filled", [True, False])
@@ -284,8 +305,10 @@ def test_other_units_are_refused(tmp_path: Path) -> None:
     datasets = build(Stack())
     for dataset in datasets:
         dataset.RescaleType = "Z_EFF"
-    with pytest.raises(RescaleError, match="Z_EFF"):
+    with pytest.raises(RescaleError) as refused:
         read_volume(_series(datasets, tmp_path))
+    assert refused.value.code == "CS-PIX-003"
+    assert "Z_EFF" not in refused.value.message
 
 
 def test_pixels_that_cannot_be_decoded_are_an_error_without_the_uid(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_values_are_compared_complete() -> None:
     assert ValuesCondition.model_validate(["AXIAL"]).rejection(("ORIGINAL", "axial")) is None
     assert ValuesCondition(all_of=("AXI",)).rejection(("ORIGINAL", "AXIAL")) is not None
     assert ValuesCondition(none_of=("MIP",)).rejection(("DERIVED", "MINIP")) is None
-    assert "DERIVED/MIP" in (ValuesCondition(none_of=("MIP",)).rejection(("DERIVED", "MIP")) or "")
+    assert "MIP" in (ValuesCondition(none_of=("MIP",)).rejection(("DERIVED", "MIP")) or "")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, MediaStorageDirectoryStorage
 
 from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnreadableArchiveError, hashed
+from cspine.dicom import scan as scan_module
 from cspine.dicom.archive import open_input
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription
@@ -285,3 +288,52 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(InputError, match="Permission denied"):
         scan_folder(tmp_path / "in")
+
+
+def test_a_slice_whose_header_is_gone_may_belong_to_any_series(tmp_path: Path) -> None:
+    paths = save_all(build(Stack()), tmp_path)
+    paths[-1].write_bytes(b"\x00" * 4096)
+    scan = scan_folder(tmp_path)
+    assert [damaged.path for damaged in scan.damaged if damaged.is_unattributed] == [paths[-1]]
+    assert scan.skipped.not_dicom == 0
+
+
+def test_dicom_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
+    paths = save_all(build(Stack()), tmp_path)
+    paths[0].rename(tmp_path / "DICOMDIR")
+    paths[1].rename(tmp_path / "slice.json")
+    assert scan_folder(tmp_path).series[0].slices == 6
+
+
+def test_a_damaged_object_that_is_no_ct_image_is_no_lost_slice(tmp_path: Path) -> None:
+    paths = save_all(build(Stack()), tmp_path)
+    report = dcmread(paths[0])
+    report.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
+    report.SeriesInstanceUID = ""
+    report.save_as(tmp_path / "report.dcm")
+    scan = scan_folder(tmp_path)
+    assert len(scan.damaged) == 1
+    assert not scan.damaged[0].is_unattributed
+
+
+def test_many_files_of_one_instance_are_compared_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = save_all(build(Stack()), tmp_path)
+    for number in range(40):
+        shutil.copy(paths[0], tmp_path / f"copy{number}.dcm")
+    read: list[object] = []
+    digest = scan_module.hashlib.file_digest
+    monkeypatch.setattr(scan_module.hashlib, "file_digest", lambda *a: read.append(a) or digest(*a))
+    assert scan_folder(tmp_path).skipped.copies == 40
+    assert len(read) == 41
+
+
+@pytest.mark.parametrize("keyword", ["SeriesNumber", "InstanceNumber", "SliceThickness", "KVP", "SliceLocation"])
+def test_a_malformed_number_costs_itself_alone(tmp_path: Path, keyword: str) -> None:
+    datasets = build(Stack())
+    tag = Tag(keyword)
+    for dataset in datasets:
+        dataset._dict[tag] = RawDataElement(tag, "DS", 6, b"1e9999", 0, False, True)
+    save_all(datasets, tmp_path)
+    scan = scan_folder(tmp_path)
+    assert scan.series[0].slices == 6
+    assert not scan.damaged

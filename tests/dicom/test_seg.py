@@ -197,6 +197,30 @@ def test_an_enhanced_ct_is_bound_frame_by_frame(tmp_path: Path) -> None:
         assert dciodvfy_errors(record.path) == []
 
 
+def test_cosines_equal_to_nine_decimals_make_a_valid_object(tmp_path: Path) -> None:
+    datasets = build(STACK)
+    for number, dataset in enumerate(datasets):
+        cosines = [float(v) for v in dataset.ImageOrientationPatient]
+        cosines[5] += 4e-10 * (number % 3)
+        dataset.ImageOrientationPatient = [f"{v:.12f}" for v in cosines]
+    record = written(volume(datasets, STACK.grid, tmp_path / "ct"), tmp_path / "seg.dcm")
+    assert np.array_equal(read_back(record.path, STACK.grid), blocks(STACK.grid.shape_zyx))
+    assert dciodvfy_errors(record.path) == []
+
+
+def test_frames_of_an_enhanced_ct_may_differ_by_rounding(tmp_path: Path) -> None:
+    image = enhanced(build(STACK), shared_orientation=False)
+    for number, groups in enumerate(image.PerFrameFunctionalGroupsSequence):
+        cosines = [float(v) for v in groups.PlaneOrientationSequence[0].ImageOrientationPatient]
+        cosines[5] = round(5e-10 * (number % 2), 10)
+        groups.PlaneOrientationSequence[0].ImageOrientationPatient = cosines
+    (path,) = save_all([image], tmp_path / "ct")
+    slices = tuple(SourceSlice(path, str(image.SOPInstanceUID), k) for k in range(12))
+    ct = CtVolume(np.zeros(STACK.grid.shape_zyx, dtype=np.int16), STACK.grid.affine_lps, CtSource(slices, STACK.grid))
+    record = written(ct, tmp_path / "seg.dcm")
+    assert np.array_equal(read_back(record.path, STACK.grid), blocks(STACK.grid.shape_zyx))
+
+
 def test_part_of_an_enhanced_ct_may_be_used(tmp_path: Path) -> None:
     image = enhanced(build(STACK))
     (path,) = save_all([image], tmp_path / "ct")

@@ -53,7 +53,8 @@ def test_the_thinner_series_is_chosen_and_the_other_gets_a_reason(tmp_path: Path
 def test_a_bone_kernel_is_preferred_at_one_thickness(tmp_path: Path) -> None:
     selection = _choose(_scan(tmp_path, soft=_series("soft"), bone=_series("bone", kernel="B70f")))
     assert selection.chosen.series_uid == _uid("bone")
-    assert re.search(r"bone_kernel.*B30f", _decision(selection.decisions, "soft").reason)
+    assert "bone_kernel" in _decision(selection.decisions, "soft").reason
+    assert "B30f" not in _decision(selection.decisions, "soft").reason
 
 
 def test_more_coverage_is_preferred(tmp_path: Path) -> None:

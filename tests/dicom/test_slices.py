@@ -306,3 +306,20 @@ def test_pixel_spacing_of_zero_is_refused() -> None:
     planes = [replace(p, spacing_yx=(0.0, 1.0)) for p in _planes(build(Stack()))]
     with pytest.raises(MissingAttributeError, match=r"\(0028,0030\).*6 of 6"):
         arrange(planes)
+
+
+def _rounded_to_a_tenth() -> list[float]:
+    return [round(0.625 * k, 1) for k in range(40)]
+
+
+def test_positions_rounded_to_a_tenth_of_a_millimetre_are_evened_out() -> None:
+    arrangement = arrange(_at(_rounded_to_a_tenth()))
+    assert arrangement.grid.spacing_xyz[2] == pytest.approx(0.625, abs=2e-3)
+    assert len(arrangement.notes) == 1
+
+
+def test_a_missing_slice_is_no_rounding() -> None:
+    positions = _rounded_to_a_tenth()
+    del positions[20]
+    with raises_code(VariableSpacingError):
+        arrange(_at(positions))

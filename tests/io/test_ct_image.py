@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError
+from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError, NotHounsfieldError
 from cspine.core.geometry import ras_to_lps
 from cspine.io.ct_image import ct_from_nibabel, read_ct_image
 from tests.builders.raises import raises_code
@@ -98,8 +98,9 @@ def test_a_header_that_says_nothing_is_refused(tmp_path: Path) -> None:
 def test_values_that_are_no_hounsfield_units_are_refused(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(np.abs(_voxels()), _AFFINE)
     for read in (lambda: read_ct_image(_save(image, tmp_path)), lambda: ct_from_nibabel(image)):
-        with raises_code(InputError, 0):
+        with raises_code(NotHounsfieldError) as refused:
             read()
+        assert (refused.value.code, refused.value.exit_code) == ("CS-PIX-004", 6)
 
 
 def test_what_is_no_complete_image_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pydicom import dcmread
 
 from cspine.core.anatomy import SACRUM, VERTEBRAE, parse_name
 from cspine.core.errors import CaseGridError, CSpineError, DatasetError, LabelSchemeError
+from cspine.core.hounsfield import doubt_hounsfield
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
@@ -86,8 +87,8 @@ def read_case(case: FoundCase) -> CaseVolumes:
     cleaned = np.where(read.labels.labels_zyx == _COCCYX, np.uint8(0), read.labels.labels_zyx)
     if not cleaned.any() and case.scheme != "masks":
         raise DatasetError("the labels are empty", advice="Exclude the case, or fetch its labels again.")
-    if float(read.ct.hu_zyx.min()) >= 0:
-        doubts.append(Doubt("", "intensity", "No voxel is below 0: the values may not be Hounsfield units."))
+    if (units := doubt_hounsfield(read.ct.hu_zyx)) is not None:
+        doubts.append(Doubt("", "intensity", f"The values may not be Hounsfield units: {units.reason}."))
     return replace(read, labels=LabelVolume(cleaned, read.labels.affine_lps), doubts=(*read.doubts, *doubts))
 
 

@@ -9,6 +9,7 @@ from os.path import commonpath
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError, hashed
+from cspine.core.hounsfield import require_hounsfield
 from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules
@@ -46,12 +47,12 @@ class PredictionCase(Case):
 
         Raises
         ------
-        InputError
-            If a NIfTI image has no value below 0: every CT in Hounsfield units has fat or air.
+        NotHounsfieldError
+            If the values of a NIfTI image are not Hounsfield units.
         """
         if self.image is not None:
             ct = nifti.read_ct(self.image)
-            nifti.require_hounsfield(ct, self.image.name)
+            require_hounsfield(ct.hu_zyx, self.image.name)
             return ct
         assert self.study is not None
         return read_volume(select_series(self.study, rules).chosen)

@@ -1,0 +1,56 @@
+"""Whether values are Hounsfield units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cspine.core.errors import NotHounsfieldError
+from cspine.core.hounsfield import doubt_hounsfield, require_hounsfield
+from tests.builders.raises import raises_code
+
+
+def _neck(air: float = 0.4, noise: float = 15.0) -> np.ndarray:
+    """A neck of air, fat, muscle, trabecular and cortical bone, in HU, shape (z, y, x)."""
+    share = {-1000: air, -100: 0.2, 50: 0.3, 350: 0.07, 900: 0.03}
+    rng = np.random.default_rng(0)
+    counts = np.array(list(share.values())) / sum(share.values())
+    values = rng.choice(list(share), size=(32, 48, 48), p=counts)
+    return np.rint(values + rng.normal(0, noise, values.shape)).astype(np.int16)
+
+
+@pytest.mark.parametrize("air", [0.0, 0.4, 6.0])
+@pytest.mark.parametrize("noise", [5.0, 60.0])
+def test_a_neck_is_in_hounsfield_units_whatever_its_field_of_view(air: float, noise: float) -> None:
+    assert doubt_hounsfield(_neck(air, noise)) is None
+
+
+@pytest.mark.parametrize("offset", [-1024, -1000, 1000, 1024])
+@pytest.mark.parametrize("air", [0.2, 0.4, 2.0])
+def test_values_with_the_offset_of_stored_values_are_refused(offset: int, air: float) -> None:
+    shifted = _neck(air) + np.int16(offset)
+    doubt = doubt_hounsfield(shifted)
+    assert doubt is not None and doubt.is_certain
+    with raises_code(NotHounsfieldError):
+        require_hounsfield(shifted, "the image")
+
+
+def test_another_offset_is_doubtful_and_not_refused() -> None:
+    shifted = _neck() + np.int16(500)
+    doubt = doubt_hounsfield(shifted)
+    assert doubt is not None and not doubt.is_certain
+    require_hounsfield(shifted, "the image")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(value: float) -> None:
+    values = _neck().astype(np.float32)
+    values[0, 0, 0] = value
+    with raises_code(NotHounsfieldError):
+        require_hounsfield(values, "the image")
+
+
+def test_padding_far_below_air_is_no_value_of_the_patient() -> None:
+    values = _neck(air=3.0)
+    values[:, :20] = -3024
+    assert doubt_hounsfield(values) is None
