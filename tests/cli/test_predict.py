@@ -193,4 +193,4 @@ def test_a_label_image_among_the_images_is_no_ct(pictures, trained, tmp_path):
     shutil.copy(trained.dataset / "labelsTs" / "case_5.nii.gz", pictures / "other_seg.nii.gz")
     with raises_code(SomeStudiesFailedError, 1, 3):
         invoke("--model", trained.package, "--input", pictures, "--out", tmp_path / "out")
-    assert "no value below 0" in rows_of(tmp_path / "out")["other_seg"]["error"]
+    assert "CS-PIX-004" in rows_of(tmp_path / "out")["other_seg"]["error"]

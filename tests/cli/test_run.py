@@ -13,8 +13,8 @@ import cspine
 from cspine.cli.run import command
 from cspine.core.errors import (
     DicomSourceNeededError,
-    InputError,
     NoDicomError,
+    NotHounsfieldError,
     OutputNotEmptyError,
     SeveralPatientsError,
     SomeStudiesFailedError,
@@ -149,7 +149,7 @@ def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright_model, tmp_
         with pytest.raises(UsageError):
             invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, *wrong)
     nifti.write(tmp_path / "labels.nii.gz", nifti.read_labels(first).array, ct.affine)
-    with raises_code(InputError, "labels.nii.gz", 0):
+    with raises_code(NotHounsfieldError, "labels.nii.gz"):
         invoke(tmp_path / "labels.nii.gz", tmp_path / "more", *usual)
     assert not (tmp_path / "more").exists()
 
