@@ -110,6 +110,8 @@ def _sample(hu_zyx: HuArray) -> NDArray[np.float32]:
 
 def _off_zero(values: NDArray[np.float32]) -> str | None:
     """Return how the values of the patient differ from those of fat and muscle, or None if they do not."""
+    if values.max() <= 0:
+        return "no value is above 0, but every CT shows muscle or bone"
     patient = values[values > _AIR_HU]
     if len(patient) < _MIN_PATIENT:
         return f"only {len(patient) / len(values):.1%} of the values are above {_AIR_HU:.0f}"
