@@ -21,6 +21,10 @@ _AIR_HU = -500.0
 #: Fat and muscle, with contrast medium and noise.
 _SOFT_TISSUE_HU = (-200.0, 200.0)
 _BIN_HU = 20.0
+#: Scanners store no more, even for metal on an extended scale.
+_MAX_HU = 65_536.0
+#: From fat to bone, any CT of a patient spans more.
+_MIN_SPAN_HU = 250.0
 #: Bone, from trabecular to dense cortical bone.
 _BONE_HU = (300.0, 700.0)
 #: Where a patient lies whose air is at 0: bone has no such peak.
@@ -75,6 +79,8 @@ def doubt_hounsfield(hu_zyx: HuArray) -> UnitDoubt | None:
         return UnitDoubt("no value is below 0, but every CT shows fat or air", is_certain=True)
     if len(values) < _MIN_VALUES:
         return None
+    if values.max() > _AIR_HU and (span := float(np.ptp(values))) < _MIN_SPAN_HU:
+        return UnitDoubt(f"the values span {span:g}, but a CT spans {_MIN_SPAN_HU:g} and more", is_certain=True)
     if (reason := _off_zero(values)) is None:
         return None
     offset = next((o for o in _OFFSETS_HU if _off_zero(values - o) is None and (values - o).min() < 0), None)
@@ -131,8 +137,7 @@ def _off_zero(values: NDArray[np.float32]) -> str | None:
 
 def _peak(values: NDArray[np.float32]) -> float:
     """Return the most common value, to the width of a bin."""
-    edges = np.arange(_AIR_HU, float(values.max()) + 2 * _BIN_HU, _BIN_HU)
-    counts, edges = np.histogram(values, edges)
+    counts, edges = np.histogram(values, np.arange(_AIR_HU, _MAX_HU, _BIN_HU))
     smooth = np.convolve(counts, np.ones(3), mode="same")
     at = int(np.argmax(smooth))
     return float(edges[at] + edges[at + 1]) / 2

@@ -54,3 +54,21 @@ def test_padding_far_below_air_is_no_value_of_the_patient() -> None:
     values = _neck(air=3.0)
     values[:, :20] = -3024
     assert doubt_hounsfield(values) is None
+
+
+@pytest.mark.parametrize("scale", [1 / 2000, 1 / 400])
+def test_values_on_another_scale_are_refused(scale: float) -> None:
+    with raises_code(NotHounsfieldError):
+        require_hounsfield((_neck() * scale).astype(np.float32), "the image")
+
+
+def test_a_huge_value_costs_no_memory() -> None:
+    values = _neck().astype(np.float32)
+    values[0, 0, 0] = 1e30
+    assert doubt_hounsfield(values) is None
+
+
+@pytest.mark.parametrize("offset", [990, 1010])
+def test_nearly_the_offset_of_stored_values_is_refused_too(offset: int) -> None:
+    with raises_code(NotHounsfieldError):
+        require_hounsfield(_neck() + np.int16(offset), "the image")
