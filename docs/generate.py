@@ -29,7 +29,8 @@ _PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n\n)(?P<text>.*?)(\n
 def commands() -> str:
     """Return the help of every command, one heading each."""
     parts: list[str] = []
-    _help_of(cli, click.Context(cli, info_name="cspine", max_content_width=100, terminal_width=100), parts)
+    settings = cli.context_settings | {"max_content_width": 100, "terminal_width": 100}
+    _help_of(cli, click.Context(cli, info_name="cspine", **settings), parts)
     return "\n\n".join(parts)
 
 
