@@ -26,7 +26,7 @@ from cspine.core.geometry import (
 )
 from cspine.core.hounsfield import require_hounsfield
 from cspine.core.volumes import CtVolume
-from cspine.io.nifti import ct_of, of_image, read_image, refuse_damaged
+from cspine.io.nifti import ct_of, of_image, read_image, refuse_damaged, refuse_not_finite
 from cspine.io.nifti_place import UNREADABLE, refuse_other_qform, require_one_place, stated_affine
 
 _ADVICE = "Give a three-dimensional NIfTI file (.nii or .nii.gz) of one channel that is complete."
@@ -112,6 +112,7 @@ def _voxels(image: SpatialImage, name: str) -> NDArray[Any]:
 
 
 def _read_orthogonal(path: Path) -> CtVolume:
+    refuse_not_finite(path)
     try:
         array, affine = of_image(read_image(path), path.name)
     except RuntimeError as error:

@@ -7,14 +7,17 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
+from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from cspine.core.errors import InputError, OutputError
 from cspine.core.geometry import Affine, Grid, make_affine
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 from cspine.io.files import write_atomic
+from cspine.io.foreign import foreign_file
 from cspine.io.nifti_files import ENDING
 from cspine.io.nifti_place import refuse_sheared, require_one_place
 
@@ -116,12 +119,26 @@ def refuse_damaged(path: Path) -> None:
         raise InputError(f"{path.name} is damaged or truncated", advice=_ADVICE) from error
 
 
+def refuse_not_finite(path: Path) -> None:
+    """Raise InputError if a NIfTI file holds values that are infinite or not numbers: ITK reads them as 0, silently."""
+    with foreign_file(lambda _: InputError(f"cannot read {path.name}", advice=_ADVICE)):
+        image = nibabel.load(path)
+        assert isinstance(image, SpatialImage)
+        if not np.issubdtype(image.get_data_dtype(), np.floating) or np.isfinite(np.asanyarray(image.dataobj)).all():
+            return
+    raise InputError(
+        f"{path.name} has values that are infinite or not numbers",
+        advice="Replace them, or convert the image again.",
+    )
+
+
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:
     if path.name.endswith(".gz") and path.is_file():
         refuse_damaged(path)
     is_nifti = path.name.lower().endswith((".nii", ".nii.gz")) and path.is_file()
     if is_nifti:
         refuse_sheared(path)
+        refuse_not_finite(path)
     try:
         image = read_image(path)
     except RuntimeError as error:

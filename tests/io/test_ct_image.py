@@ -10,6 +10,7 @@ import pytest
 
 from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError, NotHounsfieldError
 from cspine.core.geometry import ras_to_lps
+from cspine.io import nifti
 from cspine.io.ct_image import ct_from_nibabel, read_ct_image
 from tests.builders.raises import raises_code
 
@@ -117,3 +118,21 @@ def test_what_is_no_complete_image_is_refused(tmp_path: Path) -> None:
     for path in paths:
         with pytest.raises(InputError):
             read_ct_image(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_refused_and_not_read_as_0(tmp_path: Path, value: float) -> None:
+    voxels = _voxels().astype(np.float32)
+    voxels[1, 2, 3] = value
+    path = _save(nibabel.Nifti1Image(voxels, _AFFINE), tmp_path)
+    for read in (read_ct_image, nifti.read_ct, nifti.read_labels):
+        with raises_code(InputError, path.name):
+            read(path)
+
+
+def test_a_float_image_that_ends_early_is_damaged(tmp_path: Path) -> None:
+    content = _save(nibabel.Nifti1Image(_voxels().astype(np.float32), _AFFINE), tmp_path, "whole.nii").read_bytes()
+    (tmp_path / "cut.nii").write_bytes(content[:-400])
+    for read in (read_ct_image, nifti.read_ct):
+        with raises_code(InputError, "cut.nii"):
+            read(tmp_path / "cut.nii")
