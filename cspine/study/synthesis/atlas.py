@@ -31,7 +31,7 @@ CANAL_CONTENT, CORD = 50, 51
 
 _EXPECTED = {0, *range(1, 14), 20, 21, 22, 23, 24, 25, 26, 28, 30, 40, 41, 42}
 _FAR_MM = 30.0
-_CACHE_FORMAT = 3
+_CACHE_FORMAT = 4
 
 Field = NDArray[np.float32]
 
@@ -49,6 +49,8 @@ class Atlas:
         The nearest vertebra (label of `cspine.core.anatomy`), everywhere within some centimetres of one.
     vertebra_mm, other_bone_mm : ndarray of float32
         Signed distance to the nearest surface of a vertebra or of another bone, positive inside, millimetres.
+    depth_mm : ndarray of float32
+        Depth below the skin, 0 outside the body, millimetres; the airway counts as inside.
     affine_lps : ndarray, shape (4, 4)
         Index (x, y, z) to millimetres of the atlas (LPS).
     centroids_lps : dict of int to ndarray, shape (3,)
@@ -59,6 +61,7 @@ class Atlas:
     level_zyx: NDArray[np.uint8]
     vertebra_mm: Field
     other_bone_mm: Field
+    depth_mm: Field
     affine_lps: Affine
     centroids_lps: dict[int, NDArray[np.float64]]
 
@@ -141,6 +144,7 @@ def _from_fields(fields: dict[str, NDArray[np.generic]]) -> Atlas:
         level_zyx=fields["level"].astype(np.uint8),
         vertebra_mm=fields["vertebra_mm"].astype(np.float32),
         other_bone_mm=fields["other_bone_mm"].astype(np.float32),
+        depth_mm=fields["depth_mm"].astype(np.float32),
         affine_lps=np.asarray(fields["affine"], dtype=np.float64),
         centroids_lps={int(row[0]): row[1:] for row in centroids},
     )
@@ -174,9 +178,18 @@ def _compute_fields(labels_zyx: NDArray[np.uint8], affine_lps: Affine) -> dict[s
         "level": level,
         "vertebra_mm": vertebra_mm,
         "other_bone_mm": np.clip(other, -_FAR_MM, _FAR_MM).astype(np.float32),
+        "depth_mm": np.minimum(_depth_below_skin(labels_zyx > 0), _FAR_MM).astype(np.float32),
         "affine": affine_lps,
         "centroids": np.array(centroids),
     }
+
+
+def _depth_below_skin(body_zyx: NDArray[np.bool_]) -> Field:
+    """Return the distance in voxels of each point of the body to the air around it; cavities count as body."""
+    solid = np.stack([ndimage.binary_fill_holes(slice_yx) for slice_yx in body_zyx])
+    # The body goes on beyond the image.
+    padded = np.pad(solid, 1, mode="edge")
+    return np.asarray(ndimage.distance_transform_edt(padded)[1:-1, 1:-1, 1:-1], dtype=np.float32)
 
 
 def signed_distance(mask_zyx: NDArray[np.bool_], refine: int = 2) -> Field:

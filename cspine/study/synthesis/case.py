@@ -156,9 +156,9 @@ def _sample(
     """Sample the atlas on a grid, with bones whose surfaces are this patient's own."""
     where = mirrored_at_borders(atlas_coordinates(grid, atlas, posture, centre))
     tissue, other, _ = sample_tissue(atlas, where)
-    level = _sample_field(atlas.level_zyx, where, "nearest").to(torch.uint8)
+    level = sample_field(atlas.level_zyx, where, "nearest").to(torch.uint8)
     size = float(np.cbrt(np.prod(posture.scale_xyz)))
-    vertebra_mm = _sample_field(atlas.vertebra_mm, where, "bilinear")
+    vertebra_mm = sample_field(atlas.vertebra_mm, where, "bilinear")
     surface = vertebra_mm * size + _surface_shift(level, grid.spacing_xyz[0], rng)
     return Anatomy(tissue, level, surface, other * size, grid.spacing_xyz[0])
 
@@ -180,13 +180,13 @@ def sample_tissue(atlas: Atlas, where: torch.Tensor) -> tuple[torch.Tensor, torc
         Signed distance, positive inside; no bone begins within air.
     is_air : Tensor of bool
     """
-    tissue = _sample_field(atlas.tissue_zyx, where, "nearest").to(torch.uint8)
-    other_mm = _sample_field(atlas.other_bone_mm, where, "bilinear")
+    tissue = sample_field(atlas.tissue_zyx, where, "nearest").to(torch.uint8)
+    other_mm = sample_field(atlas.other_bone_mm, where, "bilinear")
     is_air = (tissue == 0) | (tissue == LUNG) | (tissue == AIRWAY)
     return tissue, torch.where(is_air & (other_mm < 0), other_mm.clamp(max=-1.0), other_mm), is_air
 
 
-def _sample_field(field_zyx: NDArray[np.float32] | NDArray[np.uint8], where: torch.Tensor, mode: str) -> torch.Tensor:
+def sample_field(field_zyx: NDArray[np.float32] | NDArray[np.uint8], where: torch.Tensor, mode: str) -> torch.Tensor:
     field = torch.from_numpy(field_zyx.astype(np.float32, copy=False))[None, None]
     return functional.grid_sample(field, where, mode=mode, padding_mode="border", align_corners=True)[0, 0]
 

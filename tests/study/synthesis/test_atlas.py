@@ -60,6 +60,16 @@ def test_bones_are_filled_like_muscle_and_the_canal_contains_a_cord(atlas: Atlas
     assert (labels[canal] == tissues.CANAL).mean() > 0.9
 
 
+def test_depth_below_the_skin_is_0_in_air_and_grows_inwards(atlas: Atlas) -> None:
+    body = atlas.tissue_zyx > 0
+    assert (atlas.depth_mm >= 0).all()
+    assert atlas.depth_mm[body].min() >= 1.0
+    z, y, x = (n // 2 for n in body.shape)
+    line = atlas.depth_mm[z, y, : x + 1]
+    first = int(np.argmax(line > 0))
+    assert np.all(np.diff(line[first : first + 4]) >= 0)
+
+
 def test_signed_distance_is_that_to_a_plane() -> None:
     mask = np.zeros((24, 12, 12), dtype=bool)
     mask[:12] = True

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cspine.study.synthesis import atlas as tissues
 from cspine.study.synthesis.atlas import Atlas
 from cspine.study.synthesis.neck import case as module
 from cspine.study.synthesis.neck.case import NeckSettings, random_patient, synthesize_neck
@@ -71,6 +72,24 @@ def test_blank_parts_of_an_image_have_no_labels(atlas: Atlas, solid_people: Peop
     assert not labels.labels_zyx[blank].any()
     assert np.array_equal(ct.hu_zyx[~blank], complete.hu_zyx[~blank])
     assert np.array_equal(labels.labels_zyx[~blank], truth.labels_zyx[~blank])
+
+
+def test_a_slim_nape_has_air_behind_it_skin_on_it_and_bone_never_bare() -> None:
+    shape, step = (4, 40, 4), 1.0
+    y = torch.arange(40.0)[None, :, None].expand(shape)
+    depth, behind, vertebra_mm = 39.0 - y, y - 10.0, 12.0 - y
+    slimmed = 0
+    for seed in range(12):
+        tissue = torch.full(shape, tissues.FAT, dtype=torch.uint8)
+        anatomy = Anatomy(tissue, torch.zeros_like(tissue), vertebra_mm, torch.full(shape, -9.0), step)
+        module._slim_nape(anatomy, depth, behind, np.random.default_rng(seed))
+        air = tissue == 0
+        slimmed += bool(air.any())
+        assert not air[vertebra_mm > -4].any()
+        assert (tissue == tissues.MUSCLE).any()
+        for column in tissue[0].T:
+            assert torch.equal(column == 0, torch.sort((column == 0).int()).values.bool())  # nothing behind the air
+    assert 3 <= slimmed < 12
 
 
 def test_vessels_may_fill_neither_bone_nor_air() -> None:
