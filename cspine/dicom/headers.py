@@ -238,7 +238,7 @@ def read_header(
         study_uid=_text(dataset, "StudyInstanceUID"),
         series_uid=_text(dataset, "SeriesInstanceUID"),
         transfer_syntax=transfer_syntax,
-        patient_key=hashed(_text(dataset, "PatientID") or f"name:{_text(dataset, 'PatientName')}"),
+        patient_key=patient_key(dataset),
         patient_age_years=patient_age_years(dataset),
         modality=_text(dataset, "Modality"),
         description=_text(dataset, "SeriesDescription"),
