@@ -79,8 +79,8 @@ def command(
     `cspine audit --pseudo-labels`; it is kept in memory. The length is counted in iterations: an interrupted or paused
     run loses none, and a larger --iterations continues a finished one. --snapshot packages the averaged weights of the
     latest checkpoint. --start-from and --other-stages take the name or the folder of a model package. The recipe
-    cervical-demo-fine is the second stage of a cascade: it requires --other-stages with a package that has the first stage;
-    a stage with the name of the recipe is replaced.
+    cervical-demo-fine is the second stage of a cascade: it requires --other-stages with a package that has the first
+    stage; a stage with the name of the recipe is replaced.
     """  # noqa: D301
     if synthetic == (dataset is not None):
         raise UsageError("give either DATASET or --synthetic")

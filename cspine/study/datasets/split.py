@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from cspine.core.anatomy import CERVICAL_LEVELS
 from cspine.core.errors import SplitError
-from cspine.study.datasets.balance import divide
+from cspine.study.datasets.balance import distribute
 from cspine.study.datasets.case_table import CaseRow, Part
 
 #: Age groups begin at these years.
@@ -202,7 +202,7 @@ def _assigned(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str
     """Return the patients of each part that was asked for; the others are unassigned."""
     order = [*sizes, Part.UNASSIGNED]
     counts = [*sizes.values(), len(patients) - sum(sizes.values())]
-    placed = divide({p.name: p.kinds for p in patients}, counts, seed)
+    placed = distribute({p.name: p.kinds for p in patients}, counts, seed)
     return {name: order[group] for name, group in placed.items()}
 
 
@@ -213,7 +213,9 @@ def _folds(patients: Sequence[_Patient], settings: SplitSettings) -> dict[str, i
     sizes = _equal(len(leading), settings.folds)
     totals = _equal(len(patients), settings.folds)
     filled = [total - own for total, own in zip(totals, sizes, strict=True)]
-    return divide(leading, sizes, f"{settings.seed} folds") | divide(others, filled, f"{settings.seed} other folds")
+    return distribute(leading, sizes, f"{settings.seed} folds") | distribute(
+        others, filled, f"{settings.seed} other folds"
+    )
 
 
 def _equal(count: int, groups: int) -> list[int]:

@@ -218,7 +218,7 @@ def test_a_split_stays_until_a_case_comes_or_goes(tmp_path, in_process):
     splits = dataset.root / SPLITS
     splits.write_text("[]")
     module.write_cases(dataset.root / "cases.csv", [module.replace(rows[0], part=Part.INTERNAL), rows[1]])
-    dataset.put_in_place(dataset.rows())
+    dataset.publish(dataset.rows())
     assert not run(found, conversion).notes and splits.exists()
     assert dataset.where(rows[0].case) == "Ts" and dataset.rows()[0].part is Part.INTERNAL
     outcome = run(found, conversion, {rows[0].case: "metal"})
