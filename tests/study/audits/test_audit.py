@@ -87,7 +87,7 @@ def test_what_would_fail_for_every_case_stops(tmp_path: Path, stand_in: StandIn)
         with pytest.raises(type(error)):
             audit.audit_case(case, package, ORGANS, kept)
     with pytest.raises(DeviceError):
-        audit.audit_case(case, package, replace(ORGANS, inference=InferenceSettings(device="tpu")), kept)
+        audit.audit_case(case, package, replace(ORGANS, inference=InferenceSettings(device="cuda:99")), kept)
 
 
 def test_the_key_follows_the_code_and_where_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
