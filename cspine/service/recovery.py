@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from cspine.core.errors import SpoolError, WorkerDiedError
 from cspine.dicom.clock import Clock
@@ -101,13 +100,16 @@ def _is_lost(folder: Path) -> bool:
 
 
 def _study_key_in(instances: Path) -> str | None:
-    for path in sorted(instances.glob("*.dcm")):
-        try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
-            return study_key(str(header.StudyInstanceUID))
-        except (InvalidDicomError, AttributeError, OSError, ValueError):
-            continue
-    return None
+    uids = (_study_uid(path) for path in sorted(instances.glob("*.dcm")))
+    return next((study_key(uid) for uid in uids if uid), None)
+
+
+def _study_uid(path: Path) -> str | None:
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
+        return str(header.StudyInstanceUID)
+    except Exception:  # pydicom parsers raise many types of exception
+        return None
 
 
 def _requeue_after_crash(spool: Spool, job: Job, now: float) -> None:

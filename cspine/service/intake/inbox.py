@@ -45,6 +45,11 @@ class Inbox:
         self._counts: dict[str, int] = {}
         self._used_bytes = spool.used_bytes()
 
+    @property
+    def max_instance_bytes(self) -> int:
+        """Return the largest size of one instance."""
+        return self._limits.max_instance_bytes
+
     # --- instances ----------------------------------------------------------------------------------------------------
 
     def add(self, study_uid: str, sop_uid: str, data: bytes) -> None:
