@@ -91,9 +91,9 @@ class Inbox:
             self._counts[study] = stored + new
 
     def ingest(self, source: Path, study: str) -> None:
-        """Move the fetched instances of a study from a folder of the spool, each atomically."""
+        """Move the fetched instances of a study, and its mark, from a folder of the spool, each atomically."""
         with self._lock:
-            for path in sorted(source.glob("*.dcm")):
+            for path in (*source.glob(INCOMPLETE), *sorted(source.glob("*.dcm"))):
                 folder = self._spool.incoming / study
                 durable.make_folder(folder)
                 durable.move(path, folder / path.name)
