@@ -12,6 +12,7 @@ from pydicom import dcmread
 from cspine.core.errors import SpoolError, WorkerDiedError
 from cspine.dicom.clock import Clock
 from cspine.service.intake import assembly
+from cspine.service.intake.instances import INCOMPLETE
 from cspine.service.queue import durable
 from cspine.service.queue.job import Job, State, iso_time, study_key
 from cspine.service.queue.spool import JOB_FILE, Spool, read_job
@@ -40,6 +41,7 @@ def recover(spool: Spool, now: float) -> None:
     try:
         with spool.transition():
             _clear(spool.tmp)
+            _mark_interrupted(spool)
             for state in State:
                 for name in spool.names(state):
                     _repair_record(spool, spool.job_folder(state, name), now)
@@ -51,6 +53,16 @@ def recover(spool: Spool, now: float) -> None:
             assembly.resume_assembly(spool, now)
     except OSError as error:
         raise SpoolError(f"cannot recover the spool: {error.strerror}") from error
+
+
+def _mark_interrupted(spool: Spool) -> None:
+    """Mark the studies as incomplete that were being received when the service ended."""
+    for transfer in spool.receiving.iterdir():
+        folder = spool.incoming / transfer.name
+        if folder.is_dir():
+            durable.make_file(folder / INCOMPLETE)
+            _log.warning("transfer interrupted by the end of the service", extra={"study": transfer.name[:12]})
+        durable.remove_file(transfer)
 
 
 def _clear(folder: Path) -> None:
