@@ -519,6 +519,13 @@ class RetrievalError(RoutingError):
     advice = "Check the address of the server and the credentials. The retrieval is retried automatically."
 
 
+class AlteredResultError(RoutingError):
+    """A result differs from its checksum: the disk or another program changed it after the run; it is not sent."""
+
+    code = "CS-RTE-007"
+    advice = "Check the disk of the spool; `cspine queue retry` runs the study again."
+
+
 class CohortError(CSpineError):
     """A cohort cannot start because its list, its output folder or its cluster cannot be used."""
 
