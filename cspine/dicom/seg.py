@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import highdicom as hd
@@ -197,7 +197,7 @@ def _identity(
     # A PACS corrects names and numbers without new UIDs; a result of the corrected images is a new object.
     for element in header:
         content.update(f"{element.tag}{element.value!r}".encode("utf-8", "backslashreplace"))
-    return ObjectIdentity(
+    identity = ObjectIdentity(
         sources=tuple(f"{part.sop_instance_uid}/{part.frame}" for part in source.slices),
         model_checksum=model.checksum if model else "",
         version=__version__,
@@ -208,11 +208,14 @@ def _identity(
             ("remark", settings.remark),
             ("model_title", model.title if model else ""),
             *(("supersedes", earlier.sop_instance_uid) for earlier in settings.supersedes),
-            *((f"tracking {level}", uid) for level, uid in settings.tracking.items()),
         ),
         clock=settings.clock,
         content=content.hexdigest(),
     )
+    # A repetition of an earlier result keeps its tracking UIDs, and is the same object.
+    others = [(f"tracking {level}", uid) for level, uid in sorted(settings.tracking.items())
+              if uid != identity.uid(f"tracking {level}")]  # fmt: skip
+    return replace(identity, settings=(*identity.settings, *others)) if others else identity
 
 
 def _renumber(labels_zyx: LabelArray, levels: tuple[Vertebra, ...]) -> LabelArray:

@@ -17,7 +17,7 @@ from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.valuerep import DA, TM
+from pydicom.valuerep import DA, DT, TM
 
 from cspine import __version__
 from cspine.core.errors import OutputError
@@ -32,9 +32,7 @@ from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 
 #: Measurement groups of TID 1500, as highdicom has them.
-Group = (
-    hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations | hd.sr.MeasurementsAndQualitativeEvaluations
-)
+Group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations | hd.sr.MeasurementsAndQualitativeEvaluations
 #: The procedure that is reported: (25045-6, LN, "CT unspecified body region"), whatever region was scanned.
 _PROCEDURE = Code("25045-6", "LN", "CT unspecified body region")
 
@@ -122,7 +120,9 @@ def referenced_segment(record: SegRecord | None, level: str, ct: CtVolume) -> An
     number = next((number for number, name in record.segments if name == level), None)
     if number is None:
         return None
-    header = dcmread(_source(ct).slices[0].path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"], force=True)
+    header = dcmread(
+        _source(ct).slices[0].path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"], force=True
+    )
     series = hd.sr.SourceSeriesForSegmentation(str(header.SeriesInstanceUID))
     return hd.sr.ReferencedSegment(record.sop_class_uid, record.sop_instance_uid, number, source_series=series)
 
@@ -229,6 +229,8 @@ def _complete(report: Dataset, header: Dataset, settings: SrSettings) -> None:
         report.TimezoneOffsetFromUTC = zone
     report.InstanceCreationDate = report.ContentDate = report.SeriesDate = DA(clock.da)
     report.InstanceCreationTime = report.ContentTime = report.SeriesTime = TM(clock.tm)
+    for equipment in report.get("ContributingEquipmentSequence") or []:
+        equipment.ContributionDateTime = DT(clock.dt)
     if "SpecificCharacterSet" in header:
         report.SpecificCharacterSet = header.SpecificCharacterSet
     if settings.schemes:

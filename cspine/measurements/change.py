@@ -63,8 +63,6 @@ class Change:
         Standard uncertainty of the difference; None if that of a value is unknown.
     before_date : str
         Date of the earlier study, YYYYMMDD; empty if unknown.
-    same_images : bool
-        Whether both results are based on images in common: the difference is then none of the patient.
     """
 
     site: str
@@ -73,7 +71,6 @@ class Change:
     now: float
     uncertainty: float | None
     before_date: str
-    same_images: bool
 
     @property
     def difference(self) -> float:
@@ -87,7 +84,9 @@ class Change:
 
 
 def changes_since(now: SpineMeasurements, earlier: EarlierValues, images: frozenset[str]) -> tuple[Change, ...]:
-    """Return the changes of every level that both results have.
+    """Return the changes of every level that both results have; none if they are based on images in common.
+
+    Another result of the same images is a repetition: what differs has not changed in the patient.
 
     Parameters
     ----------
@@ -98,7 +97,8 @@ def changes_since(now: SpineMeasurements, earlier: EarlierValues, images: frozen
     images : frozenset of str
         SOP Instance UIDs of the images of the new ones.
     """
-    same = bool(images & earlier.images)
+    if images & earlier.images:
+        return ()
     found = []
     for each in now.values:
         before = earlier.values.get((each.site, each.quantity.name))
@@ -106,5 +106,5 @@ def changes_since(now: SpineMeasurements, earlier: EarlierValues, images: frozen
             value, doubt = before
             both = None if doubt is None or each.uncertainty is None else hypot(doubt, each.uncertainty)
             uncertainty = None if both is None else round(both, each.quantity.digits)
-            found.append(Change(each.site, each.quantity, value, each.value, uncertainty, earlier.date, same))
+            found.append(Change(each.site, each.quantity, value, each.value, uncertainty, earlier.date))
     return tuple(found)

@@ -37,6 +37,9 @@ class RunSettings:
         Rename vertebrae of a full-spine model if their levels are then consecutive.
     outputs : tuple of str, optional
         What is written, by the names of `pipeline.outputs`; the default for the source if omitted.
+    prior : Path, optional
+        Output folder or structured report of an earlier run, to compare measurements with; the newest report in the
+        study if omitted.
     """
 
     clock: Clock = field(default_factory=Clock.from_environment)
@@ -49,6 +52,7 @@ class RunSettings:
     levels: tuple[Vertebra, ...] | None = None
     solve_levels: bool = True
     outputs: tuple[str, ...] | None = None
+    prior: Path | None = None
 
     def as_text(self) -> dict[str, str]:
         """Return the settings that may change the labels or the DICOM object, as the outputs state them."""

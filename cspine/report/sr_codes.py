@@ -76,25 +76,26 @@ _PRIVATE: dict[str, str] = {
 }
 #: Prefix of the code of a change since an earlier result.
 _CHANGE = "D_"
-_UNITS = {
-    "ml": codes.UCUM.Milliliter,
-    "mm": codes.UCUM.Millimeter,
-    "mm2": codes.UCUM.SquareMillimeter,
-    "deg": Code("deg", "UCUM", "degree"),
-    "[hnsf'U]": codes.UCUM.HounsfieldUnit,
-    "1": codes.UCUM.NoUnits,
+_UNITS: dict[str, Code] = {
+    "ml": Code("ml", "UCUM", "ml"),
+    "mm": Code("mm", "UCUM", "mm"),
+    "mm2": Code("mm2", "UCUM", "mm2"),
+    "deg": Code("deg", "UCUM", "deg"),
+    "[hnsf'U]": Code("[hnsf'U]", "UCUM", "Hounsfield unit"),
+    "1": Code("1", "UCUM", "no units"),
 }
 
 #: The three coordinates of a centroid, millimetres in patient coordinates.
-CENTROID = tuple(
-    Code(f"CENTROID_{axis.upper()[0]}", SCHEME, f"Centroid, {axis} coordinate") for axis in ("left", "posterior", "superior")
-)  # fmt: skip
+CENTROID = (
+    Code("CENTROID_L", SCHEME, "Centroid, left coordinate"),
+    Code("CENTROID_P", SCHEME, "Centroid, posterior coordinate"),
+    Code("CENTROID_S", SCHEME, "Centroid, superior coordinate"),
+)
 #: Whether a level was found, for levels that were looked for in vain.
 LEVEL_SEARCH = Code("LEVEL_SEARCH", SCHEME, "Result of the search for the level")
 NOT_DETECTED = Code("260415000", "SCT", "Not detected")
 YES, NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
 COVERAGE_INCOMPLETE = codes.DCM.AnatomyCoverageIncomplete
-SAME_IMAGES = Code("SAME_IMAGES", SCHEME, "Earlier result is of the same images")
 EARLIER_RESULT = Code("EARLIER_RESULT", SCHEME, "Date of the earlier result")
 
 
@@ -126,7 +127,7 @@ def codes_table() -> str:
         concept = concept_of(quantity)
         derivation = _text(concept.derivation) if concept.derivation is not None else ""
         rows.append(f"| `{quantity.name}` | {_text(concept.code)} | {derivation} | {unit_of(quantity).value} |")
-    others = (*CENTROID, LEVEL_SEARCH, EARLIER_RESULT, SAME_IMAGES)
+    others = (*CENTROID, LEVEL_SEARCH, EARLIER_RESULT)
     head = "| quantity | concept name | derivation | UCUM |\n|---|---|---|---|"
     more = "\n".join(f"| {_text(code)} |" for code in others)
     return "\n".join([head, *rows]) + "\n\n| other private codes |\n|---|\n" + more

@@ -14,8 +14,10 @@ from pydicom.sr.coding import Code
 
 from cspine.core.anatomy import CATEGORY_CODE, GENERIC_VERTEBRA_CODE, REGION_CODES, Region, Vertebra, vertebra
 from cspine.core.volumes import CtVolume, ModelIdentity
+from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord, algorithm_name, long_string
 from cspine.dicom.sr import Group, SrRecord, SrSettings, referenced_segment, sr_identity, write_sr
+from cspine.dicom.uids import ObjectIdentity
 from cspine.measurements.change import Change
 from cspine.measurements.quantities import Quantity
 from cspine.measurements.spine import COLUMN, MeasuredValue, SpineMeasurements
@@ -41,7 +43,7 @@ class ReportContent:
     changes : tuple of Change
         Changes since an earlier result.
     tracking : mapping of str to str
-        Tracking UID by level or pair, of the segmentation or of an earlier result; others get a new one.
+        Tracking UID by level or pair, of an earlier result; the segmentation's go first, others get a new one.
     """
 
     measurements: SpineMeasurements
@@ -51,17 +53,34 @@ class ReportContent:
     tracking: Mapping[str, str] = field(default_factory=dict)
 
     def as_text(self) -> str:
-        """Return everything as one text, from which the UIDs of the report follow."""
+        """Return everything but the tracking UIDs as one text, from which the UIDs of the report follow."""
         vertebrae = [[v.level, v.label, v.touches_edge, *centroid_mm(v)] for v in self.measurements.vertebrae]
         values = [[v.site, v.quantity.name, v.value, v.uncertainty, v.z_score] for v in self.measurements.values]
         changes = [[c.site, c.quantity.name, c.difference, c.before_date] for c in self.changes]
-        return json.dumps([vertebrae, values, self.not_found, changes, sorted(self.tracking.items())])
+        return json.dumps([vertebrae, values, self.not_found, changes])
 
 
 def centroid_mm(measured: VertebraMeasurement) -> tuple[float, float, float]:
     """Return the centroid as it is reported, rounded to two digits."""
     left, posterior, superior = (round(value, 2) for value in measured.centroid_lps_mm)
     return left, posterior, superior
+
+
+def report_settings(
+    content: ReportContent, clock: Clock, parameters: tuple[tuple[str, str], ...], remark: str
+) -> SrSettings:
+    """Return the settings of a report object, with the levels and the private scheme of its content.
+
+    Parameters
+    ----------
+    content : ReportContent
+        What the report says.
+    clock, parameters, remark
+        As `SrSettings` takes them.
+    """
+    levels = tuple(each.level for each in content.measurements.vertebrae)
+    scheme = (sr_codes.SCHEME, sr_codes.SCHEME_NAME, sr_codes.SCHEME_OWNER)
+    return SrSettings(clock, content.model, parameters, levels, remark, schemes=(scheme,))
 
 
 def write_structured_report(
@@ -82,18 +101,31 @@ def write_structured_report(
     path : Path
         File to write.
     """
+    identity = _identity(content, ct, segmentation, settings)
+    known = dict(content.tracking) | (dict(segmentation.tracking) if segmentation is not None else {})
+    builder = _Builder(content, ct, segmentation, lambda site: known.get(site) or identity.uid(f"tracking {site}"))
+    return write_sr(list(builder.groups()), ct, segmentation, settings, identity, path)
+
+
+def _identity(
+    content: ReportContent, ct: CtVolume, segmentation: SegRecord | None, settings: SrSettings
+) -> ObjectIdentity:
     text = content.as_text() + (segmentation.sop_instance_uid if segmentation is not None else "")
     identity = sr_identity(ct, settings, text)
-    builder = _Builder(content, ct, segmentation, lambda site: content.tracking.get(site) or identity.uid(f"tracking {site}"))
-    return write_sr(list(builder.groups()), ct, segmentation, settings, identity, path)
+    # A repetition of an earlier result keeps its tracking UIDs, and is the same object.
+    levels = segmentation.tracking if segmentation is not None else {}
+    others = [
+        (site, uid)
+        for site, uid in sorted(content.tracking.items())
+        if site not in levels and uid != identity.uid(f"tracking {site}")
+    ]
+    return sr_identity(ct, settings, text + json.dumps(others)) if others else identity
 
 
 class _Builder:
     """Builds the groups of one report."""
 
-    def __init__(
-        self, content: ReportContent, ct: CtVolume, segmentation: SegRecord | None, tracking_uid: Any
-    ) -> None:
+    def __init__(self, content: ReportContent, ct: CtVolume, segmentation: SegRecord | None, tracking_uid: Any) -> None:
         self._content = content
         self._ct = ct
         self._segmentation = segmentation
@@ -128,9 +160,7 @@ class _Builder:
             **self._identification(level.name, [_site(level)]),
         )
 
-    def _plain(
-        self, site: str, sites: Sequence[Any], numbers: Sequence[Any], evaluations: Sequence[Any] = ()
-    ) -> Group:
+    def _plain(self, site: str, sites: Sequence[Any], numbers: Sequence[Any], evaluations: Sequence[Any] = ()) -> Group:
         """Return a group without a region: of neighbours, of the column, of a level without a segment."""
         return hd.sr.MeasurementsAndQualitativeEvaluations(
             measurements=list(numbers) or None,
@@ -141,7 +171,9 @@ class _Builder:
     def _identification(self, site: str, sites: Sequence[Any]) -> dict[str, Any]:
         model = self._content.model
         algorithm = (
-            hd.sr.AlgorithmIdentification(algorithm_name(model), long_string(model.version)) if model is not None else None
+            hd.sr.AlgorithmIdentification(algorithm_name(model), long_string(model.version))
+            if model is not None
+            else None
         )
         return {
             "tracking_identifier": hd.sr.TrackingIdentifier(self._tracking_uid(site), site),
@@ -187,12 +219,7 @@ def _number(measured: MeasuredValue) -> Any:
 
 
 def _change(change: Change) -> Any:
-    earlier = [
-        hd.sr.TextContentItem(sr_codes.EARLIER_RESULT, change.before_date or "unknown", _HAS_PROPERTIES),
-        hd.sr.CodeContentItem(
-            sr_codes.SAME_IMAGES, sr_codes.YES if change.same_images else sr_codes.NO, _HAS_PROPERTIES
-        ),
-    ]
+    earlier = [hd.sr.TextContentItem(sr_codes.EARLIER_RESULT, change.before_date or "unknown", _HAS_PROPERTIES)]
     return hd.sr.Measurement(
         name=sr_codes.change_of(change.quantity),
         value=change.difference,
@@ -230,8 +257,10 @@ def _properties(quantity: Quantity, uncertainty: float | None, others: Sequence[
     if uncertainty is not None:
         properties.append(
             hd.sr.NumContentItem(
-                codes.SCT.RangeOfMeasurementUncertainty, uncertainty, sr_codes.unit_of(quantity),
+                codes.SCT.RangeOfMeasurementUncertainty,
+                uncertainty,
+                sr_codes.unit_of(quantity),
                 relationship_type=_HAS_PROPERTIES,
-            )  # fmt: skip
+            )
         )
     return properties if len(properties) else None
