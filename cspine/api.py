@@ -19,7 +19,6 @@ from cspine.core.errors import UsageError
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.archive import open_input
-from cspine.dicom.headers import patient_of
 from cspine.inference.settings import InferenceSettings, Precision
 from cspine.io.machine import home_folder
 from cspine.models.install import InstallOptions
@@ -153,19 +152,15 @@ def measure(
     --------
     >>> cspine.measure("labels.nii.gz", "ct.nii.gz").spine.value("C5", "body_depth_mm")  # doctest: +SKIP
     """
-    from cspine.dicom.read_seg import source_series_uid
-    from cspine.pipeline.measured_labels import Labelled, MeasuredLabels, read_labelled
-    from cspine.report.earlier_measurements import read_prior
+    from cspine.pipeline.measured_labels import Labelled, MeasuredLabels, measure_file, read_labelled
+    from cspine.pipeline.measuring import prior_result
 
     labelled = Labelled(labels) if isinstance(labels, LabelVolume) else read_labelled(Path(labels))
-    if series is None and labelled.record is not None:
-        series = source_series_uid(labelled.record.path)
-    earlier = read_prior(Path(prior), None) if prior is not None else None
+    earlier = Path(prior) if prior is not None else None
     path = _as_path(ct)
-    volume = read_ct(ct, series=series if path is not None and kind_of_source(path) is SourceKind.DICOM else None)
-    if prior is not None and volume.source is not None:
-        earlier = read_prior(Path(prior), patient_of(volume.source.slices[0].path))
-    return MeasuredLabels(labelled, volume, sex, earlier)
+    if path is not None:
+        return measure_file(labelled, path, series_uid=series, sex=sex, prior=earlier)
+    return MeasuredLabels(labelled, _ct_in_memory(ct), sex, prior_result(earlier, None, None))
 
 
 def read_ct(source: Source, *, series: str | None = None, settings: RunSettings | None = None) -> CtVolume:

@@ -37,7 +37,7 @@ class DicomSrWriterOperator(StepOperator):
         prediction: Image, of cspine's inference. Optional: with it the report names the levels that were not found.
 
     Named output:
-        measurements: MeasuredVertebrae, with the measurements and the path of the report.
+        measurements: DataPath (a `MeasuredVertebrae`) of the report, with the measurements.
 
     File output:
         dicom/measurements.dcm in the output folder.

@@ -31,7 +31,7 @@ class ReportWriterOperator(StepOperator):
         prediction: Image, of cspine's inference.
         seg_image: Image, of cspine's postprocessing.
         seg_file: DataPath, of cspine's DICOM-SEG writer.
-        measurements: MeasuredVertebrae, of cspine's DICOM-SR writer.
+        measurements: DataPath, of cspine's DICOM-SR writer.
 
     Named output:
         summary: Summary, as it was written.

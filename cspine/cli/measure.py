@@ -44,12 +44,12 @@ def command(
 
     docs/reference/measurements.md defines every value. One that lies outside a published range is no diagnosis.
     """  # noqa: D301
-    from cspine.api import measure
     from cspine.io.output import StudyOutput
+    from cspine.pipeline.measured_labels import measure_file, read_labelled
 
     with StudyOutput(out, overwrite=overwrite):
         pass  # what cannot be written is reported before anything is read
-    measured = measure(labels, ct, series=series_uid, sex=sex or "", prior=prior)
+    measured = measure_file(read_labelled(labels), ct, series_uid=series_uid, sex=sex or "", prior=prior)
     files = measured.save(out, overwrite=overwrite)
     _print(measured)
     for file in files:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
@@ -210,11 +210,6 @@ class InstanceHeader:
 def patient_key(dataset: Dataset) -> str:
     """Return the hash that identifies a patient: of (0010,0020) *Patient ID*, or of the name where that is empty."""
     return hashed(_text(dataset, "PatientID") or f"name:{_text(dataset, 'PatientName')}")
-
-
-def patient_of(path: Path) -> str:
-    """Return the hash that identifies the patient of a file."""
-    return patient_key(dcmread(path, stop_before_pixels=True, specific_tags=["PatientID", "PatientName"], force=True))
 
 
 def read_header(

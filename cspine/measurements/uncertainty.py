@@ -44,3 +44,14 @@ def uncertainty_of(quantity: str, spacing_xyz: tuple[float, float, float]) -> fl
     spacings, values = _table()[quantity]
     largest = max(spacing_xyz)
     return float(np.interp(largest, spacings, values)) if largest <= spacings[-1] * _TOLERANCE else None
+
+
+def uncertainty_table() -> str:
+    """Return the table of docs/reference/measurements.md: one Markdown row for each quantity."""
+    spacings = sorted({spacing for columns in _table().values() for spacing in columns[0]})
+    head = f"| quantity | {' | '.join(f'{spacing:g} mm' for spacing in spacings)} |"
+    rows = []
+    for name, (tested, values) in _table().items():
+        cells = dict(zip(tested, values, strict=True))
+        rows.append(f"| `{name}` | {' | '.join(f'{cells[s]:g}' if s in cells else '' for s in spacings)} |")
+    return "\n".join([head, f"|---|{'---|' * len(spacings)}", *rows])

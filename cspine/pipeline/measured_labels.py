@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,15 +11,19 @@ from cspine.core.errors import InputError, NoVertebraError
 from cspine.core.geometry import resample_labels
 from cspine.core.shape import vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
+from cspine.dicom.archive import open_input
 from cspine.dicom.clock import Clock
 from cspine.dicom.patient import patient_sex
-from cspine.dicom.read_seg import read_seg_record, read_segmentation
+from cspine.dicom.read_seg import read_seg_record, read_segmentation, source_series_uid
 from cspine.dicom.seg import SegRecord
 from cspine.io.output import MEASUREMENTS, REPORT, StudyOutput
 from cspine.measurements.change import Change, EarlierValues
 from cspine.measurements.spine import MeasuredValue, SpineMeasurements
 from cspine.measurements.table import MeasurementTable
-from cspine.pipeline.measuring import measure
+from cspine.pipeline import steps
+from cspine.pipeline.measuring import measure, prior_result
+from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.measurement_table import write_measurement_table
 from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 
@@ -74,6 +80,45 @@ def _segmentation_in(folder: Path) -> Path:
         if file.is_file():
             return file
     raise InputError("the folder of labels is no result of cspine", advice="Give the file with the labels.")
+
+
+def measure_file(
+    labelled: Labelled, ct: Path, *, series_uid: str | None = None, sex: str = "", prior: Path | None = None
+) -> MeasuredLabels:
+    """Measure labels in the CT of a file, a folder or an archive.
+
+    Parameters
+    ----------
+    labelled : Labelled
+        As `read_labelled` returns them.
+    ct : Path
+        A folder or .zip of DICOM, or a NIfTI file.
+    series_uid : str, optional
+        The series of a folder to take; the one that the segmentation names if omitted, else that which the rules choose.
+    sex : str
+        ``"M"`` or ``"F"``; that of the header if empty.
+    prior : Path, optional
+        Output folder or structured report of an earlier result.
+
+    Raises
+    ------
+    CSpineError
+        Its subclasses say what is wrong with the CT or the earlier result.
+    """
+    if kind_of_source(ct) is SourceKind.NIFTI:
+        from cspine.io.ct_image import read_ct_image
+
+        return MeasuredLabels(labelled, read_ct_image(ct), sex, prior_result(prior, None, None))
+    if series_uid is None and labelled.record is not None:
+        series_uid = source_series_uid(labelled.record.path)
+    settings = RunSettings(series_uid=series_uid, prior=prior)
+    with ExitStack() as stack:
+        scan = steps.read_headers(stack.enter_context(open_input(ct)))
+        chosen = steps.choose_series(scan, settings)
+        result = MeasuredLabels(labelled, steps.read_ct(chosen, settings), sex, chosen.prior)
+        # What an archive contains is needed until the report is written.
+        weakref.finalize(result, stack.pop_all().close)
+    return result
 
 
 class MeasuredLabels:

@@ -183,7 +183,7 @@ def test_the_graph_is_composed_without_arguments_of_python(neck, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     names, parameters = done.stdout.strip().splitlines()[-2:]
-    assert names == "inference loader postprocessing reader report_writer seg_writer"
+    assert names == "inference loader postprocessing reader report_writer seg_writer sr_writer"
     assert parameters == f"cpu {tmp_path / 'o'}"
     assert not (tmp_path / "o").exists()
 

@@ -8,15 +8,15 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from pydicom import Dataset
+from pydicom import dcmread
 
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
 from cspine.dicom.seg_type import SegType
+from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.study.synthesis.known_spine import known_spine
-from tests.builders.ct_series import Stack, build, save_all
 
 CLOCK = Clock(datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC))
 MODEL = ModelIdentity("neck-net", "1.0", "cd" * 32, demonstration=True)
@@ -36,22 +36,14 @@ def labelled(levels: tuple[str, ...] = ("C4", "C5", "C6"), cut_mm: float = 0.0) 
     return LabelVolume(labels.labels_zyx[first : int(occupied[-1]) + 3], affine, MODEL)
 
 
-def ct_series(folder: Path, labels: LabelVolume, shift: int = 0) -> tuple[list[Dataset], CtVolume]:
-    """A DICOM series on the grid of labels, bone of 300 HU and more by ``shift``, as datasets and as a volume."""
-    stack = Stack(
-        shape_zyx=labels.labels_zyx.shape,
-        spacing_xyz=SPACING,
-        origin_lps=tuple(float(v) for v in labels.affine_lps[:3, 3]),
-    )
-    datasets = build(stack)
-    if shift:
-        for dataset in datasets:
-            dataset.SeriesInstanceUID = f"{dataset.SeriesInstanceUID}.{shift}"
-            dataset.SOPInstanceUID = f"{dataset.SOPInstanceUID}.{shift}"
-    paths = save_all(datasets, folder)
+def ct_series(folder: Path, labels: LabelVolume, shift: int = 0) -> CtVolume:
+    """Write a DICOM series on the grid of labels, bone of 300 HU and more by ``shift``, and return its volume."""
     hu = np.where(labels.labels_zyx > 0, 300 + shift, 40).astype(np.int16)
-    slices = tuple(SourceSlice(p, str(d.SOPInstanceUID)) for p, d in zip(paths, datasets, strict=True))
-    return datasets, CtVolume(hu, stack.grid.affine_lps, CtSource(slices, stack.grid))
+    hu[:, :3] = -900  # air before the neck
+    description = CtSeriesDescription(uid_seed=f"measured {shift}", patient_id="measured", patient_sex="F")
+    paths = write_ct_series(CtVolume(hu, labels.affine_lps), folder, description)
+    slices = tuple(SourceSlice(path, str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)) for path in paths)
+    return CtVolume(hu, labels.affine_lps, CtSource(slices, labels.grid))
 
 
 def segmentation(labels: LabelVolume, ct: CtVolume, path: Path, seg_type: SegType = SegType.BINARY) -> SegRecord:
