@@ -34,7 +34,7 @@ class PostprocessingOperator(StepOperator):
     levels : str
         The levels to keep, for example ``C3-C7`` or ``C1-T1,L1-L5``; all that were predicted by default.
     solve_levels : bool
-        Rename vertebrae of a full-spine model where that makes their levels follow each other.
+        Rename vertebrae where that makes their levels follow each other.
     incomplete : bool
         The transfer of the study was incomplete: a finding states it.
     model_name, model_version : str

@@ -47,7 +47,7 @@ _OPTIONS = (
     ),
     click.option(
         "--solve-levels/--no-solve-levels", default=True, show_default=True,
-        help="Full-spine models: rename vertebrae if levels then follow each other (docs/guide/full-spine.md).",
+        help="Rename vertebrae whose levels do not follow each other, if they then do (docs/guide/full-spine.md).",
     ),
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
 )  # fmt: skip

@@ -217,6 +217,12 @@ STAGES_DISAGREE = FindingKind(
     Severity.SERIOUS,
     "The stages of the model assign different levels to much of a vertebra; verify the numbering.",
 )
+END_PIECE = FindingKind(
+    "CS-FND-034",
+    Severity.INFO,
+    "A small part of a vertebra at the end of the image carried a level that cannot lie there; it was assigned to the "
+    "vertebra that it touches.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -253,6 +259,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     TOO_DENSE,
     ONE_SIDED,
     STAGES_DISAGREE,
+    END_PIECE,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.

@@ -34,7 +34,7 @@ class RunSettings:
     levels : tuple of Vertebra, optional
         The levels to write; all predicted ones if omitted.
     solve_levels : bool
-        Rename vertebrae of a full-spine model if their levels are then consecutive.
+        Rename vertebrae if their levels are then consecutive.
     outputs : tuple of str, optional
         What is written, by the names of `pipeline.outputs`; the default for the source if omitted.
     """
