@@ -89,5 +89,6 @@ def test_the_service_discloses_nothing_of_a_header(site: Site) -> None:
     disclosed = site.ask("/metrics") + site.ask("/healthz")
     site.process.send_signal(signal.SIGTERM)
     assert site.process.wait(60) == 0
+    assert all(line.startswith("{") for line in site.log.read_text().splitlines())
     assert leaks(disclosed + site.log.read_bytes()) == set()
     assert leaking_files(spool.folder) == {}
