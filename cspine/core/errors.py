@@ -141,7 +141,7 @@ class InputError(CSpineError):
     code = "CS-IN-001"
     exit_code = 3
     subject = Subject.FILES
-    advice = "Pass a folder or a .zip file with the DICOM files of one CT study."
+    advice = "Give a folder or a .zip with the DICOM files of one CT study, or a NIfTI file (.nii.gz)."
 
 
 class NoDicomError(InputError):

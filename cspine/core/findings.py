@@ -207,6 +207,17 @@ TOO_DENSE = FindingKind(
     "The mean density is too high for bone; the vertebra contains metal, or the values are not Hounsfield units.",
 )
 
+ONE_SIDED = FindingKind(
+    "CS-FND-032",
+    Severity.WARNING,
+    "The right and left halves of the vertebra differ grossly; one half was not segmented or lies outside the scan.",
+)
+STAGES_DISAGREE = FindingKind(
+    "CS-FND-033",
+    Severity.SERIOUS,
+    "The stages of the model assign different levels to much of a vertebra; verify the numbering.",
+)
+
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
     TRUNCATED,
@@ -240,6 +251,8 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     UNITS_DOUBTFUL,
     ORDER_CONTRADICTED,
     TOO_DENSE,
+    ONE_SIDED,
+    STAGES_DISAGREE,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.
@@ -259,6 +272,7 @@ NUMBERING_CODES: frozenset[str] = frozenset(
         PARTS_UNITED,
         RENUMBERED,
         MERGED_LEVELS,
+        STAGES_DISAGREE,
     )
 )
 

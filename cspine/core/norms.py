@@ -29,6 +29,12 @@ PLAUSIBLE_ML: dict[str, tuple[float, float]] = {
 PLAUSIBLE_REGION_ML = {Region.CERVICAL: (3.5, 28.0), Region.THORACIC: (7.0, 70.0), Region.LUMBAR: (18.0, 130.0)}
 #: Below this volume a level is a piece, not a vertebra. For findings.
 VERY_SMALL_ML = 1.0
+#: Volumes removed or reassigned are reported from this size on, cubic millimetres. For findings.
+MIN_REPORTED_MM3 = 300.0
+#: Right and left half of a vertebra differ by less than this factor, in a bent or rotated neck too. For findings.
+MAX_SIDE_RATIO = 3.5
+#: A smaller part of a level may lie on one side. For findings.
+MIN_SIDE_VOLUME_MM3 = 1000.0
 #: A quarter of a small adult's vertebra, and no half of one is so small. For the level solver: smaller pieces do not
 #: take part.
 MIN_PIECE_MM3 = {Region.CERVICAL: 900.0, Region.THORACIC: 1750.0, Region.LUMBAR: 4500.0}
