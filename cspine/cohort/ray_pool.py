@@ -24,6 +24,7 @@ from cspine.cohort.scheduler import WorkerEvent
 from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker
 from cspine.core.errors import CohortError, DeviceError, MissingExtraError, UsageError
 from cspine.io.machine import memory, usable_cores
+from cspine.io.privacy import withhold_foreign_texts
 from cspine.io.staging import staging_folder
 
 _log = logging.getLogger(__name__)
@@ -197,7 +198,8 @@ class _Actor(StudyWorker):
 
     def __init__(self, task: CohortTask, umask: int) -> None:
         os.umask(umask)
-        # Warnings of libraries may contain header values, and a cluster stores the output of workers.
+        # A cluster stores the output of workers.
+        withhold_foreign_texts()
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
         torch.set_num_threads(task.threads)

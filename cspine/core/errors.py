@@ -430,6 +430,15 @@ class NoVertebraError(CSpineError):
     advice = "Check that the series shows the neck. An empty result has no preview."
 
 
+class FindingError(CSpineError):
+    """The result has a finding that --fail-on names, so nothing is written."""
+
+    code = "CS-RES-002"
+    exit_code = 20
+    subject = Subject.IMAGES
+    advice = "Run again without --fail-on to see the result, with its findings, before it is used."
+
+
 class OutputError(CSpineError):
     """The output cannot be written."""
 
