@@ -213,8 +213,12 @@ def _identity(
         content=content.hexdigest(),
     )
     # A repetition of an earlier result keeps its tracking UIDs, and is the same object.
-    others = [(f"tracking {level}", uid) for level, uid in sorted(settings.tracking.items())
-              if uid != identity.uid(f"tracking {level}")]  # fmt: skip
+    present = [vertebra(label).name for label in labels_present(on_source)]
+    others = [
+        (f"tracking {level}", settings.tracking[level])
+        for level in sorted(settings.tracking.keys() & set(present))
+        if settings.tracking[level] != identity.uid(f"tracking {level}")
+    ]
     return replace(identity, settings=(*identity.settings, *others)) if others else identity
 
 

@@ -94,7 +94,8 @@ def measure_file(
     ct : Path
         A folder or .zip of DICOM, or a NIfTI file.
     series_uid : str, optional
-        The series of a folder to take; the one that the segmentation names if omitted, else that which the rules choose.
+        The series of a folder to take; if omitted, the one that the segmentation names, else that which the rules
+        choose.
     sex : str
         ``"M"`` or ``"F"``; that of the header if empty.
     prior : Path, optional
