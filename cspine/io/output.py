@@ -21,6 +21,8 @@ LABELS = "labels.nii.gz"
 
 # In this order, so that a router that watches dicom/ finds a complete report.
 _FILES = {"report": {SUMMARY, MEASUREMENTS, PREVIEW, LABELS}, "dicom": {SEGMENTATION, REPORT}}
+#: Paths of all results within the output folder.
+RESULT_FILES = frozenset(f"{part}/{name}" for part, names in _FILES.items() for name in names)
 _STAGING = ".cspine-"
 
 
