@@ -427,7 +427,7 @@ class FindingError(CSpineError):
     """The result has a finding that --fail-on names, so nothing is written."""
 
     code = "CS-RES-002"
-    exit_code = 20
+    exit_code = 9
     subject = Subject.IMAGES
     advice = "Run again without --fail-on to see the result, with its findings, before it is used."
 
