@@ -179,6 +179,13 @@ class AmbiguousPositionError(InputError):
     advice = "Convert the image again from DICOM, so that sform and qform agree; left and right may be swapped here."
 
 
+class PriorResultError(InputError):
+    """The earlier result that was named cannot be compared with."""
+
+    code = "CS-IN-007"
+    advice = "Name the output folder of an earlier run of cspine on the same patient, or its measurements.dcm."
+
+
 class NoSuitableSeriesError(CSpineError):
     """No series meets the selection rules."""
 

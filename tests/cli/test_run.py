@@ -154,7 +154,7 @@ def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright_model, tmp_
     usual = ("--model", bright_model, "--device", "cpu")
     output = invoke(tmp_path / "ct.nii.gz", tmp_path / "out", *usual).output
     files = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
-    assert files == ["report/labels.nii.gz", "report/preview.png", "report/summary.json"]
+    assert files == ["report/labels.nii.gz", "report/measurements.csv", "report/preview.png", "report/summary.json"]
     assert all(name in output.replace("\n", "") for name in files)
     invoke(bright_study, tmp_path / "dicom", *usual, "--outputs", "nifti, seg")
     first, second = (tmp_path / name / "report" / "labels.nii.gz" for name in ("out", "dicom"))
