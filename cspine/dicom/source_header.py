@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydicom import DataElement, Dataset, config, dcmread
 from pydicom.charset import python_encoding
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.sequence import Sequence
 from pydicom.valuerep import PersonName, format_number_as_ds, validate_value
 
@@ -95,7 +95,7 @@ def _drop_unreadable(dataset: Dataset, depth: int = 0) -> None:
             del dataset[tag]
             continue
         try:
-            element = _of_defined_vr(dataset[tag])
+            element = _as_defined(dataset[tag])
             dataset[tag] = element
             items = list(element.value) if element.VR == "SQ" else []
             if items and depth >= _MAX_DEPTH:
@@ -107,18 +107,26 @@ def _drop_unreadable(dataset: Dataset, depth: int = 0) -> None:
             _drop_unreadable(item, depth + 1)
 
 
-def _of_defined_vr(element: DataElement) -> DataElement:
-    """Return an element with the VR that DICOM defines for it; ValueError for one whose value is of another kind."""
+def _as_defined(element: DataElement) -> DataElement:
+    """Return an element with the VR that DICOM defines for it, and with one value where it defines one.
+
+    Raises
+    ------
+    ValueError
+        If its value is of another kind.
+    """
     try:
-        defined = dictionary_VR(element.tag).split(" or ")
+        defined, multiplicity = dictionary_VR(element.tag).split(" or "), dictionary_VM(element.tag)
     except KeyError:
         return element
-    if element.VR in defined or element.VR == "UN":
+    several = element.VM > 1 and multiplicity == "1" and element.VR != "SQ"
+    if (element.VR in defined or element.VR == "UN") and not several:
         return element
-    values = element.value if element.VM > 1 else [element.value]
+    values = list(element.value) if element.VM > 1 else [element.value]
     if not all(isinstance(value, (str, PersonName)) for value in values):
-        raise ValueError(f"{element.tag} has VR {element.VR}")
-    return DataElement(element.tag, defined[0], [str(value) for value in values] if element.VM > 1 else str(values[0]))
+        raise ValueError(f"{element.tag} has VR {element.VR} with {len(values)} values")
+    texts = [str(value) for value in values]
+    return DataElement(element.tag, defined[0], texts[0] if several or len(texts) == 1 else texts)
 
 
 def normalise_headers(headers: list[Dataset], source: CtSource) -> tuple[str, ...]:

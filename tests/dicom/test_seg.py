@@ -334,10 +334,12 @@ def test_a_character_set_that_dicom_does_not_define_is_replaced(tmp_path: Path, 
         ("PatientBirthDate", "US", 7, ""),
         ("PatientName", "LO", "Doe^Jane", "Doe^Jane"),
         ("PatientID", "UT", "X1", "X1"),
+        ("PatientName", "PN", ["Doe^Jane", "19370219"], "Doe^Jane"),
+        ("StudyDate", "DA", ["20200102", "20200103"], "20200102"),
         ("ProcedureCodeSequence", "LO", "text", None),
     ],
 )
-def test_an_element_of_another_vr_is_read_as_dicom_defines_it(
+def test_an_element_of_another_form_is_read_as_dicom_defines_it(
     tmp_path: Path, keyword: str, vr: str, value: object, expected: str | None
 ) -> None:
     datasets = build(STACK)
