@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ from cspine.io.tables import counted
 _log = logging.getLogger(__name__)
 _THREADS = 8
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+#: Components of digits; leading zeros are not allowed, but occur.
+_UID = re.compile(r"^(?=.{3,64}$)\d+(\.\d+)+$", re.ASCII)
 #: First bytes of (7FE0,0008) *Float Pixel Data* and (7FE0,0009) *Double Float Pixel Data*.
 _FLOAT_PIXELS = (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00", b"\x7f\xe0\x00\x08", b"\x7f\xe0\x00\x09")
 
@@ -295,6 +298,10 @@ def _checked(
             return "other"
         may_be_slice = str(dataset.get("SOPClassUID") or "") in ("", *CT_CLASSES)
         return DamagedFile(path, f"{', '.join(missing)} missing", series_uid, may_be_slice)
+    malformed = [keyword for keyword in _IDENTIFIERS if not _UID.match(str(dataset.get(keyword)))]
+    if malformed:
+        known = "" if "SeriesInstanceUID" in malformed else series_uid
+        return DamagedFile(path, f"{', '.join(malformed)} malformed", known)
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
     header = read_header(dataset, path, syntax, has_float_pixels=pixels.tag in _FLOAT_PIXELS)
     left = path.stat().st_size - pixels.offset

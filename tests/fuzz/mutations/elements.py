@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 from functools import partial
 
 from pydicom import DataElement, Dataset
@@ -38,6 +39,7 @@ _TEXTS = (
     *(b"%s%n{0}", b"${jndi:x}", b"\r\n\r\n", b"00000000", b"20241345", b"2024.13.45", b"999Y", b"AAAA"),
     *(f"{MARKER}^Doe".encode(), f"{MARKER}\\{BIRTH_DATE}".encode(), BIRTH_DATE.encode(), b"01.2.3", b"1..2", b"1.2."),
 )
+_IDENTIFIERS = tuple(tag_of(keyword) for keyword in ("SeriesInstanceUID", "StudyInstanceUID", "SOPClassUID"))
 _VRS = [vr.value for vr in VR if len(vr.value) == 2]
 
 
@@ -59,6 +61,12 @@ def _each(case: Case, rng: random.Random) -> tuple[BaseTag, list[Dataset]]:
     """An element, and the data sets to change it in."""
     tag = _tag(rng.choice(case.datasets), rng)
     return tag, [dataset for dataset in case.some(rng) if tag in dataset]
+
+
+def _require_effect(tag: BaseTag, value: bytes) -> None:
+    """Another valid identifier makes a slice part of another series."""
+    if tag in _IDENTIFIERS and re.fullmatch(rb"[0-9]+(\.[0-9]+)+", value.strip(b"\0 ")):
+        raise DoesNotApplyError
 
 
 @mutation("element")
@@ -89,6 +97,7 @@ def element_within_an_item_changed(case: Case, rng: random.Random) -> None:
 def element_of_another_vr(case: Case, rng: random.Random) -> None:
     tag, datasets = _each(case, rng)
     vr, value = rng.choice(_VRS), rng.choice([*_TEXTS, b"", rng.randbytes(rng.randint(1, 40))])
+    _require_effect(tag, value)
     for dataset in datasets:
         set_raw(dataset, tag, vr, value)
 
@@ -97,6 +106,7 @@ def element_of_another_vr(case: Case, rng: random.Random) -> None:
 def element_of_another_value(case: Case, rng: random.Random) -> None:
     tag, datasets = _each(case, rng)
     value = rng.choice([*_TEXTS, rng.randbytes(rng.randint(1, 40))])
+    _require_effect(tag, value)
     for dataset in datasets:
         set_raw(dataset, tag, dataset[tag].VR, value)
 
