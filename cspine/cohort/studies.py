@@ -125,7 +125,7 @@ def _csv_rows(path: Path) -> list[tuple[str, str]]:
     columns, table = read_csv(path, ragged=True)
     if "path" not in columns:
         raise CohortError("the CSV list has no column 'path'")
-    rows = [(row["path"].strip(), row.get("name", "").strip()) for row in table]
+    rows = [(row.get("path", "").strip(), row.get("name", "").strip()) for row in table]
     for number, (entry, _) in enumerate(rows, 1):
         if not entry:
             raise CohortError(f"row {number} of the CSV list has no path")

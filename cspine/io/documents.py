@@ -131,7 +131,7 @@ def read_csv(path: Path, delimiter: str = ",", *, ragged: bool = False) -> tuple
     delimiter : str
         What separates the cells.
     ragged : bool
-        True to accept rows of more or fewer cells than columns: others are left out, lacking ones are empty.
+        True to accept rows of more or fewer cells than columns, which then lack what they lack.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def read_csv(path: Path, delimiter: str = ",", *, ragged: bool = False) -> tuple
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(columns) and not ragged:
             raise DocumentError(f"has {len(row)} cells for {len(columns)} columns in row {number}")
-    return columns, [dict(zip(columns, [*row, *[""] * len(columns)], strict=False)) for row in rows[1:]]
+    return columns, [dict(zip(columns, row, strict=False)) for row in rows[1:]]
 
 
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"

@@ -135,7 +135,7 @@ def test_a_table_has_its_columns_and_rows(tmp_path):
     path.write_bytes(b'\xef\xbb\xbfa,b\r\n1,"x, y\nz"\r\n\r\n2,\r\n')
     assert read_csv(path) == (("a", "b"), [{"a": "1", "b": "x, y\nz"}, {"a": "2", "b": ""}])
     path.write_text("a\tb\n1\n1\t2\t3\n")
-    assert read_csv(path, "\t", ragged=True)[1] == [{"a": "1", "b": ""}, {"a": "1", "b": "2"}]
+    assert read_csv(path, "\t", ragged=True)[1] == [{"a": "1"}, {"a": "1", "b": "2"}]
     path.write_text("")
     assert read_csv(path) == ((), [])
 

@@ -36,7 +36,7 @@ def read_exclusions(path: Path) -> dict[str, str]:
         raise DatasetError(f"the exclusion file {path.name} cannot be read") from error
     if not set(_COLUMNS) <= set(columns):
         raise DatasetError(f"{path.name} needs the columns case and reason")
-    rows = [(row["case"].strip(), row["reason"].strip()) for row in table if row["case"].strip()]
+    rows = [(row["case"].strip(), row.get("reason", "").strip()) for row in table if row.get("case", "").strip()]
     unexplained = [case for case, reason in rows if not reason]
     if unexplained:
         raise DatasetError(

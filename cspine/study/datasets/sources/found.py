@@ -171,11 +171,11 @@ def read_people(
             raise DatasetError(
                 f"{path.name} has a column {other[0]!r}", advice=f"Its columns are {', '.join(known)}; remove others."
             )
-        twice = [name for name, count in Counter((row[key] or "").strip() for row in rows).items() if count > 1]
+        twice = [name for name, count in Counter(row.get(key, "").strip() for row in rows).items() if count > 1]
         if twice:
             raise DatasetError(f"{path.name} has {twice[0]!r} twice", advice="Leave one row for each id.")
     return {
-        (row[key] or "").strip(): {k: v.strip() for k, v in row.items() if k and isinstance(v, str)} for row in rows
+        row.get(key, "").strip(): {k: v.strip() for k, v in row.items() if k and isinstance(v, str)} for row in rows
     }
 
 
