@@ -15,7 +15,7 @@ import numpy as np
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine
 from cspine.core.errors import hashed
-from cspine.core.findings import Severity, require_none
+from cspine.core.findings import CONTRAST_MEDIUM, Severity, require_none
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.patient import patient_sex
@@ -184,7 +184,12 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
         if chosen is not None
         else ()
     )
-    vertebrae = replace(cleaned, findings=(*cleaned.findings, *completeness))
+    contrast = (
+        (CONTRAST_MEDIUM.about("According to the header contrast medium was given."),)
+        if chosen is not None and chosen.selection.chosen.contrast
+        else ()
+    )
+    vertebrae = replace(cleaned, findings=(*cleaned.findings, *contrast, *completeness))
     for finding in vertebrae.findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
         _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
