@@ -165,7 +165,7 @@ class InputError(CSpineError):
     code = "CS-IN-001"
     exit_code = 3
     subject = Subject.FILES
-    advice = "Pass a folder or a .zip file with the DICOM files of one CT study."
+    advice = "Give a folder or a .zip with the DICOM files of one CT study, or a NIfTI file (.nii.gz)."
 
 
 class NoDicomError(InputError):
@@ -201,6 +201,13 @@ class AmbiguousPositionError(InputError):
 
     code = "CS-IN-006"
     advice = "Convert the image again from DICOM, so that sform and qform agree; left and right may be swapped here."
+
+
+class PriorResultError(InputError):
+    """The earlier result that was named cannot be compared with."""
+
+    code = "CS-IN-007"
+    advice = "Name the output folder of an earlier run of cspine on the same patient, or its measurements.dcm."
 
 
 class NoSuitableSeriesError(CSpineError):
@@ -447,6 +454,15 @@ class NoVertebraError(CSpineError):
     advice = "Check that the series shows the neck. An empty result has no preview."
 
 
+class FindingError(CSpineError):
+    """The result has a finding that --fail-on names, so nothing is written."""
+
+    code = "CS-RES-002"
+    exit_code = 9
+    subject = Subject.IMAGES
+    advice = "Run again without --fail-on to see the result, with its findings, before it is used."
+
+
 class OutputError(CSpineError):
     """The output cannot be written."""
 
@@ -541,6 +557,13 @@ class RetrievalError(RoutingError):
 
     code = "CS-RTE-006"
     advice = "Check the address of the server and the credentials. The retrieval is retried automatically."
+
+
+class AlteredResultError(RoutingError):
+    """A result differs from its checksum: the disk or another program changed it after the run; it is not sent."""
+
+    code = "CS-RTE-007"
+    advice = "Check the disk of the spool; `cspine queue retry` runs the study again."
 
 
 class SystemLimitError(CSpineError):

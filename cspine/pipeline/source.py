@@ -10,7 +10,6 @@ from cspine.core.errors import InputError, UnreadableArchiveError
 from cspine.io.foreign import require_possible_path
 
 _NIFTI = (".nii", ".nii.gz")
-_ADVICE = "Give a folder or a .zip with the DICOM files of one CT study, or a NIfTI file (.nii.gz)."
 
 
 class SourceKind(StrEnum):
@@ -34,13 +33,13 @@ def kind_of_source(path: Path) -> SourceKind:
     if path.is_dir():
         return SourceKind.DICOM
     if not path.exists():
-        raise InputError("the input does not exist", advice=_ADVICE)
+        raise InputError("the input does not exist")
     if not path.is_file():
-        raise InputError("the input is a pipe, a socket or a device", advice=_ADVICE)
+        raise InputError("the input is a pipe, a socket or a device")
     if path.name.lower().endswith(_NIFTI):
         return SourceKind.NIFTI
     if zipfile.is_zipfile(path):
         return SourceKind.DICOM
     if path.suffix.lower() == ".zip":
         raise UnreadableArchiveError("the archive is damaged: it has no directory of its contents")
-    raise InputError("the input is neither a folder, nor a .zip, nor a NIfTI file", advice=_ADVICE)
+    raise InputError("the input is neither a folder, nor a .zip, nor a NIfTI file")
