@@ -10,19 +10,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydicom.datadict import tag_for_keyword
 
 from cspine.core.anatomy import levels_text, parse_levels
 from cspine.core.errors import RoutingConfigError, UsageError
+from cspine.io.documents import DocumentError, read_yaml
 from cspine.service.config_faults import describe_faults
 
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
     """Resolve a relative path against the folder of the configuration file."""
     folder = (info.context or {}).get("folder", Path())
-    return Path(folder) / path.expanduser()
+    if "\0" in str(path):
+        raise ValueError("a path has no null character")
+    try:
+        return Path(folder) / path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("the home folder of this user is not known") from error
 
 
 def _ae_title(text: str) -> str:
@@ -66,7 +71,9 @@ AeTitle = Annotated[str, AfterValidator(_ae_title)]
 CallingAeTitle = Annotated[str, AfterValidator(_calling_ae_title)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+#: Up to a year: timers overflow long after.
+Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
+Days = Annotated[float, Field(ge=0, le=36_525)]
 Keyword = Annotated[str, AfterValidator(_keyword)]
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,40}$")]
 
@@ -194,7 +201,7 @@ class Polling(WebServer):
     """A DICOMweb server that is polled for new studies."""
 
     interval_s: Seconds = Field(default=60, description="Polling interval.")
-    lookback_days: int = Field(default=2, ge=0, description="Maximum age of a study, by Study Date.")
+    lookback_days: int = Field(default=2, ge=0, le=36_525, description="Maximum age of a study, by Study Date.")
     filters: dict[Keyword, str] = Field(
         default={},
         description="DICOM keywords and values that a series or its study must match, for example BodyPartExamined.",
@@ -237,7 +244,7 @@ class Run(Section):
     solve_levels: bool = Field(default=True, description="As cspine run --solve-levels.")
     time_limit_s: Seconds = Field(default=3600, description="Time limit of one run; then its process is killed.")
     max_attempts: int = Field(
-        default=3, ge=1, description="Attempts at a study whose run fails for a reason other than its input."
+        default=3, ge=1, le=1000, description="Attempts at a study whose run fails for a reason other than its input."
     )
     retry_after_s: Seconds = Field(
         default=60, description="Delay before the second attempt; doubled for each further attempt."
@@ -250,7 +257,9 @@ class Retry(Section):
     initial_delay_s: Seconds = Field(default=30, description="Delay before the second attempt.")
     factor: float = Field(default=2, ge=1, le=100, description="Factor by which the delay grows with each attempt.")
     max_delay_s: Seconds = Field(default=1800, description="Maximum delay.")
-    give_up_after_h: float = Field(default=72, gt=0, description="Hours after which the delivery is abandoned.")
+    give_up_after_h: float = Field(
+        default=72, gt=0, le=8_784, description="Hours after which the delivery is abandoned."
+    )
 
     def delay_s(self, attempts: int) -> float:
         """Return the delay in seconds after this number of attempts."""
@@ -297,14 +306,11 @@ class Http(Section):
 class Retention(Section):
     """How long finished jobs stay in the spool."""
 
-    done_days: float = Field(
+    done_days: Days = Field(
         default=7,
-        ge=0,
         description="Days that delivered jobs are kept; a study that is sent again within them is not run again.",
     )
-    failed_days: float | None = Field(
-        default=90, ge=0, description="Days that failed jobs are kept; null keeps them forever."
-    )
+    failed_days: Days | None = Field(default=90, description="Days that failed jobs are kept; null keeps them forever.")
 
 
 class ServiceConfig(Section):
@@ -346,13 +352,11 @@ def load_config(path: Path) -> ServiceConfig:
         If the file cannot be read or is invalid; the message names the fields.
     """
     try:
-        content: Any = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        content: Any = read_yaml(path)
+    except OSError as error:
         raise RoutingConfigError(f"cannot read the configuration ({type(error).__name__})") from error
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = f" (line {line + 1})" if isinstance(line, int) else ""
-        raise RoutingConfigError(f"invalid YAML{where}") from error
+    except DocumentError as error:
+        raise RoutingConfigError(f"the configuration {error}") from error
     try:
         return ServiceConfig.model_validate(content, context={"folder": path.resolve().parent})
     except ValidationError as error:
