@@ -66,6 +66,7 @@ class CSpineApp(Application):  # type: ignore[misc]
             mirror=settings.is_on("mirror"),
             step_size=settings.step_size(),
             precision=settings.precision,
+            engine=settings.engine,
         )
         postprocessing = PostprocessingOperator(
             self,

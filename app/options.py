@@ -15,6 +15,7 @@ from cspine.core.errors import UsageError
 
 SegTypeName = Literal["binary", "labelmap"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
+EngineName = Literal["auto", "torch", "openvino"]
 
 _LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 
@@ -76,6 +77,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("--repair-gaps", "CSPINE_REPAIR_GAPS", "0", "Read the longest regular part of a series.", _SWITCH),
     Option("--incomplete", "CSPINE_INCOMPLETE", "0", "The transfer was incomplete: report a finding.", _SWITCH),
     Option("--device", "CSPINE_DEVICE", "auto", "auto, cpu, cuda or cuda:N."),
+    Option("--engine", "CSPINE_ENGINE", "auto", "Library that runs the network.", ("auto", "torch", "openvino")),
     Option("--precision", "CSPINE_PRECISION", "auto", "Arithmetic of the network.", ("auto", "float32", "bfloat16")),
     Option("--folds", "CSPINE_FOLDS", "", "Folds to average, for example 0,1; default all."),
     Option("--mirror", "CSPINE_MIRROR", "0", "Test-time mirroring: up to 8 x the time.", _SWITCH),
@@ -118,6 +120,11 @@ class Settings:
     def precision(self) -> PrecisionName:
         """Arithmetic of the network."""
         return cast(PrecisionName, self.values["precision"])
+
+    @property
+    def engine(self) -> EngineName:
+        """Library that runs the network."""
+        return cast(EngineName, self.values["engine"])
 
     def is_on(self, name: str) -> bool:
         """Return whether a switch is on."""

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from cspine.dicom.clock import Clock
+    from cspine.inference.settings import InferenceSettings
     from cspine.models.package import ModelPackage
     from cspine.pipeline.settings import RunSettings
 
@@ -17,6 +18,14 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 _INFERENCE = (
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option(
+        "--engine", default="auto", show_default=True, type=click.Choice(["auto", "torch", "openvino"]),
+        help="Library that runs the network: torch on a GPU, OpenVINO on a CPU.",
+    ),
+    click.option(
+        "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
+        help="Arithmetic of the network: float32 on a CPU, or bfloat16 where the model is qualified for it.",
+    ),
     click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]"),
     click.option(
         "--mirror/--no-mirror", default=False, show_default=True, help="Test-time mirroring: up to 8 x the time."
@@ -28,14 +37,10 @@ _INFERENCE = (
         type=click.FloatRange(0.1, 1.0),
         help="Distance of tiles, in patches.",
     ),
-)
+)  # fmt: skip
 _OPTIONS = (
     click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]"),
     *_INFERENCE,
-    click.option(
-        "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
-        help="Arithmetic of the network: float32 on a CPU, autocast on CUDA.",
-    ),
     click.option(
         "--seg-type", default="binary", show_default=True, type=click.Choice(["binary", "labelmap"]),
         help="How the DICOM Segmentation stores its labels.",
@@ -86,28 +91,34 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     """
     from cspine.cli.levels import wanted_levels
     from cspine.dicom.seg_type import SegType
-    from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.pipeline.settings import RunSettings
 
-    folds = options["folds"]
-    inference = InferenceSettings(
-        device=str(options["device"]),
-        folds=parse_folds(str(folds) if folds else None),
-        mirror=bool(options["mirror"]),
-        step_size=float(str(options["step_size"])),
-        precision=options["precision"],  # type: ignore[arg-type]
-    )
     levels = options["levels"]
     rules, series_uid = options["rules_file"], options.get("series_uid")
     return RunSettings(
         clock=clock,
-        inference=inference,
+        inference=inference_settings(options),
         seg_type=SegType(str(options["seg_type"])),
         rules_file=Path(str(rules)) if rules else None,
         series_uid=str(series_uid) if series_uid else None,
         repair_gaps=bool(options["repair_gaps"]),
         levels=wanted_levels(str(levels), "--levels") if levels is not None else None,
         solve_levels=bool(options["solve_levels"]),
+    )
+
+
+def inference_settings(options: Mapping[str, object]) -> InferenceSettings:
+    """Return the settings of the network of the options; UsageError if a value cannot be used."""
+    from cspine.inference.settings import InferenceSettings, parse_folds
+
+    folds = options["folds"]
+    return InferenceSettings(
+        device=str(options["device"]),
+        folds=parse_folds(str(folds) if folds else None),
+        mirror=bool(options["mirror"]),
+        step_size=float(str(options["step_size"])),
+        precision=options["precision"],  # type: ignore[arg-type]
+        engine=options["engine"],  # type: ignore[arg-type]
     )
 
 

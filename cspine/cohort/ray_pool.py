@@ -17,11 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from cspine.cohort.scheduler import WorkerEvent
 from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker
 from cspine.core.errors import CohortError, DeviceError, MissingExtraError, UsageError
+from cspine.inference.threads import set_threads
 from cspine.io.machine import memory, usable_cores
 
 _log = logging.getLogger(__name__)
@@ -190,7 +189,7 @@ class _Actor(StudyWorker):
         # Warnings of libraries may contain header values, and a cluster stores the output of workers.
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
-        torch.set_num_threads(task.threads)
+        set_threads(task.threads)
         super().__init__(task)
 
 

@@ -65,14 +65,26 @@ def occupied_box(array_zyx: NDArray[Any], margin_zyx: tuple[int, int, int] = (0,
     margin_zyx : tuple of int
         By how many voxels the box grows on both sides of each axis.
     """
-    parts: list[slice] = []
-    for axis, margin in enumerate(margin_zyx):
-        present = np.flatnonzero(array_zyx.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not present.size:
+    box: list[slice] = []
+    for axis in range(3):
+        planes = np.moveaxis(array_zyx[tuple(box)], axis, 0)
+        first = next((index for index in range(len(planes)) if planes[index].any()), None)
+        if first is None:
             return None
-        start, stop = int(present[0]) - margin, int(present[-1]) + 1 + margin
-        parts.append(slice(max(start, 0), min(stop, array_zyx.shape[axis])))
-    return parts[0], parts[1], parts[2]
+        last = next(index for index in reversed(range(len(planes))) if planes[index].any())
+        box.append(slice(first, last + 1))
+    grown = (
+        slice(max(part.start - margin, 0), min(part.stop + margin, n))
+        for part, margin, n in zip(box, margin_zyx, array_zyx.shape, strict=True)
+    )
+    z, y, x = grown
+    return z, y, x
+
+
+def composed(outer: Box, inner: Box) -> Box:
+    """Return a box within another box as a box of the array."""
+    z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
+    return z, y, x
 
 
 def margin_zyx(margin_mm: float, grid: Grid) -> tuple[int, int, int]:

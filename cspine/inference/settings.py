@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from cspine.core.errors import UsageError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+EngineName = Literal["auto", "torch", "openvino"]
+#: Values of ``--precision`` and ``--engine``.
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 def parse_folds(text: str | None) -> tuple[str, ...] | None:
@@ -31,8 +35,10 @@ class InferenceSettings:
     step_size : float
         Distance between tiles as a fraction of the patch, in (0, 1].
     precision : str
-        ``"auto"``: float32 on a CPU, torch's autocast to float16 on CUDA, as in nnU-Net; ``"float32"``;
-        ``"bfloat16"``: autocast, which is faster on CPUs with AMX or AVX512-BF16.
+        ``"auto"``: torch's autocast to float16 on CUDA, as in nnU-Net; on a CPU float32, or bfloat16 where the CPU has
+        AMX and the package is qualified for it; ``"float32"``; ``"bfloat16"``.
+    engine : str
+        ``"auto"``: torch on CUDA, OpenVINO on a CPU; ``"torch"``; ``"openvino"``.
     """
 
     device: str = "auto"
@@ -40,11 +46,13 @@ class InferenceSettings:
     mirror: bool | None = None
     step_size: float = 0.5
     precision: Precision = "auto"
+    engine: EngineName = "auto"
 
     def __post_init__(self) -> None:
         if not 0 < self.step_size <= 1:
             raise UsageError(f"step size {self.step_size} is not a fraction of the patch, above 0 and up to 1")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise UsageError(f"precision {self.precision!r} is not auto, float32 or bfloat16")
+        for what, value, known in (("precision", self.precision, PRECISIONS), ("engine", self.engine, ENGINES)):
+            if value not in known:
+                raise UsageError(f"{what} {value!r} is not one of {', '.join(known)}")
         if self.folds is not None and not self.folds:
             raise UsageError("at least one fold is needed")

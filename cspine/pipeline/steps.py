@@ -6,6 +6,7 @@ import hashlib
 import logging
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -49,7 +50,7 @@ from cspine.report.summary import (
 
 _log = logging.getLogger(__name__)
 
-_LIBRARIES = ("torch", "nnunetv2", "monai", "numpy", "pydicom", "highdicom", "SimpleITK")
+_LIBRARIES = ("torch", "openvino", "nnunetv2", "monai", "numpy", "pydicom", "highdicom", "SimpleITK")
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,12 @@ def infer(
     """Run the model; errors as `inference.predict.segment`."""
     _log.info("model: %s", package.identity.title)
     return segmentation.predict(ct, package, settings.inference, progress)
+
+
+def with_engine(settings: RunSettings, inference: Inference) -> RunSettings:
+    """Return settings that state the engine and the precision of an inference, for its outputs."""
+    engine, precision = inference.record.get("engine"), inference.record.get("precision")
+    return settings if engine is None else replace(settings, ran_on=(str(engine), str(precision)))
 
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> Vertebrae:
@@ -280,8 +287,16 @@ def _summary(
             for earlier in (segmentation.supersedes if segmentation is not None else ())
         ],
         timings_s=dict(stopwatch.seconds),
-        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},
+        versions={"python": platform.python_version()} | _versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):  # an engine may be left out of an installation
+            found[name] = metadata.version(name)
+    return found
 
 
 def _input_summary(chosen: ChosenSeries | None, ct: CtVolume) -> InputSummary:

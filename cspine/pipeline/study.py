@@ -119,6 +119,7 @@ def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOut
     CSpineError
         Whatever goes wrong; no results are left behind.
     """
+    settings = steps.with_engine(settings, study.inference)
     watch, folder = Stopwatch(dict(study.watch.seconds)), output.staging
     with watch.step("write DICOM") if study.ct.source is not None else nullcontext():
         written = steps.write_dicom(study.vertebrae, study.ct, study.chosen, settings, folder)
