@@ -113,6 +113,13 @@ def test_another_type_of_seg_and_other_outputs_may_be_saved(seg: cspine.Segmenta
     assert not (tmp_path / "b").exists()
 
 
+def test_a_level_that_was_not_segmented_is_named_with_those_that_were(seg: cspine.Segmentation) -> None:
+    with pytest.raises(KeyError, match="C9"):
+        seg.vertebrae["C9"]
+    assert seg.vertebrae.get("C9") is None
+    assert "C9" not in seg.vertebrae
+
+
 def test_labels_go_to_nifti_and_come_back(seg: cspine.Segmentation, tmp_path: Path) -> None:
     path = seg.to_nifti(tmp_path / "c.nii.gz")
     image = nibabel.load(path)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from cspine.cli.run_options import model_package, run_options, run_settings, wanted_model_folder
-from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
+from cspine.core.errors import DicomSourceNeededError, SomeStudiesFailedError, UsageError, as_defect, hashed
 from cspine.io.console import print_error, progress
 from cspine.pipeline.outputs import chosen_outputs, parse_outputs
 from cspine.pipeline.source import SourceKind, kind_of_source
@@ -43,7 +44,8 @@ _log = logging.getLogger(__name__)
     help="What to write: seg, nifti, preview, summary; CSPINE_OUTPUTS of the application.  "
     "[default: seg,preview,summary; for NIfTI nifti,preview,summary]",
 )  # fmt: skip
-def command(source: Path, out: Path, **options: object) -> None:
+@click.pass_context
+def command(context: click.Context, /, source: Path, out: Path, **options: object) -> None:
     """Segment the vertebrae of the CT study in IN (a folder or a .zip of DICOM, or a .nii.gz); write results into OUT.
 
     \b
@@ -64,6 +66,8 @@ def command(source: Path, out: Path, **options: object) -> None:
     chosen_outputs(settings.outputs, has_dicom=kind is SourceKind.DICOM)
     if kind is SourceKind.NIFTI and (options["all_studies"] or options["series_uid"]):
         raise UsageError("a NIfTI file has no studies and no series", advice="Omit --all-studies and --series-uid.")
+    if kind is SourceKind.NIFTI and context.get_parameter_source("seg_type") is ParameterSource.COMMANDLINE:
+        raise DicomSourceNeededError("--seg-type was given, and a NIfTI file has no DICOM Segmentation")
     wanted_model_folder(options)
 
     from cspine.dicom.archive import open_input

@@ -141,7 +141,7 @@ class InputError(CSpineError):
     code = "CS-IN-001"
     exit_code = 3
     subject = Subject.FILES
-    advice = "Pass a folder or a .zip file with the DICOM files of one CT study."
+    advice = "Give a folder or a .zip with the DICOM files of one CT study, or a NIfTI file (.nii.gz)."
 
 
 class NoDicomError(InputError):
@@ -517,6 +517,13 @@ class RetrievalError(RoutingError):
 
     code = "CS-RTE-006"
     advice = "Check the address of the server and the credentials. The retrieval is retried automatically."
+
+
+class AlteredResultError(RoutingError):
+    """A result differs from its checksum: the disk or another program changed it after the run; it is not sent."""
+
+    code = "CS-RTE-007"
+    advice = "Check the disk of the spool; `cspine queue retry` runs the study again."
 
 
 class CohortError(CSpineError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -12,6 +13,7 @@ EngineName = Literal["auto", "torch", "openvino"]
 #: Values of ``--precision`` and ``--engine``.
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,4})?")
 
 
 def parse_folds(text: str | None) -> tuple[str, ...] | None:
@@ -49,6 +51,8 @@ class InferenceSettings:
     engine: EngineName = "auto"
 
     def __post_init__(self) -> None:
+        if not _DEVICE.fullmatch(self.device):
+            raise UsageError(f"device {self.device!r} is unknown", advice="Give auto, cpu, cuda or cuda:N.")
         if not 0 < self.step_size <= 1:
             raise UsageError(f"step size {self.step_size} is not a fraction of the patch, above 0 and up to 1")
         for what, value, known in (("precision", self.precision, PRECISIONS), ("engine", self.engine, ENGINES)):

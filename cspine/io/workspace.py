@@ -77,7 +77,11 @@ def _taken(descriptor: int, path: Path) -> bool:
 
 
 def _opened(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    """Open the file of a lock: who can open it can hold the lock, so that only its owner can."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    if hasattr(os, "fchmod") and os.fstat(descriptor).st_uid == os.geteuid():
+        os.fchmod(descriptor, 0o600)  # of an earlier version
+    return descriptor
 
 
 # --- whose folder it is -----------------------------------------------------------------------------------------------

@@ -237,7 +237,8 @@ def _plan(plans: Json, settings: Json, dataset: Json, name: str) -> NetworkPlan:
     _only(settings["preprocessor_name"], ("DefaultPreprocessor",), "preprocessor")
     channels = dataset["modality"] if "modality" in dataset else dataset["channel_names"]
     if len(channels) != 1 or len(settings["normalization_schemes"]) != 1:
-        raise UnsupportedModelError(f"the network needs {len(channels)} channels, but a CT has one")
+        count = max(len(channels), len(settings["normalization_schemes"]))
+        raise UnsupportedModelError(f"the network needs {count} channels, but a CT has one")
     labels = _label_names(dataset)
     forward = transposition_of(plans["transpose_forward"], "transpose_forward")
     backward = transposition_of(plans["transpose_backward"], "transpose_backward")

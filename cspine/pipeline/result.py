@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cspine.core.anatomy import levels_text, vertebra
-from cspine.core.errors import UsageError
+from cspine.core.errors import DicomSourceNeededError, UsageError
 from cspine.core.findings import Finding
 from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.seg_type import SegType
@@ -68,7 +68,7 @@ class Segmentation:
     def vertebrae(self) -> Mapping[str, VertebraMeasurement]:
         """The measurements of each vertebra by its level, from head to foot."""
         measured = measure_vertebrae(self.labels, self.ct)
-        return MappingProxyType({measurement.level: measurement for measurement in measured})
+        return MappingProxyType(_ByLevel({measurement.level: measurement for measurement in measured}))
 
     @property
     def measurements(self) -> MeasurementTable:
@@ -115,7 +115,10 @@ class Segmentation:
             settings = replace(settings, seg_type=_seg_type(seg_type))
         if outputs is not None:
             settings = replace(settings, outputs=checked_outputs([outputs] if isinstance(outputs, str) else outputs))
-        chosen_outputs(settings.outputs, has_dicom=self.ct.source is not None)
+        has_dicom = self.ct.source is not None
+        if seg_type is not None and not has_dicom:
+            raise DicomSourceNeededError("a type of DICOM Segmentation was given, and the CT does not come from DICOM")
+        chosen_outputs(settings.outputs, has_dicom=has_dicom)
         with StudyOutput(Path(out), overwrite=overwrite) as output:
             return write_results(self._study, settings, output)
 
@@ -149,6 +152,13 @@ class Segmentation:
             f'<p>{escape(repr(self)[1:-1])}</p><img src="data:image/png;base64,{picture}" style="max-width: 100%"/>'
             f"<ul>{rows}</ul>"
         )
+
+
+class _ByLevel(dict[str, VertebraMeasurement]):
+    """Measurements by level; a level that was not segmented is a KeyError that lists those that were."""
+
+    def __missing__(self, level: str) -> VertebraMeasurement:
+        raise KeyError(f"{level} was not segmented; the levels are {levels_text(vertebra(one) for one in self)}")
 
 
 def _seg_type(name: str | SegType) -> SegType:

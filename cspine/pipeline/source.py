@@ -9,7 +9,6 @@ from pathlib import Path
 from cspine.core.errors import InputError, UnreadableArchiveError
 
 _NIFTI = (".nii", ".nii.gz")
-_ADVICE = "Give a folder or a .zip with the DICOM files of one CT study, or a NIfTI file (.nii.gz)."
 
 
 class SourceKind(StrEnum):
@@ -32,11 +31,11 @@ def kind_of_source(path: Path) -> SourceKind:
     if path.is_dir():
         return SourceKind.DICOM
     if not path.exists():
-        raise InputError("the input does not exist", advice=_ADVICE)
+        raise InputError("the input does not exist")
     if path.name.lower().endswith(_NIFTI):
         return SourceKind.NIFTI
     if zipfile.is_zipfile(path):
         return SourceKind.DICOM
     if path.suffix.lower() == ".zip":
         raise UnreadableArchiveError("the archive is damaged: it has no directory of its contents")
-    raise InputError("the input is neither a folder, nor a .zip, nor a NIfTI file", advice=_ADVICE)
+    raise InputError("the input is neither a folder, nor a .zip, nor a NIfTI file")

@@ -25,7 +25,7 @@ from cspine.core.findings import (
 )
 from cspine.core.geometry import Grid, to_lps
 from cspine.core.norms import ADULT_YEARS, MAX_BONE_HU, MIN_BONE_HU, MIN_REPORTED_MM3, VERY_SMALL_ML, plausible_ml
-from cspine.core.shape import Box, LevelShape, occupied_box, shapes_of
+from cspine.core.shape import Box, LevelShape, imaged_box, occupied_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
@@ -108,7 +108,7 @@ def postprocess(
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
     not_bone, soft_mm3 = remove_non_bone(cleaned, ct)
     cleaning.forget_fragments(soft_mm3)
-    shapes = shapes_of(cleaned, labels.grid)
+    shapes = shapes_of(cleaned, labels.grid, imaged_box(ct.hu_zyx))
     _require_vertebra(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
         *_age_findings(patient_age_years),

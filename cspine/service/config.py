@@ -157,10 +157,13 @@ class Timeouts(Section):
     """Timeouts of the DICOM listener."""
 
     negotiation_s: Seconds = Field(
-        default=30, description="For association negotiation, release, and the TLS handshake."
+        default=30, description="For the TLS handshake and the association request together, and for the release."
     )
-    message_s: Seconds = Field(default=60, description="For the rest of a DIMSE message that has started.")
-    idle_s: Seconds = Field(default=60, description="Until a connection without traffic is closed.")
+    message_s: Seconds = Field(
+        default=60,
+        description="For one PDU; with idle_s, and a second for each 64 KiB received, for the next instance.",
+    )
+    idle_s: Seconds = Field(default=60, description="Until an association without traffic is closed.")
 
 
 class Listener(Section):
@@ -177,6 +180,13 @@ class Listener(Section):
     tls: ServerTls | None = Field(default=None, description="TLS; default: unencrypted.")
     timeouts: Timeouts = Field(default=Timeouts(), description="Timeouts of associations and connections.")
     max_associations: int = Field(default=10, ge=1, le=200, description="Maximum number of simultaneous associations.")
+    max_pending_connections: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="Maximum number of connections without an association; beyond it, the oldest one of the address "
+        "that has most of them is closed.",
+    )
 
 
 class WebServer(Section):

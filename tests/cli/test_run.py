@@ -145,6 +145,9 @@ def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright_model, tmp_
     assert not (tmp_path / "dicom" / "report" / "summary.json").exists()
     with pytest.raises(DicomSourceNeededError):
         invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, "--outputs", "seg,preview")
+    with pytest.raises(DicomSourceNeededError):
+        invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, "--seg-type", "labelmap")
+    assert "Segment" not in output.split("Vertebrae segmented")[1].split("C1")[0]
     for wrong in (("--series-uid", "1.2.3"), ("--all-studies",), ("--outputs", "nonsense"), ("--outputs", "")):
         with pytest.raises(UsageError):
             invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, *wrong)

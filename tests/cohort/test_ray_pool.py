@@ -55,6 +55,14 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_no_other_user_reaches_the_folder_of_a_local_cohort(local_ray: str) -> None:
+    import ray
+
+    session = Path(ray._private.worker._global_node.get_session_dir_path())
+    folder = next(path for path in session.parents if path.name.startswith("cspine-ray-"))
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 class KillingPool(RayPool):
     """Kills the worker of study b at its first try."""
 

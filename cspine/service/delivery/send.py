@@ -17,7 +17,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from cspine.core.errors import RoutingConfigError
+from cspine.core.errors import CSpineError, DeliveryError, RoutingConfigError
 from cspine.io.documents import parse_json
 from cspine.service.config import Destination, DicomDestination, WebDestination
 from cspine.service.network.tls import client_context
@@ -44,11 +44,14 @@ class SendResult:
         Cause of the failure, without patient data.
     warnings : tuple of str
         Warnings of the destination.
+    error : type of CSpineError
+        Kind of the failure.
     """
 
     outcome: Literal["delivered", "retry", "refused"]
     message: str = ""
     warnings: tuple[str, ...] = ()
+    error: type[CSpineError] = DeliveryError
 
 
 def send(files: Sequence[Path], destination: Destination) -> SendResult:

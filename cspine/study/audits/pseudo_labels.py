@@ -50,8 +50,8 @@ def is_fit(record: AuditRecord) -> bool:
     """
     return (
         not record.error
-        and all(record.verdict(name) is CheckOutcome.PASS for name in NEEDED)
-        and all(record.verdict(name) is not CheckOutcome.FAIL for name in NEEDED_IF_MEASURED)
+        and all(record.outcome(name) is CheckOutcome.PASS for name in NEEDED)
+        and all(record.outcome(name) is not CheckOutcome.FAIL for name in NEEDED_IF_MEASURED)
     )
 
 

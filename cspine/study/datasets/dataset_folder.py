@@ -139,7 +139,7 @@ class DatasetFolder:
         write_json(self.root / "dataset.json", content)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep other commands from changing the dataset, and clear what a terminated one left unfinished.
 
         Raises
@@ -170,7 +170,7 @@ class DatasetFolder:
         except OSError as error:
             raise OutputError(f"the files of {case} cannot be removed: {error.strerror}") from error
 
-    def put_in_place(self, rows: Iterable[CaseRow]) -> None:
+    def publish(self, rows: Iterable[CaseRow]) -> None:
         """Move the files of each case to where its row says; done again after an interrupt, it completes.
 
         Raises

@@ -135,7 +135,7 @@ def run_steps(
     machine : Machine
         Devices and cores.
     lock : int
-        Descriptor from `RunFolder.held`.
+        Descriptor from `RunFolder.locked`.
     on_progress : callable
         Called with the number of finished epochs and of all epochs.
 

@@ -68,7 +68,7 @@ def train(training: Training, out: Path, naming: Naming, on_progress: Callable[[
         If a step fails, or the folder holds another run.
     """
     cases, settings, machine = training.cases, training.settings, training.machine
-    with RunFolder(training.run, "").held() as lock:
+    with RunFolder(training.run, "").locked() as lock:
         folder = open_run(training.run, cases, settings)
         one = Machine(machine.devices[:1], machine.processes)
         run_steps([Step(("plan",))], folder, one, lock, on_progress)
