@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cspine.core.errors import UnsupportedOrientationError
 
@@ -274,6 +273,8 @@ def deshear(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) ->
     -------
     ndarray, shape ``target.shape_zyx``, the input's dtype
     """
+    from scipy import ndimage  # a scan without a tilted gantry needs none of it
+
     result = np.empty(target.shape_zyx, dtype=hu_zyx.dtype)
     for k, offset in enumerate(_slice_offsets(source, target)):
         plane = ndimage.affine_transform(
@@ -307,6 +308,8 @@ def resample_labels(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> 
     """
     if source.is_close(target):
         return labels_zyx
+    from scipy import ndimage
+
     matrix_xyz = np.linalg.inv(source.affine_lps) @ target.affine_lps
     matrix = matrix_xyz[:3, :3][::-1, ::-1]
     offset = matrix_xyz[:3, 3][::-1]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
 from cspine.core.geometry import Grid, to_lps
@@ -103,6 +102,8 @@ def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:
     KeyError
         If a value is not a label of `cspine.core.anatomy`.
     """
+    from scipy import ndimage
+
     boxes = {i: box for i, box in enumerate(ndimage.find_objects(labels_zyx), start=1) if box is not None}
     return {label: boxes[label] for label in sorted(boxes, key=rank)}
 

@@ -24,7 +24,14 @@ from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, Outp
 from cspine.core.geometry import resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
 from cspine.dicom.clock import Clock
-from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
+from cspine.dicom.earlier_results import (
+    MANUFACTURER,
+    MODEL_NAME,
+    EarlierResult,
+    algorithm_name,
+    long_string,
+    name_superseded,
+)
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg_type import SegType
 from cspine.dicom.source_header import normalise_headers, read_source_headers
@@ -33,7 +40,6 @@ from cspine.io.files import write_atomic
 
 #: Largest distance of a stored slice from the grid of the volume, as a share of a voxel.
 _MAX_OFFSET_VOXELS = 0.25
-_LONG_STRING = 64  # characters of a DICOM LO
 _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is omitted
 
 
@@ -251,9 +257,9 @@ def _build(
         software_versions=__version__,
         device_serial_number=model.checksum[:16] if model else "0",
         content_label="VERTEBRAE",
-        content_description=_long_string(f"{title}, {model.title if model else 'reference'}"),
+        content_description=long_string(f"{title}, {model.title if model else 'reference'}"),
         content_creator_name="cspine^",
-        series_description=_long_string(f"{remark}{title} (cspine){mark}"),
+        series_description=long_string(f"{remark}{title} (cspine){mark}"),
         series_date=clock.da,
         series_time=clock.tm,
         content_date=clock.da,
@@ -273,7 +279,7 @@ def _describe(
         algorithm = hd.AlgorithmIdentificationSequence(
             name=algorithm_name(model),
             family=codes.DCM.ArtificialIntelligence,
-            version=_long_string(model.version),
+            version=long_string(model.version),
             source=MANUFACTURER,
             parameters=dict(settings.parameters) or None,
         )
@@ -291,15 +297,6 @@ def _describe(
     )
     description.SegmentDescription = f"{level.name} vertebra"
     return description
-
-
-def algorithm_name(model: ModelIdentity) -> str:
-    """Return (0066,0036) *Algorithm Name* of the segments that a model predicts."""
-    return _long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}")
-
-
-def _long_string(text: str) -> str:
-    return text if len(text) <= _LONG_STRING else text[: _LONG_STRING - 3] + "..."
 
 
 def _set_clock_and_uids(

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,16 +23,11 @@ from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
-from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
 from cspine.dicom.select import Selection, SeriesDecision, select_series
 from cspine.dicom.series import Series
-from cspine.inference.predict import Inference
-from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 from cspine.models.package import ModelPackage
-from cspine.pipeline import segmentation
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
 from cspine.pipeline.outputs import chosen_outputs
-from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
@@ -47,6 +43,12 @@ from cspine.report.summary import (
     vertebra_summaries,
     write_summary,
 )
+
+if TYPE_CHECKING:
+    from cspine.dicom.seg import SegRecord
+    from cspine.inference.predict import Inference
+    from cspine.measurements.vertebra import VertebraMeasurement
+    from cspine.pipeline.segmentation import Vertebrae
 
 _log = logging.getLogger(__name__)
 
@@ -140,6 +142,8 @@ def infer(
     ct: CtVolume, package: ModelPackage, settings: RunSettings, progress: ProgressCallback | None = None
 ) -> Inference:
     """Run the model; errors as `inference.predict.segment`."""
+    from cspine.pipeline import segmentation
+
     _log.info("model: %s", package.identity.title)
     return segmentation.predict(ct, package, settings.inference, progress)
 
@@ -152,6 +156,8 @@ def with_engine(settings: RunSettings, inference: Inference) -> RunSettings:
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> Vertebrae:
     """Clean the labels, keep the wanted levels, and check the completeness; NoVertebraError if none is left."""
+    from cspine.pipeline import segmentation
+
     age = chosen.selection.chosen.patient_age_years if chosen is not None else None
     cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
     if settings.levels is not None:
@@ -181,6 +187,8 @@ def write_dicom(
     wanted = next((output for output in formats if output.name == "seg"), None)
     if wanted is None:
         return None
+    from cspine.dicom.seg import SegSettings, write_segmentation
+
     superseded = (
         superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels) if chosen is not None else ()
     )
@@ -236,6 +244,8 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     OutputError
         If a file cannot be written.
     """
+    from cspine.measurements.vertebra import measure_vertebrae
+
     formats = chosen_outputs(settings.outputs, has_dicom=results.ct.source is not None)
     written = [_seg_summary(results.segmentation, folder)] if results.segmentation is not None else []
     for output in formats:
