@@ -102,10 +102,25 @@ def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:
     KeyError
         If a value is not a label of `cspine.core.anatomy`.
     """
+    boxes = value_boxes(labels_zyx)
+    return {label: boxes[label] for label in sorted(boxes, key=rank)}
+
+
+def value_boxes(numbers_zyx: NDArray[Any]) -> dict[int, Box]:
+    """Return the bounding box of each number above 0 that is present, in ascending order.
+
+    Parameters
+    ----------
+    numbers_zyx : ndarray of int, shape (z, y, x)
+        Labels, or numbers of components.
+    """
     from scipy import ndimage
 
-    boxes = {i: box for i, box in enumerate(ndimage.find_objects(labels_zyx), start=1) if box is not None}
-    return {label: boxes[label] for label in sorted(boxes, key=rank)}
+    occupied = occupied_box(numbers_zyx)
+    if occupied is None:
+        return {}
+    found = ndimage.find_objects(numbers_zyx[occupied])
+    return {number: composed(occupied, box) for number, box in enumerate(found, start=1) if box is not None}
 
 
 def imaged_box(hu_zyx: NDArray[Any]) -> Box:

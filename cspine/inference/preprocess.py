@@ -185,11 +185,18 @@ def _largest_shares(labels: LabelArray, matrices: AxisMatrices, nearest: NDArray
     winners = np.zeros(matrices.shape_out, dtype=np.uint8)
     best = np.full(matrices.shape_out, -np.inf, dtype=np.float32)
     for label in labels_present(labels, background=True):
-        mask = (labels == label).astype(np.float32)
-        share = mask if matrices.is_identity else _along_lead(mask, Intensity(), matrices)
-        share += _TIE * (nearest == label).astype(np.float32)
-        np.copyto(winners, label, where=share > best)
-        np.maximum(best, share, out=best)
+        mask = labels == label
+        occupied = occupied_box(mask)
+        part = None if occupied is None else matrices.restricted(occupied)
+        if part is None:
+            continue
+        shares, inside, here = part
+        share = mask[inside].astype(np.float32)
+        if not shares.is_identity:
+            share = _along_lead(share, Intensity(), shares)
+        share += _TIE * (nearest[here] == label).astype(np.float32)
+        np.copyto(winners[here], label, where=share > best[here])
+        np.maximum(best[here], share, out=best[here])
     return winners
 
 
