@@ -67,6 +67,7 @@ class CSpineApp(Application):  # type: ignore[misc]
             step_size=settings.step_size(),
             precision=settings.precision,
             engine=settings.engine,
+            roi=settings.roi,
         )
         postprocessing = PostprocessingOperator(
             self,

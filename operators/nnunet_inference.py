@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cspine.inference.settings import EngineName, InferenceSettings, Precision
+from cspine.inference.settings import EngineName, InferenceSettings, Precision, RoiName
 from cspine.io.console import progress
 from cspine.operators.domain import PredictionImage, Provenance, ct_of, provenance_of
 from cspine.operators.models import load_model
@@ -43,6 +43,8 @@ class NnunetInferenceOperator(StepOperator):
         ``auto``, ``float32`` or ``bfloat16``.
     engine : str
         ``auto``, ``torch`` or ``openvino``.
+    roi : str
+        What a cervical model of one stage sees: ``auto``, the neck, which is located first; ``full``, the image.
     """
 
     output = PREDICTION
@@ -58,11 +60,12 @@ class NnunetInferenceOperator(StepOperator):
         step_size: float = 0.5,
         precision: Precision = "auto",
         engine: EngineName = "auto",
+        roi: RoiName = "auto",
         **kwargs: Any,
     ) -> None:
         self.model_path = model_path
         self.inference = InferenceSettings(
-            device, tuple(folds) if folds else None, mirror, step_size, precision, engine
+            device, tuple(folds) if folds else None, mirror, step_size, precision, engine, roi
         )
         super().__init__(fragment, *args, **kwargs)
 

@@ -58,7 +58,8 @@ def command(
     from cspine.models.package import load_package
     from cspine.study.prediction.predict import PredictionTask, run_prediction
 
-    settings = inference_settings(options)
+    # nnU-Net's own predictor sees the complete image.
+    settings = inference_settings({**options, "roi": "full"} if raw else options)
     package = load_package(wanted_model(model))
     task = PredictionTask(
         out, source, dataset, parts if parts is not None else _TESTS, settings, raw=raw, rules_file=rules_file

@@ -26,6 +26,10 @@ _INFERENCE = (
         "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
         help="Arithmetic of the network: float32 on a CPU, or bfloat16 where the model is qualified for it.",
     ),
+    click.option(
+        "--roi", default="auto", show_default=True, type=click.Choice(["auto", "full"]),
+        help="What a cervical model of one stage sees: auto, the neck, located first; full, the complete image.",
+    ),
     click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]"),
     click.option(
         "--mirror/--no-mirror", default=False, show_default=True, help="Test-time mirroring: up to 8 x the time."
@@ -119,6 +123,7 @@ def inference_settings(options: Mapping[str, object]) -> InferenceSettings:
         step_size=float(str(options["step_size"])),
         precision=options["precision"],  # type: ignore[arg-type]
         engine=options["engine"],  # type: ignore[arg-type]
+        roi=options["roi"],  # type: ignore[arg-type]
     )
 
 

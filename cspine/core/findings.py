@@ -218,6 +218,12 @@ STAGES_DISAGREE = FindingKind(
     "The stages of the model assign different levels to much of a vertebra; verify the numbering.",
 )
 
+ROI_DOUBTFUL = FindingKind(
+    "CS-FND-040",
+    Severity.INFO,
+    "The neck was not located with certainty, so the model saw the complete image: labels far from it are possible.",
+)
+
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
     TRUNCATED,
@@ -253,6 +259,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     TOO_DENSE,
     ONE_SIDED,
     STAGES_DISAGREE,
+    ROI_DOUBTFUL,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.

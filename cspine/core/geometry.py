@@ -160,6 +160,14 @@ class Reorientation:
         flipped = array_zyx[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips_zyx)]
         return flipped.transpose(tuple(int(i) for i in np.argsort(self.axes_zyx)))
 
+    def box(self, box_zyx: tuple[slice, slice, slice], shape_zyx: Shape3) -> tuple[slice, slice, slice]:
+        """Return where a box of an array of this shape lies in the reoriented array."""
+        moved = []
+        for axis, flip in zip(self.axes_zyx, self.flips_zyx, strict=True):
+            part, n = box_zyx[axis], shape_zyx[axis]
+            moved.append(slice(n - part.stop, n - part.start) if flip else part)
+        return moved[0], moved[1], moved[2]
+
     def grid(self, grid: Grid) -> Grid:
         """Return the grid of the reoriented array."""
         columns, origin = grid.affine_lps[:3, :3], grid.affine_lps[:3, 3].copy()

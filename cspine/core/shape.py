@@ -88,6 +88,20 @@ def composed(outer: Box, inner: Box) -> Box:
     return z, y, x
 
 
+def common_box(one: Box, other: Box) -> Box | None:
+    """Return the box that two boxes share, or None if they share no voxel."""
+    parts = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)]
+    if any(part.start >= part.stop for part in parts):
+        return None
+    return parts[0], parts[1], parts[2]
+
+
+def relative_box(inner: Box, outer: Box) -> Box:
+    """Return a box of the array as a box within another box that contains it."""
+    z, y, x = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+    return z, y, x
+
+
 def margin_zyx(margin_mm: float, grid: Grid) -> tuple[int, int, int]:
     """Return how many voxels of a grid a margin takes, rounded up."""
     z, y, x = (int(np.ceil(margin_mm / step)) for step in reversed(grid.spacing_xyz))

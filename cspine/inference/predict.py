@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra
-from cspine.core.geometry import to_lps
+from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine
 from cspine.core.progress import ProgressCallback
-from cspine.core.shape import Box, composed, margin_zyx, occupied_box
+from cspine.core.shape import Box, common_box, composed, margin_zyx, occupied_box, relative_box
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume, Record
-from cspine.inference.body import body_box
+from cspine.inference.engines.base import Engine
 from cspine.inference.engines.choose import choose_engine
+from cspine.inference.locate import Between, Location, cropped, first_box, locate_neck, saves_work
 from cspine.inference.settings import InferenceSettings
 from cspine.inference.stage import StageRun, folds_of, level_table, run_stage
-from cspine.models.package import ModelPackage, Stage
+from cspine.models.package import ModelPackage
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ def segment(
     package: ModelPackage,
     settings: InferenceSettings | None = None,
     progress: ProgressCallback | None = None,
-    between: Callable[[LabelVolume], LabelVolume] | None = None,
+    between: Between | None = None,
+    locator: Callable[[], ModelPackage | None] | None = None,
 ) -> Inference:
     """Return the vertebrae that a model package predicts for a CT volume.
 
@@ -82,6 +83,9 @@ def segment(
         Called with the finished tiles and all tiles of a stage.
     between : callable, optional
         Cleans the labels of a stage for the next one; it may only remove voxels.
+    locator : callable, optional
+        Returns the package whose first stage finds the neck for a model of one stage, if that saves work; called when
+        it is needed. Without it, such a model sees the complete image.
 
     Returns
     -------
@@ -103,28 +107,51 @@ def segment(
     for stage in package.stages:
         folds_of(stage, settings)
     state = _State(volume, package)
+    location = _locate(volume, package, settings, locator, between)
+    if location is not None and location.is_nothing:
+        return state.inference(_record(engine, settings, began) | {"stages": [], "roi": location.as_record()})
     for number, stage in enumerate(package.stages):
         if number > 0 and between is not None:
             state.clean(between)
-        box = _first_box(volume, stage) if number == 0 else box_around(state.labels, volume, stage.manifest.margin_mm)
+        box = first_box(volume, stage) if number == 0 else box_around(state.labels, volume, stage.manifest.margin_mm)
         if box is None:
             _log.info("stage %s skipped: no vertebra was predicted before", stage.manifest.name)
             break
         previous = state.predicted[box] if stage.plan.is_cascade else None
         run = StageRun(stage, settings, engine, progress or _no_progress)
-        part, record = run_stage(_cropped(volume, box), previous, run)
+        view = common_box(location.box, box) if location is not None and location.box is not None else None
+        seen = None if view is None else relative_box(view, box)
+        part, record = run_stage(cropped(volume, box), previous, run, seen)
         state.take(part, box, run)
         state.records.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
-    return state.inference(
-        {
-            "engine": engine.name,
-            "device": engine.device,
-            "precision": engine.precision,
-            "step_size": settings.step_size,
-            "stages": state.records,
-            "seconds": round(time.perf_counter() - began, 3),
-        }
-    )
+    roi = {} if location is None else {"roi": location.as_record()}
+    return state.inference(_record(engine, settings, began) | {"stages": state.records, **roi})
+
+
+def _record(engine: Engine, settings: InferenceSettings, began: float) -> Record:
+    return {
+        "engine": engine.name,
+        "device": engine.device,
+        "precision": engine.precision,
+        "step_size": settings.step_size,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+
+
+def _locate(
+    volume: CtVolume,
+    package: ModelPackage,
+    settings: InferenceSettings,
+    locator: Callable[[], ModelPackage | None] | None,
+    between: Between | None,
+) -> Location | None:
+    """Return where the neck is; None if the model sees the complete image anyway."""
+    if locator is None or settings.roi == "full" or len(package.stages) > 1 or is_full_spine(package.levels):
+        return None
+    if not saves_work(volume, package.stages[0], settings):
+        return None
+    finder = locator()
+    return None if finder is None else locate_neck(volume, finder, settings, between)
 
 
 class _State:
@@ -141,7 +168,7 @@ class _State:
         self.changed: dict[int, float] = {}
         self.records: list[Record] = []
 
-    def clean(self, between: Callable[[LabelVolume], LabelVolume]) -> None:
+    def clean(self, between: Between) -> None:
         """Remove what is not to be seen by the next stage."""
         cleaned = between(LabelVolume(self.labels, self.volume.affine_lps, self.package.identity)).labels_zyx
         occupied = occupied_box(self.labels)
@@ -208,21 +235,6 @@ def box_around(labels_zyx: LabelArray, volume: CtVolume, margin_mm: float) -> Bo
         Margin of the box, within the volume.
     """
     return occupied_box(labels_zyx, margin_zyx(margin_mm, volume.grid))
-
-
-def _first_box(volume: CtVolume, stage: Stage) -> Box:
-    if stage.manifest.field_of_view == "body":
-        return body_box(volume)
-    z, y, x = volume.hu_zyx.shape
-    return slice(0, z), slice(0, y), slice(0, x)
-
-
-def _cropped(volume: CtVolume, box: Box) -> CtVolume:
-    """Return the part of the volume within the box."""
-    first_xyz = np.array([[part.start for part in reversed(box)]], dtype=np.float64)
-    affine = volume.affine_lps.copy()
-    affine[:3, 3] = to_lps(volume.affine_lps, first_xyz)[0]
-    return CtVolume(volume.hu_zyx[box], affine)
 
 
 def _no_progress(done: int, total: int) -> None:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
 from cspine.core.geometry import Shape3
-from cspine.core.shape import Box, occupied_box
+from cspine.core.shape import Box, common_box, composed, occupied_box, relative_box
 from cspine.core.volumes import HuArray, LabelArray, labels_present
 from cspine.inference.resampling import AxisMatrices, Matrix, Spacing, axis_matrices
+from cspine.inference.sliding_window import Window, tiles_of
 from cspine.inference.threads import each
 from cspine.models.plans import NetworkPlan, Normalization, Resampling
 
@@ -73,6 +74,28 @@ class Intensity:
 
 
 @dataclass(frozen=True, eq=False)
+class ImagePart:
+    """A part of an image, on the network's grid of the complete image.
+
+    Parameters
+    ----------
+    network_shape : tuple of int
+        Shape of the complete image on the network's grid.
+    network_box : tuple of slice
+        The part of that grid that the network sees.
+    view : tuple of slice
+        The voxels of the nonzero part of the image whose labels depend on it.
+    tiles : tuple of (tuple of slice)
+        Those tiles of the complete image that reach the view, in the part as it is padded.
+    """
+
+    network_shape: Shape3
+    network_box: Box
+    view: Box
+    tiles: tuple[Box, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class NetworkImage:
     """The input of the network, and how to map back from it; axes are those of the network's array.
 
@@ -88,6 +111,8 @@ class NetworkImage:
         Spacing of the image.
     network_spacing_mm : tuple of float
         Spacing of ``values``.
+    part : ImagePart or None
+        The part that ``values`` covers; None if it is all of the nonzero part.
     """
 
     values: NDArray[np.float32]
@@ -95,6 +120,17 @@ class NetworkImage:
     image_shape: Shape3
     spacing_mm: Spacing
     network_spacing_mm: Spacing
+    part: ImagePart | None = None
+
+    @property
+    def network_shape(self) -> Shape3:
+        """Shape of the complete nonzero part on the network's grid."""
+        return self.part.network_shape if self.part is not None else _shape(self.values.shape)
+
+    @property
+    def labelled_box(self) -> Box:
+        """Box of the voxels of the image that get labels."""
+        return self.box if self.part is None else composed(self.box, self.part.view)
 
     @property
     def box_shape(self) -> Shape3:
@@ -103,7 +139,13 @@ class NetworkImage:
         return z, y, x
 
 
-def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> NetworkImage:
+def preprocess(
+    hu_zyx: HuArray,
+    spacing_zyx: Spacing,
+    plan: NetworkPlan,
+    view: Box | None = None,
+    window: Window | None = None,
+) -> NetworkImage:
     """Return the input of the network for an image.
 
     Parameters
@@ -114,6 +156,12 @@ def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> Netw
         Voxel spacing along z, y, x, millimetres.
     plan : NetworkPlan
         Plan of the stage.
+    view : tuple of slice, optional
+        A box of the image: the network sees those tiles of the complete image that reach it, so that its labels are
+        those of the complete image. Without effect if the plans resample by other functions than splines and linear
+        ones.
+    window : Window, optional
+        The sliding window; needed with a view.
 
     Returns
     -------
@@ -127,8 +175,54 @@ def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> Netw
     target = _three([*spacing[: 3 - len(plan.spacing_mm)], *plan.spacing_mm])
     shape_out = _shape(round(s / t * n) for s, t, n in zip(spacing, target, cropped.shape, strict=True))
     intensity = intensity_of(plan.normalization, cropped)
-    values = resample_image(cropped, intensity, plan.resample_data, shape_out, (spacing, target))
-    return NetworkImage(values, box, _shape(ordered.shape), spacing, target)
+    complete = NetworkImage(np.empty(shape_out, np.float32), box, _shape(ordered.shape), spacing, target)
+    part = None
+    if view is not None and window is not None:
+        part = _part_of(complete, _transposed(view, plan.transpose_forward), plan, window)
+    data = axis_matrices(plan.resample_data, (_shape(cropped.shape), shape_out), (spacing, target))
+    if part is None or data is None:
+        values = resample_image(cropped, intensity, plan.resample_data, shape_out, (spacing, target))
+        return replace(complete, values=values)
+    inputs = data.inputs_of(part.network_box)
+    if intensity.mask is not None:
+        intensity = replace(intensity, mask=intensity.mask[inputs])
+    values = _by_matrices(cropped[inputs], intensity, data.between(inputs, part.network_box))
+    return replace(complete, values=values, part=part)
+
+
+def _part_of(image: NetworkImage, view: Box, plan: NetworkPlan, window: Window) -> ImagePart | None:
+    """Return the tiles of the network's grid that the labels of a box depend on; None if that is not known."""
+    seen = common_box(view, image.box)
+    spacings = image.network_spacing_mm, image.spacing_mm
+    logits = axis_matrices(plan.resample_logits, (image.network_shape, image.box_shape), spacings)
+    if seen is None or logits is None or not logits.is_convex:
+        return None
+    seen = relative_box(seen, image.box)
+    patch = _shape((1, *plan.patch_size)[-3:])
+    padded = _shape(max(n, side) for n, side in zip(image.network_shape, patch, strict=True))
+    # An axis that is shorter than the patch is padded, and seen completely.
+    needed = _three_slices(
+        part if n >= side else slice(0, side)
+        for part, n, side in zip(logits.inputs_of(seen), image.network_shape, patch, strict=True)
+    )
+    tiles = [tile for tile in tiles_of(padded, window) if common_box(tile, needed) is not None]
+    hull = _three_slices(
+        slice(min(tile[axis].start for tile in tiles), max(tile[axis].stop for tile in tiles)) for axis in range(3)
+    )
+    network_box = _three_slices(
+        slice(part.start, min(part.stop, n)) for part, n in zip(hull, image.network_shape, strict=True)
+    )
+    return ImagePart(image.network_shape, network_box, seen, tuple(relative_box(tile, hull) for tile in tiles))
+
+
+def _three_slices(parts: Iterable[slice]) -> Box:
+    z, y, x = parts
+    return z, y, x
+
+
+def _transposed(box: Box, order: tuple[int, int, int]) -> Box:
+    z, y, x = (box[axis] for axis in order)
+    return z, y, x
 
 
 def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: NetworkPlan) -> NDArray[np.float32]:
@@ -268,6 +362,10 @@ def resample_image(
         normalised = intensity.apply(values)[None]
         resampled = resampling.function(normalised, shape_out, *spacings, **resampling.arguments)
         return np.asarray(resampled[0], dtype=np.float32)
+    return _by_matrices(values, intensity, matrices)
+
+
+def _by_matrices(values: HuArray, intensity: Intensity, matrices: AxisMatrices) -> NDArray[np.float32]:
     if matrices.is_identity:
         return intensity.apply(values)
     if intensity.mask is not None:

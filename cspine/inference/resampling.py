@@ -74,6 +74,26 @@ class AxisMatrices:
                 values = values.take(matrix.argmax(1), axis=axis)
         return values
 
+    def inputs_of(self, box: Box) -> Box:
+        """Return the box of the input on which a box of the output depends."""
+        inputs = []
+        for matrix, rows in zip(self.matrices, box, strict=True):
+            used = None if matrix is None else np.flatnonzero((matrix[rows] != 0).any(0))
+            inputs.append(rows if used is None else slice(int(used[0]), int(used[-1]) + 1))
+        return _three(inputs)
+
+    def between(self, inputs: Box, outputs: Box) -> AxisMatrices:
+        """Return the resampling of a box of the input to a box of the output that depends on no other voxel."""
+        made: list[Matrix | None] = []
+        for matrix, columns, rows, n in zip(self.matrices, inputs, outputs, self.shape_in, strict=True):
+            if matrix is None and columns == rows:
+                made.append(None)
+                continue
+            complete = np.eye(n, dtype=np.float32) if matrix is None else matrix
+            made.append(np.ascontiguousarray(complete[rows, columns]))
+        shape_in, shape_out = (_three([part.stop - part.start for part in box]) for box in (inputs, outputs))
+        return AxisMatrices(shape_in, shape_out, _three(made), self.separate_axis, self.clipped)
+
     def restricted(self, box: Box) -> tuple[AxisMatrices, Box, Box] | None:
         """Return the part of the resampling that a box of the input affects.
 

@@ -36,7 +36,7 @@ def restore_slabs(
         Resampling from `slab_matrices`.
     """
     labels = np.zeros(image.image_shape, dtype=np.uint8)
-    labels[image.box] = labels_by_slabs(slabs, matrices)
+    labels[image.labelled_box] = labels_by_slabs(slabs, matrices)
     return labels
 
 
@@ -50,10 +50,12 @@ def slab_matrices(image: NetworkImage, plan: NetworkPlan) -> AxisMatrices | None
     plan : NetworkPlan
         Of the stage.
     """
-    z, y, x = (int(n) for n in image.values.shape)
     spacings = image.network_spacing_mm, image.spacing_mm
-    matrices = axis_matrices(plan.resample_logits, ((z, y, x), image.box_shape), spacings)
-    return matrices if matrices is not None and matrices.is_convex else None
+    matrices = axis_matrices(plan.resample_logits, (image.network_shape, image.box_shape), spacings)
+    if matrices is None or not matrices.is_convex:
+        return None
+    part = image.part
+    return matrices if part is None else matrices.between(part.network_box, part.view)
 
 
 def restore(logits: NDArray[np.float32], image: NetworkImage, plan: NetworkPlan) -> NDArray[np.uint8]:
@@ -73,14 +75,11 @@ def restore(logits: NDArray[np.float32], image: NetworkImage, plan: NetworkPlan)
     ndarray of uint8, shape (z, y, x)
         Network labels; axes in the order of the image.
     """
-    network_shape = (int(logits.shape[1]), int(logits.shape[2]), int(logits.shape[3]))
-    spacings = image.network_spacing_mm, image.spacing_mm
-    matrices = axis_matrices(plan.resample_logits, (network_shape, image.box_shape), spacings)
     labels = np.zeros(image.image_shape, dtype=np.uint8)
-    if matrices is not None and matrices.is_convex:
-        labels[image.box] = labels_by_blocks(logits, matrices)
+    if (matrices := slab_matrices(image, plan)) is not None:
+        labels[image.labelled_box] = labels_by_blocks(logits, matrices)
     else:
-        arguments = (image.box_shape, *spacings)
+        arguments = (image.box_shape, image.network_spacing_mm, image.spacing_mm)
         labels[image.box] = labels_by_classes(logits, plan.resample_logits, arguments)
     return labels.transpose(plan.transpose_backward)
 

@@ -41,11 +41,14 @@ class Window:
         Distance between tiles as a fraction of the patch.
     mirror_axes : tuple of int
         Axes of the patch over which predictions of mirrored patches are averaged; empty for none.
+    tiles : tuple of (tuple of slice), optional
+        Positions of the patches, if the image is a part of another; else they follow from its shape.
     """
 
     patch_size: tuple[int, ...]
     step_size: float
     mirror_axes: tuple[int, ...]
+    tiles: tuple[Tile, ...] | None = None
 
 
 def tiles_of(shape: tuple[int, ...], window: Window) -> list[Tile]:
@@ -58,6 +61,8 @@ def tiles_of(shape: tuple[int, ...], window: Window) -> list[Tile]:
     window : Window
         Patch and step.
     """
+    if window.tiles is not None:
+        return list(window.tiles)
     patch = window.patch_size
     sides = zip(shape[3 - len(patch) :], patch, strict=True)
     starts = [_starts(n, side, window.step_size) for n, side in sides]

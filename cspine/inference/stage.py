@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -15,6 +15,7 @@ from cspine.core.anatomy import vertebra
 from cspine.core.errors import UsageError
 from cspine.core.geometry import reorientation
 from cspine.core.progress import ProgressCallback
+from cspine.core.shape import Box
 from cspine.core.volumes import CtVolume, HuArray, LabelArray, Record
 from cspine.inference.engines.base import Engine
 from cspine.inference.engines.failures import translated_errors
@@ -59,7 +60,9 @@ class StageRun:
         return Window(self.stage.plan.patch_size, self.settings.step_size, mirror_axes)
 
 
-def run_stage(volume: CtVolume, previous_zyx: LabelArray | None, run: StageRun) -> tuple[LabelArray, Record]:
+def run_stage(
+    volume: CtVolume, previous_zyx: LabelArray | None, run: StageRun, view: Box | None = None
+) -> tuple[LabelArray, Record]:
     """Return the network labels of a volume on its grid, and the record of the stage.
 
     Parameters
@@ -70,6 +73,8 @@ def run_stage(volume: CtVolume, previous_zyx: LabelArray | None, run: StageRun) 
         For the second stage of a cascade: network labels of the first.
     run : StageRun
         Stage, settings, engine.
+    view : tuple of slice, optional
+        The box of the volume that is segmented, on the network's grid of the volume; all of it if omitted.
 
     Returns
     -------
@@ -88,7 +93,8 @@ def run_stage(volume: CtVolume, previous_zyx: LabelArray | None, run: StageRun) 
     x, y, z = to_network.grid(volume.grid).spacing_xyz
     times = [time.perf_counter()]
     with translated_errors():
-        image = preprocess(cast(HuArray, to_network.apply(volume.hu_zyx)), (z, y, x), stage.plan)
+        seen = None if view is None else to_network.box(view, volume.grid.shape_zyx)
+        image = preprocess(cast(HuArray, to_network.apply(volume.hu_zyx)), (z, y, x), stage.plan, seen, run.window)
         channels = image.values[None]
         if previous_zyx is not None:
             masks = preprocess_previous(cast(LabelArray, to_network.apply(previous_zyx)), image, stage.plan)
@@ -113,14 +119,15 @@ def _labels(channels: NDArray[np.float32], image: NetworkImage, run: StageRun) -
     """Return the network labels on the grid of the image, and when the network had finished."""
     stage, plan = run.stage, run.stage.plan
     folds = [partial(run.engine.network, stage, fold) for fold in folds_of(stage, run.settings)]
+    window = run.window if image.part is None else replace(run.window, tiles=image.part.tiles)
     matrices = None
     if 4 * (len(stage.manifest.labels) + 1) * image.values.size > MAX_LOGITS_BYTES:
         matrices = slab_matrices(image, plan)
     if matrices is not None:
-        slabs = logits_slabs(folds, channels, run.window, run.engine, run.progress)
+        slabs = logits_slabs(folds, channels, window, run.engine, run.progress)
         restored = restore_slabs(slabs, image, matrices).transpose(plan.transpose_backward)
         return restored, time.perf_counter()
-    logits = predict_logits(folds, channels, run.window, run.engine, run.progress)
+    logits = predict_logits(folds, channels, window, run.engine, run.progress)
     networked = time.perf_counter()
     return restore(logits, image, plan), networked
 

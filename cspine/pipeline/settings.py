@@ -61,6 +61,8 @@ class RunSettings:
         rare = {} if self.levels is None else {"levels": levels_text(self.levels)}
         if not self.solve_levels:
             rare["solve_levels"] = "no"
+        if self.inference.roi != "auto":
+            rare["roi"] = self.inference.roi
         if engine != "auto":
             rare["engine"] = engine
         return {

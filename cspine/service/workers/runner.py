@@ -52,6 +52,7 @@ def study_runner(run: Run, device: str) -> Runner:
         step_size=run.step_size,
         precision=run.precision,
         engine=run.engine,
+        roi=run.roi,
     )
 
     def run_job(folder: Path, clock: str) -> dict[str, float]:
