@@ -92,9 +92,11 @@ def test_saving_gives_the_bytes_of_the_command(
     words = [str(bright_study), str(tmp_path / "command"), "--model", str(bright_model), "--device", "cpu"]
     assert CliRunner().invoke(command, words, catch_exceptions=False).exit_code == 0
     summary = seg.save(tmp_path / "api")
-    for name in ("dicom/segmentation.dcm", "report/preview.png"):
+    for name in ("dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/measurements.csv"):
         assert (tmp_path / "api" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
-    assert [output.file for output in summary.outputs] == ["dicom/segmentation.dcm", "report/preview.png"]
+    assert [output.file for output in summary.outputs] == [
+        "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/measurements.csv",
+    ]  # fmt: skip
     assert seg.preview().png == (tmp_path / "api" / "report" / "preview.png").read_bytes()
 
 
@@ -165,7 +167,9 @@ def test_an_image_that_is_not_dicom_has_labels_and_no_seg(
     nifti.write(tmp_path / "ct.nii.gz", seg.ct.array, seg.ct.affine)
     image = cspine.segment(tmp_path / "ct.nii.gz", package, device="cpu")
     summary = image.save(tmp_path / "out")
-    assert [output.file for output in summary.outputs] == ["report/labels.nii.gz", "report/preview.png"]
+    assert [output.file for output in summary.outputs] == [
+        "report/labels.nii.gz", "report/preview.png", "report/measurements.csv",
+    ]  # fmt: skip
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report"]
     assert summary.input.study is None and summary.input.decisions == [] and summary.input.image is not None
     with pytest.raises(DicomSourceNeededError) as refused:

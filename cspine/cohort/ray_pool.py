@@ -23,6 +23,7 @@ from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker
 from cspine.core.errors import CohortError, DeviceError, MissingExtraError, UsageError
 from cspine.inference.threads import set_threads
 from cspine.io.machine import memory, usable_cores
+from cspine.io.privacy import withhold_foreign_texts
 from cspine.io.staging import staging_folder
 
 _log = logging.getLogger(__name__)
@@ -196,7 +197,8 @@ class _Actor(StudyWorker):
 
     def __init__(self, task: CohortTask, umask: int) -> None:
         os.umask(umask)
-        # Warnings of libraries may contain header values, and a cluster stores the output of workers.
+        # A cluster stores the output of workers.
+        withhold_foreign_texts()
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
         set_threads(task.threads)

@@ -179,6 +179,13 @@ class AmbiguousPositionError(InputError):
     advice = "Convert the image again from DICOM, so that sform and qform agree; left and right may be swapped here."
 
 
+class PriorResultError(InputError):
+    """The earlier result that was named cannot be compared with."""
+
+    code = "CS-IN-007"
+    advice = "Name the output folder of an earlier run of cspine on the same patient, or its measurements.dcm."
+
+
 class NoSuitableSeriesError(CSpineError):
     """No series meets the selection rules."""
 
@@ -421,6 +428,15 @@ class NoVertebraError(CSpineError):
     exit_code = 9
     subject = Subject.IMAGES
     advice = "Check that the series shows the neck. An empty result has no preview."
+
+
+class FindingError(CSpineError):
+    """The result has a finding that --fail-on names, so nothing is written."""
+
+    code = "CS-RES-002"
+    exit_code = 9
+    subject = Subject.IMAGES
+    advice = "Run again without --fail-on to see the result, with its findings, before it is used."
 
 
 class OutputError(CSpineError):

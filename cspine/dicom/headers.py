@@ -207,6 +207,11 @@ class InstanceHeader:
         return self.sop_class_uid in CT_CLASSES
 
 
+def patient_key(dataset: Dataset) -> str:
+    """Return the hash that identifies a patient: of (0010,0020) *Patient ID*, or of the name where that is empty."""
+    return hashed(_text(dataset, "PatientID") or f"name:{_text(dataset, 'PatientName')}")
+
+
 def read_header(
     dataset: Dataset, path: Path, transfer_syntax: str, *, has_float_pixels: bool = False
 ) -> InstanceHeader:
@@ -238,7 +243,7 @@ def read_header(
         study_uid=_text(dataset, "StudyInstanceUID"),
         series_uid=_text(dataset, "SeriesInstanceUID"),
         transfer_syntax=transfer_syntax,
-        patient_key=hashed(_text(dataset, "PatientID") or f"name:{_text(dataset, 'PatientName')}"),
+        patient_key=patient_key(dataset),
         patient_age_years=patient_age_years(dataset),
         modality=_text(dataset, "Modality"),
         description=_text(dataset, "SeriesDescription"),

@@ -13,12 +13,16 @@ from cspine.core.errors import OutputError, OutputNotEmptyError
 from cspine.io.staging import staging_folder
 
 SEGMENTATION = "segmentation.dcm"
+REPORT = "measurements.dcm"
 SUMMARY = "summary.json"
+MEASUREMENTS = "measurements.csv"
 PREVIEW = "preview.png"
 LABELS = "labels.nii.gz"
 
 # In this order, so that a router that watches dicom/ finds a complete report.
-_FILES = {"report": {SUMMARY, PREVIEW, LABELS}, "dicom": {SEGMENTATION}}
+_FILES = {"report": {SUMMARY, MEASUREMENTS, PREVIEW, LABELS}, "dicom": {SEGMENTATION, REPORT}}
+#: Paths of all results within the output folder.
+RESULT_FILES = frozenset(f"{part}/{name}" for part, names in _FILES.items() for name in names)
 _STAGING = ".cspine-"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.errors import DicomSourceNeededError, UsageError
-from cspine.io.output import LABELS, PREVIEW, SEGMENTATION, SUMMARY
+from cspine.io.output import LABELS, MEASUREMENTS, PREVIEW, REPORT, SEGMENTATION, SUMMARY
 
 if TYPE_CHECKING:
     from cspine.core.volumes import CtVolume
@@ -33,6 +33,8 @@ class OutputFormat:
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
         Whether it is written by default: for a DICOM series, for another image.
+    beside : tuple of str
+        Paths of files that are written together with it.
     """
 
     name: str
@@ -41,6 +43,7 @@ class OutputFormat:
     write: Callable[[CtVolume, Vertebrae, Path], None] | None = None
     needs_dicom: bool = False
     by_default: tuple[bool, bool] = (True, True)
+    beside: tuple[str, ...] = ()
 
 
 def _write_labels(_: CtVolume, vertebrae: Vertebrae, path: Path) -> None:
@@ -59,9 +62,10 @@ def _write_preview(ct: CtVolume, vertebrae: Vertebrae, path: Path) -> None:
 #: Every output, in the order in which they are written.
 OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("seg", f"dicom/{SEGMENTATION}", "DICOM SEG", needs_dicom=True, by_default=(True, False)),
+    OutputFormat("sr", f"dicom/{REPORT}", "DICOM SR", needs_dicom=True, by_default=(True, False)),
     OutputFormat("nifti", f"report/{LABELS}", "Labels", _write_labels, by_default=(False, True)),
     OutputFormat("preview", f"report/{PREVIEW}", "Picture", _write_preview),
-    OutputFormat("summary", f"report/{SUMMARY}", "Summary"),
+    OutputFormat("summary", f"report/{SUMMARY}", "Summary", beside=(f"report/{MEASUREMENTS}",)),
 )
 
 

@@ -17,8 +17,9 @@ from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.seg_type import SegType
 from cspine.io import nifti
 from cspine.io.output import StudyOutput
+from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
-from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
+from cspine.measurements.vertebra import VertebraMeasurement
 from cspine.pipeline.outputs import checked_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.study import SegmentedStudy, write_results
@@ -67,8 +68,13 @@ class Segmentation:
     @cached_property
     def vertebrae(self) -> Mapping[str, VertebraMeasurement]:
         """The measurements of each vertebra by its level, from head to foot."""
-        measured = measure_vertebrae(self.labels, self.ct)
-        return MappingProxyType(_ByLevel({measurement.level: measurement for measurement in measured}))
+        return MappingProxyType(_ByLevel({measured.level: measured for measured in self.spine.vertebrae}))
+
+    @cached_property
+    def spine(self) -> SpineMeasurements:
+        """All measurements: of vertebrae, neighbours and the column, with uncertainty and published values."""
+        sex = self._study.chosen.sex if self._study.chosen is not None else ""
+        return measure_spine(self.labels, self.ct, sex)
 
     @property
     def measurements(self) -> MeasurementTable:
@@ -92,7 +98,8 @@ class Segmentation:
         seg_type : str or SegType, optional
             ``"binary"`` or ``"labelmap"``; as in `settings` if omitted.
         outputs : sequence of str, optional
-            Some of ``"seg"``, ``"nifti"``, ``"preview"``, ``"summary"``; the default for the source if omitted.
+            Some of ``"seg"``, ``"sr"``, ``"nifti"``, ``"preview"``, ``"summary"``; the default for the source if
+            omitted.
         overwrite : bool
             Replace existing results.
 

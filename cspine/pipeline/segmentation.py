@@ -18,6 +18,7 @@ from cspine.inference.settings import InferenceSettings
 from cspine.models.package import ModelPackage, load_package
 from cspine.models.registry import DEFAULT_MODEL, shipped_folder
 from cspine.postprocessing.clean import Scope, column_only, postprocess
+from cspine.postprocessing.image_findings import image_findings
 
 #: A later stage that moves borders changes less of a level than this; more is another opinion on the level.
 MAX_CHANGED_SHARE = 0.4
@@ -59,13 +60,15 @@ def clean(
 ) -> Vertebrae:
     """Clean the labels of a volume; NoVertebraError if no vertebra for the model is left.
 
-    With ``solve_levels``, vertebrae of a full-spine model are renamed if their levels are then consecutive.
+    With ``solve_levels``, vertebrae are renamed if their levels are then consecutive.
     """
     scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels)
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
     if (doubt := doubt_hounsfield(ct.hu_zyx)) is not None:
         findings = (*findings, UNITS_DOUBTFUL.about(f"{doubt.reason[0].upper()}{doubt.reason[1:]}."))
-    return Vertebrae(labels, (*findings, *_stage_findings(inference, labels), *_roi_findings(inference)))
+    return Vertebrae(
+        labels, (*findings, *_stage_findings(inference, labels), *_roi_findings(inference), *image_findings(ct, labels))
+    )
 
 
 def _roi_findings(inference: Inference) -> tuple[Finding, ...]:

@@ -30,6 +30,7 @@ from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
 from cspine.postprocessing.density import mean_density, remove_non_bone
+from cspine.postprocessing.end_pieces import assign_end_pieces
 from cspine.postprocessing.level_solver import solve_levels
 from cspine.postprocessing.merged_levels import merged_level_findings
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
@@ -51,7 +52,7 @@ class Scope:
     sacrum_zyx : ndarray of bool, shape (z, y, x), or None
         The sacrum on the grid of the labels; None if the model does not predict it.
     solve_levels : bool
-        Renumber vertebrae of a full-spine model where that makes the levels consecutive (`level_solver`).
+        Renumber vertebrae where that makes the levels consecutive (`level_solver`, `end_pieces`).
     """
 
     levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
@@ -100,8 +101,11 @@ def postprocess(
     cleaned, cleaning = column, Cleaning()
     box = _bounding_box(column)
     renamed: tuple[Finding, ...] = ()
-    if box is not None and scope.solve_levels and is_full_spine(scope.levels):
-        column[box], renamed = solve_levels(column[box], _subgrid(labels.grid, box))
+    if box is not None and scope.solve_levels:
+        grid = _subgrid(labels.grid, box)
+        ends = () if is_full_spine(scope.levels) else tuple(assign_end_pieces(column[box], grid))
+        column[box], renamed = solve_levels(column[box], grid, scope.levels)
+        renamed = (*ends, *renamed)
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros(column.shape, dtype=np.uint8)

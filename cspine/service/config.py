@@ -15,6 +15,7 @@ from pydicom.datadict import tag_for_keyword
 
 from cspine.core.anatomy import levels_text, parse_levels
 from cspine.core.errors import RoutingConfigError, UsageError
+from cspine.core.findings import parse_fail_on
 from cspine.io.documents import DocumentError, read_yaml
 from cspine.service.config_faults import describe_faults
 
@@ -65,7 +66,15 @@ def _levels(text: str) -> str:
         raise ValueError(error.message) from error
 
 
+def _fail_on(text: str) -> str:
+    try:
+        return ",".join(parse_fail_on(text))
+    except UsageError as error:
+        raise ValueError(error.message) from error
+
+
 Levels = Annotated[str, AfterValidator(_levels)]
+FailOn = Annotated[str, AfterValidator(_fail_on)]
 ConfigPath = Annotated[Path, AfterValidator(_resolve)]
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 CallingAeTitle = Annotated[str, AfterValidator(_calling_ae_title)]
@@ -254,6 +263,9 @@ class Run(Section):
     rules: ConfigPath | None = Field(default=None, description="As cspine run --rules.")
     levels: Levels | None = Field(default=None, description="As cspine run --levels, for example C1-T1.")
     solve_levels: bool = Field(default=True, description="As cspine run --solve-levels.")
+    fail_on: FailOn | None = Field(
+        default=None, description="As cspine run --fail-on: such a study is set aside, and nothing is sent."
+    )
     time_limit_s: Seconds = Field(default=3600, description="Time limit of one run; then its process is killed.")
     max_attempts: int = Field(
         default=3, ge=1, le=1000, description="Attempts at a study whose run fails for a reason other than its input."

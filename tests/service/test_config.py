@@ -49,6 +49,7 @@ def test_the_unit_of_systemd_starts_the_command_and_leaves_the_end_to_it():
     assert "ExecStart=/opt/cspine/bin/cspine serve-pacs /etc/cspine/serve-pacs.yaml" in unit
     for line in ("KillMode=mixed", "Restart=always", "NoNewPrivileges=yes", "ProtectSystem=strict"):
         assert line in unit.splitlines()
+    assert {"UMask=0077", "MemoryMax=12G"} <= set(unit.splitlines())
 
 
 def test_relative_paths_count_from_the_file(tmp_path):
