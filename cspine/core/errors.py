@@ -423,6 +423,15 @@ class NoVertebraError(CSpineError):
     advice = "Check that the series shows the neck. An empty result has no preview."
 
 
+class MeshError(CSpineError):
+    """A vertebra cannot be meshed with elements of the required quality."""
+
+    code = "CS-RES-002"
+    exit_code = 9
+    subject = Subject.IMAGES
+    advice = "Choose another edge length, or leave the level out with --levels; see the labels of the level."
+
+
 class OutputError(CSpineError):
     """The output cannot be written."""
 
