@@ -80,6 +80,8 @@ class CSpineApp(Application):  # type: ignore[misc]
             output_folder=folders.output,
             seg_type=settings.seg_type,
             outputs=settings.text("outputs"),
+            surface_format=settings.text("surface_format"),
+            fe_format=settings.text("fe_format"),
         )
         report_writer = ReportWriterOperator(self, name="report_writer", output_folder=folders.output)
         steps = (loader, reader, inference, postprocessing, seg_writer, report_writer)

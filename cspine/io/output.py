@@ -11,15 +11,20 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import OutputError, OutputNotEmptyError
 
 SEGMENTATION = "segmentation.dcm"
 SUMMARY = "summary.json"
 PREVIEW = "preview.png"
 LABELS = "labels.nii.gz"
+#: Folders within report/, and the DICOM objects of surfaces.
+SURFACES, ELEMENTS = "surfaces", "fe"
+SURFACE_OBJECT = "surface-{level}.dcm"
+_SURFACE_OBJECTS = {SURFACE_OBJECT.format(level=level.name) for level in VERTEBRAE}
 
 # In this order, so that a router that watches dicom/ finds a complete report.
-_FILES = {"report": {SUMMARY, PREVIEW, LABELS}, "dicom": {SEGMENTATION}}
+_FILES = {"report": {SUMMARY, PREVIEW, LABELS, SURFACES, ELEMENTS}, "dicom": {SEGMENTATION, *_SURFACE_OBJECTS}}
 _STAGING = ".cspine-"
 
 

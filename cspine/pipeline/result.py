@@ -19,12 +19,15 @@ from cspine.io import nifti
 from cspine.io.output import StudyOutput
 from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
-from cspine.pipeline.outputs import checked_outputs, chosen_outputs
+from cspine.pipeline.outputs import check_outputs, checked_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.study import SegmentedStudy, write_results
 from cspine.report.picture import Picture
 from cspine.report.preview import preview_png
 from cspine.report.summary import Summary
+from cspine.surfaces.fe_model import FeModel, build_model
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.vertebrae import VertebraSurface, vertebra_surfaces
 
 
 class Segmentation:
@@ -92,7 +95,8 @@ class Segmentation:
         seg_type : str or SegType, optional
             ``"binary"`` or ``"labelmap"``; as in `settings` if omitted.
         outputs : sequence of str, optional
-            Some of ``"seg"``, ``"nifti"``, ``"preview"``, ``"summary"``; the default for the source if omitted.
+            Some of ``"seg"``, ``"nifti"``, ``"preview"``, ``"surfaces"``, ``"fe"``, ``"summary"``; the default for the
+            source if omitted.
         overwrite : bool
             Replace existing results.
 
@@ -115,7 +119,7 @@ class Segmentation:
             settings = replace(settings, seg_type=_seg_type(seg_type))
         if outputs is not None:
             settings = replace(settings, outputs=checked_outputs([outputs] if isinstance(outputs, str) else outputs))
-        chosen_outputs(settings.outputs, has_dicom=self.ct.source is not None)
+        check_outputs(settings, has_dicom=self.ct.source is not None)
         with StudyOutput(Path(out), overwrite=overwrite) as output:
             return write_results(self._study, settings, output)
 
@@ -123,6 +127,35 @@ class Segmentation:
         """Write the labels as a NIfTI file on the grid of the CT; OutputError if that fails."""
         nifti.write(Path(path), self.labels.labels_zyx, self.labels.affine_lps)
         return Path(path)
+
+    def surfaces(self, gap_mm: float = 0.0) -> list[VertebraSurface]:
+        """Return the closed surface of each vertebra, millimetres in LPS, from head to foot.
+
+        Parameters
+        ----------
+        gap_mm : float
+            Smallest distance between two vertebrae; at 0 they may touch.
+
+        Examples
+        --------
+        >>> [each.surface.volume_mm3 for each in seg.surfaces()]  # doctest: +SKIP
+        """
+        return vertebra_surfaces(self.labels, gap_mm)
+
+    def finite_elements(self, settings: FeSettings | None = None) -> FeModel:
+        """Return tetrahedra of each vertebra with their sets and materials.
+
+        Parameters
+        ----------
+        settings : FeSettings, optional
+            Edge length, gaps, discs and so on; the defaults of `cspine mesh` if omitted.
+
+        Raises
+        ------
+        MeshError
+            If no vertebra can be meshed.
+        """
+        return build_model(self.labels, self.ct, settings or self.settings.elements)
 
     def preview(self) -> Picture:
         """Return sagittal, coronal and axial pictures as one PNG, which a notebook shows."""

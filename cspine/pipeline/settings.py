@@ -9,6 +9,8 @@ from cspine.core.anatomy import Vertebra, levels_text
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg_type import SegType
 from cspine.inference.settings import InferenceSettings
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.settings import SurfaceSettings
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class RunSettings:
         Rename vertebrae of a full-spine model if their levels are then consecutive.
     outputs : tuple of str, optional
         What is written, by the names of `pipeline.outputs`; the default for the source if omitted.
+    surfaces : SurfaceSettings
+        Formats of the output ``surfaces``.
+    elements : FeSettings
+        Formats, sizes and gaps of the output ``fe``.
     """
 
     clock: Clock = field(default_factory=Clock.from_environment)
@@ -49,6 +55,8 @@ class RunSettings:
     levels: tuple[Vertebra, ...] | None = None
     solve_levels: bool = True
     outputs: tuple[str, ...] | None = None
+    surfaces: SurfaceSettings = field(default_factory=SurfaceSettings)
+    elements: FeSettings = field(default_factory=FeSettings)
 
     def as_text(self) -> dict[str, str]:
         """Return the settings that may change the labels or the DICOM object, as the outputs state them."""

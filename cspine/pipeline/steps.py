@@ -29,7 +29,8 @@ from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
-from cspine.pipeline.outputs import chosen_outputs
+from cspine.pipeline.geometry import written_files
+from cspine.pipeline.outputs import check_outputs, chosen_outputs
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
@@ -125,7 +126,7 @@ def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVo
     from cspine.io.ct_image import read_ct_image  # loads nibabel and SimpleITK, which DICOM does not need
 
     check_wanted(settings.levels, package.levels)
-    chosen_outputs(settings.outputs, has_dicom=False)
+    check_outputs(settings, has_dicom=False)
     return _logged(read_ct_image(path))
 
 
@@ -235,8 +236,8 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
         if output.write is None:
             continue
         with stopwatch.step(output.name):
-            output.write(results.ct, results.vertebrae, folder / output.file)
-        written.append(output_summary(folder / output.file, folder, output.title))
+            output.write(results.ct, results.vertebrae, settings, folder / output.file)
+        written += written_files(folder / output.file, folder, output.title)
     with stopwatch.step("measure"):
         measured = measure_vertebrae(results.vertebrae.labels, results.ct)
     summary = _summary(results, settings, stopwatch, measured, written)

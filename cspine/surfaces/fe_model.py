@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cspine.core.anatomy import Vertebra
 from cspine.core.errors import MeshError, NoVertebraError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.surfaces import material
@@ -87,11 +86,14 @@ class FeModel:
         From head to foot.
     distances_mm : mapping of (str, str) to float
         Smallest distance between the nodes of each two neighbours.
+    rejected : mapping of str to str
+        Levels without a mesh, with the reason.
     """
 
     vertebrae: Sequence[FePart]
     discs: Sequence[FePart] = ()
     distances_mm: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    rejected: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[FePart, ...]:
@@ -117,7 +119,7 @@ def build_model(labels: LabelVolume, ct: CtVolume | None, settings: FeSettings) 
     NoVertebraError
         If none of the wanted levels is present.
     MeshError
-        If a vertebra is too small for the edge length, or an element is poorer than the limits.
+        If no vertebra can be meshed; a single one that cannot is left out, with the reason.
     """
     solids = vertebra_solids(labels)
     frames = frames_of(solids)
@@ -128,11 +130,14 @@ def build_model(labels: LabelVolume, ct: CtVolume | None, settings: FeSettings) 
     if not wanted:
         raise NoVertebraError("none of the wanted levels is among the labels")
     meshes = {i: stuff(placed[i].implicit, settings.edge_mm) for i in wanted}
-    for i, mesh in meshes.items():
-        _require_elements(mesh, solids[i].vertebra, settings)
-    parts = [_part(i, solids, meshes, frames, ct, settings) for i in wanted]
+    problems = {i: _problem(mesh, settings) for i, mesh in meshes.items()}
+    rejected = {solids[i].vertebra.name: problem for i, problem in problems.items() if problem}
+    meshes = {i: mesh for i, mesh in meshes.items() if not problems[i]}
+    if not meshes:
+        raise MeshError("; ".join(f"{level} {problem}" for level, problem in rejected.items()))
+    parts = [_part(i, solids, meshes, frames, ct, settings) for i in meshes]
     discs = _discs(parts, settings) if settings.discs else []
-    return FeModel(parts, discs, _distances(parts))
+    return FeModel(parts, discs, _distances(parts), rejected)
 
 
 def gaps_at(points: Points, frames: Sequence[VertebraFrame | None], settings: FeSettings) -> Values:
@@ -147,15 +152,17 @@ def gaps_at(points: Points, frames: Sequence[VertebraFrame | None], settings: Fe
     return gaps
 
 
-def _require_elements(mesh: TetrahedralMesh, vertebra: Vertebra, settings: FeSettings) -> None:
+def _problem(mesh: TetrahedralMesh, settings: FeSettings) -> str:
+    """Return why a mesh cannot be used; empty if it can."""
     if not len(mesh.tetrahedra):
-        raise MeshError(f"{vertebra.name} has no element with edges of {settings.edge_mm:g} mm")
+        return f"has no element with edges of {settings.edge_mm:g} mm"
     quality = quality_of(mesh)
-    if not quality.is_acceptable:
-        raise MeshError(
-            f"{vertebra.name} has {quality.inverted} inverted elements, a smallest scaled Jacobian of "
-            f"{quality.min_scaled_jacobian:.3f} and {100 * quality.poor_share:.2f} % poor elements"
-        )
+    if quality.is_acceptable:
+        return ""
+    return (
+        f"has {quality.inverted} inverted elements, a smallest scaled Jacobian of {quality.min_scaled_jacobian:.3f} "
+        f"and {100 * quality.poor_share:.2f} % poor elements"
+    )
 
 
 def _part(

@@ -87,6 +87,7 @@ def report_of(model: FeModel, settings: FeSettings) -> dict[str, Any]:
             "from_hu": any(part.hu is not None for part in model.vertebrae),
         },
         "parts": [_row(part) for part in model.parts],
+        "rejected": dict(model.rejected),
         "distances_mm": {f"{a}-{b}": round(distance, 3) for (a, b), distance in model.distances_mm.items()},
     }
 

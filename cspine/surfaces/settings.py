@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cspine.core.errors import UsageError
+from cspine.core.errors import DicomSourceNeededError, UsageError
 
 #: Formats of surface files: one file a vertebra, except for GLB, which holds all with their names and colours.
 FORMATS = ("stl", "glb", "ply", "obj", "vtp")
@@ -39,6 +39,14 @@ class SurfaceSettings:
     def frame(self) -> str:
         """Name of the coordinates of the files."""
         return "RAS" if self.ras else "LPS"
+
+    def require_source(self, *, has_dicom: bool) -> None:
+        """Refuse DICOM objects where there is no DICOM series for them to refer to, with DicomSourceNeededError."""
+        if DICOM in self.formats and not has_dicom:
+            raise DicomSourceNeededError(
+                "surfaces as DICOM objects refer to a DICOM series",
+                advice="Leave dicom out of the surface formats, or pass the DICOM series of the image.",
+            )
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
