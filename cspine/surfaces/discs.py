@@ -11,6 +11,7 @@ from cspine.surfaces.frame import VertebraFrame
 from cspine.surfaces.implicit import ImplicitSurface, without_zeros
 from cspine.surfaces.quality import boundary_faces
 from cspine.surfaces.regions import ENDPLATE_INF, ENDPLATE_SUP
+from cspine.surfaces.relax import relaxed
 from cspine.surfaces.stuffing import TetrahedralMesh, Values, stuff
 from cspine.surfaces.surface import Points, Triangles
 
@@ -52,7 +53,7 @@ def disc_mesh(
         return None
     edge_mm = min(edge_mm, thickness / 2)
     implicit = _disc_field(upper, lower, (hulls, top, bottom), frame, edge_mm)
-    mesh = stuff(implicit, edge_mm)
+    mesh = relaxed(stuff(implicit, edge_mm), implicit)
     if not len(mesh.tetrahedra):
         return None
     faces = boundary_faces(mesh.tetrahedra)

@@ -19,6 +19,7 @@ from cspine.surfaces.frame import VertebraFrame, frames_of
 from cspine.surfaces.material import Material
 from cspine.surfaces.quality import MeshQuality, boundary_faces, quality_of
 from cspine.surfaces.regions import ENDPLATE_INF, ENDPLATE_SUP, SurfaceView, region_nodes, surface_regions
+from cspine.surfaces.relax import relaxed
 from cspine.surfaces.separate import separate
 from cspine.surfaces.stuffing import TetrahedralMesh, Values, stuff
 from cspine.surfaces.surface import Points, Triangles
@@ -129,7 +130,7 @@ def build_model(labels: LabelVolume, ct: CtVolume | None, settings: FeSettings) 
     wanted = [i for i, solid in enumerate(solids) if settings.levels is None or solid.vertebra in settings.levels]
     if not wanted:
         raise NoVertebraError("none of the wanted levels is among the labels")
-    meshes = {i: stuff(placed[i].implicit, settings.edge_mm) for i in wanted}
+    meshes = {i: relaxed(stuff(placed[i].implicit, settings.edge_mm), placed[i].implicit) for i in wanted}
     problems = {i: _problem(mesh, settings) for i, mesh in meshes.items()}
     rejected = {solids[i].vertebra.name: problem for i, problem in problems.items() if problem}
     meshes = {i: mesh for i, mesh in meshes.items() if not problems[i]}

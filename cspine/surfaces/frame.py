@@ -18,6 +18,8 @@ _PIXEL_MM = 1.0
 _MIN_CANAL_MM2 = 60.0
 #: Arches that labels leave open are closed over so many millimetres.
 _CLOSINGS_MM = (0, 2, 4, 6)
+#: How often the front is sought again.
+_TURNS = 4
 #: Half the width of the body as a share of the width of the canal.
 BODY_HALF_WIDTH = 0.42
 Vector = NDArray[np.float64]
@@ -96,13 +98,13 @@ def frame_along(points_lps: Points, up: Vector) -> VertebraFrame | None:
     up = up / np.linalg.norm(up)
     anterior = _perpendicular(np.array([0.0, -1.0, 0.0]), up)
     frame = _frame_towards(points_lps, up, anterior)
-    if frame is None:
-        return None
-    body = points_lps[frame.is_body(points_lps)]
-    if not len(body):
-        return None
     # The head may be turned: the front is where the body is.
-    return _frame_towards(points_lps, up, _perpendicular(body.mean(axis=0) - frame.origin_lps, up))
+    for _ in range(_TURNS):
+        body = points_lps[frame.is_body(points_lps)] if frame is not None else points_lps[:0]
+        if frame is None or not len(body):
+            return None
+        frame = _frame_towards(points_lps, up, _perpendicular(body.mean(axis=0) - frame.origin_lps, up))
+    return frame
 
 
 def _frame_towards(points_lps: Points, up: Vector, anterior: Vector) -> VertebraFrame | None:

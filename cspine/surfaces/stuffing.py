@@ -69,6 +69,8 @@ def stuff(implicit: ImplicitSurface, edge_mm: float) -> TetrahedralMesh:
     used, cells = np.unique(cells[near], return_inverse=True)
     points, values, cells = points[used], values[used], cells.reshape(-1, 4)
     edges = _crossed(cells, values)
+    if not len(edges):
+        return TetrahedralMesh(np.empty((0, 3)), np.empty((0, 4), dtype=np.int64))
     cuts = _roots(implicit, points, values, edges)
     points, values = _warped(points, values, edges, cuts, edge_mm)
     points, tetrahedra = _clipped(points, values, cells, edges, cuts)

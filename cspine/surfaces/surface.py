@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.anatomy import Vertebra
 from cspine.core.geometry import to_lps
-from cspine.surfaces.implicit import ImplicitSurface
+from cspine.surfaces.implicit import ImplicitSurface, without_zeros
 
 Points = NDArray[np.float64]
 Triangles = NDArray[np.int64]
+_PROBE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,32 @@ def extract(implicit: ImplicitSurface, vertebra: Vertebra) -> Surface:
     triangles = triangles.astype(np.int64)
     outward = enclosed_volume(points, triangles) > 0
     return Surface(vertebra, points, triangles if outward else np.ascontiguousarray(triangles[:, ::-1]))
+
+
+def with_volume(implicit: ImplicitSurface, volume_mm3: float) -> ImplicitSurface:
+    """Return a field that is raised or lowered a little, so that its surface encloses a volume (one secant step).
+
+    Parameters
+    ----------
+    implicit : ImplicitSurface
+        A field whose surface encloses almost that volume.
+    volume_mm3 : float
+        The volume.
+    """
+    own = _volume_at(implicit, 0.0)
+    higher = _volume_at(implicit, _PROBE)
+    if higher == own:
+        return implicit
+    shift = float(np.clip(_PROBE * (volume_mm3 - own) / (higher - own), -2 * _PROBE, 2 * _PROBE))
+    return replace(implicit, field_zyx=without_zeros(implicit.field_zyx + np.float32(shift)))
+
+
+def _volume_at(implicit: ImplicitSurface, shift: float) -> float:
+    from skimage.measure import marching_cubes
+
+    points, triangles, _, _ = marching_cubes(implicit.field_zyx, -shift)  # type: ignore[no-untyped-call]
+    sample_mm3 = abs(float(np.linalg.det(implicit.affine_lps[:3, :3])))
+    return abs(enclosed_volume(points.astype(np.float64), triangles)) * sample_mm3
 
 
 def is_closed(triangles: Triangles) -> bool:

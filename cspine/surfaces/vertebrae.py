@@ -17,7 +17,7 @@ from cspine.surfaces.fidelity import Fidelity, fidelity_of
 from cspine.surfaces.implicit import SMOOTHINGS, ImplicitSurface, Mask, smooth_surface
 from cspine.surfaces.separate import PlacedSurface, separate
 from cspine.surfaces.settings import MAX_DISTANCE_VOXELS, MAX_VOLUME_CHANGE
-from cspine.surfaces.surface import Surface, extract
+from cspine.surfaces.surface import Surface, extract, with_volume
 
 #: Background around a label, voxels: enough for the filter, and for gaps to be measured outside it.
 _MARGIN = 4
@@ -122,7 +122,7 @@ def vertebra_solids(labels: LabelVolume) -> list[Solid]:
 def smooth_solid(solid: Solid) -> tuple[ImplicitSurface, int]:
     """Return the field of a solid, and how often it was smoothed: less where that is needed to keep to the label."""
     for smoothings in range(SMOOTHINGS, 0, -1):
-        implicit = smooth_surface(solid.mask_zyx, solid.affine_lps, smoothings)
+        implicit = with_volume(smooth_surface(solid.mask_zyx, solid.affine_lps, smoothings), solid.volume_mm3)
         if _is_faithful(_fidelity(extract(implicit, solid.vertebra), solid)):
             return implicit, smoothings
     return smooth_surface(solid.mask_zyx, solid.affine_lps, 0), 0
