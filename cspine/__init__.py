@@ -34,12 +34,17 @@ if TYPE_CHECKING:
     from cspine.pipeline.series_list import ListedSeries
     from cspine.pipeline.settings import RunSettings
     from cspine.report.picture import Picture
+    from cspine.surfaces.fe_model import FeModel
+    from cspine.surfaces.fe_settings import FeSettings
+    from cspine.surfaces.vertebrae import VertebraSurface
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CSpineError",
     "CtVolume",
+    "FeModel",
+    "FeSettings",
     "Finding",
     "InferenceSettings",
     "InstallOptions",
@@ -50,6 +55,7 @@ __all__ = [
     "RunSettings",
     "Segmentation",
     "VertebraMeasurement",
+    "VertebraSurface",
     "__version__",
     "install_model",
     "list_models",
@@ -64,6 +70,8 @@ __all__ = [
 _MODULES = {
     "CSpineError": "cspine.core.errors",
     "CtVolume": "cspine.core.volumes",
+    "FeModel": "cspine.surfaces.fe_model",
+    "FeSettings": "cspine.surfaces.fe_settings",
     "Finding": "cspine.core.findings",
     "InferenceSettings": "cspine.inference.settings",
     "InstallOptions": "cspine.models.install",
@@ -74,6 +82,7 @@ _MODULES = {
     "RunSettings": "cspine.pipeline.settings",
     "Segmentation": "cspine.pipeline.result",
     "VertebraMeasurement": "cspine.measurements.vertebra",
+    "VertebraSurface": "cspine.surfaces.vertebrae",
     "install_model": "cspine.api",
     "list_models": "cspine.api",
     "list_series": "cspine.api",

@@ -13,6 +13,7 @@ from cspine.operators.dicom_series_loader import DicomSeriesLoaderOperator
 from cspine.operators.nnunet_inference import NnunetInferenceOperator
 from cspine.operators.postprocessing import PostprocessingOperator
 from cspine.operators.report_writer import ReportWriterOperator
+from cspine.operators.surface_writer import SurfaceWriterOperator
 
 __all__ = [
     "CtReaderOperator",
@@ -21,4 +22,5 @@ __all__ = [
     "NnunetInferenceOperator",
     "PostprocessingOperator",
     "ReportWriterOperator",
+    "SurfaceWriterOperator",
 ]

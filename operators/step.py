@@ -23,6 +23,7 @@ SEG_IMAGE = "seg_image"
 PREDICTION = "prediction"
 SEG_FILE = "seg_file"
 SUMMARY = "summary"
+SURFACE_FILES = "surface_files"
 
 
 class StepOperator(Operator):  # type: ignore[misc]

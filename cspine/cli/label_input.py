@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -52,10 +53,29 @@ def read_label_input(path: Path, scheme: str | None) -> LabelVolume:
     return read_labels(path, scheme or usual)
 
 
-def read_ct_input(path: Path | None) -> CtVolume | None:
-    """Read the image; None if none is given. Errors as `cspine.read_ct`."""
-    if path is None:
-        return None
-    from cspine.api import read_ct
+@contextmanager
+def ct_input(path: Path | None) -> Iterator[CtVolume | None]:
+    """Yield the image, whose files stay readable meanwhile; None if none is given.
 
-    return read_ct(path)
+    Raises
+    ------
+    CSpineError
+        As `cspine.read_ct`.
+    """
+    if path is None:
+        yield None
+        return
+    from cspine.pipeline.source import SourceKind, kind_of_source
+
+    if kind_of_source(path) is SourceKind.NIFTI:
+        from cspine.io.ct_image import read_ct_image
+
+        yield read_ct_image(path)
+        return
+    from cspine.dicom.archive import open_input
+    from cspine.pipeline.settings import RunSettings
+    from cspine.pipeline.steps import choose_series, read_ct, read_headers
+
+    settings = RunSettings()
+    with open_input(path) as folder:
+        yield read_ct(choose_series(read_headers(folder), settings), settings)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.label_input import label_options, read_ct_input, read_label_input
+from cspine.cli.label_input import ct_input, label_options, read_label_input
 from cspine.core.errors import MeshError
 from cspine.io.console import table
 
@@ -58,7 +58,9 @@ def command(labels: Path, out: Path, scheme: str | None, ct: Path | None, **opti
     )
     from cspine.pipeline.geometry import write_element_files
 
-    model = write_element_files(read_ct_input(ct), read_label_input(labels, scheme), settings, out)
+    volume = read_label_input(labels, scheme)
+    with ct_input(ct) as image:
+        model = write_element_files(image, volume, settings, out)
     rows = [
         [
             part.name,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.label_input import label_options, read_ct_input, read_label_input
+from cspine.cli.label_input import ct_input, label_options, read_label_input
 from cspine.io.console import table
 
 
@@ -33,8 +33,8 @@ def command(labels: Path, out: Path, scheme: str | None, ct: Path | None, format
     from cspine.pipeline.settings import RunSettings
 
     volume = read_label_input(labels, scheme)
-    image = read_ct_input(ct) if DICOM in settings.formats else None
-    found = write_surface_files(image, volume, replace(RunSettings(), surfaces=settings), out, out)
+    with ct_input(ct if DICOM in settings.formats else None) as image:
+        found = write_surface_files(image, volume, replace(RunSettings(), surfaces=settings), out, out)
     rows = [
         [
             each.surface.vertebra.name,
