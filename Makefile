@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 INSTALLED := .venv/.installed
 
-.PHONY: demo docs study test test-gpu test-system ship-model lint lock map map-package map-base map-test map-rebuild map-archive clean
+.PHONY: demo docs study fuzz test test-gpu test-system ship-model lint lock map map-package map-base map-test map-rebuild map-archive audit clean
 
 $(RUNTIME): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -36,6 +36,13 @@ test: $(INSTALLED)
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu -s
 
+# Mutated CT series through scan, selection, reading and writing: docs/guide/testing.md. FIRST continues a round.
+FIRST ?= 0
+COUNT ?= 1000
+SEED ?= 1
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seed $(SEED) --first $(FIRST) --count $(COUNT)
+
 # With what tests/system/install-tools.sh installs; a part whose tools are absent is skipped with its reason.
 test-system: $(INSTALLED)
 	$(BIN)/python -m pytest -m system tests/system
@@ -52,12 +59,21 @@ lint: $(INSTALLED)
 	$(BIN)/mypy cspine operators app
 	MYPYPATH=deploy/map/check $(BIN)/mypy deploy/map
 
-# Pin what `pip install .[app,service]` brings on Linux; torch's build (CPU or CUDA) is the index's choice.
+# Pin what `pip install .[app,service]` brings on Linux (torch's build, CPU or CUDA, is the index's choice), and lock by hash
+# what the images contain.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[app,service]'
 	{ echo '# Made by `make lock` from pyproject.toml: what a run on Linux needs, pinned.'; \
 	  build/lock/bin/pip freeze --exclude cspine --exclude pip --exclude setuptools | grep -v ' @ ' | sed 's/+cpu$$//'; } > requirements.txt
+	$(PYTHON) deploy/map/lock.py write tools
+	$(PYTHON) deploy/map/lock.py write cpu
+	env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null $(PYTHON) deploy/map/lock.py write cuda
+
+# Known vulnerabilities of every package of the images, less those that deploy/map/vex.cdx.json explains.
+audit:
+	$(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet pip-audit==2.10.1
+	build/audit/bin/python deploy/map/audit.py
 
 # The container image (MAP): FLAVOUR=cpu or cuda; docs/guide/deployment.md.
 map:

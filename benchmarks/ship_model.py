@@ -153,7 +153,14 @@ def take_snapshots(shipment: Shipment) -> None:
             train.command,
             [
                 *("--synthetic", "--snapshot", "--recipe", recipe, "--run", str(run), "--out", str(out)),
-                *("--start-from", str(shipment.start_from), "--into", str(into), "--atlas", str(shipment.atlas)),
+                *(
+                    "--start-from",
+                    str(shipment.start_from),
+                    "--other-stages",
+                    str(into),
+                    "--atlas",
+                    str(shipment.atlas),
+                ),
                 *more,
             ],
         )
@@ -174,7 +181,7 @@ def make_sets(shipment: Shipment) -> None:
             predict.command,
             ["--model", str(shipment.before), "--input", str(shipment.cts), "--out", str(labels)],
         )
-        given = ["--blank-from", str(shipment.cts), "--labels", str(labels), "--out", str(sets / "blank")]
+        given = ["--truncate", str(shipment.cts), "--labels", str(labels), "--out", str(sets / "blank")]
         _call(synthesize.command, given)
 
 

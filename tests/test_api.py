@@ -92,9 +92,11 @@ def test_saving_gives_the_bytes_of_the_command(
     words = [str(bright_study), str(tmp_path / "command"), "--model", str(bright_model), "--device", "cpu"]
     assert CliRunner().invoke(command, words, catch_exceptions=False).exit_code == 0
     summary = seg.save(tmp_path / "api")
-    for name in ("dicom/segmentation.dcm", "report/preview.png"):
+    for name in ("dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/measurements.csv"):
         assert (tmp_path / "api" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
-    assert [output.file for output in summary.outputs] == ["dicom/segmentation.dcm", "report/preview.png"]
+    assert [output.file for output in summary.outputs] == [
+        "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/measurements.csv",
+    ]  # fmt: skip
     assert seg.preview().png == (tmp_path / "api" / "report" / "preview.png").read_bytes()
 
 
@@ -106,11 +108,19 @@ def test_another_type_of_seg_and_other_outputs_may_be_saved(seg: cspine.Segmenta
     with pytest.raises(OutputNotEmptyError):
         seg.save(tmp_path / "a")
     seg.save(tmp_path / "a", outputs=["summary"], overwrite=True)
-    assert [path.name for path in (tmp_path / "a").rglob("*") if path.is_file()] == ["summary.json"]
+    files = sorted(path.name for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert files == ["measurements.csv", "summary.json"]
     for wrong in ({"seg_type": "nonsense"}, {"outputs": ["nonsense"]}, {"outputs": []}):
         with pytest.raises(UsageError):
             seg.save(tmp_path / "b", **wrong)  # type: ignore[arg-type]
     assert not (tmp_path / "b").exists()
+
+
+def test_a_level_that_was_not_segmented_is_named_with_those_that_were(seg: cspine.Segmentation) -> None:
+    with pytest.raises(KeyError, match="C9"):
+        seg.vertebrae["C9"]
+    assert seg.vertebrae.get("C9") is None
+    assert "C9" not in seg.vertebrae
 
 
 def test_labels_go_to_nifti_and_come_back(seg: cspine.Segmentation, tmp_path: Path) -> None:
@@ -158,7 +168,9 @@ def test_an_image_that_is_not_dicom_has_labels_and_no_seg(
     nifti.write(tmp_path / "ct.nii.gz", seg.ct.array, seg.ct.affine)
     image = cspine.segment(tmp_path / "ct.nii.gz", package, device="cpu")
     summary = image.save(tmp_path / "out")
-    assert [output.file for output in summary.outputs] == ["report/labels.nii.gz", "report/preview.png"]
+    assert [output.file for output in summary.outputs] == [
+        "report/labels.nii.gz", "report/preview.png", "report/measurements.csv",
+    ]  # fmt: skip
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report"]
     assert summary.input.study is None and summary.input.decisions == [] and summary.input.image is not None
     with pytest.raises(DicomSourceNeededError) as refused:

@@ -22,7 +22,7 @@ STEPS = {
     "postprocessing": {"core"},
     "measurements": {"core"},
     "surfaces": {"core", "io"},
-    "report": {"core", "io", "measurements"},
+    "report": {"core", "io", "dicom", "measurements"},
     "pipeline": {"core", "io", "dicom", "models", "inference", "postprocessing", "measurements", "surfaces", "report"},
 }
 #: Packages that use the steps; they do not know each other, and only the commands know `study`.

@@ -34,7 +34,9 @@ _BYTES_A_PROCESS = 3 * 10**9
     help="More images of CTSpine1K: COLONOG (DICOM), the Decathlon's liver task, COVID-19. May be repeated.",
 )  # fmt: skip
 @click.option("--totalsegmentator", type=_FOLDER, help="TotalSegmentator v2.")
-@click.option("--people", type=_FOLDER, help="CSV file (id, patient, age, sex) with values that the data sets lack.")
+@click.option(
+    "--demographics", type=_FOLDER, help="CSV file (id, patient, age, sex) with values that the data sets lack."
+)
 @click.option("--exclude", type=_FOLDER, help="CSV file (case, reason) of the cases to exclude.")
 @click.option("--write-exclusions", type=_FOLDER, help="Write such a file with all doubtful cases, for review.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores and memory allow]")
@@ -50,7 +52,7 @@ def command(
     msd_colon: Path | None,
     images: tuple[Path, ...],
     totalsegmentator: Path | None,
-    people: Path | None,
+    demographics: Path | None,
     exclude: Path | None,
     write_exclusions: Path | None,
     jobs: int | None,
@@ -78,7 +80,9 @@ def command(
     from cspine.study.datasets.sources.collect import Folders, collect
 
     reasons = read_exclusions(exclude) if exclude is not None else None
-    folders = Folders(verse2019, verse2020, ctspine1k, hnscc, msd_colon, totalsegmentator, images=images, people=people)
+    folders = Folders(
+        verse2019, verse2020, ctspine1k, hnscc, msd_colon, totalsegmentator, images=images, demographics=demographics
+    )
     found = collect(folders, limit)
     conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or _processes())
     _report_needs(found, out)

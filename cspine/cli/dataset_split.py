@@ -25,7 +25,7 @@ from cspine.io.console import table
 @click.option("--seed", default=0, show_default=True, type=int, help="Another seed gives another split.")
 @click.option("--scale", is_flag=True, help="With fewer patients than requested, take all, in proportion.")
 @click.option(
-    "--elsewhere", default="training", show_default=True, type=click.Choice(["training", "unassigned"]),
+    "--remaining", default="training", show_default=True, type=click.Choice(["training", "unassigned"]),
     help="Use of patients without a vertebra of D1's label set, who are in D2 ... only.",
 )  # fmt: skip
 def command(
@@ -39,7 +39,7 @@ def command(
     folds: int,
     seed: int,
     scale: bool,
-    elsewhere: str,
+    remaining: str,
 ) -> None:
     """Split the patients of one dataset, or of several of one study, into training, internal and external.
 
@@ -66,7 +66,7 @@ def command(
     levels = tuple(level.name for level in wanted_levels(complete, "--complete") if level.name != "T13")
     settings = SplitSettings(
         training, internal, external, InternalFrom(internal_from), external_source, levels, folds, seed, scale,
-        Part.TRAINING if elsewhere == "training" else Part.UNASSIGNED,
+        Part.TRAINING if remaining == "training" else Part.UNASSIGNED,
     )  # fmt: skip
     folders = [DatasetFolder(root) for root in datasets]
     for folder, rows in zip(folders, apply_split(folders, settings), strict=True):

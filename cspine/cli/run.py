@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from cspine.cli.run_options import model_package, run_options, run_settings, wanted_model_folder
-from cspine.core.errors import SomeStudiesFailedError, UsageError, as_defect, hashed
+from cspine.core.errors import DicomSourceNeededError, SomeStudiesFailedError, UsageError, as_defect, hashed
 from cspine.io.console import print_error, progress
 from cspine.pipeline.outputs import check_outputs, parse_outputs
 from cspine.pipeline.source import SourceKind, kind_of_source
@@ -40,8 +41,8 @@ _log = logging.getLogger(__name__)
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 @click.option(
     "--outputs", metavar="NAME,...",
-    help="What to write: seg, nifti, preview, surfaces, fe, summary; CSPINE_OUTPUTS of the application.  "
-    "[default: seg,preview,summary; for NIfTI nifti,preview,summary]",
+    help="What to write: seg, sr, nifti, preview, surfaces, fe, summary; CSPINE_OUTPUTS of the application.  "
+    "[default: seg,sr,preview,summary; for NIfTI nifti,preview,summary]",
 )  # fmt: skip
 @click.option(
     "--surface-format", "surface_formats", metavar="NAME,...", default="stl,glb", show_default=True,
@@ -51,13 +52,17 @@ _log = logging.getLogger(__name__)
     "--fe-format", "fe_formats", metavar="NAME,...", default="inp,vtu", show_default=True,
     help="Formats of the output fe: inp, feb, k, vtu.",
 )  # fmt: skip
-def command(source: Path, out: Path, **options: object) -> None:
+@click.option("--prior", type=click.Path(path_type=Path), help="Output folder of an earlier run: report changes since.")
+@click.pass_context
+def command(context: click.Context, /, source: Path, out: Path, **options: object) -> None:
     """Segment the vertebrae of the CT study in IN (a folder or a .zip of DICOM, or a .nii.gz); write results into OUT.
 
     \b
     OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment per vertebra (for DICOM)
+    OUT/dicom/measurements.dcm   DICOM SR with the measurements, TID 1500 (for DICOM)
     OUT/report/labels.nii.gz     labels with the numbers of VerSe (for NIfTI, or by --outputs)
     OUT/report/preview.png       sagittal, coronal and axial pictures
+    OUT/report/measurements.csv  sizes, canal, discs, alignment and density with their uncertainty
     OUT/report/surfaces/         surfaces of the vertebrae (by --outputs; docs/guide/surfaces.md)
     OUT/report/fe/               finite-element model (by --outputs)
     OUT/report/summary.json      series and reasons, model, volumes, HU, findings, timings, settings
@@ -74,6 +79,8 @@ def command(source: Path, out: Path, **options: object) -> None:
     check_outputs(settings, has_dicom=kind is SourceKind.DICOM)
     if kind is SourceKind.NIFTI and (options["all_studies"] or options["series_uid"]):
         raise UsageError("a NIfTI file has no studies and no series", advice="Omit --all-studies and --series-uid.")
+    if kind is SourceKind.NIFTI and context.get_parameter_source("seg_type") is ParameterSource.COMMANDLINE:
+        raise DicomSourceNeededError("--seg-type was given, and a NIfTI file has no DICOM Segmentation")
     wanted_model_folder(options)
 
     from cspine.dicom.archive import open_input
@@ -112,6 +119,7 @@ def _settings(options: dict[str, object]) -> RunSettings:
         outputs=parse_outputs(str(outputs)) if outputs is not None else None,
         surfaces=SurfaceSettings(formats=parse_formats(str(options["surface_formats"]))),
         elements=FeSettings(formats=parse_fe_formats(str(options["fe_formats"]))),
+        prior=Path(str(options["prior"])) if options["prior"] is not None else None,
     )
 
 

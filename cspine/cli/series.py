@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cspine.core.errors import UsageError
 from cspine.io.console import table
+from cspine.pipeline.source import SourceKind, kind_of_source
 
 if TYPE_CHECKING:
     from cspine.core.volumes import Record
@@ -47,6 +49,8 @@ def command(directory: Path, rules_file: Path | None, model: str | None, series_
     """
     from cspine.pipeline.series_list import list_input
 
+    if directory.is_file() and kind_of_source(directory) is SourceKind.NIFTI:
+        raise UsageError("a NIfTI file has no DICOM series", advice="`cspine run` takes the file itself.")
     listing = list_input(directory, rules_file, series_uid, full_spine=_is_full_spine(model))
     if as_json:
         click.echo(json.dumps(_document(listing), indent=2, ensure_ascii=False))

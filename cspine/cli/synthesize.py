@@ -76,11 +76,11 @@ _OF_SPINES = ("meshes", "view")
 )
 @click.option("--dicom", is_flag=True, help="Also write a DICOM CT series of each case.")
 @click.option(
-    "--blank-from",
+    "--truncate",
     type=click.Path(path_type=Path),
     help="Copy the CTs (NIfTI) of this folder instead, blank below each level of --labels.",
 )
-@click.option("--labels", type=click.Path(path_type=Path), help="With --blank-from: folder of NAME.nii.gz.")
+@click.option("--labels", type=click.Path(path_type=Path), help="With --truncate: folder of NAME.nii.gz.")
 @click.pass_context
 def command(context: click.Context, /, out: Path, **options: Any) -> None:
     """Generate labelled CT cases of necks or spines: OUT/images, OUT/labels and, with --dicom, OUT/dicom.
@@ -91,20 +91,20 @@ def command(context: click.Context, /, out: Path, **options: Any) -> None:
     With --set, the number of a case alone determines its content, which OUT/cases.csv describes. Cases that this
     version of cspine has finished in OUT are kept. The sets angio and worn require --anatomies.
 
-    --blank-from CTS --labels LABELS copies real CTs: for each level from C3 to T1 in the labels, one copy that is
+    --truncate CTS --labels LABELS copies real CTs: for each level from C3 to T1 in the labels, one copy that is
     blank below it. OUT/cases.csv lists the remaining levels.
     """
     from cspine.study.synthesis.synthesize import synthesize
 
     content = _content(context, options)
-    with progress("images" if options["blank_from"] is not None else "cases") as on_progress:
+    with progress("images" if options["truncate"] is not None else "cases") as on_progress:
         cases = synthesize(content, out, progress=on_progress)
     kept = sum(case.kept for case in cases)
     click.echo(f"{_described(cases, options)} in {out}" + (f", {kept} of them kept" if kept else ""))
 
 
 def _described(cases: Sequence[WrittenCase], options: Mapping[str, Any]) -> str:
-    if options["blank_from"] is not None:
+    if options["truncate"] is not None:
         subjects = len({case.subject for case in cases})
         return f"{counted(len(cases), 'copy', 'copies')} of {counted(subjects, 'image')}"
     of_set = f" of the {options['set_name']} set" if options["set_name"] is not None else ""
@@ -119,8 +119,8 @@ def _content(context: click.Context, options: Mapping[str, Any]) -> Content:
     from cspine.study.synthesis.write_set import EvaluationSet
     from cspine.study.synthesis.write_spines import Spines
 
-    if options["blank_from"] is not None:
-        return BlankedCopies(options["blank_from"], options["labels"])
+    if options["truncate"] is not None:
+        return BlankedCopies(options["truncate"], options["labels"])
     count, seed, dicom = options["count"], options["seed"], options["dicom"]
     if options["anatomy"] == "spine":
         spacing = options["spacing"] if _given(context, ("spacing",)) else _SPINE_SPACING
@@ -134,11 +134,11 @@ def _content(context: click.Context, options: Mapping[str, Any]) -> Content:
 
 def _check(context: click.Context, options: Mapping[str, Any]) -> None:
     """Refuse options that do not go together."""
-    if (options["blank_from"] is None) != (options["labels"] is None):
-        raise click.UsageError("--blank-from and --labels require each other")
-    if options["blank_from"] is not None:
+    if (options["truncate"] is None) != (options["labels"] is None):
+        raise click.UsageError("--truncate and --labels require each other")
+    if options["truncate"] is not None:
         if given := _given(context, _NOT_WITH_COPIES):
-            raise click.UsageError(f"--blank-from copies images: omit {', '.join(given)}")
+            raise click.UsageError(f"--truncate copies images: omit {', '.join(given)}")
         return
     if options["anatomy"] == "spine":
         if given := _given(context, _OF_NECKS):

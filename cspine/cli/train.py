@@ -18,7 +18,7 @@ from cspine.io.console import progress
 if TYPE_CHECKING:
     from cspine.study.training.cases import TrainingCases
 
-_SYNTHETIC_NAMES = ("atlas", "anatomies", "recipe", "iterations", "labelled", "start_from", "into", "snapshot")
+_SYNTHETIC_NAMES = ("atlas", "anatomies", "recipe", "iterations", "labelled", "start_from", "other_stages", "snapshot")
 
 
 @click.command(name="train")
@@ -45,7 +45,7 @@ _SYNTHETIC_NAMES = ("atlas", "anatomies", "recipe", "iterations", "labelled", "s
     help="nnU-Net raw dataset whose cases are added to the synthetic ones.",
 )
 @click.option("--start-from", help="Model package with the initial weights: its stage with the name of the recipe.")
-@click.option("--into", help="Model package with the other stages; required for a cascade.")
+@click.option("--other-stages", help="Model package with the other stages; required for a cascade.")
 @click.option(
     "--snapshot",
     is_flag=True,
@@ -78,9 +78,9 @@ def command(
     labelsTr/X.nii.gz, dataset.json) with the labels C1..C7 = 1..7, T1 = 8, "T2 and below" = 9, as written by
     `cspine audit --pseudo-labels`; it is kept in memory. The length is counted in iterations: an interrupted or paused
     run loses none, and a larger --iterations continues a finished one. --snapshot packages the averaged weights of the
-    latest checkpoint. --start-from and --into take the name or the folder of a model package. The recipe
-    cervical-demo-fine is the second stage of a cascade: it requires --into with a package that has the first stage; a
-    stage with the name of the recipe is replaced.
+    latest checkpoint. --start-from and --other-stages take the name or the folder of a model package. The recipe
+    cervical-demo-fine is the second stage of a cascade: it requires --other-stages with a package that has the first
+    stage; a stage with the name of the recipe is replaced.
     """  # noqa: D301
     if synthetic == (dataset is not None):
         raise UsageError("give either DATASET or --synthetic")
@@ -160,7 +160,7 @@ def _train_on_synthetic(folder: Path, out: Path, device: str, options: Mapping[s
             sources=TrainingSources(options["atlas"], options["anatomies"], options["labelled"]),
             iterations=options["iterations"],
             start_from=options["start_from"],
-            into=options["into"],
+            other_stages=options["other_stages"],
             snapshot=options["snapshot"],
             device=device,
             progress=on_progress,

@@ -29,9 +29,17 @@ PLAUSIBLE_ML: dict[str, tuple[float, float]] = {
 PLAUSIBLE_REGION_ML = {Region.CERVICAL: (3.5, 28.0), Region.THORACIC: (7.0, 70.0), Region.LUMBAR: (18.0, 130.0)}
 #: Below this volume a level is a piece, not a vertebra. For findings.
 VERY_SMALL_ML = 1.0
+#: Volumes removed or reassigned are reported from this size on, cubic millimetres. For findings.
+MIN_REPORTED_MM3 = 300.0
+#: Right and left half of a vertebra differ by less than this factor, in a bent or rotated neck too. For findings.
+MAX_SIDE_RATIO = 3.5
+#: A smaller part of a level may lie on one side. For findings.
+MIN_SIDE_VOLUME_MM3 = 1000.0
 #: A quarter of a small adult's vertebra, and no half of one is so small. For the level solver: smaller pieces do not
 #: take part.
 MIN_PIECE_MM3 = {Region.CERVICAL: 900.0, Region.THORACIC: 1750.0, Region.LUMBAR: 4500.0}
+#: The first or last vertebra in view lies at least this far beyond its neighbour, even if only its edge is in view.
+MIN_END_STEP_MM = 4.0
 #: A whole T13 or L6 is larger. For components: a smaller patch of one, which few patients have, is a neighbour's bone.
 MIN_VARIANT_MM3 = 4000.0
 #: Less bone than this is no sacrum, but a false positive, or its uppermost edge. For counting from the sacrum.
@@ -45,6 +53,17 @@ MAX_CORD_MM2 = 450.0
 MIN_BONE_HU = 60.0
 #: Mean of a whole vertebra lies below this, even where it is sclerotic. For findings.
 MAX_BONE_HU = 1200.0
+#: Muscle beside the spine, with the noise of an ordinary scan. For findings about noise and contrast.
+MUSCLE_HU = (-150, 250)
+#: Noise in muscle above which borders of bone are uncertain, HU. For findings.
+MAX_NOISE_HU = 60.0
+#: Vertebrae are at least this much denser than muscle on average, HU. For findings.
+MIN_BONE_CONTRAST_HU = 80.0
+#: No bone is so dense; the volume that counts as an implant is more than a grain, cubic millimetres. For findings.
+MIN_METAL_HU = 2500
+MIN_METAL_MM3 = 100.0
+#: Joint spaces and laminae are thinner than larger voxels, millimetres. For findings.
+MAX_VOXEL_MM = 3.2
 #: What has less than this on average is air or fat, whatever a network calls it. For removal.
 MIN_POSSIBLE_BONE_HU = -50.0
 

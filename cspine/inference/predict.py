@@ -54,6 +54,9 @@ class Inference:
         Levels that the model can predict, from head to foot.
     sacrum_zyx : ndarray of bool, shape (z, y, x), or None
         Voxels of the sacrum; None if none of the auxiliary classes is the sacrum.
+    changed_share : dict of int to float
+        Share of a level's voxels that the stage before assigned to another level, by label; of those that both stages
+        assign to a vertebra. Empty for a model of one stage.
     """
 
     labels: LabelVolume
@@ -62,6 +65,7 @@ class Inference:
     record: Record
     levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
     sacrum_zyx: NDArray[np.bool_] | None = None
+    changed_share: dict[int, float] = field(default_factory=dict)
 
 
 def segment(
@@ -115,6 +119,7 @@ def segment(
     sacrum = np.zeros(predicted.shape, dtype=np.bool_) if package.stages[-1].sacrum_labels else None
     removed = np.zeros(256, dtype=np.int64)
     stages: list[Record] = []
+    changed: dict[int, float] = {}
     for number, stage in enumerate(package.stages):
         if number > 0 and between is not None:
             cleaned = between(LabelVolume(labels, volume.affine_lps, package.identity)).labels_zyx
@@ -129,8 +134,11 @@ def segment(
         previous = predicted[box] if stage.plan.is_cascade else None
         with translated_errors():
             part, record = _run_stage(_cropped(volume, box), previous, stage, settings, engine, on_progress)
+        before = labels[box]
         predicted, labels = np.zeros_like(predicted), np.zeros_like(predicted)
         predicted[box], labels[box] = part, level_table(stage)[part]
+        if number > 0:
+            changed = _changed_share(before, labels[box])
         auxiliary[box] = (part != 0) & (labels[box] == 0)
         if sacrum is not None:
             sacrum[box] = np.isin(part, stage.sacrum_labels)
@@ -149,7 +157,16 @@ def segment(
         record=record,
         levels=package.levels,
         sacrum_zyx=sacrum,
+        changed_share=changed,
     )
+
+
+def _changed_share(before_zyx: LabelArray, after_zyx: LabelArray) -> dict[int, float]:
+    """Return the share of each level's voxels that carried another level before, of those with a level in both."""
+    both = (before_zyx != 0) & (after_zyx != 0)
+    total = np.bincount(after_zyx[both], minlength=256)
+    changed = np.bincount(after_zyx[both & (before_zyx != after_zyx)], minlength=256)
+    return {int(label): float(changed[label] / total[label]) for label in np.flatnonzero(total)}
 
 
 def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:

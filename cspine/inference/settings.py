@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from cspine.core.errors import UsageError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,4})?")
 
 
 def parse_folds(text: str | None) -> tuple[str, ...] | None:
@@ -42,6 +44,8 @@ class InferenceSettings:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
+        if not _DEVICE.fullmatch(self.device):
+            raise UsageError(f"device {self.device!r} is unknown", advice="Give auto, cpu, cuda or cuda:N.")
         if not 0 < self.step_size <= 1:
             raise UsageError(f"step size {self.step_size} is not a fraction of the patch, above 0 and up to 1")
         if self.precision not in ("auto", "float32", "bfloat16"):

@@ -5,17 +5,18 @@ A folder without files does not appear.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
 from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import OutputError, OutputNotEmptyError
+from cspine.io.staging import staging_folder
 
 SEGMENTATION = "segmentation.dcm"
+REPORT = "measurements.dcm"
 SUMMARY = "summary.json"
+MEASUREMENTS = "measurements.csv"
 PREVIEW = "preview.png"
 LABELS = "labels.nii.gz"
 #: Folders within report/, and the DICOM objects of surfaces.
@@ -24,12 +25,19 @@ SURFACE_OBJECT = "surface-{level}.dcm"
 _SURFACE_OBJECTS = {SURFACE_OBJECT.format(level=level.name) for level in VERTEBRAE}
 
 # In this order, so that a router that watches dicom/ finds a complete report.
-_FILES = {"report": {SUMMARY, PREVIEW, LABELS, SURFACES, ELEMENTS}, "dicom": {SEGMENTATION, *_SURFACE_OBJECTS}}
+_FILES = {
+    "report": {SUMMARY, MEASUREMENTS, PREVIEW, LABELS, SURFACES, ELEMENTS},
+    "dicom": {SEGMENTATION, REPORT, *_SURFACE_OBJECTS},
+}
+#: Paths of all results within the output folder.
+RESULT_FILES = frozenset(f"{part}/{name}" for part, names in _FILES.items() for name in names)
 _STAGING = ".cspine-"
 
 
 class StudyOutput:
     """A staging folder for the results of a study, which `commit` moves to their place; a context manager.
+
+    The staging folder is private; results have the permissions that the umask of the process gives them.
 
     Parameters
     ----------
@@ -50,6 +58,7 @@ class StudyOutput:
         self.folder = folder
         self._overwrite = overwrite
         self._staging: Path | None = None
+        self._stack = ExitStack()
         self._created = False
 
     def __enter__(self) -> StudyOutput:
@@ -57,7 +66,7 @@ class StudyOutput:
             self._require_replaceable()
             self._created = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.folder))
+            self._staging = self._stack.enter_context(staging_folder(self.folder, _STAGING))
             for part in _FILES:
                 (self._staging / part).mkdir()
         except OSError as error:
@@ -71,8 +80,7 @@ class StudyOutput:
 
     def discard(self) -> None:
         """Remove the staging folder, and the output folder if this run created it and committed nothing."""
-        if self._staging is not None:
-            shutil.rmtree(self._staging, ignore_errors=True)
+        self._stack.close()
         if self._created:
             with suppress(OSError):
                 self.folder.rmdir()

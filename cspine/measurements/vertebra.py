@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.geometry import to_lps
-from cspine.core.shape import LevelShape, shapes_of
+from cspine.core.shape import LevelShape, imaged_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
 
 
@@ -32,6 +33,8 @@ class VertebraMeasurement:
         Extent from right to left, front to back and foot to head.
     touches_edge : bool
         True if it reaches an outermost plane of the scan, so that it is incomplete.
+    values : mapping of str to float
+        Values of `quantities` by name, rounded; empty for an incomplete vertebra, or where they were not measured.
     """
 
     level: str
@@ -42,6 +45,7 @@ class VertebraMeasurement:
     centroid_lps_mm: tuple[float, float, float]
     extent_mm: tuple[float, float, float]
     touches_edge: bool
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasurement, ...]:
@@ -65,7 +69,8 @@ def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasur
     """
     if labels.labels_zyx.shape != ct.hu_zyx.shape:
         raise ValueError(f"labels {labels.labels_zyx.shape} and image {ct.hu_zyx.shape} differ in shape")
-    return tuple(_measure(labels, ct, shape) for shape in shapes_of(labels.labels_zyx, labels.grid))
+    shapes = shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx))
+    return tuple(_measure(labels, ct, shape) for shape in shapes)
 
 
 def _measure(labels: LabelVolume, ct: CtVolume, shape: LevelShape) -> VertebraMeasurement:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.errors import DicomSourceNeededError, UsageError
-from cspine.io.output import ELEMENTS, LABELS, PREVIEW, SEGMENTATION, SUMMARY, SURFACES
+from cspine.io.output import ELEMENTS, LABELS, MEASUREMENTS, PREVIEW, REPORT, SEGMENTATION, SUMMARY, SURFACES
 
 if TYPE_CHECKING:
     from cspine.core.volumes import CtVolume
@@ -34,6 +34,8 @@ class OutputFormat:
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
         Whether it is written by default: for a DICOM series, for another image.
+    beside : tuple of str
+        Paths of files that are written together with it.
     """
 
     name: str
@@ -42,6 +44,7 @@ class OutputFormat:
     write: Callable[[CtVolume, Vertebrae, RunSettings, Path], None] | None = None
     needs_dicom: bool = False
     by_default: tuple[bool, bool] = (True, True)
+    beside: tuple[str, ...] = ()
 
 
 def _write_labels(_: CtVolume, vertebrae: Vertebrae, __: RunSettings, path: Path) -> None:
@@ -72,11 +75,12 @@ def _write_elements(ct: CtVolume, vertebrae: Vertebrae, settings: RunSettings, p
 #: Every output, in the order in which they are written.
 OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("seg", f"dicom/{SEGMENTATION}", "DICOM SEG", needs_dicom=True, by_default=(True, False)),
+    OutputFormat("sr", f"dicom/{REPORT}", "DICOM SR", needs_dicom=True, by_default=(True, False)),
     OutputFormat("nifti", f"report/{LABELS}", "Labels", _write_labels, by_default=(False, True)),
     OutputFormat("preview", f"report/{PREVIEW}", "Picture", _write_preview),
     OutputFormat("surfaces", f"report/{SURFACES}", "Surfaces", _write_surfaces, by_default=(False, False)),
     OutputFormat("fe", f"report/{ELEMENTS}", "Finite elements", _write_elements, by_default=(False, False)),
-    OutputFormat("summary", f"report/{SUMMARY}", "Summary"),
+    OutputFormat("summary", f"report/{SUMMARY}", "Summary", beside=(f"report/{MEASUREMENTS}",)),
 )
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cspine.core.anatomy import levels_text, vertebra
-from cspine.core.errors import UsageError
+from cspine.core.errors import DicomSourceNeededError, UsageError
 from cspine.core.findings import Finding
 from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.seg_type import SegType
 from cspine.io import nifti
 from cspine.io.output import StudyOutput
+from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
-from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
+from cspine.measurements.vertebra import VertebraMeasurement
 from cspine.pipeline.outputs import check_outputs, checked_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.study import SegmentedStudy, write_results
@@ -70,8 +71,13 @@ class Segmentation:
     @cached_property
     def vertebrae(self) -> Mapping[str, VertebraMeasurement]:
         """The measurements of each vertebra by its level, from head to foot."""
-        measured = measure_vertebrae(self.labels, self.ct)
-        return MappingProxyType({measurement.level: measurement for measurement in measured})
+        return MappingProxyType(_ByLevel({measured.level: measured for measured in self.spine.vertebrae}))
+
+    @cached_property
+    def spine(self) -> SpineMeasurements:
+        """All measurements: of vertebrae, neighbours and the column, with uncertainty and published values."""
+        sex = self._study.chosen.sex if self._study.chosen is not None else ""
+        return measure_spine(self.labels, self.ct, sex)
 
     @property
     def measurements(self) -> MeasurementTable:
@@ -95,8 +101,8 @@ class Segmentation:
         seg_type : str or SegType, optional
             ``"binary"`` or ``"labelmap"``; as in `settings` if omitted.
         outputs : sequence of str, optional
-            Some of ``"seg"``, ``"nifti"``, ``"preview"``, ``"surfaces"``, ``"fe"``, ``"summary"``; the default for the
-            source if omitted.
+            Some of ``"seg"``, ``"sr"``, ``"nifti"``, ``"preview"``, ``"surfaces"``, ``"fe"``, ``"summary"``; the
+            default for the source if omitted.
         overwrite : bool
             Replace existing results.
 
@@ -119,7 +125,10 @@ class Segmentation:
             settings = replace(settings, seg_type=_seg_type(seg_type))
         if outputs is not None:
             settings = replace(settings, outputs=checked_outputs([outputs] if isinstance(outputs, str) else outputs))
-        check_outputs(settings, has_dicom=self.ct.source is not None)
+        has_dicom = self.ct.source is not None
+        if seg_type is not None and not has_dicom:
+            raise DicomSourceNeededError("a type of DICOM Segmentation was given, and the CT does not come from DICOM")
+        check_outputs(settings, has_dicom=has_dicom)
         with StudyOutput(Path(out), overwrite=overwrite) as output:
             return write_results(self._study, settings, output)
 
@@ -182,6 +191,13 @@ class Segmentation:
             f'<p>{escape(repr(self)[1:-1])}</p><img src="data:image/png;base64,{picture}" style="max-width: 100%"/>'
             f"<ul>{rows}</ul>"
         )
+
+
+class _ByLevel(dict[str, VertebraMeasurement]):
+    """Measurements by level; a level that was not segmented is a KeyError that lists those that were."""
+
+    def __missing__(self, level: str) -> VertebraMeasurement:
+        raise KeyError(f"{level} was not segmented; the levels are {levels_text(vertebra(one) for one in self)}")
 
 
 def _seg_type(name: str | SegType) -> SegType:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cspine.core.anatomy import vertebra
 from cspine.core.errors import NoVertebraError
-from cspine.core.findings import NO_CERVICAL_VERTEBRA, UNITS_DOUBTFUL, Finding
+from cspine.core.findings import NO_CERVICAL_VERTEBRA, STAGES_DISAGREE, UNITS_DOUBTFUL, Finding
 from cspine.core.hounsfield import doubt_hounsfield
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
@@ -15,6 +16,10 @@ from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings
 from cspine.models.package import ModelPackage
 from cspine.postprocessing.clean import Scope, column_only, postprocess
+from cspine.postprocessing.image_findings import image_findings
+
+#: A later stage that moves borders changes less of a level than this; more is another opinion on the level.
+MAX_CHANGED_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,25 @@ def clean(
 ) -> Vertebrae:
     """Clean the labels of a volume; NoVertebraError if no vertebra for the model is left.
 
-    With ``solve_levels``, vertebrae of a full-spine model are renamed if their levels are then consecutive.
+    With ``solve_levels``, vertebrae are renamed if their levels are then consecutive.
     """
     scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels)
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
     if (doubt := doubt_hounsfield(ct.hu_zyx)) is not None:
         findings = (*findings, UNITS_DOUBTFUL.about(f"{doubt.reason[0].upper()}{doubt.reason[1:]}."))
-    return Vertebrae(labels, findings)
+    return Vertebrae(labels, (*findings, *_stage_findings(inference, labels), *image_findings(ct, labels)))
+
+
+def _stage_findings(inference: Inference, labels: LabelVolume) -> tuple[Finding, ...]:
+    """Return a finding for each level of the result that the stage before had mostly named otherwise."""
+    return tuple(
+        STAGES_DISAGREE.about(
+            f"{vertebra(label).name}: the first stage assigned {100 * share:.0f} % of it to another level.",
+            vertebra(label).name,
+        )
+        for label, share in sorted(inference.changed_share.items())
+        if share > MAX_CHANGED_SHARE and (labels.labels_zyx == label).any()
+    )
 
 
 def find_vertebrae(

@@ -36,9 +36,14 @@ class RunSettings:
     levels : tuple of Vertebra, optional
         The levels to write; all predicted ones if omitted.
     solve_levels : bool
-        Rename vertebrae of a full-spine model if their levels are then consecutive.
+        Rename vertebrae if their levels are then consecutive.
+    fail_on : tuple of str
+        Severities and codes of findings with which no result is written, from `core.findings.parse_fail_on`.
     outputs : tuple of str, optional
         What is written, by the names of `pipeline.outputs`; the default for the source if omitted.
+    prior : Path, optional
+        Output folder or structured report of an earlier run, to compare measurements with; the newest report in the
+        study if omitted.
     surfaces : SurfaceSettings
         Formats of the output ``surfaces``.
     elements : FeSettings
@@ -54,7 +59,9 @@ class RunSettings:
     incomplete: bool = False
     levels: tuple[Vertebra, ...] | None = None
     solve_levels: bool = True
+    fail_on: tuple[str, ...] = ()
     outputs: tuple[str, ...] | None = None
+    prior: Path | None = None
     surfaces: SurfaceSettings = field(default_factory=SurfaceSettings)
     elements: FeSettings = field(default_factory=FeSettings)
 

@@ -7,9 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from cspine.core.errors import InputError, UnreadableArchiveError
+from cspine.io.foreign import require_possible_path
 
 _NIFTI = (".nii", ".nii.gz")
-_ADVICE = "Give a folder or a .zip with the DICOM files of one CT study, or a NIfTI file (.nii.gz)."
 
 
 class SourceKind(StrEnum):
@@ -29,14 +29,17 @@ def kind_of_source(path: Path) -> SourceKind:
     UnreadableArchiveError
         If it is called a zip archive and is none.
     """
+    require_possible_path(path)
     if path.is_dir():
         return SourceKind.DICOM
     if not path.exists():
-        raise InputError("the input does not exist", advice=_ADVICE)
+        raise InputError("the input does not exist")
+    if not path.is_file():
+        raise InputError("the input is a pipe, a socket or a device")
     if path.name.lower().endswith(_NIFTI):
         return SourceKind.NIFTI
     if zipfile.is_zipfile(path):
         return SourceKind.DICOM
     if path.suffix.lower() == ".zip":
         raise UnreadableArchiveError("the archive is damaged: it has no directory of its contents")
-    raise InputError("the input is neither a folder, nor a .zip, nor a NIfTI file", advice=_ADVICE)
+    raise InputError("the input is neither a folder, nor a .zip, nor a NIfTI file")

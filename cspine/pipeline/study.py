@@ -120,9 +120,14 @@ def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOut
         Whatever goes wrong; no results are left behind.
     """
     watch, folder = Stopwatch(dict(study.watch.seconds)), output.staging
-    with watch.step("write DICOM") if study.ct.source is not None else nullcontext():
-        written = steps.write_dicom(study.vertebrae, study.ct, study.chosen, settings, folder)
-    results = Results(study.chosen, study.ct, study.inference, study.vertebrae, written)
+    vertebrae, ct, chosen = study.vertebrae, study.ct, study.chosen
+    with watch.step("measure"):
+        measured = steps.measure(vertebrae, ct, chosen, settings, study.inference.levels)
+    with watch.step("write DICOM") if ct.source is not None else nullcontext():
+        written = steps.write_dicom(vertebrae, ct, chosen, settings, folder)
+    with watch.step("write SR") if ct.source is not None else nullcontext():
+        report = steps.write_sr(measured, vertebrae, ct, chosen, written, settings, folder)
+    results = Results(chosen, ct, study.inference, vertebrae, measured, written, report)
     summary = steps.write_report(results, settings, watch, folder)
     output.commit()
     return summary

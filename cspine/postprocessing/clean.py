@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cspine.core.anatomy import CERVICAL_LEVELS, Region, Vertebra, is_full_spine, vertebra
 from cspine.core.errors import NoVertebraError
@@ -25,18 +24,19 @@ from cspine.core.findings import (
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
-from cspine.core.norms import ADULT_YEARS, MAX_BONE_HU, MIN_BONE_HU, MIN_POSSIBLE_BONE_HU, VERY_SMALL_ML, plausible_ml
-from cspine.core.shape import Box, LevelShape, occupied_box, shapes_of
+from cspine.core.norms import ADULT_YEARS, MAX_BONE_HU, MIN_BONE_HU, MIN_REPORTED_MM3, VERY_SMALL_ML, plausible_ml
+from cspine.core.shape import Box, LevelShape, imaged_box, occupied_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
+from cspine.postprocessing.density import mean_density, remove_non_bone
+from cspine.postprocessing.end_pieces import assign_end_pieces
 from cspine.postprocessing.level_solver import solve_levels
 from cspine.postprocessing.merged_levels import merged_level_findings
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
 from cspine.postprocessing.order import order_findings
+from cspine.postprocessing.symmetry import side_findings
 
-#: Volumes removed or reassigned are reported from this size on.
-MIN_REPORTED_MM3 = 300.0
 #: Smallest total volume of the cervical labels (full-spine model: of all labels) that counts as a result.
 MIN_RESULT_MM3 = 500.0
 
@@ -52,7 +52,7 @@ class Scope:
     sacrum_zyx : ndarray of bool, shape (z, y, x), or None
         The sacrum on the grid of the labels; None if the model does not predict it.
     solve_levels : bool
-        Renumber vertebrae of a full-spine model where that makes the levels consecutive (`level_solver`).
+        Renumber vertebrae where that makes the levels consecutive (`level_solver`, `end_pieces`).
     """
 
     levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
@@ -101,20 +101,25 @@ def postprocess(
     cleaned, cleaning = column, Cleaning()
     box = _bounding_box(column)
     renamed: tuple[Finding, ...] = ()
-    if box is not None and scope.solve_levels and is_full_spine(scope.levels):
-        column[box], renamed = solve_levels(column[box], _subgrid(labels.grid, box))
+    if box is not None and scope.solve_levels:
+        grid = _subgrid(labels.grid, box)
+        ends = () if is_full_spine(scope.levels) else tuple(assign_end_pieces(column[box], grid))
+        column[box], renamed = solve_levels(column[box], grid, scope.levels)
+        renamed = (*ends, *renamed)
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros_like(column)
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
-    not_bone = _remove_non_bone(cleaned, ct)
-    shapes = shapes_of(cleaned, labels.grid)
+    not_bone, soft_mm3 = remove_non_bone(cleaned, ct)
+    cleaning.forget_fragments(soft_mm3)
+    shapes = shapes_of(cleaned, labels.grid, imaged_box(ct.hu_zyx))
     _require_vertebra(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
         *_age_findings(patient_age_years),
         *renamed,
         *_sequence_findings(shapes, labels.grid, scope),
         *merged_level_findings(shapes, cleaned, labels.grid),
+        *side_findings(shapes, cleaned, labels.affine_lps),
         *_removal_findings(removed),
         *not_bone,
         *_level_findings(shapes, cleaned, ct, cleaning),
@@ -199,22 +204,6 @@ def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
     ]
 
 
-def _remove_non_bone(labels_zyx: LabelArray, ct: CtVolume) -> list[Finding]:
-    """Remove levels whose mean density excludes bone, in place, and return findings about them."""
-    findings = []
-    for label, box in enumerate(ndimage.find_objects(labels_zyx), start=1):
-        if box is None:
-            continue
-        inside = labels_zyx[box] == label
-        mean_hu = _mean_hu(ct, box, inside)
-        if mean_hu is not None and mean_hu < MIN_POSSIBLE_BONE_HU:
-            labels_zyx[box][inside] = 0
-            name = vertebra(label).name
-            sentence = f"The region labelled {name} was removed: with a mean of {mean_hu:.0f} HU it is not bone."
-            findings.append(NOT_BONE.about(sentence, name))
-    return findings
-
-
 def _level_findings(
     shapes: tuple[LevelShape, ...], labels_zyx: LabelArray, ct: CtVolume, cleaning: Cleaning
 ) -> list[Finding]:
@@ -238,7 +227,7 @@ def _level_findings(
                 findings.append(
                     REASSIGNED.about(f"{volume / 1000:.1f} ml labelled {name} were assigned to {taker}.", name)
                 )
-        mean_hu = _mean_hu(ct, shape.box_zyx, inside)
+        mean_hu = mean_density(ct, shape.box_zyx, inside)
         if mean_hu is not None and mean_hu < MIN_BONE_HU:
             sentence = f"The mean density of {name} is {mean_hu:.0f} HU, too low for bone."
             findings.append(NOT_BONE.about(sentence, name))
@@ -266,8 +255,3 @@ def _volume_findings(shape: LevelShape) -> list[Finding]:
             VOLUME_IMPLAUSIBLE.about(f"{name} measures {volume:.1f} ml, above the {high:.1f} ml of large adults.", name)
         )
     return findings
-
-
-def _mean_hu(ct: CtVolume, box: Box, inside: NDArray[np.bool_]) -> float | None:
-    values = ct.hu_zyx[box][inside]
-    return float(values.mean(dtype=np.float64)) if values.size else None

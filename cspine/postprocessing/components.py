@@ -5,6 +5,7 @@ The functions work on a cropped box. Thresholds are cubic millimetres, so that t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import cc3d
@@ -79,6 +80,15 @@ class Cleaning:
     removed_mm3: dict[int, float] = field(default_factory=dict)
     moved_mm3: dict[tuple[int, int], float] = field(default_factory=dict)
     fragments_mm3: dict[int, list[float]] = field(default_factory=dict)
+
+    def forget_fragments(self, volumes_mm3: Mapping[int, Iterable[float]]) -> None:
+        """Remove fragments that were removed afterwards, given by their volumes."""
+        for label, volumes in volumes_mm3.items():
+            kept = self.fragments_mm3.get(label, [])
+            for volume in volumes:
+                nearest = min(kept, key=lambda one: abs(one - volume), default=None)
+                if nearest is not None and abs(nearest - volume) < 1e-6 * max(volume, 1.0):
+                    kept.remove(nearest)
 
 
 def find_pieces(labels_zyx: LabelArray) -> tuple[NDArray[np.uint32], list[Piece]]:

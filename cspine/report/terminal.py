@@ -19,12 +19,16 @@ def print_results(summary: Summary, out: Path) -> None:
     from cspine.core.volumes import ModelIdentity  # brings scipy, which `--help` does not need
 
     model = ModelIdentity(**summary.model.model_dump())
-    rows = [
-        [v.level, "" if v.segment is None else str(v.segment), f"{v.volume_ml:.1f}", f"{v.mean_hu:.0f}",
-         "truncated" if v.touches_edge else ""]
-        for v in summary.vertebrae
-    ]  # fmt: skip
-    table(f"Vertebrae segmented by {model.title}", ("Level", "Segment", "Volume ml", "Mean HU", "Remark"), rows)
+    columns = {
+        "Level": [v.level for v in summary.vertebrae],
+        "Segment": ["" if v.segment is None else str(v.segment) for v in summary.vertebrae],
+        "Volume ml": [f"{v.volume_ml:.1f}" for v in summary.vertebrae],
+        "Mean HU": [f"{v.mean_hu:.0f}" for v in summary.vertebrae],
+        "Remark": ["truncated" if v.touches_edge else "" for v in summary.vertebrae],
+    }
+    shown = {name: cells for name, cells in columns.items() if name not in ("Segment", "Remark") or any(cells)}
+    rows = list(zip(*shown.values(), strict=True))
+    table(f"Vertebrae segmented by {model.title}", tuple(shown), rows)
     for finding in summary.findings:
         click.echo(f"{finding.severity}: {finding.code} {finding.sentence}")
     for warning in (*summary.input.repairs, *summary.warnings):

@@ -7,7 +7,6 @@ docs/guide/evaluation.md repeats the table of schemes; a test holds the two toge
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from cspine.core.anatomy import SACRUM, VERTEBRAE, Vertebra, parse_name, vertebr
 from cspine.core.errors import LabelSchemeError, UsageError
 from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.io import nifti
+from cspine.io.documents import read_json
 from cspine.study.masks import combine_masks, mask_name
 from cspine.study.output_folder import PREDICT, summary_of
 
@@ -48,6 +48,8 @@ class LabelScheme:
         What those structures are.
     source : str
         Where the numbers were read.
+    bodies_only : bool
+        True if the system labels vertebral bodies, without arches and processes.
     """
 
     name: str
@@ -56,6 +58,7 @@ class LabelScheme:
     others: frozenset[int] = field(default_factory=frozenset)
     others_are: str = ""
     source: str = ""
+    bodies_only: bool = False
 
     def to_anatomy(self, volume: LabelVolume, file: str) -> LabelVolume:
         """Return labels of `cspine.core.anatomy` on the same grid.
@@ -167,6 +170,27 @@ _EVERY = (
         "wasserth/TotalSegmentator, totalsegmentator/map_to_binary.py: total_v1",
     ),
     LabelScheme(
+        "totalsegmentator-pp",
+        "TotalSegmentator 2.18, tasks vertebrae_pp and vertebrae_pp_refined, --ml: vertebral bodies",
+        _from(1, _C + _T + _L[:5]),
+        source="wasserth/TotalSegmentator, totalsegmentator/map_to_binary.py: vertebrae_pp",
+        bodies_only=True,
+    ),
+    LabelScheme(
+        "cads",
+        "CADS, model 552",
+        _from(1, _FOOT_TO_HEAD),
+        source="murong-xu/CADS, resources/info/labelmap.md",
+    ),
+    LabelScheme(
+        "vista3d",
+        "MONAI VISTA-3D",
+        _from(33, _FOOT_TO_HEAD) | {131: "L6"},
+        _numbers(range(1, 33), range(57, 131), 132),
+        "organs, 97 sacrum, 127 S1",
+        "Project-MONAI/VISTA, vista3d/data/jsons/label_dict.json",
+    ),
+    LabelScheme(
         "totalspineseg",
         "TotalSpineSeg, step2_output",
         _from(11, _C) | _from(21, _T) | _from(41, _L),
@@ -264,7 +288,7 @@ def scheme_of_dataset(path: Path) -> LabelScheme:
         If the file cannot be used, or none of its names means a level.
     """
     try:
-        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        labels = read_json(path)["labels"]
         numbers = {name: int(number) for name, number in labels.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabelSchemeError(
@@ -284,6 +308,11 @@ def _dataset_json(folder: Path) -> Path | None:
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def labels_bodies(scheme: str) -> bool:
+    """Return whether a scheme is that of a system which labels vertebral bodies alone."""
+    return scheme in SCHEMES and SCHEMES[scheme].bodies_only
 
 
 def levels_of_files(files: Iterable[tuple[Path, str]]) -> frozenset[str] | None:

@@ -4,6 +4,10 @@
 #   base.sh TAR
 set -euo pipefail
 
+command -v mmdebstrap >/dev/null || {
+    echo "mmdebstrap is missing: install it, or give the build a base image, BASE=IMAGE@sha256:..." >&2
+    exit 1
+}
 umask 022
 export SOURCE_DATE_EPOCH=1700000000 # a constant: file dates must not depend on the day of the build
 mmdebstrap --quiet --variant=minbase --mode=root --format=tar --include=python3 \

@@ -2,7 +2,7 @@
 # Build the container image (MAP): collect the wheels, prepare the context, build, and export the SBOMs.
 #
 #   FLAVOUR=cpu|cuda     cpu: torch without CUDA libraries
-#   BASE=IMAGE           base image; default: built from Debian packages (buildah), or the default of the Containerfile (docker)
+#   BASE=IMAGE@sha256:.. base image, by its digest; default: built from Debian packages
 #   TORCH_INDEX=URL      index of the CPU wheels of torch, if not in the indexes of pip
 #   ENGINE=buildah|docker
 #
@@ -26,6 +26,15 @@ mkdir -p "$build"
 revision=$(git rev-parse HEAD 2>/dev/null || true)
 [ -z "$(git status --porcelain 2>/dev/null)" ] || revision="$revision-changed"
 
+# A tag may name another image tomorrow.
+case $BASE in
+    "" | localhost/* | *@sha256:*) ;;
+    *)
+        echo "BASE=$BASE is a tag: give the digest, IMAGE@sha256:... (skopeo inspect docker://IMAGE shows it)." >&2
+        exit 2
+        ;;
+esac
+
 log() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*"; }
 
 # --- wheels -----------------------------------------------------------------------------------------------------------
@@ -40,45 +49,26 @@ $PYTHON -c 'import platform, sys; sys.exit((*sys.version_info[:2], sys.platform,
 PYTHON=$build/python/bin/python
 pip="$PYTHON -m pip wheel --quiet --disable-pip-version-check --wheel-dir"
 
-wanted() { # the pins of requirements.txt, without the excluded packages
-    grep -E '^[A-Za-z]' requirements.txt | grep -v -i -x -E "($(grep -E '^[a-z]' deploy/map/excluded-packages.txt | paste -sd '|'))==.*"
-    # Holoscan loads libcudart on a CPU too, but none of its wheels contains it.
-    [ "$FLAVOUR" = cuda ] || echo 'nvidia-cuda-runtime==13.5.37'
-}
-
-pip_settings() { $PYTHON --version; $PYTHON -m pip config list; echo "${TORCH_INDEX:-}"; }
-
-# collect FOLDER KEY COMMAND...: run a command that fills a folder, unless it is cached for the same key.
+# collect NAME FOLDER: let pip fetch what deploy/map/lock-NAME.txt names, by hash, unless the folder holds it; compare the
+# folder with the lock and with the checksums of when it was collected, each time before it is used.
 collect() {
-    local folder=$1 key=$2
-    shift 2
-    [ "$(cat "$folder.key" 2>/dev/null)" = "$key" ] && return
-    log "collecting wheels: $folder"
-    rm -rf "$folder" "$folder.key"
-    mkdir -p "$folder"
-    "$@"
-    echo "$key" > "$folder.key"
-}
-
-collect_tools() { $pip "$build/tools" --requirement deploy/map/tools.txt; }
-
-collect_wheels() {
-    wanted | grep -v '^torch==' > "$build/wanted.txt"
-    $pip "$wheels" --no-deps --requirement "$build/wanted.txt"
-    if [ "$FLAVOUR" = cpu ]; then
-        $pip "$wheels" --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(wanted | grep '^torch==')"
-        ls "$wheels"/torch-*+cpu-*.whl >/dev/null 2>&1 || {
-            echo "pip found torch with CUDA. Set TORCH_INDEX=URL of the PyTorch index of CPU wheels, or FLAVOUR=cuda." >&2
+    local name=$1 folder=$2 key
+    key=$( ($PYTHON --version; cat "deploy/map/lock-$name.txt") | sha256sum)
+    if [ "$(cat "$folder.key" 2>/dev/null)" != "$key" ]; then
+        log "collecting wheels: $folder"
+        rm -rf "$folder" "$folder.key"
+        mkdir -p "$folder"
+        # Sources are built with the tools of the lock, not with whatever an index has.
+        [ "$name" = tools ] || $PYTHON -m pip install --quiet --no-index --find-links "$build/tools" setuptools wheel
+        $pip "$folder" --no-deps --require-hashes --requirement "deploy/map/lock-$name.txt" \
+            $([ "$name" = tools ] || echo --no-build-isolation) ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} || {
+            echo "pip cannot collect deploy/map/lock-$name.txt. The CPU wheel of torch may be on another index: TORCH_INDEX=URL." >&2
             exit 1
         }
-    else
-        # With the CUDA libraries that torch pins.
-        $pip "$wheels" --constraint requirements.txt "$(wanted | grep '^torch==')"
-        ! ls "$wheels"/torch-*+cpu-*.whl >/dev/null 2>&1 || {
-            echo "pip found torch without CUDA: its configuration prefers a CPU wheel. Set PIP_CONFIG_FILE=/dev/null, or FLAVOUR=cpu." >&2
-            exit 1
-        }
+        $PYTHON deploy/map/lock.py record "$name" "$folder" "$folder.sha256"
+        echo "$key" > "$folder.key"
     fi
+    $PYTHON deploy/map/lock.py check "$name" "$folder" "$folder.sha256"
 }
 
 # --- context ----------------------------------------------------------------------------------------------------------
@@ -113,10 +103,10 @@ fi
 
 # --- build ------------------------------------------------------------------------------------------------------------
 
-collect "$build/tools" "$( (pip_settings; cat deploy/map/tools.txt) | sha256sum)" collect_tools
-collect "$wheels" "$( (pip_settings; wanted) | sha256sum)" collect_wheels
+collect tools "$build/tools"
+collect "$FLAVOUR" "$wheels"
 prepare_context
-if [ -z "$BASE" ] && [ "$ENGINE" = buildah ]; then
+if [ -z "$BASE" ]; then
     key=$(sha256sum < deploy/map/base.sh)
     if [ ! -f "$build/base.tar" ] || [ "$(cat "$build/base.key" 2>/dev/null)" != "$key" ] || [ "${1:-}" = base ]; then
         log "building the base from Debian packages"
@@ -125,8 +115,7 @@ if [ -z "$BASE" ] && [ "$ENGINE" = buildah ]; then
         echo "$key" > "$build/base.key"
     fi
     BASE=localhost/cspine-base:bookworm
-    printf 'FROM scratch\nADD base.tar /\n' > "$build/Containerfile.base"
-    $BUILD --quiet --file "$build/Containerfile.base" --tag "$BASE" --ignorefile /dev/null "$build" >/dev/null
+    import_base "$build/base.tar" "$BASE"
 fi
 log "building $image"
 $BUILD --file deploy/Containerfile --tag "$image" ${BASE:+--build-arg "BASE=$BASE"} \
@@ -135,7 +124,6 @@ $BUILD --file deploy/Containerfile --tag "$image" ${BASE:+--build-arg "BASE=$BAS
     --build-arg "CORE_VERSION=$(pinned holoscan-cu13)" --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" "$context"
 rm -rf "$context"
 
-(cd "$wheels" && sha256sum ./*.whl) > "$build/wheels-$FLAVOUR.sha256"
 for sbom in sbom-python.cdx.json sbom-debian.cdx.json; do
     $RUN --entrypoint cat "$image" "/opt/holoscan/docs/$sbom" > "$build/$FLAVOUR-$sbom"
 done

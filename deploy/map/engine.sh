@@ -15,12 +15,17 @@ if [ "$ENGINE" = buildah ]; then
     # Limits for hosts that are containers themselves.
     CONTAINERS="podman $storage --runtime runc --cgroup-manager cgroupfs"
     RUN="$CONTAINERS run --rm --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --network none"
+    import_base() {
+        printf 'FROM scratch\nADD %s /\n' "$(basename "$1")" > "$1.Containerfile"
+        $BUILD --quiet --file "$1.Containerfile" --tag "$2" --ignorefile /dev/null "$(dirname "$1")" >/dev/null
+    }
     image_digest() { $CONTAINERS image inspect --format '{{.Digest}}' "$1"; }
     image_size() { $CONTAINERS image inspect --format '{{.Size}}' "$1" | numfmt --to=si --suffix=B; }
 else
     BUILD="docker build"
     CONTAINERS=docker
     RUN="docker run --rm --network none"
+    import_base() { docker import "$1" "$2" >/dev/null; }
     image_digest() { docker image inspect --format '{{.Id}}' "$1"; }
     image_size() { docker image inspect --format '{{.Size}}' "$1" | numfmt --to=si --suffix=B; }
 fi

@@ -88,12 +88,13 @@ def test_a_table_of_patients_with_a_slip_is_refused(tmp_path, table, value):
     layouts.write_verse(tmp_path / "verse", 1, *small_case(), LADY)
     (tmp_path / "people.csv").write_text(table)
     with raises_code(DatasetError, "people.csv", value):
-        convert(tmp_path, "--people", tmp_path / "people.csv")
+        convert(tmp_path, "--demographics", tmp_path / "people.csv")
 
 
 def test_help_names_every_command_and_file():
     assert all(name in invoke("--help").output for name in ("convert", "split", "summary"))
     output = invoke("convert", "--help").output
     assert all(
-        name in output for name in ("cases.csv", "audit.csv", "failures.csv", "--people", "docs/guide/datasets.md")
+        name in output
+        for name in ("cases.csv", "audit.csv", "failures.csv", "--demographics", "docs/guide/datasets.md")
     )

@@ -27,12 +27,12 @@ def test_both_datasets_are_split_and_the_patients_described(study):
 def test_a_small_cohort_is_scaled_and_patients_elsewhere_may_stay_out(study):
     with raises_code(SplitError, 209):
         invoke("split", study[0].root)
-    invoke("split", *(folder.root for folder in study), "--scale", "--elsewhere", "unassigned", "--complete", "c2-c7")
+    invoke("split", *(folder.root for folder in study), "--scale", "--remaining", "unassigned", "--complete", "c2-c7")
     spines = study[1].rows()
     necks = {row.patient for row in study[0].rows() if not row.excluded}
     assert all(row.patient in necks for row in spines if row.part is Part.TRAINING)
     settings = json.loads((study[1].root / "split.json").read_text())["settings"]
-    assert (settings["scale"], settings["elsewhere"], settings["complete_levels"][0]) == (True, "unassigned", "C2")
+    assert (settings["scale"], settings["remaining"], settings["complete_levels"][0]) == (True, "unassigned", "C2")
 
 
 @pytest.mark.parametrize("complete", ["T1-C1", "neck", "C1-X9"])

@@ -1,5 +1,6 @@
 """`cspine run` as a user types it."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ import cspine
 from cspine.cli.run import command
 from cspine.core.errors import (
     DicomSourceNeededError,
+    FindingError,
     NoDicomError,
     NotHounsfieldError,
     OutputNotEmptyError,
@@ -50,6 +52,21 @@ def test_a_zip_gives_results_and_prints_where_they_are(neck, tmp_path):
     assert str(tmp_path / "out" / "dicom" / "segmentation.dcm") in output.replace("\n", "")
     with pytest.raises(OutputNotEmptyError):
         invoke(neck, tmp_path / "out")
+
+
+def test_a_result_with_a_named_finding_is_not_written(neck, tmp_path):
+    listed = json.loads((_results(neck, tmp_path / "first") / "report" / "summary.json").read_text())["findings"]
+    assert listed, "the small neck is expected to have findings"
+    with raises_code(FindingError, listed[0]["code"]):
+        invoke(neck, tmp_path / "out", "--fail-on", listed[0]["code"])
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError):
+        invoke(neck, tmp_path / "out", "--fail-on", "grave")
+
+
+def _results(study, out):
+    invoke(study, out)
+    return out
 
 
 def test_two_studies_are_refused_unless_all_are_wanted(neck, tmp_path):
@@ -137,7 +154,7 @@ def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright_model, tmp_
     usual = ("--model", bright_model, "--device", "cpu")
     output = invoke(tmp_path / "ct.nii.gz", tmp_path / "out", *usual).output
     files = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
-    assert files == ["report/labels.nii.gz", "report/preview.png", "report/summary.json"]
+    assert files == ["report/labels.nii.gz", "report/measurements.csv", "report/preview.png", "report/summary.json"]
     assert all(name in output.replace("\n", "") for name in files)
     invoke(bright_study, tmp_path / "dicom", *usual, "--outputs", "nifti, seg")
     first, second = (tmp_path / name / "report" / "labels.nii.gz" for name in ("out", "dicom"))
@@ -145,6 +162,9 @@ def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright_model, tmp_
     assert not (tmp_path / "dicom" / "report" / "summary.json").exists()
     with pytest.raises(DicomSourceNeededError):
         invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, "--outputs", "seg,preview")
+    with pytest.raises(DicomSourceNeededError):
+        invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, "--seg-type", "labelmap")
+    assert "Segment" not in output.split("Vertebrae segmented")[1].split("C1")[0]
     for wrong in (("--series-uid", "1.2.3"), ("--all-studies",), ("--outputs", "nonsense"), ("--outputs", "")):
         with pytest.raises(UsageError):
             invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, *wrong)

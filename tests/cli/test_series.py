@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cspine.cli.series import command
-from cspine.core.errors import RulesError, UnknownSeriesError
+from cspine.core.errors import RulesError, UnknownSeriesError, UsageError
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.ct_series import Stack, build, save_all
 
@@ -54,6 +54,12 @@ def test_a_series_uid_says_which_study_is_meant(tmp_path: Path) -> None:
     assert [s["reason"] for s in document["studies"][0]["series"]] == ["chosen by UID"]
     with pytest.raises(UnknownSeriesError):
         CliRunner().invoke(command, [str(tmp_path), "--series-uid", "1.2"], catch_exceptions=False)
+
+
+def test_a_nifti_file_has_no_series(tmp_path: Path) -> None:
+    (tmp_path / "ct.nii.gz").write_bytes(b"")
+    with pytest.raises(UsageError):
+        CliRunner().invoke(command, [str(tmp_path / "ct.nii.gz")], catch_exceptions=False)
 
 
 def test_a_rules_file_is_used(tmp_path: Path) -> None:

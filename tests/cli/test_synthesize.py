@@ -241,7 +241,7 @@ def test_articulated_necks_need_anatomies(tmp_path: Path, atlas_folder: Path, mo
 
 
 def _blank(images: Path, labels: Path, out: Path, *more: str) -> Result:
-    arguments = ["--blank-from", str(images), "--labels", str(labels), "--out", str(out), *more]
+    arguments = ["--truncate", str(images), "--labels", str(labels), "--out", str(out), *more]
     return CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
@@ -270,7 +270,7 @@ def test_copies_need_images_labels_and_a_folder_of_their_own(out: Path, tmp_path
     with pytest.raises(UsageError):
         _blank(out / "images", out / "labels", out / "images")
     assert _blank(out / "images", out / "labels", tmp_path / "b", "--seed", "3").exit_code == 2
-    result = CliRunner().invoke(command, ["--blank-from", str(out / "images"), "--out", str(tmp_path / "b")])
+    result = CliRunner().invoke(command, ["--truncate", str(out / "images"), "--out", str(tmp_path / "b")])
     assert result.exit_code == 2 and "--labels" in result.output
 
 

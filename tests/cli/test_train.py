@@ -84,9 +84,9 @@ def test_a_fine_stage_is_trained_after_a_coarse_one_and_starts_where_a_model_sta
     shutil.copytree(ready, fine)
     recipe = tiny_recipe(stage="fine", cascade=True, version="0.0.2")
     (fine / "tiny.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
-    assert _train(atlas_folder, fine, "--synthetic", "--into", first).exit_code == 0
+    assert _train(atlas_folder, fine, "--synthetic", "--other-stages", first).exit_code == 0
     assert [stage.manifest.name for stage in load_package(fine / "model").stages] == ["neck", "fine"]
-    with pytest.raises(UsageError, match="--into"):
+    with pytest.raises(UsageError, match="--other-stages"):
         _train(atlas_folder, fine, "--synthetic")
 
     again = tmp_path / "again"
@@ -117,12 +117,15 @@ def test_a_stage_that_is_trained_again_replaces_itself_and_a_snapshot_has_its_cu
         shutil.copytree(ready, folder)
         (folder / "tiny.yaml").write_text(yaml.safe_dump(recipes[name].model_dump(mode="json")), "utf-8")
     assert _train(atlas_folder, folders["neck"], "--synthetic").exit_code == 0
-    assert _train(atlas_folder, folders["fine"], "--synthetic", "--into", str(folders["neck"] / "model")).exit_code == 0
+    assert (
+        _train(atlas_folder, folders["fine"], "--synthetic", "--other-stages", str(folders["neck"] / "model")).exit_code
+        == 0
+    )
     both = str(folders["fine"] / "model")
     with raises_code(TrainingError, "checkpoint", folders["again"] / "run"):
-        _train(atlas_folder, folders["again"], "--synthetic", "--into", both, "--snapshot")
-    assert _train(atlas_folder, folders["again"], "--synthetic", "--into", both).exit_code == 0
-    assert _train(atlas_folder, folders["again"], "--synthetic", "--into", both, "--snapshot").exit_code == 0
+        _train(atlas_folder, folders["again"], "--synthetic", "--other-stages", both, "--snapshot")
+    assert _train(atlas_folder, folders["again"], "--synthetic", "--other-stages", both).exit_code == 0
+    assert _train(atlas_folder, folders["again"], "--synthetic", "--other-stages", both, "--snapshot").exit_code == 0
 
     package, before = load_package(folders["again"] / "model"), load_package(folders["fine"] / "model")
     assert [stage.manifest.name for stage in package.stages] == ["neck", "fine"]

@@ -12,7 +12,7 @@ from cspine.core.geometry import orientation_of, reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference import predict
 from cspine.inference.engine import choose_engine
-from cspine.inference.predict import box_around, segment
+from cspine.inference.predict import _changed_share, box_around, segment
 from cspine.inference.preprocess import preprocess
 from cspine.inference.settings import InferenceSettings
 from cspine.inference.sliding_window import Window, importance, logits_slabs, padded_to, predict_logits, tiles_of
@@ -197,6 +197,12 @@ def test_the_second_stage_of_a_cascade_sees_what_nnunet_shows_it(tmp_path, spaci
         expected = stock_labels(stock, volume, previous=before)
     assert len(np.unique(expected)) > 2, "the network says nothing"
     assert np.mean(result.labels.labels_zyx != expected) <= 2e-3
+
+
+def test_the_share_of_a_level_that_the_stage_before_named_otherwise():
+    before = np.array([[[1, 1, 2, 2, 0, 3]]], dtype=np.uint8)
+    after = np.array([[[1, 2, 2, 2, 2, 0]]], dtype=np.uint8)
+    assert _changed_share(before, after) == {1: 0.0, 2: 1 / 3}
 
 
 def test_between_the_stages_labels_may_be_removed_and_the_next_stage_does_not_see_them(tmp_path):

@@ -15,7 +15,13 @@ def test_folds_as_a_user_names_them(text: str | None, folds: tuple[str, ...] | N
     assert parse_folds(text) == folds
 
 
-@pytest.mark.parametrize("wrong", [{"step_size": 0.0}, {"step_size": 1.5}, {"precision": "float16"}, {"folds": ()}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"step_size": 0.0}, {"step_size": 1.5}, {"precision": "float16"}, {"folds": ()}),
+        *({"device": device} for device in ("gpu", "cuda:", "cuda:-1", "cuda:x", "", "mps")),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         InferenceSettings(**wrong)

@@ -34,6 +34,7 @@ def test_a_result_has_its_surfaces_and_elements(seg: cspine.Segmentation, tmp_pa
     written = {output.file for output in summary.outputs}
     expected = {f"report/surfaces/{level}.stl" for level in levels} | {f"dicom/surface-{level}.dcm" for level in levels}
     expected |= {"report/surfaces/surfaces.json", "report/fe/vertebrae.vtu", "report/fe/elements.json"}
+    expected |= {"report/measurements.csv"}  # beside the summary
     assert written == expected
     for output in summary.outputs:
         if output.sop_instance_uid is not None:

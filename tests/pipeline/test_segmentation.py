@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cspine.core.errors import NoVertebraError
-from cspine.core.findings import NO_CERVICAL_VERTEBRA, UNDER_AGE
+from cspine.core.findings import NO_CERVICAL_VERTEBRA, STAGES_DISAGREE, UNDER_AGE
 from cspine.core.volumes import LabelVolume
 from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
@@ -38,3 +40,11 @@ def test_a_study_of_many_goes_on_where_a_run_ends_with_an_error(monkeypatch: pyt
     assert isinstance(vertebrae.labels, LabelVolume) and vertebrae.labels.model == MODEL
     assert not vertebrae.labels.labels_zyx.any()
     assert [finding.code for finding in vertebrae.findings] == [NO_CERVICAL_VERTEBRA.code]
+
+
+@pytest.mark.parametrize(("share", "levels"), [(0.3, []), (0.6, ["C4"])])
+def test_stages_that_disagree_about_a_level_are_reported(share: float, levels: list[str]) -> None:
+    _, ct = volumes()
+    inference = replace(predicted(), changed_share={3: 0.1, 4: share, 19: 1.0})
+    found = segmentation.clean(inference, ct, 50.0).findings
+    assert [finding.level for finding in found if finding.code == STAGES_DISAGREE.code] == levels

@@ -64,7 +64,9 @@ def test_a_label_on_soft_tissue_is_reported() -> None:
 def test_fragments_are_reported() -> None:
     labels, ct = volumes()
     z, y, _ = np.argwhere(labels.labels_zyx == 3).max(axis=0)
-    labels.labels_zyx[z - 8 : z, y + 3 : y + 9, 36:44] = 3
+    box = (slice(z - 8, z), slice(y + 3, y + 9), slice(36, 44))
+    labels.labels_zyx[box] = 3
+    ct.hu_zyx[box] = 300
     assert codes(labels, ct) == [("CS-FND-005", "C3")]
 
 

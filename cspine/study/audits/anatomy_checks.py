@@ -78,7 +78,7 @@ class AnatomyCheck:
     ----------
     name : str
         For example ``"spacing"``.
-    verdict : CheckOutcome
+    outcome : CheckOutcome
         Outcome.
     value : float or None
         The number that was judged; None where it has none.
@@ -87,7 +87,7 @@ class AnatomyCheck:
     """
 
     name: str
-    verdict: CheckOutcome
+    outcome: CheckOutcome
     value: float | None = None
     note: str = ""
 
@@ -412,8 +412,8 @@ def check_cord_ring(rings: Mapping[str, Ring] | None) -> AnatomyCheck:
         f"{name} {ring.closed:.0%} closed, {ring.overlap:.0%} in bone" for name, ring in rings.items() if not ring.holds
     ]
     share = 1 - len(faults) / len(rings)
-    verdict = CheckOutcome.PASS if share >= MIN_RINGING_LEVELS else CheckOutcome.FAIL
-    return AnatomyCheck("cord_ring", verdict, share, ", ".join(faults))
+    outcome = CheckOutcome.PASS if share >= MIN_RINGING_LEVELS else CheckOutcome.FAIL
+    return AnatomyCheck("cord_ring", outcome, share, ", ".join(faults))
 
 
 def position_at(height_mm: float, shapes: tuple[LevelShape, ...]) -> float | None:
@@ -469,5 +469,5 @@ def check_organ(
     if position is None:
         return _not_applicable(name, "fewer than two complete vertebrae")
     least, most = ORGAN_POSITIONS[name]
-    verdict = CheckOutcome.PASS if least <= position <= most else CheckOutcome.FAIL
-    return AnatomyCheck(name, verdict, position, level_at(position))
+    outcome = CheckOutcome.PASS if least <= position <= most else CheckOutcome.FAIL
+    return AnatomyCheck(name, outcome, position, level_at(position))

@@ -86,7 +86,7 @@ class CheckRecord(_Strict):
     """A check as it is recorded."""
 
     name: str
-    verdict: CheckOutcome
+    outcome: CheckOutcome
     value: float | None
     note: str
 
@@ -105,19 +105,19 @@ class AuditRecord(_Strict):
     agreement_min: float | None = None
     error: str = ""
 
-    def verdict(self, name: str) -> CheckOutcome:
+    def outcome(self, name: str) -> CheckOutcome:
         """Return the outcome of a check; a case with an error has none."""
-        return next((check.verdict for check in self.checks if check.name == name), CheckOutcome.NOT_APPLICABLE)
+        return next((check.outcome for check in self.checks if check.name == name), CheckOutcome.NOT_APPLICABLE)
 
     @property
     def failed(self) -> tuple[CheckRecord, ...]:
         """Return the checks that failed."""
-        return tuple(check for check in self.checks if check.verdict is CheckOutcome.FAIL)
+        return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAIL)
 
     @property
     def ordered_and_complete(self) -> bool:
         """Return True where every level in view was predicted, in order."""
-        return all(self.verdict(name) is CheckOutcome.PASS for name in ("order", "complete"))
+        return all(self.outcome(name) is CheckOutcome.PASS for name in ("order", "complete"))
 
     @property
     def span(self) -> str:
@@ -258,7 +258,7 @@ def _audited(
         checksum=package.identity.checksum,
         seconds=round(time.perf_counter() - begun, 1),
         levels=levels,
-        checks=tuple(CheckRecord(name=c.name, verdict=c.verdict, value=c.value, note=c.note) for c in checks),
+        checks=tuple(CheckRecord(name=c.name, outcome=c.outcome, value=c.value, note=c.note) for c in checks),
         findings=tuple(dict.fromkeys(finding.code for finding in vertebrae.findings)),
         agreement_min=float(consistency.all_dices(found).min()) if found else None,
     )
@@ -343,5 +343,5 @@ def check_agreement(found: Mapping[str, Mapping[str, float]] | None) -> AnatomyC
     dices = consistency.all_dices(found)
     mean = float(dices.mean())
     means = ", ".join(f"{name} {np.mean(list(levels.values())):.2f}" for name, levels in found.items())
-    verdict = CheckOutcome.PASS if mean >= consistency.MIN_AGREEMENT else CheckOutcome.FAIL
-    return AnatomyCheck("agreement", verdict, mean, f"{means}, lowest {dices.min():.2f}")
+    outcome = CheckOutcome.PASS if mean >= consistency.MIN_AGREEMENT else CheckOutcome.FAIL
+    return AnatomyCheck("agreement", outcome, mean, f"{means}, lowest {dices.min():.2f}")

@@ -40,7 +40,7 @@ def _case_row(record: AuditRecord) -> list[str]:
     row = [record.case, record.span, str(len(record.levels))]
     for name in CHECK_NAMES:
         check = by_name.get(name)
-        row += [check.verdict.value, number(check.value)] if check else ["", ""]
+        row += [check.outcome.value, number(check.value)] if check else ["", ""]
     notes = "; ".join(f"{check.name}: {check.note}" for check in record.failed)
     return [
         *row, number(record.agreement_min), notes, " ".join(record.findings), record.error, record.checksum,
@@ -55,11 +55,11 @@ def ordered_share(records: Sequence[AuditRecord]) -> float:
 
 def counts(records: Sequence[AuditRecord], name: str) -> tuple[int, int, int]:
     """Return how many cases pass a check, fail it, and have it not applicable."""
-    verdicts = [record.verdict(name) for record in records]
+    outcomes = [record.outcome(name) for record in records]
     return (
-        verdicts.count(CheckOutcome.PASS),
-        verdicts.count(CheckOutcome.FAIL),
-        verdicts.count(CheckOutcome.NOT_APPLICABLE),
+        outcomes.count(CheckOutcome.PASS),
+        outcomes.count(CheckOutcome.FAIL),
+        outcomes.count(CheckOutcome.NOT_APPLICABLE),
     )
 
 
@@ -127,7 +127,7 @@ def sheet_rows(
         missed = record.failed
         headline = f"{record.span or 'no vertebra predicted'}: " + _in_short([check.name for check in missed])
         lines = [f"- {check.name}: {check.note}" for check in missed]
-        passed = [check for check in record.checks if check.verdict is CheckOutcome.PASS and check.value is not None]
+        passed = [check for check in record.checks if check.outcome is CheckOutcome.PASS and check.value is not None]
         lines += [f"{c.name} {c.note or f'{c.value:.2f}'}" for c in passed if c.name not in ("order", "complete")]
         yield SheetRow(
             case.name, not missed, headline, tuple(lines), ct, labels, outline_zyx=cord,

@@ -49,13 +49,13 @@ def apply_split(datasets: Sequence[DatasetFolder], settings: SplitSettings) -> l
     with ExitStack() as stack:
         for dataset in datasets:
             dataset.rows()  # raises if there is none, before a lock is made
-            stack.enter_context(dataset.held())
+            stack.enter_context(dataset.locked())
         divided = split([dataset.rows() for dataset in datasets], settings)
         for dataset in datasets:
             _remove(dataset.root / SPLITS)
         for dataset, rows in zip(datasets, divided, strict=True):
             write_cases(dataset.root / CASE_TABLE, rows)
-            dataset.put_in_place(rows)
+            dataset.publish(rows)
             dataset.write_dataset_json(dataset.label_set(), rows, dataset.description())
             write_demographics(dataset.root, rows)
             together = [other.root.resolve().name for other in datasets]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 
 
-def divide(patients: Mapping[str, Sequence[Hashable]], sizes: Sequence[int], seed: str) -> dict[str, int]:
+def distribute(patients: Mapping[str, Sequence[Hashable]], sizes: Sequence[int], seed: str) -> dict[str, int]:
     """Divide patients into groups.
 
     Each patient, in its turn, goes where its kinds are furthest below their share: the group with the least sum of

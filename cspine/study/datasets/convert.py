@@ -120,7 +120,7 @@ def convert(
     twice = sorted(name for name, count in Counter(case.name for case in found.cases).items() if count > 1)
     if twice:
         raise DatasetError(f"two cases have the name {twice[0]}", advice="Give each data set once.")
-    with dataset.held():
+    with dataset.locked():
         todo = [case for case in found.cases if not _is_done(case, conversion)]
         failures = [(case, DatasetError.code, message) for case, message in found.broken]
         failures += _run(todo, conversion, len(found.cases), progress)
@@ -148,7 +148,7 @@ def _write_tables(
         _unlink(dataset.root / SPLITS)
         notes.append("cases or their patients changed since the split: run `cspine dataset split` again")
     write_cases(dataset.root / CASE_TABLE, rows)
-    dataset.put_in_place(rows)
+    dataset.publish(rows)
     audit = []
     for row in rows:
         if row.case in same:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from cspine.core.anatomy import CERVICAL_LEVELS
 from cspine.core.errors import SplitError
-from cspine.study.datasets.balance import divide
+from cspine.study.datasets.balance import distribute
 from cspine.study.datasets.case_table import CaseRow, Part
 
 #: Age groups begin at these years.
@@ -46,7 +46,7 @@ class SplitSettings:
         Another seed gives another split.
     scale : bool
         True to take as many patients as there are, in the same proportions, where there are fewer than asked.
-    elsewhere : Part
+    remaining : Part
         Part of patients whom only later datasets of the study can use: training, or unassigned.
     """
 
@@ -59,7 +59,7 @@ class SplitSettings:
     folds: int = 5
     seed: int = 0
     scale: bool = False
-    elsewhere: Part = Part.TRAINING
+    remaining: Part = Part.TRAINING
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> lis
     parts: dict[str, Part] = {p.name: Part.UNASSIGNED for p in patients}
     parts |= _assigned(pool, {part: sizes[part] for part in (Part.TRAINING, Part.INTERNAL)}, f"{settings.seed} parts")
     parts |= _assigned(tested, {Part.EXTERNAL: sizes[Part.EXTERNAL]}, f"{settings.seed} external")
-    parts |= {p.name: settings.elsewhere for p in patients if not p.is_external and not p.cases[0]}
+    parts |= {p.name: settings.remaining for p in patients if not p.is_external and not p.cases[0]}
     learners = [p for p in patients if parts[p.name] is Part.TRAINING]
     folds = _folds(learners, settings)
     return [[_placed(row, parts, folds, settings) for row in rows] for rows in datasets]
@@ -143,7 +143,7 @@ def _refuse_two_patients(datasets: Sequence[Sequence[CaseRow]]) -> None:
             if owner.setdefault(row.case, row.patient) != row.patient:
                 raise SplitError(
                     f"case {row.case} is of patient {owner[row.case]} in one dataset and of {row.patient} in another",
-                    advice="Convert both with the same --people table.",
+                    advice="Convert both with the same --demographics table.",
                 )
 
 
@@ -202,7 +202,7 @@ def _assigned(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str
     """Return the patients of each part that was asked for; the others are unassigned."""
     order = [*sizes, Part.UNASSIGNED]
     counts = [*sizes.values(), len(patients) - sum(sizes.values())]
-    placed = divide({p.name: p.kinds for p in patients}, counts, seed)
+    placed = distribute({p.name: p.kinds for p in patients}, counts, seed)
     return {name: order[group] for name, group in placed.items()}
 
 
@@ -213,7 +213,9 @@ def _folds(patients: Sequence[_Patient], settings: SplitSettings) -> dict[str, i
     sizes = _equal(len(leading), settings.folds)
     totals = _equal(len(patients), settings.folds)
     filled = [total - own for total, own in zip(totals, sizes, strict=True)]
-    return divide(leading, sizes, f"{settings.seed} folds") | divide(others, filled, f"{settings.seed} other folds")
+    return distribute(leading, sizes, f"{settings.seed} folds") | distribute(
+        others, filled, f"{settings.seed} other folds"
+    )
 
 
 def _equal(count: int, groups: int) -> list[int]:

@@ -187,6 +187,7 @@ def sample_tissue(atlas: Atlas, where: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 def sample_field(field_zyx: NDArray[np.float32] | NDArray[np.uint8], where: torch.Tensor, mode: str) -> torch.Tensor:
+    """Return a field of the atlas at points given as to `sample_tissue`, by bilinear or nearest interpolation."""
     field = torch.from_numpy(field_zyx.astype(np.float32, copy=False))[None, None]
     return functional.grid_sample(field, where, mode=mode, padding_mode="border", align_corners=True)[0, 0]
 

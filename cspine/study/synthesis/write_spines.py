@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cspine.core.anatomy import parse_levels
+from cspine.core.errors import UsageError
 from cspine.core.progress import ProgressCallback
 from cspine.study.synthesis.spine import forms
 from cspine.study.synthesis.spine.case import SpineSettings, synthesize_spine
@@ -73,5 +74,8 @@ def _view(text: str) -> str | tuple[str, str]:
     """Return a view of `SpineSettings`: a name, or the first and the last level."""
     if text in _VIEWS:
         return text
-    levels = parse_levels(text)
+    try:
+        levels = parse_levels(text)
+    except UsageError as error:
+        raise UsageError(f"view {text!r} is unknown", advice=f"Give {', '.join(_VIEWS)} or levels: T11-L5.") from error
     return levels[0].name, levels[-1].name

@@ -49,7 +49,7 @@ def train_synthetic(
     sources: TrainingSources | None = None,
     iterations: int | None = None,
     start_from: Place | None = None,
-    into: Place | None = None,
+    other_stages: Place | None = None,
     snapshot: bool = False,
     device: str = "auto",
     progress: ProgressCallback = lambda done, total: None,
@@ -70,7 +70,7 @@ def train_synthetic(
         Number of iterations; that of the recipe if omitted. A larger number continues a finished run.
     start_from : str or path, optional
         Model with the initial weights: its stage with the name of the recipe's; random weights if omitted.
-    into : str or path, optional
+    other_stages : str or path, optional
         Model with the other stages; required for a recipe of a cascade.
     snapshot : bool
         True to train nothing and package the latest checkpoint, also while the run is in progress.
@@ -86,7 +86,7 @@ def train_synthetic(
     Raises
     ------
     UsageError
-        If something else than a package would be replaced, or the recipe requires ``into`` or ``anatomies``.
+        If something else than a package would be replaced, or the recipe requires ``other_stages`` or ``anatomies``.
     TrainingError
         If recipe, models, labelled cases or the run's folder do not go together, or the training fails.
     AtlasError, ModelError
@@ -100,8 +100,8 @@ def train_synthetic(
     given, folder, place = sources or TrainingSources(), Path(run), Path(out)
     chosen = _with_length(recipe if isinstance(recipe, Recipe) else find_recipe(recipe), iterations)
     check_place(place, (folder,))
-    _check_sources(chosen, given, into)
-    target, start = _model(into), _model(start_from)
+    _check_sources(chosen, given, other_stages)
+    target, start = _model(other_stages), _model(start_from)
     manifest_of(chosen, Provenance(0), target)  # refuse a recipe that cannot be packaged before training
     labelled = Path(given.labelled) if given.labelled is not None else None
     cases = _labelled_cases(chosen, labelled)
@@ -131,9 +131,9 @@ def _with_length(recipe: Recipe, iterations: int | None) -> Recipe:
     return recipe.model_copy(update={"iterations": iterations})
 
 
-def _check_sources(recipe: Recipe, sources: TrainingSources, into: Place | None) -> None:
-    if recipe.cascade and into is None:
-        raise UsageError("a recipe of a cascade requires --into PACKAGE with the previous stages")
+def _check_sources(recipe: Recipe, sources: TrainingSources, other_stages: Place | None) -> None:
+    if recipe.cascade and other_stages is None:
+        raise UsageError("a recipe of a cascade requires --other-stages PACKAGE with the previous stages")
     if recipe.anatomy == "articulated" and sources.anatomies is None:
         raise UsageError("a recipe of articulated necks requires --anatomies DIR with the vertebrae of several people")
 

@@ -110,7 +110,7 @@ class RunFolder:
         return result
 
     @contextmanager
-    def held(self) -> Iterator[int]:
+    def locked(self) -> Iterator[int]:
         """Lock the folder, and yield the descriptor that the processes of the run inherit.
 
         The lock is held as long as one of them lives, even if this process is killed.

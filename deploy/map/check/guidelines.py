@@ -135,12 +135,17 @@ def _documents(image: Image) -> None:
         image.entry(f"{folder}/{name}")
 
 
+_MODEL = "machine-learning-model"
+
+
 def _sbom(image: Image) -> None:
     folder = image.environment["HOLOSCAN_DOCS_PATH"]
     for name, expected in (("sbom-python.cdx.json", "torch"), ("sbom-debian.cdx.json", "libc6")):
         listed = image.json(f"{folder}/{name}")
         require(listed.get("bomFormat") == "CycloneDX", f"{name} is not CycloneDX")
         require(any(part["name"] == expected for part in listed["components"]), f"{name} does not list {expected}")
+    models = [p for p in image.json(f"{folder}/sbom-python.cdx.json")["components"] if p.get("type") == _MODEL]
+    require(bool(models) and all(p.get("licenses") and p.get("hashes") for p in models), "no model with its licence")
 
 
 def _no_setuid(image: Image) -> None:

@@ -31,6 +31,7 @@ _VARIABLES = {
     "HOLOSCAN_LOGS_PATH": "/var/holoscan/logs",
 }
 _FILE = Entry(0o644, 0, "file", "", b"")
+_MODEL = {"name": "neck", "type": "machine-learning-model", "licenses": [{}], "hashes": [{}]}
 _FOLDER = Entry(0o755, 0, "folder", "", b"")
 
 
@@ -44,7 +45,7 @@ def image(monkeypatch: pytest.MonkeyPatch) -> Image:
         "etc/passwd": b"root:x:0:0::/root:/bin/sh\nholoscan:x:1000:1000::/tmp:/bin/false\n",
         "etc/holoscan/app.json": json.dumps(app).encode(),
         "etc/holoscan/pkg.json": json.dumps(pkg).encode(),
-        "opt/holoscan/docs/sbom-python.cdx.json": _parts("torch"),
+        "opt/holoscan/docs/sbom-python.cdx.json": _parts("torch", _MODEL),
         "opt/holoscan/docs/sbom-debian.cdx.json": _parts("libc6"),
     }
     files = (
@@ -77,8 +78,8 @@ def image(monkeypatch: pytest.MonkeyPatch) -> Image:
     return Image("cspine:test", ["podman"], config, entries, content)
 
 
-def _parts(name: str) -> bytes:
-    return json.dumps({"bomFormat": "CycloneDX", "components": [{"name": name}]}).encode()
+def _parts(name: str, *more: dict[str, Any]) -> bytes:
+    return json.dumps({"bomFormat": "CycloneDX", "components": [{"name": name}, *more]}).encode()
 
 
 def _failing(image: Image) -> list[str]:

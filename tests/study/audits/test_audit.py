@@ -24,8 +24,8 @@ def test_a_neck_passes_and_is_kept(done: tuple[Path, AuditRecord]) -> None:
     folder, record = done
     assert not record.failed and not record.error, record.failed
     assert record.span == "C1-T1" and record.ordered_and_complete
-    assert record.verdict("cord_ring") is record.verdict("larynx") is CheckOutcome.PASS
-    assert record.verdict("agreement") is record.verdict("mandible") is CheckOutcome.NOT_APPLICABLE
+    assert record.outcome("cord_ring") is record.outcome("larynx") is CheckOutcome.PASS
+    assert record.outcome("agreement") is record.outcome("mandible") is CheckOutcome.NOT_APPLICABLE
     labels = nifti.read_labels(folder / "out/labels/a.nii.gz")
     assert set(np.unique(labels.labels_zyx)) == set(range(9)) and labels.grid.is_close(NECK.grid())
     assert nifti.read_labels(folder / "out/auxiliary/a.nii.gz").labels_zyx.any()
@@ -54,7 +54,7 @@ def test_agreement_is_measured_on_three_changed_images(tmp_path: Path, stand_in:
     record = audit.audit_case(case, tiny_package(tmp_path), AuditSettings(), AuditFolder(tmp_path / "out"))
     assert stand_in.asked == 4
     check = next(check for check in record.checks if check.name == "agreement")
-    assert check.verdict is CheckOutcome.PASS, check
+    assert check.outcome is CheckOutcome.PASS, check
     assert record.agreement_min is not None and record.agreement_min > 0.8
     assert all(level.agreement_mean is not None for level in record.levels)
 
@@ -87,7 +87,7 @@ def test_what_would_fail_for_every_case_stops(tmp_path: Path, stand_in: StandIn)
         with pytest.raises(type(error)):
             audit.audit_case(case, package, ORGANS, kept)
     with pytest.raises(DeviceError):
-        audit.audit_case(case, package, replace(ORGANS, inference=InferenceSettings(device="tpu")), kept)
+        audit.audit_case(case, package, replace(ORGANS, inference=InferenceSettings(device="cuda:99")), kept)
 
 
 def test_the_key_follows_the_code_and_where_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_rows_of_the_sheet_say_what_failed(done: tuple[Path, AuditRecord]) -> No
         update={
             "checks": (
                 *record.checks[1:],
-                record.checks[0].model_copy(update={"verdict": CheckOutcome.FAIL, "note": "C4"}),
+                record.checks[0].model_copy(update={"outcome": CheckOutcome.FAIL, "note": "C4"}),
             )
         }
     )

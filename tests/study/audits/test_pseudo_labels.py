@@ -23,9 +23,9 @@ from tests.builders.spine_phantom import draw
 __all__ = ["stand_in"]
 
 
-def record(**verdicts: str) -> AuditRecord:
-    known = {"order": "pass", "complete": "pass", "volumes": "pass", "spacing": "pass"} | verdicts
-    checks = tuple(CheckRecord(name=n, verdict=CheckOutcome(v), value=None, note="") for n, v in known.items())
+def record(**outcomes: str) -> AuditRecord:
+    known = {"order": "pass", "complete": "pass", "volumes": "pass", "spacing": "pass"} | outcomes
+    checks = tuple(CheckRecord(name=n, outcome=CheckOutcome(v), value=None, note="") for n, v in known.items())
     return AuditRecord(case="a", key="", model="m", checksum="c", seconds=0, checks=checks)
 
 

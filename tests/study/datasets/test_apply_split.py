@@ -53,14 +53,14 @@ def test_files_tables_and_folds_agree_in_both_datasets(study):
 
 def test_an_interrupted_split_has_no_folds_and_is_completed_by_the_same_call(study, monkeypatch):
     expected = apply_split(study, ASKED)
-    moved = DatasetFolder.put_in_place
+    moved = DatasetFolder.publish
 
     def stop(folder, rows):
         moved(folder, list(rows)[:20])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(DatasetFolder, "put_in_place", stop)
+        patch.setattr(DatasetFolder, "publish", stop)
         apply_split(study, SplitSettings(10, 5, 4, folds=3, seed=1))
     assert not any((folder.root / SPLITS).exists() for folder in study)
     assert apply_split(study, ASKED) == expected

@@ -218,7 +218,7 @@ def test_a_split_stays_until_a_case_comes_or_goes(tmp_path, in_process):
     splits = dataset.root / SPLITS
     splits.write_text("[]")
     module.write_cases(dataset.root / "cases.csv", [module.replace(rows[0], part=Part.INTERNAL), rows[1]])
-    dataset.put_in_place(dataset.rows())
+    dataset.publish(dataset.rows())
     assert not run(found, conversion).notes and splits.exists()
     assert dataset.where(rows[0].case) == "Ts" and dataset.rows()[0].part is Part.INTERNAL
     outcome = run(found, conversion, {rows[0].case: "metal"})
@@ -343,7 +343,7 @@ def test_one_image_under_two_names_is_one_patient_and_a_doubt(tmp_path, in_proce
     layouts.write_totalsegmentator(tmp_path / "ts", 8, *small_case(), MAN)
     people = tmp_path / "people.csv"
     people.write_text("id,patient\ntotalsegmentator_s0007,someone\ntotalsegmentator_s0008,someone\n")
-    found = collect(Folders(verse2019=tmp_path / "verse", totalsegmentator=tmp_path / "ts", people=people))
+    found = collect(Folders(verse2019=tmp_path / "verse", totalsegmentator=tmp_path / "ts", demographics=people))
     outcome = run(found, conversion_to(tmp_path / "Dataset501_Cervical"))
     assert len({row.patient for row in outcome.rows}) == 1
     doubtful = {row.case for row in outcome.rows if "same image" in row.doubts}
@@ -360,6 +360,6 @@ def test_a_split_goes_when_a_case_gets_another_patient(tmp_path, in_process):
     (conversion.dataset.root / SPLITS).write_text("[]")
     people = tmp_path / "people.csv"
     people.write_text("id,patient\nverse001,verse002\n")
-    outcome = run(collect(Folders(verse2019=tmp_path / "verse", people=people)), conversion)
+    outcome = run(collect(Folders(verse2019=tmp_path / "verse", demographics=people)), conversion)
     assert any("patients changed since the split" in note for note in outcome.notes)
     assert not (conversion.dataset.root / SPLITS).exists()

@@ -37,13 +37,13 @@ def test_files_go_where_the_rows_say_and_back(tmp_path):
         case_row("d", part=Part.UNASSIGNED),
         case_row("e", levels=(), excluded="no vertebra"),
     ]
-    folder.put_in_place(rows)
+    folder.publish(rows)
     assert [folder.where(row.case) for row in rows] == ["Tr", "Ts", "Excluded", "Excluded", None]
     folder.write_dataset_json(label_set("cervical"), rows, "words")
     content = json.loads((folder.root / "dataset.json").read_text())
     assert (content["numTraining"], content["file_ending"], folder.description()) == (1, ".nii.gz", "words")
     assert folder.label_set() == label_set("cervical")
-    folder.put_in_place([case_row(row.case) for row in rows[:4]])
+    folder.publish([case_row(row.case) for row in rows[:4]])
     assert {folder.where(row.case) for row in rows[:4]} == {"Tr"}
 
 
@@ -53,31 +53,31 @@ def test_a_move_that_was_interrupted_is_completed(tmp_path):
     image.parent.mkdir()
     folder.pair("Tr", "a")[0].rename(image)
     assert folder.where("a") is None
-    folder.put_in_place([case_row("a", part=Part.INTERNAL)])
+    folder.publish([case_row("a", part=Part.INTERNAL)])
     assert folder.where("a") == "Ts"
 
 
 def test_a_case_without_files_is_reported(tmp_path):
     folder = folder_with(tmp_path, "a")
     with raises_code(DatasetError, "b", "b_0000.nii.gz"):
-        folder.put_in_place([case_row("a"), case_row("b")])
+        folder.publish([case_row("a"), case_row("b")])
 
 
 def test_one_command_at_a_time_and_files_of_a_killed_one_are_cleared(tmp_path):
     folder = folder_with(tmp_path, "a")
     left = folder.images("Tr") / ".partial-b_0000.nii.gz"
     left.touch()
-    with folder.held():
+    with folder.locked():
         assert not left.exists() and folder.where("a") == "Tr"
-        with raises_code(DatasetError), DatasetFolder(folder.root).held():
+        with raises_code(DatasetError), DatasetFolder(folder.root).locked():
             pass
-    with folder.held():
+    with folder.locked():
         pass
 
 
 def test_a_dataset_that_cannot_be_written_is_an_output_error(tmp_path):
     (tmp_path / "Dataset501_Cervical").write_text("a file")
-    with pytest.raises(OutputError), DatasetFolder(tmp_path / "Dataset501_Cervical").held():
+    with pytest.raises(OutputError), DatasetFolder(tmp_path / "Dataset501_Cervical").locked():
         pass
     folder = folder_with(tmp_path / "x", "a")
     (folder.root / RECORDS).mkdir()

@@ -55,8 +55,8 @@ def test_training_and_internal_are_alike_in_age_sex_and_source():
 @given(st.integers(40, 80), st.integers(25, 45), st.integers(0, 50), st.sampled_from(InternalFrom), st.booleans())
 def test_a_patient_lies_in_one_part_and_fold_everywhere(patients, external, seed, internal_from, training):
     tables = study_rows(patients, external, seed)
-    elsewhere = Part.TRAINING if training else Part.UNASSIGNED
-    asked = SplitSettings(seed=seed, scale=True, folds=3, internal_from=internal_from, elsewhere=elsewhere)
+    remaining = Part.TRAINING if training else Part.UNASSIGNED
+    asked = SplitSettings(seed=seed, scale=True, folds=3, internal_from=internal_from, remaining=remaining)
     assigned = split(tables, asked)
     groups = defaultdict(set)
     for before, rows in zip(tables, assigned, strict=True):
@@ -124,9 +124,9 @@ def test_scaled_down_a_small_cohort_keeps_the_proportions():
 def test_patients_whom_only_the_second_dataset_can_use_are_for_training_there_or_unassigned():
     full = [case_row(f"v{i}") for i in range(10)] + [case_row(f"a{i}", levels=TRUNK) for i in range(6)]
     neck = [replace(row, levels=() if row.levels == TRUNK else NECK) for row in full]
-    for elsewhere in (Part.TRAINING, Part.UNASSIGNED):
-        necks, spines = split([neck, full], SplitSettings(8, 2, 0, folds=4, elsewhere=elsewhere))
-        assert {row.part for row in spines if row.levels == TRUNK} == {elsewhere}
+    for remaining in (Part.TRAINING, Part.UNASSIGNED):
+        necks, spines = split([neck, full], SplitSettings(8, 2, 0, folds=4, remaining=remaining))
+        assert {row.part for row in spines if row.levels == TRUNK} == {remaining}
         assert {row.part for row in necks if not row.levels} == {Part.UNUSED}
     (alone,) = split([full], SplitSettings(12, 4, 0))
     assert not [row for row in alone if row.part is Part.UNASSIGNED]

@@ -38,7 +38,7 @@ def test_spines_are_generated_with_their_view(
 
 
 def test_what_cannot_be_generated_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    for wrong in ({"view": "X1-X4"}, {"count": 0}, {"spacing_mm": (3, 3)}):
+    for wrong in ({"view": "X1-X4"}, {"view": "trunk"}, {"count": 0}, {"spacing_mm": (3, 3)}):
         with pytest.raises(UsageError):
             Spines(**wrong)  # type: ignore[arg-type]
     with pytest.raises(AtlasError):

@@ -60,7 +60,7 @@ def test_a_recipe_becomes_a_model_that_a_cascade_is_added_to(tmp_path: Path, atl
         tmp_path / "fine",
         sources=sources,
         iterations=1,
-        into=tmp_path / "first",
+        other_stages=tmp_path / "first",
         device="cpu",
     )
     assert [stage.manifest.name for stage in fine.stages] == ["neck", "fine"]

@@ -44,7 +44,7 @@ def child(tmp_path, monkeypatch):
 
 def run(folder, steps, machine=CPU):
     reported = []
-    with folder.held() as lock:
+    with folder.locked() as lock:
         run_steps(steps, folder, machine, lock, lambda done, total: reported.append((done, total)))
     return reported
 
@@ -55,7 +55,7 @@ def fold(number):
 
 def test_on_a_cpu_one_process_does_the_remaining_steps(folder, child):
     child(DOES_IT)
-    with folder.held():
+    with folder.locked():
         folder.mark_done("plan")
     run(folder, [Step(("plan",)), fold(0), fold(1)])
     assert (folder.root / "seen").read_text().splitlines() == ["fold 3d_fullres 0 on cpu", "fold 3d_fullres 1 on cpu"]

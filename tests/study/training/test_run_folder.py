@@ -87,27 +87,27 @@ def test_a_folder_of_something_else_is_not_changed(cases, tmp_path):
 
 def test_one_command_at_a_time_works_in_a_folder(tmp_path):
     folder = RunFolder(tmp_path / "run", "")
-    with folder.held(), pytest.raises(TrainingError), folder.held():
+    with folder.locked(), pytest.raises(TrainingError), folder.locked():
         pass
-    with folder.held():
+    with folder.locked():
         pass
 
 
 def test_the_lock_outlives_the_command_while_a_process_of_the_run_lives(tmp_path):
     folder = RunFolder(tmp_path / "run", "")
     wait = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-    with folder.held() as lock:
+    with folder.locked() as lock:
         child = subprocess.Popen(wait, stdin=subprocess.PIPE, pass_fds=(lock,))
-    with pytest.raises(TrainingError), folder.held():
+    with pytest.raises(TrainingError), folder.locked():
         pass
     child.communicate()
-    with folder.held():
+    with folder.locked():
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError), RunFolder(tmp_path / "file" / "run", "").held():
+    with pytest.raises(OutputError), RunFolder(tmp_path / "file" / "run", "").locked():
         pass
 
 

@@ -20,7 +20,7 @@ class Folders:
         Folders of the data sets.
     images : tuple of Path
         Further folders with images of CTSpine1K.
-    people : Path or None
+    demographics : Path or None
         Table of patients: ``id`` (a case or a patient), and ``patient``, ``age``, ``sex`` where they are known. It goes
         in preference to the data sets' own tables.
     """
@@ -32,7 +32,7 @@ class Folders:
     msd_colon: Path | None = None
     totalsegmentator: Path | None = None
     images: tuple[Path, ...] = ()
-    people: Path | None = None
+    demographics: Path | None = None
 
 
 #: Columns of the table of patients.
@@ -67,10 +67,12 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
         parts.append(totalsegmentator.find(folders.totalsegmentator))
     if not parts:
         raise UsageError("no data set is given", advice="Give one or more, for example --verse2019 FOLDER.")
-    person_rows = read_people(folders.people, "id", known=_COLUMNS) if folders.people is not None else {}
+    person_rows = read_people(folders.demographics, "id", known=_COLUMNS) if folders.demographics is not None else {}
     found = Found()
-    if folders.people is not None:
-        found.notes = _doubts_about(folders.people.name, person_rows, [case for part in parts for case in part.cases])
+    if folders.demographics is not None:
+        found.notes = _doubts_about(
+            folders.demographics.name, person_rows, [case for part in parts for case in part.cases]
+        )
     for part in parts:
         part.cases = [_with_person(case, person_rows) for case in part.cases[:limit]]
         found.add(part)

@@ -33,7 +33,7 @@ def test_a_table_of_people_has_precedence_over_the_data_sets(tmp_path):
         touch(tmp_path / "2019", f"{name}.nii.gz", f"{name}_seg.nii.gz")
     people = tmp_path / "people.csv"
     people.write_text("id,patient,age,sex\nverse004,,61,F\nverse2019_verse005,verse004,62,\n")
-    found = collect(Folders(verse2019=tmp_path / "2019", people=people))
+    found = collect(Folders(verse2019=tmp_path / "2019", demographics=people))
     assert [(c.patient, c.age_years, c.sex) for c in found.cases] == [
         ("verse004", 61.0, "F"), ("verse004", 62.0, ""), ("verse006", None, ""),
     ]  # fmt: skip
@@ -45,7 +45,7 @@ def test_rows_of_a_table_of_people_without_effect_are_reported(tmp_path):
     touch(tmp_path / "2019", "verse004.nii.gz", "verse004_seg.nii.gz")
     people = tmp_path / "people.csv"
     people.write_text("id,patient,age,sex\nverse004,,old,?\nverse4,verse004,,\nverse5,verse004,,\n")
-    found = collect(Folders(verse2019=tmp_path / "2019", people=people))
+    found = collect(Folders(verse2019=tmp_path / "2019", demographics=people))
     assert found.notes == [
         "people.csv has an id that matches no case and no patient: 'verse4' and 1 more",
         "people.csv has an age that cannot be read: 'verse004'",
