@@ -30,8 +30,9 @@ from cspine.measurements.change import EarlierValues
 from cspine.models.package import ModelPackage
 from cspine.pipeline import measuring
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
+from cspine.pipeline.geometry import written_files
 from cspine.pipeline.measuring import Measured, prior_result
-from cspine.pipeline.outputs import chosen_outputs
+from cspine.pipeline.outputs import check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
@@ -148,7 +149,7 @@ def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVo
     from cspine.io.ct_image import read_ct_image  # loads nibabel and SimpleITK, which DICOM does not need
 
     check_wanted(settings.levels, package.levels)
-    chosen_outputs(settings.outputs, has_dicom=False)
+    check_outputs(settings, has_dicom=False)
     prior_result(settings.prior, None, None)
     return _logged(read_ct_image(path))
 
@@ -343,8 +344,8 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
         if output.write is None:
             continue
         with stopwatch.step(output.name):
-            output.write(results.ct, results.vertebrae, folder / output.file)
-        written.append(output_summary(folder / output.file, folder, output.title))
+            output.write(results.ct, results.vertebrae, settings, folder / output.file)
+        written += written_files(folder / output.file, folder, output.title)
     summarized = next((output for output in formats if output.name == "summary"), None)
     if summarized is not None:
         table = folder / summarized.beside[0]
