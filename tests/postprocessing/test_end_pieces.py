@@ -74,10 +74,10 @@ def test_a_level_of_a_cervical_model_that_skips_one_is_renumbered_and_reported()
 
 def test_a_vertebra_that_the_image_cuts_is_not_united_with_its_neighbour() -> None:
     labels, ct = volumes()
-    bottom = int(np.argwhere(labels.labels_zyx == 7)[:, 0].min()) + 5  # C7 ends 5 mm above its lower end
+    bottom = int(np.argwhere(labels.labels_zyx == 7)[:, 0].min()) + 2
     cut, hu = np.ascontiguousarray(labels.labels_zyx[bottom:]), np.ascontiguousarray(ct.hu_zyx[bottom:])
     half = np.argwhere(cut == 7)
-    cut[tuple(half[half[:, 2] > half[:, 2].mean() + 4].T)] = 8  # a half of what is left looks like T1
+    cut[tuple(half[half[:, 2] > half[:, 2].mean() + 2].T)] = 8  # a half of what is left looks like T1
     volume = LabelVolume(cut, labels.affine_lps, labels.model)
     codes = {finding.code for finding in postprocess(volume, replace(ct, hu_zyx=hu), 50.0)[1]}
     assert "CS-FND-001" in codes
