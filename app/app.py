@@ -69,6 +69,8 @@ class CSpineApp(Application):  # type: ignore[misc]
             mirror=settings.is_on("mirror"),
             step_size=settings.step_size(),
             precision=settings.precision,
+            engine=settings.engine,
+            roi=settings.roi,
         )
         postprocessing = PostprocessingOperator(
             self,

@@ -18,7 +18,7 @@ STEPS = {
     "io": {"core"},
     "dicom": {"core", "io"},
     "models": {"core", "io"},
-    "inference": {"core", "models"},
+    "inference": {"core", "io", "models"},
     "postprocessing": {"core"},
     "measurements": {"core"},
     "surfaces": {"core", "io"},

@@ -25,7 +25,14 @@ from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, Outp
 from cspine.core.geometry import resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
 from cspine.dicom.clock import Clock
-from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
+from cspine.dicom.earlier_results import (
+    MANUFACTURER,
+    MODEL_NAME,
+    EarlierResult,
+    algorithm_name,
+    long_string,
+    name_superseded,
+)
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg_type import SegType
 from cspine.dicom.source_header import normalise_headers, read_source_headers
@@ -34,7 +41,6 @@ from cspine.io.files import write_atomic
 
 #: Largest distance of a stored slice from the grid of the volume, as a share of a voxel.
 _MAX_OFFSET_VOXELS = 0.25
-_LONG_STRING = 64  # characters of a DICOM LO
 _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is omitted
 
 
@@ -318,16 +324,6 @@ def zone_of(header: Dataset) -> str | None:
     """Return (0008,0201) *Timezone Offset From UTC* of a source; None if it is missing or malformed."""
     zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
     return zone if _ZONE.match(zone) else None
-
-
-def algorithm_name(model: ModelIdentity) -> str:
-    """Return (0066,0036) *Algorithm Name* of the segments that a model predicts."""
-    return long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}")
-
-
-def long_string(text: str) -> str:
-    """Return a text as it fits into an LO element."""
-    return text if len(text) <= _LONG_STRING else text[: _LONG_STRING - 3] + "..."
 
 
 def _set_clock_and_uids(

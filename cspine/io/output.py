@@ -70,6 +70,7 @@ class StudyOutput:
             for part in _FILES:
                 (self._staging / part).mkdir()
         except OSError as error:
+            self.discard()
             raise OutputError(f"the output folder cannot be written: {error.strerror}") from error
         return self
 
