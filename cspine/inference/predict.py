@@ -20,6 +20,7 @@ from cspine.inference.locate import Between, Location, cropped, first_box, locat
 from cspine.inference.settings import InferenceSettings
 from cspine.inference.stage import StageRun, folds_of, level_table, run_stage
 from cspine.models.package import ModelPackage
+from cspine.models.qualification import qualified_for
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def segment(
     """
     settings = settings or InferenceSettings()
     began = time.perf_counter()
-    engine = choose_engine(settings.device, settings.precision, settings.engine, package.stages)
+    engine = choose_engine(settings.device, settings.precision, settings.engine, package.stages, qualified_for(package))
     _log.info("engine: %s, device: %s, %s", engine.name, engine.device, engine.precision)
     for stage in package.stages:
         folds_of(stage, settings)
