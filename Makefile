@@ -35,6 +35,7 @@ test: $(INSTALLED)
 
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu -s
+	$(BIN)/python -m benchmarks.engines --device cuda
 
 # With what tests/system/install-tools.sh installs; a part whose tools are absent is skipped with its reason.
 test-system: $(INSTALLED)
