@@ -14,6 +14,7 @@ from cspine.operators.dicom_sr_writer import DicomSrWriterOperator
 from cspine.operators.nnunet_inference import NnunetInferenceOperator
 from cspine.operators.postprocessing import PostprocessingOperator
 from cspine.operators.report_writer import ReportWriterOperator
+from cspine.operators.surface_writer import SurfaceWriterOperator
 
 __all__ = [
     "CtReaderOperator",
@@ -23,4 +24,5 @@ __all__ = [
     "NnunetInferenceOperator",
     "PostprocessingOperator",
     "ReportWriterOperator",
+    "SurfaceWriterOperator",
 ]

@@ -24,6 +24,7 @@ PREDICTION = "prediction"
 SEG_FILE = "seg_file"
 MEASUREMENTS = "measurements"
 SUMMARY = "summary"
+SURFACE_FILES = "surface_files"
 
 
 class StepOperator(Operator):  # type: ignore[misc]

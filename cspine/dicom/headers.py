@@ -5,7 +5,6 @@ Pixels are never read here. A single-frame image has one `Plane`, an Enhanced CT
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +77,8 @@ _OTHER_KEYWORDS = (
     "NumberOfSeriesRelatedInstances",
     "InConcatenationTotalNumber",
 )
+#: Larger numbers are damage: millimetres, cosines and slopes are far smaller, and products must stay finite.
+_MAX_NUMBER = 1e30
 #: The tags that `read_header` uses.
 WANTED_TAGS: list[BaseTag] = [Tag(keyword) for keyword in (*PHASE_MARKS, *TIME_MARKS, *_OTHER_KEYWORDS)]
 
@@ -376,7 +377,7 @@ def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | 
         numbers = tuple(float(v) for v in values)
     except (ValueError, TypeError, OverflowError):
         return None
-    return numbers if len(numbers) == count and all(math.isfinite(v) for v in numbers) else None
+    return numbers if len(numbers) == count and all(abs(v) <= _MAX_NUMBER for v in numbers) else None
 
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:

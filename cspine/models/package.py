@@ -246,7 +246,10 @@ def write_package(
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for stage, plan in zip(manifest.stages, plans, strict=True):
-            _write_stage(work / stage.folder, plan, contents[stage.name])
+            try:
+                _write_stage(work / stage.folder, plan, contents[stage.name])
+            except UnsupportedModelError as error:
+                raise UnsupportedModelError(f"{error.message}; it was trained by {stage.trainer}") from error
         (work / CARD_NAME).write_text(card if card is not None else model_card(manifest), encoding="utf-8")
         names = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
         finished = manifest.model_copy(update={"files": {name: sha256_of(work / name) for name in names}})

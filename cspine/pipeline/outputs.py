@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.errors import DicomSourceNeededError, UsageError
-from cspine.io.output import LABELS, MEASUREMENTS, PREVIEW, REPORT, SEGMENTATION, SUMMARY
+from cspine.io.output import ELEMENTS, LABELS, MEASUREMENTS, PREVIEW, REPORT, SEGMENTATION, SUMMARY, SURFACES
 
 if TYPE_CHECKING:
     from cspine.core.volumes import CtVolume
     from cspine.pipeline.segmentation import Vertebrae
+    from cspine.pipeline.settings import RunSettings
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """A file that a run can write.
+    """A file, or a folder of files, that a run can write.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ class OutputFormat:
     title : str
         Name at the terminal.
     write : callable or None
-        Writes it from the image and its vertebrae to a path; None for an output with a step of its own.
+        Writes it from the image, its vertebrae and the settings to a path; None for an output with a step of its own.
     needs_dicom : bool
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
@@ -40,23 +41,35 @@ class OutputFormat:
     name: str
     file: str
     title: str
-    write: Callable[[CtVolume, Vertebrae, Path], None] | None = None
+    write: Callable[[CtVolume, Vertebrae, RunSettings, Path], None] | None = None
     needs_dicom: bool = False
     by_default: tuple[bool, bool] = (True, True)
     beside: tuple[str, ...] = ()
 
 
-def _write_labels(_: CtVolume, vertebrae: Vertebrae, path: Path) -> None:
+def _write_labels(_: CtVolume, vertebrae: Vertebrae, __: RunSettings, path: Path) -> None:
     from cspine.io import nifti
 
     nifti.write(path, vertebrae.labels.labels_zyx, vertebrae.labels.affine_lps)
 
 
-def _write_preview(ct: CtVolume, vertebrae: Vertebrae, path: Path) -> None:
+def _write_preview(ct: CtVolume, vertebrae: Vertebrae, _: RunSettings, path: Path) -> None:
     from cspine.report.preview import render_preview
 
     model = vertebrae.labels.model
     render_preview(ct, vertebrae.labels, model.title if model else "", vertebrae.findings, path)
+
+
+def _write_surfaces(ct: CtVolume, vertebrae: Vertebrae, settings: RunSettings, path: Path) -> None:
+    from cspine.pipeline.geometry import write_surface_files
+
+    write_surface_files(ct, vertebrae.labels, settings, path, path.parents[1] / "dicom")
+
+
+def _write_elements(ct: CtVolume, vertebrae: Vertebrae, settings: RunSettings, path: Path) -> None:
+    from cspine.pipeline.geometry import write_element_files
+
+    write_element_files(ct, vertebrae.labels, settings.elements, path)
 
 
 #: Every output, in the order in which they are written.
@@ -65,6 +78,8 @@ OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("sr", f"dicom/{REPORT}", "DICOM SR", needs_dicom=True, by_default=(True, False)),
     OutputFormat("nifti", f"report/{LABELS}", "Labels", _write_labels, by_default=(False, True)),
     OutputFormat("preview", f"report/{PREVIEW}", "Picture", _write_preview),
+    OutputFormat("surfaces", f"report/{SURFACES}", "Surfaces", _write_surfaces, by_default=(False, False)),
+    OutputFormat("fe", f"report/{ELEMENTS}", "Finite elements", _write_elements, by_default=(False, False)),
     OutputFormat("summary", f"report/{SUMMARY}", "Summary", beside=(f"report/{MEASUREMENTS}",)),
 )
 
@@ -89,6 +104,19 @@ def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
         what = f"there is no output {unknown[0]!r}" if unknown else "no output is named"
         raise UsageError(what, advice=f"Give some of: {', '.join(known)}.")
     return tuple(name for name in known if name in wanted)
+
+
+def check_outputs(settings: RunSettings, *, has_dicom: bool) -> None:
+    """Refuse outputs that need a DICOM series where there is none, before anything is computed.
+
+    Raises
+    ------
+    DicomSourceNeededError
+        As `chosen_outputs`, and for surfaces as DICOM objects.
+    """
+    chosen = chosen_outputs(settings.outputs, has_dicom=has_dicom)
+    if any(output.name == "surfaces" for output in chosen):
+        settings.surfaces.require_source(has_dicom=has_dicom)
 
 
 def chosen_outputs(wanted: Sequence[str] | None, *, has_dicom: bool) -> tuple[OutputFormat, ...]:

@@ -9,6 +9,8 @@ from cspine.core.anatomy import Vertebra, levels_text
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg_type import SegType
 from cspine.inference.settings import InferenceSettings
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.settings import SurfaceSettings
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class RunSettings:
         study if omitted.
     ran_on : tuple of str, optional
         Engine and precision that the network ran with, once it has run; the outputs state them.
+    surfaces : SurfaceSettings
+        Formats of the output ``surfaces``.
+    elements : FeSettings
+        Formats, sizes and gaps of the output ``fe``.
     """
 
     clock: Clock = field(default_factory=Clock.from_environment)
@@ -59,6 +65,8 @@ class RunSettings:
     outputs: tuple[str, ...] | None = None
     prior: Path | None = None
     ran_on: tuple[str, str] | None = None
+    surfaces: SurfaceSettings = field(default_factory=SurfaceSettings)
+    elements: FeSettings = field(default_factory=FeSettings)
 
     def as_text(self) -> dict[str, str]:
         """Return the settings that may change the labels or the DICOM object, as the outputs state them."""

@@ -30,13 +30,15 @@ from cspine.measurements.change import EarlierValues
 from cspine.models.package import ModelPackage
 from cspine.pipeline import measuring
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
+from cspine.pipeline.geometry import written_files
 from cspine.pipeline.measuring import Measured, prior_result
-from cspine.pipeline.outputs import chosen_outputs
+from cspine.pipeline.outputs import check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
 from cspine.report.earlier_measurements import find_prior
 from cspine.report.measurement_table import write_measurement_table
+from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 from cspine.report.summary import (
     InputSummary,
     OutputSummary,
@@ -147,7 +149,7 @@ def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVo
     from cspine.io.ct_image import read_ct_image  # loads nibabel and SimpleITK, which DICOM does not need
 
     check_wanted(settings.levels, package.levels)
-    chosen_outputs(settings.outputs, has_dicom=False)
+    check_outputs(settings, has_dicom=False)
     prior_result(settings.prior, None, None)
     return _logged(read_ct_image(path))
 
@@ -262,26 +264,33 @@ def _tracking(chosen: ChosenSeries | None) -> dict[str, str]:
     return segments | dict(chosen.prior.tracking if chosen.prior is not None else {})
 
 
-def write_sr(
-    measured: Measured,
-    vertebrae: Vertebrae,
-    ct: CtVolume,
-    chosen: ChosenSeries | None,
-    segmentation: SegRecord | None,
-    settings: RunSettings,
-    folder: Path,
-) -> SrRecord | None:
+@dataclass(frozen=True)
+class MeasuredStudy:
+    """What a structured report is about.
+
+    Parameters
+    ----------
+    measured, vertebrae, ct, chosen, segmentation
+        Results of the steps; no segmentation if none was written.
+    """
+
+    measured: Measured
+    vertebrae: Vertebrae
+    ct: CtVolume
+    chosen: ChosenSeries | None
+    segmentation: SegRecord | None = None
+
+
+def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRecord | None:
     """Write the structured report into ``folder/dicom`` if it is wanted; errors as `dicom.sr.write_sr`."""
-    formats = chosen_outputs(settings.outputs, has_dicom=ct.source is not None)
+    formats = chosen_outputs(settings.outputs, has_dicom=study.ct.source is not None)
     wanted = next((output for output in formats if output.name == "sr"), None)
     if wanted is None:
         return None
-    from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
-
-    model = vertebrae.labels.model
-    content = ReportContent(measured.spine, model, measured.not_found, measured.changes, _tracking(chosen))
-    sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(vertebrae))
-    return write_structured_report(content, ct, segmentation, sr_settings, folder / wanted.file)
+    measured, model = study.measured, study.vertebrae.labels.model
+    content = ReportContent(measured.spine, model, measured.not_found, measured.changes, _tracking(study.chosen))
+    sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(study.vertebrae))
+    return write_structured_report(content, study.ct, study.segmentation, sr_settings, folder / wanted.file)
 
 
 @dataclass(frozen=True)
@@ -335,8 +344,8 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
         if output.write is None:
             continue
         with stopwatch.step(output.name):
-            output.write(results.ct, results.vertebrae, folder / output.file)
-        written.append(output_summary(folder / output.file, folder, output.title))
+            output.write(results.ct, results.vertebrae, settings, folder / output.file)
+        written += written_files(folder / output.file, folder, output.title)
     summarized = next((output for output in formats if output.name == "summary"), None)
     if summarized is not None:
         table = folder / summarized.beside[0]

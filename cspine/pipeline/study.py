@@ -130,7 +130,7 @@ def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOut
     with watch.step("write DICOM") if ct.source is not None else nullcontext():
         written = steps.write_dicom(vertebrae, ct, chosen, settings, folder)
     with watch.step("write SR") if ct.source is not None else nullcontext():
-        report = steps.write_sr(measured, vertebrae, ct, chosen, written, settings, folder)
+        report = steps.write_sr(steps.MeasuredStudy(measured, vertebrae, ct, chosen, written), settings, folder)
     results = Results(chosen, ct, study.inference, vertebrae, measured, written, report)
     summary = steps.write_report(results, settings, watch, folder)
     output.commit()

@@ -235,13 +235,12 @@ def _comparison(measured: MeasuredValue) -> list[Any]:
     if published is None:
         return []
     unit = sr_codes.unit_of(measured.quantity)
-    low, high = published.range
     items = [
         (codes.SCT.MeanValueOfPopulation, published.mean, unit),
         (codes.DCM.StandardDeviationOfPopulation, published.sd, unit),
         (codes.DCM.ZScoreOfMeasurement, measured.z_score, codes.UCUM.NoUnits),
-        (codes.SCT.NormalRangeLowerLimit, low, unit),
-        (codes.SCT.NormalRangeUpperLimit, high, unit),
+        (codes.SCT.NormalRangeLowerLimit, published.low, unit),
+        (codes.SCT.NormalRangeUpperLimit, published.high, unit),
     ]
     numbers = [
         hd.sr.NumContentItem(name, round(value, 4), unit, relationship_type=_HAS_PROPERTIES)
