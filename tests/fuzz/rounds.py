@@ -95,8 +95,8 @@ def mutant(recipe: Recipe) -> Case | None:
             try:
                 MUTATIONS[name].change(case, rng)
                 break
-            except (DoesNotApplyError, AttributeError, KeyError, TypeError, ValueError, IndexError):
-                continue  # a mutation before it took away what it changes
+            except Exception:  # a mutation before it took away or damaged what it changes
+                continue
         else:
             return None
     return case
