@@ -38,7 +38,6 @@ from cspine.pipeline.subset import check_wanted, keep_levels
 from cspine.pipeline.written import written_files
 from cspine.report.earlier_measurements import find_prior
 from cspine.report.measurement_table import write_measurement_table
-from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 from cspine.report.summary import (
     InputSummary,
     OutputSummary,
@@ -287,6 +286,8 @@ def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRec
     wanted = next((output for output in formats if output.name == "sr"), None)
     if wanted is None:
         return None
+    from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
+
     measured, model = study.measured, study.vertebrae.labels.model
     content = ReportContent(measured.spine, model, measured.not_found, measured.changes, _tracking(study.chosen))
     sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(study.vertebrae))
