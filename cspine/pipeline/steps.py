@@ -30,7 +30,6 @@ from cspine.measurements.change import EarlierValues
 from cspine.models.package import ModelPackage
 from cspine.pipeline import measuring
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
-from cspine.pipeline.geometry import written_files
 from cspine.pipeline.measuring import Measured, prior_result
 from cspine.pipeline.outputs import check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
@@ -38,7 +37,6 @@ from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
 from cspine.report.earlier_measurements import find_prior
 from cspine.report.measurement_table import write_measurement_table
-from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 from cspine.report.summary import (
     InputSummary,
     OutputSummary,
@@ -288,6 +286,8 @@ def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRec
     if wanted is None:
         return None
     measured, model = study.measured, study.vertebrae.labels.model
+    from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
+
     content = ReportContent(measured.spine, model, measured.not_found, measured.changes, _tracking(study.chosen))
     sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(study.vertebrae))
     return write_structured_report(content, study.ct, study.segmentation, sr_settings, folder / wanted.file)
@@ -336,6 +336,8 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     OutputError
         If a file cannot be written.
     """
+    from cspine.pipeline.geometry import written_files  # loads the libraries of meshes
+
     formats = chosen_outputs(settings.outputs, has_dicom=results.ct.source is not None)
     written = [_seg_summary(results.segmentation, folder)] if results.segmentation is not None else []
     if results.report is not None:
