@@ -35,6 +35,7 @@ from cspine.pipeline.outputs import check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
+from cspine.pipeline.written import written_files
 from cspine.report.earlier_measurements import find_prior
 from cspine.report.measurement_table import write_measurement_table
 from cspine.report.summary import (

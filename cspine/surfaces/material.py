@@ -8,20 +8,17 @@ user's: a scanner that was calibrated with a phantom gives its own line from HU 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cspine.core.geometry import to_index
 from cspine.core.volumes import CtVolume
+from cspine.surfaces.fe_settings import DENSITY_INTERCEPT, DENSITY_SLOPE
+from cspine.surfaces.stuffing import Values
+from cspine.surfaces.surface import Points
 
-if TYPE_CHECKING:
-    from cspine.surfaces.stuffing import Values
-    from cspine.surfaces.surface import Points
-
-#: Density in g/cm3 = intercept + slope * HU.
-DENSITY_INTERCEPT, DENSITY_SLOPE = 0.047, 0.001122
 #: Modulus in MPa = factor * density ** exponent.
 MODULUS_FACTOR, MODULUS_EXPONENT = 4730.0, 1.56
 POISSON_RATIO = 0.3
@@ -58,8 +55,6 @@ def mean_hu(ct: CtVolume, points_lps: Points, cells: NDArray[np.int64]) -> Value
     corner = points_lps[cells]
     rest = (1 - _CORNER_SHARE) / 3
     total = np.zeros(len(cells))
-    from scipy import ndimage
-
     for i in range(4):
         weights = np.full(4, rest)
         weights[i] = _CORNER_SHARE
