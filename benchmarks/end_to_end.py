@@ -85,7 +85,7 @@ def write_seg(files: Any, labels_zyx: np.ndarray, path: Path) -> None:
             number, f"level {number}", codes.SCT.Bone, codes.SCT.Bone, hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             hd.AlgorithmIdentificationSequence("random", codes.DCM.ArtificialIntelligence, "1"),
         )
-        for number in (int(i) for i in np.unique(labels_zyx) if i)
+        for number in range(1, int(labels_zyx.max()) + 1)
     ]  # fmt: skip
     hd.seg.Segmentation(
         [dcmread(file) for file in files], labels_zyx, hd.seg.SegmentationTypeValues.BINARY, described, hd.UID(), 900,
