@@ -6,7 +6,6 @@ Frames are matched to source slices by position and SOP Instance UID, never by t
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,20 +20,17 @@ from pydicom.valuerep import DA, DT, TM
 from cspine import __version__
 from cspine.core.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
 from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, OutputError
-from cspine.core.geometry import resample_labels, to_index
+from cspine.core.geometry import resample_labels
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg_type import SegType
-from cspine.dicom.source_header import normalise_headers, read_source_headers
+from cspine.dicom.source_header import check_positions, normalise_headers, read_source_headers, source_zone
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 
-#: Largest distance of a stored slice from the grid of the volume, as a share of a voxel.
-_MAX_OFFSET_VOXELS = 0.25
 _LONG_STRING = 64  # characters of a DICOM LO
-_ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is omitted
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
     with suppress_phi_logging():
         headers = read_source_headers(source)
         notes = normalise_headers(headers, source)
-        _check_positions(headers, source)
+        check_positions(headers, source)
         on_source = resample_labels(labels.labels_zyx, labels.grid, source.grid)
         present = sorted(labels_present(on_source), key=rank)
         if not present:
@@ -162,24 +158,6 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         warnings=(*notes, *_viewer_warnings(segmentation, settings.seg_type)),
         supersedes=settings.supersedes,
     )
-
-
-def _check_positions(headers: list[Dataset], source: CtSource) -> None:
-    """Raise GeometryError if the position of a stored plane differs from the grid."""
-    by_uid = {str(header.SOPInstanceUID): header for header in headers}
-    for k, part in enumerate(source.slices):
-        header = by_uid[part.sop_instance_uid]
-        if part.frame is not None:
-            header = header.PerFrameFunctionalGroupsSequence[part.frame].PlanePositionSequence[0]
-        position = np.array([[float(v) for v in header.ImagePositionPatient]])
-        offset = np.abs(to_index(source.grid.affine_lps, position)[0] - (0, 0, k)).max()
-        if offset > _MAX_OFFSET_VOXELS:
-            raise GeometryError(
-                f"slice {k + 1} of the source is {offset:.2f} voxels away from its position in the volume"
-            )
-    rows, columns = int(headers[0].Rows), int(headers[0].Columns)
-    if source.grid.shape_zyx != (len(source.slices), rows, columns):
-        raise GeometryError(f"the grid {source.grid.shape_zyx} is not {len(source.slices)} slices {rows} x {columns}")
 
 
 def _identity(
@@ -306,8 +284,7 @@ def _set_clock_and_uids(
     segmentation: hd.seg.Segmentation, header: Dataset, clock: Clock, identity: ObjectIdentity
 ) -> None:
     """Replace what highdicom takes from its own clock or at random, and copy what it does not copy."""
-    zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
-    if _ZONE.match(zone):
+    if zone := source_zone(header):
         # The zone applies to every time of the object, including those of the study.
         clock = clock.in_zone(zone)
         segmentation.TimezoneOffsetFromUTC = zone
