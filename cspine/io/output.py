@@ -17,9 +17,15 @@ SEGMENTATION = "segmentation.dcm"
 SUMMARY = "summary.json"
 PREVIEW = "preview.png"
 LABELS = "labels.nii.gz"
+LABELS_SIDECAR = "labels.json"
+SC = "secondary-capture.dcm"
+STRUCTURES = "structures.dcm"
 
 # In this order, so that a router that watches dicom/ finds a complete report.
-_FILES = {"report": {SUMMARY, PREVIEW, LABELS}, "dicom": {SEGMENTATION}}
+_FILES = {
+    "report": {SUMMARY, PREVIEW, LABELS, LABELS_SIDECAR},
+    "dicom": {SEGMENTATION, SC, STRUCTURES},
+}
 _STAGING = ".cspine-"
 
 

@@ -8,11 +8,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.errors import DicomSourceNeededError, UsageError
-from cspine.io.output import LABELS, PREVIEW, SEGMENTATION, SUMMARY
+from cspine.io.output import LABELS, LABELS_SIDECAR, PREVIEW, SC, SEGMENTATION, STRUCTURES, SUMMARY
 
 if TYPE_CHECKING:
     from cspine.core.volumes import CtVolume
+    from cspine.dicom.derived import ObjectSettings
+    from cspine.dicom.seg import SegRecord
     from cspine.pipeline.segmentation import Vertebrae
+    from cspine.report.summary import Summary
+
+
+@dataclass(frozen=True)
+class Material:
+    """What outputs are made of.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    vertebrae : Vertebrae
+        The cleaned labels with their findings.
+    objects : ObjectSettings
+        What all DICOM objects of a run have in common: clock, settings, remark.
+    summary : Summary
+        Everything that is known so far, with the outputs that were written before this one.
+    segmentation : SegRecord or None
+        The DICOM Segmentation, if one was written.
+    """
+
+    ct: CtVolume
+    vertebrae: Vertebrae
+    objects: ObjectSettings
+    summary: Summary
+    segmentation: SegRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +56,10 @@ class OutputFormat:
     title : str
         Name at the terminal.
     write : callable or None
-        Writes it from the image and its vertebrae to a path; None for an output with a step of its own.
+        Writes it to a path and returns the SOP Instance UID of a DICOM object, else None; None for an output with a
+        step of its own.
+    sidecar : str
+        Path of a second file that is written beside it; empty if there is none.
     needs_dicom : bool
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
@@ -38,31 +69,62 @@ class OutputFormat:
     name: str
     file: str
     title: str
-    write: Callable[[CtVolume, Vertebrae, Path], None] | None = None
+    write: Callable[[Material, Path], str | None] | None = None
+    sidecar: str = ""
     needs_dicom: bool = False
     by_default: tuple[bool, bool] = (True, True)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of all its files within the output folder."""
+        return (self.file, self.sidecar) if self.sidecar else (self.file,)
 
-def _write_labels(_: CtVolume, vertebrae: Vertebrae, path: Path) -> None:
+
+def _write_sc(material: Material, path: Path) -> str:
+    from cspine.dicom.secondary_capture import write_secondary_capture
+    from cspine.report.preview import marked_preview
+
+    labels = material.vertebrae.labels
+    picture = marked_preview(material.ct, labels, material.summary.model_title, material.vertebrae.findings)
+    return write_secondary_capture(picture, labels, material.ct, material.objects, path)
+
+
+def _write_structures(material: Material, path: Path) -> str:
+    from cspine.dicom.rtstruct import write_structure_set
+
+    return write_structure_set(material.vertebrae.labels, material.ct, material.objects, path)
+
+
+def _write_labels(material: Material, path: Path) -> None:
     from cspine.io import nifti
+    from cspine.report.sidecar import write_sidecar
 
-    nifti.write(path, vertebrae.labels.labels_zyx, vertebrae.labels.affine_lps)
+    labels = material.vertebrae.labels
+    nifti.write(path, labels.labels_zyx, labels.affine_lps)
+    write_sidecar(labels, material.vertebrae.findings, path.with_name(LABELS_SIDECAR))
 
 
-def _write_preview(ct: CtVolume, vertebrae: Vertebrae, path: Path) -> None:
+def _write_preview(material: Material, path: Path) -> None:
     from cspine.report.preview import render_preview
 
-    model = vertebrae.labels.model
-    render_preview(ct, vertebrae.labels, model.title if model else "", vertebrae.findings, path)
+    labels = material.vertebrae.labels
+    render_preview(material.ct, labels, material.summary.model_title, material.vertebrae.findings, path)
 
 
 #: Every output, in the order in which they are written.
 OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("seg", f"dicom/{SEGMENTATION}", "DICOM SEG", needs_dicom=True, by_default=(True, False)),
-    OutputFormat("nifti", f"report/{LABELS}", "Labels", _write_labels, by_default=(False, True)),
+    OutputFormat("sc", f"dicom/{SC}", "DICOM SC", _write_sc, needs_dicom=True, by_default=(False, False)),
+    OutputFormat(
+        "rtstruct", f"dicom/{STRUCTURES}", "DICOM RTSTRUCT", _write_structures,
+        needs_dicom=True, by_default=(False, False),
+    ),
+    OutputFormat(
+        "nifti", f"report/{LABELS}", "Labels", _write_labels, f"report/{LABELS_SIDECAR}", by_default=(False, True)
+    ),
     OutputFormat("preview", f"report/{PREVIEW}", "Picture", _write_preview),
     OutputFormat("summary", f"report/{SUMMARY}", "Summary"),
-)
+)  # fmt: skip
 
 
 def parse_outputs(text: str) -> tuple[str, ...]:

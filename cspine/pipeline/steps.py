@@ -18,6 +18,7 @@ from cspine.core.errors import hashed
 from cspine.core.findings import Severity
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
+from cspine.dicom.derived import ObjectSettings
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
@@ -29,7 +30,7 @@ from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
-from cspine.pipeline.outputs import chosen_outputs
+from cspine.pipeline.outputs import Material, chosen_outputs
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
@@ -177,13 +178,9 @@ def write_dicom(
     superseded = (
         superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels) if chosen is not None else ()
     )
-    serious = any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings)
+    common = object_settings(vertebrae, settings)
     seg_settings = SegSettings(
-        settings.clock,
-        settings.seg_type,
-        tuple(settings.as_text().items()),
-        remark="CHECK" if serious else "",
-        supersedes=superseded,
+        common.clock, settings.seg_type, common.parameters, remark=common.remark, supersedes=superseded
     )
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / wanted.file)
 
@@ -206,7 +203,7 @@ class Results:
 
 
 def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, folder: Path) -> Summary:
-    """Write the wanted outputs into ``folder/report``: labels, preview, summary.
+    """Write the wanted outputs other than the DICOM Segmentation into ``folder/dicom`` and ``folder/report``.
 
     Parameters
     ----------
@@ -229,21 +226,40 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     OutputError
         If a file cannot be written.
     """
+    with stopwatch.step("measure"):
+        measured = measure_vertebrae(results.vertebrae.labels, results.ct)
     formats = chosen_outputs(settings.outputs, has_dicom=results.ct.source is not None)
     written = [_seg_summary(results.segmentation, folder)] if results.segmentation is not None else []
     for output in formats:
         if output.write is None:
             continue
         with stopwatch.step(output.name):
-            output.write(results.ct, results.vertebrae, folder / output.file)
-        written.append(output_summary(folder / output.file, folder, output.title))
-    with stopwatch.step("measure"):
-        measured = measure_vertebrae(results.vertebrae.labels, results.ct)
+            so_far = _summary(results, settings, stopwatch, measured, written)
+            uid = output.write(_material(results, settings, so_far), folder / output.file)
+        written += [output_summary(folder / file, folder, output.title, uid) for file in output.files]
     summary = _summary(results, settings, stopwatch, measured, written)
     for output in formats:
         if output.name == "summary":
             write_summary(summary, folder / output.file)
     return summary
+
+
+def summarize(results: Results, settings: RunSettings) -> Summary:
+    """Return the summary of results of which nothing is written."""
+    measured = measure_vertebrae(results.vertebrae.labels, results.ct)
+    return _summary(results, settings, Stopwatch(), measured, ())
+
+
+def _material(results: Results, settings: RunSettings, summary: Summary) -> Material:
+    return Material(
+        results.ct, results.vertebrae, object_settings(results.vertebrae, settings), summary, results.segmentation
+    )
+
+
+def object_settings(vertebrae: Vertebrae, settings: RunSettings) -> ObjectSettings:
+    """Return what all DICOM objects of a run have in common; a serious finding stands in their descriptions."""
+    serious = any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings)
+    return ObjectSettings(settings.clock, tuple(settings.as_text().items()), "CHECK" if serious else "")
 
 
 def _seg_summary(record: SegRecord, folder: Path) -> OutputSummary:

@@ -40,6 +40,7 @@ AXIAL_HALF_MM = (58.0, 50.0)  # half width, half height of an axial panel
 AXIAL_ROWS = {8: 4, 16: 4, 26: 5}
 MAX_FINDINGS = 5
 NAME_POINTS, MIN_NAME_POINTS = 17.0, 9.0
+NOT_FOR_DIAGNOSIS = "NOT FOR DIAGNOSIS"
 _DPI = 100
 _BACKGROUND, _TEXT, _DIM = "#101418", "#f2f2f2", "#aab2ba"
 _SEVERITY = {Severity.SERIOUS: "#ff6b5e", Severity.WARNING: "#ffc14d", Severity.INFO: _DIM}
@@ -93,6 +94,22 @@ def preview_png(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequenc
     with style.context("default"):
         _figure(scene, title, findings).savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
+
+
+def marked_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding]) -> NDArray[np.uint8]:
+    """Return the preview with the words `NOT_FOR_DIAGNOSIS` burned in, shape (rows, columns, 3).
+
+    Parameters and NoVertebraError as `render_preview`.
+    """
+    with style.context("default"):
+        figure = _figure(_scene(ct, labels), title, findings)
+        colour = _SEVERITY[Severity.SERIOUS]
+        figure.text(
+            0.5, 0.965, NOT_FOR_DIAGNOSIS, color=colour, fontsize=24, fontweight="bold", va="center", ha="center"
+        )
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:

@@ -12,13 +12,13 @@ from cspine.pipeline.settings import RunSettings
 
 def test_every_output_is_a_file_that_the_output_folder_knows() -> None:
     files = {f"{folder}/{name}" for folder, names in output._FILES.items() for name in names}
-    assert {each.file for each in OUTPUTS} == files
+    assert {file for each in OUTPUTS for file in each.files} == files
     assert len({each.name for each in OUTPUTS}) == len(OUTPUTS)
 
 
 def test_names_are_sorted_and_others_refused() -> None:
     assert parse_outputs(" Summary, seg,seg") == ("seg", "summary")
-    for text in ("", ",", "seg,pdf"):
+    for text in ("", ",", "seg,docx"):
         with pytest.raises(UsageError):
             parse_outputs(text)
 
