@@ -68,7 +68,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("--log-level", "CSPINE_LOG_LEVEL", "WARN", "Level of the log; DEBUG includes Holoscan.", _LEVELS, "-l"),
     Option("--seg-type", "CSPINE_SEG_TYPE", "binary", "How the segmentation is stored.", ("binary", "labelmap")),
-    Option("--outputs", "CSPINE_OUTPUTS", "", "What to write: seg, nifti, preview, summary; default all but nifti."),
+    Option(
+        "--outputs", "CSPINE_OUTPUTS", "", "What to write, as cspine run --outputs; default seg,preview,report,summary."
+    ),
     Option("--levels", "CSPINE_LEVELS", "", "Levels to write, for example C3-T1; default all."),
     Option("--solve-levels", "CSPINE_SOLVE_LEVELS", "1", "Full-spine models: correct the order of levels.", _SWITCH),
     Option("--series-uid", "CSPINE_SERIES_UID", "", "Choose this series, regardless of the rules."),

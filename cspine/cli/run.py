@@ -41,8 +41,8 @@ _log = logging.getLogger(__name__)
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 @click.option(
     "--outputs", metavar="NAME,...",
-    help="What to write: seg, nifti, preview, summary; CSPINE_OUTPUTS of the application.  "
-    "[default: seg,preview,summary; for NIfTI nifti,preview,summary]",
+    help="What to write: seg, pdf, sc, rtstruct, nifti, preview, report, summary; CSPINE_OUTPUTS of the application.  "
+    "[default: seg,preview,report,summary; for NIfTI nifti,preview,report,summary]",
 )  # fmt: skip
 @click.pass_context
 def command(context: click.Context, /, source: Path, out: Path, **options: object) -> None:
@@ -52,6 +52,7 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
     OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment per vertebra (for DICOM)
     OUT/report/labels.nii.gz     labels with the numbers of VerSe (for NIfTI, or by --outputs)
     OUT/report/preview.png       sagittal, coronal and axial pictures
+    OUT/report/report.html       findings, slices, 3-D view, measurements, in one page
     OUT/report/summary.json      series and reasons, model, volumes, HU, findings, timings, settings
 
     Results appear when they are complete; a failed run leaves none, and exits with a code of docs/reference/errors.md.

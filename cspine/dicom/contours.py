@@ -27,15 +27,20 @@ def outlines(mask_yx: NDArray[np.bool_]) -> list[Polygon]:
     list of ndarray, shape (vertices, 2)
         Rows and columns, in units of voxels; the centre of the first voxel is (0, 0).
     """
-    rings = [ring[:-1] - 1 for ring in find_contours(np.pad(mask_yx, 1).astype(np.float64), 0.5)]
+    padded = np.pad(mask_yx, 1).astype(np.float64)
+    rings = [ring[:-1] - 1 for ring in find_contours(padded, 0.5)]  # type: ignore[no-untyped-call]
     rings = [_without_collinear(ring) for ring in rings]
     outer = [ring for ring in rings if _area(ring) > 0]
     holes = [ring for ring in rings if _area(ring) < 0]
     for hole in sorted(holes, key=lambda ring: -float(ring[:, 0].max())):
-        inside = [i for i, ring in enumerate(outer) if points_in_poly(hole[:1], ring)[0]]
+        inside = [i for i, ring in enumerate(outer) if _contains(ring, hole[0])]
         nearest = min(inside, key=lambda i: abs(_area(outer[i])))
         outer[nearest] = _join(outer[nearest], hole)
     return outer
+
+
+def _contains(ring: Polygon, point: NDArray[np.float64]) -> bool:
+    return bool(points_in_poly(point[None], ring)[0])  # type: ignore[no-untyped-call]
 
 
 def _area(ring: Polygon) -> float:

@@ -18,13 +18,15 @@ SUMMARY = "summary.json"
 PREVIEW = "preview.png"
 LABELS = "labels.nii.gz"
 LABELS_SIDECAR = "labels.json"
+REPORT = "report.html"
+PDF = "report.dcm"
 SC = "secondary-capture.dcm"
 STRUCTURES = "structures.dcm"
 
 # In this order, so that a router that watches dicom/ finds a complete report.
 _FILES = {
-    "report": {SUMMARY, PREVIEW, LABELS, LABELS_SIDECAR},
-    "dicom": {SEGMENTATION, SC, STRUCTURES},
+    "report": {SUMMARY, PREVIEW, LABELS, LABELS_SIDECAR, REPORT},
+    "dicom": {SEGMENTATION, PDF, SC, STRUCTURES},
 }
 _STAGING = ".cspine-"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.errors import DicomSourceNeededError, UsageError
-from cspine.io.output import LABELS, LABELS_SIDECAR, PREVIEW, SC, SEGMENTATION, STRUCTURES, SUMMARY
+from cspine.io.output import LABELS, LABELS_SIDECAR, PDF, PREVIEW, REPORT, SC, SEGMENTATION, STRUCTURES, SUMMARY
 
 if TYPE_CHECKING:
     from cspine.core.volumes import CtVolume
@@ -80,6 +80,15 @@ class OutputFormat:
         return (self.file, self.sidecar) if self.sidecar else (self.file,)
 
 
+def _write_pdf(material: Material, path: Path) -> str:
+    from cspine.dicom.encapsulated_pdf import write_encapsulated_pdf
+    from cspine.report.pdf import report_pdf
+
+    labels = material.vertebrae.labels
+    document = report_pdf(material.summary, material.ct, labels, material.vertebrae.findings)
+    return write_encapsulated_pdf(document, labels, material.ct, material.objects, path)
+
+
 def _write_sc(material: Material, path: Path) -> str:
     from cspine.dicom.secondary_capture import write_secondary_capture
     from cspine.report.preview import marked_preview
@@ -111,9 +120,16 @@ def _write_preview(material: Material, path: Path) -> None:
     render_preview(material.ct, labels, material.summary.model_title, material.vertebrae.findings, path)
 
 
+def _write_page(material: Material, path: Path) -> None:
+    from cspine.report.page.html import write_page
+
+    write_page(material.summary, material.ct, material.vertebrae.labels, path)
+
+
 #: Every output, in the order in which they are written.
 OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("seg", f"dicom/{SEGMENTATION}", "DICOM SEG", needs_dicom=True, by_default=(True, False)),
+    OutputFormat("pdf", f"dicom/{PDF}", "PDF in DICOM", _write_pdf, needs_dicom=True, by_default=(False, False)),
     OutputFormat("sc", f"dicom/{SC}", "DICOM SC", _write_sc, needs_dicom=True, by_default=(False, False)),
     OutputFormat(
         "rtstruct", f"dicom/{STRUCTURES}", "DICOM RTSTRUCT", _write_structures,
@@ -123,6 +139,7 @@ OUTPUTS: tuple[OutputFormat, ...] = (
         "nifti", f"report/{LABELS}", "Labels", _write_labels, f"report/{LABELS_SIDECAR}", by_default=(False, True)
     ),
     OutputFormat("preview", f"report/{PREVIEW}", "Picture", _write_preview),
+    OutputFormat("report", f"report/{REPORT}", "Report", _write_page),
     OutputFormat("summary", f"report/{SUMMARY}", "Summary"),
 )  # fmt: skip
 

@@ -244,10 +244,10 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     return summary
 
 
-def summarize(results: Results, settings: RunSettings) -> Summary:
-    """Return the summary of results of which nothing is written."""
+def material(results: Results, settings: RunSettings) -> Material:
+    """Return what a single output is made of, when nothing else is written."""
     measured = measure_vertebrae(results.vertebrae.labels, results.ct)
-    return _summary(results, settings, Stopwatch(), measured, ())
+    return _material(results, settings, _summary(results, settings, Stopwatch(), measured, ()))
 
 
 def _material(results: Results, settings: RunSettings, summary: Summary) -> Material:

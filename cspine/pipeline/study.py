@@ -13,6 +13,7 @@ from pathlib import Path
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.scan import Scan
+from cspine.dicom.seg import SegRecord
 from cspine.inference.predict import Inference
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage
@@ -122,10 +123,15 @@ def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOut
     watch, folder = Stopwatch(dict(study.watch.seconds)), output.staging
     with watch.step("write DICOM") if study.ct.source is not None else nullcontext():
         written = steps.write_dicom(study.vertebrae, study.ct, study.chosen, settings, folder)
-    results = Results(study.chosen, study.ct, study.inference, study.vertebrae, written)
+    results = results_of(study, written)
     summary = steps.write_report(results, settings, watch, folder)
     output.commit()
     return summary
+
+
+def results_of(study: SegmentedStudy, segmentation: SegRecord | None = None) -> Results:
+    """Return what outputs are made of: an image with its vertebrae, and the segmentation if one was written."""
+    return Results(study.chosen, study.ct, study.inference, study.vertebrae, segmentation)
 
 
 def run_study(
