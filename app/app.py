@@ -72,6 +72,7 @@ class CSpineApp(Application):  # type: ignore[misc]
             name="postprocessing",
             levels=settings.text("levels"),
             solve_levels=settings.is_on("solve_levels"),
+            fail_on=settings.text("fail_on"),
             incomplete=settings.is_on("incomplete"),
         )
         seg_writer = DicomSegWriterOperator(

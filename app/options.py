@@ -72,7 +72,8 @@ OPTIONS: tuple[Option, ...] = (
         "--outputs", "CSPINE_OUTPUTS", "", "What to write, as cspine run --outputs; default seg,preview,report,summary."
     ),
     Option("--levels", "CSPINE_LEVELS", "", "Levels to write, for example C3-T1; default all."),
-    Option("--solve-levels", "CSPINE_SOLVE_LEVELS", "1", "Full-spine models: correct the order of levels.", _SWITCH),
+    Option("--solve-levels", "CSPINE_SOLVE_LEVELS", "1", "Correct levels that do not follow each other.", _SWITCH),
+    Option("--fail-on", "CSPINE_FAIL_ON", "", "Findings with which the run fails: serious, or codes; default none."),
     Option("--series-uid", "CSPINE_SERIES_UID", "", "Choose this series, regardless of the rules."),
     Option("--rules", "CSPINE_RULES", "", "YAML of selection rules; default: those for the model."),
     Option("--repair-gaps", "CSPINE_REPAIR_GAPS", "0", "Read the longest regular part of a series.", _SWITCH),

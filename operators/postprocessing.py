@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from cspine.core.anatomy import parse_levels
+from cspine.core.findings import parse_fail_on
 from cspine.operators.domain import Provenance, VertebraImage, ct_of, prediction_of, provenance_of
 from cspine.operators.models import named_model
 from cspine.operators.sdk import ConditionType, Fragment, InputContext, OperatorSpec
@@ -34,7 +35,9 @@ class PostprocessingOperator(StepOperator):
     levels : str
         The levels to keep, for example ``C3-C7`` or ``C1-T1,L1-L5``; all that were predicted by default.
     solve_levels : bool
-        Rename vertebrae of a full-spine model where that makes their levels follow each other.
+        Rename vertebrae where that makes their levels follow each other.
+    fail_on : str
+        Severities and codes of findings with which the run fails, for example ``serious``; none by default.
     incomplete : bool
         The transfer of the study was incomplete: a finding states it.
     model_name, model_version : str
@@ -49,6 +52,7 @@ class PostprocessingOperator(StepOperator):
         *args: Any,
         levels: str = "",
         solve_levels: bool = True,
+        fail_on: str = "",
         incomplete: bool = False,
         model_name: str = "",
         model_version: str = "",
@@ -56,6 +60,7 @@ class PostprocessingOperator(StepOperator):
     ) -> None:
         self.levels = levels
         self.solve_levels = solve_levels
+        self.fail_on = parse_fail_on(fail_on) if fail_on else ()
         self.incomplete = incomplete
         self.model = named_model(model_name, model_version)
         super().__init__(fragment, *args, **kwargs)
@@ -77,6 +82,7 @@ class PostprocessingOperator(StepOperator):
             before.settings,
             levels=parse_levels(self.levels) if self.levels else None,
             solve_levels=self.solve_levels,
+            fail_on=self.fail_on,
             incomplete=self.incomplete,
         )
         watch = before.stopwatch()

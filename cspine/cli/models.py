@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -134,6 +134,13 @@ def verify(name: str, models: Path | None) -> None:
 @click.option("--orientation", help="Directions of the x, y, z axes of the training images, for example LPS.")
 @click.option("--folds", help="Folds to install, for example 0,1,2 or all.  [default: all numbered ones]")
 @click.option("--configuration", help="Configuration, if the source has several: for example 3d_fullres.")
+@click.option(
+    "--checkpoint",
+    type=click.Choice(["final", "best", "latest"]),
+    default="final",
+    show_default=True,
+    help="Checkpoint of each fold: that of the last epoch, of the best one, or of an unfinished training.",
+)
 @click.option("--force", is_flag=True, help="Replace an installed package of this name.")
 @click.option("--model-version", help="Version of the package.")
 @click.option("--title", help="Title of the model, one line.")
@@ -151,6 +158,7 @@ def install(
     name: str | None,
     labels: Path | None,
     folds: str | None,
+    checkpoint: Literal["final", "best", "latest"],
     force: bool,
     into: Path | None,
     **texts: str | None,
@@ -171,6 +179,7 @@ def install(
         orientation=orientation,
         folds=_folds(folds),
         configuration=configuration,
+        checkpoint=checkpoint,
         replace=force,
         statements={renamed.get(key, key): text for key, text in texts.items() if text is not None},
     )

@@ -47,7 +47,11 @@ _OPTIONS = (
     ),
     click.option(
         "--solve-levels/--no-solve-levels", default=True, show_default=True,
-        help="Full-spine models: rename vertebrae if levels then follow each other (docs/guide/full-spine.md).",
+        help="Rename vertebrae whose levels do not follow each other, if they then do (docs/guide/full-spine.md).",
+    ),
+    click.option(
+        "--fail-on", metavar="SEVERITY|CODE,...",
+        help="Write nothing and fail if the result has such a finding, for example serious or CS-FND-010.",
     ),
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
 )  # fmt: skip
@@ -85,6 +89,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         If a value cannot be used.
     """
     from cspine.cli.levels import wanted_levels
+    from cspine.core.findings import parse_fail_on
     from cspine.dicom.seg_type import SegType
     from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.pipeline.settings import RunSettings
@@ -97,7 +102,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         step_size=float(str(options["step_size"])),
         precision=options["precision"],  # type: ignore[arg-type]
     )
-    levels = options["levels"]
+    levels, fail_on = options["levels"], options["fail_on"]
     rules, series_uid = options["rules_file"], options.get("series_uid")
     return RunSettings(
         clock=clock,
@@ -108,6 +113,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         repair_gaps=bool(options["repair_gaps"]),
         levels=wanted_levels(str(levels), "--levels") if levels is not None else None,
         solve_levels=bool(options["solve_levels"]),
+        fail_on=parse_fail_on(str(fail_on)) if fail_on is not None else (),
     )
 
 

@@ -72,6 +72,7 @@ def _serve(config: ServiceConfig) -> None:
     from cspine.service.service import Service
     from cspine.service.startup import model_of_service, require_links
 
+    os.umask(0o077)  # what the service and its workers write is its user's alone
     model_of_service(config.run.model, os.environ, allow_demonstration=config.run.allow_demonstration)
     require_links(Spool(config.spool))
     start_json_logging(logging.getLogger("cspine").getEffectiveLevel())

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ from cspine.cohort.scheduler import WorkerEvent
 from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker
 from cspine.core.errors import CohortError, DeviceError, MissingExtraError, UsageError
 from cspine.io.machine import memory, usable_cores
+from cspine.io.privacy import withhold_foreign_texts
+from cspine.io.staging import staging_folder
 
 _log = logging.getLogger(__name__)
 
@@ -78,9 +81,9 @@ def connected(address: str | None) -> Iterator[None]:
     ray = _ray()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with tempfile.TemporaryDirectory(prefix="cspine-ray-", ignore_cleanup_errors=True) as folder:
+        with staging_folder(Path(tempfile.gettempdir()), "cspine-ray-") as folder:
             try:
-                _init(ray, address, folder)
+                _init(ray, address, str(folder / "r"))  # Ray lets every user write its folder, but not the one above
                 _restore(handlers)
                 yield
             finally:
@@ -183,11 +186,20 @@ def plan_workers(device: str, threads: int, max_workers: int | None, *, local: b
     return WorkerResources(min(workers, max_workers or workers), threads, 0, BYTES_PER_STUDY)
 
 
+def _umask() -> int:
+    """Return the umask of this process, by which workers on any machine write results."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
 class _Actor(StudyWorker):
     """A worker in its own process."""
 
-    def __init__(self, task: CohortTask) -> None:
-        # Warnings of libraries may contain header values, and a cluster stores the output of workers.
+    def __init__(self, task: CohortTask, umask: int) -> None:
+        os.umask(umask)
+        # A cluster stores the output of workers.
+        withhold_foreign_texts()
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
         torch.set_num_threads(task.threads)
@@ -228,7 +240,7 @@ class RayPool:
     def start(self) -> int:
         """Start a worker and return its number."""
         number, self._started = self._started, self._started + 1
-        self._workers[number] = self._actor.remote(self._task)
+        self._workers[number] = self._actor.remote(self._task, _umask())
         self._calls[self._workers[number].ready.remote()] = number
         return number
 

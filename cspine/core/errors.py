@@ -423,6 +423,15 @@ class NoVertebraError(CSpineError):
     advice = "Check that the series shows the neck. An empty result has no preview."
 
 
+class FindingError(CSpineError):
+    """The result has a finding that --fail-on names, so nothing is written."""
+
+    code = "CS-RES-002"
+    exit_code = 20
+    subject = Subject.IMAGES
+    advice = "Run again without --fail-on to see the result, with its findings, before it is used."
+
+
 class OutputError(CSpineError):
     """The output cannot be written."""
 
@@ -517,6 +526,13 @@ class RetrievalError(RoutingError):
 
     code = "CS-RTE-006"
     advice = "Check the address of the server and the credentials. The retrieval is retried automatically."
+
+
+class AlteredResultError(RoutingError):
+    """A result differs from its checksum: the disk or another program changed it after the run; it is not sent."""
+
+    code = "CS-RTE-007"
+    advice = "Check the disk of the spool; `cspine queue retry` runs the study again."
 
 
 class CohortError(CSpineError):

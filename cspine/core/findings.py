@@ -5,8 +5,11 @@ One table lists every kind; docs/reference/findings.md repeats it, and a test ke
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from cspine.core.errors import FindingError, UsageError
 
 
 class Severity(StrEnum):
@@ -217,6 +220,12 @@ STAGES_DISAGREE = FindingKind(
     Severity.SERIOUS,
     "The stages of the model assign different levels to much of a vertebra; verify the numbering.",
 )
+END_PIECE = FindingKind(
+    "CS-FND-034",
+    Severity.INFO,
+    "A small part of a vertebra at the end of the image carried a level that cannot lie there; it was assigned to the "
+    "vertebra that it touches.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -253,6 +262,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     TOO_DENSE,
     ONE_SIDED,
     STAGES_DISAGREE,
+    END_PIECE,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.
@@ -275,6 +285,48 @@ NUMBERING_CODES: frozenset[str] = frozenset(
         STAGES_DISAGREE,
     )
 )
+
+
+def parse_fail_on(text: str) -> tuple[str, ...]:
+    """Return what a text such as ``"serious"`` or ``"CS-FND-003, CS-FND-010"`` names: severities and codes.
+
+    Raises
+    ------
+    UsageError
+        If a part is neither, or there is none.
+    """
+    wanted = tuple(part.strip() for part in text.split(",") if part.strip())
+    known = {severity.value for severity in Severity} | {kind.code for kind in FINDING_KINDS}
+    unknown = [part for part in wanted if part not in known]
+    if unknown or not wanted:
+        raise UsageError(
+            f"{unknown[0] if unknown else text!r} is neither a severity nor the code of a finding",
+            advice="Give info, warning or serious, or codes of docs/reference/findings.md, separated by commas.",
+        )
+    return wanted
+
+
+def require_none(findings: Iterable[Finding], fail_on: Collection[str]) -> None:
+    """Refuse a result that has one of the findings that the user named.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        Findings of a result.
+    fail_on : collection of str
+        From `parse_fail_on`; a severity includes all that are graver.
+
+    Raises
+    ------
+    FindingError
+        If there is one; the message has codes and levels.
+    """
+    grades = list(Severity)
+    least = min((grades.index(grade) for grade in grades if grade.value in fail_on), default=len(grades))
+    refused = [f for f in findings if f.code in fail_on or grades.index(f.severity) >= least]
+    if refused:
+        listed = ", ".join(f"{f.code} ({f.level})" if f.level else f.code for f in refused)
+        raise FindingError(f"the result has findings that --fail-on names: {listed}")
 
 
 def findings_table() -> str:

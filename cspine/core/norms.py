@@ -38,6 +38,8 @@ MIN_SIDE_VOLUME_MM3 = 1000.0
 #: A quarter of a small adult's vertebra, and no half of one is so small. For the level solver: smaller pieces do not
 #: take part.
 MIN_PIECE_MM3 = {Region.CERVICAL: 900.0, Region.THORACIC: 1750.0, Region.LUMBAR: 4500.0}
+#: The first or last vertebra in view lies at least this far beyond its neighbour, even if only its edge is in view.
+MIN_END_STEP_MM = 4.0
 #: A whole T13 or L6 is larger. For components: a smaller patch of one, which few patients have, is a neighbour's bone.
 MIN_VARIANT_MM3 = 4000.0
 #: Less bone than this is no sacrum, but a false positive, or its uppermost edge. For counting from the sacrum.

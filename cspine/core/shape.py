@@ -14,6 +14,8 @@ from cspine.core.geometry import Grid, to_lps
 from cspine.core.volumes import LabelArray, relabelled
 
 Box = tuple[slice, slice, slice]
+#: Planes of padding have 0, or at most this many HU.
+MAX_PADDING_HU = -900
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class LevelShape:
     centroid_lps : ndarray, shape (3,)
         Millimetres (LPS).
     touches_edge : bool
-        True if a voxel lies in an outermost plane of the array.
+        True if a voxel lies in an outermost plane of the array, or of its part that shows anything.
     """
 
     vertebra: Vertebra
@@ -93,7 +95,30 @@ def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:
     return {label: boxes[label] for label in sorted(boxes, key=rank)}
 
 
-def shapes_of(labels_zyx: LabelArray, grid: Grid) -> tuple[LevelShape, ...]:
+def imaged_box(hu_zyx: NDArray[Any]) -> Box:
+    """Return the box of an image without the planes around it that are padding: all 0, or all air.
+
+    Parameters
+    ----------
+    hu_zyx : ndarray, shape (z, y, x)
+        The image, HU; the box of one that is padding throughout is the whole array.
+    """
+    parts: list[slice] = []
+    for axis, count in enumerate(hu_zyx.shape):
+        planes = np.moveaxis(hu_zyx, axis, 0)
+        first = next((i for i in range(count) if not _is_padding(planes[i])), 0)
+        last = next((i for i in reversed(range(count)) if not _is_padding(planes[i])), count - 1)
+        parts.append(slice(first, last + 1))
+    return parts[0], parts[1], parts[2]
+
+
+def _is_padding(plane: NDArray[Any]) -> bool:
+    """Return whether a plane has one value throughout, and one that images are padded with: air, or 0."""
+    value = plane.flat[0]
+    return bool(value == 0 or value <= MAX_PADDING_HU) and bool((plane == value).all())
+
+
+def shapes_of(labels_zyx: LabelArray, grid: Grid, imaged: Box | None = None) -> tuple[LevelShape, ...]:
     """Return the size and position of each label that is present, from head to foot.
 
     Parameters
@@ -102,19 +127,26 @@ def shapes_of(labels_zyx: LabelArray, grid: Grid) -> tuple[LevelShape, ...]:
         Labels of `cspine.core.anatomy`.
     grid : Grid
         Grid of the array.
+    imaged : tuple of slice, optional
+        Part of the array that shows anything, from `imaged_box`; all of it if omitted.
 
     Returns
     -------
     tuple of LevelShape
     """
-    return tuple(_shape(labels_zyx, grid, label, box) for label, box in label_boxes(labels_zyx).items())
+    view = imaged or tuple(slice(0, n) for n in labels_zyx.shape)
+    return tuple(_shape(labels_zyx, grid, label, box, view) for label, box in label_boxes(labels_zyx).items())
 
 
-def _shape(labels_zyx: LabelArray, grid: Grid, label: int, box: Box) -> LevelShape:
+def _shape(labels_zyx: LabelArray, grid: Grid, label: int, box: Box, view: tuple[slice, ...]) -> LevelShape:
     index_zyx = np.argwhere(labels_zyx[box] == label)
     start_zyx = np.array([s.start for s in box])
     centre_xyz = (index_zyx.mean(axis=0) + start_zyx)[::-1]
-    touches = any(s.start == 0 or s.stop == n for s, n in zip(box, grid.shape_zyx, strict=True) if n > 1)
+    touches = any(
+        part.start <= edge.start or part.stop >= edge.stop
+        for part, edge, n in zip(box, view, grid.shape_zyx, strict=True)
+        if n > 1
+    )
     return LevelShape(
         vertebra=vertebra(label),
         box_zyx=box,

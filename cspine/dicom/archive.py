@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cspine.core.errors import InputError, UnreadableArchiveError
 from cspine.io.archives import unpack
+from cspine.io.staging import staging_folder
 
 
 @contextmanager
@@ -31,14 +32,14 @@ def open_input(path: Path) -> Iterator[Path]:
     InputError
         If the path is neither.
     UnreadableArchiveError
-        If the archive is damaged, encrypted or larger than the free space, or would unpack outside its folder.
+        If the archive is damaged, encrypted or too large for the free space, or would unpack outside its folder.
     """
     if path.is_dir():
         yield path
     elif path.is_file() and zipfile.is_zipfile(path):
-        with tempfile.TemporaryDirectory(prefix="cspine-") as folder:
-            unpack(path, Path(folder))
-            yield Path(folder)
+        with staging_folder(Path(tempfile.gettempdir()), "cspine-zip-") as folder:
+            unpack(path, folder)
+            yield folder
     elif path.is_file() and path.suffix.lower() == ".zip":
         raise UnreadableArchiveError("the archive is damaged: its directory is missing")
     else:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cspine.core.errors import RulesError
+from cspine.io.documents import DocumentError, parse_yaml, read_yaml
 
 #: Criteria of the ranking, which `select` implements.
 Criterion = Literal["regular", "thinner", "bone_kernel", "covers_more", "covers_far_more", "more_recent"]
@@ -21,6 +21,10 @@ _DICOM_WORDS = {
     *("CT", "MR", "PT", "NM", "US", "CR", "DX", "DR", "MG", "XA", "RF", "SC", "OT", "SR", "SEG", "RTSTRUCT", "RTDOSE"),
     *("RTPLAN", "RTIMAGE", "REG", "PR", "KO", "DOC", "M3D", "AXIAL", "CORONAL", "SAGITTAL"),
 }
+
+
+#: A regular expression; a longer one is no condition that a person wrote.
+Expression = Annotated[str, Field(max_length=1000)]
 
 
 class _Strict(BaseModel):
@@ -48,8 +52,8 @@ class TextCondition(_Condition):
     equals: str | None = None
     one_of: tuple[str, ...] | None = None
     not_one_of: tuple[str, ...] | None = None
-    matches: str | None = None
-    not_matches: str | None = None
+    matches: Expression | None = None
+    not_matches: Expression | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -64,7 +68,7 @@ class TextCondition(_Condition):
         if value is not None:
             try:
                 re.compile(value)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"not a regular expression: {error}") from error
         return value
 
@@ -220,12 +224,11 @@ def load_rules(path: Path | None = None, *, full_spine: bool = False) -> Rules:
     try:
         name = "full_spine_rules.yaml" if full_spine else "default_rules.yaml"
         shipped = resources.files("cspine.dicom").joinpath(name)
-        text = shipped.read_text("utf-8") if path is None else path.read_text("utf-8")
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
+        content = parse_yaml(shipped.read_bytes()) if path is None else read_yaml(path)
+    except OSError as error:
         raise RulesError(f"the rules file cannot be read ({type(error).__name__})") from error
-    except yaml.YAMLError as error:
-        raise RulesError(f"the rules file is not valid YAML: {error}") from error
+    except DocumentError as error:
+        raise RulesError(f"the rules file {error}") from error
     try:
         return Rules.model_validate(content if content is not None else {})
     except ValidationError as error:

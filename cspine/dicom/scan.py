@@ -18,6 +18,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnknownSeriesError, hashed
+from cspine.dicom.deflated import dataset_bytes, reasonable_bytes
 from cspine.dicom.headers import CT_CLASSES, WANTED_TAGS, InstanceHeader, read_header
 from cspine.dicom.series import Series
 from cspine.io.tables import counted
@@ -224,9 +225,11 @@ def _examine(path: Path) -> InstanceHeader | DamagedFile | str:
     try:
         with path.open("rb") as file:
             start = file.read(144)
-            has_preamble = start[128:132] == b"DICM"
-            if not has_preamble and not _looks_bare(start, path.stat().st_size):
+            has_preamble, size = start[128:132] == b"DICM", path.stat().st_size
+            if not has_preamble and not _looks_bare(start, size):
                 return _kind_by_name(path)
+            if dataset_bytes(file, limit := reasonable_bytes(size)) > max(size, limit):
+                return DamagedFile(path, "the deflated dataset is unreasonably large")
             file.seek(0)
             dataset = dcmread(file, stop_before_pixels=True, force=not has_preamble, specific_tags=WANTED_TAGS)
             pixel_start = file.tell()

@@ -13,6 +13,9 @@ from pathlib import Path
 from cspine.core.errors import UnreadableArchiveError, hashed
 
 _SAME_NAME = "same-name"
+#: An archive never fills the disk; a small file takes a block.
+_MAX_SHARE = 0.9
+_BLOCK_BYTES = 4096
 
 
 def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
@@ -30,8 +33,8 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _
     Raises
     ------
     UnreadableArchiveError
-        If the archive is damaged, encrypted or larger than the free space, contains a link, or would unpack outside the
-        folder, whether the member at fault is wanted or not.
+        If the archive is damaged, encrypted or too large for the free space, contains a link, or would unpack outside
+        its folder, whether the member at fault is wanted or not.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
@@ -39,9 +42,11 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _
             for member in members:
                 _guard(member, folder)
             members = [member for member in members if wanted(member.filename)]
-            size = sum(member.file_size for member in members)
-            if size > shutil.disk_usage(folder).free:
-                raise UnreadableArchiveError(f"the archive unpacks to {size / 2**20:.0f} MiB, more than the free space")
+            size = sum(member.file_size + _BLOCK_BYTES for member in members)
+            if size > _MAX_SHARE * shutil.disk_usage(folder).free:
+                raise UnreadableArchiveError(
+                    f"the archive unpacks to {size / 2**20:.0f} MiB, more than {_MAX_SHARE:.0%} of the free space"
+                )
             names: Counter[str] = Counter()
             for member in members:
                 copy = names[member.filename]

@@ -5,13 +5,12 @@ A folder without files does not appear.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
 from cspine.core.errors import OutputError, OutputNotEmptyError
+from cspine.io.staging import staging_folder
 
 SEGMENTATION = "segmentation.dcm"
 SUMMARY = "summary.json"
@@ -34,6 +33,8 @@ _STAGING = ".cspine-"
 class StudyOutput:
     """A staging folder for the results of a study, which `commit` moves to their place; a context manager.
 
+    The staging folder is private; results have the permissions that the umask of the process gives them.
+
     Parameters
     ----------
     folder : Path
@@ -53,6 +54,7 @@ class StudyOutput:
         self.folder = folder
         self._overwrite = overwrite
         self._staging: Path | None = None
+        self._stack = ExitStack()
         self._created = False
 
     def __enter__(self) -> StudyOutput:
@@ -60,7 +62,7 @@ class StudyOutput:
             self._require_replaceable()
             self._created = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.folder))
+            self._staging = self._stack.enter_context(staging_folder(self.folder, _STAGING))
             for part in _FILES:
                 (self._staging / part).mkdir()
         except OSError as error:
@@ -74,8 +76,7 @@ class StudyOutput:
 
     def discard(self) -> None:
         """Remove the staging folder, and the output folder if this run created it and committed nothing."""
-        if self._staging is not None:
-            shutil.rmtree(self._staging, ignore_errors=True)
+        self._stack.close()
         if self._created:
             with suppress(OSError):
                 self.folder.rmdir()

@@ -12,34 +12,51 @@ import traceback
 import warnings
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 _WITHHELD = "text withheld: it may contain patient data"
 
 
 def withhold_foreign_texts() -> None:
-    """Withhold the texts of warnings, log records and unhandled exceptions of other packages in this process."""
+    """Withhold the texts of warnings, log records and unhandled exceptions of other packages in this process.
+
+    It holds for every handler, those that libraries install later included. A repeated warning is shown once.
+    """
     warnings.showwarning = _show_warning
     sys.excepthook = _show_exception
     sys.unraisablehook = lambda raised: _show_exception(raised.exc_type, raised.exc_value, raised.exc_traceback)
     threading.excepthook = lambda raised: _show_exception(raised.exc_type, raised.exc_value, raised.exc_traceback)
-    if not any(isinstance(filter_, _Withhold) for filter_ in _LAST_RESORT.filters):
-        _LAST_RESORT.addFilter(_Withhold())
+    logging.setLogRecordFactory(_record)
+    if not any(isinstance(filter_, _Once) for filter_ in _DICOM_LOG.filters):
+        _DICOM_LOG.addFilter(_Once())
 
 
-class _Withhold(logging.Filter):
-    """Replace the text of log records of other packages by their origin."""
+#: Logs a line for every malformed value.
+_DICOM_LOG = logging.getLogger("pydicom")
+
+
+def _record(name: str, *arguments: Any, **named: Any) -> logging.LogRecord:
+    """Return a log record; one of another package gives its origin instead of its text."""
+    record = logging.LogRecord(name, *arguments, **named)
+    if name.partition(".")[0] != "cspine":
+        record.msg, record.args = f"{name}: {record.levelname.lower()} ({_WITHHELD})", ()
+        record.exc_info, record.exc_text, record.stack_info = None, None, None
+    return record
+
+
+class _Once(logging.Filter):
+    """Let one record of each line of code pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[tuple[str, int]] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record; change those of other packages."""
-        if record.name.partition(".")[0] != "cspine":
-            record.msg, record.args = f"{record.name}: {record.levelname.lower()} ({_WITHHELD})", ()
-            record.exc_info, record.exc_text, record.stack_info = None, None, None
-        return True
-
-
-#: The handler of records that no other handler takes, which prints warnings of libraries.
-_LAST_RESORT: logging.Handler = logging.lastResort or logging.NullHandler()
+        """Return whether the line has not logged before."""
+        line = (record.pathname, record.lineno)
+        is_new = line not in self._seen
+        self._seen.add(line)
+        return is_new
 
 
 def frames_of(error: BaseException) -> str:
@@ -64,8 +81,15 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Write where a warning comes from, without its text."""
-    (file or sys.stderr).write(f"{category.__name__} at {Path(filename).name}:{lineno} ({_WITHHELD})\n")
+    """Write where a warning comes from, without its text, and once for each place."""
+    place = f"{category.__name__} at {Path(filename).name}:{lineno}"
+    if place not in _shown:
+        _shown.add(place)
+        (file or sys.stderr).write(f"{place} ({_WITHHELD})\n")
+
+
+#: Where warnings came from.
+_shown: set[str] = set()
 
 
 def _show_exception(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:

@@ -13,6 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
+from cspine.io.privacy import withhold_foreign_texts
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -129,7 +131,8 @@ def _context() -> multiprocessing.context.BaseContext:
 
 
 def _as_worker() -> None:
-    """Leave interrupts to the command, and end when it is gone: nobody would take the result."""
+    """Keep to what the command keeps to, leave interrupts to it, and end when it is gone."""
+    withhold_foreign_texts()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

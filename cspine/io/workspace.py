@@ -7,7 +7,6 @@ item, and fingerprints tell whether the input of an item changed since.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import filelock
 
 from cspine.core.errors import CSpineError, OutputError
+from cspine.io.documents import read_json
 from cspine.io.tables import write_json
 
 Record = TypeVar("Record")
@@ -77,7 +77,11 @@ def _taken(descriptor: int, path: Path) -> bool:
 
 
 def _opened(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    """Open the file of a lock: who can open it can hold the lock, so that only its owner can."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    if hasattr(os, "fchmod") and os.fstat(descriptor).st_uid == os.geteuid():
+        os.fchmod(descriptor, 0o600)  # of an earlier version
+    return descriptor
 
 
 # --- whose folder it is -----------------------------------------------------------------------------------------------
@@ -113,7 +117,7 @@ class Claim:
             If it cannot be read.
         """
         try:
-            content = json.loads(self.file.read_text(encoding="utf-8"))
+            content = read_json(self.file, allow_nan=True)
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -155,7 +159,7 @@ class Records(Generic[Record]):
     def read(self, name: str) -> Record | None:
         """Return the record of an item; None where there is none, or a damaged one."""
         try:
-            return self.parse(json.loads(self.path(name).read_text(encoding="utf-8")))
+            return self.parse(read_json(self.path(name), allow_nan=True))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.geometry import to_lps
-from cspine.core.shape import LevelShape, shapes_of
+from cspine.core.shape import LevelShape, imaged_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
 
 
@@ -65,7 +65,8 @@ def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasur
     """
     if labels.labels_zyx.shape != ct.hu_zyx.shape:
         raise ValueError(f"labels {labels.labels_zyx.shape} and image {ct.hu_zyx.shape} differ in shape")
-    return tuple(_measure(labels, ct, shape) for shape in shapes_of(labels.labels_zyx, labels.grid))
+    shapes = shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx))
+    return tuple(_measure(labels, ct, shape) for shape in shapes)
 
 
 def _measure(labels: LabelVolume, ct: CtVolume, shape: LevelShape) -> VertebraMeasurement:

@@ -26,6 +26,16 @@ _ALLOWED: list[Any] = [
     *_NUMBERS,
     *(type(np.dtype(number)) for number in _NUMBERS),
 ]
+#: Keys by which checkpoints of other programs are known, the most specific first.
+_OTHERS = {
+    "plot_stuff": "nnU-Net version 1",
+    "pytorch-lightning_version": "PyTorch Lightning",
+    "state_dict": "another program, which names its weights state_dict",
+    "model_state_dict": "another program, which names its weights model_state_dict",
+    "optimizer_state": "an optimizer, without a network",
+    "optimizer": "an optimizer, without a network",
+    "param_groups": "an optimizer, without a network",
+}
 _REFUSED_NAME = re.compile(r"(?:GLOBAL|global:?|function|class) ([\w.]+)")
 
 
@@ -66,6 +76,8 @@ def load_pickle(path: Path) -> Mapping[str, Any]:
     ModelError
         If it cannot be read or does not contain a dictionary.
     """
+    if path.exists() and not path.is_file():
+        raise ModelError(f"{path.name} is not a file")
     try:
         with torch.serialization.safe_globals(_ALLOWED):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
@@ -75,8 +87,10 @@ def load_pickle(path: Path) -> Mapping[str, Any]:
         raise UnsafeCheckpointError(f"{path.name} contains {what}; it was not executed") from error
     except (OSError, EOFError) as error:
         raise ModelError(f"{path.name} cannot be read: {type(error).__name__}") from error
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UnsafeCheckpointError(f"{path.name} is damaged or was not made by torch.save: {error}") from error
+    except Exception as error:  # whatever a damaged archive makes torch raise
+        raise UnsafeCheckpointError(
+            f"{path.name} is damaged or was not made by torch.save ({type(error).__name__})"
+        ) from error
     if not isinstance(content, dict):
         raise UnsupportedModelError(f"{path.name} is not a checkpoint of nnU-Net v2")
     return content
@@ -102,12 +116,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
         trainer, configuration = content["trainer_name"], content["init_args"]["configuration"]
         axes = content.get("inference_allowed_mirroring_axes")
         mirror_axes = tuple(int(axis) for axis in axes or ())
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnsupportedModelError(f"{path.name} is not a checkpoint of nnU-Net v2: {error!r}") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UnsupportedModelError(f"{path.name} is not a checkpoint of nnU-Net v2: {_reason(content)}") from error
     if not isinstance(trainer, str) or not isinstance(configuration, str):
         raise UnsupportedModelError(f"{path.name}: trainer and configuration are not names")
     weights = content.get("network_weights", {})
     return Checkpoint(check_weights(weights, path.name) if weights else {}, trainer, configuration, mirror_axes)
+
+
+def _reason(content: Mapping[str, Any]) -> str:
+    """Return what a checkpoint is that lacks entries of nnU-Net v2."""
+    if "network_weights" not in content:
+        for key, program in _OTHERS.items():
+            if key in content:
+                return f"it is of {program}"
+    if content and all(isinstance(value, torch.Tensor) for value in content.values()):
+        return "it has weights alone, without trainer_name and init_args"
+    return "it lacks trainer_name, init_args or configuration"
 
 
 def check_weights(weights: object, file_name: str) -> StateDict:

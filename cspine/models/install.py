@@ -8,16 +8,17 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-import yaml
 from pydantic import ValidationError
 
 from cspine.core.anatomy import parse_name
 from cspine.core.errors import LabelMapNeededError, ModelError, ModelExistsError, OrientationNeededError, UsageError
+from cspine.io.documents import DocumentError, read_yaml
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, explain, read_manifest
 from cspine.models.package import ModelPackage, StageContent, load_package, move_to, write_package
 from cspine.models.plans import NetworkPlan, read_plan
-from cspine.models.sources import TrainedModel, find_package, find_trained, open_source, read_trained
+from cspine.models.sources import CHECKPOINTS, TrainedModel, find_package, find_trained, open_source, read_trained
 
 #: Orientation of the images that these readers of nnU-Net return; all others keep the stored orientation.
 READER_ORIENTATIONS = {"SimpleITKIOWithReorient": "RAS", "NibabelIOWithReorient": "RAS"}
@@ -42,6 +43,8 @@ class InstallOptions:
         Folds to install.
     configuration : str, optional
         Configuration to install if the source has several.
+    checkpoint : str
+        Checkpoint of each fold: ``"final"``, ``"best"`` or ``"latest"``.
     replace : bool
         Replace an installed package of the same name.
     statements : mapping
@@ -53,6 +56,7 @@ class InstallOptions:
     orientation: str | None = None
     folds: tuple[str, ...] | None = None
     configuration: str | None = None
+    checkpoint: Literal["final", "best", "latest"] = "final"
     replace: bool = False
     statements: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,7 +94,10 @@ def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
         package = find_package(folder)
         if package is not None:
             return _copy_package(package, into, options)
-        trained = read_trained(find_trained(folder, options.configuration), options.folds)
+        if options.checkpoint not in CHECKPOINTS:
+            raise UsageError(f"there is no checkpoint {options.checkpoint!r}: give one of {', '.join(CHECKPOINTS)}")
+        found = find_trained(folder, options.configuration, options.checkpoint)
+        trained = read_trained(found, options.folds, options.checkpoint)
         plan = read_plan(trained.plans, trained.dataset, trained.checkpoint.configuration, trained.checkpoint.trainer)
         manifest = _manifest(trained, plan, source.name, options)
         content = StageContent(trained.plans, trained.dataset, trained.weights)
@@ -106,9 +113,11 @@ def read_label_map(path: Path) -> dict[int | str, str]:
         If the file cannot be read or contains something else.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path.name} cannot be read as YAML") from error
+        content = read_yaml(path)
+    except OSError as error:
+        raise UsageError(f"{path.name} cannot be read ({type(error).__name__})") from error
+    except DocumentError as error:
+        raise UsageError(f"{path.name} {error}") from error
     if not isinstance(content, dict) or not all(
         isinstance(key, (int, str)) and isinstance(value, str) for key, value in content.items()
     ):
@@ -214,7 +223,8 @@ def _manifest(trained: TrainedModel, plan: NetworkPlan, source_name: str, option
 
 def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPackage:
     manifest = read_manifest(package / MANIFEST_NAME)
-    if any((options.labels, options.orientation, options.folds, options.configuration, options.statements)):
+    stated = (options.labels, options.orientation, options.folds, options.configuration, options.statements)
+    if any(stated) or options.checkpoint != "final":
         raise UsageError("the source is already a model package; only --name and --force apply")
     if options.name not in (None, manifest.name):
         raise UsageError(f"the name of package {manifest.name} cannot be changed")

@@ -19,6 +19,7 @@ from cspine.core.anatomy import parse_name
 from cspine.core.errors import ModelError, UnsupportedOrientationError
 from cspine.core.geometry import Affine, reorientation
 from cspine.core.volumes import ModelIdentity
+from cspine.io.documents import DocumentError, read_yaml
 
 #: Name of the manifest within a package.
 MANIFEST_NAME = "model.yaml"
@@ -70,8 +71,8 @@ class StageManifest(BaseModel):
     trainer: Text
     mirror_axes: tuple[Annotated[int, Field(ge=0, le=2)], ...] = ()
     orientation: str
-    folds: Annotated[tuple[str, ...], Field(min_length=1)]
-    labels: Annotated[dict[int, str], Field(min_length=1)]
+    folds: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+    labels: Annotated[dict[int, str], Field(min_length=1, max_length=255)]
     margin_mm: Annotated[float, Field(ge=0, le=500)] = 20.0
     field_of_view: Literal["image", "body"] = "image"
 
@@ -83,6 +84,13 @@ class StageManifest(BaseModel):
         except UnsupportedOrientationError as error:
             raise ValueError(error.message) from error
         return value.upper()
+
+    @field_validator("mirror_axes", mode="after")
+    @classmethod
+    def _distinct_axes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("each axis is named once")
+        return value
 
     @field_validator("folds", mode="after")
     @classmethod
@@ -153,8 +161,8 @@ class ModelManifest(BaseModel):
     training_data: Text
     demonstration: bool = False
     split: Annotated[str, Field(pattern=_SHA256.pattern)] | None = None
-    stages: Annotated[tuple[StageManifest, ...], Field(min_length=1)]
-    files: dict[str, str] = {}
+    stages: Annotated[tuple[StageManifest, ...], Field(min_length=1, max_length=10)]
+    files: Annotated[dict[str, str], Field(max_length=10_000)] = {}
 
     @field_validator("files", mode="after")
     @classmethod
@@ -167,6 +175,7 @@ class ModelManifest(BaseModel):
                 or "\\" in name
                 or ":" in name
                 or ".." in parts
+                or "\0" in name
                 or name == MANIFEST_NAME
             ):
                 raise ValueError(f"{name!r} is not a path within the package")
@@ -222,11 +231,11 @@ def read_manifest(path: Path) -> ModelManifest:
         If it cannot be read or is invalid; the message names the field.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        content = read_yaml(path)
+    except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {type(error).__name__}") from error
-    except yaml.YAMLError as error:
-        raise ModelError(f"{path.name} is not valid YAML") from error
+    except DocumentError as error:
+        raise ModelError(f"{path.name} {error}") from error
     try:
         return ModelManifest.model_validate(content)
     except ValidationError as error:

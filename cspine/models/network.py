@@ -5,6 +5,7 @@ nnU-Net's factory builds the network, from names that `plans` has compared with 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -15,8 +16,10 @@ from cspine.models.plans import NetworkArchitecture
 
 StateDict = Mapping[str, torch.Tensor]
 
-# Prefixes that wrappers (DistributedDataParallel, torch.compile) add to each name.
-_PREFIXES = ("module.", "_orig_mod.")
+# Prefixes that wrappers (DistributedDataParallel, torch.compile) add to each name, in the order of wrapping.
+_WRAPPED = re.compile(r"^(?:module\.|_orig_mod\.)+")
+#: Types of weights that networks are trained and stored in.
+_WEIGHT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def build_network(architecture: NetworkArchitecture) -> torch.nn.Module:
@@ -47,8 +50,8 @@ def build_network(architecture: NetworkArchitecture) -> torch.nn.Module:
             allow_init=False,
             deep_supervision=False,
         )
-    except (TypeError, ValueError, AssertionError, IndexError, KeyError, RuntimeError) as error:
-        raise UnsupportedModelError(f"plans.json does not describe a network: {error}") from error
+    except Exception as error:  # whatever arguments of other types make a constructor raise
+        raise UnsupportedModelError(f"plans.json does not describe a network: {error!s:.200}") from error
     assert isinstance(network, torch.nn.Module)
     return network.eval()
 
@@ -77,9 +80,12 @@ def own_weights(network: torch.nn.Module, weights: StateDict) -> dict[str, torch
     Raises
     ------
     UnsupportedModelError
-        If a weight is missing, superfluous or of another shape, or differs between two names of one tensor.
+        If a weight is missing, superfluous, of another shape or of a type that no network is trained in, or differs
+        between two names of one tensor.
     """
-    given = {_bare(name): tensor for name, tensor in weights.items()}
+    given = {_WRAPPED.sub("", name): tensor for name, tensor in weights.items()}
+    if len(given) != len(weights):
+        raise UnsupportedModelError("weights exist twice, with and without the prefix of a wrapper")
     expected = network.state_dict()
     result: dict[str, torch.Tensor] = {}
     for first, others in own_names(network).items():
@@ -89,6 +95,8 @@ def own_weights(network: torch.nn.Module, weights: StateDict) -> dict[str, torch
         shape, wanted = tuple(present[0].shape), tuple(expected[first].shape)
         if any(tensor.shape != wanted for tensor in present):
             raise UnsupportedModelError(f"weight {first} has shape {shape}, but the network of plans.json has {wanted}")
+        for tensor in present:
+            _require_type(first, tensor, expected[first])
         if any(not torch.equal(present[0], other) for other in present[1:]):
             raise UnsupportedModelError(f"weight {first} has different values under two names")
         result[first] = present[0].detach().cpu().contiguous()
@@ -115,7 +123,9 @@ def load_weights(network: torch.nn.Module, weights: StateDict) -> None:
             state[name].copy_(tensor)
 
 
-def _bare(name: str) -> str:
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
+def _require_type(name: str, tensor: torch.Tensor, expected: torch.Tensor) -> None:
+    """Refuse integer, boolean, complex, sparse and quantised weights, which would be converted without a word."""
+    types = _WEIGHT_TYPES if expected.is_floating_point() else (expected.dtype,)
+    if tensor.dtype not in types or tensor.layout != torch.strided or tensor.is_meta:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise UnsupportedModelError(f"weight {name} is of type {kind}, {tensor.layout}, which no network is trained in")

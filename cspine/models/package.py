@@ -18,6 +18,8 @@ from safetensors.torch import load_file, save_file
 from cspine.core.anatomy import VERTEBRAE, Vertebra
 from cspine.core.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
 from cspine.core.volumes import ModelIdentity
+from cspine.io import documents
+from cspine.io.documents import DocumentError
 from cspine.models.card import model_card
 from cspine.models.manifest import (
     AUXILIARY,
@@ -276,9 +278,11 @@ def read_json(path: Path) -> Json:
         If it cannot be read or contains something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path.name} cannot be read: {error.__class__.__name__}") from error
+        content = documents.read_json(path)
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read: {type(error).__name__}") from error
+    except DocumentError as error:
+        raise ModelError(f"{path.name} {error}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path.name} does not contain a JSON object")
     return content

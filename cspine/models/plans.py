@@ -19,6 +19,16 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from numpy.typing import NDArray
 
 from cspine.core.errors import UnsupportedModelError
+from cspine.models.plan_limits import (
+    MAX_CLASSES,
+    intensities_of,
+    patch_of,
+    require_network,
+    require_resampling,
+    spacing_of,
+    transposition_of,
+    whole,
+)
 
 Json = Mapping[str, Any]
 
@@ -181,8 +191,10 @@ def read_plan(plans: Json, dataset: Json, configuration: str, trainer: str = "nn
                 raise UnsupportedModelError(f"plans.json has no configuration {configuration!r}")
             settings = manager.get_configuration(configuration)
         return _plan(manager, settings, dataset, configuration)
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise UnsupportedModelError(f"plans.json and dataset.json are not of nnU-Net v2: {error!r}") from error
+    except UnsupportedModelError:
+        raise
+    except Exception as error:  # whatever nnU-Net's managers raise for values of other types
+        raise UnsupportedModelError(f"plans.json and dataset.json are not of nnU-Net v2: {error!r:.200}") from error
 
 
 def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, name: str) -> NetworkPlan:
@@ -192,13 +204,13 @@ def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, 
         count = max(len(channels), len(settings.normalization_schemes))
         raise UnsupportedModelError(f"the network needs {count} channels, but a CT has one")
     labels = _label_names(dataset)
-    forward, backward = tuple(manager.transpose_forward), tuple(manager.transpose_backward)
-    if sorted(forward) != [0, 1, 2] or tuple(int(i) for i in np.argsort(forward)) != backward:
+    forward = transposition_of(manager.plans["transpose_forward"], "transpose_forward")
+    backward = transposition_of(manager.plans["transpose_backward"], "transpose_backward")
+    if tuple(int(i) for i in np.argsort(forward)) != backward:
         raise UnsupportedModelError("transpose_backward is not the inverse of transpose_forward")
-    patch, spacing = tuple(int(n) for n in settings.patch_size), tuple(float(s) for s in settings.spacing)
-    if len(patch) not in (2, 3) or len(spacing) != len(patch) or min(patch) < 1 or min(spacing) <= 0:
-        raise UnsupportedModelError(f"patch size {patch} and spacing {spacing} do not match")
-    scheme = settings.normalization_schemes[0]
+    patch = patch_of(settings.configuration["patch_size"])
+    spacing = spacing_of(settings.configuration["spacing"], len(patch))
+    scheme = _only(settings.normalization_schemes[0], NORMALIZATIONS, "normalisation")
     intensities = manager.foreground_intensity_properties_per_channel["0"]
     cascade = settings.previous_stage_name is not None
     if cascade and len(patch) != 3:
@@ -207,16 +219,16 @@ def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, 
         configuration=name,
         patch_size=patch,
         spacing_mm=spacing,
-        transpose_forward=(forward[0], forward[1], forward[2]),
-        transpose_backward=(backward[0], backward[1], backward[2]),
+        transpose_forward=forward,
+        transpose_backward=backward,
         normalization=Normalization(
-            _only(scheme, NORMALIZATIONS, "normalisation"),
+            scheme,
             bool(settings.use_mask_for_norm[0]),
-            {key: float(value) for key, value in intensities.items()},
+            intensities_of(intensities, scheme),
         ),
         resample_data=_resampling(settings.configuration, "resampling_fn_data"),
         resample_logits=_resampling(settings.configuration, "resampling_fn_probabilities"),
-        architecture=_architecture(settings, len(labels) + 1, len(labels) + 1 if cascade else 1),
+        architecture=_architecture(settings, patch, len(labels) + 1, len(labels) + 1 if cascade else 1),
         reader=str(manager.plans.get("image_reader_writer", "")),
         dataset_name=str(manager.plans.get("dataset_name", dataset.get("name", "model"))),
         label_names=labels,
@@ -239,7 +251,7 @@ def _label_names(dataset: Json) -> dict[int, str]:
         values = value if isinstance(value, (list, tuple)) else [value]
         if len(values) != 1:
             raise UnsupportedModelError(f"label {name!r} is a region of several labels; regions are not supported")
-        names[int(values[0])] = str(name)
+        names[whole(values[0], 0, MAX_CLASSES, f"label {name!r}")] = str(name)
     if names.pop(0, None) != "background" or sorted(names) != list(range(1, len(names) + 1)) or not names:
         raise UnsupportedModelError("the labels of dataset.json must be background 0 and 1, 2, 3 ... without a gap")
     return dict(sorted(names.items()))
@@ -253,6 +265,7 @@ def _resampling(configuration: Json, key: str) -> Resampling:
     # The device and number of threads are those of this machine, not of the one that trained.
     for machine in ("device", "num_threads"):
         arguments.pop(machine, None)
+    require_resampling(RESAMPLING[name], arguments, key)
     return Resampling(name, arguments)
 
 
@@ -261,10 +274,13 @@ def _resampling_of_labels(configuration: Json) -> Resampling:
     key = "resampling_fn_seg"
     name = _only(configuration[key], ("resample_data_or_seg_to_shape",), "resampling function of labels")
     arguments = dict(configuration.get(f"{key}_kwargs") or {})
+    require_resampling(RESAMPLING[name], arguments, key)
     return Resampling(name, arguments | {"is_seg": False})
 
 
-def _architecture(settings: ConfigurationManager, classes: int, channels: int) -> NetworkArchitecture:
+def _architecture(
+    settings: ConfigurationManager, patch: tuple[int, ...], classes: int, channels: int
+) -> NetworkArchitecture:
     imported = tuple(settings.network_arch_init_kwargs_req_import)
     arguments = dict(settings.network_arch_init_kwargs)
     for key, value in arguments.items():
@@ -279,6 +295,7 @@ def _architecture(settings: ConfigurationManager, classes: int, channels: int) -
             f"network {module}.{name} is not supported; cspine supports {', '.join(_NETWORKS)} of {_UNETS}"
         )
     arguments.pop("deep_supervision", None)
+    require_network(arguments, patch, channels, classes)
     return NetworkArchitecture(f"{_UNETS}.{name}", arguments, imported, classes, channels)
 
 

@@ -21,9 +21,13 @@ from cspine.models.package import read_json
 from cspine.models.plans import Json
 
 _BUNDLE_CHECKPOINT = "nnunet_checkpoint.pth"
-_FINAL = "checkpoint_final.pth"
+#: The checkpoints of a fold that nnU-Net writes: after the last epoch, of the best one, and while it trains.
+CHECKPOINTS = ("final", "best", "latest")
 _BUNDLE_WEIGHTS = "model.pt"
-_WANTED = ("plans.json", "dataset.json", _BUNDLE_CHECKPOINT, _FINAL, _BUNDLE_WEIGHTS, MANIFEST_NAME, "README.md")
+_WANTED = (
+    *("plans.json", "dataset.json", _BUNDLE_CHECKPOINT, _BUNDLE_WEIGHTS, MANIFEST_NAME, "README.md"),
+    *(f"checkpoint_{name}.pth" for name in CHECKPOINTS),
+)
 _DEPTH = 5
 
 
@@ -80,7 +84,7 @@ def find_package(folder: Path) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
-def find_trained(folder: Path, configuration: str | None) -> Path:
+def find_trained(folder: Path, configuration: str | None, checkpoint: str = "final") -> Path:
     """Return the folder with `plans.json`, `dataset.json` and the folds, somewhere in ``folder``.
 
     Parameters
@@ -89,6 +93,8 @@ def find_trained(folder: Path, configuration: str | None) -> Path:
         A results folder, one of its parents, or a MONAI bundle.
     configuration : str, optional
         Configuration to choose if there are several, for example ``"3d_fullres"``.
+    checkpoint : str
+        One of `CHECKPOINTS`; a MONAI bundle has one only.
 
     Raises
     ------
@@ -97,24 +103,33 @@ def find_trained(folder: Path, configuration: str | None) -> Path:
     UsageError
         If there are several.
     """
-    found = sorted({path.parent for path in _search(folder, "plans.json") if _weights_below(path.parent)})
+    found = sorted({path.parent for path in _search(folder, "plans.json") if _weights_below(path.parent, checkpoint)})
     if configuration is not None:
-        found = [path for path in found if _configuration(path) == configuration]
+        found = [path for path in found if _configuration(path, checkpoint) == configuration]
     if not found:
-        wanted = f" of configuration {configuration}" if configuration else ""
-        raise ModelError(
-            f"no trained nnU-Net v2 model{wanted} with plans.json, dataset.json and fold_N/{_FINAL} was found",
-            advice="Pass the folder Dataset.../Trainer__Plans__Configuration, its export as a zip, or a MONAI bundle.",
-        )
+        raise _not_found(folder, configuration, checkpoint)
     if len(found) > 1:
-        names = ", ".join(sorted({_configuration(path) for path in found}))
+        names = ", ".join(sorted({_configuration(path, checkpoint) for path in found}))
         raise UsageError(
             f"the source contains {len(found)} trained models: {names}", advice="Choose one with --configuration."
         )
     return found[0]
 
 
-def read_trained(folder: Path, folds: Sequence[str] | None) -> TrainedModel:
+def _not_found(folder: Path, configuration: str | None, checkpoint: str) -> ModelError:
+    wanted = f" of configuration {configuration}" if configuration else ""
+    others = [name for name in CHECKPOINTS if name != checkpoint and any(_search(folder, f"checkpoint_{name}.pth"))]
+    advice = "Pass the folder Dataset.../Trainer__Plans__Configuration, its export as a zip, or a MONAI bundle."
+    if others:
+        advice = f"Choose another checkpoint with --checkpoint: there is {', '.join(others)}."
+    return ModelError(
+        f"no trained nnU-Net v2 model{wanted} with plans.json, dataset.json and fold_N/checkpoint_{checkpoint}.pth "
+        "was found",
+        advice=advice,
+    )
+
+
+def read_trained(folder: Path, folds: Sequence[str] | None, checkpoint: str = "final") -> TrainedModel:
     """Return a trained model from its folder.
 
     Parameters
@@ -123,6 +138,8 @@ def read_trained(folder: Path, folds: Sequence[str] | None) -> TrainedModel:
         As `find_trained` returns it.
     folds : sequence of str, optional
         Folds to read; if omitted all numbered ones, or ``fold_all`` if there is no other.
+    checkpoint : str
+        As in `find_trained`.
 
     Raises
     ------
@@ -132,7 +149,7 @@ def read_trained(folder: Path, folds: Sequence[str] | None) -> TrainedModel:
         As `checkpoint.load_checkpoint`.
     """
     plans, dataset = read_json(folder / "plans.json"), read_json(folder / "dataset.json")
-    files = _weights_below(folder)
+    files = _weights_below(folder, checkpoint)
     chosen = tuple(folds) if folds else tuple(fold for fold in files if fold != "all") or ("all",)
     missing = [fold for fold in chosen if fold not in files]
     if missing:
@@ -143,17 +160,18 @@ def read_trained(folder: Path, folds: Sequence[str] | None) -> TrainedModel:
         )
     checkpoints = {fold: load_checkpoint(files[fold]) for fold in chosen}
     first = checkpoints[chosen[0]]
-    for fold, checkpoint in checkpoints.items():
-        if not checkpoint.weights:
+    for fold, content in checkpoints.items():
+        if not content.weights:
             raise UnsupportedModelError(f"fold {fold}: {files[fold].name} contains no network_weights")
-        if (checkpoint.trainer, checkpoint.configuration, checkpoint.mirror_axes) != (
+        if (content.trainer, content.configuration, content.mirror_axes) != (
             first.trainer,
             first.configuration,
             first.mirror_axes,
         ):
             raise ModelError(f"fold {fold} was trained differently from fold {chosen[0]}")
-    weights = {fold: checkpoint.weights for fold, checkpoint in checkpoints.items()}
-    return TrainedModel(plans, dataset, first, weights, "nnU-Net v2 results")
+    weights = {fold: content.weights for fold, content in checkpoints.items()}
+    kind = "nnU-Net v2 results" if checkpoint == "final" else f"nnU-Net v2 results ({checkpoint} checkpoint)"
+    return TrainedModel(plans, dataset, first, weights, kind)
 
 
 def _bundle(files: dict[str, Path], folds: Sequence[str]) -> dict[str, StateDict]:
@@ -164,20 +182,21 @@ def _bundle(files: dict[str, Path], folds: Sequence[str]) -> dict[str, StateDict
     return weights
 
 
-def _weights_below(folder: Path) -> dict[str, Path]:
+def _weights_below(folder: Path, checkpoint: str) -> dict[str, Path]:
     """Return the file of each fold, numbered folds first and in order."""
-    name = _BUNDLE_WEIGHTS if (folder / _BUNDLE_CHECKPOINT).is_file() else _FINAL
-    found = {path.parent.name.removeprefix("fold_"): path for path in folder.glob(f"fold_*/{name}")}
+    name = _BUNDLE_WEIGHTS if (folder / _BUNDLE_CHECKPOINT).is_file() else f"checkpoint_{checkpoint}.pth"
+    files = (path for path in folder.glob(f"fold_*/{name}") if path.is_file())
+    found = {path.parent.name.removeprefix("fold_"): path for path in files}
     return dict(sorted(found.items(), key=lambda item: (not item[0].isdigit(), item[0].zfill(4))))
 
 
-def _configuration(folder: Path) -> str:
+def _configuration(folder: Path, checkpoint: str) -> str:
     """Return the name of the configuration, from nnU-Net's folder name or else from the first checkpoint."""
     parts = folder.name.split("__")
     if len(parts) == 3:
         return parts[2]
     bundle = folder / _BUNDLE_CHECKPOINT
-    path = bundle if bundle.is_file() else next(iter(_weights_below(folder).values()))
+    path = bundle if bundle.is_file() else next(iter(_weights_below(folder, checkpoint).values()))
     return load_checkpoint(path).configuration
 
 

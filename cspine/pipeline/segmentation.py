@@ -49,7 +49,7 @@ def clean(
 ) -> Vertebrae:
     """Clean the labels of a volume; NoVertebraError if no vertebra for the model is left.
 
-    With ``solve_levels``, vertebrae of a full-spine model are renamed if their levels are then consecutive.
+    With ``solve_levels``, vertebrae are renamed if their levels are then consecutive.
     """
     scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels)
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)

@@ -11,6 +11,8 @@ from cspine.dicom.rules import load_rules
 from cspine.dicom.scan import Skipped, one_study, scan_folder
 from cspine.dicom.select import SeriesDecision, evaluate_series
 
+_DAMAGED = "(damaged)"
+
 
 @dataclass(frozen=True)
 class ListedSeries:
@@ -25,7 +27,7 @@ class ListedSeries:
     series_number : int or None
         (0020,0011) *Series Number*.
     modality, image_type, description, kernel, body_part
-        As the headers have them.
+        As the headers have them, if they are readable.
     slice_thickness_mm, step_mm : float or None
         Stated thickness, and median distance between slices.
     slices : int
@@ -134,13 +136,13 @@ def _listed(decision: SeriesDecision) -> ListedSeries:
     series = decision.series
     return ListedSeries(
         study=hashed(series.study_uid),
-        series_uid=series.series_uid,
+        series_uid=_shown(series.series_uid),
         series_number=series.series_number,
-        modality=series.modality,
-        image_type=series.image_type,
-        description=series.description,
-        kernel=series.kernel,
-        body_part=series.body_part,
+        modality=_shown(series.modality),
+        image_type=tuple(_shown(value) for value in series.image_type),
+        description=_shown(series.description),
+        kernel=_shown(series.kernel),
+        body_part=_shown(series.body_part),
         slice_thickness_mm=series.slice_thickness_mm,
         step_mm=series.step_mm,
         slices=series.slices,
@@ -152,3 +154,8 @@ def _listed(decision: SeriesDecision) -> ListedSeries:
         chosen=decision.chosen,
         reason=decision.reason,
     )
+
+
+def _shown(text: str) -> str:
+    """Return the text of an element; a damaged one, which may contain the elements after it, is not shown."""
+    return text if text.isprintable() else _DAMAGED

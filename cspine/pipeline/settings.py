@@ -34,7 +34,9 @@ class RunSettings:
     levels : tuple of Vertebra, optional
         The levels to write; all predicted ones if omitted.
     solve_levels : bool
-        Rename vertebrae of a full-spine model if their levels are then consecutive.
+        Rename vertebrae if their levels are then consecutive.
+    fail_on : tuple of str
+        Severities and codes of findings with which no result is written, from `core.findings.parse_fail_on`.
     outputs : tuple of str, optional
         What is written, by the names of `pipeline.outputs`; the default for the source if omitted.
     """
@@ -48,6 +50,7 @@ class RunSettings:
     incomplete: bool = False
     levels: tuple[Vertebra, ...] | None = None
     solve_levels: bool = True
+    fail_on: tuple[str, ...] = ()
     outputs: tuple[str, ...] | None = None
 
     def as_text(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ import numpy as np
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, is_full_spine
 from cspine.core.errors import hashed
-from cspine.core.findings import Severity
+from cspine.core.findings import Severity, require_none
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.derived import ObjectSettings
@@ -145,7 +145,15 @@ def infer(
 
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> Vertebrae:
-    """Clean the labels, keep the wanted levels, and check the completeness; NoVertebraError if none is left."""
+    """Clean the labels, keep the wanted levels, and check the completeness.
+
+    Raises
+    ------
+    NoVertebraError
+        If no vertebra for the model is left.
+    FindingError
+        If the result has a finding with which none is wanted.
+    """
     age = chosen.selection.chosen.patient_age_years if chosen is not None else None
     cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
     if settings.levels is not None:
@@ -161,6 +169,7 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
     for finding in vertebrae.findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
         _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
+    require_none(vertebrae.findings, settings.fail_on)
     return vertebrae
 
 

@@ -25,11 +25,12 @@ from cspine.core.findings import (
 )
 from cspine.core.geometry import Grid, to_lps
 from cspine.core.norms import ADULT_YEARS, MAX_BONE_HU, MIN_BONE_HU, MIN_REPORTED_MM3, VERY_SMALL_ML, plausible_ml
-from cspine.core.shape import Box, LevelShape, occupied_box, shapes_of
+from cspine.core.shape import Box, LevelShape, imaged_box, occupied_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
 from cspine.postprocessing.density import mean_density, remove_non_bone
+from cspine.postprocessing.end_pieces import assign_end_pieces
 from cspine.postprocessing.level_solver import solve_levels
 from cspine.postprocessing.merged_levels import merged_level_findings
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
@@ -51,7 +52,7 @@ class Scope:
     sacrum_zyx : ndarray of bool, shape (z, y, x), or None
         The sacrum on the grid of the labels; None if the model does not predict it.
     solve_levels : bool
-        Renumber vertebrae of a full-spine model where that makes the levels consecutive (`level_solver`).
+        Renumber vertebrae where that makes the levels consecutive (`level_solver`, `end_pieces`).
     """
 
     levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
@@ -100,15 +101,18 @@ def postprocess(
     cleaned, cleaning = column, Cleaning()
     box = _bounding_box(column)
     renamed: tuple[Finding, ...] = ()
-    if box is not None and scope.solve_levels and is_full_spine(scope.levels):
-        column[box], renamed = solve_levels(column[box], _subgrid(labels.grid, box))
+    if box is not None and scope.solve_levels:
+        grid = _subgrid(labels.grid, box)
+        ends = () if is_full_spine(scope.levels) else tuple(assign_end_pieces(column[box], grid))
+        column[box], renamed = solve_levels(column[box], grid, scope.levels)
+        renamed = (*ends, *renamed)
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros_like(column)
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
     not_bone, soft_mm3 = remove_non_bone(cleaned, ct)
     cleaning.forget_fragments(soft_mm3)
-    shapes = shapes_of(cleaned, labels.grid)
+    shapes = shapes_of(cleaned, labels.grid, imaged_box(ct.hu_zyx))
     _require_vertebra(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
         *_age_findings(patient_age_years),

@@ -1,4 +1,4 @@
-"""Renumber the vertebrae of a full-spine result so that their levels are consecutive.
+"""Renumber the vertebrae of a result so that their levels are consecutive.
 
 A network often finds the position of each vertebra and is off by one level for a few of them, or splits one vertebra
 between two levels. Here the predicted components become vertebrae along the column, and dynamic programming assigns
@@ -8,6 +8,7 @@ is left unchanged, and a change that does not make a result more consistent is d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.core.anatomy import VERTEBRAE, Region, rank, vertebra
+from cspine.core.anatomy import VERTEBRAE, Region, Vertebra, rank, vertebra
 from cspine.core.findings import (
     MISSING_LEVEL,
     OUT_OF_ORDER,
@@ -120,15 +121,19 @@ class _Instance:
         )
 
 
-def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[Finding, ...]]:
+def solve_levels(
+    labels_zyx: LabelArray, grid: Grid, levels: Sequence[Vertebra] = VERTEBRAE
+) -> tuple[LabelArray, tuple[Finding, ...]]:
     """Return labels with consecutive levels, and findings about what was changed.
 
     Parameters
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
-        The column as a full-spine network predicted it; it is not modified.
+        The column as a network predicted it; it is not modified.
     grid : Grid
         Grid of the array.
+    levels : sequence of Vertebra
+        Levels that the network can predict; no other is assigned.
 
     Returns
     -------
@@ -142,14 +147,14 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
     instances = _instances(fragments, labels_zyx.shape, grid)
     if len(instances) < 3 or not before + _split_vertebrae(instances):
         return labels_zyx, ()
-    levels = _assign(instances)
-    if levels is None:
+    assigned = _assign(instances, levels)
+    if assigned is None:
         return labels_zyx, ()
-    renamed = sum(i.main_label != label for i, label in zip(instances, levels, strict=True))
+    renamed = sum(i.main_label != label for i, label in zip(instances, assigned, strict=True))
     if renamed > max(3, MAX_RENAMED_SHARE * len(instances)):
         return labels_zyx, ()
     solved = labels_zyx.copy()
-    given = [(fragment, label) for i, label in zip(instances, levels, strict=True) for fragment in i.fragments]
+    given = [(fragment, label) for i, label in zip(instances, assigned, strict=True) for fragment in i.fragments]
     for fragment, label in given:
         solved[tuple(fragment.index_zyx.T)] = label
     for fragment in small:  # each follows the nearest fragment of its level
@@ -164,7 +169,7 @@ def solve_levels(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, tuple[
     after = _faults(solved, grid) + _split_vertebrae(again)
     if after >= before + _split_vertebrae(instances):
         return labels_zyx, ()
-    return solved, tuple(_findings(instances, levels))
+    return solved, tuple(_findings(instances, assigned))
 
 
 def _split_vertebrae(instances: list[_Instance]) -> int:
@@ -281,12 +286,13 @@ def _step_mm(a: _Instance, b: _Instance) -> float:
 # --- assignment -------------------------------------------------------------------------------------------------------
 
 
-def _assign(instances: list[_Instance]) -> list[int] | None:
+def _assign(instances: list[_Instance], levels: Sequence[Vertebra]) -> list[int] | None:
     """Return ascending levels, one for each vertebra, at the least cost, or None if none fit."""
+    impossible = np.array([level not in levels for level in VERTEBRAE])
     distances = [float(np.linalg.norm(a.centroid_lps - b.centroid_lps)) for a, b in pairwise(instances)]
     size = _patient_size(instances, distances)
     count = len(VERTEBRAE)
-    best = _gains(instances[0], is_near_top=True)
+    best = np.where(impossible, -np.inf, _gains(instances[0], is_near_top=True))
     predecessors: list[NDArray[np.intp]] = []
     for number, (instance, distance) in enumerate(zip(instances[1:], distances, strict=True), 1):
         reached = np.full((count, count), -np.inf)  # from, to
@@ -298,6 +304,7 @@ def _assign(instances: list[_Instance]) -> list[int] | None:
                 reached[a, b] = best[a] - _step_cost(a, b, distance / size)
         predecessors.append(np.argmax(reached, axis=0))
         best = reached.max(axis=0) + _gains(instance, is_near_top=number < len(ANCHORS))
+        best[impossible] = -np.inf
     if not np.isfinite(best.max()):
         return None
     indices = [int(np.argmax(best))]

@@ -10,19 +10,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydicom.datadict import tag_for_keyword
 
 from cspine.core.anatomy import levels_text, parse_levels
 from cspine.core.errors import RoutingConfigError, UsageError
+from cspine.core.findings import parse_fail_on
+from cspine.io.documents import DocumentError, read_yaml
 from cspine.service.config_faults import describe_faults
 
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
     """Resolve a relative path against the folder of the configuration file."""
     folder = (info.context or {}).get("folder", Path())
-    return Path(folder) / path.expanduser()
+    if "\0" in str(path):
+        raise ValueError("a path has no null character")
+    try:
+        return Path(folder) / path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("the home folder of this user is not known") from error
 
 
 def _ae_title(text: str) -> str:
@@ -60,13 +66,23 @@ def _levels(text: str) -> str:
         raise ValueError(error.message) from error
 
 
+def _fail_on(text: str) -> str:
+    try:
+        return ",".join(parse_fail_on(text))
+    except UsageError as error:
+        raise ValueError(error.message) from error
+
+
 Levels = Annotated[str, AfterValidator(_levels)]
+FailOn = Annotated[str, AfterValidator(_fail_on)]
 ConfigPath = Annotated[Path, AfterValidator(_resolve)]
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 CallingAeTitle = Annotated[str, AfterValidator(_calling_ae_title)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+#: Up to a year: timers overflow long after.
+Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
+Days = Annotated[float, Field(ge=0, le=36_525)]
 Keyword = Annotated[str, AfterValidator(_keyword)]
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,40}$")]
 
@@ -150,10 +166,13 @@ class Timeouts(Section):
     """Timeouts of the DICOM listener."""
 
     negotiation_s: Seconds = Field(
-        default=30, description="For association negotiation, release, and the TLS handshake."
+        default=30, description="For the TLS handshake and the association request together, and for the release."
     )
-    message_s: Seconds = Field(default=60, description="For the rest of a DIMSE message that has started.")
-    idle_s: Seconds = Field(default=60, description="Until a connection without traffic is closed.")
+    message_s: Seconds = Field(
+        default=60,
+        description="For one PDU; with idle_s, and a second for each 64 KiB received, for the next instance.",
+    )
+    idle_s: Seconds = Field(default=60, description="Until an association without traffic is closed.")
 
 
 class Listener(Section):
@@ -170,6 +189,13 @@ class Listener(Section):
     tls: ServerTls | None = Field(default=None, description="TLS; default: unencrypted.")
     timeouts: Timeouts = Field(default=Timeouts(), description="Timeouts of associations and connections.")
     max_associations: int = Field(default=10, ge=1, le=200, description="Maximum number of simultaneous associations.")
+    max_pending_connections: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="Maximum number of connections without an association; beyond it, the oldest one of the address "
+        "that has most of them is closed.",
+    )
 
 
 class WebServer(Section):
@@ -194,7 +220,7 @@ class Polling(WebServer):
     """A DICOMweb server that is polled for new studies."""
 
     interval_s: Seconds = Field(default=60, description="Polling interval.")
-    lookback_days: int = Field(default=2, ge=0, description="Maximum age of a study, by Study Date.")
+    lookback_days: int = Field(default=2, ge=0, le=36_525, description="Maximum age of a study, by Study Date.")
     filters: dict[Keyword, str] = Field(
         default={},
         description="DICOM keywords and values that a series or its study must match, for example BodyPartExamined.",
@@ -235,9 +261,12 @@ class Run(Section):
     rules: ConfigPath | None = Field(default=None, description="As cspine run --rules.")
     levels: Levels | None = Field(default=None, description="As cspine run --levels, for example C1-T1.")
     solve_levels: bool = Field(default=True, description="As cspine run --solve-levels.")
+    fail_on: FailOn | None = Field(
+        default=None, description="As cspine run --fail-on: such a study is set aside, and nothing is sent."
+    )
     time_limit_s: Seconds = Field(default=3600, description="Time limit of one run; then its process is killed.")
     max_attempts: int = Field(
-        default=3, ge=1, description="Attempts at a study whose run fails for a reason other than its input."
+        default=3, ge=1, le=1000, description="Attempts at a study whose run fails for a reason other than its input."
     )
     retry_after_s: Seconds = Field(
         default=60, description="Delay before the second attempt; doubled for each further attempt."
@@ -250,7 +279,9 @@ class Retry(Section):
     initial_delay_s: Seconds = Field(default=30, description="Delay before the second attempt.")
     factor: float = Field(default=2, ge=1, le=100, description="Factor by which the delay grows with each attempt.")
     max_delay_s: Seconds = Field(default=1800, description="Maximum delay.")
-    give_up_after_h: float = Field(default=72, gt=0, description="Hours after which the delivery is abandoned.")
+    give_up_after_h: float = Field(
+        default=72, gt=0, le=8_784, description="Hours after which the delivery is abandoned."
+    )
 
     def delay_s(self, attempts: int) -> float:
         """Return the delay in seconds after this number of attempts."""
@@ -297,14 +328,11 @@ class Http(Section):
 class Retention(Section):
     """How long finished jobs stay in the spool."""
 
-    done_days: float = Field(
+    done_days: Days = Field(
         default=7,
-        ge=0,
         description="Days that delivered jobs are kept; a study that is sent again within them is not run again.",
     )
-    failed_days: float | None = Field(
-        default=90, ge=0, description="Days that failed jobs are kept; null keeps them forever."
-    )
+    failed_days: Days | None = Field(default=90, description="Days that failed jobs are kept; null keeps them forever.")
 
 
 class ServiceConfig(Section):
@@ -346,13 +374,11 @@ def load_config(path: Path) -> ServiceConfig:
         If the file cannot be read or is invalid; the message names the fields.
     """
     try:
-        content: Any = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        content: Any = read_yaml(path)
+    except OSError as error:
         raise RoutingConfigError(f"cannot read the configuration ({type(error).__name__})") from error
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = f" (line {line + 1})" if isinstance(line, int) else ""
-        raise RoutingConfigError(f"invalid YAML{where}") from error
+    except DocumentError as error:
+        raise RoutingConfigError(f"the configuration {error}") from error
     try:
         return ServiceConfig.model_validate(content, context={"folder": path.resolve().parent})
     except ValidationError as error:

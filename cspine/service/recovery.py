@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from cspine.core.errors import SpoolError, WorkerDiedError
 from cspine.dicom.clock import Clock
 from cspine.service.intake import assembly
+from cspine.service.intake.instances import INCOMPLETE
 from cspine.service.queue import durable
 from cspine.service.queue.job import Job, State, iso_time, study_key
 from cspine.service.queue.spool import JOB_FILE, Spool, read_job
@@ -41,6 +41,7 @@ def recover(spool: Spool, now: float) -> None:
     try:
         with spool.transition():
             _clear(spool.tmp)
+            _mark_interrupted(spool)
             for state in State:
                 for name in spool.names(state):
                     _repair_record(spool, spool.job_folder(state, name), now)
@@ -52,6 +53,16 @@ def recover(spool: Spool, now: float) -> None:
             assembly.resume_assembly(spool, now)
     except OSError as error:
         raise SpoolError(f"cannot recover the spool: {error.strerror}") from error
+
+
+def _mark_interrupted(spool: Spool) -> None:
+    """Mark the studies as incomplete that were being received when the service ended."""
+    for transfer in spool.receiving.iterdir():
+        folder = spool.incoming / transfer.name
+        if folder.is_dir():
+            durable.make_file(folder / INCOMPLETE)
+            _log.warning("transfer interrupted by the end of the service", extra={"study": transfer.name[:12]})
+        durable.remove_file(transfer)
 
 
 def _clear(folder: Path) -> None:
@@ -101,13 +112,16 @@ def _is_lost(folder: Path) -> bool:
 
 
 def _study_key_in(instances: Path) -> str | None:
-    for path in sorted(instances.glob("*.dcm")):
-        try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
-            return study_key(str(header.StudyInstanceUID))
-        except (InvalidDicomError, AttributeError, OSError, ValueError):
-            continue
-    return None
+    uids = (_study_uid(path) for path in sorted(instances.glob("*.dcm")))
+    return next((study_key(uid) for uid in uids if uid), None)
+
+
+def _study_uid(path: Path) -> str | None:
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
+        return str(header.StudyInstanceUID)
+    except Exception:  # pydicom parsers raise many types of exception
+        return None
 
 
 def _requeue_after_crash(spool: Spool, job: Job, now: float) -> None:

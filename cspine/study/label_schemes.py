@@ -7,7 +7,6 @@ docs/guide/evaluation.md repeats the table of schemes; a test holds the two toge
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from cspine.core.anatomy import SACRUM, VERTEBRAE, Vertebra, parse_name, vertebr
 from cspine.core.errors import LabelSchemeError, UsageError
 from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.io import nifti
+from cspine.io.documents import read_json
 from cspine.study.masks import combine_masks, mask_name
 from cspine.study.output_folder import PREDICT, summary_of
 
@@ -264,7 +264,7 @@ def scheme_of_dataset(path: Path) -> LabelScheme:
         If the file cannot be used, or none of its names means a level.
     """
     try:
-        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        labels = read_json(path)["labels"]
         numbers = {name: int(number) for name, number in labels.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabelSchemeError(

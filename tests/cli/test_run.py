@@ -1,5 +1,6 @@
 """`cspine run` as a user types it."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ import cspine
 from cspine.cli.run import command
 from cspine.core.errors import (
     DicomSourceNeededError,
+    FindingError,
     NoDicomError,
     NotHounsfieldError,
     OutputNotEmptyError,
@@ -50,6 +52,21 @@ def test_a_zip_gives_results_and_prints_where_they_are(neck, tmp_path):
     assert str(tmp_path / "out" / "dicom" / "segmentation.dcm") in output.replace("\n", "")
     with pytest.raises(OutputNotEmptyError):
         invoke(neck, tmp_path / "out")
+
+
+def test_a_result_with_a_named_finding_is_not_written(neck, tmp_path):
+    listed = json.loads((_results(neck, tmp_path / "first") / "report" / "summary.json").read_text())["findings"]
+    assert listed, "the small neck is expected to have findings"
+    with raises_code(FindingError, listed[0]["code"]):
+        invoke(neck, tmp_path / "out", "--fail-on", listed[0]["code"])
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError):
+        invoke(neck, tmp_path / "out", "--fail-on", "grave")
+
+
+def _results(study, out):
+    invoke(study, out)
+    return out
 
 
 def test_two_studies_are_refused_unless_all_are_wanted(neck, tmp_path):

@@ -26,6 +26,7 @@ from cspine.cohort.worker import StudyAttempt, WorkerReady
 from cspine.core.errors import CohortError, DeviceError, ModelChecksumError, UsageError
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, same_results, single_run
+from tests.builders.marked_studies import leaking_files, write_marked_studies
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ONE = WorkerResources(workers=1, cores=1, gpus=0, memory_bytes=0)
@@ -53,6 +54,14 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in "abcdef":
         write_bright_study(folder / name, name, bright=name != "d")
     return folder
+
+
+def test_no_other_user_reaches_the_folder_of_a_local_cohort(local_ray: str) -> None:
+    import ray
+
+    session = Path(ray._private.worker._global_node.get_session_dir_path())
+    folder = next(path for path in session.parents if path.name.startswith("cspine-ray-"))
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 class KillingPool(RayPool):
@@ -86,6 +95,27 @@ def test_a_killed_worker_costs_an_attempt_and_no_bytes(
     assert not task.folder.staging.exists()
     single_run(task, studies / "b", tmp_path / "single")
     assert same_results(task.folder.study("b"), tmp_path / "single")
+
+
+def test_workers_and_their_logs_disclose_nothing_of_a_header(
+    local_ray: str, bright_model: Path, tmp_path: Path
+) -> None:
+    import ray
+
+    write_marked_studies(tmp_path / "in")
+    task = bright_task(bright_model, tmp_path / "out")
+    with task.folder.locked() as clock:
+        inference = replace(task.settings.inference, step_size=1.0)
+        task = replace(task, settings=replace(task.settings, clock=clock, inference=inference))
+        plan = make_plan(find_studies(tmp_path / "in", tmp_path / "out"), task)
+        with RayPool(task, _ONE) as pool:
+            run_plan(plan, pool, 1, task, lambda *_: None)
+    codes = {record.name: record.code for record in records_of(plan, task.folder)}
+    assert (codes["complete"], codes["needless"], codes["needed"]) == ("", "", "CS-PIX-002")
+    assert leaking_files(tmp_path / "out") == {}
+    logs = Path(ray._private.worker._global_node.get_session_dir_path()) / "logs"
+    assert any(logs.iterdir())
+    assert leaking_files(logs) == {}
 
 
 def command(address: str, studies: Path, out: Path, model: Path, *options: str) -> subprocess.Popen[str]:

@@ -82,10 +82,24 @@ def test_values_are_compared_complete() -> None:
         ("rank: [thinner, thinner]", "rank"),
         ("rank: [prettier]", "rank.0"),
         ("- a list", "file"),
+        ("require: {kernel: {matches: 'a{99999999999}'}}", "require.kernel.matches"),
+        (f"require: {{kernel: {{matches: {'a' * 2000}}}}}", "require.kernel.matches"),
     ],
 )
 def test_a_mistake_is_reported_with_its_field(tmp_path: Path, text: str, field: str) -> None:
     with pytest.raises(RulesError, match=field):
+        _load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[" * 5000, "{a: " * 500, "require: {slices: {min: .inf}}", "require: {slices: .nan}"),
+        *("require: {slices: " + "9" * 5000 + "}", "require: 2024-13-45", "a: !!timestamp 2024-13-45"),
+    ],
+)
+def test_values_beyond_the_limits_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RulesError):
         _load(tmp_path, text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -337,3 +338,15 @@ def test_a_malformed_number_costs_itself_alone(tmp_path: Path, keyword: str) -> 
     scan = scan_folder(tmp_path)
     assert scan.series[0].slices == 6
     assert not scan.damaged
+
+
+def test_a_deflated_file_that_inflates_unreasonably_is_damaged_and_is_never_inflated_completely(tmp_path: Path) -> None:
+    datasets = build(_series("deflated"))
+    datasets[0].PixelData = bytes(100 * 2**20)
+    save_all(datasets, tmp_path, DeflatedExplicitVRLittleEndian)
+    tracemalloc.start()
+    scan = scan_folder(tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()
+    assert scan.series[0].slices == 5
+    assert [damaged.is_unattributed for damaged in scan.damaged] == [True]

@@ -1,5 +1,7 @@
 """Archives are unpacked within their folder, or not at all."""
 
+import shutil
+import types
 import zipfile
 
 import pytest
@@ -42,3 +44,27 @@ def test_a_damaged_archive_is_refused(tmp_path, folder):
     archive.write_bytes(archive.read_bytes()[:-10])
     with pytest.raises(UnreadableArchiveError, match="BadZipFile"):
         unpack(archive, folder)
+
+
+@pytest.mark.parametrize(("free", "fits"), [(50_000, True), (44_000, False), (9_000, False)])
+def test_an_archive_never_fills_the_disk(free, fits, tmp_path, folder, monkeypatch):
+    archive = _zip(tmp_path / "a.zip", *(f"{number}.txt" for number in range(10)))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=free))
+    if fits:
+        unpack(archive, folder)
+        assert len(list(folder.iterdir())) == 10
+    else:
+        with pytest.raises(UnreadableArchiveError):
+            unpack(archive, folder)
+        assert list(folder.iterdir()) == []
+
+
+def test_a_member_that_is_longer_than_it_says_is_cut_and_refused(tmp_path, folder):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("bomb.dcm", bytes(10 * 2**20))
+    data = archive.read_bytes().replace((10 * 2**20).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    archive.write_bytes(data)
+    with pytest.raises(UnreadableArchiveError):
+        unpack(archive, folder)
+    assert sum(path.stat().st_size for path in folder.rglob("*")) <= 2**20

@@ -34,6 +34,23 @@ def test_one_at_a_time_has_the_lock(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("earlier", [None, 0o644, 0o666])
+def test_no_other_user_can_open_a_lock(earlier: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    if earlier is not None:
+        path.touch()
+        path.chmod(earlier)
+    with locked(path, IN_USE):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_is_no_link(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError), locked(tmp_path / "lock", IN_USE):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_the_lock_ends_with_the_last_process_that_has_it(tmp_path: Path) -> None:
     wait = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with locked(tmp_path / "lock", IN_USE) as descriptor:

@@ -105,3 +105,27 @@ def test_what_is_no_checkpoint_of_nnunet_is_refused(tmp_path, content):
     torch.save(content, path)
     with pytest.raises(UnsupportedModelError):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ({"optimizer_state": {}, "current_epoch": 3}, "optimizer"),
+        ({"state": {}, "param_groups": []}, "optimizer"),
+        ({"state_dict": {}, "plot_stuff": [], "epoch": 3}, "nnU-Net version 1"),
+        ({"state_dict": {}, "pytorch-lightning_version": "2"}, "PyTorch Lightning"),
+        ({"model_state_dict": {}}, "model_state_dict"),
+        ({"conv.weight": torch.zeros(1)}, "weights alone"),
+    ],
+)
+def test_a_checkpoint_of_another_program_is_refused_by_its_name(tmp_path, content, named):
+    path = tmp_path / "x.pth"
+    torch.save(content, path)
+    with pytest.raises(UnsupportedModelError, match=named):
+        load_checkpoint(path)
+
+
+def test_a_pipe_is_refused_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.pth")
+    with pytest.raises(ModelError):
+        load_pickle(tmp_path / "x.pth")

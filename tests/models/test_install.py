@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -243,3 +244,36 @@ def test_a_source_without_a_model_is_refused(tmp_path):
     shutil.rmtree(folder / "fold_0")
     with pytest.raises(ModelError, match=r"plans\.json"):
         install(folder, tmp_path / "models", InstallOptions())
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "latest"])
+def test_another_checkpoint_is_installed_when_asked_for(tmp_path, checkpoint):
+    folder = READY.results(tmp_path / "results")
+    (folder / "fold_0" / "checkpoint_final.pth").rename(folder / "fold_0" / f"checkpoint_{checkpoint}.pth")
+    with pytest.raises(ModelError) as refused:
+        install(folder, tmp_path / "models", InstallOptions())
+    assert f"--checkpoint: there is {checkpoint}" in refused.value.advice
+    options = InstallOptions(checkpoint=checkpoint, name="it")
+    for number, source in enumerate((folder, zipped(tmp_path / "results", tmp_path / "x.zip"))):
+        package = install(source, tmp_path / f"models-{number}", options)
+        assert checkpoint in package.manifest.source
+        assert package.stages[0].weights("0")
+    with pytest.raises(UsageError):
+        install(folder, tmp_path / "models", InstallOptions(checkpoint="newest"))
+    with pytest.raises(UsageError):
+        install(package.folder, tmp_path / "models", options)
+
+
+def test_special_files_in_a_results_folder_never_hang(tmp_path):
+    folder = READY.results(tmp_path / "results")
+    for path in (folder / "plans.json", folder / "dataset.json", folder / "fold_0" / "checkpoint_final.pth"):
+        aside = path.rename(path.with_suffix(".aside"))
+        os.mkfifo(path)
+        with pytest.raises(ModelError):
+            install(tmp_path / "results", tmp_path / "models", InstallOptions())
+        path.unlink()
+        aside.rename(path)
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(ModelError):
+        install(tmp_path / "pipe.zip", tmp_path / "models", InstallOptions())
+    install(tmp_path / "results", tmp_path / "models", InstallOptions())

@@ -37,6 +37,11 @@ def test_a_manifest_survives_a_round_trip_through_yaml(tmp_path):
         ({"folds": []}, "too_short", "folds"),
         ({"folder": "../elsewhere"}, "string_pattern_mismatch", "folder"),
         ({"mirror_axes": [3]}, "less_than_equal", "mirror_axes"),
+        ({"mirror_axes": [0, 0]}, "value_error", "mirror_axes"),
+        ({"margin_mm": float("nan")}, "less_than_equal", "margin_mm"),
+        ({"margin_mm": float("inf")}, "less_than_equal", "margin_mm"),
+        ({"labels": dict.fromkeys(range(1, 300), "auxiliary")}, "too_long", "labels"),
+        ({"folds": [str(number) for number in range(200)]}, "too_long", "folds"),
         ({"unheard_of": 1}, "extra_forbidden", "unheard_of"),
     ],
 )
@@ -74,7 +79,13 @@ def test_identity_changes_with_any_field_and_any_file():
     assert TinyModel().manifest(demonstration=True).identity.title == "tiny 1.0 (DEMONSTRATION)"
 
 
-@pytest.mark.parametrize("text", ["- 1", "", "name: [", "name: tiny", "!!python/object/apply:os.getcwd []"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("- 1", "", "name: [", "name: tiny", "!!python/object/apply:os.getcwd []", "version: 2024-13-45"),
+        *("[" * 10_000, "{a: " * 500, "format: " + "9" * 5000, "format: .inf", "? {a: 1}\n: 1", "name: 2024-13-45"),
+    ],
+)
 def test_a_file_that_is_no_manifest_is_refused(tmp_path, text):
     path = tmp_path / "model.yaml"
     path.write_text(text)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import yaml
 
 from cspine.core.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
 from cspine.models.network import build_network, load_weights
-from cspine.models.package import StageContent, load_package, write_package
+from cspine.models.package import StageContent, load_package, sha256_of, write_package
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.raises import raises_code
 
@@ -40,9 +41,10 @@ def test_each_weight_is_stored_once(tmp_path):
     assert len(package.stages[0].weights("0")) == len(list(network.parameters()))
 
 
-def test_names_of_wrapped_networks_are_understood(tmp_path):
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.module."])
+def test_names_of_wrapped_networks_are_understood(tmp_path, prefix):
     model = TinyModel()
-    weights = {f"module._orig_mod.{name}": tensor for name, tensor in model.weights("0").items()}
+    weights = {f"{prefix}{name}": tensor for name, tensor in model.weights("0").items()}
     content = StageContent(model.plans(), model.dataset(), {"0": weights})
     assert write_package(tmp_path / "tiny", model.manifest(), {"fine": content}).stages
 
@@ -65,6 +67,51 @@ def test_weights_that_do_not_fit_the_plans_are_refused(tmp_path, fault):
     with pytest.raises(UnsupportedModelError):
         write_package(tmp_path / "tiny", model.manifest(), {"fine": content})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda tensor: tensor.to(torch.int32),
+        lambda tensor: tensor.to(torch.bool),
+        lambda tensor: tensor.to(torch.complex64),
+        lambda tensor: tensor.to(torch.float8_e4m3fn),
+        lambda tensor: tensor.to_sparse(),
+        lambda tensor: tensor.to("meta"),
+    ],
+)
+def test_weights_of_a_type_that_no_network_is_trained_in_are_refused(tmp_path, convert):
+    model = TinyModel()
+    weights = {name: convert(tensor) for name, tensor in model.weights("0").items()}
+    content = StageContent(model.plans(), model.dataset(), {"0": weights})
+    with pytest.raises(UnsupportedModelError):
+        write_package(tmp_path / "tiny", model.manifest(), {"fine": content})
+
+
+def test_a_weight_with_and_without_a_prefix_is_refused(tmp_path):
+    model = TinyModel()
+    weights = dict(model.weights("0"))
+    weights["module.decoder.seg_layers.1.bias"] = weights["decoder.seg_layers.1.bias"] + 1
+    content = StageContent(model.plans(), model.dataset(), {"0": weights})
+    with pytest.raises(UnsupportedModelError):
+        write_package(tmp_path / "tiny", model.manifest(), {"fine": content})
+
+
+@pytest.mark.parametrize("name", ["plans.json", "dataset.json"])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 50_000 + "]" * 50_000, '{"a":' * 500 + "1" + "}" * 500, '{"a": ' + "9" * 5000 + "}", '{"a": Infinity}'],
+)
+def test_json_beyond_the_limits_is_refused(tmp_path, name, text):
+    package = TinyModel().package(tmp_path / "tiny")
+    path = package.folder / "fine" / name
+    path.write_text(text)
+    manifest = package.folder / "model.yaml"
+    content = yaml.safe_load(manifest.read_text())
+    content["files"][f"fine/{name}"] = sha256_of(path)
+    manifest.write_text(yaml.safe_dump(content))
+    with pytest.raises(ModelError):
+        load_package(package.folder)
 
 
 def test_an_infinite_weight_is_never_run(tmp_path):

@@ -21,6 +21,7 @@ class FakeWeb:
         self.broken = 0
         self.broken_after = -1
         self.retrieved: list[str] = []
+        self.files: dict[str, bytes] = {}  # what it sends for an instance instead of it
         self.asked: list[dict[str, list[str]]] = []
         fake = self
 
@@ -61,6 +62,7 @@ class FakeWeb:
             return 500, "text/plain", b""
         self.retrieved.append(instance[0])
         file = next(as_bytes(d) for d in members if instance[0] == d.SOPInstanceUID)
+        file = self.files.get(instance[0], file)
         body = b"--xyz\r\nContent-Type: application/dicom\r\n\r\n" + file + b"\r\n--xyz--"
         return 200, 'multipart/related; type="application/dicom"; boundary=xyz', body
 

@@ -49,6 +49,7 @@ def test_the_unit_of_systemd_starts_the_command_and_leaves_the_end_to_it():
     assert "ExecStart=/opt/cspine/bin/cspine serve-pacs /etc/cspine/serve-pacs.yaml" in unit
     for line in ("KillMode=mixed", "Restart=always", "NoNewPrivileges=yes", "ProtectSystem=strict"):
         assert line in unit.splitlines()
+    assert {"UMask=0077", "MemoryMax=12G"} <= set(unit.splitlines())
 
 
 def test_relative_paths_count_from_the_file(tmp_path):
@@ -66,6 +67,11 @@ def test_relative_paths_count_from_the_file(tmp_path):
         ({"listener": {"allowed_calling_ae_titles": ["A"], "port": 70000}}, "listener.port"),
         ({"listener": {"allowed_calling_ae_titles": ["A"], "tls": {"certificate": "c", "key": "k"}}}, "listener.tls"),
         ({"listener": None}, "file"),
+        ({"spool": "a\0b"}, "spool"),
+        ({"spool": "~no-such-user/x"}, "spool"),
+        ({"study_complete_after_s": 1e18}, "study_complete_after_s"),
+        ({"retention": {"done_days": 1e18}}, "retention.done_days"),
+        ({"polling": {"url": "https://h", "lookback_days": 10**9}}, "polling.lookback_days"),
         ({"destinations": []}, "destinations"),
         ({"destinations": [{"name": "a"}]}, "destinations.0"),
         ({"destinations": [WEB, WEB]}, "file"),
@@ -88,7 +94,11 @@ def test_an_invalid_value_is_reported_with_its_field(change: dict[str, Any], fie
     assert ":pw@" not in caught.value.message
 
 
-@pytest.mark.parametrize("text", [None, "a: [", "\x00", "- 1"], ids=["no file", "no end", "control", "a list"])
+@pytest.mark.parametrize(
+    "text",
+    [None, "a: [", "\x00", "- 1", "[" * 5000, "spool: .inf", "spool: " + "9" * 5000, "spool: 2024-13-45"],
+    ids=["no file", "no end", "control", "a list", "deep", "infinite", "long number", "date"],
+)
 def test_an_invalid_file_is_refused(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     if text is not None:

@@ -217,6 +217,37 @@ def test_a_normal_end_does_not_hide_the_interruption_of_a_concurrent_transfer(sp
     assert not mark.exists()
 
 
+def test_a_study_that_was_being_received_when_the_service_was_killed_is_incomplete(spool, tmp_path):
+    first, second = ct_datasets("killed", 2)
+    study, inbox = first.StudyInstanceUID, Inbox(spool, Limits(min_free_bytes=0), lambda: NOW)
+    inbox.begin_transfer(study)
+    inbox.begin_transfer("1.2.3")  # nothing of it was stored
+    inbox.add(study, first.SOPInstanceUID, as_bytes(first))
+    restarted = Spool(spool.folder)
+    recover(restarted, NOW)
+    mark = restarted.incoming / study_key(study) / INCOMPLETE
+    assert mark.exists()
+    assert not list(restarted.receiving.iterdir())
+    assert [path.name for path in restarted.incoming.iterdir()] == [study_key(study)]
+    again = Inbox(restarted, Limits(min_free_bytes=0), lambda: NOW)
+    transfer = again.begin_transfer(study)
+    again.add(study, second.SOPInstanceUID, as_bytes(second))
+    again.end_transfer(study, transfer, interrupted=False)
+    assert not mark.exists()
+
+
+def test_a_transfer_that_has_ended_is_not_interrupted_by_the_end_of_the_service(spool):
+    (dataset,) = ct_datasets("ended", 1)
+    study, inbox = dataset.StudyInstanceUID, Inbox(spool, Limits(min_free_bytes=0), lambda: NOW)
+    one, other = inbox.begin_transfer(study), inbox.begin_transfer(study)
+    inbox.add(study, dataset.SOPInstanceUID, as_bytes(dataset))
+    inbox.end_transfer(study, one, interrupted=False)
+    assert list(spool.receiving.iterdir())
+    inbox.end_transfer(study, other, interrupted=False)
+    recover(spool, NOW)
+    assert not (spool.incoming / study_key(study) / INCOMPLETE).exists()
+
+
 def test_attempts_are_counted_and_spaced(spool):
     receive(spool, ct_datasets("memory"))
     pauses = []

@@ -89,6 +89,12 @@ class RunningService:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(60)
 
+    def memory_mib(self) -> float:
+        """Return the resident memory of the process."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
     # --- logs and status ---------------------------------------------------------------------------------------------
 
     def events(self, event: str = "", **facts: object) -> list[Event]:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cspine.core.errors import DeliveryError, SpoolError
+from cspine.core.errors import AlteredResultError, SpoolError
 from cspine.service.config import Destination
 from cspine.service.delivery.send import SendResult, send
 from cspine.service.ops.metrics import Metrics
 from cspine.service.queue import transitions
+from cspine.service.queue.checksums import altered_results
 from cspine.service.queue.job import Delivery, FailureReason, Job, State, iso_time
 from cspine.service.queue.spool import Spool
 
@@ -80,10 +81,10 @@ class Deliverer:
         Delivery
             The updated delivery.
         """
-        files = sorted((self._spool.job_folder(State.SENDING, job.id) / "results" / "dicom").glob("*.dcm"))
+        results = self._spool.job_folder(State.SENDING, job.id) / "results"
         started_at = self._clock()
         try:
-            sent = self._send(files, self._destination) if files else SendResult("refused", "the job has no results")
+            sent = self._attempt(results)
         except Exception as error:  # a damaged file or a defect of a library must not block other jobs
             sent = SendResult("retry", f"unexpected error ({type(error).__name__})")
         name = self._destination.name
@@ -105,11 +106,21 @@ class Deliverer:
                 _log.warning("delivered with warning: %s", warning, extra=log_fields)
         elif after.state == "pending":
             retry = {"attempts": after.attempts, "next_attempt": iso_time(after.next_attempt_at)}
-            fields = log_fields | retry | {"code": DeliveryError.code}
+            fields = log_fields | retry | {"code": sent.error.code}
             _log.warning("delivery failed, retrying: %s", sent.message, extra=fields)
         else:
-            _log.error("delivery %s: %s", after.state, sent.message, extra=log_fields | {"code": DeliveryError.code})
+            _log.error("delivery %s: %s", after.state, sent.message, extra=log_fields | {"code": sent.error.code})
         return after
+
+    def _attempt(self, results: Path) -> SendResult:
+        """Send the results of a job, unless they differ from their checksums."""
+        altered = altered_results(results)
+        if altered:
+            return SendResult(
+                "refused", f"{len(altered)} results differ from their checksums", error=AlteredResultError
+            )
+        files = sorted((results / "dicom").glob("*.dcm"))
+        return self._send(files, self._destination) if files else SendResult("refused", "the job has no results")
 
     def _updated(self, delivery: Delivery, sent: SendResult, now: float) -> Delivery:
         attempts = delivery.attempts + 1
@@ -117,9 +128,9 @@ class Deliverer:
         if sent.outcome == "delivered":
             return Delivery(state="delivered", attempts=attempts, first_attempt_at=first, warnings=sent.warnings)
         reason = FailureReason(
-            code=DeliveryError.code,
+            code=sent.error.code,
             message=sent.message,
-            advice=DeliveryError.advice,
+            advice=sent.error.advice,
             attempts=attempts,
             time=iso_time(now),
         )

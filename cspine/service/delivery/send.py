@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import uuid
 from collections.abc import Sequence
@@ -18,7 +17,8 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from cspine.core.errors import RoutingConfigError
+from cspine.core.errors import CSpineError, DeliveryError, RoutingConfigError
+from cspine.io.documents import parse_json
 from cspine.service.config import Destination, DicomDestination, WebDestination
 from cspine.service.network.tls import client_context
 from cspine.service.network.web import describe_failure, is_transient, session
@@ -44,11 +44,14 @@ class SendResult:
         Cause of the failure, without patient data.
     warnings : tuple of str
         Warnings of the destination.
+    error : type of CSpineError
+        Kind of the failure.
     """
 
     outcome: Literal["delivered", "retry", "refused"]
     message: str = ""
     warnings: tuple[str, ...] = ()
+    error: type[CSpineError] = DeliveryError
 
 
 def send(files: Sequence[Path], destination: Destination) -> SendResult:
@@ -196,7 +199,7 @@ def _failure_reasons(content: bytes) -> list[int] | None:
     An item without a reason is a processing failure.
     """
     try:
-        response: Any = json.loads(content)
+        response: Any = parse_json(content)
         response = response[0] if isinstance(response, list) else response
         items = response.get("00081198", {}).get("Value", [])
         return [_reason(item) for item in items]

@@ -14,6 +14,7 @@ from cspine.dicom.clock import Clock
 from cspine.service.intake.inbox import Inbox
 from cspine.service.intake.instances import INCOMPLETE, file_name, is_ct, same_content, sop_uid_of
 from cspine.service.queue import durable, transitions
+from cspine.service.queue.checksums import altered_results
 from cspine.service.queue.job import FailureReason, Job, State, iso_time, job_id
 from cspine.service.queue.spool import Spool, read_job
 
@@ -168,6 +169,9 @@ def _link_previous(earlier: Path, instances: Path) -> None:
     """Link the instances and results of an earlier job beside the new instances, which take precedence."""
     for path in sorted((earlier / "input").glob("*.dcm")):
         durable.link(path, instances / path.name)
+    if altered := altered_results(earlier / "results"):
+        _log.error("altered results are not superseded", extra={"job": earlier.name, "results": len(altered)})
+        return
     for path in sorted((earlier / "results" / "dicom").glob("*.dcm")):
         durable.link(path, instances / file_name(sop_uid_of(path)))
 

@@ -45,6 +45,11 @@ class Inbox:
         self._counts: dict[str, int] = {}
         self._used_bytes = spool.used_bytes()
 
+    @property
+    def max_instance_bytes(self) -> int:
+        """Return the largest size of one instance."""
+        return self._limits.max_instance_bytes
+
     # --- instances ----------------------------------------------------------------------------------------------------
 
     def add(self, study_uid: str, sop_uid: str, data: bytes) -> None:
@@ -86,9 +91,9 @@ class Inbox:
             self._counts[study] = stored + new
 
     def ingest(self, source: Path, study: str) -> None:
-        """Move the fetched instances of a study from a folder of the spool, each atomically."""
+        """Move the fetched instances of a study, and its mark, from a folder of the spool, each atomically."""
         with self._lock:
-            for path in sorted(source.glob("*.dcm")):
+            for path in (*source.glob(INCOMPLETE), *sorted(source.glob("*.dcm"))):
                 folder = self._spool.incoming / study
                 durable.make_folder(folder)
                 durable.move(path, folder / path.name)
@@ -117,10 +122,24 @@ class Inbox:
     # --- transfers ----------------------------------------------------------------------------------------------------
 
     def begin_transfer(self, study_uid: str) -> int:
-        """Register the transfer of a study and return its number for `end_transfer`; until then it is not complete."""
+        """Register the transfer of a study and return its number for `end_transfer`; until then it is not complete.
+
+        If the service ends before, the study is incomplete after its restart.
+
+        Raises
+        ------
+        SpoolError
+            If the disk fails.
+        """
+        study = study_key(study_uid)
         with self._lock:
+            if not self._open_transfers[study]:
+                try:
+                    durable.make_file(self._spool.receiving / study)
+                except OSError as error:
+                    raise SpoolError(f"cannot register a transfer: {error.strerror}") from error
             self._transfers += 1
-            self._open_transfers[study_key(study_uid)] += 1
+            self._open_transfers[study] += 1
             return self._transfers
 
     def end_transfer(self, study_uid: str, transfer: int, *, interrupted: bool) -> None:
@@ -143,17 +162,21 @@ class Inbox:
             self._open_transfers[study] -= 1
             if self._open_transfers[study] <= 0:
                 del self._open_transfers[study]
-            folder = self._spool.incoming / study
             with suppress(OSError):
-                if not folder.is_dir():
-                    return
-                if interrupted:
-                    self._interrupted[study] = self._transfers
-                    (folder / INCOMPLETE).touch()
-                    durable.sync_folder(folder)
-                elif transfer > self._interrupted.get(study, 0):
-                    self._interrupted.pop(study, None)
-                    durable.remove_file(folder / INCOMPLETE)
+                if (self._spool.incoming / study).is_dir():
+                    self._mark(study, transfer, interrupted)
+                if study not in self._open_transfers:
+                    durable.remove_file(self._spool.receiving / study)
+
+    def _mark(self, study: str, transfer: int, interrupted: bool) -> None:
+        """Mark a study as incomplete, or remove the mark of an interruption before this transfer."""
+        mark = self._spool.incoming / study / INCOMPLETE
+        if interrupted:
+            self._interrupted[study] = self._transfers
+            durable.make_file(mark)
+        elif transfer > self._interrupted.get(study, 0):
+            self._interrupted.pop(study, None)
+            durable.remove_file(mark)
 
     # --- complete studies ---------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
@@ -28,7 +27,7 @@ def is_ct(path: Path) -> bool:
     """
     try:
         return read_file_meta_info(path).get("MediaStorageSOPClassUID") in _CT
-    except (OSError, InvalidDicomError, ValueError):
+    except Exception:  # pydicom parsers raise many types of exception
         return False
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.transport import ThreadedAssociationServer
 
 from cspine.core.errors import ListenerError, SpoolError, hashed
-from cspine.service.config import Limits, Listener
+from cspine.service.config import Limits, Listener, Timeouts
+from cspine.service.intake.association_request import MAX_PDU_BYTES, Rejection
+from cspine.service.intake.association_server import DicomServer, PduSocket
 from cspine.service.intake.inbox import Inbox
 from cspine.service.intake.store import StoreResponse, store
+from cspine.service.network.connections import PendingConnections
 from cspine.service.network.tls import server_context
 from cspine.service.ops.metrics import Metrics
 
@@ -44,9 +46,14 @@ TRANSFER_SYNTAXES = (
 VERIFICATION = "1.2.840.10008.1.1"
 _P_DATA_TF = b"\x04"
 _OVERHEAD_BYTES = 2**20  # of the protocol, per instance
-_MAX_PDU_BYTES = 2**20  # larger than any negotiated PDU or association request
+_MIN_BYTES_PER_S = 65_536  # of a sender: 0.5 Mbit/s
 _STOP_TIMEOUT_S = 10.0
-_POLL_S = 0.1  # poll interval of the shutdown flag
+_POLL_S = 0.1  # poll interval of the shutdown flag and the deadlines
+_LOG_EVERY_S = 10.0  # of connections that come to nothing: somebody may open thousands
+
+
+#: The response to a request without a usable dataset.
+_UNREADABLE = StoreResponse(0xC000, "unreadable")
 
 
 @dataclass
@@ -54,7 +61,7 @@ class _Sender:
     """An open association: the study that it is sending, and the state of the transfer.
 
     ``refused`` has the SOP Instance UIDs of the study that were not stored; ``transfer`` is the number from
-    `Inbox.begin_transfer`.
+    `Inbox.begin_transfer`; ``since`` is when the last instance was answered, and ``bytes`` were received after it.
     """
 
     study_uid: str = ""
@@ -62,28 +69,15 @@ class _Sender:
     refused: set[str] = field(default_factory=set)
     bytes: int = 0
     responded_at_stop: bool = False
+    since: float = field(default_factory=time.monotonic)
+    is_storing: bool = False
 
-
-class _Server(ThreadedAssociationServer):
-    """The server of pynetdicom, with TLS handshakes in threads and one log line for a failed connection."""
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        assert self.socket is not None
-        client, address = self.socket.accept()
-        client.settimeout(self.ae.network_timeout)
-        return client, address
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Start an association in its own thread."""
-        if self.ssl_context is not None:
-            request.settimeout(self.ae.acse_timeout)
-            request = self.ssl_context.wrap_socket(request, server_side=True)
-            request.settimeout(self.ae.network_timeout)
-        super().finish_request(request, client_address)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log that a connection failed."""
-        _log.warning("connection failed before an association", exc_info=False)
+    def is_overdue(self, now: float, timeouts: Timeouts) -> bool:
+        """Return whether the next instance takes too long, however regularly its bytes arrive."""
+        return (
+            not self.is_storing
+            and now - self.since > timeouts.idle_s + timeouts.message_s + self.bytes / _MIN_BYTES_PER_S
+        )
 
 
 class DicomListener:
@@ -106,11 +100,14 @@ class DicomListener:
         self._limits = limits
         self._inbox = inbox
         self._metrics = metrics
-        self._server: _Server | None = None
+        self._server: DicomServer | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._stopping = False
         self._senders: dict[Any, _Sender] = {}
+        self._pending = PendingConnections(config.max_pending_connections, lambda: self._closed("crowded"))
+        self._unlogged: Counter[str] = Counter()
+        self._logged_at = 0.0
         ae = AE(config.ae_title)
         ae.require_called_aet = True
         allowed = config.allowed_calling_ae_titles
@@ -149,7 +146,6 @@ class DicomListener:
         """
         context: ssl.SSLContext | None = server_context(self._config.tls) if self._config.tls else None
         handlers = [
-            (evt.EVT_CONN_OPEN, self._on_open),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_DATA_RECV, self._on_data),
             (evt.EVT_ACCEPTED, self._on_accepted),
@@ -163,11 +159,14 @@ class DicomListener:
                 (self._config.host, self._config.port),
                 ssl_context=context,
                 evt_handlers=handlers,  # type: ignore[arg-type]
-                server_class=_Server,
+                server_class=DicomServer,
             )
         except OSError as error:
             raise ListenerError(f"cannot open DICOM port {self._config.port}: {error.strerror}") from error
-        assert isinstance(server, _Server)
+        assert isinstance(server, DicomServer)
+        server.configure(
+            self._pending, self._check_deadlines, self._on_server_rejected, self._on_failed, self._on_oversized
+        )
         self._server = server
         self._ae._servers.append(server)
         self._thread = threading.Thread(target=server.serve_forever, args=(_POLL_S,), name="listener", daemon=True)
@@ -175,10 +174,11 @@ class DicomListener:
 
     def stop(self) -> None:
         """Close the port: finish the instance that is being received, then abort its association."""
-        if self._server is None:
+        if self._server is None or self._stopping:
             return
         self._stopping = True
         self._server.shutdown()
+        self._pending.close()
         deadline = time.monotonic() + _STOP_TIMEOUT_S
         while self._busy() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -191,23 +191,44 @@ class DicomListener:
         with self._lock:
             return any(sender.bytes and not sender.responded_at_stop for sender in self._senders.values())
 
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    def _check_deadlines(self) -> None:
+        """Close the associations that make no progress; called in the thread of the port."""
+        assert self._server is not None
+        now, timeouts = time.monotonic(), self._config.timeouts
+        for association in self._server.active_associations:  # also while it is negotiated or aborted
+            connection, sender = association.dul.socket, self._senders.get(association)
+            if not isinstance(connection, PduSocket) or connection.is_closed:
+                continue
+            late = sender is not None and sender.is_overdue(now, timeouts)
+            if late or connection.pdu_takes_s(now) > timeouts.message_s:
+                connection.hang_up()
+                self._closed("overdue")
+        if self._unlogged and now - self._logged_at > _LOG_EVERY_S:
+            self._logged_at = now
+            reasons, self._unlogged = dict(self._unlogged), Counter()
+            _log.warning("connections closed by the service", extra={"reasons": reasons})
+
+    def _closed(self, reason: str) -> None:
+        """Count a connection that the service closed; the log gets their numbers from time to time."""
+        self._metrics.closed.labels(reason).inc()
+        self._unlogged[reason] += 1
+
+    def _on_failed(self, error: BaseException) -> None:
+        self._closed("deadline" if isinstance(error, TimeoutError) else "no_association")
+
+    def _on_oversized(self) -> None:
+        self._metrics.refused.labels("too_large").inc()
+        _log.error("connection closed: a PDU of more than %d bytes", MAX_PDU_BYTES)
+
+    def _on_server_rejected(self, rejection: Rejection) -> None:
+        self._metrics.associations.labels("rejected").inc()
+        _log.warning(
+            "association rejected: AE title not allowed, or too many associations", extra={"reason": rejection.reason}
+        )
+
     # --- event handlers, called in the thread of the association ------------------------------------------------------
-
-    def _on_open(self, event: evt.Event) -> None:
-        """Reject PDUs that would exhaust memory, by the length in their header."""
-        connection = event.assoc.dul.socket
-        assert connection is not None
-        read = connection.recv
-
-        def recv(nr_bytes: int) -> bytearray:
-            if nr_bytes > _MAX_PDU_BYTES:
-                self._metrics.refused.labels("too_large").inc()
-                _log.error("connection closed: PDU length of %d bytes", nr_bytes)
-                connection.close()
-                raise ConnectionAbortedError
-            return read(nr_bytes)
-
-        connection.recv = recv  # type: ignore[method-assign]
 
     def _on_accepted(self, event: evt.Event) -> None:
         self._metrics.associations.labels("accepted").inc()
@@ -230,9 +251,18 @@ class DicomListener:
             event.assoc.dul.socket.close()  # type: ignore[union-attr]
 
     def _on_store(self, event: evt.Event) -> int:
-        sender, request = self._senders.get(event.assoc), event.request
+        sender = self._senders.get(event.assoc)
         if sender is None:
             return 0xA700
+        sender.is_storing = True
+        try:
+            return self._stored(event, sender)
+        finally:
+            sender.since, sender.is_storing = time.monotonic(), False
+
+    def _stored(self, event: evt.Event, sender: _Sender) -> int:
+        """Store an instance and return the status of the response."""
+        request = event.request
 
         def begin(study_uid: str) -> None:
             with self._lock:  # the connection may close in another thread
@@ -244,7 +274,8 @@ class DicomListener:
 
         sop_class, sop_instance = (str(getattr(request, f"AffectedSOP{part}UID")) for part in ("Class", "Instance"))
         try:
-            response = store(self._inbox, event.encoded_dataset(), sop_class, sop_instance, begin)
+            file = _file_of(event)
+            response = store(self._inbox, file, sop_class, sop_instance, begin) if file else _UNREADABLE
         except Exception as error:  # the sender must keep the instance
             _log.error("unexpected error", exc_info=error)
             self._metrics.errors.labels("listener").inc()
@@ -285,3 +316,11 @@ class DicomListener:
             incomplete = interrupted or bool(sender.refused)
             self._inbox.end_transfer(sender.study_uid, sender.transfer, interrupted=incomplete)
             sender.refused = set()
+
+
+def _file_of(event: evt.Event) -> bytes | None:
+    """Return the DICOM file of a C-STORE request; None if the request itself is damaged."""
+    try:
+        return event.encoded_dataset()
+    except Exception:  # what a damaged request makes pynetdicom raise is no reason to try again
+        return None

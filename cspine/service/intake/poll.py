@@ -12,17 +12,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from io import BytesIO
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from dicomweb_client.api import DICOMwebClient
-from pydicom import dcmwrite
 
-from cspine.core.errors import RetrievalError, SpoolError
+from cspine.core.errors import CSpineError, RetrievalError
 from cspine.service.config import Polling
 from cspine.service.intake.inbox import Inbox
-from cspine.service.intake.instances import file_name
+from cspine.service.intake.instances import INCOMPLETE, file_name
+from cspine.service.intake.store import identify
+from cspine.service.network.multipart import dicom_parts
 from cspine.service.network.web import describe_failure, session
 from cspine.service.ops.metrics import Metrics
 from cspine.service.queue import durable
@@ -31,7 +32,9 @@ from cspine.service.queue.spool import Spool
 
 _log = logging.getLogger(__name__)
 _RECORD = "record.json"
-_FETCH_ERRORS = (requests.RequestException, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+_ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_MULTIPART_BYTES = 2**20  # of boundaries and headers
+_MAX_ROWS = 100_000  # of a query
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,8 @@ class Poller:
         config = self._config
         try:
             self.recover()
-            with session(config) as opened:
-                client = self._client(opened)
-                self._poll_once(client)
+            with session(config, self._inbox.max_instance_bytes + _MULTIPART_BYTES) as opened:
+                self._poll_once(self._client(opened), opened)
         except RetrievalError as error:
             self._metrics.polls.labels("failed").inc()
             self._consecutive_failures += 1
@@ -122,11 +124,13 @@ class Poller:
         client.set_http_retry_params(retry=False)  # the poller has its own back-off
         return client
 
-    def _poll_once(self, client: DICOMwebClient) -> None:
+    def _poll_once(self, client: DICOMwebClient, opened: requests.Session) -> None:
         now = self._clock()
         try:
             studies = self._query_studies(client)
-        except _FETCH_ERRORS as error:
+        except CSpineError:
+            raise
+        except Exception as error:  # whatever an answer makes libraries raise
             raise RetrievalError(f"DICOMweb query failed: {describe_failure(error)}") from error
         self._observed = {study: seen for study, seen in self._observed.items() if study in studies}
         for study_uid, series in studies.items():
@@ -141,19 +145,21 @@ class Poller:
                 or self._record(key)["series"] == _hashed(series)
             ):
                 continue
-            self._fetch_or_back_off(client, study_uid, series)
+            self._fetch_or_back_off(client, opened, study_uid, series)
         self._prune()
 
-    def _fetch_or_back_off(self, client: DICOMwebClient, study_uid: str, series: dict[str, int]) -> None:
+    def _fetch_or_back_off(
+        self, client: DICOMwebClient, opened: requests.Session, study_uid: str, series: dict[str, int]
+    ) -> None:
         key = study_key(study_uid)
         try:
-            self._fetch(client, study_uid, series)
+            self._fetch(client, opened, study_uid, series)
             self._failures.pop(key, None)
-        except (*_FETCH_ERRORS, SpoolError, RetrievalError) as error:
+        except Exception as error:  # whatever an answer makes libraries raise: one study must not block the others
             failures = self._failures.get(key, (0, 0.0))[0] + 1
             pause = min(self._config.interval_s * 2 ** min(failures, 16), self._config.max_interval_s)
             self._failures[key] = (failures, self._clock() + pause)
-            cause = error.message if isinstance(error, SpoolError | RetrievalError) else describe_failure(error)
+            cause = error.message if isinstance(error, CSpineError) else describe_failure(error)
             _log.warning("study fetch failed: %s", cause, extra={"study": key[:12], "code": RetrievalError.code})
 
     # --- queries ------------------------------------------------------------------------------------------------------
@@ -177,7 +183,7 @@ class Poller:
                 series_uid = str(_value(row, "0020000E"))
                 count = _value(row, "00201209", 0) or len(self._query_instances(client, study_uid, series_uid))
                 studies.setdefault(study_uid, {})[series_uid] = int(count)
-            except _FETCH_ERRORS as error:  # one study must not block the others
+            except Exception as error:  # one study must not block the others
                 invalid.add(study_uid)
                 _log.warning("study skipped: %s", describe_failure(error), extra={"study": study_key(study_uid)[:12]})
         return {uid: series for uid, series in studies.items() if uid not in invalid}
@@ -191,28 +197,51 @@ class Poller:
 
     # --- fetching -----------------------------------------------------------------------------------------------------
 
-    def _fetch(self, client: DICOMwebClient, study_uid: str, series: dict[str, int]) -> None:
-        """Fetch the new instances of a study; instances that were fetched before a crash are not fetched again."""
+    def _fetch(self, client: DICOMwebClient, opened: requests.Session, study_uid: str, series: dict[str, int]) -> None:
+        """Fetch the new instances of a study; instances that were fetched before a crash are not fetched again.
+
+        An instance that the server sends damaged is left out, and marks the study as incomplete.
+        """
         key = study_key(study_uid)
         self._inbox.check_instances(sum(series.values()))
         folder = self._spool.fetching / key
         durable.make_folder(folder)
+        durable.remove_file(folder / INCOMPLETE)  # of an earlier attempt
         known = set(self._record(key)["instances"]) if self._is_in_spool(key) else set()
         listed: list[str] = []
         for series_uid in series:
             for sop_uid in self._query_instances(client, study_uid, series_uid):
                 name = file_name(sop_uid)
+                if name not in known and not (folder / name).exists():
+                    data = self._retrieve(opened, study_uid, series_uid, sop_uid)
+                    if data is None:
+                        durable.write(folder / INCOMPLETE, b"", self._spool.tmp)
+                        continue
+                    self._inbox.check_space(len(data))
+                    durable.write(folder / name, data, self._spool.tmp)
+                    self._metrics.fetched.inc()
                 listed.append(name)
-                if name in known or (folder / name).exists():
-                    continue
-                data = _retrieve(client, study_uid, series_uid, sop_uid)
-                self._inbox.check_space(len(data))
-                durable.write(folder / name, data, self._spool.tmp)
-                self._metrics.fetched.inc()
         record = {"series": _hashed(series), "instances": sorted({*listed, *known})}
         durable.write(folder / _RECORD, json.dumps(record).encode(), self._spool.tmp)
         _log.info("study fetched", extra={"study": key[:12], "instances": len(list(folder.glob("*.dcm")))})
         self._enqueue(key)
+
+    def _retrieve(self, opened: requests.Session, study_uid: str, series_uid: str, sop_uid: str) -> bytes | None:
+        """Return an instance as the server sent it; None if it is damaged or another one."""
+        uids = [quote(uid, safe="") for uid in (study_uid, series_uid, sop_uid)]
+        response = opened.get(
+            "{}/studies/{}/series/{}/instances/{}".format(self._config.url, *uids),
+            headers={"Accept": _ACCEPT}, timeout=self._config.timeout_s,
+        )  # fmt: skip
+        response.raise_for_status()
+        data = next(iter(dicom_parts(response.headers.get("Content-Type", ""), response.content)), b"")
+        found = identify(data, self._inbox.max_instance_bytes)
+        if found is None or (found["StudyInstanceUID"], found["SOPInstanceUID"]) != (study_uid, sop_uid):
+            reason = "unreadable" if found is None else "mismatch"
+            self._metrics.refused.labels(reason).inc()
+            _log.warning("instance refused: %s", reason, extra={"study": study_key(study_uid)[:12]})
+            return None
+        return data
 
     def _is_in_spool(self, key: str) -> bool:
         """Return whether earlier instances of the study are still in the spool, to be run with late ones."""
@@ -273,14 +302,6 @@ def _pages(tag: str, ask: Callable[[int], list[dict[str, Any]]], *, all_named: b
         if not new:
             return list(found.values())
         found |= new
+        if len(found) > _MAX_ROWS:
+            raise RetrievalError(f"a query has more than {_MAX_ROWS} results")
         offset += len(rows)
-
-
-def _retrieve(client: DICOMwebClient, study_uid: str, series_uid: str, sop_uid: str) -> bytes:
-    """Return an instance as a DICOM file, with its pixels encoded as on the server."""
-    dataset = client.retrieve_instance(study_uid, series_uid, sop_uid)
-    if (dataset.StudyInstanceUID, dataset.SOPInstanceUID) != (study_uid, sop_uid):
-        raise RetrievalError("the server returned a different instance")
-    with BytesIO() as file:
-        dcmwrite(file, dataset, enforce_file_format=True)
-        return file.getvalue()

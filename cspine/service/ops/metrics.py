@@ -17,6 +17,9 @@ class Metrics:
         self.received = self._counter("instances_received", "Instances received by C-STORE.")
         self.refused = self._counter("instances_refused", "Instances refused, by reason.", "reason")
         self.associations = self._counter("associations", "DICOM associations: accepted, rejected, aborted.", "outcome")
+        self.closed = self._counter(
+            "connections_closed", "DICOM connections that the service closed, by reason.", "reason"
+        )
         self.polls = self._counter("polls", "Queries to the DICOMweb server: succeeded, failed.", "outcome")
         self.fetched = self._counter("instances_fetched", "Instances fetched from the DICOMweb server.")
         self.studies = self._counter("studies_received", "Complete studies received.")

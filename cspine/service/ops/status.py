@@ -13,9 +13,32 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from cspine.core.errors import ListenerError
 from cspine.service.config import Http
+from cspine.service.network.connections import PendingConnections
 
+_MAX_CONNECTIONS = 32
 #: Returns whether the service is healthy, and its status as JSON-compatible values.
 Health = Callable[[], tuple[bool, dict[str, Any]]]
+
+
+class _Server(ThreadingHTTPServer):
+    """A server with a bounded number of connections: the oldest makes way, so that silent ones do no harm."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._connections = PendingConnections(_MAX_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request, str(client_address[0]))
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.remove(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing: a connection that ends early is no error of the service."""
 
 
 class StatusServer:
@@ -60,10 +83,9 @@ class StatusServer:
                 """Log nothing: supervisors send a request every few seconds."""
 
         try:
-            self._server = ThreadingHTTPServer((config.host, config.port), Handler)
+            self._server = _Server((config.host, config.port), Handler)
         except OSError as error:
             raise ListenerError(f"cannot open HTTP port {config.port}: {error.strerror}") from error
-        self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
 
     @property

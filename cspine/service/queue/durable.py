@@ -28,6 +28,12 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
+def make_file(path: Path) -> None:
+    """Create an empty file, unless it exists already."""
+    path.touch(mode=0o600)
+    sync_folder(path.parent)
+
+
 def stage(data: bytes, folder: Path) -> Path:
     """Write bytes to a new temporary file; `move` then gives it its final name.
 

@@ -5,6 +5,7 @@ SPOOL/transitions        locked while the service or `cspine queue` moves a job
 SPOOL/tmp/               temporary files; emptied at start
 SPOOL/fetching/          studies that are being fetched from a DICOMweb server
 SPOOL/polled/            records of fetched studies
+SPOOL/receiving/STUDY    an empty file for each study with an open association
 SPOOL/incoming/STUDY/    instances of a study that is being received
 SPOOL/assembling/JOB/    a complete study that becomes a job
 SPOOL/waiting, running, sending, done, failed/JOB/{job.json, input/, results/}
@@ -13,7 +14,9 @@ SPOOL/waiting, running, sending, done, failed/JOB/{job.json, input/, results/}
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -42,7 +45,7 @@ class Spool:
     Raises
     ------
     SpoolError
-        If the folder cannot be written.
+        If the folder cannot be written, or other users can change it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,6 +53,7 @@ class Spool:
         self.tmp = folder / "tmp"
         self.fetching = folder / "fetching"
         self.polled = folder / "polled"
+        self.receiving = folder / "receiving"
         self.incoming = folder / "incoming"
         self.assembling = folder / "assembling"
         self._claimed = ExitStack()
@@ -58,7 +62,8 @@ class Spool:
         self._reported: set[str] = set()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for part in (self.tmp, self.fetching, self.polled, self.incoming, self.assembling):
+            make_private(folder)
+            for part in (self.tmp, self.fetching, self.polled, self.receiving, self.incoming, self.assembling):
                 durable.make_folder(part)
             for state in State:
                 durable.make_folder(folder / state)
@@ -183,6 +188,28 @@ class Spool:
     def free_bytes(self) -> int:
         """Return the free space on the disk of the spool."""
         return shutil.disk_usage(self.folder).free
+
+
+def make_private(folder: Path) -> None:
+    """Let only the user of the service read the folder of the queue: it contains identified images, and locks.
+
+    Raises
+    ------
+    SpoolError
+        If the folder belongs to another user, and users other than that one and its group can write it.
+    OSError
+        If its mode cannot be set.
+    """
+    status = folder.stat()
+    if status.st_uid == os.geteuid():
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            folder.chmod(0o700)
+            _log.warning("the spool folder was open to other users; its mode is 0700 now")
+    elif status.st_mode & stat.S_IWOTH:
+        raise SpoolError(
+            "every user can write the spool folder, which belongs to another user",
+            advice="Name a folder below it, which the service makes for itself, or change its owner.",
+        )
 
 
 def read_job(folder: Path) -> Job:

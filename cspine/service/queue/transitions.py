@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from cspine.core.errors import CSpineError, DeliveryError
+from cspine.core.errors import AlteredResultError, CSpineError, DeliveryError
 from cspine.service.queue import durable
+from cspine.service.queue.checksums import altered_results, write_checksums
 from cspine.service.queue.job import Delivery, FailureReason, Job, State, iso_time
 from cspine.service.queue.spool import Spool
 
@@ -37,7 +38,9 @@ def claim(spool: Spool, now: float) -> Job | None:
 
 def succeed(spool: Spool, job: Job) -> None:
     """Move a job with complete results to ``sending/``; `sync_destinations` then adds its destinations."""
-    durable.sync_tree(spool.job_folder(State.RUNNING, job.id) / "results")
+    results = spool.job_folder(State.RUNNING, job.id) / "results"
+    durable.sync_tree(results)
+    write_checksums(results, spool.tmp)
     with spool.transition():
         spool.move(job.model_copy(update={"destinations": {}, "reason": None}), State.RUNNING, State.SENDING)
 
@@ -163,7 +166,9 @@ def settle(spool: Spool, job: Job, now: float) -> Job:
     failed = {name: delivery for name, delivery in job.destinations.items() if delivery.has_failed}
     reason = None
     if failed:
-        error = DeliveryError(f"not delivered to {', '.join(sorted(failed))}")
+        codes = {delivery.last_error.code for delivery in failed.values() if delivery.last_error}
+        kind = AlteredResultError if AlteredResultError.code in codes else DeliveryError
+        error = kind(f"not delivered to {', '.join(sorted(failed))}")
         attempted = max(delivery.attempts for delivery in failed.values())
         reason = FailureReason(
             code=error.code, message=error.message, advice=error.advice, attempts=attempted, time=iso_time(now)
@@ -184,17 +189,23 @@ def redeliver(spool: Spool, job: Job) -> None:
 def retry(spool: Spool, job: Job) -> State:
     """Move a failed job back to the queue and return its new state.
 
-    A job with results moves to ``sending/``, and its failed deliveries become pending; another job moves to
-    ``waiting/``. Attempts are counted from zero.
+    A job with results moves to ``sending/``, and its failed deliveries become pending; another job, or one whose
+    results differ from their checksums, moves to ``waiting/``. Attempts are counted from zero.
     """
+    folder = spool.job_folder(State.FAILED, job.id)
     fresh: dict[str, object] = {"reason": None, "finished": None, "attempts": 0, "crashes": 0, "not_before": 0.0}
     target = State.WAITING
-    if has_results(spool.job_folder(State.FAILED, job.id)):
+    is_sound = has_results(folder) and not altered_results(folder / "results")
+    if is_sound:
         target = State.SENDING
         fresh["destinations"] = {
             name: Delivery() if delivery.has_failed else delivery for name, delivery in job.destinations.items()
         }
+    else:
+        fresh["destinations"] = {}
     with spool.transition():
+        if not is_sound:
+            durable.remove_folder(folder / "results", spool.tmp)
         spool.move(job.model_copy(update=fresh), State.FAILED, target)
     return target
 

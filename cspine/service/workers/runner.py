@@ -33,6 +33,7 @@ def study_runner(run: Run, device: str) -> Runner:
         If the model is unusable.
     """
     from cspine.core.anatomy import parse_levels
+    from cspine.core.findings import parse_fail_on
     from cspine.dicom.clock import Clock
     from cspine.dicom.seg_type import SegType
     from cspine.inference.settings import InferenceSettings
@@ -58,6 +59,7 @@ def study_runner(run: Run, device: str) -> Runner:
             incomplete=read_job(folder).incomplete,
             levels=parse_levels(run.levels) if run.levels else None,
             solve_levels=run.solve_levels,
+            fail_on=parse_fail_on(run.fail_on) if run.fail_on else (),
         )
         with StudyOutput(folder / "results", overwrite=True) as output:
             run_study(read_headers(folder / "input"), package, settings, output)

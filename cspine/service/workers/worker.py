@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cspine.core.errors import CSpineError, WorkerDiedError, as_defect
+from cspine.io.privacy import withhold_foreign_texts
 from cspine.service.config import Run
 from cspine.service.ops.json_log import start_json_logging
 from cspine.service.workers.runner import Runner, RunnerFactory
@@ -154,6 +155,7 @@ class Worker:
 def _work(connection: Connection, factory: RunnerFactory, run: Run, device: str, service: int, level: int) -> None:
     """Run studies until the service closes the connection or dies."""
     _exit_with(service)
+    withhold_foreign_texts()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group: the service decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     runner: Runner | None = None

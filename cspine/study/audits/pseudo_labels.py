@@ -5,7 +5,6 @@ The class below T1 is predicted by the network, and in no result; here it is use
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from cspine.core.geometry import Grid
 from cspine.core.shape import margin_zyx, occupied_box
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
+from cspine.io.documents import read_json
 from cspine.io.files import write_atomic
 from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
@@ -120,7 +120,7 @@ class RawDataset:
     def _members(self) -> dict[str, str]:
         """Return the cases of an earlier audit with their models."""
         try:
-            described = json.loads((self.root / "dataset.json").read_text(encoding="utf-8"))
+            described = read_json(self.root / "dataset.json")
         except FileNotFoundError:
             if any((self.root / name).exists() for name in _FILES):
                 raise OutputNotEmptyError(

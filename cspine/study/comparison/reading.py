@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import ComparisonError
+from cspine.io.documents import read_json
 from cspine.study.datasets.case_table import Part
 
 SCORES, FILES, SUMMARY = "scores.csv", "files.csv", "summary.json"
@@ -184,7 +184,7 @@ def _names(summary: dict[str, Any], key: str) -> frozenset[str] | None:
 
 def _read_summary(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, allow_nan=True)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -6,7 +6,6 @@ over in imagesExcluded and labelsExcluded, which nnU-Net does not look at.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import DatasetError, OutputError, SplitError
+from cspine.io.documents import read_json
 from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
 from cspine.io.workspace import locked
@@ -110,7 +110,7 @@ class DatasetFolder:
         """
         path = self.root / "dataset.json"
         try:
-            found = label_set_of(json.loads(path.read_text(encoding="utf-8"))["labels"])
+            found = label_set_of(read_json(path)["labels"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"no usable dataset.json in {self.root}") from error
         if found is None:
@@ -120,7 +120,7 @@ class DatasetFolder:
     def description(self) -> str:
         """Return what dataset.json says of the dataset in words."""
         try:
-            content = json.loads((self.root / "dataset.json").read_text(encoding="utf-8"))
+            content = read_json(self.root / "dataset.json")
             return str(content.get("description", ""))
         except (OSError, ValueError, AttributeError):
             return ""

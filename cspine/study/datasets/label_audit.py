@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from cspine.core.geometry import reorientation, to_index, to_lps
 from cspine.core.norms import MIN_BONE_HU, plausible_ml
 from cspine.core.shape import LevelShape, shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.io.documents import read_json
 from cspine.postprocessing.order import order_findings
 
 #: A piece beside the main one counts where it has so much volume, or such a share of the vertebra's.
@@ -202,7 +202,7 @@ def read_centroids(path: Path) -> Centroids | None:
         If the file is not of that form.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, allow_nan=True)
         orientation = next(("".join(row["direction"]) for row in content if "direction" in row), None)
         rows = [row for row in content if "label" in row]
         if "iso" in path.name or orientation is None:

@@ -15,6 +15,7 @@ from cspine.io.nifti_files import uncompressed
 from cspine.study.evaluation.evaluation import CaseResult, levels_to_compare
 from cspine.study.evaluation.evaluation_cases import evaluate_case, evaluate_pairs, without_masks
 from cspine.study.evaluation.evaluation_tables import TABLES, write_tables
+from cspine.study.evaluation.orientation import orientation_notes
 from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases
 from cspine.study.evaluation.provenance import check_provenance
 from cspine.study.evaluation.summaries import LevelSummary, as_identity, predicted_by, summaries, summary
@@ -180,7 +181,7 @@ def run_evaluation(
     progress : callable
         Gets the cases done and all of them.
     warn : callable
-        Gets each note about the inputs before any case is done.
+        Gets each note about the inputs: before any case is done, and about turned references afterwards.
 
     Raises
     ------
@@ -201,10 +202,13 @@ def run_evaluation(
         every = _segmented(cases, package, options.device, progress)
     else:
         every = evaluate_pairs(cases, options.jobs or usable_cores(), progress)
+    turned = orientation_notes((result.case, result.orientation) for result in every)
+    for note in turned:
+        warn(note)
     levels = _compared_levels(task, cases, every)
     results = tuple(without_masks(case, r.restricted(levels)) for case, r in zip(cases, every, strict=True))
     model = as_identity(package.identity) if package is not None else predicted_by(inputs.prediction)
-    found = Evaluation(_title(task), results, levels, model, tuple(notes))
+    found = Evaluation(_title(task), results, levels, model, (*notes, *turned))
     if folder is not None:
         write_tables(cases, results, levels, folder.root)
         _write_sheets(cases, found, folder.root, options.pictures)

@@ -34,6 +34,8 @@ class CaseResult:
         Part of the study that the case belongs to; empty where no table of cases was given.
     fold : int or None
         Fold of a training case.
+    orientation : str
+        How the reference is turned against the patient; empty if nothing shows that it is.
     """
 
     case: str
@@ -43,6 +45,7 @@ class CaseResult:
     error: str = ""
     part: str = ""
     fold: int | None = None
+    orientation: str = ""
 
     @property
     def mean_dice(self) -> float | None:

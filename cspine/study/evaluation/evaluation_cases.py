@@ -11,6 +11,7 @@ from cspine.io import nifti
 from cspine.io.processes import DIED, in_processes
 from cspine.study.attempt import Failure, attempt
 from cspine.study.evaluation.evaluation import CaseResult, compare
+from cspine.study.evaluation.orientation import orientation_doubt
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.evaluation.read_pair import read_pair
 from cspine.study.grids import on_grid
@@ -61,7 +62,10 @@ def evaluate_pair(case: EvaluationCase) -> CaseResult:
 def _compared(case: EvaluationCase) -> CaseResult:
     if case.lacking or case.prediction is None:
         raise InputError(f"there is no prediction {case.lacking}".rstrip())
-    return compare(case.name, *read_pair(case, case.prediction), findings_of_labels(case.prediction))
+    reference, found = read_pair(case, case.prediction)
+    result = compare(case.name, reference, found, findings_of_labels(case.prediction))
+    ct = nifti.read_ct(case.image) if case.image is not None else None
+    return replace(result, orientation=orientation_doubt(reference, ct))
 
 
 def evaluate_case(case: EvaluationCase, package: ModelPackage, settings: InferenceSettings) -> CaseResult:
@@ -94,13 +98,15 @@ def _segmented(case: EvaluationCase, package: ModelPackage, settings: InferenceS
 
     assert case.image is not None
     reference = read_labels(case.reference, case.reference_scheme)
-    vertebrae = find_vertebrae(nifti.read_ct(case.image), package, settings)[1]
+    ct = nifti.read_ct(case.image)
+    vertebrae = find_vertebrae(ct, package, settings)[1]
     found = vertebrae.labels
     if case.prediction is not None:
         nifti.write(case.prediction, found.labels_zyx, found.affine_lps)
     if case.reference_scheme == SEG:
-        return compare(case.name, on_grid(reference, found.grid, partial=True), found, vertebrae.findings)
-    return compare(case.name, reference, on_grid(found, reference.grid), vertebrae.findings)
+        reference = on_grid(reference, found.grid, partial=True)
+    result = compare(case.name, reference, on_grid(found, reference.grid), vertebrae.findings)
+    return replace(result, orientation=orientation_doubt(reference, ct))
 
 
 def without_masks(case: EvaluationCase, result: CaseResult) -> CaseResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from scipy import ndimage
 from cspine.core.errors import InputError, TrainingError
 from cspine.core.geometry import reorientation
 from cspine.io import nifti
+from cspine.io.documents import read_json
 from cspine.io.nifti_files import files_in, nifti_stem
 from cspine.study.cases import raw_pair
 
@@ -61,7 +61,7 @@ def read_dataset(folder: Path, labels: dict[str, int], spacing_mm: float) -> lis
         If a file cannot be read.
     """
     try:
-        stated = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        stated = read_json(folder / "dataset.json")
     except OSError as error:
         raise TrainingError(f"no dataset.json in {folder}", advice=_ADVICE) from error
     except ValueError as error:

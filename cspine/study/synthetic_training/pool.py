@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cspine.core.errors import AtlasError, TrainingError
 from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.io.documents import read_json
 from cspine.study.synthesis.atlas import Atlas, find_atlas, load_atlas
 from cspine.study.synthesis.case import EDITION, CaseSettings, synthesize_case
 from cspine.study.synthesis.neck.case import EDITION as NECK_EDITION
@@ -118,8 +119,13 @@ class Pool:
         edition = _EDITIONS[self.settings.anatomy]
         path = self.settings.folder / "origin.json"
         if path.is_file():
-            there = json.loads(path.read_text(encoding="utf-8"))
-            before = there.pop("edition", 0)
+            try:
+                there = read_json(path)
+                before = int(there.pop("edition", 0))
+            except (OSError, ValueError, TypeError, AttributeError) as error:
+                raise TrainingError(
+                    f"{path.name} of {self.settings.folder} cannot be read", advice="Remove the pool of the run."
+                ) from error
             if there != origin or before > edition:
                 raise TrainingError(
                     f"{self.settings.folder} holds cases of another atlas, first seed, spacing or kind, "

@@ -7,10 +7,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cspine.core.errors import TrainingError
+from cspine.io.documents import DocumentError, read_yaml
 from cspine.study.label_sets import LabelSet, label_set
 
 #: nnU-Net's names of a network that sees the CT alone, and of one that is given the labels of the stage before.
@@ -120,10 +120,10 @@ def load_recipe(path: Path) -> Recipe:
         If the file is absent or does not follow the schema; the message names the field.
     """
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Recipe.model_validate(read_yaml(path))
     except OSError as error:
         raise TrainingError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (ValidationError, DocumentError) as error:
         raise TrainingError(f"the recipe {path.name} is not valid: {error}") from error
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import DatasetError, TrainingError
+from cspine.io.documents import read_json
 from cspine.study.datasets.case_table import CaseRow, Part, refuse_split_patients, split_checksum, split_patients
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.label_sets import LabelSet
@@ -149,7 +150,7 @@ def _checked_folds(root: Path, rows: tuple[CaseRow, ...], folds: tuple[str, ...]
 def _check_splits_file(root: Path, rows: tuple[CaseRow, ...]) -> None:
     path = root / SPLITS
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
+        stated = read_json(path)
         stated_splits = [{part: sorted(split[part]) for part in ("train", "val")} for split in stated]
     except FileNotFoundError as error:
         raise TrainingError(
@@ -177,8 +178,12 @@ def _splits(rows: tuple[CaseRow, ...]) -> list[dict[str, list[str]]]:
 
 
 def _dataset_json(folder: DatasetFolder) -> Mapping[str, Any]:
-    content = json.loads((folder.root / "dataset.json").read_text(encoding="utf-8"))
-    assert isinstance(content, dict)
+    try:
+        content = read_json(folder.root / "dataset.json")
+    except (OSError, ValueError) as error:
+        raise TrainingError("dataset.json of the dataset cannot be read") from error
+    if not isinstance(content, dict):
+        raise TrainingError("dataset.json of the dataset does not contain a JSON object")
     return content
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from cspine.core.errors import TrainingError
+from cspine.io.documents import read_json
 from cspine.io.tables import number, write_csv, write_json
 from cspine.study.training.plans import changed_plans
 from cspine.study.training.run_folder import LOADERS, RunFolder
@@ -199,8 +200,9 @@ def _tell_epochs(trainer: Any) -> None:
 def _dataset_json(folder: RunFolder) -> dict[str, Any]:
     path = folder.preprocessed / "dataset.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path.name} of the preprocessed dataset cannot be read") from error
-    assert isinstance(content, dict)
+    if not isinstance(content, dict):
+        raise TrainingError(f"{path.name} of the preprocessed dataset does not contain a JSON object")
     return content

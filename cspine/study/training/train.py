@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from cspine.core.errors import ModelError, TrainingError, UsageError
+from cspine.io.documents import read_json
 from cspine.models.package import ModelPackage
 from cspine.models.plans import Json, read_plan
 from cspine.study.training.cases import TrainingCases
@@ -98,12 +98,13 @@ def _checked_plans(folder: RunFolder, settings: TrainingSettings, cases: Trainin
     """Return the plans of the run, after making sure that a package can be made of what is to be trained."""
     path = folder.plans_file(settings)
     try:
-        plans = json.loads(path.read_text(encoding="utf-8"))
+        plans = read_json(path)
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"{path.name} of the run cannot be read", advice="Start again in another folder."
         ) from error
-    assert isinstance(plans, dict)
+    if not isinstance(plans, dict) or not isinstance(plans.get("configurations"), dict):
+        raise TrainingError(f"{path.name} of the run has no configurations", advice="Start again in another folder.")
     dataset = {**cases.dataset_json(), "dataset": None}
     for stage in settings.stages:
         if stage not in plans["configurations"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from cspine.core.errors import TrainingError
+from cspine.io.documents import read_json
 from cspine.study.label_sets import LabelSet
 
 
@@ -56,10 +56,10 @@ def fold_scores(folder: Path, fold: str, labels: LabelSet) -> FoldScores:
     """
     path = folder / "validation" / "summary.json"
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = read_json(path, allow_nan=True)
         mean = {int(label): float(values["Dice"]) for label, values in summary["mean"].items()}
         cases = len(summary["metric_per_case"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(f"the validation of fold {fold} cannot be read: {path}") from error
     numbers = labels.network_labels()
     dice = {level.name: mean.get(numbers[level.name], math.nan) for level in labels.levels}

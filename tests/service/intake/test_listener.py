@@ -7,12 +7,11 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import Dataset
 from pydicom.uid import JPEGLSLossless, RLELossless
 from pynetdicom import AE
 
@@ -135,10 +134,10 @@ def test_a_connection_closed_during_validation_does_not_block_its_study(listen, 
     listener, _, inbox, _ = listen()
     checked, gone = threading.Event(), threading.Event()
 
-    def slow(file: bytes) -> Dataset | None:
+    def slow(file: bytes, limit: int) -> Mapping[str, str] | None:
         checked.set()
         assert gone.wait(10)
-        return identify(file)
+        return identify(file, limit)
 
     monkeypatch.setattr("cspine.service.intake.store.identify", slow)
     first, *_ = ct_datasets("gone")
@@ -192,7 +191,18 @@ def test_a_pdu_of_gigabytes_is_rejected_by_its_header(listen, kind):
         noisy.sendall(kind + b"\x00\x7f\xff\xff\xff")
         for _ in range(640):  # 40 MiB: far more than the buffers between the two
             noisy.sendall(bytes(65_536))
-    assert count(metrics, "instances_refused_total", reason="too_large") == 1
+    wait_for(lambda: count(metrics, "connections_closed_total", reason="no_association") == 1)
+    assert send_study(listener.port, ct_datasets("after it")) == [0, 0, 0]
+
+
+def test_a_pdu_of_gigabytes_within_an_association_is_rejected_by_its_header(listen):
+    listener, _, _, metrics = listen()
+    ae = AE("SCANNER")
+    ae.add_requested_context(VERIFICATION)
+    association = ae.associate("127.0.0.1", listener.port, ae_title="CSPINE")
+    association.dul.socket.socket.sendall(b"\x04\x00\x7f\xff\xff\xff")
+    wait_for(lambda: count(metrics, "instances_refused_total", reason="too_large") == 1)
+    wait_for(lambda: not listener._senders)
     assert send_study(listener.port, ct_datasets("after it")) == [0, 0, 0]
 
 

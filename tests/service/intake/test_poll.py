@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import logging
 import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dicomweb_client.api import DICOMwebClient
+from pydicom import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from cspine.core.errors import RetrievalError
 from cspine.service.config import Limits, Polling
 from cspine.service.intake import poll as poll_module
 from cspine.service.intake.inbox import Inbox
-from cspine.service.intake.instances import file_name
+from cspine.service.intake.instances import INCOMPLETE, file_name
 from cspine.service.intake.poll import Poller
 from cspine.service.ops.metrics import Metrics
 from cspine.service.queue import durable
@@ -245,3 +250,61 @@ def test_a_crash_at_any_step_of_a_fetch_loses_nothing(web, tmp_path, monkeypatch
         if not crashed:
             break
     assert number > 10
+
+
+def deflated_bomb(dataset: Dataset) -> bytes:
+    """The instance with 65 MiB of zeros as pixels, deflated."""
+    copied = copy.deepcopy(dataset)
+    copied.PixelData, copied.file_meta.TransferSyntaxUID = bytes(65 * 2**20), DeflatedExplicitVRLittleEndian
+    return as_bytes(copied)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda d: b"nonsense", lambda d: as_bytes(ct_datasets("another", 1)[0]), deflated_bomb, lambda d: b""],
+    ids=["garbage", "another instance", "bomb", "empty"],
+)
+def test_a_damaged_instance_is_left_out_at_once_and_marks_its_study(damage, web, tmp_path):
+    site, datasets = Site(tmp_path, web.url), ct_datasets("damaged", 4)
+    web.stored, web.files = datasets, {datasets[1].SOPInstanceUID: damage(datasets[1])}
+    site.poll()
+    site.poll(110)
+    assert site.incoming() == sorted([*file_names([datasets[0], *datasets[2:]]), INCOMPLETE])
+    assert len(web.retrieved) == 4
+    site.poll(110)
+    assert len(web.retrieved) == 4  # not asked for again while the study does not change
+    del web.files[datasets[1].SOPInstanceUID]
+    web.stored = [*datasets, *ct_datasets("damaged", 5)[4:]]
+    site.poll()
+    site.poll(110)
+    assert web.retrieved[4:] == [datasets[1].SOPInstanceUID, web.stored[4].SOPInstanceUID]
+
+
+@pytest.mark.parametrize("failure", [RecursionError, NotImplementedError, struct.error, EOFError, AssertionError])
+def test_no_failure_of_one_study_stops_the_round(failure, web, tmp_path, monkeypatch):
+    site, good, bad = Site(tmp_path, web.url), ct_datasets("good", 3), ct_datasets("bad", 3)
+    web.stored = [*bad, *good]
+    fetch = Poller._fetch
+
+    def failing(poller: Poller, client: object, opened: object, study: str, series: dict) -> None:
+        if study == bad[0].StudyInstanceUID:
+            raise failure("SECRET^Surname")
+        fetch(poller, client, opened, study, series)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Poller, "_fetch", failing)
+    site.poll()
+    assert site.poll(110) == 60
+    assert site.incoming() == file_names(good)
+
+
+def test_an_endless_answer_to_a_query_ends(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(poll_module, "_MAX_ROWS", 50)
+    site, numbers = Site(tmp_path, web.url), itertools.count()
+    row = {"0020000D": {"Value": ["1.2"]}, "00201209": {"Value": [1]}}
+
+    def endless(*_: object, **__: object) -> list[dict]:
+        return [row | {"0020000E": {"Value": [f"1.2.{next(numbers)}"]}} for _ in range(10)]
+
+    monkeypatch.setattr(DICOMwebClient, "search_for_series", endless)
+    assert site.poll() == 120
+    assert next(numbers) == 60

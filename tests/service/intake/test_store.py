@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from pathlib import Path
 
 import pytest
-from pydicom.uid import CTImageStorage
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian
 
 from cspine.service.config import Limits
 from cspine.service.intake.inbox import Inbox
@@ -18,6 +20,33 @@ from tests.builders.segmentations import as_bytes
 from tests.builders.studies import ct_datasets
 
 CT = ct_datasets("receive", 1)[0]
+
+
+def deflated(dataset: Dataset) -> bytes:
+    """The instance in Deflated Explicit VR Little Endian."""
+    copied = copy.deepcopy(dataset)
+    copied.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return as_bytes(copied)
+
+
+def bomb() -> bytes:
+    """A deflated instance that is 1000 times as large as its file: its pixels are 100 MiB of zeros."""
+    dataset = copy.deepcopy(CT)
+    dataset.PixelData = bytes(100 * 2**20)
+    return deflated(dataset)
+
+
+def beyond(limit: int) -> bytes:
+    """An instance whose identifiers come after so many bytes of another element, deflated."""
+    dataset = copy.deepcopy(CT)
+    dataset.add_new(0x00090010, "LO", "CSPINE TEST")
+    dataset.add_new(0x00091001, "OB", bytes(limit))
+    return deflated(dataset)
+
+
+def malformed() -> bytes:
+    """The instance with a Study Instance UID of a value representation that does not exist."""
+    return as_bytes(CT).replace(b"\x20\x00\x0d\x00UI", b"\x20\x00\x0d\x00ZZ")
 
 
 def without(keyword: str) -> bytes:
@@ -38,14 +67,36 @@ def without(keyword: str) -> bytes:
         (without("SOPInstanceUID"), CTImageStorage, CT.SOPInstanceUID, 0xC000, "identifiers"),
         (b"\x00" * 128 + b"DICM" + b"nonsense", CTImageStorage, CT.SOPInstanceUID, 0xC000, "identifiers"),
         (b"nonsense", CTImageStorage, CT.SOPInstanceUID, 0xC000, "unreadable"),
+        (deflated(CT), CTImageStorage, CT.SOPInstanceUID, 0x0000, ""),
+        (deflated(CT)[:-100], CTImageStorage, CT.SOPInstanceUID, 0x0000, ""),
+        (bomb(), CTImageStorage, CT.SOPInstanceUID, 0xC000, "unreadable"),
+        (beyond(2**20), CTImageStorage, CT.SOPInstanceUID, 0xC000, "identifiers"),
+        (malformed(), CTImageStorage, CT.SOPInstanceUID, 0xC000, "unreadable"),
     ],
-    ids=["good", "instance", "class", "no study", "no series", "no instance", "garbage", "not DICOM"],
+    ids=[
+        "good",
+        "instance",
+        "class",
+        "no study",
+        "no series",
+        "no instance",
+        "garbage",
+        "not DICOM",
+        "deflated",
+        "truncated",
+        "bomb",
+        "late identifiers",
+        "malformed",
+    ],
 )
 def test_an_instance_is_accepted_where_it_is_what_the_request_says(
     file: bytes, sop_class: str, sop_instance: str, status: int, reason: str, tmp_path: Path
 ) -> None:
     spool = Spool(tmp_path)
+    tracemalloc.start()
     answer = store(Inbox(spool, Limits(min_free_bytes=0)), file, sop_class, sop_instance, lambda study: None)
+    assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    tracemalloc.stop()
     assert (answer.status, answer.reason) == (status, reason)
     taken = spool.incoming / study_key(CT.StudyInstanceUID) / file_name(CT.SOPInstanceUID)
     assert taken.exists() == (status == 0)

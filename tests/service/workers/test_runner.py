@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cspine.core.errors import NoVertebraError
+from cspine.core.errors import CSpineError, NoVertebraError
 from cspine.service.config import Run
 from cspine.service.queue.job import Job
 from cspine.service.workers.runner import Runner, study_runner
@@ -88,3 +89,27 @@ def test_a_study_without_a_vertebra_fails_and_leaves_nothing(runner: Runner, tmp
     with pytest.raises(NoVertebraError):
         runner(job, _CLOCK)
     assert not (job / "results").exists() or not any((job / "results").rglob("*.dcm"))
+
+
+def _shifted(data: bytes) -> bytes:
+    """Return a file whose elements are shifted by a byte from the middle of its header on."""
+    middle = data.index(b"\x28\x00\x10\x00US")
+    return data[:middle] + b"\x00" + data[middle:]
+
+
+@pytest.mark.parametrize("every", [False, True], ids=["one file", "every file"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: data[: len(data) * 2 // 3], _shifted, lambda data: bytes(len(data)), lambda data: data[:200]],
+    ids=["truncated", "shifted", "zeros", "stub"],
+)
+def test_a_damage_is_about_the_input_and_is_not_retried(
+    damage: Callable[[bytes], bytes], every: bool, runner: Runner, tmp_path: Path
+) -> None:
+    job = _job(tmp_path)
+    files = sorted((job / "input").iterdir())
+    for path in files if every else files[len(files) // 2 :][:1]:
+        path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(CSpineError) as raised:
+        runner(job, _CLOCK)
+    assert raised.value.is_about_input, raised.value

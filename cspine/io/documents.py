@@ -1,0 +1,182 @@
+"""Read JSON and YAML files from outside, with limits: size, depth, and numbers that are finite and of ordinary length.
+
+A document is data only. What it means is checked by the schema of its reader, which needs values that can be computed
+with, and a depth that no later step runs out of stack for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+#: Largest file: summaries of large evaluations have tens of megabytes as JSON, and YAML is written by hand.
+MAX_JSON_BYTES = 256 * 2**20
+MAX_YAML_BYTES = 2**20
+#: Levels of lists and objects within each other; plans.json has seven.
+MAX_DEPTH = 32
+#: Values with those that aliases repeat, by which a short text can grow without limit.
+MAX_YAML_VALUES = 1_000_000
+#: Whole numbers beyond 64 bits are no count, number or size.
+MAX_INTEGER = 2**63 - 1
+
+
+class DocumentError(ValueError):
+    """A file is no JSON or YAML, or beyond the limits; the message quotes nothing of the file."""
+
+
+def read_json(path: Path, *, allow_nan: bool = False) -> Any:
+    """Return the content of a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        A file in UTF-8.
+    allow_nan : bool
+        True to accept NaN and infinity, which nnU-Net writes for the score of a structure that no image has.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    DocumentError
+        If it is no JSON, or beyond the limits.
+    """
+    return parse_json(_bytes_of(path, MAX_JSON_BYTES), allow_nan=allow_nan)
+
+
+def parse_json(data: bytes | str, *, allow_nan: bool = False) -> Any:
+    """Return the content of a JSON text; parameters and errors as `read_json`.
+
+    Examples
+    --------
+    >>> parse_json('{"levels": ["C1"]}')
+    {'levels': ['C1']}
+    >>> parse_json("[1e999]")
+    Traceback (most recent call last):
+    cspine.io.documents.DocumentError: contains a number that is not finite
+    """
+    if isinstance(data, str):
+        data = data.encode("utf-8", "surrogatepass")
+    if len(data) > MAX_JSON_BYTES:
+        raise DocumentError(f"is larger than {MAX_JSON_BYTES // 2**20} MiB")
+    try:
+        content = json.loads(data.decode("utf-8"))
+    except json.JSONDecodeError as error:
+        raise DocumentError(f"is not valid JSON (line {error.lineno})") from error
+    except RecursionError as error:
+        raise DocumentError(_TOO_DEEP) from error
+    except ValueError as error:  # no UTF-8, or a number of thousands of digits
+        raise DocumentError(f"is not valid JSON ({type(error).__name__})") from error
+    _require_plain(content, allow_nan, MAX_JSON_BYTES)
+    return content
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file; None for an empty one.
+
+    Parameters
+    ----------
+    path : Path
+        A file in UTF-8; dates are texts.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    DocumentError
+        If it is no YAML, or beyond the limits.
+    """
+    return parse_yaml(_bytes_of(path, MAX_YAML_BYTES))
+
+
+def parse_yaml(data: bytes | str) -> Any:
+    """Return the content of a YAML text; errors as `read_yaml`.
+
+    Examples
+    --------
+    >>> parse_yaml("version: 2024-13-45")
+    {'version': '2024-13-45'}
+    """
+    if len(data) > MAX_YAML_BYTES:
+        raise DocumentError(f"is larger than {MAX_YAML_BYTES // 2**20} MiB")
+    try:
+        content = yaml.load(data, _Loader)  # noqa: S506 - a SafeLoader
+    except DocumentError:
+        raise
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        raise DocumentError("is not valid YAML" + (f" (line {line + 1})" if isinstance(line, int) else "")) from error
+    except RecursionError as error:
+        raise DocumentError(_TOO_DEEP) from error
+    except Exception as error:  # values that match the form of a number or a date and are none
+        raise DocumentError(f"is not valid YAML ({type(error).__name__})") from error
+    _require_plain(content, False, MAX_YAML_VALUES)
+    return content
+
+
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with limited depth, and without dates."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML declares it
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose a node, unless it is too deep."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:
+            raise DocumentError(_TOO_DEEP)
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def _bytes_of(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file; a pipe or a device might never end."""
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise DocumentError("is not a file")
+    if state.st_size > limit:
+        raise DocumentError(f"is larger than {limit // 2**20} MiB")
+    return path.read_bytes()
+
+
+def _require_plain(content: Any, allow_nan: bool, max_values: int) -> None:
+    """Refuse depth, size and numbers beyond the limits, level by level."""
+    level, depth, values = [content], 0, 0
+    while level:
+        depth, values = depth + 1, values + len(level)
+        if depth > MAX_DEPTH + 1:
+            raise DocumentError(_TOO_DEEP)
+        if values > max_values:
+            raise DocumentError(f"contains more than {max_values} values")
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += value.keys()
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+            elif not isinstance(value, str):
+                _require_number(value, allow_nan=allow_nan)
+        level = below
+
+
+def _require_number(value: object, *, allow_nan: bool) -> None:
+    if isinstance(value, float) and not allow_nan and not math.isfinite(value):
+        raise DocumentError("contains a number that is not finite")
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise DocumentError("contains a whole number of more than 64 bits")
+    if not (value is None or isinstance(value, (bool, int, float))):
+        raise DocumentError(f"contains a value of type {type(value).__name__}")
