@@ -11,14 +11,22 @@ from cspine.operators.ct_reader import CtReaderOperator
 from cspine.operators.dicom_seg_writer import DicomSegWriterOperator
 from cspine.operators.dicom_series_loader import DicomSeriesLoaderOperator
 from cspine.operators.nnunet_inference import NnunetInferenceOperator
+from cspine.operators.pdf_writer import EncapsulatedPdfWriterOperator
 from cspine.operators.postprocessing import PostprocessingOperator
+from cspine.operators.report_page import ReportPageOperator
 from cspine.operators.report_writer import ReportWriterOperator
+from cspine.operators.rtstruct_writer import RtStructWriterOperator
+from cspine.operators.secondary_capture_writer import SecondaryCaptureWriterOperator
 
 __all__ = [
     "CtReaderOperator",
     "DicomSegWriterOperator",
     "DicomSeriesLoaderOperator",
+    "EncapsulatedPdfWriterOperator",
     "NnunetInferenceOperator",
     "PostprocessingOperator",
+    "ReportPageOperator",
     "ReportWriterOperator",
+    "RtStructWriterOperator",
+    "SecondaryCaptureWriterOperator",
 ]

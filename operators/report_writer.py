@@ -1,4 +1,4 @@
-"""Report writer: writes summary and preview of a result."""
+"""Report writer: writes every other output of a result, and its summary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cspine.report.summary import Summary
 
 
 class ReportWriterOperator(StepOperator):
-    """Write what a person reads: a picture of the vertebrae, and a summary with volumes, findings and settings.
+    """Write the outputs that were chosen for the DICOM-SEG writer: by default a picture, a page and a summary.
 
     Named inputs:
         study_selected_series_list: list of StudySelectedSeries.
@@ -27,7 +27,7 @@ class ReportWriterOperator(StepOperator):
         summary: Summary, as it was written.
 
     File output:
-        report/preview.png and report/summary.json in the output folder.
+        report/preview.png, report/report.html, report/summary.json and others that were chosen, in the output folder.
 
     Parameters
     ----------

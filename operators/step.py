@@ -23,6 +23,7 @@ SEG_IMAGE = "seg_image"
 PREDICTION = "prediction"
 SEG_FILE = "seg_file"
 SUMMARY = "summary"
+OUTPUT_FILE = "output_file"
 
 
 class StepOperator(Operator):  # type: ignore[misc]

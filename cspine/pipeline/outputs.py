@@ -144,6 +144,11 @@ OUTPUTS: tuple[OutputFormat, ...] = (
 )  # fmt: skip
 
 
+def output_named(name: str) -> OutputFormat:
+    """Return the output of a name; KeyError if there is none."""
+    return {output.name: output for output in OUTPUTS}[name]
+
+
 def parse_outputs(text: str) -> tuple[str, ...]:
     """Return the outputs in a user's text, for example ``"seg,nifti"``, in the order of `OUTPUTS`.
 
