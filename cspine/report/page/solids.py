@@ -32,7 +32,7 @@ class Solid:
     level : Vertebra
         The level.
     points_lps : ndarray of int16, shape (n, 3)
-        Positions in units of `UNIT_MM`, from the centre of all vertebrae.
+        Positions in units of `UNIT_MM`, from the middle of all vertebrae.
     normals_lps : ndarray of int8, shape (n, 3)
         Unit normals times 127.
     triangles : ndarray of uint16, shape (m, 3)
@@ -49,8 +49,9 @@ def solids_of(scene: Scene) -> tuple[Solid, ...]:
     """Return the surface of every vertebra, from head to foot; none for one that is thinner than the sampling."""
     step = STEP_MM if len(scene.levels) <= _NECK_LEVELS else LONG_STEP_MM
     boxes = label_boxes(scene.labels_zyx)
-    z, y, x = (n / 2 for n in scene.labels_zyx.shape)
-    centre = to_lps(scene.grid.affine_lps, np.array([[x, y, z]]))[0]
+    sides = np.array([[[side.start, side.stop] for side in box] for box in boxes.values()])
+    middle_zyx = (sides[..., 0].min(axis=0) + sides[..., 1].max(axis=0)) / 2
+    centre = to_lps(scene.grid.affine_lps, middle_zyx[None, ::-1])[0]
     found = (_solid(scene, level, boxes[level.label], step, centre) for level in scene.levels)
     return tuple(solid for solid in found if solid is not None)
 

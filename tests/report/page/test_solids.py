@@ -63,3 +63,10 @@ def test_a_speck_has_no_surface() -> None:
     marked[5, 5, 5] = 7
     found = solids_of(scene_of(ct, LabelVolume(marked, labels.affine_lps, MODEL)))
     assert [solid.level.name for solid in found] == ["C3", "C4"]
+
+
+def test_the_middle_of_all_vertebrae_is_the_origin() -> None:
+    labels, ct = volumes(Phantom(labels=(3,)))
+    (solid,) = solids_of(scene_of(ct, labels))
+    low, high = solid.points_lps.min(axis=0) * UNIT_MM, solid.points_lps.max(axis=0) * UNIT_MM
+    assert (low + high) / 2 == pytest.approx([0, 0, 0], abs=1.5)
