@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 INSTALLED := .venv/.installed
 
-.PHONY: demo docs study test test-gpu test-system ship-model lint lock map map-package map-base map-test map-rebuild map-archive audit clean
+.PHONY: demo docs study fuzz test test-gpu test-system ship-model lint lock map map-package map-base map-test map-rebuild map-archive audit clean
 
 $(RUNTIME): pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
@@ -35,6 +35,13 @@ test: $(INSTALLED)
 
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu -s
+
+# Mutated CT series through scan, selection, reading and writing: docs/guide/testing.md. FIRST continues a round.
+FIRST ?= 0
+COUNT ?= 1000
+SEED ?= 1
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seed $(SEED) --first $(FIRST) --count $(COUNT)
 
 # With what tests/system/install-tools.sh installs; a part whose tools are absent is skipped with its reason.
 test-system: $(INSTALLED)

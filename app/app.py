@@ -13,6 +13,7 @@ from cspine.operators import (
     CtReaderOperator,
     DicomSegWriterOperator,
     DicomSeriesLoaderOperator,
+    DicomSrWriterOperator,
     NnunetInferenceOperator,
     PostprocessingOperator,
     ReportWriterOperator,
@@ -30,7 +31,8 @@ class CSpineApp(Application):  # type: ignore[misc]
     The graph, with the ports' names::
 
         loader --study_selected_series_list--> reader --image--> inference --prediction--> postprocessing
-        postprocessing --seg_image--> seg_writer --seg_file--> report_writer --> dicom/, report/
+        postprocessing --seg_image--> seg_writer --seg_file--> sr_writer --measurements--> report_writer
+        seg_writer, sr_writer --> dicom/    report_writer --> report/
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,6 +57,7 @@ class CSpineApp(Application):  # type: ignore[misc]
             series_uid=settings.text("series_uid"),
             model_path=model_path,
             levels=settings.text("levels"),
+            prior=settings.path("prior"),
         )
         reader = CtReaderOperator(self, name="reader", repair_gaps=settings.is_on("repair_gaps"))
         inference = NnunetInferenceOperator(
@@ -82,8 +85,9 @@ class CSpineApp(Application):  # type: ignore[misc]
             seg_type=settings.seg_type,
             outputs=settings.text("outputs"),
         )
+        sr_writer = DicomSrWriterOperator(self, name="sr_writer", output_folder=folders.output)
         report_writer = ReportWriterOperator(self, name="report_writer", output_folder=folders.output)
-        steps = (loader, reader, inference, postprocessing, seg_writer, report_writer)
+        steps = (loader, reader, inference, postprocessing, seg_writer, sr_writer, report_writer)
         self.operators = {step.name: step for step in steps}
 
         self.add_flow(loader, reader, {("study_selected_series_list", "study_selected_series_list")})
@@ -97,6 +101,13 @@ class CSpineApp(Application):  # type: ignore[misc]
         self.add_flow(reader, seg_writer, {("image", "image")})
         self.add_flow(loader, seg_writer, {("study_selected_series_list", "study_selected_series_list")})
 
+        self.add_flow(seg_writer, sr_writer, {("seg_file", "seg_file")})
+        self.add_flow(postprocessing, sr_writer, {("seg_image", "seg_image")})
+        self.add_flow(inference, sr_writer, {("prediction", "prediction")})
+        self.add_flow(reader, sr_writer, {("image", "image")})
+        self.add_flow(loader, sr_writer, {("study_selected_series_list", "study_selected_series_list")})
+
+        self.add_flow(sr_writer, report_writer, {("measurements", "measurements")})
         self.add_flow(seg_writer, report_writer, {("seg_file", "seg_file")})
         self.add_flow(postprocessing, report_writer, {("seg_image", "seg_image")})
         self.add_flow(inference, report_writer, {("prediction", "prediction")})

@@ -68,15 +68,14 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("--log-level", "CSPINE_LOG_LEVEL", "WARN", "Level of the log; DEBUG includes Holoscan.", _LEVELS, "-l"),
     Option("--seg-type", "CSPINE_SEG_TYPE", "binary", "How the segmentation is stored.", ("binary", "labelmap")),
-    Option(
-        "--outputs", "CSPINE_OUTPUTS", "", "What to write, as cspine run --outputs; default seg,preview,report,summary."
-    ),
+    Option("--outputs", "CSPINE_OUTPUTS", "", "What to write, as cspine run; default seg,sr,preview,report,summary."),
     Option("--levels", "CSPINE_LEVELS", "", "Levels to write, for example C3-T1; default all."),
     Option("--solve-levels", "CSPINE_SOLVE_LEVELS", "1", "Correct levels that do not follow each other.", _SWITCH),
     Option("--fail-on", "CSPINE_FAIL_ON", "", "Findings with which the run fails: serious, or codes; default none."),
     Option("--series-uid", "CSPINE_SERIES_UID", "", "Choose this series, regardless of the rules."),
     Option("--rules", "CSPINE_RULES", "", "YAML of selection rules; default: those for the model."),
     Option("--repair-gaps", "CSPINE_REPAIR_GAPS", "0", "Read the longest regular part of a series.", _SWITCH),
+    Option("--prior", "CSPINE_PRIOR", "", "Output folder of an earlier run: report changes since."),
     Option("--incomplete", "CSPINE_INCOMPLETE", "0", "The transfer was incomplete: report a finding.", _SWITCH),
     Option("--device", "CSPINE_DEVICE", "auto", "auto, cpu, cuda or cuda:N."),
     Option("--precision", "CSPINE_PRECISION", "auto", "Arithmetic of the network.", ("auto", "float32", "bfloat16")),

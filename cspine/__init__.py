@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         list_models,
         list_series,
         load_model,
+        measure,
         read_ct,
         segment,
     )
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from cspine.core.findings import Finding
     from cspine.core.volumes import CtVolume, LabelVolume
     from cspine.inference.settings import InferenceSettings
+    from cspine.measurements.spine import SpineMeasurements
     from cspine.measurements.table import MeasurementTable
     from cspine.measurements.vertebra import VertebraMeasurement
     from cspine.models.install import InstallOptions
+    from cspine.pipeline.measured_labels import MeasuredLabels
     from cspine.pipeline.result import Segmentation
     from cspine.pipeline.series_list import ListedSeries
     from cspine.pipeline.settings import RunSettings
@@ -45,16 +48,19 @@ __all__ = [
     "InstallOptions",
     "LabelVolume",
     "ListedSeries",
+    "MeasuredLabels",
     "MeasurementTable",
     "Picture",
     "RunSettings",
     "Segmentation",
+    "SpineMeasurements",
     "VertebraMeasurement",
     "__version__",
     "install_model",
     "list_models",
     "list_series",
     "load_model",
+    "measure",
     "read_ct",
     "segment",
     "study",
@@ -69,15 +75,18 @@ _MODULES = {
     "InstallOptions": "cspine.models.install",
     "LabelVolume": "cspine.core.volumes",
     "ListedSeries": "cspine.pipeline.series_list",
+    "MeasuredLabels": "cspine.pipeline.measured_labels",
     "MeasurementTable": "cspine.measurements.table",
     "Picture": "cspine.report.picture",
     "RunSettings": "cspine.pipeline.settings",
     "Segmentation": "cspine.pipeline.result",
+    "SpineMeasurements": "cspine.measurements.spine",
     "VertebraMeasurement": "cspine.measurements.vertebra",
     "install_model": "cspine.api",
     "list_models": "cspine.api",
     "list_series": "cspine.api",
     "load_model": "cspine.api",
+    "measure": "cspine.api",
     "read_ct": "cspine.api",
     "segment": "cspine.api",
 }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from cspine.core.anatomy import Vertebra, is_full_spine, parse_levels
 from cspine.core.errors import UsageError
 from cspine.core.progress import ProgressCallback
-from cspine.core.volumes import CtVolume
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.archive import open_input
 from cspine.inference.settings import InferenceSettings, Precision
 from cspine.io.machine import home_folder
@@ -37,6 +37,8 @@ from cspine.pipeline.subset import check_wanted
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813
     from nibabel.spatialimages import SpatialImage
+
+    from cspine.pipeline.measured_labels import MeasuredLabels
 
     #: What `segment` and `read_ct` take.
     Source = str | os.PathLike[str] | CtVolume | sitk.Image | SpatialImage
@@ -111,6 +113,54 @@ def segment(
         # What a zip archive contains is needed until the last DICOM object is written.
         weakref.finalize(result, stack.pop_all().close)
     return result
+
+
+def measure(
+    labels: str | os.PathLike[str] | LabelVolume,
+    ct: Source,
+    *,
+    series: str | None = None,
+    sex: str = "",
+    prior: str | os.PathLike[str] | None = None,
+) -> MeasuredLabels:
+    """Measure vertebrae that are labelled already.
+
+    Parameters
+    ----------
+    labels : path or LabelVolume
+        NIfTI file with the numbers of VerSe, DICOM Segmentation of any system, output folder of a run, or labels in
+        memory.
+    ct : path, CtVolume, SimpleITK.Image or nibabel image
+        Their CT, as `segment` takes it; of a folder of DICOM, the series that the segmentation names.
+    series : str, optional
+        Series Instance UID of the series to take from a folder of DICOM.
+    sex : str, optional
+        ``"M"`` or ``"F"``, for published values; that of the header if omitted.
+    prior : path, optional
+        Output folder or structured report of an earlier result, to report changes since.
+
+    Returns
+    -------
+    MeasuredLabels
+
+    Raises
+    ------
+    CSpineError
+        Its subclasses say what is wrong with labels, CT or the earlier result.
+
+    Examples
+    --------
+    >>> cspine.measure("labels.nii.gz", "ct.nii.gz").spine.value("C5", "body_depth_mm")  # doctest: +SKIP
+    """
+    from cspine.pipeline.measured_labels import Labelled, MeasuredLabels, measure_file, read_labelled
+    from cspine.pipeline.measuring import prior_result
+
+    labelled = Labelled(labels) if isinstance(labels, LabelVolume) else read_labelled(Path(labels))
+    earlier = Path(prior) if prior is not None else None
+    path = _as_path(ct)
+    if path is not None:
+        return measure_file(labelled, path, series_uid=series, sex=sex, prior=earlier)
+    return MeasuredLabels(labelled, _ct_in_memory(ct), sex, prior_result(earlier, None, None))
 
 
 def read_ct(source: Source, *, series: str | None = None, settings: RunSettings | None = None) -> CtVolume:

@@ -17,6 +17,10 @@ import click
 from cspine.cli.main import cli
 from cspine.core.errors import errors_table
 from cspine.core.findings import findings_table
+from cspine.measurements.published import published_table
+from cspine.measurements.quantities import quantities_table
+from cspine.measurements.uncertainty import uncertainty_table
+from cspine.report.sr_codes import codes_table
 from cspine.report.summary import schema_tables
 from cspine.service.ops.config_reference import config_tables
 from cspine.service.ops.metrics import metrics_table
@@ -52,10 +56,22 @@ def api() -> str:
     return "\n\n".join([*parts, "## The study", *study])
 
 
+def measurements() -> str:
+    """Return definitions, published values, uncertainties and codes of the quantities, one heading each."""
+    parts = {
+        "Quantities": quantities_table(),
+        "Published values": published_table(),
+        "Standard uncertainty by distance of slices": uncertainty_table(),
+        "Codes of the DICOM SR": codes_table(),
+    }
+    return "\n\n".join(f"## {title}\n\n{text}" for title, text in parts.items())
+
+
 GENERATORS: dict[str, Callable[[], str]] = {
     "errors": errors_table,
     "findings": findings_table,
     "summary": schema_tables,
+    "measurements": measurements,
     "configuration": config_tables,
     "metrics": metrics_table,
     "label-schemes": schemes_table,

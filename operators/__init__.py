@@ -10,6 +10,7 @@ if __name__ != "cspine.operators":
 from cspine.operators.ct_reader import CtReaderOperator
 from cspine.operators.dicom_seg_writer import DicomSegWriterOperator
 from cspine.operators.dicom_series_loader import DicomSeriesLoaderOperator
+from cspine.operators.dicom_sr_writer import DicomSrWriterOperator
 from cspine.operators.nnunet_inference import NnunetInferenceOperator
 from cspine.operators.pdf_writer import EncapsulatedPdfWriterOperator
 from cspine.operators.postprocessing import PostprocessingOperator
@@ -22,6 +23,7 @@ __all__ = [
     "CtReaderOperator",
     "DicomSegWriterOperator",
     "DicomSeriesLoaderOperator",
+    "DicomSrWriterOperator",
     "EncapsulatedPdfWriterOperator",
     "NnunetInferenceOperator",
     "PostprocessingOperator",

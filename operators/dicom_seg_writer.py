@@ -43,8 +43,8 @@ class DicomSegWriterOperator(StepOperator):
     seg_type : str
         ``binary`` or ``labelmap``: docs/guide/seg-type.md.
     outputs : str
-        What is written, as ``cspine run --outputs`` names it, by this operator and the report writer after it; by
-        default the segmentation, the preview, the page and the summary.
+        What is written, as ``cspine run --outputs`` names it, by this operator and the writers after it; by default
+        the segmentation, the structured report, the preview, the page and the summary.
     model_name, model_version : str
         The model behind labels of another operator than cspine's postprocessing.
     """

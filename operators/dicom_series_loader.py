@@ -47,6 +47,8 @@ class DicomSeriesLoaderOperator(StepOperator):
         The model that the series is for: it decides which rules apply and which levels there can be.
     levels : str
         The levels that shall be written, for example ``C3-T1``: refused here if the model predicts none of them.
+    prior : Path, optional
+        Output folder or structured report of an earlier run, to compare measurements with.
     """
 
     output = STUDIES
@@ -60,6 +62,7 @@ class DicomSeriesLoaderOperator(StepOperator):
         series_uid: str | None = None,
         model_path: Path | None = None,
         levels: str = "",
+        prior: Path | None = None,
         **kwargs: Any,
     ) -> None:
         self.input_folder = input_folder
@@ -67,6 +70,7 @@ class DicomSeriesLoaderOperator(StepOperator):
         self.series_uid = series_uid
         self.model_path = model_path
         self.levels = levels
+        self.prior = prior
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
@@ -84,6 +88,7 @@ class DicomSeriesLoaderOperator(StepOperator):
             rules_file=self.rules,
             series_uid=self.series_uid or None,
             levels=parse_levels(self.levels) if self.levels else None,
+            prior=self.prior,
         )
         watch = Provenance(settings).stopwatch()
         with watch.step("select"):

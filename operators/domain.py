@@ -15,8 +15,10 @@ from cspine.core.geometry import Affine, ras_to_lps, resample_labels
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume, ModelIdentity
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord
+from cspine.dicom.sr import SrRecord
 from cspine.inference.predict import Inference
 from cspine.operators.sdk import DataPath, DICOMStudy, Image, StudySelectedSeries
+from cspine.pipeline.measuring import Measured
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import ChosenSeries
@@ -135,6 +137,28 @@ class SegmentationFile(DataPath):
 
     def __init__(self, record: SegRecord | None, folder: Path, provenance: Provenance) -> None:
         super().__init__(folder if record is None else record.path, read_only=True)
+        self.record = record
+        self.provenance = provenance
+
+
+class MeasuredVertebrae(DataPath):
+    """The path of a structured report that was written, or of the output folder where none is wanted.
+
+    Parameters
+    ----------
+    measured : Measured
+        The measurements.
+    record : SrRecord or None
+        The report.
+    folder : Path
+        The output folder.
+    provenance : Provenance
+        Settings and seconds so far.
+    """
+
+    def __init__(self, measured: Measured, record: SrRecord | None, folder: Path, provenance: Provenance) -> None:
+        super().__init__(folder if record is None else record.path, read_only=True)
+        self.measured = measured
         self.record = record
         self.provenance = provenance
 

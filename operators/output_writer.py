@@ -16,7 +16,7 @@ from cspine.operators.sdk import DataPath, Fragment, InputContext, OperatorSpec
 from cspine.operators.step import IMAGE, OUTPUT_FILE, SEG_IMAGE, STUDIES, StepOperator
 from cspine.operators.studies import chosen_series
 from cspine.pipeline.outputs import output_named
-from cspine.pipeline.steps import Results, material
+from cspine.pipeline.steps import Results, material, measure
 
 
 class OutputWriterOperator(StepOperator):
@@ -66,9 +66,11 @@ class OutputWriterOperator(StepOperator):
             raise DicomSourceNeededError("the CT does not come from DICOM slices")
         path = self.output_folder / output.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        results = Results(chosen, ct, _unknown_inference(vertebrae.labels), vertebrae)
+        settings = provenance_of(seg_image).settings
+        measured = measure(vertebrae, ct, chosen, settings)
+        results = Results(chosen, ct, _unknown_inference(vertebrae.labels), vertebrae, measured)
         assert output.write is not None
-        output.write(material(results, provenance_of(seg_image).settings), path)
+        output.write(material(results, settings), path)
         return DataPath(path, read_only=True)
 
 

@@ -22,6 +22,7 @@ SEG_IMAGE = "seg_image"
 #: Ports of cspine alone.
 PREDICTION = "prediction"
 SEG_FILE = "seg_file"
+MEASUREMENTS = "measurements"
 SUMMARY = "summary"
 OUTPUT_FILE = "output_file"
 

@@ -93,7 +93,10 @@ def test_saving_gives_the_bytes_of_the_command(
     words = [str(bright_study), str(tmp_path / "command"), "--model", str(bright_model), "--device", "cpu"]
     assert CliRunner().invoke(command, words, catch_exceptions=False).exit_code == 0
     summary = seg.save(tmp_path / "api")
-    files = ["dicom/segmentation.dcm", "report/preview.png", "report/report.html"]
+    files = [
+        "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/report.html",
+        "report/measurements.csv",
+    ]  # fmt: skip
     for name in files:
         assert (tmp_path / "api" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
     assert [output.file for output in summary.outputs] == files
@@ -121,7 +124,8 @@ def test_another_type_of_seg_and_other_outputs_may_be_saved(seg: cspine.Segmenta
     with pytest.raises(OutputNotEmptyError):
         seg.save(tmp_path / "a")
     seg.save(tmp_path / "a", outputs=["summary"], overwrite=True)
-    assert [path.name for path in (tmp_path / "a").rglob("*") if path.is_file()] == ["summary.json"]
+    files = sorted(path.name for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert files == ["measurements.csv", "summary.json"]
     for wrong in ({"seg_type": "nonsense"}, {"outputs": ["nonsense"]}, {"outputs": []}):
         with pytest.raises(UsageError):
             seg.save(tmp_path / "b", **wrong)  # type: ignore[arg-type]
@@ -180,7 +184,7 @@ def test_an_image_that_is_not_dicom_has_labels_and_no_seg(
     nifti.write(tmp_path / "ct.nii.gz", seg.ct.array, seg.ct.affine)
     image = cspine.segment(tmp_path / "ct.nii.gz", package, device="cpu")
     summary = image.save(tmp_path / "out")
-    names = ("labels.nii.gz", "labels.json", "preview.png", "report.html")
+    names = ("labels.nii.gz", "labels.json", "preview.png", "report.html", "measurements.csv")
     assert [output.file for output in summary.outputs] == [f"report/{name}" for name in names]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report"]
     assert summary.input.study is None and summary.input.decisions == [] and summary.input.image is not None

@@ -21,7 +21,7 @@ STEPS = {
     "inference": {"core", "models"},
     "postprocessing": {"core"},
     "measurements": {"core"},
-    "report": {"core", "io", "measurements"},
+    "report": {"core", "io", "dicom", "measurements"},
     "pipeline": {"core", "io", "dicom", "models", "inference", "postprocessing", "measurements", "report"},
 }
 #: Packages that use the steps; they do not know each other, and only the commands know `study`.

@@ -18,6 +18,7 @@ from cspine.io.privacy import frames_of, withhold_foreign_texts
 _COMMANDS = {
     "run": "cspine.cli.run",
     "series": "cspine.cli.series",
+    "measure": "cspine.cli.measure",
     "models": "cspine.cli.models",
     "synthesize": "cspine.cli.synthesize",
     "dataset": "cspine.cli.dataset",

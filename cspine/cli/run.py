@@ -41,17 +41,20 @@ _log = logging.getLogger(__name__)
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 @click.option(
     "--outputs", metavar="NAME,...",
-    help="What to write: seg, pdf, sc, rtstruct, nifti, preview, report, summary; CSPINE_OUTPUTS of the application.  "
-    "[default: seg,preview,report,summary; for NIfTI nifti,preview,report,summary]",
+    help="What to write: seg, sr, pdf, sc, rtstruct, nifti, preview, report, summary; CSPINE_OUTPUTS of the "
+    "application.  [default: seg,sr,preview,report,summary; for NIfTI nifti,preview,report,summary]",
 )  # fmt: skip
+@click.option("--prior", type=click.Path(path_type=Path), help="Output folder of an earlier run: report changes since.")
 @click.pass_context
 def command(context: click.Context, /, source: Path, out: Path, **options: object) -> None:
     """Segment the vertebrae of the CT study in IN (a folder or a .zip of DICOM, or a .nii.gz); write results into OUT.
 
     \b
     OUT/dicom/segmentation.dcm   DICOM Segmentation, one segment per vertebra (for DICOM)
+    OUT/dicom/measurements.dcm   DICOM SR with the measurements, TID 1500 (for DICOM)
     OUT/report/labels.nii.gz     labels with the numbers of VerSe (for NIfTI, or by --outputs)
     OUT/report/preview.png       sagittal, coronal and axial pictures
+    OUT/report/measurements.csv  sizes, canal, discs, alignment and density with their uncertainty
     OUT/report/report.html       findings, slices, 3-D view, measurements, in one page
     OUT/report/summary.json      series and reasons, model, volumes, HU, findings, timings, settings
 
@@ -103,6 +106,7 @@ def _settings(options: dict[str, object]) -> RunSettings:
         settings,
         incomplete=bool(options["incomplete"]),
         outputs=parse_outputs(str(outputs)) if outputs is not None else None,
+        prior=Path(str(options["prior"])) if options["prior"] is not None else None,
     )
 
 

@@ -19,12 +19,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cspine.cohort.studies import COHORT_FOLDER
 from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, UsageError
 from cspine.dicom.clock import Clock
-from cspine.io.output import PREVIEW, SEGMENTATION, SUMMARY
+from cspine.io.output import RESULT_FILES, SUMMARY
 from cspine.io.workspace import Claim, ForeignClaimError, Records, locked
 from cspine.report.summary import Summary
 
 _COMMAND = "cspine cohort"
-_RESULTS = {"dicom", "report", f"dicom/{SEGMENTATION}", f"report/{SUMMARY}", f"report/{PREVIEW}"}
+_RESULTS = {"dicom", "report", *RESULT_FILES}
 
 
 class StudyRecord(BaseModel):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cspine.core.errors import CohortError
+from cspine.io.documents import DocumentError, read_csv
 
 #: Folder in OUT for tables and records; no study can have this name.
 COHORT_FOLDER = "cohort"
@@ -103,10 +102,11 @@ def _in_list(path: Path) -> list[CohortStudy]:
             "the input is a .zip", advice="Use `cspine run` for one study; a cohort needs a folder of studies."
         )
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _lines(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise CohortError("the list is not UTF-8 text") from error
-    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _lines(text)
+    except DocumentError as error:
+        raise CohortError(f"the list {error}") from error
     base = path.resolve().parent
     return [_listed(base / entry, name) for entry, name in rows]
 
@@ -121,11 +121,11 @@ def _lines(text: str) -> list[tuple[str, str]]:
     return [(line, "") for line in lines if line and not line.startswith("#")]
 
 
-def _csv_rows(text: str) -> list[tuple[str, str]]:
-    reader = csv.DictReader(io.StringIO(text))
-    if "path" not in (reader.fieldnames or ()):
+def _csv_rows(path: Path) -> list[tuple[str, str]]:
+    columns, table = read_csv(path, ragged=True)
+    if "path" not in columns:
         raise CohortError("the CSV list has no column 'path'")
-    rows = [((row.get("path") or "").strip(), (row.get("name") or "").strip()) for row in reader]
+    rows = [(row.get("path", "").strip(), row.get("name", "").strip()) for row in table]
     for number, (entry, _) in enumerate(rows, 1):
         if not entry:
             raise CohortError(f"row {number} of the CSV list has no path")

@@ -6,6 +6,7 @@ never contain patient data.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import traceback
 from enum import StrEnum
@@ -81,7 +82,8 @@ class CSpineError(Exception):
 def as_defect(error: Exception) -> CSpineError:
     """Return an error that can be shown for an unexpected exception: its type and where it was raised, not its text.
 
-    The text of another library's exception may quote values of a header.
+    The text of another library's exception may quote values of a header. What the operating system refuses is no defect
+    of cspine, and has its own error.
 
     Parameters
     ----------
@@ -90,10 +92,32 @@ def as_defect(error: Exception) -> CSpineError:
     """
     if isinstance(error, CSpineError):
         return error
+    limit = system_limit(error)
+    if limit is not None:
+        return limit
     package = f"{Path(__file__).parents[1]}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if package in frame.filename]
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return CSpineError(f"{type(error).__name__}{where}")
+
+
+def system_limit(error: BaseException) -> CSpineError | None:
+    """Return the error for an exception by which the operating system refuses a resource, or None for any other.
+
+    Parameters
+    ----------
+    error : BaseException
+        As Python or a library raises it.
+    """
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError("memory was refused")
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return SystemLimitError("no further thread can be started")
+    if isinstance(error, OSError) and error.errno in _SYSTEM_LIMITS:
+        return SystemLimitError(*_SYSTEM_LIMITS[error.errno])
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError("the disk is full")
+    return None
 
 
 class UsageError(CSpineError):
@@ -177,6 +201,13 @@ class AmbiguousPositionError(InputError):
 
     code = "CS-IN-006"
     advice = "Convert the image again from DICOM, so that sform and qform agree; left and right may be swapped here."
+
+
+class PriorResultError(InputError):
+    """The earlier result that was named cannot be compared with."""
+
+    code = "CS-IN-007"
+    advice = "Name the output folder of an earlier run of cspine on the same patient, or its measurements.dcm."
 
 
 class NoSuitableSeriesError(CSpineError):
@@ -427,7 +458,7 @@ class FindingError(CSpineError):
     """The result has a finding that --fail-on names, so nothing is written."""
 
     code = "CS-RES-002"
-    exit_code = 20
+    exit_code = 9
     subject = Subject.IMAGES
     advice = "Run again without --fail-on to see the result, with its findings, before it is used."
 
@@ -533,6 +564,33 @@ class AlteredResultError(RoutingError):
 
     code = "CS-RTE-007"
     advice = "Check the disk of the spool; `cspine queue retry` runs the study again."
+
+
+class SystemLimitError(CSpineError):
+    """The operating system refuses a thread, a process, an open file, or a path of this length.
+
+    Parameters
+    ----------
+    message : str
+        What was refused.
+    advice : str, optional
+        How to get it; about threads and processes if omitted.
+    """
+
+    code = "CS-SYS-001"
+    exit_code = 20
+    advice = "Raise the limit of threads and processes (ulimit -u, --pids-limit of a container), or end other programs."
+
+    def __init__(self, message: str, advice: str | None = None) -> None:
+        super().__init__(message, advice=advice)
+
+
+_SYSTEM_LIMITS: dict[int, tuple[str] | tuple[str, str]] = {
+    errno.EAGAIN: ("no further process can be started",),
+    errno.EMFILE: ("no further file can be opened", "Raise the limit of open files of this user: ulimit -n."),
+    errno.ENFILE: ("no further file can be opened", "The machine has too many open files: end other programs."),
+    errno.ENAMETOOLONG: ("a path is too long", "Use a shorter path: a name may have 255 bytes, a path 4095."),
+}
 
 
 class CohortError(CSpineError):

@@ -226,6 +226,25 @@ END_PIECE = FindingKind(
     "A small part of a vertebra at the end of the image carried a level that cannot lie there; it was assigned to the "
     "vertebra that it touches.",
 )
+METAL = FindingKind(
+    "CS-FND-035",
+    Severity.WARNING,
+    "There is metal in or beside the vertebrae; its streaks may have moved their borders.",
+)
+NOISE = FindingKind("CS-FND-036", Severity.WARNING, "The image is noisy; the borders of thin bone are uncertain.")
+LOW_CONTRAST = FindingKind(
+    "CS-FND-037",
+    Severity.WARNING,
+    "The vertebrae are hardly denser than muscle; their borders are uncertain.",
+)
+COARSE_VOXELS = FindingKind(
+    "CS-FND-038", Severity.INFO, "The voxels are too large to resolve joint spaces and thin parts of the vertebrae."
+)
+CONTRAST_MEDIUM = FindingKind(
+    "CS-FND-039",
+    Severity.INFO,
+    "According to the header contrast medium was given; bright vessels beside the vertebrae may be included in part.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -263,6 +282,11 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     ONE_SIDED,
     STAGES_DISAGREE,
     END_PIECE,
+    METAL,
+    NOISE,
+    LOW_CONTRAST,
+    COARSE_VOXELS,
+    CONTRAST_MEDIUM,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.

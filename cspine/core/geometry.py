@@ -54,6 +54,14 @@ class Grid:
             return False
         return bool(np.abs(self.corners_lps() - other.corners_lps()).max() <= tolerance_mm)
 
+    def part(self, box_zyx: tuple[slice, slice, slice]) -> Grid:
+        """Return the grid of a box of the array, whose slices have a start and a stop."""
+        start_xyz = np.array([[float(part.start) for part in reversed(box_zyx)]])
+        affine = self.affine_lps.copy()
+        affine[:3, 3] = to_lps(self.affine_lps, start_xyz)[0]
+        z, y, x = (part.stop - part.start for part in box_zyx)
+        return Grid((z, y, x), affine)
+
     def corners_lps(self) -> NDArray[np.float64]:
         """Return the centres of the eight corner voxels, shape (8, 3), millimetres (LPS)."""
         z, y, x = (n - 1 for n in self.shape_zyx)
@@ -324,3 +332,34 @@ def resample_labels(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> 
             cval=0,
         )
     return result
+
+
+def resample_linear(array_zyx: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[np.float32]:
+    """Return an array resampled to another grid by linear interpolation; 0 outside the source.
+
+    A mask of zeros and ones becomes the share of bone at each point, and its surface lies at 0.5.
+
+    Parameters
+    ----------
+    array_zyx : ndarray of float32, shape (z, y, x)
+        Values on ``source``.
+    source, target : Grid
+        Any two grids, rotated against each other or sheared.
+
+    Returns
+    -------
+    ndarray of float32, shape ``target.shape_zyx``
+    """
+    matrix_xyz = np.linalg.inv(source.affine_lps) @ target.affine_lps
+    return np.asarray(
+        ndimage.affine_transform(
+            array_zyx,
+            matrix_xyz[:3, :3][::-1, ::-1],
+            offset=matrix_xyz[:3, 3][::-1],
+            output_shape=target.shape_zyx,
+            order=1,
+            mode="constant",
+            cval=0.0,
+        ),
+        dtype=np.float32,
+    )

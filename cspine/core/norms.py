@@ -53,6 +53,17 @@ MAX_CORD_MM2 = 450.0
 MIN_BONE_HU = 60.0
 #: Mean of a whole vertebra lies below this, even where it is sclerotic. For findings.
 MAX_BONE_HU = 1200.0
+#: Muscle beside the spine, with the noise of an ordinary scan. For findings about noise and contrast.
+MUSCLE_HU = (-150, 250)
+#: Noise in muscle above which borders of bone are uncertain, HU. For findings.
+MAX_NOISE_HU = 60.0
+#: Vertebrae are at least this much denser than muscle on average, HU. For findings.
+MIN_BONE_CONTRAST_HU = 80.0
+#: No bone is so dense; the volume that counts as an implant is more than a grain, cubic millimetres. For findings.
+MIN_METAL_HU = 2500
+MIN_METAL_MM3 = 100.0
+#: Joint spaces and laminae are thinner than larger voxels, millimetres. For findings.
+MAX_VOXEL_MM = 3.2
 #: What has less than this on average is air or fat, whatever a network calls it. For removal.
 MIN_POSSIBLE_BONE_HU = -50.0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cspine.core.errors import InputError, UnreadableArchiveError
 from cspine.io.archives import unpack
+from cspine.io.foreign import require_possible_path
 from cspine.io.staging import staging_folder
 
 
@@ -34,6 +35,7 @@ def open_input(path: Path) -> Iterator[Path]:
     UnreadableArchiveError
         If the archive is damaged, encrypted or too large for the free space, or would unpack outside its folder.
     """
+    require_possible_path(path)
     if path.is_dir():
         yield path
     elif path.is_file() and zipfile.is_zipfile(path):

@@ -13,6 +13,10 @@ from cspine.core.errors import UsageError
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 
 
+#: The first second of 9999: later years have no DICOM date in every time zone.
+_LAST_EPOCH = 253_370_764_800
+
+
 @dataclass(frozen=True)
 class Clock:
     """A moment in time, rounded down to seconds.
@@ -52,10 +56,12 @@ class Clock:
         epoch = (os.environ if environment is None else environment).get(EPOCH_VARIABLE, "").strip()
         if not epoch:
             return cls(datetime.now().astimezone())
-        try:
-            return cls(datetime.fromtimestamp(int(epoch), tz=UTC))
-        except (ValueError, OverflowError, OSError) as error:
-            raise UsageError(f"{EPOCH_VARIABLE} is not a number of seconds since 1970") from error
+        if not epoch.isascii() or not epoch.isdecimal() or len(epoch) > 12 or int(epoch) > _LAST_EPOCH:
+            raise UsageError(
+                f"{EPOCH_VARIABLE} is not a number of seconds since 1970",
+                advice=f"Unset {EPOCH_VARIABLE}, or set it to a number as `date +%s` prints.",
+            )
+        return cls(datetime.fromtimestamp(int(epoch), tz=UTC))
 
     @classmethod
     def from_iso(cls, text: str) -> Clock:

@@ -20,7 +20,7 @@ from cspine.core.volumes import CtSource, CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME
 from cspine.dicom.phi_logging import suppress_phi_logging
-from cspine.dicom.source_header import check_positions, normalise_headers, read_source_headers, source_zone
+from cspine.dicom.source_header import check_positions, normalise_headers, read_source_headers, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 
@@ -229,8 +229,7 @@ def _set_equipment(dataset: Dataset, model: ModelIdentity | None) -> None:
 
 
 def _set_clock(dataset: Dataset, header: Dataset, clock: Clock) -> None:
-    zone = source_zone(header)
-    if zone:
+    if (zone := zone_of(header)) is not None:
         # The zone applies to every time of the object, including those of the study.
         clock = clock.in_zone(zone)
         dataset.TimezoneOffsetFromUTC = zone

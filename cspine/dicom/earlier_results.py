@@ -45,6 +45,8 @@ class EarlierResult:
         SOP Instance UIDs of the slices that it is based on.
     levels : frozenset of str
         (0062,0005) *Segment Label* of its segments.
+    tracking : tuple of (str, str)
+        Label and (0062,0021) *Tracking UID* of each segment that has one.
     """
 
     study_uid: str
@@ -53,6 +55,7 @@ class EarlierResult:
     algorithm: str
     sources: frozenset[str]
     levels: frozenset[str]
+    tracking: tuple[tuple[str, str], ...] = ()
 
 
 def find_earlier_results(study: Scan, series: Series) -> tuple[EarlierResult, ...]:
@@ -90,6 +93,7 @@ def _read(instance: InstanceHeader, source_series_uid: str) -> EarlierResult | N
             for reference in referenced.ReferencedInstanceSequence
         )
         names = _algorithms(dataset)
+        tracking = _tracking(dataset)
     except Exception as error:  # whatever a foreign file makes pydicom raise
         _log.warning(
             "segmentation %s cannot be read (%s) and is ignored",
@@ -100,7 +104,13 @@ def _read(instance: InstanceHeader, source_series_uid: str) -> EarlierResult | N
         return None
     algorithm = next(iter(names.values()), "")
     return EarlierResult(
-        instance.study_uid, instance.series_uid, instance.sop_instance_uid, algorithm, sources, frozenset(names)
+        instance.study_uid,
+        instance.series_uid,
+        instance.sop_instance_uid,
+        algorithm,
+        sources,
+        frozenset(names),
+        tracking,
     )
 
 
@@ -114,6 +124,14 @@ def _algorithms(dataset: Dataset) -> dict[str, str]:
         for segment in dataset.SegmentSequence
         if (identification := segment.get("SegmentationAlgorithmIdentificationSequence"))
     }
+
+
+def _tracking(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (str(segment.SegmentLabel), str(segment.TrackingUID))
+        for segment in dataset.SegmentSequence
+        if segment.get("TrackingUID")
+    )
 
 
 def superseded(

@@ -5,7 +5,6 @@ Pixels are never read here. A single-frame image has one `Plane`, an Enhanced CT
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +77,8 @@ _OTHER_KEYWORDS = (
     "NumberOfSeriesRelatedInstances",
     "InConcatenationTotalNumber",
 )
+#: Larger numbers are damage: millimetres, cosines and slopes are far smaller, and products must stay finite.
+_MAX_NUMBER = 1e30
 #: The tags that `read_header` uses.
 WANTED_TAGS: list[BaseTag] = [Tag(keyword) for keyword in (*PHASE_MARKS, *TIME_MARKS, *_OTHER_KEYWORDS)]
 
@@ -207,6 +208,11 @@ class InstanceHeader:
         return self.sop_class_uid in CT_CLASSES
 
 
+def patient_key(dataset: Dataset) -> str:
+    """Return the hash that identifies a patient: of (0010,0020) *Patient ID*, or of the name where that is empty."""
+    return hashed(_text(dataset, "PatientID") or f"name:{_text(dataset, 'PatientName')}")
+
+
 def read_header(
     dataset: Dataset, path: Path, transfer_syntax: str, *, has_float_pixels: bool = False
 ) -> InstanceHeader:
@@ -238,7 +244,7 @@ def read_header(
         study_uid=_text(dataset, "StudyInstanceUID"),
         series_uid=_text(dataset, "SeriesInstanceUID"),
         transfer_syntax=transfer_syntax,
-        patient_key=hashed(_text(dataset, "PatientID") or f"name:{_text(dataset, 'PatientName')}"),
+        patient_key=patient_key(dataset),
         patient_age_years=patient_age_years(dataset),
         modality=_text(dataset, "Modality"),
         description=_text(dataset, "SeriesDescription"),
@@ -371,7 +377,7 @@ def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | 
         numbers = tuple(float(v) for v in values)
     except (ValueError, TypeError, OverflowError):
         return None
-    return numbers if len(numbers) == count and all(math.isfinite(v) for v in numbers) else None
+    return numbers if len(numbers) == count and all(abs(v) <= _MAX_NUMBER for v in numbers) else None
 
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:

@@ -1,11 +1,12 @@
-"""The patient's age at the time of the study, from the header."""
+"""The patient's age at the time of the study and sex, from the header."""
 
 from __future__ import annotations
 
 import re
 from datetime import date, datetime
+from pathlib import Path
 
-from pydicom import Dataset, config
+from pydicom import Dataset, config, dcmread
 
 _AGE = re.compile(r"^(\d{3})([DWMY])$")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
@@ -34,6 +35,13 @@ def patient_age_years(header: Dataset) -> float | None:
         return None
     years = (study - birth).days / 365.25
     return years if 0 <= years <= _MAX_AGE_YEARS else None
+
+
+def patient_sex(path: Path) -> str:
+    """Return (0010,0040) *Patient's Sex* of a file as ``"M"`` or ``"F"``; empty if it is neither, or not stated."""
+    header = dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"], force=True)
+    sex = str(header.get("PatientSex") or "").strip().upper()
+    return sex if sex in ("M", "F") else ""
 
 
 def _date(value: object) -> date | None:

@@ -94,10 +94,23 @@ def read_volume(series: Series, *, repair_gaps: bool = False) -> CtVolume:
     decoded = _interpret_all(arrangement.planes, stored, mask=bool(overlays))
     hu_zyx = _to_hu(arrangement.planes, decoded)
     require_hounsfield(hu_zyx, "the series")
+    _require_common_scale(hu_zyx, arrangement.planes)
     source = CtSource(tuple(plane.source for plane in arrangement.planes), arrangement.grid)
     for note in notes:
         _log.warning("series %s: %s", hashed(series.series_uid), note)
     return _orthogonal(hu_zyx, arrangement, source, tuple(notes))
+
+
+def _require_common_scale(hu_zyx: HuArray, planes: Sequence[Plane]) -> None:
+    """Refuse slices whose rescale differs from that of the others and does not give Hounsfield units."""
+    by_scale: dict[tuple[float | None, float | None], list[int]] = defaultdict(list)
+    for index, plane in enumerate(planes):
+        by_scale[plane.slope, plane.intercept].append(index)
+    if len(by_scale) == 1:
+        return
+    for (slope, intercept), indices in by_scale.items():
+        name = f"the {counted(len(indices), 'slice')} with Rescale Slope {slope:g} and Intercept {intercept:g}"
+        require_hounsfield(hu_zyx[indices], name)
 
 
 def _orthogonal(hu_zyx: HuArray, arrangement: Arrangement, source: CtSource, notes: tuple[str, ...]) -> CtVolume:

@@ -6,17 +6,21 @@ where the code names no level of its own.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
+from pydicom import dcmread
 from pydicom.sr.coding import Code
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, parse_name
 from cspine.core.errors import InputError, LabelSchemeError
 from cspine.core.geometry import Affine
-from cspine.core.volumes import LabelVolume
+from cspine.core.volumes import LabelVolume, ModelIdentity
 from cspine.dicom.phi_logging import suppress_phi_logging
+from cspine.dicom.seg import SegRecord
+from cspine.dicom.seg_type import SegType
 from cspine.io.foreign import foreign_file
 
 _ADVICE = "Give a DICOM Segmentation whose planes lie on a regular grid."
@@ -52,6 +56,55 @@ def read_segmentation(path: Path) -> LabelVolume:
     for number, level in levels.items():
         table[number] = level.label
     return LabelVolume(table[numbers], _affine(volume.affine))
+
+
+def read_seg_record(path: Path) -> tuple[SegRecord, ModelIdentity | None]:
+    """Return the record of a segmentation object as if it had just been written, and the model that it names.
+
+    Raises
+    ------
+    InputError
+        If the file is no segmentation.
+    """
+    with suppress_phi_logging(), foreign_file(lambda kind: InputError(_unreadable(path, kind), advice=_ADVICE)):
+        segmentation = hd.seg.segread(path)
+        levels = _levels(segmentation, path.name)
+        tracking = {
+            levels[int(s.SegmentNumber)].name: str(s.TrackingUID)
+            for s in segmentation.SegmentSequence
+            if int(s.SegmentNumber) in levels and s.get("TrackingUID")
+        }
+        record = SegRecord(
+            path=path,
+            sop_instance_uid=str(segmentation.SOPInstanceUID),
+            series_instance_uid=str(segmentation.SeriesInstanceUID),
+            sop_class_uid=str(segmentation.SOPClassUID),
+            seg_type=SegType.LABELMAP if segmentation.SegmentationType == "LABELMAP" else SegType.BINARY,
+            segments=tuple((number, level.name) for number, level in levels.items()),
+            frames=int(segmentation.NumberOfFrames),
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            warnings=(),
+            supersedes=(),
+            tracking=tracking,
+        )
+        return record, _model(segmentation)
+
+
+def _model(segmentation: hd.seg.Segmentation) -> ModelIdentity | None:
+    """Return the model that the first segment with an algorithm names; None for manual segmentation."""
+    for segment in segmentation.SegmentSequence:
+        for algorithm in segment.get("SegmentationAlgorithmIdentificationSequence") or []:
+            name, version = str(algorithm.AlgorithmName), str(algorithm.get("AlgorithmVersion") or "")
+            return ModelIdentity(name, version, checksum="")
+    return None
+
+
+def source_series_uid(path: Path) -> str | None:
+    """Return the Series Instance UID of the images that a segmentation is of; None where it names none."""
+    with foreign_file(lambda kind: InputError(_unreadable(path, kind), advice=_ADVICE)):
+        dataset = dcmread(path, stop_before_pixels=True, specific_tags=["ReferencedSeriesSequence"])
+        series = dataset.get("ReferencedSeriesSequence") or []
+        return str(series[0].SeriesInstanceUID) if series else None
 
 
 def _unreadable(path: Path, kind: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +22,14 @@ from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, U
 from cspine.dicom.deflated import dataset_bytes, reasonable_bytes
 from cspine.dicom.headers import CT_CLASSES, WANTED_TAGS, InstanceHeader, read_header
 from cspine.dicom.series import Series
+from cspine.io.foreign import raise_system_limit
 from cspine.io.tables import counted
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+#: Components of digits; leading zeros are not allowed, but occur.
+_UID = re.compile(r"^(?=.{3,64}$)\d+(\.\d+)+$", re.ASCII)
 #: First bytes of (7FE0,0008) *Float Pixel Data* and (7FE0,0009) *Double Float Pixel Data*.
 _FLOAT_PIXELS = (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00", b"\x7f\xe0\x00\x08", b"\x7f\xe0\x00\x09")
 
@@ -220,9 +224,9 @@ def _files_below(folder: Path) -> list[Path]:
 
 def _examine(path: Path) -> InstanceHeader | DamagedFile | str:
     """Return the header of a file, its damage, or the reason for skipping it; its content decides, not its name."""
-    if not path.is_file():
-        return "other"
     try:
+        if not path.is_file():
+            return "other"
         with path.open("rb") as file:
             start = file.read(144)
             has_preamble, size = start[128:132] == b"DICM", path.stat().st_size
@@ -233,11 +237,12 @@ def _examine(path: Path) -> InstanceHeader | DamagedFile | str:
             file.seek(0)
             dataset = dcmread(file, stop_before_pixels=True, force=not has_preamble, specific_tags=WANTED_TAGS)
             pixel_start = file.tell()
-            pixel_tag = file.read(4)
+            pixel_element = file.read(12)
         if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             return "directory"
-        return _checked(dataset, path, _PixelStart(pixel_start, pixel_tag), has_preamble)
+        return _checked(dataset, path, _PixelStart(pixel_start, pixel_element), has_preamble)
     except Exception as error:  # whatever a damaged file makes pydicom raise
+        raise_system_limit(error)
         return DamagedFile(path, f"the header cannot be read ({type(error).__name__})")
 
 
@@ -261,10 +266,21 @@ def _like_slices(paths: Sequence[Path], headers: Sequence[InstanceHeader]) -> tu
 
 @dataclass(frozen=True)
 class _PixelStart:
-    """Where the pixel data begin: offset in the file, and the bytes of the tag there."""
+    """Where the pixel data begin: offset in the file, and the first twelve bytes of the element there."""
 
     offset: int
-    tag: bytes
+    element: bytes
+
+    @property
+    def tag(self) -> bytes:
+        """The bytes of the tag."""
+        return self.element[:4]
+
+    def length(self, syntax: UID) -> int | None:
+        """Return the length of the value that the element states; None if undefined or malformed."""
+        at = 4 if syntax.is_implicit_VR else 8
+        stated = int.from_bytes(self.element[at : at + 4], "little" if syntax.is_little_endian else "big")
+        return stated if len(self.element) >= at + 4 and stated != 0xFFFFFFFF else None
 
 
 def _looks_bare(start: bytes, size: int) -> bool:
@@ -285,6 +301,10 @@ def _checked(
             return "other"
         may_be_slice = str(dataset.get("SOPClassUID") or "") in ("", *CT_CLASSES)
         return DamagedFile(path, f"{', '.join(missing)} missing", series_uid, may_be_slice)
+    malformed = [keyword for keyword in _IDENTIFIERS if not _UID.match(str(dataset.get(keyword)))]
+    if malformed:
+        known = "" if "SeriesInstanceUID" in malformed else series_uid
+        return DamagedFile(path, f"{', '.join(malformed)} malformed", known)
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
     header = read_header(dataset, path, syntax, has_float_pixels=pixels.tag in _FLOAT_PIXELS)
     left = path.stat().st_size - pixels.offset
@@ -293,8 +313,13 @@ def _checked(
     if header.planes and not syntax.is_encapsulated and syntax != DeflatedExplicitVRLittleEndian:
         bits = int(dataset.get("BitsAllocated") or 16) * header.samples_per_pixel
         plane = header.planes[0]
-        if left < len(header.planes) * plane.rows * plane.columns * bits // 8:
+        needed = len(header.planes) * plane.rows * plane.columns * bits // 8
+        if left < needed:
             return DamagedFile(path, "the file is truncated within its pixels", series_uid)
+        excess = (pixels.length(syntax) or needed) - needed
+        # Padding is shorter than a row or a column that Rows or Columns may lack.
+        if excess >= min(plane.rows, plane.columns) * bits // 8:
+            return DamagedFile(path, "the pixels are more than Rows and Columns state", series_uid)
     return header
 
 

@@ -6,7 +6,8 @@ Frames are matched to source slices by position and SOP Instance UID, never by t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import highdicom as hd
@@ -26,7 +27,7 @@ from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg_type import SegType
-from cspine.dicom.source_header import check_positions, normalise_headers, read_source_headers, source_zone
+from cspine.dicom.source_header import check_positions, normalise_headers, read_source_headers, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 
@@ -51,6 +52,8 @@ class SegSettings:
         Prefix of (0008,103E) *Series Description*, which every viewer shows: a warning that must not be missed.
     supersedes : tuple of EarlierResult
         Earlier results that this one supersedes; it references their series.
+    tracking : mapping of str to str
+        (0062,0021) *Tracking UID* by level, of an earlier result of the same vertebra; others get a new one.
     """
 
     clock: Clock
@@ -59,6 +62,7 @@ class SegSettings:
     series_number: int = 900
     remark: str = ""
     supersedes: tuple[EarlierResult, ...] = ()
+    tracking: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class SegRecord:
         Warnings for the user of the object.
     supersedes : tuple of EarlierResult
         The earlier results that it refers to as superseded.
+    tracking : mapping of str to str
+        Tracking UID of the segment of each level.
     """
 
     path: Path
@@ -95,6 +101,7 @@ class SegRecord:
     sha256: str
     warnings: tuple[str, ...]
     supersedes: tuple[EarlierResult, ...]
+    tracking: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings, path: Path) -> SegRecord:
@@ -157,6 +164,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         sha256=digest,
         warnings=(*notes, *_viewer_warnings(segmentation, settings.seg_type)),
         supersedes=settings.supersedes,
+        tracking={str(s.SegmentLabel): str(s.TrackingUID) for s in segmentation.SegmentSequence if "TrackingUID" in s},
     )
 
 
@@ -167,7 +175,7 @@ def _identity(
     # A PACS corrects names and numbers without new UIDs; a result of the corrected images is a new object.
     for element in header:
         content.update(f"{element.tag}{element.value!r}".encode("utf-8", "backslashreplace"))
-    return ObjectIdentity(
+    identity = ObjectIdentity(
         sources=tuple(f"{part.sop_instance_uid}/{part.frame}" for part in source.slices),
         model_checksum=model.checksum if model else "",
         version=__version__,
@@ -182,6 +190,14 @@ def _identity(
         clock=settings.clock,
         content=content.hexdigest(),
     )
+    # A repetition of an earlier result keeps its tracking UIDs, and is the same object.
+    present = [vertebra(label).name for label in labels_present(on_source)]
+    others = [
+        (f"tracking {level}", settings.tracking[level])
+        for level in sorted(settings.tracking.keys() & set(present))
+        if settings.tracking[level] != identity.uid(f"tracking {level}")
+    ]
+    return replace(identity, settings=(*identity.settings, *others)) if others else identity
 
 
 def _renumber(labels_zyx: LabelArray, levels: tuple[Vertebra, ...]) -> LabelArray:
@@ -212,7 +228,7 @@ def _build(
     clock = settings.clock
     remark = f"{settings.remark}: " if settings.remark else ""
     mark = " DEMONSTRATION" if model and model.demonstration else ""
-    title = f"Vertebrae {levels[0].name}-{levels[-1].name}" if len(levels) > 1 else f"Vertebra {levels[0].name}"
+    title = series_title(tuple(level.name for level in levels))
     return hd.seg.Segmentation(
         source_images=headers,
         pixel_array=frames,
@@ -229,9 +245,9 @@ def _build(
         software_versions=__version__,
         device_serial_number=model.checksum[:16] if model else "0",
         content_label="VERTEBRAE",
-        content_description=_long_string(f"{title}, {model.title if model else 'reference'}"),
+        content_description=long_string(f"{title}, {model.title if model else 'reference'}"),
         content_creator_name="cspine^",
-        series_description=_long_string(f"{remark}{title} (cspine){mark}"),
+        series_description=long_string(f"{remark}{title} (cspine){mark}"),
         series_date=clock.da,
         series_time=clock.tm,
         content_date=clock.da,
@@ -251,7 +267,7 @@ def _describe(
         algorithm = hd.AlgorithmIdentificationSequence(
             name=algorithm_name(model),
             family=codes.DCM.ArtificialIntelligence,
-            version=_long_string(model.version),
+            version=long_string(model.version),
             source=MANUFACTURER,
             parameters=dict(settings.parameters) or None,
         )
@@ -263,7 +279,7 @@ def _describe(
         algorithm_type="AUTOMATIC" if model else "MANUAL",
         algorithm_identification=algorithm,
         tracking_id=level.name,
-        tracking_uid=identity.uid(f"tracking {level.name}"),
+        tracking_uid=settings.tracking.get(level.name) or identity.uid(f"tracking {level.name}"),
         anatomic_regions=None if level.has_own_code else [Code(region, "SCT", meaning)],
         display_color=hd.color.CIELabColor.from_rgb(*level.rgb),
     )
@@ -271,12 +287,18 @@ def _describe(
     return description
 
 
+def series_title(levels: Sequence[str]) -> str:
+    """Return what the description of a series of these levels begins with."""
+    return f"Vertebrae {levels[0]}-{levels[-1]}" if len(levels) > 1 else f"Vertebra {levels[0]}"
+
+
 def algorithm_name(model: ModelIdentity) -> str:
     """Return (0066,0036) *Algorithm Name* of the segments that a model predicts."""
-    return _long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}")
+    return long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}")
 
 
-def _long_string(text: str) -> str:
+def long_string(text: str) -> str:
+    """Return a text as it fits into an LO element."""
     return text if len(text) <= _LONG_STRING else text[: _LONG_STRING - 3] + "..."
 
 
@@ -284,7 +306,7 @@ def _set_clock_and_uids(
     segmentation: hd.seg.Segmentation, header: Dataset, clock: Clock, identity: ObjectIdentity
 ) -> None:
     """Replace what highdicom takes from its own clock or at random, and copy what it does not copy."""
-    if zone := source_zone(header):
+    if (zone := zone_of(header)) is not None:
         # The zone applies to every time of the object, including those of the study.
         clock = clock.in_zone(zone)
         segmentation.TimezoneOffsetFromUTC = zone

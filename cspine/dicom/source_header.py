@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import DataElement, Dataset, config, dcmread
+from pydicom.charset import python_encoding
+from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.sequence import Sequence
-from pydicom.valuerep import format_number_as_ds, validate_value
+from pydicom.valuerep import PersonName, format_number_as_ds, validate_value
 
 from cspine.core.errors import GeometryError, InputError, MissingAttributeError, hashed
 from cspine.core.geometry import to_index
@@ -41,11 +43,17 @@ _TYPE_2 = (
 _CHECKED_VRS = {"AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"}
 #: Groups of the attributes that derived objects copy (patient, study), and study attributes of group 0008.
 _COPIED_GROUPS = {0x0010, 0x0012, 0x0032, 0x0038}
+#: Beyond group 0040 lie look-up tables, overlays, waveforms and signatures; only the functional groups are used.
+_LAST_COPIED_GROUP, _FUNCTIONAL_GROUPS = 0x0040, 0x5200
+#: Character sets with several bytes a character, which (0008,0005) may name from its second value on only.
+_MULTI_BYTE = ("ISO 2022 IR 58", "ISO 2022 IR 87", "ISO 2022 IR 149", "ISO 2022 IR 159")
 _COPIED_STUDY = {"StudyDate", "StudyTime", "ReferencedStudySequence", "ProcedureCodeSequence"}
 _TRIAL_TYPE_1 = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID")
 _TRIAL_SUBJECT = ("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID")
 _TRIAL_TYPE_2 = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
 _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201)
+#: Sequences within sequences; attributes of a patient or a study have three.
+_MAX_DEPTH = 8
 _ACR_NEMA_DATE = re.compile(r"^(\d{4})\.(\d{2})\.(\d{2})$")
 
 
@@ -72,10 +80,10 @@ def read_source_headers(source: CtSource) -> list[Dataset]:
     return [_read(path, expected[path]) for path in paths]
 
 
-def source_zone(header: Dataset) -> str:
-    """Return (0008,0201) *Timezone Offset From UTC*, for example ``"+0100"``; empty if absent or malformed."""
+def zone_of(header: Dataset) -> str | None:
+    """Return (0008,0201) *Timezone Offset From UTC* of a source; None if it is missing or malformed."""
     zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
-    return zone if _ZONE.match(zone) else ""
+    return zone if _ZONE.match(zone) else None
 
 
 def check_positions(headers: list[Dataset], source: CtSource) -> None:
@@ -113,20 +121,48 @@ def _read(path: Path, sop_instance_uid: str) -> Dataset:
         return dataset
 
 
-def _drop_unreadable(dataset: Dataset) -> None:
-    """Remove private elements, which are not copied, and those that cannot be parsed, at every depth."""
+def _drop_unreadable(dataset: Dataset, depth: int = 0) -> None:
+    """Remove elements that are not copied, before they are parsed, and those that cannot be parsed or are too deep.
+
+    pydicom needs memory that grows exponentially with the depth to report that a sequence is too deep to be written.
+    """
     for tag in list(dataset.keys()):
-        if tag.is_private:
+        if tag.is_private or (tag.group > _LAST_COPIED_GROUP and tag.group != _FUNCTIONAL_GROUPS):
             del dataset[tag]
             continue
         try:
-            element = dataset[tag]
+            element = _as_defined(dataset[tag])
+            dataset[tag] = element
             items = list(element.value) if element.VR == "SQ" else []
+            if items and depth >= _MAX_DEPTH:
+                raise ValueError("too deep")
         except Exception:  # whatever a malformed element makes pydicom raise
             del dataset[tag]
             continue
         for item in items:
-            _drop_unreadable(item)
+            _drop_unreadable(item, depth + 1)
+
+
+def _as_defined(element: DataElement) -> DataElement:
+    """Return an element with the VR that DICOM defines for it, and with one value where it defines one.
+
+    Raises
+    ------
+    ValueError
+        If its value is of another kind.
+    """
+    try:
+        defined, multiplicity = dictionary_VR(element.tag).split(" or "), dictionary_VM(element.tag)
+    except KeyError:
+        return element
+    several = element.VM > 1 and multiplicity == "1" and element.VR != "SQ"
+    if (element.VR in defined or element.VR == "UN") and not several:
+        return element
+    values = list(element.value) if element.VM > 1 else [element.value]
+    if not all(isinstance(value, (str, PersonName)) for value in values):
+        raise ValueError(f"{element.tag} has VR {element.VR} with {len(values)} values")
+    texts = [str(value) for value in values]
+    return DataElement(element.tag, defined[0], texts[0] if several or len(texts) == 1 else texts)
 
 
 def normalise_headers(headers: list[Dataset], source: CtSource) -> tuple[str, ...]:
@@ -162,6 +198,7 @@ def normalise_headers(headers: list[Dataset], source: CtSource) -> tuple[str, ..
     _unify_geometry(headers, source)
     for header in headers:
         header.FrameOfReferenceUID = frame_of_reference
+        _repair_character_set(header)
         _repair_values(header)
         _repair_clinical_trial(header)
         if "PerFrameFunctionalGroupsSequence" in header:
@@ -213,6 +250,18 @@ def _positive(value: object) -> bool:
         return float(str(value)) > 0
     except ValueError:
         return False
+
+
+def _repair_character_set(header: Dataset) -> None:
+    """Replace a (0008,0005) *Specific Character Set* that DICOM does not define, in which no text can be written.
+
+    Texts were decoded when they were parsed, as far as they can be.
+    """
+    stated = header.get("SpecificCharacterSet")
+    terms = [stated] if isinstance(stated, str) else list(stated or [])
+    is_defined = any(terms) and all(str(term) in python_encoding for term in terms) and terms[0] not in _MULTI_BYTE
+    if "SpecificCharacterSet" in header and not is_defined:
+        header.SpecificCharacterSet = "ISO_IR 192"
 
 
 def _repair_values(header: Dataset) -> None:

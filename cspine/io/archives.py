@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import stat
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from cspine.core.errors import UnreadableArchiveError, hashed
+from cspine.io.foreign import foreign_file
 
 _SAME_NAME = "same-name"
 #: An archive never fills the disk; a small file takes a block.
@@ -36,24 +36,24 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _
         If the archive is damaged, encrypted or too large for the free space, contains a link, or would unpack outside
         its folder, whether the member at fault is wanted or not.
     """
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            members = [member for member in zipped.infolist() if not member.is_dir()]
-            for member in members:
-                _guard(member, folder)
-            members = [member for member in members if wanted(member.filename)]
-            size = sum(member.file_size + _BLOCK_BYTES for member in members)
-            if size > _MAX_SHARE * shutil.disk_usage(folder).free:
-                raise UnreadableArchiveError(
-                    f"the archive unpacks to {size / 2**20:.0f} MiB, more than {_MAX_SHARE:.0%} of the free space"
-                )
-            names: Counter[str] = Counter()
-            for member in members:
-                copy = names[member.filename]
-                names[member.filename] += 1
-                zipped.extract(member, folder / f"{_SAME_NAME}-{copy}" if copy else folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise UnreadableArchiveError(f"the archive cannot be unpacked ({type(error).__name__})") from error
+    with (
+        foreign_file(lambda kind: UnreadableArchiveError(f"the archive cannot be unpacked ({kind})")),
+        zipfile.ZipFile(archive) as zipped,
+    ):
+        members = [member for member in zipped.infolist() if not member.is_dir()]
+        for member in members:
+            _guard(member, folder)
+        members = [member for member in members if wanted(member.filename)]
+        size = sum(member.file_size + _BLOCK_BYTES for member in members)
+        if size > _MAX_SHARE * shutil.disk_usage(folder).free:
+            raise UnreadableArchiveError(
+                f"the archive unpacks to {size / 2**20:.0f} MiB, more than {_MAX_SHARE:.0%} of the free space"
+            )
+        names: Counter[str] = Counter()
+        for member in members:
+            copy = names[member.filename]
+            names[member.filename] += 1
+            zipped.extract(member, folder / f"{_SAME_NAME}-{copy}" if copy else folder)
 
 
 def _guard(member: zipfile.ZipInfo, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Read JSON and YAML files from outside, with limits: size, depth, and numbers that are finite and of ordinary length.
+"""Read JSON, YAML and CSV files from outside, with limits: size, depth, and numbers that can be computed with.
 
 A document is data only. What it means is checked by the schema of its reader, which needs values that can be computed
 with, and a depth that no later step runs out of stack for.
@@ -6,6 +6,8 @@ with, and a depth that no later step runs out of stack for.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import stat
@@ -117,6 +119,37 @@ def parse_yaml(data: bytes | str) -> Any:
         raise DocumentError(f"is not valid YAML ({type(error).__name__})") from error
     _require_plain(content, False, MAX_YAML_VALUES)
     return content
+
+
+def read_csv(path: Path, delimiter: str = ",", *, ragged: bool = False) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """Return the columns and the rows of a CSV file.
+
+    Parameters
+    ----------
+    path : Path
+        A file in UTF-8, with or without a byte order mark.
+    delimiter : str
+        What separates the cells.
+    ragged : bool
+        True to accept rows of more or fewer cells than columns, which then lack what they lack.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    DocumentError
+        If it is no text, no CSV, or beyond the limits.
+    """
+    try:
+        text = _bytes_of(path, MAX_JSON_BYTES).decode("utf-8-sig")
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DocumentError(f"is not valid CSV ({type(error).__name__})") from error
+    columns = tuple(rows[0]) if rows else ()
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(columns) and not ragged:
+            raise DocumentError(f"has {len(row)} cells for {len(columns)} columns in row {number}")
+    return columns, [dict(zip(columns, row, strict=False)) for row in rows[1:]]
 
 
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"

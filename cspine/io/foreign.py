@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from cspine.core.errors import CSpineError
+from cspine.core.errors import CSpineError, OutputError, SystemLimitError, system_limit
 
 
 @contextmanager
 def foreign_file(error: Callable[[str], CSpineError]) -> Iterator[None]:
     """Raise the error of a damaged file for any exception that reading it raises.
 
-    Errors of cspine pass unchanged. The text of the exception is left out, because it may quote values of the file.
+    Errors of cspine pass unchanged, and what the operating system refuses is no damage. The text of the exception is
+    left out, because it may quote values of the file.
 
     Parameters
     ----------
@@ -32,4 +35,34 @@ def foreign_file(error: Callable[[str], CSpineError]) -> Iterator[None]:
     except CSpineError:
         raise
     except Exception as cause:
+        raise_system_limit(cause)
         raise error(type(cause).__name__) from cause
+
+
+def raise_system_limit(cause: Exception) -> None:
+    """Raise the error of a limit of the operating system, which no file is to blame for; do nothing for other causes.
+
+    A file that asks for more memory than there is, is damaged.
+    """
+    limit = system_limit(cause)
+    too_long = isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG  # a name within an archive
+    if isinstance(limit, (SystemLimitError, OutputError)) and not too_long:
+        raise limit from cause
+
+
+def require_possible_path(path: Path) -> None:
+    """Raise SystemLimitError for a path that the file system cannot have, which Python would raise OSError for.
+
+    Parameters
+    ----------
+    path : Path
+        A path that need not exist.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        limit = system_limit(error)
+        if limit is not None:
+            raise limit from error
+    except ValueError as error:
+        raise SystemLimitError("a path contains a null character", "Use a path without control characters.") from error

@@ -13,20 +13,24 @@ from cspine.core.errors import OutputError, OutputNotEmptyError
 from cspine.io.staging import staging_folder
 
 SEGMENTATION = "segmentation.dcm"
+REPORT = "measurements.dcm"
 SUMMARY = "summary.json"
+MEASUREMENTS = "measurements.csv"
 PREVIEW = "preview.png"
 LABELS = "labels.nii.gz"
 LABELS_SIDECAR = "labels.json"
-REPORT = "report.html"
+PAGE = "report.html"
 PDF = "report.dcm"
 SC = "secondary-capture.dcm"
 STRUCTURES = "structures.dcm"
 
 # In this order, so that a router that watches dicom/ finds a complete report.
 _FILES = {
-    "report": {SUMMARY, PREVIEW, LABELS, LABELS_SIDECAR, REPORT},
-    "dicom": {SEGMENTATION, PDF, SC, STRUCTURES},
+    "report": {SUMMARY, MEASUREMENTS, PREVIEW, LABELS, LABELS_SIDECAR, PAGE},
+    "dicom": {SEGMENTATION, REPORT, PDF, SC, STRUCTURES},
 }
+#: Paths of all results within the output folder.
+RESULT_FILES = frozenset(f"{part}/{name}" for part, names in _FILES.items() for name in names)
 _STAGING = ".cspine-"
 
 

@@ -1,1 +1,1 @@
-"""Measurements of vertebrae: volume, Hounsfield units, position and extent."""
+"""Measurements of vertebrae, of neighbours and of the column, with their uncertainty and published values."""

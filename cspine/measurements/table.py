@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import overload
 
+from cspine.measurements.quantities import Scope, quantities_of
 from cspine.measurements.vertebra import VertebraMeasurement
 
-Row = dict[str, str | int | float | bool]
+Value = str | int | float | bool | None
+Row = dict[str, Value]
 
 #: Columns, in order.
 COLUMNS = (
@@ -24,6 +26,7 @@ COLUMNS = (
     "extent_front_back_mm",
     "extent_foot_head_mm",
     "touches_edge",
+    *(each.name for each in quantities_of(Scope.VERTEBRA) if each.name not in ("volume_ml", "mean_hu", "std_hu")),
 )
 
 
@@ -33,7 +36,7 @@ class MeasurementTable(Sequence[Row]):
     Parameters
     ----------
     measurements : iterable of VertebraMeasurement
-        One a vertebra.
+        One a vertebra; what was not measured is None.
 
     Examples
     --------
@@ -56,7 +59,7 @@ class MeasurementTable(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
         return self._rows[index]
 
-    def to_dict(self) -> dict[str, list[str | int | float | bool]]:
+    def to_dict(self) -> dict[str, list[Value]]:
         """Return the columns: name to values."""
         return {column: [row[column] for row in self._rows] for column in COLUMNS}
 
@@ -77,7 +80,7 @@ class MeasurementTable(Sequence[Row]):
 def _row(measured: VertebraMeasurement) -> Row:
     left, posterior, superior = measured.centroid_lps_mm
     right_left, front_back, foot_head = measured.extent_mm
-    values = (
+    values: tuple[Value, ...] = (
         measured.level,
         measured.label,
         measured.volume_ml,
@@ -91,8 +94,13 @@ def _row(measured: VertebraMeasurement) -> Row:
         foot_head,
         measured.touches_edge,
     )
-    return dict(zip(COLUMNS, values, strict=True))
+    return {
+        **dict(zip(COLUMNS, values, strict=False)),
+        **{name: measured.values.get(name) for name in COLUMNS[len(values) :]},
+    }
 
 
-def _text(value: str | int | float | bool) -> str:
+def _text(value: Value) -> str:
+    if value is None:
+        return ""
     return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ class VertebraMeasurement:
         Extent from right to left, front to back and foot to head.
     touches_edge : bool
         True if it reaches an outermost plane of the scan, so that it is incomplete.
+    values : mapping of str to float
+        Values of `quantities` by name, rounded; empty for an incomplete vertebra, or where they were not measured.
     """
 
     level: str
@@ -42,6 +45,7 @@ class VertebraMeasurement:
     centroid_lps_mm: tuple[float, float, float]
     extent_mm: tuple[float, float, float]
     touches_edge: bool
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasurement, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cspine
 from cspine.core.errors import ModelError, ModelNotFoundError
+from cspine.io.foreign import require_possible_path
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, read_manifest
 
 #: The model that a run uses if none is requested.
@@ -118,6 +119,7 @@ def find_model(wanted: str | Path | None, folders: Sequence[Path], pointed_to: P
     """
     if wanted is not None:
         folder = Path(wanted)
+        require_possible_path(folder / MANIFEST_NAME)
         if (folder / MANIFEST_NAME).is_file():
             return folder
         if isinstance(wanted, Path) or len(folder.parts) > 1:

@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.errors import DicomSourceNeededError, UsageError
-from cspine.io.output import LABELS, LABELS_SIDECAR, PDF, PREVIEW, REPORT, SC, SEGMENTATION, STRUCTURES, SUMMARY
+from cspine.io.output import (
+    LABELS,
+    LABELS_SIDECAR,
+    MEASUREMENTS,
+    PAGE,
+    PDF,
+    PREVIEW,
+    REPORT,
+    SC,
+    SEGMENTATION,
+    STRUCTURES,
+    SUMMARY,
+)
 
 if TYPE_CHECKING:
     from cspine.core.volumes import CtVolume
@@ -58,26 +70,26 @@ class OutputFormat:
     write : callable or None
         Writes it to a path and returns the SOP Instance UID of a DICOM object, else None; None for an output with a
         step of its own.
-    sidecar : str
-        Path of a second file that is written beside it; empty if there is none.
     needs_dicom : bool
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
         Whether it is written by default: for a DICOM series, for another image.
+    beside : tuple of str
+        Paths of files that are written together with it.
     """
 
     name: str
     file: str
     title: str
     write: Callable[[Material, Path], str | None] | None = None
-    sidecar: str = ""
     needs_dicom: bool = False
     by_default: tuple[bool, bool] = (True, True)
+    beside: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
         """Paths of all its files within the output folder."""
-        return (self.file, self.sidecar) if self.sidecar else (self.file,)
+        return (self.file, *self.beside)
 
 
 def _write_pdf(material: Material, path: Path) -> str:
@@ -129,6 +141,7 @@ def _write_page(material: Material, path: Path) -> None:
 #: Every output, in the order in which they are written.
 OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("seg", f"dicom/{SEGMENTATION}", "DICOM SEG", needs_dicom=True, by_default=(True, False)),
+    OutputFormat("sr", f"dicom/{REPORT}", "DICOM SR", needs_dicom=True, by_default=(True, False)),
     OutputFormat("pdf", f"dicom/{PDF}", "PDF in DICOM", _write_pdf, needs_dicom=True, by_default=(False, False)),
     OutputFormat("sc", f"dicom/{SC}", "DICOM SC", _write_sc, needs_dicom=True, by_default=(False, False)),
     OutputFormat(
@@ -136,11 +149,12 @@ OUTPUTS: tuple[OutputFormat, ...] = (
         needs_dicom=True, by_default=(False, False),
     ),
     OutputFormat(
-        "nifti", f"report/{LABELS}", "Labels", _write_labels, f"report/{LABELS_SIDECAR}", by_default=(False, True)
+        "nifti", f"report/{LABELS}", "Labels", _write_labels,
+        by_default=(False, True), beside=(f"report/{LABELS_SIDECAR}",),
     ),
     OutputFormat("preview", f"report/{PREVIEW}", "Picture", _write_preview),
-    OutputFormat("report", f"report/{REPORT}", "Report", _write_page),
-    OutputFormat("summary", f"report/{SUMMARY}", "Summary"),
+    OutputFormat("report", f"report/{PAGE}", "Report", _write_page),
+    OutputFormat("summary", f"report/{SUMMARY}", "Summary", beside=(f"report/{MEASUREMENTS}",)),
 )  # fmt: skip
 
 

@@ -17,8 +17,9 @@ from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.seg_type import SegType
 from cspine.io import nifti
 from cspine.io.output import StudyOutput
+from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
-from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
+from cspine.measurements.vertebra import VertebraMeasurement
 from cspine.pipeline.outputs import checked_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import material
@@ -68,8 +69,13 @@ class Segmentation:
     @cached_property
     def vertebrae(self) -> Mapping[str, VertebraMeasurement]:
         """The measurements of each vertebra by its level, from head to foot."""
-        measured = measure_vertebrae(self.labels, self.ct)
-        return MappingProxyType(_ByLevel({measurement.level: measurement for measurement in measured}))
+        return MappingProxyType(_ByLevel({measured.level: measured for measured in self.spine.vertebrae}))
+
+    @cached_property
+    def spine(self) -> SpineMeasurements:
+        """All measurements: of vertebrae, neighbours and the column, with uncertainty and published values."""
+        sex = self._study.chosen.sex if self._study.chosen is not None else ""
+        return measure_spine(self.labels, self.ct, sex)
 
     @property
     def measurements(self) -> MeasurementTable:
@@ -148,7 +154,7 @@ class Segmentation:
         """Write one output to a path of its own."""
         (output,) = chosen_outputs((name,), has_dicom=self.ct.source is not None)
         assert output.write is not None
-        output.write(material(results_of(self._study), self.settings), Path(path))
+        output.write(material(results_of(self._study, self.settings), self.settings), Path(path))
         return Path(path)
 
     def preview(self) -> Picture:

@@ -16,6 +16,7 @@ from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings
 from cspine.models.package import ModelPackage
 from cspine.postprocessing.clean import Scope, column_only, postprocess
+from cspine.postprocessing.image_findings import image_findings
 
 #: A later stage that moves borders changes less of a level than this; more is another opinion on the level.
 MAX_CHANGED_SHARE = 0.4
@@ -55,7 +56,7 @@ def clean(
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
     if (doubt := doubt_hounsfield(ct.hu_zyx)) is not None:
         findings = (*findings, UNITS_DOUBTFUL.about(f"{doubt.reason[0].upper()}{doubt.reason[1:]}."))
-    return Vertebrae(labels, (*findings, *_stage_findings(inference, labels)))
+    return Vertebrae(labels, (*findings, *_stage_findings(inference, labels), *image_findings(ct, labels)))
 
 
 def _stage_findings(inference: Inference, labels: LabelVolume) -> tuple[Finding, ...]:

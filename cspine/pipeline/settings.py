@@ -39,6 +39,9 @@ class RunSettings:
         Severities and codes of findings with which no result is written, from `core.findings.parse_fail_on`.
     outputs : tuple of str, optional
         What is written, by the names of `pipeline.outputs`; the default for the source if omitted.
+    prior : Path, optional
+        Output folder or structured report of an earlier run, to compare measurements with; the newest report in the
+        study if omitted.
     """
 
     clock: Clock = field(default_factory=Clock.from_environment)
@@ -52,6 +55,7 @@ class RunSettings:
     solve_levels: bool = True
     fail_on: tuple[str, ...] = ()
     outputs: tuple[str, ...] | None = None
+    prior: Path | None = None
 
     def as_text(self) -> dict[str, str]:
         """Return the settings that may change the labels or the DICOM object, as the outputs state them."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cspine.core.errors import InputError, UnreadableArchiveError
+from cspine.io.foreign import require_possible_path
 
 _NIFTI = (".nii", ".nii.gz")
 
@@ -28,10 +29,13 @@ def kind_of_source(path: Path) -> SourceKind:
     UnreadableArchiveError
         If it is called a zip archive and is none.
     """
+    require_possible_path(path)
     if path.is_dir():
         return SourceKind.DICOM
     if not path.exists():
         raise InputError("the input does not exist")
+    if not path.is_file():
+        raise InputError("the input is a pipe, a socket or a device")
     if path.name.lower().endswith(_NIFTI):
         return SourceKind.NIFTI
     if zipfile.is_zipfile(path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -13,35 +13,42 @@ from pathlib import Path
 import numpy as np
 
 import cspine
-from cspine.core.anatomy import CERVICAL_LEVELS, is_full_spine
+from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine
 from cspine.core.errors import hashed
-from cspine.core.findings import Severity, require_none
+from cspine.core.findings import CONTRAST_MEDIUM, Severity, require_none
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.derived import ObjectSettings
+from cspine.dicom.patient import patient_sex
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
 from cspine.dicom.select import Selection, SeriesDecision, select_series
 from cspine.dicom.series import Series
+from cspine.dicom.sr import SrRecord
 from cspine.inference.predict import Inference
-from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
+from cspine.measurements.change import EarlierValues
 from cspine.models.package import ModelPackage
-from cspine.pipeline import segmentation
+from cspine.pipeline import measuring, segmentation
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
+from cspine.pipeline.measuring import Measured, prior_result
 from cspine.pipeline.outputs import Material, chosen_outputs
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
+from cspine.report.earlier_measurements import find_prior
+from cspine.report.measurement_table import write_measurement_table
 from cspine.report.summary import (
     InputSummary,
     OutputSummary,
     SeriesSummary,
     Summary,
     SupersededResult,
+    change_summaries,
     finding_summaries,
+    measurement_summaries,
     model_summary,
     output_summary,
     vertebra_summaries,
@@ -65,11 +72,19 @@ class ChosenSeries:
         The series with the decisions on all.
     context : StudyContext
         Earlier results of the series, and signs that it is incomplete.
+    prior : EarlierValues or None
+        Measurements of an earlier result: the one that was named, or the newest in the study.
     """
 
     scan: Scan
     selection: Selection
     context: StudyContext
+    prior: EarlierValues | None = None
+
+    @property
+    def sex(self) -> str:
+        """Sex of the patient, ``"M"`` or ``"F"``; empty if unknown."""
+        return patient_sex(self.selection.chosen.instances[0].path)
 
 
 def read_headers(folder: Path) -> Scan:
@@ -84,6 +99,8 @@ def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | Non
     ------
     UsageError
         If the model predicts none of the wanted levels.
+    PriorResultError
+        If the earlier result that is named cannot be compared with.
     SeveralPatientsError, NoSuitableSeriesError, UnknownSeriesError, RulesError
         As in `scan.one_study`, `select.select_series` and `rules.load_rules`.
     """
@@ -94,7 +111,8 @@ def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | Non
     selection = select_series(study, rules, settings.series_uid)
     for decision in selection.decisions:
         _log.info("series %s: %s", hashed(decision.series.series_uid), decision.reason)
-    return ChosenSeries(study, selection, inspect_study(study, selection.chosen))
+    prior = prior_result(settings.prior, study, selection.chosen.patient_key)
+    return ChosenSeries(study, selection, inspect_study(study, selection.chosen), prior)
 
 
 def take_series(scan: Scan, series: Series) -> ChosenSeries:
@@ -113,7 +131,7 @@ def take_series(scan: Scan, series: Series) -> ChosenSeries:
         )
         for each in scan.series
     )
-    return ChosenSeries(scan, Selection(series, decisions), inspect_study(scan, series))
+    return ChosenSeries(scan, Selection(series, decisions), inspect_study(scan, series), find_prior(scan))
 
 
 def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
@@ -127,6 +145,7 @@ def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVo
 
     check_wanted(settings.levels, package.levels)
     chosen_outputs(settings.outputs, has_dicom=False)
+    prior_result(settings.prior, None, None)
     return _logged(read_ct_image(path))
 
 
@@ -165,12 +184,30 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
         if chosen is not None
         else ()
     )
-    vertebrae = replace(cleaned, findings=(*cleaned.findings, *completeness))
+    contrast = (
+        (CONTRAST_MEDIUM.about("According to the header contrast medium was given."),)
+        if chosen is not None and chosen.selection.chosen.contrast
+        else ()
+    )
+    vertebrae = replace(cleaned, findings=(*cleaned.findings, *contrast, *completeness))
     for finding in vertebrae.findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
         _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
     require_none(vertebrae.findings, settings.fail_on)
     return vertebrae
+
+
+def measure(
+    vertebrae: Vertebrae,
+    ct: CtVolume,
+    chosen: ChosenSeries | None,
+    settings: RunSettings,
+    predicted: Iterable[Vertebra] = (),
+) -> Measured:
+    """Measure the cleaned labels; what a model predicts and the user wants, but the result lacks, is not found."""
+    wanted = [level for level in predicted if settings.levels is None or level in settings.levels]
+    prior = chosen.prior if chosen is not None else prior_result(settings.prior, None, None)
+    return measuring.measure(vertebrae.labels, ct, chosen.sex if chosen is not None else "", wanted, prior)
 
 
 def write_dicom(
@@ -189,9 +226,48 @@ def write_dicom(
     )
     common = object_settings(vertebrae, settings)
     seg_settings = SegSettings(
-        common.clock, settings.seg_type, common.parameters, remark=common.remark, supersedes=superseded
+        common.clock,
+        settings.seg_type,
+        common.parameters,
+        remark=common.remark,
+        supersedes=superseded,
+        tracking=_tracking(chosen),
     )
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / wanted.file)
+
+
+def _remark(vertebrae: Vertebrae) -> str:
+    return "CHECK" if any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings) else ""
+
+
+def _tracking(chosen: ChosenSeries | None) -> dict[str, str]:
+    """Return the tracking UIDs of earlier results: of the segmentations of the series, and of the newest report."""
+    if chosen is None:
+        return {}
+    segments = {level: uid for earlier in chosen.context.earlier for level, uid in earlier.tracking}
+    return segments | dict(chosen.prior.tracking if chosen.prior is not None else {})
+
+
+def write_sr(
+    measured: Measured,
+    vertebrae: Vertebrae,
+    ct: CtVolume,
+    chosen: ChosenSeries | None,
+    segmentation: SegRecord | None,
+    settings: RunSettings,
+    folder: Path,
+) -> SrRecord | None:
+    """Write the structured report into ``folder/dicom`` if it is wanted; errors as `dicom.sr.write_sr`."""
+    formats = chosen_outputs(settings.outputs, has_dicom=ct.source is not None)
+    wanted = next((output for output in formats if output.name == "sr"), None)
+    if wanted is None:
+        return None
+    from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
+
+    model = vertebrae.labels.model
+    content = ReportContent(measured.spine, model, measured.not_found, measured.changes, _tracking(chosen))
+    sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(vertebrae))
+    return write_structured_report(content, ct, segmentation, sr_settings, folder / wanted.file)
 
 
 @dataclass(frozen=True)
@@ -200,15 +276,17 @@ class Results:
 
     Parameters
     ----------
-    chosen, ct, inference, vertebrae, segmentation
-        Results of the steps; no series if the image is not DICOM, no segmentation if none was written.
+    chosen, ct, inference, vertebrae, measured, segmentation, report
+        Results of the steps; no series if the image is not DICOM, no segmentation or report if none was written.
     """
 
     chosen: ChosenSeries | None
     ct: CtVolume
     inference: Inference
     vertebrae: Vertebrae
+    measured: Measured
     segmentation: SegRecord | None = None
+    report: SrRecord | None = None
 
 
 def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, folder: Path) -> Summary:
@@ -235,28 +313,31 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     OutputError
         If a file cannot be written.
     """
-    with stopwatch.step("measure"):
-        measured = measure_vertebrae(results.vertebrae.labels, results.ct)
     formats = chosen_outputs(settings.outputs, has_dicom=results.ct.source is not None)
     written = [_seg_summary(results.segmentation, folder)] if results.segmentation is not None else []
+    if results.report is not None:
+        written.append(output_summary(results.report.path, folder, "SR", results.report.sop_instance_uid))
     for output in formats:
         if output.write is None:
             continue
         with stopwatch.step(output.name):
-            so_far = _summary(results, settings, stopwatch, measured, written)
+            so_far = _summary(results, settings, stopwatch, written)
             uid = output.write(_material(results, settings, so_far), folder / output.file)
         written += [output_summary(folder / file, folder, output.title, uid) for file in output.files]
-    summary = _summary(results, settings, stopwatch, measured, written)
-    for output in formats:
-        if output.name == "summary":
-            write_summary(summary, folder / output.file)
+    summarized = next((output for output in formats if output.name == "summary"), None)
+    if summarized is not None:
+        table = folder / summarized.beside[0]
+        write_measurement_table(results.measured.spine.values, results.measured.changes, table)
+        written.append(output_summary(table, folder, "Measurements"))
+    summary = _summary(results, settings, stopwatch, written)
+    if summarized is not None:
+        write_summary(summary, folder / summarized.file)
     return summary
 
 
 def material(results: Results, settings: RunSettings) -> Material:
     """Return what a single output is made of, when nothing else is written."""
-    measured = measure_vertebrae(results.vertebrae.labels, results.ct)
-    return _material(results, settings, _summary(results, settings, Stopwatch(), measured, ()))
+    return _material(results, settings, _summary(results, settings, Stopwatch(), ()))
 
 
 def _material(results: Results, settings: RunSettings, summary: Summary) -> Material:
@@ -267,8 +348,7 @@ def _material(results: Results, settings: RunSettings, summary: Summary) -> Mate
 
 def object_settings(vertebrae: Vertebrae, settings: RunSettings) -> ObjectSettings:
     """Return what all DICOM objects of a run have in common; a serious finding stands in their descriptions."""
-    serious = any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings)
-    return ObjectSettings(settings.clock, tuple(settings.as_text().items()), "CHECK" if serious else "")
+    return ObjectSettings(settings.clock, tuple(settings.as_text().items()), _remark(vertebrae))
 
 
 def _seg_summary(record: SegRecord, folder: Path) -> OutputSummary:
@@ -279,10 +359,9 @@ def _summary(
     results: Results,
     settings: RunSettings,
     stopwatch: Stopwatch,
-    measured: Sequence[VertebraMeasurement],
     written: Sequence[OutputSummary],
 ) -> Summary:
-    ct, vertebrae, segmentation = results.ct, results.vertebrae, results.segmentation
+    ct, vertebrae, segmentation, measured = results.ct, results.vertebrae, results.segmentation, results.measured
     model = vertebrae.labels.model
     assert model is not None
     return Summary(
@@ -292,7 +371,14 @@ def _summary(
         model=model_summary(model),
         settings=settings.as_text(),
         device=str(results.inference.record["device"]),
-        vertebrae=vertebra_summaries(measured, segmentation.segments if segmentation is not None else ()),
+        vertebrae=vertebra_summaries(
+            measured.spine.vertebrae,
+            segmentation.segments if segmentation is not None else (),
+            segmentation.tracking if segmentation is not None else {},
+        ),
+        measurements=measurement_summaries(measured.spine.values),
+        levels_not_found=list(measured.not_found),
+        changes=change_summaries(measured.changes),
         findings=finding_summaries(vertebrae.findings),
         warnings=[*segmentation.warnings] if segmentation is not None else [],
         outputs=[*written],

@@ -13,7 +13,6 @@ from pathlib import Path
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.scan import Scan
-from cspine.dicom.seg import SegRecord
 from cspine.inference.predict import Inference
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage
@@ -121,17 +120,23 @@ def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOut
         Whatever goes wrong; no results are left behind.
     """
     watch, folder = Stopwatch(dict(study.watch.seconds)), output.staging
-    with watch.step("write DICOM") if study.ct.source is not None else nullcontext():
-        written = steps.write_dicom(study.vertebrae, study.ct, study.chosen, settings, folder)
-    results = results_of(study, written)
+    vertebrae, ct, chosen = study.vertebrae, study.ct, study.chosen
+    with watch.step("measure"):
+        measured = steps.measure(vertebrae, ct, chosen, settings, study.inference.levels)
+    with watch.step("write DICOM") if ct.source is not None else nullcontext():
+        written = steps.write_dicom(vertebrae, ct, chosen, settings, folder)
+    with watch.step("write SR") if ct.source is not None else nullcontext():
+        report = steps.write_sr(measured, vertebrae, ct, chosen, written, settings, folder)
+    results = Results(chosen, ct, study.inference, vertebrae, measured, written, report)
     summary = steps.write_report(results, settings, watch, folder)
     output.commit()
     return summary
 
 
-def results_of(study: SegmentedStudy, segmentation: SegRecord | None = None) -> Results:
-    """Return what outputs are made of: an image with its vertebrae, and the segmentation if one was written."""
-    return Results(study.chosen, study.ct, study.inference, study.vertebrae, segmentation)
+def results_of(study: SegmentedStudy, settings: RunSettings) -> Results:
+    """Return what a single output is made of: an image with its vertebrae, measured, and no segmentation beside it."""
+    measured = steps.measure(study.vertebrae, study.ct, study.chosen, settings, study.inference.levels)
+    return Results(study.chosen, study.ct, study.inference, study.vertebrae, measured)
 
 
 def run_study(

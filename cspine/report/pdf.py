@@ -18,7 +18,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
-from cspine.core.anatomy import levels_text, vertebra
+from cspine.core.anatomy import levels_text
 from cspine.core.findings import Finding, Severity
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.report.advice import advice
@@ -26,7 +26,7 @@ from cspine.report.measures import Measure, measures_of
 from cspine.report.page.html import count_words, ranked
 from cspine.report.page.pictures import solids_png
 from cspine.report.pdf_plots import PlotFlowable
-from cspine.report.plots import plot_of, value_text
+from cspine.report.plots import Plot, PlotGroup, grouped, value_text
 from cspine.report.preview import preview_png
 from cspine.report.scene import scene_of
 from cspine.report.summary import Summary
@@ -34,6 +34,7 @@ from cspine.report.summary import Summary
 _FONT, _BOLD = "cspine-sans", "cspine-sans-bold"
 _MARGIN = 16 * mm
 _WIDTH = A4[0] - 2 * _MARGIN
+_SITE_WIDTH, _MAX_SITES = 14.5 * mm, 8
 _ACCENT, _DIM, _LINE = colors.HexColor("#0b4f7d"), colors.HexColor("#5a6775"), colors.HexColor("#c5ced8")
 _SEVERITY = {
     Severity.SERIOUS: colors.HexColor("#b3261e"),
@@ -46,6 +47,7 @@ _NOTE = ParagraphStyle("note", _BODY, fontSize=7.5, leading=10, textColor=_DIM)
 _STRONG = ParagraphStyle("strong", _BODY, fontName=_BOLD)
 _TITLE = ParagraphStyle("title", _BODY, fontName=_BOLD, fontSize=18, leading=23)
 _HEADING = ParagraphStyle("heading", _BODY, fontName=_BOLD, fontSize=12.5, leading=16, spaceBefore=10, spaceAfter=4)
+_SUBHEADING = ParagraphStyle("subheading", _BODY, fontName=_BOLD, fontSize=10.5, leading=14, spaceBefore=8)
 _SMALL = ParagraphStyle("small", _BODY, fontSize=8, leading=10)
 
 
@@ -71,7 +73,6 @@ def report_pdf(summary: Summary, ct: CtVolume, labels: LabelVolume, findings: Se
     _register_fonts()
     scene, file = scene_of(ct, labels), BytesIO()
     span = levels_text(scene.levels)
-    measures = measures_of(summary)
     document = SimpleDocTemplate(
         file, pagesize=A4, leftMargin=_MARGIN, rightMargin=_MARGIN, topMargin=_MARGIN, bottomMargin=18 * mm,
         title=f"Vertebrae {span}: report", author=f"cspine {summary.cspine_version}", lang="en", invariant=1,
@@ -80,7 +81,7 @@ def report_pdf(summary: Summary, ct: CtVolume, labels: LabelVolume, findings: Se
     story += [
         *_picture("Slices", preview_png(ct, labels, summary.model_title, findings), _WIDTH),
         *_picture("Three sides", solids_png(scene), 0.72 * _WIDTH),
-        *_measurements(measures),
+        *_measurements(grouped(measures_of(summary))),
         *_provenance(summary),
     ]
     footer = _footer(summary)
@@ -128,6 +129,8 @@ def _findings(summary: Summary) -> list[Flowable]:
             Spacer(0, 5),
         ]
         parts.append(KeepTogether(lines))
+    if summary.levels_not_found:
+        parts.append(_text(f"Looked for and not found: {', '.join(summary.levels_not_found)}."))
     parts += [_text(remark, _NOTE) for remark in (*summary.input.repairs, *summary.warnings)]
     return parts if len(parts) > 1 else []
 
@@ -138,41 +141,48 @@ def _picture(heading: str, png: bytes, width: float) -> list[Flowable]:
     return [KeepTogether([_text(heading, _HEADING), Image(BytesIO(png), width, height)])]
 
 
-def _measurements(measures: Sequence[Measure]) -> list[Flowable]:
+def _measurements(groups: Sequence[PlotGroup]) -> list[Flowable]:
     note = (
-        "A mark is the value, a bar the range of adults where one is known; a value outside is no diagnosis. "
-        "! outside of the range, * truncated by the edge of the scan, not compared."
+        "A mark is the value, a bar the range that the source below it states or, without one, two standard deviations "
+        "about its mean; a value outside is no diagnosis. ! outside of the range, * truncated by the edge of the scan, "
+        "not compared."
     )
-    plots = [_plot(measure) for measure in measures]
-    rows = [plots[i : i + 2] + [""] * (2 - len(plots[i : i + 2])) for i in range(0, len(plots), 2)]
-    grid = Table(rows, colWidths=[_WIDTH / 2] * 2) if rows else Spacer(0, 0)
-    if rows:
-        grid.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]))
-    return [_text("Measurements", _HEADING), _text(note, _NOTE), Spacer(0, 4), grid, *_measure_tables(measures)]
+    parts: list[Flowable] = [_text("Measurements", _HEADING), _text(note, _NOTE)]
+    for group in groups:
+        parts += [_text(group.title, _SUBHEADING), _plot_grid(group.plots), *_values(group)]
+    return parts
 
 
-def _plot(measure: Measure) -> list[Flowable]:
-    unit = f", {measure.unit}" if measure.unit else ""
-    parts: list[Flowable] = [_text(f"{measure.title}{unit}", _STRONG), PlotFlowable(plot_of(measure), _FONT)]
-    return [*parts, _text(measure.source, _NOTE)] if measure.source else parts
+def _plot_grid(plots: Sequence[Plot]) -> Flowable:
+    cells = [_plot(plot) for plot in plots]
+    rows = [cells[i : i + 2] + [""] * (2 - len(cells[i : i + 2])) for i in range(0, len(cells), 2)]
+    grid = Table(rows, colWidths=[_WIDTH / 2] * 2)
+    grid.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]))
+    return grid
 
 
-def _measure_tables(measures: Sequence[Measure]) -> list[Flowable]:
-    """Return tables of at most six quantities, which fit the width of the page."""
-    tables: list[Flowable] = []
-    for start in range(0, len(measures), 6):
-        part = measures[start : start + 6]
-        levels = sorted({v.level for m in part for v in m.values}, key=lambda name: _rank(measures, name))
-        cells = {(m.name, v.level): value_text(m, v) for m in part for v in m.values}
-        head = ["Level", *(f"{m.title}{f', {m.unit}' if m.unit else ''}" for m in part)]
-        tables.append(_table(head, ([level, *(cells.get((m.name, level), "–") for m in part)] for level in levels)))
-    return tables
+def _plot(plot: Plot) -> list[Flowable]:
+    parts: list[Flowable] = [_text(_title(plot.measure), _STRONG), PlotFlowable(plot, _FONT)]
+    return [*parts, _text(plot.measure.source, _NOTE)] if plot.measure.source else parts
 
 
-def _rank(measures: Sequence[Measure], level: str) -> int:
-    """Return the position of a level from head to foot."""
-    order = [vertebra(value.level).name for measure in measures for value in measure.values]
-    return order.index(level)
+def _title(measure: Measure) -> str:
+    return f"{measure.title}, {measure.unit}" if measure.unit else measure.title
+
+
+def _values(group: PlotGroup) -> list[Flowable]:
+    """Return the tables of a group: a row for each quantity, a column for each site, as many as a page is wide."""
+    starts = range(0, len(group.sites), _MAX_SITES)
+    return [_value_table(group, group.sites[start : start + _MAX_SITES]) for start in starts]
+
+
+def _value_table(group: PlotGroup, sites: Sequence[str]) -> Flowable:
+    rows = []
+    for measure in (plot.measure for plot in group.plots):
+        own = {value.site: value_text(measure, value) for value in measure.values}
+        rows.append([_title(measure), *(own.get(site, "–") for site in sites)])
+    widths = (_WIDTH - len(sites) * _SITE_WIDTH, *([_SITE_WIDTH] * len(sites)))
+    return _table(["Quantity", *sites], rows, widths)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[float] | None = None) -> Flowable:

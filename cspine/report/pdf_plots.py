@@ -63,5 +63,5 @@ class PlotFlowable(Flowable):  # type: ignore[misc]
             self.canv.circle(row.x, y, 4, stroke=0, fill=1)
         self.canv.setFillColor(_INK)
         self.canv.setFont(self.font, 10.5)
-        self.canv.drawString(0, y - 4, row.level)
+        self.canv.drawString(0, y - 4, row.site)
         self.canv.drawString(self.plot.right + 12, y - 4, row.text)

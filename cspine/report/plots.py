@@ -1,15 +1,17 @@
-"""Small plots of measurements as plain shapes: a row for each level, a bar for its range, a mark for its value."""
+"""Small plots of measurements as plain shapes: a row for each site, a bar for its range, a mark for its value."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.ticker import MaxNLocator
 
+from cspine.measurements.quantities import Scope
 from cspine.report.measures import Measure, Value
 
 WIDTH, ROW, TOP = 320.0, 20.0, 6.0
-_LEFT, _RIGHT = 34.0, 66.0
+_LEFT, _RIGHT = 46.0, 66.0
 _AXIS = 22.0
 
 
@@ -19,8 +21,8 @@ class PlotRow:
 
     Parameters
     ----------
-    level, text : str
-        The level, and its value with a remark.
+    site, text : str
+        The level, pair or column, and its value with a remark.
     y, x : float
         Centre of the mark.
     bar : tuple of float or None
@@ -29,7 +31,7 @@ class PlotRow:
         True if the value is outside the range.
     """
 
-    level: str
+    site: str
     text: str
     y: float
     x: float
@@ -74,23 +76,64 @@ class Plot:
         return WIDTH - _RIGHT
 
 
+@dataclass(frozen=True)
+class PlotGroup:
+    """The plots of quantities of one scope.
+
+    Parameters
+    ----------
+    title : str
+        What the sites are.
+    sites : tuple of str
+        Every site of the group, from head to foot.
+    plots : tuple of Plot
+        One for each quantity.
+    """
+
+    title: str
+    sites: tuple[str, ...]
+    plots: tuple[Plot, ...]
+
+
+_TITLES = {Scope.VERTEBRA: "Vertebrae", Scope.NEIGHBOURS: "Neighbours", Scope.COLUMN: "Column"}
+
+
+def grouped(measures: Sequence[Measure]) -> tuple[PlotGroup, ...]:
+    """Return the plots of quantities by their scope; a scope without any is left out."""
+    groups = []
+    for scope, title in _TITLES.items():
+        own = [measure for measure in measures if measure.scope is scope]
+        longest = sorted(own, key=lambda measure: -len(measure.values))
+        sites = dict.fromkeys(value.site for measure in longest for value in measure.values)
+        if own:
+            groups.append(PlotGroup(title, tuple(sites), tuple(plot_of(measure) for measure in own)))
+    return tuple(groups)
+
+
 def plot_of(measure: Measure) -> Plot:
     """Return the plot of a quantity."""
     edges = [value.value for value in measure.values]
-    edges += [limit for value in measure.values for limit in value.limits or ()]
+    edges += [limit for value in measure.values for limit in value.limits or () if limit is not None]
     ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(min(0.0, *edges), max(edges))
     low, high = float(ticks[0]), float(ticks[-1])
 
     def x(value: float) -> float:
         return round(_LEFT + (value - low) / (high - low) * (WIDTH - _LEFT - _RIGHT), 1)
 
+    def bar(value: Value) -> tuple[float, float] | None:
+        """Return left end and width of a range; an open end is that of the axis."""
+        if value.limits is None:
+            return None
+        left, right = (x(end if limit is None else limit) for limit, end in zip(value.limits, (low, high), strict=True))
+        return left, round(right - left, 1)
+
     rows = tuple(
         PlotRow(
-            value.level,
+            value.site,
             value_text(measure, value),
             TOP + (index + 0.5) * ROW,
             x(value.value),
-            None if value.limits is None else (x(value.limits[0]), round(x(value.limits[1]) - x(value.limits[0]), 1)),
+            bar(value),
             value.is_outside,
         )
         for index, value in enumerate(measure.values)

@@ -6,7 +6,7 @@ It contains plain values only, without names and dates of birth; UIDs of sources
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, get_args, get_origin
 
@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from cspine.core.findings import Finding
 from cspine.core.volumes import ModelIdentity
 from cspine.io.files import write_atomic
+from cspine.measurements.change import Change
+from cspine.measurements.spine import MeasuredValue
 from cspine.measurements.vertebra import VertebraMeasurement
 
 #: Incremented with every change that readers of the older schema may misread.
@@ -82,6 +84,35 @@ class VertebraSummary(_Row):
     )
     extent_mm: Triple = Field(description="Extent from right to left, front to back, foot to head.")
     touches_edge: bool = Field(description="True if the vertebra is truncated by the edge of the scan.")
+    tracking_uid: str | None = Field(
+        default=None, description="Tracking UID of its segment: the same for the same vertebra in a later result."
+    )
+
+
+class MeasurementSummary(_Row):
+    """The value of a quantity; measurements.md defines each."""
+
+    site: str = Field(description="Level, pair such as C3/C4, or column.")
+    name: str = Field(description="Name of the quantity, with its unit.")
+    value: float = Field(description="Value.")
+    unit: str = Field(description="Unit (UCUM).")
+    uncertainty: float | None = Field(description="Standard uncertainty; null where it was not tested.")
+    z_score: float | None = Field(default=None, description="Standard deviations above the published mean.")
+    published_low: float | None = Field(default=None, description="Lower end of the published range.")
+    published_high: float | None = Field(default=None, description="Upper end of the published range.")
+    published: str | None = Field(default=None, description="Source of the published values, number and method.")
+
+
+class ChangeSummary(_Row):
+    """The change of a quantity since an earlier result of other images."""
+
+    level: str = Field(description="Level.")
+    name: str = Field(description="Name of the quantity, with its unit.")
+    before: float = Field(description="Value in the earlier result.")
+    now: float = Field(description="Value in this result.")
+    difference: float = Field(description="Value now minus value before.")
+    uncertainty: float | None = Field(description="Standard uncertainty of the difference.")
+    exceeds_uncertainty: bool = Field(description="True if the difference is at least twice its uncertainty.")
 
 
 class FindingSummary(_Row):
@@ -123,6 +154,15 @@ class Summary(_Row):
     settings: dict[str, str] = Field(description="All settings of the run.")
     device: str = Field(description="Device that ran the network, for example cpu.")
     vertebrae: list[VertebraSummary] = Field(description="Vertebrae from head to foot.")
+    measurements: list[MeasurementSummary] = Field(
+        default_factory=list, description="Values of complete vertebrae, of neighbours and of the column."
+    )
+    levels_not_found: list[str] = Field(
+        default_factory=list, description="Levels that the model predicts and that were not found."
+    )
+    changes: list[ChangeSummary] = Field(
+        default_factory=list, description="Changes since an earlier result; empty without one."
+    )
     findings: list[FindingSummary] = Field(description="Statements about the quality of the result.")
     warnings: list[str] = Field(description="Warnings for users of the files, for example about viewers.")
     outputs: list[OutputSummary] = Field(description="Files that were written; DICOM objects come first.")
@@ -146,7 +186,9 @@ def model_summary(model: ModelIdentity) -> ModelSummary:
 
 
 def vertebra_summaries(
-    measurements: Sequence[VertebraMeasurement], segments: Sequence[tuple[int, str]] = ()
+    measurements: Sequence[VertebraMeasurement],
+    segments: Sequence[tuple[int, str]] = (),
+    tracking: Mapping[str, str] | None = None,
 ) -> list[VertebraSummary]:
     """Return the rows of the vertebrae, with rounded values.
 
@@ -156,6 +198,8 @@ def vertebra_summaries(
         Measurements from head to foot.
     segments : sequence of (int, str)
         Segment numbers with their levels, from the record of the DICOM Segmentation.
+    tracking : mapping of str to str, optional
+        Tracking UID by level.
     """
     numbers = {level: number for number, level in segments}
     return [
@@ -169,8 +213,46 @@ def vertebra_summaries(
             centroid_lps_mm=_rounded(m.centroid_lps_mm),
             extent_mm=_rounded(m.extent_mm),
             touches_edge=m.touches_edge,
+            tracking_uid=(tracking or {}).get(m.level),
         )
         for m in measurements
+    ]
+
+
+def measurement_summaries(values: Sequence[MeasuredValue]) -> list[MeasurementSummary]:
+    """Return the rows of the measured values."""
+    return [_measurement(value) for value in values]
+
+
+def _measurement(measured: MeasuredValue) -> MeasurementSummary:
+    published = measured.published
+    low, high = published.range if published is not None else (None, None)
+    return MeasurementSummary(
+        site=measured.site,
+        name=measured.quantity.name,
+        value=measured.value,
+        unit=measured.quantity.unit,
+        uncertainty=measured.uncertainty,
+        z_score=measured.z_score,
+        published_low=None if low is None else round(low, 4),
+        published_high=None if high is None else round(high, 4),
+        published=published.citation if published is not None else None,
+    )
+
+
+def change_summaries(changes: Sequence[Change]) -> list[ChangeSummary]:
+    """Return the rows of the changes."""
+    return [
+        ChangeSummary(
+            level=change.site,
+            name=change.quantity.name,
+            before=change.before,
+            now=change.now,
+            difference=change.difference,
+            uncertainty=change.uncertainty,
+            exceeds_uncertainty=change.exceeds_uncertainty,
+        )
+        for change in changes
     ]
 
 
@@ -227,6 +309,8 @@ def schema_tables() -> str:
         SeriesSummary,
         ModelSummary,
         VertebraSummary,
+        MeasurementSummary,
+        ChangeSummary,
         FindingSummary,
         OutputSummary,
         SupersededResult,

@@ -48,6 +48,8 @@ class LabelScheme:
         What those structures are.
     source : str
         Where the numbers were read.
+    bodies_only : bool
+        True if the system labels vertebral bodies, without arches and processes.
     """
 
     name: str
@@ -56,6 +58,7 @@ class LabelScheme:
     others: frozenset[int] = field(default_factory=frozenset)
     others_are: str = ""
     source: str = ""
+    bodies_only: bool = False
 
     def to_anatomy(self, volume: LabelVolume, file: str) -> LabelVolume:
         """Return labels of `cspine.core.anatomy` on the same grid.
@@ -165,6 +168,27 @@ _EVERY = (
         _numbers(range(1, 18), range(42, 105)),
         "organs, 92 sacrum",
         "wasserth/TotalSegmentator, totalsegmentator/map_to_binary.py: total_v1",
+    ),
+    LabelScheme(
+        "totalsegmentator-pp",
+        "TotalSegmentator 2.18, tasks vertebrae_pp and vertebrae_pp_refined, --ml: vertebral bodies",
+        _from(1, _C + _T + _L[:5]),
+        source="wasserth/TotalSegmentator, totalsegmentator/map_to_binary.py: vertebrae_pp",
+        bodies_only=True,
+    ),
+    LabelScheme(
+        "cads",
+        "CADS, model 552",
+        _from(1, _FOOT_TO_HEAD),
+        source="murong-xu/CADS, resources/info/labelmap.md",
+    ),
+    LabelScheme(
+        "vista3d",
+        "MONAI VISTA-3D",
+        _from(33, _FOOT_TO_HEAD) | {131: "L6"},
+        _numbers(range(1, 33), range(57, 131), 132),
+        "organs, 97 sacrum, 127 S1",
+        "Project-MONAI/VISTA, vista3d/data/jsons/label_dict.json",
     ),
     LabelScheme(
         "totalspineseg",
@@ -284,6 +308,11 @@ def _dataset_json(folder: Path) -> Path | None:
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def labels_bodies(scheme: str) -> bool:
+    """Return whether a scheme is that of a system which labels vertebral bodies alone."""
+    return scheme in SCHEMES and SCHEMES[scheme].bodies_only
 
 
 def levels_of_files(files: Iterable[tuple[Path, str]]) -> frozenset[str] | None:

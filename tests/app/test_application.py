@@ -81,7 +81,10 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     result = CliRunner().invoke(command, [str(neck_sent_again), str(tmp_path / "command"), "--incomplete"])
     assert result.exit_code == 0
-    for name in ("dicom/segmentation.dcm", "report/preview.png", "report/report.html"):
+    for name in (
+        "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/report.html",
+        "report/measurements.csv",
+    ):  # fmt: skip
         assert (output / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
     both = [json.loads((folder / "report/summary.json").read_text()) for folder in (output, tmp_path / "command")]
     assert both[0]["findings"] == both[1]["findings"] and both[0]["supersedes"] == both[1]["supersedes"]
@@ -107,8 +110,8 @@ def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_
     )
     assert done.returncode == 0, done.stderr
     summary = json.loads((output / "report/summary.json").read_text())
-    assert [(each["kind"]) for each in summary["outputs"]] == ["SEG LABELMAP"]
-    assert [path.name for path in sorted((output / "report").iterdir())] == ["summary.json"]
+    assert [(each["kind"]) for each in summary["outputs"]] == ["SEG LABELMAP", "Measurements"]
+    assert [path.name for path in sorted((output / "report").iterdir())] == ["measurements.csv", "summary.json"]
     assert (summary["settings"]["seg_type"], summary["settings"]["step_size"]) == ("labelmap", "1")
     assert [vertebra["level"] for vertebra in summary["vertebrae"]] == ["C3", "C4", "C5"]
     assert summary["settings"]["levels"] == "C3-C5"
@@ -120,7 +123,7 @@ def test_the_application_writes_the_outputs_that_the_environment_names(
     environment = {"HOLOSCAN_INPUT_PATH": bright_study, "HOLOSCAN_MODEL_PATH": bright_model}
     for outputs, files in (
         ("nifti", ["report/labels.json", "report/labels.nii.gz"]),
-        ("seg,summary", ["dicom/segmentation.dcm", "report/summary.json"]),
+        ("seg,summary", ["dicom/segmentation.dcm", "report/measurements.csv", "report/summary.json"]),
     ):
         out = tmp_path / outputs
         out.mkdir()
@@ -183,7 +186,7 @@ def test_the_graph_is_composed_without_arguments_of_python(neck, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     names, parameters = done.stdout.strip().splitlines()[-2:]
-    assert names == "inference loader postprocessing reader report_writer seg_writer"
+    assert names == "inference loader postprocessing reader report_writer seg_writer sr_writer"
     assert parameters == f"cpu {tmp_path / 'o'}"
     assert not (tmp_path / "o").exists()
 

@@ -41,6 +41,7 @@ _FAMILIES = {
     "DOC": 17,
     "DAT": 18,
     "CMP": 19,
+    "SYS": 20,
 }
 
 

@@ -21,6 +21,7 @@ from cspine.core.geometry import (
     ras_to_lps,
     reorientation,
     resample_labels,
+    resample_linear,
     shear_mm,
     to_index,
     to_lps,
@@ -238,3 +239,25 @@ def test_labels_slab_by_slab_equal_labels_at_once() -> None:
     nearest = [np.rint((z + 0.1) / 1.3), np.rint((y * 0.8 + 0.2) / 8), np.rint((x * 0.8 + 0.3) / 8)]
     expected = np.pad(labels, ((0, 1), (0, 1), (0, 1)))[np.ix_(*(n.astype(int) for n in nearest))]
     assert np.array_equal(resample_labels(labels, source, target), expected)
+
+
+def test_a_part_of_a_grid_lies_where_its_voxels_are() -> None:
+    affine = np.array([[0.5, 0.1, 0, -10], [0, 0.7, 0.3, 20], [0, 0, 2.0, -300], [0, 0, 0, 1.0]])
+    grid = Grid((10, 20, 30), affine)
+    part = grid.part((slice(2, 6), slice(3, 9), slice(5, 15)))
+    assert part.shape_zyx == (4, 6, 10)
+    assert to_lps(part.affine_lps, np.array([[1.0, 2, 3]])) == pytest.approx(to_lps(affine, np.array([[6.0, 5, 5]])))
+
+
+def test_linear_resampling_is_exact_for_what_is_linear_and_0_outside() -> None:
+    source = Grid((12, 14, 16), np.diag([0.8, 1.0, 1.5, 1.0]))
+    z, y, x = np.indices(source.shape_zyx, dtype=np.float32)
+    values = (2 * x * 0.8 - 3 * y + 5 * z * 1.5).astype(np.float32)
+    turn = Rotation.from_euler("xyz", (10, -20, 30), degrees=True).as_matrix()
+    target = Grid((4, 5, 6), make_affine(turn, (0.6, 0.6, 0.6), np.array([5.0, 5.0, 6.0])))
+    found = resample_linear(values, source, target)
+    index = np.argwhere(np.ones(target.shape_zyx))[:, ::-1].astype(float)
+    points = to_lps(target.affine_lps, index)
+    assert found.ravel() == pytest.approx(points @ np.array([2.0, -3.0, 5.0]), abs=1e-3)
+    far = Grid((2, 2, 2), make_affine(np.eye(3), (1.0, 1.0, 1.0), np.array([100.0, 0, 0])))
+    assert not resample_linear(values, source, far).any()

@@ -21,7 +21,14 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cspine.core.errors import CSpineError, MissingSliceError, PhotometricError, PixelError, RescaleError
+from cspine.core.errors import (
+    CSpineError,
+    MissingSliceError,
+    NotHounsfieldError,
+    PhotometricError,
+    PixelError,
+    RescaleError,
+)
 from cspine.core.geometry import shear_mm
 from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
@@ -298,6 +305,14 @@ def test_slices_that_are_no_hounsfield_units_are_refused(tmp_path: Path, keyword
     datasets = build(Stack())
     setattr(datasets[2], keyword, value)
     with pytest.raises(RescaleError, match="1 of 6"):
+        read_volume(_series(datasets, tmp_path))
+
+
+@pytest.mark.parametrize("value", ["0", "1e-300", "1024"])
+def test_a_slice_of_another_scale_is_refused(tmp_path: Path, value: str) -> None:
+    datasets = build(Stack())
+    datasets[2].RescaleIntercept = value
+    with pytest.raises(NotHounsfieldError):
         read_volume(_series(datasets, tmp_path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -14,13 +15,29 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, MediaStorageDirectoryStorage
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLSLossless,
+    MediaStorageDirectoryStorage,
+)
 
-from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, UnreadableArchiveError, hashed
+from cspine.core.errors import (
+    InputError,
+    NoDicomError,
+    SeveralPatientsError,
+    SystemLimitError,
+    UnreadableArchiveError,
+    as_defect,
+    hashed,
+)
 from cspine.dicom import scan as scan_module
 from cspine.dicom.archive import open_input
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription
+from cspine.pipeline.source import kind_of_source
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all, scout, strip_preamble
 from tests.builders.raises import raises_code
 
@@ -350,3 +367,58 @@ def test_a_deflated_file_that_inflates_unreasonably_is_damaged_and_is_never_infl
     tracemalloc.stop()
     assert scan.series[0].slices == 5
     assert [damaged.is_unattributed for damaged in scan.damaged] == [True]
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize(("keyword", "value"), [("Rows", 8), ("Columns", 7), ("Rows", 1)])
+def test_more_pixels_than_rows_and_columns_are_damage(tmp_path: Path, syntax: str, keyword: str, value: int) -> None:
+    datasets = build(Stack())
+    setattr(datasets[0], keyword, value)
+    save_all(datasets, tmp_path, syntax)
+    (damaged,) = scan_folder(tmp_path).damaged
+    assert damaged.series_uid == datasets[0].SeriesInstanceUID
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_few_bytes_after_the_pixels_are_padding(tmp_path: Path, syntax: str) -> None:
+    datasets = build(Stack())
+    for dataset in datasets:
+        dataset.PixelData += b"\0\0"
+    save_all(datasets, tmp_path, syntax)
+    assert scan_folder(tmp_path).damaged == ()
+
+
+def test_a_limit_of_the_system_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_all(build(Stack()), tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(scan_module, "dcmread", refuse)
+    with pytest.raises(SystemLimitError):
+        scan_folder(tmp_path)
+
+
+def test_a_machine_without_further_threads_gives_a_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_all(build(Stack()), tmp_path)
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    with pytest.raises(RuntimeError) as caught:
+        scan_folder(tmp_path)
+    assert as_defect(caught.value).code == "CS-SYS-001"
+
+
+def test_special_files_never_hang(tmp_path: Path) -> None:
+    save_all(build(Stack()), tmp_path)
+    os.mkfifo(tmp_path / "a.dcm")
+    (tmp_path / "zero.dcm").symlink_to("/dev/zero")
+    (tmp_path / "gone.dcm").symlink_to(tmp_path / "absent")
+    assert len(scan_folder(tmp_path).series[0].instances) == 6
+    for path in (tmp_path / "a.dcm", Path("/dev/zero"), Path("/dev/null")):
+        with pytest.raises(InputError), open_input(path):
+            pass
+        with pytest.raises(InputError):
+            kind_of_source(path)

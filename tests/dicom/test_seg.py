@@ -7,7 +7,7 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, dcmread
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import CSpineError, GeometryError, InputError, NoVertebraError, OutputError
@@ -312,6 +312,58 @@ def test_malformed_values_are_omitted(tmp_path: Path) -> None:
     assert not result.PatientSex and not result.PatientBirthDate
     assert not [e for e in result if e.keyword.startswith("ClinicalTrial")]
     assert dciodvfy_errors(record.path) == []
+
+
+@pytest.mark.parametrize("character_set", ["ISO_IR 999", "ISO 2022 IR 87", "NONSENSE", ""])
+def test_a_character_set_that_dicom_does_not_define_is_replaced(tmp_path: Path, character_set: str) -> None:
+    datasets = build(STACK)
+    for dataset in datasets:
+        dataset.SpecificCharacterSet, dataset.PatientName = character_set, "Doe^Jane"
+    ct = volume(datasets, STACK.grid, tmp_path / "ct")
+    record = written(ct, tmp_path / "seg.dcm")
+    result = dcmread(record.path)
+    assert (str(result.PatientName), result.SpecificCharacterSet) == ("Doe^Jane", "ISO_IR 192")
+    assert dciodvfy_errors(record.path) == []
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value", "expected"),
+    [
+        ("StudyDate", "LO", "20200102", "20200102"),
+        ("StudyDate", "LO", "not a date", ""),
+        ("PatientBirthDate", "US", 7, ""),
+        ("PatientName", "LO", "Doe^Jane", "Doe^Jane"),
+        ("PatientID", "UT", "X1", "X1"),
+        ("PatientName", "PN", ["Doe^Jane", "19370219"], "Doe^Jane"),
+        ("StudyDate", "DA", ["20200102", "20200103"], "20200102"),
+        ("ProcedureCodeSequence", "LO", "text", None),
+    ],
+)
+def test_an_element_of_another_form_is_read_as_dicom_defines_it(
+    tmp_path: Path, keyword: str, vr: str, value: object, expected: str | None
+) -> None:
+    datasets = build(STACK)
+    for dataset in datasets:
+        dataset[keyword] = DataElement(keyword, vr, value)
+    ct = volume(datasets, STACK.grid, tmp_path / "ct")
+    record = written(ct, tmp_path / "seg.dcm")
+    result = dcmread(record.path).get(keyword)
+    assert expected == (None if result is None else str(result))
+    assert dciodvfy_errors(record.path) == []
+
+
+def test_sequences_too_deep_to_be_copied_are_omitted(tmp_path: Path) -> None:
+    datasets = build(STACK)
+    item = Dataset()
+    item.CodeMeaning = "x"
+    for _ in range(60):
+        outer = Dataset()
+        outer.ContentSequence = [item]
+        item = outer
+    for dataset in datasets:
+        dataset.ReasonForPerformedProcedureCodeSequence = [item]
+    ct = volume(datasets, STACK.grid, tmp_path / "ct")
+    assert written(ct, tmp_path / "seg.dcm").frames
 
 
 def test_identifiers_are_kept_whatever_they_are(tmp_path: Path) -> None:

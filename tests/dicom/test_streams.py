@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    HTJ2K,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
-from cspine.core.errors import PixelError
+from cspine.core.errors import PixelError, UnsupportedImageError
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
+from cspine.dicom.series import Series
 from tests.builders.ct_series import Stack, build, save_all
 from tests.builders.raises import raises_code
 
@@ -36,3 +48,40 @@ def test_a_complete_stream_is_read_with_its_padding(tmp_path: Path, syntax: str)
     dataset.PixelData = encapsulate([stream + b"\x00\x00"])
     dataset.save_as(paths[1])
     assert read_volume(scan_folder(tmp_path).series[0]).hu_zyx.shape == (4, 32, 32)
+
+
+#: 8 x 8 pixels of 16 bits, 900 + 37 n, as OpenJPH 0.26.3 encodes them without loss (ISO/IEC 15444-15).
+_HTJ2K = base64.b64decode(
+    "/0//UQApQAAAAAAIAAAACAAAAAAAAAAAAAAACAAAAAgAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJCQ"
+    "kJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAFkAAf+TwAAmBfMFB3QAAADAABLAABMAUAGHdACM+gMHdADAABNAABOAJNIB"
+    "AnQAMpXpAKNUAMAAKiAAFWAIgiCqcIJ1AE46ceLkwEIB7LYA/9k="
+)
+
+
+def _htj2k_series(folder: Path, syntax: str, stream: bytes = _HTJ2K) -> Series:
+    for path in save_all(build(Stack(shape_zyx=(4, 8, 8))), folder, RLELossless):
+        dataset = dcmread(path)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.PixelData = encapsulate([stream + b"\x00" * (len(stream) % 2)])
+        dataset.save_as(path)
+    return scan_folder(folder).series[0]
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
+def test_high_throughput_jpeg_2000_is_read(tmp_path: Path, syntax: str) -> None:
+    hu_zyx = read_volume(_htj2k_series(tmp_path, syntax)).hu_zyx
+    assert (hu_zyx == 900 - 1024 + 37 * np.arange(64).reshape(8, 8)).all()
+
+
+@pytest.mark.parametrize("left", [0.99, 0.9, 0.5])
+def test_a_cut_stream_of_high_throughput_jpeg_2000_is_no_image(tmp_path: Path, left: float) -> None:
+    with raises_code(PixelError):
+        read_volume(_htj2k_series(tmp_path, HTJ2KLossless, _HTJ2K[: int(left * len(_HTJ2K))]))
+
+
+def test_high_throughput_jpeg_2000_without_a_decoder_is_refused_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(get_decoder(HTJ2KLossless)), "is_available", property(lambda _: False))
+    with pytest.raises(UnsupportedImageError, match="High-Throughput JPEG 2000"):
+        read_volume(_htj2k_series(tmp_path, HTJ2KLossless))

@@ -6,7 +6,16 @@ import os
 
 import pytest
 
-from cspine.io.documents import MAX_DEPTH, MAX_YAML_BYTES, DocumentError, parse_json, parse_yaml, read_json, read_yaml
+from cspine.io.documents import (
+    MAX_DEPTH,
+    MAX_YAML_BYTES,
+    DocumentError,
+    parse_json,
+    parse_yaml,
+    read_csv,
+    read_json,
+    read_yaml,
+)
 
 CONTENT = {"a": [1, 2.5, None, True, "text"], "b": {"c": -7}}
 
@@ -109,13 +118,30 @@ def test_the_content_is_not_quoted():
 
 def test_a_pipe_is_refused_and_never_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for read in (read_json, read_yaml):
+    for read in (read_json, read_yaml, read_csv):
         for path in (tmp_path / "pipe", tmp_path):
             with pytest.raises(DocumentError):
                 read(path)
 
 
 def test_a_file_that_is_absent_is_an_error_of_the_system(tmp_path):
-    for read in (read_json, read_yaml):
+    for read in (read_json, read_yaml, read_csv):
         with pytest.raises(FileNotFoundError):
             read(tmp_path / "absent")
+
+
+def test_a_table_has_its_columns_and_rows(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b'\xef\xbb\xbfa,b\r\n1,"x, y\nz"\r\n\r\n2,\r\n')
+    assert read_csv(path) == (("a", "b"), [{"a": "1", "b": "x, y\nz"}, {"a": "2", "b": ""}])
+    path.write_text("a\tb\n1\n1\t2\t3\n")
+    assert read_csv(path, "\t", ragged=True)[1] == [{"a": "1"}, {"a": "1", "b": "2"}]
+    path.write_text("")
+    assert read_csv(path) == ((), [])
+
+
+@pytest.mark.parametrize("data", [b"a,b\n1\n", b"a\n1,2\n", b"a\n\xff\n", b'a\n"' + b"x" * 200_000 + b'"\n'])
+def test_a_table_that_is_damaged_is_refused(tmp_path, data):
+    (tmp_path / "x.csv").write_bytes(data)
+    with pytest.raises(DocumentError):
+        read_csv(tmp_path / "x.csv")

@@ -16,8 +16,8 @@ pytest.importorskip("holoscan")
 pytest.importorskip("setuptools")
 
 ROOT = Path(__file__).resolve().parents[2]
-OPERATORS = ("CtReaderOperator", "DicomSegWriterOperator", "DicomSeriesLoaderOperator", "NnunetInferenceOperator",
-             "PostprocessingOperator", "ReportWriterOperator")  # fmt: skip
+OPERATORS = ("CtReaderOperator", "DicomSegWriterOperator", "DicomSeriesLoaderOperator", "DicomSrWriterOperator",
+             "NnunetInferenceOperator", "PostprocessingOperator", "ReportWriterOperator")  # fmt: skip
 _IMPORT = """
 import sys
 from pathlib import Path

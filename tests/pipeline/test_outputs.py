@@ -25,7 +25,7 @@ def test_names_are_sorted_and_others_refused() -> None:
 
 @pytest.mark.parametrize(
     ("has_dicom", "names"),
-    [(True, ["seg", "preview", "report", "summary"]), (False, ["nifti", "preview", "report", "summary"])],
+    [(True, ["seg", "sr", "preview", "report", "summary"]), (False, ["nifti", "preview", "report", "summary"])],
 )
 def test_the_source_decides_what_is_usual(has_dicom: bool, names: list[str]) -> None:
     assert [each.name for each in chosen_outputs(None, has_dicom=has_dicom)] == names

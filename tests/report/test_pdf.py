@@ -77,7 +77,7 @@ def test_the_pages_say_what_the_result_says() -> None:
     for part in (
         "Vertebrae C3-C4",
         "warning: C4",
-        "C4 <is> cut.",
+        "C4 < is > cut.",
         "What to do: Do not use its volume and extent",
         "Volume, ml",
         "not for any use with patients",

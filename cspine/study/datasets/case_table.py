@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -10,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, SplitError
+from cspine.io.documents import read_csv
 from cspine.io.tables import write_csv
 
 #: Name of the table within a dataset.
@@ -98,17 +98,16 @@ def read_cases(path: Path) -> list[CaseRow]:
         If it is absent, or a row cannot be understood; the message names the row.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            if tuple(reader.fieldnames or ()) != _COLUMNS:
-                raise DatasetError(f"the columns of {path.name} are not {', '.join(_COLUMNS)}")
-            return [_parse(row, path.name, number) for number, row in enumerate(reader, 2)]
+        columns, rows = read_csv(path)
     except FileNotFoundError as error:
         raise DatasetError(
             f"no {path.name} in {path.parent}", advice="Make it with `cspine dataset convert`."
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path.name} cannot be read") from error
+    if columns != _COLUMNS:
+        raise DatasetError(f"the columns of {path.name} are not {', '.join(_COLUMNS)}")
+    return [_parse(row, path.name, number) for number, row in enumerate(rows, 2)]
 
 
 def split_checksum(rows: Iterable[CaseRow]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
+from cspine.io.documents import read_csv
 from cspine.io.tables import write_csv
 from cspine.study.datasets.case_table import CaseRow
 
@@ -31,15 +31,12 @@ def read_exclusions(path: Path) -> dict[str, str]:
         If it cannot be read, or a row has no reason.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-                raise DatasetError(f"{path.name} needs the columns case and reason")
-            rows = [
-                (row["case"].strip(), (row["reason"] or "").strip()) for row in reader if (row["case"] or "").strip()
-            ]
-    except (OSError, UnicodeDecodeError) as error:
+        columns, table = read_csv(path, ragged=True)
+    except (OSError, ValueError) as error:
         raise DatasetError(f"the exclusion file {path.name} cannot be read") from error
+    if not set(_COLUMNS) <= set(columns):
+        raise DatasetError(f"{path.name} needs the columns case and reason")
+    rows = [(row["case"].strip(), row.get("reason", "").strip()) for row in table if row.get("case", "").strip()]
     unexplained = [case for case, reason in rows if not reason]
     if unexplained:
         raise DatasetError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import InputError
+from cspine.io.documents import read_csv
 from cspine.io.tables import number
 from cspine.study.evaluation.evaluation import LEVEL_FINDINGS
 from cspine.study.evaluation.metrics import MIN_REFERENCE_ML
@@ -172,11 +172,10 @@ def _rank(name: str) -> tuple[int, int]:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            return list(csv.DictReader(lines))
-    except OSError as error:
+        return read_csv(path)[1]
+    except (OSError, ValueError) as error:
         advice = "Give a folder that `cspine evaluate` wrote."
-        raise InputError(f"no {path.name} in {path.parent.name}", advice=advice) from error
+        raise InputError(f"no usable {path.name} in {path.parent.name}", advice=advice) from error
 
 
 def worst_cases(evaluations: Mapping[str, Path], count: int) -> list[tuple[str, str]]:

@@ -8,14 +8,15 @@ from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import common_grid, on_grid
-from cspine.study.label_schemes import SEG, read_labels
+from cspine.study.label_schemes import SEG, labels_bodies, read_labels
 
 
 def read_pair(case: EvaluationCase, found_file: Path) -> tuple[LabelVolume, LabelVolume]:
     """Read the reference and the prediction of a case on one grid: that of the reference.
 
     A DICOM Segmentation lacks planes without a label: where the reference is one, the grid is that of the image, where
-    the case has one; else that of a NIfTI prediction; else the smallest one that holds both.
+    the case has one; else that of a NIfTI prediction; else the smallest one that holds both. Where a system labels
+    bodies alone, those of the reference are compared with them.
 
     Parameters
     ----------
@@ -38,4 +39,9 @@ def read_pair(case: EvaluationCase, found_file: Path) -> tuple[LabelVolume, Labe
         else:
             grid = common_grid(reference, found) if partial else found.grid
         reference = on_grid(reference, grid, partial=True)
-    return reference, on_grid(found, reference.grid, partial=partial)
+    found = on_grid(found, reference.grid, partial=partial)
+    if labels_bodies(case.prediction_scheme):
+        from cspine.study.evaluation.bodies import bodies_only
+
+        return bodies_only(reference, found)
+    return reference, found

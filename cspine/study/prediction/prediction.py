@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from cspine.dicom.rules import Rules
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
+from cspine.io.documents import read_csv
 from cspine.io.tables import write_csv
 from cspine.models.package import ModelPackage
 from cspine.pipeline.segmentation import Vertebrae, find_vertebrae
@@ -165,10 +165,9 @@ class PredictionFolder:
 def _rows(path: Path) -> list[dict[str, str]]:
     """Return the rows of a table of sources; none where there is none, or another table."""
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            return list(reader) if tuple(reader.fieldnames or ()) == SOURCE_COLUMNS else []
-    except FileNotFoundError:
+        columns, rows = read_csv(path)
+        return rows if columns == SOURCE_COLUMNS else []
+    except (FileNotFoundError, ValueError):
         return []
 
 

@@ -6,7 +6,6 @@ where a sampled label would show the atlas's voxels.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from scipy import ndimage
 from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE
 from cspine.core.errors import AtlasError
 from cspine.core.geometry import Affine, Grid, reorientation
+from cspine.io.documents import read_csv
 from cspine.io.nifti import read_labels
 
 _log = logging.getLogger(__name__)
@@ -83,11 +83,10 @@ def find_atlas(folder: Path) -> Path:
     path, table = folder / "neck_atlas_1mm.nii.gz", folder / "labels.csv"
     if not path.is_file() or not table.is_file():
         raise AtlasError(f"no neck_atlas_1mm.nii.gz with labels.csv in {folder}")
-    with table.open(newline="", encoding="utf-8") as lines:
-        try:
-            listed = {int(row["label"]) for row in csv.DictReader(lines)}
-        except (KeyError, ValueError) as error:
-            raise AtlasError("labels.csv has no column of numbers named 'label'") from error
+    try:
+        listed = {int(row["label"]) for row in read_csv(table)[1]}
+    except (OSError, KeyError, ValueError) as error:
+        raise AtlasError("labels.csv has no column of numbers named 'label'") from error
     if listed != _EXPECTED:
         raise AtlasError(f"labels.csv lists {sorted(listed)}, expected {sorted(_EXPECTED)}")
     return path

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cspine import __version__
+from cspine.io.documents import read_csv
 from cspine.io.files import write_atomic
 from cspine.study.synthesis.evaluation_sets import ARTICULATED, EDITION
 from cspine.study.synthesis.neck.case import EDITION as NECK_EDITION
@@ -24,8 +25,10 @@ def read_table(path: Path) -> Rows:
     """Return the rows, by case, that this version wrote; none where there is no table."""
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+    try:
+        rows = read_csv(path)[1]
+    except ValueError:
+        return {}  # the cases are made again
     return {row["case"]: row for row in rows if row.get("made_by") == _made_by(row) and row.get("case")}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import logging
 import os
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cspine.core.errors import DeviceError, TrainingError
+from cspine.io.documents import read_csv
 from cspine.io.tables import duration
 from cspine.study.training.run_folder import RunFolder
 
@@ -270,9 +270,8 @@ def _end(running: Iterable[_Child]) -> None:
 def epochs_of(table: Path) -> list[dict[str, str]]:
     """Return the rows of a fold's table of epochs; none while there is no table."""
     try:
-        with table.open(newline="", encoding="utf-8") as lines:
-            return list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError):
+        return read_csv(table)[1]
+    except (OSError, ValueError):
         return []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
+from cspine.io.documents import read_csv
 from cspine.study.cases import Case
 
 _NIFTI = ".nii.gz"
@@ -158,11 +158,8 @@ def read_people(
     """
     between = delimiter or ("\t" if path.suffix == ".tsv" else ",")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, delimiter=between)
-            columns = reader.fieldnames or ()
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        columns, rows = read_csv(path, between, ragged=True)
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path.name} cannot be read") from error
     if key not in columns:
         raise DatasetError(
@@ -174,11 +171,11 @@ def read_people(
             raise DatasetError(
                 f"{path.name} has a column {other[0]!r}", advice=f"Its columns are {', '.join(known)}; remove others."
             )
-        twice = [name for name, count in Counter((row[key] or "").strip() for row in rows).items() if count > 1]
+        twice = [name for name, count in Counter(row.get(key, "").strip() for row in rows).items() if count > 1]
         if twice:
             raise DatasetError(f"{path.name} has {twice[0]!r} twice", advice="Leave one row for each id.")
     return {
-        (row[key] or "").strip(): {k: v.strip() for k, v in row.items() if k and isinstance(v, str)} for row in rows
+        row.get(key, "").strip(): {k: v.strip() for k, v in row.items() if k and isinstance(v, str)} for row in rows
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 import re
@@ -15,6 +14,7 @@ from scipy import ndimage
 
 from cspine.core.anatomy import VERTEBRAE, Region, Vertebra, vertebra
 from cspine.core.errors import AtlasError
+from cspine.io.documents import read_csv
 from cspine.study.synthesis.meshes import Mesh, fill, read_obj
 from cspine.study.synthesis.spine.dimensions import dimensions
 from cspine.study.synthesis.spine.forms import Form, SpineForms, parametric_forms
@@ -83,10 +83,9 @@ def mesh_forms(folder: Path, cache: Path | None = None) -> SpineForms:
 def _index(folder: Path) -> dict[str, Path]:
     path = folder / "INDEX.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            names = {row["name"].strip().lower(): folder / row["file"] for row in csv.DictReader(lines)}
-    except OSError as error:
-        raise AtlasError(f"no INDEX.csv in {folder}", advice="Give the folder of the atlas's meshes.") from error
+        names = {row["name"].strip().lower(): folder / row["file"] for row in read_csv(path)[1]}
+    except (OSError, ValueError) as error:
+        raise AtlasError(f"no usable INDEX.csv in {folder}", advice="Give the folder of the atlas's meshes.") from error
     except KeyError as error:
         raise AtlasError("INDEX.csv needs the columns file and name") from error
     wanted = {"atlas", "axis", "third cervical vertebra", "seventh cervical vertebra", "first thoracic vertebra"}

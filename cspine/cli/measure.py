@@ -1,0 +1,71 @@
+"""`cspine measure LABELS CT OUT`: the measurements of vertebrae that are labelled already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cspine.io.console import table
+
+if TYPE_CHECKING:
+    from cspine.pipeline.measured_labels import MeasuredLabels
+
+#: What the terminal shows of each vertebra; measurements.csv has all.
+_SHOWN = (
+    ("Volume ml", "volume_ml"),
+    ("Height mm", "body_height_middle_mm"),
+    ("Depth mm", "body_depth_mm"),
+    ("Canal mm", "canal_diameter_mm"),
+    ("Trabecular HU", "trabecular_hu"),
+)
+
+
+@click.command(name="measure")
+@click.argument("labels", metavar="LABELS", type=click.Path(path_type=Path))
+@click.argument("ct", metavar="CT", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--series-uid", help="Of a CT folder, take this series.  [default: the one that the SEG names]")
+@click.option("--sex", type=click.Choice(["M", "F"]), help="For published values.  [default: of the header]")
+@click.option("--prior", type=click.Path(path_type=Path), help="Output folder of an earlier run: report changes since.")
+@click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
+def command(
+    labels: Path, ct: Path, out: Path, series_uid: str | None, sex: str | None, prior: Path | None, overwrite: bool
+) -> None:
+    """Measure the vertebrae of LABELS in their CT; write the values into OUT.
+
+    LABELS is a NIfTI file with the numbers of VerSe, a DICOM Segmentation of any system, or the output folder of a
+    run. CT is a folder or .zip of DICOM, or a NIfTI file.
+
+    \b
+    OUT/report/measurements.csv  one row a value, with uncertainty, published range and change
+    OUT/dicom/measurements.dcm   DICOM SR, TID 1500, with references to the SEG (for a DICOM CT)
+
+    docs/reference/measurements.md defines every value. One that lies outside a published range is no diagnosis.
+    """  # noqa: D301
+    from cspine.io.output import StudyOutput
+    from cspine.pipeline.measured_labels import measure_file, read_labelled
+
+    with StudyOutput(out, overwrite=overwrite):
+        pass  # what cannot be written is reported before anything is read
+    measured = measure_file(read_labelled(labels), ct, series_uid=series_uid, sex=sex or "", prior=prior)
+    files = measured.save(out, overwrite=overwrite)
+    _print(measured)
+    for file in files:
+        click.echo(str(file))
+
+
+def _print(measured: MeasuredLabels) -> None:
+    rows = [
+        [v.level, *("" if (value := v.values.get(name)) is None else f"{value:.1f}" for _, name in _SHOWN),
+         "truncated" if v.touches_edge else ""]
+        for v in measured.spine.vertebrae
+    ]  # fmt: skip
+    table("Vertebrae measured", ("Level", *(title for title, _ in _SHOWN), "Remark"), rows)
+    for each in measured.values:
+        if each.is_outside and each.published is not None:
+            click.echo(f"outside a published range: {each.site} {each.quantity.name} {each.value:g}")
+    for change in measured.changes:
+        if change.exceeds_uncertainty:
+            click.echo(f"change: {change.site} {change.quantity.name} {change.difference:+g}")

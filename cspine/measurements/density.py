@@ -1,0 +1,94 @@
+"""Hounsfield units of a vertebra: the distribution over all of it, and trabecular bone of the body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine.core.geometry import to_lps
+from cspine.core.shape import Box, LevelShape
+from cspine.core.volumes import CtVolume, HuArray, LabelVolume
+from cspine.measurements.body import Body, BodyBox
+from cspine.measurements.section import STEP_MM
+
+#: Percentiles of the distribution.
+PERCENTILES = (10, 50, 90)
+#: The trabecular region is an elliptical cylinder about the centre of the body, along its superior axis, with these
+#: shares of its width, depth and middle height: cortical bone and end plates lie outside it.
+TRABECULAR_WIDTH, TRABECULAR_DEPTH, TRABECULAR_HEIGHT = 0.6, 0.6, 0.5
+#: Fewer voxels give no mean.
+MIN_VOXELS = 20
+#: How far TotalSegmentator's spine report (2.18) erodes the body before it takes the density, millimetres.
+_ERODED_MM = 4.0
+
+
+@dataclass(frozen=True)
+class Density:
+    """Hounsfield units of a region.
+
+    Parameters
+    ----------
+    mean, std : float
+        Mean and standard deviation.
+    voxels : int
+        Number of voxels.
+    """
+
+    mean: float
+    std: float
+    voxels: int
+
+
+def percentiles(labels: LabelVolume, ct: CtVolume, shape: LevelShape) -> tuple[float, ...]:
+    """Return the `PERCENTILES` of Hounsfield units over the voxels of a vertebra."""
+    inside = labels.labels_zyx[shape.box_zyx] == shape.vertebra.label
+    return tuple(float(value) for value in np.percentile(ct.hu_zyx[shape.box_zyx][inside], PERCENTILES))
+
+
+def trabecular(ct: CtVolume, shape: LevelShape, body: Body, box: BodyBox, height: float) -> Density | None:
+    """Return the density of trabecular bone: of the voxels whose centres lie in the elliptical cylinder.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    shape : LevelShape
+        The vertebra, for its box in the array.
+    body, box : Body, BodyBox
+        Its body.
+    height : float
+        Middle height of the body, millimetres.
+    """
+    points = body.frame.from_lps(_centres(ct, shape.box_zyx))
+    centre_x = (box.left + box.right) / 2
+    x = (points[:, 0] - centre_x) / (TRABECULAR_WIDTH * box.width / 2)
+    y = (points[:, 1] - body.centre_y) / (TRABECULAR_DEPTH * body.depth / 2)
+    z = (points[:, 2] - body.middle) / (TRABECULAR_HEIGHT * height / 2)
+    return _density(ct.hu_zyx[shape.box_zyx], (x**2 + y**2 <= 1) & (np.abs(z) <= 1))
+
+
+def eroded(ct: CtVolume, shape: LevelShape, body: Body, box: BodyBox) -> Density | None:
+    """Return the density of the body eroded by 4 mm, as TotalSegmentator's spine report takes it; see `trabecular`."""
+    mask = np.pad(box.mask(), 1)
+    depth = ndimage.distance_transform_edt(mask, sampling=STEP_MM)[1:-1, 1:-1, 1:-1]
+    points = body.frame.from_lps(_centres(ct, shape.box_zyx))
+    low = np.array([box.x[0], box.y[0], box.z[0]])
+    index_zyx = ((points - low) / STEP_MM)[:, ::-1].T
+    inside = ndimage.map_coordinates(depth, index_zyx, order=1) >= _ERODED_MM
+    return _density(ct.hu_zyx[shape.box_zyx], inside)
+
+
+def _centres(ct: CtVolume, box: Box) -> NDArray[np.float64]:
+    """Return the centres of the voxels of a box in the order of its array, in patient coordinates."""
+    z, y, x = np.meshgrid(*(np.arange(part.start, part.stop, dtype=np.float64) for part in box), indexing="ij")
+    return to_lps(ct.affine_lps, np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1))
+
+
+def _density(hu_zyx: HuArray, inside: NDArray[np.bool_]) -> Density | None:
+    values = hu_zyx.ravel()[inside].astype(np.float64)
+    if values.size < MIN_VOXELS:
+        return None
+    return Density(float(values.mean()), float(values.std()), int(values.size))

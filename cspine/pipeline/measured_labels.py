@@ -1,0 +1,215 @@
+"""Measure labels that exist already: a NIfTI file or a DICOM Segmentation of any system, with their CT."""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cspine.core.errors import InputError, NoVertebraError
+from cspine.core.geometry import resample_labels
+from cspine.core.shape import vertebrae_only
+from cspine.core.volumes import CtVolume, LabelVolume, labels_present
+from cspine.dicom.archive import open_input
+from cspine.dicom.clock import Clock
+from cspine.dicom.patient import patient_sex
+from cspine.dicom.read_seg import read_seg_record, read_segmentation, source_series_uid
+from cspine.dicom.seg import SegRecord
+from cspine.io.output import MEASUREMENTS, REPORT, StudyOutput
+from cspine.measurements.change import Change, EarlierValues
+from cspine.measurements.spine import MeasuredValue, SpineMeasurements
+from cspine.measurements.table import MeasurementTable
+from cspine.pipeline import steps
+from cspine.pipeline.measuring import measure, prior_result
+from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.source import SourceKind, kind_of_source
+from cspine.report.measurement_table import write_measurement_table
+from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
+
+_NIFTI = (".nii", ".nii.gz")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labels with what is known about the object that they come from.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        The labels, on their own grid.
+    record : SegRecord or None
+        The segmentation object; None for other files.
+    """
+
+    labels: LabelVolume
+    record: SegRecord | None = None
+
+
+def read_labelled(path: Path) -> Labelled:
+    """Read labels with the numbers of VerSe from a NIfTI file, or vertebrae from a DICOM Segmentation.
+
+    Parameters
+    ----------
+    path : Path
+        The file, or the output folder of a run.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read as labels.
+    LabelSchemeError
+        If no segment is a vertebra.
+    """
+    path = _segmentation_in(path) if path.is_dir() else path
+    if not path.is_file():
+        raise InputError("the labels do not exist", advice="Give a NIfTI file, a DICOM Segmentation, or a result.")
+    if path.name.lower().endswith(_NIFTI):
+        from cspine.io import nifti
+
+        volume = nifti.read_labels(path)
+        return Labelled(replace(volume, labels_zyx=vertebrae_only(volume.labels_zyx)))
+    record, model = read_seg_record(path)
+    return Labelled(replace(read_segmentation(path), model=model), record)
+
+
+def _segmentation_in(folder: Path) -> Path:
+    from cspine.io.output import LABELS, SEGMENTATION
+
+    for file in (folder / "dicom" / SEGMENTATION, folder / SEGMENTATION, folder / "report" / LABELS):
+        if file.is_file():
+            return file
+    raise InputError("the folder of labels is no result of cspine", advice="Give the file with the labels.")
+
+
+def measure_file(
+    labelled: Labelled, ct: Path, *, series_uid: str | None = None, sex: str = "", prior: Path | None = None
+) -> MeasuredLabels:
+    """Measure labels in the CT of a file, a folder or an archive.
+
+    Parameters
+    ----------
+    labelled : Labelled
+        As `read_labelled` returns them.
+    ct : Path
+        A folder or .zip of DICOM, or a NIfTI file.
+    series_uid : str, optional
+        The series of a folder to take; if omitted, the one that the segmentation names, else that which the rules
+        choose.
+    sex : str
+        ``"M"`` or ``"F"``; that of the header if empty.
+    prior : Path, optional
+        Output folder or structured report of an earlier result.
+
+    Raises
+    ------
+    CSpineError
+        Its subclasses say what is wrong with the CT or the earlier result.
+    """
+    if kind_of_source(ct) is SourceKind.NIFTI:
+        from cspine.io.ct_image import read_ct_image
+
+        return MeasuredLabels(labelled, read_ct_image(ct), sex, prior_result(prior, None, None))
+    if series_uid is None and labelled.record is not None:
+        series_uid = source_series_uid(labelled.record.path)
+    settings = RunSettings(series_uid=series_uid, prior=prior)
+    with ExitStack() as stack:
+        scan = steps.read_headers(stack.enter_context(open_input(ct)))
+        chosen = steps.choose_series(scan, settings)
+        result = MeasuredLabels(labelled, steps.read_ct(chosen, settings), sex, chosen.prior)
+        # What an archive contains is needed until the report is written.
+        weakref.finalize(result, stack.pop_all().close)
+    return result
+
+
+class MeasuredLabels:
+    """The measurements of labels and their CT.
+
+    Parameters
+    ----------
+    labelled : Labelled
+        The labels.
+    ct : CtVolume
+        The image; labels on another grid are resampled to it.
+    sex : str
+        ``"M"`` or ``"F"``; if empty, that of the header.
+    prior : EarlierValues, optional
+        An earlier result to compare with.
+
+    Raises
+    ------
+    NoVertebraError
+        If no label lies on the image.
+    """
+
+    def __init__(self, labelled: Labelled, ct: CtVolume, sex: str = "", prior: EarlierValues | None = None) -> None:
+        self.ct = ct
+        self._record = labelled.record
+        on_ct = resample_labels(labelled.labels.labels_zyx, labelled.labels.grid, ct.grid)
+        if not labels_present(on_ct):
+            raise NoVertebraError("no label lies on the image")
+        self.labels = LabelVolume(on_ct, ct.affine_lps, labelled.labels.model)
+        if not sex and ct.source is not None:
+            sex = patient_sex(ct.source.slices[0].path)
+        self._measured = measure(self.labels, ct, sex, (), prior)
+
+    @property
+    def spine(self) -> SpineMeasurements:
+        """All measurements: ``spine.value("C5", "body_depth_mm")``."""
+        return self._measured.spine
+
+    @property
+    def values(self) -> tuple[MeasuredValue, ...]:
+        """Every value with its uncertainty and what it is compared with."""
+        return self.spine.values
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Changes since the earlier result."""
+        return self._measured.changes
+
+    @property
+    def table(self) -> MeasurementTable:
+        """The vertebrae as a table, one row each: ``pandas.DataFrame(result.table)``."""
+        return MeasurementTable(self.spine.vertebrae)
+
+    def save(self, out: str | Path, *, overwrite: bool = False, clock: Clock | None = None) -> tuple[Path, ...]:
+        """Write report/measurements.csv and, for a DICOM CT, dicom/measurements.dcm.
+
+        Parameters
+        ----------
+        out : str or Path
+            Folder in which ``dicom/`` and ``report/`` appear.
+        overwrite : bool
+            Replace existing results.
+        clock : Clock, optional
+            All dates; the present moment, or that of SOURCE_DATE_EPOCH, if omitted.
+
+        Returns
+        -------
+        tuple of Path
+            The files.
+
+        Raises
+        ------
+        OutputError
+            If the folder has results, or cannot be written.
+        """
+        files = ["report/" + MEASUREMENTS]
+        with StudyOutput(Path(out), overwrite=overwrite) as output:
+            write_measurement_table(self.values, self.changes, output.staging / files[0])
+            if self.ct.source is not None:
+                files.append("dicom/" + REPORT)
+                self._write_report(output.staging / files[1], clock or Clock.from_environment())
+            output.commit()
+        return tuple(Path(out) / file for file in files)
+
+    def _write_report(self, path: Path, clock: Clock) -> None:
+        prior = self._measured.prior
+        tracking = dict(prior.tracking) if prior is not None else {}
+        content = ReportContent(self.spine, self.labels.model, (), self.changes, tracking)
+        parameters = (("labels", "of a segmentation" if self._record is not None else "of a file"),)
+        write_structured_report(content, self.ct, self._record, report_settings(content, clock, parameters, ""), path)
+
+    def __repr__(self) -> str:
+        return f"<MeasuredLabels of {len(self.spine.vertebrae)} vertebrae, {len(self.values)} values>"

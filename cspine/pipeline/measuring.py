@@ -1,0 +1,88 @@
+"""The measurements of a run: of its vertebrae, against an earlier result, and what was looked for in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cspine.core.anatomy import OPTIONAL_LEVELS, Vertebra
+from cspine.core.volumes import CtVolume, LabelVolume, labels_present
+from cspine.dicom.scan import Scan
+from cspine.measurements.change import Change, EarlierValues, changes_since
+from cspine.measurements.spine import SpineMeasurements, measure_spine
+from cspine.report.earlier_measurements import find_prior, read_prior
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that was measured.
+
+    Parameters
+    ----------
+    spine : SpineMeasurements
+        The measurements.
+    not_found : tuple of str
+        Levels that were looked for and not found, from head to foot.
+    changes : tuple of Change
+        Changes since the earlier result.
+    prior : EarlierValues or None
+        The earlier result.
+    """
+
+    spine: SpineMeasurements
+    not_found: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    prior: EarlierValues | None = None
+
+
+def prior_result(named: Path | None, study: Scan | None, patient: str | None) -> EarlierValues | None:
+    """Return the earlier result: the one that a user names, or the newest in the study; None if there is none.
+
+    Parameters
+    ----------
+    named : Path or None
+        Output folder or report of an earlier run.
+    study : Scan or None
+        The study.
+    patient : str or None
+        Key of the patient.
+
+    Raises
+    ------
+    PriorResultError
+        If the named one cannot be compared with.
+    """
+    if named is not None:
+        return read_prior(named, patient)
+    return find_prior(study) if study is not None else None
+
+
+def measure(
+    labels: LabelVolume,
+    ct: CtVolume,
+    sex: str = "",
+    looked_for: Iterable[Vertebra] = (),
+    prior: EarlierValues | None = None,
+) -> Measured:
+    """Measure the vertebrae of a CT, and compare them with an earlier result.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels on the grid of ``ct``.
+    ct : CtVolume
+        The image.
+    sex : str
+        ``"M"`` or ``"F"``; anything else if unknown.
+    looked_for : iterable of Vertebra
+        Levels that the model predicts and the user wants; those that not everybody has are not missed.
+    prior : EarlierValues, optional
+        The earlier result.
+    """
+    present = set(labels_present(labels.labels_zyx))
+    missed = [v.name for v in looked_for if v.label not in present and v.name not in OPTIONAL_LEVELS]
+    spine = measure_spine(labels, ct, sex)
+    images = frozenset(part.sop_instance_uid for part in ct.source.slices) if ct.source is not None else frozenset()
+    changes = changes_since(spine, prior, images) if prior is not None else ()
+    return Measured(spine, tuple(missed), changes, prior)

@@ -1,0 +1,34 @@
+"""`cspine measure`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cspine.cli.main import cli
+from cspine.core.errors import OutputNotEmptyError
+from cspine.io import nifti
+from tests.builders.measured_study import ct_series, labelled, segmentation
+
+
+def test_values_are_printed_and_written(tmp_path: Path) -> None:
+    labels = labelled(("C5",))
+    ct = ct_series(tmp_path / "ct", labels)
+    segmentation(labels, ct, tmp_path / "seg.dcm")
+    arguments = ["-q", "measure", str(tmp_path / "seg.dcm"), str(tmp_path / "ct"), str(tmp_path / "out"), "--sex", "M"]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert "C5" in done.output and str(tmp_path / "out" / "dicom" / "measurements.dcm") in done.output
+    again = CliRunner().invoke(cli, arguments)
+    assert isinstance(again.exception, OutputNotEmptyError)
+
+
+def test_nifti_files_give_a_table(tmp_path: Path) -> None:
+    labels = labelled(("C5",))
+    nifti.write(tmp_path / "labels.nii.gz", labels.labels_zyx, labels.affine_lps)
+    nifti.write(tmp_path / "ct.nii.gz", (labels.labels_zyx > 0).astype("int16") * 300 - 50, labels.affine_lps)
+    files = [str(tmp_path / name) for name in ("labels.nii.gz", "ct.nii.gz", "out")]
+    done = CliRunner().invoke(cli, ["-q", "measure", *files])
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["measurements.csv"]

@@ -1,0 +1,109 @@
+"""Measurements of labels that exist, and against an earlier result."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+import cspine
+from cspine.core.errors import InputError, NoVertebraError, PriorResultError
+from cspine.io import nifti
+from cspine.report.earlier_measurements import earlier_values
+from tests.builders.judges import dciodvfy_errors
+from tests.builders.measured_study import CLOCK, ct_series, labelled, segmentation
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CT, its segmentation, and both as NIfTI."""
+    folder = tmp_path_factory.mktemp("study")
+    labels = labelled(("C4", "C5"))
+    ct = ct_series(folder / "ct", labels)
+    segmentation(labels, ct, folder / "seg.dcm")
+    nifti.write(folder / "labels.nii.gz", labels.labels_zyx, labels.affine_lps)
+    nifti.write(folder / "ct.nii.gz", ct.hu_zyx - 30, ct.affine_lps)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def from_seg(study: Path) -> Path:
+    """The measurements of the segmentation, saved."""
+    cspine.measure(study / "seg.dcm", study / "ct", sex="F").save(study / "measured", clock=CLOCK)
+    return study / "measured"
+
+
+def rows(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
+    with (folder / "report" / "measurements.csv").open(encoding="utf-8") as file:
+        return {(row["site"], row["name"]): row for row in csv.DictReader(file)}
+
+
+def test_table_and_report_have_the_same_numbers(study: Path, from_seg: Path) -> None:
+    report = dcmread(from_seg / "dicom" / "measurements.dcm")
+    assert dciodvfy_errors(from_seg / "dicom" / "measurements.dcm") == []
+    in_report, in_table = earlier_values(report), rows(from_seg)
+    assert in_report.values.keys() == in_table.keys() and len(in_table) > 50
+    for key, (value, uncertainty) in in_report.values.items():
+        assert float(in_table[key]["value"]) == value
+        assert float(in_table[key]["uncertainty"]) == pytest.approx(uncertainty)
+    tracking = {str(s.SegmentLabel): str(s.TrackingUID) for s in dcmread(study / "seg.dcm").SegmentSequence}
+    assert {level: in_report.tracking[level] for level in tracking} == tracking
+
+
+def test_a_nifti_file_gives_the_numbers_of_the_segmentation(study: Path, from_seg: Path) -> None:
+    found = cspine.measure(study / "labels.nii.gz", study / "ct.nii.gz", sex="F")
+    assert [path.name for path in found.save(study / "plain")] == ["measurements.csv"]
+    plain, dicom = rows(study / "plain"), rows(from_seg)
+    same = [key for key in dicom if not key[1].endswith("_hu")]
+    assert plain.keys() == dicom.keys()
+    for key in same:
+        assert float(plain[key]["value"]) == pytest.approx(float(dicom[key]["value"]), abs=0.02), key
+
+
+def test_the_table_of_vertebrae_has_a_column_for_each_quantity(study: Path) -> None:
+    table = cspine.measure(study / "labels.nii.gz", study / "ct.nii.gz").table
+    columns = table.to_dict()
+    assert columns["level"] == ["C4", "C5"]
+    assert all(value is not None and value > 5 for value in columns["body_height_middle_mm"])
+
+
+def test_changes_since_an_earlier_result_are_reported_and_tracking_is_kept(
+    study: Path, from_seg: Path, tmp_path: Path
+) -> None:
+    labels = labelled(("C4", "C5"))
+    ct = ct_series(tmp_path / "later", labels, shift=40)
+    found = cspine.measure(labels, ct, prior=from_seg)
+    changed = {(c.site, c.quantity.name): c for c in found.changes}
+    assert changed["C5", "mean_hu"].difference != 0 and changed["C5", "volume_ml"].difference == 0
+    found.save(tmp_path / "out", clock=CLOCK)
+    later = earlier_values(dcmread(tmp_path / "out" / "dicom" / "measurements.dcm"))
+    assert later.tracking["C5"] == earlier_values(dcmread(from_seg / "dicom" / "measurements.dcm")).tracking["C5"]
+    assert dciodvfy_errors(tmp_path / "out" / "dicom" / "measurements.dcm") == []
+    row = rows(tmp_path / "out")["C5", "mean_hu"]
+    assert float(row["change"]) == pytest.approx(changed["C5", "mean_hu"].difference) and row["earlier_value"]
+
+
+def test_a_result_of_the_same_images_is_no_change(study: Path, from_seg: Path) -> None:
+    assert cspine.measure(study / "seg.dcm", study / "ct", prior=from_seg).changes == ()
+
+
+def test_an_earlier_result_of_another_patient_is_refused(study: Path, from_seg: Path, tmp_path: Path) -> None:
+    report = dcmread(from_seg / "dicom" / "measurements.dcm")
+    report.PatientID = "somebody else"
+    report.save_as(tmp_path / "other.dcm")
+    for prior in (tmp_path / "other.dcm", study / "ct", tmp_path / "nothing"):
+        with pytest.raises(PriorResultError):
+            cspine.measure(study / "seg.dcm", study / "ct", prior=prior)
+
+
+def test_labels_beside_the_image_and_missing_labels_are_refused(study: Path, tmp_path: Path) -> None:
+    labels = labelled(("C4", "C5"))
+    moved = labels.affine_lps.copy()
+    moved[2, 3] += 1000
+    nifti.write(tmp_path / "moved.nii.gz", labels.labels_zyx, moved)
+    with pytest.raises(NoVertebraError):
+        cspine.measure(tmp_path / "moved.nii.gz", study / "ct.nii.gz")
+    with pytest.raises(InputError):
+        cspine.measure(tmp_path / "none.nii.gz", study / "ct.nii.gz")
