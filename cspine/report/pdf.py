@@ -22,11 +22,11 @@ from cspine.core.anatomy import levels_text
 from cspine.core.findings import Finding, Severity
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.report.advice import advice
-from cspine.report.measures import Measure, measures_of
+from cspine.report.measures import measures_of
 from cspine.report.page.html import count_words, ranked
 from cspine.report.page.pictures import solids_png
 from cspine.report.pdf_plots import PlotFlowable
-from cspine.report.plots import Plot, PlotGroup, grouped, value_text
+from cspine.report.plots import Plot, PlotGroup, grouped, heading
 from cspine.report.preview import preview_png
 from cspine.report.scene import scene_of
 from cspine.report.summary import Summary
@@ -46,8 +46,12 @@ _BODY = ParagraphStyle("body", fontName=_FONT, fontSize=9, leading=12.5)
 _NOTE = ParagraphStyle("note", _BODY, fontSize=7.5, leading=10, textColor=_DIM)
 _STRONG = ParagraphStyle("strong", _BODY, fontName=_BOLD)
 _TITLE = ParagraphStyle("title", _BODY, fontName=_BOLD, fontSize=18, leading=23)
-_HEADING = ParagraphStyle("heading", _BODY, fontName=_BOLD, fontSize=12.5, leading=16, spaceBefore=10, spaceAfter=4)
-_SUBHEADING = ParagraphStyle("subheading", _BODY, fontName=_BOLD, fontSize=10.5, leading=14, spaceBefore=8)
+_HEADING = ParagraphStyle(
+    "heading", _BODY, fontName=_BOLD, fontSize=12.5, leading=16, spaceBefore=10, spaceAfter=4, keepWithNext=1
+)
+_SUBHEADING = ParagraphStyle(
+    "subheading", _BODY, fontName=_BOLD, fontSize=10.5, leading=14, spaceBefore=8, keepWithNext=1
+)
 _SMALL = ParagraphStyle("small", _BODY, fontSize=8, leading=10)
 
 
@@ -162,12 +166,8 @@ def _plot_grid(plots: Sequence[Plot]) -> Flowable:
 
 
 def _plot(plot: Plot) -> list[Flowable]:
-    parts: list[Flowable] = [_text(_title(plot.measure), _STRONG), PlotFlowable(plot, _FONT)]
+    parts: list[Flowable] = [_text(heading(plot.measure), _STRONG), PlotFlowable(plot, _FONT)]
     return [*parts, _text(plot.measure.source, _NOTE)] if plot.measure.source else parts
-
-
-def _title(measure: Measure) -> str:
-    return f"{measure.title}, {measure.unit}" if measure.unit else measure.title
 
 
 def _values(group: PlotGroup) -> list[Flowable]:
@@ -177,10 +177,7 @@ def _values(group: PlotGroup) -> list[Flowable]:
 
 
 def _value_table(group: PlotGroup, sites: Sequence[str]) -> Flowable:
-    rows = []
-    for measure in (plot.measure for plot in group.plots):
-        own = {value.site: value_text(measure, value) for value in measure.values}
-        rows.append([_title(measure), *(own.get(site, "–") for site in sites)])
+    rows = [[title, *texts] for title, texts in group.cells(sites)]
     widths = (_WIDTH - len(sites) * _SITE_WIDTH, *([_SITE_WIDTH] * len(sites)))
     return _table(["Quantity", *sites], rows, widths)
 

@@ -94,6 +94,14 @@ class PlotGroup:
     sites: tuple[str, ...]
     plots: tuple[Plot, ...]
 
+    def cells(self, sites: Sequence[str]) -> list[tuple[str, list[str]]]:
+        """Return for each quantity its title with its unit, and its value at each site; a dash where it has none."""
+        rows = []
+        for measure in (plot.measure for plot in self.plots):
+            texts = {value.site: value_text(measure, value) for value in measure.values}
+            rows.append((heading(measure), [texts.get(site, "–") for site in sites]))
+        return rows
+
 
 _TITLES = {Scope.VERTEBRA: "Vertebrae", Scope.NEIGHBOURS: "Neighbours", Scope.COLUMN: "Column"}
 
@@ -139,6 +147,11 @@ def plot_of(measure: Measure) -> Plot:
         for index, value in enumerate(measure.values)
     )
     return Plot(measure, TOP + len(rows) * ROW + _AXIS, rows, tuple((x(float(t)), f"{float(t):g}") for t in ticks))
+
+
+def heading(measure: Measure) -> str:
+    """Return the title of a quantity with its unit."""
+    return f"{measure.title}, {measure.unit}" if measure.unit else measure.title
 
 
 def value_text(measure: Measure, value: Value) -> str:

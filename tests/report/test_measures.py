@@ -107,6 +107,7 @@ def test_measured_values_stand_beside_what_is_published() -> None:
         ("Neighbours", ("C3/C4",)),
         ("Column", ("column",)),
     ]
+    assert groups[1].cells(("C2/C3", "C3/C4")) == [("Translation, mm", ["–", "4.2 !"])]
     (row,) = groups[1].plots[0].rows
     assert row.bar is not None and row.bar[0] == groups[1].plots[0].ticks[0][0]  # an open range begins at the axis
 

@@ -22,7 +22,7 @@ from cspine.report.page.packing import pack, pack_planes
 from cspine.report.page.pictures import slices_png, solids_png
 from cspine.report.page.solids import UNIT_MM, Solid, solids_of
 from cspine.report.page.stacks import Stack, hu_of_codes, stacks_of
-from cspine.report.plots import WIDTH, grouped, value_text
+from cspine.report.plots import WIDTH, grouped, heading
 from cspine.report.scene import Scene, scene_of
 from cspine.report.summary import FindingSummary, Summary
 
@@ -76,7 +76,7 @@ def page_html(summary: Summary, ct: CtVolume, labels: LabelVolume) -> str:
         levels=scene.levels,
         groups=grouped(measures),
         plot_width=WIDTH,
-        value_text=value_text,
+        heading=heading,
         slices_url=_png_url(slices_png(stacks)),
         solids_url=_png_url(solids_png(scene)),
         data=_data(scene, stacks, solids_of(scene)),

@@ -16,7 +16,7 @@ from cspine.core.errors import NoVertebraError, OutputError
 from cspine.core.findings import MISSING_LEVEL, OFF_COLUMN_REMOVED, TRUNCATED
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.report.page.html import page_html, write_page
-from cspine.report.summary import Summary
+from cspine.report.summary import MeasurementSummary, Summary
 from tests.builders.spine_phantom import MODEL, Phantom, volumes
 from tests.builders.summaries import phantom_summary
 
@@ -174,6 +174,15 @@ def test_a_folder_that_cannot_be_written_is_reported(
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         write_page(*result, tmp_path / "file" / "report.html")
+
+
+def test_a_quantity_that_a_site_lacks_has_a_dash(result: tuple[Summary, CtVolume, LabelVolume]) -> None:
+    summary, ct, labels = result
+    row = MeasurementSummary(site="C4", name="body_depth_mm", value=15.0, unit="mm", uncertainty=None)
+    html = page_html(summary.model_copy(update={"measurements": [row], "levels_not_found": ["T2"]}), ct, labels)
+    Outline(html)
+    assert "Depth of the body, mm</th><td>–</td><td>–</td><td>–</td><td>15.0</td>" in html
+    assert "Looked for and not found: T2." in html
 
 
 def test_a_result_without_findings_says_so() -> None:
