@@ -118,12 +118,13 @@ async function startStack(figure, stack, tint, greys) {
     const wideMm = columns * stack.mm[0], highMm = rows * stack.mm[1];
     const room = figure.parentElement.clientWidth;
     const most = room > 900 ? Math.floor((room - 34) / 3) : Math.min(room, 460);
-    const wide = Math.max(1, Math.round(Math.min(most, (540 * wideMm) / highMm)));
+    const tallest = highMm > 300 ? 900 : 540;
+    const wide = Math.max(1, Math.round(Math.min(most, (tallest * wideMm) / highMm)));
     const high = Math.max(1, Math.round((wide * highMm) / wideMm));
     const density = window.devicePixelRatio || 1;
     canvas.style.width = `${wide}px`;
     canvas.style.height = `${high}px`;
-    figure.style.width = `${wide}px`;
+    figure.style.width = `${Math.max(wide, Math.min(most, 180))}px`;
     canvas.width = Math.round(wide * density);
     canvas.height = Math.round(high * density);
     const seen = paint(table);
