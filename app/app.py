@@ -69,6 +69,8 @@ class CSpineApp(Application):  # type: ignore[misc]
             mirror=settings.is_on("mirror"),
             step_size=settings.step_size(),
             precision=settings.precision,
+            engine=settings.engine,
+            roi=settings.roi,
         )
         postprocessing = PostprocessingOperator(
             self,
@@ -84,6 +86,8 @@ class CSpineApp(Application):  # type: ignore[misc]
             output_folder=folders.output,
             seg_type=settings.seg_type,
             outputs=settings.text("outputs"),
+            surface_format=settings.text("surface_format"),
+            fe_format=settings.text("fe_format"),
         )
         sr_writer = DicomSrWriterOperator(self, name="sr_writer", output_folder=folders.output)
         report_writer = ReportWriterOperator(self, name="report_writer", output_folder=folders.output)

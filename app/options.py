@@ -15,6 +15,8 @@ from cspine.core.errors import UsageError
 
 SegTypeName = Literal["binary", "labelmap"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
+EngineName = Literal["auto", "torch", "openvino"]
+RoiName = Literal["auto", "full"]
 
 _LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 
@@ -69,6 +71,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("--log-level", "CSPINE_LOG_LEVEL", "WARN", "Level of the log; DEBUG includes Holoscan.", _LEVELS, "-l"),
     Option("--seg-type", "CSPINE_SEG_TYPE", "binary", "How the segmentation is stored.", ("binary", "labelmap")),
     Option("--outputs", "CSPINE_OUTPUTS", "", "What to write, as cspine run; default seg,sr,preview,report,summary."),
+    Option("--surface-format", "CSPINE_SURFACE_FORMAT", "stl,glb", "Of surfaces: stl, glb, ply, obj, vtp, dicom."),
+    Option("--fe-format", "CSPINE_FE_FORMAT", "inp,vtu", "Of finite elements: inp, feb, k, vtu."),
     Option("--levels", "CSPINE_LEVELS", "", "Levels to write, for example C3-T1; default all."),
     Option("--solve-levels", "CSPINE_SOLVE_LEVELS", "1", "Correct levels that do not follow each other.", _SWITCH),
     Option("--fail-on", "CSPINE_FAIL_ON", "", "Findings with which the run fails: serious, or codes; default none."),
@@ -78,6 +82,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("--prior", "CSPINE_PRIOR", "", "Output folder of an earlier run: report changes since."),
     Option("--incomplete", "CSPINE_INCOMPLETE", "0", "The transfer was incomplete: report a finding.", _SWITCH),
     Option("--device", "CSPINE_DEVICE", "auto", "auto, cpu, cuda or cuda:N."),
+    Option("--engine", "CSPINE_ENGINE", "auto", "Library that runs the network.", ("auto", "torch", "openvino")),
+    Option("--roi", "CSPINE_ROI", "auto", "What a cervical model of one stage sees.", ("auto", "full")),
     Option("--precision", "CSPINE_PRECISION", "auto", "Arithmetic of the network.", ("auto", "float32", "bfloat16")),
     Option("--folds", "CSPINE_FOLDS", "", "Folds to average, for example 0,1; default all."),
     Option("--mirror", "CSPINE_MIRROR", "0", "Test-time mirroring: up to 8 x the time.", _SWITCH),
@@ -120,6 +126,16 @@ class Settings:
     def precision(self) -> PrecisionName:
         """Arithmetic of the network."""
         return cast(PrecisionName, self.values["precision"])
+
+    @property
+    def engine(self) -> EngineName:
+        """Library that runs the network."""
+        return cast(EngineName, self.values["engine"])
+
+    @property
+    def roi(self) -> RoiName:
+        """What a cervical model of one stage sees."""
+        return cast(RoiName, self.values["roi"])
 
     def is_on(self, name: str) -> bool:
         """Return whether a switch is on."""

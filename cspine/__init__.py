@@ -37,12 +37,17 @@ if TYPE_CHECKING:
     from cspine.pipeline.series_list import ListedSeries
     from cspine.pipeline.settings import RunSettings
     from cspine.report.picture import Picture
+    from cspine.surfaces.fe_model import FeModel
+    from cspine.surfaces.fe_settings import FeSettings
+    from cspine.surfaces.vertebrae import VertebraSurface
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CSpineError",
     "CtVolume",
+    "FeModel",
+    "FeSettings",
     "Finding",
     "InferenceSettings",
     "InstallOptions",
@@ -55,6 +60,7 @@ __all__ = [
     "Segmentation",
     "SpineMeasurements",
     "VertebraMeasurement",
+    "VertebraSurface",
     "__version__",
     "install_model",
     "list_models",
@@ -70,6 +76,8 @@ __all__ = [
 _MODULES = {
     "CSpineError": "cspine.core.errors",
     "CtVolume": "cspine.core.volumes",
+    "FeModel": "cspine.surfaces.fe_model",
+    "FeSettings": "cspine.surfaces.fe_settings",
     "Finding": "cspine.core.findings",
     "InferenceSettings": "cspine.inference.settings",
     "InstallOptions": "cspine.models.install",
@@ -82,6 +90,7 @@ _MODULES = {
     "Segmentation": "cspine.pipeline.result",
     "SpineMeasurements": "cspine.measurements.spine",
     "VertebraMeasurement": "cspine.measurements.vertebra",
+    "VertebraSurface": "cspine.surfaces.vertebrae",
     "install_model": "cspine.api",
     "list_models": "cspine.api",
     "list_series": "cspine.api",

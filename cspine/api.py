@@ -8,18 +8,18 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cspine.core.anatomy import Vertebra, is_full_spine, parse_levels
 from cspine.core.errors import UsageError
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.archive import open_input
-from cspine.inference.settings import InferenceSettings, Precision
+from cspine.inference.settings import EngineName, Precision
 from cspine.io.machine import home_folder
 from cspine.models.install import InstallOptions
 from cspine.models.install import install as _install
@@ -55,6 +55,7 @@ def segment(
     levels: str | Iterable[str] | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    engine: EngineName | None = None,
     settings: RunSettings | None = None,
     progress: ProgressCallback | None = None,
 ) -> Segmentation:
@@ -74,6 +75,8 @@ def segment(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     precision : str, optional
         ``"auto"``, ``"float32"`` or ``"bfloat16"``.
+    engine : str, optional
+        ``"auto"``, ``"torch"`` or ``"openvino"``.
     settings : RunSettings, optional
         All other settings of a run; the options above take precedence.
     progress : callable, optional
@@ -93,7 +96,7 @@ def segment(
     >>> seg = cspine.segment("neck-ct", model="cervical-demo")  # doctest: +SKIP
     >>> seg.vertebrae["C3"].volume_ml  # doctest: +SKIP
     """
-    chosen = _settings(settings or RunSettings(), series, levels, device, precision)
+    chosen = _settings(settings or RunSettings(), series, levels, _network(device, precision, engine))
     path = _as_path(source)
     kind = kind_of_source(path) if path is not None else None
     if kind is not SourceKind.DICOM and chosen.series_uid is not None:
@@ -180,7 +183,7 @@ def read_ct(source: Source, *, series: str | None = None, settings: RunSettings 
     --------
     >>> cspine.read_ct("neck-ct").grid.spacing_xyz  # doctest: +SKIP
     """
-    chosen = _settings(settings or RunSettings(), series, None, None, None)
+    chosen = _settings(settings or RunSettings(), series, None)
     path = _as_path(source)
     if path is None:
         return _ct_in_memory(source)
@@ -289,20 +292,21 @@ def _settings(
     settings: RunSettings,
     series: str | None,
     levels: str | Iterable[str] | None,
-    device: str | None,
-    precision: Precision | None,
+    network: Mapping[str, Any] | None = None,
 ) -> RunSettings:
-    inference: InferenceSettings = settings.inference
-    if device is not None:
-        inference = replace(inference, device=device)
-    if precision is not None:
-        inference = replace(inference, precision=precision)
+    inference = replace(settings.inference, **(network or {}))
     return replace(
         settings,
         inference=inference,
         series_uid=settings.series_uid if series is None else series,
         levels=settings.levels if levels is None else _levels(levels),
     )
+
+
+def _network(device: str | None, precision: Precision | None, engine: EngineName | None) -> dict[str, Any]:
+    """Return the options of the network that are given."""
+    options = {"device": device, "precision": precision, "engine": engine}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _levels(levels: str | Iterable[str]) -> tuple[Vertebra, ...]:

@@ -18,6 +18,7 @@ from cspine.operators.report_page import ReportPageOperator
 from cspine.operators.report_writer import ReportWriterOperator
 from cspine.operators.rtstruct_writer import RtStructWriterOperator
 from cspine.operators.secondary_capture_writer import SecondaryCaptureWriterOperator
+from cspine.operators.surface_writer import SurfaceWriterOperator
 
 __all__ = [
     "CtReaderOperator",
@@ -31,4 +32,5 @@ __all__ = [
     "ReportWriterOperator",
     "RtStructWriterOperator",
     "SecondaryCaptureWriterOperator",
+    "SurfaceWriterOperator",
 ]

@@ -15,6 +15,8 @@ from cspine.operators.step import IMAGE, SEG_FILE, SEG_IMAGE, STUDIES, StepOpera
 from cspine.operators.studies import chosen_series
 from cspine.pipeline import steps
 from cspine.pipeline.outputs import parse_outputs
+from cspine.surfaces.fe_settings import FeSettings, parse_fe_formats
+from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
 
 class DicomSegWriterOperator(StepOperator):
@@ -45,6 +47,8 @@ class DicomSegWriterOperator(StepOperator):
     outputs : str
         What is written, as ``cspine run --outputs`` names it, by this operator and the writers after it; by default
         the segmentation, the structured report, the preview, the page and the summary.
+    surface_format, fe_format : str
+        Formats of surfaces and of finite elements where ``outputs`` names these.
     model_name, model_version : str
         The model behind labels of another operator than cspine's postprocessing.
     """
@@ -58,6 +62,8 @@ class DicomSegWriterOperator(StepOperator):
         output_folder: Path = Path("output"),
         seg_type: Literal["binary", "labelmap"] = "binary",
         outputs: str = "",
+        surface_format: str = "stl,glb",
+        fe_format: str = "inp,vtu",
         model_name: str = "",
         model_version: str = "",
         **kwargs: Any,
@@ -65,6 +71,8 @@ class DicomSegWriterOperator(StepOperator):
         self.output_folder = output_folder
         self.seg_type = SegType(seg_type)
         self.outputs = parse_outputs(outputs) if outputs else None
+        self.surfaces = SurfaceSettings(formats=parse_formats(surface_format))
+        self.elements = FeSettings(formats=parse_fe_formats(fe_format))
         self.model = named_model(model_name, model_version)
         super().__init__(fragment, *args, **kwargs)
 
@@ -80,7 +88,13 @@ class DicomSegWriterOperator(StepOperator):
         ct = ct_of(op_input.receive(IMAGE))
         chosen = chosen_series(op_input.receive(STUDIES))
         before = provenance_of(seg_image)
-        settings = replace(before.settings, seg_type=self.seg_type, outputs=self.outputs)
+        settings = replace(
+            before.settings,
+            seg_type=self.seg_type,
+            outputs=self.outputs,
+            surfaces=self.surfaces,
+            elements=self.elements,
+        )
         watch = before.stopwatch()
         (self.output_folder / "dicom").mkdir(parents=True, exist_ok=True)
         with watch.step("write DICOM"):

@@ -93,5 +93,6 @@ class DicomSrWriterOperator(StepOperator):
         with watch.step("measure"):
             measured = steps.measure(vertebrae, ct, chosen, settings, predicted)
         with watch.step("write SR"):
-            record = steps.write_sr(measured, vertebrae, ct, chosen, segmentation, settings, self.output_folder)
+            study = steps.MeasuredStudy(measured, vertebrae, ct, chosen, segmentation)
+            record = steps.write_sr(study, settings, self.output_folder)
         return MeasuredVertebrae(measured, record, self.output_folder, Provenance(settings, watch.seconds))

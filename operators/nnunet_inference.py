@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cspine.inference.settings import InferenceSettings, Precision
+from cspine.inference.settings import EngineName, InferenceSettings, Precision, RoiName
 from cspine.io.console import progress
 from cspine.operators.domain import PredictionImage, Provenance, ct_of, provenance_of
 from cspine.operators.models import load_model
@@ -41,6 +41,10 @@ class NnunetInferenceOperator(StepOperator):
         Distance of tiles as a part of the patch, in (0, 1].
     precision : str
         ``auto``, ``float32`` or ``bfloat16``.
+    engine : str
+        ``auto``, ``torch`` or ``openvino``.
+    roi : str
+        What a cervical model of one stage sees: ``auto``, the neck, which is located first; ``full``, the image.
     """
 
     output = PREDICTION
@@ -55,10 +59,14 @@ class NnunetInferenceOperator(StepOperator):
         mirror: bool = False,
         step_size: float = 0.5,
         precision: Precision = "auto",
+        engine: EngineName = "auto",
+        roi: RoiName = "auto",
         **kwargs: Any,
     ) -> None:
         self.model_path = model_path
-        self.inference = InferenceSettings(device, tuple(folds) if folds else None, mirror, step_size, precision)
+        self.inference = InferenceSettings(
+            device, tuple(folds) if folds else None, mirror, step_size, precision, engine, roi
+        )
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
@@ -74,4 +82,4 @@ class NnunetInferenceOperator(StepOperator):
         watch = before.stopwatch()
         with watch.step("infer"), progress("tiles") as on_progress:
             inference = steps.infer(ct_of(image), load_model(self.model_path), settings, on_progress)
-        return PredictionImage(inference, Provenance(settings, watch.seconds))
+        return PredictionImage(inference, Provenance(steps.with_engine(settings, inference), watch.seconds))

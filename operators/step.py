@@ -25,6 +25,7 @@ SEG_FILE = "seg_file"
 MEASUREMENTS = "measurements"
 SUMMARY = "summary"
 OUTPUT_FILE = "output_file"
+SURFACE_FILES = "surface_files"
 
 
 class StepOperator(Operator):  # type: ignore[misc]

@@ -18,11 +18,12 @@ STEPS = {
     "io": {"core"},
     "dicom": {"core", "io"},
     "models": {"core", "io"},
-    "inference": {"core", "models"},
+    "inference": {"core", "io", "models"},
     "postprocessing": {"core"},
     "measurements": {"core"},
+    "surfaces": {"core", "io"},
     "report": {"core", "io", "dicom", "measurements"},
-    "pipeline": {"core", "io", "dicom", "models", "inference", "postprocessing", "measurements", "report"},
+    "pipeline": {"core", "io", "dicom", "models", "inference", "postprocessing", "measurements", "surfaces", "report"},
 }
 #: Packages that use the steps; they do not know each other, and only the commands know `study`.
 USERS = ("service", "cohort", "doctor", "study")

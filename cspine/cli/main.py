@@ -29,6 +29,8 @@ _COMMANDS = {
     "audit": "cspine.cli.audit",
     "cohort": "cspine.cli.cohort",
     "doctor": "cspine.cli.doctor",
+    "surfaces": "cspine.cli.surfaces",
+    "mesh": "cspine.cli.mesh",
     "serve-pacs": "cspine.cli.serve_pacs",
     "queue": "cspine.cli.queue",
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.run_options import inference_options
+from cspine.cli.run_options import inference_options, inference_settings
 from cspine.core.errors import InputError, SomeStudiesFailedError, UsageError
 from cspine.io.console import progress
 from cspine.io.tables import counted
@@ -31,11 +31,8 @@ def command(
     parts: str | None,
     out: Path,
     raw: bool,
-    device: str,
-    folds: str | None,
-    mirror: bool,
-    step_size: float,
     rules_file: Path | None,
+    **options: object,
 ) -> None:
     """Predict the vertebrae of many images: OUT/NAME.nii.gz with the numbers of VerSe, on each image's own voxels.
 
@@ -58,11 +55,11 @@ def command(
     if source is not None and not source.exists():
         raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     from cspine.cli.models import wanted_model
-    from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.models.package import load_package
     from cspine.study.prediction.predict import PredictionTask, run_prediction
 
-    settings = InferenceSettings(device=device, folds=parse_folds(folds), mirror=mirror, step_size=step_size)
+    # nnU-Net's own predictor sees the complete image.
+    settings = inference_settings({**options, "roi": "full"} if raw else options)
     package = load_package(wanted_model(model))
     task = PredictionTask(
         out, source, dataset, parts if parts is not None else _TESTS, settings, raw=raw, rules_file=rules_file

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from cspine.cli.run_options import model_package, run_options, run_settings, wanted_model_folder
 from cspine.core.errors import DicomSourceNeededError, SomeStudiesFailedError, UsageError, as_defect, hashed
 from cspine.io.console import print_error, progress
-from cspine.pipeline.outputs import chosen_outputs, parse_outputs
+from cspine.pipeline.outputs import check_outputs, parse_outputs
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.terminal import print_results
 
@@ -41,8 +41,16 @@ _log = logging.getLogger(__name__)
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 @click.option(
     "--outputs", metavar="NAME,...",
-    help="What to write: seg, sr, pdf, sc, rtstruct, nifti, preview, report, summary; CSPINE_OUTPUTS of the "
-    "application.  [default: seg,sr,preview,report,summary; for NIfTI nifti,preview,report,summary]",
+    help="What to write: seg, sr, pdf, sc, rtstruct, nifti, preview, report, surfaces, fe, summary; CSPINE_OUTPUTS of "
+    "the application.  [default: seg,sr,preview,report,summary; for NIfTI nifti,preview,report,summary]",
+)  # fmt: skip
+@click.option(
+    "--surface-format", "surface_formats", metavar="NAME,...", default="stl,glb", show_default=True,
+    help="Formats of the output surfaces: stl, glb, ply, obj, vtp, dicom.",
+)  # fmt: skip
+@click.option(
+    "--fe-format", "fe_formats", metavar="NAME,...", default="inp,vtu", show_default=True,
+    help="Formats of the output fe: inp, feb, k, vtu.",
 )  # fmt: skip
 @click.option("--prior", type=click.Path(path_type=Path), help="Output folder of an earlier run: report changes since.")
 @click.pass_context
@@ -56,6 +64,8 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
     OUT/report/preview.png       sagittal, coronal and axial pictures
     OUT/report/measurements.csv  sizes, canal, discs, alignment and density with their uncertainty
     OUT/report/report.html       findings, slices, 3-D view, measurements, in one page
+    OUT/report/surfaces/         surfaces of the vertebrae (by --outputs; docs/guide/surfaces.md)
+    OUT/report/fe/               finite-element model (by --outputs)
     OUT/report/summary.json      series and reasons, model, volumes, HU, findings, timings, settings
 
     Results appear when they are complete; a failed run leaves none, and exits with a code of docs/reference/errors.md.
@@ -67,7 +77,7 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
         raise UsageError("--series-uid and --all-studies exclude each other", advice="Omit one of them.")
     kind = kind_of_source(source)
     settings = _settings(options)
-    chosen_outputs(settings.outputs, has_dicom=kind is SourceKind.DICOM)
+    check_outputs(settings, has_dicom=kind is SourceKind.DICOM)
     if kind is SourceKind.NIFTI and (options["all_studies"] or options["series_uid"]):
         raise UsageError("a NIfTI file has no studies and no series", advice="Omit --all-studies and --series-uid.")
     if kind is SourceKind.NIFTI and context.get_parameter_source("seg_type") is ParameterSource.COMMANDLINE:
@@ -99,6 +109,8 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
 def _settings(options: dict[str, object]) -> RunSettings:
     """Return the settings of the run, with what only this command has."""
     from cspine.dicom.clock import Clock
+    from cspine.surfaces.fe_settings import FeSettings, parse_fe_formats
+    from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
     settings = run_settings(options, Clock.from_environment())
     outputs = options["outputs"]
@@ -106,6 +118,8 @@ def _settings(options: dict[str, object]) -> RunSettings:
         settings,
         incomplete=bool(options["incomplete"]),
         outputs=parse_outputs(str(outputs)) if outputs is not None else None,
+        surfaces=SurfaceSettings(formats=parse_formats(str(options["surface_formats"]))),
+        elements=FeSettings(formats=parse_fe_formats(str(options["fe_formats"]))),
         prior=Path(str(options["prior"])) if options["prior"] is not None else None,
     )
 

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from cspine.dicom.clock import Clock
+    from cspine.inference.settings import InferenceSettings
     from cspine.models.package import ModelPackage
     from cspine.pipeline.settings import RunSettings
 
@@ -17,6 +18,18 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 _INFERENCE = (
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option(
+        "--engine", default="auto", show_default=True, type=click.Choice(["auto", "torch", "openvino"]),
+        help="Library that runs the network: torch on a GPU, OpenVINO on a CPU.",
+    ),
+    click.option(
+        "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
+        help="Arithmetic of the network: float32 on a CPU, or bfloat16 where the model is qualified for it.",
+    ),
+    click.option(
+        "--roi", default="auto", show_default=True, type=click.Choice(["auto", "full"]),
+        help="What a cervical model of one stage sees: auto, the neck, located first; full, the complete image.",
+    ),
     click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]"),
     click.option(
         "--mirror/--no-mirror", default=False, show_default=True, help="Test-time mirroring: up to 8 x the time."
@@ -28,14 +41,10 @@ _INFERENCE = (
         type=click.FloatRange(0.1, 1.0),
         help="Distance of tiles, in patches.",
     ),
-)
+)  # fmt: skip
 _OPTIONS = (
     click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]"),
     *_INFERENCE,
-    click.option(
-        "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
-        help="Arithmetic of the network: float32 on a CPU, autocast on CUDA.",
-    ),
     click.option(
         "--seg-type", default="binary", show_default=True, type=click.Choice(["binary", "labelmap"]),
         help="How the DICOM Segmentation stores its labels.",
@@ -91,22 +100,13 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     from cspine.cli.levels import wanted_levels
     from cspine.core.findings import parse_fail_on
     from cspine.dicom.seg_type import SegType
-    from cspine.inference.settings import InferenceSettings, parse_folds
     from cspine.pipeline.settings import RunSettings
 
-    folds = options["folds"]
-    inference = InferenceSettings(
-        device=str(options["device"]),
-        folds=parse_folds(str(folds) if folds else None),
-        mirror=bool(options["mirror"]),
-        step_size=float(str(options["step_size"])),
-        precision=options["precision"],  # type: ignore[arg-type]
-    )
     levels, fail_on = options["levels"], options["fail_on"]
     rules, series_uid = options["rules_file"], options.get("series_uid")
     return RunSettings(
         clock=clock,
-        inference=inference,
+        inference=inference_settings(options),
         seg_type=SegType(str(options["seg_type"])),
         rules_file=Path(str(rules)) if rules else None,
         series_uid=str(series_uid) if series_uid else None,
@@ -114,6 +114,22 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         levels=wanted_levels(str(levels), "--levels") if levels is not None else None,
         solve_levels=bool(options["solve_levels"]),
         fail_on=parse_fail_on(str(fail_on)) if fail_on is not None else (),
+    )
+
+
+def inference_settings(options: Mapping[str, object]) -> InferenceSettings:
+    """Return the settings of the network of the options; UsageError if a value cannot be used."""
+    from cspine.inference.settings import InferenceSettings, parse_folds
+
+    folds = options["folds"]
+    return InferenceSettings(
+        device=str(options["device"]),
+        folds=parse_folds(str(folds) if folds else None),
+        mirror=bool(options["mirror"]),
+        step_size=float(str(options["step_size"])),
+        precision=options["precision"],  # type: ignore[arg-type]
+        engine=options["engine"],  # type: ignore[arg-type]
+        roi=options["roi"],  # type: ignore[arg-type]
     )
 
 

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from cspine.cohort.scheduler import WorkerEvent
 from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker
 from cspine.core.errors import CohortError, DeviceError, MissingExtraError, UsageError
+from cspine.inference.threads import set_threads
 from cspine.io.machine import memory, usable_cores
 from cspine.io.privacy import withhold_foreign_texts
 from cspine.io.staging import staging_folder
@@ -202,7 +201,7 @@ class _Actor(StudyWorker):
         withhold_foreign_texts()
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
-        torch.set_num_threads(task.threads)
+        set_threads(task.threads)
         super().__init__(task)
 
 

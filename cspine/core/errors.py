@@ -463,6 +463,15 @@ class FindingError(CSpineError):
     advice = "Run again without --fail-on to see the result, with its findings, before it is used."
 
 
+class MeshError(CSpineError):
+    """A vertebra cannot be meshed with elements of the required quality."""
+
+    code = "CS-RES-003"
+    exit_code = 9
+    subject = Subject.IMAGES
+    advice = "Choose another edge length, or leave the level out with --levels; see the labels of the level."
+
+
 class OutputError(CSpineError):
     """The output cannot be written."""
 

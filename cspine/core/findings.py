@@ -246,6 +246,12 @@ CONTRAST_MEDIUM = FindingKind(
     "According to the header contrast medium was given; bright vessels beside the vertebrae may be included in part.",
 )
 
+ROI_DOUBTFUL = FindingKind(
+    "CS-FND-040",
+    Severity.INFO,
+    "The neck was not located with certainty, so the model saw the complete image: labels far from it are possible.",
+)
+
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
     TRUNCATED,
@@ -287,6 +293,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     LOW_CONTRAST,
     COARSE_VOXELS,
     CONTRAST_MEDIUM,
+    ROI_DOUBTFUL,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.

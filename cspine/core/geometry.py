@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cspine.core.errors import UnsupportedOrientationError
 
@@ -169,6 +168,14 @@ class Reorientation:
         flipped = array_zyx[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips_zyx)]
         return flipped.transpose(tuple(int(i) for i in np.argsort(self.axes_zyx)))
 
+    def box(self, box_zyx: tuple[slice, slice, slice], shape_zyx: Shape3) -> tuple[slice, slice, slice]:
+        """Return where a box of an array of this shape lies in the reoriented array."""
+        moved = []
+        for axis, flip in zip(self.axes_zyx, self.flips_zyx, strict=True):
+            part, n = box_zyx[axis], shape_zyx[axis]
+            moved.append(slice(n - part.stop, n - part.start) if flip else part)
+        return moved[0], moved[1], moved[2]
+
     def grid(self, grid: Grid) -> Grid:
         """Return the grid of the reoriented array."""
         columns, origin = grid.affine_lps[:3, :3], grid.affine_lps[:3, 3].copy()
@@ -282,6 +289,8 @@ def deshear(hu_zyx: NDArray[Voxels], source: Grid, target: Grid, fill: float) ->
     -------
     ndarray, shape ``target.shape_zyx``, the input's dtype
     """
+    from scipy import ndimage  # a scan without a tilted gantry needs none of it
+
     result = np.empty(target.shape_zyx, dtype=hu_zyx.dtype)
     for k, offset in enumerate(_slice_offsets(source, target)):
         plane = ndimage.affine_transform(
@@ -315,6 +324,8 @@ def resample_labels(labels_zyx: NDArray[Voxels], source: Grid, target: Grid) -> 
     """
     if source.is_close(target):
         return labels_zyx
+    from scipy import ndimage
+
     matrix_xyz = np.linalg.inv(source.affine_lps) @ target.affine_lps
     matrix = matrix_xyz[:3, :3][::-1, ::-1]
     offset = matrix_xyz[:3, 3][::-1]
@@ -350,6 +361,8 @@ def resample_linear(array_zyx: NDArray[np.float32], source: Grid, target: Grid) 
     -------
     ndarray of float32, shape ``target.shape_zyx``
     """
+    from scipy import ndimage
+
     matrix_xyz = np.linalg.inv(source.affine_lps) @ target.affine_lps
     return np.asarray(
         ndimage.affine_transform(

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
 from cspine.core.geometry import Grid, to_lps
@@ -67,14 +66,40 @@ def occupied_box(array_zyx: NDArray[Any], margin_zyx: tuple[int, int, int] = (0,
     margin_zyx : tuple of int
         By how many voxels the box grows on both sides of each axis.
     """
-    parts: list[slice] = []
-    for axis, margin in enumerate(margin_zyx):
-        present = np.flatnonzero(array_zyx.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not present.size:
+    box: list[slice] = []
+    for axis in range(3):
+        planes = np.moveaxis(array_zyx[tuple(box)], axis, 0)
+        first = next((index for index in range(len(planes)) if planes[index].any()), None)
+        if first is None:
             return None
-        start, stop = int(present[0]) - margin, int(present[-1]) + 1 + margin
-        parts.append(slice(max(start, 0), min(stop, array_zyx.shape[axis])))
+        last = next(index for index in reversed(range(len(planes))) if planes[index].any())
+        box.append(slice(first, last + 1))
+    grown = (
+        slice(max(part.start - margin, 0), min(part.stop + margin, n))
+        for part, margin, n in zip(box, margin_zyx, array_zyx.shape, strict=True)
+    )
+    z, y, x = grown
+    return z, y, x
+
+
+def composed(outer: Box, inner: Box) -> Box:
+    """Return a box within another box as a box of the array."""
+    z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
+    return z, y, x
+
+
+def common_box(one: Box, other: Box) -> Box | None:
+    """Return the box that two boxes share, or None if they share no voxel."""
+    parts = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)]
+    if any(part.start >= part.stop for part in parts):
+        return None
     return parts[0], parts[1], parts[2]
+
+
+def relative_box(inner: Box, outer: Box) -> Box:
+    """Return a box of the array as a box within another box that contains it."""
+    z, y, x = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+    return z, y, x
 
 
 def margin_zyx(margin_mm: float, grid: Grid) -> tuple[int, int, int]:
@@ -91,8 +116,25 @@ def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:
     KeyError
         If a value is not a label of `cspine.core.anatomy`.
     """
-    boxes = {i: box for i, box in enumerate(ndimage.find_objects(labels_zyx), start=1) if box is not None}
+    boxes = value_boxes(labels_zyx)
     return {label: boxes[label] for label in sorted(boxes, key=rank)}
+
+
+def value_boxes(numbers_zyx: NDArray[Any]) -> dict[int, Box]:
+    """Return the bounding box of each number above 0 that is present, in ascending order.
+
+    Parameters
+    ----------
+    numbers_zyx : ndarray of int, shape (z, y, x)
+        Labels, or numbers of components.
+    """
+    from scipy import ndimage
+
+    occupied = occupied_box(numbers_zyx)
+    if occupied is None:
+        return {}
+    found = ndimage.find_objects(numbers_zyx[occupied])
+    return {number: composed(occupied, box) for number, box in enumerate(found, start=1) if box is not None}
 
 
 def imaged_box(hu_zyx: NDArray[Any]) -> Box:

@@ -16,8 +16,8 @@ HuArray = NDArray[np.int16] | NDArray[np.float32]
 LabelArray = NDArray[np.uint8]
 
 
-def labels_present(labels_zyx: LabelArray) -> tuple[int, ...]:
-    """Return the labels of an array in ascending order, without 0.
+def labels_present(labels_zyx: LabelArray, *, background: bool = False) -> tuple[int, ...]:
+    """Return the labels of an array in ascending order, without 0 unless ``background`` asks for it.
 
     Slices are counted one by one, because counting takes eight bytes a voxel.
 
@@ -29,7 +29,7 @@ def labels_present(labels_zyx: LabelArray) -> tuple[int, ...]:
     counts = np.zeros(256, dtype=np.int64)
     for plane in labels_zyx:
         counts += np.bincount(plane.ravel(), minlength=256)
-    return tuple(int(label) for label in np.flatnonzero(counts) if label)
+    return tuple(int(label) for label in np.flatnonzero(counts) if label or background)
 
 
 def relabelled(labels_zyx: LabelArray, numbers: Mapping[int, int]) -> LabelArray:

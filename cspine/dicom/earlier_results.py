@@ -17,11 +17,13 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID, SegmentationStorage
 
 from cspine.core.errors import hashed
+from cspine.core.volumes import ModelIdentity
 from cspine.dicom.headers import InstanceHeader
 from cspine.dicom.scan import Scan
 from cspine.dicom.series import Series
 
 #: (0008,0070) *Manufacturer* and (0008,1090) *Manufacturer's Model Name* of objects that cspine writes.
+_LONG_STRING = 64  # characters of a DICOM LO
 MANUFACTURER = MODEL_NAME = "cspine"
 
 # The second is Label Map Segmentation Storage, which pydicom does not name yet.
@@ -192,3 +194,13 @@ def name_superseded(segmentation: Dataset, results: Iterable[EarlierResult]) -> 
         item.PurposeOfReferenceCodeSequence = Sequence([purpose])
         items.append(item)
     segmentation.RelatedSeriesSequence = Sequence(items)
+
+
+def algorithm_name(model: ModelIdentity) -> str:
+    """Return (0066,0036) *Algorithm Name* of the segments that a model predicts."""
+    return long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}")
+
+
+def long_string(text: str) -> str:
+    """Return a text cut to the 64 characters of a DICOM LO."""
+    return text if len(text) <= _LONG_STRING else text[: _LONG_STRING - 3] + "..."

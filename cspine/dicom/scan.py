@@ -22,6 +22,7 @@ from cspine.core.errors import InputError, NoDicomError, SeveralPatientsError, U
 from cspine.dicom.deflated import dataset_bytes, reasonable_bytes
 from cspine.dicom.headers import CT_CLASSES, WANTED_TAGS, InstanceHeader, read_header
 from cspine.dicom.series import Series
+from cspine.dicom.streams import exceeds
 from cspine.io.foreign import raise_system_limit
 from cspine.io.tables import counted
 
@@ -316,9 +317,7 @@ def _checked(
         needed = len(header.planes) * plane.rows * plane.columns * bits // 8
         if left < needed:
             return DamagedFile(path, "the file is truncated within its pixels", series_uid)
-        excess = (pixels.length(syntax) or needed) - needed
-        # Padding is shorter than a row or a column that Rows or Columns may lack.
-        if excess >= min(plane.rows, plane.columns) * bits // 8:
+        if exceeds(pixels.length(syntax) or 0, plane.rows, plane.columns, len(header.planes), bits):
             return DamagedFile(path, "the pixels are more than Rows and Columns state", series_uid)
     return header
 

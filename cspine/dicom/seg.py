@@ -24,14 +24,19 @@ from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, Outp
 from cspine.core.geometry import resample_labels
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
 from cspine.dicom.clock import Clock
-from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, EarlierResult, name_superseded
+from cspine.dicom.earlier_results import (
+    MANUFACTURER,
+    MODEL_NAME,
+    EarlierResult,
+    algorithm_name,
+    long_string,
+    name_superseded,
+)
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg_type import SegType
 from cspine.dicom.source_header import check_positions, normalise_headers, read_source_headers, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
-
-_LONG_STRING = 64  # characters of a DICOM LO
 
 
 @dataclass(frozen=True)
@@ -290,16 +295,6 @@ def _describe(
 def series_title(levels: Sequence[str]) -> str:
     """Return what the description of a series of these levels begins with."""
     return f"Vertebrae {levels[0]}-{levels[-1]}" if len(levels) > 1 else f"Vertebra {levels[0]}"
-
-
-def algorithm_name(model: ModelIdentity) -> str:
-    """Return (0066,0036) *Algorithm Name* of the segments that a model predicts."""
-    return long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}")
-
-
-def long_string(text: str) -> str:
-    """Return a text as it fits into an LO element."""
-    return text if len(text) <= _LONG_STRING else text[: _LONG_STRING - 3] + "..."
 
 
 def _set_clock_and_uids(

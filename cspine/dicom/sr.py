@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from pydicom.valuerep import DA, DT, TM
 
 from cspine import __version__
 from cspine.core.errors import OutputError
-from cspine.core.volumes import CtVolume, ModelIdentity
+from cspine.core.volumes import CtSource, CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
-from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME
+from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, long_string
 from cspine.dicom.phi_logging import suppress_phi_logging
-from cspine.dicom.seg import SegRecord, long_string, series_title
+from cspine.dicom.seg import SegRecord, series_title
 from cspine.dicom.seg_type import SegType
 from cspine.dicom.source_header import normalise_headers, read_source_headers, zone_of
 from cspine.dicom.uids import ObjectIdentity
@@ -163,12 +163,13 @@ def write_sr(
     """
     source = _source(ct)
     with suppress_phi_logging():
-        headers = read_source_headers(source)
+        # All that a report takes of the images is their identity, and of the first one patient and study.
+        headers = read_source_headers(replace(source, slices=source.slices[:1]))
         normalise_headers(headers, source)
-        evidence = [*headers, *_segmentation_header(segmentation)]
+        evidence = [*_evidence(headers[0], source), *_segmentation_header(segmentation)]
         report = hd.sr.Comprehensive3DSR(
             evidence=evidence,
-            content=_content(groups, identity)[0],
+            content=_content(groups[:1], identity)[0],
             series_instance_uid=identity.uid("series"),
             series_number=settings.series_number,
             sop_instance_uid=identity.uid("instance"),
@@ -183,12 +184,26 @@ def write_sr(
             device_serial_number=settings.model.checksum[:16] or "0" if settings.model else "0",
             specific_character_set=None,
         )
+        # highdicom copies what it is given, item by item: the groups are added when it has done so.
+        report.ContentSequence = _content(groups, identity)[0].ContentSequence
         _complete(report, headers[0], settings)
         write_atomic(path, lambda partial: report.save_as(partial, enforce_file_format=True))
     return SrRecord(path, str(report.SOPInstanceUID), str(report.SeriesInstanceUID))
 
 
-def _source(ct: CtVolume) -> Any:
+def _evidence(first: Dataset, source: CtSource) -> list[Dataset]:
+    """Return the header of the first instance, and the identities of all others."""
+    others = []
+    for uid in dict.fromkeys(part.sop_instance_uid for part in source.slices):
+        if uid != first.SOPInstanceUID:
+            other = Dataset()
+            other.StudyInstanceUID, other.SeriesInstanceUID = first.StudyInstanceUID, first.SeriesInstanceUID
+            other.SOPClassUID, other.SOPInstanceUID = first.SOPClassUID, uid
+            others.append(other)
+    return [first, *others]
+
+
+def _source(ct: CtVolume) -> CtSource:
     if ct.source is None:
         raise OutputError("a DICOM object needs a DICOM source, which this volume does not have")
     return ct.source

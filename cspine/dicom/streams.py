@@ -1,4 +1,4 @@
-"""Whether compressed pixels are complete: decoders return an image for a stream that was cut short, without a word."""
+"""Whether pixels are complete: decoders return an image for a stream of another length, without a word."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _END = b"\xff\xd9"
 
 
 def require_complete(dataset: Dataset, frame: int) -> None:
-    """Refuse a compressed frame whose stream has no end.
+    """Refuse a compressed frame whose stream has no end, and native pixels of more rows or columns than are stated.
 
     Parameters
     ----------
@@ -43,8 +43,11 @@ def require_complete(dataset: Dataset, frame: int) -> None:
     Raises
     ------
     PixelError
-        If the stream was cut short.
+        If the stream was cut short, or there are too many pixels.
     """
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _require_length(dataset)
+        return
     if dataset.file_meta.TransferSyntaxUID not in _MARKED:
         return
     frames = int(dataset.get("NumberOfFrames") or 1)
@@ -52,3 +55,25 @@ def require_complete(dataset: Dataset, frame: int) -> None:
     # An odd stream is padded with one byte; some writers pad further.
     if not stream.rstrip(b"\x00").endswith(_END):
         raise PixelError(f"the compressed pixels of instance {hashed(str(dataset.SOPInstanceUID))} are incomplete")
+
+
+def exceeds(length: int, rows: int, columns: int, frames: int, bits: int) -> bool:
+    """Return whether native pixels are at least a row or a column longer than their images: padding is shorter.
+
+    Parameters
+    ----------
+    length : int
+        Bytes of (7FE0,0010) *Pixel Data*.
+    rows, columns, frames : int
+        (0028,0010), (0028,0011), and the number of frames.
+    bits : int
+        Bits of a pixel, all samples together.
+    """
+    return length - frames * rows * columns * bits // 8 >= min(rows, columns) * bits // 8
+
+
+def _require_length(dataset: Dataset) -> None:
+    frames, samples = int(dataset.get("NumberOfFrames") or 1), int(dataset.get("SamplesPerPixel") or 1)
+    bits = int(dataset.BitsAllocated) * samples
+    if exceeds(len(dataset.PixelData), int(dataset.Rows), int(dataset.Columns), frames, bits):
+        raise PixelError(f"instance {hashed(str(dataset.SOPInstanceUID))} has more pixels than Rows and Columns state")

@@ -15,8 +15,8 @@ import cspine
 from cspine.doctor.diagnostic import Diagnostic, Status, ok, run_check
 
 _LIBRARIES = (
-    "torch", "nnunetv2", "monai", "numpy", "scipy", "pydicom", "highdicom", "SimpleITK", "safetensors", "matplotlib",
-    "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls",
+    "torch", "openvino", "nnunetv2", "monai", "numpy", "scipy", "pydicom", "highdicom", "SimpleITK", "safetensors",
+    "matplotlib", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls",
 )  # fmt: skip
 _EXTRAS = {"cohort": ("ray", "pyarrow"), "service": ("pynetdicom", "dicomweb-client", "prometheus-client")}
 _SDK = ("holoscan.core", "monai.deploy.core")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import cc3d
 
-from cspine.core.shape import occupied_box
+from cspine.core.shape import Box, occupied_box
 from cspine.core.volumes import CtVolume
-from cspine.inference.preprocess import Box
 
 _BODY_HU = -300
 _STEP_MM = 4.0

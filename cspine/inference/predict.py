@@ -6,33 +6,22 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, vertebra
-from cspine.core.errors import UsageError
-from cspine.core.geometry import reorientation, to_lps
+from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine
 from cspine.core.progress import ProgressCallback
-from cspine.core.shape import margin_zyx, occupied_box
-from cspine.core.volumes import CtVolume, HuArray, LabelArray, LabelVolume, Record
-from cspine.inference.body import body_box
-from cspine.inference.engine import Engine, choose_engine, translated_errors
-from cspine.inference.preprocess import Box, preprocess, preprocess_previous
-from cspine.inference.restore import restore, restore_slabs, slab_matrices
+from cspine.core.shape import Box, common_box, composed, margin_zyx, occupied_box, relative_box
+from cspine.core.volumes import CtVolume, LabelArray, LabelVolume, Record
+from cspine.inference.engines.base import Engine
+from cspine.inference.engines.choose import choose_engine
+from cspine.inference.locate import Between, Location, cropped, first_box, locate_neck, saves_work
 from cspine.inference.settings import InferenceSettings
-from cspine.inference.sliding_window import Window, logits_slabs, predict_logits
-from cspine.models.manifest import AUXILIARY
-from cspine.models.network import build_network
-from cspine.models.package import ModelPackage, Stage
+from cspine.inference.stage import StageRun, folds_of, level_table, run_stage
+from cspine.models.package import ModelPackage
 
 _log = logging.getLogger(__name__)
-
-#: Larger logits are processed slab by slab. It is a constant, so that labels do not depend on the machine.
-MAX_LOGITS_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +62,8 @@ def segment(
     package: ModelPackage,
     settings: InferenceSettings | None = None,
     progress: ProgressCallback | None = None,
-    between: Callable[[LabelVolume], LabelVolume] | None = None,
+    between: Between | None = None,
+    locator: Callable[[], ModelPackage | None] | None = None,
 ) -> Inference:
     """Return the vertebrae that a model package predicts for a CT volume.
 
@@ -93,6 +83,9 @@ def segment(
         Called with the finished tiles and all tiles of a stage.
     between : callable, optional
         Cleans the labels of a stage for the next one; it may only remove voxels.
+    locator : callable, optional
+        Returns the package whose first stage finds the neck for a model of one stage, if that saves work; called when
+        it is needed. Without it, such a model sees the complete image.
 
     Returns
     -------
@@ -108,57 +101,117 @@ def segment(
         If the network fails.
     """
     settings = settings or InferenceSettings()
-    on_progress = progress or _no_progress
     began = time.perf_counter()
-    engine = choose_engine(settings.device, settings.precision)
+    engine = choose_engine(settings.device, settings.precision, settings.engine, package.stages)
+    _log.info("engine: %s, device: %s, %s", engine.name, engine.device, engine.precision)
     for stage in package.stages:
         folds_of(stage, settings)
-    predicted = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)  # in the labels of the network
-    labels = predicted
-    auxiliary = np.zeros(predicted.shape, dtype=np.bool_)
-    sacrum = np.zeros(predicted.shape, dtype=np.bool_) if package.stages[-1].sacrum_labels else None
-    removed = np.zeros(256, dtype=np.int64)
-    stages: list[Record] = []
-    changed: dict[int, float] = {}
+    state = _State(volume, package)
+    location = _locate(volume, package, settings, locator, between)
+    if location is not None and location.is_nothing:
+        return state.inference(_record(engine, settings, began) | {"stages": [], "roi": location.as_record()})
     for number, stage in enumerate(package.stages):
         if number > 0 and between is not None:
-            cleaned = between(LabelVolume(labels, volume.affine_lps, package.identity)).labels_zyx
-            dropped = (labels != 0) & (cleaned == 0)
-            removed += np.bincount(labels[dropped], minlength=256)
-            predicted[dropped] = 0
-            labels = cleaned
-        box = _first_box(volume, stage) if number == 0 else box_around(labels, volume, stage.manifest.margin_mm)
+            state.clean(between)
+        box = first_box(volume, stage) if number == 0 else box_around(state.labels, volume, stage.manifest.margin_mm)
         if box is None:
             _log.info("stage %s skipped: no vertebra was predicted before", stage.manifest.name)
             break
-        previous = predicted[box] if stage.plan.is_cascade else None
-        with translated_errors():
-            part, record = _run_stage(_cropped(volume, box), previous, stage, settings, engine, on_progress)
-        before = labels[box]
-        predicted, labels = np.zeros_like(predicted), np.zeros_like(predicted)
-        predicted[box], labels[box] = part, level_table(stage)[part]
-        if number > 0:
-            changed = _changed_share(before, labels[box])
-        auxiliary[box] = (part != 0) & (labels[box] == 0)
-        if sacrum is not None:
-            sacrum[box] = np.isin(part, stage.sacrum_labels)
-        stages.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
-    record = {
-        "device": engine.name,
+        previous = state.predicted[box] if stage.plan.is_cascade else None
+        run = StageRun(stage, settings, engine, progress or _no_progress)
+        view = common_box(location.box, box) if location is not None and location.box is not None else None
+        seen = None if view is None else relative_box(view, box)
+        part, record = run_stage(cropped(volume, box), previous, run, seen)
+        state.take(part, box, run)
+        state.records.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
+    roi = {} if location is None else {"roi": location.as_record()}
+    return state.inference(_record(engine, settings, began) | {"stages": state.records, **roi})
+
+
+def _record(engine: Engine, settings: InferenceSettings, began: float) -> Record:
+    return {
+        "engine": engine.name,
+        "device": engine.device,
         "precision": engine.precision,
         "step_size": settings.step_size,
-        "stages": stages,
         "seconds": round(time.perf_counter() - began, 3),
     }
-    return Inference(
-        labels=LabelVolume(labels, volume.affine_lps, package.identity),
-        auxiliary_zyx=auxiliary,
-        removed_mm3={int(i): float(removed[i] * volume.grid.voxel_mm3) for i in np.flatnonzero(removed)},
-        record=record,
-        levels=package.levels,
-        sacrum_zyx=sacrum,
-        changed_share=changed,
-    )
+
+
+def _locate(
+    volume: CtVolume,
+    package: ModelPackage,
+    settings: InferenceSettings,
+    locator: Callable[[], ModelPackage | None] | None,
+    between: Between | None,
+) -> Location | None:
+    """Return where the neck is; None if the model sees the complete image anyway."""
+    if locator is None or settings.roi == "full" or len(package.stages) > 1 or is_full_spine(package.levels):
+        return None
+    if not saves_work(volume, package.stages[0], settings):
+        return None
+    finder = locator()
+    return None if finder is None else locate_neck(volume, finder, settings, between)
+
+
+class _State:
+    """What the stages so far have predicted; arrays cover the volume, and only boxes with labels are touched."""
+
+    def __init__(self, volume: CtVolume, package: ModelPackage) -> None:
+        shape = volume.hu_zyx.shape
+        self.volume, self.package = volume, package
+        self.predicted: LabelArray = np.zeros(shape, dtype=np.uint8)  # in the labels of the network
+        self.labels = self.predicted
+        self.auxiliary = np.zeros(shape, dtype=np.bool_)
+        self.sacrum = np.zeros(shape, dtype=np.bool_) if package.stages[-1].sacrum_labels else None
+        self.removed = np.zeros(256, dtype=np.int64)
+        self.changed: dict[int, float] = {}
+        self.records: list[Record] = []
+
+    def clean(self, between: Between) -> None:
+        """Remove what is not to be seen by the next stage."""
+        cleaned = between(LabelVolume(self.labels, self.volume.affine_lps, self.package.identity)).labels_zyx
+        occupied = occupied_box(self.labels)
+        if occupied is None:
+            return
+        before = self.labels[occupied]
+        dropped = (before != 0) & (cleaned[occupied] == 0)
+        self.removed += np.bincount(before[dropped], minlength=256)
+        self.predicted[occupied][dropped] = 0
+        self.labels = cleaned
+
+    def take(self, part_zyx: LabelArray, box: Box, run: StageRun) -> None:
+        """Replace all labels by those of a stage in its box."""
+        before, is_first = self.labels, not self.records
+        self.predicted, self.labels = (np.zeros(before.shape, dtype=np.uint8) for _ in range(2))
+        if not is_first:
+            self.auxiliary[box] = False
+            if self.sacrum is not None:
+                self.sacrum[box] = False
+        occupied = occupied_box(part_zyx)
+        if occupied is None:
+            return
+        part, here = part_zyx[occupied], composed(box, occupied)
+        levels = level_table(run.stage)[part]
+        self.predicted[here], self.labels[here] = part, levels
+        self.auxiliary[here] = (part != 0) & (levels == 0)
+        if self.sacrum is not None:
+            self.sacrum[here] = np.isin(part, run.stage.sacrum_labels)
+        if not is_first:
+            self.changed = _changed_share(before[here], levels)
+
+    def inference(self, record: Record) -> Inference:
+        """Return the result."""
+        voxel_mm3 = self.volume.grid.voxel_mm3
+        return Inference(
+            labels=LabelVolume(self.labels, self.volume.affine_lps, self.package.identity),
+            auxiliary_zyx=self.auxiliary,
+            removed_mm3={int(i): float(self.removed[i] * voxel_mm3) for i in np.flatnonzero(self.removed)},
+            record=record,
+            levels=self.package.levels,
+            sacrum_zyx=self.sacrum,
+            changed_share=self.changed,
+        )
 
 
 def _changed_share(before_zyx: LabelArray, after_zyx: LabelArray) -> dict[int, float]:
@@ -167,23 +220,6 @@ def _changed_share(before_zyx: LabelArray, after_zyx: LabelArray) -> dict[int, f
     total = np.bincount(after_zyx[both], minlength=256)
     changed = np.bincount(after_zyx[both & (before_zyx != after_zyx)], minlength=256)
     return {int(label): float(changed[label] / total[label]) for label in np.flatnonzero(total)}
-
-
-def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:
-    """Return the folds of a stage that are used.
-
-    Raises
-    ------
-    UsageError
-        If a requested fold does not exist.
-    """
-    available = stage.manifest.folds
-    if settings.folds is None:
-        return available
-    missing = [fold for fold in settings.folds if fold not in available]
-    if missing:
-        raise UsageError(f"stage {stage.manifest.name} has folds {', '.join(available)}, but not {', '.join(missing)}")
-    return settings.folds
 
 
 def box_around(labels_zyx: LabelArray, volume: CtVolume, margin_mm: float) -> Box | None:
@@ -199,80 +235,6 @@ def box_around(labels_zyx: LabelArray, volume: CtVolume, margin_mm: float) -> Bo
         Margin of the box, within the volume.
     """
     return occupied_box(labels_zyx, margin_zyx(margin_mm, volume.grid))
-
-
-def level_table(stage: Stage) -> NDArray[np.uint8]:
-    """Return the label of `cspine.core.anatomy` for each network label; 0 for auxiliary classes."""
-    table = np.zeros(len(stage.manifest.labels) + 1, dtype=np.uint8)
-    for label, name in stage.manifest.labels.items():
-        if name != AUXILIARY:
-            table[label] = vertebra(name).label
-    return table
-
-
-def _run_stage(
-    volume: CtVolume,
-    previous_zyx: LabelArray | None,
-    stage: Stage,
-    settings: InferenceSettings,
-    engine: Engine,
-    progress: ProgressCallback,
-) -> tuple[LabelArray, Record]:
-    """Return the network labels of a volume on its grid, and the record of the stage."""
-    plan, folds = stage.plan, folds_of(stage, settings)
-    mirror_axes = stage.manifest.mirror_axes if settings.mirror else ()
-    window = Window(plan.patch_size, settings.step_size, mirror_axes)
-    to_network = reorientation(volume.affine_lps, stage.manifest.orientation)
-    x, y, z = to_network.grid(volume.grid).spacing_xyz
-
-    times = [time.perf_counter()]
-    image = preprocess(cast(HuArray, to_network.apply(volume.hu_zyx)), (z, y, x), plan)
-    channels = image.values[None]
-    if previous_zyx is not None:
-        masks = preprocess_previous(cast(LabelArray, to_network.apply(previous_zyx)), image, plan)
-        channels = torch.cat([channels, masks])
-    times.append(time.perf_counter())
-    network = build_network(plan.architecture)
-    weights = [partial(stage.weights, fold) for fold in folds]
-    matrices = None
-    if 4 * (len(stage.manifest.labels) + 1) * image.values.numel() > MAX_LOGITS_BYTES:
-        matrices = slab_matrices(image, plan)
-    if matrices is not None:
-        slabs = logits_slabs(network, weights, channels, window, engine, progress)
-        restored = restore_slabs(slabs, image, matrices).transpose(plan.transpose_backward)
-        times.append(time.perf_counter())
-    else:
-        logits = predict_logits(network, weights, channels, window, engine, progress)
-        times.append(time.perf_counter())
-        restored = restore(logits, image, plan)
-    labels = np.ascontiguousarray(to_network.undo(restored))
-    times.append(time.perf_counter())
-
-    seconds = dict(zip(("preprocess", "network", "restore"), np.diff(times).round(3).tolist(), strict=True))
-    _log.info("stage %s: %s", stage.manifest.name, ", ".join(f"{what} {s:.1f} s" for what, s in seconds.items()))
-    record: Record = {
-        "name": stage.manifest.name,
-        "folds": list(folds),
-        "mirror_axes": list(mirror_axes),
-        "network_grid": {"shape": list(image.values.shape), "spacing_mm": list(image.network_spacing_mm)},
-        "seconds": seconds,
-    }
-    return labels, record
-
-
-def _first_box(volume: CtVolume, stage: Stage) -> Box:
-    if stage.manifest.field_of_view == "body":
-        return body_box(volume)
-    z, y, x = volume.hu_zyx.shape
-    return slice(0, z), slice(0, y), slice(0, x)
-
-
-def _cropped(volume: CtVolume, box: Box) -> CtVolume:
-    """Return the part of the volume within the box."""
-    first_xyz = np.array([[part.start for part in reversed(box)]], dtype=np.float64)
-    affine = volume.affine_lps.copy()
-    affine[:3, 3] = to_lps(volume.affine_lps, first_xyz)[0]
-    return CtVolume(volume.hu_zyx[box], affine)
 
 
 def _no_progress(done: int, total: int) -> None:

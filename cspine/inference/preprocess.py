@@ -7,26 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import torch
-from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
 from cspine.core.geometry import Shape3
-from cspine.core.shape import occupied_box
-from cspine.core.volumes import HuArray, LabelArray
-from cspine.inference.resampling import AxisMatrices, Spacing, axis_matrices
+from cspine.core.shape import Box, common_box, composed, occupied_box, relative_box
+from cspine.core.volumes import HuArray, LabelArray, labels_present
+from cspine.inference.resampling import AxisMatrices, Matrix, Spacing, axis_matrices
+from cspine.inference.sliding_window import Window, tiles_of
+from cspine.inference.threads import each
 from cspine.models.plans import NetworkPlan, Normalization, Resampling
-
-Box = tuple[slice, slice, slice]
 
 _EPSILON = 1e-8
 # Breaks ties between labels of equal share.
 _TIE = 1e-5
+_UNBOUNDED = np.full((1, 1, 1), -np.inf, np.float32), np.full((1, 1, 1), np.inf, np.float32)
 # Number of voxels that are processed at a time.
-_SLAB = 2**23
+_SLAB = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,18 +49,50 @@ class Intensity:
     scale: float = 1.0
     mask: NDArray[np.bool_] | None = None
 
-    def apply(self, values: HuArray, first: int) -> NDArray[np.float32]:
-        """Return normalised slices as a new array; ``first`` is the index of the first of them."""
+    def apply(self, values: HuArray) -> NDArray[np.float32]:
+        """Return a normalised image as a new array."""
+        if self.mask is None:
+            return self.scaled(self.clipped(values))
         result = np.array(values, dtype=np.float32, order="C")
-        if self.mask is not None:
-            inside = self.mask[first : first + len(result)]
-            result[inside] = (result[inside] - self.shift) / self.scale
-            return result
+        result[self.mask] = (result[self.mask] - self.shift) / self.scale
+        return result
+
+    def clipped(self, values: HuArray) -> NDArray[np.float32]:
+        """Return clipped values as a new array."""
+        result = np.array(values, dtype=np.float32, order="C")
         if np.isfinite(self.lower):
             np.clip(result, self.lower, self.upper, out=result)
-        result -= np.float32(self.shift)
-        result /= np.float32(self.scale)
         return result
+
+    def scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return clipped values after subtraction and division, which happen in place."""
+        if self.shift != 0:
+            values -= np.float32(self.shift)
+        if self.scale != 1:
+            values /= np.float32(self.scale)
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePart:
+    """A part of an image, on the network's grid of the complete image.
+
+    Parameters
+    ----------
+    network_shape : tuple of int
+        Shape of the complete image on the network's grid.
+    network_box : tuple of slice
+        The part of that grid that the network sees.
+    view : tuple of slice
+        The voxels of the nonzero part of the image whose labels depend on it.
+    tiles : tuple of (tuple of slice)
+        Those tiles of the complete image that reach the view, in the part as it is padded.
+    """
+
+    network_shape: Shape3
+    network_box: Box
+    view: Box
+    tiles: tuple[Box, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +101,8 @@ class NetworkImage:
 
     Parameters
     ----------
-    values : torch.Tensor, shape (z, y, x)
-        float32, on the CPU.
+    values : ndarray, shape (z, y, x)
+        float32.
     box : tuple of slice
         Box of the nonzero part within the image.
     image_shape : tuple of int
@@ -79,13 +111,26 @@ class NetworkImage:
         Spacing of the image.
     network_spacing_mm : tuple of float
         Spacing of ``values``.
+    part : ImagePart or None
+        The part that ``values`` covers; None if it is all of the nonzero part.
     """
 
-    values: torch.Tensor
+    values: NDArray[np.float32]
     box: Box
     image_shape: Shape3
     spacing_mm: Spacing
     network_spacing_mm: Spacing
+    part: ImagePart | None = None
+
+    @property
+    def network_shape(self) -> Shape3:
+        """Shape of the complete nonzero part on the network's grid."""
+        return self.part.network_shape if self.part is not None else _shape(self.values.shape)
+
+    @property
+    def labelled_box(self) -> Box:
+        """Box of the voxels of the image that get labels."""
+        return self.box if self.part is None else composed(self.box, self.part.view)
 
     @property
     def box_shape(self) -> Shape3:
@@ -94,7 +139,13 @@ class NetworkImage:
         return z, y, x
 
 
-def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> NetworkImage:
+def preprocess(
+    hu_zyx: HuArray,
+    spacing_zyx: Spacing,
+    plan: NetworkPlan,
+    view: Box | None = None,
+    window: Window | None = None,
+) -> NetworkImage:
     """Return the input of the network for an image.
 
     Parameters
@@ -105,6 +156,12 @@ def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> Netw
         Voxel spacing along z, y, x, millimetres.
     plan : NetworkPlan
         Plan of the stage.
+    view : tuple of slice, optional
+        A box of the image: the network sees those tiles of the complete image that reach it, so that its labels are
+        those of the complete image. Without effect if the plans resample by other functions than splines and linear
+        ones.
+    window : Window, optional
+        The sliding window; needed with a view.
 
     Returns
     -------
@@ -116,13 +173,59 @@ def preprocess(hu_zyx: HuArray, spacing_zyx: Spacing, plan: NetworkPlan) -> Netw
     cropped = ordered[box]
     # A 2D network keeps the distance between slices.
     target = _three([*spacing[: 3 - len(plan.spacing_mm)], *plan.spacing_mm])
-    shape_out = _shape(compute_new_shape(cropped.shape, spacing, target))
+    shape_out = _shape(round(s / t * n) for s, t, n in zip(spacing, target, cropped.shape, strict=True))
     intensity = intensity_of(plan.normalization, cropped)
-    values = resample_image(cropped, intensity, plan.resample_data, shape_out, (spacing, target))
-    return NetworkImage(values, box, _shape(ordered.shape), spacing, target)
+    complete = NetworkImage(np.empty(shape_out, np.float32), box, _shape(ordered.shape), spacing, target)
+    part = None
+    if view is not None and window is not None:
+        part = _part_of(complete, _transposed(view, plan.transpose_forward), plan, window)
+    data = axis_matrices(plan.resample_data, (_shape(cropped.shape), shape_out), (spacing, target))
+    if part is None or data is None:
+        values = resample_image(cropped, intensity, plan.resample_data, shape_out, (spacing, target))
+        return replace(complete, values=values)
+    inputs = data.inputs_of(part.network_box)
+    if intensity.mask is not None:
+        intensity = replace(intensity, mask=intensity.mask[inputs])
+    values = _by_matrices(cropped[inputs], intensity, data.between(inputs, part.network_box))
+    return replace(complete, values=values, part=part)
 
 
-def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: NetworkPlan) -> torch.Tensor:
+def _part_of(image: NetworkImage, view: Box, plan: NetworkPlan, window: Window) -> ImagePart | None:
+    """Return the tiles of the network's grid that the labels of a box depend on; None if that is not known."""
+    seen = common_box(view, image.box)
+    spacings = image.network_spacing_mm, image.spacing_mm
+    logits = axis_matrices(plan.resample_logits, (image.network_shape, image.box_shape), spacings)
+    if seen is None or logits is None or not logits.is_convex:
+        return None
+    seen = relative_box(seen, image.box)
+    patch = _shape((1, *plan.patch_size)[-3:])
+    padded = _shape(max(n, side) for n, side in zip(image.network_shape, patch, strict=True))
+    # An axis that is shorter than the patch is padded, and seen completely.
+    needed = _three_slices(
+        part if n >= side else slice(0, side)
+        for part, n, side in zip(logits.inputs_of(seen), image.network_shape, patch, strict=True)
+    )
+    tiles = [tile for tile in tiles_of(padded, window) if common_box(tile, needed) is not None]
+    hull = _three_slices(
+        slice(min(tile[axis].start for tile in tiles), max(tile[axis].stop for tile in tiles)) for axis in range(3)
+    )
+    network_box = _three_slices(
+        slice(part.start, min(part.stop, n)) for part, n in zip(hull, image.network_shape, strict=True)
+    )
+    return ImagePart(image.network_shape, network_box, seen, tuple(relative_box(tile, hull) for tile in tiles))
+
+
+def _three_slices(parts: Iterable[slice]) -> Box:
+    z, y, x = parts
+    return z, y, x
+
+
+def _transposed(box: Box, order: tuple[int, int, int]) -> Box:
+    z, y, x = (box[axis] for axis in order)
+    return z, y, x
+
+
+def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: NetworkPlan) -> NDArray[np.float32]:
     """Return the additional channels of the second stage of a cascade: a mask for each label of the first.
 
     Labels are resampled as in nnU-Net: one mask at a time; the largest share wins, or the nearest voxel in a tie.
@@ -138,24 +241,57 @@ def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: Netwo
 
     Returns
     -------
-    torch.Tensor, shape (labels, z, y, x)
+    ndarray, shape (labels, z, y, x)
         float32, on the network's grid.
     """
     assert plan.resample_previous is not None
     cropped = labels_zyx.transpose(plan.transpose_forward)[image.box]
-    shape_out = _shape(image.values.shape)
+    resampled = _resample_labels(cropped, plan.resample_previous, image)
+    masks = np.empty((len(plan.label_names), *resampled.shape), dtype=np.float32)
+    for mask, label in zip(masks, plan.label_names, strict=True):
+        np.equal(resampled, label, out=mask, casting="unsafe")
+    return masks
+
+
+def _resample_labels(labels: LabelArray, resampling: Resampling, image: NetworkImage) -> LabelArray:
+    """Return labels on the network's grid; only the box that labels affect is resampled."""
+    shapes = _shape(labels.shape), _shape(image.values.shape)
     spacings = image.spacing_mm, image.network_spacing_mm
-    nearest_of = replace(plan.resample_previous, arguments={**plan.resample_previous.arguments, "order": 0})
-    nearest = resample_image(cropped.astype(np.float32), Intensity(), nearest_of, shape_out, spacings)
-    resampled = torch.zeros(shape_out, dtype=torch.uint8)
-    best = torch.full(shape_out, -torch.inf)
-    for label in (int(value) for value in np.unique(cropped)):
-        mask = (cropped == label).astype(np.float32)
-        share = resample_image(mask, Intensity(), plan.resample_previous, shape_out, spacings)
-        share += _TIE * (nearest == label)
-        resampled[share > best] = label
-        best = torch.maximum(best, share)
-    return torch.stack([resampled == label for label in plan.label_names]).float()
+    nearest_of = replace(resampling, arguments={**resampling.arguments, "order": 0})
+    shares_by, nearest_by = (axis_matrices(kind, shapes, spacings) for kind in (resampling, nearest_of))
+    assert shares_by is not None and nearest_by is not None  # every spline has matrices
+    resampled = np.zeros(shapes[1], dtype=np.uint8)
+    occupied = occupied_box(labels)
+    part = None if occupied is None else shares_by.restricted(occupied)
+    if part is None:
+        return resampled
+    shares, inside, affected = part
+    if nearest_by.is_selection:
+        nearest: NDArray[np.uint8] | NDArray[np.float32] = nearest_by.selected(labels)
+    else:
+        nearest = _along_lead(labels.astype(np.float32), Intensity(), nearest_by)
+    resampled[affected] = _largest_shares(np.ascontiguousarray(labels[inside]), shares, nearest[affected])
+    return resampled
+
+
+def _largest_shares(labels: LabelArray, matrices: AxisMatrices, nearest: NDArray[Any]) -> LabelArray:
+    """Return the label with the largest share of each output voxel; in a tie, that of the nearest voxel."""
+    winners = np.zeros(matrices.shape_out, dtype=np.uint8)
+    best = np.full(matrices.shape_out, -np.inf, dtype=np.float32)
+    for label in labels_present(labels, background=True):
+        mask = labels == label
+        occupied = occupied_box(mask)
+        part = None if occupied is None else matrices.restricted(occupied)
+        if part is None:
+            continue
+        shares, inside, here = part
+        share = mask[inside].astype(np.float32)
+        if not shares.is_identity:
+            share = _along_lead(share, Intensity(), shares)
+        share += _TIE * (nearest[here] == label).astype(np.float32)
+        np.copyto(winners[here], label, where=share > best[here])
+        np.maximum(best[here], share, out=best[here])
+    return winners
 
 
 def nonzero_box(values: HuArray) -> Box:
@@ -201,7 +337,7 @@ def resample_image(
     resampling: Resampling,
     shape_out: Shape3,
     spacings: tuple[Spacing, Spacing],
-) -> torch.Tensor:
+) -> NDArray[np.float32]:
     """Return an image normalised and resampled to another grid, as the resampling function of the plans does.
 
     Parameters
@@ -219,46 +355,73 @@ def resample_image(
 
     Returns
     -------
-    torch.Tensor, shape ``shape_out``, float32
+    ndarray, shape ``shape_out``, float32
     """
     matrices = axis_matrices(resampling, (_shape(values.shape), shape_out), spacings)
     if matrices is None:
-        normalised = intensity.apply(values, 0)[None]
-        return torch.as_tensor(resampling.function(normalised, shape_out, *spacings, **resampling.arguments))[0]
+        normalised = intensity.apply(values)[None]
+        resampled = resampling.function(normalised, shape_out, *spacings, **resampling.arguments)
+        return np.asarray(resampled[0], dtype=np.float32)
+    return _by_matrices(values, intensity, matrices)
+
+
+def _by_matrices(values: HuArray, intensity: Intensity, matrices: AxisMatrices) -> NDArray[np.float32]:
     if matrices.is_identity:
-        return torch.from_numpy(intensity.apply(values, 0))
+        return intensity.apply(values)
+    if intensity.mask is not None:
+        return _along_lead(intensity.apply(values), Intensity(), matrices)
+    # Resampling is linear and its weights add up to 1: the smaller image is scaled, after the clipping.
+    return intensity.scaled(_along_lead(values, intensity, matrices))
+
+
+def _along_lead(values: HuArray, intensity: Intensity, matrices: AxisMatrices) -> NDArray[np.float32]:
+    """Return a clipped image resampled within the slices of the leading axis, then along it.
+
+    Slices, rows and columns that no output voxel depends on are not read.
+    """
     lead = matrices.separate_axis or 0
-    return _along_lead(values, intensity, matrices, lead)
-
-
-def _along_lead(values: HuArray, intensity: Intensity, matrices: AxisMatrices, lead: int) -> torch.Tensor:
-    """Return an image resampled within the slices of the leading axis slab by slab, then along it."""
     order = (lead, *(axis for axis in range(3) if axis != lead))
-    mask = None if intensity.mask is None else intensity.mask.transpose(order)
-    reordered = Intensity(intensity.lower, intensity.upper, intensity.shift, intensity.scale, mask)
     source = values.transpose(order)
     along, rows, columns = (matrices.matrices[axis] for axis in order)
-    out = [matrices.shape_out[axis] for axis in order]
-    result = torch.empty((len(source), out[1], out[2]))
-    low, high = torch.inf, -torch.inf
+    # Without negative weights nothing leaves the range of the input, so its range need not be known.
+    bounded = matrices.clipped and not matrices.is_convex
+    slices, lines = (slice(None), slice(None)) if bounded else (_used(along), _used(rows))
+    source = source[slices]
     step = max(1, _SLAB // (source.shape[1] * source.shape[2]))
-    for first in range(0, len(source), step):
-        slab = torch.from_numpy(reordered.apply(source[first : first + step], first))
-        if matrices.clipped:
-            lows, highs = slab.amin((1, 2), keepdim=True), slab.amax((1, 2), keepdim=True)
-            low, high = min(low, float(lows.min())), max(high, float(highs.max()))
+    result = np.empty((len(source), *(matrices.shape_out[axis] for axis in order[1:])), dtype=np.float32)
+
+    def resample(first: int) -> tuple[float, float]:
+        slab = intensity.clipped(source[first : first + step, lines])
+        lows, highs = _ranges(slab) if bounded else _UNBOUNDED
         if columns is not None:
             slab = slab @ columns.T
         if rows is not None:
-            slab = rows @ slab
-        if matrices.clipped and matrices.separate_axis is not None:
-            slab = slab.clamp(lows, highs)
+            slab = rows[:, lines] @ slab
+        if bounded and matrices.separate_axis is not None:
+            np.clip(slab, lows, highs, out=slab)
         result[first : first + step] = slab
+        return float(lows.min()), float(highs.max())
+
+    ranges = each(resample, range(0, len(source), step))
     if along is not None:
-        result = (along @ result.reshape(len(source), -1)).reshape(out)
-    if matrices.clipped and matrices.separate_axis is None:
-        result.clamp_(low, high)
-    return result.permute(tuple(int(axis) for axis in np.argsort(order))).contiguous()
+        shape = (matrices.shape_out[lead], *result.shape[1:])
+        result = (along[:, slices] @ result.reshape(len(source), -1)).reshape(shape)
+    if bounded and matrices.separate_axis is None:
+        np.clip(result, min(low for low, _ in ranges), max(high for _, high in ranges), out=result)
+    return np.ascontiguousarray(result.transpose(tuple(int(axis) for axis in np.argsort(order))))
+
+
+def _ranges(slab: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the smallest and the largest value of each slice."""
+    return slab.min(axis=(1, 2), keepdims=True), slab.max(axis=(1, 2), keepdims=True)
+
+
+def _used(matrix: Matrix | None) -> slice | NDArray[np.intp]:
+    """Return the inputs that a matrix has weights for: a slice where all are."""
+    if matrix is None:
+        return slice(None)
+    used = np.flatnonzero((matrix != 0).any(0))
+    return slice(None) if len(used) == matrix.shape[1] else used
 
 
 def _three(values: list[float]) -> Spacing:

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cspine.core.geometry import Shape3
 from cspine.inference.preprocess import NetworkImage
-from cspine.inference.resampling import AxisMatrices, axis_matrices
+from cspine.inference.resampling import AxisMatrices, Matrix, axis_matrices
+from cspine.inference.threads import each
 from cspine.models.plans import NetworkPlan, Resampling
 
 _BLOCK: Shape3 = (16, 32, 32)
 
 
-def restore_slabs(slabs: Iterator[torch.Tensor], image: NetworkImage, matrices: AxisMatrices) -> NDArray[np.uint8]:
+def restore_slabs(
+    slabs: Iterator[NDArray[np.float32]], image: NetworkImage, matrices: AxisMatrices
+) -> NDArray[np.uint8]:
     """Return labels on the grid of the image, in the network's order of axes, from logits slab by slab.
 
     Parameters
     ----------
-    slabs : iterator of torch.Tensor
+    slabs : iterator of ndarray
         Logits from `sliding_window.logits_slabs`.
     image : NetworkImage
         Input of the network.
@@ -35,7 +36,7 @@ def restore_slabs(slabs: Iterator[torch.Tensor], image: NetworkImage, matrices: 
         Resampling from `slab_matrices`.
     """
     labels = np.zeros(image.image_shape, dtype=np.uint8)
-    labels[image.box] = labels_by_slabs(slabs, matrices)
+    labels[image.labelled_box] = labels_by_slabs(slabs, matrices)
     return labels
 
 
@@ -49,18 +50,20 @@ def slab_matrices(image: NetworkImage, plan: NetworkPlan) -> AxisMatrices | None
     plan : NetworkPlan
         Of the stage.
     """
-    z, y, x = (int(n) for n in image.values.shape)
     spacings = image.network_spacing_mm, image.spacing_mm
-    matrices = axis_matrices(plan.resample_logits, ((z, y, x), image.box_shape), spacings)
-    return matrices if matrices is not None and matrices.is_convex else None
+    matrices = axis_matrices(plan.resample_logits, (image.network_shape, image.box_shape), spacings)
+    if matrices is None or not matrices.is_convex:
+        return None
+    part = image.part
+    return matrices if part is None else matrices.between(part.network_box, part.view)
 
 
-def restore(logits: torch.Tensor, image: NetworkImage, plan: NetworkPlan) -> NDArray[np.uint8]:
+def restore(logits: NDArray[np.float32], image: NetworkImage, plan: NetworkPlan) -> NDArray[np.uint8]:
     """Return labels on the grid of the image that was the input of `preprocess`.
 
     Parameters
     ----------
-    logits : torch.Tensor, shape (classes, z, y, x)
+    logits : ndarray, shape (classes, z, y, x)
         Logits on the network's grid, with as many voxels as ``image.values``.
     image : NetworkImage
         Input of the network.
@@ -72,25 +75,22 @@ def restore(logits: torch.Tensor, image: NetworkImage, plan: NetworkPlan) -> NDA
     ndarray of uint8, shape (z, y, x)
         Network labels; axes in the order of the image.
     """
-    network_shape = (int(logits.shape[1]), int(logits.shape[2]), int(logits.shape[3]))
-    spacings = image.network_spacing_mm, image.spacing_mm
-    matrices = axis_matrices(plan.resample_logits, (network_shape, image.box_shape), spacings)
     labels = np.zeros(image.image_shape, dtype=np.uint8)
-    if matrices is not None and matrices.is_convex:
-        labels[image.box] = labels_by_blocks(logits, matrices)
+    if (matrices := slab_matrices(image, plan)) is not None:
+        labels[image.labelled_box] = labels_by_blocks(logits, matrices)
     else:
-        arguments = (image.box_shape, *spacings)
+        arguments = (image.box_shape, image.network_spacing_mm, image.spacing_mm)
         labels[image.box] = labels_by_classes(logits, plan.resample_logits, arguments)
     return labels.transpose(plan.transpose_backward)
 
 
-def labels_by_blocks(logits: torch.Tensor, matrices: AxisMatrices) -> NDArray[np.uint8]:
+def labels_by_blocks(logits: NDArray[np.float32], matrices: AxisMatrices) -> NDArray[np.uint8]:
     """Return the winners of linearly resampled logits, computed block by block.
 
     Parameters
     ----------
-    logits : torch.Tensor, shape (classes, z, y, x)
-        float32, on any device.
+    logits : ndarray, shape (classes, z, y, x)
+        float32.
     matrices : AxisMatrices
         Convex resampling, without negative weights.
 
@@ -101,12 +101,12 @@ def labels_by_blocks(logits: torch.Tensor, matrices: AxisMatrices) -> NDArray[np
     return labels_by_slabs(iter([logits]), matrices)
 
 
-def labels_by_slabs(slabs: Iterator[torch.Tensor], matrices: AxisMatrices) -> NDArray[np.uint8]:
+def labels_by_slabs(slabs: Iterator[NDArray[np.float32]], matrices: AxisMatrices) -> NDArray[np.uint8]:
     """Return the winners of resampled logits that come slab by slab, keeping only those that the next blocks need.
 
     Parameters
     ----------
-    slabs : iterator of torch.Tensor, shape (classes, slices, y, x)
+    slabs : iterator of ndarray, shape (classes, slices, y, x)
         All slices in order, as `sliding_window.logits_slabs` yields them.
     matrices : AxisMatrices
         Convex resampling, without negative weights.
@@ -122,74 +122,66 @@ def labels_by_slabs(slabs: Iterator[torch.Tensor], matrices: AxisMatrices) -> ND
         for matrix, n_out, block in zip(matrices.matrices, matrices.shape_out, _BLOCK, strict=True)
     )
     result = np.empty(matrices.shape_out, dtype=np.uint8)
-    kept: torch.Tensor | None = None
+    kept: NDArray[np.float32] | None = None
     winners = np.empty(0, dtype=np.uint8)
     start = 0  # first slice of `kept`
     for slab in slabs:
-        kept = slab if kept is None else torch.cat([kept, slab], dim=1)
+        kept = slab if kept is None else np.concatenate([kept, slab], axis=1)
         winners = _argmax(slab) if not len(winners) else np.concatenate([winners, _argmax(slab)])
         ready = [row for row in rows if row[1].stop <= start + kept.shape[1]]
         rows = rows[len(ready) :]
-        with _one_thread():
-            for (z, from_z, along_z), (y, from_y, along_y), (x, from_x, along_x) in itertools.product(
-                ready, columns, lines
-            ):
-                here = slice(from_z.start - start, from_z.stop - start)
-                seen = winners[here, from_y, from_x]
-                first = seen.flat[0]
-                if (seen == first).all():
-                    result[z, y, x] = first
-                else:
-                    block = _resampled(kept[:, here, from_y, from_x], along_z, along_y, along_x)
-                    result[z, y, x] = _winner(block).cpu().numpy()
+        for (z, from_z, along_z), (y, from_y, along_y), (x, from_x, along_x) in itertools.product(
+            ready, columns, lines
+        ):
+            here = slice(from_z.start - start, from_z.stop - start)
+            seen = winners[here, from_y, from_x]
+            first = seen.flat[0]
+            if (seen == first).all():
+                result[z, y, x] = first
+            else:
+                block = _resampled(kept[:, here, from_y, from_x], along_z, along_y, along_x)
+                result[z, y, x] = _winner(block)
         if rows:
             finished = max(0, min(rows[0][1].start - start, kept.shape[1]))
-            kept, winners, start = kept[:, finished:].clone(), winners[finished:], start + finished
+            kept, winners, start = kept[:, finished:].copy(), winners[finished:], start + finished
     return result
 
 
-def _argmax(logits: torch.Tensor) -> NDArray[np.uint8]:
-    return np.asarray(logits.argmax(0).to(torch.uint8).cpu().numpy())
+def _argmax(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the winner of each voxel, slice by slice side by side."""
+    return np.stack(each(lambda z: _winner(logits[:, z]), range(logits.shape[1])))
 
 
 def _resampled(
-    block: torch.Tensor, along_z: torch.Tensor | None, along_y: torch.Tensor | None, along_x: torch.Tensor | None
-) -> torch.Tensor:
+    block: NDArray[np.float32], along_z: Matrix | None, along_y: Matrix | None, along_x: Matrix | None
+) -> NDArray[np.float32]:
+    if along_x is not None:
+        block = (block.reshape(-1, block.shape[3]) @ along_x.T).reshape(*block.shape[:3], -1)
     if along_z is not None:
-        block = torch.einsum("oz,czyx->coyx", along_z.to(block.device), block)
-    if along_y is not None:
-        block = along_y.to(block.device) @ block
-    return block if along_x is None else block @ along_x.T.to(block.device)
+        classes, z, y, x = block.shape
+        block = (along_z @ block.reshape(classes, z, y * x)).reshape(classes, -1, y, x)
+    return block if along_y is None else along_y @ block
 
 
-def _winner(block: torch.Tensor) -> torch.Tensor:
+def _winner(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the index of the largest logit, the first of equals; several times faster than argmax on this axis."""
-    best = block[0]
-    labels = torch.zeros(best.shape, dtype=torch.uint8, device=block.device)
-    for label in range(1, len(block)):
-        labels.masked_fill_(block[label] > best, label)
-        best = torch.maximum(best, block[label])
+    best = logits[0].copy()
+    labels = np.zeros(best.shape, dtype=np.uint8)
+    for label in range(1, len(logits)):
+        np.copyto(labels, label, where=logits[label] > best)
+        np.maximum(best, logits[label], out=best)
     return labels
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Limit torch to one thread, because threading costs more than it gains on such small blocks."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def labels_by_classes(logits: torch.Tensor, resampling: Resampling, arguments: tuple[object, ...]) -> NDArray[np.uint8]:
+def labels_by_classes(
+    logits: NDArray[np.float32], resampling: Resampling, arguments: tuple[object, ...]
+) -> NDArray[np.uint8]:
     """Return the winners of logits that the function of the plans resamples class by class.
 
     Parameters
     ----------
-    logits : torch.Tensor, shape (classes, z, y, x)
-        float32, on any device.
+    logits : ndarray, shape (classes, z, y, x)
+        float32.
     resampling : Resampling
         Function and arguments of the plans.
     arguments : tuple
@@ -202,7 +194,7 @@ def labels_by_classes(logits: torch.Tensor, resampling: Resampling, arguments: t
     best: NDArray[np.float32] | None = None
     labels: NDArray[np.uint8] | None = None
     for label in range(int(logits.shape[0])):
-        one = logits[label : label + 1].float().cpu().numpy()
+        one = np.ascontiguousarray(logits[label : label + 1])
         here = np.asarray(resampling.function(one, *arguments, **resampling.arguments), dtype=np.float32)[0]
         if best is None or labels is None:
             best, labels = here.copy(), np.zeros(here.shape, dtype=np.uint8)
@@ -214,15 +206,15 @@ def labels_by_classes(logits: torch.Tensor, resampling: Resampling, arguments: t
     return labels
 
 
-def _blocks(matrix: torch.Tensor | None, n_out: int, size: int) -> list[tuple[slice, slice, torch.Tensor | None]]:
+def _blocks(matrix: Matrix | None, n_out: int, size: int) -> list[tuple[slice, slice, Matrix | None]]:
     """Return the blocks of an axis: voxels of the result, their source voxels, and the matrix between them."""
-    blocks: list[tuple[slice, slice, torch.Tensor | None]] = []
+    blocks: list[tuple[slice, slice, Matrix | None]] = []
     for start in range(0, n_out, size):
         out = slice(start, min(start + size, n_out))
         if matrix is None:
             blocks.append((out, out, None))
             continue
-        used = torch.nonzero((matrix[out] != 0).any(0)).flatten()
+        used = np.flatnonzero((matrix[out] != 0).any(0))
         source = slice(int(used[0]), int(used[-1]) + 1)
-        blocks.append((out, source, matrix[out, source]))
+        blocks.append((out, source, np.ascontiguousarray(matrix[out, source])))
     return blocks

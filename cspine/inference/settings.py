@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from cspine.core.errors import UsageError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+RoiName = Literal["auto", "full"]
+EngineName = Literal["auto", "torch", "openvino"]
+#: Values of ``--precision`` and ``--engine``.
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+ROIS: tuple[RoiName, ...] = get_args(RoiName)
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,4})?")
 
 
@@ -33,8 +39,13 @@ class InferenceSettings:
     step_size : float
         Distance between tiles as a fraction of the patch, in (0, 1].
     precision : str
-        ``"auto"``: float32 on a CPU, torch's autocast to float16 on CUDA, as in nnU-Net; ``"float32"``;
-        ``"bfloat16"``: autocast, which is faster on CPUs with AMX or AVX512-BF16.
+        ``"auto"``: torch's autocast to float16 on CUDA, as in nnU-Net; on a CPU float32, or bfloat16 where the CPU has
+        AMX and the package is qualified for it; ``"float32"``; ``"bfloat16"``.
+    engine : str
+        ``"auto"``: torch on CUDA, OpenVINO on a CPU; ``"torch"``; ``"openvino"``.
+    roi : str
+        ``"auto"``: a cervical model of one stage sees the neck alone, which the first stage of the shipped model finds,
+        if that saves work; ``"full"``: it sees the complete image.
     """
 
     device: str = "auto"
@@ -42,13 +53,17 @@ class InferenceSettings:
     mirror: bool | None = None
     step_size: float = 0.5
     precision: Precision = "auto"
+    engine: EngineName = "auto"
+    roi: RoiName = "auto"
 
     def __post_init__(self) -> None:
         if not _DEVICE.fullmatch(self.device):
             raise UsageError(f"device {self.device!r} is unknown", advice="Give auto, cpu, cuda or cuda:N.")
         if not 0 < self.step_size <= 1:
             raise UsageError(f"step size {self.step_size} is not a fraction of the patch, above 0 and up to 1")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise UsageError(f"precision {self.precision!r} is not auto, float32 or bfloat16")
+        for what, known in (("precision", PRECISIONS), ("engine", ENGINES), ("roi", ROIS)):
+            value = getattr(self, what)
+            if value not in known:
+                raise UsageError(f"{what} {value!r} is not one of {', '.join(known)}")
         if self.folds is not None and not self.folds:
             raise UsageError("at least one fold is needed")

@@ -7,22 +7,26 @@ to those of the validation of a model need nnU-Net's steps and weights.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-import torch
-from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from cspine.core.errors import InferenceError
 from cspine.core.progress import ProgressCallback
-from cspine.inference.engine import Engine
-from cspine.models.network import StateDict, load_weights
+from cspine.inference.engines.base import Array, Engine, Network
 
 Tile = tuple[slice, slice, slice]
+#: Each returns the network of a fold when it is needed.
+Folds = Sequence[Callable[[], Network]]
 
 # Number of slices that a 2D network processes before the weights of the next fold are loaded.
 _FLAT_ROWS = 64
+# nnU-Net's weights of a patch: standard deviation as a fraction of a side, and the largest weight.
+_SIGMA_SCALE, _MAX_WEIGHT = 1 / 8, 10
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,14 @@ class Window:
         Distance between tiles as a fraction of the patch.
     mirror_axes : tuple of int
         Axes of the patch over which predictions of mirrored patches are averaged; empty for none.
+    tiles : tuple of (tuple of slice), optional
+        Positions of the patches, if the image is a part of another; else they follow from its shape.
     """
 
     patch_size: tuple[int, ...]
     step_size: float
     mirror_axes: tuple[int, ...]
+    tiles: tuple[Tile, ...] | None = None
 
 
 def tiles_of(shape: tuple[int, ...], window: Window) -> list[Tile]:
@@ -54,17 +61,28 @@ def tiles_of(shape: tuple[int, ...], window: Window) -> list[Tile]:
     window : Window
         Patch and step.
     """
+    if window.tiles is not None:
+        return list(window.tiles)
     patch = window.patch_size
-    steps = compute_steps_for_sliding_window(shape[3 - len(patch) :], patch, window.step_size)
+    sides = zip(shape[3 - len(patch) :], patch, strict=True)
+    starts = [_starts(n, side, window.step_size) for n, side in sides]
     if len(patch) == 2:
-        steps, patch = [list(range(shape[0])), *steps], (1, *patch)
+        starts, patch = [list(range(shape[0])), *starts], (1, *patch)
     return [
         (slice(z, z + patch[0]), slice(y, y + patch[1]), slice(x, x + patch[2]))
-        for z, y, x in itertools.product(*steps)
+        for z, y, x in itertools.product(*starts)
     ]
 
 
-def importance(patch_size: tuple[int, ...]) -> torch.Tensor:
+def _starts(length: int, side: int, step_size: float) -> list[int]:
+    """Return where tiles start along an axis: evenly spaced, at most a step apart, as in nnU-Net."""
+    count = int(np.ceil((length - side) / (side * step_size))) + 1
+    step = (length - side) / (count - 1) if count > 1 else 0.0
+    return [int(np.round(step * number)) for number in range(count)]
+
+
+@lru_cache(maxsize=4)
+def importance(patch_size: tuple[int, ...]) -> NDArray[np.float32]:
     """Return nnU-Net's Gaussian weights of a patch as float32, rounded to float16 as in nnU-Net.
 
     Parameters
@@ -72,16 +90,23 @@ def importance(patch_size: tuple[int, ...]) -> torch.Tensor:
     patch_size : tuple of int
         Two or three numbers.
     """
-    weights: torch.Tensor = compute_gaussian(tuple(patch_size), 1.0 / 8, 10, device=torch.device("cpu"))
-    return weights.float()
+    weights = np.zeros(patch_size)
+    weights[tuple(side // 2 for side in patch_size)] = 1
+    weights = gaussian_filter(weights, [side * _SIGMA_SCALE for side in patch_size], 0, mode="constant", cval=0)
+    weights /= weights.max() / _MAX_WEIGHT
+    half = weights.astype(np.float16)
+    half[half == 0] = half[half != 0].min()
+    rounded: NDArray[np.float32] = half.astype(np.float32)
+    rounded.setflags(write=False)
+    return rounded
 
 
-def padded_to(image: torch.Tensor, patch_size: tuple[int, ...]) -> tuple[torch.Tensor, Tile]:
+def padded_to(image: NDArray[np.float32], patch_size: tuple[int, ...]) -> tuple[NDArray[np.float32], Tile]:
     """Return an image padded with zeros to the patch size, as nnU-Net pads, and its position in the result.
 
     Parameters
     ----------
-    image : torch.Tensor, shape (channels, z, y, x)
+    image : ndarray, shape (channels, z, y, x)
         The image.
     patch_size : tuple of int
         Two or three numbers.
@@ -94,40 +119,35 @@ def padded_to(image: torch.Tensor, patch_size: tuple[int, ...]) -> tuple[torch.T
     shape = image.shape[-3:]
     lacking = [max(0, wanted - n) for wanted, n in zip((1, *patch_size)[-3:], shape, strict=True)]
     before = [n // 2 for n in lacking]
-    sides = [side for n, front in zip(reversed(lacking), reversed(before), strict=True) for side in (front, n - front)]
     z, y, x = (slice(front, front + n) for front, n in zip(before, shape, strict=True))
-    return torch.nn.functional.pad(image, sides), (z, y, x)
+    if not any(lacking):
+        return image, (z, y, x)
+    sides = [(0, 0), *((front, n - front) for n, front in zip(lacking, before, strict=True))]
+    return np.pad(image, sides), (z, y, x)
 
 
 def predict_logits(
-    network: torch.nn.Module,
-    folds: Sequence[Callable[[], StateDict]],
-    image: torch.Tensor,
-    window: Window,
-    engine: Engine,
-    progress: ProgressCallback,
-) -> torch.Tensor:
+    folds: Folds, image: NDArray[np.float32], window: Window, engine: Engine, progress: ProgressCallback
+) -> NDArray[np.float32]:
     """Return the logits of an image, averaged over tiles, mirrored patches and folds.
 
     Parameters
     ----------
-    network : torch.nn.Module
-        Maps (1, channels, *patch) to (1, classes, *patch).
     folds : sequence of callable
-        Each returns the weights of a fold when they are needed.
-    image : torch.Tensor, shape (channels, z, y, x)
+        Each returns the network of a fold, from (channels, *patch) to (classes, *patch).
+    image : ndarray, shape (channels, z, y, x)
         float32.
     window : Window
         Patch, step, mirroring.
     engine : Engine
-        Device and precision.
+        The engine of the networks.
     progress : callable
         Called with the finished tiles and all tiles.
 
     Returns
     -------
-    torch.Tensor, shape (classes, z, y, x)
-        float32, on the device of the engine if it has enough memory, else on the CPU.
+    ndarray, shape (classes, z, y, x)
+        float32, in main memory.
 
     Raises
     ------
@@ -138,43 +158,27 @@ def predict_logits(
     """
     with engine.running():
         padded, inside = padded_to(image, window.patch_size)
-        shape = tuple(padded.shape[-3:])
-        tiles = tiles_of(shape, window)
-        gaussian = importance(window.patch_size)
-        gaussian = gaussian if gaussian.ndim == 3 else gaussian[None]
-        network = network.to(engine.device).eval()
+        shape = padded.shape[-3:]
+        tiles, gaussian = tiles_of(shape, window), _weights(window, engine)
         total = sums = None
         done, all_tiles = 0, len(tiles) * len(folds)
-        for weights in folds:
-            load_weights(network, weights())
+        for fold in folds:
+            network = fold()
             for tile in tiles:
-                patch = padded[:, *tile].to(engine.device)
-                logits = _predict_patch(network, patch, window)
+                logits = _predict_patch(network, engine.array(padded[:, *tile]), window, engine)
                 if total is None or sums is None:
-                    size = 4 * logits.shape[0] * math.prod(shape)
-                    device = engine.device_for(size)
-                    total = torch.zeros((logits.shape[0], *shape), device=device)
-                    sums = torch.zeros(shape, device=device)
-                    gaussian = gaussian.to(engine.device)
-                total[:, *tile] += (logits * gaussian).to(total.device)
-                sums[tile] += gaussian.to(sums.device)
+                    total, sums = engine.zeros((len(logits), *shape)), engine.zeros((1, *shape))
+                engine.add(total, tile, logits, gaussian)
+                engine.add(sums, tile, gaussian[None], 1)
                 done += 1
                 progress(done, all_tiles)
         assert total is not None and sums is not None
-        total /= sums
-        if not bool(torch.isfinite(total.amax() - total.amin())):
-            raise InferenceError("the network returned values that are not finite", advice="Try --device cpu.")
-        return total[:, *inside]
+        return engine.host(_finite(engine.divide(total, sums[0]), engine)[:, *inside])
 
 
 def logits_slabs(
-    network: torch.nn.Module,
-    folds: Sequence[Callable[[], StateDict]],
-    image: torch.Tensor,
-    window: Window,
-    engine: Engine,
-    progress: ProgressCallback,
-) -> Iterator[torch.Tensor]:
+    folds: Folds, image: NDArray[np.float32], window: Window, engine: Engine, progress: ProgressCallback
+) -> Iterator[NDArray[np.float32]]:
     """Yield the logits of an image slab by slab, from the first slice to the last.
 
     It is `predict_logits` for images whose logits need too much memory: a slab is yielded once no further tile overlaps
@@ -182,12 +186,12 @@ def logits_slabs(
 
     Parameters
     ----------
-    network, folds, image, window, engine, progress
+    folds, image, window, engine, progress
         As in `predict_logits`.
 
     Yields
     ------
-    torch.Tensor, shape (classes, slices, y, x)
+    ndarray, shape (classes, slices, y, x)
         All slices of the image in order.
 
     Raises
@@ -196,48 +200,51 @@ def logits_slabs(
         As `predict_logits`.
     """
     padded, (inside_z, inside_y, inside_x) = padded_to(image, window.patch_size)
-    shape = tuple(padded.shape[-3:])
+    shape = padded.shape[-3:]
     tiles = tiles_of(shape, window)
-    gaussian = importance(window.patch_size)
-    gaussian = (gaussian if gaussian.ndim == 3 else gaussian[None]).to(engine.device)
-    network = network.to(engine.device).eval()
     rows = _rows(tiles, 1 if len(window.patch_size) == 3 else _FLAT_ROWS)
     ends = [min(tile[0].start for tile in row) for row in rows[1:]] + [shape[0]]
     total = sums = None
-    start, loaded = 0, None  # first slice of the padded image in the sums
+    start = 0  # first slice of the padded image in the sums
     done, all_tiles = 0, len(tiles) * len(folds)
     for row, end in zip(rows, ends, strict=True):
         with engine.running():
+            gaussian = _weights(window, engine)
             last = max(tile[0].stop for tile in row)
-            for weights in folds:
-                if loaded is not weights:
-                    load_weights(network, weights())
-                    loaded = weights
+            for fold in folds:
+                network = fold()
                 for tile in row:
-                    logits = _predict_patch(network, padded[:, *tile].to(engine.device), window)
+                    logits = _predict_patch(network, engine.array(padded[:, *tile]), window, engine)
                     if total is None or sums is None:
-                        depth = max(max(t[0].stop for t in r) - r[0][0].start for r in rows)
-                        device = engine.device_for(8 * logits.shape[0] * depth * shape[1] * shape[2])
-                        total = torch.zeros((logits.shape[0], 0, *shape[1:]), device=device)
-                        sums = torch.zeros((0, *shape[1:]), device=device)
+                        total = engine.zeros((len(logits), last - start, *shape[1:]), copies=3)
+                        sums = engine.zeros((1, last - start, *shape[1:]))
                     if last > start + total.shape[1]:
                         more = last - start - total.shape[1]
-                        total = torch.cat([total, total.new_zeros((total.shape[0], more, *shape[1:]))], dim=1)
-                        sums = torch.cat([sums, sums.new_zeros((more, *shape[1:]))])
+                        total, sums = engine.extended(total, more), engine.extended(sums, more)
                     here = (slice(tile[0].start - start, tile[0].stop - start), *tile[1:])
-                    total[:, *here] += (logits * gaussian).to(total.device)
-                    sums[here] += gaussian.to(sums.device)
+                    engine.add(total, here, logits, gaussian)
+                    engine.add(sums, here, gaussian[None], 1)
                     done += 1
                     progress(done, all_tiles)
             assert total is not None and sums is not None
-            slab = total[:, : end - start] / sums[: end - start]
-            total, sums = total[:, end - start :].clone(), sums[end - start :].clone()
-            if not bool(torch.isfinite(slab.amax() - slab.amin())):
-                raise InferenceError("the network returned values that are not finite", advice="Try --device cpu.")
+            later = engine.copy(total[:, end - start :]), engine.copy(sums[:, end - start :])
+            slab = _finite(engine.divide(total[:, : end - start], sums[0, : end - start]), engine)
         first, stop = max(start, inside_z.start), min(end, inside_z.stop)
         if first < stop:
-            yield slab[:, first - start : stop - start, inside_y, inside_x]
-        start = end
+            yield engine.host(slab[:, first - start : stop - start, inside_y, inside_x])
+        (total, sums), start = later, end
+
+
+def _weights(window: Window, engine: Engine) -> Array:
+    """Return the weights of a patch (z, y, x) on the engine's device."""
+    weights = importance(window.patch_size)
+    return engine.array(weights if weights.ndim == 3 else weights[None])
+
+
+def _finite(logits: Array, engine: Engine) -> Array:
+    if not engine.is_finite(logits):
+        raise InferenceError("the network returned values that are not finite", advice="Try --device cpu.")
+    return logits
 
 
 def _rows(tiles: list[Tile], starts: int) -> list[list[Tile]]:
@@ -246,14 +253,17 @@ def _rows(tiles: list[Tile], starts: int) -> list[list[Tile]]:
     return [list(itertools.chain(*groups[i : i + starts])) for i in range(0, len(groups), starts)]
 
 
-def _predict_patch(network: torch.nn.Module, patch: torch.Tensor, window: Window) -> torch.Tensor:
+def _predict_patch(network: Network, patch: Array, window: Window, engine: Engine) -> Array:
     """Return the logits (classes, z, y, x) of a patch (channels, z, y, x), averaged with those of mirrored patches."""
     flat = len(window.patch_size) == 2
-    batch = patch[None, :, 0] if flat else patch[None]
-    logits: torch.Tensor = network(batch).float()
-    axes = [axis + 2 for axis in window.mirror_axes]
+    batch = patch[:, 0] if flat else patch
+    logits = network(batch)
+    axes = [axis + 1 for axis in window.mirror_axes]
     combinations = [chosen for n in range(len(axes)) for chosen in itertools.combinations(axes, n + 1)]
+    if combinations:
+        logits = engine.copy(logits)
     for chosen in combinations:
-        logits += torch.flip(network(torch.flip(batch, chosen)), chosen).float()
-    logits /= len(combinations) + 1
-    return logits[0][:, None] if flat else logits[0]
+        logits += engine.flip(network(engine.flip(batch, chosen)), chosen)
+    if combinations:
+        logits /= len(combinations) + 1
+    return logits[:, None] if flat else logits

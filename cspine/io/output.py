@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
+from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import OutputError, OutputNotEmptyError
 from cspine.io.staging import staging_folder
 
@@ -23,11 +24,15 @@ PAGE = "report.html"
 PDF = "report.dcm"
 SC = "secondary-capture.dcm"
 STRUCTURES = "structures.dcm"
+#: Folders within report/, and the DICOM objects of surfaces.
+SURFACES, ELEMENTS = "surfaces", "fe"
+SURFACE_OBJECT = "surface-{level}.dcm"
+_SURFACE_OBJECTS = {SURFACE_OBJECT.format(level=level.name) for level in VERTEBRAE}
 
 # In this order, so that a router that watches dicom/ finds a complete report.
 _FILES = {
-    "report": {SUMMARY, MEASUREMENTS, PREVIEW, LABELS, LABELS_SIDECAR, PAGE},
-    "dicom": {SEGMENTATION, REPORT, PDF, SC, STRUCTURES},
+    "report": {SUMMARY, MEASUREMENTS, PREVIEW, LABELS, LABELS_SIDECAR, PAGE, SURFACES, ELEMENTS},
+    "dicom": {SEGMENTATION, REPORT, PDF, SC, STRUCTURES, *_SURFACE_OBJECTS},
 }
 #: Paths of all results within the output folder.
 RESULT_FILES = frozenset(f"{part}/{name}" for part, names in _FILES.items() for name in names)
@@ -70,6 +75,7 @@ class StudyOutput:
             for part in _FILES:
                 (self._staging / part).mkdir()
         except OSError as error:
+            self.discard()
             raise OutputError(f"the output folder cannot be written: {error.strerror}") from error
         return self
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot
+from typing import TYPE_CHECKING
 
 from cspine.measurements.quantities import Quantity
-from cspine.measurements.spine import SpineMeasurements
+
+if TYPE_CHECKING:
+    from cspine.measurements.spine import SpineMeasurements
 
 #: Quantities whose change is reported.
 CHANGING = (

@@ -27,6 +27,11 @@ from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 COLUMN = "column"
 #: The largest turn of neighbours against each other and the largest slip that labels of a real column can have.
 _MAX_ANGLE_DEG, _MAX_SLIP_MM = 60.0, 15.0
+#: Spaces between two bones. Labels that touch do not resolve them: below half a voxel nothing is stated.
+_GAPS = frozenset({
+    "disc_height_anterior_mm", "disc_height_middle_mm", "disc_height_posterior_mm", "facet_gap_right_mm",
+    "facet_gap_left_mm", "atlantodental_interval_mm",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
             find_published(each.name, site, sex),
         )
         for site, each, value in values
+        if not (each.name in _GAPS and value < min(spacing) / 2)
     )  # fmt: skip
     return SpineMeasurements(_with_values(vertebrae, reported), reported)
 

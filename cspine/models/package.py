@@ -7,13 +7,14 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra
 from cspine.core.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
@@ -30,8 +31,12 @@ from cspine.models.manifest import (
     manifest_text,
     read_manifest,
 )
-from cspine.models.network import StateDict, build_network, own_weights
 from cspine.models.plans import Json, NetworkPlan, read_plan
+
+if TYPE_CHECKING:
+    import torch
+
+    from cspine.models.network import StateDict
 
 _CHUNK = 2**20
 _SACRUM = re.compile(r"^(vertebrae?[\s_-]*)?(sacrum|s1)$", re.IGNORECASE)
@@ -82,6 +87,10 @@ class Stage:
             if level == AUXILIARY and _SACRUM.match(names.get(label, ""))
         )
 
+    def weights_file(self, fold: str) -> Path:
+        """Return the file with the weights of a fold."""
+        return self.folder / f"fold_{fold}.safetensors"
+
     def weights(self, fold: str) -> dict[str, torch.Tensor]:
         """Return the weights of a fold: name to tensor, in the dtype of the file.
 
@@ -90,9 +99,23 @@ class Stage:
         ModelError
             If the file cannot be read.
         """
+        from safetensors.torch import load_file
+
+        with self._reading(fold) as path:
+            return load_file(path)
+
+    def arrays(self, fold: str) -> dict[str, NDArray[Any]]:
+        """Return the weights of a fold as arrays, read without torch; errors as `weights`."""
+        from safetensors.numpy import load_file
+
+        with self._reading(fold) as path:
+            return load_file(path)
+
+    @contextmanager
+    def _reading(self, fold: str) -> Iterator[Path]:
         try:
-            return load_file(self.folder / f"fold_{fold}.safetensors")
-        except (OSError, SafetensorError) as error:
+            yield self.weights_file(fold)
+        except (OSError, SafetensorError, TypeError, KeyError) as error:
             raise ModelError(
                 f"the weights of stage {self.manifest.name}, fold {fold}, cannot be read: {error}"
             ) from error
@@ -223,7 +246,10 @@ def write_package(
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for stage, plan in zip(manifest.stages, plans, strict=True):
-            _write_stage(work / stage.folder, plan, contents[stage.name])
+            try:
+                _write_stage(work / stage.folder, plan, contents[stage.name])
+            except UnsupportedModelError as error:
+                raise UnsupportedModelError(f"{error.message}; it was trained by {stage.trainer}") from error
         (work / CARD_NAME).write_text(card if card is not None else model_card(manifest), encoding="utf-8")
         names = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
         finished = manifest.model_copy(update={"files": {name: sha256_of(work / name) for name in names}})
@@ -326,6 +352,10 @@ def _plan_of(stage: StageManifest, content: StageContent) -> NetworkPlan:
 
 
 def _write_stage(folder: Path, plan: NetworkPlan, content: StageContent) -> None:
+    from safetensors.torch import save_file
+
+    from cspine.models.network import build_network, own_weights
+
     network = build_network(plan.architecture)
     folder.mkdir()
     for name, value in (("plans.json", content.plans), ("dataset.json", content.dataset)):

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cspine.core.errors import UnsupportedModelError
@@ -113,9 +112,8 @@ def intensities_of(values: Json, scheme: str) -> dict[str, float]:
     return found
 
 
-def require_resampling(function: Callable[..., object], arguments: Json, what: str) -> None:
+def require_resampling(allowed: Collection[str], arguments: Json, what: str) -> None:
     """Refuse arguments that a resampling function of nnU-Net does not have, or that no resampling has."""
-    allowed = inspect.signature(function).parameters
     for key, value in arguments.items():
         name = f"{what}: {key}"
         if key not in allowed:

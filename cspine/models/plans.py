@@ -9,13 +9,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
-from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
-from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from numpy.typing import NDArray
 
 from cspine.core.errors import UnsupportedModelError
@@ -30,12 +27,20 @@ from cspine.models.plan_limits import (
     whole,
 )
 
+if TYPE_CHECKING:
+    import torch
+
 Json = Mapping[str, Any]
 
-#: Resampling functions of nnU-Net that cspine supports.
-RESAMPLING: dict[str, Callable[..., NDArray[np.float32] | torch.Tensor]] = {
-    "resample_data_or_seg_to_shape": resample_data_or_seg_to_shape,
-    "resample_torch_fornnunet": resample_torch_fornnunet,
+_OF_BOTH = ("is_seg", "force_separate_z", "separate_z_anisotropy_threshold")
+_MODULES = "nnunetv2.preprocessing.resampling"
+#: Resampling functions of nnU-Net that cspine supports: the module of each, and arguments that plans may give it.
+RESAMPLING: dict[str, tuple[str, tuple[str, ...]]] = {
+    "resample_data_or_seg_to_shape": (f"{_MODULES}.default_resampling", (*_OF_BOTH, "order", "order_z")),
+    "resample_torch_fornnunet": (
+        f"{_MODULES}.resample_torch",
+        (*_OF_BOTH, "memefficient_seg_resampling", "mode", "aniso_axis_mode"),
+    ),
 }
 NORMALIZATIONS = ("CTNormalization", "ZScoreNormalization", "NoNormalization", "RescaleTo01Normalization")
 
@@ -43,6 +48,10 @@ _UNETS = "dynamic_network_architectures.architectures.unet"
 _NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet")
 _BLOCKS = "dynamic_network_architectures.building_blocks.residual"
 _BLOCK_NAMES = ("BasicBlockD", "BottleneckD")
+# Layers of torch.nn that nnU-Net's planners write; others are looked up in torch.
+_USUAL_LAYERS = frozenset(
+    ("LeakyReLU", "ReLU", *(f"{name}{n}d" for name in ("Conv", "InstanceNorm", "BatchNorm", "Dropout") for n in (2, 3)))
+)
 # These trainers replace the network of the plans.
 _OTHER_NETWORK_TRAINERS = ("nnUNetTrainerBN", "nnUNet_Primus")
 
@@ -64,8 +73,10 @@ class Resampling:
 
     @property
     def function(self) -> Callable[..., NDArray[np.float32] | torch.Tensor]:
-        """The function of nnU-Net, without its arguments."""
-        return RESAMPLING[self.name]
+        """The function of nnU-Net, without its arguments; nnU-Net and torch are loaded when it is asked for."""
+        module, _ = RESAMPLING[self.name]
+        function: Callable[..., NDArray[np.float32] | torch.Tensor] = getattr(import_module(module), self.name)
+        return function
 
 
 @dataclass(frozen=True)
@@ -184,35 +195,59 @@ def read_plan(plans: Json, dataset: Json, configuration: str, trainer: str = "nn
         raise UnsupportedModelError(f"trainer {trainer} replaces the network of plans.json")
     _only(plans.get("label_manager", "LabelManager"), ("LabelManager",), "label manager")
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Detected old nnU-Net plans format")
-            manager = PlansManager(dict(plans))
-            if configuration not in manager.available_configurations:
-                raise UnsupportedModelError(f"plans.json has no configuration {configuration!r}")
-            settings = manager.get_configuration(configuration)
-        return _plan(manager, settings, dataset, configuration)
+        if configuration not in plans["configurations"]:
+            raise UnsupportedModelError(f"plans.json has no configuration {configuration!r}")
+        return _plan(plans, _current_format(_configuration(plans, configuration)), dataset, configuration)
     except UnsupportedModelError:
         raise
-    except Exception as error:  # whatever nnU-Net's managers raise for values of other types
+    except Exception as error:  # whatever values of other types make raise
         raise UnsupportedModelError(f"plans.json and dataset.json are not of nnU-Net v2: {error!r:.200}") from error
 
 
-def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, name: str) -> NetworkPlan:
-    _only(settings.preprocessor_name, ("DefaultPreprocessor",), "preprocessor")
+def _configuration(plans: Json, name: str, children: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a configuration with what it inherits, as nnU-Net's PlansManager resolves it."""
+    if name in children:
+        raise UnsupportedModelError(f"configuration {name!r} inherits from itself")
+    configuration: dict[str, Any] = dict(plans["configurations"][name])
+    parent = configuration.get("inherits_from")
+    inherited = {} if parent is None else _configuration(plans, str(parent), (*children, name))
+    return inherited | configuration
+
+
+def _current_format(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the architecture of the network, which plans of nnU-Net before 2.5 lack."""
+    if "architecture" in configuration:
+        return configuration
+    from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected old nnU-Net plans format")
+        completed: dict[str, Any] = ConfigurationManager(dict(configuration)).configuration
+    return completed
+
+
+def _intensities(plans: Json) -> Json:
+    """Return the properties of the CT channel under the name that this version of nnU-Net, or an older one, uses."""
+    names = ("foreground_intensity_properties_per_channel", "foreground_intensity_properties_by_modality")
+    properties: Json = plans[next((name for name in names if name in plans), names[0])]["0"]
+    return properties
+
+
+def _plan(plans: Json, settings: Json, dataset: Json, name: str) -> NetworkPlan:
+    _only(settings["preprocessor_name"], ("DefaultPreprocessor",), "preprocessor")
     channels = dataset["modality"] if "modality" in dataset else dataset["channel_names"]
-    if len(channels) != 1 or len(settings.normalization_schemes) != 1:
-        count = max(len(channels), len(settings.normalization_schemes))
+    if len(channels) != 1 or len(settings["normalization_schemes"]) != 1:
+        count = max(len(channels), len(settings["normalization_schemes"]))
         raise UnsupportedModelError(f"the network needs {count} channels, but a CT has one")
     labels = _label_names(dataset)
-    forward = transposition_of(manager.plans["transpose_forward"], "transpose_forward")
-    backward = transposition_of(manager.plans["transpose_backward"], "transpose_backward")
+    forward = transposition_of(plans["transpose_forward"], "transpose_forward")
+    backward = transposition_of(plans["transpose_backward"], "transpose_backward")
     if tuple(int(i) for i in np.argsort(forward)) != backward:
         raise UnsupportedModelError("transpose_backward is not the inverse of transpose_forward")
-    patch = patch_of(settings.configuration["patch_size"])
-    spacing = spacing_of(settings.configuration["spacing"], len(patch))
-    scheme = _only(settings.normalization_schemes[0], NORMALIZATIONS, "normalisation")
-    intensities = manager.foreground_intensity_properties_per_channel["0"]
-    cascade = settings.previous_stage_name is not None
+    patch = patch_of(settings["patch_size"])
+    spacing = spacing_of(settings["spacing"], len(patch))
+    scheme = _only(settings["normalization_schemes"][0], NORMALIZATIONS, "normalisation")
+    cascade = settings.get("previous_stage") is not None
     if cascade and len(patch) != 3:
         raise UnsupportedModelError(f"{name} is a cascade with a 2D second stage")
     return NetworkPlan(
@@ -223,16 +258,16 @@ def _plan(manager: PlansManager, settings: ConfigurationManager, dataset: Json, 
         transpose_backward=backward,
         normalization=Normalization(
             scheme,
-            bool(settings.use_mask_for_norm[0]),
-            intensities_of(intensities, scheme),
+            bool(settings["use_mask_for_norm"][0]),
+            intensities_of(_intensities(plans), scheme),
         ),
-        resample_data=_resampling(settings.configuration, "resampling_fn_data"),
-        resample_logits=_resampling(settings.configuration, "resampling_fn_probabilities"),
-        architecture=_architecture(settings, patch, len(labels) + 1, len(labels) + 1 if cascade else 1),
-        reader=str(manager.plans.get("image_reader_writer", "")),
-        dataset_name=str(manager.plans.get("dataset_name", dataset.get("name", "model"))),
+        resample_data=_resampling(settings, "resampling_fn_data"),
+        resample_logits=_resampling(settings, "resampling_fn_probabilities"),
+        architecture=_architecture(settings["architecture"], patch, len(labels) + 1, len(labels) + 1 if cascade else 1),
+        reader=str(plans.get("image_reader_writer", "")),
+        dataset_name=str(plans.get("dataset_name", dataset.get("name", "model"))),
         label_names=labels,
-        resample_previous=_resampling_of_labels(settings.configuration) if cascade else None,
+        resample_previous=_resampling_of_labels(settings) if cascade else None,
     )
 
 
@@ -265,7 +300,7 @@ def _resampling(configuration: Json, key: str) -> Resampling:
     # The device and number of threads are those of this machine, not of the one that trained.
     for machine in ("device", "num_threads"):
         arguments.pop(machine, None)
-    require_resampling(RESAMPLING[name], arguments, key)
+    require_resampling(RESAMPLING[name][1], arguments, key)
     return Resampling(name, arguments)
 
 
@@ -274,22 +309,20 @@ def _resampling_of_labels(configuration: Json) -> Resampling:
     key = "resampling_fn_seg"
     name = _only(configuration[key], ("resample_data_or_seg_to_shape",), "resampling function of labels")
     arguments = dict(configuration.get(f"{key}_kwargs") or {})
-    require_resampling(RESAMPLING[name], arguments, key)
+    require_resampling(RESAMPLING[name][1], arguments, key)
     return Resampling(name, arguments | {"is_seg": False})
 
 
-def _architecture(
-    settings: ConfigurationManager, patch: tuple[int, ...], classes: int, channels: int
-) -> NetworkArchitecture:
-    imported = tuple(settings.network_arch_init_kwargs_req_import)
-    arguments = dict(settings.network_arch_init_kwargs)
+def _architecture(given: Json, patch: tuple[int, ...], classes: int, channels: int) -> NetworkArchitecture:
+    imported = tuple(given["_kw_requires_import"])
+    arguments = dict(given["arch_kwargs"])
     for key, value in arguments.items():
         if key in imported:
             if value is not None:
                 arguments[key] = _building_block(str(value))
         elif isinstance(value, str):
             raise UnsupportedModelError(f"network argument {key} is a string: {value!r}")
-    module, _, name = str(settings.network_arch_class_name).rpartition(".")
+    module, _, name = str(given["network_class_name"]).rpartition(".")
     if not module.startswith("dynamic_network_architectures.architectures.") or name not in _NETWORKS:
         raise UnsupportedModelError(
             f"network {module}.{name} is not supported; cspine supports {', '.join(_NETWORKS)} of {_UNETS}"
@@ -304,8 +337,15 @@ def _building_block(full_name: str) -> str:
     module, _, name = full_name.rpartition(".")
     if module == _BLOCKS and name in _BLOCK_NAMES:
         return full_name
-    layer = getattr(torch.nn, name, None)
     from_torch = module == "torch.nn" or module.startswith("torch.nn.modules.")
-    if from_torch and isinstance(layer, type) and issubclass(layer, torch.nn.Module):
+    if from_torch and (name in _USUAL_LAYERS or _is_layer(name)):
         return f"torch.nn.{name}"
     raise UnsupportedModelError(f"network argument {full_name!r} is not a layer of torch.nn")
+
+
+def _is_layer(name: str) -> bool:
+    """Return whether torch.nn has a layer of this name; torch is loaded for that."""
+    import torch
+
+    layer = getattr(torch.nn, name, None)
+    return isinstance(layer, type) and issubclass(layer, torch.nn.Module)

@@ -19,9 +19,14 @@ from cspine.core.findings import (
 )
 from cspine.core.volumes import CtVolume, ModelIdentity
 from cspine.dicom.completeness import MissingInstances, find_missing_instances
-from cspine.dicom.earlier_results import EarlierResult, find_earlier_results, superseded, with_other_slices
+from cspine.dicom.earlier_results import (
+    EarlierResult,
+    algorithm_name,
+    find_earlier_results,
+    superseded,
+    with_other_slices,
+)
 from cspine.dicom.scan import Scan
-from cspine.dicom.seg import algorithm_name
 from cspine.dicom.series import Series
 from cspine.dicom.slice_order import contradicting_order
 from cspine.io.tables import counted

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cspine.core.anatomy import OPTIONAL_LEVELS, Vertebra
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
 from cspine.dicom.scan import Scan
 from cspine.measurements.change import Change, EarlierValues, changes_since
-from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.report.earlier_measurements import find_prior, read_prior
+
+if TYPE_CHECKING:
+    from cspine.measurements.spine import SpineMeasurements
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def measure(
     """
     present = set(labels_present(labels.labels_zyx))
     missed = [v.name for v in looked_for if v.label not in present and v.name not in OPTIONAL_LEVELS]
+    from cspine.measurements.spine import measure_spine
+
     spine = measure_spine(labels, ct, sex)
     images = frozenset(part.sop_instance_uid for part in ct.source.slices) if ct.source is not None else frozenset()
     changes = changes_since(spine, prior, images) if prior is not None else ()

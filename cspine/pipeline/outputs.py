@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cspine.core.errors import DicomSourceNeededError, UsageError
 from cspine.io.output import (
+    ELEMENTS,
     LABELS,
     LABELS_SIDECAR,
     MEASUREMENTS,
@@ -20,6 +21,7 @@ from cspine.io.output import (
     SEGMENTATION,
     STRUCTURES,
     SUMMARY,
+    SURFACES,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from cspine.dicom.derived import ObjectSettings
     from cspine.dicom.seg import SegRecord
     from cspine.pipeline.segmentation import Vertebrae
+    from cspine.pipeline.settings import RunSettings
     from cspine.report.summary import Summary
 
 
@@ -44,6 +47,8 @@ class Material:
         What all DICOM objects of a run have in common: clock, settings, remark.
     summary : Summary
         Everything that is known so far, with the outputs that were written before this one.
+    settings : RunSettings
+        Settings of the run.
     segmentation : SegRecord or None
         The DICOM Segmentation, if one was written.
     """
@@ -52,12 +57,13 @@ class Material:
     vertebrae: Vertebrae
     objects: ObjectSettings
     summary: Summary
+    settings: RunSettings
     segmentation: SegRecord | None = None
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """A file that a run can write.
+    """A file, or a folder of files, that a run can write.
 
     Parameters
     ----------
@@ -88,7 +94,7 @@ class OutputFormat:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths of all its files within the output folder."""
+        """Paths of all its files and folders within the output folder."""
         return (self.file, *self.beside)
 
 
@@ -138,6 +144,19 @@ def _write_page(material: Material, path: Path) -> None:
     write_page(material.summary, material.ct, material.vertebrae.labels, path)
 
 
+def _write_surfaces(material: Material, path: Path) -> None:
+    from cspine.pipeline.geometry import write_surface_files
+
+    folder = path.parents[1] / "dicom"
+    write_surface_files(material.ct, material.vertebrae.labels, material.settings, path, folder)
+
+
+def _write_elements(material: Material, path: Path) -> None:
+    from cspine.pipeline.geometry import write_element_files
+
+    write_element_files(material.ct, material.vertebrae.labels, material.settings.elements, path)
+
+
 #: Every output, in the order in which they are written.
 OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("seg", f"dicom/{SEGMENTATION}", "DICOM SEG", needs_dicom=True, by_default=(True, False)),
@@ -154,6 +173,8 @@ OUTPUTS: tuple[OutputFormat, ...] = (
     ),
     OutputFormat("preview", f"report/{PREVIEW}", "Picture", _write_preview),
     OutputFormat("report", f"report/{PAGE}", "Report", _write_page),
+    OutputFormat("surfaces", f"report/{SURFACES}", "Surfaces", _write_surfaces, by_default=(False, False)),
+    OutputFormat("fe", f"report/{ELEMENTS}", "Finite elements", _write_elements, by_default=(False, False)),
     OutputFormat("summary", f"report/{SUMMARY}", "Summary", beside=(f"report/{MEASUREMENTS}",)),
 )  # fmt: skip
 
@@ -183,6 +204,19 @@ def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
         what = f"there is no output {unknown[0]!r}" if unknown else "no output is named"
         raise UsageError(what, advice=f"Give some of: {', '.join(known)}.")
     return tuple(name for name in known if name in wanted)
+
+
+def check_outputs(settings: RunSettings, *, has_dicom: bool) -> None:
+    """Refuse outputs that need a DICOM series where there is none, before anything is computed.
+
+    Raises
+    ------
+    DicomSourceNeededError
+        As `chosen_outputs`, and for surfaces as DICOM objects.
+    """
+    chosen = chosen_outputs(settings.outputs, has_dicom=has_dicom)
+    if any(output.name == "surfaces" for output in chosen):
+        settings.surfaces.require_source(has_dicom=has_dicom)
 
 
 def chosen_outputs(wanted: Sequence[str] | None, *, has_dicom: bool) -> tuple[OutputFormat, ...]:

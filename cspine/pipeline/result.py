@@ -20,13 +20,16 @@ from cspine.io.output import StudyOutput
 from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
-from cspine.pipeline.outputs import checked_outputs, chosen_outputs
+from cspine.pipeline.outputs import check_outputs, checked_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import material
 from cspine.pipeline.study import SegmentedStudy, results_of, write_results
 from cspine.report.picture import Picture
 from cspine.report.preview import preview_png
 from cspine.report.summary import Summary
+from cspine.surfaces.fe_model import FeModel, build_model
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.vertebrae import VertebraSurface, vertebra_surfaces
 
 
 class Segmentation:
@@ -125,7 +128,7 @@ class Segmentation:
         has_dicom = self.ct.source is not None
         if seg_type is not None and not has_dicom:
             raise DicomSourceNeededError("a type of DICOM Segmentation was given, and the CT does not come from DICOM")
-        chosen_outputs(settings.outputs, has_dicom=has_dicom)
+        check_outputs(settings, has_dicom=has_dicom)
         with StudyOutput(Path(out), overwrite=overwrite) as output:
             return write_results(self._study, settings, output)
 
@@ -156,6 +159,35 @@ class Segmentation:
         assert output.write is not None
         output.write(material(results_of(self._study, self.settings), self.settings), Path(path))
         return Path(path)
+
+    def surfaces(self, gap_mm: float = 0.0) -> list[VertebraSurface]:
+        """Return the closed surface of each vertebra, millimetres in LPS, from head to foot.
+
+        Parameters
+        ----------
+        gap_mm : float
+            Smallest distance between two vertebrae; at 0 they may touch.
+
+        Examples
+        --------
+        >>> [each.surface.volume_mm3 for each in seg.surfaces()]  # doctest: +SKIP
+        """
+        return vertebra_surfaces(self.labels, gap_mm)
+
+    def finite_elements(self, settings: FeSettings | None = None) -> FeModel:
+        """Return tetrahedra of each vertebra with their sets and materials.
+
+        Parameters
+        ----------
+        settings : FeSettings, optional
+            Edge length, gaps, discs and so on; the defaults of `cspine mesh` if omitted.
+
+        Raises
+        ------
+        MeshError
+            If no vertebra can be meshed.
+        """
+        return build_model(self.labels, self.ct, settings or self.settings.elements)
 
     def preview(self) -> Picture:
         """Return sagittal, coronal and axial pictures as one PNG, which a notebook shows."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import NoVertebraError
-from cspine.core.findings import NO_CERVICAL_VERTEBRA, STAGES_DISAGREE, UNITS_DOUBTFUL, Finding
+from cspine.core.findings import NO_CERVICAL_VERTEBRA, ROI_DOUBTFUL, STAGES_DISAGREE, UNITS_DOUBTFUL, Finding
 from cspine.core.hounsfield import doubt_hounsfield
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings
-from cspine.models.package import ModelPackage
+from cspine.models.package import ModelPackage, load_package
+from cspine.models.registry import DEFAULT_MODEL, shipped_folder
 from cspine.postprocessing.clean import Scope, column_only, postprocess
 from cspine.postprocessing.image_findings import image_findings
 
@@ -42,7 +44,15 @@ def predict(
     ct: CtVolume, package: ModelPackage, settings: InferenceSettings, progress: ProgressCallback | None = None
 ) -> Inference:
     """Run the model's stages; between them, labels away from the column are removed. Errors as `segment`."""
-    return segment(ct, package, settings, progress, between=column_only)
+    return segment(ct, package, settings, progress, between=column_only, locator=shipped_locator)
+
+
+@cache
+def shipped_locator() -> ModelPackage | None:
+    """Return the shipped cervical model, whose first stage finds the neck for models of one stage; None without it."""
+    shipped = shipped_folder()
+    folder = None if shipped is None else shipped / DEFAULT_MODEL
+    return load_package(folder) if folder is not None and folder.is_dir() else None
 
 
 def clean(
@@ -56,7 +66,18 @@ def clean(
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
     if (doubt := doubt_hounsfield(ct.hu_zyx)) is not None:
         findings = (*findings, UNITS_DOUBTFUL.about(f"{doubt.reason[0].upper()}{doubt.reason[1:]}."))
-    return Vertebrae(labels, (*findings, *_stage_findings(inference, labels), *image_findings(ct, labels)))
+    return Vertebrae(
+        labels, (*findings, *_stage_findings(inference, labels), *_roi_findings(inference), *image_findings(ct, labels))
+    )
+
+
+def _roi_findings(inference: Inference) -> tuple[Finding, ...]:
+    """Return a finding if the neck was not located with certainty, so that the model saw the complete image."""
+    roi = inference.record.get("roi")
+    if roi is None or roi["box_zyx"] is not None or not roi["levels"]:
+        return ()
+    located = ", ".join(roi["levels"])
+    return (ROI_DOUBTFUL.about(f"Only {located} was located in advance; the model saw the complete image."),)
 
 
 def _stage_findings(inference: Inference, labels: LabelVolume) -> tuple[Finding, ...]:

@@ -9,6 +9,8 @@ from cspine.core.anatomy import Vertebra, levels_text
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg_type import SegType
 from cspine.inference.settings import InferenceSettings
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.settings import SurfaceSettings
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class RunSettings:
     prior : Path, optional
         Output folder or structured report of an earlier run, to compare measurements with; the newest report in the
         study if omitted.
+    ran_on : tuple of str, optional
+        Engine and precision that the network ran with, once it has run; the outputs state them.
+    surfaces : SurfaceSettings
+        Formats of the output ``surfaces``.
+    elements : FeSettings
+        Formats, sizes and gaps of the output ``fe``.
     """
 
     clock: Clock = field(default_factory=Clock.from_environment)
@@ -56,20 +64,28 @@ class RunSettings:
     fail_on: tuple[str, ...] = ()
     outputs: tuple[str, ...] | None = None
     prior: Path | None = None
+    ran_on: tuple[str, str] | None = None
+    surfaces: SurfaceSettings = field(default_factory=SurfaceSettings)
+    elements: FeSettings = field(default_factory=FeSettings)
 
     def as_text(self) -> dict[str, str]:
         """Return the settings that may change the labels or the DICOM object, as the outputs state them."""
         folds = self.inference.folds
+        engine, precision = self.ran_on or (self.inference.engine, self.inference.precision)
         # Defaults of later settings have no entry, because it would change the UIDs of every result.
         rare = {} if self.levels is None else {"levels": levels_text(self.levels)}
         if not self.solve_levels:
             rare["solve_levels"] = "no"
+        if self.inference.roi != "auto":
+            rare["roi"] = self.inference.roi
+        if engine != "auto":
+            rare["engine"] = engine
         return {
             "seg_type": self.seg_type.value,
             "folds": ",".join(folds) if folds else "all",
             "mirror": "yes" if self.inference.mirror else "no",
             "step_size": f"{self.inference.step_size:g}",
-            "precision": self.inference.precision,
+            "precision": precision,
             "repair_gaps": "yes" if self.repair_gaps else "no",
             "incomplete": "yes" if self.incomplete else "no",
             "series": "by UID" if self.series_uid else "by rules",

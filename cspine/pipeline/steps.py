@@ -6,9 +6,11 @@ import hashlib
 import logging
 import platform
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,23 +25,21 @@ from cspine.dicom.patient import patient_sex
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
-from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
 from cspine.dicom.select import Selection, SeriesDecision, select_series
 from cspine.dicom.series import Series
-from cspine.dicom.sr import SrRecord
-from cspine.inference.predict import Inference
 from cspine.measurements.change import EarlierValues
 from cspine.models.package import ModelPackage
-from cspine.pipeline import measuring, segmentation
+from cspine.pipeline import measuring
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
+from cspine.pipeline.geometry import written_files
 from cspine.pipeline.measuring import Measured, prior_result
-from cspine.pipeline.outputs import Material, chosen_outputs
-from cspine.pipeline.segmentation import Vertebrae
+from cspine.pipeline.outputs import Material, OutputFormat, check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
 from cspine.report.earlier_measurements import find_prior
 from cspine.report.measurement_table import write_measurement_table
+from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 from cspine.report.summary import (
     InputSummary,
     OutputSummary,
@@ -55,9 +55,15 @@ from cspine.report.summary import (
     write_summary,
 )
 
+if TYPE_CHECKING:
+    from cspine.dicom.seg import SegRecord
+    from cspine.dicom.sr import SrRecord
+    from cspine.inference.predict import Inference
+    from cspine.pipeline.segmentation import Vertebrae
+
 _log = logging.getLogger(__name__)
 
-_LIBRARIES = ("torch", "nnunetv2", "monai", "numpy", "pydicom", "highdicom", "SimpleITK")
+_LIBRARIES = ("torch", "openvino", "nnunetv2", "monai", "numpy", "pydicom", "highdicom", "SimpleITK")
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVo
     from cspine.io.ct_image import read_ct_image  # loads nibabel and SimpleITK, which DICOM does not need
 
     check_wanted(settings.levels, package.levels)
-    chosen_outputs(settings.outputs, has_dicom=False)
+    check_outputs(settings, has_dicom=False)
     prior_result(settings.prior, None, None)
     return _logged(read_ct_image(path))
 
@@ -159,8 +165,16 @@ def infer(
     ct: CtVolume, package: ModelPackage, settings: RunSettings, progress: ProgressCallback | None = None
 ) -> Inference:
     """Run the model; errors as `inference.predict.segment`."""
+    from cspine.pipeline import segmentation
+
     _log.info("model: %s", package.identity.title)
     return segmentation.predict(ct, package, settings.inference, progress)
+
+
+def with_engine(settings: RunSettings, inference: Inference) -> RunSettings:
+    """Return settings that state the engine and the precision of an inference, for its outputs."""
+    engine, precision = inference.record.get("engine"), inference.record.get("precision")
+    return settings if engine is None else replace(settings, ran_on=(str(engine), str(precision)))
 
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> Vertebrae:
@@ -173,6 +187,8 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
     FindingError
         If the result has a finding with which none is wanted.
     """
+    from cspine.pipeline import segmentation
+
     age = chosen.selection.chosen.patient_age_years if chosen is not None else None
     cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
     if settings.levels is not None:
@@ -221,6 +237,8 @@ def write_dicom(
     wanted = next((output for output in formats if output.name == "seg"), None)
     if wanted is None:
         return None
+    from cspine.dicom.seg import SegSettings, write_segmentation
+
     superseded = (
         superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels) if chosen is not None else ()
     )
@@ -248,26 +266,33 @@ def _tracking(chosen: ChosenSeries | None) -> dict[str, str]:
     return segments | dict(chosen.prior.tracking if chosen.prior is not None else {})
 
 
-def write_sr(
-    measured: Measured,
-    vertebrae: Vertebrae,
-    ct: CtVolume,
-    chosen: ChosenSeries | None,
-    segmentation: SegRecord | None,
-    settings: RunSettings,
-    folder: Path,
-) -> SrRecord | None:
+@dataclass(frozen=True)
+class MeasuredStudy:
+    """What a structured report is about.
+
+    Parameters
+    ----------
+    measured, vertebrae, ct, chosen, segmentation
+        Results of the steps; no segmentation if none was written.
+    """
+
+    measured: Measured
+    vertebrae: Vertebrae
+    ct: CtVolume
+    chosen: ChosenSeries | None
+    segmentation: SegRecord | None = None
+
+
+def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRecord | None:
     """Write the structured report into ``folder/dicom`` if it is wanted; errors as `dicom.sr.write_sr`."""
-    formats = chosen_outputs(settings.outputs, has_dicom=ct.source is not None)
+    formats = chosen_outputs(settings.outputs, has_dicom=study.ct.source is not None)
     wanted = next((output for output in formats if output.name == "sr"), None)
     if wanted is None:
         return None
-    from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
-
-    model = vertebrae.labels.model
-    content = ReportContent(measured.spine, model, measured.not_found, measured.changes, _tracking(chosen))
-    sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(vertebrae))
-    return write_structured_report(content, ct, segmentation, sr_settings, folder / wanted.file)
+    measured, model = study.measured, study.vertebrae.labels.model
+    content = ReportContent(measured.spine, model, measured.not_found, measured.changes, _tracking(study.chosen))
+    sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(study.vertebrae))
+    return write_structured_report(content, study.ct, study.segmentation, sr_settings, folder / wanted.file)
 
 
 @dataclass(frozen=True)
@@ -323,7 +348,7 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
         with stopwatch.step(output.name):
             so_far = _summary(results, settings, stopwatch, written)
             uid = output.write(_material(results, settings, so_far), folder / output.file)
-        written += [output_summary(folder / file, folder, output.title, uid) for file in output.files]
+        written += _files_of(output, uid, folder)
     summarized = next((output for output in formats if output.name == "summary"), None)
     if summarized is not None:
         table = folder / summarized.beside[0]
@@ -341,14 +366,20 @@ def material(results: Results, settings: RunSettings) -> Material:
 
 
 def _material(results: Results, settings: RunSettings, summary: Summary) -> Material:
-    return Material(
-        results.ct, results.vertebrae, object_settings(results.vertebrae, settings), summary, results.segmentation
-    )
+    common = object_settings(results.vertebrae, settings)
+    return Material(results.ct, results.vertebrae, common, summary, settings, results.segmentation)
 
 
 def object_settings(vertebrae: Vertebrae, settings: RunSettings) -> ObjectSettings:
     """Return what all DICOM objects of a run have in common; a serious finding stands in their descriptions."""
     return ObjectSettings(settings.clock, tuple(settings.as_text().items()), _remark(vertebrae))
+
+
+def _files_of(output: OutputFormat, uid: str | None, folder: Path) -> list[OutputSummary]:
+    """Return the rows of what an output wrote: of a DICOM object with its UID, of a folder with all its files."""
+    if uid is not None:
+        return [output_summary(folder / output.file, folder, output.title, uid)]
+    return [row for file in output.files for row in written_files(folder / file, folder, output.title)]
 
 
 def _seg_summary(record: SegRecord, folder: Path) -> OutputSummary:
@@ -391,8 +422,16 @@ def _summary(
             for earlier in (segmentation.supersedes if segmentation is not None else ())
         ],
         timings_s=dict(stopwatch.seconds),
-        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},
+        versions={"python": platform.python_version()} | _versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):  # an engine may be left out of an installation
+            found[name] = metadata.version(name)
+    return found
 
 
 def _input_summary(chosen: ChosenSeries | None, ct: CtVolume) -> InputSummary:

@@ -9,19 +9,22 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.scan import Scan
-from cspine.inference.predict import Inference
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage
 from cspine.pipeline import steps
-from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import ChosenSeries, Results
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.report.summary import Summary
+
+if TYPE_CHECKING:
+    from cspine.inference.predict import Inference
+    from cspine.pipeline.segmentation import Vertebrae
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOut
     CSpineError
         Whatever goes wrong; no results are left behind.
     """
+    settings = steps.with_engine(settings, study.inference)
     watch, folder = Stopwatch(dict(study.watch.seconds)), output.staging
     vertebrae, ct, chosen = study.vertebrae, study.ct, study.chosen
     with watch.step("measure"):
@@ -126,7 +130,7 @@ def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOut
     with watch.step("write DICOM") if ct.source is not None else nullcontext():
         written = steps.write_dicom(vertebrae, ct, chosen, settings, folder)
     with watch.step("write SR") if ct.source is not None else nullcontext():
-        report = steps.write_sr(measured, vertebrae, ct, chosen, written, settings, folder)
+        report = steps.write_sr(steps.MeasuredStudy(measured, vertebrae, ct, chosen, written), settings, folder)
     results = Results(chosen, ct, study.inference, vertebrae, measured, written, report)
     summary = steps.write_report(results, settings, watch, folder)
     output.commit()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, levels_text, rank, vertebra
 from cspine.core.errors import NoVertebraError, UsageError
 from cspine.core.findings import NUMBERING_CODES, Finding
 from cspine.core.volumes import LabelVolume, labels_present, relabelled
-from cspine.pipeline.segmentation import Vertebrae
 from cspine.postprocessing.order import ANCHORS
+
+if TYPE_CHECKING:
+    from cspine.pipeline.segmentation import Vertebrae
 
 
 def check_wanted(wanted: Sequence[Vertebra] | None, predicted: Sequence[Vertebra]) -> None:
@@ -66,7 +70,8 @@ def keep_levels(vertebrae: Vertebrae, wanted: Sequence[Vertebra]) -> Vertebrae:
     lowest = rank(kept[-1].label)
     findings = tuple(f for f in vertebrae.findings if _matters(f, kept, lowest if counted_from_above else None))
     wanted_zyx = relabelled(labels, {level.label: level.label for level in kept})
-    return Vertebrae(LabelVolume(wanted_zyx, vertebrae.labels.affine_lps, vertebrae.labels.model), findings)
+    labels_of_wanted = LabelVolume(wanted_zyx, vertebrae.labels.affine_lps, vertebrae.labels.model)
+    return replace(vertebrae, labels=labels_of_wanted, findings=findings)
 
 
 def _matters(finding: Finding, kept: Sequence[Vertebra], lowest_rank: int | None) -> bool:

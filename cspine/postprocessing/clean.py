@@ -108,7 +108,7 @@ def postprocess(
         renamed = (*ends, *renamed)
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
-        cleaned = np.zeros_like(column)
+        cleaned = np.zeros(column.shape, dtype=np.uint8)
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
     not_bone, soft_mm3 = remove_non_bone(cleaned, ct)
     cleaning.forget_fragments(soft_mm3)
@@ -156,7 +156,7 @@ def column_only(labels: LabelVolume) -> LabelVolume:
 
 def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
     """Return the labels of the column, and the volume that was removed away from it, by label."""
-    kept = np.zeros_like(labels.labels_zyx)
+    kept = np.zeros(labels.labels_zyx.shape, dtype=np.uint8)
     occupied = _bounding_box(labels.labels_zyx)
     if occupied is None:
         return kept, {}

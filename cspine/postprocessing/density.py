@@ -10,8 +10,8 @@ from scipy import ndimage
 from cspine.core.anatomy import vertebra
 from cspine.core.findings import NOT_BONE, Finding
 from cspine.core.norms import MIN_BONE_HU, MIN_POSSIBLE_BONE_HU, MIN_REPORTED_MM3
-from cspine.core.shape import Box
-from cspine.core.volumes import CtVolume, LabelArray
+from cspine.core.shape import Box, value_boxes
+from cspine.core.volumes import CtVolume, HuArray, LabelArray
 
 
 def remove_non_bone(labels_zyx: LabelArray, ct: CtVolume) -> tuple[list[Finding], dict[int, list[float]]]:
@@ -37,9 +37,7 @@ def remove_non_bone(labels_zyx: LabelArray, ct: CtVolume) -> tuple[list[Finding]
     """
     findings: list[Finding] = []
     removed: dict[int, list[float]] = {}
-    for label, box in enumerate(ndimage.find_objects(labels_zyx), start=1):
-        if box is None:
-            continue
+    for label, box in value_boxes(labels_zyx).items():
         inside = labels_zyx[box] == label
         mean_hu = mean_density(ct, box, inside)
         if mean_hu is not None and mean_hu < MIN_POSSIBLE_BONE_HU:
@@ -62,7 +60,7 @@ def mean_density(ct: CtVolume, box: Box, inside_zyx: NDArray[np.bool_]) -> float
 
 
 def _remove_soft_components(
-    labels_zyx: LabelArray, inside_zyx: NDArray[np.bool_], hu_zyx: NDArray[np.int16], voxel_mm3: float
+    labels_zyx: LabelArray, inside_zyx: NDArray[np.bool_], hu_zyx: HuArray, voxel_mm3: float
 ) -> list[float]:
     """Remove the detached components of a label that are soft tissue, in place, and return their volumes."""
     numbers = np.asarray(cc3d.connected_components(np.ascontiguousarray(inside_zyx), connectivity=26))

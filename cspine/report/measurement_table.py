@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cspine.io.tables import write_csv
 from cspine.measurements.change import Change
-from cspine.measurements.spine import MeasuredValue
+
+if TYPE_CHECKING:
+    from cspine.measurements.spine import MeasuredValue
 
 #: Columns, in order.
 COLUMNS = (

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.anatomy import vertebra
+from cspine.core.shape import occupied_box
 
 #: The vertebral body is within this distance of the centroid; transverse processes are further out.
 _BODY_HALF_MM = 9.0
@@ -30,7 +31,10 @@ def body_centre(
     tuple of float
         Indices z, y, x.
     """
-    index = np.argwhere(labels_zyx == label)
+    mask = labels_zyx == label
+    box = occupied_box(mask)
+    assert box is not None
+    index = np.argwhere(mask[box]) + [part.start for part in box]
     z, _, x = index.mean(axis=0)
     near = np.abs(index[:, 2] - x) * spacing_xyz[0] <= _BODY_HALF_MM
     # C1 has no body; its lateral masses are the largest part.

@@ -15,7 +15,8 @@ from pydicom.sr.coding import Code
 from cspine.core.anatomy import CATEGORY_CODE, GENERIC_VERTEBRA_CODE, REGION_CODES, Region, Vertebra, vertebra
 from cspine.core.volumes import CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
-from cspine.dicom.seg import SegRecord, algorithm_name, long_string
+from cspine.dicom.earlier_results import algorithm_name, long_string
+from cspine.dicom.seg import SegRecord
 from cspine.dicom.sr import Group, SrRecord, SrSettings, referenced_segment, sr_identity, write_sr
 from cspine.dicom.uids import ObjectIdentity
 from cspine.measurements.change import Change
@@ -234,13 +235,12 @@ def _comparison(measured: MeasuredValue) -> list[Any]:
     if published is None:
         return []
     unit = sr_codes.unit_of(measured.quantity)
-    low, high = published.range
     items = [
         (codes.SCT.MeanValueOfPopulation, published.mean, unit),
         (codes.DCM.StandardDeviationOfPopulation, published.sd, unit),
         (codes.DCM.ZScoreOfMeasurement, measured.z_score, codes.UCUM.NoUnits),
-        (codes.SCT.NormalRangeLowerLimit, low, unit),
-        (codes.SCT.NormalRangeUpperLimit, high, unit),
+        (codes.SCT.NormalRangeLowerLimit, published.low, unit),
+        (codes.SCT.NormalRangeUpperLimit, published.high, unit),
     ]
     numbers = [
         hd.sr.NumContentItem(name, round(value, 4), unit, relationship_type=_HAS_PROPERTIES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,8 +16,10 @@ from cspine.core.findings import Finding
 from cspine.core.volumes import ModelIdentity
 from cspine.io.files import write_atomic
 from cspine.measurements.change import Change
-from cspine.measurements.spine import MeasuredValue
-from cspine.measurements.vertebra import VertebraMeasurement
+
+if TYPE_CHECKING:
+    from cspine.measurements.spine import MeasuredValue
+    from cspine.measurements.vertebra import VertebraMeasurement
 
 #: Incremented with every change that readers of the older schema may misread.
 SCHEMA_VERSION = 1

@@ -258,6 +258,8 @@ class Run(Section):
     folds: tuple[str, ...] | None = Field(default=None, description="As cspine run --folds.")
     mirror: bool = Field(default=False, description="As cspine run --mirror.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="As cspine run --precision.")
+    engine: Literal["auto", "torch", "openvino"] = Field(default="auto", description="As cspine run --engine.")
+    roi: Literal["auto", "full"] = Field(default="auto", description="As cspine run --roi.")
     rules: ConfigPath | None = Field(default=None, description="As cspine run --rules.")
     levels: Levels | None = Field(default=None, description="As cspine run --levels, for example C1-T1.")
     solve_levels: bool = Field(default=True, description="As cspine run --solve-levels.")

@@ -107,9 +107,9 @@ def _rules(config: ServiceConfig) -> str:
 
 
 def _device(name: str) -> str:
-    from cspine.inference.engine import choose_engine
+    from cspine.inference.engines.choose import choose_engine
 
-    return str(choose_engine(name).device)
+    return choose_engine(name).device
 
 
 def _destination(destination: Destination) -> str:

@@ -14,7 +14,7 @@ from cspine.io.workspace import locked
 from cspine.models.package import load_package
 from cspine.models.registry import model_to_run
 from cspine.service.queue import durable
-from cspine.service.queue.spool import Spool
+from cspine.service.queue.spool import Spool, refuse_shared
 
 
 def model_of_service(
@@ -60,11 +60,13 @@ def inspect_spool(folder: Path, min_free_bytes: int) -> str:
     Raises
     ------
     SpoolError
-        If it cannot be made or written, another service uses it, or too little is free.
+        If it cannot be made or written, every user can write it, another service uses it, or too little is free.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise SpoolError("the spool folder cannot be written")
+    if folder.is_dir():
+        refuse_shared(folder)
     _require_unlocked(folder / "lock")
     free = shutil.disk_usage(there).free
     if free < min_free_bytes:

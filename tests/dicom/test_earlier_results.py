@@ -13,13 +13,13 @@ from pydicom.uid import SurfaceSegmentationStorage
 from cspine.core.errors import hashed
 from cspine.dicom.earlier_results import (
     EarlierResult,
+    algorithm_name,
     find_earlier_results,
     name_superseded,
     superseded,
     with_other_slices,
 )
 from cspine.dicom.scan import scan_folder
-from cspine.dicom.seg import algorithm_name
 from cspine.dicom.seg_type import SegType
 from tests.builders.ct_series import build
 from tests.dicom.test_seg import MODEL, SETTINGS, STACK, volume, written

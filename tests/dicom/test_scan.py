@@ -357,18 +357,6 @@ def test_a_malformed_number_costs_itself_alone(tmp_path: Path, keyword: str) -> 
     assert not scan.damaged
 
 
-def test_a_deflated_file_that_inflates_unreasonably_is_damaged_and_is_never_inflated_completely(tmp_path: Path) -> None:
-    datasets = build(_series("deflated"))
-    datasets[0].PixelData = bytes(100 * 2**20)
-    save_all(datasets, tmp_path, DeflatedExplicitVRLittleEndian)
-    tracemalloc.start()
-    scan = scan_folder(tmp_path)
-    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
-    tracemalloc.stop()
-    assert scan.series[0].slices == 5
-    assert [damaged.is_unattributed for damaged in scan.damaged] == [True]
-
-
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
 @pytest.mark.parametrize(("keyword", "value"), [("Rows", 8), ("Columns", 7), ("Rows", 1)])
 def test_more_pixels_than_rows_and_columns_are_damage(tmp_path: Path, syntax: str, keyword: str, value: int) -> None:
@@ -422,3 +410,15 @@ def test_special_files_never_hang(tmp_path: Path) -> None:
             pass
         with pytest.raises(InputError):
             kind_of_source(path)
+
+
+def test_a_deflated_file_that_inflates_unreasonably_is_damaged_and_is_never_inflated_completely(tmp_path: Path) -> None:
+    datasets = build(_series("deflated"))
+    datasets[0].PixelData = bytes(100 * 2**20)
+    save_all(datasets, tmp_path, DeflatedExplicitVRLittleEndian)
+    tracemalloc.start()
+    scan = scan_folder(tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()
+    assert scan.series[0].slices == 5
+    assert [damaged.is_unattributed for damaged in scan.damaged] == [True]

@@ -12,6 +12,8 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -20,7 +22,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cspine.core.errors import PixelError, UnsupportedImageError
+from cspine.core.errors import NoDicomError, PixelError, UnsupportedImageError
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.series import Series
@@ -85,3 +87,16 @@ def test_high_throughput_jpeg_2000_without_a_decoder_is_refused_by_its_name(
     monkeypatch.setattr(type(get_decoder(HTJ2KLossless)), "is_available", property(lambda _: False))
     with pytest.raises(UnsupportedImageError, match="High-Throughput JPEG 2000"):
         read_volume(_htj2k_series(tmp_path, HTJ2KLossless))
+
+
+@pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian])
+@pytest.mark.parametrize(("keyword", "value"), [("Rows", 8), ("Columns", 7)])
+def test_native_pixels_of_more_rows_or_columns_are_refused(
+    tmp_path: Path, syntax: str, keyword: str, value: int
+) -> None:
+    datasets = build(Stack())
+    for dataset in datasets:
+        setattr(dataset, keyword, value)
+    save_all(datasets, tmp_path, syntax)
+    with pytest.raises((PixelError, NoDicomError)):
+        read_volume(scan_folder(tmp_path).series[0])

@@ -5,19 +5,17 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 
 from cspine.core.errors import DeviceError, UsageError
 from cspine.core.geometry import orientation_of, reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.inference import predict
-from cspine.inference.engine import choose_engine
+from cspine.inference import stage as stage_module
+from cspine.inference.engines.choose import choose_engine
 from cspine.inference.predict import _changed_share, box_around, segment
 from cspine.inference.preprocess import preprocess
-from cspine.inference.settings import InferenceSettings
+from cspine.inference.settings import EngineName, InferenceSettings
 from cspine.inference.sliding_window import Window, importance, logits_slabs, padded_to, predict_logits, tiles_of
 from cspine.models.manifest import ModelManifest
-from cspine.models.network import build_network
 from cspine.models.package import Stage, write_package
 from tests.builders.nnunet_results import TinyModel, default_arguments
 from tests.builders.stock_nnunet import accumulating_in_float32, lively_volume, stock_labels, stock_predictor
@@ -88,20 +86,21 @@ CASES = {
 }
 
 
-def ours(case: Case, tmp_path) -> tuple[np.ndarray, Stage, InferenceSettings]:
+def ours(case: Case, tmp_path, engine: EngineName = "auto") -> tuple[np.ndarray, Stage, InferenceSettings]:
     model = replace(case.model, labels=ALL_LEVELS)
     labels = {1: "C1", 2: "C2", 3: "C3"}
     content = model.manifest().model_dump(mode="json")
     content["stages"][0]["labels"] = labels
     package = write_package(tmp_path / "tiny", ModelManifest.model_validate(content), {"fine": model.content()})
-    settings = InferenceSettings("cpu", mirror=case.mirror, step_size=case.step_size)
+    settings = InferenceSettings("cpu", mirror=case.mirror, step_size=case.step_size, engine=engine)
     return segment(case.volume, package, settings).labels.labels_zyx, package.stages[0], settings
 
 
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
 @pytest.mark.parametrize("name", CASES)
-def test_labels_equal_those_of_nnunets_predictor(name, tmp_path):
+def test_labels_equal_those_of_nnunets_predictor(name, engine, tmp_path):
     case = replace(CASES[name], model=replace(CASES[name].model, labels=ALL_LEVELS))
-    mine, stage, settings = ours(case, tmp_path)
+    mine, stage, settings = ours(case, tmp_path, engine)
     predictor = stock_predictor(case.model.results(tmp_path), case.model.folds, case.step_size, case.mirror)
     stock = stock_labels(predictor, case.volume)
     with accumulating_in_float32():
@@ -118,7 +117,7 @@ def test_labels_equal_those_of_nnunets_predictor(name, tmp_path):
 def test_logits_slab_by_slab_give_the_same_labels(name, tmp_path, monkeypatch):
     case = CASES[name]
     complete, _, _ = ours(case, tmp_path / "whole")
-    monkeypatch.setattr(predict, "MAX_LOGITS_BYTES", 0)
+    monkeypatch.setattr(stage_module, "MAX_LOGITS_BYTES", 0)
     slabs, _, _ = ours(case, tmp_path / "slabs")
     assert np.mean(slabs != complete) <= (1e-4 if len(case.model.folds) > 1 else 0)
 
@@ -127,11 +126,11 @@ def test_slabs_have_a_few_rows_of_tiles_and_no_more(tmp_path):
     model, volume = TinyModel(), lively_volume((160, 30, 30), (2.0, 2.0, 2.0))
     stage = model.package(tmp_path / "tiny").stages[0]
     image = preprocess(volume.hu_zyx, (2.0, 2.0, 2.0), stage.plan)
-    weights = [partial(stage.weights, "0")]
+    engine = choose_engine("cpu")
     seen: list[tuple[int, int]] = []
     slabs = logits_slabs(
-        build_network(stage.plan.architecture), weights, image.values[None], Window(stage.plan.patch_size, 0.5, ()),
-        choose_engine("cpu"), lambda done, total: seen.append((done, total)),
+        [lambda: engine.network(stage, "0")], image.values[None], Window(stage.plan.patch_size, 0.5, ()),
+        engine, lambda done, total: seen.append((done, total)),
     )  # fmt: skip
     depths = [slab.shape[1] for slab in slabs]
     assert sum(depths) == 160
@@ -148,27 +147,25 @@ def ties_of_float16(case: Case, stage: Stage, settings: InferenceSettings) -> np
     plan = stage.plan
     window = Window(plan.patch_size, settings.step_size, stage.manifest.mirror_axes if settings.mirror else ())
     image = preprocess(case.volume.hu_zyx, tuple(reversed(case.volume.grid.spacing_xyz)), plan)
-    weights = [partial(stage.weights, fold) for fold in stage.manifest.folds]
-    network = build_network(plan.architecture)
-    logits = predict_logits(
-        network, weights, image.values[None], window, choose_engine("cpu"), lambda done, total: None
-    )
+    engine = choose_engine("cpu")
+    folds = [partial(engine.network, stage, fold) for fold in stage.manifest.folds]
+    logits = predict_logits(folds, image.values[None], window, engine, lambda done, total: None)
 
     padded, inside = padded_to(image.values[None], plan.patch_size)
     shape = tuple(padded.shape[1:])
-    weight, count = torch.zeros(shape), torch.zeros(shape)
+    weight, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for tile in tiles_of(shape, window):
         weight[tile] += importance(plan.patch_size).reshape(weight[tile].shape)
         count[tile] += 1
     weight, count = weight[inside], count[inside]
-    largest = logits.abs().amax(0)
-    units = torch.from_numpy(np.spacing((largest * weight).numpy().astype(np.float16)).astype(np.float32))
-    error = count * units / weight + largest * (count + 2 + len(weights)) * 2.0**-11
+    largest = np.abs(logits).max(0)
+    units = np.spacing((largest * weight).astype(np.float16)).astype(np.float32)
+    error = count * units / weight + largest * (count + 2 + len(folds)) * 2.0**-11
 
     to = (image.box_shape, image.network_spacing_mm, image.spacing_mm)
     function, arguments = plan.resample_logits.function, plan.resample_logits.arguments
-    bound = np.asarray(function(error[None].numpy(), *to, **arguments))[0]
-    best = np.sort(np.asarray(function(logits.numpy(), *to, **arguments)), axis=0)
+    bound = np.asarray(function(error[None].astype(np.float32), *to, **arguments))[0]
+    best = np.sort(np.asarray(function(logits.copy(), *to, **arguments)), axis=0)
     rounding = np.spacing(np.abs(best[-1]).astype(np.float16)).astype(np.float32)
     ties = np.zeros(image.image_shape, dtype=bool)
     ties[image.box] = best[-1] - best[-2] <= 2 * (np.abs(bound) + rounding)
@@ -316,7 +313,8 @@ def test_the_record_states_what_ran(tmp_path):
     seen = []
     settings = InferenceSettings("cpu", folds=("1",), mirror=True, step_size=0.8)
     record = segment(lively_volume(), package, settings, lambda done, total: seen.append((done, total))).record
-    assert (record["device"], record["precision"], record["step_size"]) == ("cpu", "float32", 0.8)
+    assert (record["engine"], record["device"], record["precision"]) == ("openvino", "cpu", "float32")
+    assert record["step_size"] == 0.8
     (stage,) = record["stages"]
     assert (stage["name"], stage["folds"], stage["mirror_axes"]) == ("fine", ["1"], [0, 1, 2])
     assert stage["network_grid"]["spacing_mm"] == [2.0, 2.0, 2.0]
@@ -347,7 +345,7 @@ def test_a_second_stage_sees_the_box_around_what_the_first_found(tmp_path, monke
         shapes.append(image.image_shape)
         return found if len(shapes) == 1 else np.full(image.image_shape, 2, dtype=np.uint8)
 
-    monkeypatch.setattr("cspine.inference.predict.restore", stage_one)
+    monkeypatch.setattr("cspine.inference.stage.restore", stage_one)
     result = segment(volume, package, InferenceSettings("cpu"))
     box = (slice(6, 14), slice(7, 33), slice(9, 28))
     assert shapes == [(20, 40, 36), (8, 26, 19)]
@@ -365,7 +363,7 @@ def test_two_real_stages_run_and_the_second_decides_within_its_box(tmp_path):
 
 def test_nothing_found_ends_the_stages(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "cspine.inference.predict.restore", lambda logits, image, plan: np.zeros(image.image_shape, dtype=np.uint8)
+        "cspine.inference.stage.restore", lambda logits, image, plan: np.zeros(image.image_shape, dtype=np.uint8)
     )
     result = segment(lively_volume(), two_stages(tmp_path, 3.0), InferenceSettings("cpu"))
     assert len(result.record["stages"]) == 1

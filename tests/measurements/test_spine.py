@@ -183,3 +183,12 @@ def test_every_quantity_has_its_scope_and_a_name_of_its_own() -> None:
     assert quantity("t1_slope_deg").scope is Scope.COLUMN
     with pytest.raises(KeyError):
         quantity("no_such_quantity")
+
+
+def test_bones_whose_labels_touch_have_no_space_between_them() -> None:
+    spine = known_spine(step_mm=15.0)  # as high as the lateral masses: the facet joints are closed
+    spine = replace(spine, vertebrae=tuple(v for v in spine.vertebrae if v.level in ("C4", "C5")))
+    labels = spine.draw(spine.grid((0.8, 0.8, 0.8)))
+    found = measure_spine(labels, ct_on(labels))
+    assert found.value("C4/C5", "facet_gap_right_mm") is None and found.value("C4/C5", "facet_gap_left_mm") is None
+    assert found.value("C4/C5", "disc_height_middle_mm") is not None

@@ -277,3 +277,14 @@ def test_special_files_in_a_results_folder_never_hang(tmp_path):
     with pytest.raises(ModelError):
         install(tmp_path / "pipe.zip", tmp_path / "models", InstallOptions())
     install(tmp_path / "results", tmp_path / "models", InstallOptions())
+
+
+def test_the_trainer_of_another_network_is_named(tmp_path):
+    model = replace(READY, trainer="nnUNetTrainerUMambaBot")
+    folder = model.results(tmp_path / "results")
+    checkpoint = model.checkpoint("0")
+    checkpoint["network_weights"] = {f"mamba.{name}": each for name, each in checkpoint["network_weights"].items()}
+    torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
+    with pytest.raises(UnsupportedModelError, match="nnUNetTrainerUMambaBot"):
+        install(folder, tmp_path / "models", InstallOptions())
+    assert list((tmp_path / "models").iterdir()) == []

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import inspect
+import subprocess
+import sys
 from typing import Any
 
+import numpy as np
 import pytest
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from cspine.core.errors import UnsupportedModelError
 from cspine.models.network import build_network
-from cspine.models.plans import read_plan
+from cspine.models.package import write_package
+from cspine.models.plans import RESAMPLING, Resampling, read_plan
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.raises import raises_code
 
@@ -126,3 +132,51 @@ def test_other_faults_of_the_plans_are_refused():
         read(TinyModel(trainer="nnUNetTrainerBN"))
     with raises_code(UnsupportedModelError, 2):
         read_plan(model.plans(), {**model.dataset(), "channel_names": {"0": "CT", "1": "PET"}}, CONFIGURATION)
+
+
+@pytest.mark.parametrize("name", RESAMPLING)
+def test_arguments_of_a_resampling_are_those_of_nnunets_function(name):
+    _, arguments = RESAMPLING[name]
+    of_nnunet = set(inspect.signature(Resampling(name).function).parameters)
+    machine = {"num_threads", "device"}
+    assert set(arguments) == of_nnunet - machine - {"data", "new_shape", "current_spacing", "new_spacing"}
+
+
+def test_inheritance_is_that_of_nnunet():
+    plans = TinyModel().plans()
+    plans["configurations"] |= {
+        "child": {"inherits_from": CONFIGURATION, "patch_size": [8, 8, 8], "spacing": [3.0, 3.0, 3.0]},
+        "grandchild": {"inherits_from": "child", "spacing": [4.0, 4.0, 4.0]},
+    }
+    stock = PlansManager(plans).get_configuration("grandchild")
+    mine = read_plan(plans, TinyModel().dataset(), "grandchild")
+    assert mine.patch_size == tuple(stock.patch_size) == (8, 8, 8)
+    assert mine.spacing_mm == tuple(stock.spacing) == (4.0, 4.0, 4.0)
+
+
+def test_a_configuration_that_inherits_from_itself_is_refused():
+    plans = TinyModel().plans()
+    plans["configurations"]["child"] = {"inherits_from": "grandchild"}
+    plans["configurations"]["grandchild"] = {"inherits_from": "child"}
+    with pytest.raises(UnsupportedModelError, match="inherits from itself"):
+        read_plan(plans, TinyModel().dataset(), "child")
+
+
+def test_usual_plans_and_weights_are_read_without_torch(tmp_path):
+    TinyModel().package(tmp_path / "tiny")
+    program = (
+        "import sys; from pathlib import Path; from cspine.models.package import load_package;"
+        f"load_package(Path({str(tmp_path / 'tiny')!r})).stages[0].arrays('0');"
+        "print([name for name in ('torch', 'nnunetv2', 'skimage', 'pandas') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_weights_as_arrays_are_those_of_torch(tmp_path, half):
+    model = TinyModel()
+    stage = write_package(tmp_path / "tiny", model.manifest("tiny"), {"fine": model.content(half=half)}).stages[0]
+    arrays, tensors = stage.arrays("0"), stage.weights("0")
+    assert arrays.keys() == tensors.keys()
+    assert all(np.array_equal(arrays[name], tensors[name].numpy()) for name in tensors)

@@ -41,7 +41,7 @@ def written(folder: Path, out: Path, ct: CtVolume, settings: RunSettings = SETTI
     (out / "dicom").mkdir(parents=True)
     measured = steps.measure(vertebrae, ct, chosen, settings, parse_levels("C3-C6"))
     record = steps.write_dicom(vertebrae, ct, chosen, settings, out)
-    steps.write_sr(measured, vertebrae, ct, chosen, record, settings, out)
+    steps.write_sr(steps.MeasuredStudy(measured, vertebrae, ct, chosen, record), settings, out)
     return out / "dicom"
 
 

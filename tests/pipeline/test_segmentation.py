@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cspine.core.errors import NoVertebraError
-from cspine.core.findings import NO_CERVICAL_VERTEBRA, STAGES_DISAGREE, UNDER_AGE
+from cspine.core.findings import NO_CERVICAL_VERTEBRA, ROI_DOUBTFUL, STAGES_DISAGREE, UNDER_AGE
 from cspine.core.volumes import LabelVolume
 from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
@@ -48,3 +48,27 @@ def test_stages_that_disagree_about_a_level_are_reported(share: float, levels: l
     inference = replace(predicted(), changed_share={3: 0.1, 4: share, 19: 1.0})
     found = segmentation.clean(inference, ct, 50.0).findings
     assert [finding.level for finding in found if finding.code == STAGES_DISAGREE.code] == levels
+
+
+@pytest.mark.parametrize(
+    ("roi", "codes"),
+    [
+        (None, set()),
+        ({"box_zyx": [[0, 9], [0, 9], [0, 9]], "levels": ["C1", "C2", "C3", "C4"]}, set()),
+        ({"box_zyx": None, "levels": ["C2"]}, {ROI_DOUBTFUL.code}),
+    ],
+)
+def test_a_doubtful_location_is_a_finding(roi, codes):
+    inference = Inference(
+        labels=LabelVolume(np.zeros((2, 2, 2), dtype=np.uint8), np.eye(4)),
+        auxiliary_zyx=np.zeros((2, 2, 2), dtype=bool),
+        record={} if roi is None else {"roi": roi},
+    )
+    assert {finding.code for finding in segmentation._roi_findings(inference)} == codes
+
+
+def test_the_locator_is_the_shipped_cervical_model():
+    package = segmentation.shipped_locator()
+    assert package is not None
+    assert package.manifest.name == "cervical-demo"
+    assert segmentation.shipped_locator() is package

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make test-system` needs beside .venv: Orthanc with DICOMweb, dcmtk, Chromium and node from Debian, and from npm the
+# What `make test-system` needs beside .venv: Orthanc with DICOMweb, dcmtk, CalculiX, Chromium and node from Debian, and from npm the
 # OHIF viewer and the driver of the browser, pinned, into build/test-tools. Needs root where Debian packages are missing.
 # A part whose tools are absent is skipped with its reason.
 set -euo pipefail
@@ -15,6 +15,7 @@ command -v storescu >/dev/null || missing+=(dcmtk)
 command -v chromium >/dev/null || missing+=(chromium)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+command -v ccx >/dev/null || missing+=(calculix-ccx)
 if [ "${#missing[@]}" -gt 0 ]; then
   apt-get update -qq
   # The packages start services of their own; the tests start theirs on free ports.

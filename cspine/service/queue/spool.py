@@ -190,26 +190,31 @@ class Spool:
         return shutil.disk_usage(self.folder).free
 
 
+def refuse_shared(folder: Path) -> None:
+    """Raise SpoolError if the folder of the queue belongs to another user, and every user can write it."""
+    status = folder.stat()
+    if status.st_uid != os.geteuid() and status.st_mode & stat.S_IWOTH:
+        raise SpoolError(
+            "every user can write the spool folder, which belongs to another user",
+            advice="Name a folder below it, which the service makes for itself, or change its owner.",
+        )
+
+
 def make_private(folder: Path) -> None:
     """Let only the user of the service read the folder of the queue: it contains identified images, and locks.
 
     Raises
     ------
     SpoolError
-        If the folder belongs to another user, and users other than that one and its group can write it.
+        As `refuse_shared`.
     OSError
         If its mode cannot be set.
     """
+    refuse_shared(folder)
     status = folder.stat()
-    if status.st_uid == os.geteuid():
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            folder.chmod(0o700)
-            _log.warning("the spool folder was open to other users; its mode is 0700 now")
-    elif status.st_mode & stat.S_IWOTH:
-        raise SpoolError(
-            "every user can write the spool folder, which belongs to another user",
-            advice="Name a folder below it, which the service makes for itself, or change its owner.",
-        )
+    if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & 0o077:
+        folder.chmod(0o700)
+        _log.warning("the spool folder was open to other users; its mode is 0700 now")
 
 
 def read_job(folder: Path) -> Job:

@@ -47,7 +47,13 @@ def study_runner(run: Run, device: str) -> Runner:
 
     package = load_package(model_to_run(run.model, os.environ, home_folder()))
     inference = InferenceSettings(
-        device=device, folds=run.folds, mirror=run.mirror, step_size=run.step_size, precision=run.precision
+        device=device,
+        folds=run.folds,
+        mirror=run.mirror,
+        step_size=run.step_size,
+        precision=run.precision,
+        engine=run.engine,
+        roi=run.roi,
     )
 
     def run_job(folder: Path, clock: str) -> dict[str, float]:

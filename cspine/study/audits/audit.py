@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +21,11 @@ import cspine
 from cspine.core.errors import InputError, hashed
 from cspine.core.shape import LevelShape, shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.inference.engine import choose_engine
-from cspine.inference.settings import InferenceSettings, Precision
+from cspine.inference.engines.choose import choose_engine
+from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
 from cspine.io.workspace import Records
-from cspine.models.package import ModelPackage, sha256_of
+from cspine.models.package import ModelPackage, Stage, sha256_of
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.attempt import Failure, attempt
 from cspine.study.audits import agreement as consistency
@@ -176,18 +175,17 @@ def key_of(case: AuditCase, package: ModelPackage, settings: AuditSettings) -> s
             "organ_labels": dict(settings.organ_labels) if case.organs else None,
             "agreement": settings.agreement,
             "inference": [inference.folds, inference.mirror, inference.step_size],
-            "engine": _engine(inference.device, inference.precision),
+            "engine": _engine(inference, package.stages),
         }
     except OSError as error:
         raise InputError(f"cannot read {case.name}: {error.strerror}") from error
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-@cache
-def _engine(device: str, precision: Precision) -> tuple[str, str]:
-    """Return the kind of the device that "auto" or another word stands for, and the number format there."""
-    engine = choose_engine(device, precision)
-    return engine.device.type, engine.precision
+def _engine(settings: InferenceSettings, stages: tuple[Stage, ...]) -> tuple[str, str, str]:
+    """Return the engine, the kind of device and the number format that "auto" or another word stands for."""
+    engine = choose_engine(settings.device, settings.precision, settings.engine, stages)
+    return engine.name, engine.device.partition(":")[0], engine.precision
 
 
 def cached_record(case: AuditCase, key: str, folder: AuditFolder) -> AuditRecord | None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cspine.core.errors import UsageError
 from cspine.dicom.rules import load_rules
-from cspine.inference.engine import choose_engine
-from cspine.inference.predict import folds_of
+from cspine.inference.engines.choose import choose_engine
 from cspine.inference.settings import InferenceSettings
+from cspine.inference.stage import folds_of
 from cspine.io.machine import home_folder
 from cspine.io.nifti_files import uncompressed
 from cspine.models.package import ModelPackage, load_package

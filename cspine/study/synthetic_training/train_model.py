@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cspine.core.errors import UsageError
 from cspine.core.progress import ProgressCallback
-from cspine.inference.engine import choose_engine
+from cspine.inference.engines.torch_engine import torch_device
 from cspine.io.machine import home_folder
 from cspine.models.package import ModelPackage, load_package
 from cspine.models.registry import model_to_run
@@ -109,7 +109,7 @@ def train_synthetic(
         chosen,
         Path(given.atlas) if given.atlas is not None else None,
         folder,
-        choose_engine(device).device,
+        torch_device(device),
         Path(given.anatomies) if given.anatomies is not None else None,
         cases,
         stage_weights(start, chosen) if start is not None else None,

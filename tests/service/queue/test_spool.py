@@ -11,6 +11,7 @@ import pytest
 from cspine.core.errors import SpoolError
 from cspine.service.queue import durable
 from cspine.service.queue.spool import Spool
+from cspine.service.startup import inspect_spool
 
 
 def mode(path: Path) -> int:
@@ -51,6 +52,8 @@ def test_a_folder_of_another_user_that_everybody_can_write_is_refused(
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(SpoolError):
         Spool(folder)
+    with pytest.raises(SpoolError):
+        inspect_spool(folder, 0)
     folder.chmod(0o770)
     Spool(folder)
     assert mode(folder) == 0o770

@@ -1,0 +1,1 @@
+"""Engines: how a network runs, behind one small interface: torch and OpenVINO."""

@@ -1,0 +1,158 @@
+"""One stage of a model: from the Hounsfield units of a box to the labels of its network on the same grid."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.core.anatomy import vertebra
+from cspine.core.errors import UsageError
+from cspine.core.geometry import reorientation
+from cspine.core.progress import ProgressCallback
+from cspine.core.shape import Box
+from cspine.core.volumes import CtVolume, HuArray, LabelArray, Record
+from cspine.inference.engines.base import Engine
+from cspine.inference.engines.failures import translated_errors
+from cspine.inference.preprocess import NetworkImage, preprocess, preprocess_previous
+from cspine.inference.restore import restore, restore_slabs, slab_matrices
+from cspine.inference.settings import InferenceSettings
+from cspine.inference.sliding_window import Window, logits_slabs, predict_logits
+from cspine.models.manifest import AUXILIARY
+from cspine.models.package import Stage
+
+_log = logging.getLogger(__name__)
+
+#: Larger logits are processed slab by slab. It is a constant, so that labels do not depend on the machine.
+MAX_LOGITS_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """How a stage runs.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage.
+    settings : InferenceSettings
+        Folds, mirroring, step size.
+    engine : Engine
+        Runs the network.
+    progress : callable
+        Called with the finished tiles and all tiles.
+    """
+
+    stage: Stage
+    settings: InferenceSettings
+    engine: Engine
+    progress: ProgressCallback
+
+    @property
+    def window(self) -> Window:
+        """The sliding window."""
+        mirror_axes = self.stage.manifest.mirror_axes if self.settings.mirror else ()
+        return Window(self.stage.plan.patch_size, self.settings.step_size, mirror_axes)
+
+
+def run_stage(
+    volume: CtVolume, previous_zyx: LabelArray | None, run: StageRun, view: Box | None = None
+) -> tuple[LabelArray, Record]:
+    """Return the network labels of a volume on its grid, and the record of the stage.
+
+    Parameters
+    ----------
+    volume : CtVolume
+        The part of the image that the stage sees, in any orientation.
+    previous_zyx : ndarray of uint8, shape (z, y, x), or None
+        For the second stage of a cascade: network labels of the first.
+    run : StageRun
+        Stage, settings, engine.
+    view : tuple of slice, optional
+        The box of the volume that is segmented, on the network's grid of the volume; all of it if omitted.
+
+    Returns
+    -------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        A view of the labels in the order of the volume.
+    record : dict
+        Name, folds, mirroring, grid, seconds.
+
+    Raises
+    ------
+    OutOfMemoryError, InferenceError
+        If the network fails.
+    """
+    stage = run.stage
+    to_network = reorientation(volume.affine_lps, stage.manifest.orientation)
+    x, y, z = to_network.grid(volume.grid).spacing_xyz
+    times = [time.perf_counter()]
+    with translated_errors():
+        seen = None if view is None else to_network.box(view, volume.grid.shape_zyx)
+        image = preprocess(cast(HuArray, to_network.apply(volume.hu_zyx)), (z, y, x), stage.plan, seen, run.window)
+        channels = image.values[None]
+        if previous_zyx is not None:
+            masks = preprocess_previous(cast(LabelArray, to_network.apply(previous_zyx)), image, stage.plan)
+            channels = np.concatenate([channels, masks])
+        times.append(time.perf_counter())
+        restored, networked = _labels(channels, image, run)
+    labels = to_network.undo(restored)
+    times += [networked, time.perf_counter()]
+    seconds = dict(zip(("preprocess", "network", "restore"), np.diff(times).round(3).tolist(), strict=True))
+    _log.info("stage %s: %s", stage.manifest.name, ", ".join(f"{what} {s:.1f} s" for what, s in seconds.items()))
+    record: Record = {
+        "name": stage.manifest.name,
+        "folds": list(folds_of(stage, run.settings)),
+        "mirror_axes": list(run.window.mirror_axes),
+        "network_grid": {"shape": list(image.values.shape), "spacing_mm": list(image.network_spacing_mm)},
+        "seconds": seconds,
+    }
+    return labels, record
+
+
+def _labels(channels: NDArray[np.float32], image: NetworkImage, run: StageRun) -> tuple[LabelArray, float]:
+    """Return the network labels on the grid of the image, and when the network had finished."""
+    stage, plan = run.stage, run.stage.plan
+    folds = [partial(run.engine.network, stage, fold) for fold in folds_of(stage, run.settings)]
+    window = run.window if image.part is None else replace(run.window, tiles=image.part.tiles)
+    matrices = None
+    if 4 * (len(stage.manifest.labels) + 1) * image.values.size > MAX_LOGITS_BYTES:
+        matrices = slab_matrices(image, plan)
+    if matrices is not None:
+        slabs = logits_slabs(folds, channels, window, run.engine, run.progress)
+        restored = restore_slabs(slabs, image, matrices).transpose(plan.transpose_backward)
+        return restored, time.perf_counter()
+    logits = predict_logits(folds, channels, window, run.engine, run.progress)
+    networked = time.perf_counter()
+    return restore(logits, image, plan), networked
+
+
+def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:
+    """Return the folds of a stage that are used.
+
+    Raises
+    ------
+    UsageError
+        If a requested fold does not exist.
+    """
+    available = stage.manifest.folds
+    if settings.folds is None:
+        return available
+    missing = [fold for fold in settings.folds if fold not in available]
+    if missing:
+        raise UsageError(f"stage {stage.manifest.name} has folds {', '.join(available)}, but not {', '.join(missing)}")
+    return settings.folds
+
+
+def level_table(stage: Stage) -> NDArray[np.uint8]:
+    """Return the label of `cspine.core.anatomy` for each network label; 0 for auxiliary classes."""
+    table = np.zeros(len(stage.manifest.labels) + 1, dtype=np.uint8)
+    for label, name in stage.manifest.labels.items():
+        if name != AUXILIARY:
+            table[label] = vertebra(name).label
+    return table

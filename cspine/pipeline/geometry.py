@@ -1,0 +1,89 @@
+"""Surfaces and finite elements of a result, or of any labels, as files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pydicom import dcmread
+
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.dicom.encapsulated_stl import StlDocument, StlSettings, write_surface_objects
+from cspine.io.output import SURFACE_OBJECT, SURFACES
+from cspine.pipeline.settings import RunSettings
+from cspine.report.summary import OutputSummary, output_summary
+from cspine.surfaces.fe_model import FeModel, build_model
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.fe_write import write_model
+from cspine.surfaces.formats import surface_bytes
+from cspine.surfaces.settings import DICOM
+from cspine.surfaces.vertebrae import VertebraSurface, vertebra_surfaces
+from cspine.surfaces.write import write_surfaces
+
+_log = logging.getLogger(__name__)
+
+
+def write_surface_files(
+    ct: CtVolume | None, labels: LabelVolume, settings: RunSettings, folder: Path, dicom_folder: Path
+) -> list[VertebraSurface]:
+    """Write the surfaces of labels, as Encapsulated STL objects too if their format is wanted.
+
+    Parameters
+    ----------
+    ct : CtVolume, optional
+        The image, which DICOM objects refer to.
+    labels : LabelVolume
+        Labels of `cspine.core.anatomy`.
+    settings : RunSettings
+        Formats, clock.
+    folder, dicom_folder : Path
+        Folders of the files and of the DICOM objects.
+
+    Raises
+    ------
+    DicomSourceNeededError
+        If DICOM objects are wanted and the image does not come from DICOM.
+    NoVertebraError
+        If there is no vertebra.
+    OutputError
+        If a file cannot be written.
+    """
+    settings.surfaces.require_source(has_dicom=ct is not None and ct.source is not None)
+    found = vertebra_surfaces(labels, settings.surfaces.gap_mm)
+    write_surfaces(found, settings.surfaces, folder)
+    if DICOM in settings.surfaces.formats and ct is not None:
+        documents = [StlDocument(each.surface.vertebra, surface_bytes(each.surface, "stl")) for each in found]
+        parameters = (*settings.as_text().items(), ("gap_mm", f"{settings.surfaces.gap_mm:g}"))
+        write_surface_objects(documents, ct, labels.model, StlSettings(settings.clock, parameters), dicom_folder)
+    return found
+
+
+def write_element_files(ct: CtVolume | None, labels: LabelVolume, settings: FeSettings, folder: Path) -> FeModel:
+    """Write the finite-element model of labels; errors as `fe_model.build_model` and `fe_write.write_model`."""
+    model = build_model(labels, ct, settings)
+    for level, reason in model.rejected.items():
+        _log.warning("finite elements: %s %s", level, reason)
+    write_model(model, settings, folder)
+    return model
+
+
+def written_files(path: Path, folder: Path, title: str) -> list[OutputSummary]:
+    """Return the row of an output, or of each file in its folder, with the DICOM objects of surfaces.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder of the output.
+    folder : Path
+        The output folder that contains it.
+    title : str
+        What it is.
+    """
+    if not path.is_dir():
+        return [output_summary(path, folder, title)]
+    rows = [output_summary(file, folder, title) for file in sorted(path.iterdir())]
+    if path.name == SURFACES:
+        for file in sorted((folder / "dicom").glob(SURFACE_OBJECT.format(level="*"))):
+            uid = str(dcmread(file, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+            rows.append(output_summary(file, folder, "Encapsulated STL", uid))
+    return rows

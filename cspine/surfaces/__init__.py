@@ -1,0 +1,1 @@
+"""Surfaces and finite-element meshes of vertebrae in patient coordinates."""

@@ -1,0 +1,81 @@
+"""What a user may choose about finite-element meshes, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cspine.core.anatomy import Vertebra
+from cspine.core.errors import UsageError
+from cspine.surfaces.material import DENSITY_INTERCEPT, DENSITY_SLOPE
+from cspine.surfaces.settings import checked_names
+
+#: Abaqus and CalculiX, FEBio, LS-DYNA, VTK.
+FE_FORMATS = ("inp", "feb", "k", "vtu")
+_EDGE_MM = (0.4, 5.0)
+
+
+@dataclass(frozen=True)
+class FeSettings:
+    """What a user may choose about finite-element meshes.
+
+    Parameters
+    ----------
+    formats : tuple of str
+        Some of `FE_FORMATS`.
+    edge_mm : float
+        Length of the edges of elements.
+    order : int
+        1 for tetrahedra with 4 nodes, 2 for 10 nodes.
+    facet_gap_mm, disc_gap_mm : float
+        Smallest distance between two vertebrae at their facets, and between their bodies.
+    discs : bool
+        Add a disc between the end plates of each two neighbours, tied to both.
+    cortical_mm : float
+        Depth to which elements count as cortical shell.
+    materials : int
+        Largest number of materials into which the modulus is grouped.
+    density_line : tuple of float
+        Slope and intercept of the density in g/cm3 by Hounsfield units.
+    levels : tuple of Vertebra, optional
+        The vertebrae to mesh; all if omitted.
+    compression : float
+        Strain in percent of a compression test, written for each vertebra with two end plates; 0 for none.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of its range.
+    """
+
+    formats: tuple[str, ...] = ("inp", "vtu")
+    edge_mm: float = 1.5
+    order: int = 1
+    facet_gap_mm: float = 0.5
+    disc_gap_mm: float = 0.5
+    discs: bool = False
+    cortical_mm: float = 1.0
+    materials: int = 40
+    density_line: tuple[float, float] = (DENSITY_SLOPE, DENSITY_INTERCEPT)
+    levels: tuple[Vertebra, ...] | None = None
+    compression: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = _EDGE_MM
+        checks: tuple[tuple[bool, Callable[[], str]], ...] = (
+            (low <= self.edge_mm <= high, lambda: f"an edge of {self.edge_mm:g} mm is not from {low} to {high} mm"),
+            (self.order in (1, 2), lambda: f"the order of elements is 1 or 2, not {self.order}"),
+            (min(self.facet_gap_mm, self.disc_gap_mm) >= 0, lambda: "a gap is negative"),
+            (max(self.facet_gap_mm, self.disc_gap_mm) <= high, lambda: f"a gap is larger than {high} mm"),
+            (self.cortical_mm >= 0, lambda: "the depth of the cortical shell is negative"),
+            (1 <= self.materials <= 999, lambda: f"{self.materials} materials are not from 1 to 999"),
+            (0 <= self.compression < 20, lambda: f"a compression of {self.compression:g} % is not from 0 to 20 %"),
+        )
+        for is_valid, problem in checks:
+            if not is_valid:
+                raise UsageError(problem(), advice="Correct the option of the finite-element mesh.")
+
+
+def parse_fe_formats(text: str) -> tuple[str, ...]:
+    """Return the formats in a user's text, for example ``"inp,vtu"``; UsageError for an unknown one, or for none."""
+    return checked_names(text.split(","), FE_FORMATS, "finite-element format")

@@ -1,0 +1,111 @@
+"""Write a finite-element model into a folder, with a report of its elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cspine.io.files import write_atomic
+from cspine.io.tables import write_json
+from cspine.surfaces import material, quality
+from cspine.surfaces.fe_formats.abaqus import abaqus_text, compression_text
+from cspine.surfaces.fe_formats.febio import febio_text
+from cspine.surfaces.fe_formats.lsdyna import lsdyna_text
+from cspine.surfaces.fe_formats.vtu import vtu_text
+from cspine.surfaces.fe_model import FeModel, FePart
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.regions import ENDPLATE_INF, ENDPLATE_SUP
+
+MODEL_FILE, REPORT_FILE = "vertebrae", "elements.json"
+#: Name of the input file of a compression test.
+COMPRESSION_FILE = "{level}-compression.inp"
+_TEXTS: dict[str, Callable[[FeModel, int], str]] = {
+    "inp": abaqus_text,
+    "feb": febio_text,
+    "k": lsdyna_text,
+    "vtu": vtu_text,
+}
+
+
+def write_model(model: FeModel, settings: FeSettings, folder: Path) -> Path:
+    """Write vertebrae.inp and so on, compression tests if they are wanted, and elements.json.
+
+    Parameters
+    ----------
+    model : FeModel
+        The model.
+    settings : FeSettings
+        Formats, order of the elements, compression.
+    folder : Path
+        Folder of the files, which is created.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    for file_format in settings.formats:
+        _write_text(folder / f"{MODEL_FILE}.{file_format}", _TEXTS[file_format](model, settings.order))
+    if settings.compression:
+        for part in compressible(model):
+            text = compression_text(part, settings.compression, settings.order)
+            _write_text(folder / COMPRESSION_FILE.format(level=part.name), text)
+    write_json(folder / REPORT_FILE, report_of(model, settings))
+    return folder / REPORT_FILE
+
+
+def compressible(model: FeModel) -> list[FePart]:
+    """Return the complete vertebrae with two end plates."""
+    plates = {ENDPLATE_SUP, ENDPLATE_INF}
+    return [part for part in model.vertebrae if plates <= part.regions.keys() and not part.is_cut]
+
+
+def report_of(model: FeModel, settings: FeSettings) -> dict[str, Any]:
+    """Return the content of elements.json."""
+    return {
+        "units": "mm, N, MPa, tonne",
+        "frame": "LPS",
+        "edge_mm": settings.edge_mm,
+        "order": settings.order,
+        "gaps_mm": {"facets": settings.facet_gap_mm, "discs": settings.disc_gap_mm},
+        "limits": {
+            "min_scaled_jacobian": quality.MIN_SCALED_JACOBIAN,
+            "poor_scaled_jacobian": quality.POOR_SCALED_JACOBIAN,
+            "max_poor_percent": 100 * quality.MAX_POOR_SHARE,
+        },
+        "material": {
+            "density_slope_g_cm3_per_hu": settings.density_line[0],
+            "density_intercept_g_cm3": settings.density_line[1],
+            "modulus": f"{material.MODULUS_FACTOR:g} MPa * density ** {material.MODULUS_EXPONENT:g}",
+            "from_hu": any(part.hu is not None for part in model.vertebrae),
+        },
+        "parts": [_row(part) for part in model.parts],
+        "rejected": dict(model.rejected),
+        "distances_mm": {f"{a}-{b}": round(distance, 3) for (a, b), distance in model.distances_mm.items()},
+    }
+
+
+def _row(part: FePart) -> dict[str, Any]:
+    rounded = {
+        key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(part.quality).items()
+    }
+    return {
+        "name": part.name,
+        **rounded,
+        "is_acceptable": part.quality.is_acceptable,
+        "is_cut": part.is_cut,
+        "materials": len(part.materials),
+        "node_sets": {name: len(nodes) for name, nodes in part.node_sets.items()},
+        "element_sets": {name: len(elements) for name, elements in part.element_sets.items()},
+    }
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="ascii"))

@@ -1,0 +1,110 @@
+"""Bone as an elastic material whose modulus follows from Hounsfield units, element by element.
+
+Apparent density: Rho, Hobatho and Ashman, Med Eng Phys 17:347 (1995), for lumbar vertebrae. Modulus: Morgan, Bayraktar
+and Keaveny, J Biomech 36:897 (2003), for trabecular bone of vertebrae. Both were measured on other scanners than the
+user's: a scanner that was calibrated with a phantom gives its own line from HU to density.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine.core.geometry import to_index
+from cspine.core.volumes import CtVolume
+from cspine.surfaces.stuffing import Values
+from cspine.surfaces.surface import Points
+
+#: Density in g/cm3 = intercept + slope * HU.
+DENSITY_INTERCEPT, DENSITY_SLOPE = 0.047, 0.001122
+#: Modulus in MPa = factor * density ** exponent.
+MODULUS_FACTOR, MODULUS_EXPONENT = 4730.0, 1.56
+POISSON_RATIO = 0.3
+#: Fat and air of partial volumes have no bone's density, and metal none at all.
+MIN_DENSITY, MAX_DENSITY = 0.05, 2.0
+#: Without a CT: cortical and trabecular bone as Kumaresan, Yoganandan and Pintar took them, J Biomech 32:207 (1999).
+CORTICAL_MPA, TRABECULAR_MPA = 12000.0, 100.0
+CORTICAL_DENSITY, TRABECULAR_DENSITY = 1.8, 0.2
+#: Intervertebral disc as one linear material, a placeholder that an analysis replaces.
+DISC_MPA, DISC_POISSON_RATIO, DISC_DENSITY = 3.4, 0.4, 1.05
+_CORNER_SHARE = 0.5854  # Keast's four points: exact for quadratic functions over a tetrahedron
+
+
+@dataclass(frozen=True)
+class Material:
+    """A linear elastic material.
+
+    Parameters
+    ----------
+    name : str
+        Name in the files.
+    modulus_mpa, poisson_ratio, density_g_cm3 : float
+        Its constants.
+    """
+
+    name: str
+    modulus_mpa: float
+    poisson_ratio: float
+    density_g_cm3: float
+
+
+def mean_hu(ct: CtVolume, points_lps: Points, cells: NDArray[np.int64]) -> Values:
+    """Return the mean Hounsfield units of each tetrahedron: the mean of four points within, interpolated linearly."""
+    corner = points_lps[cells]
+    rest = (1 - _CORNER_SHARE) / 3
+    total = np.zeros(len(cells))
+    for i in range(4):
+        weights = np.full(4, rest)
+        weights[i] = _CORNER_SHARE
+        index_zyx = to_index(ct.affine_lps, np.einsum("k,nkj->nj", weights, corner))[:, ::-1]
+        total += ndimage.map_coordinates(ct.hu_zyx, index_zyx.T, order=1, mode="nearest", output=np.float64)
+    return total / 4
+
+
+def density_of(hu: Values, line: tuple[float, float] = (DENSITY_SLOPE, DENSITY_INTERCEPT)) -> Values:
+    """Return apparent densities in g/cm3, within what bone can have.
+
+    Parameters
+    ----------
+    hu : ndarray
+        Hounsfield units.
+    line : tuple of float
+        Slope and intercept.
+    """
+    return np.asarray(np.clip(line[1] + line[0] * hu, MIN_DENSITY, MAX_DENSITY))
+
+
+def modulus_of(density: Values) -> Values:
+    """Return Young's moduli in MPa of apparent densities in g/cm3."""
+    return np.asarray(MODULUS_FACTOR * density**MODULUS_EXPONENT)
+
+
+def grouped(density: Values, groups: int) -> tuple[NDArray[np.int64], list[Material]]:
+    """Return elements as groups of similar density, with a material each.
+
+    Parameters
+    ----------
+    density : ndarray, shape (n,)
+        g/cm3.
+    groups : int
+        Largest number of groups, of equal width in the logarithm of the modulus.
+
+    Returns
+    -------
+    group : ndarray of int, shape (n,)
+        Index of the material of each element.
+    materials : list of Material
+        Each with the mean density of its elements.
+    """
+    modulus = np.log(modulus_of(density))
+    span = max(float(np.ptp(modulus)), 1e-9)
+    bins = np.minimum(((modulus - modulus.min()) / span * groups).astype(np.int64), groups - 1)
+    used, group = np.unique(bins, return_inverse=True)
+    means = [float(density[group == i].mean()) for i in range(len(used))]
+    return group, [
+        Material(f"BONE_{i:03d}", float(modulus_of(np.array(mean))), POISSON_RATIO, mean)
+        for i, mean in enumerate(means, start=1)
+    ]

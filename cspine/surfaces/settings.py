@@ -1,0 +1,80 @@
+"""What a user may choose about surfaces, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cspine.core.errors import DicomSourceNeededError, UsageError
+
+#: Formats of surface files: one file a vertebra, except for GLB, which holds all with their names and colours.
+FORMATS = ("stl", "glb", "ply", "obj", "vtp")
+#: The format of Encapsulated STL objects, which refer to a DICOM series.
+DICOM = "dicom"
+DEFAULT_FORMATS = ("stl", "glb")
+#: Largest change of a vertebra's volume, and largest 95th percentile of distances to the label's boundary, in voxels.
+MAX_VOLUME_CHANGE = 0.01
+MAX_DISTANCE_VOXELS = 0.5
+
+
+@dataclass(frozen=True)
+class SurfaceSettings:
+    """What a user may choose about surfaces.
+
+    Parameters
+    ----------
+    formats : tuple of str
+        Some of `FORMATS` and `DICOM`.
+    ras : bool
+        Write coordinates in RAS instead of LPS millimetres; DICOM objects stay in LPS.
+    gap_mm : float
+        Smallest distance between two vertebrae; at 0 they may touch, but do not overlap.
+    """
+
+    formats: tuple[str, ...] = DEFAULT_FORMATS
+    ras: bool = False
+    gap_mm: float = 0.0
+
+    @property
+    def frame(self) -> str:
+        """Name of the coordinates of the files."""
+        return "RAS" if self.ras else "LPS"
+
+    def require_source(self, *, has_dicom: bool) -> None:
+        """Refuse DICOM objects where there is no DICOM series for them to refer to, with DicomSourceNeededError."""
+        if DICOM in self.formats and not has_dicom:
+            raise DicomSourceNeededError(
+                "surfaces as DICOM objects refer to a DICOM series",
+                advice="Leave dicom out of the surface formats, or pass the DICOM series of the image.",
+            )
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Return the surface formats in a user's text, for example ``"stl,glb"``.
+
+    Raises
+    ------
+    UsageError
+        If a format is unknown, or none is given.
+    """
+    return checked_names(text.split(","), (*FORMATS, DICOM), "surface format")
+
+
+def checked_names(wanted: Iterable[str], known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    """Return names in the order of the known ones; UsageError for an unknown one, or for none.
+
+    Parameters
+    ----------
+    wanted : iterable of str
+        What the user gave.
+    known : tuple of str
+        All names.
+    what : str
+        What they name, for the message.
+    """
+    names = {name.strip().lower() for name in wanted if name.strip()}
+    unknown = sorted(names - set(known))
+    if unknown or not names:
+        problem = f"there is no {what} {unknown[0]!r}" if unknown else f"no {what} is named"
+        raise UsageError(problem, advice=f"Give some of: {', '.join(known)}.")
+    return tuple(name for name in known if name in names)

@@ -1,0 +1,93 @@
+"""`cspine surfaces` and `cspine mesh` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from cspine.cli.mesh import command as mesh
+from cspine.cli.surfaces import command as surfaces
+from cspine.core.errors import DicomSourceNeededError, InputError, MeshError, UsageError
+from cspine.core.volumes import LabelVolume
+from cspine.io import nifti
+from tests.builders.solid_vertebrae import column, two_balls
+
+
+def invoke(command: object, *arguments: object) -> Result:
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments])  # type: ignore[arg-type]
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    volume = two_balls(18.0)
+    nifti.write(tmp_path / "labels.nii.gz", volume.labels_zyx, volume.affine_lps)
+    return tmp_path / "labels.nii.gz"
+
+
+def test_surfaces_of_a_label_map(labels: Path, tmp_path: Path) -> None:
+    result = invoke(surfaces, labels, "--out", tmp_path / "out", "--surface-format", "stl,ply", "--ras", "--gap", "1")
+    assert result.exit_code == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"C3.stl", "C4.stl", "C3.ply", "C4.ply", "surfaces.json"}
+    content = json.loads((tmp_path / "out" / "surfaces.json").read_text())
+    assert (content["frame"], content["gap_mm"]) == ("RAS", 1)
+
+
+def test_another_label_scheme(tmp_path: Path) -> None:
+    volume = two_balls(18.0)
+    numbers = np.where(volume.labels_zyx > 0, volume.labels_zyx + 10, 0).astype(np.uint8)
+    nifti.write(tmp_path / "others.nii.gz", numbers, volume.affine_lps)
+    invoke(surfaces, tmp_path / "others.nii.gz", "--out", tmp_path / "out", "--scheme", "totalspineseg")
+    written = json.loads((tmp_path / "out" / "surfaces.json").read_text())["vertebrae"]
+    assert [row["level"] for row in written] == ["C3", "C4"]
+
+
+def test_dicom_objects_are_refused_without_a_series(labels: Path, tmp_path: Path) -> None:
+    with pytest.raises(DicomSourceNeededError):
+        invoke(surfaces, labels, "--out", tmp_path / "out", "--surface-format", "dicom")
+    with pytest.raises(DicomSourceNeededError):
+        invoke(surfaces, labels, "--out", tmp_path / "out", "--surface-format", "dicom", "--ct", labels)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mesh_of_a_label_map(labels: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = invoke(mesh, labels, "--out", out, "--edge", "3", "--order", "2", "--levels", "C4", "--fe-format", "inp")
+    assert result.exit_code == 0
+    assert {path.name for path in out.iterdir()} == {"vertebrae.inp", "elements.json"}
+    assert "TYPE=C3D10" in (out / "vertebrae.inp").read_text()
+    assert [row["name"] for row in json.loads((out / "elements.json").read_text())["parts"]] == ["C4"]
+
+
+def test_a_level_without_a_mesh_ends_the_command_with_its_code_after_the_others_are_written(tmp_path: Path) -> None:
+    volume = column(("C4",))
+    numbers = volume.labels_zyx.copy()
+    numbers[4, 4, 4] = 5
+    small = LabelVolume(numbers, volume.affine_lps)
+    nifti.write(tmp_path / "labels.nii.gz", small.labels_zyx, small.affine_lps)
+    with pytest.raises(MeshError):
+        invoke(mesh, tmp_path / "labels.nii.gz", "--out", tmp_path / "out", "--edge", "4")
+    content = json.loads((tmp_path / "out" / "elements.json").read_text())
+    assert list(content["rejected"]) == ["C5"]
+    assert [row["name"] for row in content["parts"]] == ["C4"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--fe-format", "msh"), ("--edge", "0.01"), ("--facet-gap", "-1"), ("--levels", "X9"), ("--compression", "50")],
+)
+def test_wrong_options_are_refused_before_anything_is_read(arguments: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        invoke(mesh, tmp_path / "absent.nii.gz", "--out", tmp_path / "out", *arguments)
+
+
+def test_labels_that_do_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        invoke(surfaces, tmp_path / "absent.nii.gz", "--out", tmp_path / "out")

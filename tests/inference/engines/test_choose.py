@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from cspine.core.errors import DeviceError, UnsupportedModelError, UsageError
+from cspine.inference.engines import choose
+from cspine.inference.engines.choose import choose_engine, may_have_gpu
+from tests.builders.nnunet_results import TinyModel
+
+
+@pytest.fixture
+def cards(monkeypatch):
+    """Two cards, as far as torch says."""
+    monkeypatch.setattr(choose, "may_have_gpu", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
+
+
+def described(*arguments) -> tuple[str, str, str]:
+    engine = choose_engine(*arguments)
+    return engine.name, engine.device, engine.precision
+
+
+def test_auto_chooses_torch_and_half_precision_on_a_card(cards):
+    assert described("auto") == ("torch", "cuda:0 (a card)", "float16")
+    assert described("cuda:1", "float32") == ("torch", "cuda:1 (a card)", "float32")
+    with pytest.raises(DeviceError, match=r"cuda:2.*\b2\b"):
+        choose_engine("cuda:2")
+
+
+def test_auto_chooses_openvino_on_a_cpu(cards, monkeypatch):
+    assert described("cpu") == ("openvino", "cpu", "float32")
+    assert described("cpu", "bfloat16") == ("openvino", "cpu", "bfloat16")
+    assert described("auto", "auto", "openvino") == ("openvino", "cpu", "float32")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert described("auto") == ("openvino", "cpu", "float32")
+
+
+def test_torch_runs_on_a_cpu_where_it_is_asked_for_or_openvino_is_absent(monkeypatch):
+    assert described("cpu", "auto", "torch") == ("torch", "cpu", "float32")
+    assert described("cpu", "bfloat16", "torch") == ("torch", "cpu", "bfloat16")
+    monkeypatch.setattr(choose, "has_openvino", lambda: False)
+    assert described("cpu") == ("torch", "cpu", "float32")
+    with pytest.raises(UsageError, match="not installed"):
+        choose_engine("cpu", "auto", "openvino")
+
+
+def test_a_network_that_openvino_does_not_build_is_run_by_torch(tmp_path):
+    stages = TinyModel(network="ResidualUNet").package(tmp_path / "tiny").stages
+    assert choose_engine("cpu", stages=stages).name == "torch"
+    with pytest.raises(UnsupportedModelError, match="ResidualUNet"):
+        choose_engine("cpu", "auto", "openvino", stages)
+
+
+def test_openvino_and_a_card_exclude_each_other():
+    with pytest.raises(UsageError, match="cuda"):
+        choose_engine("cuda", "auto", "openvino")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "mps", "", "cuda:-1"])
+def test_a_device_that_is_none_is_refused(device):
+    with pytest.raises(DeviceError, match=re.escape(repr(device))):
+        choose_engine(device)
+
+
+def test_cuda_without_a_card_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="cuda"):
+        choose_engine("cuda")
+
+
+def test_device_files_say_whether_torch_need_be_asked(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert not may_have_gpu(tmp_path)
+    assert may_have_gpu(tmp_path / "no-such-folder")  # another system than Linux
+    (tmp_path / "nvidiactl").touch()
+    assert may_have_gpu(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not may_have_gpu(tmp_path)
