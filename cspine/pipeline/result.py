@@ -22,7 +22,7 @@ from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
 from cspine.pipeline.outputs import check_outputs, checked_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
-from cspine.pipeline.steps import material
+from cspine.pipeline.steps import material, with_engine
 from cspine.pipeline.study import SegmentedStudy, results_of, write_results
 from cspine.report.picture import Picture
 from cspine.report.preview import preview_png
@@ -157,7 +157,8 @@ class Segmentation:
         """Write one output to a path of its own."""
         (output,) = chosen_outputs((name,), has_dicom=self.ct.source is not None)
         assert output.write is not None
-        output.write(material(results_of(self._study, self.settings), self.settings), Path(path))
+        settings = with_engine(self.settings, self._study.inference)
+        output.write(material(results_of(self._study, settings), settings), Path(path))
         return Path(path)
 
     def surfaces(self, gap_mm: float = 0.0) -> list[VertebraSurface]:

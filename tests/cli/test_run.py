@@ -148,7 +148,7 @@ def test_a_caller_may_declare_an_incomplete_transfer(neck, tmp_path, monkeypatch
     assert asked == [incomplete]
 
 
-_NIFTI_FILES = ("labels.json", "labels.nii.gz", "preview.png", "report.html", "summary.json")
+_NIFTI_FILES = ("labels.json", "labels.nii.gz", "measurements.csv", "preview.png", "report.html", "summary.json")
 
 
 def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright_model, tmp_path):
