@@ -35,6 +35,7 @@ test: $(INSTALLED)
 
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu -s
+	$(BIN)/python -m benchmarks.engines --device cuda
 
 # Mutated CT series through scan, selection, reading and writing: docs/guide/testing.md. FIRST continues a round.
 FIRST ?= 0

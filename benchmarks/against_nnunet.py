@@ -72,6 +72,16 @@ def stock_predictor(stage, results: Path):
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+    write_results(stage, results)
+    predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False, verbose=False)
+    predictor.initialize_from_trained_model_folder(str(results), use_folds=(stage.manifest.folds[0],))
+    return predictor
+
+
+def write_results(stage, results: Path) -> None:
+    """Write the first fold of a stage as nnU-Net's training leaves it."""
+    import torch
+
     from cspine.models.network import build_network, load_weights
 
     for name in ("plans.json", "dataset.json"):
@@ -87,9 +97,6 @@ def stock_predictor(stage, results: Path):
         "inference_allowed_mirroring_axes": tuple(stage.manifest.mirror_axes),
     }
     torch.save(checkpoint, results / f"fold_{fold}" / "checkpoint_final.pth")
-    predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False, verbose=False)
-    predictor.initialize_from_trained_model_folder(str(results), use_folds=(fold,))
-    return predictor
 
 
 def child(tool: str, folder: Path, model: Path, out: Path) -> None:

@@ -442,6 +442,13 @@ class OutOfMemoryError(InferenceError):
     advice = "Free memory, use a GPU with more memory, or use --device cpu."
 
 
+class NotEnoughMemoryError(InferenceError):
+    """The model needs more memory for this scan than is available, so it was not started."""
+
+    code = "CS-INF-004"
+    advice = "Free memory or raise the limit of the container, or send a series with fewer or thicker slices."
+
+
 # --- results ----------------------------------------------------------------------------------------------------------
 
 

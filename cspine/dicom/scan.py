@@ -31,6 +31,8 @@ _THREADS = 8
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 #: Components of digits; leading zeros are not allowed, but occur.
 _UID = re.compile(r"^(?=.{3,64}$)\d+(\.\d+)+$", re.ASCII)
+#: Values, or characters of a single one: pydicom looks up each for every file, which takes long for thousands.
+_MAX_CHARACTER_SETS = 64
 #: First bytes of (7FE0,0008) *Float Pixel Data* and (7FE0,0009) *Double Float Pixel Data*.
 _FLOAT_PIXELS = (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00", b"\x7f\xe0\x00\x08", b"\x7f\xe0\x00\x09")
 
@@ -306,6 +308,8 @@ def _checked(
     if malformed:
         known = "" if "SeriesInstanceUID" in malformed else series_uid
         return DamagedFile(path, f"{', '.join(malformed)} malformed", known)
+    if len(dataset.get("SpecificCharacterSet") or "") > _MAX_CHARACTER_SETS:
+        return DamagedFile(path, "the list of character sets is too long", series_uid)
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian))
     header = read_header(dataset, path, syntax, has_float_pixels=pixels.tag in _FLOAT_PIXELS)
     left = path.stat().st_size - pixels.offset

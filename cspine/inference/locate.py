@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cspine.core.anatomy import CERVICAL_LEVELS, Region, vertebra
-from cspine.core.geometry import reorientation, to_lps
+from cspine.core.geometry import to_lps
 from cspine.core.shape import Box, margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume, Record
 from cspine.inference.body import body_box
 from cspine.inference.engines.choose import choose_engine
+from cspine.inference.memory import network_shape
 from cspine.inference.settings import InferenceSettings
 from cspine.inference.sliding_window import Window, tiles_of
 from cspine.inference.stage import StageRun, folds_of, level_table, run_stage
@@ -76,14 +77,7 @@ class Location:
 def saves_work(volume: CtVolume, stage: Stage, settings: InferenceSettings) -> bool:
     """Return whether the network of a stage has so much to see in a volume that finding the neck first is quicker."""
     plan = stage.plan
-    grid = reorientation(volume.affine_lps, stage.manifest.orientation).grid(volume.grid)
-    spacing = [tuple(reversed(grid.spacing_xyz))[axis] for axis in plan.transpose_forward]
-    sizes = [grid.shape_zyx[axis] for axis in plan.transpose_forward]
-    target = [*spacing[: 3 - len(plan.spacing_mm)], *plan.spacing_mm]
-    patch = (1, *plan.patch_size)[-3:]
-    shape = tuple(
-        max(side, round(n * step / to)) for n, step, to, side in zip(sizes, spacing, target, patch, strict=True)
-    )
+    shape, patch = network_shape(volume, stage), (1, *plan.patch_size)[-3:]
     tiles = len(tiles_of(shape, Window(plan.patch_size, settings.step_size, ())))
     mirrored = 2 ** len(stage.manifest.mirror_axes) if settings.mirror else 1
     return tiles * math.prod(patch) * mirrored * len(folds_of(stage, settings)) > MIN_WORK_VOXELS

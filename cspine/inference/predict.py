@@ -17,9 +17,11 @@ from cspine.core.volumes import CtVolume, LabelArray, LabelVolume, Record
 from cspine.inference.engines.base import Engine
 from cspine.inference.engines.choose import choose_engine
 from cspine.inference.locate import Between, Location, cropped, first_box, locate_neck, saves_work
+from cspine.inference.memory import require_memory
 from cspine.inference.settings import InferenceSettings
 from cspine.inference.stage import StageRun, folds_of, level_table, run_stage
 from cspine.models.package import ModelPackage
+from cspine.models.qualification import qualified_for
 
 _log = logging.getLogger(__name__)
 
@@ -97,15 +99,18 @@ def segment(
         If the device is not available.
     UsageError
         If a fold is not in the package.
+    NotEnoughMemoryError
+        If the volume certainly does not fit into memory.
     OutOfMemoryError, InferenceError
         If the network fails.
     """
     settings = settings or InferenceSettings()
     began = time.perf_counter()
-    engine = choose_engine(settings.device, settings.precision, settings.engine, package.stages)
+    engine = choose_engine(settings.device, settings.precision, settings.engine, package.stages, qualified_for(package))
     _log.info("engine: %s, device: %s, %s", engine.name, engine.device, engine.precision)
     for stage in package.stages:
         folds_of(stage, settings)
+    require_memory(volume, package.stages, settings)
     state = _State(volume, package)
     location = _locate(volume, package, settings, locator, between)
     if location is not None and location.is_nothing:

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.anatomy import vertebra
-from cspine.core.errors import UsageError
+from cspine.core.errors import OutOfMemoryError, UsageError
 from cspine.core.geometry import reorientation
 from cspine.core.progress import ProgressCallback
 from cspine.core.shape import Box
 from cspine.core.volumes import CtVolume, HuArray, LabelArray, Record
 from cspine.inference.engines.base import Engine
+from cspine.inference.engines.choose import choose_engine
 from cspine.inference.engines.failures import translated_errors
 from cspine.inference.preprocess import NetworkImage, preprocess, preprocess_previous
 from cspine.inference.restore import restore, restore_slabs, slab_matrices
@@ -116,13 +117,47 @@ def run_stage(
 
 
 def _labels(channels: NDArray[np.float32], image: NetworkImage, run: StageRun) -> tuple[LabelArray, float]:
-    """Return the network labels on the grid of the image, and when the network had finished."""
+    """Return the network labels on the grid of the image, and when the network had finished.
+
+    If memory runs out, logits are processed slab by slab, and at last on the CPU; labels are the same.
+    """
+    on_cpu = run.engine.device == "cpu"
+    slabs = _needs_slabs(image, run)
+    attempts = [(run, slabs)] + ([] if slabs else [(run, True)])
+    for attempt, by_slabs in attempts:
+        labels = _attempt(channels, image, attempt, by_slabs=by_slabs)
+        if labels is not None:
+            return labels
+        attempt.engine.release()
+        _log.warning("memory ran out on %s, so the stage is run again with less", attempt.engine.device)
+    if on_cpu:
+        raise OutOfMemoryError("out of memory, although logits were processed slab by slab")
+    cpu = choose_engine("cpu", "float32", "auto", (run.stage,))
+    return _run_network(channels, image, replace(run, engine=cpu), by_slabs=True)
+
+
+def _attempt(
+    channels: NDArray[np.float32], image: NetworkImage, run: StageRun, *, by_slabs: bool
+) -> tuple[LabelArray, float] | None:
+    """Return the labels, or None if memory ran out: the arrays that its error refers to are released."""
+    try:
+        return _run_network(channels, image, run, by_slabs=by_slabs)
+    except OutOfMemoryError as error:
+        _log.info("%s", error.message)
+        return None
+
+
+def _needs_slabs(image: NetworkImage, run: StageRun) -> bool:
+    return 4 * (len(run.stage.manifest.labels) + 1) * image.values.size > MAX_LOGITS_BYTES
+
+
+def _run_network(
+    channels: NDArray[np.float32], image: NetworkImage, run: StageRun, *, by_slabs: bool
+) -> tuple[LabelArray, float]:
     stage, plan = run.stage, run.stage.plan
     folds = [partial(run.engine.network, stage, fold) for fold in folds_of(stage, run.settings)]
     window = run.window if image.part is None else replace(run.window, tiles=image.part.tiles)
-    matrices = None
-    if 4 * (len(stage.manifest.labels) + 1) * image.values.size > MAX_LOGITS_BYTES:
-        matrices = slab_matrices(image, plan)
+    matrices = slab_matrices(image, plan) if by_slabs else None
     if matrices is not None:
         slabs = logits_slabs(folds, channels, window, run.engine, run.progress)
         restored = restore_slabs(slabs, image, matrices).transpose(plan.transpose_backward)

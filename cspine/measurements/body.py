@@ -35,6 +35,8 @@ _SAMPLED_HALF_WIDTH_MM = 36.0
 #: Distance of slices and erosion of the height loss as TotalSegmentator's spine report judges it.
 _SLICES_MM, _ERODED_MM = 5.0, 3.0
 _PASSES = 4
+#: Fewer lines of samples give no end plate and no wall.
+_MIN_ROWS = 4
 _PLAUSIBLE_DEPTH_MM, _PLAUSIBLE_HEIGHT_MM = (7.0, 60.0), (4.0, 60.0)
 
 Line = tuple[float, float]
@@ -190,13 +192,15 @@ def _outlined(section: Section, part: float = 1.0) -> Body | None:
     if len(z) < 8:
         return None
     inner = _within(z, z[0], z[-1], _WALL if part == 1.0 else _AXIS_WALL)
+    if inner.sum() < _MIN_ROWS or not np.isfinite(walls[inner]).all():
+        return None
     wall_offset, wall_slope = _posterior_wall(z[inner], walls[inner])
     anterior = float(np.median(fronts[inner]))
     body = Body(section, anterior, 0.0, wall_slope, (z[0], 0.0), (float(section.z_mm(cut - 1)), 0.0))
     body = replace(body, wall=wall_offset + wall_slope * body.middle)
     y, bottoms, tops = section.edges(front, axis=0)
     plate = _within(y, body.front, body.wall, _PLATE) & np.isfinite(bottoms)
-    if plate.sum() < 4:
+    if plate.sum() < _MIN_ROWS:
         return None
     bottom = _plate(y[plate] - body.centre_y, bottoms[plate])
     top = _plate(y[plate] - body.centre_y, tops[plate]) if part == 1.0 else (float(section.z_mm(cut)), 0.0)

@@ -85,6 +85,8 @@ def _dens_back(section: Section, axis: Bone, height: float) -> Point | None:
     if not before.size:
         return None
     last = int(before[-1])
+    if line[last + 1] >= 0.5:  # dens and posterior arch are one
+        return None
     beyond = (line[last] - 0.5) / (line[last] - line[last + 1])
     return np.array([float(section.y_mm(last + float(beyond))), height])
 

@@ -111,8 +111,11 @@ def _disc_heights(
     grid = frame.grid(low, high, STEP_MM)
     profile = _gaps(upper.bone.sampled(grid).mean(axis=2), lower.bone.sampled(grid).mean(axis=2))
     at = (np.arange(len(profile)) * STEP_MM) / (back - front)
-    heights = [float(np.nanmean(profile[np.abs(at - share) <= 0.05])) for share in HEIGHT_POSITIONS]
-    return (heights[0], heights[1], heights[2]) if np.isfinite(heights).all() else None
+    windows = [profile[(np.abs(at - share) <= 0.05) & np.isfinite(profile)] for share in HEIGHT_POSITIONS]
+    if not all(window.size for window in windows):
+        return None
+    anterior, middle, posterior = (float(window.mean()) for window in windows)
+    return anterior, middle, posterior
 
 
 def _plates(above: Body, below: Body) -> tuple[tuple[Body, tuple[float, float]], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import isfinite
 from typing import cast
 
 from cspine.core.anatomy import VERTEBRAE, may_follow
@@ -182,7 +183,7 @@ def _values(
 
 def _items(site: str, found: Mapping[str, float | None]) -> Iterator[Item]:
     for each in QUANTITIES:
-        if (value := found.get(each.name)) is not None:
+        if (value := found.get(each.name)) is not None and isfinite(value):
             yield site, each, value
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from pydicom import dcmread
-
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.encapsulated_stl import StlDocument, StlSettings, write_surface_objects
-from cspine.io.output import SURFACE_OBJECT, SURFACES
 from cspine.pipeline.settings import RunSettings
-from cspine.report.summary import OutputSummary, output_summary
 from cspine.surfaces.fe_model import FeModel, build_model
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.fe_write import write_model
@@ -65,25 +61,3 @@ def write_element_files(ct: CtVolume | None, labels: LabelVolume, settings: FeSe
         _log.warning("finite elements: %s %s", level, reason)
     write_model(model, settings, folder)
     return model
-
-
-def written_files(path: Path, folder: Path, title: str) -> list[OutputSummary]:
-    """Return the row of an output, or of each file in its folder, with the DICOM objects of surfaces.
-
-    Parameters
-    ----------
-    path : Path
-        The file or folder of the output.
-    folder : Path
-        The output folder that contains it.
-    title : str
-        What it is.
-    """
-    if not path.is_dir():
-        return [output_summary(path, folder, title)]
-    rows = [output_summary(file, folder, title) for file in sorted(path.iterdir())]
-    if path.name == SURFACES:
-        for file in sorted((folder / "dicom").glob(SURFACE_OBJECT.format(level="*"))):
-            uid = str(dcmread(file, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
-            rows.append(output_summary(file, folder, "Encapsulated STL", uid))
-    return rows

@@ -31,12 +31,12 @@ from cspine.measurements.change import EarlierValues
 from cspine.models.package import ModelPackage
 from cspine.pipeline import measuring
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
-from cspine.pipeline.geometry import written_files
 from cspine.pipeline.measuring import Measured, prior_result
 from cspine.pipeline.outputs import Material, OutputFormat, check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
+from cspine.pipeline.written import written_files
 from cspine.report.earlier_measurements import find_prior
 from cspine.report.measurement_table import write_measurement_table
 from cspine.report.structured_report import ReportContent, report_settings, write_structured_report

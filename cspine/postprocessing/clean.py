@@ -102,10 +102,7 @@ def postprocess(
     box = _bounding_box(column)
     renamed: tuple[Finding, ...] = ()
     if box is not None and scope.solve_levels:
-        grid = _subgrid(labels.grid, box)
-        ends = () if is_full_spine(scope.levels) else tuple(assign_end_pieces(column[box], grid))
-        column[box], renamed = solve_levels(column[box], grid, scope.levels)
-        renamed = (*ends, *renamed)
+        renamed = _solve(column, box, labels.grid, ct, scope)
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros(column.shape, dtype=np.uint8)
@@ -125,6 +122,21 @@ def postprocess(
         *_level_findings(shapes, cleaned, ct, cleaning),
     ]
     return LabelVolume(cleaned, labels.affine_lps, labels.model), tuple(findings)
+
+
+def _solve(column: LabelArray, box: Box, grid: Grid, ct: CtVolume, scope: Scope) -> tuple[Finding, ...]:
+    """Correct levels that do not follow each other, in place, and return findings about the changes."""
+    part, subgrid = column[box], _subgrid(grid, box)
+    if is_full_spine(scope.levels):
+        column[box], renamed = solve_levels(part, subgrid, scope.levels)
+        return renamed
+    ends = assign_end_pieces(part, subgrid)
+    # What the image cuts lies elsewhere along the column than the complete vertebra would: it says nothing here.
+    cut = [s.vertebra.label for s in shapes_of(column, grid, imaged_box(ct.hu_zyx)) if s.touches_edge]
+    complete = np.where(np.isin(part, cut), np.uint8(0), part)
+    solved, renamed = solve_levels(complete, subgrid, scope.levels)
+    column[box] = np.where(solved == complete, part, solved)
+    return (*ends, *renamed)
 
 
 def _require_vertebra(shapes: tuple[LevelShape, ...], *, full_spine: bool) -> None:

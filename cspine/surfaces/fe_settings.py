@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from cspine.core.anatomy import Vertebra
 from cspine.core.errors import UsageError
-from cspine.surfaces.material import DENSITY_INTERCEPT, DENSITY_SLOPE
 from cspine.surfaces.settings import checked_names
 
 #: Abaqus and CalculiX, FEBio, LS-DYNA, VTK.
 FE_FORMATS = ("inp", "feb", "k", "vtu")
+#: Density in g/cm3 = intercept + slope * HU: Rho, Hobatho and Ashman 1995, see `surfaces.material`.
+DENSITY_INTERCEPT, DENSITY_SLOPE = 0.047, 0.001122
 _EDGE_MM = (0.4, 5.0)
 
 

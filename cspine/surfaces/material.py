@@ -15,11 +15,10 @@ from scipy import ndimage
 
 from cspine.core.geometry import to_index
 from cspine.core.volumes import CtVolume
+from cspine.surfaces.fe_settings import DENSITY_INTERCEPT, DENSITY_SLOPE
 from cspine.surfaces.stuffing import Values
 from cspine.surfaces.surface import Points
 
-#: Density in g/cm3 = intercept + slope * HU.
-DENSITY_INTERCEPT, DENSITY_SLOPE = 0.047, 0.001122
 #: Modulus in MPa = factor * density ** exponent.
 MODULUS_FACTOR, MODULUS_EXPONENT = 4730.0, 1.56
 POISSON_RATIO = 0.3

@@ -61,7 +61,7 @@ def stuff(implicit: ImplicitSurface, edge_mm: float) -> TetrahedralMesh:
         Empty if the lattice has no vertex inside.
     """
     corners = to_lps(implicit.affine_lps, _corner_indices(implicit))
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    low, high = corners.min(axis=0) - edge_mm, corners.max(axis=0) + edge_mm  # the outermost half cells stay empty
     lattice, cells = _lattice(np.ceil((high - low) / edge_mm).astype(int) + 1)
     points = low + edge_mm * lattice
     values = sampled(implicit, points)

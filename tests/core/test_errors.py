@@ -102,6 +102,7 @@ def test_an_error_of_the_network_is_about_its_case_unless_there_is_no_device() -
         "InferenceError": Subject.CASE,
         "DeviceError": Subject.SYSTEM,
         "OutOfMemoryError": Subject.CASE,
+        "NotEnoughMemoryError": Subject.CASE,
     }
 
 

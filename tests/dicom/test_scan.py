@@ -399,6 +399,13 @@ def test_a_machine_without_further_threads_gives_a_code(tmp_path: Path, monkeypa
     assert as_defect(caught.value).code == "CS-SYS-001"
 
 
+def test_a_character_set_of_thousands_of_values_is_damage(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    datasets[0].SpecificCharacterSet = ["1"] * 2000
+    save_all(datasets, tmp_path)
+    assert len(scan_folder(tmp_path).damaged) == 1
+
+
 def test_special_files_never_hang(tmp_path: Path) -> None:
     save_all(build(Stack()), tmp_path)
     os.mkfifo(tmp_path / "a.dcm")

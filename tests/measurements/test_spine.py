@@ -192,3 +192,15 @@ def test_bones_whose_labels_touch_have_no_space_between_them() -> None:
     found = measure_spine(labels, ct_on(labels))
     assert found.value("C4/C5", "facet_gap_right_mm") is None and found.value("C4/C5", "facet_gap_left_mm") is None
     assert found.value("C4/C5", "disc_height_middle_mm") is not None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damaged_labels_give_finite_values_or_none(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    spine = spine_of(("C1", "C2", "C3", "C4"))
+    labels = spine.draw(spine.grid((1.5, 1.5, 2.5)))
+    holes = ndimage.gaussian_filter(rng.normal(size=labels.labels_zyx.shape), rng.uniform(1, 4))
+    worn = np.where(holes > np.quantile(holes, rng.uniform(0.3, 0.95)), np.uint8(0), labels.labels_zyx)
+    worn[worn == rng.integers(1, 5)] = rng.integers(1, 5)
+    volume = LabelVolume(worn, labels.affine_lps)
+    assert all(np.isfinite(each.value) for each in measure_spine(volume, ct_on(volume)).values)

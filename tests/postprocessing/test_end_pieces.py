@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,18 @@ def test_a_level_of_a_cervical_model_that_skips_one_is_renumbered_and_reported()
     left, findings = postprocess(labels, ct, 50.0, scope=Scope(solve_levels=False))
     assert np.array_equal(left.labels_zyx, labels.labels_zyx)
     assert "CS-FND-002" in [finding.code for finding in findings]
+
+
+def test_a_vertebra_that_the_image_cuts_is_not_united_with_its_neighbour() -> None:
+    labels, ct = volumes()
+    bottom = int(np.argwhere(labels.labels_zyx == 7)[:, 0].min()) + 2
+    cut, hu = np.ascontiguousarray(labels.labels_zyx[bottom:]), np.ascontiguousarray(ct.hu_zyx[bottom:])
+    half = np.argwhere(cut == 7)
+    cut[tuple(half[half[:, 2] > half[:, 2].mean() + 2].T)] = 8  # a half of what is left looks like T1
+    volume = LabelVolume(cut, labels.affine_lps, labels.model)
+    codes = {finding.code for finding in postprocess(volume, replace(ct, hu_zyx=hu), 50.0)[1]}
+    assert "CS-FND-001" in codes
+    assert not {"CS-FND-025", "CS-FND-026"} & codes
 
 
 def test_no_level_that_the_model_lacks_is_assigned() -> None:

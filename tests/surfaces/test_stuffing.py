@@ -31,6 +31,15 @@ def test_a_ball_is_filled(ball: ImplicitSurface, edge: float, tolerance: float) 
     assert enclosed_volume(mesh.points_lps, faces) == pytest.approx(quality.volume_mm3)
 
 
+def test_an_edge_longer_than_the_margin_of_the_field_truncates_nothing() -> None:
+    box = np.zeros((60, 60, 60), dtype=bool)
+    box[2:-2, 2:-2, 2:-2] = True
+    solid = smooth_surface(box, np.diag([0.3, 0.3, 0.3, 1.0]))
+    mesh = stuff(solid, 5.0)
+    outer = mesh.points_lps[np.unique(boundary_faces(mesh.tetrahedra))]
+    assert np.abs(sampled(solid, outer)).max() < 0.05
+
+
 def test_the_outer_nodes_lie_on_the_surface(ball: ImplicitSurface) -> None:
     mesh = stuff(ball, 2.0)
     outer = mesh.points_lps[np.unique(boundary_faces(mesh.tetrahedra))]

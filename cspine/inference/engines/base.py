@@ -123,6 +123,10 @@ class Engine(ABC):
         more = self.zeros((*array.shape[:-3], slices, *array.shape[-2:]))
         return np.concatenate([array, more], axis=-3)
 
+    def release(self) -> None:
+        """Give memory back that the library keeps for later use."""
+        release_networks()
+
     def copy(self, array: Array) -> Array:
         """Return a copy, so that what it is a part of can be released."""
         return array.copy()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cspine.core.errors import UnsupportedModelError, UsageError
 from cspine.inference.engines.base import Engine
+from cspine.inference.engines.cpu import has_amx
 from cspine.inference.engines.openvino_runtime import has_openvino
 from cspine.inference.settings import EngineName, Precision
 from cspine.models.package import Stage
@@ -20,7 +21,11 @@ _GPU_FILES = ("nvidiactl", "nvidia0", "dxg", "nvhost-ctrl-gpu", "nvmap", "kfd")
 
 
 def choose_engine(
-    device: str, precision: Precision = "auto", engine: EngineName = "auto", stages: Sequence[Stage] = ()
+    device: str,
+    precision: Precision = "auto",
+    engine: EngineName = "auto",
+    stages: Sequence[Stage] = (),
+    qualified: Collection[tuple[str, str]] = (),
 ) -> Engine:
     """Return the engine for a model on this machine.
 
@@ -30,6 +35,8 @@ def choose_engine(
         As in `InferenceSettings`.
     stages : sequence of Stage
         The networks that it will run; ``auto`` leaves OpenVINO out if it cannot build one of them.
+    qualified : collection of (str, str)
+        Engines and precisions that the package is qualified for: `auto` uses bfloat16 on a CPU with AMX if it is.
 
     Raises
     ------
@@ -40,7 +47,9 @@ def choose_engine(
     UnsupportedModelError
         If OpenVINO is required and cannot build a network of the model.
     """
-    return _openvino(device, precision, engine, stages) or _torch(device, precision)
+    reduced = precision == "auto" and has_amx() and ("openvino", "bfloat16") in qualified
+    wanted: Precision = "bfloat16" if reduced else precision
+    return _openvino(device, wanted, engine, stages) or _torch(device, precision)
 
 
 def may_have_gpu(devices: Path = Path("/dev")) -> bool:

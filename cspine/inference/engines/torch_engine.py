@@ -127,6 +127,12 @@ class TorchEngine(Engine):
             return super().extended(array, slices)
         return torch.cat([array, array.new_zeros((*array.shape[:-3], slices, *array.shape[-2:]))], dim=-3)
 
+    def release(self) -> None:
+        """Give memory back that torch keeps for later use."""
+        super().release()
+        if self.on_gpu:
+            torch.cuda.empty_cache()
+
     def copy(self, array: Array) -> Array:
         """Return a copy."""
         return array.clone() if self.on_gpu else super().copy(array)

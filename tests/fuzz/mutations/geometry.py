@@ -139,7 +139,7 @@ def slices_far_apart(case: Case, rng: random.Random) -> None:
 @mutation("geometry")
 def slice_lost_within_the_stack(case: Case, rng: random.Random) -> None:
     _single(case)
-    del case.datasets[rng.randrange(1, len(case.datasets) - 1)]
+    del case.datasets[rng.randrange(1, len(case.truth) - 1)]
 
 
 @mutation("geometry")

@@ -8,6 +8,7 @@ import torch
 from cspine.core.errors import DeviceError, UnsupportedModelError, UsageError
 from cspine.inference.engines import choose
 from cspine.inference.engines.choose import choose_engine, may_have_gpu
+from cspine.inference.engines.cpu import has_amx
 from tests.builders.nnunet_results import TinyModel
 
 
@@ -82,3 +83,28 @@ def test_device_files_say_whether_torch_need_be_asked(tmp_path, monkeypatch):
     assert may_have_gpu(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert not may_have_gpu(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("amx", "qualified", "precision"),
+    [
+        (True, {("openvino", "bfloat16")}, "bfloat16"),
+        (True, {("torch", "bfloat16")}, "float32"),
+        (True, set(), "float32"),
+        (False, {("openvino", "bfloat16")}, "float32"),
+    ],
+)
+def test_auto_reduces_precision_with_amx_and_a_qualified_package_alone(amx, qualified, precision, monkeypatch):
+    monkeypatch.setattr(choose, "has_amx", lambda: amx)
+    assert choose_engine("cpu", qualified=qualified).precision == precision
+    assert choose_engine("cpu", "float32", qualified=qualified).precision == "float32"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("fpu amx_bf16 amx_tile avx2", True), ("fpu amx_tile avx512_bf16", False), ("", False)]
+)
+def test_amx_is_read_from_the_flags_of_the_cpu(flags, expected, tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor : 0\nflags\t\t: {flags}\n\nprocessor : 1\nflags\t\t: other\n")
+    assert has_amx(cpuinfo) is expected
+    assert not has_amx(tmp_path / "none")
