@@ -70,7 +70,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("--log-level", "CSPINE_LOG_LEVEL", "WARN", "Level of the log; DEBUG includes Holoscan.", _LEVELS, "-l"),
     Option("--seg-type", "CSPINE_SEG_TYPE", "binary", "How the segmentation is stored.", ("binary", "labelmap")),
-    Option("--outputs", "CSPINE_OUTPUTS", "", "Some of seg, sr, nifti, preview, surfaces, fe, summary."),
+    Option("--outputs", "CSPINE_OUTPUTS", "", "What to write, as cspine run; default seg,sr,preview,report,summary."),
     Option("--surface-format", "CSPINE_SURFACE_FORMAT", "stl,glb", "Of surfaces: stl, glb, ply, obj, vtp, dicom."),
     Option("--fe-format", "CSPINE_FE_FORMAT", "inp,vtu", "Of finite elements: inp, feb, k, vtu."),
     Option("--levels", "CSPINE_LEVELS", "", "Levels to write, for example C3-T1; default all."),

@@ -12,8 +12,12 @@ from cspine.operators.dicom_seg_writer import DicomSegWriterOperator
 from cspine.operators.dicom_series_loader import DicomSeriesLoaderOperator
 from cspine.operators.dicom_sr_writer import DicomSrWriterOperator
 from cspine.operators.nnunet_inference import NnunetInferenceOperator
+from cspine.operators.pdf_writer import EncapsulatedPdfWriterOperator
 from cspine.operators.postprocessing import PostprocessingOperator
+from cspine.operators.report_page import ReportPageOperator
 from cspine.operators.report_writer import ReportWriterOperator
+from cspine.operators.rtstruct_writer import RtStructWriterOperator
+from cspine.operators.secondary_capture_writer import SecondaryCaptureWriterOperator
 from cspine.operators.surface_writer import SurfaceWriterOperator
 
 __all__ = [
@@ -21,8 +25,12 @@ __all__ = [
     "DicomSegWriterOperator",
     "DicomSeriesLoaderOperator",
     "DicomSrWriterOperator",
+    "EncapsulatedPdfWriterOperator",
     "NnunetInferenceOperator",
     "PostprocessingOperator",
+    "ReportPageOperator",
     "ReportWriterOperator",
+    "RtStructWriterOperator",
+    "SecondaryCaptureWriterOperator",
     "SurfaceWriterOperator",
 ]

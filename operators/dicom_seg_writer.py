@@ -46,7 +46,7 @@ class DicomSegWriterOperator(StepOperator):
         ``binary`` or ``labelmap``: docs/guide/seg-type.md.
     outputs : str
         What is written, as ``cspine run --outputs`` names it, by this operator and the writers after it; by default
-        the segmentation, the structured report, the preview and the summary.
+        the segmentation, the structured report, the preview, the page and the summary.
     surface_format, fe_format : str
         Formats of surfaces and of finite elements where ``outputs`` names these.
     model_name, model_version : str

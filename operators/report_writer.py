@@ -1,4 +1,4 @@
-"""Report writer: writes summary and preview of a result."""
+"""Report writer: writes every other output of a result, and its summary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cspine.report.summary import Summary
 
 
 class ReportWriterOperator(StepOperator):
-    """Write what a person reads: a picture, and measurements, findings and settings as a table and a summary.
+    """Write the outputs that were chosen: by default a picture, a page, and a table and a summary of the result.
 
     Named inputs:
         study_selected_series_list: list of StudySelectedSeries.
@@ -37,7 +37,8 @@ class ReportWriterOperator(StepOperator):
         summary: Summary, as it was written.
 
     File output:
-        report/preview.png, report/measurements.csv and report/summary.json in the output folder.
+        report/preview.png, report/report.html, report/measurements.csv, report/summary.json and others that were
+        chosen, in the output folder.
 
     Parameters
     ----------

@@ -24,6 +24,7 @@ PREDICTION = "prediction"
 SEG_FILE = "seg_file"
 MEASUREMENTS = "measurements"
 SUMMARY = "summary"
+OUTPUT_FILE = "output_file"
 SURFACE_FILES = "surface_files"
 
 

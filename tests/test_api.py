@@ -27,6 +27,7 @@ from cspine.core.errors import (
 )
 from cspine.core.geometry import ras_to_lps
 from cspine.io import nifti
+from tests.builders.judges import dciodvfy_errors
 from tests.builders.nnunet_results import TinyModel
 
 EPOCH = "1700000000"
@@ -92,19 +93,34 @@ def test_saving_gives_the_bytes_of_the_command(
     words = [str(bright_study), str(tmp_path / "command"), "--model", str(bright_model), "--device", "cpu"]
     assert CliRunner().invoke(command, words, catch_exceptions=False).exit_code == 0
     summary = seg.save(tmp_path / "api")
-    for name in ("dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/measurements.csv"):
-        assert (tmp_path / "api" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
-    assert [output.file for output in summary.outputs] == [
-        "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/measurements.csv",
+    files = [
+        "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/report.html",
+        "report/measurements.csv",
     ]  # fmt: skip
+    for name in files:
+        assert (tmp_path / "api" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+    assert [output.file for output in summary.outputs] == files
     assert seg.preview().png == (tmp_path / "api" / "report" / "preview.png").read_bytes()
+
+
+def test_single_outputs_are_those_of_a_run(seg: cspine.Segmentation, tmp_path: Path) -> None:
+    seg.save(tmp_path / "out", outputs=["sc", "rtstruct"])
+    pairs = (
+        (seg.to_secondary_capture(tmp_path / "sc.dcm"), "secondary-capture.dcm"),
+        (seg.to_rtstruct(tmp_path / "rt.dcm"), "structures.dcm"),
+    )
+    for path, name in pairs:
+        assert path.read_bytes() == (tmp_path / "out" / "dicom" / name).read_bytes()
+        assert dciodvfy_errors(path) == []
+    assert dciodvfy_errors(seg.to_pdf(tmp_path / "report.dcm")) == []
+    assert "<h1>Vertebra" in seg.to_html(tmp_path / "report.html").read_text()
 
 
 def test_another_type_of_seg_and_other_outputs_may_be_saved(seg: cspine.Segmentation, tmp_path: Path) -> None:
     summary = seg.save(tmp_path / "a", seg_type="labelmap", outputs=["nifti", "seg"])
-    assert [output.kind for output in summary.outputs] == ["SEG LABELMAP", "Labels"]
+    assert [output.kind for output in summary.outputs] == ["SEG LABELMAP", "Labels", "Labels"]
     files = sorted(path.name for path in (tmp_path / "a").rglob("*") if path.is_file())
-    assert files == ["labels.nii.gz", "segmentation.dcm"]
+    assert files == ["labels.json", "labels.nii.gz", "segmentation.dcm"]
     with pytest.raises(OutputNotEmptyError):
         seg.save(tmp_path / "a")
     seg.save(tmp_path / "a", outputs=["summary"], overwrite=True)
@@ -168,9 +184,8 @@ def test_an_image_that_is_not_dicom_has_labels_and_no_seg(
     nifti.write(tmp_path / "ct.nii.gz", seg.ct.array, seg.ct.affine)
     image = cspine.segment(tmp_path / "ct.nii.gz", package, device="cpu")
     summary = image.save(tmp_path / "out")
-    assert [output.file for output in summary.outputs] == [
-        "report/labels.nii.gz", "report/preview.png", "report/measurements.csv",
-    ]  # fmt: skip
+    names = ("labels.nii.gz", "labels.json", "preview.png", "report.html", "measurements.csv")
+    assert [output.file for output in summary.outputs] == [f"report/{name}" for name in names]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report"]
     assert summary.input.study is None and summary.input.decisions == [] and summary.input.image is not None
     with pytest.raises(DicomSourceNeededError) as refused:

@@ -41,8 +41,8 @@ _log = logging.getLogger(__name__)
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 @click.option(
     "--outputs", metavar="NAME,...",
-    help="What to write: seg, sr, nifti, preview, surfaces, fe, summary; CSPINE_OUTPUTS of the application.  "
-    "[default: seg,sr,preview,summary; for NIfTI nifti,preview,summary]",
+    help="What to write: seg, sr, pdf, sc, rtstruct, nifti, preview, report, surfaces, fe, summary; CSPINE_OUTPUTS of "
+    "the application.  [default: seg,sr,preview,report,summary; for NIfTI nifti,preview,report,summary]",
 )  # fmt: skip
 @click.option(
     "--surface-format", "surface_formats", metavar="NAME,...", default="stl,glb", show_default=True,
@@ -63,6 +63,7 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
     OUT/report/labels.nii.gz     labels with the numbers of VerSe (for NIfTI, or by --outputs)
     OUT/report/preview.png       sagittal, coronal and axial pictures
     OUT/report/measurements.csv  sizes, canal, discs, alignment and density with their uncertainty
+    OUT/report/report.html       findings, slices, 3-D view, measurements, in one page
     OUT/report/surfaces/         surfaces of the vertebrae (by --outputs; docs/guide/surfaces.md)
     OUT/report/fe/               finite-element model (by --outputs)
     OUT/report/summary.json      series and reasons, model, volumes, HU, findings, timings, settings

@@ -6,7 +6,6 @@ Frames are matched to source slices by position and SOP Instance UID, never by t
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from pydicom.valuerep import DA, DT, TM
 from cspine import __version__
 from cspine.core.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
 from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, OutputError
-from cspine.core.geometry import resample_labels, to_index
+from cspine.core.geometry import resample_labels
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import (
@@ -35,13 +34,9 @@ from cspine.dicom.earlier_results import (
 )
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg_type import SegType
-from cspine.dicom.source_header import normalise_headers, read_source_headers
+from cspine.dicom.source_header import check_positions, normalise_headers, read_source_headers, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
-
-#: Largest distance of a stored slice from the grid of the volume, as a share of a voxel.
-_MAX_OFFSET_VOXELS = 0.25
-_ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201); a malformed one is omitted
 
 
 @dataclass(frozen=True)
@@ -151,7 +146,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
     with suppress_phi_logging():
         headers = read_source_headers(source)
         notes = normalise_headers(headers, source)
-        _check_positions(headers, source)
+        check_positions(headers, source)
         on_source = resample_labels(labels.labels_zyx, labels.grid, source.grid)
         present = sorted(labels_present(on_source), key=rank)
         if not present:
@@ -176,24 +171,6 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         supersedes=settings.supersedes,
         tracking={str(s.SegmentLabel): str(s.TrackingUID) for s in segmentation.SegmentSequence if "TrackingUID" in s},
     )
-
-
-def _check_positions(headers: list[Dataset], source: CtSource) -> None:
-    """Raise GeometryError if the position of a stored plane differs from the grid."""
-    by_uid = {str(header.SOPInstanceUID): header for header in headers}
-    for k, part in enumerate(source.slices):
-        header = by_uid[part.sop_instance_uid]
-        if part.frame is not None:
-            header = header.PerFrameFunctionalGroupsSequence[part.frame].PlanePositionSequence[0]
-        position = np.array([[float(v) for v in header.ImagePositionPatient]])
-        offset = np.abs(to_index(source.grid.affine_lps, position)[0] - (0, 0, k)).max()
-        if offset > _MAX_OFFSET_VOXELS:
-            raise GeometryError(
-                f"slice {k + 1} of the source is {offset:.2f} voxels away from its position in the volume"
-            )
-    rows, columns = int(headers[0].Rows), int(headers[0].Columns)
-    if source.grid.shape_zyx != (len(source.slices), rows, columns):
-        raise GeometryError(f"the grid {source.grid.shape_zyx} is not {len(source.slices)} slices {rows} x {columns}")
 
 
 def _identity(
@@ -318,12 +295,6 @@ def _describe(
 def series_title(levels: Sequence[str]) -> str:
     """Return what the description of a series of these levels begins with."""
     return f"Vertebrae {levels[0]}-{levels[-1]}" if len(levels) > 1 else f"Vertebra {levels[0]}"
-
-
-def zone_of(header: Dataset) -> str | None:
-    """Return (0008,0201) *Timezone Offset From UTC* of a source; None if it is missing or malformed."""
-    zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
-    return zone if _ZONE.match(zone) else None
 
 
 def _set_clock_and_uids(

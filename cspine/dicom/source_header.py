@@ -18,12 +18,15 @@ from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.sequence import Sequence
 from pydicom.valuerep import PersonName, format_number_as_ds, validate_value
 
-from cspine.core.errors import InputError, MissingAttributeError, hashed
+from cspine.core.errors import GeometryError, InputError, MissingAttributeError, hashed
+from cspine.core.geometry import to_index
 from cspine.core.volumes import CtSource
 from cspine.dicom.tolerance import COSINE_ROUNDING
 from cspine.io.foreign import foreign_file
 
 _NAMESPACE = uuid.UUID("0b7d4a53-8f0c-5d4e-8b0d-1f5d2f7f8f10")
+#: Largest distance of a stored slice from the grid of the volume, as a share of a voxel.
+_MAX_OFFSET_VOXELS = 0.25
 _TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
 _TYPE_2 = (
     "PatientName",
@@ -48,6 +51,7 @@ _COPIED_STUDY = {"StudyDate", "StudyTime", "ReferencedStudySequence", "Procedure
 _TRIAL_TYPE_1 = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID")
 _TRIAL_SUBJECT = ("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID")
 _TRIAL_TYPE_2 = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
+_ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201)
 #: Sequences within sequences; attributes of a patient or a study have three.
 _MAX_DEPTH = 8
 _ACR_NEMA_DATE = re.compile(r"^(\d{4})\.(\d{2})\.(\d{2})$")
@@ -74,6 +78,38 @@ def read_source_headers(source: CtSource) -> list[Dataset]:
     paths = dict.fromkeys(part.path for part in source.slices)
     expected = {part.path: part.sop_instance_uid for part in source.slices}
     return [_read(path, expected[path]) for path in paths]
+
+
+def zone_of(header: Dataset) -> str | None:
+    """Return (0008,0201) *Timezone Offset From UTC* of a source; None if it is missing or malformed."""
+    zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
+    return zone if _ZONE.match(zone) else None
+
+
+def check_positions(headers: list[Dataset], source: CtSource) -> None:
+    """Raise GeometryError if the position of a stored plane differs from the grid.
+
+    Parameters
+    ----------
+    headers : list of Dataset
+        As `read_source_headers` returns them.
+    source : CtSource
+        The stored slices.
+    """
+    by_uid = {str(header.SOPInstanceUID): header for header in headers}
+    for k, part in enumerate(source.slices):
+        header = by_uid[part.sop_instance_uid]
+        if part.frame is not None:
+            header = header.PerFrameFunctionalGroupsSequence[part.frame].PlanePositionSequence[0]
+        position = np.array([[float(v) for v in header.ImagePositionPatient]])
+        offset = np.abs(to_index(source.grid.affine_lps, position)[0] - (0, 0, k)).max()
+        if offset > _MAX_OFFSET_VOXELS:
+            raise GeometryError(
+                f"slice {k + 1} of the source is {offset:.2f} voxels away from its position in the volume"
+            )
+    rows, columns = int(headers[0].Rows), int(headers[0].Columns)
+    if source.grid.shape_zyx != (len(source.slices), rows, columns):
+        raise GeometryError(f"the grid {source.grid.shape_zyx} is not {len(source.slices)} slices {rows} x {columns}")
 
 
 def _read(path: Path, sop_instance_uid: str) -> Dataset:

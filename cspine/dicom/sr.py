@@ -25,9 +25,9 @@ from cspine.core.volumes import CtSource, CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, long_string
 from cspine.dicom.phi_logging import suppress_phi_logging
-from cspine.dicom.seg import SegRecord, series_title, zone_of
+from cspine.dicom.seg import SegRecord, series_title
 from cspine.dicom.seg_type import SegType
-from cspine.dicom.source_header import normalise_headers, read_source_headers
+from cspine.dicom.source_header import normalise_headers, read_source_headers, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 

@@ -8,12 +8,57 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.errors import DicomSourceNeededError, UsageError
-from cspine.io.output import ELEMENTS, LABELS, MEASUREMENTS, PREVIEW, REPORT, SEGMENTATION, SUMMARY, SURFACES
+from cspine.io.output import (
+    ELEMENTS,
+    LABELS,
+    LABELS_SIDECAR,
+    MEASUREMENTS,
+    PAGE,
+    PDF,
+    PREVIEW,
+    REPORT,
+    SC,
+    SEGMENTATION,
+    STRUCTURES,
+    SUMMARY,
+    SURFACES,
+)
 
 if TYPE_CHECKING:
     from cspine.core.volumes import CtVolume
+    from cspine.dicom.derived import ObjectSettings
+    from cspine.dicom.seg import SegRecord
     from cspine.pipeline.segmentation import Vertebrae
     from cspine.pipeline.settings import RunSettings
+    from cspine.report.summary import Summary
+
+
+@dataclass(frozen=True)
+class Material:
+    """What outputs are made of.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    vertebrae : Vertebrae
+        The cleaned labels with their findings.
+    objects : ObjectSettings
+        What all DICOM objects of a run have in common: clock, settings, remark.
+    summary : Summary
+        Everything that is known so far, with the outputs that were written before this one.
+    settings : RunSettings
+        Settings of the run.
+    segmentation : SegRecord or None
+        The DICOM Segmentation, if one was written.
+    """
+
+    ct: CtVolume
+    vertebrae: Vertebrae
+    objects: ObjectSettings
+    summary: Summary
+    settings: RunSettings
+    segmentation: SegRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -29,7 +74,8 @@ class OutputFormat:
     title : str
         Name at the terminal.
     write : callable or None
-        Writes it from the image, its vertebrae and the settings to a path; None for an output with a step of its own.
+        Writes it to a path and returns the SOP Instance UID of a DICOM object, else None; None for an output with a
+        step of its own.
     needs_dicom : bool
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
@@ -41,47 +87,101 @@ class OutputFormat:
     name: str
     file: str
     title: str
-    write: Callable[[CtVolume, Vertebrae, RunSettings, Path], None] | None = None
+    write: Callable[[Material, Path], str | None] | None = None
     needs_dicom: bool = False
     by_default: tuple[bool, bool] = (True, True)
     beside: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of all its files and folders within the output folder."""
+        return (self.file, *self.beside)
 
-def _write_labels(_: CtVolume, vertebrae: Vertebrae, __: RunSettings, path: Path) -> None:
+
+def _write_pdf(material: Material, path: Path) -> str:
+    from cspine.dicom.encapsulated_pdf import write_encapsulated_pdf
+    from cspine.report.pdf import report_pdf
+
+    labels = material.vertebrae.labels
+    document = report_pdf(material.summary, material.ct, labels, material.vertebrae.findings)
+    return write_encapsulated_pdf(document, labels, material.ct, material.objects, path)
+
+
+def _write_sc(material: Material, path: Path) -> str:
+    from cspine.dicom.secondary_capture import write_secondary_capture
+    from cspine.report.preview import marked_preview
+
+    labels = material.vertebrae.labels
+    picture = marked_preview(material.ct, labels, material.summary.model_title, material.vertebrae.findings)
+    return write_secondary_capture(picture, labels, material.ct, material.objects, path)
+
+
+def _write_structures(material: Material, path: Path) -> str:
+    from cspine.dicom.rtstruct import write_structure_set
+
+    return write_structure_set(material.vertebrae.labels, material.ct, material.objects, path)
+
+
+def _write_labels(material: Material, path: Path) -> None:
     from cspine.io import nifti
+    from cspine.report.sidecar import write_sidecar
 
-    nifti.write(path, vertebrae.labels.labels_zyx, vertebrae.labels.affine_lps)
+    labels = material.vertebrae.labels
+    nifti.write(path, labels.labels_zyx, labels.affine_lps)
+    write_sidecar(labels, material.vertebrae.findings, path.with_name(LABELS_SIDECAR))
 
 
-def _write_preview(ct: CtVolume, vertebrae: Vertebrae, _: RunSettings, path: Path) -> None:
+def _write_preview(material: Material, path: Path) -> None:
     from cspine.report.preview import render_preview
 
-    model = vertebrae.labels.model
-    render_preview(ct, vertebrae.labels, model.title if model else "", vertebrae.findings, path)
+    labels = material.vertebrae.labels
+    render_preview(material.ct, labels, material.summary.model_title, material.vertebrae.findings, path)
 
 
-def _write_surfaces(ct: CtVolume, vertebrae: Vertebrae, settings: RunSettings, path: Path) -> None:
+def _write_page(material: Material, path: Path) -> None:
+    from cspine.report.page.html import write_page
+
+    write_page(material.summary, material.ct, material.vertebrae.labels, path)
+
+
+def _write_surfaces(material: Material, path: Path) -> None:
     from cspine.pipeline.geometry import write_surface_files
 
-    write_surface_files(ct, vertebrae.labels, settings, path, path.parents[1] / "dicom")
+    folder = path.parents[1] / "dicom"
+    write_surface_files(material.ct, material.vertebrae.labels, material.settings, path, folder)
 
 
-def _write_elements(ct: CtVolume, vertebrae: Vertebrae, settings: RunSettings, path: Path) -> None:
+def _write_elements(material: Material, path: Path) -> None:
     from cspine.pipeline.geometry import write_element_files
 
-    write_element_files(ct, vertebrae.labels, settings.elements, path)
+    write_element_files(material.ct, material.vertebrae.labels, material.settings.elements, path)
 
 
 #: Every output, in the order in which they are written.
 OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("seg", f"dicom/{SEGMENTATION}", "DICOM SEG", needs_dicom=True, by_default=(True, False)),
     OutputFormat("sr", f"dicom/{REPORT}", "DICOM SR", needs_dicom=True, by_default=(True, False)),
-    OutputFormat("nifti", f"report/{LABELS}", "Labels", _write_labels, by_default=(False, True)),
+    OutputFormat("pdf", f"dicom/{PDF}", "PDF in DICOM", _write_pdf, needs_dicom=True, by_default=(False, False)),
+    OutputFormat("sc", f"dicom/{SC}", "DICOM SC", _write_sc, needs_dicom=True, by_default=(False, False)),
+    OutputFormat(
+        "rtstruct", f"dicom/{STRUCTURES}", "DICOM RTSTRUCT", _write_structures,
+        needs_dicom=True, by_default=(False, False),
+    ),
+    OutputFormat(
+        "nifti", f"report/{LABELS}", "Labels", _write_labels,
+        by_default=(False, True), beside=(f"report/{LABELS_SIDECAR}",),
+    ),
     OutputFormat("preview", f"report/{PREVIEW}", "Picture", _write_preview),
+    OutputFormat("report", f"report/{PAGE}", "Report", _write_page),
     OutputFormat("surfaces", f"report/{SURFACES}", "Surfaces", _write_surfaces, by_default=(False, False)),
     OutputFormat("fe", f"report/{ELEMENTS}", "Finite elements", _write_elements, by_default=(False, False)),
     OutputFormat("summary", f"report/{SUMMARY}", "Summary", beside=(f"report/{MEASUREMENTS}",)),
-)
+)  # fmt: skip
+
+
+def output_named(name: str) -> OutputFormat:
+    """Return the output of a name; KeyError if there is none."""
+    return {output.name: output for output in OUTPUTS}[name]
 
 
 def parse_outputs(text: str) -> tuple[str, ...]:

@@ -20,9 +20,10 @@ from cspine.io.output import StudyOutput
 from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
-from cspine.pipeline.outputs import check_outputs, checked_outputs
+from cspine.pipeline.outputs import check_outputs, checked_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
-from cspine.pipeline.study import SegmentedStudy, write_results
+from cspine.pipeline.steps import material, with_engine
+from cspine.pipeline.study import SegmentedStudy, results_of, write_results
 from cspine.report.picture import Picture
 from cspine.report.preview import preview_png
 from cspine.report.summary import Summary
@@ -101,8 +102,7 @@ class Segmentation:
         seg_type : str or SegType, optional
             ``"binary"`` or ``"labelmap"``; as in `settings` if omitted.
         outputs : sequence of str, optional
-            Some of ``"seg"``, ``"sr"``, ``"nifti"``, ``"preview"``, ``"surfaces"``, ``"fe"``, ``"summary"``; the
-            default for the source if omitted.
+            Names of `pipeline.outputs`, for example ``["seg", "report"]``; the default for the source if omitted.
         overwrite : bool
             Replace existing results.
 
@@ -135,6 +135,30 @@ class Segmentation:
     def to_nifti(self, path: str | Path) -> Path:
         """Write the labels as a NIfTI file on the grid of the CT; OutputError if that fails."""
         nifti.write(Path(path), self.labels.labels_zyx, self.labels.affine_lps)
+        return Path(path)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the report as one self-contained HTML page; OutputError if that fails."""
+        return self._write("report", path)
+
+    def to_pdf(self, path: str | Path) -> Path:
+        """Write the report as an Encapsulated PDF object of the study; errors as `save`."""
+        return self._write("pdf", path)
+
+    def to_secondary_capture(self, path: str | Path) -> Path:
+        """Write the preview as a Secondary Capture, marked as not for diagnosis; errors as `save`."""
+        return self._write("sc", path)
+
+    def to_rtstruct(self, path: str | Path) -> Path:
+        """Write the vertebrae as an RT Structure Set; errors as `save`."""
+        return self._write("rtstruct", path)
+
+    def _write(self, name: str, path: str | Path) -> Path:
+        """Write one output to a path of its own."""
+        (output,) = chosen_outputs((name,), has_dicom=self.ct.source is not None)
+        assert output.write is not None
+        settings = with_engine(self.settings, self._study.inference)
+        output.write(material(results_of(self._study, settings), settings), Path(path))
         return Path(path)
 
     def surfaces(self, gap_mm: float = 0.0) -> list[VertebraSurface]:

@@ -20,6 +20,7 @@ from cspine.core.errors import hashed
 from cspine.core.findings import CONTRAST_MEDIUM, Severity, require_none
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
+from cspine.dicom.derived import ObjectSettings
 from cspine.dicom.patient import patient_sex
 from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
@@ -31,7 +32,7 @@ from cspine.models.package import ModelPackage
 from cspine.pipeline import measuring
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
 from cspine.pipeline.measuring import Measured, prior_result
-from cspine.pipeline.outputs import check_outputs, chosen_outputs
+from cspine.pipeline.outputs import Material, OutputFormat, check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
 from cspine.pipeline.subset import check_wanted, keep_levels
@@ -240,11 +241,12 @@ def write_dicom(
     superseded = (
         superseded_results(chosen.context, ct, vertebrae.labels.model, settings.levels) if chosen is not None else ()
     )
+    common = object_settings(vertebrae, settings)
     seg_settings = SegSettings(
-        settings.clock,
+        common.clock,
         settings.seg_type,
-        tuple(settings.as_text().items()),
-        remark=_remark(vertebrae),
+        common.parameters,
+        remark=common.remark,
         supersedes=superseded,
         tracking=_tracking(chosen),
     )
@@ -316,7 +318,7 @@ class Results:
 
 
 def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, folder: Path) -> Summary:
-    """Write the wanted outputs into ``folder/report``: labels, preview, summary.
+    """Write the wanted outputs other than the DICOM Segmentation into ``folder/dicom`` and ``folder/report``.
 
     Parameters
     ----------
@@ -349,8 +351,9 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
         if output.write is None:
             continue
         with stopwatch.step(output.name):
-            output.write(results.ct, results.vertebrae, settings, folder / output.file)
-        written += written_files(folder / output.file, folder, output.title)
+            so_far = _summary(results, settings, stopwatch, written)
+            uid = output.write(_material(results, settings, so_far), folder / output.file)
+        written += _files_of(output, uid, folder)
     summarized = next((output for output in formats if output.name == "summary"), None)
     if summarized is not None:
         table = folder / summarized.beside[0]
@@ -360,6 +363,28 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     if summarized is not None:
         write_summary(summary, folder / summarized.file)
     return summary
+
+
+def material(results: Results, settings: RunSettings) -> Material:
+    """Return what a single output is made of, when nothing else is written."""
+    return _material(results, settings, _summary(results, settings, Stopwatch(), ()))
+
+
+def _material(results: Results, settings: RunSettings, summary: Summary) -> Material:
+    common = object_settings(results.vertebrae, settings)
+    return Material(results.ct, results.vertebrae, common, summary, settings, results.segmentation)
+
+
+def object_settings(vertebrae: Vertebrae, settings: RunSettings) -> ObjectSettings:
+    """Return what all DICOM objects of a run have in common; a serious finding stands in their descriptions."""
+    return ObjectSettings(settings.clock, tuple(settings.as_text().items()), _remark(vertebrae))
+
+
+def _files_of(output: OutputFormat, uid: str | None, folder: Path) -> list[OutputSummary]:
+    """Return the rows of what an output wrote: of a DICOM object with its UID, of a folder with all its files."""
+    if uid is not None:
+        return [output_summary(folder / output.file, folder, output.title, uid)]
+    return [row for file in output.files for row in written_files(folder / file, folder, output.title)]
 
 
 def _seg_summary(record: SegRecord, folder: Path) -> OutputSummary:

@@ -137,6 +137,12 @@ def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOut
     return summary
 
 
+def results_of(study: SegmentedStudy, settings: RunSettings) -> Results:
+    """Return what a single output is made of: an image with its vertebrae, measured, and no segmentation beside it."""
+    measured = steps.measure(study.vertebrae, study.ct, study.chosen, settings, study.inference.levels)
+    return Results(study.chosen, study.ct, study.inference, study.vertebrae, measured)
+
+
 def run_study(
     scan: Scan,
     package: ModelPackage,

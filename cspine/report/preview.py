@@ -7,7 +7,6 @@ in true proportions. The patient's left is on the viewer's right, as on radiolog
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,42 +20,27 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from cspine.core.anatomy import Vertebra, vertebra
-from cspine.core.errors import NoVertebraError
 from cspine.core.findings import Finding, Severity
-from cspine.core.geometry import reorientation
-from cspine.core.shape import Box, label_boxes
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io.files import write_atomic
-from cspine.report.planes import body_centre, curve
+from cspine.report.planes import curve
+from cspine.report.scene import Scene, scene_of
 
 #: Centre 400, width 1800 HU.
 BONE_WINDOW_HU = (-500.0, 1300.0)
 SIZE_PIXELS = (1800, 1120)
-MARGIN_MM = 32.0
-#: Ratio of the width of both long panels together to their height.
-WIDE_TO_HIGH = 1.42
 AXIAL_HALF_MM = (58.0, 50.0)  # half width, half height of an axial panel
 #: Number of rows of axial panels, by the largest number of levels.
 AXIAL_ROWS = {8: 4, 16: 4, 26: 5}
 MAX_FINDINGS = 5
 NAME_POINTS, MIN_NAME_POINTS = 17.0, 9.0
+NOT_FOR_DIAGNOSIS = "NOT FOR DIAGNOSIS"
 _DPI = 100
 _BACKGROUND, _TEXT, _DIM = "#101418", "#f2f2f2", "#aab2ba"
 _SEVERITY = {Severity.SERIOUS: "#ff6b5e", Severity.WARNING: "#ffc14d", Severity.INFO: _DIM}
 _STROKE = [withStroke(linewidth=3.0, foreground="black")]
 
 Plane = NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class _Scene:
-    """Image and labels in LPS orientation, cropped to the vertebrae."""
-
-    hu_zyx: NDArray[Any]
-    labels_zyx: NDArray[np.uint8]
-    spacing_xyz: tuple[float, float, float]
-    levels: tuple[Vertebra, ...]
-    centres_zyx: NDArray[np.float64]  # (levels, 3), indices; y is that of the body
 
 
 def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding], path: Path) -> None:
@@ -88,14 +72,30 @@ def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequ
 
 def preview_png(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding]) -> bytes:
     """Return the preview as the bytes of a PNG; parameters and NoVertebraError as `render_preview`."""
-    scene, file = _scene(ct, labels), BytesIO()
+    scene, file = scene_of(ct, labels), BytesIO()
     # A matplotlibrc on the machine must not change the picture.
     with style.context("default"):
         _figure(scene, title, findings).savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
 
 
-def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:
+def marked_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding]) -> NDArray[np.uint8]:
+    """Return the preview with the words `NOT_FOR_DIAGNOSIS` burned in, shape (rows, columns, 3).
+
+    Parameters and NoVertebraError as `render_preview`.
+    """
+    with style.context("default"):
+        figure = _figure(scene_of(ct, labels), title, findings)
+        colour = _SEVERITY[Severity.SERIOUS]
+        figure.text(
+            0.5, 0.965, NOT_FOR_DIAGNOSIS, color=colour, fontsize=24, fontweight="bold", va="center", ha="center"
+        )
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _figure(scene: Scene, title: str, findings: Sequence[Finding]) -> Figure:
     figure = Figure(figsize=(SIZE_PIXELS[0] / _DPI, SIZE_PIXELS[1] / _DPI), dpi=_DPI, facecolor=_BACKGROUND)
     FigureCanvasAgg(figure)
     panels = _lay_out(scene)
@@ -108,41 +108,7 @@ def _figure(scene: _Scene, title: str, findings: Sequence[Finding]) -> Figure:
     return figure
 
 
-def _scene(ct: CtVolume, labels: LabelVolume) -> _Scene:
-    to_lps = reorientation(ct.affine_lps, "LPS")
-    spacing = to_lps.grid(ct.grid).spacing_xyz
-    lps_labels, lps_hu = to_lps.apply(labels.labels_zyx), to_lps.apply(ct.hu_zyx)
-    boxes = label_boxes(np.ascontiguousarray(lps_labels))
-    if not boxes:
-        raise NoVertebraError("there is no vertebra to show in the preview")
-    crop = _crop(list(boxes.values()), lps_labels.shape, spacing)
-    cropped_labels = np.ascontiguousarray(lps_labels[crop])
-    return _Scene(
-        hu_zyx=np.ascontiguousarray(lps_hu[crop]),
-        labels_zyx=cropped_labels,
-        spacing_xyz=spacing,
-        levels=tuple(vertebra(label) for label in boxes),
-        centres_zyx=np.array([body_centre(cropped_labels, label, spacing) for label in boxes]),
-    )
-
-
-def _crop(boxes: list[Box], shape: tuple[int, ...], spacing_xyz: tuple[float, float, float]) -> Box:
-    """Return the bounding box of all vertebrae with a margin; taller if there are few levels, to fill the picture."""
-    spans = []
-    for axis, step in enumerate(reversed(spacing_xyz)):
-        start, stop = min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)
-        margin = int(np.ceil(MARGIN_MM / step))
-        spans.append((max(start - margin, 0), min(stop + margin, shape[axis])))
-    width_mm = sum((stop - start) * mm for (start, stop), mm in zip(spans[1:], spacing_xyz[1::-1], strict=True))
-    bottom, top = spans[0]
-    lacking = int((width_mm / WIDE_TO_HIGH / spacing_xyz[2] - (top - bottom)) / 2)
-    if lacking > 0:
-        spans[0] = (max(bottom - lacking, 0), min(top + lacking, shape[0]))
-    z, y, x = (slice(start, stop) for start, stop in spans)
-    return z, y, x
-
-
-def _lay_out(scene: _Scene) -> list[tuple[float, float, float, float]]:
+def _lay_out(scene: Scene) -> list[tuple[float, float, float, float]]:
     """Return the panels (left, bottom, width, height; 0..1): both long ones at one scale, then the axial ones."""
     width, height = SIZE_PIXELS
     left, bottom, top, gap = 20.0, 130.0, height - 105.0, 16.0
@@ -200,7 +166,7 @@ def _name(axes: Axes, x: float, y: float, level: Vertebra, **style: Any) -> None
     axes.text(x, y, level.name, color=colour, clip_on=True, **(options | style))
 
 
-def _name_points(axes: Axes, scene: _Scene) -> float:
+def _name_points(axes: Axes, scene: Scene) -> float:
     """Return the font size of the names beside a long panel, smaller if the vertebrae are closer together."""
     steps_mm = np.abs(np.diff(np.sort(scene.centres_zyx[:, 0]))) * scene.spacing_xyz[2]
     if not len(steps_mm):
@@ -215,7 +181,7 @@ def _title(axes: Axes, plane: str) -> str:
     return f"{plane}, along the column" if axes.get_position().width * SIZE_PIXELS[0] > 240 else plane
 
 
-def _draw_sagittal(axes: Axes, scene: _Scene) -> None:
+def _draw_sagittal(axes: Axes, scene: Scene) -> None:
     z_index = np.arange(scene.labels_zyx.shape[0])
     passes = curve(scene.centres_zyx, 2, scene.labels_zyx.shape)
     hu, labels = scene.hu_zyx[z_index, :, passes], scene.labels_zyx[z_index, :, passes]
@@ -234,7 +200,7 @@ def _draw_sagittal(axes: Axes, scene: _Scene) -> None:
     _scale_bar(axes, extent)
 
 
-def _draw_coronal(axes: Axes, scene: _Scene) -> None:
+def _draw_coronal(axes: Axes, scene: Scene) -> None:
     z_index = np.arange(scene.labels_zyx.shape[0])
     passes = curve(scene.centres_zyx, 1, scene.labels_zyx.shape)
     hu, labels = scene.hu_zyx[z_index, passes, :], scene.labels_zyx[z_index, passes, :]
@@ -252,7 +218,7 @@ def _draw_coronal(axes: Axes, scene: _Scene) -> None:
     _scale_bar(axes, extent)
 
 
-def _draw_axial(axes: Axes, scene: _Scene, level: Vertebra, centre_zyx: NDArray[np.float64]) -> None:
+def _draw_axial(axes: Axes, scene: Scene, level: Vertebra, centre_zyx: NDArray[np.float64]) -> None:
     step_x, step_y, _ = scene.spacing_xyz
     z = round(float(centre_zyx[0]))
     labels = scene.labels_zyx[z]
@@ -276,7 +242,7 @@ def _scale_bar(axes: Axes, extent_mm: tuple[float, float, float, float]) -> None
     axes.text(left, bottom + 2, "2 cm", color=_TEXT, fontsize=12, va="bottom", path_effects=_STROKE)
 
 
-def _write_texts(figure: Figure, title: str, scene: _Scene, findings: Sequence[Finding]) -> None:
+def _write_texts(figure: Figure, title: str, scene: Scene, findings: Sequence[Finding]) -> None:
     first, last = scene.levels[0].name, scene.levels[-1].name
     span = f"{first} to {last}" if first != last else first
     figure.text(0.012, 0.965, f"Vertebrae {span}", color=_TEXT, fontsize=22, fontweight="bold", va="center")

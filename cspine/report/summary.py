@@ -174,6 +174,11 @@ class Summary(_Row):
     timings_s: dict[str, float] = Field(description="Seconds that each step took.")
     versions: dict[str, str] = Field(description="Versions of Python and of the libraries.")
 
+    @property
+    def model_title(self) -> str:
+        """Name and version of the model, with the mark of a demonstration model."""
+        return ModelIdentity(**self.model.model_dump()).title
+
 
 def model_summary(model: ModelIdentity) -> ModelSummary:
     """Return the summary of a model."""

@@ -81,7 +81,10 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     result = CliRunner().invoke(command, [str(neck_sent_again), str(tmp_path / "command"), "--incomplete"])
     assert result.exit_code == 0
-    for name in ("dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/measurements.csv"):
+    for name in (
+        "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/report.html",
+        "report/measurements.csv",
+    ):  # fmt: skip
         assert (output / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
     both = [json.loads((folder / "report/summary.json").read_text()) for folder in (output, tmp_path / "command")]
     assert both[0]["findings"] == both[1]["findings"] and both[0]["supersedes"] == both[1]["supersedes"]
@@ -119,7 +122,7 @@ def test_the_application_writes_the_outputs_that_the_environment_names(
 ):
     environment = {"HOLOSCAN_INPUT_PATH": bright_study, "HOLOSCAN_MODEL_PATH": bright_model}
     for outputs, files in (
-        ("nifti", ["report/labels.nii.gz"]),
+        ("nifti", ["report/labels.json", "report/labels.nii.gz"]),
         ("seg,summary", ["dicom/segmentation.dcm", "report/measurements.csv", "report/summary.json"]),
     ):
         out = tmp_path / outputs

@@ -37,7 +37,7 @@ def single_run(task: CohortTask, source: Path, out: Path) -> Summary:
 
 def same_results(first: Path, second: Path) -> bool:
     """Return whether two folders of a study have the same bytes, except for the timings in summary.json."""
-    names = ("dicom/segmentation.dcm", "report/preview.png")
+    names = ("dicom/segmentation.dcm", "report/preview.png", "report/report.html")
     if any((first / name).read_bytes() != (second / name).read_bytes() for name in names):
         return False
     summaries = [

@@ -96,7 +96,7 @@ def test_an_unknown_series_and_a_folder_without_dicom_are_refused(neck, tmp_path
 def test_the_help_names_outputs_and_options():
     output = invoke("--help").output
     assert "\\b" not in output
-    assert "\n  OUT/report/preview.png" in output
+    assert "\n  OUT/report/preview.png" in output and "\n  OUT/report/report.html" in output
     for text in ("OUT/dicom/segmentation.dcm", "--model", "--device", "--all-studies", "--repair-gaps", "labelmap"):
         assert text in output
 
@@ -148,13 +148,16 @@ def test_a_caller_may_declare_an_incomplete_transfer(neck, tmp_path, monkeypatch
     assert asked == [incomplete]
 
 
+_NIFTI_FILES = ("labels.json", "labels.nii.gz", "measurements.csv", "preview.png", "report.html", "summary.json")
+
+
 def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright_model, tmp_path):
     ct = cspine.read_ct(bright_study)
     nifti.write(tmp_path / "ct.nii.gz", ct.array, ct.affine)
     usual = ("--model", bright_model, "--device", "cpu")
     output = invoke(tmp_path / "ct.nii.gz", tmp_path / "out", *usual).output
     files = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
-    assert files == ["report/labels.nii.gz", "report/measurements.csv", "report/preview.png", "report/summary.json"]
+    assert files == [f"report/{name}" for name in _NIFTI_FILES]
     assert all(name in output.replace("\n", "") for name in files)
     invoke(bright_study, tmp_path / "dicom", *usual, "--outputs", "nifti, seg")
     first, second = (tmp_path / name / "report" / "labels.nii.gz" for name in ("out", "dicom"))

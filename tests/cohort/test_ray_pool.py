@@ -139,7 +139,9 @@ def results(out: Path) -> list[str]:
     found = sorted(path.name for path in out.iterdir() if path.name != "cohort")
     for name in found:
         files = {path.name for path in (out / name).rglob("*") if path.is_file()}
-        assert files == {"segmentation.dcm", "measurements.dcm", "summary.json", "measurements.csv", "preview.png"}
+        assert files == {
+            "segmentation.dcm", "measurements.dcm", "summary.json", "measurements.csv", "preview.png", "report.html",
+        }  # fmt: skip
     return found
 
 

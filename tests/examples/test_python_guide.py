@@ -63,7 +63,8 @@ def test_the_notebook_runs(folder: Path) -> None:
     ]
     assert values[1]._repr_html_().count("data:image/png;base64,") == 1
     assert values[-1] == [
-        "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/measurements.csv",
+        "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/report.html",
+        "report/measurements.csv",
     ]  # fmt: skip
     assert (folder / "out" / "dicom" / "segmentation.dcm").is_file() and (folder / "labels.nii.gz").is_file()
 

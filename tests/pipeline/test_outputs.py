@@ -13,19 +13,20 @@ from cspine.pipeline.settings import RunSettings
 def test_every_output_is_a_file_that_the_output_folder_knows() -> None:
     files = {f"{folder}/{name}" for folder, names in output._FILES.items() for name in names}
     objects = {name for name in files if name.startswith("dicom/surface-")}  # of the output surfaces
-    assert {file for each in OUTPUTS for file in (each.file, *each.beside)} == files - objects
+    assert {file for each in OUTPUTS for file in each.files} == files - objects
     assert len({each.name for each in OUTPUTS}) == len(OUTPUTS)
 
 
 def test_names_are_sorted_and_others_refused() -> None:
     assert parse_outputs(" Summary, seg,seg") == ("seg", "summary")
-    for text in ("", ",", "seg,pdf"):
+    for text in ("", ",", "seg,docx"):
         with pytest.raises(UsageError):
             parse_outputs(text)
 
 
 @pytest.mark.parametrize(
-    ("has_dicom", "names"), [(True, ["seg", "sr", "preview", "summary"]), (False, ["nifti", "preview", "summary"])]
+    ("has_dicom", "names"),
+    [(True, ["seg", "sr", "preview", "report", "summary"]), (False, ["nifti", "preview", "report", "summary"])],
 )
 def test_the_source_decides_what_is_usual(has_dicom: bool, names: list[str]) -> None:
     assert [each.name for each in chosen_outputs(None, has_dicom=has_dicom)] == names

@@ -107,6 +107,9 @@ def test_the_summary_reports_all_and_contains_no_patient_data(result):
     assert all(2 < v.volume_ml < 25 and v.mean_hu > 100 for v in summary.vertebrae)
     assert {"select", "read", "infer", "postprocess", "write DICOM"} <= set(summary.timings_s)
     assert (out / "report" / "preview.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "report" / "report.html").read_text()
+    assert "<h1>Vertebrae C1-T1</h1>" in page
+    assert "SECRET" not in page and "PRIVATE" not in page
 
 
 @pytest.mark.parametrize("orientation", ["RPI", "PSL", "LSA"])

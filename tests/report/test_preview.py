@@ -9,7 +9,7 @@ from cspine.core.errors import NoVertebraError, OutputError
 from cspine.core.findings import TRUNCATED, UNDER_AGE
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.report.preview import SIZE_PIXELS, render_preview
+from cspine.report.preview import SIZE_PIXELS, marked_preview, render_preview
 from tests.builders.spine_phantom import MODEL, Phantom, Trunk, trunk_volumes, volumes
 
 
@@ -128,3 +128,13 @@ def test_a_neck_has_eight_axial_planes_in_two_columns(tmp_path: Path) -> None:
     image = pixels(tmp_path / "p.png")
     assert near(image[:, -270:], vertebra(8).rgb).sum() > 100
     assert not near(image[:, -270:], vertebra(1).rgb).sum()
+
+
+def test_the_marked_preview_has_words_burned_in(tmp_path: Path) -> None:
+    labels, ct = volumes()
+    render_preview(ct, labels, MODEL.title, (), tmp_path / "p.png")
+    plain, marked = pixels(tmp_path / "p.png"), marked_preview(ct, labels, MODEL.title, ())
+    assert marked.shape == plain.shape and marked.dtype == np.uint8
+    rows, columns = np.nonzero((marked != plain).any(axis=-1))
+    assert len(rows) > 1000
+    assert rows.max() < 80 and abs(columns.mean() - SIZE_PIXELS[0] / 2) < 5

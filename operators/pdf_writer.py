@@ -1,0 +1,54 @@
+"""PDF writer: writes the report as an Encapsulated PDF object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cspine.operators.output_writer import OutputWriterOperator
+from cspine.operators.sdk import Fragment
+
+
+class EncapsulatedPdfWriterOperator(OutputWriterOperator):
+    """Write the report as an Encapsulated PDF object of the study.
+
+    Named inputs:
+        seg_image: Image of VerSe numbers, of cspine's postprocessing or any other operator.
+        image: Image of the CT, of cspine's reader: it knows the source slices.
+        study_selected_series_list: list of StudySelectedSeries.
+
+    Named output:
+        output_file: DataPath of what was written.
+
+    File output:
+        dicom/report.dcm in the output folder.
+
+    Parameters
+    ----------
+    fragment : Fragment
+        The application.
+    output_folder : Path
+        Where ``dicom/`` appears; ``output`` in the working directory by default.
+    model_name, model_version : str
+        The model behind labels of another operator than cspine's postprocessing.
+    """
+
+    writes = "pdf"
+
+    def __init__(
+        self,
+        fragment: Fragment,
+        *args: Any,
+        output_folder: Path = Path("output"),
+        model_name: str = "",
+        model_version: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            fragment,
+            *args,
+            output_folder=output_folder,
+            model_name=model_name,
+            model_version=model_version,
+            **kwargs,
+        )
