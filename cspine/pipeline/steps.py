@@ -291,7 +291,6 @@ def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRec
     from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 
     measured, model = study.measured, study.vertebrae.labels.model
-    from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 
     content = ReportContent(measured.spine, model, measured.not_found, measured.changes, _tracking(study.chosen))
     sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(study.vertebrae))
@@ -341,8 +340,6 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     OutputError
         If a file cannot be written.
     """
-    from cspine.pipeline.geometry import written_files  # loads the libraries of meshes
-
     formats = chosen_outputs(settings.outputs, has_dicom=results.ct.source is not None)
     written = [_seg_summary(results.segmentation, folder)] if results.segmentation is not None else []
     if results.report is not None:
