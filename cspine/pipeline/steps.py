@@ -337,8 +337,6 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     OutputError
         If a file cannot be written.
     """
-    from cspine.pipeline.geometry import written_files  # loads the libraries of meshes
-
     formats = chosen_outputs(settings.outputs, has_dicom=results.ct.source is not None)
     written = [_seg_summary(results.segmentation, folder)] if results.segmentation is not None else []
     if results.report is not None:
