@@ -16,6 +16,7 @@ from cspine.core.errors import LabelSchemeError, UsageError
 from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.io import nifti
 from cspine.io.documents import read_json
+from cspine.io.output import SEGMENTATION
 from cspine.study.masks import combine_masks, mask_name
 from cspine.study.output_folder import PREDICT, summary_of
 
@@ -385,7 +386,7 @@ def mask_folder(folder: Path) -> Path | None:
 
 
 def seg_file(place: Path) -> Path | None:
-    """Return the DICOM Segmentation of a case: ``place.dcm``, or the one file of a folder that `cspine run` wrote.
+    """Return the DICOM Segmentation of a case: ``place.dcm``, that of a folder of `cspine run`, or a folder's one file.
 
     Parameters
     ----------
@@ -395,6 +396,9 @@ def seg_file(place: Path) -> Path | None:
     file = place.with_name(f"{place.name}.dcm")
     if file.is_file():
         return file
+    written = place / "dicom" / SEGMENTATION
+    if written.is_file():
+        return written
     folders = (place / "dicom", place)
     found = (sorted(path for path in folder.glob("*.dcm") if path.is_file()) for folder in folders)
     return next((files[0] for files in found if len(files) == 1), None)
