@@ -38,6 +38,9 @@ _BYTES_A_PROCESS = 3 * 10**9
     "--demographics", type=_FOLDER, help="CSV file (id, patient, age, sex) with values that the data sets lack."
 )
 @click.option("--exclude", type=_FOLDER, help="CSV file (case, reason) of the cases to exclude.")
+@click.option(
+    "--corrections", type=_FOLDER, help="CSV file (case, level, corrected) of levels that a data set names wrongly."
+)
 @click.option("--write-exclusions", type=_FOLDER, help="Write such a file with all doubtful cases, for review.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores and memory allow]")
 @click.option("--limit", type=click.IntRange(1), help="Only the first cases of each data set, for a trial.")
@@ -54,6 +57,7 @@ def command(
     totalsegmentator: Path | None,
     demographics: Path | None,
     exclude: Path | None,
+    corrections: Path | None,
     write_exclusions: Path | None,
     jobs: int | None,
     limit: int | None,
@@ -69,12 +73,14 @@ def command(
     OUT/failures.csv   the cases that could not be converted, with the reason
 
     Doubts exclude nothing by themselves: --write-exclusions proposes exclusions, a reviewer edits the file, and
-    --exclude applies it. docs/guide/datasets.md describes the layouts and the doubts.
+    --exclude applies it. --corrections renames levels that a data set names wrongly. docs/guide/datasets.md describes
+    the layouts and the doubts.
 
     A case that fails leaves no files; the others are converted, and the exit code is 11. The same command resumes
     after an interrupt, and adds the cases of further data sets to the existing ones.
     """  # noqa: D301
     from cspine.study.datasets.convert import Conversion, convert
+    from cspine.study.datasets.corrections import read_corrections
     from cspine.study.datasets.dataset_folder import DatasetFolder
     from cspine.study.datasets.exclusions import propose, read_exclusions
     from cspine.study.datasets.sources.collect import Folders, collect
@@ -84,7 +90,8 @@ def command(
         verse2019, verse2020, ctspine1k, hnscc, msd_colon, totalsegmentator, images=images, demographics=demographics
     )
     found = collect(folders, limit)
-    conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or _processes())
+    corrected = read_corrections(corrections) if corrections is not None else {}
+    conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or _processes(), corrected)
     _report_needs(found, out)
     with progress("cases") as on_progress:
         outcome = convert(found, conversion, reasons, on_progress)

@@ -16,6 +16,8 @@ _SAME_NAME = "same-name"
 #: An archive never fills the disk; a small file takes a block.
 _MAX_SHARE = 0.9
 _BLOCK_BYTES = 4096
+#: The record at the end of an archive with its longest comment (APPNOTE 4.3.16); a count that ZIP64 has elsewhere.
+_END_BYTES, _END_SIGNATURE, _IN_ZIP64 = 22 + 65_535, b"PK\x05\x06", 0xFFFF
 
 
 def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
@@ -40,6 +42,11 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _
         foreign_file(lambda kind: UnreadableArchiveError(f"the archive cannot be unpacked ({kind})")),
         zipfile.ZipFile(archive) as zipped,
     ):
+        stated = _stated_members(archive)
+        if stated is not None and stated != len(zipped.infolist()):
+            raise UnreadableArchiveError(
+                f"the archive has {stated} members, and its directory {len(zipped.infolist())}"
+            )
         members = [member for member in zipped.infolist() if not member.is_dir()]
         for member in members:
             _guard(member, folder)
@@ -54,6 +61,19 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda _
             copy = names[member.filename]
             names[member.filename] += 1
             zipped.extract(member, folder / f"{_SAME_NAME}-{copy}" if copy else folder)
+
+
+def _stated_members(archive: Path) -> int | None:
+    """Return how many members the end of an archive states, which `zipfile` does not compare; None in ZIP64 archives.
+
+    A damaged directory may hide a member in the comment of another.
+    """
+    with archive.open("rb") as file:
+        file.seek(max(0, archive.stat().st_size - _END_BYTES))
+        end = file.read()
+    at = end.rfind(_END_SIGNATURE)
+    count = int.from_bytes(end[at + 10 : at + 12], "little") if 0 <= at <= len(end) - 22 else None
+    return None if count == _IN_ZIP64 else count
 
 
 def _guard(member: zipfile.ZipInfo, folder: Path) -> None:

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from cspine.cli.dataset import command
 from cspine.core.errors import DatasetError, SomeStudiesFailedError, UsageError
+from cspine.study.datasets.case_table import read_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.dry_run import layouts
 from tests.builders.public_sets import LADY, MAN, small_case, without
@@ -89,6 +90,17 @@ def test_a_table_of_patients_with_a_slip_is_refused(tmp_path, table, value):
     (tmp_path / "people.csv").write_text(table)
     with raises_code(DatasetError, "people.csv", value):
         convert(tmp_path, "--demographics", tmp_path / "people.csv")
+
+
+def test_corrected_levels_are_converted_anew(tmp_path, in_process):
+    layouts.write_verse(tmp_path / "verse", 1, *small_case(), LADY)
+    convert(tmp_path)
+    (row,) = read_cases(tmp_path / "Dataset501_Cervical" / "cases.csv")
+    last = row.levels[-1]
+    (tmp_path / "levels.csv").write_text(f"case,level,corrected\n{row.case},{last},\n")
+    convert(tmp_path, "--corrections", tmp_path / "levels.csv")
+    (again,) = read_cases(tmp_path / "Dataset501_Cervical" / "cases.csv")
+    assert again.levels == row.levels[:-1]
 
 
 def test_help_names_every_command_and_file():

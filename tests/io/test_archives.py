@@ -46,6 +46,28 @@ def test_a_damaged_archive_is_refused(tmp_path, folder):
         unpack(archive, folder)
 
 
+def test_a_member_that_a_damaged_directory_hides_is_noticed(tmp_path, folder):
+    archive = _zip(tmp_path / "a.zip", "a.dcm", "b.dcm", "c.dcm")
+    content = bytearray(archive.read_bytes())
+    first = content.index(b"PK\x01\x02")
+    entry = 46 + len("b.dcm")
+    content[first + 32 : first + 34] = entry.to_bytes(2, "little")  # the second is the comment of the first
+    archive.write_bytes(bytes(content))
+    with zipfile.ZipFile(archive) as zipped:
+        assert len(zipped.infolist()) == 2
+    with pytest.raises(UnreadableArchiveError):
+        unpack(archive, folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_an_archive_with_a_comment_is_read(tmp_path, folder):
+    archive = _zip(tmp_path / "a.zip", "a.dcm")
+    with zipfile.ZipFile(archive, "a") as zipped:
+        zipped.comment = b"of the scanner" * 100
+    unpack(archive, folder)
+    assert [path.name for path in folder.iterdir()] == ["a.dcm"]
+
+
 @pytest.mark.parametrize("method", [1, 9, 12, 14, 93, 99])
 def test_a_member_of_another_method_than_its_bytes_is_refused(tmp_path, folder, method):
     path = tmp_path / "x.zip"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from cspine.io.processes import DIED, Died, run_each
 from cspine.io.tables import counted, write_csv
 from cspine.io.workspace import Records, fingerprint, unchanged
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
+from cspine.study.datasets.corrections import Correction, corrected
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded
 from cspine.study.datasets.label_audit import Doubt, audit_labels, read_centroids
@@ -55,12 +56,15 @@ class Conversion:
         True to keep the class of what lies below.
     jobs : int
         Processes.
+    corrections : mapping of str to Correction
+        Levels that a data set names wrongly, by case.
     """
 
     dataset: DatasetFolder
     label_set: str
     auxiliary: bool
     jobs: int
+    corrections: Mapping[str, Correction] = field(default_factory=dict)
 
     @property
     def labels(self) -> LabelSet:
@@ -187,6 +191,8 @@ def _fingerprint(case: FoundCase, conversion: Conversion, *, strict: bool = Fals
     """Return the checksum of all that decides about a converted case: files, metadata, label set and code."""
     how = f"{RESULT_VERSION} {conversion.label_set} {conversion.auxiliary} {case.scheme}"
     about = f"{case.source} {case.patient} {case.age_years} {case.sex}"
+    if (correction := conversion.corrections.get(case.name)) is not None:
+        about += f" {sorted(correction.items())}"
     places = [place for place in (case.image, case.labels, case.centroids) if place is not None]
     return fingerprint(places, f"{how}\n{about}", strict=strict)
 
@@ -275,6 +281,8 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
     _records(dataset).remove(case.name)
     dataset.remove(case.name)
     read = read_case(case)
+    if (correction := conversion.corrections.get(case.name)) is not None:
+        read = replace(read, labels=corrected(read.labels, correction, case.name))
     centroids = read_centroids(case.centroids) if case.centroids is not None else None
     doubts = [*read.doubts, *audit_labels(read.labels, centroids, read.ct)]
     only = vertebrae_only(read.labels.labels_zyx)

@@ -13,10 +13,10 @@ from tests.fuzz.mutations.registry import mutation
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write the regular files of a folder to an archive."""
+    """Write the files of a folder to an archive; of a link to a file, the file, as zip programs do."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as zipped:
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink():
+            if path.is_file():
                 zipped.write(path, path.relative_to(folder).as_posix())
 
 
