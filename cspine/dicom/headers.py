@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
@@ -79,6 +80,8 @@ _OTHER_KEYWORDS = (
 )
 #: Larger numbers are damage: millimetres, cosines and slopes are far smaller, and products must stay finite.
 _MAX_NUMBER = 1e30
+#: What an unsigned short and an integer string hold (PS3.5 6.2).
+_RANGES = {"US": (0, 65_535), "IS": (-(2**31), 2**31 - 1)}
 #: The tags that `read_header` uses.
 WANTED_TAGS: list[BaseTag] = [Tag(keyword) for keyword in (*PHASE_MARKS, *TIME_MARKS, *_OTHER_KEYWORDS)]
 
@@ -381,8 +384,11 @@ def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | 
 
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:
+    """Return an integer; None also for one that its value representation cannot hold, which is another element's."""
     value = _value(dataset, keyword)
     try:
-        return None if value is None or value == "" else int(value)
+        number = None if value is None or value == "" else int(value)
     except (ValueError, TypeError, OverflowError):
         return None
+    low, high = _RANGES.get(dictionary_VR(keyword), _RANGES["IS"])
+    return number if number is not None and low <= number <= high else None

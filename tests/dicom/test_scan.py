@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -36,6 +36,7 @@ from cspine.core.errors import (
 from cspine.dicom import scan as scan_module
 from cspine.dicom.archive import open_input
 from cspine.dicom.scan import Scan, one_study, scan_folder
+from cspine.dicom.usable import refusal
 from cspine.dicom.write_ct import CtSeriesDescription
 from cspine.pipeline.source import kind_of_source
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all, scout, strip_preamble
@@ -417,6 +418,17 @@ def test_special_files_never_hang(tmp_path: Path) -> None:
             pass
         with pytest.raises(InputError):
             kind_of_source(path)
+
+
+def test_a_number_that_an_unsigned_short_cannot_hold_is_not_quoted(tmp_path: Path) -> None:
+    datasets = build(Stack())
+    for dataset in datasets:
+        dataset[Tag("PixelRepresentation")] = DataElement(Tag("PixelRepresentation"), "IS", "19370219")
+    save_all(datasets, tmp_path)
+    (series,) = scan_folder(tmp_path).series
+    assert series.instances[0].pixel_representation is None
+    error = refusal(series)
+    assert error is not None and "19370219" not in error.message
 
 
 def test_a_deflated_file_that_inflates_unreasonably_is_damaged_and_is_never_inflated_completely(tmp_path: Path) -> None:
