@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from cspine.operators.output_writer import OutputWriterOperator
-from cspine.operators.sdk import Fragment
 
 
 class EncapsulatedPdfWriterOperator(OutputWriterOperator):
@@ -34,21 +30,3 @@ class EncapsulatedPdfWriterOperator(OutputWriterOperator):
     """
 
     writes = "pdf"
-
-    def __init__(
-        self,
-        fragment: Fragment,
-        *args: Any,
-        output_folder: Path = Path("output"),
-        model_name: str = "",
-        model_version: str = "",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            fragment,
-            *args,
-            output_folder=output_folder,
-            model_name=model_name,
-            model_version=model_version,
-            **kwargs,
-        )

@@ -137,6 +137,13 @@ def value_boxes(numbers_zyx: NDArray[Any]) -> dict[int, Box]:
     return {number: composed(occupied, box) for number, box in enumerate(found, start=1) if box is not None}
 
 
+def any_by_block(mask_zyx: NDArray[np.bool_], steps_zyx: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Return which blocks of voxels contain a voxel of a mask, shape ceil(shape / steps)."""
+    for axis, step in enumerate(steps_zyx):
+        mask_zyx = np.logical_or.reduceat(mask_zyx, np.arange(0, mask_zyx.shape[axis], step), axis=axis)
+    return mask_zyx
+
+
 def imaged_box(hu_zyx: NDArray[Any]) -> Box:
     """Return the box of an image without the planes around it that are padding: all 0, or all air.
 

@@ -99,17 +99,17 @@ def postprocess(
     for label, volume in (removed_before_mm3 or {}).items():
         removed[label] = removed.get(label, 0.0) + volume
     cleaned, cleaning = column, Cleaning()
-    box = _bounding_box(column)
+    box, imaged = _bounding_box(column), imaged_box(ct.hu_zyx)
     renamed: tuple[Finding, ...] = ()
     if box is not None and scope.solve_levels:
-        renamed = _solve(column, box, labels.grid, ct, scope)
+        renamed = _solve(column, box, labels.grid, imaged, scope)
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros(column.shape, dtype=np.uint8)
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
     not_bone, soft_mm3 = remove_non_bone(cleaned, ct)
     cleaning.forget_fragments(soft_mm3)
-    shapes = shapes_of(cleaned, labels.grid, imaged_box(ct.hu_zyx))
+    shapes = shapes_of(cleaned, labels.grid, imaged)
     _require_vertebra(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
         *_age_findings(patient_age_years),
@@ -124,7 +124,7 @@ def postprocess(
     return LabelVolume(cleaned, labels.affine_lps, labels.model), tuple(findings)
 
 
-def _solve(column: LabelArray, box: Box, grid: Grid, ct: CtVolume, scope: Scope) -> tuple[Finding, ...]:
+def _solve(column: LabelArray, box: Box, grid: Grid, imaged: Box, scope: Scope) -> tuple[Finding, ...]:
     """Correct levels that do not follow each other, in place, and return findings about the changes."""
     part, subgrid = column[box], _subgrid(grid, box)
     if is_full_spine(scope.levels):
@@ -132,7 +132,7 @@ def _solve(column: LabelArray, box: Box, grid: Grid, ct: CtVolume, scope: Scope)
         return renamed
     ends = assign_end_pieces(part, subgrid)
     # What the image cuts lies elsewhere along the column than the complete vertebra would: it says nothing here.
-    cut = [s.vertebra.label for s in shapes_of(column, grid, imaged_box(ct.hu_zyx)) if s.touches_edge]
+    cut = [s.vertebra.label for s in shapes_of(column, grid, imaged) if s.touches_edge]
     complete = np.where(np.isin(part, cut), np.uint8(0), part)
     solved, renamed = solve_levels(complete, subgrid, scope.levels)
     column[box] = np.where(solved == complete, part, solved)

@@ -16,7 +16,7 @@ from scipy import ndimage
 from cspine.core.anatomy import VERTEBRAE, rank, steps_between, vertebra
 from cspine.core.geometry import Grid, to_lps
 from cspine.core.norms import COLUMN_STEP_MM, MAX_LEVEL_MM
-from cspine.core.shape import Box
+from cspine.core.shape import Box, any_by_block
 from cspine.core.volumes import LabelArray
 from cspine.postprocessing.order import head_axis
 
@@ -144,21 +144,14 @@ def keep_column(labels_zyx: LabelArray, grid: Grid) -> tuple[LabelArray, dict[in
 
 def _groups(labels_zyx: LabelArray, grid: Grid, steps_zyx: tuple[int, int, int]) -> NDArray[np.uint32]:
     """Return the number of the group of labelled bone at each coarse voxel, shape ceil(shape / steps)."""
-    coarse = _coarse(labels_zyx != 0, steps_zyx)
+    coarse = any_by_block(labels_zyx != 0, steps_zyx)
     sampling = [n * mm for n, mm in zip(steps_zyx, reversed(grid.spacing_xyz), strict=True)]
     near = ndimage.distance_transform_edt(~coarse, sampling=sampling) <= LINK_MM / 2
     lower = _BELOW_T1[labels_zyx]
     if lower.any():
-        coarse = _coarse(lower, steps_zyx)
+        coarse = any_by_block(lower, steps_zyx)
         near |= ndimage.distance_transform_edt(~coarse, sampling=sampling) <= LINK_BELOW_T1_MM / 2
     return np.asarray(cc3d.connected_components(near, connectivity=26, out_dtype=np.uint32))
-
-
-def _coarse(mask_zyx: NDArray[np.bool_], steps_zyx: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """Return which blocks of voxels contain a voxel of the mask."""
-    for axis, step in enumerate(steps_zyx):
-        mask_zyx = np.logical_or.reduceat(mask_zyx, np.arange(0, mask_zyx.shape[axis], step), axis=axis)
-    return mask_zyx
 
 
 #: For each label, whether it lies below T1.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cspine.core.findings import COARSE_VOXELS, LOW_CONTRAST, METAL, NOISE, Finding
 from cspine.core.norms import (
@@ -14,7 +15,7 @@ from cspine.core.norms import (
     MIN_METAL_MM3,
     MUSCLE_HU,
 )
-from cspine.core.shape import margin_zyx, occupied_box
+from cspine.core.shape import any_by_block, margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 
 #: Surroundings of the vertebrae that are looked at: their muscles, without the shoulders.
@@ -68,26 +69,13 @@ def _metal(hu_zyx: HuArray, bone_zyx: NDArray[np.bool_], ct: CtVolume) -> list[F
         return []
     blocks = margin_zyx(_METAL_REACH_MM, ct.grid)
     # Blocks of the reach's size that hold bone, and those beside them.
-    occupied = _dilated(_any_by_block(bone_zyx, blocks))
+    occupied = ndimage.binary_dilation(any_by_block(bone_zyx, blocks), np.ones((3, 3, 3)))
     index = np.argwhere(dense) // np.array(blocks)
     volume = float(occupied[tuple(index.T)].sum() * ct.grid.voxel_mm3)
     if volume < MIN_METAL_MM3:
         return []
     sentence = f"{volume / 1000:.1f} ml of metal lie in or beside the vertebrae; streaks may have moved their borders."
     return [METAL.about(sentence)]
-
-
-def _any_by_block(mask_zyx: NDArray[np.bool_], blocks_zyx: tuple[int, int, int]) -> NDArray[np.bool_]:
-    for axis, size in enumerate(blocks_zyx):
-        mask_zyx = np.logical_or.reduceat(mask_zyx, np.arange(0, mask_zyx.shape[axis], size), axis=axis)
-    return mask_zyx
-
-
-def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    grown = np.pad(mask, 1)
-    for axis in range(3):
-        grown = grown | np.roll(grown, 1, axis=axis) | np.roll(grown, -1, axis=axis)
-    return grown[1:-1, 1:-1, 1:-1]
 
 
 def _noise(hu_zyx: HuArray, muscle_zyx: NDArray[np.bool_]) -> list[Finding]:
