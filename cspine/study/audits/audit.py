@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 #: Raise it with a change of `inference`, `postprocessing` or the checks that may change a result: records of other
 #: versions are then not used again.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 #: The checks in the order of the tables.
 CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring", *ORGAN_POSITIONS, "agreement")
 
@@ -174,7 +174,7 @@ def key_of(case: AuditCase, package: ModelPackage, settings: AuditSettings) -> s
             "organs": sha256_of(case.organs) if case.organs else None,
             "organ_labels": dict(settings.organ_labels) if case.organs else None,
             "agreement": settings.agreement,
-            "inference": [inference.folds, inference.mirror, inference.step_size],
+            "inference": [inference.folds, inference.mirror, inference.step_size, inference.roi],
             "engine": _engine(inference, package.stages),
         }
     except OSError as error:
