@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from torch.nn import functional
 
 from cspine.core.geometry import Shape3, Voxels
+from cspine.study.synthesis.neck.case import end_image
 from cspine.study.synthetic_training.labelled_cases import TrainingVolumes
 from cspine.study.synthetic_training.pool import Pool, read_case
 from cspine.study.synthetic_training.previous_stage import one_hot, spoil
@@ -112,7 +113,7 @@ class PatchSampler:
         """Return a patch of a case from outside, turned and scaled at random: there are few of them."""
         case = self._labelled[int(self._rng.integers(len(self._labelled)))]
         size = self._recipe.network.patch_size
-        whole_hu, whole_labels = self._narrowed(case.hu_zyx, case.labels_zyx)
+        whole_hu, whole_labels = self._narrowed(*self._ended(case))
         centre = self._centre(whole_labels)
         angles = self._rng.uniform([-8, -8, -14], [8, 8, 14])
         turn = Rotation.from_euler("zyx", angles, degrees=True).as_matrix() * self._rng.uniform(0.85, 1.15)
@@ -120,6 +121,14 @@ class PatchSampler:
         image = normalise(hu, self._recipe.intensity)
         image[~inside] = 0.0
         return image, labels
+
+    def _ended(self, case: TrainingVolumes) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+        """Let a share of the images from outside end at some level, as a share of the synthetic ones does."""
+        if self._rng.random() >= self._recipe.blank_share:
+            return case.hu_zyx, case.labels_zyx
+        hu, labels = case.hu_zyx.copy(), case.labels_zyx.copy()
+        end_image(torch.from_numpy(hu), torch.from_numpy(labels), self._rng)
+        return hu, labels
 
     def _centre(self, labels_zyx: NDArray[np.uint8]) -> tuple[int, int, int]:
         """Place of a patch: on a voxel of a random level, or anywhere, moved so that little lies outside."""

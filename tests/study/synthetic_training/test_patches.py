@@ -192,6 +192,19 @@ def test_labelled_cases_give_their_share_of_the_patches(tmp_path: Path, monkeypa
         assert low <= np.mean(seen) <= high
 
 
+def test_a_share_of_the_labelled_images_ends_at_some_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hu, labels = np.full((30, 20, 20), 500, dtype=np.int16), np.full((30, 20, 20), 7, dtype=np.uint8)
+    case = TrainingVolumes("real", hu, labels)
+    pool = _pool(tmp_path, hu, labels)
+    for share, low, high in ((0.0, 0, 0), (1.0, 0.9, 1)):
+        recipe = tiny_recipe(labelled_share=1.0, blank_share=share)
+        sampler = _plain(PatchSampler(pool, recipe, 0, [case]), monkeypatch)
+        patches = [sampler._labelled_patch() for _ in range(20)]
+        dark = [bool((image < normalise(np.float32([200]), recipe.intensity)).any()) for image, _ in patches]
+        assert low <= np.mean([(target == 0).any() and d for (_, target), d in zip(patches, dark, strict=True)]) <= high
+    assert (case.hu_zyx == 500).all()
+
+
 def test_a_box_that_is_not_rotated_is_the_plain_box() -> None:
     hu, labels = _lively((30, 28, 26))
     cut_hu, cut_labels, inside = cut_turned(hu, labels, (15, 14, 13), (10, 12, 8), np.eye(3))

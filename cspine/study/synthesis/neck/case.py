@@ -159,7 +159,8 @@ def synthesize_neck(
     surface = resample(torch.clamp(fields.surface_mm, -3, 3), fine, target)
     level = resample(fields.level.float(), fine, target, mode="nearest")
     labels = torch.where((surface > 0) & (hu > _NOTHING_HU), level, torch.zeros_like(level)).to(torch.uint8)
-    _blank(hu, labels, rng, settings.blank)
+    if rng.random() < settings.blank:
+        end_image(hu, labels, rng)
     ct = CtVolume(hu.round().to(torch.int16).numpy(), target.affine_lps)
     return ct, LabelVolume(labels.numpy(), target.affine_lps)
 
@@ -326,10 +327,16 @@ def _ossify_cartilage(
     hu[dense] = float(rng.uniform(200, 900)) * (1 + 0.2 * patches[dense])
 
 
-def _blank(hu: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator, share: float) -> None:
-    """Let a share of the images end within the field of view, below or above some level, in place."""
-    if rng.random() >= share:
-        return
+def end_image(hu: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator) -> None:
+    """Let an image end within the field of view, below or above some level, in place.
+
+    Parameters
+    ----------
+    hu, labels : Tensor, shape (z, y, x)
+        Image and its labels, z up; an image without labels stays as it is.
+    rng : Generator
+        Of the level, the slice and the value beyond it.
+    """
     levels = [int(v) for v in torch.unique(labels) if v]
     if not levels:
         return
