@@ -26,9 +26,9 @@ from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
 from cspine.io.workspace import Records
 from cspine.models.package import ModelPackage, Stage, sha256_of
+from cspine.pipeline import agreement as consistency
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.attempt import Failure, attempt
-from cspine.study.audits import agreement as consistency
 from cspine.study.audits import anatomy_checks as anatomy
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, AnatomyCheck, CheckOutcome
 from cspine.study.audits.audit_cases import AuditCase, read_organs
