@@ -67,7 +67,7 @@ def clean(
 
     With ``solve_levels``, vertebrae are renamed if their levels are then consecutive.
     """
-    scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels)
+    scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels, inference.auxiliary_zyx)
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
     if (doubt := doubt_hounsfield(ct.hu_zyx)) is not None:
         findings = (*findings, UNITS_DOUBTFUL.about(f"{doubt.reason[0].upper()}{doubt.reason[1:]}."))
