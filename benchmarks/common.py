@@ -42,7 +42,7 @@ def machine() -> dict[str, Any]:
         "amx": has_amx(),
         "avx512_bf16": "avx512_bf16" in cpu_flags(),
         "load_1min": round(os.getloadavg()[0], 1),
-        "python": platform.pythonversion(),
+        "python": platform.python_version(),
         "versions": {name: version(name) for name in LIBRARIES},
         "commit": _commit(),
     }

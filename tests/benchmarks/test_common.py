@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.common import alternate, run
+from benchmarks.common import alternate, publish, run, table
+from cspine.io.machine import usable_cores
 
 _HOLD = "import time; held = bytearray(b'1') * ({mib} * 2**20); {then}"
+
+
+def test_figures_are_published_with_the_machine_and_its_versions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish({"seconds": 1.5}, table(("tool", "time"), [("cspine", "1.5 s")]), tmp_path / "figures.json")
+    assert "| cspine | 1.5 s |" in capsys.readouterr().out
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert written["seconds"] == 1.5
+    about = written["machine"]
+    assert about["cores"] == usable_cores() and about["python"] == platform.python_version()
+    assert about["versions"]["numpy"] == np.__version__
 
 
 def test_the_memory_of_a_command_is_that_of_its_process_tree() -> None:

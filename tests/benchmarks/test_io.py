@@ -29,7 +29,7 @@ from tests.builders.small_neck import small_neck
 
 @pytest.fixture(scope="module")
 def volume() -> CtVolume:
-    return noisy(resampled(small_neck()[0], (52, 24, 24)))
+    return noisy(resampled(small_neck()[0], (52, 40, 40)))
 
 
 @pytest.fixture(scope="module")
