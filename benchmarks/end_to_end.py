@@ -141,9 +141,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         series = asked.folder
         if asked.shape:
-            from benchmarks.scans import read_scan, resampled, write_series
+            from benchmarks.against_nnunet import volume_of
+            from benchmarks.scans import resampled, write_series
 
-            write_series(resampled(read_scan(asked.folder), tuple(asked.shape)), Path(place))
+            write_series(resampled(volume_of(asked.folder), tuple(asked.shape)), Path(place))
             series = Path(place)
         figures = measure(series, asked.runs)
     rows = [(tool, f"{one['seconds']:.1f} s", f"{one['peak_gib']:.2f} GiB") for tool, one in figures["tools"].items()]

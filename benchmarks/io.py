@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from benchmarks.against_nnunet import volume_of
 from benchmarks.common import ROOT, alternate, child, parser, publish, result, table, version
 from benchmarks.io_tools import SEGMENTATION, TOOLS, digest, write_labels
-from benchmarks.scans import read_scan, resampled, write_series
+from benchmarks.scans import resampled, write_series
 from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE
 from cspine.core.volumes import CtVolume, LabelArray
 from cspine.dicom.read_seg import read_segmentation
@@ -99,7 +100,7 @@ def compare(task: str, tools: Sequence[str], runs: int, *given: str) -> Figures:
 
 def measure(asked: Any, place: Path) -> dict[str, Any]:
     """Return the figures of all tasks."""
-    ct = read_scan(asked.ct)
+    ct = volume_of(asked.ct)
     many_series(ct, asked.files, place / "scan")
     tools, left_out = taking_part("scan")
     figures: dict[str, Any] = {"files": asked.files, "slices": asked.slices}

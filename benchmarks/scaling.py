@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.against_nnunet import volume_of
 from benchmarks.common import ROOT, alternate, parser, publish, run, table
-from benchmarks.scans import read_scan, scan_of, write_series
+from benchmarks.scans import scan_of, write_series
 from cspine.models.package import ModelPackage, StageContent, load_package, read_json, write_package
 
 MACHINE_GIB, SYSTEM_GIB = 8.0, 1.0
@@ -82,7 +83,7 @@ def measure(asked: Any, place: Path) -> list[dict[str, Any]]:
             packages[configuration] = (
                 package.folder if count == 1 else with_folds(package, count, place / f"{model}-{count}").folder
             )
-    ct, rows = read_scan(asked.ct), []
+    ct, rows = volume_of(asked.ct), []
     for slices in asked.slices:
         with tempfile.TemporaryDirectory(dir=place) as series:
             write_series(scan_of(ct, slices, asked.neck, asked.pixels), Path(series))

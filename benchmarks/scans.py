@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.against_nnunet import volume_of
 from cspine.core.volumes import CtVolume
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 
@@ -65,8 +64,3 @@ def scan_of(ct: CtVolume, slices: int, neck: int, pixels: int) -> CtVolume:
 def write_series(ct: CtVolume, folder: Path, uid_seed: str = "benchmark", **description: str) -> None:
     """Write a volume as a DICOM series; further arguments as `CtSeriesDescription`, for example the transfer syntax."""
     write_ct_series(ct, folder, CtSeriesDescription(uid_seed, **description))
-
-
-def read_scan(folder: Path) -> CtVolume:
-    """Return the volume of the series that cspine chooses in a folder."""
-    return volume_of(folder)
