@@ -7,8 +7,9 @@ read    from the folder of a series of 512 x 512 pixels to its volume in Hounsfi
 write   8 and 25 segments on that series, BINARY and LABELMAP (RLE; dcmqi's is not compressed)
 
 Against SimpleITK, the operators of the MONAI Deploy App SDK, highdicom, and dcmqi's itkimage2segimage, where they are
-installed. Each run is a process of its own, of which the work is timed without the imports; tools take turns, and
-medians are stated. The CT is that of examples/ (or --ct), resampled, with noise as a scanner's.
+installed. Each run is a process of its own: the work is timed without the imports, and the memory is the peak of the
+process with all that it needed before. Tools take turns, and medians are stated. The CT is that of examples/ (or --ct),
+resampled, with noise as a scanner's.
 
 Keys of the JSON: scan, read, write (the figures of each tool); against (how many times as long another tool takes as
 cspine); same (whether all tools found the same files, values and labels); left_out (what could not be measured).
