@@ -10,14 +10,24 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = ("cspine", "torch", "openvino", "nnunetv2", "numpy", "SimpleITK", "highdicom")
+LIBRARIES = (
+    "cspine", "torch", "openvino", "nnunetv2", "numpy", "pydicom", "highdicom", "SimpleITK", "monai-deploy-app-sdk",
+    "dcmqi",
+)  # fmt: skip
+#: Seconds between two looks at the memory of a process tree.
+_SAMPLE_S = 0.25
 
 
 def machine() -> dict[str, Any]:
@@ -33,7 +43,7 @@ def machine() -> dict[str, Any]:
         "avx512_bf16": "avx512_bf16" in cpu_flags(),
         "load_1min": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in LIBRARIES},
+        "versions": {name: version(name) for name in LIBRARIES},
         "commit": _commit(),
     }
 
@@ -43,7 +53,8 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
-def _version(name: str) -> str | None:
+def version(name: str) -> str | None:
+    """Return the version of an installed distribution, or None."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -68,15 +79,75 @@ def alternate(tools: Mapping[str, Callable[[], Mapping[str, float]]], runs: int)
 
 
 def child(module: str, arguments: Sequence[str]) -> dict[str, float]:
-    """Run a module of this package as a process of its own; return seconds and the peak memory of its processes."""
-    began = time.perf_counter()
-    command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"nnUNet_compile": "f"})
-    seconds = time.perf_counter() - began
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
-    return {"seconds": seconds, **json.loads(line.removeprefix("RESULT"))}
+    """Run a module of this package as a process of its own; return the figures of `run` and those that it states."""
+    printed, figures = run([sys.executable, "-W", "ignore", "-m", module, *arguments])
+    line = next(line for line in printed.splitlines() if line.startswith("RESULT"))
+    return {**figures, **json.loads(line.removeprefix("RESULT"))}
+
+
+def run(command: Sequence[str]) -> tuple[str, dict[str, float]]:
+    """Run a command as a process of its own; exit with its errors if it fails.
+
+    Returns
+    -------
+    printed : str
+        Its standard output.
+    figures : dict
+        ``seconds``, ``processor_seconds``, and ``tree_gib``, the peak resident memory of it and its descendants.
+    """
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        began = time.perf_counter()
+        started = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err, env=os.environ | {"nnUNet_compile": "f"})
+        watch = _TreeWatch(started.pid)
+        watch.start()
+        _, status, used = os.wait4(started.pid, 0)
+        seconds = time.perf_counter() - began
+        started.returncode = os.waitstatus_to_exitcode(status)
+        watch.stop()
+        if status:
+            err.seek(0)
+            sys.exit(f"{' '.join(command)} failed:\n{err.read()[-2000:]}")
+        out.seek(0)
+        printed = out.read()
+    # What the kernel knows of one process is exact; what a tree holds at once can only be sampled.
+    tree_gib = max(used.ru_maxrss / 2**20, watch.peak_bytes / 2**30)
+    return printed, {
+        "seconds": seconds,
+        "processor_seconds": used.ru_utime + used.ru_stime,
+        "tree_gib": tree_gib,
+    }
+
+
+class _TreeWatch(threading.Thread):
+    """Samples the resident memory of a process and its descendants.
+
+    Parameters
+    ----------
+    pid : int
+        The process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid, self._ended = pid, threading.Event()
+        self.peak_bytes = 0
+
+    def run(self) -> None:
+        while not self._ended.wait(_SAMPLE_S):
+            with suppress(psutil.NoSuchProcess):
+                root = psutil.Process(self._pid)
+                self.peak_bytes = max(self.peak_bytes, sum(map(_resident, [root, *root.children(recursive=True)])))
+
+    def stop(self) -> None:
+        """End the sampling."""
+        self._ended.set()
+        self.join()
+
+
+def _resident(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
 
 
 def peak_gib() -> float:

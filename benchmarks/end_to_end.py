@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import alternate, child, machine, parser, peak_gib, publish, result, table
-from benchmarks.standard_model import cached_package
+from benchmarks.io_tools import stock_segmentation
+from benchmarks.standard_model import LEVELS, cached_package
 
 TOOLS = ("stock", "full", "auto")
 
@@ -70,27 +71,8 @@ def run_stock(series: Path, model: Path, out: Path) -> None:
         check=True, capture_output=True, env=os.environ | {"nnUNet_compile": "f"},
     )  # fmt: skip
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "out" / "case.nii.gz"))).astype(np.uint8)
-    write_seg(files, labels, out / "seg.dcm")
+    stock_segmentation(files, labels, LEVELS[: int(labels.max())], out / "seg.dcm")
     np.savez(out / "labels.npz", labels=labels, box=[[0, n] for n in labels.shape])
-
-
-def write_seg(files: Any, labels_zyx: np.ndarray, path: Path) -> None:
-    """Write labels as highdicom's documentation shows it."""
-    import highdicom as hd
-    from pydicom import dcmread
-    from pydicom.sr.codedict import codes
-
-    described = [
-        hd.seg.SegmentDescription(
-            number, f"level {number}", codes.SCT.Bone, codes.SCT.Bone, hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            hd.AlgorithmIdentificationSequence("random", codes.DCM.ArtificialIntelligence, "1"),
-        )
-        for number in range(1, int(labels_zyx.max()) + 1)
-    ]  # fmt: skip
-    hd.seg.Segmentation(
-        [dcmread(file) for file in files], labels_zyx, hd.seg.SegmentationTypeValues.BINARY, described, hd.UID(), 900,
-        hd.UID(), 1, "nobody", "script", "1", "1",
-    ).save_as(path)  # fmt: skip
 
 
 def stock_model(folder: Path) -> Path:
@@ -159,9 +141,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         series = asked.folder
         if asked.shape:
-            from benchmarks.scan_size import write_series
+            from benchmarks.against_nnunet import volume_of
+            from benchmarks.scans import resampled, write_series
 
-            write_series(asked.folder, tuple(asked.shape), Path(place))
+            write_series(resampled(volume_of(asked.folder), tuple(asked.shape)), Path(place))
             series = Path(place)
         figures = measure(series, asked.runs)
     rows = [(tool, f"{one['seconds']:.1f} s", f"{one['peak_gib']:.2f} GiB") for tool, one in figures["tools"].items()]

@@ -6,7 +6,9 @@ import re
 from datetime import date, datetime
 from pathlib import Path
 
-from pydicom import Dataset, config, dcmread
+from pydicom import Dataset, dcmread
+
+from cspine.dicom.phi_logging import suppress_phi_logging
 
 _AGE = re.compile(r"^(\d{3})([DWMY])$")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
@@ -24,7 +26,7 @@ def patient_age_years(header: Dataset) -> float | None:
     header : Dataset
         Header of an instance of the series.
     """
-    with config.disable_value_validation():
+    with suppress_phi_logging():
         stated = _AGE.match(str(header.get("PatientAge") or "").strip())
         birth, study = _date(header.get("PatientBirthDate")), _date(header.get("StudyDate"))
     if stated is not None:

@@ -28,6 +28,11 @@ _NAMESPACE = uuid.UUID("0b7d4a53-8f0c-5d4e-8b0d-1f5d2f7f8f10")
 #: Largest distance of a stored slice from the grid of the volume, as a share of a voxel.
 _MAX_OFFSET_VOXELS = 0.25
 _TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
+#: What derived objects need of every slice; patient and study are copied from the first.
+_OF_EVERY_SLICE: tuple[str, ...] | None = (
+    *_TYPE_1, "FrameOfReferenceUID", "ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing",
+    "SliceThickness", "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
 _TYPE_2 = (
     "PatientName",
     "PatientID",
@@ -68,16 +73,17 @@ def read_source_headers(source: CtSource) -> list[Dataset]:
     Returns
     -------
     list of Dataset
-        One for each instance: one per slice for single-frame CT, a single one for an Enhanced CT.
+        One for each instance: one per slice for single-frame CT, a single one for an Enhanced CT. The first is
+        complete; the others have identifiers and geometry alone, which is read faster.
 
     Raises
     ------
     InputError
         If a file can no longer be read, or contains another instance than before.
     """
-    paths = dict.fromkeys(part.path for part in source.slices)
+    first, *others = dict.fromkeys(part.path for part in source.slices)
     expected = {part.path: part.sop_instance_uid for part in source.slices}
-    return [_read(path, expected[path]) for path in paths]
+    return [_read(first, expected[first]), *(_read(path, expected[path], _OF_EVERY_SLICE) for path in others)]
 
 
 def zone_of(header: Dataset) -> str | None:
@@ -112,9 +118,9 @@ def check_positions(headers: list[Dataset], source: CtSource) -> None:
         raise GeometryError(f"the grid {source.grid.shape_zyx} is not {len(source.slices)} slices {rows} x {columns}")
 
 
-def _read(path: Path, sop_instance_uid: str) -> Dataset:
+def _read(path: Path, sop_instance_uid: str, only: tuple[str, ...] | None = None) -> Dataset:
     with foreign_file(lambda _: InputError(f"source instance {hashed(sop_instance_uid)} can no longer be read")):
-        dataset = dcmread(path, stop_before_pixels=True, force=True)
+        dataset = dcmread(path, stop_before_pixels=True, force=True, specific_tags=None if only is None else [*only])
         if dataset.get("SOPInstanceUID") != sop_instance_uid:
             raise InputError(f"the file of source instance {hashed(sop_instance_uid)} now contains another instance")
         _drop_unreadable(dataset)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cspine.cohort import worker
 from cspine.cohort.folder import StudyRecord
 from cspine.cohort.studies import CohortStudy
 from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker, WorkerReady
@@ -16,6 +17,7 @@ from cspine.core.errors import CohortError, ModelError, OutputError
 from cspine.report.summary import Summary
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, same_results
+from tests.builders.loads import noted_loads
 
 
 @pytest.fixture
@@ -53,6 +55,17 @@ def test_a_zip_gives_the_same(
             archive.write(path, path.name)
     assert run(task, tmp_path / "a.zip").outcome == "ok"
     assert same_results(task.folder.study("a"), single[0])
+
+
+def test_a_worker_reads_the_model_and_compiles_its_network_once_for_all_studies(
+    task: CohortTask, bright_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = noted_loads(monkeypatch, worker)
+    ready_worker = ready(task)
+    for name in ("a", "b"):
+        record = ready_worker.run(StudyAttempt(CohortStudy(name, bright_study), "k"))
+        assert isinstance(record, StudyRecord) and record.outcome == "ok"
+    assert loads == ["package", "network"]
 
 
 def test_a_study_that_fails_is_a_record_with_its_code_and_leaves_no_results(task: CohortTask, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.pixels.decoders import JPEGLSLosslessDecoder
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -31,6 +33,7 @@ from cspine.core.errors import (
 )
 from cspine.core.geometry import shear_mm
 from cspine.core.volumes import CtVolume
+from cspine.dicom import read
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.series import Series
@@ -133,6 +136,37 @@ def test_every_transfer_syntax_gives_the_same_values(tmp_path: Path, syntax: str
     stack = Stack(shape_zyx=(3, 40, 36), signed=signed, intercepts=(0.0,) if signed else (-1024.0,))
     volume = _read(stack, tmp_path, syntax)
     assert np.array_equal(volume.hu_zyx, np.rint(phantom_on(stack.grid)))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_quickest_decoder_gives_the_values_of_the_others(
+    tmp_path: Path, signed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack(shape_zyx=(3, 40, 36), signed=signed, intercepts=(0.0,) if signed else (-1024.0,))
+    series = _series(build(stack), tmp_path, JPEGLSLossless)
+    quickest = read_volume(series)
+    monkeypatch.setattr(read, "_QUICKEST_DECODERS", {})
+    others = read_volume(series)
+    assert np.array_equal(quickest.hu_zyx, others.hu_zyx) and quickest.hu_zyx.dtype == others.hu_zyx.dtype
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_other_decoders_are_used_where_the_quickest_fails_and_only_there(
+    tmp_path: Path, works: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+
+    def fail(*_: object) -> bytearray:
+        raise RuntimeError("no")
+
+    def counted(name: str) -> Callable[..., bytearray]:
+        decode = JPEGLSLosslessDecoder._available[name] if works or name != "pyjpegls" else fail
+        return lambda *given: used.append(name) or decode(*given)
+
+    for name in ("pyjpegls", "pylibjpeg"):
+        monkeypatch.setitem(JPEGLSLosslessDecoder._available, name, counted(name))
+    _assert_phantom(_read(Stack(shape_zyx=(3, 40, 36)), tmp_path, JPEGLSLossless))
+    assert sorted(set(used)) == (["pyjpegls"] if works else ["pyjpegls", "pylibjpeg"])
 
 
 def test_bare_datasets_are_read(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from cspine.core.anatomy import vertebra
 from cspine.core.errors import CSpineError, GeometryError, InputError, NoVertebraError, OutputError
 from cspine.core.geometry import Grid, orthogonal_grid, resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
+from cspine.dicom import source_header
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord, SegSettings, write_segmentation
 from cspine.dicom.seg_type import SegType
+from cspine.dicom.source_header import read_source_headers
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all
 from tests.builders.judges import dciodvfy_errors, dcmqi_labels
 from tests.builders.raises import raises_code
@@ -139,6 +141,17 @@ def test_a_rerun_under_one_clock_gives_the_same_bytes(tmp_path: Path, seg_type: 
     one, two = (written(ct, tmp_path / name, settings) for name in ("a.dcm", "b.dcm"))
     assert one.path.read_bytes() == two.path.read_bytes()
     assert one.sha256 == two.sha256
+
+
+def test_complete_headers_of_every_slice_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ct = volume(build(STACK), STACK.grid, tmp_path / "ct")
+    assert ct.source is not None
+    first, second, *_ = read_source_headers(ct.source)
+    assert first.PatientName and "PatientName" not in second
+    sha256 = written(ct, tmp_path / "seg.dcm").sha256
+    monkeypatch.setattr(source_header, "_OF_EVERY_SLICE", None)
+    assert "PatientName" in read_source_headers(ct.source)[1]
+    assert written(ct, tmp_path / "again.dcm").sha256 == sha256
 
 
 def test_what_differs_has_other_uids(tmp_path: Path) -> None:

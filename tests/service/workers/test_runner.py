@@ -17,6 +17,7 @@ from cspine.service.queue.job import Job
 from cspine.service.workers.runner import Runner, study_runner
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task
+from tests.builders.loads import noted_loads
 
 _CLOCK = "2026-01-02T03:04:05+00:00"
 
@@ -62,6 +63,17 @@ def test_a_second_try_with_the_same_clock_gives_the_same_bytes(runner: Runner, t
     first = _digest(job)
     runner(job, _CLOCK)
     assert _digest(job) == first
+
+
+def test_the_model_is_read_and_its_network_compiled_once_for_all_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bright_task(tmp_path / "model", tmp_path)
+    loads = noted_loads(monkeypatch)
+    run = study_runner(Run(model=str(tmp_path / "model")), "cpu")
+    for name in ("first", "second"):
+        run(_job(tmp_path / name), _CLOCK)
+    assert loads == ["package", "network"]
 
 
 def test_an_interrupted_transfer_is_reported_by_a_finding(runner: Runner, tmp_path: Path) -> None:
