@@ -17,6 +17,7 @@ from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.seg_type import SegType
 from cspine.io import nifti
 from cspine.io.output import StudyOutput
+from cspine.measurements.shape_findings import shape_findings
 from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
@@ -59,8 +60,8 @@ class Segmentation:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Quality statements, each with code, level, severity and sentence."""
-        return self._study.vertebrae.findings
+        """Quality statements, each with code, level, severity and sentence; those about shape need `spine`."""
+        return (*self._study.vertebrae.findings, *shape_findings(self.spine, self.labels.grid.spacing_xyz))
 
     @property
     def model(self) -> ModelIdentity:
