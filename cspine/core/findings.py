@@ -252,23 +252,28 @@ ROI_DOUBTFUL = FindingKind(
     "The neck was not located with certainty, so the model saw the complete image: labels far from it are possible.",
 )
 
-MOTION = FindingKind(
+LOW_CONFIDENCE = FindingKind(
     "CS-FND-041",
+    Severity.WARNING,
+    "The level of a vertebra is doubtful: on cases of known truth, vertebrae like it often had a neighbour's level.",
+)
+MOTION = FindingKind(
+    "CS-FND-042",
     Severity.WARNING,
     "The neck is displaced between adjacent slices; the patient probably moved, and measurements there are distorted.",
 )
 UNUSUAL_SHAPE = FindingKind(
-    "CS-FND-042",
+    "CS-FND-043",
     Severity.WARNING,
     "The body of the vertebra is much lower at one position than at another, or than its neighbours.",
 )
 NO_DISC_SPACE = FindingKind(
-    "CS-FND-043",
+    "CS-FND-044",
     Severity.WARNING,
     "The bodies of two neighbours touch from front to back; no disc space separates them.",
 )
 CERVICAL_RIB = FindingKind(
-    "CS-FND-044",
+    "CS-FND-045",
     Severity.WARNING,
     "Bone that is joined to a transverse process of C7 reaches further to the side than any transverse process: a "
     "cervical rib is possible, or the level is T1.",
@@ -316,6 +321,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     COARSE_VOXELS,
     CONTRAST_MEDIUM,
     ROI_DOUBTFUL,
+    LOW_CONFIDENCE,
     MOTION,
     UNUSUAL_SHAPE,
     NO_DISC_SPACE,

@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from cspine.core.anatomy import rank, vertebra
 from cspine.core.findings import MOTION, Finding
@@ -28,8 +28,6 @@ _WINDOW_HU = (-200, 300)
 _SLICE_MM = 1.0
 #: Slices are averaged to pixels of about this size, and blurred by a share of it: noise has no edges then.
 _PIXEL_MM, _BLUR_PIXELS = 1.5, 0.7
-#: Shifts are resolved to this share of a pixel.
-_UPSAMPLING = 10
 #: Slices that correlate less than this show different things, or only noise.
 _MIN_CORRELATION = 0.6
 #: A patient moves while a scanner passes this much of the column; over this much of it above and below a slice, the
@@ -82,21 +80,35 @@ def shifts_mm(hu_zyx: HuArray, pixel_yx_mm: tuple[float, float]) -> Shifts:
     ndarray, shape (z - 1, 2)
         Along y and x, millimetres; NaN where the slices are too different to say.
     """
-    from skimage.registration import phase_cross_correlation
-
     steps = [min(max(1, round(_PIXEL_MM / mm)), n) for mm, n in zip(pixel_yx_mm, hu_zyx.shape[1:], strict=True)]
     slices = [_prepared(one, (steps[0], steps[1])) for one in hu_zyx]
-    found: list[tuple[float, ...]] = []
-    for one, other in pairwise(slices):
-        if not (one.any() and other.any()):  # uniform: there is nothing to match
-            found.append((np.nan, np.nan))
-            continue
-        shift, error, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
-            one, other, upsample_factor=_UPSAMPLING, normalization=None
-        )
-        # The error is the root of 1 minus the squared correlation of the slices after the shift.
-        found.append(tuple(shift) if 1 - error**2 >= _MIN_CORRELATION**2 else (np.nan, np.nan))
+    energies = [float((one**2).sum()) for one in slices]
+    spectra = [fft.rfft2(one) for one in slices]
+    found = [
+        _shift(fft.irfft2(one * np.conj(other), slices[0].shape), np.sqrt(energy * next_energy))
+        for (one, other), (energy, next_energy) in zip(pairwise(spectra), pairwise(energies), strict=True)
+    ]
     return np.array(found, dtype=np.float64).reshape(-1, 2) * np.multiply(pixel_yx_mm, steps)
+
+
+def _shift(correlation_yx: NDArray[np.float32], perfect: float) -> tuple[float, ...]:
+    """Return the shift at the peak of a circular cross-correlation, in pixels; NaN if the peak is low.
+
+    Between pixels the peak is that of a parabola through its neighbours.
+    """
+    peak = np.unravel_index(int(np.argmax(correlation_yx)), correlation_yx.shape)
+    height = float(correlation_yx[peak])
+    if height <= 0 or height < _MIN_CORRELATION * perfect:
+        return (np.nan, np.nan)
+    shift = []
+    for axis, count in enumerate(correlation_yx.shape):
+        line = np.moveaxis(correlation_yx, axis, 0)[:, peak[1 - axis]]
+        at = int(peak[axis])
+        before, after = float(line[at - 1]), float(line[(at + 1) % count])
+        bend = before - 2 * height + after
+        between = (before - after) / (2 * bend) if bend < 0 else 0.0
+        shift.append((at + count // 2) % count - count // 2 + between)
+    return tuple(shift)
 
 
 def _prepared(hu_yx: HuArray, steps_yx: tuple[int, int]) -> NDArray[np.float32]:

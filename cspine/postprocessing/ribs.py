@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.measure import block_reduce
 
 from cspine.core.anatomy import vertebra
 from cspine.core.findings import CERVICAL_RIB, Finding
@@ -99,10 +99,16 @@ def _around_c7(ct: CtVolume, labels: LabelVolume) -> _Part | None:
         )
     )
     z, y, x = (max(1, round(_VOXEL_MM / step)) for step in (z_mm, y_mm, x_mm))
-    # What fills the last blocks is not bone.
-    hu = block_reduce(change.apply(ct.hu_zyx)[box].astype(np.float32), (z, y, x), np.mean, cval=-1000)  # type: ignore[no-untyped-call]
-    coarse = block_reduce(change.apply(labels.labels_zyx)[box], (z, y, x), np.max)  # type: ignore[no-untyped-call]
+    hu = _in_blocks(change.apply(ct.hu_zyx)[box], (z, y, x)).mean(axis=(1, 3, 5), dtype=np.float32)
+    coarse = _in_blocks(change.apply(labels.labels_zyx)[box], (z, y, x)).max(axis=(1, 3, 5))
     return _Part(hu, coarse, (z * z_mm, y * y_mm, x * x_mm))
+
+
+def _in_blocks(array_zyx: NDArray[Any], steps_zyx: tuple[int, int, int]) -> NDArray[Any]:
+    """Return complete blocks of an array: each axis becomes the number of a block and the position within it."""
+    counts = [n // step for n, step in zip(array_zyx.shape, steps_zyx, strict=True)]
+    complete = array_zyx[tuple(slice(0, count * step) for count, step in zip(counts, steps_zyx, strict=True))]
+    return complete.reshape([size for pair in zip(counts, steps_zyx, strict=True) for size in pair])
 
 
 def _joined_bone(part: _Part) -> NDArray[np.bool_]:

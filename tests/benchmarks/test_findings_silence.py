@@ -36,11 +36,11 @@ def test_findings_about_image_and_shape_are_those_of_a_run() -> None:
 def test_a_case_counts_once_for_each_kind_of_finding() -> None:
     text = markdown(LOOKED_AT)
     assert "1 of 3 cases" in text
-    assert "| CS-FND-035 | 1 |" in text and "| CS-FND-041 | 1 |" in text
+    assert "| CS-FND-035 | 1 |" in text and "| CS-FND-042 | 1 |" in text
     assert "| hard_2 | screws | CS-FND-035 | Screws. |" in text
     assert markdown(LOOKED_AT[2:]).startswith("1 of 1 cases")
 
 
 def test_the_figures_have_every_finding() -> None:
     first = as_json(LOOKED_AT)["cases"][0]
-    assert [(f["code"], f["level"]) for f in first["findings"]] == [("CS-FND-041", "C3"), ("CS-FND-041", "C5")]
+    assert [(f["code"], f["level"]) for f in first["findings"]] == [("CS-FND-042", "C3"), ("CS-FND-042", "C5")]

@@ -45,7 +45,7 @@ def test_an_ordinary_spine_has_no_finding() -> None:
     ],
 )
 def test_a_body_with_uneven_heights_is_reported(heights: dict[str, float]) -> None:
-    assert found(spine_with("C5", **heights)) == [("CS-FND-042", "C5")]
+    assert found(spine_with("C5", **heights)) == [("CS-FND-043", "C5")]
 
 
 def test_a_body_that_is_a_little_uneven_is_not_reported() -> None:
@@ -53,7 +53,7 @@ def test_a_body_that_is_a_little_uneven_is_not_reported() -> None:
 
 
 def test_a_body_that_is_low_throughout_is_reported() -> None:
-    assert found(spine_with("C5", anterior=6.0, middle=6.0, posterior=6.2)) == [("CS-FND-042", "C5")]
+    assert found(spine_with("C5", anterior=6.0, middle=6.0, posterior=6.2)) == [("CS-FND-043", "C5")]
 
 
 def test_the_last_vertebra_is_not_compared_with_one_neighbour() -> None:
@@ -84,7 +84,7 @@ def blocks() -> KnownSpine:
     return replace(spine, vertebrae=flat)
 
 
-@pytest.mark.parametrize(("share", "expected"), [(1.02, [("CS-FND-043", "C4")]), (0.7, [])])
+@pytest.mark.parametrize(("share", "expected"), [(1.02, [("CS-FND-044", "C4")]), (0.7, [])])
 def test_two_bodies_without_a_disc_are_reported(share: float, expected: list[tuple[str, str]]) -> None:
     assert found(moved_together(blocks(), share)) == expected
 

@@ -40,13 +40,13 @@ def test_a_neck_at_rest_has_no_finding() -> None:
 @pytest.mark.parametrize(("left_mm", "back_mm"), [(3.0, 0.0), (0.0, -3.5)])
 def test_a_displacement_is_reported_where_it_is(left_mm: float, back_mm: float) -> None:
     ct, labels = small_neck()
-    assert found(labels, displaced(ct, middle_of(labels, 5), left_mm, back_mm)) == [("CS-FND-041", "C5")]
+    assert found(labels, displaced(ct, middle_of(labels, 5), left_mm, back_mm)) == [("CS-FND-042", "C5")]
 
 
 def test_a_patient_who_comes_back_is_reported_twice() -> None:
     ct, labels = small_neck()
     lower, upper = middle_of(labels, 6), middle_of(labels, 3)
-    assert found(labels, displaced(ct, lower, 4.0, 0.0, upper)) == [("CS-FND-041", "C3"), ("CS-FND-041", "C6")]
+    assert found(labels, displaced(ct, lower, 4.0, 0.0, upper)) == [("CS-FND-042", "C3"), ("CS-FND-042", "C6")]
 
 
 def test_a_displacement_below_the_limit_is_not_reported() -> None:
@@ -61,7 +61,7 @@ def test_the_order_of_the_array_changes_nothing(target: str) -> None:
     change = reorientation(ct.affine_lps, target)
     affine = change.grid(ct.grid).affine_lps
     other = LabelVolume(change.apply(labels.labels_zyx), affine)
-    assert found(other, CtVolume(change.apply(ct.hu_zyx), affine)) == [("CS-FND-041", "C5")]
+    assert found(other, CtVolume(change.apply(ct.hu_zyx), affine)) == [("CS-FND-042", "C5")]
 
 
 @pytest.mark.parametrize("shear_mm", [0.0, 4.0, -4.0])

@@ -54,11 +54,11 @@ def test_ordinary_bones_beside_the_neck_have_no_finding() -> None:
 
 @pytest.mark.parametrize("gap_mm", [0, 1])
 def test_a_rib_that_is_joined_to_c7_is_reported(gap_mm: int) -> None:
-    assert Neck().fill(7, (TIP_MM + gap_mm, 62)).found() == [("CS-FND-044", "C7")]
+    assert Neck().fill(7, (TIP_MM + gap_mm, 62)).found() == [("CS-FND-045", "C7")]
 
 
 def test_a_rib_that_was_labelled_as_c7_is_reported_on_both_sides() -> None:
-    assert Neck().fill(7, (20, 60), labelled=True).found() == [("CS-FND-044", "C7")] * 2
+    assert Neck().fill(7, (20, 60), labelled=True).found() == [("CS-FND-045", "C7")] * 2
 
 
 @pytest.mark.parametrize("target", ["RAS", "AIL"])
