@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -13,6 +14,7 @@ import pandas
 import pytest
 import SimpleITK
 from click.testing import CliRunner
+from pydicom import dcmread
 
 import cspine
 from cspine.cli.run import command
@@ -25,6 +27,7 @@ from cspine.core.errors import (
     UnknownSeriesError,
     UsageError,
 )
+from cspine.core.findings import FRAGMENTED
 from cspine.core.geometry import ras_to_lps
 from cspine.io import nifti
 from tests.builders.judges import dciodvfy_errors
@@ -114,6 +117,23 @@ def test_single_outputs_are_those_of_a_run(seg: cspine.Segmentation, tmp_path: P
         assert dciodvfy_errors(path) == []
     assert dciodvfy_errors(seg.to_pdf(tmp_path / "report.dcm")) == []
     assert "<h1>Vertebra" in seg.to_html(tmp_path / "report.html").read_text()
+
+
+def test_key_images_refer_to_the_picture_of_the_same_run(seg: cspine.Segmentation, tmp_path: Path) -> None:
+    vertebrae = replace(seg._study.vertebrae, findings=(FRAGMENTED.about("C2 consists of 2 fragments.", "C2"),))
+    marked = cspine.Segmentation(replace(seg._study, vertebrae=vertebrae), seg.settings)
+    summary = marked.save(tmp_path / "out", outputs=["sc", "ko"])
+    assert [(output.file, output.kind) for output in summary.outputs] == [
+        ("dicom/secondary-capture.dcm", "DICOM SC"),
+        ("dicom/key-images.dcm", "DICOM KO"),
+    ]
+    selected = dcmread(tmp_path / "out" / "dicom" / "key-images.dcm").ContentSequence[-1]
+    assert selected.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == summary.outputs[0].sop_instance_uid
+
+
+def test_without_a_finding_there_are_no_key_images(seg: cspine.Segmentation, tmp_path: Path) -> None:
+    summary = seg.save(tmp_path / "out", outputs=["sc", "ko"])
+    assert [output.kind for output in summary.outputs] == ["DICOM SC"]
 
 
 def test_another_type_of_seg_and_other_outputs_may_be_saved(seg: cspine.Segmentation, tmp_path: Path) -> None:

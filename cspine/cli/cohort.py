@@ -49,6 +49,7 @@ def command(
     OUT/NAME/dicom, OUT/NAME/report       output of `cspine run` for the study NAME
     OUT/cohort/results.csv, .parquet      one row per study: outcome, series, levels, findings, seconds, model
     OUT/cohort/vertebrae.csv, .parquet    one row per vertebra: volume, HU, centroid, extent
+    OUT/cohort/measurements.csv, .parquet one row per value: study, site, quantity, unit, uncertainty
     OUT/cohort/failures.csv               code, message and advice of each failed study
 
     An interrupted command resumes when it is repeated. A study is run again only if its files, the model, a setting or

@@ -39,8 +39,9 @@ def command(
     run. CT is a folder or .zip of DICOM, or a NIfTI file.
 
     \b
-    OUT/report/measurements.csv  one row a value, with uncertainty, published range and change
-    OUT/dicom/measurements.dcm   DICOM SR, TID 1500, with references to the SEG (for a DICOM CT)
+    OUT/report/measurements.csv   one row a value, with uncertainty, published range and change
+    OUT/report/measurements.json  values, vertebrae, levels without a label, changes and findings
+    OUT/dicom/measurements.dcm    DICOM SR, TID 1500, with references to the SEG (for a DICOM CT)
 
     docs/reference/measurements.md defines every value. One that lies outside a published range is no diagnosis.
     """  # noqa: D301
@@ -63,6 +64,10 @@ def _print(measured: MeasuredLabels) -> None:
         for v in measured.spine.vertebrae
     ]  # fmt: skip
     table("Vertebrae measured", ("Level", *(title for title, _ in _SHOWN), "Remark"), rows)
+    if measured.not_found:
+        click.echo(f"no label: {', '.join(measured.not_found)}")
+    for finding in measured.findings:
+        click.echo(f"{finding.code}: {finding.sentence}")
     for each in measured.values:
         if each.is_outside and each.published is not None:
             click.echo(f"outside a published range: {each.site} {each.quantity.name} {each.value:g}")

@@ -41,8 +41,8 @@ _log = logging.getLogger(__name__)
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 @click.option(
     "--outputs", metavar="NAME,...",
-    help="What to write: seg, sr, pdf, sc, rtstruct, nifti, preview, report, surfaces, fe, summary; CSPINE_OUTPUTS of "
-    "the application.  [default: seg,sr,preview,report,summary; for NIfTI nifti,preview,report,summary]",
+    help="What to write: seg, sr, pdf, sc, ko, rtstruct, nifti, preview, report, surfaces, fe, summary; CSPINE_OUTPUTS "
+    "of the application.  [default: seg,sr,preview,report,summary; for NIfTI nifti,preview,report,summary]",
 )  # fmt: skip
 @click.option(
     "--surface-format", "surface_formats", metavar="NAME,...", default="stl,glb", show_default=True,

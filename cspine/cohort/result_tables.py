@@ -1,4 +1,4 @@
-"""The tables of a cohort: studies, vertebrae and failures, as CSV and Parquet.
+"""The tables of a cohort: studies, vertebrae, measurements and failures, as CSV and Parquet.
 
 Parquet needs pyarrow, which belongs to the extra ``cohort``.
 """
@@ -14,6 +14,7 @@ from cspine.cohort.folder import StudyRecord
 from cspine.core.errors import MissingExtraError
 from cspine.io.files import write_atomic
 from cspine.io.tables import write_csv
+from cspine.measurements.quantities import quantity
 from cspine.report.summary import Summary
 
 #: Columns of results.csv and results.parquet, with their Arrow types.
@@ -61,13 +62,27 @@ VERTEBRA_COLUMNS: Mapping[str, str] = {
     "findings": "string",
 }
 
+#: Columns of measurements.csv and measurements.parquet, with their Arrow types.
+MEASUREMENT_COLUMNS: Mapping[str, str] = {
+    "name": "string",
+    "site": "string",
+    "scope": "string",
+    "quantity": "string",
+    "value": "float64",
+    "unit": "string",
+    "uncertainty": "float64",
+    "z_score": "float64",
+    "published_low": "float64",
+    "published_high": "float64",
+}
+
 _FAILURE_COLUMNS = ("name", "code", "message", "advice", "attempts")
 
 Row = dict[str, Any]
 
 
 def write_tables(records: Sequence[StudyRecord], folder: Path) -> tuple[Path, ...]:
-    """Write the tables of results, vertebrae and failures.
+    """Write the tables of results, vertebrae, measurements and failures.
 
     Parameters
     ----------
@@ -90,8 +105,13 @@ def write_tables(records: Sequence[StudyRecord], folder: Path) -> tuple[Path, ..
     """
     studies = [study_row(record) for record in records]
     vertebrae = [row for record in records for row in vertebra_rows(record)]
+    measurements = [row for record in records for row in measurement_rows(record)]
     written = []
-    for name, columns, rows in (("results", STUDY_COLUMNS, studies), ("vertebrae", VERTEBRA_COLUMNS, vertebrae)):
+    for name, columns, rows in (
+        ("results", STUDY_COLUMNS, studies),
+        ("vertebrae", VERTEBRA_COLUMNS, vertebrae),
+        ("measurements", MEASUREMENT_COLUMNS, measurements),
+    ):
         write_csv(folder / f"{name}.csv", list(columns), [[_text(row.get(c)) for c in columns] for row in rows])
         _write_parquet(folder / f"{name}.parquet", columns, rows)
         written += [folder / f"{name}.csv", folder / f"{name}.parquet"]
@@ -162,6 +182,27 @@ def vertebra_rows(record: StudyRecord) -> list[Row]:
             "findings": " ".join(by_level.get(v.level, [])),
         }
         for v in record.summary.vertebrae
+    ]
+
+
+def measurement_rows(record: StudyRecord) -> list[Row]:
+    """Return the rows of the measurements of a study, one a value; empty if it failed."""
+    if record.summary is None:
+        return []
+    return [
+        {
+            "name": record.name,
+            "site": m.site,
+            "scope": quantity(m.name).scope.value,
+            "quantity": m.name,
+            "value": m.value,
+            "unit": m.unit,
+            "uncertainty": m.uncertainty,
+            "z_score": m.z_score,
+            "published_low": m.published_low,
+            "published_high": m.published_high,
+        }
+        for m in record.summary.measurements
     ]
 
 

@@ -257,6 +257,27 @@ LOW_CONFIDENCE = FindingKind(
     Severity.WARNING,
     "The level of a vertebra is doubtful: on cases of known truth, vertebrae like it often had a neighbour's level.",
 )
+MOTION = FindingKind(
+    "CS-FND-042",
+    Severity.WARNING,
+    "The neck is displaced between adjacent slices; the patient probably moved, and measurements there are distorted.",
+)
+UNUSUAL_SHAPE = FindingKind(
+    "CS-FND-043",
+    Severity.WARNING,
+    "The body of the vertebra is much lower at one position than at another, or than its neighbours.",
+)
+NO_DISC_SPACE = FindingKind(
+    "CS-FND-044",
+    Severity.WARNING,
+    "The bodies of two neighbours touch from front to back; no disc space separates them.",
+)
+CERVICAL_RIB = FindingKind(
+    "CS-FND-045",
+    Severity.WARNING,
+    "Bone that is joined to a transverse process of C7 reaches further to the side than any transverse process: a "
+    "cervical rib is possible, or the level is T1.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -301,6 +322,10 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     CONTRAST_MEDIUM,
     ROI_DOUBTFUL,
     LOW_CONFIDENCE,
+    MOTION,
+    UNUSUAL_SHAPE,
+    NO_DISC_SPACE,
+    CERVICAL_RIB,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.
@@ -321,6 +346,7 @@ NUMBERING_CODES: frozenset[str] = frozenset(
         RENUMBERED,
         MERGED_LEVELS,
         STAGES_DISAGREE,
+        CERVICAL_RIB,
     )
 )
 

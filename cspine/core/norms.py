@@ -47,6 +47,21 @@ MIN_SACRUM_MM3 = 3000.0
 #: A whole spinal canal in axial section is smaller. For the audit: a larger cord is a zone to spare, not a cord.
 MAX_CORD_MM2 = 450.0
 
+#: No transverse process of C7 or T1 reaches so far from the centre of its vertebra: both are 65 to 82 mm wide in three
+#: adults. For findings about ribs.
+MAX_TRANSVERSE_REACH_MM = 48.0
+#: A rib is denser than this in voxels of a millimetre; muscle with its noise is not. For findings about ribs.
+MIN_RIB_HU = 200.0
+#: The heights of a body at the front, the middle and the back differ by less than this share of the largest, beyond
+#: twice the uncertainty of measurement: the limit between mild and moderate deformity of Genant's grades; wear alone
+#: seldom takes so much. For findings about shape.
+MAX_HEIGHT_LOSS = 0.25
+#: A body has at least this share of the height of its lower neighbour: C5 and C6 are the lowest, by a tenth to a sixth.
+#: For findings about shape.
+MIN_HEIGHT_RATIO = 0.65
+#: Larger voxels do not resolve a narrow disc, millimetres: labels may touch there in health. For findings about shape.
+MAX_DISC_VOXEL_MM = 1.5
+
 # --- density ----------------------------------------------------------------------------------------------------------
 
 #: Mean of a whole vertebra, trabecular and cortical bone together, lies above this. For findings, and for data sets.
@@ -64,6 +79,10 @@ MIN_METAL_HU = 2500
 MIN_METAL_MM3 = 100.0
 #: Joint spaces and laminae are thinner than larger voxels, millimetres. For findings.
 MAX_VOXEL_MM = 3.2
+#: From one slice to the next, or over 3 mm of the column, no posture and no anatomy displaces a neck so far beyond the
+#: slices around it: millimetres, and millimetres for each of slice distance. For findings about motion.
+MIN_MOTION_MM = 2.0
+MIN_MOTION_SLOPE = 0.7
 #: What has less than this on average is air or fat, whatever a network calls it. For removal.
 MIN_POSSIBLE_BONE_HU = -50.0
 

@@ -215,15 +215,19 @@ def _segmentation_header(record: SegRecord | None) -> list[Dataset]:
     return [dcmread(record.path, stop_before_pixels=True)]
 
 
-def _content(groups: Sequence[Group], identity: ObjectIdentity) -> Any:
-    device = hd.sr.ObserverContext(
+def device_context(identity: ObjectIdentity) -> Any:
+    """Return cspine as the observer of a document (TID 1002, 1004)."""
+    return hd.sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
             uid=identity.uid("observer"), name=MODEL_NAME, manufacturer_name=MANUFACTURER, model_name=MODEL_NAME,
         ),
     )  # fmt: skip
+
+
+def _content(groups: Sequence[Group], identity: ObjectIdentity) -> Any:
     return hd.sr.MeasurementReport(
-        observation_context=hd.sr.ObservationContext(observer_device_context=device),
+        observation_context=hd.sr.ObservationContext(observer_device_context=device_context(identity)),
         procedure_reported=_PROCEDURE,
         imaging_measurements=list(groups),
     )

@@ -17,12 +17,14 @@ SEGMENTATION = "segmentation.dcm"
 REPORT = "measurements.dcm"
 SUMMARY = "summary.json"
 MEASUREMENTS = "measurements.csv"
+MEASURED = "measurements.json"
 PREVIEW = "preview.png"
 LABELS = "labels.nii.gz"
 LABELS_SIDECAR = "labels.json"
 PAGE = "report.html"
 PDF = "report.dcm"
 SC = "secondary-capture.dcm"
+KEY_OBJECTS = "key-images.dcm"
 STRUCTURES = "structures.dcm"
 #: Folders within report/, and the DICOM objects of surfaces.
 SURFACES, ELEMENTS = "surfaces", "fe"
@@ -31,8 +33,8 @@ _SURFACE_OBJECTS = {SURFACE_OBJECT.format(level=level.name) for level in VERTEBR
 
 # In this order, so that a router that watches dicom/ finds a complete report.
 _FILES = {
-    "report": {SUMMARY, MEASUREMENTS, PREVIEW, LABELS, LABELS_SIDECAR, PAGE, SURFACES, ELEMENTS},
-    "dicom": {SEGMENTATION, REPORT, PDF, SC, STRUCTURES, *_SURFACE_OBJECTS},
+    "report": {SUMMARY, MEASUREMENTS, MEASURED, PREVIEW, LABELS, LABELS_SIDECAR, PAGE, SURFACES, ELEMENTS},
+    "dicom": {SEGMENTATION, REPORT, PDF, SC, KEY_OBJECTS, STRUCTURES, *_SURFACE_OBJECTS},
 }
 #: Paths of all results within the output folder.
 RESULT_FILES = frozenset(f"{part}/{name}" for part, names in _FILES.items() for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -29,10 +30,8 @@ COLUMN = "column"
 #: The largest turn of neighbours against each other and the largest slip that labels of a real column can have.
 _MAX_ANGLE_DEG, _MAX_SLIP_MM = 60.0, 15.0
 #: Spaces between two bones. Labels that touch do not resolve them: below half a voxel nothing is stated.
-_GAPS = frozenset({
-    "disc_height_anterior_mm", "disc_height_middle_mm", "disc_height_posterior_mm", "facet_gap_right_mm",
-    "facet_gap_left_mm", "atlantodental_interval_mm",
-})  # fmt: skip
+_DISC_HEIGHTS = ("disc_height_anterior_mm", "disc_height_middle_mm", "disc_height_posterior_mm")
+_GAPS = frozenset({*_DISC_HEIGHTS, "facet_gap_right_mm", "facet_gap_left_mm", "atlantodental_interval_mm"})
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,13 @@ class SpineMeasurements:
         Every vertebra from head to foot, incomplete ones too.
     values : tuple of MeasuredValue
         By site from head to foot, then pairs, then the column; an incomplete vertebra has none.
+    touching : tuple of str
+        Pairs whose bodies touch at the front, in the middle and at the back, so that they have no disc height.
     """
 
     vertebrae: tuple[VertebraMeasurement, ...]
     values: tuple[MeasuredValue, ...]
+    touching: tuple[str, ...] = ()
 
     def at(self, site: str) -> tuple[MeasuredValue, ...]:
         """Return the values of a site, in the order of tables."""
@@ -131,15 +133,22 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
     geometry = find_geometry(labels, shapes)
     values = list(_values(labels, ct, shapes, vertebrae, geometry))
     spacing = labels.grid.spacing_xyz
+    unresolved = [(site, each.name) for site, each, value in values if _is_unresolved(each, value, spacing)]
     reported = tuple(
         MeasuredValue(
             site, each, round(value, each.digits), _rounded(uncertainty_of(each.name, spacing), each.digits),
             find_published(each.name, site, sex),
         )
         for site, each, value in values
-        if not (each.name in _GAPS and value < min(spacing) / 2)
+        if (site, each.name) not in unresolved
     )  # fmt: skip
-    return SpineMeasurements(_with_values(vertebrae, reported), reported)
+    discs = Counter(site for site, name in unresolved if name in _DISC_HEIGHTS)
+    touching = tuple(site for site, count in discs.items() if count == len(_DISC_HEIGHTS))
+    return SpineMeasurements(_with_values(vertebrae, reported), reported, touching)
+
+
+def _is_unresolved(measured: Quantity, value: float, spacing_xyz: tuple[float, float, float]) -> bool:
+    return measured.name in _GAPS and value < min(spacing_xyz) / 2
 
 
 def _in_order(labels: LabelVolume, ct: CtVolume) -> tuple[LabelVolume, CtVolume]:
@@ -262,8 +271,7 @@ def _pair(values: PairValues) -> dict[str, float | None]:
     if values.translation_mm is not None and abs(values.translation_mm) <= _MAX_SLIP_MM:
         found["translation_mm"] = values.translation_mm
     if values.disc_heights_mm is not None:
-        names = ("disc_height_anterior_mm", "disc_height_middle_mm", "disc_height_posterior_mm")
-        found |= dict(zip(names, values.disc_heights_mm, strict=True))
+        found |= dict(zip(_DISC_HEIGHTS, values.disc_heights_mm, strict=True))
     return found
 
 

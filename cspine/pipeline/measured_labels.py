@@ -7,7 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cspine
+from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra, rank
 from cspine.core.errors import InputError, NoVertebraError
+from cspine.core.findings import Finding
 from cspine.core.geometry import resample_labels
 from cspine.core.shape import vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
@@ -16,7 +19,7 @@ from cspine.dicom.clock import Clock
 from cspine.dicom.patient import patient_sex
 from cspine.dicom.read_seg import read_seg_record, read_segmentation, source_series_uid
 from cspine.dicom.seg import SegRecord
-from cspine.io.output import MEASUREMENTS, REPORT, StudyOutput
+from cspine.io.output import MEASURED, MEASUREMENTS, REPORT, StudyOutput
 from cspine.measurements.change import Change, EarlierValues
 from cspine.measurements.spine import MeasuredValue, SpineMeasurements
 from cspine.measurements.table import MeasurementTable
@@ -26,6 +29,14 @@ from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.measurement_table import write_measurement_table
 from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
+from cspine.report.summary import (
+    MeasuredLabelsSummary,
+    change_summaries,
+    finding_summaries,
+    measurement_summaries,
+    vertebra_summaries,
+    write_summary,
+)
 
 _NIFTI = (".nii", ".nii.gz")
 
@@ -122,6 +133,12 @@ def measure_file(
     return result
 
 
+def expected_levels(labels: LabelVolume) -> tuple[Vertebra, ...]:
+    """Return the levels that labels are expected to have: C1..T1, or down to the lowest one where that is below T1."""
+    lowest = max(rank(label) for label in labels_present(labels.labels_zyx))
+    return VERTEBRAE[: max(lowest + 1, len(CERVICAL_LEVELS))]
+
+
 class MeasuredLabels:
     """The measurements of labels and their CT.
 
@@ -151,7 +168,7 @@ class MeasuredLabels:
         self.labels = LabelVolume(on_ct, ct.affine_lps, labelled.labels.model)
         if not sex and ct.source is not None:
             sex = patient_sex(ct.source.slices[0].path)
-        self._measured = measure(self.labels, ct, sex, (), prior)
+        self._measured = measure(self.labels, ct, sex, expected_levels(self.labels), prior)
 
     @property
     def spine(self) -> SpineMeasurements:
@@ -169,12 +186,22 @@ class MeasuredLabels:
         return self._measured.changes
 
     @property
+    def not_found(self) -> tuple[str, ...]:
+        """Levels of the neck without a label; with labels below T1, of the spine above the lowest one."""
+        return self._measured.not_found
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the measurements say about the shape of vertebrae."""
+        return self._measured.findings
+
+    @property
     def table(self) -> MeasurementTable:
         """The vertebrae as a table, one row each: ``pandas.DataFrame(result.table)``."""
         return MeasurementTable(self.spine.vertebrae)
 
     def save(self, out: str | Path, *, overwrite: bool = False, clock: Clock | None = None) -> tuple[Path, ...]:
-        """Write report/measurements.csv and, for a DICOM CT, dicom/measurements.dcm.
+        """Write report/measurements.csv, report/measurements.json and, for a DICOM CT, dicom/measurements.dcm.
 
         Parameters
         ----------
@@ -195,19 +222,33 @@ class MeasuredLabels:
         OutputError
             If the folder has results, or cannot be written.
         """
-        files = ["report/" + MEASUREMENTS]
+        clock = clock or Clock.from_environment()
+        files = ["report/" + MEASUREMENTS, "report/" + MEASURED]
         with StudyOutput(Path(out), overwrite=overwrite) as output:
             write_measurement_table(self.values, self.changes, output.staging / files[0])
+            write_summary(self._summary(clock), output.staging / files[1])
             if self.ct.source is not None:
                 files.append("dicom/" + REPORT)
-                self._write_report(output.staging / files[1], clock or Clock.from_environment())
+                self._write_report(output.staging / files[-1], clock)
             output.commit()
         return tuple(Path(out) / file for file in files)
+
+    def _summary(self, clock: Clock) -> MeasuredLabelsSummary:
+        segments, tracking = (self._record.segments, self._record.tracking) if self._record is not None else ((), {})
+        return MeasuredLabelsSummary(
+            cspine_version=cspine.__version__,
+            clock=clock.iso,
+            vertebrae=vertebra_summaries(self.spine.vertebrae, segments, tracking),
+            measurements=measurement_summaries(self.values),
+            levels_not_found=list(self.not_found),
+            changes=change_summaries(self.changes),
+            findings=finding_summaries(self.findings),
+        )
 
     def _write_report(self, path: Path, clock: Clock) -> None:
         prior = self._measured.prior
         tracking = dict(prior.tracking) if prior is not None else {}
-        content = ReportContent(self.spine, self.labels.model, (), self.changes, tracking)
+        content = ReportContent(self.spine, self.labels.model, self.not_found, self.changes, tracking)
         parameters = (("labels", "of a segmentation" if self._record is not None else "of a file"),)
         write_structured_report(content, self.ct, self._record, report_settings(content, clock, parameters, ""), path)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.core.anatomy import OPTIONAL_LEVELS, Vertebra
+from cspine.core.findings import Finding
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
 from cspine.dicom.scan import Scan
 from cspine.measurements.change import Change, EarlierValues, changes_since
@@ -31,12 +32,15 @@ class Measured:
         Changes since the earlier result.
     prior : EarlierValues or None
         The earlier result.
+    findings : tuple of Finding
+        What the measurements say about the shape of vertebrae.
     """
 
     spine: SpineMeasurements
     not_found: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     prior: EarlierValues | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def prior_result(named: Path | None, study: Scan | None, patient: str | None) -> EarlierValues | None:
@@ -85,9 +89,10 @@ def measure(
     """
     present = set(labels_present(labels.labels_zyx))
     missed = [v.name for v in looked_for if v.label not in present and v.name not in OPTIONAL_LEVELS]
+    from cspine.measurements.shape_findings import shape_findings
     from cspine.measurements.spine import measure_spine
 
     spine = measure_spine(labels, ct, sex)
     images = frozenset(part.sop_instance_uid for part in ct.source.slices) if ct.source is not None else frozenset()
     changes = changes_since(spine, prior, images) if prior is not None else ()
-    return Measured(spine, tuple(missed), changes, prior)
+    return Measured(spine, tuple(missed), changes, prior, shape_findings(spine, labels.grid.spacing_xyz))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cspine.core.errors import DicomSourceNeededError, UsageError
 from cspine.io.output import (
     ELEMENTS,
+    KEY_OBJECTS,
     LABELS,
     LABELS_SIDECAR,
     MEASUREMENTS,
@@ -75,7 +76,7 @@ class OutputFormat:
         Name at the terminal.
     write : callable or None
         Writes it to a path and returns the SOP Instance UID of a DICOM object, else None; None for an output with a
-        step of its own.
+        step of its own. An output that has nothing to say writes no file.
     needs_dicom : bool
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
@@ -114,6 +115,17 @@ def _write_sc(material: Material, path: Path) -> str:
     labels = material.vertebrae.labels
     picture = marked_preview(material.ct, labels, material.summary.model_title, material.vertebrae.findings)
     return write_secondary_capture(picture, labels, material.ct, material.objects, path)
+
+
+def _write_key_objects(material: Material, path: Path) -> str | None:
+    from cspine.dicom.key_objects import write_key_objects
+
+    vertebrae, picture = material.vertebrae, path.with_name(SC)
+    # Where it was written by this run, it is listed in the summary so far.
+    pictures = [picture] if any(output.file == f"dicom/{SC}" for output in material.summary.outputs) else []
+    return write_key_objects(
+        vertebrae.findings, vertebrae.labels, material.ct, material.objects, path, pictures
+    )  # fmt: skip
 
 
 def _write_structures(material: Material, path: Path) -> str:
@@ -163,6 +175,9 @@ OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("sr", f"dicom/{REPORT}", "DICOM SR", needs_dicom=True, by_default=(True, False)),
     OutputFormat("pdf", f"dicom/{PDF}", "PDF in DICOM", _write_pdf, needs_dicom=True, by_default=(False, False)),
     OutputFormat("sc", f"dicom/{SC}", "DICOM SC", _write_sc, needs_dicom=True, by_default=(False, False)),
+    OutputFormat(
+        "ko", f"dicom/{KEY_OBJECTS}", "DICOM KO", _write_key_objects, needs_dicom=True, by_default=(False, False)
+    ),
     OutputFormat(
         "rtstruct", f"dicom/{STRUCTURES}", "DICOM RTSTRUCT", _write_structures,
         needs_dicom=True, by_default=(False, False),

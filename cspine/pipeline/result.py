@@ -18,6 +18,7 @@ from cspine.dicom.seg_type import SegType
 from cspine.io import nifti
 from cspine.io.output import StudyOutput
 from cspine.measurements.confidence import Confidence
+from cspine.measurements.shape_findings import shape_findings
 from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
@@ -60,8 +61,8 @@ class Segmentation:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Quality statements, each with code, level, severity and sentence."""
-        return self._study.vertebrae.findings
+        """Quality statements, each with code, level, severity and sentence; those about shape need `spine`."""
+        return (*self._study.vertebrae.findings, *shape_findings(self.spine, self.labels.grid.spacing_xyz))
 
     @property
     def confidence(self) -> Mapping[str, Confidence]:

@@ -17,7 +17,7 @@ import numpy as np
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine
 from cspine.core.errors import hashed
-from cspine.core.findings import CONTRAST_MEDIUM, Severity, require_none
+from cspine.core.findings import CONTRAST_MEDIUM, Finding, Severity, require_none
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.derived import ObjectSettings
@@ -224,11 +224,16 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
         else ()
     )
     vertebrae = replace(cleaned, findings=(*cleaned.findings, *contrast, *completeness))
-    for finding in vertebrae.findings:
+    _check(vertebrae.findings, settings)
+    return vertebrae
+
+
+def _check(findings: Sequence[Finding], settings: RunSettings) -> None:
+    """Log findings; raise FindingError if none of such a kind is wanted."""
+    for finding in findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
         _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
-    require_none(vertebrae.findings, settings.fail_on)
-    return vertebrae
+    require_none(findings, settings.fail_on)
 
 
 def measure(
@@ -238,10 +243,18 @@ def measure(
     settings: RunSettings,
     predicted: Iterable[Vertebra] = (),
 ) -> Measured:
-    """Measure the cleaned labels; what a model predicts and the user wants, but the result lacks, is not found."""
+    """Measure the cleaned labels; what a model predicts and the user wants, but the result lacks, is not found.
+
+    Raises
+    ------
+    FindingError
+        If the measurements lead to a finding with which none is wanted.
+    """
     wanted = [level for level in predicted if settings.levels is None or level in settings.levels]
     prior = chosen.prior if chosen is not None else prior_result(settings.prior, None, None)
-    return measuring.measure(vertebrae.labels, ct, chosen.sex if chosen is not None else "", wanted, prior)
+    measured = measuring.measure(vertebrae.labels, ct, chosen.sex if chosen is not None else "", wanted, prior)
+    _check(measured.findings, settings)
+    return measured
 
 
 def write_dicom(
@@ -366,6 +379,7 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     OutputError
         If a file cannot be written.
     """
+    results = _with_all_findings(results)
     formats = chosen_outputs(settings.outputs, has_dicom=results.ct.source is not None)
     written = [_seg_summary(results.segmentation, folder)] if results.segmentation is not None else []
     if results.report is not None:
@@ -390,7 +404,14 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
 
 def material(results: Results, settings: RunSettings) -> Material:
     """Return what a single output is made of, when nothing else is written."""
+    results = _with_all_findings(results)
     return _material(results, settings, _summary(results, settings, Stopwatch(), ()))
+
+
+def _with_all_findings(results: Results) -> Results:
+    """Return results whose vertebrae have the findings of their measurements too."""
+    findings = (*results.vertebrae.findings, *results.measured.findings)
+    return replace(results, vertebrae=replace(results.vertebrae, findings=findings))
 
 
 def _material(results: Results, settings: RunSettings, summary: Summary) -> Material:
@@ -407,7 +428,8 @@ def _files_of(output: OutputFormat, uid: str | None, folder: Path) -> list[Outpu
     """Return the rows of what an output wrote: of a DICOM object with its UID, of a folder with all its files."""
     if uid is not None:
         return [output_summary(folder / output.file, folder, output.title, uid)]
-    return [row for file in output.files for row in written_files(folder / file, folder, output.title)]
+    written = [folder / file for file in output.files if (folder / file).exists()]
+    return [row for path in written for row in written_files(path, folder, output.title)]
 
 
 def _seg_summary(record: SegRecord, folder: Path) -> OutputSummary:

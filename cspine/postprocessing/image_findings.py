@@ -1,4 +1,4 @@
-"""Findings about the image around the vertebrae: metal, noise, low contrast, large voxels."""
+"""Findings about the image around the vertebrae: metal, noise, low contrast, large voxels, motion, ribs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from cspine.core.norms import (
 )
 from cspine.core.shape import any_by_block, margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
+from cspine.postprocessing.motion import motion_findings
+from cspine.postprocessing.ribs import rib_findings
 
 #: Surroundings of the vertebrae that are looked at: their muscles, without the shoulders.
 _MARGIN_MM = 15.0
@@ -52,7 +54,7 @@ def image_findings(ct: CtVolume, labels: LabelVolume) -> tuple[Finding, ...]:
         if contrast < MIN_BONE_CONTRAST_HU:
             sentence = f"The vertebrae are only {contrast:.0f} HU denser than the muscles; borders are uncertain."
             findings.append(LOW_CONTRAST.about(sentence))
-    return tuple(findings)
+    return (*findings, *motion_findings(ct, labels), *rib_findings(ct, labels))
 
 
 def _coarse_voxels(ct: CtVolume) -> list[Finding]:

@@ -42,6 +42,10 @@ _ADVICE: dict[FindingKind, str] = {
     findings.TOO_DENSE: "Look for metal and contrast medium on the slices; do not use its density.",
     findings.ONE_SIDED: _BORDERS,
     findings.STAGES_DISAGREE: _NUMBERING,
+    findings.MOTION: "Look at the sagittal reformat for steps; do not use lengths and angles across them.",
+    findings.UNUSUAL_SHAPE: "Look at this body on sagittal slices; if its outline is wrong, do not use its heights.",
+    findings.NO_DISC_SPACE: "Look at the disc between both bodies on sagittal slices.",
+    findings.CERVICAL_RIB: "Look for a rib at this vertebra; count the levels from C2 downwards before you use any.",
 }
 
 _BY_CODE = {kind.code: text for kind, text in _ADVICE.items()}

@@ -187,6 +187,24 @@ class Summary(_Row):
         return ModelIdentity(**self.model.model_dump()).title
 
 
+class MeasuredLabelsSummary(_Row):
+    """The content of `report/measurements.json`, which `cspine measure` writes: measurements of existing labels."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, description="Version of this schema.")
+    cspine_version: str = Field(description="Version of cspine.")
+    notice: str = Field(default="Research use only; not a medical device.", description="Constant notice.")
+    clock: str = Field(description="Date and time of the measurement, ISO 8601.")
+    vertebrae: list[VertebraSummary] = Field(description="Vertebrae from head to foot.")
+    measurements: list[MeasurementSummary] = Field(
+        description="Values of complete vertebrae, of neighbours and of the column."
+    )
+    levels_not_found: list[str] = Field(
+        description="Levels of C1..T1 that have no label; with labels below T1, levels above the lowest one."
+    )
+    changes: list[ChangeSummary] = Field(description="Changes since an earlier result; empty without one.")
+    findings: list[FindingSummary] = Field(description="What the measurements say about the shape of vertebrae.")
+
+
 def model_summary(model: ModelIdentity) -> ModelSummary:
     """Return the summary of a model."""
     return ModelSummary(
@@ -304,8 +322,8 @@ def output_summary(path: Path, folder: Path, kind: str, sop_instance_uid: str | 
     )
 
 
-def write_summary(summary: Summary, path: Path) -> None:
-    """Write summary.json.
+def write_summary(summary: Summary | MeasuredLabelsSummary, path: Path) -> None:
+    """Write summary.json, or measurements.json.
 
     Raises
     ------
@@ -329,6 +347,7 @@ def schema_tables() -> str:
         FindingSummary,
         OutputSummary,
         SupersededResult,
+        MeasuredLabelsSummary,
     )
     return "\n\n".join(_table(model) for model in models)
 

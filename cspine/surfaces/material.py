@@ -2,7 +2,8 @@
 
 Apparent density: Rho, Hobatho and Ashman, Med Eng Phys 17:347 (1995), for lumbar vertebrae. Modulus: Morgan, Bayraktar
 and Keaveny, J Biomech 36:897 (2003), for trabecular bone of vertebrae. Both were measured on other scanners than the
-user's: a scanner that was calibrated with a phantom gives its own line from HU to density.
+user's: a scanner that was calibrated with a phantom gives its own line from HU to density. No constant was read in the
+paper that it is named after: docs/guide/surfaces.md says who quotes it.
 """
 
 from __future__ import annotations

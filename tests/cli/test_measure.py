@@ -31,4 +31,5 @@ def test_nifti_files_give_a_table(tmp_path: Path) -> None:
     files = [str(tmp_path / name) for name in ("labels.nii.gz", "ct.nii.gz", "out")]
     done = CliRunner().invoke(cli, ["-q", "measure", *files])
     assert done.exit_code == 0, done.output
-    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["measurements.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["measurements.csv", "measurements.json"]
+    assert "C1, C2, C3, C4, C6, C7, T1" in done.output

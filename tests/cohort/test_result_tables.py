@@ -10,9 +10,15 @@ import pytest
 from pyarrow import parquet
 
 from cspine.cohort.folder import StudyRecord
-from cspine.cohort.result_tables import STUDY_COLUMNS, VERTEBRA_COLUMNS, failures_by_code, write_tables
+from cspine.cohort.result_tables import (
+    MEASUREMENT_COLUMNS,
+    STUDY_COLUMNS,
+    VERTEBRA_COLUMNS,
+    failures_by_code,
+    write_tables,
+)
 from cspine.core.errors import MissingExtraError, hashed
-from cspine.report.summary import Summary
+from cspine.report.summary import MeasurementSummary, Summary
 from tests.builders.cohorts import failed_record
 
 
@@ -55,6 +61,27 @@ def test_a_vertebra_has_a_row(records: list[StudyRecord], single: tuple[Path, Su
     assert float(table[0]["volume_ml"]) == vertebra.volume_ml
     assert float(table[0]["centroid_superior_mm"]) == vertebra.centroid_lps_mm[2]
     assert table[0]["touches_edge"] == "no"
+
+
+def test_a_value_has_a_row_with_its_unit_and_uncertainty(
+    records: list[StudyRecord], single: tuple[Path, Summary], tmp_path: Path
+) -> None:
+    depth = {"name": "body_depth_mm", "value": 15.2, "unit": "mm", "published_low": 13.0, "published_high": 19.0}
+    measured = [
+        MeasurementSummary(site="C5", uncertainty=0.3, z_score=-0.5, **depth),
+        MeasurementSummary(site="C5/C6", name="angle_deg", value=4.0, unit="deg", uncertainty=None),
+    ]
+    summary = single[1].model_copy(update={"measurements": measured})
+    write_tables([records[0].model_copy(update={"summary": summary}), *records[1:]], tmp_path)
+    table = rows(tmp_path / "measurements.csv")
+    assert list(table[0]) == list(MEASUREMENT_COLUMNS)
+    assert [(row["name"], row["site"], row["scope"], row["quantity"], row["value"], row["unit"]) for row in table] == [
+        ("a", "C5", "vertebra", "body_depth_mm", "15.2", "mm"),
+        ("a", "C5/C6", "neighbours", "angle_deg", "4.0", "deg"),
+    ]
+    assert [row["uncertainty"] for row in table] == ["0.3", ""]
+    assert (table[0]["z_score"], table[0]["published_low"], table[0]["published_high"]) == ("-0.5", "13.0", "19.0")
+    assert parquet.read_table(tmp_path / "measurements.parquet").to_pylist()[1]["uncertainty"] is None
 
 
 def test_parquet_says_the_same_with_types(records: list[StudyRecord], tmp_path: Path) -> None:

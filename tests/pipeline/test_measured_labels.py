@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
 import cspine
+from cspine.core.anatomy import vertebra
 from cspine.core.errors import InputError, NoVertebraError, PriorResultError
 from cspine.io import nifti
+from cspine.pipeline.measured_labels import expected_levels
 from cspine.report.earlier_measurements import earlier_values
+from cspine.report.summary import MeasuredLabelsSummary
 from tests.builders.judges import dciodvfy_errors
 from tests.builders.measured_study import CLOCK, ct_series, labelled, segmentation
 
@@ -54,12 +59,36 @@ def test_table_and_report_have_the_same_numbers(study: Path, from_seg: Path) -> 
 
 def test_a_nifti_file_gives_the_numbers_of_the_segmentation(study: Path, from_seg: Path) -> None:
     found = cspine.measure(study / "labels.nii.gz", study / "ct.nii.gz", sex="F")
-    assert [path.name for path in found.save(study / "plain")] == ["measurements.csv"]
+    assert [path.name for path in found.save(study / "plain")] == [
+        "measurements.csv",
+        "measurements.json",
+    ]
     plain, dicom = rows(study / "plain"), rows(from_seg)
     same = [key for key in dicom if not key[1].endswith("_hu")]
     assert plain.keys() == dicom.keys()
     for key in same:
         assert float(plain[key]["value"]) == pytest.approx(float(dicom[key]["value"]), abs=0.02), key
+
+
+def test_levels_without_a_label_are_in_the_summary_and_in_the_report(study: Path, from_seg: Path) -> None:
+    text = (from_seg / "report" / "measurements.json").read_text(encoding="utf-8")
+    summary = MeasuredLabelsSummary.model_validate_json(text)
+    assert summary.levels_not_found == ["C1", "C2", "C3", "C6", "C7", "T1"]
+    assert [(v.level, v.segment) for v in summary.vertebrae] == [("C4", 1), ("C5", 2)]
+    assert {(m.site, m.name): m.value for m in summary.measurements}.items() <= {
+        key: float(row["value"]) for key, row in rows(from_seg).items()
+    }.items()
+    assert all(v.tracking_uid for v in summary.vertebrae) and summary.findings == []
+    report = str(dcmread(from_seg / "dicom" / "measurements.dcm"))
+    assert report.count("LEVEL_SEARCH") == len(summary.levels_not_found)
+
+
+def test_with_labels_below_t1_the_levels_above_the_lowest_are_expected() -> None:
+    labels = labelled(("C4", "C5"))
+    lower = np.where(labels.labels_zyx == 5, np.uint8(vertebra("T3").label), labels.labels_zyx)
+    expected = [level.name for level in expected_levels(replace(labels, labels_zyx=lower))]
+    assert expected == ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1", "T2", "T3"]
+    assert [level.name for level in expected_levels(labels)][-1] == "T1"
 
 
 def test_the_table_of_vertebrae_has_a_column_for_each_quantity(study: Path) -> None:

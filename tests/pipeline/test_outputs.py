@@ -12,8 +12,9 @@ from cspine.pipeline.settings import RunSettings
 
 def test_every_output_is_a_file_that_the_output_folder_knows() -> None:
     files = {f"{folder}/{name}" for folder, names in output._FILES.items() for name in names}
-    objects = {name for name in files if name.startswith("dicom/surface-")}  # of the output surfaces
-    assert {file for each in OUTPUTS for file in each.files} == files - objects
+    others = {name for name in files if name.startswith("dicom/surface-")}  # of the output surfaces
+    others |= {f"report/{output.MEASURED}"}  # of `cspine measure`
+    assert {file for each in OUTPUTS for file in each.files} == files - others
     assert len({each.name for each in OUTPUTS}) == len(OUTPUTS)
 
 
