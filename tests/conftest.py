@@ -14,6 +14,7 @@ from cspine.study.synthesis.atlas import Atlas, load_atlas
 from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People, load_people
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task
+from tests.builders.small_neck import write_neck_model
 from tests.builders.solid_people import write_meshes, write_person
 from tests.builders.tiny_atlas import write_atlas
 from tests.builders.tiny_model import TrainedModel, train_tiny_model
@@ -76,6 +77,12 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "bright"
     bright_task(folder, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def neck_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the first stage of the shipped model, which sees the small neck in one patch."""
+    return write_neck_model(tmp_path_factory.mktemp("models") / "neck")
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def start(*arguments: object, start_as: tuple[str, ...] = ("-m", "app"), **envir
 
 
 @pytest.fixture(scope="module")
-def neck_sent_again(neck, tmp_path_factory) -> Path:
+def neck_sent_again(neck, neck_model, tmp_path_factory) -> Path:
     """The neck beside a result that an earlier run made of all but its first slices."""
     folder = tmp_path_factory.mktemp("again")
     for path in sorted(neck.iterdir())[8:]:
@@ -59,28 +59,28 @@ def neck_sent_again(neck, tmp_path_factory) -> Path:
     ct = read_volume(scan_folder(folder).series[0])
     labels = np.zeros(ct.hu_zyx.shape, dtype=np.uint8)
     labels[5:9, 5:9, 5:9] = 3
-    predicted = LabelVolume(labels, ct.affine_lps, load_package(MODELS / "cervical-demo").identity)
+    predicted = LabelVolume(labels, ct.affine_lps, load_package(neck_model).identity)
     write_segmentation(predicted, ct, SegSettings(Clock(datetime(2024, 1, 1, tzinfo=UTC))), folder / "earlier.dcm")
     for path in sorted(neck.iterdir())[:8]:
         shutil.copy(path, folder)
     return folder
 
 
-def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_path, monkeypatch):
+def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, neck_model, tmp_path, monkeypatch):
     output = tmp_path / "app"
     output.mkdir()
     done = start(
         HOLOSCAN_INPUT_PATH=neck_sent_again,
         HOLOSCAN_OUTPUT_PATH=output,
-        HOLOSCAN_MODEL_PATH=MODELS / "cervical-demo",
+        HOLOSCAN_MODEL_PATH=neck_model,
         CSPINE_INCOMPLETE=1,
     )
     assert done.returncode == 0, done.stderr
     # Nothing but what is worth a warning, and nothing of Holoscan.
     assert all(" WARNING finding CS-FND-" in line for line in done.stderr.splitlines())
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    result = CliRunner().invoke(command, [str(neck_sent_again), str(tmp_path / "command"), "--incomplete"])
-    assert result.exit_code == 0
+    words = [str(neck_sent_again), str(tmp_path / "command"), "--model", str(neck_model), "--incomplete"]
+    assert CliRunner().invoke(command, words).exit_code == 0
     for name in (
         "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/report.html",
         "report/measurements.csv",
@@ -94,13 +94,13 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
     assert "SECRET" not in done.stdout + done.stderr and "PRIVATE" not in done.stdout + done.stderr
 
 
-def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_path):
+def test_the_application_writes_the_levels_that_the_environment_names(neck, neck_model, tmp_path):
     output = tmp_path / "app"
     output.mkdir()
     environment = {
         "HOLOSCAN_INPUT_PATH": neck,
         "HOLOSCAN_OUTPUT_PATH": output,
-        "HOLOSCAN_MODEL_PATH": MODELS / "cervical-demo",
+        "HOLOSCAN_MODEL_PATH": neck_model,
     }
     refused = start(**environment, CSPINE_LEVELS="C1-C9")
     assert refused.returncode == 2 and "CS-USE-001" in refused.stderr

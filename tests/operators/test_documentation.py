@@ -25,12 +25,12 @@ SNIPPETS = {block.splitlines()[0][2:]: block for block in re.findall(r"```python
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(neck_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the snippets read. The names of the files say nothing about the order of the slices."""
     root = tmp_path_factory.mktemp("snippets")
     for number, path in enumerate(write_neck(root / "input", CtSeriesDescription(uid_seed="snippets"))):
         path.rename(path.with_name(f"{(number * 37) % 128:03d}.dcm"))
-    (root / "model").symlink_to(MODELS / "cervical-demo")
+    (root / "model").symlink_to(neck_model)
     labels = small_neck()[1]
     nifti.write(root / "labels.nii.gz", labels.labels_zyx, labels.affine_lps)
     for name, text in SNIPPETS.items():
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "ignore", name, *arguments], cwd=folder, check=False, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "HOLOSCAN_LOG_LEVEL": "ERROR", "CSPINE_STEP_SIZE": "1.0"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HOLOSCAN_LOG_LEVEL": "ERROR"},
     )  # fmt: skip
 
 
