@@ -245,7 +245,7 @@ def _weights(window: Window, engine: Engine) -> Array:
 
 def _finite(logits: Array, engine: Engine) -> Array:
     if not engine.is_finite(logits):
-        raise InferenceError("the network returned values that are not finite", advice="Try --device cpu.")
+        raise InferenceError("the network returned values that are not finite", advice="Try `device` cpu.")
     return logits
 
 

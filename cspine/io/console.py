@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _LOG_EVERY_S = 15.0
+_SETTING = re.compile(r"`([a-z][a-z0-9_]+)`")
 _WIDTH = 160  # of a table that goes to a file or a pipe
 _log = logging.getLogger("cspine")
 
@@ -46,9 +48,20 @@ def start_logging(level: int) -> None:
 
 
 def print_error(error: CSpineError) -> None:
-    """Print an error and its advice to standard error."""
-    click.echo(f"Error {error}", err=True)
-    click.echo(f"Advice: {error.advice}", err=True)
+    """Print an error and its advice to standard error, with the options of the settings that they name."""
+    click.echo(with_options(f"Error {error}"), err=True)
+    click.echo(with_options(f"Advice: {error.advice}"), err=True)
+
+
+def with_options(text: str) -> str:
+    """Return a text for the command line: a setting in backticks becomes its option.
+
+    Examples
+    --------
+    >>> with_options("Send all slices, or use `repair_gaps`; see `cspine series DIR`.")
+    'Send all slices, or use --repair-gaps; see `cspine series DIR`.'
+    """
+    return _SETTING.sub(lambda found: f"--{found[1].replace('_', '-')}", text)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

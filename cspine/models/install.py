@@ -225,7 +225,7 @@ def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPa
     manifest = read_manifest(package / MANIFEST_NAME)
     stated = (options.labels, options.orientation, options.folds, options.configuration, options.statements)
     if any(stated) or options.checkpoint != "final":
-        raise UsageError("the source is already a model package; only --name and --force apply")
+        raise UsageError("the source is already a model package; only `name` and `force` apply")
     if options.name not in (None, manifest.name):
         raise UsageError(f"the name of package {manifest.name} cannot be changed")
     load_package(package)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cspine.core.errors import MissingSliceError
+from cspine.core.errors import MissingSliceError, UsageError
 from cspine.io import console
 from cspine.io.console import print_error, progress, start_logging, table, wanted_progress
 
@@ -38,6 +38,15 @@ def test_an_error_is_reported_with_its_code_and_advice_on_standard_error(capsys:
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "Error [CS-GEO-002] 2 slices are missing\nAdvice: Look at slice 7.\n"
+
+
+def test_the_command_line_names_the_option_of_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    error = UsageError("`seg_type` is 7", advice="Give `seg_type` binary, or see `cspine run --help` and `A`.")
+    print_error(error)
+    assert capsys.readouterr().err == (
+        "Error [CS-USE-001] --seg-type is 7\nAdvice: Give --seg-type binary, or see `cspine run --help` and `A`.\n"
+    )
+    assert (error.message, error.advice.split("`")[1]) == ("`seg_type` is 7", "seg_type")
 
 
 def test_a_table_shows_every_cell_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
