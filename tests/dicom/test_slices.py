@@ -275,7 +275,7 @@ def test_cosines_beyond_repair_are_refused(cosines: list[float]) -> None:
 def test_a_shear_that_no_gantry_makes_is_refused() -> None:
     with raises_code(ExcessiveTiltError, "40.0"):
         arrange(_planes(build(Stack(tilt_deg=40))))
-    with raises_code(ExcessiveTiltError, "10.0", "row"):
+    with raises_code(ExcessiveTiltError, "10.0"):
         arrange(_planes(build(Stack(shear_x_deg=10))))
 
 

@@ -95,7 +95,7 @@ def test_a_package_is_installed_as_it_is(tmp_path):
     assert install(archive, tmp_path / "models", InstallOptions()).identity == package.identity
     with pytest.raises(ModelExistsError):
         install(package.folder, tmp_path / "models", InstallOptions())
-    assert install(package.folder, tmp_path / "models", InstallOptions(replace=True)).identity == package.identity
+    assert install(package.folder, tmp_path / "models", InstallOptions(force=True)).identity == package.identity
     with raises_code(UsageError, "--name"):
         install(package.folder, tmp_path / "models", InstallOptions(orientation="RAS"))
     with raises_code(UsageError, "tiny"):

@@ -73,7 +73,7 @@ def test_arguments_of_another_machine_are_omitted():
         ({"resampling_fn_probabilities_kwargs": {"is_seg": True}}, "resampling_fn_probabilities"),
         ({"normalization_schemes": ["RGBTo01Normalization"]}, "RGBTo01Normalization"),
         ({"normalization_schemes": ["CTNormalization"] * 2}, "2 channels"),
-        ({"patch_size": [8]}, r"\(8,\)"),
+        ({"patch_size": [8]}, "(8,)"),
         ({"spacing": None}, "spacing"),
     ],
 )
@@ -111,7 +111,7 @@ def test_no_name_in_the_plans_decides_what_is_executed(key, value):
     ("labels", "reason"),
     [
         ({"background": 0, "spine": [1, 2], "C1": [1]}, "'spine'"),
-        ({"background": 0, "C1": 1, "C2": 3}, r"dataset\.json"),
+        ({"background": 0, "C1": 1, "C2": 3}, "dataset.json"),
         ({"C1": 1}, "background"),
         ({"background": 0}, "background"),
     ],
