@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from cspine.study.synthesis.atlas import Atlas, load_atlas
 from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People, load_people
@@ -18,6 +20,7 @@ from tests.builders.small_neck import write_neck_model
 from tests.builders.solid_people import write_meshes, write_person
 from tests.builders.tiny_atlas import write_atlas
 from tests.builders.tiny_model import TrainedModel, train_tiny_model
+from tests.builders.warm_python import APPLICATION, WarmPython
 
 # A shell's background job ignores SIGINT, and so would the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -68,7 +71,15 @@ def solid_people(mesh_folder: Path, people_folder: Path, atlas_cache: Path) -> P
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """A model of two folds, trained by nnU-Net on the tiny dataset; whoever changes it takes a copy."""
-    return train_tiny_model(tmp_path_factory.mktemp("trained"))
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a folder of the worker in that of the session; the first trains for all
+        shared = shared.parent
+    record = shared / "trained.pickle"
+    with FileLock(shared / "trained.lock"):
+        if not record.is_file():
+            model = train_tiny_model(tmp_path_factory.mktemp("trained"))
+            record.write_bytes(pickle.dumps(model))
+        return pickle.loads(record.read_bytes())
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +104,13 @@ def bright_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def warm_app() -> Iterator[WarmPython]:
+    """Python with the libraries of the application loaded."""
+    with WarmPython(*APPLICATION) as python:
+        yield python
+
+
 @pytest.fixture
 def untouched_logging() -> Iterator[None]:
     """Give the package's logger back as it was: the command line sends it to standard error."""
@@ -104,13 +122,15 @@ def untouched_logging() -> Iterator[None]:
 
 #: Files that take longest: workers begin with them, so that none is left alone with one at the end.
 _LONGEST = (
-    "examples/test_study.py",
-    "cohort/test_ray_pool.py",
-    "pipeline/test_study.py",
     "app/test_application.py",
-    "cli/test_predict.py",
-    "cli/test_run.py",
+    "examples/test_study.py",
+    "operators/test_documentation.py",
     "study/training/test_train.py",
+    "cli/test_predict.py",
+    "pipeline/test_study.py",
+    "cohort/test_ray_pool.py",
+    "cli/test_synthesize.py",
+    "cli/test_run.py",
     "cli/test_evaluate.py",
 )
 

@@ -38,11 +38,26 @@ def neck(tmp_path_factory) -> Path:
     return folder
 
 
-def start(*arguments: object, start_as: tuple[str, ...] = ("-m", "app"), **environment: object):
+def environment_with(environment: dict[str, object]) -> dict[str, str]:
+    return os.environ | {"SOURCE_DATE_EPOCH": "1700000000"} | {k: str(v) for k, v in environment.items()}
+
+
+@pytest.fixture
+def start(warm_app):
+    """Start the application where its libraries are loaded already."""
+
+    def run(*arguments: object, **environment: object):
+        words = ["-m", "app", *(str(argument) for argument in arguments)]
+        return warm_app.run(words, cwd=ROOT, environment=environment_with(environment))
+
+    return run
+
+
+def start_anew(*arguments: object, start_as: tuple[str, ...] = ("-m", "app"), **environment: object):
     return subprocess.run(
         [sys.executable, *start_as, *(str(argument) for argument in arguments)],
         cwd=ROOT,
-        env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"} | {k: str(v) for k, v in environment.items()},
+        env=environment_with(environment),
         capture_output=True,
         text=True,
         timeout=240,
@@ -69,7 +84,7 @@ def neck_sent_again(neck, neck_model, tmp_path_factory) -> Path:
 def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, neck_model, tmp_path, monkeypatch):
     output = tmp_path / "app"
     output.mkdir()
-    done = start(
+    done = start_anew(
         HOLOSCAN_INPUT_PATH=neck_sent_again,
         HOLOSCAN_OUTPUT_PATH=output,
         HOLOSCAN_MODEL_PATH=neck_model,
@@ -94,7 +109,7 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, neck_m
     assert "SECRET" not in done.stdout + done.stderr and "PRIVATE" not in done.stdout + done.stderr
 
 
-def test_the_application_writes_the_levels_that_the_environment_names(neck, neck_model, tmp_path):
+def test_the_application_writes_the_levels_that_the_environment_names(neck, neck_model, tmp_path, start):
     output = tmp_path / "app"
     output.mkdir()
     environment = {
@@ -118,7 +133,7 @@ def test_the_application_writes_the_levels_that_the_environment_names(neck, neck
 
 
 def test_the_application_writes_the_outputs_that_the_environment_names(
-    bright_study, bright_model, tmp_path, monkeypatch
+    bright_study, bright_model, tmp_path, monkeypatch, start
 ):
     environment = {"HOLOSCAN_INPUT_PATH": bright_study, "HOLOSCAN_MODEL_PATH": bright_model}
     for outputs, files in (
@@ -145,7 +160,7 @@ def test_an_error_in_an_operator_gives_its_own_exit_code_and_no_output(neck, tmp
     for number, path in enumerate(sorted(neck.iterdir())):
         if number != 40:
             (broken / path.name).write_bytes(path.read_bytes())
-    done = start(
+    done = start_anew(
         "-i", broken, "-o", output, "-m", MODELS / "cervical-demo", start_as=(str(ROOT / "app" / "__main__.py"),)
     )
     assert done.returncode == 5
@@ -154,7 +169,7 @@ def test_an_error_in_an_operator_gives_its_own_exit_code_and_no_output(neck, tmp
     assert list(output.iterdir()) == []
 
 
-def test_a_model_folder_without_models_gives_the_exit_code_of_models(neck, tmp_path):
+def test_a_model_folder_without_models_gives_the_exit_code_of_models(neck, tmp_path, start):
     (tmp_path / "models" / "broken").mkdir(parents=True)
     (tmp_path / "models" / "broken" / "model.yaml").write_text("name: [")
     (tmp_path / "out").mkdir()
@@ -163,7 +178,7 @@ def test_a_model_folder_without_models_gives_the_exit_code_of_models(neck, tmp_p
     assert "CS-MOD" in done.stderr
 
 
-def test_a_model_folder_that_is_not_there_never_ends_in_a_demonstration(neck, tmp_path):
+def test_a_model_folder_that_is_not_there_never_ends_in_a_demonstration(neck, tmp_path, start):
     (tmp_path / "out").mkdir()
     done = start(
         HOLOSCAN_INPUT_PATH=neck, HOLOSCAN_OUTPUT_PATH=tmp_path / "out", HOLOSCAN_MODEL_PATH=tmp_path / "no-models"
@@ -181,7 +196,7 @@ def test_the_graph_is_composed_without_arguments_of_python(neck, tmp_path):
         "print(*sorted(node.name for node in app.graph.get_nodes()))\n"
         "print(app.operators['inference'].inference.device, app.operators['seg_writer'].output_folder)\n"
     )
-    done = start(
+    done = start_anew(
         start_as=("-c", code), HOLOSCAN_INPUT_PATH=neck, HOLOSCAN_OUTPUT_PATH=tmp_path / "o", CSPINE_DEVICE="cpu"
     )
     assert done.returncode == 0, done.stderr
@@ -193,7 +208,7 @@ def test_the_graph_is_composed_without_arguments_of_python(neck, tmp_path):
 
 def test_the_module_with_the_graph_can_be_started_by_its_path(tmp_path):
     (tmp_path / "empty").mkdir()
-    done = start("-i", tmp_path / "empty", start_as=(str(ROOT / "app" / "app.py"),), PYTHONPATH=ROOT)
+    done = start_anew("-i", tmp_path / "empty", start_as=(str(ROOT / "app" / "app.py"),), PYTHONPATH=ROOT)
     assert done.returncode == 3
     assert "CS-IN-002" in done.stderr and "Traceback" not in done.stderr
 

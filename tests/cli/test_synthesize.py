@@ -168,10 +168,12 @@ def test_the_sets_of_the_help_are_those_that_exist() -> None:
     assert list(option.type.choices) == list(evaluation_sets.SETS)
 
 
-@pytest.mark.usefixtures("_small_sets")
 def test_an_interrupted_series_does_not_count_as_complete(
     tmp_path: Path, atlas_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ct = CtVolume(np.zeros((6, 4, 5), dtype=np.int16), np.eye(4))
+    labels = LabelVolume(np.ones((6, 4, 5), dtype=np.uint8), np.eye(4))
+    monkeypatch.setattr(evaluation_sets, "synthesize_set_case", lambda atlas, case, people: (ct, labels))
     saved = write_ct.save_ct
 
     def interrupted(dataset: Dataset, path: Path, transfer_syntax: str) -> None:
