@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from cspine.study.synthesis.atlas import Atlas, load_atlas
 from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People, load_people
+from cspine.study.synthesis.spine.forms import SpineForms, parametric_forms
+from tests.builders.all_workers import made_once
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task
 from tests.builders.small_neck import write_neck_model
@@ -71,15 +71,13 @@ def solid_people(mesh_folder: Path, people_folder: Path, atlas_cache: Path) -> P
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """A model of two folds, trained by nnU-Net on the tiny dataset; whoever changes it takes a copy."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # a folder of the worker in that of the session; the first trains for all
-        shared = shared.parent
-    record = shared / "trained.pickle"
-    with FileLock(shared / "trained.lock"):
-        if not record.is_file():
-            model = train_tiny_model(tmp_path_factory.mktemp("trained"))
-            record.write_bytes(pickle.dumps(model))
-        return pickle.loads(record.read_bytes())
+    return made_once(tmp_path_factory, "trained", lambda: train_tiny_model(tmp_path_factory.mktemp("trained")))
+
+
+@pytest.fixture(scope="session")
+def solid_forms(tmp_path_factory: pytest.TempPathFactory) -> SpineForms:
+    """The vertebrae of a spine as simple solids."""
+    return made_once(tmp_path_factory, "solid-forms", parametric_forms)
 
 
 @pytest.fixture(scope="session")

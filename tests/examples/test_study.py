@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import cspine
@@ -26,7 +27,9 @@ _PATIENTS = 14
 
 
 def _solids(forms: object, seed: int, settings: SpineSettings) -> tuple[CtVolume, LabelVolume]:
-    return small_case(NECK if settings.view[0] == "C1" else TRUNK, spacing_xyz=settings.spacing_xyz)
+    ct, labels = small_case(NECK if settings.view[0] == "C1" else TRUNK, spacing_xyz=settings.spacing_xyz)
+    noise = np.random.default_rng(seed).normal(0, 30, ct.hu_zyx.shape)
+    return CtVolume((ct.hu_zyx + noise).astype(np.int16), ct.affine_lps), labels
 
 
 @pytest.fixture(scope="module")
