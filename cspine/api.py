@@ -20,6 +20,7 @@ from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.archive import open_input
 from cspine.inference.settings import EngineName, Precision
+from cspine.io.console import wanted_progress
 from cspine.io.machine import home_folder
 from cspine.models.install import InstallOptions
 from cspine.models.install import install as _install
@@ -57,7 +58,7 @@ def segment(
     precision: Precision | None = None,
     engine: EngineName | None = None,
     settings: RunSettings | None = None,
-    progress: ProgressCallback | None = None,
+    progress: bool | ProgressCallback | None = None,
 ) -> Segmentation:
     """Segment the vertebrae of a CT.
 
@@ -79,8 +80,9 @@ def segment(
         ``"auto"``, ``"torch"`` or ``"openvino"``.
     settings : RunSettings, optional
         All other settings of a run; the options above take precedence.
-    progress : callable, optional
-        Gets the tiles done and all tiles of a stage.
+    progress : bool or callable, optional
+        A callable gets the tiles done and all tiles of a stage. If omitted, a bar is shown at a terminal and in a
+        notebook, and nothing elsewhere; False shows none, and True also logs lines where there is no bar.
 
     Returns
     -------
@@ -102,17 +104,17 @@ def segment(
     if kind is not SourceKind.DICOM and chosen.series_uid is not None:
         raise UsageError("an image that is not DICOM has no series", advice="Leave the series out.")
     package = load_model(model)
-    if path is None:
-        ct = _ct_in_memory(source)
-        check_wanted(chosen.levels, package.levels)
-        return Segmentation(segment_image(lambda: ct, package, chosen, progress), chosen)
-    if kind is SourceKind.NIFTI:
-        read = replace(chosen, outputs=None)  # nothing is written yet: `save` decides
-        study = segment_image(lambda: steps.read_image(path, read, package), package, chosen, progress)
-        return Segmentation(study, chosen)
-    with ExitStack() as stack:
+    with wanted_progress("tiles", progress) as on_progress, ExitStack() as stack:
+        if path is None:
+            ct = _ct_in_memory(source)
+            check_wanted(chosen.levels, package.levels)
+            return Segmentation(segment_image(lambda: ct, package, chosen, on_progress), chosen)
+        if kind is SourceKind.NIFTI:
+            read = replace(chosen, outputs=None)  # nothing is written yet: `save` decides
+            study = segment_image(lambda: steps.read_image(path, read, package), package, chosen, on_progress)
+            return Segmentation(study, chosen)
         scan = steps.read_headers(stack.enter_context(open_input(path)))
-        result = Segmentation(segment_study(scan, package, chosen, progress), chosen)
+        result = Segmentation(segment_study(scan, package, chosen, on_progress), chosen)
         # What a zip archive contains is needed until the last DICOM object is written.
         weakref.finalize(result, stack.pop_all().close)
     return result

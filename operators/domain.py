@@ -238,7 +238,7 @@ def _affine_of(image: Image, array: NDArray[Any]) -> Affine:
     if array.ndim != 3 or metadata.get("affine") is None:
         raise InputError(
             "an Image without a third axis or without an affine cannot be placed in the patient",
-            advice="Give an Image of (z, y, x) with `affine` and `space` in its metadata.",
+            advice="Give an Image of (z, y, x) with affine and space in its metadata.",
         )
     affine = np.asarray(metadata["affine"], dtype=np.float64)
     return affine if metadata.get("space") == "LPS" else ras_to_lps(affine)

@@ -12,11 +12,15 @@ import pytest
 
 from cspine.study.synthesis.atlas import Atlas, load_atlas
 from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People, load_people
+from cspine.study.synthesis.spine.forms import SpineForms, parametric_forms
+from tests.builders.all_workers import made_once
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task
+from tests.builders.small_neck import write_neck_model
 from tests.builders.solid_people import write_meshes, write_person
 from tests.builders.tiny_atlas import write_atlas
 from tests.builders.tiny_model import TrainedModel, train_tiny_model
+from tests.builders.warm_python import APPLICATION, WarmPython
 
 # A shell's background job ignores SIGINT, and so would the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -67,7 +71,13 @@ def solid_people(mesh_folder: Path, people_folder: Path, atlas_cache: Path) -> P
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """A model of two folds, trained by nnU-Net on the tiny dataset; whoever changes it takes a copy."""
-    return train_tiny_model(tmp_path_factory.mktemp("trained"))
+    return made_once(tmp_path_factory, "trained", lambda: train_tiny_model(tmp_path_factory.mktemp("trained")))
+
+
+@pytest.fixture(scope="session")
+def solid_forms(tmp_path_factory: pytest.TempPathFactory) -> SpineForms:
+    """The vertebrae of a spine as simple solids."""
+    return made_once(tmp_path_factory, "solid-forms", parametric_forms)
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +89,24 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def neck_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the first stage of the shipped model, which sees the small neck in one patch."""
+    return write_neck_model(tmp_path_factory.mktemp("models") / "neck")
+
+
+@pytest.fixture(scope="session")
 def bright_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with one vertebra."""
     folder = tmp_path_factory.mktemp("in") / "a"
     write_bright_study(folder, "a")
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm_app() -> Iterator[WarmPython]:
+    """Python with the libraries of the application loaded."""
+    with WarmPython(*APPLICATION) as python:
+        yield python
 
 
 @pytest.fixture
@@ -97,13 +120,15 @@ def untouched_logging() -> Iterator[None]:
 
 #: Files that take longest: workers begin with them, so that none is left alone with one at the end.
 _LONGEST = (
-    "examples/test_study.py",
-    "cohort/test_ray_pool.py",
-    "pipeline/test_study.py",
     "app/test_application.py",
-    "cli/test_predict.py",
-    "cli/test_run.py",
+    "examples/test_study.py",
+    "operators/test_documentation.py",
     "study/training/test_train.py",
+    "cli/test_predict.py",
+    "pipeline/test_study.py",
+    "cohort/test_ray_pool.py",
+    "cli/test_synthesize.py",
+    "cli/test_run.py",
     "cli/test_evaluate.py",
 )
 

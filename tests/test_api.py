@@ -34,6 +34,7 @@ from tests.builders.judges import dciodvfy_errors
 from tests.builders.nnunet_results import TinyModel
 
 EPOCH = "1700000000"
+COARSE = cspine.RunSettings(inference=cspine.InferenceSettings(step_size=1.0))
 
 
 @pytest.fixture(autouse=True)
@@ -226,7 +227,7 @@ def test_options_reach_the_run(bright_study: Path, package: object) -> None:
         settings=cspine.RunSettings(inference=cspine.InferenceSettings(step_size=0.75)),
         progress=lambda done, tiles: reported.append((done, tiles)),
     )
-    assert reported and reported[-1][0] == reported[-1][1]
+    assert reported[0][0] == 0 and reported[-1][0] == reported[-1][1] > 0
     assert kept.settings.as_text()["levels"] == "C1-C2"
     assert kept.settings.inference == cspine.InferenceSettings("cpu", None, None, 0.75, "float32")
     with pytest.raises(NoVertebraError):
@@ -234,6 +235,22 @@ def test_options_reach_the_run(bright_study: Path, package: object) -> None:
     for levels in ("L9", "L1"):  # no level at all, and none of the model's
         with pytest.raises(UsageError):
             cspine.segment(bright_study, package, levels=levels)
+
+
+def test_progress_is_shown_at_a_terminal_and_nowhere_else(
+    bright_study: Path, package: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def segment(**options: bool) -> str:
+        cspine.segment(bright_study, package, device="cpu", settings=COARSE, **options)
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err
+
+    assert segment() == ""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "tiles" in segment()
+    assert segment(progress=False) == ""
 
 
 def test_what_cannot_be_segmented_is_refused_with_its_code(bright_study: Path, package: object, tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
-"""Which package may import which: the arrows of docs/architecture.md."""
+"""Which package may import which, the arrows of docs/architecture.md, and which of them knows the command line."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+
+from cspine.cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 
@@ -106,3 +110,50 @@ def test_scripts_beside_the_package_import_names_that_exist(folder: str) -> None
     pairs = [pair for pair in _imports(ROOT / folder) if pair[1].startswith("cspine.")]
     assert pairs
     assert [pair for pair in pairs if not _exists(pair[1])] == []
+
+
+#: Packages that run as a command alone; all others are called from Python too, where nobody knows options.
+COMMANDS = {"cli", "doctor", "service"}
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """Yield the texts of a module that are no docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    described = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    documentation = {id(node.body[0].value) for node in ast.walk(tree)
+                     if isinstance(node, described) and node.body and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.value
+
+
+def _raised(path: Path) -> Iterator[ast.Call]:
+    """Yield the calls of a module that make an error."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
+            yield node
+
+
+def _options(command: click.Command) -> set[str]:
+    """Return the names of the options of a command and of its subcommands, as settings are named."""
+    found = {option.lstrip("-").replace("-", "_") for each in command.params for option in each.opts}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        commands = [command.get_command(context, name) for name in command.list_commands(context)]
+        return found.union(*(_options(each) for each in commands if each is not None))
+    return found
+
+
+def test_errors_name_settings_and_the_command_line_has_an_option_for_each() -> None:
+    files = [path for package in sorted(ALLOWED) for path in sorted((ROOT / "cspine" / package).rglob("*.py"))]
+    named = {word for path in files for text in _texts(path) for word in re.findall(r"`([a-z][a-z0-9_]+)`", text)}
+    assert {"device", "repair_gaps", "out"} <= named <= _options(cli) | {"help"}
+    library = [path for path in files if path.relative_to(ROOT / "cspine").parts[0] not in COMMANDS]
+    said = {
+        (path.name, part.value)
+        for path in library
+        for call in _raised(path)
+        for part in ast.walk(call)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
+    assert {text for _, text in said if re.search(r"(?<![\w-])--[a-z]", re.sub(r"`[^`]*`", "", text))} == set()

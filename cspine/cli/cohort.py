@@ -10,7 +10,7 @@ import click
 
 from cspine.cli.run_options import model_package, run_options, run_settings
 from cspine.core.errors import SomeStudiesFailedError
-from cspine.io.console import progress, table
+from cspine.io.console import progress, table, with_options
 
 if TYPE_CHECKING:
     from cspine.cohort.folder import StudyRecord
@@ -93,7 +93,11 @@ def _report(records: Sequence[StudyRecord], written: Sequence[Path]) -> None:
 
     failures = failures_by_code(records)
     if failures:
-        table("Failures", ("Code", "Studies", "Advice"), [(code, str(number), text) for code, number, text in failures])
+        table(
+            "Failures",
+            ("Code", "Studies", "Advice"),
+            [(code, str(number), with_options(text)) for code, number, text in failures],
+        )
     for path in written:
         click.echo(f"{path}")
     failed = sum(number for _, number, _ in failures)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.io.console import table
+from cspine.io.console import table, with_options
 
 if TYPE_CHECKING:
     from cspine.doctor.diagnostic import Diagnostic
@@ -50,7 +50,7 @@ def _show(diagnostics: Sequence[Diagnostic]) -> None:
     )
     for diagnostic in diagnostics:
         if diagnostic.status is not Status.OK:
-            click.echo(f"{diagnostic.status} {diagnostic.name}: {diagnostic.advice}")
+            click.echo(with_options(f"{diagnostic.status} {diagnostic.name}: {diagnostic.advice}"))
 
 
 def _json(diagnostics: Sequence[Diagnostic]) -> str:

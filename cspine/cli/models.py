@@ -268,7 +268,7 @@ def install(
         folds=_folds(folds),
         configuration=configuration,
         checkpoint=checkpoint,
-        replace=force,
+        force=force,
         statements={renamed.get(key, key): text for key, text in texts.items() if text is not None},
     )
     package = install_model(source, into or user_folder(os.environ, home_folder()), options)

@@ -84,7 +84,7 @@ def _open(folder: Path) -> Spool:
 
     if not (folder / "waiting").is_dir():
         raise SpoolError(
-            f"{folder.name} is not a spool", advice="Give the folder named by `spool` in the configuration."
+            f"{folder.name} is not a spool", advice="Give the folder that the configuration names as spool."
         )
     return Spool(folder)
 

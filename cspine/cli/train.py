@@ -114,7 +114,7 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
     naming = naming_of(out, options["name"], options["title"], cases, _command_line())
     check_naming(naming)
     check_place(out, (dataset, folder))
-    refuse_within(dataset, {"--run": folder, "--out": out})
+    refuse_within(dataset, {"run": folder, "out": out})
     machine = machine_of(device, options["processes"] or usable_cores())
     for line in needs(cases, settings, folder):
         click.echo(line)

@@ -114,7 +114,7 @@ def _check_address(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit():
         raise UsageError(
-            "--address must be HOST:PORT of the head of a cluster, or auto",
+            "`address` must be HOST:PORT of the head of a cluster, or auto",
             advice="Start the cohort on a machine of the cluster; ray:// addresses are not supported.",
         )
     try:
@@ -166,7 +166,7 @@ def plan_workers(device: str, threads: int, max_workers: int | None, *, local: b
     """
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(
-            f"--device {device}: a cohort supports auto, cpu and cuda", advice="Ray assigns the GPUs to workers."
+            f"`device` {device}: a cohort supports auto, cpu and cuda", advice="Ray assigns the GPUs to workers."
         )
     nodes = [node["Resources"] for node in _ray().nodes() if node["Alive"]]
     gpus = int(sum(resources.get("GPU", 0) for resources in nodes))

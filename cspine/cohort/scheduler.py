@@ -219,7 +219,7 @@ class _Run:
                 raise CohortError(
                     f"{self.deaths_at_start} consecutive workers died during start-up",
                     advice="Usually out of memory, or cspine is missing on a machine of the cluster: "
-                    "run `cspine doctor` there, or use fewer --workers.",
+                    "run `cspine doctor` there, or use fewer `workers`.",
                 )
         else:
             _log.warning("study %s: worker died in attempt %d", hashed(attempt.study.name), attempt.number)

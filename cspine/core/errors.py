@@ -56,7 +56,8 @@ class CSpineError(Exception):
     message : str
         What happened, with the numbers.
     advice : str, optional
-        What to do next; the class's own advice if omitted.
+        What to do next; the class's own advice if omitted. Here and in the message, a setting is named as in Python and
+        in backticks, for example `device`; the command line shows its option instead.
     """
 
     code: str = "CS-INT-001"
@@ -125,7 +126,7 @@ class UsageError(CSpineError):
 
     code = "CS-USE-001"
     exit_code = 2
-    advice = "Run the command with --help to see what it accepts."
+    advice = "See `help` for the values that are allowed."
 
 
 class RulesError(UsageError):
@@ -153,7 +154,7 @@ class DicomSourceNeededError(UsageError):
     """A DICOM object was asked for, and the image does not come from DICOM."""
 
     code = "CS-USE-005"
-    advice = "Leave seg out of --outputs, or pass the DICOM series of the image: a SEG refers to its instances."
+    advice = "Leave seg out of `outputs`, or pass the DICOM series of the image: a SEG refers to its instances."
 
 
 # --- input ------------------------------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ class SeveralPatientsError(InputError):
     """The input contains more than one patient or study."""
 
     code = "CS-IN-003"
-    advice = "Pass one study at a time, or use --all-studies to process them one after another."
+    advice = "Pass one study at a time; `cspine run` takes them one after another with `all_studies`."
 
 
 class UnreadableArchiveError(InputError):
@@ -216,7 +217,7 @@ class NoSuitableSeriesError(CSpineError):
     code = "CS-SEL-001"
     exit_code = 4
     subject = Subject.IMAGES
-    advice = "Run `cspine series DIR` to see why each series was rejected; override with --series-uid or --rules."
+    advice = "Run `cspine series DIR` to see why each series was rejected; override with `series_uid` or `rules`."
 
 
 class UnknownSeriesError(NoSuitableSeriesError):
@@ -242,7 +243,7 @@ class MissingSliceError(GeometryError):
     """Slices are missing from the series."""
 
     code = "CS-GEO-002"
-    advice = "Send the complete series again, or use --repair-gaps to process its longest regular part."
+    advice = "Send the complete series again, or use `repair_gaps` to process its longest regular part."
 
 
 class DuplicatePositionError(GeometryError):
@@ -291,7 +292,7 @@ class VariableSpacingError(GeometryError):
     """The slice spacing changes within the series."""
 
     code = "CS-GEO-009"
-    advice = "Reconstruct with one increment, or use --repair-gaps to process the longest regular part."
+    advice = "Reconstruct with one increment, or use `repair_gaps` to process the longest regular part."
 
 
 class ExcessiveTiltError(GeometryError):
@@ -398,28 +399,28 @@ class LabelMapNeededError(ModelError):
     """Labels of dataset.json are not recognised as vertebrae."""
 
     code = "CS-MOD-006"
-    advice = "Pass --labels FILE, a YAML file that maps each network label to C1..L6 or to 'auxiliary'."
+    advice = "Give `labels`, which map each network label to C1..L6 or to 'auxiliary'; a YAML file for the command."
 
 
 class OrientationNeededError(ModelError):
     """The orientation of the training images is unknown."""
 
     code = "CS-MOD-007"
-    advice = "Pass --orientation with the orientation of the training images, for example LPS or RAS."
+    advice = "Pass `orientation` with the orientation of the training images, for example LPS or RAS."
 
 
 class ModelExistsError(ModelError):
     """A model package of this name is already installed."""
 
     code = "CS-MOD-008"
-    advice = "Choose another name with --name, or replace the package with --force."
+    advice = "Choose another `name`, or replace the package with `force`."
 
 
 class NotCalibratedError(ModelError):
     """The confidence that is wanted was not calibrated for the model."""
 
     code = "CS-MOD-009"
-    advice = "Run `cspine models calibrate MODEL --full` on cases of known truth, or choose the fast confidence."
+    advice = "Run `cspine models calibrate MODEL --full` on cases of known truth, or set `confidence` to fast."
 
 
 # --- inference --------------------------------------------------------------------------------------------------------
@@ -431,7 +432,7 @@ class InferenceError(CSpineError):
     code = "CS-INF-001"
     exit_code = 8
     subject = Subject.CASE
-    advice = "Try --device cpu; the log has the cause."
+    advice = "Try `device` cpu; the log has the cause."
 
 
 class DeviceError(InferenceError):
@@ -439,14 +440,14 @@ class DeviceError(InferenceError):
 
     code = "CS-INF-002"
     subject = Subject.SYSTEM
-    advice = "Use --device auto or cpu."
+    advice = "Use `device` auto or cpu."
 
 
 class OutOfMemoryError(InferenceError):
     """The process is out of memory."""
 
     code = "CS-INF-003"
-    advice = "Free memory, use a GPU with more memory, or use --device cpu."
+    advice = "Free memory, use a GPU with more memory, or use `device` cpu."
 
 
 class NotEnoughMemoryError(InferenceError):
@@ -469,12 +470,12 @@ class NoVertebraError(CSpineError):
 
 
 class FindingError(CSpineError):
-    """The result has a finding that --fail-on names, so nothing is written."""
+    """The result has a finding that `fail_on` names, so nothing is written."""
 
     code = "CS-RES-002"
     exit_code = 9
     subject = Subject.IMAGES
-    advice = "Run again without --fail-on to see the result, with its findings, before it is used."
+    advice = "Run again without `fail_on` to see the result, with its findings, before it is used."
 
 
 class MeshError(CSpineError):
@@ -483,7 +484,7 @@ class MeshError(CSpineError):
     code = "CS-RES-003"
     exit_code = 9
     subject = Subject.IMAGES
-    advice = "Choose another edge length, or leave the level out with --levels; see the labels of the level."
+    advice = "Choose another edge length, or leave the level out with `levels`; see the labels of the level."
 
 
 class OutputError(CSpineError):
@@ -498,7 +499,7 @@ class OutputNotEmptyError(OutputError):
     """The output folder already contains results."""
 
     code = "CS-OUT-002"
-    advice = "Choose an empty folder, or replace the results with --overwrite."
+    advice = "Choose an empty folder, or replace the results with `overwrite`."
 
 
 class SomeStudiesFailedError(CSpineError):
@@ -525,7 +526,7 @@ class AtlasError(CSpineError):
 
     code = "CS-SYN-001"
     exit_code = 12
-    advice = "Pass --atlas with the folder that contains neck_atlas_1mm.nii.gz and labels.csv."
+    advice = "Pass `atlas` with the folder that contains neck_atlas_1mm.nii.gz and labels.csv."
 
 
 class TrainingError(CSpineError):

@@ -390,7 +390,7 @@ def require_none(findings: Iterable[Finding], fail_on: Collection[str]) -> None:
     refused = [f for f in findings if f.code in fail_on or grades.index(f.severity) >= least]
     if refused:
         listed = ", ".join(f"{f.code} ({f.level})" if f.level else f.code for f in refused)
-        raise FindingError(f"the result has findings that --fail-on names: {listed}")
+        raise FindingError(f"the result has findings that `fail_on` names: {listed}")
 
 
 def findings_table() -> str:

@@ -93,7 +93,7 @@ def segment(
     settings : InferenceSettings, optional
         Device, folds, mirroring, step size, precision.
     progress : callable, optional
-        Called with the finished tiles and all tiles of a stage.
+        Called with the finished tiles and all tiles of a stage, first with none finished.
     between : callable, optional
         Cleans the labels of a stage for the next one; it may only remove voxels.
     locator : callable, optional

@@ -142,7 +142,7 @@ def predict_logits(
     engine : Engine
         The engine of the networks.
     progress : callable
-        Called with the finished tiles and all tiles.
+        Called with the finished tiles and all tiles, first with none finished.
 
     Returns
     -------
@@ -162,6 +162,7 @@ def predict_logits(
         tiles, gaussian = tiles_of(shape, window), _weights(window, engine)
         total = sums = None
         done, all_tiles = 0, len(tiles) * len(folds)
+        progress(done, all_tiles)
         for fold in folds:
             network = fold()
             for tile in tiles:
@@ -207,6 +208,7 @@ def logits_slabs(
     total = sums = None
     start = 0  # first slice of the padded image in the sums
     done, all_tiles = 0, len(tiles) * len(folds)
+    progress(done, all_tiles)
     for row, end in zip(rows, ends, strict=True):
         with engine.running():
             gaussian = _weights(window, engine)
@@ -243,7 +245,7 @@ def _weights(window: Window, engine: Engine) -> Array:
 
 def _finite(logits: Array, engine: Engine) -> Array:
     if not engine.is_finite(logits):
-        raise InferenceError("the network returned values that are not finite", advice="Try --device cpu.")
+        raise InferenceError("the network returned values that are not finite", advice="Try `device` cpu.")
     return logits
 
 

@@ -103,7 +103,7 @@ class StudyOutput:
             if foreign:
                 raise OutputNotEmptyError(
                     f"{part}/ in the output folder contains {len(foreign)} files that are not results of cspine",
-                    advice="Choose another output folder; --overwrite replaces results of cspine only.",
+                    advice="Choose another output folder; `overwrite` replaces results of cspine only.",
                 )
 
     @property

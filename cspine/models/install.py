@@ -45,7 +45,7 @@ class InstallOptions:
         Configuration to install if the source has several.
     checkpoint : str
         Checkpoint of each fold: ``"final"``, ``"best"`` or ``"latest"``.
-    replace : bool
+    force : bool
         Replace an installed package of the same name.
     statements : mapping
         Other fields of the manifest: version, title, licence, source, credit, intended_use, limits, training_data.
@@ -57,7 +57,7 @@ class InstallOptions:
     folds: tuple[str, ...] | None = None
     configuration: str | None = None
     checkpoint: Literal["final", "best", "latest"] = "final"
-    replace: bool = False
+    force: bool = False
     statements: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -101,7 +101,7 @@ def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
         plan = read_plan(trained.plans, trained.dataset, trained.checkpoint.configuration, trained.checkpoint.trainer)
         manifest = _manifest(trained, plan, source.name, options)
         content = StageContent(trained.plans, trained.dataset, trained.weights)
-        return write_package(into / manifest.name, manifest, {_STAGE: content}, replace=options.replace)
+        return write_package(into / manifest.name, manifest, {_STAGE: content}, replace=options.force)
 
 
 def read_label_map(path: Path) -> dict[int | str, str]:
@@ -225,12 +225,12 @@ def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPa
     manifest = read_manifest(package / MANIFEST_NAME)
     stated = (options.labels, options.orientation, options.folds, options.configuration, options.statements)
     if any(stated) or options.checkpoint != "final":
-        raise UsageError("the source is already a model package; only --name and --force apply")
+        raise UsageError("the source is already a model package; only `name` and `force` apply")
     if options.name not in (None, manifest.name):
         raise UsageError(f"the name of package {manifest.name} cannot be changed")
     load_package(package)
     target = into / manifest.name
-    if target.exists() and not options.replace:
+    if target.exists() and not options.force:
         raise ModelExistsError(f"model {manifest.name} is already installed")
     try:
         into.mkdir(parents=True, exist_ok=True)

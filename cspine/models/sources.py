@@ -111,7 +111,7 @@ def find_trained(folder: Path, configuration: str | None, checkpoint: str = "fin
     if len(found) > 1:
         names = ", ".join(sorted({_configuration(path, checkpoint) for path in found}))
         raise UsageError(
-            f"the source contains {len(found)} trained models: {names}", advice="Choose one with --configuration."
+            f"the source contains {len(found)} trained models: {names}", advice="Choose one with `configuration`."
         )
     return found[0]
 
@@ -121,7 +121,7 @@ def _not_found(folder: Path, configuration: str | None, checkpoint: str) -> Mode
     others = [name for name in CHECKPOINTS if name != checkpoint and any(_search(folder, f"checkpoint_{name}.pth"))]
     advice = "Pass the folder Dataset.../Trainer__Plans__Configuration, its export as a zip, or a MONAI bundle."
     if others:
-        advice = f"Choose another checkpoint with --checkpoint: there is {', '.join(others)}."
+        advice = f"Choose another checkpoint with `checkpoint`: there is {', '.join(others)}."
     return ModelError(
         f"no trained nnU-Net v2 model{wanted} with plans.json, dataset.json and fold_N/checkpoint_{checkpoint}.pth "
         "was found",

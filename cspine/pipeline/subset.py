@@ -64,7 +64,7 @@ def keep_levels(vertebrae: Vertebrae, wanted: Sequence[Vertebra]) -> Vertebrae:
     if not kept:
         raise NoVertebraError(
             f"none of the levels {levels_text(wanted)} was predicted; predicted levels: {levels_text(found) or 'none'}",
-            advice="Check that the series shows these levels, or run without --levels.",
+            advice="Check that the series shows these levels, or run without `levels`.",
         )
     counted_from_above = any(level.name in ANCHORS for level in found)
     lowest = rank(kept[-1].label)

@@ -210,7 +210,7 @@ def train(
     naming = naming_of(place, None, None, cases, "cspine.study.train")
     check_naming(naming)
     check_place(place, (data, state))
-    refuse_within(data, {"--run": state, "--out": place})
+    refuse_within(data, {"run": state, "out": place})
     machine = machine_of(device, usable_cores())
     training = Training(cases, settings or TrainingSettings(), state, machine)
     return train_folds(training, place, naming, lambda done, total: None)

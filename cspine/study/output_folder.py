@@ -59,9 +59,9 @@ class OutputFolder:
         if self.root.is_file():
             raise OutputError(f"{self.root} is a file", advice="Give a folder.")
         read = [path for path in inputs if path is not None]
-        refuse_overlap([self.root / name for name in self.folders], read, "--out")
+        refuse_overlap([self.root / name for name in self.folders], read, "out")
         if self.root.resolve() in [path.resolve() for path in read]:
-            raise UsageError("--out is a folder that is read", advice="Give the results a folder of their own.")
+            raise UsageError("`out` is a folder that is read", advice="Give the results a folder of their own.")
         try:
             own = self._own()
             if own is not None:
@@ -72,8 +72,8 @@ class OutputFolder:
             raise OutputError(f"the output folder cannot be read: {error.strerror}") from error
         if foreign:
             raise UsageError(
-                f"--out has {', '.join(foreign)} already, and no {SUMMARY} of {self.command}",
-                advice=f"Give --out an empty folder, or that of an earlier {self.command}.",
+                f"`out` has {', '.join(foreign)} already, and no {SUMMARY} of {self.command}",
+                advice=f"Give `out` an empty folder, or that of an earlier {self.command}.",
             )
 
     @property
@@ -90,7 +90,7 @@ class OutputFolder:
         other = [key for key, value in self.identity.items() if own.get(key, value) != value]
         if other:
             raise UsageError(
-                f"--out holds results of {self.command} with other {' and '.join(other)}",
+                f"`out` holds results of {self.command} with other {' and '.join(other)}",
                 advice="Give each its own folder, or remove that one.",
             )
 
@@ -135,7 +135,7 @@ def refuse_overlap(places: Iterable[Path], inputs: Iterable[Path | None], option
     inputs : iterable of Path or None
         Folders that are read.
     option : str
-        Option that names the place.
+        Setting that names the place, for example ``"out"``.
 
     Raises
     ------
@@ -146,6 +146,6 @@ def refuse_overlap(places: Iterable[Path], inputs: Iterable[Path | None], option
     for place in places:
         if any(path.is_relative_to(place.resolve()) for path in read):
             raise UsageError(
-                f"{option}: its {place.name}/ is a folder that is read, and its files would be overwritten",
-                advice=f"Give {option} another folder.",
+                f"`{option}`: its {place.name}/ is a folder that is read, and its files would be overwritten",
+                advice=f"Give `{option}` another folder.",
             )

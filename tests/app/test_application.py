@@ -38,11 +38,26 @@ def neck(tmp_path_factory) -> Path:
     return folder
 
 
-def start(*arguments: object, start_as: tuple[str, ...] = ("-m", "app"), **environment: object):
+def environment_with(environment: dict[str, object]) -> dict[str, str]:
+    return os.environ | {"SOURCE_DATE_EPOCH": "1700000000"} | {k: str(v) for k, v in environment.items()}
+
+
+@pytest.fixture
+def start(warm_app):
+    """Start the application where its libraries are loaded already."""
+
+    def run(*arguments: object, **environment: object):
+        words = ["-m", "app", *(str(argument) for argument in arguments)]
+        return warm_app.run(words, cwd=ROOT, environment=environment_with(environment))
+
+    return run
+
+
+def start_anew(*arguments: object, start_as: tuple[str, ...] = ("-m", "app"), **environment: object):
     return subprocess.run(
         [sys.executable, *start_as, *(str(argument) for argument in arguments)],
         cwd=ROOT,
-        env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"} | {k: str(v) for k, v in environment.items()},
+        env=environment_with(environment),
         capture_output=True,
         text=True,
         timeout=240,
@@ -51,7 +66,7 @@ def start(*arguments: object, start_as: tuple[str, ...] = ("-m", "app"), **envir
 
 
 @pytest.fixture(scope="module")
-def neck_sent_again(neck, tmp_path_factory) -> Path:
+def neck_sent_again(neck, neck_model, tmp_path_factory) -> Path:
     """The neck beside a result that an earlier run made of all but its first slices."""
     folder = tmp_path_factory.mktemp("again")
     for path in sorted(neck.iterdir())[8:]:
@@ -59,28 +74,28 @@ def neck_sent_again(neck, tmp_path_factory) -> Path:
     ct = read_volume(scan_folder(folder).series[0])
     labels = np.zeros(ct.hu_zyx.shape, dtype=np.uint8)
     labels[5:9, 5:9, 5:9] = 3
-    predicted = LabelVolume(labels, ct.affine_lps, load_package(MODELS / "cervical-demo").identity)
+    predicted = LabelVolume(labels, ct.affine_lps, load_package(neck_model).identity)
     write_segmentation(predicted, ct, SegSettings(Clock(datetime(2024, 1, 1, tzinfo=UTC))), folder / "earlier.dcm")
     for path in sorted(neck.iterdir())[:8]:
         shutil.copy(path, folder)
     return folder
 
 
-def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_path, monkeypatch):
+def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, neck_model, tmp_path, monkeypatch):
     output = tmp_path / "app"
     output.mkdir()
-    done = start(
+    done = start_anew(
         HOLOSCAN_INPUT_PATH=neck_sent_again,
         HOLOSCAN_OUTPUT_PATH=output,
-        HOLOSCAN_MODEL_PATH=MODELS / "cervical-demo",
+        HOLOSCAN_MODEL_PATH=neck_model,
         CSPINE_INCOMPLETE=1,
     )
     assert done.returncode == 0, done.stderr
     # Nothing but what is worth a warning, and nothing of Holoscan.
     assert all(" WARNING finding CS-FND-" in line for line in done.stderr.splitlines())
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    result = CliRunner().invoke(command, [str(neck_sent_again), str(tmp_path / "command"), "--incomplete"])
-    assert result.exit_code == 0
+    words = [str(neck_sent_again), str(tmp_path / "command"), "--model", str(neck_model), "--incomplete"]
+    assert CliRunner().invoke(command, words).exit_code == 0
     for name in (
         "dicom/segmentation.dcm", "dicom/measurements.dcm", "report/preview.png", "report/report.html",
         "report/measurements.csv",
@@ -94,13 +109,13 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, tmp_pa
     assert "SECRET" not in done.stdout + done.stderr and "PRIVATE" not in done.stdout + done.stderr
 
 
-def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_path):
+def test_the_application_writes_the_levels_that_the_environment_names(neck, neck_model, tmp_path, start):
     output = tmp_path / "app"
     output.mkdir()
     environment = {
         "HOLOSCAN_INPUT_PATH": neck,
         "HOLOSCAN_OUTPUT_PATH": output,
-        "HOLOSCAN_MODEL_PATH": MODELS / "cervical-demo",
+        "HOLOSCAN_MODEL_PATH": neck_model,
     }
     refused = start(**environment, CSPINE_LEVELS="C1-C9")
     assert refused.returncode == 2 and "CS-USE-001" in refused.stderr
@@ -118,7 +133,7 @@ def test_the_application_writes_the_levels_that_the_environment_names(neck, tmp_
 
 
 def test_the_application_writes_the_outputs_that_the_environment_names(
-    bright_study, bright_model, tmp_path, monkeypatch
+    bright_study, bright_model, tmp_path, monkeypatch, start
 ):
     environment = {"HOLOSCAN_INPUT_PATH": bright_study, "HOLOSCAN_MODEL_PATH": bright_model}
     for outputs, files in (
@@ -145,7 +160,7 @@ def test_an_error_in_an_operator_gives_its_own_exit_code_and_no_output(neck, tmp
     for number, path in enumerate(sorted(neck.iterdir())):
         if number != 40:
             (broken / path.name).write_bytes(path.read_bytes())
-    done = start(
+    done = start_anew(
         "-i", broken, "-o", output, "-m", MODELS / "cervical-demo", start_as=(str(ROOT / "app" / "__main__.py"),)
     )
     assert done.returncode == 5
@@ -154,7 +169,7 @@ def test_an_error_in_an_operator_gives_its_own_exit_code_and_no_output(neck, tmp
     assert list(output.iterdir()) == []
 
 
-def test_a_model_folder_without_models_gives_the_exit_code_of_models(neck, tmp_path):
+def test_a_model_folder_without_models_gives_the_exit_code_of_models(neck, tmp_path, start):
     (tmp_path / "models" / "broken").mkdir(parents=True)
     (tmp_path / "models" / "broken" / "model.yaml").write_text("name: [")
     (tmp_path / "out").mkdir()
@@ -163,7 +178,7 @@ def test_a_model_folder_without_models_gives_the_exit_code_of_models(neck, tmp_p
     assert "CS-MOD" in done.stderr
 
 
-def test_a_model_folder_that_is_not_there_never_ends_in_a_demonstration(neck, tmp_path):
+def test_a_model_folder_that_is_not_there_never_ends_in_a_demonstration(neck, tmp_path, start):
     (tmp_path / "out").mkdir()
     done = start(
         HOLOSCAN_INPUT_PATH=neck, HOLOSCAN_OUTPUT_PATH=tmp_path / "out", HOLOSCAN_MODEL_PATH=tmp_path / "no-models"
@@ -181,7 +196,7 @@ def test_the_graph_is_composed_without_arguments_of_python(neck, tmp_path):
         "print(*sorted(node.name for node in app.graph.get_nodes()))\n"
         "print(app.operators['inference'].inference.device, app.operators['seg_writer'].output_folder)\n"
     )
-    done = start(
+    done = start_anew(
         start_as=("-c", code), HOLOSCAN_INPUT_PATH=neck, HOLOSCAN_OUTPUT_PATH=tmp_path / "o", CSPINE_DEVICE="cpu"
     )
     assert done.returncode == 0, done.stderr
@@ -193,7 +208,7 @@ def test_the_graph_is_composed_without_arguments_of_python(neck, tmp_path):
 
 def test_the_module_with_the_graph_can_be_started_by_its_path(tmp_path):
     (tmp_path / "empty").mkdir()
-    done = start("-i", tmp_path / "empty", start_as=(str(ROOT / "app" / "app.py"),), PYTHONPATH=ROOT)
+    done = start_anew("-i", tmp_path / "empty", start_as=(str(ROOT / "app" / "app.py"),), PYTHONPATH=ROOT)
     assert done.returncode == 3
     assert "CS-IN-002" in done.stderr and "Traceback" not in done.stderr
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 import pytest
 
 from cspine.core.errors import CSpineError
+from cspine.io.console import with_options
 
 E = TypeVar("E", bound=CSpineError)
 
@@ -24,8 +25,9 @@ def raises_code(error: type[E], *values: object) -> Iterator[pytest.ExceptionInf
     error : type
         Class of the error; a class that derives from it has another code and is not accepted.
     *values : object
-        Names of files, options, levels, numbers ... Each must be in the message as a word of its own, and at least as
-        often as it is given. Sentences are no values: they may improve without breaking a test.
+        Names of files, options, levels, numbers ... Each must be in the message, as the command line shows it, as a
+        word of its own, and at least as often as it is given. Sentences are no values: they may improve without
+        breaking a test.
 
     Yields
     ------
@@ -35,6 +37,7 @@ def raises_code(error: type[E], *values: object) -> Iterator[pytest.ExceptionInf
     with pytest.raises(error) as caught:
         yield caught
     assert caught.value.code == error.code
+    message = with_options(caught.value.message)
     for text, times in Counter(map(str, values)).items():
-        found = re.findall(rf"(?<!\w){re.escape(text)}(?!\w)", caught.value.message)
-        assert len(found) >= times, f"{text!r} is not in {caught.value.message!r}"
+        found = re.findall(rf"(?<!\w){re.escape(text)}(?!\w)", message)
+        assert len(found) >= times, f"{text!r} is not in {message!r}"

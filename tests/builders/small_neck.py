@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.io.nifti import read_labels
+from cspine.models.manifest import MANIFEST_NAME, manifest_text
+from cspine.models.package import load_package
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 MODELS = EXAMPLES.parent / "models"
@@ -42,3 +45,14 @@ def write_neck(folder: Path, description: CtSeriesDescription, orientation: str 
     change = reorientation(ct.affine_lps, orientation)
     reoriented = CtVolume(np.ascontiguousarray(change.apply(ct.hu_zyx)), change.grid(ct.grid).affine_lps)
     return write_ct_series(reoriented, folder, description)
+
+
+def write_neck_model(folder: Path) -> Path:
+    """Write the first stage of the shipped model as a model of its own: one patch covers the small neck."""
+    shipped = load_package(MODELS / "cervical-demo")
+    stage = shipped.stages[0]
+    shutil.copytree(stage.folder, folder / stage.manifest.folder)
+    files = {name: digest for name, digest in shipped.manifest.files.items() if (folder / name).is_file()}
+    manifest = shipped.manifest.model_copy(update={"stages": (stage.manifest,), "files": files})
+    (folder / MANIFEST_NAME).write_text(manifest_text(manifest), encoding="utf-8")
+    return folder

@@ -63,7 +63,7 @@ def test_wrong_calls_are_refused_before_anything_is_written(tmp_path):
         convert(tmp_path)
     with pytest.raises(UsageError):
         invoke("convert", "--out", tmp_path / "Dataset501_Cervical", "--label-set", "cervical")
-    with pytest.raises(UsageError, match="--images"):
+    with raises_code(UsageError, "--images"):
         invoke("convert", "--out", tmp_path / "D", "--label-set", "cervical", "--msd-colon", tmp_path)
     assert not list(tmp_path.iterdir())
 

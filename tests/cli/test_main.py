@@ -16,6 +16,7 @@ import cspine
 from cspine.cli import main as module
 from cspine.cli.main import cli, main
 from cspine.core.errors import CSpineError, every_error
+from cspine.io.console import with_options
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 
@@ -57,7 +58,7 @@ def test_every_error_ends_with_its_exit_code_and_advice(
     assert _main(monkeypatch, "fail") == error.exit_code
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == f"Error [{error.code}] what was seen\nAdvice: {error.advice}\n"
+    assert err == f"Error [{error.code}] what was seen\nAdvice: {with_options(error.advice)}\n"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from cspine.core.errors import (
 )
 from cspine.dicom.write_ct import CtSeriesDescription
 from cspine.io import nifti
+from tests.builders.bright_studies import write_bright_study
 from tests.builders.raises import raises_code
 from tests.builders.small_neck import write_neck
 
@@ -43,42 +44,46 @@ def neck(tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_zip_gives_results_and_prints_where_they_are(neck, tmp_path):
+@pytest.fixture
+def bright(bright_model) -> tuple[object, ...]:
+    """Options for the bright model."""
+    return ("--model", bright_model, "--device", "cpu")
+
+
+def test_a_zip_gives_results_of_the_default_model_and_prints_where_they_are(neck, tmp_path):
     with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
         for path in neck.iterdir():
             archive.write(path, path.name)
-    output = invoke(tmp_path / "study.zip", tmp_path / "out", "--seg-type", "labelmap", "--precision", "float32").output
+    coarse = ("--precision", "float32", "--step-size", "1")
+    output = invoke(tmp_path / "study.zip", tmp_path / "out", "--seg-type", "labelmap", *coarse).output
     assert "T1" in output and "DEMONSTRATION" in output and "not a medical device" in output
     assert str(tmp_path / "out" / "dicom" / "segmentation.dcm") in output.replace("\n", "")
     with pytest.raises(OutputNotEmptyError):
         invoke(neck, tmp_path / "out")
 
 
-def test_a_result_with_a_named_finding_is_not_written(neck, tmp_path):
-    listed = json.loads((_results(neck, tmp_path / "first") / "report" / "summary.json").read_text())["findings"]
+def test_a_result_with_a_named_finding_is_not_written(neck, neck_model, tmp_path):
+    model = ("--model", neck_model, "--outputs", "summary")
+    invoke(neck, tmp_path / "first", *model)
+    listed = json.loads((tmp_path / "first" / "report" / "summary.json").read_text())["findings"]
     assert listed, "the small neck is expected to have findings"
     with raises_code(FindingError, listed[0]["code"]):
-        invoke(neck, tmp_path / "out", "--fail-on", listed[0]["code"])
+        invoke(neck, tmp_path / "out", *model, "--fail-on", listed[0]["code"])
     assert not (tmp_path / "out").exists()
     with pytest.raises(UsageError):
-        invoke(neck, tmp_path / "out", "--fail-on", "grave")
+        invoke(neck, tmp_path / "out", *model, "--fail-on", "grave")
 
 
-def _results(study, out):
-    invoke(study, out)
-    return out
-
-
-def test_two_studies_are_refused_unless_all_are_wanted(neck, tmp_path):
+def test_two_studies_are_refused_unless_all_are_wanted(bright, tmp_path):
     both = tmp_path / "both"
-    write_neck(both / "a", CtSeriesDescription(uid_seed="a", patient_id="A"))
-    broken = write_neck(both / "b", CtSeriesDescription(uid_seed="b", patient_id="B"))
+    write_bright_study(both / "a", "a")
+    broken = write_bright_study(both / "b", "b")
     broken[50].unlink()
     with raises_code(SeveralPatientsError, 2):
-        invoke(both, tmp_path / "out")
+        invoke(both, tmp_path / "out", *bright)
     assert not (tmp_path / "out").exists()
     with raises_code(SomeStudiesFailedError, 1, 2):
-        invoke(both, tmp_path / "out", "--all-studies")
+        invoke(both, tmp_path / "out", *bright, "--all-studies")
     done = [folder for folder in (tmp_path / "out").iterdir() if (folder / "dicom").is_dir()]
     assert len(done) == 1
     assert len(done[0].name) == 12
@@ -115,8 +120,8 @@ def test_one_series_of_all_studies_is_a_contradiction(neck, tmp_path):
 
 
 def test_a_study_that_fails_in_an_unforeseen_way_does_not_stop_the_others(tmp_path, monkeypatch):
-    write_neck(tmp_path / "in" / "a", CtSeriesDescription(uid_seed="a", patient_id="A"))
-    write_neck(tmp_path / "in" / "b", CtSeriesDescription(uid_seed="b", patient_id="B"))
+    for name in "ab":
+        write_bright_study(tmp_path / "in" / name, name)
     tried = []
 
     def fail(scan, *_):
@@ -151,29 +156,28 @@ def test_a_caller_may_declare_an_incomplete_transfer(neck, tmp_path, monkeypatch
 _NIFTI_FILES = ("labels.json", "labels.nii.gz", "measurements.csv", "preview.png", "report.html", "summary.json")
 
 
-def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright_model, tmp_path):
+def test_a_nifti_file_gives_labels_and_a_report(bright_study, bright, tmp_path):
     ct = cspine.read_ct(bright_study)
     nifti.write(tmp_path / "ct.nii.gz", ct.array, ct.affine)
-    usual = ("--model", bright_model, "--device", "cpu")
-    output = invoke(tmp_path / "ct.nii.gz", tmp_path / "out", *usual).output
+    output = invoke(tmp_path / "ct.nii.gz", tmp_path / "out", *bright).output
     files = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
     assert files == [f"report/{name}" for name in _NIFTI_FILES]
     assert all(name in output.replace("\n", "") for name in files)
-    invoke(bright_study, tmp_path / "dicom", *usual, "--outputs", "nifti, seg")
+    invoke(bright_study, tmp_path / "dicom", *bright, "--outputs", "nifti, seg")
     first, second = (tmp_path / name / "report" / "labels.nii.gz" for name in ("out", "dicom"))
     assert np.array_equal(nifti.read_labels(first).array, nifti.read_labels(second).array)
     assert not (tmp_path / "dicom" / "report" / "summary.json").exists()
     with pytest.raises(DicomSourceNeededError):
-        invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, "--outputs", "seg,preview")
+        invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *bright, "--outputs", "seg,preview")
     with pytest.raises(DicomSourceNeededError):
-        invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, "--seg-type", "labelmap")
+        invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *bright, "--seg-type", "labelmap")
     assert "Segment" not in output.split("Vertebrae segmented")[1].split("C1")[0]
     for wrong in (("--series-uid", "1.2.3"), ("--all-studies",), ("--outputs", "nonsense"), ("--outputs", "")):
         with pytest.raises(UsageError):
-            invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *usual, *wrong)
+            invoke(tmp_path / "ct.nii.gz", tmp_path / "more", *bright, *wrong)
     nifti.write(tmp_path / "labels.nii.gz", nifti.read_labels(first).array, ct.affine)
     with raises_code(NotHounsfieldError, "labels.nii.gz"):
-        invoke(tmp_path / "labels.nii.gz", tmp_path / "more", *usual)
+        invoke(tmp_path / "labels.nii.gz", tmp_path / "more", *bright)
     assert not (tmp_path / "more").exists()
 
 

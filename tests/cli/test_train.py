@@ -86,7 +86,7 @@ def test_a_fine_stage_is_trained_after_a_coarse_one_and_starts_where_a_model_sta
     (fine / "tiny.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
     assert _train(atlas_folder, fine, "--synthetic", "--other-stages", first).exit_code == 0
     assert [stage.manifest.name for stage in load_package(fine / "model").stages] == ["neck", "fine"]
-    with pytest.raises(UsageError, match="--other-stages"):
+    with raises_code(UsageError, "--other-stages"):
         _train(atlas_folder, fine, "--synthetic")
 
     again = tmp_path / "again"
@@ -143,7 +143,7 @@ def test_a_stage_that_is_trained_again_replaces_itself_and_a_snapshot_has_its_cu
 def test_articulated_necks_need_the_folder_of_people(ready: Path, tmp_path: Path, atlas_folder: Path) -> None:
     recipe = tiny_recipe(anatomy="articulated")
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
-    with pytest.raises(UsageError, match="--anatomies"):
+    with raises_code(UsageError, "--anatomies"):
         _train(atlas_folder, tmp_path, "--synthetic")
     assert not (tmp_path / "run").exists()
 
@@ -208,7 +208,7 @@ def test_a_preset_is_for_its_label_set(tmp_path: Path) -> None:
         _train_on(necks, tmp_path, "--preset", "paper-full-spine")
     folder = tiny_dataset(tmp_path / "Dataset502_Tiny")
     folder.write_dataset_json(label_set("cervical", auxiliary=True), folder.rows())
-    with pytest.raises(TrainingError, match="T2 and below"):
+    with raises_code(TrainingError, "T2 and below"):
         _train_on(folder.root, tmp_path, "--preset", "paper-cervical")
 
 

@@ -11,6 +11,7 @@ from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.core.errors import CohortError, OutputError, OutputNotEmptyError
 from cspine.report.summary import Summary
 from tests.builders.cohorts import failed_record, same_results
+from tests.builders.raises import raises_code
 
 
 @pytest.fixture
@@ -55,10 +56,10 @@ def test_leftovers_of_a_killed_cohort_are_removed(folder: CohortFolder) -> None:
 def test_a_foreign_folder_is_refused(content: str, folder: CohortFolder) -> None:
     folder.cohort_folder.mkdir(parents=True)
     (folder.cohort_folder / "cohort.json").write_text(content)
-    with pytest.raises(CohortError, match=r"cohort\.json"), folder.locked():
+    with raises_code(CohortError, "cohort.json"), folder.locked():
         pass
     (folder.cohort_folder / "cohort.json").rename(folder.cohort_folder / "other.json")
-    with pytest.raises(CohortError, match="cohort"), folder.locked():
+    with raises_code(CohortError, "cohort"), folder.locked():
         pass
 
 

@@ -27,6 +27,7 @@ from cspine.core.errors import CohortError, DeviceError, ModelChecksumError, Usa
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, same_results, single_run
 from tests.builders.marked_studies import leaking_files, write_marked_studies
+from tests.builders.raises import raises_code
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ONE = WorkerResources(workers=1, cores=1, gpus=0, memory_bytes=0)
@@ -237,7 +238,7 @@ def test_workers_follow_cores_and_memory(local_ray: str, monkeypatch: pytest.Mon
     assert plan_workers("cpu", 1, None, local=True).workers in (1, 2)
     assert plan_workers("auto", 1, 1, local=False) == WorkerResources(1, 1, 0, ray_pool.BYTES_PER_STUDY)
     assert plan_workers("cpu", 8, None, local=True) == WorkerResources(1, 2, 0, 0)  # two cores still take one study
-    with pytest.raises(CohortError, match=r"\b8\b"):
+    with raises_code(CohortError, 8):
         plan_workers("cpu", 8, None, local=False)
     with pytest.raises(DeviceError):
         plan_workers("cuda", 1, None, local=True)
@@ -251,7 +252,7 @@ def test_workers_follow_cores_and_memory(local_ray: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "somewhere", "host:port"])
 def test_an_address_of_another_kind_is_refused(address: str) -> None:
-    with pytest.raises(UsageError, match="HOST:PORT"), connected(address):
+    with raises_code(UsageError, "HOST:PORT"), connected(address):
         pass
 
 

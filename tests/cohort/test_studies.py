@@ -10,6 +10,7 @@ import pytest
 from cspine.cohort.studies import CohortStudy, find_studies
 from cspine.core.errors import CohortError
 from cspine.io.workspace import fingerprint
+from tests.builders.raises import raises_code
 
 
 def test_each_subfolder_and_zip_is_a_study_called_after_it(tmp_path: Path) -> None:
@@ -40,26 +41,28 @@ def test_a_csv_may_give_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "value"),
+    ("name", "content", "values"),
     [
-        ("list.txt", "p1/ct\np2/ct\n", r"\b1\b.*\b2\b"),
-        ("list.txt", "", None),
-        ("list.csv", "place\np1\n", "'path'"),
-        ("list.csv", "path,name\np1,a\n,x\n", r"\b2\b"),
-        ("list.csv", "path,name\np1,../x\n", None),
-        ("list.txt", "p1/cohort\n", "'cohort'"),
-        ("study.zip", "", r"\.zip"),
+        ("list.txt", "p1/ct\np2/ct\n", (1, 2)),
+        ("list.txt", "", ()),
+        ("list.csv", "place\np1\n", ("'path'",)),
+        ("list.csv", "path,name\np1,a\n,x\n", (2,)),
+        ("list.csv", "path,name\np1,../x\n", ()),
+        ("list.txt", "p1/cohort\n", ("'cohort'",)),
+        ("study.zip", "", (".zip",)),
     ],
 )
-def test_a_list_that_cannot_be_used_is_refused(name: str, content: str, value: str | None, tmp_path: Path) -> None:
+def test_a_list_that_cannot_be_used_is_refused(
+    name: str, content: str, values: tuple[object, ...], tmp_path: Path
+) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(CohortError, match=value):
+    with raises_code(CohortError, *values):
         find_studies(tmp_path / name, tmp_path / "out")
 
 
 def test_a_list_that_is_no_text_and_an_input_that_is_not_there_are_refused(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00p")
-    with pytest.raises(CohortError, match="UTF-8"):
+    with raises_code(CohortError, "UTF-8"):
         find_studies(tmp_path / "list.txt", tmp_path / "out")
     with pytest.raises(CohortError):
         find_studies(tmp_path / "absent", tmp_path / "out")
@@ -68,7 +71,7 @@ def test_a_list_that_is_no_text_and_an_input_that_is_not_there_are_refused(tmp_p
 def test_input_and_output_do_not_overlap(tmp_path: Path) -> None:
     (tmp_path / "in" / "a").mkdir(parents=True)
     for out in (tmp_path, tmp_path / "in", tmp_path / "in" / "a", tmp_path / "in" / "a" / "out"):
-        with pytest.raises(CohortError, match=r"\b1\b"):
+        with raises_code(CohortError, 1):
             find_studies(tmp_path / "in", out)
 
 

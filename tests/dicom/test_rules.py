@@ -9,6 +9,7 @@ import pytest
 
 from cspine.core.errors import RulesError
 from cspine.dicom.rules import NumberCondition, TextCondition, ValuesCondition, load_rules
+from tests.builders.raises import raises_code
 
 
 def _load(tmp_path: Path, text: str) -> None:
@@ -87,7 +88,7 @@ def test_values_are_compared_complete() -> None:
     ],
 )
 def test_a_mistake_is_reported_with_its_field(tmp_path: Path, text: str, field: str) -> None:
-    with pytest.raises(RulesError, match=field):
+    with raises_code(RulesError, field):
         _load(tmp_path, text)
 
 
@@ -104,9 +105,9 @@ def test_values_beyond_the_limits_are_refused(tmp_path: Path, text: str) -> None
 
 
 def test_a_file_that_is_no_yaml_or_absent_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RulesError, match="YAML"):
+    with raises_code(RulesError, "YAML"):
         _load(tmp_path, "a: [")
-    with pytest.raises(RulesError, match="FileNotFoundError"):
+    with raises_code(RulesError, "FileNotFoundError"):
         load_rules(tmp_path / "absent.yaml")
 
 

@@ -255,7 +255,7 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
             content[start + offset] |= 1
             start = content.find(signature, start + 4)
     archive.write_bytes(bytes(content))
-    with pytest.raises(UnreadableArchiveError, match="encrypted"), open_input(archive):
+    with raises_code(UnreadableArchiveError), open_input(archive):
         pass
 
 
@@ -305,7 +305,7 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    with pytest.raises(InputError, match="Permission denied"):
+    with raises_code(InputError, "Permission denied"):
         scan_folder(tmp_path / "in")
 
 

@@ -16,6 +16,7 @@ from cspine.dicom.scan import Scan, scan_folder
 from cspine.dicom.select import Selection, SeriesDecision, evaluate_series, select_series
 from cspine.dicom.write_ct import CtSeriesDescription
 from tests.builders.ct_series import Stack, build, empty_type_2, interleaved, save_all
+from tests.builders.raises import raises_code
 
 
 def _series(seed: str, *, slices: int = 40, step: float = 2.0, kernel: str = "B30f", number: int = 2) -> list[Dataset]:
@@ -122,7 +123,7 @@ def test_too_few_slices_and_too_little_coverage_are_refused(tmp_path: Path) -> N
 
 def test_contrast_can_be_required(tmp_path: Path) -> None:
     rules = Rules.model_validate({"require": {"contrast": True}})
-    with pytest.raises(NoSuitableSeriesError, match="contrast"):
+    with raises_code(NoSuitableSeriesError, "contrast"):
         _choose(_scan(tmp_path, a=_series("a")), rules)
 
 
@@ -141,7 +142,7 @@ def test_a_series_asked_for_is_chosen_whatever_the_rules_say(tmp_path: Path) -> 
 
 
 def test_a_series_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UnknownSeriesError, match=rf"{hashed('1.2.3.4')}.*\b1\b") as raised:
+    with raises_code(UnknownSeriesError, hashed("1.2.3.4"), 1) as raised:
         select_series(_scan(tmp_path, a=_series("a")), load_rules(), "1.2.3.4")
     assert "1.2.3.4" not in str(raised.value)
 
@@ -159,6 +160,6 @@ def test_a_description_may_hold_a_name_and_is_not_repeated(tmp_path):
         dataset.SeriesDescription = "SECRET^NAME neck"
     save_all(datasets, tmp_path)
     (tmp_path / "rules.yaml").write_text("require: {description: {matches: 'x.*'}}")
-    with pytest.raises(NoSuitableSeriesError, match="series description") as rejection:
+    with raises_code(NoSuitableSeriesError, "series description") as rejection:
         select_series(scan_folder(tmp_path), load_rules(tmp_path / "rules.yaml"))
     assert "SECRET" not in str(rejection.value)

@@ -136,9 +136,9 @@ def test_rounded_cosines_are_made_orthonormal_silently() -> None:
 
 def test_two_scan_ranges_offer_the_longer_one() -> None:
     positions = [0.0, 1, 2, 3, 6, 9, 12, 15]
-    with pytest.raises(VariableSpacingError, match=r"\b4 .*1\.000 mm.*\b5 .*3\.000 mm") as raised:
+    with raises_code(VariableSpacingError, 4, "1.000 mm", 5, "3.000 mm") as raised:
         arrange(_at(positions))
-    assert "--repair-gaps" in raised.value.advice
+    assert "`repair_gaps`" in raised.value.advice
     arranged = arrange(_at(positions), repair_gaps=True)
     assert [p.position_lps[2] for p in arranged.planes if p.position_lps] == [3, 6, 9, 12, 15]
     assert "5 of 8" in arranged.notes[0]
@@ -156,12 +156,12 @@ def test_with_repair_gaps_the_longest_complete_part_remains() -> None:
 def test_a_missing_slice_is_refused_with_its_position() -> None:
     datasets = build(Stack(shape_zyx=(8, 4, 4), origin_lps=(0, 0, 10)))
     del datasets[3]
-    with pytest.raises(MissingSliceError, match=r"\b1 .*\b1 .*4\.00 mm.*14\.00.*18\.00"):
+    with raises_code(MissingSliceError, 1, 1, "4.00 mm", "14.00", "18.00"):
         arrange(_planes(datasets))
 
 
 def test_several_holes_are_counted() -> None:
-    with pytest.raises(MissingSliceError, match=r"\b4 .*\b2 "):
+    with raises_code(MissingSliceError, 4, 2):
         arrange(_at([0.0, 2, 4, 8, 10, 12, 20, 22, 24]))
 
 
@@ -171,7 +171,7 @@ def test_missing_next_to_the_end_is_still_a_hole() -> None:
 
 
 def test_irregular_distances_are_refused() -> None:
-    with pytest.raises(VariableSpacingError, match=r"1\.000.*1\.700 mm"):
+    with raises_code(VariableSpacingError, "1.000", "1.700 mm"):
         arrange(_at([0.0, 1, 2, 3.7, 4.7, 5.7]))
 
 
@@ -187,13 +187,13 @@ def test_without_a_regular_run_nothing_is_repaired() -> None:
 
 def test_a_duplicate_is_refused_with_its_position() -> None:
     datasets = duplicated(build(Stack(origin_lps=(0, 0, 10))), 2)
-    with pytest.raises(DuplicatePositionError, match=r"\b2 .*14\.00 mm.*1 of 6"):
+    with raises_code(DuplicatePositionError, 2, "14.00 mm", "1 of 6"):
         arrange(_planes(datasets))
 
 
 def test_a_double_export_is_duplicates() -> None:
     datasets = build(Stack())
-    with pytest.raises(DuplicatePositionError, match="6 of 6"):
+    with raises_code(DuplicatePositionError, "6 of 6"):
         arrange(_planes([*datasets, *(renumbered(d, i + 7, "again") for i, d in enumerate(datasets))]))
 
 
@@ -211,7 +211,7 @@ def test_a_double_export_is_duplicates() -> None:
 )
 def test_two_phases_are_identified_by_what_differs(keyword: str, values: tuple[object, object]) -> None:
     datasets = two_phases(build(Stack()), **{keyword: values})
-    with pytest.raises(MixedAcquisitionsError, match=keyword):
+    with raises_code(MixedAcquisitionsError, keyword):
         arrange(_planes(datasets))
 
 
@@ -219,12 +219,12 @@ def test_two_phases_whose_times_differ_from_slice_to_slice_are_reported() -> Non
     datasets = two_phases(build(Stack()))
     for i, dataset in enumerate(datasets):
         dataset.AcquisitionTime = f"1200{i:02d}"
-    with pytest.raises(MixedAcquisitionsError, match="AcquisitionTime"):
+    with raises_code(MixedAcquisitionsError, "AcquisitionTime"):
         arrange(_planes(datasets))
 
 
 def test_acquisitions_that_alternate_are_refused() -> None:
-    with pytest.raises(MixedAcquisitionsError, match=r"AcquisitionNumber.*\b2\b"):
+    with raises_code(MixedAcquisitionsError, "AcquisitionNumber", 2):
         arrange(_planes(interleaved(build(Stack()))))
 
 
@@ -238,13 +238,13 @@ def test_two_frames_of_reference_are_refused() -> None:
 @pytest.mark.parametrize("localizer", [True, False])
 def test_a_scout_is_refused(localizer: bool) -> None:
     datasets = build(Stack())
-    with pytest.raises(ScoutAmongSlicesError, match="1 of 7"):
+    with raises_code(ScoutAmongSlicesError, "1 of 7"):
         arrange(_planes([*datasets, scout(datasets[0], 7, localizer=localizer)]))
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_slices_are_refused(count: int) -> None:
-    with pytest.raises(SingleSliceError, match=rf"\b{count}\b.*\b3\b"):
+    with raises_code(SingleSliceError, count, 3):
         arrange(_planes(build(Stack())[:count]))
 
 
@@ -252,14 +252,14 @@ def test_mixed_matrix_sizes_are_refused() -> None:
     datasets = build(Stack(shape_zyx=(6, 9, 8)))
     datasets[2] = copy.deepcopy(datasets[2])
     datasets[2].Rows = 8
-    with pytest.raises(MixedMatrixError, match=r"\b1\b.*8 x 8.*\b5\b.*9 x 8"):
+    with raises_code(MixedMatrixError, 1, "8 x 8", 5, "9 x 8"):
         arrange(_planes(datasets))
 
 
 def test_mixed_pixel_spacing_is_refused() -> None:
     datasets = build(Stack())
     datasets[2].PixelSpacing = [0.8, 0.5]
-    with pytest.raises(MixedMatrixError, match=r"0\.7500.*0\.8000 mm"):
+    with raises_code(MixedMatrixError, "0.7500", "0.8000 mm"):
         arrange(_planes(datasets))
 
 
@@ -273,9 +273,9 @@ def test_cosines_beyond_repair_are_refused(cosines: list[float]) -> None:
 
 
 def test_a_shear_that_no_gantry_makes_is_refused() -> None:
-    with pytest.raises(ExcessiveTiltError, match=r"40\.0"):
+    with raises_code(ExcessiveTiltError, "40.0"):
         arrange(_planes(build(Stack(tilt_deg=40))))
-    with pytest.raises(ExcessiveTiltError, match=r"10\.0.*\brow"):
+    with raises_code(ExcessiveTiltError, "10.0"):
         arrange(_planes(build(Stack(shear_x_deg=10))))
 
 
@@ -293,7 +293,7 @@ def test_slices_that_shift_in_their_plane_are_refused() -> None:
 def test_an_absent_or_malformed_attribute_is_named(keyword: str, value: list[float] | None) -> None:
     datasets = build(Stack())
     setattr(datasets[1], keyword, value)
-    with pytest.raises(MissingAttributeError, match=r"1 of 6"):
+    with raises_code(MissingAttributeError, "1 of 6"):
         arrange(_planes(datasets))
 
 
@@ -304,7 +304,7 @@ def test_no_slices_at_all_are_refused() -> None:
 
 def test_pixel_spacing_of_zero_is_refused() -> None:
     planes = [replace(p, spacing_yx=(0.0, 1.0)) for p in _planes(build(Stack()))]
-    with pytest.raises(MissingAttributeError, match=r"\(0028,0030\).*6 of 6"):
+    with raises_code(MissingAttributeError, "(0028,0030)", "6 of 6"):
         arrange(planes)
 
 

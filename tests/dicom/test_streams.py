@@ -85,7 +85,7 @@ def test_high_throughput_jpeg_2000_without_a_decoder_is_refused_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(get_decoder(HTJ2KLossless)), "is_available", property(lambda _: False))
-    with pytest.raises(UnsupportedImageError, match="High-Throughput JPEG 2000"):
+    with raises_code(UnsupportedImageError, "High-Throughput JPEG 2000"):
         read_volume(_htj2k_series(tmp_path, HTJ2KLossless))
 
 

@@ -88,13 +88,13 @@ def test_float_values_are_rounded_and_below_air_is_air(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     description = CtSeriesDescription(uid_seed="a")
-    with pytest.raises(UsageError, match="right-handed"):
+    with raises_code(UsageError):
         write_ct_series(_volume(tilt_deg=10.0), tmp_path, description)
-    with pytest.raises(UsageError, match="right-handed"):
+    with raises_code(UsageError):
         write_ct_series(CtVolume(np.zeros((3, 4, 4), np.int16), np.diag([1.0, 1, -1, 1])), tmp_path, description)
     with raises_code(UsageError, 100000, 16):
         write_ct_series(CtVolume(np.full((3, 4, 4), 1e5, np.float32), np.eye(4)), tmp_path, description)
-    with pytest.raises(UsageError, match=JPEGBaseline8Bit):
+    with raises_code(UsageError, JPEGBaseline8Bit):
         write_ct_series(_volume(), tmp_path, replace(description, transfer_syntax=JPEGBaseline8Bit))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from cspine.core.errors import ModelNotFoundError, NotReadyError
 from cspine.doctor.diagnose import require_ready
 from cspine.doctor.diagnostic import Diagnostic, Status, ok, run_check, warn
+from tests.builders.raises import raises_code
 
 
 def test_an_exception_is_a_failure_with_advice() -> None:
@@ -29,6 +28,6 @@ def test_an_error_of_cspine_has_its_own_advice() -> None:
 
 def test_a_failure_means_not_ready_and_a_warning_does_not() -> None:
     require_ready([ok("a", "x"), warn("b", "y", "Do.")])
-    with pytest.raises(NotReadyError, match=r"\b1\b.*\b2\b.*\bc\b"):
+    with raises_code(NotReadyError, 1, 2, "c"):
         require_ready([ok("a", "x"), Diagnostic("c", Status.FAIL, "z", "Do.")])
     assert Diagnostic("c", Status.FAIL, "z").as_json() == {"name": "c", "status": "FAIL", "text": "z", "advice": ""}

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from cspine.pipeline.outputs import OUTPUTS
 from tests.builders.bright_studies import BrightModel
 
 ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "guide" / "python.md"
 NOTEBOOK = ROOT / "examples" / "quickstart.ipynb"
 
 
@@ -69,8 +71,18 @@ def test_the_notebook_runs(folder: Path) -> None:
     assert (folder / "out" / "dicom" / "segmentation.dcm").is_file() and (folder / "labels.nii.gz").is_file()
 
 
+def test_the_guide_lists_what_is_written_by_default() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    for index, source in enumerate(("DICOM", "NIfTI, or an image in memory")):
+        (row,) = re.findall(rf"^\| {source} \| (.*) \|$", text, re.MULTILINE)
+        written = [file for output in OUTPUTS if output.by_default[index] for file in output.files]
+        assert re.findall(r"`([^`]+)`", row) == written
+    (names,) = re.findall(r"a CT that is not DICOM, ([^.]*) raise\s+`DicomSourceNeededError`", text)
+    assert re.findall(r"`(\w+)`", names) == [output.name for output in OUTPUTS if output.needs_dicom]
+
+
 def test_the_guide_runs_from_top_to_bottom(folder: Path) -> None:
-    text = (ROOT / "docs" / "guide" / "python.md").read_text(encoding="utf-8")
+    text = GUIDE.read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     namespace: dict[str, Any] = {}
     for block in blocks:

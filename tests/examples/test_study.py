@@ -1,4 +1,8 @@
-"""The complete study, as small as it gets: every command of examples/study/study.sh, from a cohort to the report."""
+"""The complete study, as small as it gets: every command of examples/study/study.sh, from a cohort to the report.
+
+The scans of the cohort are solids on wide voxels, there before the script begins, which keeps them: how a spine is
+synthesised is tested beside its code.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.study.dry_run import synthetic_cohort
+from cspine.study.synthesis.spine.case import SpineSettings
+from tests.builders.public_sets import NECK, TRUNK, small_case
 
 _ROOT = Path(__file__).parents[2]
+_PATIENTS = 14
+
+
+def _solids(forms: object, seed: int, settings: SpineSettings) -> tuple[CtVolume, LabelVolume]:
+    ct, labels = small_case(NECK if settings.view[0] == "C1" else TRUNK, spacing_xyz=settings.spacing_xyz)
+    noise = np.random.default_rng(seed).normal(0, 30, ct.hu_zyx.shape)
+    return CtVolume((ct.hu_zyx + noise).astype(np.int16), ct.affine_lps), labels
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished study: two folds, one epoch of two iterations."""
     out = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic_cohort, "synthesize_spine", _solids)
+        assert cspine.study.synthesize_cohort(out / "cohort", _PATIENTS, jobs=1).made == _PATIENTS
     done = subprocess.run(
-        ["bash", str(_ROOT / "examples" / "study" / "study.sh"), str(out), "14"],
+        ["bash", str(_ROOT / "examples" / "study" / "study.sh"), str(out), str(_PATIENTS)],
         capture_output=True, text=True, check=False, timeout=900,
         env=os.environ | {
             "CSPINE": f"{sys.executable} -m cspine",
@@ -31,6 +51,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert f"0 scans made, {_PATIENTS} kept" in done.stdout
     return out
 
 

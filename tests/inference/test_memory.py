@@ -13,6 +13,7 @@ from cspine.inference.settings import InferenceSettings
 from cspine.inference.stage import StageRun, run_stage
 from cspine.io.machine import Memory
 from tests.builders.nnunet_results import TinyModel
+from tests.builders.raises import raises_code
 from tests.builders.stock_nnunet import lively_volume
 
 CPU = InferenceSettings("cpu")
@@ -35,7 +36,7 @@ def test_what_cannot_fit_is_refused_before_anything_runs(stages, tmp_path, monke
     needed = needed_bytes(volume, stages)
     require_memory(volume, stages, CPU, Memory(2**40, needed, None))
     require_memory(volume, stages, CPU, Memory(0, 0, None))  # unknown
-    with pytest.raises(NotEnoughMemoryError, match="30 x 52 x 44"):
+    with raises_code(NotEnoughMemoryError, "30 x 52 x 44"):
         require_memory(volume, stages, CPU, Memory(2**40, needed - 1, None))
     require_memory(volume, stages, InferenceSettings("cuda"), Memory(2**40, needed - 1, None))
 

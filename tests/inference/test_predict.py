@@ -18,6 +18,7 @@ from cspine.inference.sliding_window import Window, importance, logits_slabs, pa
 from cspine.models.manifest import ModelManifest
 from cspine.models.package import Stage, write_package
 from tests.builders.nnunet_results import TinyModel, default_arguments
+from tests.builders.raises import raises_code
 from tests.builders.stock_nnunet import accumulating_in_float32, lively_volume, stock_labels, stock_predictor
 
 ISOTROPIC = (1.5, 1.4, 1.4)
@@ -380,7 +381,7 @@ def test_a_box_stays_within_the_volume():
 
 def test_folds_and_devices_that_are_not_there_are_refused_before_any_work(tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
-    with pytest.raises(UsageError, match=r"fine.*\b0\b.*\b3\b"):
+    with raises_code(UsageError, "fine", 0, 3):
         segment(lively_volume(), package, InferenceSettings("cpu", folds=("3",)))
     with pytest.raises(DeviceError):
         segment(lively_volume(), package, InferenceSettings("cuda:99"))

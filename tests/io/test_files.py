@@ -8,6 +8,7 @@ import pytest
 
 from cspine.core.errors import OutputError
 from cspine.io.files import write_atomic, write_folder_atomic
+from tests.builders.raises import raises_code
 
 
 def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_a_folder_is_replaced_when_the_new_one_is_complete(tmp_path: Path) -> No
         write("a", then=KeyboardInterrupt())
     assert not folder.exists()
     write("a", "b")
-    with pytest.raises(OutputError, match="series"):
+    with raises_code(OutputError, "series"):
         write("c", then=OSError("no space"))
     assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
     (folder.parent / ".partial-series").mkdir()

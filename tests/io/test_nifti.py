@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import resource
 from pathlib import Path
 
@@ -90,7 +89,7 @@ def test_a_file_that_was_cut_short_or_changed_is_refused(tmp_path: Path) -> None
         b"",
     ):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"CS-IN-001.*a\.nii\.gz"):
+        with raises_code(InputError, "a.nii.gz"):
             nifti.read_ct(path)
 
 
@@ -98,7 +97,7 @@ def test_a_file_that_the_disk_cannot_hold_is_an_error_and_leaves_nothing(tmp_pat
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
     try:
-        with pytest.raises(OutputError, match=r"CS-OUT-001.*a\.nii\.gz"):
+        with raises_code(OutputError, "a.nii.gz"):
             nifti.write(tmp_path / "a.nii.gz", _hu(), _affine())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -110,14 +109,14 @@ def test_what_are_no_labels_is_refused(tmp_path: Path, value: float) -> None:
     array = np.zeros(_SHAPE, dtype=np.float32)
     array[2, 2, 2] = value
     nifti.write(tmp_path / "a.mha", array, np.eye(4))  # a NIfTI reader takes NaN for 0
-    with pytest.raises(InputError, match=r"a\.mha.*255"):
+    with raises_code(InputError, "a.mha", 255):
         nifti.read_labels(tmp_path / "a.mha")
 
 
 def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(b"nothing")
     for name in ("a.nii.gz", "absent.nii.gz"):
-        with pytest.raises(InputError, match=re.escape(name)):
+        with raises_code(InputError, name):
             nifti.read_ct(tmp_path / name)
 
 

@@ -55,7 +55,7 @@ def test_what_was_never_committed_does_not_appear(tmp_path: Path) -> None:
 def test_a_folder_with_results_is_refused_and_kept(tmp_path: Path, part: str) -> None:
     (tmp_path / part).mkdir()
     (tmp_path / part / "old").write_text("old")
-    with pytest.raises(OutputNotEmptyError, match=part), StudyOutput(tmp_path):
+    with raises_code(OutputNotEmptyError, part), StudyOutput(tmp_path):
         pass
     assert _tree(tmp_path) == {f"{part}/old": "old"}
 
@@ -72,7 +72,7 @@ def test_other_files_of_the_folder_are_kept(tmp_path: Path) -> None:
 def test_overwriting_spares_what_cspine_did_not_write(tmp_path: Path, part: str) -> None:
     before = _earlier(tmp_path)
     (tmp_path / part / "slice-1.dcm").write_text("mine")
-    with pytest.raises(OutputNotEmptyError, match=rf"{part}/.*\b1\b"), StudyOutput(tmp_path, overwrite=True):
+    with raises_code(OutputNotEmptyError, f"{part}/", 1), StudyOutput(tmp_path, overwrite=True):
         pass
     assert _tree(tmp_path) == before | {f"{part}/slice-1.dcm": "mine"}
 
@@ -141,7 +141,7 @@ def test_a_rename_that_fails_leaves_the_folder_as_it_was(
     monkeypatch.setattr(Path, "rename", refuse_once)
     with StudyOutput(tmp_path, overwrite=True) as output:
         _fill(output)
-        with pytest.raises(OutputError, match="No space left"):
+        with raises_code(OutputError, "No space left"):
             output.commit()
     assert failed
     assert _tree(tmp_path) == before

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from cspine.core.errors import ModelError
 from cspine.models.manifest import ModelManifest, explain, manifest_text, read_manifest
 from tests.builders.nnunet_results import TinyModel
+from tests.builders.raises import raises_code
 
 
 def changed(**stage: Any) -> dict[str, Any]:
@@ -94,5 +95,5 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path, text):
 
 
 def test_an_absent_file_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="FileNotFoundError"):
+    with raises_code(ModelError, "FileNotFoundError"):
         read_manifest(tmp_path / "model.yaml")

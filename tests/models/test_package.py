@@ -118,7 +118,7 @@ def test_an_infinite_weight_is_never_run(tmp_path):
     model = TinyModel()
     network = build_network(model.package(tmp_path / "tiny").stages[0].plan.architecture)
     weights = {name: torch.full_like(tensor, torch.inf) for name, tensor in model.weights("0").items()}
-    with pytest.raises(UnsupportedModelError, match=r"\.weight\b.*finite"):
+    with raises_code(UnsupportedModelError, "encoder.stages.0.0.convs.0.conv.weight"):
         load_weights(network, weights)
 
 
@@ -126,7 +126,7 @@ def test_a_changed_file_is_noticed(tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
     with (package.folder / "fine" / "plans.json").open("a") as file:
         file.write(" ")
-    with pytest.raises(ModelChecksumError, match=r"fine/plans\.json"):
+    with raises_code(ModelChecksumError, "fine/plans.json"):
         load_package(package.folder)
 
 
@@ -150,7 +150,7 @@ def test_a_manifest_that_leaves_a_file_out_is_refused(tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
     path = package.folder / "model.yaml"
     path.write_text("\n".join(line for line in path.read_text().splitlines() if "fold_0.safetensors:" not in line))
-    with pytest.raises(ModelChecksumError, match=r"fold_0\.safetensors.*model\.yaml"):
+    with raises_code(ModelChecksumError, "fold_0.safetensors", "model.yaml"):
         load_package(package.folder)
 
 
@@ -162,9 +162,9 @@ def test_labels_and_classes_must_agree(tmp_path):
 
 def test_contents_must_be_of_the_stages_and_folds(tmp_path):
     model = TinyModel()
-    with pytest.raises(ModelError, match="coarse"):
+    with raises_code(ModelError, "coarse"):
         write_package(tmp_path / "tiny", model.manifest(), {"coarse": model.content()})
-    with pytest.raises(ModelError, match=r"fine.*'0'.*'1'"):
+    with raises_code(ModelError, "fine", "'0'", "'1'"):
         write_package(tmp_path / "tiny", TinyModel(folds=("1",)).manifest(), {"fine": model.content()})
 
 

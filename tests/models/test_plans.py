@@ -73,12 +73,12 @@ def test_arguments_of_another_machine_are_omitted():
         ({"resampling_fn_probabilities_kwargs": {"is_seg": True}}, "resampling_fn_probabilities"),
         ({"normalization_schemes": ["RGBTo01Normalization"]}, "RGBTo01Normalization"),
         ({"normalization_schemes": ["CTNormalization"] * 2}, "2 channels"),
-        ({"patch_size": [8]}, r"\(8,\)"),
+        ({"patch_size": [8]}, "(8,)"),
         ({"spacing": None}, "spacing"),
     ],
 )
 def test_what_is_not_run_is_refused_by_name(changes, reason):
-    with pytest.raises(UnsupportedModelError, match=reason):
+    with raises_code(UnsupportedModelError, reason):
         read(TinyModel(), changes=changes)
 
 
@@ -111,13 +111,13 @@ def test_no_name_in_the_plans_decides_what_is_executed(key, value):
     ("labels", "reason"),
     [
         ({"background": 0, "spine": [1, 2], "C1": [1]}, "'spine'"),
-        ({"background": 0, "C1": 1, "C2": 3}, r"dataset\.json"),
+        ({"background": 0, "C1": 1, "C2": 3}, "dataset.json"),
         ({"C1": 1}, "background"),
         ({"background": 0}, "background"),
     ],
 )
 def test_labels_that_are_not_one_a_voxel_are_refused(labels, reason):
-    with pytest.raises(UnsupportedModelError, match=reason):
+    with raises_code(UnsupportedModelError, reason):
         read(TinyModel(labels=labels))
 
 
@@ -126,9 +126,9 @@ def test_other_faults_of_the_plans_are_refused():
     for top in ({"label_manager": "Popen"}, {"transpose_backward": [2, 1, 0]}, {"transpose_forward": [0, 0, 1]}):
         with pytest.raises(UnsupportedModelError):
             read(model, **top)
-    with pytest.raises(UnsupportedModelError, match="'2d'"):
+    with raises_code(UnsupportedModelError, "'2d'"):
         read_plan(model.plans(), model.dataset(), "2d")
-    with pytest.raises(UnsupportedModelError, match="nnUNetTrainerBN"):
+    with raises_code(UnsupportedModelError, "nnUNetTrainerBN"):
         read(TinyModel(trainer="nnUNetTrainerBN"))
     with raises_code(UnsupportedModelError, 2):
         read_plan(model.plans(), {**model.dataset(), "channel_names": {"0": "CT", "1": "PET"}}, CONFIGURATION)
@@ -158,7 +158,7 @@ def test_a_configuration_that_inherits_from_itself_is_refused():
     plans = TinyModel().plans()
     plans["configurations"]["child"] = {"inherits_from": "grandchild"}
     plans["configurations"]["grandchild"] = {"inherits_from": "child"}
-    with pytest.raises(UnsupportedModelError, match="inherits from itself"):
+    with raises_code(UnsupportedModelError, "'child'"):
         read_plan(plans, TinyModel().dataset(), "child")
 
 

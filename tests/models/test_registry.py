@@ -14,6 +14,7 @@ from cspine.core.errors import ModelError, ModelNotFoundError
 from cspine.models import registry
 from cspine.models.registry import find_model, list_models, search_path, shipped_folder, user_folder
 from tests.builders.nnunet_results import TinyModel
+from tests.builders.raises import raises_code
 
 ROOT = Path(cspine.__file__).resolve().parent.parent
 
@@ -37,7 +38,7 @@ def test_a_folder_is_a_model_as_well(tmp_path):
     folder = TinyModel().package(tmp_path / "tiny").folder
     assert find_model(folder, []) == folder
     assert find_model(str(folder), []) == folder
-    with pytest.raises(ModelNotFoundError, match=r"model\.yaml"):
+    with raises_code(ModelNotFoundError, "model.yaml"):
         find_model(tmp_path, [])
     assert find_model("tiny", [folder]) == folder
 
@@ -49,17 +50,17 @@ def test_the_default_is_the_demonstration_model_or_the_only_one_of_the_folder_po
     assert find_model(None, folders) == demo
     assert find_model(None, folders, pointed_to=tmp_path / "pointed") == only
     TinyModel().package(tmp_path / "pointed" / "second")
-    with pytest.raises(ModelNotFoundError, match="real, second"):
+    with raises_code(ModelNotFoundError, "real, second"):
         find_model(None, folders, pointed_to=tmp_path / "pointed")
-    with pytest.raises(ModelNotFoundError, match="none"):
+    with raises_code(ModelNotFoundError, "none"):
         find_model(None, folders, pointed_to=tmp_path / "nowhere")
 
 
 def test_a_name_that_nothing_has_lists_those_that_are_there(tmp_path):
     TinyModel().package(tmp_path / "tiny")
-    with pytest.raises(ModelNotFoundError, match=r"'neck'.*tiny"):
+    with raises_code(ModelNotFoundError, "'neck'", "tiny"):
         find_model("neck", [tmp_path])
-    with pytest.raises(ModelNotFoundError, match=r"'cervical-demo'.*none"):
+    with raises_code(ModelNotFoundError, "'cervical-demo'", "none"):
         find_model(None, [])
 
 
@@ -69,7 +70,7 @@ def test_an_invalid_manifest_is_listed_with_its_fault(tmp_path):
     (model,) = list_models([tmp_path])
     assert model.manifest is None
     assert "title" in model.fault
-    with pytest.raises(ModelError, match="broken"):
+    with raises_code(ModelError, "broken"):
         find_model("broken", [tmp_path])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import highdicom as hd
@@ -16,6 +16,7 @@ from cspine.core.anatomy import CERVICAL_LEVELS
 from cspine.dicom.write_ct import CtSeriesDescription
 from cspine.io import nifti
 from tests.builders.small_neck import MODELS, small_neck, write_neck
+from tests.builders.warm_python import WarmPython
 
 pytest.importorskip("holoscan")
 
@@ -25,12 +26,12 @@ SNIPPETS = {block.splitlines()[0][2:]: block for block in re.findall(r"```python
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(neck_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the snippets read. The names of the files say nothing about the order of the slices."""
     root = tmp_path_factory.mktemp("snippets")
     for number, path in enumerate(write_neck(root / "input", CtSeriesDescription(uid_seed="snippets"))):
         path.rename(path.with_name(f"{(number * 37) % 128:03d}.dcm"))
-    (root / "model").symlink_to(MODELS / "cervical-demo")
+    (root / "model").symlink_to(neck_model)
     labels = small_neck()[1]
     nifti.write(root / "labels.nii.gz", labels.labels_zyx, labels.affine_lps)
     for name, text in SNIPPETS.items():
@@ -38,11 +39,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", name, *arguments], cwd=folder, check=False, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "HOLOSCAN_LOG_LEVEL": "ERROR", "CSPINE_STEP_SIZE": "1.0"},
-    )  # fmt: skip
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(warm_app: WarmPython, folder: Path) -> Run:
+    """Run a snippet, by its name and with arguments."""
+    environment = os.environ | {"HOLOSCAN_LOG_LEVEL": "ERROR"}
+    return lambda *words: warm_app.run(words, cwd=folder, environment=environment)
 
 
 def planes(file: Path) -> dict[tuple[str, tuple[float, ...]], np.ndarray]:
@@ -62,7 +66,7 @@ def test_every_snippet_is_run() -> None:
     assert set(SNIPPETS) == {"reuse.py", "between.py", "swap.py", "change.py"}
 
 
-def test_the_loader_gives_an_operator_of_the_sdk_its_series(folder: Path) -> None:
+def test_the_loader_gives_an_operator_of_the_sdk_its_series(folder: Path, run: Run) -> None:
     sink = """
 from monai.deploy.core import Operator
 from reuse import VolumeApp
@@ -84,7 +88,7 @@ class App(VolumeApp):
 App().run()
 """
     (folder / "sink.py").write_text(sink)
-    done = run("sink.py", folder)
+    done = run("sink.py")
     assert done.returncode == 0, done.stderr
     ct, _ = small_neck()
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ct.affine_lps
@@ -93,8 +97,8 @@ App().run()
     assert np.allclose(np.array(re.findall(r"-?\d+\.\d+", seen), float).reshape(4, 4), affine, atol=1e-3)
 
 
-def test_between_operators_of_the_sdk_every_label_lies_at_its_position(folder: Path) -> None:
-    done = run("between.py", folder)
+def test_between_operators_of_the_sdk_every_label_lies_at_its_position(folder: Path, run: Run) -> None:
+    done = run("between.py")
     assert done.returncode == 0, done.stderr
     (theirs,) = (folder / "output" / "sdk").glob("*.dcm")
     by_list, by_position = planes(theirs), planes(folder / "output" / "own" / "dicom" / "segmentation.dcm")
@@ -103,8 +107,8 @@ def test_between_operators_of_the_sdk_every_label_lies_at_its_position(folder: P
     assert all(np.array_equal(by_list[key], by_position[key]) for key in by_position)
 
 
-def test_another_network_is_named_in_the_object(folder: Path) -> None:
-    done = run("swap.py", folder)
+def test_another_network_is_named_in_the_object(folder: Path, run: Run) -> None:
+    done = run("swap.py")
     assert done.returncode == 0, done.stderr
     seg = hd.seg.segread(folder / "output" / "dicom" / "segmentation.dcm")
     described = seg.SegmentSequence[-1]  # the first one is the background
@@ -113,11 +117,11 @@ def test_another_network_is_named_in_the_object(folder: Path) -> None:
     assert seg.SegmentationType == "LABELMAP" and described.SegmentAlgorithmType == "AUTOMATIC"
 
 
-def test_a_changed_graph_keeps_options_results_and_exit_codes(folder: Path) -> None:
-    done = run("change.py", folder, "-i", "input", "-o", "changed", "-m", "model", "--levels", "C3-C5")
+def test_a_changed_graph_keeps_options_results_and_exit_codes(folder: Path, run: Run) -> None:
+    done = run("change.py", "-i", "input", "-o", "changed", "-m", "model", "--levels", "C3-C5")
     assert done.returncode == 0, done.stderr
     assert "labels: 3 4 5" in done.stdout
     assert (folder / "changed" / "dicom" / "segmentation.dcm").is_file()
-    refused = run("change.py", folder, "-i", "nothing", "-o", "refused")
+    refused = run("change.py", "-i", "nothing", "-o", "refused")
     assert refused.returncode == 3 and "CS-IN-001" in refused.stderr
     assert not (folder / "refused").exists()

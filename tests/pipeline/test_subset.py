@@ -86,7 +86,7 @@ def test_without_an_anchor_above_every_doubt_counts() -> None:
 
 
 def test_no_requested_level_was_predicted_or_can_be() -> None:
-    with pytest.raises(NoVertebraError, match="C1-C3"):
+    with raises_code(NoVertebraError, "C1-C3"):
         keep_levels(result("C1-C3"), parse_levels("L1"))
     check_wanted(None, parse_levels("C1-T1"))
     check_wanted(parse_levels("T1-L5"), parse_levels("C1-T1"))

@@ -6,6 +6,7 @@ import pytest
 from cspine.core.errors import NoVertebraError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.postprocessing.clean import column_only, postprocess
+from tests.builders.raises import raises_code
 from tests.builders.spine_phantom import MODEL, Phantom, draw, volumes
 
 
@@ -74,7 +75,7 @@ def test_fragments_are_reported() -> None:
 def test_without_a_cervical_vertebra_there_is_no_result(only: tuple[int, ...]) -> None:
     labels, ct = volumes()
     kept = np.where(np.isin(labels.labels_zyx, only), labels.labels_zyx, np.uint8(0))
-    with pytest.raises(NoVertebraError, match="CS-FND-014"):
+    with raises_code(NoVertebraError, "CS-FND-014"):
         postprocess(LabelVolume(kept, labels.affine_lps), ct, None)
 
 

@@ -100,7 +100,7 @@ def test_every_label_set_of_cspine_comes_back(tmp_path: Path, name: str, auxilia
 )
 def test_a_dataset_json_of_no_use_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "dataset.json").write_text(content)
-    with pytest.raises(LabelSchemeError, match=r"dataset\.json"):
+    with raises_code(LabelSchemeError, "dataset.json"):
         scheme_of_folder(tmp_path, None)
 
 

@@ -24,7 +24,7 @@ def test_inputs_in_its_folders_are_refused_also_behind_links(tmp_path: Path) -> 
     for read, folder_name in inputs.items():
         with raises_code(UsageError, "--out", folder_name) as refused:
             folder(tmp_path / "out").check([None, tmp_path / read])
-        assert refused.value.advice == "Give --out another folder."
+        assert refused.value.advice == "Give `out` another folder."
     folder(tmp_path / "out").check([tmp_path, tmp_path / "out" / "images"])
     with raises_code(UsageError, "--out"):
         folder(tmp_path / "out").check([tmp_path / "x" / ".." / "out"])

@@ -80,11 +80,11 @@ def _openvino(device: str, precision: Precision, engine: EngineName, stages: Seq
 
 def _require_openvino(device: str, stages: Sequence[Stage]) -> None:
     if device not in ("auto", "cpu"):
-        raise UsageError(f"the engine openvino does not run on {device}", advice="Use --engine torch, or --device cpu.")
+        raise UsageError(f"the engine openvino does not run on {device}", advice="Use `engine` torch, or `device` cpu.")
     if not has_openvino():
-        raise UsageError("OpenVINO is not installed", advice="pip install openvino, or use --engine torch.")
+        raise UsageError("OpenVINO is not installed", advice="pip install openvino, or use `engine` torch.")
     if (reason := _not_built(stages)) is not None:
-        raise UnsupportedModelError(f"the engine openvino does not build {reason}", advice="Use --engine torch.")
+        raise UnsupportedModelError(f"the engine openvino does not build {reason}", advice="Use `engine` torch.")
 
 
 def _suits(device: str, stages: Sequence[Stage]) -> bool:

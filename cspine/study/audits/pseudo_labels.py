@@ -37,7 +37,7 @@ NEEDED = ("order", "complete", "volumes", "spacing")
 NEEDED_IF_MEASURED = ("cord_ring", *ORGAN_POSITIONS, "agreement")
 _MARK = "Pseudo-labels made by cspine audit"
 _FILES = ("imagesTr", "labelsTr")
-_ADVICE = "Give --pseudo-labels an empty folder, or one that an earlier `cspine audit --pseudo-labels` made."
+_ADVICE = "Give `pseudo_labels` an empty folder, or one that an earlier `cspine audit --pseudo-labels` made."
 
 
 def is_fit(record: AuditRecord) -> bool:
@@ -114,7 +114,7 @@ class RawDataset:
 
     def __init__(self, root: Path, inputs: Iterable[Path | None] = ()) -> None:
         self.root = root
-        refuse_overlap([root / name for name in _FILES], inputs, "--pseudo-labels")
+        refuse_overlap([root / name for name in _FILES], inputs, "pseudo_labels")
         self._drawn_by = self._members()
 
     def _members(self) -> dict[str, str]:

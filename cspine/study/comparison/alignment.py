@@ -253,7 +253,7 @@ def _parts(models: Sequence[Evaluation]) -> dict[str, str]:
             if known[0] and own[0] and (known[0] != own[0] or (None not in (known[1], own[1]) and known[1] != own[1])):
                 raise ComparisonError(
                     f"case {row.case} is {_place(known)} in one evaluation and {_place(own)} in {model.title}",
-                    advice="Models are compared on one split: evaluate all of them with the same case table (--cases).",
+                    advice="Models are compared on one split: evaluate all of them with the same case table (`cases`).",
                 )
             if not known[0] or known[1] is None:
                 places[row.case] = own if own[0] else known
@@ -304,9 +304,9 @@ def _compare_references(first: Evaluation, other: Evaluation, cases: Sequence[st
         if not force:
             raise ComparisonError(
                 sentence,
-                advice="Evaluate both against the same reference labels; --force compares all the same, and says so.",
+                advice="Evaluate both against the same reference labels; `force` compares all the same, and says so.",
             )
-        notes.append(f"{sentence[0].upper()}{sentence[1:]}. They were compared all the same (--force).")
+        notes.append(f"{sentence[0].upper()}{sentence[1:]}. They were compared all the same (`force`).")
     if unknown:
         notes.append(
             f"Whether {first.title} and {other.title} have the same references could not be checked in "

@@ -87,7 +87,7 @@ def compare(task: Task, on_progress: Callable[[int, int], None] = lambda done, t
     if task.reference is not None:
         if task.reference.resolve() not in places:
             raise UsageError(
-                f"--reference {task.reference} is none of the folders",
+                f"`reference` {task.reference} is none of the folders",
                 advice="Name one of the evaluations: the others are compared with it.",
             )
         folders.insert(0, folders.pop(places.index(task.reference.resolve())))

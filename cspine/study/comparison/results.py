@@ -103,7 +103,7 @@ def compute(
     for case in single:
         if case not in cohort.part_of:
             raise ComparisonError(
-                f"--single {case}: no model has this case", advice="Name cases as scores.csv does, with commas between."
+                f"`single` {case}: no model has this case", advice="Name cases as scores.csv does, with commas between."
             )
     models = [model.title for model in cohort.models]
     return Results(

@@ -183,7 +183,7 @@ def _refuse_another_dataset(conversion: Conversion) -> None:
     if path.is_file() and conversion.dataset.label_set() != conversion.labels:
         raise DatasetError(
             f"{conversion.dataset.root.name} holds a dataset with another label set",
-            advice="Give another folder for --out.",
+            advice="Give another folder for `out`.",
         )
 
 

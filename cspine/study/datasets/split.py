@@ -143,7 +143,7 @@ def _refuse_two_patients(datasets: Sequence[Sequence[CaseRow]]) -> None:
             if owner.setdefault(row.case, row.patient) != row.patient:
                 raise SplitError(
                     f"case {row.case} is of patient {owner[row.case]} in one dataset and of {row.patient} in another",
-                    advice="Convert both with the same --demographics table.",
+                    advice="Convert both with the same `demographics` table.",
                 )
 
 
@@ -192,7 +192,7 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
     if not lacking and total - internal < settings.folds:
         lacking.append(f"{settings.folds} folds need as many patients for training, {total - internal} are there")
     if lacking:
-        fewer = "request fewer (--external 0: no external test)" if settings.scale else "request fewer, or give --scale"
+        fewer = "request fewer (`external` 0: no external test)" if settings.scale else "request fewer, or give `scale`"
         advice = f"Convert more sources, or {fewer}: `cspine dataset summary` counts the available patients."
         raise SplitError("; ".join(lacking), advice=advice)
     return {Part.TRAINING: total - internal, Part.INTERNAL: internal, Part.EXTERNAL: external}

@@ -258,7 +258,7 @@ def _compared_levels(
     if wanted:
         named = tuple(level for level in wanted if annotated is None or level.name in annotated)
         if not named:
-            raise UsageError("--levels has no level of the references")
+            raise UsageError("`levels` has no level of the references")
         return named
     if task.package is not None:
         return levels_to_compare(results, task.package.manifest.stages[-1].levels, annotated)

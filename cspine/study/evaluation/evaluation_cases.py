@@ -128,7 +128,7 @@ def without_masks(case: EvaluationCase, result: CaseResult) -> CaseResult:
     absent = [s.level for s in result.scores if s.missed and s.level in _MASKED and s.level not in files]
     if not absent:
         return result
-    why = f"{case.prediction.name} has no mask of {', '.join(absent)}, which the reference has: see --levels"
+    why = f"{case.prediction.name} has no mask of {', '.join(absent)}, which the reference has: see `levels`"
     return _failed(case, str(InputError(why)))
 
 

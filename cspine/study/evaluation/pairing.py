@@ -140,7 +140,7 @@ def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False)
         raise InputError(
             f"{len(absent)} of {len(cases)} references have no {what}",
             advice=f"Each needs its file: the first one absent is {absent[0].lacking}."
-            + ("" if inputs.prediction is None else " --allow-missing lists them as failed."),
+            + ("" if inputs.prediction is None else " `allow_missing` lists them as failed."),
         )
     return complete
 
@@ -178,7 +178,7 @@ def _segmentations(folder: Path) -> dict[str, Path]:
 def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]:
     if inputs.cases is None:
         if inputs.parts:
-            raise UsageError("--parts needs a table of cases", advice="Give --cases or --dataset.")
+            raise UsageError("`parts` needs a table of cases", advice="Give `cases` or `dataset`.")
         return {}
     every = {row.case: row for row in read_cases(inputs.cases)}
     refuse_split_patients(every.values(), inputs.cases.name)
@@ -211,7 +211,7 @@ def _wanted(rows: Iterable[CaseRow], parts: Sequence[str]) -> list[CaseRow]:
     unknown = [part for part in parts if part not in {p.value for p in _USED}]
     if unknown:
         raise UsageError(
-            f"--parts: there is no part {unknown[0]!r}", advice=f"Give some of: {', '.join(p.value for p in _USED)}."
+            f"`parts`: there is no part {unknown[0]!r}", advice=f"Give some of: {', '.join(p.value for p in _USED)}."
         )
     chosen = tuple(Part(part) for part in parts) or _USED
     return [row for row in rows if row.part in chosen and not row.excluded]
@@ -246,7 +246,7 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
     if len(there) > 1:
         raise InputError(
             f"case {case.name} has {len(there)} predictions: {', '.join(there)}",
-            advice="Leave one of them in the folder, or name it by --prediction-pattern.",
+            advice="Leave one of them in the folder, or name it by `prediction_pattern`.",
         )
     for place in named:
         if place.is_file():

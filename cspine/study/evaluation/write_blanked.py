@@ -42,7 +42,7 @@ class BlankedCopies:
         """
         images, labels = Path(self.images), Path(self.labels)
         if out.resolve() in (images.resolve(), labels.resolve()):
-            raise UsageError("--out is also an input folder", advice="Give another folder for the copies.")
+            raise UsageError("`out` is also an input folder", advice="Give another folder for the copies.")
         rows: list[dict[str, str]] = []
         written: list[WrittenCase] = []
         cases = [(case.name, case.image) for case in cases_of_input(images) if case.image is not None]

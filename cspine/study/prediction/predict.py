@@ -132,7 +132,7 @@ def run_prediction(
         As `predict`.
     """
     if (task.source is None) == (task.dataset is None):
-        raise UsageError("give either --input or --dataset")
+        raise UsageError("give either `input` or `dataset`")
     for stage in package.stages:
         folds_of(stage, task.settings)
     choose_engine(task.settings.device)

@@ -111,7 +111,7 @@ class PredictionFolder:
             read, written = place.resolve(), self.root.resolve()
             if written.is_relative_to(read) or read.is_relative_to(written):
                 raise UsageError(
-                    "--out lies within the input, or around it", advice="Give --out a folder beside the input."
+                    "`out` lies within the input, or around it", advice="Give `out` a folder beside the input."
                 )
         files = (TABLE, SOURCES, RECORDS, *(labels_name(case.name) for case in cases))
         folder = replace(self._folder, files=files)

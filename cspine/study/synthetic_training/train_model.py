@@ -133,9 +133,9 @@ def _with_length(recipe: Recipe, iterations: int | None) -> Recipe:
 
 def _check_sources(recipe: Recipe, sources: TrainingSources, other_stages: Place | None) -> None:
     if recipe.cascade and other_stages is None:
-        raise UsageError("a recipe of a cascade requires --other-stages PACKAGE with the previous stages")
+        raise UsageError("a recipe of a cascade requires `other_stages` PACKAGE with the previous stages")
     if recipe.anatomy == "articulated" and sources.anatomies is None:
-        raise UsageError("a recipe of articulated necks requires --anatomies DIR with the vertebrae of several people")
+        raise UsageError("a recipe of articulated necks requires `anatomies` DIR with the vertebrae of several people")
 
 
 def _model(wanted: Place | None) -> ModelPackage | None:

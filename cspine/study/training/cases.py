@@ -17,7 +17,7 @@ from cspine.study.label_sets import LabelSet
 
 #: Name of the one "fold" that learns from all training cases.
 ALL = "all"
-_SPLIT_ADVICE = "Split it with `cspine dataset split`; --folds all trains one model on every case without a split."
+_SPLIT_ADVICE = "Split it with `cspine dataset split`; `folds` all trains one model on every case without a split."
 _GZIP_TRAILER = 8
 
 

@@ -82,7 +82,7 @@ def machine_of(device: str, processes: int) -> Machine:
             raise DeviceError(f"{device!r} is not a device", advice="Give auto, cpu, cuda, cuda:0 or cuda:0,1.")
         wanted = sorted({int(part) for part in numbers.split(",")})
     if not wanted or max(wanted) >= there:
-        raise DeviceError(f"{device} was asked for, and torch sees {there} GPUs", advice="Give --device cpu or auto.")
+        raise DeviceError(f"{device} was asked for, and torch sees {there} GPUs", advice="Give `device` cpu or auto.")
     return Machine(tuple(f"cuda:{n}" for n in wanted), processes)
 
 
@@ -221,7 +221,7 @@ def _check_end(child: _Child, folder: RunFolder) -> None:
     if code < 0:
         raise TrainingError(
             f"{name} was ended by {signal.Signals(-code).name}",
-            advice="SIGKILL most often means that the machine is out of memory: give fewer --processes, or a "
+            advice="SIGKILL most often means that the machine is out of memory: give fewer `processes`, or a "
             "smaller patch or batch. The same command resumes from the last checkpoint.",
         )
     log = folder.log(name) if folder.log(name).is_file() else child.output
@@ -232,9 +232,9 @@ def _check_end(child: _Child, folder: RunFolder) -> None:
 def _advice(reason: str) -> str:
     for sign, advice in (
         ("No space left", "The disk is full: the same command resumes when there is space. "),
-        ("out of memory", "The GPU has too little memory: give a smaller --patch-size or --batch-size. "),
-        ("6 feet under", "Most often the machine is out of memory: give fewer --processes. "),
-        ("no longer alive", "Most often the machine is out of memory: give fewer --processes. "),
+        ("out of memory", "The GPU has too little memory: give a smaller `patch_size` or `batch_size`. "),
+        ("6 feet under", "Most often the machine is out of memory: give fewer `processes`. "),
+        ("no longer alive", "Most often the machine is out of memory: give fewer `processes`. "),
         ("pth is damaged", "Remove that file from the folder of the fold, which then begins again. "),
     ):
         if sign in reason:

@@ -99,10 +99,10 @@ def check_place(out: Path, others: Iterable[Path]) -> None:
     """
     for other in (path.resolve() for path in others):
         if other.is_relative_to(out.resolve()):
-            raise UsageError(f"--out is {other.name}, or lies around it", advice="Give the package its own folder.")
+            raise UsageError(f"`out` is {other.name}, or lies around it", advice="Give the package its own folder.")
     if out.exists() and not (out / MANIFEST_NAME).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(
-            f"--out {out} exists already and is not a model package", advice="Give another folder: it would be lost."
+            f"`out` {out} exists already and is not a model package", advice="Give another folder: it would be lost."
         )
 
 
@@ -123,7 +123,7 @@ def refuse_within(dataset: Path, places: Mapping[str, Path]) -> None:
     """
     for option, place in places.items():
         if place.resolve().is_relative_to(dataset.resolve()):
-            raise UsageError(f"{option} lies in the dataset", advice=f"Give {option} a folder beside the dataset.")
+            raise UsageError(f"`{option}` lies in the dataset", advice=f"Give `{option}` a folder beside the dataset.")
 
 
 def package_model(

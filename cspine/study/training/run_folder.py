@@ -20,7 +20,7 @@ from cspine.study.training.settings import TrainingSettings, differences
 #: nnU-Net's variable for the processes that load patches.
 LOADERS = "nnUNet_n_proc_DA"
 _COMMAND = "cspine train"
-_NEW_RUN = "Give another folder for --run; its packages and checkpoints stay as they are."
+_NEW_RUN = "Give another folder for `run`; its packages and checkpoints stay as they are."
 #: Variables of nnU-Net that would change what a run does without being reported.
 _FOREIGN = ("nnUNet_extTrainer", "nnUNet_wandb_enabled", "nnUNet_wandb_project", "nnUNet_wandb_mode")
 
@@ -123,7 +123,7 @@ class RunFolder:
             If the folder cannot be written.
         """
         in_use = TrainingError(
-            f"another training is running in {self.root}", advice="Wait for it, or give another folder for --run."
+            f"another training is running in {self.root}", advice="Wait for it, or give another folder for `run`."
         )
         with locked(self.root / "lock", in_use) as descriptor:
             yield descriptor
@@ -162,8 +162,8 @@ def open_run(root: Path, cases: TrainingCases, settings: TrainingSettings) -> Ru
         foreign = [path.name for path in root.iterdir() if path.name != "lock" and not path.name.startswith(".")]
         if foreign:
             raise UsageError(
-                f"--run has {', '.join(sorted(foreign)[:3])} already, and no run.json of {_COMMAND}",
-                advice="Give --run an empty folder, or that of an earlier training on the same dataset.",
+                f"`run` has {', '.join(sorted(foreign)[:3])} already, and no run.json of {_COMMAND}",
+                advice="Give `run` an empty folder, or that of an earlier training on the same dataset.",
             )
         _claim(root).write(record)
     else:
@@ -206,7 +206,7 @@ def _refuse_others(root: Path, stored: dict[str, Any], record: dict[str, Any], s
     if other:
         raise TrainingError(
             f"the training in {root} was begun with another {', '.join(other)}",
-            advice="Give the same options as before, or another folder for --run.",
+            advice="Give the same options as before, or another folder for `run`.",
         )
 
 

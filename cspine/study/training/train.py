@@ -111,7 +111,7 @@ def _checked_plans(folder: RunFolder, settings: TrainingSettings, cases: Trainin
             raise UsageError(
                 f"nnU-Net's planner made no {stage} for this dataset, but {', '.join(plans['configurations'])}",
                 advice="3d_lowres and the cascade exist where a patch sees less than a quarter of a typical image: "
-                "train 3d_fullres, or plan for less --gpu-memory.",
+                "train 3d_fullres, or plan for less `gpu_memory`.",
             )
         try:
             read_plan(plans, dataset, stage, settings.trainer)

@@ -24,6 +24,7 @@ from cspine.service.intake.store import identify
 from cspine.service.ops.metrics import Metrics
 from cspine.service.queue.job import study_key
 from cspine.service.queue.spool import Spool
+from tests.builders.raises import raises_code
 from tests.builders.segmentations import as_bytes
 from tests.builders.studies import ct_datasets
 from tests.service.fakes import free_port, send_study, wait_for
@@ -214,7 +215,7 @@ def test_a_full_spool_refuses_instances(listen):
 
 def test_a_port_in_use_is_an_error_with_advice(listen):
     listener, *_ = listen()
-    with pytest.raises(ListenerError, match=str(listener.port)):
+    with raises_code(ListenerError, listener.port):
         listen(port=listener.port)
 
 
@@ -260,5 +261,5 @@ def test_tls_accepts_a_sender_with_a_certificate_and_no_other(listen, certificat
 def test_an_invalid_certificate_is_refused(listen, tmp_path):
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
-    with pytest.raises(RoutingConfigError, match=r"listener\.tls"):
+    with raises_code(RoutingConfigError, "listener.tls"):
         listen(tls={"certificate": str(nonsense), "key": str(nonsense), "require_client_certificate": False})

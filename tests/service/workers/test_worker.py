@@ -8,13 +8,12 @@ import sys
 import threading
 from pathlib import Path
 
-import pytest
-
 from cspine.core.errors import WorkerDiedError
 from cspine.service.config import Run
 from cspine.service.workers import worker as module
 from cspine.service.workers.runner import Runner
 from cspine.service.workers.worker import Worker
+from tests.builders.raises import raises_code
 from tests.service.fakes import wait_for
 
 ROOT = Path(__file__).parents[3]
@@ -47,7 +46,7 @@ def test_one_process_runs_many_studies_and_is_renewed_after_many(tmp_path, monke
 
 def test_a_study_over_its_time_limit_ends_its_process(tmp_path):
     worker = Worker("cpu", Run(time_limit_s=1.5), deaf)
-    with pytest.raises(WorkerDiedError, match=r"\b1\.5\b"):
+    with raises_code(WorkerDiedError, "1.5"):
         worker.run(tmp_path, "", threading.Event())
     assert worker.deaths == 1
 

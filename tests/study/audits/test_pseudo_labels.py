@@ -152,4 +152,4 @@ def test_another_dataset_is_not_changed(tmp_path: Path, content: str | None) -> 
         (tmp_path / "dataset.json").write_text(content)
     with pytest.raises(OutputNotEmptyError) as refused:
         RawDataset(tmp_path)
-    assert "--pseudo-labels" in refused.value.advice
+    assert "`pseudo_labels`" in refused.value.advice

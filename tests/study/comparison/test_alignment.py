@@ -74,7 +74,7 @@ def test_other_references_are_refused_unless_forced(tmp_path: Path) -> None:
     first, second = [Line("a", "C1", reference_ml=10.0)], [Line("a", "C1", reference_ml=10.1)]
     with raises_code(ComparisonError, 1, "m1", "m2", "a") as refused:
         aligned(tmp_path, first, second)
-    assert "--force" in refused.value.advice
+    assert "`force`" in refused.value.advice
     assert "compared all the same" in aligned(tmp_path, first, second, force=True).notes[0]
     assert not aligned(tmp_path, first, [Line("a", "C1", 0.8, reference_ml=10.0005)]).notes
     # a level that only one evaluation compares says nothing of the reference; one that only one reference has does

@@ -79,6 +79,6 @@ def test_what_is_no_dataset_is_refused_without_a_trace(study, tmp_path):
     with raises_code(DatasetError):
         apply_split([study[0], study[0]], ASKED)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match=r"dataset\.json"):
+    with raises_code(DatasetError, "dataset.json"):
         apply_split([study[0], DatasetFolder(tmp_path / "empty")], ASKED)
     assert not list((tmp_path / "empty").iterdir())

@@ -87,9 +87,9 @@ def test_a_dataset_that_cannot_be_written_is_an_output_error(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "{}", '{"labels": {"background": 0, "liver": 1}}'])
 def test_another_dataset_json_is_refused(tmp_path, text):
-    with pytest.raises(DatasetError, match=r"dataset\.json"):
+    with raises_code(DatasetError, "dataset.json"):
         DatasetFolder(tmp_path).label_set()
     (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(DatasetError, match=r"dataset\.json"):
+    with raises_code(DatasetError, "dataset.json"):
         DatasetFolder(tmp_path).label_set()
     assert DatasetFolder(tmp_path).description() == ""

@@ -102,10 +102,10 @@ def test_too_few_patients_are_reported_with_the_counts():
         assert fact in refused.value.message
     with raises_code(SplitError, 5, 4):
         split([rows[:5]], SplitSettings(4, 1, 0))
-    assert "give --scale" in refused.value.advice
+    assert "`scale`" in refused.value.advice
     with raises_code(SplitError, "TotalSegmentator", "C1", "T1", 0, 0) as refused:
         split([rows[:30]], SplitSettings(scale=True))
-    assert "--external 0" in refused.value.advice and "--scale" not in refused.value.advice
+    assert "`external` 0" in refused.value.advice and "`scale`" not in refused.value.advice
     with raises_code(SplitError, 5, 5):
         split([rows], SplitSettings(5, 5, 0, InternalFrom.TRAINING))
 

@@ -14,12 +14,7 @@ from cspine.study.datasets.sources.found import Found
 from cspine.study.dry_run import synthetic_cohort as dry_run
 from cspine.study.dry_run.plan import PlannedScan, Source
 from cspine.study.dry_run.synthetic_cohort import STORED, SyntheticCohort, draw, make_cohort
-from cspine.study.synthesis.spine.forms import SpineForms, parametric_forms
-
-
-@pytest.fixture(scope="module")
-def solids() -> SpineForms:
-    return parametric_forms()
+from cspine.study.synthesis.spine.forms import SpineForms
 
 
 def _scan(source: Source, number: int = 1, **other: object) -> PlannedScan:
@@ -39,8 +34,8 @@ _SCANS = (
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, solids: SpineForms) -> None:
-    monkeypatch.setattr(dry_run, "_forms", lambda *_: solids)
+def here(monkeypatch: pytest.MonkeyPatch, solid_forms: SpineForms) -> None:
+    monkeypatch.setattr(dry_run, "_forms", lambda *_: solid_forms)
 
 
 def _found(root: Path) -> Found:
@@ -78,8 +73,8 @@ def test_complete_scans_are_kept_and_those_without_a_record_are_made_again(here:
 
 
 @pytest.mark.parametrize("source", Source)
-def test_a_scan_is_stored_as_its_source_stores_images(solids: SpineForms, source: Source) -> None:
-    ct, labels = draw(solids, _scan(source))
+def test_a_scan_is_stored_as_its_source_stores_images(solid_forms: SpineForms, source: Source) -> None:
+    ct, labels = draw(solid_forms, _scan(source))
     spacing, axes = STORED[source]
     assert orientation_of(ct.affine_lps) == axes
     assert sorted(ct.grid.spacing_xyz) == pytest.approx(sorted(spacing))
@@ -88,9 +83,9 @@ def test_a_scan_is_stored_as_its_source_stores_images(solids: SpineForms, source
     assert bone > ct.hu_zyx[labels.labels_zyx == 0].mean() + 100
 
 
-def test_the_labels_of_the_wrong_case_are_two_neighbours_exchanged(solids: SpineForms) -> None:
-    right = draw(solids, _scan(Source.CTSPINE1K))[1].labels_zyx
-    wrong = draw(solids, _scan(Source.CTSPINE1K, swapped=True))[1].labels_zyx
+def test_the_labels_of_the_wrong_case_are_two_neighbours_exchanged(solid_forms: SpineForms) -> None:
+    right = draw(solid_forms, _scan(Source.CTSPINE1K))[1].labels_zyx
+    wrong = draw(solid_forms, _scan(Source.CTSPINE1K, swapped=True))[1].labels_zyx
     assert np.array_equal(right > 0, wrong > 0)
     changed = {int(v) for v in np.unique(right[right != wrong])}
     assert len(changed) == 2

@@ -73,7 +73,7 @@ def test_absent_predictions_are_reported_or_allowed(reference: Path, tmp_path: P
     inputs = Inputs(reference, prediction=tmp_path / "p")
     with raises_code(InputError, 1, 2) as refused:
         find_cases(inputs, None)
-    assert "the first one absent is b.nii.gz" in refused.value.advice and "--allow-missing" in refused.value.advice
+    assert "the first one absent is b.nii.gz" in refused.value.advice and "`allow_missing`" in refused.value.advice
     cases = found(inputs, allow_missing=True)
     assert (cases["a"].lacking, cases["b"].lacking, cases["b"].prediction) == ("", "b.nii.gz", None)
 

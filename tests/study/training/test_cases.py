@@ -39,7 +39,7 @@ def test_a_dataset_that_is_not_split_is_refused_with_advice_and_trains_as_one(tm
     dataset = tiny_dataset(tmp_path / "Dataset501_Tiny", folds=0)
     with raises_code(TrainingError, dataset.root.name) as refused:
         read_cases_of(dataset.root, None)
-    assert "cspine dataset split" in refused.value.advice and "--folds all" in refused.value.advice
+    assert "cspine dataset split" in refused.value.advice and "`folds` all" in refused.value.advice
     cases = read_cases_of(dataset.root, (ALL,))
     assert (len(cases.rows), cases.folds, cases.split) == (6, ("all",), None)
 

@@ -152,7 +152,18 @@ def test_a_configuration_that_was_not_planned_is_refused_with_those_that_were(tr
 def test_a_cascade_is_trained_on_predictions_of_folds_that_did_not_see_a_case(tmp_path):
     """nnU-Net plans a first stage where a patch sees little of an image: here, for hardly any memory."""
     dataset = tiny_dataset(tmp_path / "Dataset501_Tiny", internal=0, external=0, scale=2).root
-    options = ("--configuration", CASCADE, "--spacing", "1.5,1.5,1.5", "--gpu-memory", "0.02", "--folds", "0")
+    options = (
+        "--epochs",
+        "1",
+        "--configuration",
+        CASCADE,
+        "--spacing",
+        "1.5,1.5,1.5",
+        "--gpu-memory",
+        "0.02",
+        "--folds",
+        "0",
+    )
     result = call_train(dataset, tmp_path / "run", tmp_path / "model", *options)
     assert result.exit_code == 0 and "4 training cases, 3 fold(s) to train" in result.output
     (predicted,) = tmp_path.glob(f"run/nnUNet_results/*/*/predicted_next_stage/{CASCADE}")

@@ -58,7 +58,7 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     """
     if folders.ctspine1k is None and (folders.hnscc or folders.msd_colon or folders.images):
         raise UsageError(
-            "--hnscc, --msd-colon and --images hold images without labels", advice="Give --ctspine1k with their masks."
+            "`hnscc`, `msd_colon` and `images` hold images without labels", advice="Give `ctspine1k` with their masks."
         )
     parts = _verse(folders)
     if folders.ctspine1k is not None:
@@ -66,7 +66,7 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     if folders.totalsegmentator is not None:
         parts.append(totalsegmentator.find(folders.totalsegmentator))
     if not parts:
-        raise UsageError("no data set is given", advice="Give one or more, for example --verse2019 FOLDER.")
+        raise UsageError("no data set is given", advice="Give one or more, for example `verse2019` FOLDER.")
     person_rows = read_people(folders.demographics, "id", known=_COLUMNS) if folders.demographics is not None else {}
     found = Found()
     if folders.demographics is not None:

@@ -4,6 +4,7 @@ import pytest
 
 from cspine.core.errors import UsageError
 from cspine.study.datasets.sources.collect import Folders, collect
+from tests.builders.raises import raises_code
 from tests.study.datasets.sources.test_verse import subject, touch
 
 
@@ -54,7 +55,7 @@ def test_rows_of_a_table_of_people_without_effect_are_reported(tmp_path):
 
 
 def test_images_without_masks_and_no_data_set_at_all_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="--images"):
+    with raises_code(UsageError, "--images"):
         collect(Folders(hnscc=tmp_path))
     with pytest.raises(UsageError):
         collect(Folders())

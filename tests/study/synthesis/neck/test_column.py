@@ -10,6 +10,7 @@ import pytest
 from cspine.core.errors import AtlasError
 from cspine.study.synthesis.neck.column import random_column
 from cspine.study.synthesis.neck.people import ATLAS_PERSON, EVALUATION_PEOPLE, People
+from tests.builders.raises import raises_code
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -64,7 +65,7 @@ def test_bones_that_complete_a_neck_have_the_size_of_its_person(solid_people: Pe
 
 
 def test_a_name_without_vertebrae_is_an_error_with_advice(solid_people: People) -> None:
-    with pytest.raises(AtlasError, match="artisynth") as caught:
+    with raises_code(AtlasError, "artisynth") as caught:
         random_column(solid_people.chosen(evaluation=False), np.random.default_rng(0), person="artisynth")
     assert caught.value.advice
 

@@ -39,7 +39,7 @@ def _distance(points: np.ndarray, tube: Tube) -> np.ndarray:
     """Radius less distance from the axis, positive inside, found by many balls along it."""
     best = np.full(points.shape[:-1], -np.inf)
     for a, b, ra, rb in zip(tube.line_mm, tube.line_mm[1:], tube.radius_mm, tube.radius_mm[1:], strict=False):
-        for t in np.linspace(0, 1, 80):
+        for t in np.linspace(0, 1, 30):
             best = np.maximum(best, ra + t * (rb - ra) - np.linalg.norm(points - (a + t * (b - a)), axis=-1))
     return best
 
