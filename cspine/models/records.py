@@ -1,7 +1,8 @@
 """Records about a model package that lie outside it: the package itself, with its checksums, is not changed.
 
-A record lies beside the folder of the package, or among the user's files if that place is read-only. It names the
-checksum of the package, and counts nothing for another version.
+A record lies beside the folder of the package, or among the user's files if that place is read-only; those of the
+shipped packages also count for their copies elsewhere. It names the checksum of the package, and counts nothing for
+another version.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from cspine.io.documents import DocumentError, read_json
 from cspine.io.files import write_atomic
 from cspine.io.machine import home_folder
 from cspine.models.package import ModelPackage
-from cspine.models.registry import user_folder
+from cspine.models.registry import shipped_folder, user_folder
 
 
 class PackageRecord(BaseModel):
@@ -51,7 +52,9 @@ class PackageRecord(BaseModel):
         environment, home
             As for `registry.user_folder`.
         """
-        for path in cls._places(package, environment, home):
+        shipped = shipped_folder()
+        known = () if shipped is None else (shipped / cls._name(package),)
+        for path in (*cls._places(package, environment, home), *known):
             try:
                 record = cls.model_validate(read_json(path))
             except (OSError, DocumentError, ValidationError):
@@ -79,5 +82,9 @@ class PackageRecord(BaseModel):
     @classmethod
     def _places(cls, package: ModelPackage, environment: Mapping[str, str], home: Path | None) -> tuple[Path, Path]:
         """Return where the record may lie: beside the package, else with the user's models."""
-        name = f"{package.manifest.name}.{cls.kind}.json"
+        name = cls._name(package)
         return package.folder.parent / name, user_folder(environment, home or home_folder()) / name
+
+    @classmethod
+    def _name(cls, package: ModelPackage) -> str:
+        return f"{package.manifest.name}.{cls.kind}.json"

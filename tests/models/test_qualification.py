@@ -60,3 +60,13 @@ def test_a_damaged_record_counts_nothing(text, tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
     (tmp_path / "tiny.qualification.json").write_text(text)
     assert Qualification.read(package, {}, tmp_path) is None
+
+
+def test_a_record_of_a_shipped_package_counts_for_its_copies(tmp_path, monkeypatch):
+    package = TinyModel().package(tmp_path / "shipped" / "tiny")
+    record = Qualification(checksum=package.identity.checksum, cases=1, results=(qualified(C1=1.0),))
+    record.write(package, {}, tmp_path)
+    copy = TinyModel().package(tmp_path / "mounted" / "tiny")
+    assert Qualification.read(copy, {}, tmp_path) is None
+    monkeypatch.setattr("cspine.models.records.shipped_folder", lambda: tmp_path / "shipped")
+    assert Qualification.read(copy, {}, tmp_path) == record
