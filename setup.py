@@ -27,8 +27,9 @@ class BuildWithModels(build_py):
 
     def _models(self) -> list[tuple[Path, Path]]:
         root, build = Path("models"), Path(self.build_lib) / "cspine" / "models" / "shipped"
-        files = (path for name in SHIPPED for path in sorted((root / name).rglob("*")) if path.is_file())
-        return [(path, build / path.relative_to(root)) for path in files]
+        files = [path for name in SHIPPED for path in sorted((root / name).rglob("*")) if path.is_file()]
+        records = [path for name in SHIPPED for path in sorted(root.glob(f"{name}.*.json"))]
+        return [(path, build / path.relative_to(root)) for path in (*files, *records)]
 
 
 setup(cmdclass={"build_py": BuildWithModels})

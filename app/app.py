@@ -71,6 +71,7 @@ class CSpineApp(Application):  # type: ignore[misc]
             precision=settings.precision,
             engine=settings.engine,
             roi=settings.roi,
+            confidence=settings.confidence,
         )
         postprocessing = PostprocessingOperator(
             self,

@@ -17,6 +17,7 @@ SegTypeName = Literal["binary", "labelmap"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 EngineName = Literal["auto", "torch", "openvino"]
 RoiName = Literal["auto", "full"]
+ConfidenceName = Literal["off", "fast", "full"]
 
 _LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 
@@ -76,6 +77,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("--levels", "CSPINE_LEVELS", "", "Levels to write, for example C3-T1; default all."),
     Option("--solve-levels", "CSPINE_SOLVE_LEVELS", "1", "Correct levels that do not follow each other.", _SWITCH),
     Option("--fail-on", "CSPINE_FAIL_ON", "", "Findings with which the run fails: serious, or codes; default none."),
+    Option(
+        "--confidence",
+        "CSPINE_CONFIDENCE",
+        "fast",
+        "Confidence in each vertebra, if calibrated.",
+        ("off", "fast", "full"),
+    ),
     Option("--series-uid", "CSPINE_SERIES_UID", "", "Choose this series, regardless of the rules."),
     Option("--rules", "CSPINE_RULES", "", "YAML of selection rules; default: those for the model."),
     Option("--repair-gaps", "CSPINE_REPAIR_GAPS", "0", "Read the longest regular part of a series.", _SWITCH),
@@ -121,6 +129,11 @@ class Settings:
     def seg_type(self) -> SegTypeName:
         """How the segmentation is stored."""
         return cast(SegTypeName, self.values["seg_type"])
+
+    @property
+    def confidence(self) -> ConfidenceName:
+        """How the confidence in each vertebra is found."""
+        return cast(ConfidenceName, self.values["confidence"])
 
     @property
     def precision(self) -> PrecisionName:

@@ -14,6 +14,7 @@ from cspine.operators.models import load_model
 from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
 from cspine.operators.step import IMAGE, PREDICTION, StepOperator
 from cspine.pipeline import steps
+from cspine.pipeline.settings import ConfidenceName
 
 
 class NnunetInferenceOperator(StepOperator):
@@ -45,6 +46,9 @@ class NnunetInferenceOperator(StepOperator):
         ``auto``, ``torch`` or ``openvino``.
     roi : str
         What a cervical model of one stage sees: ``auto``, the neck, which is located first; ``full``, the image.
+    confidence : str
+        Confidence in each vertebra, of a calibrated model: ``fast``, from the run itself; ``full``, from three more
+        runs on altered images; ``off``.
     """
 
     output = PREDICTION
@@ -61,9 +65,11 @@ class NnunetInferenceOperator(StepOperator):
         precision: Precision = "auto",
         engine: EngineName = "auto",
         roi: RoiName = "auto",
+        confidence: ConfidenceName = "fast",
         **kwargs: Any,
     ) -> None:
         self.model_path = model_path
+        self.confidence = confidence
         self.inference = InferenceSettings(
             device, tuple(folds) if folds else None, mirror, step_size, precision, engine, roi
         )
@@ -78,7 +84,7 @@ class NnunetInferenceOperator(StepOperator):
         """Run the network."""
         image = op_input.receive(IMAGE)
         before = provenance_of(image)
-        settings = replace(before.settings, inference=self.inference)
+        settings = replace(before.settings, inference=self.inference, confidence=self.confidence)
         watch = before.stopwatch()
         with watch.step("infer"), progress("tiles") as on_progress:
             inference = steps.infer(ct_of(image), load_model(self.model_path), settings, on_progress)

@@ -139,7 +139,6 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
     """
     from cspine.dicom.rules import load_rules
     from cspine.models.package import load_package
-    from cspine.models.qualification import write_qualification
     from cspine.models.registry import find_model
     from cspine.study.prediction.prediction_cases import cases_of_input
     from cspine.study.qualify import qualify as qualify_model
@@ -158,7 +157,58 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
     ]  # fmt: skip
     head = ("engine", "precision", "mean Dice", "worst level", "qualified")
     table(f"{package.identity.title} against torch float32, {len(cases)} images", head, rows)
-    click.echo(f"Recorded in {write_qualification(package, record)}")
+    click.echo(f"Recorded in {record.write(package)}")
+
+
+@command.command()
+@click.argument("name")
+@_models_option
+@click.option(
+    "--images", required=True, multiple=True, type=click.Path(path_type=Path),
+    help="Folder of CTs (NIfTI) that the model was not trained on; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--labels", required=True, multiple=True, type=click.Path(path_type=Path),
+    help="Folder of their true labels, X.nii.gz with VerSe's numbers; one for each --images.",
+)  # fmt: skip
+@click.option("--full", is_flag=True, help="Calibrate `--confidence full` as well; takes four times as long.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write the reliability plot (PNG).")
+def calibrate(
+    name: str, models: Path | None, images: tuple[Path, ...], labels: tuple[Path, ...], *, full: bool, plot: Path | None
+) -> None:
+    """Calibrate the confidence of the model NAME on cases whose truth is known.
+
+    Only then does `cspine run` state, for each vertebra, the probability that its level is right and the Dice
+    coefficient to expect. The table shows the expected calibration error on cases that a curve was not fitted to. The
+    record lies beside the package, or with the user's models if that folder is read-only.
+    """
+    from cspine.dicom.rules import load_rules
+    from cspine.io import nifti
+    from cspine.models.package import load_package
+    from cspine.models.registry import find_model
+    from cspine.study.calibrate import calibrate as calibrate_model
+    from cspine.study.calibrate import labelled_images
+    from cspine.study.reliability_plot import write_reliability
+
+    if len(images) != len(labels):
+        raise UsageError(
+            f"{len(images)} times --images and {len(labels)} times --labels", advice="Give pairs of folders."
+        )
+    package = load_package(find_model(name, places(models)))
+    rules, cases = (
+        load_rules(None),
+        [pair for folders in zip(images, labels, strict=True) for pair in labelled_images(*folders)],
+    )
+    with progress("images") as on_progress:
+        volumes = ((case.read(rules), nifti.read_labels(path)) for case, path in cases)
+        record = calibrate_model(package, volumes, full=full, progress=lambda done, _: on_progress(done, len(cases)))
+    ways = [("fast", record.fast)] + ([("full", record.full)] if record.full is not None else [])
+    rows = [[way, str(each.vertebrae), f"{each.level.error:.3f}", f"{each.dice.error:.3f}"] for way, each in ways]
+    head = ("confidence", "vertebrae", "error of the level", "error of the Dice")
+    table(f"Expected calibration error of {package.identity.title}, {len(cases)} images", head, rows)
+    if plot is not None:
+        write_reliability(record, package.identity.title, plot)
+    click.echo(f"Recorded in {record.write(package)}")
 
 
 @command.command()

@@ -62,6 +62,11 @@ _OPTIONS = (
         "--fail-on", metavar="SEVERITY|CODE,...",
         help="Write nothing and fail if the result has such a finding, for example serious or CS-FND-010.",
     ),
+    click.option(
+        "--confidence", default="fast", show_default=True, type=click.Choice(["off", "fast", "full"]),
+        help="Confidence in each vertebra, of a calibrated model: fast, from the run itself; full, from three more "
+        "runs on altered images.",
+    ),
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
 )  # fmt: skip
 
@@ -114,6 +119,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         levels=wanted_levels(str(levels), "--levels") if levels is not None else None,
         solve_levels=bool(options["solve_levels"]),
         fail_on=parse_fail_on(str(fail_on)) if fail_on is not None else (),
+        confidence=options["confidence"],  # type: ignore[arg-type]
     )
 
 

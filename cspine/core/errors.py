@@ -416,6 +416,13 @@ class ModelExistsError(ModelError):
     advice = "Choose another `name`, or replace the package with `force`."
 
 
+class NotCalibratedError(ModelError):
+    """The confidence that is wanted was not calibrated for the model."""
+
+    code = "CS-MOD-009"
+    advice = "Run `cspine models calibrate MODEL --full` on cases of known truth, or choose the fast confidence."
+
+
 # --- inference --------------------------------------------------------------------------------------------------------
 
 

@@ -252,6 +252,12 @@ ROI_DOUBTFUL = FindingKind(
     "The neck was not located with certainty, so the model saw the complete image: labels far from it are possible.",
 )
 
+LOW_CONFIDENCE = FindingKind(
+    "CS-FND-041",
+    Severity.WARNING,
+    "The level of a vertebra is doubtful: on cases of known truth, vertebrae like it often had a neighbour's level.",
+)
+
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
     TRUNCATED,
@@ -294,6 +300,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     COARSE_VOXELS,
     CONTRAST_MEDIUM,
     ROI_DOUBTFUL,
+    LOW_CONFIDENCE,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.

@@ -109,7 +109,8 @@ def locate_neck(
     plain = InferenceSettings(settings.device, precision=settings.precision, engine=settings.engine)
     engine = choose_engine(plain.device, plain.precision, plain.engine, (stage,))
     box = first_box(volume, stage)
-    part, _ = run_stage(cropped(volume, box), None, StageRun(stage, plain, engine, lambda done, total: None))
+    run = StageRun(stage, plain, engine, lambda done, total: None)
+    part = run_stage(cropped(volume, box), None, run).labels_zyx
     labels: LabelArray = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)
     labels[box] = level_table(stage)[part]
     if between is not None:

@@ -18,8 +18,10 @@ from cspine.inference.engines.base import Engine
 from cspine.inference.engines.choose import choose_engine
 from cspine.inference.locate import Between, Location, cropped, first_box, locate_neck, saves_work
 from cspine.inference.memory import require_memory
+from cspine.inference.probability import ProbabilityField
 from cspine.inference.settings import InferenceSettings
-from cspine.inference.stage import StageRun, folds_of, level_table, run_stage
+from cspine.inference.stage import StageResult, StageRun, folds_of, level_table, run_stage
+from cspine.models.calibration import Calibration
 from cspine.models.package import ModelPackage
 from cspine.models.qualification import qualified_for
 
@@ -48,6 +50,12 @@ class Inference:
     changed_share : dict of int to float
         Share of a level's voxels that the stage before assigned to another level, by label; of those that both stages
         assign to a vertebra. Empty for a model of one stage.
+    probabilities : ProbabilityField or None
+        Probabilities of the last stage; None if none was run.
+    calibration : Calibration or None
+        What the probabilities of the model are worth, if that was measured and is wanted.
+    disagreement : dict of str to float, or None
+        1 minus the mean Dice with results of altered images, by level; None if that was not measured.
     """
 
     labels: LabelVolume
@@ -57,6 +65,9 @@ class Inference:
     levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
     sacrum_zyx: NDArray[np.bool_] | None = None
     changed_share: dict[int, float] = field(default_factory=dict)
+    probabilities: ProbabilityField | None = None
+    calibration: Calibration | None = None
+    disagreement: dict[str, float] | None = None
 
 
 def segment(
@@ -126,9 +137,9 @@ def segment(
         run = StageRun(stage, settings, engine, progress or _no_progress)
         view = common_box(location.box, box) if location is not None and location.box is not None else None
         seen = None if view is None else relative_box(view, box)
-        part, record = run_stage(cropped(volume, box), previous, run, seen)
-        state.take(part, box, run)
-        state.records.append({**record, "box_zyx": [[part.start, part.stop] for part in box]})
+        result = run_stage(cropped(volume, box), previous, run, seen)
+        state.take(result, box, run)
+        state.records.append({**result.record, "box_zyx": [[part.start, part.stop] for part in box]})
     roi = {} if location is None else {"roi": location.as_record()}
     return state.inference(_record(engine, settings, began) | {"stages": state.records, **roi})
 
@@ -171,6 +182,7 @@ class _State:
         self.sacrum = np.zeros(shape, dtype=np.bool_) if package.stages[-1].sacrum_labels else None
         self.removed = np.zeros(256, dtype=np.int64)
         self.changed: dict[int, float] = {}
+        self.probabilities: ProbabilityField | None = None
         self.records: list[Record] = []
 
     def clean(self, between: Between) -> None:
@@ -185,8 +197,9 @@ class _State:
         self.predicted[occupied][dropped] = 0
         self.labels = cleaned
 
-    def take(self, part_zyx: LabelArray, box: Box, run: StageRun) -> None:
+    def take(self, result: StageResult, box: Box, run: StageRun) -> None:
         """Replace all labels by those of a stage in its box."""
+        part_zyx, self.probabilities = result.labels_zyx, result.probabilities
         before, is_first = self.labels, not self.records
         self.predicted, self.labels = (np.zeros(before.shape, dtype=np.uint8) for _ in range(2))
         if not is_first:
@@ -216,6 +229,7 @@ class _State:
             levels=self.package.levels,
             sacrum_zyx=self.sacrum,
             changed_share=self.changed,
+            probabilities=self.probabilities,
         )
 
 

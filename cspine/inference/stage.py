@@ -21,6 +21,7 @@ from cspine.inference.engines.base import Engine
 from cspine.inference.engines.choose import choose_engine
 from cspine.inference.engines.failures import translated_errors
 from cspine.inference.preprocess import NetworkImage, preprocess, preprocess_previous
+from cspine.inference.probability import OTHER, FieldCollector, ProbabilityField
 from cspine.inference.restore import restore, restore_slabs, slab_matrices
 from cspine.inference.settings import InferenceSettings
 from cspine.inference.sliding_window import Window, logits_slabs, predict_logits
@@ -31,6 +32,25 @@ _log = logging.getLogger(__name__)
 
 #: Larger logits are processed slab by slab. It is a constant, so that labels do not depend on the machine.
 MAX_LOGITS_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class StageResult:
+    """What a stage predicts.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Network labels, a view in the order of the volume.
+    record : dict
+        Name, folds, mirroring, grid, seconds.
+    probabilities : ProbabilityField
+        Probabilities on the network's grid.
+    """
+
+    labels_zyx: LabelArray
+    record: Record
+    probabilities: ProbabilityField
 
 
 @dataclass(frozen=True)
@@ -61,10 +81,8 @@ class StageRun:
         return Window(self.stage.plan.patch_size, self.settings.step_size, mirror_axes)
 
 
-def run_stage(
-    volume: CtVolume, previous_zyx: LabelArray | None, run: StageRun, view: Box | None = None
-) -> tuple[LabelArray, Record]:
-    """Return the network labels of a volume on its grid, and the record of the stage.
+def run_stage(volume: CtVolume, previous_zyx: LabelArray | None, run: StageRun, view: Box | None = None) -> StageResult:
+    """Predict the network labels of a volume on its grid.
 
     Parameters
     ----------
@@ -79,10 +97,7 @@ def run_stage(
 
     Returns
     -------
-    labels_zyx : ndarray of uint8, shape (z, y, x)
-        A view of the labels in the order of the volume.
-    record : dict
-        Name, folds, mirroring, grid, seconds.
+    StageResult
 
     Raises
     ------
@@ -101,9 +116,9 @@ def run_stage(
             masks = preprocess_previous(cast(LabelArray, to_network.apply(previous_zyx)), image, stage.plan)
             channels = np.concatenate([channels, masks])
         times.append(time.perf_counter())
-        restored, networked = _labels(channels, image, run)
-    labels = to_network.undo(restored)
-    times += [networked, time.perf_counter()]
+        networked = _labels(channels, image, run)
+    labels = to_network.undo(networked.labels)
+    times += [networked.finished, time.perf_counter()]
     seconds = dict(zip(("preprocess", "network", "restore"), np.diff(times).round(3).tolist(), strict=True))
     _log.info("stage %s: %s", stage.manifest.name, ", ".join(f"{what} {s:.1f} s" for what, s in seconds.items()))
     record: Record = {
@@ -113,11 +128,21 @@ def run_stage(
         "network_grid": {"shape": list(image.values.shape), "spacing_mm": list(image.network_spacing_mm)},
         "seconds": seconds,
     }
-    return labels, record
+    oriented, (first, second, third) = to_network.grid(volume.grid), stage.plan.transpose_forward
+    return StageResult(labels, record, networked.collector.field(image, (first, second, third), oriented))
 
 
-def _labels(channels: NDArray[np.float32], image: NetworkImage, run: StageRun) -> tuple[LabelArray, float]:
-    """Return the network labels on the grid of the image, and when the network had finished.
+@dataclass(frozen=True, eq=False)
+class _Networked:
+    """Network labels on the grid of the image, when the network had finished, and its probabilities."""
+
+    labels: LabelArray
+    finished: float
+    collector: FieldCollector
+
+
+def _labels(channels: NDArray[np.float32], image: NetworkImage, run: StageRun) -> _Networked:
+    """Return the network labels on the grid of the image.
 
     If memory runs out, logits are processed slab by slab, and at last on the CPU; labels are the same.
     """
@@ -136,9 +161,7 @@ def _labels(channels: NDArray[np.float32], image: NetworkImage, run: StageRun) -
     return _run_network(channels, image, replace(run, engine=cpu), by_slabs=True)
 
 
-def _attempt(
-    channels: NDArray[np.float32], image: NetworkImage, run: StageRun, *, by_slabs: bool
-) -> tuple[LabelArray, float] | None:
+def _attempt(channels: NDArray[np.float32], image: NetworkImage, run: StageRun, *, by_slabs: bool) -> _Networked | None:
     """Return the labels, or None if memory ran out: the arrays that its error refers to are released."""
     try:
         return _run_network(channels, image, run, by_slabs=by_slabs)
@@ -151,20 +174,27 @@ def _needs_slabs(image: NetworkImage, run: StageRun) -> bool:
     return 4 * (len(run.stage.manifest.labels) + 1) * image.values.size > MAX_LOGITS_BYTES
 
 
-def _run_network(
-    channels: NDArray[np.float32], image: NetworkImage, run: StageRun, *, by_slabs: bool
-) -> tuple[LabelArray, float]:
+def _run_network(channels: NDArray[np.float32], image: NetworkImage, run: StageRun, *, by_slabs: bool) -> _Networked:
     stage, plan = run.stage, run.stage.plan
     folds = [partial(run.engine.network, stage, fold) for fold in folds_of(stage, run.settings)]
     window = run.window if image.part is None else replace(run.window, tiles=image.part.tiles)
     matrices = slab_matrices(image, plan) if by_slabs else None
+    collector = FieldCollector(_field_table(stage))
     if matrices is not None:
-        slabs = logits_slabs(folds, channels, window, run.engine, run.progress)
+        slabs = collector.passing(logits_slabs(folds, channels, window, run.engine, run.progress))
         restored = restore_slabs(slabs, image, matrices).transpose(plan.transpose_backward)
-        return restored, time.perf_counter()
+        return _Networked(restored, time.perf_counter(), collector)
     logits = predict_logits(folds, channels, window, run.engine, run.progress)
     networked = time.perf_counter()
-    return restore(logits, image, plan), networked
+    collector.add(logits)
+    return _Networked(restore(logits, image, plan), networked, collector)
+
+
+def _field_table(stage: Stage) -> NDArray[np.uint8]:
+    """Return the label of each network label in a field of probabilities."""
+    table = level_table(stage)
+    table[1:][table[1:] == 0] = OTHER
+    return table
 
 
 def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:

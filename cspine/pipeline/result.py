@@ -17,6 +17,7 @@ from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.seg_type import SegType
 from cspine.io import nifti
 from cspine.io.output import StudyOutput
+from cspine.measurements.confidence import Confidence
 from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
@@ -61,6 +62,11 @@ class Segmentation:
     def findings(self) -> tuple[Finding, ...]:
         """Quality statements, each with code, level, severity and sentence."""
         return self._study.vertebrae.findings
+
+    @property
+    def confidence(self) -> Mapping[str, Confidence]:
+        """The confidence in each vertebra by its level, from head to foot; empty if the model is not calibrated."""
+        return MappingProxyType(dict(self._study.vertebrae.confidence))
 
     @property
     def model(self) -> ModelIdentity:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings
+from cspine.measurements.confidence import Confidence
 from cspine.models.package import ModelPackage, load_package
 from cspine.models.registry import DEFAULT_MODEL, shipped_folder
 from cspine.postprocessing.clean import Scope, column_only, postprocess
@@ -34,10 +36,13 @@ class Vertebrae:
         On the grid of the CT volume.
     findings : tuple of Finding
         Quality statements.
+    confidence : mapping of str to Confidence
+        Confidence in each vertebra by its level; empty if the model is not calibrated.
     """
 
     labels: LabelVolume
     findings: tuple[Finding, ...]
+    confidence: Mapping[str, Confidence] = field(default_factory=dict)
 
 
 def predict(
@@ -62,7 +67,7 @@ def clean(
 
     With ``solve_levels``, vertebrae are renamed if their levels are then consecutive.
     """
-    scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels)
+    scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels, inference.auxiliary_zyx)
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
     if (doubt := doubt_hounsfield(ct.hu_zyx)) is not None:
         findings = (*findings, UNITS_DOUBTFUL.about(f"{doubt.reason[0].upper()}{doubt.reason[1:]}."))
@@ -124,9 +129,14 @@ def find_vertebrae(
         As `inference.predict.segment`.
     """
     inference = predict(ct, package, settings, progress)
+    return inference, clean_or_empty(inference, ct)
+
+
+def clean_or_empty(inference: Inference, ct: CtVolume) -> Vertebrae:
+    """Clean the labels as `clean`; without a vertebra for the model they are empty, and a finding states it."""
     try:
-        return inference, clean(inference, ct)
+        return clean(inference, ct)
     except NoVertebraError as error:
         predicted = inference.labels
         nothing = LabelVolume(np.zeros_like(predicted.labels_zyx), predicted.affine_lps, predicted.model)
-        return inference, Vertebrae(nothing, (NO_CERVICAL_VERTEBRA.about(error.message),))
+        return Vertebrae(nothing, (NO_CERVICAL_VERTEBRA.about(error.message),))

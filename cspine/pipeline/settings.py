@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from cspine.core.anatomy import Vertebra, levels_text
 from cspine.dicom.clock import Clock
@@ -11,6 +12,10 @@ from cspine.dicom.seg_type import SegType
 from cspine.inference.settings import InferenceSettings
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.settings import SurfaceSettings
+
+ConfidenceName = Literal["off", "fast", "full"]
+#: Values of ``--confidence``.
+CONFIDENCES: tuple[ConfidenceName, ...] = get_args(ConfidenceName)
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ class RunSettings:
         Rename vertebrae if their levels are then consecutive.
     fail_on : tuple of str
         Severities and codes of findings with which no result is written, from `core.findings.parse_fail_on`.
+    confidence : str
+        ``"fast"``: the confidence in each vertebra follows from the run itself; ``"full"``: also from three more runs
+        on altered images; ``"off"``.
     outputs : tuple of str, optional
         What is written, by the names of `pipeline.outputs`; the default for the source if omitted.
     prior : Path, optional
@@ -62,6 +70,7 @@ class RunSettings:
     levels: tuple[Vertebra, ...] | None = None
     solve_levels: bool = True
     fail_on: tuple[str, ...] = ()
+    confidence: ConfidenceName = "fast"
     outputs: tuple[str, ...] | None = None
     prior: Path | None = None
     ran_on: tuple[str, str] | None = None
@@ -78,6 +87,8 @@ class RunSettings:
             rare["solve_levels"] = "no"
         if self.inference.roi != "auto":
             rare["roi"] = self.inference.roi
+        if self.confidence != "fast":
+            rare["confidence"] = self.confidence
         if engine != "auto":
             rare["engine"] = engine
         return {

@@ -163,11 +163,25 @@ def _logged(ct: CtVolume) -> CtVolume:
 def infer(
     ct: CtVolume, package: ModelPackage, settings: RunSettings, progress: ProgressCallback | None = None
 ) -> Inference:
-    """Run the model; errors as `inference.predict.segment`."""
+    """Run the model, and with the full confidence three more times on altered images.
+
+    Raises
+    ------
+    NotCalibratedError
+        If the full confidence is wanted and was not calibrated.
+    CSpineError
+        As `inference.predict.segment`.
+    """
     from cspine.pipeline import segmentation
+    from cspine.pipeline.confidence import calibration_for, disagreement_of
 
     _log.info("model: %s", package.identity.title)
-    return segmentation.predict(ct, package, settings.inference, progress)
+    calibration = calibration_for(package, settings.confidence)
+    inference = replace(segmentation.predict(ct, package, settings.inference, progress), calibration=calibration)
+    if settings.confidence != "full" or not inference.labels.labels_zyx.any():
+        return inference
+    labels = segmentation.clean_or_empty(inference, ct).labels
+    return replace(inference, disagreement=disagreement_of(ct, labels, package, settings.inference))
 
 
 def with_engine(settings: RunSettings, inference: Inference) -> RunSettings:
@@ -189,7 +203,12 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
     from cspine.pipeline import segmentation
 
     age = chosen.selection.chosen.patient_age_years if chosen is not None else None
+    from cspine.pipeline.confidence import confidence_findings, confidence_of
+
     cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
+    confidence = confidence_of(inference, cleaned.labels, cleaned.findings)
+    findings = (*cleaned.findings, *confidence_findings(confidence))
+    cleaned = replace(cleaned, findings=findings, confidence=confidence)
     if settings.levels is not None:
         cleaned = keep_levels(cleaned, settings.levels)
     completeness = (
@@ -292,7 +311,14 @@ def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRec
 
     measured, model = study.measured, study.vertebrae.labels.model
 
-    content = ReportContent(measured.spine, model, measured.not_found, measured.changes, _tracking(study.chosen))
+    content = ReportContent(
+        measured.spine,
+        model,
+        measured.not_found,
+        measured.changes,
+        _tracking(study.chosen),
+        study.vertebrae.confidence,
+    )
     sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(study.vertebrae))
     return write_structured_report(content, study.ct, study.segmentation, sr_settings, folder / wanted.file)
 
@@ -408,6 +434,7 @@ def _summary(
             measured.spine.vertebrae,
             segmentation.segments if segmentation is not None else (),
             segmentation.tracking if segmentation is not None else {},
+            vertebrae.confidence,
         ),
         measurements=measurement_summaries(measured.spine.values),
         levels_not_found=list(measured.not_found),

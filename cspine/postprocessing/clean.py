@@ -27,6 +27,7 @@ from cspine.core.geometry import Grid, to_lps
 from cspine.core.norms import ADULT_YEARS, MAX_BONE_HU, MIN_BONE_HU, MIN_REPORTED_MM3, VERY_SMALL_ML, plausible_ml
 from cspine.core.shape import Box, LevelShape, imaged_box, occupied_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
+from cspine.postprocessing.bone_edge import extend_to_bone_edge
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
 from cspine.postprocessing.density import mean_density, remove_non_bone
@@ -53,11 +54,14 @@ class Scope:
         The sacrum on the grid of the labels; None if the model does not predict it.
     solve_levels : bool
         Renumber vertebrae where that makes the levels consecutive (`level_solver`, `end_pieces`).
+    other_zyx : ndarray of bool, shape (z, y, x), or None
+        Bone that the model predicts without a level, such as vertebrae below the last one.
     """
 
     levels: tuple[Vertebra, ...] = CERVICAL_LEVELS
     sacrum_zyx: NDArray[np.bool_] | None = None
     solve_levels: bool = True
+    other_zyx: NDArray[np.bool_] | None = None
 
 
 def postprocess(
@@ -109,6 +113,7 @@ def postprocess(
         cleaned[box], cleaning = clean_components(column[box], (z, y, x), labels.grid.voxel_mm3)
     not_bone, soft_mm3 = remove_non_bone(cleaned, ct)
     cleaning.forget_fragments(soft_mm3)
+    extend_to_bone_edge(cleaned, ct, scope.other_zyx)
     shapes = shapes_of(cleaned, labels.grid, imaged)
     _require_vertebra(shapes, full_spine=is_full_spine(scope.levels))
     findings = [

@@ -82,6 +82,8 @@ _WIDE: Mapping[str, tuple[str, Callable[[str], Range]]] = {
 #: Title, unit and digits.
 _KNOWN: Mapping[str, tuple[str, str, int]] = {
     **{q.name: (q.title, q.unit, q.digits) for q in QUANTITIES},
+    "level_probability": ("Probability that the level is right", "1", 3),
+    "expected_dice": ("Expected Dice coefficient", "1", 3),
     "extent_mm[0]": ("Extent from right to left", "mm", 1),
     "extent_mm[1]": ("Extent from front to back", "mm", 1),
     "extent_mm[2]": ("Extent from foot to head", "mm", 1),

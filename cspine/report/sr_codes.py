@@ -91,6 +91,9 @@ CENTROID = (
     Code("CENTROID_P", SCHEME, "Centroid, posterior coordinate"),
     Code("CENTROID_S", SCHEME, "Centroid, superior coordinate"),
 )
+#: The confidence in a vertebra.
+LEVEL_PROBABILITY = Code("LEVEL_PROB", SCHEME, "Probability that the level is right")
+EXPECTED_DICE = Code("EXPECTED_DICE", SCHEME, "Expected Dice coefficient")
 #: Whether a level was found, for levels that were looked for in vain.
 LEVEL_SEARCH = Code("LEVEL_SEARCH", SCHEME, "Result of the search for the level")
 NOT_DETECTED = Code("260415000", "SCT", "Not detected")
@@ -127,7 +130,7 @@ def codes_table() -> str:
         concept = concept_of(quantity)
         derivation = _text(concept.derivation) if concept.derivation is not None else ""
         rows.append(f"| `{quantity.name}` | {_text(concept.code)} | {derivation} | {unit_of(quantity).value} |")
-    others = (*CENTROID, LEVEL_SEARCH, EARLIER_RESULT)
+    others = (*CENTROID, LEVEL_PROBABILITY, EXPECTED_DICE, LEVEL_SEARCH, EARLIER_RESULT)
     head = "| quantity | concept name | derivation | UCUM |\n|---|---|---|---|"
     more = "\n".join(f"| {_text(code)} |" for code in others)
     return "\n".join([head, *rows]) + "\n\n| other private codes |\n|---|\n" + more

@@ -20,6 +20,7 @@ from cspine.dicom.seg import SegRecord
 from cspine.dicom.sr import Group, SrRecord, SrSettings, referenced_segment, sr_identity, write_sr
 from cspine.dicom.uids import ObjectIdentity
 from cspine.measurements.change import Change
+from cspine.measurements.confidence import Confidence
 from cspine.measurements.quantities import Quantity
 from cspine.measurements.spine import COLUMN, MeasuredValue, SpineMeasurements
 from cspine.measurements.vertebra import VertebraMeasurement
@@ -45,6 +46,8 @@ class ReportContent:
         Changes since an earlier result.
     tracking : mapping of str to str
         Tracking UID by level or pair, of an earlier result; the segmentation's go first, others get a new one.
+    confidence : mapping of str to Confidence
+        Confidence in each vertebra by its level, if it is known.
     """
 
     measurements: SpineMeasurements
@@ -52,13 +55,15 @@ class ReportContent:
     not_found: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     tracking: Mapping[str, str] = field(default_factory=dict)
+    confidence: Mapping[str, Confidence] = field(default_factory=dict)
 
     def as_text(self) -> str:
         """Return everything but the tracking UIDs as one text, from which the UIDs of the report follow."""
         vertebrae = [[v.level, v.label, v.touches_edge, *centroid_mm(v)] for v in self.measurements.vertebrae]
         values = [[v.site, v.quantity.name, v.value, v.uncertainty, v.z_score] for v in self.measurements.values]
         changes = [[c.site, c.quantity.name, c.difference, c.before_date] for c in self.changes]
-        return json.dumps([vertebrae, values, self.not_found, changes])
+        trust = {level: [c.level_probability, c.expected_dice] for level, c in self.confidence.items()}
+        return json.dumps([vertebrae, values, self.not_found, changes, *([trust] if trust else [])])
 
 
 def centroid_mm(measured: VertebraMeasurement) -> tuple[float, float, float]:
@@ -149,6 +154,8 @@ class _Builder:
     def _vertebra(self, measured: VertebraMeasurement) -> Group:
         level = vertebra(measured.level)
         numbers = [*self._numbers(level.name), *_centroid(measured), *self._changes(level.name)]
+        if (trust := self._content.confidence.get(level.name)) is not None:
+            numbers += _confidence(trust)
         incomplete = sr_codes.YES if measured.touches_edge else sr_codes.NO
         coverage = [hd.sr.QualitativeEvaluation(sr_codes.COVERAGE_INCOMPLETE, incomplete)]
         segment = referenced_segment(self._segmentation, level.name, self._ct)
@@ -206,6 +213,11 @@ def _centroid(measured: VertebraMeasurement) -> list[Any]:
         hd.sr.Measurement(name=name, value=value, unit=codes.UCUM.Millimeter)
         for name, value in zip(sr_codes.CENTROID, centroid_mm(measured), strict=True)
     ]
+
+
+def _confidence(trust: Confidence) -> list[Any]:
+    pairs = ((sr_codes.LEVEL_PROBABILITY, trust.level_probability), (sr_codes.EXPECTED_DICE, trust.expected_dice))
+    return [hd.sr.Measurement(name=name, value=value, unit=codes.UCUM.NoUnits) for name, value in pairs]
 
 
 def _number(measured: MeasuredValue) -> Any:

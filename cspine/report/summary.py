@@ -16,6 +16,7 @@ from cspine.core.findings import Finding
 from cspine.core.volumes import ModelIdentity
 from cspine.io.files import write_atomic
 from cspine.measurements.change import Change
+from cspine.measurements.confidence import Confidence
 
 if TYPE_CHECKING:
     from cspine.measurements.spine import MeasuredValue
@@ -86,6 +87,12 @@ class VertebraSummary(_Row):
     )
     extent_mm: Triple = Field(description="Extent from right to left, front to back, foot to head.")
     touches_edge: bool = Field(description="True if the vertebra is truncated by the edge of the scan.")
+    level_probability: float | None = Field(
+        default=None, description="Probability that the level is right; null if the model is not calibrated."
+    )
+    expected_dice: float | None = Field(
+        default=None, description="Dice coefficient to expect against a reference; null if the model is not calibrated."
+    )
     tracking_uid: str | None = Field(
         default=None, description="Tracking UID of its segment: the same for the same vertebra in a later result."
     )
@@ -191,6 +198,7 @@ def vertebra_summaries(
     measurements: Sequence[VertebraMeasurement],
     segments: Sequence[tuple[int, str]] = (),
     tracking: Mapping[str, str] | None = None,
+    confidence: Mapping[str, Confidence] | None = None,
 ) -> list[VertebraSummary]:
     """Return the rows of the vertebrae, with rounded values.
 
@@ -202,7 +210,10 @@ def vertebra_summaries(
         Segment numbers with their levels, from the record of the DICOM Segmentation.
     tracking : mapping of str to str, optional
         Tracking UID by level.
+    confidence : mapping of str to Confidence, optional
+        Confidence by level.
     """
+    known = confidence or {}
     numbers = {level: number for number, level in segments}
     return [
         VertebraSummary(
@@ -215,6 +226,8 @@ def vertebra_summaries(
             centroid_lps_mm=_rounded(m.centroid_lps_mm),
             extent_mm=_rounded(m.extent_mm),
             touches_edge=m.touches_edge,
+            level_probability=known[m.level].level_probability if m.level in known else None,
+            expected_dice=known[m.level].expected_dice if m.level in known else None,
             tracking_uid=(tracking or {}).get(m.level),
         )
         for m in measurements

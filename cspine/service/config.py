@@ -260,6 +260,7 @@ class Run(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="As cspine run --precision.")
     engine: Literal["auto", "torch", "openvino"] = Field(default="auto", description="As cspine run --engine.")
     roi: Literal["auto", "full"] = Field(default="auto", description="As cspine run --roi.")
+    confidence: Literal["off", "fast", "full"] = Field(default="fast", description="As cspine run --confidence.")
     rules: ConfigPath | None = Field(default=None, description="As cspine run --rules.")
     levels: Levels | None = Field(default=None, description="As cspine run --levels, for example C1-T1.")
     solve_levels: bool = Field(default=True, description="As cspine run --solve-levels.")

@@ -78,7 +78,7 @@ prepare_context() {
     cp -rl "$wheels" "$context/wheels"
     cp -rl "$build/tools" "$context/tools"
     tar --create --exclude=__pycache__ --exclude='*.egg-info' --mode='u=rwX,go=rX' --owner=0 --group=0 \
-        app operators cspine models/cervical-demo docs deploy/map app.yaml pyproject.toml README.md CHANGELOG.md LICENSE |
+        app operators cspine models/cervical-demo models/cervical-demo.*.json docs deploy/map app.yaml pyproject.toml README.md CHANGELOG.md LICENSE |
         tar --extract --same-permissions --no-same-owner --directory "$context/src"
 }
 

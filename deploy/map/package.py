@@ -53,6 +53,10 @@ def build_wheel(folder: Path) -> Path:
                 shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
+        # The model itself lies beside the application; what was measured of it travels in the wheel.
+        (Path(scratch) / "models").mkdir()
+        for record in (ROOT / "models").glob(f"{MODEL}.*.json"):
+            shutil.copy(record, Path(scratch) / "models")
         subprocess.run(
             [sys.executable, "-W", "ignore", "-c", _BUILD, str(folder.resolve())],
             cwd=scratch, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cspine.cli.models import command, wanted_model
 from cspine.core.errors import ModelChecksumError, ModelNotFoundError, OrientationNeededError, UsageError
+from cspine.io import nifti
+from cspine.models.calibration import Bin, Calibrated, Calibration, Curve
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.raises import raises_code
+from tests.builders.stock_nnunet import lively_volume
 
 
 @pytest.fixture
@@ -85,3 +89,36 @@ def test_in_a_container_the_only_model_of_the_mounted_folder_is_used(
     monkeypatch.setenv("HOLOSCAN_MODEL_PATH", str(tmp_path / "empty"))
     with pytest.raises(ModelNotFoundError):
         wanted_model(None)
+
+
+def test_a_model_is_calibrated_on_folders_of_images_and_labels(run, tmp_path, monkeypatch):
+    package = TinyModel().package(tmp_path / "tiny")
+    curves = Calibrated(level=_curve(0.04), dice=_curve(0.02), vertebrae=48)
+    record = Calibration(checksum=package.identity.checksum, cases=2, fast=curves)
+    seen = []
+
+    def calibrate(package, cases, *, full, progress):
+        seen.extend((ct.hu_zyx.shape, labels.labels_zyx.shape, full) for ct, labels in cases)
+        return record
+
+    monkeypatch.setattr("cspine.study.calibrate.calibrate", calibrate)
+    for number, name in enumerate("ab"):
+        nifti.write(tmp_path / name / "images" / "x_0000.nii.gz", _hounsfield((20, 8, 9 + number)), np.eye(4))
+        nifti.write(tmp_path / name / "labels" / "x.nii.gz", np.zeros((20, 8, 9 + number), np.uint8), np.eye(4))
+    pairs = [f"--{kind}={tmp_path / name / kind}" for name in "ab" for kind in ("images", "labels")]
+    done = run("calibrate", tmp_path / "tiny", *pairs, "--plot", tmp_path / "plot.png")
+    assert [shapes for *shapes, _ in seen] == [[(20, 8, n), (20, 8, n)] for n in (9, 10)]
+    assert "0.040" in done.output
+    assert "0.020" in done.output
+    assert Calibration.read(package) == record
+    assert (tmp_path / "plot.png").is_file()
+    with pytest.raises(UsageError):
+        run("calibrate", tmp_path / "tiny", *pairs[:3])
+
+
+def _curve(error: float) -> Curve:
+    return Curve(intercept=1.0, weights={}, error=error, bins=(Bin(predicted=0.7, observed=0.8, count=48),))
+
+
+def _hounsfield(shape: tuple[int, int, int]) -> np.ndarray:
+    return lively_volume(shape).hu_zyx

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_the_labels_of_a_view_are_those_of_the_complete_image(name, orientation,
         done = seen[view is None]
         settings, engine = InferenceSettings("cpu"), choose_engine("cpu")
         run = StageRun(package.stages[0], settings, engine, lambda n, total: done.append(n))
-        return run_stage(volume, None, run, view)[0]
+        return run_stage(volume, None, run, view).labels_zyx
 
     complete, part = labels(None), labels(VIEW)
     assert len(np.unique(complete[VIEW])) > 2
@@ -59,12 +60,12 @@ def test_without_matrices_of_the_logits_the_complete_image_is_seen(tmp_path):
     package = TinyModel(logits_arguments=default_arguments(3)).package(tmp_path / "tiny")
     run = StageRun(package.stages[0], InferenceSettings("cpu"), choose_engine("cpu"), lambda n, total: None)
     volume = lively_volume((30, 40, 36))
-    expected = run_stage(volume, None, run)[0]
-    assert np.array_equal(run_stage(volume, None, run, (slice(4, 9), slice(4, 9), slice(4, 9)))[0], expected)
+    expected = run_stage(volume, None, run).labels_zyx
+    assert np.array_equal(run_stage(volume, None, run, (slice(4, 9), slice(4, 9), slice(4, 9))).labels_zyx, expected)
 
 
 def located(monkeypatch, package, labels_zyx, between=None) -> Location:
-    monkeypatch.setattr(locate, "run_stage", lambda volume, previous, run: (labels_zyx, {}))
+    monkeypatch.setattr(locate, "run_stage", lambda volume, previous, run: SimpleNamespace(labels_zyx=labels_zyx))
     volume = CtVolume(np.zeros(labels_zyx.shape, dtype=np.int16), np.eye(4))
     return locate_neck(volume, package, InferenceSettings("cpu"), between)
 

@@ -62,7 +62,7 @@ def labels_of(stages, monkeypatch, failing: int) -> tuple[np.ndarray, list[bool]
 
     monkeypatch.setattr(stage, "_run_network", attempt)
     run = StageRun(stages[0], CPU, choose_engine("cpu"), lambda done, total: None)
-    labels = run_stage(lively_volume(), None, run)[0]
+    labels = run_stage(lively_volume(), None, run).labels_zyx
     monkeypatch.setattr(stage, "_run_network", run_network)
     return labels, seen
 
@@ -89,7 +89,7 @@ def test_a_gpu_gives_way_to_the_cpu(stages, monkeypatch):
         return run_network(channels, image, run, by_slabs=by_slabs)
 
     monkeypatch.setattr(stage, "_run_network", attempt)
-    labels = run_stage(lively_volume(), None, StageRun(stages[0], CPU, engine, lambda done, total: None))[0]
+    labels = run_stage(lively_volume(), None, StageRun(stages[0], CPU, engine, lambda done, total: None)).labels_zyx
     assert devices == ["cuda:0 (a card)", "cuda:0 (a card)", "cpu"]
     assert np.array_equal(labels, expected)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cspine.core.errors import OutputError
-from cspine.models.qualification import Qualification, Qualified, read_qualification, write_qualification
+from cspine.models.qualification import Qualification, Qualified
 from tests.builders.nnunet_results import TinyModel
 
 
@@ -31,32 +31,42 @@ def test_a_record_lies_beside_the_package_and_is_of_this_version_alone(tmp_path)
     before = {path: path.read_bytes() for path in package.folder.rglob("*") if path.is_file()}
     good, bad = qualified(C1=1.0), qualified(precision="float32", engine="torch", C1=0.5)
     record = Qualification(checksum=package.identity.checksum, cases=3, results=(good, bad))
-    path = write_qualification(package, record, {}, tmp_path)
+    path = record.write(package, {}, tmp_path)
     assert path == tmp_path / "models" / "tiny.qualification.json"
-    assert read_qualification(package, {}, tmp_path) == record
+    assert Qualification.read(package, {}, tmp_path) == record
     assert record.sufficient == {("openvino", "bfloat16")}
     assert before == {path: path.read_bytes() for path in package.folder.rglob("*") if path.is_file()}
     other = TinyModel(seed=1).package(tmp_path / "other" / "tiny")
     path.rename(other.folder.parent / path.name)
-    assert read_qualification(other, {}, tmp_path) is None
-    assert read_qualification(package, {}, tmp_path) is None
+    assert Qualification.read(other, {}, tmp_path) is None
+    assert Qualification.read(package, {}, tmp_path) is None
 
 
 def test_a_record_of_a_package_in_a_read_only_place_lies_with_the_users_models(tmp_path, monkeypatch):
     package = TinyModel().package(tmp_path / "shipped" / "tiny")
     record = Qualification(checksum=package.identity.checksum, cases=1, results=(qualified(C1=1.0),))
     (tmp_path / "shipped" / "tiny.qualification.json").mkdir()  # cannot be replaced by a file
-    path = write_qualification(package, record, {"XDG_DATA_HOME": str(tmp_path / "data")}, tmp_path)
+    path = record.write(package, {"XDG_DATA_HOME": str(tmp_path / "data")}, tmp_path)
     assert path == tmp_path / "data" / "cspine" / "models" / "tiny.qualification.json"
-    assert read_qualification(package, {"XDG_DATA_HOME": str(tmp_path / "data")}, tmp_path) == record
+    assert Qualification.read(package, {"XDG_DATA_HOME": str(tmp_path / "data")}, tmp_path) == record
     path.unlink()
     path.mkdir()
     with pytest.raises(OutputError):
-        write_qualification(package, record, {"XDG_DATA_HOME": str(tmp_path / "data")}, tmp_path)
+        record.write(package, {"XDG_DATA_HOME": str(tmp_path / "data")}, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"checksum": 1}', "{" * 100])
 def test_a_damaged_record_counts_nothing(text, tmp_path):
     package = TinyModel().package(tmp_path / "tiny")
     (tmp_path / "tiny.qualification.json").write_text(text)
-    assert read_qualification(package, {}, tmp_path) is None
+    assert Qualification.read(package, {}, tmp_path) is None
+
+
+def test_a_record_of_a_shipped_package_counts_for_its_copies(tmp_path, monkeypatch):
+    package = TinyModel().package(tmp_path / "shipped" / "tiny")
+    record = Qualification(checksum=package.identity.checksum, cases=1, results=(qualified(C1=1.0),))
+    record.write(package, {}, tmp_path)
+    copy = TinyModel().package(tmp_path / "mounted" / "tiny")
+    assert Qualification.read(copy, {}, tmp_path) is None
+    monkeypatch.setattr("cspine.models.records.shipped_folder", lambda: tmp_path / "shipped")
+    assert Qualification.read(copy, {}, tmp_path) == record

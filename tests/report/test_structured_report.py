@@ -16,6 +16,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.seg import SegRecord
 from cspine.dicom.seg_type import SegType
 from cspine.dicom.sr import SrRecord
+from cspine.measurements.confidence import Confidence
 from cspine.measurements.spine import SpineMeasurements
 from cspine.report.earlier_measurements import earlier_values
 from cspine.report.sr_codes import SCHEME, concept_of
@@ -159,3 +160,23 @@ def test_without_dicom_there_is_no_report(study: Study, tmp_path: Path) -> None:
     bare = CtVolume(study.ct.hu_zyx, study.ct.affine_lps)
     with pytest.raises(OutputError):
         write_structured_report(content, bare, None, report_settings(content, CLOCK, (), ""), tmp_path / "sr.dcm")
+
+
+def test_a_report_states_the_confidence_in_each_vertebra(study: Study, tmp_path: Path) -> None:
+    content = study.content(confidence={"C4": Confidence(0.97, 0.91), "C6": Confidence(0.5, 0.7)})
+    path = study.write("confidence.dcm", content).path
+    assert dciodvfy_errors(path) == []
+    found = {
+        level: {
+            item["quantity"]["CodeValue"]: float(item["value"])
+            for item in group["measurementItems"]
+            if item["quantity"]["CodeValue"] in ("LEVEL_PROB", "EXPECTED_DICE")
+        }
+        for level, group in dcmqi_groups(path, tmp_path).items()
+        if "measurementItems" in group
+    }
+    assert found["C4"] == {"LEVEL_PROB": 0.97, "EXPECTED_DICE": 0.91}
+    assert found["C6"] == {"LEVEL_PROB": 0.5, "EXPECTED_DICE": 0.7}
+    assert found["C5"] == {}
+    other = study.write("other.dcm", study.content())
+    assert dcmread(path).SOPInstanceUID != other.sop_instance_uid

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from cspine.core.errors import OutputError
 from cspine.core.findings import TRUNCATED
+from cspine.measurements.confidence import Confidence
 from cspine.measurements.vertebra import measure_vertebrae
 from cspine.report.summary import (
     SCHEMA_VERSION,
@@ -74,3 +75,9 @@ def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         write_summary(a_summary(tmp_path / "out"), tmp_path / "file" / "summary.json")
+
+
+def test_vertebrae_carry_the_confidence_in_them_if_it_is_known() -> None:
+    rows = vertebra_summaries(measure_vertebrae(*volumes()), confidence={"C2": Confidence(0.9, 0.8)})
+    known = {row.level: (row.level_probability, row.expected_dice) for row in rows}
+    assert (known["C1"], known["C2"]) == ((None, None), (0.9, 0.8))

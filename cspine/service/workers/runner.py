@@ -65,6 +65,7 @@ def study_runner(run: Run, device: str) -> Runner:
             incomplete=read_job(folder).incomplete,
             levels=parse_levels(run.levels) if run.levels else None,
             solve_levels=run.solve_levels,
+            confidence=run.confidence,
             fail_on=parse_fail_on(run.fail_on) if run.fail_on else (),
         )
         with StudyOutput(folder / "results", overwrite=True) as output:

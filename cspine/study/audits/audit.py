@@ -26,9 +26,9 @@ from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
 from cspine.io.workspace import Records
 from cspine.models.package import ModelPackage, Stage, sha256_of
+from cspine.pipeline import agreement as consistency
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.attempt import Failure, attempt
-from cspine.study.audits import agreement as consistency
 from cspine.study.audits import anatomy_checks as anatomy
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, AnatomyCheck, CheckOutcome
 from cspine.study.audits.audit_cases import AuditCase, read_organs
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 #: Raise it with a change of `inference`, `postprocessing` or the checks that may change a result: records of other
 #: versions are then not used again.
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 #: The checks in the order of the tables.
 CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring", *ORGAN_POSITIONS, "agreement")
 

@@ -10,7 +10,7 @@ import pytest
 from cspine.core.geometry import reorientation, to_lps
 from cspine.core.shape import shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.study.audits import agreement
+from cspine.pipeline import agreement
 from tests.builders.spine_phantom import Phantom, volumes
 
 SPACE = Phantom(shape_zyx=(180, 130, 120))

@@ -1,0 +1,242 @@
+"""Calibrate the confidence of a model on cases whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from cspine.core.anatomy import VERTEBRAE, vertebra
+from cspine.core.errors import InputError
+from cspine.core.progress import ProgressCallback
+from cspine.core.volumes import CtVolume, LabelVolume, labels_present
+from cspine.inference.settings import InferenceSettings
+from cspine.models.calibration import Bin, Calibrated, Calibration, Curve
+from cspine.models.package import ModelPackage
+from cspine.pipeline.confidence import FAST_FEATURES, FULL_FEATURES, Features, disagreement_of, features_of
+from cspine.pipeline.segmentation import find_vertebrae
+from cspine.study.cases import labels_name
+from cspine.study.evaluation.metrics import match_levels
+from cspine.study.prediction.prediction_cases import PredictionCase, cases_of_input
+
+#: Cases are divided into so many folds to test the curves.
+FOLDS = 5
+#: Bins of equal width of the calibration error.
+BINS = 10
+#: Penalty on squared weights of standardised features: wrong levels are rare.
+_PENALTY = 1.0
+#: Fewer vertebrae than this fit nothing.
+MIN_VERTEBRAE = 40
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LabelledVertebra:
+    """A vertebra of a result whose truth is known.
+
+    Parameters
+    ----------
+    case : int
+        Number of its case.
+    features : dict of str to float
+        From `pipeline.confidence.features_of`.
+    right : bool
+        Whether it has the level of the reference that covers most of it.
+    dice : float
+        Dice coefficient with that level of the reference which it names.
+    """
+
+    case: int
+    features: Features
+    right: bool
+    dice: float
+
+
+def calibrate(
+    package: ModelPackage,
+    cases: Iterable[tuple[CtVolume, LabelVolume]],
+    settings: InferenceSettings | None = None,
+    *,
+    full: bool = False,
+    progress: ProgressCallback | None = None,
+) -> Calibration:
+    """Return the calibration of a model.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    cases : iterable of (CtVolume, LabelVolume)
+        Images with their true labels; the model must not be trained on them.
+    settings : InferenceSettings, optional
+        Device, engine.
+    full : bool
+        Also calibrate the confidence of three more runs on altered images, at four times the duration.
+    progress : callable, optional
+        Gets the images done; their number is not known.
+
+    Raises
+    ------
+    InputError
+        If the model predicts fewer than `MIN_VERTEBRAE` vertebrae.
+    """
+    settings = settings or InferenceSettings()
+    found: list[LabelledVertebra] = []
+    count = 0
+    for count, (ct, reference) in enumerate(cases, 1):
+        found += labelled_vertebrae(count, ct, reference, package, settings, full=full)
+        if progress is not None:
+            progress(count, count)
+    if len(found) < MIN_VERTEBRAE:
+        raise InputError(
+            f"the model predicts {len(found)} vertebrae in these images, and {MIN_VERTEBRAE} are needed",
+            advice="Give more images.",
+        )
+    return Calibration(
+        checksum=package.identity.checksum,
+        cases=count,
+        fast=fitted(found, FAST_FEATURES),
+        full=fitted(found, FULL_FEATURES) if full else None,
+    )
+
+
+def labelled_images(images: Path, labels: Path) -> list[tuple[PredictionCase, Path]]:
+    """Return the CTs of a folder with the files of their labels.
+
+    Parameters
+    ----------
+    images : Path
+        Folder of CTs.
+    labels : Path
+        Folder of ``NAME.nii.gz``.
+
+    Raises
+    ------
+    InputError
+        If an image has no labels, or there is no image.
+    """
+    cases = cases_of_input(images)
+    absent = [case.name for case in cases if not (labels / labels_name(case.name)).is_file()]
+    if absent:
+        raise InputError(
+            f"{len(absent)} of {len(cases)} images have no labels in {labels}: {', '.join(absent[:3])}",
+            advice="Each image X_0000.nii.gz needs labels X.nii.gz.",
+        )
+    return [(case, labels / labels_name(case.name)) for case in cases]
+
+
+def labelled_vertebrae(
+    case: int, ct: CtVolume, reference: LabelVolume, package: ModelPackage, settings: InferenceSettings, *, full: bool
+) -> list[LabelledVertebra]:
+    """Return the vertebrae that a model predicts in an image, with what is true of them.
+
+    Parameters
+    ----------
+    case : int
+        Number of the case.
+    ct, reference : CtVolume, LabelVolume
+        The image and its true labels, on one grid.
+    package, settings, full
+        As for `calibrate`.
+    """
+    inference, vertebrae = find_vertebrae(ct, package, settings)
+    labels = vertebrae.labels
+    disagreement = disagreement_of(ct, labels, package, settings) if full else None
+    features = features_of(inference, labels, vertebrae.findings, disagreement)
+    right = {match.level: match.right for match in match_levels(labels, reference, VERTEBRAE)}
+    dice = _dices(labels, reference)
+    return [
+        LabelledVertebra(case, each, right[level], dice[level]) for level, each in features.items() if level in right
+    ]
+
+
+def _dices(labels: LabelVolume, reference: LabelVolume) -> dict[str, float]:
+    found = {}
+    for label in labels_present(labels.labels_zyx):
+        mine, true = labels.labels_zyx == label, reference.labels_zyx == label
+        both = 2 * np.count_nonzero(mine & true) / (np.count_nonzero(mine) + np.count_nonzero(true))
+        found[vertebra(label).name] = float(both)
+    return found
+
+
+def fitted(vertebrae: Sequence[LabelledVertebra], names: Sequence[str]) -> Calibrated:
+    """Fit the curves over named features, and test them on folds of cases.
+
+    Parameters
+    ----------
+    vertebrae : sequence of LabelledVertebra
+        At least two cases.
+    names : sequence of str
+        The features.
+    """
+    x = np.array([[each.features[name] for name in names] for each in vertebrae])
+    case = np.array([each.case for each in vertebrae])
+    return Calibrated(
+        level=_curve(x, np.array([float(each.right) for each in vertebrae]), case, names),
+        dice=_curve(x, np.array([each.dice for each in vertebrae]), case, names),
+        vertebrae=len(vertebrae),
+    )
+
+
+def _curve(x: Array, target: Array, case: Array, names: Sequence[str]) -> Curve:
+    """Fit a curve to all, and test its like on the cases of each fold in turn."""
+    predicted = np.empty(len(target))
+    for fold in range(FOLDS):
+        tested = case % FOLDS == fold
+        if tested.any() and not tested.all():
+            intercept, weights = _fit(x[~tested], target[~tested])
+            predicted[tested] = expit(intercept + x[tested] @ weights)
+        elif tested.all():
+            predicted[tested] = target.mean()
+    intercept, weights = _fit(x, target)
+    bins = reliability(predicted, target)
+    error = sum(each.count * abs(each.predicted - each.observed) for each in bins) / len(target)
+    by_name = {name: float(weight) for name, weight in zip(names, weights, strict=True)}
+    return Curve(intercept=float(intercept), weights=by_name, error=error, bins=bins)
+
+
+def _fit(x: Array, target: Array) -> tuple[float, Array]:
+    """Return intercept and weights of the logistic curve of least cross-entropy, with a penalty on its weights."""
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    spread[spread < 1e-9] = 1.0
+    scaled = (x - mean) / spread
+
+    def loss(parameters: Array) -> tuple[float, Array]:
+        value = parameters[0] + scaled @ parameters[1:]
+        rest = expit(value) - target
+        entropy = np.sum(np.logaddexp(0, value) - target * value) + 0.5 * _PENALTY * np.sum(parameters[1:] ** 2)
+        return float(entropy), np.concatenate([[rest.sum()], scaled.T @ rest + _PENALTY * parameters[1:]])
+
+    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    weights = found[1:] / spread
+    return float(found[0] - weights @ mean), weights
+
+
+def reliability(predicted: Array, observed: Array) -> tuple[Bin, ...]:
+    """Return the bins of equal width of predictions in [0, 1] that hold any.
+
+    Parameters
+    ----------
+    predicted, observed : ndarray, shape (n,)
+        Predictions, and what was true.
+
+    Examples
+    --------
+    >>> [each.count for each in reliability(np.array([0.95, 0.97, 0.2]), np.array([1.0, 1.0, 0.0]))]
+    [1, 2]
+    """
+    number = np.minimum((predicted * BINS).astype(int), BINS - 1)
+    return tuple(
+        Bin(
+            predicted=float(predicted[number == each].mean()),
+            observed=float(observed[number == each].mean()),
+            count=int(np.count_nonzero(number == each)),
+        )
+        for each in np.unique(number)
+    )
