@@ -76,8 +76,8 @@ def test_each_gpu_has_a_fold_at_a_time_and_sees_only_itself(folder, child, monke
     ("says", "advice"),
     [
         ("OSError: [Errno 28] No space left on device", "disk is full"),
-        ("torch.OutOfMemoryError: CUDA out of memory", "smaller --patch-size"),
-        ("RuntimeError: Some background worker is 6 feet under. Yuck.", "fewer --processes"),
+        ("torch.OutOfMemoryError: CUDA out of memory", "`patch_size`"),
+        ("RuntimeError: Some background worker is 6 feet under. Yuck.", "`processes`"),
         ("cspine.core.errors.TrainingError: [CS-TRN-001] checkpoint_latest.pth is damaged", "Remove that file"),
         ("ValueError: whatever", "The log is "),
     ],
