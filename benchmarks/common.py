@@ -109,8 +109,10 @@ def run(command: Sequence[str]) -> tuple[str, dict[str, float]]:
             sys.exit(f"{' '.join(command)} failed:\n{err.read()[-2000:]}")
         out.seek(0)
         printed = out.read()
-    # What the kernel knows of one process is exact; what a tree holds at once can only be sampled.
-    tree_gib = max(used.ru_maxrss / 2**20, watch.peak_bytes / 2**30)
+    # What the kernel knows of one process is exact, unless it is the memory of this one, from which the command was
+    # forked; what a tree holds at once can only be sampled.
+    exact = used.ru_maxrss if used.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss else 0
+    tree_gib = max(exact / 2**20, watch.peak_bytes / 2**30)
     return printed, {
         "seconds": seconds,
         "processor_seconds": used.ru_utime + used.ru_stime,

@@ -69,6 +69,8 @@ class Calibrated(BaseModel):
         Expected Dice coefficient.
     vertebrae : int
         Number of vertebrae that they were fitted to.
+    fixed : dict of str to float
+        Features that were the same in all of them: of vertebrae with another value nothing is known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,6 +78,11 @@ class Calibrated(BaseModel):
     level: Curve
     dice: Curve
     vertebrae: int
+    fixed: dict[str, float] = Field(default={}, max_length=20)
+
+    def knows(self, features: Mapping[str, float]) -> bool:
+        """Return whether vertebrae with such features were among those that the curves were fitted to."""
+        return all(abs(features[name] - value) < 1e-6 for name, value in self.fixed.items())
 
 
 class Calibration(PackageRecord):

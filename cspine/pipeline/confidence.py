@@ -136,7 +136,8 @@ def confidence_of(inference: Inference, labels: LabelVolume, findings: Iterable[
     Returns
     -------
     dict of str to Confidence
-        Empty without a calibration: nothing is known of what the probabilities are worth.
+        Empty without a calibration, and without vertebrae whose like the calibration has seen: nothing is known of
+        what the probabilities are worth then.
     """
     calibration, disagreement = inference.calibration, inference.disagreement
     if calibration is None:
@@ -145,6 +146,7 @@ def confidence_of(inference: Inference, labels: LabelVolume, findings: Iterable[
     return {
         level: Confidence(round(curves.level.at(each), 3), round(curves.dice.at(each), 3))
         for level, each in features_of(inference, labels, findings, disagreement).items()
+        if curves.knows(each)
     }
 
 

@@ -30,6 +30,8 @@ FOLDS = 5
 BINS = 10
 #: Penalty on squared weights of standardised features: wrong levels are rare.
 _PENALTY = 1.0
+#: A feature that varies less is the same everywhere.
+_SAME = 1e-9
 #: Fewer vertebrae than this fit nothing.
 MIN_VERTEBRAE = 40
 
@@ -181,6 +183,7 @@ def fitted(vertebrae: Sequence[LabelledVertebra], names: Sequence[str]) -> Calib
         level=_curve(x, np.array([float(each.right) for each in vertebrae]), case, names),
         dice=_curve(x, np.array([each.dice for each in vertebrae]), case, names),
         vertebrae=len(vertebrae),
+        fixed={name: float(x[0, at]) for at, name in enumerate(names) if np.ptp(x[:, at]) < _SAME},
     )
 
 
@@ -204,7 +207,7 @@ def _curve(x: Array, target: Array, case: Array, names: Sequence[str]) -> Curve:
 def _fit(x: Array, target: Array) -> tuple[float, Array]:
     """Return intercept and weights of the logistic curve of least cross-entropy, with a penalty on its weights."""
     mean, spread = x.mean(axis=0), x.std(axis=0)
-    spread[spread < 1e-9] = 1.0
+    spread[spread < _SAME] = 1.0
     scaled = (x - mean) / spread
 
     def loss(parameters: Array) -> tuple[float, Array]:

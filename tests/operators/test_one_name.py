@@ -88,7 +88,7 @@ def test_from_a_wheel(built: Path, tmp_path: Path) -> None:
     wheel = built / "wheel"
     assert loaded_from(wheel, cwd=tmp_path) == wheel / "cspine" / "operators" / "__init__.py"
     for name in ("operators", "app"):
-        assert {path.name for path in (wheel / "cspine" / name).iterdir()} == {
+        assert {path.name for path in (wheel / "cspine" / name).iterdir() if path.is_file()} == {
             path.name for path in (ROOT / name).iterdir() if path.suffix == ".py"
         }
     assert sorted(path.name for path in wheel.iterdir() if path.is_dir() and path.suffix == "") == ["cspine"]

@@ -81,6 +81,16 @@ def test_confidence_follows_the_calibration_that_fits_the_run():
     assert confidence_of(full, full.labels, ()) == {"C2": Confidence(0.5, 0.731), "C3": Confidence(0.119, 0.731)}
 
 
+def test_of_vertebrae_whose_like_was_not_calibrated_nothing_is_stated():
+    found = inference()
+    calibrated = calibration(curve(0.0))
+    known = calibrated.fast.model_copy(update={"fixed": {"anchored": 1.0}})
+    unknown = calibrated.fast.model_copy(update={"fixed": {"anchored": 0.0}})
+    for fast, levels in ((known, {"C2", "C3"}), (unknown, set())):
+        stated = replace(found, calibration=calibrated.model_copy(update={"fast": fast}))
+        assert confidence_of(stated, found.labels, ()).keys() == levels
+
+
 def test_a_doubtful_level_is_a_finding():
     found = confidence_findings({"C3": Confidence(0.79, 0.9), "C4": Confidence(0.8, 0.1)})
     assert [(each.code, each.level) for each in found] == [(LOW_CONFIDENCE.code, "C3")]

@@ -15,7 +15,7 @@ from pydicom import dcmread
 from cspine.cli.run import command
 from cspine.core.anatomy import VERTEBRAE, parse_levels
 from cspine.core.errors import NoSuitableSeriesError, NoVertebraError, UsageError
-from cspine.core.findings import COARSE_VOXELS
+from cspine.core.findings import COARSE_VOXELS, MOTION
 from cspine.dicom.clock import Clock
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.seg_type import SegType
@@ -61,8 +61,9 @@ def run(source: Path, out: Path, package: ModelPackage, **changes: object) -> Su
 
 
 def anatomical(summary: Summary) -> list[tuple[str, str | None]]:
-    """Codes and levels of the findings but that of the phantom's large voxels."""
-    return [(finding.code, finding.level) for finding in summary.findings if finding.code != COARSE_VOXELS.code]
+    """Codes and levels of the findings but those of large voxels and of solids without soft tissue around them."""
+    image = (COARSE_VOXELS.code, MOTION.code)
+    return [(finding.code, finding.level) for finding in summary.findings if finding.code not in image]
 
 
 @pytest.mark.usefixtures("_predicted")

@@ -32,7 +32,7 @@ def vertebrae(count: int = 600, seed: int = 0) -> list[LabelledVertebra]:
 
 def test_a_curve_finds_what_tells_and_is_calibrated_on_other_cases():
     curves = fitted(vertebrae(), ("telling", "idle"))
-    assert curves.vertebrae == 600
+    assert (curves.vertebrae, curves.fixed) == (600, {})
     assert curves.level.weights["telling"] == pytest.approx(1.0, abs=0.3)
     assert abs(curves.level.weights["idle"]) < 0.3
     assert curves.level.intercept == pytest.approx(1.0, abs=0.3)
@@ -87,6 +87,7 @@ def test_a_model_is_calibrated_on_its_own_results(tmp_path, monkeypatch):
     assert (record.checksum, record.cases, record.fast.vertebrae) == (package.identity.checksum, 30, 60)
     assert seen == list(range(1, 31))
     assert record.full is None
+    assert record.fast.fixed == dict.fromkeys(FAST_FEATURES, 0.0)
     features = dict.fromkeys(FAST_FEATURES, 0.0)
     assert record.fast.level.at(features) == pytest.approx(24 / 30, abs=0.02)
     assert record.fast.dice.at(features) == pytest.approx(np.mean([1, 5 / 6, 1 / 6, 1, 5 / 6]), abs=0.01)
