@@ -24,9 +24,11 @@ def print_results(summary: Summary, out: Path) -> None:
         "Segment": ["" if v.segment is None else str(v.segment) for v in summary.vertebrae],
         "Volume ml": [f"{v.volume_ml:.1f}" for v in summary.vertebrae],
         "Mean HU": [f"{v.mean_hu:.0f}" for v in summary.vertebrae],
+        "P(level)": ["" if v.level_probability is None else f"{v.level_probability:.2f}" for v in summary.vertebrae],
+        "Expected Dice": ["" if v.expected_dice is None else f"{v.expected_dice:.2f}" for v in summary.vertebrae],
         "Remark": ["truncated" if v.touches_edge else "" for v in summary.vertebrae],
     }
-    shown = {name: cells for name, cells in columns.items() if name not in ("Segment", "Remark") or any(cells)}
+    shown = {name: cells for name, cells in columns.items() if name in ("Level", "Volume ml", "Mean HU") or any(cells)}
     rows = list(zip(*shown.values(), strict=True))
     table(f"Vertebrae segmented by {model.title}", tuple(shown), rows)
     for finding in summary.findings:
