@@ -195,10 +195,8 @@ def calibrate(
             f"{len(images)} times --images and {len(labels)} times --labels", advice="Give pairs of folders."
         )
     package = load_package(find_model(name, places(models)))
-    rules, cases = (
-        load_rules(None),
-        [pair for folders in zip(images, labels, strict=True) for pair in labelled_images(*folders)],
-    )
+    rules = load_rules(None)
+    cases = [pair for folders in zip(images, labels, strict=True) for pair in labelled_images(*folders)]
     with progress("images") as on_progress:
         volumes = ((case.read(rules), nifti.read_labels(path)) for case, path in cases)
         record = calibrate_model(package, volumes, full=full, progress=lambda done, _: on_progress(done, len(cases)))

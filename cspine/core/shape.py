@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,11 +75,22 @@ def occupied_box(array_zyx: NDArray[Any], margin_zyx: tuple[int, int, int] = (0,
             return None
         last = next(index for index in reversed(range(len(planes))) if planes[index].any())
         box.append(slice(first, last + 1))
-    grown = (
+    z, y, x = box
+    return grown_box((z, y, x), margin_zyx, array_zyx.shape)
+
+
+def grown_box(box: Box, margin_zyx: Iterable[int], shape_zyx: tuple[int, ...]) -> Box:
+    """Return a box grown by so many voxels on both sides of each axis, within an array of a shape.
+
+    Examples
+    --------
+    >>> grown_box((slice(1, 3), slice(0, 2), slice(4, 5)), (1, 1, 2), (4, 4, 6))
+    (slice(0, 4, None), slice(0, 3, None), slice(2, 6, None))
+    """
+    z, y, x = (
         slice(max(part.start - margin, 0), min(part.stop + margin, n))
-        for part, margin, n in zip(box, margin_zyx, array_zyx.shape, strict=True)
+        for part, margin, n in zip(box, margin_zyx, shape_zyx, strict=True)
     )
-    z, y, x = grown
     return z, y, x
 
 

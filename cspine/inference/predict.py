@@ -134,7 +134,8 @@ def segment(
             _log.info("stage %s skipped: no vertebra was predicted before", stage.manifest.name)
             break
         previous = state.predicted[box] if stage.plan.is_cascade else None
-        run = StageRun(stage, settings, engine, progress or _no_progress)
+        is_last = number == len(package.stages) - 1
+        run = StageRun(stage, settings, engine, progress or _no_progress, keeps_probabilities=is_last)
         view = common_box(location.box, box) if location is not None and location.box is not None else None
         seen = None if view is None else relative_box(view, box)
         result = run_stage(cropped(volume, box), previous, run, seen)

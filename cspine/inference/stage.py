@@ -44,13 +44,13 @@ class StageResult:
         Network labels, a view in the order of the volume.
     record : dict
         Name, folds, mirroring, grid, seconds.
-    probabilities : ProbabilityField
-        Probabilities on the network's grid.
+    probabilities : ProbabilityField or None
+        Probabilities on the network's grid, if the run keeps them.
     """
 
     labels_zyx: LabelArray
     record: Record
-    probabilities: ProbabilityField
+    probabilities: ProbabilityField | None
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,15 @@ class StageRun:
         Runs the network.
     progress : callable
         Called with the finished tiles and all tiles.
+    keeps_probabilities : bool
+        True for the stage whose labels are the result.
     """
 
     stage: Stage
     settings: InferenceSettings
     engine: Engine
     progress: ProgressCallback
+    keeps_probabilities: bool = False
 
     @property
     def window(self) -> Window:
@@ -129,16 +132,18 @@ def run_stage(volume: CtVolume, previous_zyx: LabelArray | None, run: StageRun, 
         "seconds": seconds,
     }
     oriented, (first, second, third) = to_network.grid(volume.grid), stage.plan.transpose_forward
-    return StageResult(labels, record, networked.collector.field(image, (first, second, third), oriented))
+    kept = networked.collector
+    field = kept.field(image, (first, second, third), oriented) if kept is not None else None
+    return StageResult(labels, record, field)
 
 
 @dataclass(frozen=True, eq=False)
 class _Networked:
-    """Network labels on the grid of the image, when the network had finished, and its probabilities."""
+    """Network labels on the grid of the image, when the network had finished, and probabilities if they are kept."""
 
     labels: LabelArray
     finished: float
-    collector: FieldCollector
+    collector: FieldCollector | None
 
 
 def _labels(channels: NDArray[np.float32], image: NetworkImage, run: StageRun) -> _Networked:
@@ -179,14 +184,16 @@ def _run_network(channels: NDArray[np.float32], image: NetworkImage, run: StageR
     folds = [partial(run.engine.network, stage, fold) for fold in folds_of(stage, run.settings)]
     window = run.window if image.part is None else replace(run.window, tiles=image.part.tiles)
     matrices = slab_matrices(image, plan) if by_slabs else None
-    collector = FieldCollector(_field_table(stage))
+    collector = FieldCollector(_field_table(stage)) if run.keeps_probabilities else None
     if matrices is not None:
-        slabs = collector.passing(logits_slabs(folds, channels, window, run.engine, run.progress))
-        restored = restore_slabs(slabs, image, matrices).transpose(plan.transpose_backward)
+        slabs = logits_slabs(folds, channels, window, run.engine, run.progress)
+        seen = slabs if collector is None else collector.passing(slabs)
+        restored = restore_slabs(seen, image, matrices).transpose(plan.transpose_backward)
         return _Networked(restored, time.perf_counter(), collector)
     logits = predict_logits(folds, channels, window, run.engine, run.progress)
     networked = time.perf_counter()
-    collector.add(logits)
+    if collector is not None:
+        collector.add(logits)
     return _Networked(restore(logits, image, plan), networked, collector)
 
 

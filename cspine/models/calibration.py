@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import expit
 
 from cspine.models.records import PackageRecord
 
@@ -55,7 +55,7 @@ class Curve(BaseModel):
 
     def at(self, features: Mapping[str, float]) -> float:
         """Return the value for features, in [0, 1]; KeyError if one is absent."""
-        return logistic(self.intercept + sum(weight * features[name] for name, weight in self.weights.items()))
+        return float(expit(self.intercept + sum(weight * features[name] for name, weight in self.weights.items())))
 
 
 class Calibrated(BaseModel):
@@ -105,8 +105,3 @@ class Calibration(PackageRecord):
     cases: int
     fast: Calibrated
     full: Calibrated | None = None
-
-
-def logistic(value: float) -> float:
-    """Return 1 / (1 + exp(-value)), without overflow."""
-    return 1 / (1 + math.exp(-value)) if value > -700 else 0.0

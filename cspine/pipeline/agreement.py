@@ -13,6 +13,9 @@ from scipy import ndimage
 from cspine.core.geometry import Affine, reorientation, to_lps
 from cspine.core.shape import Box, LevelShape, margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
+from cspine.inference.settings import InferenceSettings
+from cspine.models.package import ModelPackage
+from cspine.pipeline.segmentation import find_vertebrae
 
 #: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
 #: 60 cm2 of surface falls below it when its complete surface moves by a sixth of a millimetre, a shift by half of one.
@@ -198,6 +201,47 @@ def agreement(
         labels = segment(changed.ct)
         found[name] = {shape.vertebra.name: dice_on(labels, changed.offset_zyx, base, shape) for shape in shapes}
     return found
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """How a model is run again.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    settings : InferenceSettings
+        As of the first run.
+    seed : str
+        For `noisy`.
+    """
+
+    package: ModelPackage
+    settings: InferenceSettings
+    seed: str
+
+
+def model_agreement(
+    ct: CtVolume, labels: LabelVolume, shapes: tuple[LevelShape, ...], rerun: Rerun
+) -> dict[str, dict[str, float]]:
+    """Run a model on the three changed images, and compare each level with the first result, as `agreement`.
+
+    Parameters
+    ----------
+    ct, labels : CtVolume, LabelVolume
+        The image and the first result.
+    shapes : tuple of LevelShape
+        The levels to compare.
+    rerun : Rerun
+        The model; the image is shifted by half a voxel of its last stage.
+    """
+    shift_mm = min(rerun.package.stages[-1].plan.spacing_mm) / 2
+
+    def again(image: CtVolume) -> LabelVolume:
+        return find_vertebrae(image, rerun.package, rerun.settings)[1].labels
+
+    return agreement(labels, shapes, again, changes(ct, labels, shift_mm, rerun.seed))
 
 
 def changes(ct: CtVolume, labels: LabelVolume, shift_mm: float, seed: str) -> dict[str, Callable[[], Changed]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from cspine.core.anatomy import vertebra
+from cspine.core.anatomy import rank, vertebra
 from cspine.core.errors import NotCalibratedError
 from cspine.core.findings import LOW_CONFIDENCE, Finding, Severity
 from cspine.core.shape import shapes_of
@@ -16,17 +16,15 @@ from cspine.inference.settings import InferenceSettings
 from cspine.measurements.confidence import Confidence
 from cspine.models.calibration import Calibration
 from cspine.models.package import ModelPackage
-from cspine.pipeline.agreement import agreement, changes
-from cspine.pipeline.segmentation import find_vertebrae
+from cspine.pipeline.agreement import Rerun, model_agreement
 from cspine.pipeline.settings import ConfidenceName
+from cspine.postprocessing.order import ANCHORS
 
 #: Features of one run of the network, and the one of altered images.
 FAST_FEATURES = ("log_confusion", "log_neighbour_confusion", "logit_soft_dice", "stage_change", "serious", "anchored")
 FULL_FEATURES = (*FAST_FEATURES, "disagreement")
 #: A confusion of less says nothing more.
 _MIN_CONFUSION = 1e-4
-#: Levels that are recognised by themselves; the others by counting from them.
-_ANCHORS = frozenset({"C1", "C2"})
 
 #: Below this a finding states that the level is doubtful: one in five such vertebrae or more has a neighbour's level.
 MIN_LEVEL_PROBABILITY = 0.8
@@ -53,13 +51,14 @@ def features_of(
     Returns
     -------
     dict of str to dict of str to float
-        A vertebra without any probability, because no voxel of it was predicted as one, has none.
+        From head to foot; a vertebra without any probability, because no voxel of it was predicted as one, has none.
     """
     if inference.probabilities is None:
         return {}
-    evidence = {vertebra(label).name: each for label, each in evidence_of(inference.probabilities, labels).items()}
+    by_label = evidence_of(inference.probabilities, labels)
+    evidence = {vertebra(label).name: by_label[label] for label in sorted(by_label, key=rank)}
     serious = [finding.level for finding in findings if finding.severity is Severity.SERIOUS]
-    anchored = float(bool(_ANCHORS & evidence.keys()))
+    anchored = float(bool(ANCHORS & evidence.keys()))
     ordered = list(evidence)
     found = {}
     for place, (level, own) in enumerate(evidence.items()):
@@ -95,12 +94,7 @@ def disagreement_of(
         As of the first run.
     """
     shapes = tuple(shapes_of(labels.labels_zyx, labels.grid))
-    shift_mm = 0.5 * min(package.stages[-1].plan.spacing_mm)
-
-    def segment(image: CtVolume) -> LabelVolume:
-        return find_vertebrae(image, package, settings)[1].labels
-
-    found = agreement(labels, shapes, segment, changes(ct, labels, shift_mm, "confidence"))
+    found = model_agreement(ct, labels, shapes, Rerun(package, settings, "confidence"))
     names = [shape.vertebra.name for shape in shapes]
     return {name: 1 - sum(dices[name] for dices in found.values()) / len(found) for name in names}
 

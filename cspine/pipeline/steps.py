@@ -201,10 +201,9 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
         If the result has a finding with which none is wanted.
     """
     from cspine.pipeline import segmentation
-
-    age = chosen.selection.chosen.patient_age_years if chosen is not None else None
     from cspine.pipeline.confidence import confidence_findings, confidence_of
 
+    age = chosen.selection.chosen.patient_age_years if chosen is not None else None
     cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
     confidence = confidence_of(inference, cleaned.labels, cleaned.findings)
     findings = (*cleaned.findings, *confidence_findings(confidence))

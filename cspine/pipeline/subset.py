@@ -71,7 +71,8 @@ def keep_levels(vertebrae: Vertebrae, wanted: Sequence[Vertebra]) -> Vertebrae:
     findings = tuple(f for f in vertebrae.findings if _matters(f, kept, lowest if counted_from_above else None))
     wanted_zyx = relabelled(labels, {level.label: level.label for level in kept})
     labels_of_wanted = LabelVolume(wanted_zyx, vertebrae.labels.affine_lps, vertebrae.labels.model)
-    return replace(vertebrae, labels=labels_of_wanted, findings=findings)
+    confidence = {level.name: vertebrae.confidence[level.name] for level in kept if level.name in vertebrae.confidence}
+    return replace(vertebrae, labels=labels_of_wanted, findings=findings, confidence=confidence)
 
 
 def _matters(finding: Finding, kept: Sequence[Vertebra], lowest_rank: int | None) -> bool:

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from cspine.core.geometry import Grid
 from cspine.core.norms import VERY_SMALL_ML
-from cspine.core.shape import Box, value_boxes
+from cspine.core.shape import grown_box, occupied_box, value_boxes
 from cspine.core.volumes import CtVolume, HuArray, LabelArray
 
 #: How far a vertebra is extended, and how near another bone with a label it is not: joint spaces stay open.
@@ -16,8 +16,7 @@ REACH_MM, GAP_MM = 1.0, 2.0
 #: Along axes with larger voxels a step might cross a joint.
 MAX_STEP_MM = 1.6
 #: Muscle, from whose density the edge of bone rises; the share of that rise from which on a voxel is bone; and how far
-#: from it the density of the vertebra counts. On necks whose bones the model draws too small, 0.6 restores most of the
-#: volume; where it draws them as they are, 0.5 adds too much (docs/guide/experiments.md).
+#: from it the density of the vertebra counts. Why 0.6: docs/guide/experiments.md, section 8.
 SOFT_TISSUE_HU, EDGE_SHARE, AROUND_MM = 50.0, 0.6, 2.0
 #: Below the first the edge may be muscle or a disc, above the second metal.
 MIN_EDGE_HU, MAX_EDGE_HU = 150.0, 2500.0
@@ -38,18 +37,22 @@ def extend_to_bone_edge(labels_zyx: LabelArray, ct: CtVolume, other_zyx: NDArray
     other_zyx : ndarray of bool, shape (z, y, x), optional
         Bone without a label of its own, for example vertebrae below the last level.
     """
-    before = labels_zyx.copy()
     steps = _steps(ct.grid)
     gaps = [max(1, round(GAP_MM / step)) for step in reversed(ct.grid.spacing_xyz)]
+    margin_z, margin_y, margin_x = (gap + max(step, 1) for gap, step in zip(gaps, steps, strict=True))
+    column = occupied_box(labels_zyx, (margin_z, margin_y, margin_x))
+    if column is None:
+        return
+    labels, before, hu_zyx = labels_zyx[column], labels_zyx[column].copy(), ct.hu_zyx[column]
     for label, box in value_boxes(before).items():
-        around = _widened(box, [gap + max(step, 1) for gap, step in zip(gaps, steps, strict=True)], before.shape)
+        around = grown_box(box, (margin_z, margin_y, margin_x), before.shape)
         inside = before[around] == label
         if np.count_nonzero(inside) * ct.grid.voxel_mm3 < VERY_SMALL_ML * 1000:
             continue  # a piece of a vertebra stays what it is, and is reported
         others = (before[around] != 0) & ~inside
         if other_zyx is not None:
-            others |= other_zyx[around]
-        hu = ct.hu_zyx[around]
+            others |= other_zyx[column][around]
+        hu = hu_zyx[around]
         free = (
             (hu > _edge(hu, inside, ct.grid))
             & (hu < MAX_EDGE_HU)
@@ -59,7 +62,7 @@ def extend_to_bone_edge(labels_zyx: LabelArray, ct: CtVolume, other_zyx: NDArray
         for step in range(max(steps)):
             structure = _cross([count > step for count in steps])
             grown = ndimage.binary_dilation(grown, structure, mask=free | inside)
-        labels_zyx[around][grown & ~inside & (labels_zyx[around] == 0)] = label
+        labels[around][grown & ~inside & (labels[around] == 0)] = label
 
 
 def _edge(hu: HuArray, inside: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
@@ -86,11 +89,3 @@ def _cross(axes: list[bool]) -> NDArray[np.bool_]:
         if wanted:
             cross[tuple(slice(None) if each == axis else 1 for each in range(3))] = True
     return cross
-
-
-def _widened(box: Box, margins: list[int], shape: tuple[int, ...]) -> Box:
-    z, y, x = (
-        slice(max(part.start - margin, 0), min(part.stop + margin, size))
-        for part, margin, size in zip(box, margins, shape, strict=True)
-    )
-    return z, y, x

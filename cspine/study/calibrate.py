@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from cspine.core.anatomy import VERTEBRAE, vertebra
+from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import InputError
 from cspine.core.progress import ProgressCallback
-from cspine.core.volumes import CtVolume, LabelVolume, labels_present
+from cspine.core.shape import vertebrae_only
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.settings import InferenceSettings
 from cspine.models.calibration import Bin, Calibrated, Calibration, Curve
 from cspine.models.package import ModelPackage
@@ -23,6 +24,7 @@ from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.cases import labels_name
 from cspine.study.evaluation.metrics import match_levels
 from cspine.study.prediction.prediction_cases import PredictionCase, cases_of_input
+from cspine.study.qualify import dice_by_level
 
 #: Cases are divided into so many folds to test the curves.
 FOLDS = 5
@@ -152,19 +154,10 @@ def labelled_vertebrae(
     disagreement = disagreement_of(ct, labels, package, settings) if full else None
     features = features_of(inference, labels, vertebrae.findings, disagreement)
     right = {match.level: match.right for match in match_levels(labels, reference, VERTEBRAE)}
-    dice = _dices(labels, reference)
+    dice = dice_by_level(labels.labels_zyx, vertebrae_only(reference.labels_zyx))
     return [
         LabelledVertebra(case, each, right[level], dice[level]) for level, each in features.items() if level in right
     ]
-
-
-def _dices(labels: LabelVolume, reference: LabelVolume) -> dict[str, float]:
-    found = {}
-    for label in labels_present(labels.labels_zyx):
-        mine, true = labels.labels_zyx == label, reference.labels_zyx == label
-        both = 2 * np.count_nonzero(mine & true) / (np.count_nonzero(mine) + np.count_nonzero(true))
-        found[vertebra(label).name] = float(both)
-    return found
 
 
 def fitted(vertebrae: Sequence[LabelledVertebra], names: Sequence[str]) -> Calibrated:

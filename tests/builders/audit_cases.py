@@ -13,7 +13,7 @@ from cspine.inference.predict import Inference
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
 from cspine.models.package import ModelPackage
-from cspine.pipeline import segmentation
+from cspine.pipeline import agreement, segmentation
 from cspine.pipeline.segmentation import Vertebrae, clean
 from cspine.study.audits import audit
 from cspine.study.audits.audit import AuditFolder, AuditRecord, AuditSettings
@@ -74,7 +74,7 @@ def tiny_package(folder: Path, seed: int = 0) -> ModelPackage:
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """The stand-in instead of the network."""
     model = StandIn()
-    for module in (audit, segmentation):
+    for module in (agreement, audit, segmentation):
         monkeypatch.setattr(module, "find_vertebrae", model)
     return model
 

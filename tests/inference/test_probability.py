@@ -56,7 +56,7 @@ def test_a_field_lies_where_the_image_lies(axes, order, tmp_path):
     affine = plain.affine_lps.copy()
     affine[:3, :3] = plain.affine_lps[:3, :3][:, [2 - axis for axis in reversed(axes)]]
     volume = CtVolume(np.ascontiguousarray(plain.hu_zyx.transpose(axes)), affine)
-    run = StageRun(stage, CPU, choose_engine("cpu", engine="torch"), lambda done, total: None)
+    run = StageRun(stage, CPU, choose_engine("cpu", engine="torch"), lambda done, total: None, keeps_probabilities=True)
     result = run_stage(volume, None, run)
     labels = LabelVolume(level_table(stage)[result.labels_zyx], volume.affine_lps)
     found = result.probabilities.sampled(labels)

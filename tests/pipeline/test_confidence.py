@@ -14,7 +14,7 @@ from cspine.inference.probability import ProbabilityField
 from cspine.inference.settings import InferenceSettings
 from cspine.measurements.confidence import Confidence
 from cspine.models.calibration import Calibrated, Calibration, Curve
-from cspine.pipeline import confidence as module
+from cspine.pipeline import agreement as module
 from cspine.pipeline import segmentation, steps
 from cspine.pipeline.confidence import (
     FAST_FEATURES,

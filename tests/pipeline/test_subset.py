@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from cspine.core.anatomy import VERTEBRAE, is_full_spine, levels_text, parse_lev
 from cspine.core.errors import NoVertebraError, UsageError
 from cspine.core.findings import FRAGMENTED, MISSING_LEVEL, OUT_OF_ORDER, TRUNCATED, UNDER_AGE
 from cspine.core.volumes import LabelVolume
+from cspine.measurements.confidence import Confidence
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.subset import check_wanted, keep_levels
 from tests.builders.raises import raises_code
@@ -92,3 +95,9 @@ def test_no_requested_level_was_predicted_or_can_be() -> None:
     check_wanted(parse_levels("T1-L5"), parse_levels("C1-T1"))
     with pytest.raises(UsageError):
         check_wanted(parse_levels("T2"), parse_levels("C1-T1"))
+
+
+def test_the_confidence_in_other_levels_is_left_out() -> None:
+    sure = Confidence(0.9, 0.9)
+    whole = replace(result("C1-T1"), confidence={"C3": sure, "C4": sure, "T1": sure})
+    assert keep_levels(whole, parse_levels("C3-C5")).confidence == {"C3": sure, "C4": sure}

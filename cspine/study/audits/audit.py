@@ -278,12 +278,7 @@ def _agreement(
     judged = anatomy.complete_shapes(shapes)
     if not judged:
         return {}
-    shift_mm = min(package.stages[-1].plan.spacing_mm) / 2
-
-    def again(changed: CtVolume) -> LabelVolume:
-        return find_vertebrae(changed, package, settings.inference)[1].labels
-
-    return consistency.agreement(labels, judged, again, consistency.changes(ct, labels, shift_mm, case.name))
+    return consistency.model_agreement(ct, labels, judged, consistency.Rerun(package, settings.inference, case.name))
 
 
 def _judged(
