@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import sys
-import warnings
 
 from cspine.app.options import read_settings
 from cspine.core.errors import UsageError
@@ -34,9 +33,8 @@ def main() -> None:
 
 
 def _raise_stack_limit() -> None:
-    """Raise the stack limit to what Holoscan requires, if it may be raised; otherwise Holoscan warns."""
+    """Raise the stack limit to what Holoscan requires, if it may be raised."""
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     if soft != resource.RLIM_INFINITY and soft < _STACK_BYTES:
         enough = hard == resource.RLIM_INFINITY or hard >= _STACK_BYTES
         resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES if enough else hard, hard))
-    warnings.filterwarnings("ignore", message="Current stack size", category=RuntimeWarning)

@@ -12,7 +12,8 @@ from click.core import ParameterSource
 
 from cspine.cli.run_options import model_package, run_options, run_settings, wanted_model_folder
 from cspine.core.errors import DicomSourceNeededError, SomeStudiesFailedError, UsageError, as_defect, hashed
-from cspine.io.console import print_error, progress
+from cspine.core.findings import FINDINGS_LOG
+from cspine.io.console import held_back, print_error, progress
 from cspine.pipeline.outputs import check_outputs, parse_outputs
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.terminal import print_results
@@ -92,7 +93,7 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
     package = model_package(options)
     overwrite = bool(options["overwrite"])
     if kind is SourceKind.NIFTI:
-        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as on_progress:
+        with StudyOutput(out, overwrite=overwrite) as output, held_back(FINDINGS_LOG), progress("tiles") as on_progress:
             summary = run_image(source, package, settings, output, on_progress)
         print_results(summary, out)
         return
@@ -101,7 +102,7 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
         if options["all_studies"]:
             _run_all(scan, package, settings, out, overwrite=overwrite)
             return
-        with StudyOutput(out, overwrite=overwrite) as output, progress("tiles") as on_progress:
+        with StudyOutput(out, overwrite=overwrite) as output, held_back(FINDINGS_LOG), progress("tiles") as on_progress:
             summary = run_study(scan, package, settings, output, on_progress)
     print_results(summary, out)
 
@@ -139,7 +140,8 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
         names.add(name)
         _log.info("study %d of %d: %s", number, len(studies), name)
         try:
-            with StudyOutput(out / name, overwrite=overwrite) as output, progress("tiles") as on_progress:
+            output = StudyOutput(out / name, overwrite=overwrite)
+            with output, held_back(FINDINGS_LOG), progress("tiles") as on_progress:
                 summary = run_study(study, package, settings, output, on_progress)
         except Exception as unforeseen:  # one study must not stop the others
             error = as_defect(unforeseen)

@@ -11,6 +11,9 @@ from enum import StrEnum
 
 from cspine.core.errors import FindingError, UsageError
 
+#: Logger of the findings of a run: a command that prints them keeps them out of its log.
+FINDINGS_LOG = "cspine.findings"
+
 
 class Severity(StrEnum):
     """The severity of a finding for the user of the result."""

@@ -47,6 +47,28 @@ def start_logging(level: int) -> None:
     _log.propagate = False
 
 
+@contextmanager
+def held_back(name: str) -> Iterator[None]:
+    """Leave a logger's messages out of the log, for what is printed after success; log them if the block fails."""
+    logger = logging.getLogger(name)
+    held: list[logging.LogRecord] = []
+
+    def hold(record: logging.LogRecord) -> bool:
+        held.append(record)
+        return False
+
+    logger.addFilter(hold)
+    try:
+        yield
+    except BaseException:
+        logger.removeFilter(hold)
+        for record in held:
+            logger.handle(record)
+        raise
+    finally:
+        logger.removeFilter(hold)
+
+
 def print_error(error: CSpineError) -> None:
     """Print an error and its advice to standard error, with the options of the settings that they name."""
     click.echo(with_options(f"Error {error}"), err=True)

@@ -23,6 +23,8 @@ def withhold_foreign_texts() -> None:
     It holds for every handler, those that libraries install later included. A repeated warning is shown once.
     """
     warnings.showwarning = _show_warning
+    # `import monai` imports Holoscan too, which warns of a stack size that matters to applications alone.
+    warnings.filterwarnings("ignore", message="Current stack size", category=RuntimeWarning)
     sys.excepthook = _show_exception
     sys.unraisablehook = lambda raised: _show_exception(raised.exc_type, raised.exc_value, raised.exc_traceback)
     threading.excepthook = lambda raised: _show_exception(raised.exc_type, raised.exc_value, raised.exc_traceback)

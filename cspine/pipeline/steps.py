@@ -17,7 +17,7 @@ import numpy as np
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine
 from cspine.core.errors import hashed
-from cspine.core.findings import CONTRAST_MEDIUM, Finding, Severity, require_none
+from cspine.core.findings import CONTRAST_MEDIUM, FINDINGS_LOG, Finding, Severity, require_none
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.dicom.derived import ObjectSettings
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from cspine.pipeline.segmentation import Vertebrae
 
 _log = logging.getLogger(__name__)
+_findings_log = logging.getLogger(FINDINGS_LOG)
 
 _LIBRARIES = ("torch", "openvino", "nnunetv2", "monai", "numpy", "pydicom", "highdicom", "SimpleITK")
 
@@ -231,7 +232,7 @@ def _check(findings: Sequence[Finding], settings: RunSettings) -> None:
     """Log findings; raise FindingError if none of such a kind is wanted."""
     for finding in findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
-        _log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
+        _findings_log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
     require_none(findings, settings.fail_on)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from cspine.core.errors import MissingSliceError, UsageError
 from cspine.io import console
-from cspine.io.console import print_error, progress, start_logging, table, wanted_progress
+from cspine.io.console import held_back, print_error, progress, start_logging, table, wanted_progress
 
 pytestmark = pytest.mark.usefixtures("untouched_logging")
 
@@ -192,3 +192,18 @@ def test_a_table_fits_the_columns_that_the_environment_names(
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines) == widest
     assert sum(line.count("x") for line in lines) == 400
+
+
+def test_held_back_messages_are_logged_only_after_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    start_logging(logging.INFO)
+    log = logging.getLogger("cspine.findings")
+    with held_back("cspine.findings"):
+        log.warning("one")
+        logging.getLogger("cspine.other").info("two")
+    assert capsys.readouterr().err.split()[-1:] == ["two"]
+    with pytest.raises(KeyError), held_back("cspine.findings"):
+        log.warning("three")
+        raise KeyError
+    assert capsys.readouterr().err.split()[-1:] == ["three"]
+    log.warning("four")
+    assert capsys.readouterr().err.split()[-1:] == ["four"]

@@ -44,3 +44,7 @@ def test_a_repeated_warning_is_shown_once_for_each_place() -> None:
     assert len(_run(warn).splitlines()) == 2
     log = "import logging\nfor value in range(5): logging.getLogger('pydicom').warning('value %d', value)"
     assert len(_run(log).splitlines()) == 1
+
+
+def test_the_stack_size_that_applications_alone_need_is_not_warned_of() -> None:
+    assert _run("import warnings; warnings.warn('Current stack size (8.0 MB) is small', RuntimeWarning)") == ""
