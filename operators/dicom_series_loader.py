@@ -92,5 +92,5 @@ class DicomSeriesLoaderOperator(StepOperator):
         )
         watch = Provenance(settings).stopwatch()
         with watch.step("select"):
-            chosen = steps.choose_series(steps.read_headers(Path(folder)), settings, load_model(self.model_path))
+            chosen = steps.choose_series(steps.read_headers(Path(folder)), settings, load_model(self.model_path).levels)
         return [ct_study(chosen, Provenance(settings, watch.seconds))]

@@ -90,7 +90,7 @@ def command(
         verse2019, verse2020, ctspine1k, hnscc, msd_colon, totalsegmentator, images=images, demographics=demographics
     )
     found = collect(folders, limit)
-    corrected = read_corrections(corrections) if corrections is not None else {}
+    corrected = read_corrections(corrections) if corrections is not None else None
     conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or _processes(), corrected)
     _report_needs(found, out)
     with progress("cases") as on_progress:

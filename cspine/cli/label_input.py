@@ -54,8 +54,8 @@ def read_label_input(path: Path, scheme: str | None) -> LabelVolume:
 
 
 @contextmanager
-def ct_input(path: Path | None) -> Iterator[CtVolume | None]:
-    """Yield the image, whose files stay readable meanwhile; None if none is given.
+def ct_input(path: Path | None, labels: LabelVolume) -> Iterator[CtVolume | None]:
+    """Yield the image of labels, whose files stay readable meanwhile; None if none is given.
 
     Raises
     ------
@@ -78,4 +78,4 @@ def ct_input(path: Path | None) -> Iterator[CtVolume | None]:
 
     settings = RunSettings()
     with open_input(path) as folder:
-        yield read_ct(choose_series(read_headers(folder), settings), settings)
+        yield read_ct(choose_series(read_headers(folder), settings, labels.levels), settings)

@@ -59,7 +59,7 @@ def command(labels: Path, out: Path, scheme: str | None, ct: Path | None, **opti
     from cspine.pipeline.geometry import write_element_files
 
     volume = read_label_input(labels, scheme)
-    with ct_input(ct) as image:
+    with ct_input(ct, volume) as image:
         model = write_element_files(image, volume, settings, out)
     rows = [
         [

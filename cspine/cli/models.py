@@ -137,6 +137,7 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
     being asked for only from a mean Dice of 0.999, and 0.99 for each vertebra. The record lies beside the
     package, or with the user's models if that folder is read-only.
     """
+    from cspine.core.anatomy import is_full_spine
     from cspine.dicom.rules import load_rules
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
@@ -144,7 +145,7 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
     from cspine.study.qualify import qualify as qualify_model
 
     package = load_package(find_model(name, places(models)))
-    rules, cases = load_rules(None), cases_of_input(source)
+    rules, cases = load_rules(full_spine=is_full_spine(package.levels)), cases_of_input(source)
     with progress("images") as on_progress:
         images = (case.read(rules) for case in cases)
         record = qualify_model(package, images, progress=lambda done, _: on_progress(done, len(cases)))
@@ -169,7 +170,7 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
 )  # fmt: skip
 @click.option(
     "--labels", required=True, multiple=True, type=click.Path(path_type=Path),
-    help="Folder of their true labels, X.nii.gz with VerSe's numbers; one for each --images.",
+    help="Folder of their true labels, X.nii.gz: numbers of VerSe, or of a dataset.json there; one for each --images.",
 )  # fmt: skip
 @click.option("--full", is_flag=True, help="Calibrate `--confidence full` as well; takes four times as long.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write the reliability plot (PNG).")
@@ -179,15 +180,13 @@ def calibrate(
     """Calibrate the confidence of the model NAME on cases whose truth is known.
 
     Only then does `cspine run` state, for each vertebra, the probability that its level is right and the Dice
-    coefficient to expect. The table shows the expected calibration error on cases that a curve was not fitted to. The
-    record lies beside the package, or with the user's models if that folder is read-only.
+    coefficient to expect. The table shows the expected calibration error on subjects that a curve was not fitted to.
+    The record lies beside the package, or with the user's models if that folder is read-only.
     """
-    from cspine.dicom.rules import load_rules
-    from cspine.io import nifti
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
     from cspine.study.calibrate import calibrate as calibrate_model
-    from cspine.study.calibrate import labelled_images
+    from cspine.study.calibrate import labelled_cases
     from cspine.study.reliability_plot import write_reliability
 
     if len(images) != len(labels):
@@ -195,10 +194,9 @@ def calibrate(
             f"{len(images)} times --images and {len(labels)} times --labels", advice="Give pairs of folders."
         )
     package = load_package(find_model(name, places(models)))
-    rules = load_rules(None)
-    cases = [pair for folders in zip(images, labels, strict=True) for pair in labelled_images(*folders)]
+    cases = [case for folders in zip(images, labels, strict=True) for case in labelled_cases(*folders)]
     with progress("images") as on_progress:
-        volumes = ((case.read(rules), nifti.read_labels(path)) for case, path in cases)
+        volumes = (case.read(package) for case in cases)
         record = calibrate_model(package, volumes, full=full, progress=lambda done, _: on_progress(done, len(cases)))
     ways = [("fast", record.fast)] + ([("full", record.full)] if record.full is not None else [])
     rows = [[way, str(each.vertebrae), f"{each.level.error:.3f}", f"{each.dice.error:.3f}"] for way, each in ways]

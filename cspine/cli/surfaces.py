@@ -33,7 +33,7 @@ def command(labels: Path, out: Path, scheme: str | None, ct: Path | None, format
     from cspine.pipeline.settings import RunSettings
 
     volume = read_label_input(labels, scheme)
-    with ct_input(ct if DICOM in settings.formats else None) as image:
+    with ct_input(ct if DICOM in settings.formats else None, volume) as image:
         found = write_surface_files(image, volume, replace(RunSettings(), surfaces=settings), out, out)
     rows = [
         [

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.core.anatomy import VERTEBRAE, Vertebra
 from cspine.core.geometry import Affine, Grid
 
 HuArray = NDArray[np.int16] | NDArray[np.float32]
@@ -175,6 +176,12 @@ class LabelVolume:
     def affine(self) -> Affine:
         """Index (x, y, z) to millimetres (LPS), shape (4, 4)."""
         return self.affine_lps
+
+    @property
+    def levels(self) -> tuple[Vertebra, ...]:
+        """The vertebrae that have a voxel, from head to foot."""
+        present = labels_present(self.labels_zyx)
+        return tuple(level for level in VERTEBRAE if level.label in present)
 
     @property
     def grid(self) -> Grid:

@@ -126,7 +126,7 @@ def measure_file(
     settings = RunSettings(series_uid=series_uid, prior=prior)
     with ExitStack() as stack:
         scan = steps.read_headers(stack.enter_context(open_input(ct)))
-        chosen = steps.choose_series(scan, settings)
+        chosen = steps.choose_series(scan, settings, labelled.labels.levels)
         result = MeasuredLabels(labelled, steps.read_ct(chosen, settings), sex, chosen.prior)
         # What an archive contains is needed until the report is written.
         weakref.finalize(result, stack.pop_all().close)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -98,21 +98,20 @@ def read_headers(folder: Path) -> Scan:
     return scan_folder(folder)
 
 
-def choose_series(scan: Scan, settings: RunSettings, package: ModelPackage | None = None) -> ChosenSeries:
-    """Choose the series of the one study in a scan that suits a model; a cervical one where none is named.
+def choose_series(scan: Scan, settings: RunSettings, levels: Collection[Vertebra] = CERVICAL_LEVELS) -> ChosenSeries:
+    """Choose the series of the one study in a scan that suits a model of these levels, or labels that have them.
 
     Raises
     ------
     UsageError
-        If the model predicts none of the wanted levels.
+        If none of them is a wanted level.
     PriorResultError
         If the earlier result that is named cannot be compared with.
     SeveralPatientsError, NoSuitableSeriesError, UnknownSeriesError, RulesError
         As in `scan.one_study`, `select.select_series` and `rules.load_rules`.
     """
-    predicted = package.levels if package is not None else CERVICAL_LEVELS
-    check_wanted(settings.levels, predicted)
-    rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(predicted))
+    check_wanted(settings.levels, levels)
+    rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(levels))
     study = one_study(scan, settings.series_uid)
     selection = select_series(study, rules, settings.series_uid)
     for decision in selection.decisions:

@@ -75,7 +75,7 @@ def segment_study(
     """
     watch = Stopwatch()
     with watch.step("select"):
-        chosen = steps.choose_series(scan, settings, package)
+        chosen = steps.choose_series(scan, settings, package.levels)
     return _segment(chosen, lambda: steps.read_ct(chosen, settings), package, settings, watch, progress)
 
 

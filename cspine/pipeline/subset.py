@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cspine.core.anatomy import VERTEBRAE, Vertebra, levels_text, rank, vertebra
+from cspine.core.anatomy import Vertebra, levels_text, rank, vertebra
 from cspine.core.errors import NoVertebraError, UsageError
 from cspine.core.findings import NUMBERING_CODES, Finding
-from cspine.core.volumes import LabelVolume, labels_present, relabelled
+from cspine.core.volumes import LabelVolume, relabelled
 from cspine.postprocessing.order import ANCHORS
 
 if TYPE_CHECKING:
     from cspine.pipeline.segmentation import Vertebrae
 
 
-def check_wanted(wanted: Sequence[Vertebra] | None, predicted: Sequence[Vertebra]) -> None:
+def check_wanted(wanted: Sequence[Vertebra] | None, predicted: Collection[Vertebra]) -> None:
     """Refuse levels if a model predicts none of them.
 
     Parameters
     ----------
     wanted : sequence of Vertebra or None
         The levels to write; None for all.
-    predicted : sequence of Vertebra
+    predicted : collection of Vertebra
         The levels that the model predicts.
 
     Raises
@@ -58,8 +58,7 @@ def keep_levels(vertebrae: Vertebrae, wanted: Sequence[Vertebra]) -> Vertebrae:
         If none of them was predicted.
     """
     labels = vertebrae.labels.labels_zyx
-    present = labels_present(labels)
-    found = [level for level in VERTEBRAE if level.label in present]
+    found = vertebrae.labels.levels
     kept = [level for level in found if level in wanted]
     if not kept:
         raise NoVertebraError(

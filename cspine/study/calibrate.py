@@ -11,22 +11,27 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from cspine.core.anatomy import VERTEBRAE
+from cspine.core.anatomy import VERTEBRAE, is_full_spine
 from cspine.core.errors import InputError
 from cspine.core.progress import ProgressCallback
 from cspine.core.shape import vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.dicom.rules import load_rules
 from cspine.inference.settings import InferenceSettings
 from cspine.models.calibration import Bin, Calibrated, Calibration, Curve
 from cspine.models.package import ModelPackage
 from cspine.pipeline.confidence import FAST_FEATURES, FULL_FEATURES, Features, disagreement_of, features_of
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.cases import labels_name
+from cspine.study.datasets.case_table import CASE_TABLE
+from cspine.study.evaluation.judgement import read_expectations
 from cspine.study.evaluation.metrics import match_levels
+from cspine.study.grids import on_grid
+from cspine.study.label_schemes import read_labels, scheme_of_folder
 from cspine.study.prediction.prediction_cases import PredictionCase, cases_of_input
 from cspine.study.qualify import dice_by_level
 
-#: Cases are divided into so many folds to test the curves.
+#: Subjects are divided into so many folds to test the curves.
 FOLDS = 5
 #: Bins of equal width of the calibration error.
 BINS = 10
@@ -46,8 +51,8 @@ class LabelledVertebra:
 
     Parameters
     ----------
-    case : int
-        Number of its case.
+    subject : str
+        Whose image it is in.
     features : dict of str to float
         From `pipeline.confidence.features_of`.
     right : bool
@@ -56,15 +61,65 @@ class LabelledVertebra:
         Dice coefficient with that level of the reference which it names.
     """
 
-    case: int
+    subject: str
     features: Features
     right: bool
     dice: float
 
 
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image whose truth is known.
+
+    Parameters
+    ----------
+    ct, reference : CtVolume, LabelVolume
+        The image and its true labels, on one grid.
+    subject : str
+        Whose it is: a curve is tested on other subjects than those it was fitted to.
+    """
+
+    ct: CtVolume
+    reference: LabelVolume
+    subject: str
+
+
+@dataclass(frozen=True)
+class LabelledCase:
+    """The files of an image whose truth is known.
+
+    Parameters
+    ----------
+    image : PredictionCase
+        The image.
+    labels : Path
+        Its labels.
+    scheme : str
+        What they mean, one of `label_schemes.SCHEME_NAMES`.
+    subject : str
+        Whose image it is.
+    """
+
+    image: PredictionCase
+    labels: Path
+    scheme: str
+    subject: str
+
+    def read(self, package: ModelPackage) -> LabelledImage:
+        """Read the image as a model would, and the labels on its grid.
+
+        Raises
+        ------
+        CSpineError
+            As `PredictionCase.read`, `label_schemes.read_labels` and `on_grid`.
+        """
+        ct = self.image.read(load_rules(full_spine=is_full_spine(package.levels)))
+        return LabelledImage(ct, on_grid(read_labels(self.labels, self.scheme), ct.grid), self.subject)
+
+
 def calibrate(
     package: ModelPackage,
-    cases: Iterable[tuple[CtVolume, LabelVolume]],
+    images: Iterable[LabelledImage],
     settings: InferenceSettings | None = None,
     *,
     full: bool = False,
@@ -76,8 +131,8 @@ def calibrate(
     ----------
     package : ModelPackage
         The model.
-    cases : iterable of (CtVolume, LabelVolume)
-        Images with their true labels; the model must not be trained on them.
+    images : iterable of LabelledImage
+        The model must not be trained on them.
     settings : InferenceSettings, optional
         Device, engine.
     full : bool
@@ -93,8 +148,8 @@ def calibrate(
     settings = settings or InferenceSettings()
     found: list[LabelledVertebra] = []
     count = 0
-    for count, (ct, reference) in enumerate(cases, 1):
-        found += labelled_vertebrae(count, ct, reference, package, settings, full=full)
+    for count, image in enumerate(images, 1):
+        found += labelled_vertebrae(image, package, settings, full=full)
         if progress is not None:
             progress(count, count)
     if len(found) < MIN_VERTEBRAE:
@@ -110,8 +165,11 @@ def calibrate(
     )
 
 
-def labelled_images(images: Path, labels: Path) -> list[tuple[PredictionCase, Path]]:
+def labelled_cases(images: Path, labels: Path) -> list[LabelledCase]:
     """Return the CTs of a folder with the files of their labels.
+
+    A dataset.json of nnU-Net beside the labels says what their numbers mean, as for `cspine evaluate`; otherwise they
+    are those of VerSe. A cases.csv of an evaluation set or of a dataset says which images are of one subject.
 
     Parameters
     ----------
@@ -124,6 +182,8 @@ def labelled_images(images: Path, labels: Path) -> list[tuple[PredictionCase, Pa
     ------
     InputError
         If an image has no labels, or there is no image.
+    LabelSchemeError
+        If dataset.json has other names than vertebrae.
     """
     cases = cases_of_input(images)
     absent = [case.name for case in cases if not (labels / labels_name(case.name)).is_file()]
@@ -132,59 +192,63 @@ def labelled_images(images: Path, labels: Path) -> list[tuple[PredictionCase, Pa
             f"{len(absent)} of {len(cases)} images have no labels in {labels}: {', '.join(absent[:3])}",
             advice="Each image X_0000.nii.gz needs labels X.nii.gz.",
         )
-    return [(case, labels / labels_name(case.name)) for case in cases]
+    scheme, subjects = scheme_of_folder(labels, None), read_expectations(labels.parent / CASE_TABLE).subject
+    return [
+        LabelledCase(case, labels / labels_name(case.name), scheme, subjects.get(case.name, case.name))
+        for case in cases
+    ]
 
 
 def labelled_vertebrae(
-    case: int, ct: CtVolume, reference: LabelVolume, package: ModelPackage, settings: InferenceSettings, *, full: bool
+    image: LabelledImage, package: ModelPackage, settings: InferenceSettings, *, full: bool
 ) -> list[LabelledVertebra]:
     """Return the vertebrae that a model predicts in an image, with what is true of them.
 
     Parameters
     ----------
-    case : int
-        Number of the case.
-    ct, reference : CtVolume, LabelVolume
-        The image and its true labels, on one grid.
+    image : LabelledImage
+        The image with its true labels.
     package, settings, full
         As for `calibrate`.
     """
-    inference, vertebrae = find_vertebrae(ct, package, settings)
+    inference, vertebrae = find_vertebrae(image.ct, package, settings)
     labels = vertebrae.labels
-    disagreement = disagreement_of(ct, labels, package, settings) if full else None
+    disagreement = disagreement_of(image.ct, labels, package, settings) if full else None
     features = features_of(inference, labels, vertebrae.findings, disagreement)
-    right = {match.level: match.right for match in match_levels(labels, reference, VERTEBRAE)}
-    dice = dice_by_level(labels.labels_zyx, vertebrae_only(reference.labels_zyx))
+    right = {match.level: match.right for match in match_levels(labels, image.reference, VERTEBRAE)}
+    dice = dice_by_level(labels.labels_zyx, vertebrae_only(image.reference.labels_zyx))
     return [
-        LabelledVertebra(case, each, right[level], dice[level]) for level, each in features.items() if level in right
+        LabelledVertebra(image.subject, each, right[level], dice[level])
+        for level, each in features.items()
+        if level in right
     ]
 
 
 def fitted(vertebrae: Sequence[LabelledVertebra], names: Sequence[str]) -> Calibrated:
-    """Fit the curves over named features, and test them on folds of cases.
+    """Fit the curves over named features, and test them on folds of subjects.
 
     Parameters
     ----------
     vertebrae : sequence of LabelledVertebra
-        At least two cases.
+        Of at least two subjects.
     names : sequence of str
         The features.
     """
     x = np.array([[each.features[name] for name in names] for each in vertebrae])
-    case = np.array([each.case for each in vertebrae])
+    subject = np.unique([each.subject for each in vertebrae], return_inverse=True)[1]
     return Calibrated(
-        level=_curve(x, np.array([float(each.right) for each in vertebrae]), case, names),
-        dice=_curve(x, np.array([each.dice for each in vertebrae]), case, names),
+        level=_curve(x, np.array([float(each.right) for each in vertebrae]), subject, names),
+        dice=_curve(x, np.array([each.dice for each in vertebrae]), subject, names),
         vertebrae=len(vertebrae),
         fixed={name: float(x[0, at]) for at, name in enumerate(names) if np.ptp(x[:, at]) < _SAME},
     )
 
 
-def _curve(x: Array, target: Array, case: Array, names: Sequence[str]) -> Curve:
-    """Fit a curve to all, and test its like on the cases of each fold in turn."""
+def _curve(x: Array, target: Array, subject: NDArray[np.intp], names: Sequence[str]) -> Curve:
+    """Fit a curve to all, and test its like on the subjects of each fold in turn."""
     predicted = np.empty(len(target))
     for fold in range(FOLDS):
-        tested = case % FOLDS == fold
+        tested = subject % FOLDS == fold
         if tested.any() and not tested.all():
             intercept, weights = _fit(x[~tested], target[~tested])
             predicted[tested] = expit(intercept + x[tested] @ weights)

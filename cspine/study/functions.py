@@ -109,7 +109,14 @@ def compare(
 
 
 def convert(
-    out: Place, label_set: str, folders: Folders, *, auxiliary: bool = False, jobs: int | None = None
+    out: Place,
+    label_set: str,
+    folders: Folders,
+    *,
+    auxiliary: bool = False,
+    exclude: Place | None = None,
+    corrections: Place | None = None,
+    jobs: int | None = None,
 ) -> Outcome:
     """Convert cases of public data sets to an nnU-Net dataset with one table of all cases.
 
@@ -123,21 +130,27 @@ def convert(
         Where the data sets lie.
     auxiliary : bool
         Keep a class of what lies below the last level.
+    exclude, corrections : path, optional
+        Files of excluded cases and of corrected levels; those of an earlier call apply if omitted.
     jobs : int, optional
         Processes; one a core if omitted.
 
     Raises
     ------
     DatasetError, UsageError
-        If a data set has another layout, or the folder holds another dataset.
+        If a data set has another layout, a file cannot be read, or the folder holds another dataset.
     """
     from cspine.study.datasets.convert import Conversion
     from cspine.study.datasets.convert import convert as convert_found
+    from cspine.study.datasets.corrections import read_corrections
     from cspine.study.datasets.dataset_folder import DatasetFolder
+    from cspine.study.datasets.exclusions import read_exclusions
     from cspine.study.datasets.sources.collect import collect
 
-    conversion = Conversion(DatasetFolder(Path(out)), label_set, auxiliary, jobs or usable_cores())
-    return convert_found(collect(folders), conversion, None, lambda done, total: None)
+    corrected = read_corrections(Path(corrections)) if corrections is not None else None
+    reasons = read_exclusions(Path(exclude)) if exclude is not None else None
+    conversion = Conversion(DatasetFolder(Path(out)), label_set, auxiliary, jobs or usable_cores(), corrected)
+    return convert_found(collect(folders), conversion, reasons, lambda done, total: None)
 
 
 def split(datasets: Sequence[Place], settings: SplitSettings | None = None) -> list[list[CaseRow]]:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cspine.study.comparison.alignment import align
-from cspine.study.comparison.methods import MARGINS
 from cspine.study.comparison.reading import read_evaluation
 from cspine.study.comparison.results import Results, compute
 from cspine.study.comparison.statistics import Settings
 from tests.builders.evaluation_folders import Scores
 
-FEW = Settings(margins=MARGINS, resamples=100)
+FEW = Settings(resamples=100)
 PARTS = {"training": 5, "internal": 5, "external": 6}
 
 

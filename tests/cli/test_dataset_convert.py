@@ -101,6 +101,19 @@ def test_corrected_levels_are_converted_anew(tmp_path, in_process):
     convert(tmp_path, "--corrections", tmp_path / "levels.csv")
     (again,) = read_cases(tmp_path / "Dataset501_Cervical" / "cases.csv")
     assert again.levels == row.levels[:-1]
+    convert(tmp_path)
+    (kept,) = read_cases(tmp_path / "Dataset501_Cervical" / "cases.csv")
+    assert kept.levels == again.levels
+    (tmp_path / "none.csv").write_text("case,level,corrected\n")
+    convert(tmp_path, "--corrections", tmp_path / "none.csv")
+    (restored,) = read_cases(tmp_path / "Dataset501_Cervical" / "cases.csv")
+    assert restored.levels == row.levels
+
+
+def test_a_correction_of_no_case_is_reported(tmp_path, in_process):
+    layouts.write_verse(tmp_path / "verse", 1, *small_case(), LADY)
+    (tmp_path / "levels.csv").write_text("case,level,corrected\nverse1,C3,C4\n")
+    assert "verse1" in convert(tmp_path, "--corrections", tmp_path / "levels.csv").output
 
 
 def test_help_names_every_command_and_file():

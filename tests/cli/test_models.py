@@ -98,7 +98,7 @@ def test_a_model_is_calibrated_on_folders_of_images_and_labels(run, tmp_path, mo
     seen = []
 
     def calibrate(package, cases, *, full, progress):
-        seen.extend((ct.hu_zyx.shape, labels.labels_zyx.shape, full) for ct, labels in cases)
+        seen.extend((each.ct.hu_zyx.shape, each.reference.labels_zyx.shape, full) for each in cases)
         return record
 
     monkeypatch.setattr("cspine.study.calibrate.calibrate", calibrate)

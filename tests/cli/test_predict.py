@@ -11,8 +11,11 @@ from click.testing import CliRunner
 
 from cspine.cli.predict import command
 from cspine.core.errors import SomeStudiesFailedError, SplitError, UsageError
+from cspine.dicom.rules import load_rules
+from cspine.dicom.write_ct import CtSeriesDescription
 from cspine.io import nifti
 from cspine.study.prediction import prediction as module
+from tests.builders.ct_series import Stack, build, save_all
 from tests.builders.raises import raises_code
 from tests.builders.tiny_dataset import tiny_dataset
 
@@ -174,6 +177,31 @@ def test_labels_go_neither_among_the_images_nor_to_files_of_others(pictures, tra
     with raises_code(UsageError, "--out", "other.nii.gz"):
         invoke("--model", trained.package, "--input", pictures, "--out", tmp_path / "mine")
     assert (tmp_path / "mine" / "other.nii.gz").read_bytes() == b"by hand"
+
+
+def test_labels_of_other_rules_or_another_version_are_refused(pictures, trained, tmp_path, monkeypatch):
+    call = ("--model", trained.package, "--input", pictures, "--out", tmp_path / "out")
+    invoke(*call)
+    (tmp_path / "rules.yaml").write_text("rank: [covers_more]\n")
+    with raises_code(UsageError, "rules"):
+        invoke(*call, "--rules", tmp_path / "rules.yaml")
+    monkeypatch.setattr("cspine.__version__", "99.0")
+    with raises_code(UsageError, "cspine"):
+        invoke(*call)
+
+
+def test_a_full_spine_model_is_given_the_series_that_its_rules_choose(trained, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("cspine.study.prediction.predict.is_full_spine", lambda levels: True)
+    monkeypatch.setattr(
+        module, "_drawn", lambda case, prediction, *_: seen.append(prediction.rules) or case.read(prediction.rules)
+    )
+    lumbar = CtSeriesDescription(uid_seed="l", study_seed="l", body_part="LSPINE", kernel="B30f", series_number=2)
+    save_all(
+        build(Stack(shape_zyx=(60, 4, 4), spacing_xyz=(0.5, 0.75, 2.0), description=lumbar)), tmp_path / "in" / "l"
+    )
+    invoke("--model", trained.package, "--input", tmp_path / "in", "--out", tmp_path / "out")
+    assert seen == [load_rules(full_spine=True)]
 
 
 def test_training_cases_that_every_fold_predicted_are_no_cross_validation(trained, predicted, tmp_path):

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
+from cspine.core.anatomy import parse_name
 from cspine.core.errors import InputError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference
@@ -13,9 +14,10 @@ from cspine.io import nifti
 from cspine.pipeline.confidence import FAST_FEATURES
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.study import calibrate as module
-from cspine.study.calibrate import LabelledVertebra, calibrate, fitted, labelled_images, reliability
+from cspine.study.calibrate import LabelledImage, LabelledVertebra, calibrate, fitted, labelled_cases, reliability
 from cspine.study.reliability_plot import write_reliability
 from tests.builders.nnunet_results import TinyModel
+from tests.builders.stock_nnunet import lively_volume
 
 
 def vertebrae(count: int = 600, seed: int = 0) -> list[LabelledVertebra]:
@@ -26,7 +28,7 @@ def vertebrae(count: int = 600, seed: int = 0) -> list[LabelledVertebra]:
         telling, idle = rng.normal(0, 2), rng.normal(0, 1)
         dice = float(np.clip(expit(2 + telling) + rng.normal(0, 0.05), 0, 1))
         features = {"telling": telling, "idle": idle}
-        found.append(LabelledVertebra(number // 8, features, bool(rng.random() < expit(1 + telling)), dice))
+        found.append(LabelledVertebra(f"{number // 8}", features, bool(rng.random() < expit(1 + telling)), dice))
     return found
 
 
@@ -48,7 +50,7 @@ def test_an_error_is_that_of_cases_a_curve_has_not_seen():
     rng = np.random.default_rng(1)
     names = [f"f{n}" for n in range(20)]
     lucky = [
-        LabelledVertebra(case, dict(zip(names, rng.normal(size=20), strict=True)), bool(rng.random() < 0.5), 0.5)
+        LabelledVertebra(str(case), dict(zip(names, rng.normal(size=20), strict=True)), bool(rng.random() < 0.5), 0.5)
         for case in range(40)
     ]
     assert fitted(lucky, names).level.error > 0.1  # noise that fits itself does not fit others
@@ -81,7 +83,10 @@ def test_a_model_is_calibrated_on_its_own_results(tmp_path, monkeypatch):
         module, "features_of", lambda *_: dict.fromkeys(("C3", "C4"), dict.fromkeys(FAST_FEATURES, 0.0))
     )
     shifts = [0, 1, 5, 0, 1] * 6
-    cases = [(CtVolume(np.full(truth.shape, shift, dtype=np.int16), affine), reference) for shift in shifts]
+    cases = [
+        LabelledImage(CtVolume(np.full(truth.shape, shift, dtype=np.int16), affine), reference, str(number))
+        for number, shift in enumerate(shifts)
+    ]
     seen = []
     record = calibrate(package, cases, progress=lambda done, _: seen.append(done))
     assert (record.checksum, record.cases, record.fast.vertebrae) == (package.identity.checksum, 30, 60)
@@ -103,6 +108,39 @@ def test_images_need_their_labels(tmp_path):
         folder.mkdir()
     nifti.write(images / "a_0000.nii.gz", np.zeros((3, 3, 3), np.int16), np.eye(4))
     with pytest.raises(InputError):
-        labelled_images(images, labels)
+        labelled_cases(images, labels)
     nifti.write(labels / "a.nii.gz", np.zeros((3, 3, 3), np.uint8), np.eye(4))
-    assert [(case.name, path) for case, path in labelled_images(images, labels)] == [("a", Path(labels / "a.nii.gz"))]
+    (case,) = labelled_cases(images, labels)
+    assert (case.image.name, case.labels, case.subject) == ("a", labels / "a.nii.gz", "a")
+
+
+def test_images_of_one_subject_are_in_one_fold():
+    rng = np.random.default_rng(2)
+    copies = []
+    for subject in range(10):  # what tells subjects apart says nothing of others
+        features, right = {f"f{n}": value for n, value in enumerate(rng.normal(size=20))}, subject % 2 == 0
+        copies += [LabelledVertebra(f"{subject}", features, right, float(right))] * 8
+    names = list(copies[0].features)
+    assert fitted(copies, names).level.error > 0.2
+    apart = [replace(each, subject=f"{number}") for number, each in enumerate(copies)]
+    assert fitted(apart, names).level.error < 0.1
+
+
+def test_labels_mean_what_their_dataset_says_and_lie_on_the_grid_of_the_image(tmp_path):
+    package = TinyModel().package(tmp_path / "models" / "tiny")
+    images, labels = tmp_path / "imagesTr", tmp_path / "labelsTr"
+    for folder in (images, labels):
+        folder.mkdir()
+    truth = np.zeros((20, 8, 9), np.uint8)
+    truth[0, 0, 0] = 1
+    nifti.write(images / "a_0000.nii.gz", lively_volume(truth.shape).hu_zyx, np.eye(4))
+    turned = np.diag([-1.0, 1.0, 1.0, 1.0])
+    turned[0, 3] = 8
+    nifti.write(labels / "a.nii.gz", truth[:, :, ::-1], turned)
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "C5": 1}}', encoding="utf-8")
+    (tmp_path / "cases.csv").write_text("case,patient\na,p1\n", encoding="utf-8")
+    (case,) = labelled_cases(images, labels)
+    image = case.read(package)
+    assert image.subject == "p1"
+    assert image.reference.levels == (parse_name("C5"),)
+    assert image.reference.labels_zyx[0, 0, 0] == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 
 import cspine
-from cspine.core.errors import hashed
+from cspine.core.errors import UsageError, hashed
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
+from cspine.study.comparison.statistics import Settings
 from cspine.study.grids import common_grid, on_grid
+from tests.builders.evaluation_folders import Scores
+from tests.builders.raises import raises_code
 
 
 def test_importing_the_study_loads_no_library() -> None:
@@ -113,3 +117,14 @@ def test_a_part_of_a_grid_is_inserted_at_its_index_and_a_common_grid_contains_bo
     assert both.shape_zyx == (5, 3, 4)
     assert np.array_equal(both.affine_lps[:3, 3], affine[:3, :3] @ (3, 0, 2))
     assert on_grid(other, both, partial=True).labels_zyx.sum() == 24
+
+
+def test_models_are_compared_with_the_default_margins(tmp_path: Path) -> None:
+    for number in (1, 2):
+        Scores().write(tmp_path / f"m{number}")
+    results = cspine.study.compare([tmp_path / "m1", tmp_path / "m2"], out=tmp_path / "out")
+    assert results.settings.margins == {"dice": 0.02, "hd95_mm": 0.5}
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["complete"]
+    with raises_code(UsageError, "assd_mm"):
+        Settings(margins={"assd_mm": 1.0})
+    assert Settings(margins={"dice": 0.1}).margins == {"dice": 0.1, "hd95_mm": 0.5}

@@ -7,10 +7,6 @@ from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import EXACT_UP_TO, Settings
 from cspine.study.comparison.words import CORRECTION_TITLES, TEST_TITLES
 
-#: Margins of equivalence: the paper's five folds differ by so much in one vertebra (medians over C1..T1 of the greatest
-#: minus the least fold mean are 0.0205 and 0.53 mm), so that training a model again moves it as far.
-MARGINS = {"dice": 0.02, "hd95_mm": 0.5}
-
 
 def definitions(results: Results) -> list[tuple[str, str]]:
     """Return terms with their definitions, for these settings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from cspine.io.processes import DIED, Died, run_each
 from cspine.io.tables import counted, write_csv
 from cspine.io.workspace import Records, fingerprint, unchanged
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
-from cspine.study.datasets.corrections import Correction, corrected
+from cspine.study.datasets.corrections import Correction, corrected, read_corrections, write_corrections
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
-from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded
+from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded, unknown_names
 from cspine.study.datasets.label_audit import Doubt, audit_labels, read_centroids
 from cspine.study.datasets.read_case import read_case
 from cspine.study.datasets.sources.found import Found, FoundCase
@@ -37,6 +37,8 @@ RESULT_VERSION = 3
 #: Kind of audit.csv's rows for a vertebra that the edge of the image truncates: reported, but not a doubt.
 PARTIAL = "partial"
 #: Kind of the doubt about a case whose image another case has.
+#: The file of corrections, in the dataset.
+CORRECTIONS = "corrections.csv"
 _SAME_IMAGE = "same image"
 _DIED = "the process that converted it died, most often because it ran out of memory"
 _HU_LIMITS = (-32768, 32767)
@@ -56,15 +58,15 @@ class Conversion:
         True to keep the class of what lies below.
     jobs : int
         Processes.
-    corrections : mapping of str to Correction
-        Levels that a data set names wrongly, by case.
+    corrections : mapping of str to Correction, or None
+        Levels that a data set names wrongly, by case; None keeps those of an earlier call.
     """
 
     dataset: DatasetFolder
     label_set: str
     auxiliary: bool
     jobs: int
-    corrections: Mapping[str, Correction] = field(default_factory=dict)
+    corrections: Mapping[str, Correction] | None = None
 
     @property
     def labels(self) -> LabelSet:
@@ -125,6 +127,7 @@ def convert(
     if twice:
         raise DatasetError(f"two cases have the name {twice[0]}", advice="Give each data set once.")
     with dataset.locked():
+        conversion = _with_corrections(conversion)
         todo = [case for case in found.cases if not _is_done(case, conversion)]
         failures = [(case, DatasetError.code, message) for case, message in found.broken]
         failures += _run(todo, conversion, len(found.cases), progress)
@@ -132,8 +135,19 @@ def convert(
         failed = {case for case, _, _ in failures}
         done = sum(case.name not in failed for case in todo)
         rows, same, notes = _rows(dataset, reasons)
+        known = {row.case for row in rows} | {case.name for case in found.cases}
+        notes += unknown_names("correction", conversion.corrections or {}, known)
         notes += _write_tables(conversion, rows, same, failures)
     return Outcome(done, len(found.cases) - len(todo), failures, rows, notes)
+
+
+def _with_corrections(conversion: Conversion) -> Conversion:
+    """Keep the corrections that are given in the dataset; take those that it has if none are given."""
+    path = conversion.dataset.root / CORRECTIONS
+    if conversion.corrections is None:
+        return replace(conversion, corrections=read_corrections(path) if path.is_file() else {})
+    write_corrections(path, conversion.corrections)
+    return conversion
 
 
 def _write_tables(
@@ -191,10 +205,14 @@ def _fingerprint(case: FoundCase, conversion: Conversion, *, strict: bool = Fals
     """Return the checksum of all that decides about a converted case: files, metadata, label set and code."""
     how = f"{RESULT_VERSION} {conversion.label_set} {conversion.auxiliary} {case.scheme}"
     about = f"{case.source} {case.patient} {case.age_years} {case.sex}"
-    if (correction := conversion.corrections.get(case.name)) is not None:
+    if (correction := _correction(case, conversion)) is not None:
         about += f" {sorted(correction.items())}"
     places = [place for place in (case.image, case.labels, case.centroids) if place is not None]
     return fingerprint(places, f"{how}\n{about}", strict=strict)
+
+
+def _correction(case: FoundCase, conversion: Conversion) -> Correction | None:
+    return (conversion.corrections or {}).get(case.name)
 
 
 def _is_done(case: FoundCase, conversion: Conversion) -> bool:
@@ -281,7 +299,7 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
     _records(dataset).remove(case.name)
     dataset.remove(case.name)
     read = read_case(case)
-    if (correction := conversion.corrections.get(case.name)) is not None:
+    if (correction := _correction(case, conversion)) is not None:
         read = replace(read, labels=corrected(read.labels, correction, case.name))
     centroids = read_centroids(case.centroids) if case.centroids is not None else None
     doubts = [*read.doubts, *audit_labels(read.labels, centroids, read.ct)]

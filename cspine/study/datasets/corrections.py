@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from cspine.core.anatomy import parse_name
+from cspine.core.anatomy import parse_name, vertebra
 from cspine.core.errors import DatasetError
 from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.io.documents import read_csv
+from cspine.io.tables import write_csv
 
 _COLUMNS = ("case", "level", "corrected")
 #: New label by label of the data set; 0 removes it.
@@ -54,6 +55,16 @@ def read_corrections(path: Path) -> dict[str, Correction]:
         if len(set(targets)) < len(targets):
             raise DatasetError(f"{path.name} gives two levels of {case} the same name")
     return dict(found)
+
+
+def write_corrections(path: Path, corrections: Mapping[str, Correction]) -> None:
+    """Write a file that `read_corrections` reads; OutputError if that fails."""
+    rows = [
+        [case, vertebra(label).name, vertebra(new).name if new else ""]
+        for case, changes in sorted(corrections.items())
+        for label, new in sorted(changes.items())
+    ]
+    write_csv(path, _COLUMNS, rows)
 
 
 def _label(level: str, path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,14 +61,16 @@ def excluded(rows: Sequence[CaseRow], reasons: dict[str, str]) -> tuple[list[Cas
         replace(row, excluded=reasons.get(row.case, reasons.get(row.patient, "" if row.levels else NOTHING_IN_VIEW)))
         for row in rows
     ]
-    known = {row.case for row in rows} | {row.patient for row in rows}
+    return marked, unknown_names("exclusion", reasons, {row.case for row in rows} | {row.patient for row in rows})
+
+
+def unknown_names(file: str, names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return a sentence for each name in a file, for example of the exclusions, that no case has."""
     unknown = []
-    for name in sorted(set(reasons) - known):
+    for name in sorted(set(names) - set(known)):
         near = difflib.get_close_matches(name, known, 1)
-        unknown.append(
-            f"the exclusion file names {name}, which is not a case" + (f"; {near[0]} is one" if near else "")
-        )
-    return marked, unknown
+        unknown.append(f"the {file} file names {name}, which is not a case" + (f"; {near[0]} is one" if near else ""))
+    return unknown
 
 
 def propose(path: Path, rows: Iterable[CaseRow]) -> int:

@@ -88,12 +88,12 @@ class Figures:
 
 
 def read_expectations(path: Path) -> Expectations:
-    """Read the table of a set (`cases.csv`); without one every case is its own subject."""
+    """Read the table of a set or of a dataset (`cases.csv`); without one every case is its own subject."""
     if not path.is_file():
         return Expectations()
     rows = _rows(path)
     return Expectations(
-        {row["case"]: row["subject"] for row in rows if row.get("subject")},
+        {row["case"]: whose for row in rows if (whose := row.get("subject") or row.get("patient"))},
         {row["case"]: frozenset(row["expected"].split()) for row in rows if row.get("expected") is not None},
     )
 

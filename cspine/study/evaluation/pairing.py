@@ -235,6 +235,11 @@ def _to_be_segmented(case: EvaluationCase, out: Path | None) -> EvaluationCase:
 def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, scheme: str) -> EvaluationCase:
     """Find the prediction of a case: a file, or a folder with one mask a vertebra, or with one file."""
     if pattern is not None:
+        if "{case}" not in pattern:
+            raise UsageError(
+                f"`prediction_pattern` {pattern!r} names one file for all cases",
+                advice="Write {case} where the name of the case stands, for example {case}/labels.nii.gz.",
+            )
         named = [folder / pattern.replace("{case}", case.name)]
         if named[0].suffix == ".dcm":
             scheme = SEG

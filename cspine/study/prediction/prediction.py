@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -9,9 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cspine.core.anatomy import VERTEBRAE
+import cspine
 from cspine.core.errors import UsageError, hashed
 from cspine.core.findings import Finding
 from cspine.core.volumes import LabelVolume
@@ -64,11 +63,13 @@ class Prediction:
         return case.folds or self.settings.folds or self.package.stages[-1].manifest.folds
 
     def as_record(self) -> dict[str, Any]:
-        """Return what decides about the labels: the model and the settings, but for the device."""
+        """Return what decides about the labels: the program, the model and the settings, but for the device."""
         settings = asdict(self.settings)
         del settings["device"]
+        rules = hashlib.sha256(self.rules.model_dump_json().encode()).hexdigest()
         model = self.package.identity
         return {
+            "cspine": cspine.__version__,
             "model": {
                 "name": model.name,
                 "version": model.version,
@@ -76,6 +77,7 @@ class Prediction:
                 "split": self.package.manifest.split,
             },
             "settings": {**settings, "folds": list(settings["folds"]) if settings["folds"] else None, "raw": self.raw},
+            "rules": rules,
         }
 
 
@@ -223,7 +225,8 @@ def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionF
         return replace(record, error=done.text)
     labels, findings = done
     rows = tuple((finding.code, finding.level or "", finding.sentence) for finding in findings)
-    return replace(record, levels=_levels(labels), findings=rows, seconds=round(time.perf_counter() - begun, 2))
+    levels = tuple(level.name for level in labels.levels)
+    return replace(record, levels=levels, findings=rows, seconds=round(time.perf_counter() - begun, 2))
 
 
 def _drawn(
@@ -236,8 +239,3 @@ def _drawn(
         vertebrae = find_vertebrae(ct, prediction.package, settings)[1]
     nifti.write(path, vertebrae.labels.labels_zyx, vertebrae.labels.affine_lps)
     return vertebrae.labels, vertebrae.findings
-
-
-def _levels(labels: LabelVolume) -> tuple[str, ...]:
-    present = set(np.unique(labels.labels_zyx).tolist())
-    return tuple(level.name for level in VERTEBRAE if level.label in present)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cspine.study.comparison.measures import CERVICAL
-from cspine.study.comparison.methods import MARGINS
 from cspine.study.comparison.paper import paper
+from cspine.study.comparison.statistics import MARGINS
 
 ROWS = {*CERVICAL.levels, "[C1,T1]"}
 

@@ -68,6 +68,12 @@ def test_a_pattern_names_predictions(reference: Path, tmp_path: Path) -> None:
         find_cases(replace(inputs, pattern="x{case}.nii.gz"), None)
 
 
+def test_a_pattern_that_names_one_file_for_all_cases_is_refused(reference: Path, tmp_path: Path) -> None:
+    touch(tmp_path / "p" / "labels.nii.gz")
+    with raises_code(UsageError, "labels.nii.gz"):
+        find_cases(Inputs(reference, prediction=tmp_path / "p", pattern="labels.nii.gz"), None)
+
+
 def test_absent_predictions_are_reported_or_allowed(reference: Path, tmp_path: Path) -> None:
     touch(tmp_path / "p" / "a.nii.gz")
     inputs = Inputs(reference, prediction=tmp_path / "p")
