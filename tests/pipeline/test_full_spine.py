@@ -122,7 +122,7 @@ def test_levels_that_the_model_cannot_predict_are_refused_before_anything_is_rea
     neck_only = replace(SETTINGS, levels=parse_levels("L1-L5"))
     with raises_code(UsageError, "L1-L5", "C1-T1"):
         steps.choose_series(scan_folder(study), neck_only)
-    steps.choose_series(scan_folder(study), neck_only, package)
+    steps.choose_series(scan_folder(study), neck_only, package.levels)
 
 
 def test_levels_that_were_not_found_are_an_error_that_names_those_that_were(study, package, tmp_path, monkeypatch):
@@ -136,7 +136,7 @@ def test_rules_follow_the_model(study, package) -> None:
     """A series of the abdomen shows no neck, but vertebrae."""
     with raises_code(NoSuitableSeriesError, "'ABDOMEN'"):
         steps.choose_series(scan_folder(study), SETTINGS)
-    assert steps.choose_series(scan_folder(study), SETTINGS, package).selection.chosen.body_part == "ABDOMEN"
+    assert steps.choose_series(scan_folder(study), SETTINGS, package.levels).selection.chosen.body_part == "ABDOMEN"
 
 
 def test_a_study_without_the_neck_is_a_result(package, tmp_path, monkeypatch) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGLSLossless
 
+from cspine.core.anatomy import CERVICAL_LEVELS
 from cspine.core.errors import NoSuitableSeriesError
 from cspine.dicom.clock import Clock
 from cspine.dicom.scan import scan_folder
@@ -53,8 +55,9 @@ def bone(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def run(source: Path, out: Path, **settings: object) -> tuple[Summary, Dataset]:
     """Run a payload; return the summary and the segmentation."""
     chosen = replace(RunSettings(CLOCK), **settings)  # type: ignore[arg-type]
+    package = cast("ModelPackage", SimpleNamespace(levels=CERVICAL_LEVELS))
     with StudyOutput(out) as output:
-        summary = run_study(scan_folder(source), cast("ModelPackage", None), chosen, output)
+        summary = run_study(scan_folder(source), package, chosen, output)
     return summary, dcmread(out / "dicom" / "segmentation.dcm")
 
 
