@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -33,7 +32,6 @@ from cspine.pipeline.series_list import ListedSeries, list_input
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.pipeline.study import segment_image, segment_study
-from cspine.pipeline.subset import check_wanted
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813
@@ -107,17 +105,16 @@ def segment(
     with wanted_progress("tiles", progress) as on_progress, ExitStack() as stack:
         if path is None:
             ct = _ct_in_memory(source)
-            check_wanted(chosen.levels, package.levels)
-            return Segmentation(segment_image(lambda: ct, package, chosen, on_progress), chosen)
+            study = segment_image(lambda: steps.take_image(ct, chosen, package), package, chosen, on_progress)
+            return Segmentation(study, chosen)
         if kind is SourceKind.NIFTI:
             read = replace(chosen, outputs=None)  # nothing is written yet: `save` decides
             study = segment_image(lambda: steps.read_image(path, read, package), package, chosen, on_progress)
             return Segmentation(study, chosen)
         scan = steps.read_headers(stack.enter_context(open_input(path)))
-        result = Segmentation(segment_study(scan, package, chosen, on_progress), chosen)
-        # What a zip archive contains is needed until the last DICOM object is written.
-        weakref.finalize(result, stack.pop_all().close)
-    return result
+        study = segment_study(scan, package, chosen, on_progress)
+        steps.keep_files(study.ct, stack.pop_all())
+    return Segmentation(study, chosen)
 
 
 def measure(
@@ -157,15 +154,14 @@ def measure(
     --------
     >>> cspine.measure("labels.nii.gz", "ct.nii.gz").spine.value("C5", "body_depth_mm")  # doctest: +SKIP
     """
-    from cspine.pipeline.measured_labels import Labelled, MeasuredLabels, measure_file, read_labelled
-    from cspine.pipeline.measuring import prior_result
+    from cspine.pipeline.measured_labels import Labelled, measure_file, measure_image, read_labelled
 
     labelled = Labelled(labels) if isinstance(labels, LabelVolume) else read_labelled(Path(labels))
     earlier = Path(prior) if prior is not None else None
     path = _as_path(ct)
     if path is not None:
         return measure_file(labelled, path, series_uid=series, sex=sex, prior=earlier)
-    return MeasuredLabels(labelled, _ct_in_memory(ct), sex, prior_result(earlier, None, None))
+    return measure_image(labelled, _ct_in_memory(ct), sex, earlier)
 
 
 def read_ct(source: Source, *, series: str | None = None, settings: RunSettings | None = None) -> CtVolume:
@@ -196,7 +192,7 @@ def read_ct(source: Source, *, series: str | None = None, settings: RunSettings 
     with ExitStack() as stack:
         scan = steps.read_headers(stack.enter_context(open_input(path)))
         ct = steps.read_ct(steps.choose_series(scan, chosen), chosen)
-        weakref.finalize(ct, stack.pop_all().close)
+        steps.keep_files(ct, stack.pop_all())
     return ct
 
 

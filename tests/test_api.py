@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -24,6 +26,7 @@ from cspine.core.errors import (
     InputError,
     NoVertebraError,
     OutputNotEmptyError,
+    PriorResultError,
     UnknownSeriesError,
     UsageError,
 )
@@ -197,6 +200,77 @@ def test_every_kind_of_input_gives_the_same_labels(
     (tmp_path / "ct.zip").unlink()
     first, second = (each.save(tmp_path / name) for each, name in ((seg, "folder"), (zipped, "zip")))
     assert first.outputs == second.outputs
+
+
+@pytest.fixture(scope="module")
+def child(bright_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study of a girl of ten years with contrast medium."""
+    folder = tmp_path_factory.mktemp("in") / "child"
+    folder.mkdir()
+    for path in bright_study.iterdir():
+        header = dcmread(path)
+        header.PatientSex, header.PatientAge, header.ContrastBolusAgent = "F", "010Y", "Iodine"
+        header.save_as(folder / path.name)
+    return folder
+
+
+def test_a_volume_from_dicom_has_the_findings_and_ranges_of_its_folder(child: Path, package: object) -> None:
+    of_folder, of_volume = (
+        cspine.segment(source, package, device="cpu", settings=COARSE) for source in (child, cspine.read_ct(child))
+    )
+    assert {"CS-FND-006", "CS-FND-039"} <= {finding.code for finding in of_volume.findings}
+    assert [f.code for f in of_volume.findings] == [f.code for f in of_folder.findings]
+    assert [v.published for v in of_volume.spine.values] == [v.published for v in of_folder.spine.values]
+
+
+def test_an_earlier_result_of_another_patient_is_refused_for_a_volume_from_dicom(
+    seg: cspine.Segmentation, bright_study: Path, package: object, tmp_path: Path
+) -> None:
+    seg.save(tmp_path / "earlier", outputs=["sr"])
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in bright_study.iterdir():
+        header = dcmread(path)
+        header.PatientID = "another"
+        header.save_as(other / path.name)
+    settings = replace(COARSE, prior=tmp_path / "earlier")
+    for source in (other, cspine.read_ct(other)):
+        with pytest.raises(PriorResultError):
+            cspine.segment(source, package, device="cpu", settings=settings)
+        with pytest.raises(PriorResultError):
+            cspine.measure(seg.labels, source, prior=tmp_path / "earlier")
+    cspine.measure(seg.labels, seg.ct, prior=tmp_path / "earlier")
+
+
+def test_files_of_an_archive_stay_as_long_as_a_copy_of_its_volume(
+    seg: cspine.Segmentation, bright_study: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "ct.zip", "w") as archive:
+        for path in bright_study.iterdir():
+            archive.write(path, path.name)
+    ct = cspine.read_ct(tmp_path / "ct.zip")
+    copy = replace(ct, hu_zyx=ct.hu_zyx.clip(-1000, 2000))
+    assert ct.source is not None
+    folder = ct.source.slices[0].path.parent
+    del ct
+    gc.collect()
+    assert cspine.measure(seg.labels, copy).save(tmp_path / "out")
+    del copy
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_files_that_are_gone_are_an_error_with_a_code(
+    seg: cspine.Segmentation, bright_study: Path, package: object, tmp_path: Path
+) -> None:
+    shutil.copytree(bright_study, tmp_path / "ct")
+    ct = cspine.read_ct(tmp_path / "ct")
+    read = cspine.segment(tmp_path / "ct", package, device="cpu", settings=COARSE)
+    shutil.rmtree(tmp_path / "ct")
+    for use in (lambda: cspine.measure(seg.labels, ct), lambda: cspine.segment(ct, package), lambda: read.spine):
+        with pytest.raises(InputError) as gone:
+            use()
+        assert gone.value.code == "CS-IN-001" and str(tmp_path) not in str(gone.value)
 
 
 def test_an_image_that_is_not_dicom_has_labels_and_no_seg(

@@ -20,16 +20,18 @@ from pydicom.sr.coding import Code
 from pydicom.valuerep import DA, DT, TM
 
 from cspine import __version__
-from cspine.core.errors import OutputError
+from cspine.core.errors import InputError, OutputError
 from cspine.core.volumes import CtSource, CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, long_string
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg import SegRecord, series_title
 from cspine.dicom.seg_type import SegType
+from cspine.dicom.source_facts import read_source_facts
 from cspine.dicom.source_header import normalise_headers, read_source_headers, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
+from cspine.io.foreign import foreign_file
 
 #: Measurement groups of TID 1500, as highdicom has them.
 Group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations | hd.sr.MeasurementsAndQualitativeEvaluations
@@ -120,10 +122,7 @@ def referenced_segment(record: SegRecord | None, level: str, ct: CtVolume) -> An
     number = next((number for number, name in record.segments if name == level), None)
     if number is None:
         return None
-    header = dcmread(
-        _source(ct).slices[0].path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"], force=True
-    )
-    series = hd.sr.SourceSeriesForSegmentation(str(header.SeriesInstanceUID))
+    series = hd.sr.SourceSeriesForSegmentation(read_source_facts(_source(ct)).series_uid)
     return hd.sr.ReferencedSegment(record.sop_class_uid, record.sop_instance_uid, number, source_series=series)
 
 
@@ -212,7 +211,8 @@ def _source(ct: CtVolume) -> CtSource:
 def _segmentation_header(record: SegRecord | None) -> list[Dataset]:
     if record is None or record.seg_type is not SegType.BINARY:
         return []
-    return [dcmread(record.path, stop_before_pixels=True)]
+    with foreign_file(lambda kind: InputError(f"the segmentation can no longer be read ({kind})")):
+        return [dcmread(record.path, stop_before_pixels=True)]
 
 
 def device_context(identity: ObjectIdentity) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,15 +15,15 @@ from cspine.core.shape import vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
 from cspine.dicom.archive import open_input
 from cspine.dicom.clock import Clock
-from cspine.dicom.patient import patient_sex
 from cspine.dicom.read_seg import read_seg_record, read_segmentation, source_series_uid
 from cspine.dicom.seg import SegRecord
+from cspine.dicom.source_facts import read_source_facts
 from cspine.io.output import MEASURED, MEASUREMENTS, REPORT, StudyOutput
 from cspine.measurements.change import Change, EarlierValues
 from cspine.measurements.spine import MeasuredValue, SpineMeasurements
 from cspine.measurements.table import MeasurementTable
 from cspine.pipeline import steps
-from cspine.pipeline.measuring import measure, prior_result
+from cspine.pipeline.measuring import measure, prior_of_image
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.measurement_table import write_measurement_table
@@ -120,7 +119,7 @@ def measure_file(
     if kind_of_source(ct) is SourceKind.NIFTI:
         from cspine.io.ct_image import read_ct_image
 
-        return MeasuredLabels(labelled, read_ct_image(ct), sex, prior_result(prior, None, None))
+        return measure_image(labelled, read_ct_image(ct), sex, prior)
     if series_uid is None and labelled.record is not None:
         series_uid = source_series_uid(labelled.record.path)
     settings = RunSettings(series_uid=series_uid, prior=prior)
@@ -128,9 +127,21 @@ def measure_file(
         scan = steps.read_headers(stack.enter_context(open_input(ct)))
         chosen = steps.choose_series(scan, settings, labelled.labels.levels)
         result = MeasuredLabels(labelled, steps.read_ct(chosen, settings), sex, chosen.prior)
-        # What an archive contains is needed until the report is written.
-        weakref.finalize(result, stack.pop_all().close)
+        steps.keep_files(result.ct, stack.pop_all())
     return result
+
+
+def measure_image(labelled: Labelled, ct: CtVolume, sex: str = "", prior: Path | None = None) -> MeasuredLabels:
+    """Measure labels in an image in memory; parameters and errors as `measure_file`.
+
+    Parameters
+    ----------
+    labelled, sex, prior
+        As of `measure_file`.
+    ct : CtVolume
+        The image; if it comes from DICOM, the earlier result must be of its patient.
+    """
+    return MeasuredLabels(labelled, ct, sex, prior_of_image(prior, ct))
 
 
 def expected_levels(labels: LabelVolume) -> tuple[Vertebra, ...]:
@@ -167,7 +178,7 @@ class MeasuredLabels:
             raise NoVertebraError("no label lies on the image")
         self.labels = LabelVolume(on_ct, ct.affine_lps, labelled.labels.model)
         if not sex and ct.source is not None:
-            sex = patient_sex(ct.source.slices[0].path)
+            sex = read_source_facts(ct.source).sex
         self._measured = measure(self.labels, ct, sex, expected_levels(self.labels), prior)
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
+import weakref
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -27,11 +28,12 @@ from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.select import Selection, SeriesDecision, select_series
 from cspine.dicom.series import Series
+from cspine.dicom.source_facts import read_source_facts
 from cspine.measurements.change import EarlierValues
 from cspine.models.package import ModelPackage
 from cspine.pipeline import measuring
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
-from cspine.pipeline.measuring import Measured, prior_result
+from cspine.pipeline.measuring import Measured, prior_of_image, prior_result
 from cspine.pipeline.outputs import Material, OutputFormat, check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
@@ -144,6 +146,23 @@ def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
     return _logged(read_volume(chosen.selection.chosen, repair_gaps=settings.repair_gaps))
 
 
+def keep_files(ct: CtVolume, opened: ExitStack) -> None:
+    """Close an input when nothing refers to the source of a volume any more.
+
+    What a zip archive contains is needed until the last DICOM object is written, and copies of a volume share its
+    source.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        A volume read from the input.
+    opened : ExitStack
+        The input as it was opened.
+    """
+    assert ct.source is not None
+    weakref.finalize(ct.source, opened.close)
+
+
 def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVolume:
     """Read a NIfTI file; errors as `io.ct_image.read_ct_image`, and of outputs that require DICOM."""
     from cspine.io.ct_image import read_ct_image  # loads nibabel and SimpleITK, which DICOM does not need
@@ -152,6 +171,23 @@ def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVo
     check_outputs(settings, has_dicom=False)
     prior_result(settings.prior, None, None)
     return _logged(read_ct_image(path))
+
+
+def take_image(ct: CtVolume, settings: RunSettings, package: ModelPackage) -> CtVolume:
+    """Return an image in memory if the wanted levels and the earlier result suit it.
+
+    Raises
+    ------
+    UsageError
+        If the model predicts none of the wanted levels.
+    PriorResultError
+        If the earlier result that is named cannot be compared with.
+    InputError
+        If the image comes from DICOM and its first file can no longer be read.
+    """
+    check_wanted(settings.levels, package.levels)
+    prior_of_image(settings.prior, ct)
+    return _logged(ct)
 
 
 def _logged(ct: CtVolume) -> CtVolume:
@@ -203,7 +239,7 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
     from cspine.pipeline import segmentation
     from cspine.pipeline.confidence import confidence_findings, confidence_of
 
-    age = chosen.selection.chosen.patient_age_years if chosen is not None else None
+    age, has_contrast = _age_and_contrast(ct, chosen)
     cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
     confidence = confidence_of(inference, cleaned.labels, cleaned.findings)
     findings = (*cleaned.findings, *confidence_findings(confidence))
@@ -217,14 +253,27 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
         if chosen is not None
         else ()
     )
-    contrast = (
-        (CONTRAST_MEDIUM.about("According to the header contrast medium was given."),)
-        if chosen is not None and chosen.selection.chosen.contrast
-        else ()
-    )
+    contrast = (CONTRAST_MEDIUM.about("According to the header contrast medium was given."),) if has_contrast else ()
     vertebrae = replace(cleaned, findings=(*cleaned.findings, *contrast, *completeness))
     _check(vertebrae.findings, settings)
     return vertebrae
+
+
+def _age_and_contrast(ct: CtVolume, chosen: ChosenSeries | None) -> tuple[float | None, bool]:
+    """Return the age of the patient in years, if known, and whether a contrast agent is stated."""
+    if chosen is not None:
+        return chosen.selection.chosen.patient_age_years, chosen.selection.chosen.contrast
+    if ct.source is None:
+        return None, False
+    facts = read_source_facts(ct.source)
+    return facts.age_years, facts.contrast
+
+
+def sex_of_patient(ct: CtVolume, chosen: ChosenSeries | None) -> str:
+    """Return the sex of the patient as the headers state it, ``"M"`` or ``"F"``; empty if unknown."""
+    if chosen is not None:
+        return chosen.sex
+    return read_source_facts(ct.source).sex if ct.source is not None else ""
 
 
 def _check(findings: Sequence[Finding], settings: RunSettings) -> None:
@@ -250,8 +299,8 @@ def measure(
         If the measurements lead to a finding with which none is wanted.
     """
     wanted = [level for level in predicted if settings.levels is None or level in settings.levels]
-    prior = chosen.prior if chosen is not None else prior_result(settings.prior, None, None)
-    measured = measuring.measure(vertebrae.labels, ct, chosen.sex if chosen is not None else "", wanted, prior)
+    prior = chosen.prior if chosen is not None else prior_of_image(settings.prior, ct)
+    measured = measuring.measure(vertebrae.labels, ct, sex_of_patient(ct, chosen), wanted, prior)
     _check(measured.findings, settings)
     return measured
 
