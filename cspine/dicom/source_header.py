@@ -93,6 +93,14 @@ def read_first_header(source: CtSource) -> Dataset:
     return _read(first.path, first.sop_instance_uid)
 
 
+def header_bytes(header: Dataset) -> bytes:
+    """Return all elements of a prepared header as bytes, for the UIDs of an object that is derived from it.
+
+    A PACS corrects names and numbers without new UIDs; a result of the corrected images is a new object.
+    """
+    return b"".join(f"{element.tag}{element.value!r}".encode("utf-8", "backslashreplace") for element in header)
+
+
 def zone_of(header: Dataset) -> str | None:
     """Return (0008,0201) *Timezone Offset From UTC* of a source; None if it is missing or malformed."""
     zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
