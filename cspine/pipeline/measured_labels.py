@@ -11,7 +11,7 @@ from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra, rank
 from cspine.core.errors import InputError, NoVertebraError
 from cspine.core.findings import Finding
 from cspine.core.geometry import resample_labels
-from cspine.core.shape import vertebrae_only
+from cspine.core.shape import labels_cut_within, vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
 from cspine.dicom.archive import open_input
 from cspine.dicom.clock import Clock
@@ -176,7 +176,9 @@ class MeasuredLabels:
         on_ct = resample_labels(labelled.labels.labels_zyx, labelled.labels.grid, ct.grid)
         if not labels_present(on_ct):
             raise NoVertebraError("no label lies on the image")
-        self.labels = LabelVolume(on_ct, ct.affine_lps, labelled.labels.model)
+        # A segmentation object lacks the planes without a label: the grid of its planes may end with the bone.
+        cut = labels_cut_within(labelled.labels, ct.grid) if labelled.record is None else frozenset()
+        self.labels = LabelVolume(on_ct, ct.affine_lps, labelled.labels.model, cut | labelled.labels.cut)
         if not sex and ct.source is not None:
             sex = read_source_facts(ct.source).sex
         self._measured = measure(self.labels, ct, sex, expected_levels(self.labels), prior)
