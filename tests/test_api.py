@@ -339,6 +339,41 @@ def test_what_cannot_be_segmented_is_refused_with_its_code(bright_study: Path, p
         cspine.read_ct(nowhere)
 
 
+def test_labels_in_memory_are_measured_as_those_of_a_file(seg: cspine.Segmentation, tmp_path: Path) -> None:
+    seg.to_nifti(tmp_path / "labels.nii.gz")
+    expected = [value.value for value in cspine.measure(tmp_path / "labels.nii.gz", seg.ct).values]
+    with_implant = seg.labels.array.copy()
+    with_implant[:2, :2, :2] = 200
+    arrays = (with_implant, with_implant.astype(np.int64), with_implant.astype(np.float32))
+    in_memory = (
+        *(cspine.LabelVolume(array, seg.labels.affine) for array in arrays),
+        SimpleITK.ReadImage(str(tmp_path / "labels.nii.gz")),
+        nibabel.load(tmp_path / "labels.nii.gz"),
+    )
+    for labels in in_memory:
+        assert [value.value for value in cspine.measure(labels, seg.ct).values] == expected
+    for wrong in (seg.labels.array + 0.5, seg.labels.array[0], seg.labels.array.astype(np.int16) - 1):
+        with pytest.raises(InputError):
+            cspine.measure(cspine.LabelVolume(wrong, seg.labels.affine), seg.ct)
+    for nothing in (seg.labels.array, None, 42):
+        with pytest.raises(UsageError):
+            cspine.measure(nothing, seg.ct)  # type: ignore[arg-type]
+
+
+def test_what_has_no_meaning_for_an_image_is_refused_before_it_is_read(
+    seg: cspine.Segmentation, tmp_path: Path
+) -> None:
+    nifti.write(tmp_path / "ct.nii.gz", seg.ct.array, seg.ct.affine)
+    for source in (seg.ct, tmp_path / "ct.nii.gz", nibabel.load(tmp_path / "ct.nii.gz")):
+        with pytest.raises(UsageError):
+            cspine.read_ct(source, series="1.2.3")
+        with pytest.raises(UsageError):
+            cspine.measure(tmp_path / "absent.nii.gz", source, series="1.2.3")
+    for sex in ("f", "female", "O"):
+        with pytest.raises(UsageError):
+            cspine.measure(tmp_path / "absent.nii.gz", seg.ct, sex=sex)
+
+
 def test_series_and_models_are_listed(bright_study: Path, bright_model: Path) -> None:
     (series,) = cspine.list_series(bright_study)
     assert series.chosen and series.slices == 64
