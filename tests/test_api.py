@@ -33,6 +33,7 @@ from cspine.core.errors import (
 from cspine.core.findings import FRAGMENTED
 from cspine.core.geometry import ras_to_lps
 from cspine.io import nifti
+from cspine.report.earlier_measurements import earlier_values
 from tests.builders.judges import dciodvfy_errors
 from tests.builders.nnunet_results import TinyModel
 
@@ -240,6 +241,14 @@ def test_an_earlier_result_of_another_patient_is_refused_for_a_volume_from_dicom
         with pytest.raises(PriorResultError):
             cspine.measure(seg.labels, source, prior=tmp_path / "earlier")
     cspine.measure(seg.labels, seg.ct, prior=tmp_path / "earlier")
+    again = cspine.segment(seg.ct, package, device="cpu", settings=settings)
+    again.save(tmp_path / "again", outputs=["seg", "sr"])
+    before, after = (
+        earlier_values(dcmread(tmp_path / name / "dicom" / "measurements.dcm")).tracking
+        for name in ("earlier", "again")
+    )
+    (segment,) = dcmread(tmp_path / "again" / "dicom" / "segmentation.dcm").SegmentSequence
+    assert after == before and segment.TrackingUID == before["C2"]
 
 
 def test_files_of_an_archive_stay_as_long_as_a_copy_of_its_volume(

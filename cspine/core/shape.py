@@ -193,7 +193,7 @@ def labels_cut_within(labels: LabelVolume, image: Grid) -> frozenset[int]:
     found: set[int] = set()
     for axis, count in enumerate(labels.labels_zyx.shape):
         for end, beyond in ((0, -1), (count - 1, count)) if count > 1 else ():
-            plane = labels.labels_zyx.take(end, axis=axis)
+            plane = np.moveaxis(labels.labels_zyx, axis, 0)[end]
             beyond_zyx = np.insert(np.argwhere(plane), axis, beyond, axis=1)
             index = to_index(image.affine_lps, to_lps(labels.affine_lps, beyond_zyx[:, ::-1].astype(np.float64)))
             is_imaged = (np.abs(index - (np.array(image.shape_zyx[::-1]) - 1) / 2) < _half(image)).all(axis=1)

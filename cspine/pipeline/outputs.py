@@ -160,7 +160,7 @@ def _write_surfaces(material: Material, path: Path) -> None:
     from cspine.pipeline.geometry import write_surface_files
 
     folder = path.parents[1] / "dicom"
-    labels, remark = material.vertebrae.labels, material.common.remark
+    labels, remark = material.vertebrae.labels, material.objects.remark
     write_surface_files(material.ct, labels, material.settings, path, folder, remark=remark)
 
 

@@ -299,7 +299,7 @@ def measure(
         If the measurements lead to a finding with which none is wanted.
     """
     wanted = [level for level in predicted if settings.levels is None or level in settings.levels]
-    prior = chosen.prior if chosen is not None else prior_of_image(settings.prior, ct)
+    prior = _prior(ct, chosen, settings)
     measured = measuring.measure(vertebrae.labels, ct, sex_of_patient(ct, chosen), wanted, prior)
     _check(measured.findings, settings)
     return measured
@@ -328,7 +328,7 @@ def write_dicom(
         common.parameters,
         remark=common.remark,
         supersedes=superseded,
-        tracking=_tracking(chosen),
+        tracking=_tracking(ct, chosen, settings),
     )
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / wanted.file)
 
@@ -337,12 +337,17 @@ def _remark(vertebrae: Vertebrae) -> str:
     return "CHECK" if any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings) else ""
 
 
-def _tracking(chosen: ChosenSeries | None) -> dict[str, str]:
+def _prior(ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> EarlierValues | None:
+    """Return the earlier result: that of the study, or the one that a user names for an image without a study."""
+    return chosen.prior if chosen is not None else prior_of_image(settings.prior, ct)
+
+
+def _tracking(ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> dict[str, str]:
     """Return the tracking UIDs of earlier results: of the segmentations of the series, and of the newest report."""
-    if chosen is None:
-        return {}
-    segments = {level: uid for earlier in chosen.context.earlier for level, uid in earlier.tracking}
-    return segments | dict(chosen.prior.tracking if chosen.prior is not None else {})
+    earlier_segmentations = chosen.context.earlier if chosen is not None else ()
+    segments = {level: uid for earlier in earlier_segmentations for level, uid in earlier.tracking}
+    prior = _prior(ct, chosen, settings)
+    return segments | dict(prior.tracking if prior is not None else {})
 
 
 @dataclass(frozen=True)
@@ -377,7 +382,7 @@ def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRec
         model,
         measured.not_found,
         measured.changes,
-        _tracking(study.chosen),
+        _tracking(study.ct, study.chosen, settings),
         study.vertebrae.confidence,
     )
     sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(study.vertebrae))
