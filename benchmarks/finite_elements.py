@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--ccx", default=shutil.which("ccx") or "ccx")
     options = parser.parse_args()
-    labels, ct = read_label_input(options.labels, None), read_ct(options.ct)
+    labels, ct = read_label_input(options.labels, None).labels, read_ct(options.ct)
     print("| level | edge mm | order | elements | min. SJ | below 0.2 % | mesh CPU s | solve CPU s | N/mm |")
     print("|---|---|---|---|---|---|---|---|---|")
     failures = 0

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cspine.core.anatomy import Vertebra, is_full_spine, parse_levels
+from cspine.core.anatomy import as_levels, is_full_spine
 from cspine.core.errors import UsageError
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
@@ -33,7 +32,6 @@ from cspine.pipeline.series_list import ListedSeries, list_input
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.pipeline.study import segment_image, segment_study
-from cspine.pipeline.subset import check_wanted
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813
@@ -101,27 +99,25 @@ def segment(
     chosen = _settings(settings or RunSettings(), series, levels, _network(device, precision, engine))
     path = _as_path(source)
     kind = kind_of_source(path) if path is not None else None
-    if kind is not SourceKind.DICOM and chosen.series_uid is not None:
-        raise UsageError("an image that is not DICOM has no series", advice="Leave the series out.")
+    _check_series(kind, chosen.series_uid)
     package = load_model(model)
     with wanted_progress("tiles", progress) as on_progress, ExitStack() as stack:
         if path is None:
             ct = _ct_in_memory(source)
-            check_wanted(chosen.levels, package.levels)
-            return Segmentation(segment_image(lambda: ct, package, chosen, on_progress), chosen)
+            study = segment_image(lambda: steps.take_image(ct, chosen, package), package, chosen, on_progress)
+            return Segmentation(study, chosen)
         if kind is SourceKind.NIFTI:
             read = replace(chosen, outputs=None)  # nothing is written yet: `save` decides
             study = segment_image(lambda: steps.read_image(path, read, package), package, chosen, on_progress)
             return Segmentation(study, chosen)
         scan = steps.read_headers(stack.enter_context(open_input(path)))
-        result = Segmentation(segment_study(scan, package, chosen, on_progress), chosen)
-        # What a zip archive contains is needed until the last DICOM object is written.
-        weakref.finalize(result, stack.pop_all().close)
-    return result
+        study = segment_study(scan, package, chosen, on_progress)
+        steps.keep_files(study.ct, stack.pop_all())
+    return Segmentation(study, chosen)
 
 
 def measure(
-    labels: str | os.PathLike[str] | LabelVolume,
+    labels: str | os.PathLike[str] | LabelVolume | sitk.Image | SpatialImage,
     ct: Source,
     *,
     series: str | None = None,
@@ -132,9 +128,9 @@ def measure(
 
     Parameters
     ----------
-    labels : path or LabelVolume
+    labels : path, LabelVolume, SimpleITK.Image or nibabel image
         NIfTI file with the numbers of VerSe, DICOM Segmentation of any system, output folder of a run, or labels in
-        memory.
+        memory; other numbers are background.
     ct : path, CtVolume, SimpleITK.Image or nibabel image
         Their CT, as `segment` takes it; of a folder of DICOM, the series that the segmentation names.
     series : str, optional
@@ -150,6 +146,8 @@ def measure(
 
     Raises
     ------
+    UsageError
+        If the sex is unknown, a series is named and the CT is not DICOM, or the labels are none of these.
     CSpineError
         Its subclasses say what is wrong with labels, CT or the earlier result.
 
@@ -157,15 +155,20 @@ def measure(
     --------
     >>> cspine.measure("labels.nii.gz", "ct.nii.gz").spine.value("C5", "body_depth_mm")  # doctest: +SKIP
     """
-    from cspine.pipeline.measured_labels import Labelled, MeasuredLabels, measure_file, read_labelled
-    from cspine.pipeline.measuring import prior_result
+    from cspine.pipeline.labelled import Labelled, read_labelled
+    from cspine.pipeline.measured_labels import measure_file, measure_image
 
-    labelled = Labelled(labels) if isinstance(labels, LabelVolume) else read_labelled(Path(labels))
-    earlier = Path(prior) if prior is not None else None
+    if sex not in ("", "M", "F"):
+        raise UsageError(f"the sex {sex!r} is unknown", advice="Give M or F, or leave it out for that of the header.")
     path = _as_path(ct)
+    _check_series(kind_of_source(path) if path is not None else None, series)
+    labelled = (
+        read_labelled(Path(labels)) if isinstance(labels, str | os.PathLike) else Labelled(_labels_in_memory(labels))
+    )
+    earlier = Path(prior) if prior is not None else None
     if path is not None:
         return measure_file(labelled, path, series_uid=series, sex=sex, prior=earlier)
-    return MeasuredLabels(labelled, _ct_in_memory(ct), sex, prior_result(earlier, None, None))
+    return measure_image(labelled, _ct_in_memory(ct), sex, earlier)
 
 
 def read_ct(source: Source, *, series: str | None = None, settings: RunSettings | None = None) -> CtVolume:
@@ -187,16 +190,18 @@ def read_ct(source: Source, *, series: str | None = None, settings: RunSettings 
     """
     chosen = _settings(settings or RunSettings(), series, None)
     path = _as_path(source)
+    kind = kind_of_source(path) if path is not None else None
+    _check_series(kind, chosen.series_uid)
     if path is None:
         return _ct_in_memory(source)
-    if kind_of_source(path) is SourceKind.NIFTI:
+    if kind is SourceKind.NIFTI:
         from cspine.io.ct_image import read_ct_image
 
         return read_ct_image(path)
     with ExitStack() as stack:
         scan = steps.read_headers(stack.enter_context(open_input(path)))
         ct = steps.read_ct(steps.choose_series(scan, chosen), chosen)
-        weakref.finalize(ct, stack.pop_all().close)
+        steps.keep_files(ct, stack.pop_all())
     return ct
 
 
@@ -301,7 +306,7 @@ def _settings(
         settings,
         inference=inference,
         series_uid=settings.series_uid if series is None else series,
-        levels=settings.levels if levels is None else _levels(levels),
+        levels=settings.levels if levels is None else as_levels(levels),
     )
 
 
@@ -311,12 +316,30 @@ def _network(device: str | None, precision: Precision | None, engine: EngineName
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _levels(levels: str | Iterable[str]) -> tuple[Vertebra, ...]:
-    return parse_levels(levels if isinstance(levels, str) else ",".join(levels))
-
-
 def _as_path(source: Source) -> Path | None:
     return Path(source) if isinstance(source, str | os.PathLike) else None
+
+
+def _check_series(kind: SourceKind | None, series_uid: str | None) -> None:
+    if kind is not SourceKind.DICOM and series_uid is not None:
+        raise UsageError("an image that is not DICOM has no series", advice="Leave the series out.")
+
+
+def _labels_in_memory(source: object) -> LabelVolume:
+    """Return the labels of an object in memory, as `_ct_in_memory`."""
+    from cspine.io import label_image
+
+    if isinstance(source, LabelVolume):
+        return label_image.checked_labels(source)
+    sitk, nibabel = sys.modules.get("SimpleITK"), sys.modules.get("nibabel")
+    if sitk is not None and isinstance(source, sitk.Image):
+        return label_image.labels_from_sitk(source)
+    if nibabel is not None and isinstance(source, nibabel.spatialimages.SpatialImage):
+        return label_image.labels_from_nibabel(source)
+    raise UsageError(
+        f"labels cannot be a {type(source).__name__}",
+        advice="Give a path, a LabelVolume with its affine, or an image of SimpleITK or nibabel.",
+    )
 
 
 def _ct_in_memory(source: object) -> CtVolume:

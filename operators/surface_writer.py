@@ -12,6 +12,7 @@ from cspine.operators.models import named_model
 from cspine.operators.sdk import DataPath, Fragment, InputContext, OperatorSpec
 from cspine.operators.step import IMAGE, SEG_IMAGE, SURFACE_FILES, StepOperator
 from cspine.pipeline.geometry import write_element_files, write_surface_files
+from cspine.pipeline.steps import object_settings
 from cspine.surfaces.fe_settings import FeSettings, parse_fe_formats
 from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
@@ -81,10 +82,12 @@ class SurfaceWriterOperator(StepOperator):
         """Write the files."""
         seg_image = op_input.receive(SEG_IMAGE)
         ct = ct_of(op_input.receive(IMAGE))
-        labels = vertebrae_of(seg_image, self.model).labels
+        vertebrae = vertebrae_of(seg_image, self.model)
+        labels = vertebrae.labels
         settings = replace(provenance_of(seg_image).settings, surfaces=self.surfaces)
         report = self.output_folder / "report"
-        write_surface_files(ct, labels, settings, report / SURFACES, self.output_folder / "dicom")
+        remark = object_settings(vertebrae, settings).remark
+        write_surface_files(ct, labels, settings, report / SURFACES, self.output_folder / "dicom", remark=remark)
         if self.elements is not None:
             write_element_files(ct, labels, self.elements, report / ELEMENTS)
         return DataPath(report)

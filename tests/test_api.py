@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -24,12 +26,14 @@ from cspine.core.errors import (
     InputError,
     NoVertebraError,
     OutputNotEmptyError,
+    PriorResultError,
     UnknownSeriesError,
     UsageError,
 )
 from cspine.core.findings import FRAGMENTED
 from cspine.core.geometry import ras_to_lps
 from cspine.io import nifti
+from cspine.report.earlier_measurements import earlier_values
 from tests.builders.judges import dciodvfy_errors
 from tests.builders.nnunet_results import TinyModel
 
@@ -199,6 +203,85 @@ def test_every_kind_of_input_gives_the_same_labels(
     assert first.outputs == second.outputs
 
 
+@pytest.fixture(scope="module")
+def child(bright_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study of a girl of ten years with contrast medium."""
+    folder = tmp_path_factory.mktemp("in") / "child"
+    folder.mkdir()
+    for path in bright_study.iterdir():
+        header = dcmread(path)
+        header.PatientSex, header.PatientAge, header.ContrastBolusAgent = "F", "010Y", "Iodine"
+        header.save_as(folder / path.name)
+    return folder
+
+
+def test_a_volume_from_dicom_has_the_findings_and_ranges_of_its_folder(child: Path, package: object) -> None:
+    of_folder, of_volume = (
+        cspine.segment(source, package, device="cpu", settings=COARSE) for source in (child, cspine.read_ct(child))
+    )
+    assert {"CS-FND-006", "CS-FND-039"} <= {finding.code for finding in of_volume.findings}
+    assert [f.code for f in of_volume.findings] == [f.code for f in of_folder.findings]
+    assert [v.published for v in of_volume.spine.values] == [v.published for v in of_folder.spine.values]
+
+
+def test_an_earlier_result_of_another_patient_is_refused_for_a_volume_from_dicom(
+    seg: cspine.Segmentation, bright_study: Path, package: object, tmp_path: Path
+) -> None:
+    seg.save(tmp_path / "earlier", outputs=["sr"])
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in bright_study.iterdir():
+        header = dcmread(path)
+        header.PatientID = "another"
+        header.save_as(other / path.name)
+    settings = replace(COARSE, prior=tmp_path / "earlier")
+    for source in (other, cspine.read_ct(other)):
+        with pytest.raises(PriorResultError):
+            cspine.segment(source, package, device="cpu", settings=settings)
+        with pytest.raises(PriorResultError):
+            cspine.measure(seg.labels, source, prior=tmp_path / "earlier")
+    cspine.measure(seg.labels, seg.ct, prior=tmp_path / "earlier")
+    again = cspine.segment(seg.ct, package, device="cpu", settings=settings)
+    again.save(tmp_path / "again", outputs=["seg", "sr"])
+    before, after = (
+        earlier_values(dcmread(tmp_path / name / "dicom" / "measurements.dcm")).tracking
+        for name in ("earlier", "again")
+    )
+    (segment,) = dcmread(tmp_path / "again" / "dicom" / "segmentation.dcm").SegmentSequence
+    assert after == before and segment.TrackingUID == before["C2"]
+
+
+def test_files_of_an_archive_stay_as_long_as_a_copy_of_its_volume(
+    seg: cspine.Segmentation, bright_study: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "ct.zip", "w") as archive:
+        for path in bright_study.iterdir():
+            archive.write(path, path.name)
+    ct = cspine.read_ct(tmp_path / "ct.zip")
+    copy = replace(ct, hu_zyx=ct.hu_zyx.clip(-1000, 2000))
+    assert ct.source is not None
+    folder = ct.source.slices[0].path.parent
+    del ct
+    gc.collect()
+    assert cspine.measure(seg.labels, copy).save(tmp_path / "out")
+    del copy
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_files_that_are_gone_are_an_error_with_a_code(
+    seg: cspine.Segmentation, bright_study: Path, package: object, tmp_path: Path
+) -> None:
+    shutil.copytree(bright_study, tmp_path / "ct")
+    ct = cspine.read_ct(tmp_path / "ct")
+    read = cspine.segment(tmp_path / "ct", package, device="cpu", settings=COARSE)
+    shutil.rmtree(tmp_path / "ct")
+    for use in (lambda: cspine.measure(seg.labels, ct), lambda: cspine.segment(ct, package), lambda: read.spine):
+        with pytest.raises(InputError) as gone:
+            use()
+        assert gone.value.code == "CS-IN-001" and str(tmp_path) not in str(gone.value)
+
+
 def test_an_image_that_is_not_dicom_has_labels_and_no_seg(
     seg: cspine.Segmentation, package: object, tmp_path: Path
 ) -> None:
@@ -263,6 +346,41 @@ def test_what_cannot_be_segmented_is_refused_with_its_code(bright_study: Path, p
     nowhere = nibabel.Nifti1Image(np.full((5, 6, 7), -5, dtype=np.int16), None)
     with pytest.raises(AmbiguousPositionError):
         cspine.read_ct(nowhere)
+
+
+def test_labels_in_memory_are_measured_as_those_of_a_file(seg: cspine.Segmentation, tmp_path: Path) -> None:
+    seg.to_nifti(tmp_path / "labels.nii.gz")
+    expected = [value.value for value in cspine.measure(tmp_path / "labels.nii.gz", seg.ct).values]
+    with_implant = seg.labels.array.copy()
+    with_implant[:2, :2, :2] = 200
+    arrays = (with_implant, with_implant.astype(np.int64), with_implant.astype(np.float32))
+    in_memory = (
+        *(cspine.LabelVolume(array, seg.labels.affine) for array in arrays),
+        SimpleITK.ReadImage(str(tmp_path / "labels.nii.gz")),
+        nibabel.load(tmp_path / "labels.nii.gz"),
+    )
+    for labels in in_memory:
+        assert [value.value for value in cspine.measure(labels, seg.ct).values] == expected
+    for wrong in (seg.labels.array + 0.5, seg.labels.array[0], seg.labels.array.astype(np.int16) - 1):
+        with pytest.raises(InputError):
+            cspine.measure(cspine.LabelVolume(wrong, seg.labels.affine), seg.ct)
+    for nothing in (seg.labels.array, None, 42):
+        with pytest.raises(UsageError):
+            cspine.measure(nothing, seg.ct)  # type: ignore[arg-type]
+
+
+def test_what_has_no_meaning_for_an_image_is_refused_before_it_is_read(
+    seg: cspine.Segmentation, tmp_path: Path
+) -> None:
+    nifti.write(tmp_path / "ct.nii.gz", seg.ct.array, seg.ct.affine)
+    for source in (seg.ct, tmp_path / "ct.nii.gz", nibabel.load(tmp_path / "ct.nii.gz")):
+        with pytest.raises(UsageError):
+            cspine.read_ct(source, series="1.2.3")
+        with pytest.raises(UsageError):
+            cspine.measure(tmp_path / "absent.nii.gz", source, series="1.2.3")
+    for sex in ("f", "female", "O"):
+        with pytest.raises(UsageError):
+            cspine.measure(tmp_path / "absent.nii.gz", seg.ct, sex=sex)
 
 
 def test_series_and_models_are_listed(bright_study: Path, bright_model: Path) -> None:

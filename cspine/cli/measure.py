@@ -46,7 +46,8 @@ def command(
     docs/reference/measurements.md defines every value. One that lies outside a published range is no diagnosis.
     """  # noqa: D301
     from cspine.io.output import StudyOutput
-    from cspine.pipeline.measured_labels import measure_file, read_labelled
+    from cspine.pipeline.labelled import read_labelled
+    from cspine.pipeline.measured_labels import measure_file
 
     with StudyOutput(out, overwrite=overwrite):
         pass  # what cannot be written is reported before anything is read

@@ -33,7 +33,9 @@ from cspine.io.console import table
     "--compression", default=0.0, metavar="PERCENT",
     help="Also write a compression test of each vertebra between its end plates.",
 )  # fmt: skip
-def command(labels: Path, out: Path, scheme: str | None, ct: Path | None, **options: object) -> None:
+def command(
+    labels: Path, out: Path, scheme: str | None, ct: Path | None, series_uid: str | None, **options: object
+) -> None:
     """Write a finite-element model of the vertebrae in LABELS (a .nii.gz, a DICOM SEG, or a folder of masks).
 
     Tetrahedra in LPS millimetres, N, MPa and tonnes; vertebrae do not intersect. With --ct, the modulus of each element
@@ -58,9 +60,9 @@ def command(labels: Path, out: Path, scheme: str | None, ct: Path | None, **opti
     )
     from cspine.pipeline.geometry import write_element_files
 
-    volume = read_label_input(labels, scheme)
-    with ct_input(ct, volume) as image:
-        model = write_element_files(image, volume, settings, out)
+    labelled = read_label_input(labels, scheme)
+    with ct_input(ct, labelled, series_uid) as image:
+        model = write_element_files(image, labelled.labels, settings, out)
     rows = [
         [
             part.name,

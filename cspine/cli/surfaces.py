@@ -19,7 +19,16 @@ from cspine.io.console import table
 )  # fmt: skip
 @click.option("--ras", is_flag=True, help="Coordinates in RAS instead of LPS; DICOM objects stay in LPS.")
 @click.option("--gap", default=0.0, show_default=True, type=click.FloatRange(0, 5), help="Distance of vertebrae, mm.")
-def command(labels: Path, out: Path, scheme: str | None, ct: Path | None, formats: str, ras: bool, gap: float) -> None:
+def command(
+    labels: Path,
+    out: Path,
+    scheme: str | None,
+    ct: Path | None,
+    series_uid: str | None,
+    formats: str,
+    ras: bool,
+    gap: float,
+) -> None:
     """Write the surface of each vertebra in LABELS (a .nii.gz, a DICOM SEG, or a folder of masks) into a folder.
 
     Surfaces are closed, face outwards and do not overlap; one file per vertebra, and vertebrae.glb with all of them.
@@ -32,9 +41,9 @@ def command(labels: Path, out: Path, scheme: str | None, ct: Path | None, format
     from cspine.pipeline.geometry import write_surface_files
     from cspine.pipeline.settings import RunSettings
 
-    volume = read_label_input(labels, scheme)
-    with ct_input(ct if DICOM in settings.formats else None, volume) as image:
-        found = write_surface_files(image, volume, replace(RunSettings(), surfaces=settings), out, out)
+    labelled = read_label_input(labels, scheme)
+    with ct_input(ct if DICOM in settings.formats else None, labelled, series_uid) as image:
+        found = write_surface_files(image, labelled.labels, replace(RunSettings(), surfaces=settings), out, out)
     rows = [
         [
             each.surface.vertebra.name,

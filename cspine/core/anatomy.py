@@ -245,6 +245,33 @@ def parse_levels(text: str) -> tuple[Vertebra, ...]:
     return tuple(level for level in VERTEBRAE if level.label in labels)
 
 
+def as_levels(levels: str | Iterable[Vertebra | str]) -> tuple[Vertebra, ...]:
+    """Return levels that are given as a text or one by one, from head to foot.
+
+    Parameters
+    ----------
+    levels : str or iterable of Vertebra or str
+        A text as `parse_levels` takes it, or levels, names and ranges.
+
+    Raises
+    ------
+    UsageError
+        If one is neither a level nor a range, or there is none.
+
+    Examples
+    --------
+    >>> [level.name for level in as_levels(("C3", vertebra("T1"), "C4-C5"))]
+    ['C3', 'C4', 'C5', 'T1']
+    """
+    if isinstance(levels, str):
+        return parse_levels(levels)
+    try:
+        named = [level.name if isinstance(level, Vertebra) else level for level in levels]
+        return parse_levels(",".join(named))
+    except TypeError as error:
+        raise UsageError(f"{levels!r} are no levels", advice=_LEVELS_ADVICE) from error
+
+
 _LEVELS_ADVICE = "Name levels from head to foot, for example C1-T1 or C3-C7,L1-L5."
 
 

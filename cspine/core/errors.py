@@ -211,6 +211,13 @@ class PriorResultError(InputError):
     advice = "Name the output folder of an earlier run of cspine on the same patient, or its measurements.dcm."
 
 
+class OtherImageError(InputError):
+    """The labels are of another patient, frame of reference or region than the image."""
+
+    code = "CS-IN-008"
+    advice = "Give the image that the labels were made of; of several series, name it with `series_uid`."
+
+
 class NoSuitableSeriesError(CSpineError):
     """No series meets the selection rules."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
-from cspine.core.geometry import Grid, to_lps
-from cspine.core.volumes import LabelArray, relabelled
+from cspine.core.geometry import Grid, to_index, to_lps
+from cspine.core.volumes import LabelArray, LabelVolume, relabelled
 
 Box = tuple[slice, slice, slice]
 #: Planes of padding have 0, or at most this many HU.
@@ -35,7 +35,8 @@ class LevelShape:
     centroid_lps : ndarray, shape (3,)
         Millimetres (LPS).
     touches_edge : bool
-        True if a voxel lies in an outermost plane of the array, or of its part that shows anything.
+        True if a voxel lies in an outermost plane of the array, or of its part that shows anything, or another grid cut
+        the label before.
     """
 
     vertebra: Vertebra
@@ -179,7 +180,35 @@ def _is_padding(plane: NDArray[Any]) -> bool:
     return bool(value == 0 or value <= MAX_PADDING_HU) and bool((plane == value).all())
 
 
-def shapes_of(labels_zyx: LabelArray, grid: Grid, imaged: Box | None = None) -> tuple[LevelShape, ...]:
+def labels_cut_within(labels: LabelVolume, image: Grid) -> frozenset[int]:
+    """Return the labels that reach an outermost plane of their grid where an image goes on beyond it.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels on a grid of their own.
+    image : Grid
+        Grid of the image.
+    """
+    found: set[int] = set()
+    for axis, count in enumerate(labels.labels_zyx.shape):
+        for end, beyond in ((0, -1), (count - 1, count)) if count > 1 else ():
+            plane = np.moveaxis(labels.labels_zyx, axis, 0)[end]
+            beyond_zyx = np.insert(np.argwhere(plane), axis, beyond, axis=1)
+            index = to_index(image.affine_lps, to_lps(labels.affine_lps, beyond_zyx[:, ::-1].astype(np.float64)))
+            is_imaged = (np.abs(index - (np.array(image.shape_zyx[::-1]) - 1) / 2) < _half(image)).all(axis=1)
+            found |= set(plane[plane > 0][is_imaged].tolist())
+    return frozenset(found)
+
+
+def _half(image: Grid) -> NDArray[np.float64]:
+    """Return half the extent of an image along x, y and z in voxels, but for rounding."""
+    return np.array(image.shape_zyx[::-1]) / 2 - 1e-3
+
+
+def shapes_of(
+    labels_zyx: LabelArray, grid: Grid, imaged: Box | None = None, cut: Collection[int] = ()
+) -> tuple[LevelShape, ...]:
     """Return the size and position of each label that is present, from head to foot.
 
     Parameters
@@ -190,13 +219,16 @@ def shapes_of(labels_zyx: LabelArray, grid: Grid, imaged: Box | None = None) -> 
         Grid of the array.
     imaged : tuple of slice, optional
         Part of the array that shows anything, from `imaged_box`; all of it if omitted.
+    cut : collection of int
+        Labels that are truncated wherever they lie.
 
     Returns
     -------
     tuple of LevelShape
     """
     view = imaged or tuple(slice(0, n) for n in labels_zyx.shape)
-    return tuple(_shape(labels_zyx, grid, label, box, view) for label, box in label_boxes(labels_zyx).items())
+    shapes = (_shape(labels_zyx, grid, label, box, view) for label, box in label_boxes(labels_zyx).items())
+    return tuple(replace(each, touches_edge=True) if each.vertebra.label in cut else each for each in shapes)
 
 
 def _shape(labels_zyx: LabelArray, grid: Grid, label: int, box: Box, view: tuple[slice, ...]) -> LevelShape:

@@ -161,11 +161,14 @@ class LabelVolume:
         Index (x, y, z) to millimetres (LPS).
     model : ModelIdentity or None
         The model that predicted it; None for a reference.
+    cut : frozenset of int
+        Labels that another grid cut before, so that they are truncated wherever they lie now.
     """
 
     labels_zyx: LabelArray
     affine_lps: Affine
     model: ModelIdentity | None = None
+    cut: frozenset[int] = frozenset()
 
     @property
     def array(self) -> LabelArray:

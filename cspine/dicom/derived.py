@@ -20,7 +20,7 @@ from cspine.core.volumes import CtSource, CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME
 from cspine.dicom.phi_logging import suppress_phi_logging
-from cspine.dicom.source_header import check_positions, normalise_headers, read_source_headers, zone_of
+from cspine.dicom.source_header import check_positions, header_bytes, normalise_headers, read_source_headers, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 
@@ -189,10 +189,6 @@ def save_object(dataset: Dataset, path: Path) -> str:
 def _identity(
     kind: ObjectKind, origin: Origin, model: ModelIdentity | None, settings: ObjectSettings, content: bytes
 ) -> ObjectIdentity:
-    digest = hashlib.sha256(content)
-    # A PACS corrects names and numbers without new UIDs; a result of the corrected images is a new object.
-    for element in origin.first:
-        digest.update(f"{element.tag}{element.value!r}".encode("utf-8", "backslashreplace"))
     return ObjectIdentity(
         sources=tuple(f"{part.sop_instance_uid}/{part.frame}" for part in origin.source.slices),
         model_checksum=model.checksum if model else "",
@@ -205,7 +201,7 @@ def _identity(
             ("model_title", model.title if model else ""),
         ),
         clock=settings.clock,
-        content=digest.hexdigest(),
+        content=hashlib.sha256(content + header_bytes(origin.first)).hexdigest(),
     )
 
 
@@ -225,7 +221,8 @@ def _set_equipment(dataset: Dataset, model: ModelIdentity | None) -> None:
     dataset.Manufacturer = MANUFACTURER
     dataset.ManufacturerModelName = MODEL_NAME
     dataset.SoftwareVersions = __version__
-    dataset.DeviceSerialNumber = model.checksum[:16] if model else "0"
+    # The checksum of a model that another object names is unknown.
+    dataset.DeviceSerialNumber = model.checksum[:16] if model and model.checksum else "0"
 
 
 def _set_clock(dataset: Dataset, header: Dataset, clock: Clock) -> None:

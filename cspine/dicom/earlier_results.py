@@ -22,8 +22,10 @@ from cspine.dicom.headers import InstanceHeader
 from cspine.dicom.scan import Scan
 from cspine.dicom.series import Series
 
-#: (0008,0070) *Manufacturer* and (0008,1090) *Manufacturer's Model Name* of objects that cspine writes.
 _LONG_STRING = 64  # characters of a DICOM LO
+#: End of the names of models that are for demonstration.
+_DEMONSTRATION = " (DEMONSTRATION)"
+#: (0008,0070) *Manufacturer* and (0008,1090) *Manufacturer's Model Name* of objects that cspine writes.
 MANUFACTURER = MODEL_NAME = "cspine"
 
 # The second is Label Map Segmentation Storage, which pydicom does not name yet.
@@ -197,10 +199,23 @@ def name_superseded(segmentation: Dataset, results: Iterable[EarlierResult]) -> 
 
 
 def algorithm_name(model: ModelIdentity) -> str:
-    """Return (0066,0036) *Algorithm Name* of the segments that a model predicts."""
-    return long_string(f"{model.name}{' (DEMONSTRATION)' if model.demonstration else ''}")
+    """Return (0066,0036) *Algorithm Name* of the segments that a model predicts; a long name keeps its mark."""
+    mark = _DEMONSTRATION if model.demonstration else ""
+    return long_string(model.name, _LONG_STRING - len(mark)) + mark
 
 
-def long_string(text: str) -> str:
-    """Return a text cut to the 64 characters of a DICOM LO."""
-    return text if len(text) <= _LONG_STRING else text[: _LONG_STRING - 3] + "..."
+def named_model(algorithm: str, version: str) -> ModelIdentity:
+    """Return the model that an *Algorithm Name* and *Version* name; its checksum is unknown.
+
+    Examples
+    --------
+    >>> named_model("neck (DEMONSTRATION)", "1").name, named_model("neck (DEMONSTRATION)", "1").demonstration
+    ('neck', True)
+    """
+    name = algorithm.removesuffix(_DEMONSTRATION)
+    return ModelIdentity(name, version, checksum="", demonstration=name != algorithm)
+
+
+def long_string(text: str, length: int = _LONG_STRING) -> str:
+    """Return a text cut to the 64 characters of a DICOM LO, or to fewer."""
+    return text if len(text) <= length else text[: length - 3] + "..."

@@ -78,6 +78,8 @@ _OTHER_KEYWORDS = (
     "NumberOfSeriesRelatedInstances",
     "InConcatenationTotalNumber",
 )
+#: Key of a patient with neither (0010,0020) *Patient ID* nor (0010,0010) *Patient's Name*.
+UNKNOWN_PATIENT = hashed("name:")
 #: Larger numbers are damage: millimetres, cosines and slopes are far smaller, and products must stay finite.
 _MAX_NUMBER = 1e30
 #: What an unsigned short and an integer string hold (PS3.5 6.2).

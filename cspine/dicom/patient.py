@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
+from cspine.core.errors import InputError
 from cspine.dicom.phi_logging import suppress_phi_logging
+from cspine.io.foreign import foreign_file
 
 _AGE = re.compile(r"^(\d{3})([DWMY])$")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
@@ -40,8 +42,13 @@ def patient_age_years(header: Dataset) -> float | None:
 
 
 def patient_sex(path: Path) -> str:
-    """Return (0010,0040) *Patient's Sex* of a file as ``"M"`` or ``"F"``; empty if it is neither, or not stated."""
-    header = dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"], force=True)
+    """Return the sex of a file's patient, as `sex_of`; InputError if the file can no longer be read."""
+    with foreign_file(lambda kind: InputError(f"a file of the series can no longer be read ({kind})")):
+        return sex_of(dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"], force=True))
+
+
+def sex_of(header: Dataset) -> str:
+    """Return (0010,0040) *Patient's Sex* as ``"M"`` or ``"F"``; empty if it is neither, or not stated."""
     sex = str(header.get("PatientSex") or "").strip().upper()
     return sex if sex in ("M", "F") else ""
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import highdicom as hd
 import numpy as np
-from pydicom import dcmread
 from pydicom.sr.coding import Code
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, parse_name
 from cspine.core.errors import InputError, LabelSchemeError
 from cspine.core.geometry import Affine
 from cspine.core.volumes import LabelVolume, ModelIdentity
+from cspine.dicom.earlier_results import named_model
+from cspine.dicom.headers import patient_key
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg import SegRecord
 from cspine.dicom.seg_type import SegType
@@ -86,25 +87,25 @@ def read_seg_record(path: Path) -> tuple[SegRecord, ModelIdentity | None]:
             warnings=(),
             supersedes=(),
             tracking=tracking,
+            source_series_uid=_source_series_uid(segmentation),
+            frame_of_reference=str(segmentation.get("FrameOfReferenceUID") or "").strip(),
+            patient_key=patient_key(segmentation),
         )
         return record, _model(segmentation)
+
+
+def _source_series_uid(segmentation: hd.seg.Segmentation) -> str:
+    """Return the Series Instance UID of the images that a segmentation is of; empty where it names none."""
+    series = segmentation.get("ReferencedSeriesSequence") or []
+    return str(series[0].SeriesInstanceUID) if series else ""
 
 
 def _model(segmentation: hd.seg.Segmentation) -> ModelIdentity | None:
     """Return the model that the first segment with an algorithm names; None for manual segmentation."""
     for segment in segmentation.SegmentSequence:
         for algorithm in segment.get("SegmentationAlgorithmIdentificationSequence") or []:
-            name, version = str(algorithm.AlgorithmName), str(algorithm.get("AlgorithmVersion") or "")
-            return ModelIdentity(name, version, checksum="")
+            return named_model(str(algorithm.AlgorithmName), str(algorithm.get("AlgorithmVersion") or ""))
     return None
-
-
-def source_series_uid(path: Path) -> str | None:
-    """Return the Series Instance UID of the images that a segmentation is of; None where it names none."""
-    with foreign_file(lambda kind: InputError(_unreadable(path, kind), advice=_ADVICE)):
-        dataset = dcmread(path, stop_before_pixels=True, specific_tags=["ReferencedSeriesSequence"])
-        series = dataset.get("ReferencedSeriesSequence") or []
-        return str(series[0].SeriesInstanceUID) if series else None
 
 
 def _unreadable(path: Path, kind: str) -> str:

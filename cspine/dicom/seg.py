@@ -32,9 +32,10 @@ from cspine.dicom.earlier_results import (
     long_string,
     name_superseded,
 )
+from cspine.dicom.headers import UNKNOWN_PATIENT, patient_key
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg_type import SegType
-from cspine.dicom.source_header import check_positions, normalise_headers, read_source_headers, zone_of
+from cspine.dicom.source_header import check_positions, header_bytes, normalise_headers, read_source_headers, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 
@@ -94,6 +95,12 @@ class SegRecord:
         The earlier results that it refers to as superseded.
     tracking : mapping of str to str
         Tracking UID of the segment of each level.
+    source_series_uid : str
+        Series Instance UID of the images that it is of; empty where it names none.
+    frame_of_reference : str
+        (0020,0052) *Frame of Reference UID*; empty if missing.
+    patient_key : str
+        Hash of its patient, as `headers.patient_key` returns it.
     """
 
     path: Path
@@ -107,6 +114,9 @@ class SegRecord:
     warnings: tuple[str, ...]
     supersedes: tuple[EarlierResult, ...]
     tracking: Mapping[str, str] = field(default_factory=dict)
+    source_series_uid: str = ""
+    frame_of_reference: str = ""
+    patient_key: str = UNKNOWN_PATIENT
 
 
 def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings, path: Path) -> SegRecord:
@@ -170,6 +180,9 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         warnings=(*notes, *_viewer_warnings(segmentation, settings.seg_type)),
         supersedes=settings.supersedes,
         tracking={str(s.SegmentLabel): str(s.TrackingUID) for s in segmentation.SegmentSequence if "TrackingUID" in s},
+        source_series_uid=str(headers[0].SeriesInstanceUID),
+        frame_of_reference=str(segmentation.FrameOfReferenceUID),
+        patient_key=patient_key(segmentation),
     )
 
 
@@ -177,9 +190,7 @@ def _identity(
     on_source: LabelArray, header: Dataset, model: ModelIdentity | None, source: CtSource, settings: SegSettings
 ) -> ObjectIdentity:
     content = hashlib.sha256(np.ascontiguousarray(on_source).data)
-    # A PACS corrects names and numbers without new UIDs; a result of the corrected images is a new object.
-    for element in header:
-        content.update(f"{element.tag}{element.value!r}".encode("utf-8", "backslashreplace"))
+    content.update(header_bytes(header))
     identity = ObjectIdentity(
         sources=tuple(f"{part.sop_instance_uid}/{part.frame}" for part in source.slices),
         model_checksum=model.checksum if model else "",

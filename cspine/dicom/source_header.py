@@ -59,6 +59,7 @@ _TRIAL_TYPE_2 = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTr
 _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201)
 #: Sequences within sequences; attributes of a patient or a study have three.
 _MAX_DEPTH = 8
+_KEEP_FILES = "Keep the files of the series where they were read until its results are saved, or read it again."
 _ACR_NEMA_DATE = re.compile(r"^(\d{4})\.(\d{2})\.(\d{2})$")
 
 
@@ -84,6 +85,20 @@ def read_source_headers(source: CtSource) -> list[Dataset]:
     first, *others = dict.fromkeys(part.path for part in source.slices)
     expected = {part.path: part.sop_instance_uid for part in source.slices}
     return [_read(first, expected[first]), *(_read(path, expected[path], _OF_EVERY_SLICE) for path in others)]
+
+
+def read_first_header(source: CtSource) -> Dataset:
+    """Return the complete header of the first source instance of a volume, without pixels; errors as for all."""
+    first = source.slices[0]
+    return _read(first.path, first.sop_instance_uid)
+
+
+def header_bytes(header: Dataset) -> bytes:
+    """Return all elements of a prepared header as bytes, for the UIDs of an object that is derived from it.
+
+    A PACS corrects names and numbers without new UIDs; a result of the corrected images is a new object.
+    """
+    return b"".join(f"{element.tag}{element.value!r}".encode("utf-8", "backslashreplace") for element in header)
 
 
 def zone_of(header: Dataset) -> str | None:
@@ -119,10 +134,14 @@ def check_positions(headers: list[Dataset], source: CtSource) -> None:
 
 
 def _read(path: Path, sop_instance_uid: str, only: tuple[str, ...] | None = None) -> Dataset:
-    with foreign_file(lambda _: InputError(f"source instance {hashed(sop_instance_uid)} can no longer be read")):
+    unreadable = f"source instance {hashed(sop_instance_uid)} can no longer be read"
+    with foreign_file(lambda _: InputError(unreadable, advice=_KEEP_FILES)):
         dataset = dcmread(path, stop_before_pixels=True, force=True, specific_tags=None if only is None else [*only])
         if dataset.get("SOPInstanceUID") != sop_instance_uid:
-            raise InputError(f"the file of source instance {hashed(sop_instance_uid)} now contains another instance")
+            raise InputError(
+                f"the file of source instance {hashed(sop_instance_uid)} now contains another instance",
+                advice=_KEEP_FILES,
+            )
         _drop_unreadable(dataset)
         return dataset
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,18 @@ from pydicom.sr.coding import Code
 from pydicom.valuerep import DA, DT, TM
 
 from cspine import __version__
-from cspine.core.errors import OutputError
+from cspine.core.errors import InputError, OutputError
 from cspine.core.volumes import CtSource, CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, long_string
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg import SegRecord, series_title
 from cspine.dicom.seg_type import SegType
-from cspine.dicom.source_header import normalise_headers, read_source_headers, zone_of
+from cspine.dicom.source_facts import read_source_facts
+from cspine.dicom.source_header import header_bytes, normalise_headers, read_first_header, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
+from cspine.io.foreign import foreign_file
 
 #: Measurement groups of TID 1500, as highdicom has them.
 Group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations | hd.sr.MeasurementsAndQualitativeEvaluations
@@ -96,8 +98,15 @@ def sr_identity(ct: CtVolume, settings: SrSettings, content: str) -> ObjectIdent
         Settings of the object.
     content : str
         A text that differs wherever the content of the report differs.
+
+    Raises
+    ------
+    OutputError, InputError
+        As `write_sr`.
     """
     source = _source(ct)
+    with suppress_phi_logging():
+        digest = hashlib.sha256(content.encode("utf-8") + header_bytes(_first_header(source)))
     return ObjectIdentity(
         sources=tuple(f"{part.sop_instance_uid}/{part.frame}" for part in source.slices),
         model_checksum=settings.model.checksum if settings.model else "",
@@ -105,7 +114,7 @@ def sr_identity(ct: CtVolume, settings: SrSettings, content: str) -> ObjectIdent
         settings=(*settings.parameters, ("object", "sr"), ("remark", settings.remark),
                   ("series_number", str(settings.series_number))),
         clock=settings.clock,
-        content=hashlib.sha256(content.encode("utf-8")).hexdigest(),
+        content=digest.hexdigest(),
     )  # fmt: skip
 
 
@@ -120,10 +129,7 @@ def referenced_segment(record: SegRecord | None, level: str, ct: CtVolume) -> An
     number = next((number for number, name in record.segments if name == level), None)
     if number is None:
         return None
-    header = dcmread(
-        _source(ct).slices[0].path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"], force=True
-    )
-    series = hd.sr.SourceSeriesForSegmentation(str(header.SeriesInstanceUID))
+    series = hd.sr.SourceSeriesForSegmentation(read_source_facts(_source(ct)).series_uid)
     return hd.sr.ReferencedSegment(record.sop_class_uid, record.sop_instance_uid, number, source_series=series)
 
 
@@ -163,10 +169,8 @@ def write_sr(
     """
     source = _source(ct)
     with suppress_phi_logging():
-        # All that a report takes of the images is their identity, and of the first one patient and study.
-        headers = read_source_headers(replace(source, slices=source.slices[:1]))
-        normalise_headers(headers, source)
-        evidence = [*_evidence(headers[0], source), *_segmentation_header(segmentation)]
+        first = _first_header(source)
+        evidence = [*_evidence(first, source), *_segmentation_header(segmentation)]
         report = hd.sr.Comprehensive3DSR(
             evidence=evidence,
             content=_content(groups[:1], identity)[0],
@@ -186,9 +190,16 @@ def write_sr(
         )
         # highdicom copies what it is given, item by item: the groups are added when it has done so.
         report.ContentSequence = _content(groups, identity)[0].ContentSequence
-        _complete(report, headers[0], settings)
+        _complete(report, first, settings)
         write_atomic(path, lambda partial: report.save_as(partial, enforce_file_format=True))
     return SrRecord(path, str(report.SOPInstanceUID), str(report.SeriesInstanceUID))
+
+
+def _first_header(source: CtSource) -> Dataset:
+    """Return all that a report takes of the images besides their identity: patient and study of the first one."""
+    headers = [read_first_header(source)]
+    normalise_headers(headers, source)
+    return headers[0]
 
 
 def _evidence(first: Dataset, source: CtSource) -> list[Dataset]:
@@ -212,7 +223,8 @@ def _source(ct: CtVolume) -> CtSource:
 def _segmentation_header(record: SegRecord | None) -> list[Dataset]:
     if record is None or record.seg_type is not SegType.BINARY:
         return []
-    return [dcmread(record.path, stop_before_pixels=True)]
+    with foreign_file(lambda kind: InputError(f"the segmentation can no longer be read ({kind})")):
+        return [dcmread(record.path, stop_before_pixels=True)]
 
 
 def device_context(identity: ObjectIdentity) -> Any:

@@ -80,11 +80,24 @@ def read_ct_image(path: Path) -> CtVolume:
 def ct_from_nibabel(image: SpatialImage) -> CtVolume:
     """Return the CT volume of an image of nibabel; errors as `read_ct_image`."""
     name = "the nibabel image"
-    affine = _stated_affine(image, name)
-    voxels = _voxels(image, name)
+    voxels, affine = voxels_of_nibabel(image, name)
     ct = ct_of(voxels, affine) if is_orthogonal(affine) else _desheared(voxels, affine, name)
     require_hounsfield(ct.hu_zyx, name)
     return ct
+
+
+def voxels_of_nibabel(image: SpatialImage, name: str) -> tuple[NDArray[Any], Affine]:
+    """Return the array (z, y, x) and the affine (LPS) of an image of nibabel.
+
+    Raises
+    ------
+    InputError
+        If it is not a three-dimensional image of one channel, or its voxels cannot be read.
+    AmbiguousPositionError
+        If its header does not say where it lies.
+    """
+    affine = _stated_affine(image, name)
+    return _voxels(image, name), affine
 
 
 def ct_from_sitk(image: sitk.Image) -> CtVolume:

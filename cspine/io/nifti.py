@@ -67,14 +67,33 @@ def read_labels(path: Path) -> LabelVolume:
     InputError
         If the file is not a three-dimensional image of integers from 0 to 255.
     """
-    array, affine = _read(path)
-    labels = array if np.issubdtype(array.dtype, np.integer) else np.rint(array)
-    rounded = labels is array or (np.isfinite(array).all() and np.abs(labels - array).max(initial=0) <= _LABEL_ROUNDING)
-    if not rounded or labels.min() < 0 or labels.max() > _MAX_LABEL:
-        raise InputError(
-            f"{path.name} contains values that are not labels from 0 to {_MAX_LABEL}", advice=_LABELS_ADVICE
-        )
-    return LabelVolume(labels.astype(np.uint8, copy=False), affine)
+    return labels_of(*_read(path), path.name)
+
+
+def labels_of(array_zyx: NDArray[Any], affine_lps: Affine, name: str) -> LabelVolume:
+    """Return an array of labels as uint8.
+
+    Parameters
+    ----------
+    array_zyx : ndarray, shape (z, y, x)
+        Integers, of any number type.
+    affine_lps : ndarray, shape (4, 4)
+        Index (x, y, z) to millimetres (LPS).
+    name : str
+        What a message calls it.
+
+    Raises
+    ------
+    InputError
+        If a value is no integer from 0 to 255.
+    """
+    labels = array_zyx if array_zyx.dtype.kind in "bui" else np.rint(array_zyx)
+    rounded = labels is array_zyx or (
+        np.isfinite(array_zyx).all() and np.abs(labels - array_zyx).max(initial=0) <= _LABEL_ROUNDING
+    )
+    if not rounded or labels.min(initial=0) < 0 or labels.max(initial=0) > _MAX_LABEL:
+        raise InputError(f"{name} contains values that are not labels from 0 to {_MAX_LABEL}", advice=_LABELS_ADVICE)
+    return LabelVolume(labels.astype(np.uint8, copy=False), affine_lps)
 
 
 def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:

@@ -119,8 +119,8 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
     Returns
     -------
     SpineMeasurements
-        A vertebra that touches the edge of the image has no values, and neither have its pairs: none rather than a
-        wrong one.
+        A vertebra that touches the edge of the image, or is ``cut``, has no values, and neither have its pairs: none
+        rather than a wrong one.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
     """
     labels, ct = _in_order(labels, ct)
     vertebrae = measure_vertebrae(labels, ct)
-    shapes = shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx))
+    shapes = shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx), labels.cut)
     geometry = find_geometry(labels, shapes)
     values = list(_values(labels, ct, shapes, vertebrae, geometry))
     spacing = labels.grid.spacing_xyz

@@ -32,7 +32,8 @@ class VertebraMeasurement:
     extent_mm : tuple of float
         Extent from right to left, front to back and foot to head.
     touches_edge : bool
-        True if it reaches an outermost plane of the scan, so that it is incomplete.
+        True if it reaches an outermost plane of the scan, or of a smaller grid that its label had, so that it is
+        incomplete.
     values : mapping of str to float
         Values of `quantities` by name, rounded; empty for an incomplete vertebra, or where they were not measured.
     """
@@ -69,7 +70,7 @@ def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasur
     """
     if labels.labels_zyx.shape != ct.hu_zyx.shape:
         raise ValueError(f"labels {labels.labels_zyx.shape} and image {ct.hu_zyx.shape} differ in shape")
-    shapes = shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx))
+    shapes = shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx), labels.cut)
     return tuple(_measure(labels, ct, shape) for shape in shapes)
 
 

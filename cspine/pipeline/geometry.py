@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.dicom.encapsulated_stl import StlDocument, StlSettings, write_surface_objects
+from cspine.dicom.derived import ObjectSettings
+from cspine.dicom.encapsulated_stl import StlDocument, write_surface_objects
 from cspine.pipeline.settings import RunSettings
 from cspine.surfaces.fe_model import FeModel, build_model
 from cspine.surfaces.fe_settings import FeSettings
@@ -20,7 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 def write_surface_files(
-    ct: CtVolume | None, labels: LabelVolume, settings: RunSettings, folder: Path, dicom_folder: Path
+    ct: CtVolume | None,
+    labels: LabelVolume,
+    settings: RunSettings,
+    folder: Path,
+    dicom_folder: Path,
+    *,
+    remark: str = "",
 ) -> list[VertebraSurface]:
     """Write the surfaces of labels, as Encapsulated STL objects too if their format is wanted.
 
@@ -34,6 +41,8 @@ def write_surface_files(
         Formats, clock.
     folder, dicom_folder : Path
         Folders of the files and of the DICOM objects.
+    remark : str
+        Prefix of the series description of DICOM objects.
 
     Raises
     ------
@@ -43,6 +52,8 @@ def write_surface_files(
         If there is no vertebra.
     OutputError
         If a file cannot be written.
+    InputError, MissingAttributeError, GeometryError
+        As `dicom.derived.read_origin`, of DICOM objects.
     """
     settings.surfaces.require_source(has_dicom=ct is not None and ct.source is not None)
     found = vertebra_surfaces(labels, settings.surfaces.gap_mm)
@@ -50,7 +61,8 @@ def write_surface_files(
     if DICOM in settings.surfaces.formats and ct is not None:
         documents = [StlDocument(each.surface.vertebra, surface_bytes(each.surface, "stl")) for each in found]
         parameters = (*settings.as_text().items(), ("gap_mm", f"{settings.surfaces.gap_mm:g}"))
-        write_surface_objects(documents, ct, labels.model, StlSettings(settings.clock, parameters), dicom_folder)
+        common = ObjectSettings(settings.clock, parameters, remark)
+        write_surface_objects(documents, ct, labels.model, common, dicom_folder)
     return found
 
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import weakref
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra, rank
-from cspine.core.errors import InputError, NoVertebraError
+from cspine.core.errors import NoVertebraError
 from cspine.core.findings import Finding
 from cspine.core.geometry import resample_labels
-from cspine.core.shape import vertebrae_only
+from cspine.core.shape import labels_cut_within
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
 from cspine.dicom.archive import open_input
 from cspine.dicom.clock import Clock
-from cspine.dicom.patient import patient_sex
-from cspine.dicom.read_seg import read_seg_record, read_segmentation, source_series_uid
-from cspine.dicom.seg import SegRecord
+from cspine.dicom.source_facts import read_source_facts
 from cspine.io.output import MEASURED, MEASUREMENTS, REPORT, StudyOutput
 from cspine.measurements.change import Change, EarlierValues
 from cspine.measurements.spine import MeasuredValue, SpineMeasurements
 from cspine.measurements.table import MeasurementTable
 from cspine.pipeline import steps
-from cspine.pipeline.measuring import measure, prior_result
+from cspine.pipeline.labelled import Labelled, choose_series_of, require_same_source
+from cspine.pipeline.measuring import measure, prior_of_image
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.measurement_table import write_measurement_table
@@ -37,60 +34,6 @@ from cspine.report.summary import (
     vertebra_summaries,
     write_summary,
 )
-
-_NIFTI = (".nii", ".nii.gz")
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Labels with what is known about the object that they come from.
-
-    Parameters
-    ----------
-    labels : LabelVolume
-        The labels, on their own grid.
-    record : SegRecord or None
-        The segmentation object; None for other files.
-    """
-
-    labels: LabelVolume
-    record: SegRecord | None = None
-
-
-def read_labelled(path: Path) -> Labelled:
-    """Read labels with the numbers of VerSe from a NIfTI file, or vertebrae from a DICOM Segmentation.
-
-    Parameters
-    ----------
-    path : Path
-        The file, or the output folder of a run.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read as labels.
-    LabelSchemeError
-        If no segment is a vertebra.
-    """
-    path = _segmentation_in(path) if path.is_dir() else path
-    if not path.is_file():
-        raise InputError("the labels do not exist", advice="Give a NIfTI file, a DICOM Segmentation, or a result.")
-    if path.name.lower().endswith(_NIFTI):
-        from cspine.io import nifti
-
-        volume = nifti.read_labels(path)
-        return Labelled(replace(volume, labels_zyx=vertebrae_only(volume.labels_zyx)))
-    record, model = read_seg_record(path)
-    return Labelled(replace(read_segmentation(path), model=model), record)
-
-
-def _segmentation_in(folder: Path) -> Path:
-    from cspine.io.output import LABELS, SEGMENTATION
-
-    for file in (folder / "dicom" / SEGMENTATION, folder / SEGMENTATION, folder / "report" / LABELS):
-        if file.is_file():
-            return file
-    raise InputError("the folder of labels is no result of cspine", advice="Give the file with the labels.")
 
 
 def measure_file(
@@ -120,17 +63,27 @@ def measure_file(
     if kind_of_source(ct) is SourceKind.NIFTI:
         from cspine.io.ct_image import read_ct_image
 
-        return MeasuredLabels(labelled, read_ct_image(ct), sex, prior_result(prior, None, None))
-    if series_uid is None and labelled.record is not None:
-        series_uid = source_series_uid(labelled.record.path)
+        return measure_image(labelled, read_ct_image(ct), sex, prior)
     settings = RunSettings(series_uid=series_uid, prior=prior)
     with ExitStack() as stack:
         scan = steps.read_headers(stack.enter_context(open_input(ct)))
-        chosen = steps.choose_series(scan, settings, labelled.labels.levels)
+        chosen = choose_series_of(labelled, scan, settings)
         result = MeasuredLabels(labelled, steps.read_ct(chosen, settings), sex, chosen.prior)
-        # What an archive contains is needed until the report is written.
-        weakref.finalize(result, stack.pop_all().close)
+        steps.keep_files(result.ct, stack.pop_all())
     return result
+
+
+def measure_image(labelled: Labelled, ct: CtVolume, sex: str = "", prior: Path | None = None) -> MeasuredLabels:
+    """Measure labels in an image in memory; parameters and errors as `measure_file`.
+
+    Parameters
+    ----------
+    labelled, sex, prior
+        As of `measure_file`.
+    ct : CtVolume
+        The image; if it comes from DICOM, the earlier result must be of its patient.
+    """
+    return MeasuredLabels(labelled, ct, sex, prior_of_image(prior, ct))
 
 
 def expected_levels(labels: LabelVolume) -> tuple[Vertebra, ...]:
@@ -157,17 +110,22 @@ class MeasuredLabels:
     ------
     NoVertebraError
         If no label lies on the image.
+    OtherImageError
+        If a segmentation is of another patient or frame of reference than the image.
     """
 
     def __init__(self, labelled: Labelled, ct: CtVolume, sex: str = "", prior: EarlierValues | None = None) -> None:
+        require_same_source(labelled, ct)
         self.ct = ct
         self._record = labelled.record
         on_ct = resample_labels(labelled.labels.labels_zyx, labelled.labels.grid, ct.grid)
         if not labels_present(on_ct):
             raise NoVertebraError("no label lies on the image")
-        self.labels = LabelVolume(on_ct, ct.affine_lps, labelled.labels.model)
+        # A segmentation object lacks the planes without a label: the grid of its planes may end with the bone.
+        cut = labels_cut_within(labelled.labels, ct.grid) if labelled.record is None else frozenset()
+        self.labels = LabelVolume(on_ct, ct.affine_lps, labelled.labels.model, cut | labelled.labels.cut)
         if not sex and ct.source is not None:
-            sex = patient_sex(ct.source.slices[0].path)
+            sex = read_source_facts(ct.source).sex
         self._measured = measure(self.labels, ct, sex, expected_levels(self.labels), prior)
 
     @property

@@ -11,6 +11,7 @@ from cspine.core.anatomy import OPTIONAL_LEVELS, Vertebra
 from cspine.core.findings import Finding
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
 from cspine.dicom.scan import Scan
+from cspine.dicom.source_facts import read_source_facts
 from cspine.measurements.change import Change, EarlierValues, changes_since
 from cspine.report.earlier_measurements import find_prior, read_prior
 
@@ -53,7 +54,7 @@ def prior_result(named: Path | None, study: Scan | None, patient: str | None) ->
     study : Scan or None
         The study.
     patient : str or None
-        Key of the patient.
+        Key of the patient; None where the image does not come from DICOM.
 
     Raises
     ------
@@ -63,6 +64,28 @@ def prior_result(named: Path | None, study: Scan | None, patient: str | None) ->
     if named is not None:
         return read_prior(named, patient)
     return find_prior(study) if study is not None else None
+
+
+def prior_of_image(named: Path | None, ct: CtVolume) -> EarlierValues | None:
+    """Return the earlier result that a user names for an image that no scan led to; None if none is named.
+
+    Parameters
+    ----------
+    named : Path or None
+        Output folder or report of an earlier run.
+    ct : CtVolume
+        The image; if it comes from DICOM, the earlier result must be of its patient.
+
+    Raises
+    ------
+    PriorResultError
+        If the named one cannot be compared with.
+    InputError
+        If a source file can no longer be read.
+    """
+    if named is None:
+        return None
+    return read_prior(named, read_source_facts(ct.source).patient_key if ct.source is not None else None)
 
 
 def measure(

@@ -160,7 +160,8 @@ def _write_surfaces(material: Material, path: Path) -> None:
     from cspine.pipeline.geometry import write_surface_files
 
     folder = path.parents[1] / "dicom"
-    write_surface_files(material.ct, material.vertebrae.labels, material.settings, path, folder)
+    labels, remark = material.vertebrae.labels, material.objects.remark
+    write_surface_files(material.ct, labels, material.settings, path, folder, remark=remark)
 
 
 def _write_elements(material: Material, path: Path) -> None:

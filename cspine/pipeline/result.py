@@ -24,7 +24,7 @@ from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
 from cspine.pipeline.outputs import check_outputs, checked_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
-from cspine.pipeline.steps import material, with_engine
+from cspine.pipeline.steps import material, sex_of_patient, with_engine
 from cspine.pipeline.study import SegmentedStudy, results_of, write_results
 from cspine.report.picture import Picture
 from cspine.report.preview import preview_png
@@ -84,8 +84,7 @@ class Segmentation:
     @cached_property
     def spine(self) -> SpineMeasurements:
         """All measurements: of vertebrae, neighbours and the column, with uncertainty and published values."""
-        sex = self._study.chosen.sex if self._study.chosen is not None else ""
-        return measure_spine(self.labels, self.ct, sex)
+        return measure_spine(self.labels, self.ct, sex_of_patient(self.ct, self._study.chosen))
 
     @property
     def measurements(self) -> MeasurementTable:

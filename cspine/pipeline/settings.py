@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from cspine.core.anatomy import Vertebra, levels_text
+from cspine.core.anatomy import Vertebra, as_levels, levels_text
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg_type import SegType
 from cspine.inference.settings import InferenceSettings
@@ -39,7 +39,7 @@ class RunSettings:
     incomplete : bool
         The caller knows that the transfer of the study was incomplete.
     levels : tuple of Vertebra, optional
-        The levels to write; all predicted ones if omitted.
+        The levels to write; all predicted ones if omitted. Names and ranges are converted: ``"C1-T1"``.
     solve_levels : bool
         Rename vertebrae if their levels are then consecutive.
     fail_on : tuple of str
@@ -58,6 +58,11 @@ class RunSettings:
         Formats of the output ``surfaces``.
     elements : FeSettings
         Formats, sizes and gaps of the output ``fe``.
+
+    Raises
+    ------
+    UsageError
+        If a level is unknown.
     """
 
     clock: Clock = field(default_factory=Clock.from_environment)
@@ -76,6 +81,10 @@ class RunSettings:
     ran_on: tuple[str, str] | None = None
     surfaces: SurfaceSettings = field(default_factory=SurfaceSettings)
     elements: FeSettings = field(default_factory=FeSettings)
+
+    def __post_init__(self) -> None:
+        if self.levels is not None:
+            object.__setattr__(self, "levels", as_levels(self.levels))
 
     def as_text(self) -> dict[str, str]:
         """Return the settings that may change the labels or the DICOM object, as the outputs state them."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
+import weakref
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -27,11 +28,12 @@ from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.select import Selection, SeriesDecision, select_series
 from cspine.dicom.series import Series
+from cspine.dicom.source_facts import read_source_facts
 from cspine.measurements.change import EarlierValues
 from cspine.models.package import ModelPackage
 from cspine.pipeline import measuring
 from cspine.pipeline.completeness import StudyContext, completeness_findings, inspect_study, superseded_results
-from cspine.pipeline.measuring import Measured, prior_result
+from cspine.pipeline.measuring import Measured, prior_of_image, prior_result
 from cspine.pipeline.outputs import Material, OutputFormat, check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.stopwatch import Stopwatch
@@ -144,6 +146,23 @@ def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
     return _logged(read_volume(chosen.selection.chosen, repair_gaps=settings.repair_gaps))
 
 
+def keep_files(ct: CtVolume, opened: ExitStack) -> None:
+    """Close an input when nothing refers to the source of a volume any more.
+
+    What a zip archive contains is needed until the last DICOM object is written, and copies of a volume share its
+    source.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        A volume read from the input.
+    opened : ExitStack
+        The input as it was opened.
+    """
+    assert ct.source is not None
+    weakref.finalize(ct.source, opened.close)
+
+
 def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVolume:
     """Read a NIfTI file; errors as `io.ct_image.read_ct_image`, and of outputs that require DICOM."""
     from cspine.io.ct_image import read_ct_image  # loads nibabel and SimpleITK, which DICOM does not need
@@ -152,6 +171,23 @@ def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVo
     check_outputs(settings, has_dicom=False)
     prior_result(settings.prior, None, None)
     return _logged(read_ct_image(path))
+
+
+def take_image(ct: CtVolume, settings: RunSettings, package: ModelPackage) -> CtVolume:
+    """Return an image in memory if the wanted levels and the earlier result suit it.
+
+    Raises
+    ------
+    UsageError
+        If the model predicts none of the wanted levels.
+    PriorResultError
+        If the earlier result that is named cannot be compared with.
+    InputError
+        If the image comes from DICOM and its first file can no longer be read.
+    """
+    check_wanted(settings.levels, package.levels)
+    prior_of_image(settings.prior, ct)
+    return _logged(ct)
 
 
 def _logged(ct: CtVolume) -> CtVolume:
@@ -203,7 +239,7 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
     from cspine.pipeline import segmentation
     from cspine.pipeline.confidence import confidence_findings, confidence_of
 
-    age = chosen.selection.chosen.patient_age_years if chosen is not None else None
+    age, has_contrast = _age_and_contrast(ct, chosen)
     cleaned = segmentation.clean(inference, ct, age, solve_levels=settings.solve_levels)
     confidence = confidence_of(inference, cleaned.labels, cleaned.findings)
     findings = (*cleaned.findings, *confidence_findings(confidence))
@@ -217,14 +253,27 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
         if chosen is not None
         else ()
     )
-    contrast = (
-        (CONTRAST_MEDIUM.about("According to the header contrast medium was given."),)
-        if chosen is not None and chosen.selection.chosen.contrast
-        else ()
-    )
+    contrast = (CONTRAST_MEDIUM.about("According to the header contrast medium was given."),) if has_contrast else ()
     vertebrae = replace(cleaned, findings=(*cleaned.findings, *contrast, *completeness))
     _check(vertebrae.findings, settings)
     return vertebrae
+
+
+def _age_and_contrast(ct: CtVolume, chosen: ChosenSeries | None) -> tuple[float | None, bool]:
+    """Return the age of the patient in years, if known, and whether a contrast agent is stated."""
+    if chosen is not None:
+        return chosen.selection.chosen.patient_age_years, chosen.selection.chosen.contrast
+    if ct.source is None:
+        return None, False
+    facts = read_source_facts(ct.source)
+    return facts.age_years, facts.contrast
+
+
+def sex_of_patient(ct: CtVolume, chosen: ChosenSeries | None) -> str:
+    """Return the sex of the patient as the headers state it, ``"M"`` or ``"F"``; empty if unknown."""
+    if chosen is not None:
+        return chosen.sex
+    return read_source_facts(ct.source).sex if ct.source is not None else ""
 
 
 def _check(findings: Sequence[Finding], settings: RunSettings) -> None:
@@ -250,8 +299,8 @@ def measure(
         If the measurements lead to a finding with which none is wanted.
     """
     wanted = [level for level in predicted if settings.levels is None or level in settings.levels]
-    prior = chosen.prior if chosen is not None else prior_result(settings.prior, None, None)
-    measured = measuring.measure(vertebrae.labels, ct, chosen.sex if chosen is not None else "", wanted, prior)
+    prior = _prior(ct, chosen, settings)
+    measured = measuring.measure(vertebrae.labels, ct, sex_of_patient(ct, chosen), wanted, prior)
     _check(measured.findings, settings)
     return measured
 
@@ -279,7 +328,7 @@ def write_dicom(
         common.parameters,
         remark=common.remark,
         supersedes=superseded,
-        tracking=_tracking(chosen),
+        tracking=_tracking(ct, chosen, settings),
     )
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / wanted.file)
 
@@ -288,12 +337,17 @@ def _remark(vertebrae: Vertebrae) -> str:
     return "CHECK" if any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings) else ""
 
 
-def _tracking(chosen: ChosenSeries | None) -> dict[str, str]:
+def _prior(ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> EarlierValues | None:
+    """Return the earlier result: that of the study, or the one that a user names for an image without a study."""
+    return chosen.prior if chosen is not None else prior_of_image(settings.prior, ct)
+
+
+def _tracking(ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> dict[str, str]:
     """Return the tracking UIDs of earlier results: of the segmentations of the series, and of the newest report."""
-    if chosen is None:
-        return {}
-    segments = {level: uid for earlier in chosen.context.earlier for level, uid in earlier.tracking}
-    return segments | dict(chosen.prior.tracking if chosen.prior is not None else {})
+    earlier_segmentations = chosen.context.earlier if chosen is not None else ()
+    segments = {level: uid for earlier in earlier_segmentations for level, uid in earlier.tracking}
+    prior = _prior(ct, chosen, settings)
+    return segments | dict(prior.tracking if prior is not None else {})
 
 
 @dataclass(frozen=True)
@@ -328,7 +382,7 @@ def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRec
         model,
         measured.not_found,
         measured.changes,
-        _tracking(study.chosen),
+        _tracking(study.ct, study.chosen, settings),
         study.vertebrae.confidence,
     )
     sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(study.vertebrae))

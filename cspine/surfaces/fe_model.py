@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from cspine.core.anatomy import may_follow, vertebra
 from cspine.core.errors import MeshError, NoVertebraError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.surfaces import material
@@ -121,15 +122,19 @@ def build_model(labels: LabelVolume, ct: CtVolume | None, settings: FeSettings) 
         If none of the wanted levels is present.
     MeshError
         If no vertebra can be meshed; a single one that cannot is left out, with the reason.
+    OtherImageError
+        If a wanted level lies outside the image.
     """
     solids = vertebra_solids(labels)
+    wanted = [i for i, solid in enumerate(solids) if settings.levels is None or solid.vertebra in settings.levels]
+    if not wanted:
+        raise NoVertebraError("none of the wanted levels is among the labels")
+    if ct is not None:
+        material.require_imaged(ct, labels, [solids[i].vertebra for i in wanted])
     frames = frames_of(solids)
     placed = [placed_surface(solid, smooth_solid(solid)[0]) for solid in solids]
     gap = max(settings.facet_gap_mm, settings.disc_gap_mm)
     placed = separate(placed, gap, lambda points: gaps_at(points, frames, settings))
-    wanted = [i for i, solid in enumerate(solids) if settings.levels is None or solid.vertebra in settings.levels]
-    if not wanted:
-        raise NoVertebraError("none of the wanted levels is among the labels")
     meshes = {i: relaxed(stuff(placed[i].implicit, settings.edge_mm), placed[i].implicit) for i in wanted}
     problems = {i: _problem(mesh, settings) for i, mesh in meshes.items()}
     rejected = {solids[i].vertebra.name: problem for i, problem in problems.items() if problem}
@@ -216,6 +221,8 @@ def _cortical(mesh: TetrahedralMesh, faces: Triangles, depth_mm: float) -> NDArr
 def _discs(parts: Sequence[FePart], settings: FeSettings) -> list[FePart]:
     discs = []
     for upper, lower in pairwise(parts):
+        if not may_follow(vertebra(upper.name).label, vertebra(lower.name).label):
+            continue  # a level between them is missing, or has no mesh
         if ENDPLATE_INF not in upper.regions or ENDPLATE_SUP not in lower.regions or lower.frame is None:
             continue
         plates = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cspine.core.anatomy import Vertebra
+from cspine.core.anatomy import Vertebra, as_levels
 from cspine.core.errors import UsageError
 from cspine.surfaces.settings import checked_names
 
@@ -31,7 +31,7 @@ class FeSettings:
     facet_gap_mm, disc_gap_mm : float
         Smallest distance between two vertebrae at their facets, and between their bodies.
     discs : bool
-        Add a disc between the end plates of each two neighbours, tied to both.
+        Add a disc between the end plates of each two levels that follow each other, tied to both.
     cortical_mm : float
         Depth to which elements count as cortical shell.
     materials : int
@@ -39,14 +39,14 @@ class FeSettings:
     density_line : tuple of float
         Slope and intercept of the density in g/cm3 by Hounsfield units.
     levels : tuple of Vertebra, optional
-        The vertebrae to mesh; all if omitted.
+        The vertebrae to mesh; all if omitted. Names and ranges are converted: ``"C3-C5"``.
     compression : float
         Strain in percent of a compression test, written for each vertebra with two end plates; 0 for none.
 
     Raises
     ------
     UsageError
-        If a value is out of its range.
+        If a value is out of its range, or a level is unknown.
     """
 
     formats: tuple[str, ...] = ("inp", "vtu")
@@ -62,6 +62,8 @@ class FeSettings:
     compression: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.levels is not None:
+            object.__setattr__(self, "levels", as_levels(self.levels))
         low, high = _EDGE_MM
         checks: tuple[tuple[bool, Callable[[], str]], ...] = (
             (low <= self.edge_mm <= high, lambda: f"an edge of {self.edge_mm:g} mm is not from {low} to {high} mm"),

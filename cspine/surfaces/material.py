@@ -8,14 +8,18 @@ paper that it is named after: docs/guide/surfaces.md says who quotes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.core.geometry import to_index
-from cspine.core.volumes import CtVolume
+from cspine.core.anatomy import Vertebra
+from cspine.core.errors import OtherImageError
+from cspine.core.geometry import to_index, to_lps
+from cspine.core.shape import label_boxes, vertebrae_only
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.surfaces.fe_settings import DENSITY_INTERCEPT, DENSITY_SLOPE
 from cspine.surfaces.stuffing import Values
 from cspine.surfaces.surface import Points
@@ -30,6 +34,7 @@ CORTICAL_MPA, TRABECULAR_MPA = 12000.0, 100.0
 CORTICAL_DENSITY, TRABECULAR_DENSITY = 1.8, 0.2
 #: Intervertebral disc as one linear material, a placeholder that an analysis replaces.
 DISC_MPA, DISC_POISSON_RATIO, DISC_DENSITY = 3.4, 0.4, 1.05
+_ROUNDING = 1e-3  # of affines that files store in single precision, voxels
 _CORNER_SHARE = 0.5854  # Keast's four points: exact for quadratic functions over a tetrahedron
 
 
@@ -51,8 +56,40 @@ class Material:
     density_g_cm3: float
 
 
+def require_imaged(ct: CtVolume, labels: LabelVolume, levels: Iterable[Vertebra]) -> None:
+    """Refuse an image that does not show every voxel of some levels: nothing is known about the bone there.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    labels : LabelVolume
+        Labels on any grid.
+    levels : iterable of Vertebra
+        The levels.
+
+    Raises
+    ------
+    OtherImageError
+        If the centre of a voxel lies more than half a voxel beyond the outermost voxels of the image.
+    """
+    boxes = label_boxes(vertebrae_only(labels.labels_zyx))
+    for level in levels:
+        box = boxes[level.label]
+        first_xyz = np.array([part.start for part in box])[::-1]
+        index_xyz = np.argwhere(labels.labels_zyx[box] == level.label)[:, ::-1] + first_xyz
+        index = to_index(ct.affine_lps, to_lps(labels.affine_lps, index_xyz.astype(np.float64)))
+        beyond = np.maximum(-index, index - (np.array(ct.hu_zyx.shape[::-1]) - 1)).max()
+        if beyond > 0.5 + _ROUNDING:
+            raise OtherImageError(f"{level.name} reaches {beyond:.1f} voxels beyond the image")
+
+
 def mean_hu(ct: CtVolume, points_lps: Points, cells: NDArray[np.int64]) -> Values:
-    """Return the mean Hounsfield units of each tetrahedron: the mean of four points within, interpolated linearly."""
+    """Return the mean Hounsfield units of each tetrahedron: the mean of four points within, interpolated linearly.
+
+    A surface lies outside the centres of its voxels, so that elements may reach beyond the outermost ones of the image,
+    and have their values there; `require_imaged` refuses images that show less.
+    """
     corner = points_lps[cells]
     rest = (1 - _CORNER_SHARE) / 3
     total = np.zeros(len(cells))

@@ -113,7 +113,7 @@ def vertebra_surfaces(labels: LabelVolume, gap_mm: float = 0.0) -> list[Vertebra
 
 def vertebra_solids(labels: LabelVolume) -> list[Solid]:
     """Return the voxels of every vertebra, from head to foot; NoVertebraError if there is none."""
-    shapes = shapes_of(vertebrae_only(labels.labels_zyx), labels.grid)
+    shapes = shapes_of(vertebrae_only(labels.labels_zyx), labels.grid, cut=labels.cut)
     if not shapes:
         raise NoVertebraError("the labels contain no vertebra", advice="Check which numbers or segments they have.")
     return [_solid(labels, shape) for shape in shapes]

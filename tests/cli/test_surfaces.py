@@ -8,13 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from pydicom import dcmread
 
+import cspine
 from cspine.cli.mesh import command as mesh
 from cspine.cli.surfaces import command as surfaces
-from cspine.core.errors import DicomSourceNeededError, InputError, MeshError, UsageError
+from cspine.core.errors import DicomSourceNeededError, InputError, MeshError, OtherImageError, UsageError
 from cspine.core.volumes import LabelVolume
+from cspine.dicom.clock import Clock
+from cspine.dicom.read import read_volume
+from cspine.dicom.scan import scan_folder
+from cspine.dicom.seg import SegSettings, write_segmentation
+from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.io import nifti
-from tests.builders.solid_vertebrae import column, two_balls
+from tests.builders.solid_vertebrae import column, two_balls, uniform_ct
 
 
 def invoke(command: object, *arguments: object) -> Result:
@@ -77,6 +84,53 @@ def test_a_level_without_a_mesh_ends_the_command_with_its_code_after_the_others_
     content = json.loads((tmp_path / "out" / "elements.json").read_text())
     assert list(content["rejected"]) == ["C5"]
     assert [row["name"] for row in content["parts"]] == ["C4"]
+
+
+@pytest.fixture(scope="module")
+def two_series(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """A segmentation, its study of two series with frames of reference of their own, and the one that it is of.
+
+    The rules prefer the other series.
+    """
+    folder = tmp_path_factory.mktemp("study")
+    volume = column()
+    ct = uniform_ct(volume, 300)
+    ct.hu_zyx[:, :3] = -900
+    for name, kernel in (("bone", "B60s"), ("soft", "B20s")):
+        description = CtSeriesDescription(uid_seed=name, study_seed="one", kernel=kernel)
+        for path in write_ct_series(ct, folder / "ct" / name, description):
+            header = dcmread(path)
+            header.FrameOfReferenceUID = f"1.2.{ord(name[0])}"
+            header.save_as(path)
+    chosen = next(each.series_uid for each in cspine.list_series(folder / "ct") if each.chosen)
+    other = next(series for series in scan_folder(folder / "ct").series if series.series_uid != chosen)
+    settings = SegSettings(Clock.from_iso("2024-05-06T07:08:09+00:00"))
+    write_segmentation(volume, read_volume(other), settings, folder / "seg.dcm")
+    return folder / "seg.dcm", folder / "ct", other.series_uid
+
+
+def test_of_a_study_the_series_that_the_segmentation_names_is_taken(
+    two_series: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    seg, study, uid = two_series
+    invoke(surfaces, seg, "--ct", study, "--out", tmp_path / "out", "--surface-format", "dicom")
+    written = dcmread(tmp_path / "out" / "surface-C4.dcm")
+    assert written.ReferencedSeriesSequence[0].SeriesInstanceUID == uid
+    assert written.FrameOfReferenceUID == dcmread(seg).FrameOfReferenceUID
+    invoke(mesh, seg, "--ct", study, "--out", tmp_path / "fe", "--edge", "4")
+    assert json.loads((tmp_path / "fe" / "elements.json").read_text())["material"]["from_hu"]
+
+
+@pytest.mark.parametrize("command", [surfaces, mesh])
+def test_a_series_of_another_frame_of_reference_is_refused(
+    command: object, two_series: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    seg, study, uid = two_series
+    wrong = next(each.series_uid for each in cspine.list_series(study) if each.series_uid != uid)
+    words = ["--surface-format", "dicom"] if command is surfaces else []
+    with pytest.raises(OtherImageError):
+        invoke(command, seg, "--ct", study, "--series-uid", wrong, "--out", tmp_path / "out", *words)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cspine.core.geometry import Grid
-from cspine.core.shape import imaged_box, margin_zyx, occupied_box, shapes_of
+from cspine.core.shape import imaged_box, labels_cut_within, margin_zyx, occupied_box, shapes_of
+from cspine.core.volumes import LabelVolume
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.bool_])
@@ -44,3 +45,32 @@ def test_a_level_touches_the_edge_of_what_the_image_shows() -> None:
     assert [shape.touches_edge for shape in shapes_of(labels, grid)] == [False, False]
     view = (slice(2, 9), slice(0, 5), slice(0, 5))
     assert [shape.touches_edge for shape in shapes_of(labels, grid, view)] == [True, False]
+
+
+def test_labels_are_cut_where_their_grid_ends_and_the_image_goes_on() -> None:
+    image = Grid((30, 20, 20), np.diag([1.0, 1.0, 2.0, 1.0]))
+    labels = np.zeros((30, 20, 20), dtype=np.uint8)
+    labels[0:8, 5:15, 5:15], labels[10:16, 5:15, 5:15], labels[20:30, 5:15, 5:15] = 5, 4, 3
+    complete = LabelVolume(labels, image.affine_lps)
+    assert labels_cut_within(complete, image) == frozenset()
+
+    def part(z: slice, y: slice = slice(0, 20)) -> LabelVolume:
+        affine = image.part((z, y, slice(0, 20))).affine_lps
+        return LabelVolume(labels[z, y], affine)
+
+    assert labels_cut_within(part(slice(3, 30)), image) == {5}
+    assert labels_cut_within(part(slice(0, 14)), image) == {4}
+    assert labels_cut_within(part(slice(9, 18)), image) == frozenset()
+    assert labels_cut_within(part(slice(0, 18), slice(8, 20)), image) == {4, 5}
+    finer = image.affine_lps @ np.diag([0.5, 0.5, 0.5, 1.0])
+    finer[:3, 3] = -0.25, -0.25, -0.5
+    fine = np.kron(labels, np.ones((2, 2, 2), dtype=np.uint8))
+    assert labels_cut_within(LabelVolume(fine, finer), image) == frozenset()
+    assert labels_cut_within(complete, Grid((60, 40, 40), finer)) == frozenset()
+
+
+def test_a_label_that_was_cut_before_is_truncated() -> None:
+    labels = np.zeros((9, 9, 9), dtype=np.uint8)
+    labels[2:4, 2:4, 2:4], labels[5:7, 2:4, 2:4] = 4, 3
+    shapes = shapes_of(labels, Grid(labels.shape, np.eye(4)), cut={4})
+    assert [(each.vertebra.name, each.touches_edge) for each in shapes] == [("C3", False), ("C4", True)]

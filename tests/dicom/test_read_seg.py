@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import SimpleITK
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import InputError, LabelSchemeError
-from cspine.core.volumes import LabelVolume
+from cspine.core.volumes import LabelVolume, ModelIdentity
 from cspine.dicom.clock import Clock
 from cspine.dicom.read import read_volume
-from cspine.dicom.read_seg import read_segmentation
+from cspine.dicom.read_seg import read_seg_record, read_segmentation
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.seg import SegSettings, write_segmentation
 from cspine.dicom.seg_type import SegType
@@ -45,6 +46,19 @@ def test_what_cspine_wrote_comes_back(
     read = read_segmentation(tmp_path / "seg.dcm")
     assert read.labels_zyx.dtype == np.uint8
     assert np.array_equal(on_grid(read, labels.grid, partial=True).labels_zyx, labels.labels_zyx)
+
+
+@pytest.mark.parametrize("name", ["neck-net", "a" * 60])
+@pytest.mark.parametrize("demonstration", [True, False])
+def test_the_model_comes_back_with_its_mark(
+    name: str, demonstration: bool, labels: LabelVolume, bright_study: Path, tmp_path: Path
+) -> None:
+    ct = read_volume(scan_folder(bright_study).series[0])
+    model = ModelIdentity(name, "1.0", "cd" * 32, demonstration)
+    write_segmentation(replace(labels, model=model), ct, SegSettings(CLOCK), tmp_path / "seg.dcm")
+    read = read_seg_record(tmp_path / "seg.dcm")[1]
+    assert read is not None and (read.version, read.demonstration) == ("1.0", demonstration)
+    assert read.name == name or (demonstration and name.startswith(read.name.removesuffix("...")))
 
 
 def _dcmqi_segment(number: int, label: str, code: tuple[str, str, str]) -> dict[str, object]:

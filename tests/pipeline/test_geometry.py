@@ -10,6 +10,7 @@ import pytest
 
 import cspine
 from cspine.core.errors import DicomSourceNeededError
+from cspine.core.findings import ORDER_CONTRADICTED
 from cspine.pipeline.outputs import check_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.surfaces.fe_settings import FeSettings
@@ -40,6 +41,14 @@ def test_a_result_has_its_surfaces_and_elements(seg: cspine.Segmentation, tmp_pa
         if output.sop_instance_uid is not None:
             assert str(pydicom.dcmread(tmp_path / "out" / output.file).SOPInstanceUID) == output.sop_instance_uid
     assert seg.save(tmp_path / "out", outputs=["surfaces"], overwrite=True).outputs
+
+
+def test_surface_objects_of_a_result_with_a_serious_finding_say_check(seg: cspine.Segmentation, tmp_path: Path) -> None:
+    vertebrae = replace(seg._study.vertebrae, findings=(ORDER_CONTRADICTED.about("Slices were exchanged."),))
+    settings = replace(seg.settings, surfaces=SurfaceSettings(("dicom",)))
+    cspine.Segmentation(replace(seg._study, vertebrae=vertebrae), settings).save(tmp_path, outputs=["surfaces"])
+    (path,) = (tmp_path / "dicom").iterdir()
+    assert pydicom.dcmread(path).SeriesDescription.startswith("CHECK")
 
 
 def test_the_methods_of_the_result(seg: cspine.Segmentation) -> None:

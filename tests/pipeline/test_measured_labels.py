@@ -12,7 +12,10 @@ from pydicom import dcmread
 
 import cspine
 from cspine.core.anatomy import vertebra
-from cspine.core.errors import InputError, NoVertebraError, PriorResultError
+from cspine.core.errors import InputError, NoVertebraError, OtherImageError, PriorResultError
+from cspine.core.volumes import LabelVolume
+from cspine.dicom.read import read_volume
+from cspine.dicom.scan import scan_folder
 from cspine.io import nifti
 from cspine.pipeline.measured_labels import expected_levels
 from cspine.report.earlier_measurements import earlier_values
@@ -70,6 +73,14 @@ def test_a_nifti_file_gives_the_numbers_of_the_segmentation(study: Path, from_se
         assert float(plain[key]["value"]) == pytest.approx(float(dicom[key]["value"]), abs=0.02), key
 
 
+def test_the_report_of_a_demonstration_result_bears_its_mark(study: Path, from_seg: Path) -> None:
+    report, seg = dcmread(from_seg / "dicom" / "measurements.dcm"), dcmread(study / "seg.dcm")
+    for each in (report, seg):
+        assert each.SeriesDescription.endswith("DEMONSTRATION")
+    names = {str(item.value) for item in report.iterall() if item.VR != "SQ" and "(DEMONSTRATION)" in str(item.value)}
+    assert names == {"neck-net (DEMONSTRATION)"}
+
+
 def test_levels_without_a_label_are_in_the_summary_and_in_the_report(study: Path, from_seg: Path) -> None:
     text = (from_seg / "report" / "measurements.json").read_text(encoding="utf-8")
     summary = MeasuredLabelsSummary.model_validate_json(text)
@@ -125,6 +136,41 @@ def test_an_earlier_result_of_another_patient_is_refused(study: Path, from_seg: 
     for prior in (tmp_path / "other.dcm", study / "ct", tmp_path / "nothing"):
         with pytest.raises(PriorResultError):
             cspine.measure(study / "seg.dcm", study / "ct", prior=prior)
+
+
+def test_a_segmentation_of_another_patient_or_frame_of_reference_is_refused(study: Path, tmp_path: Path) -> None:
+    for keyword, value in (("PatientID", "another"), ("FrameOfReferenceUID", "1.2.3.4")):
+        folder = tmp_path / keyword
+        folder.mkdir()
+        for path in (study / "ct").iterdir():
+            header = dcmread(path)
+            setattr(header, keyword, value)
+            header.save_as(folder / path.name)
+        volume = read_volume(scan_folder(folder).series[0])
+        for ct in (folder, volume):
+            with pytest.raises(OtherImageError) as refused:
+                cspine.measure(study / "seg.dcm", ct)
+            assert refused.value.code == "CS-IN-008"
+        cspine.measure(study / "labels.nii.gz", volume)  # says nothing about its image
+
+
+def test_a_segmentation_without_a_patient_is_that_of_any(study: Path, tmp_path: Path) -> None:
+    header = dcmread(study / "seg.dcm")
+    header.PatientID = header.PatientName = ""
+    header.save_as(tmp_path / "seg.dcm")
+    assert cspine.measure(tmp_path / "seg.dcm", study / "ct").values
+
+
+def test_labels_that_end_within_the_bone_are_truncated(study: Path) -> None:
+    labels, ct = labelled(("C4", "C5")), read_volume(scan_folder(study / "ct").series[0])
+    first = int(np.flatnonzero((labels.labels_zyx == 5).any(axis=(1, 2)))[0]) + 4
+    affine = labels.affine_lps.copy()
+    affine[:3, 3] += affine[:3, 2] * first
+    complete = cspine.measure(labels, ct).spine
+    cropped = cspine.measure(LabelVolume(labels.labels_zyx[first:], affine), ct)
+    assert [(v.level, v.touches_edge) for v in cropped.spine.vertebrae] == [("C4", False), ("C5", True)]
+    assert cropped.spine.at("C5") == () and cropped.spine.at("C4/C5") == () and complete.at("C4/C5")
+    assert [v.value for v in cropped.spine.at("C4")] == [v.value for v in complete.at("C4")]
 
 
 def test_labels_beside_the_image_and_missing_labels_are_refused(study: Path, tmp_path: Path) -> None:

@@ -180,3 +180,16 @@ def test_a_report_states_the_confidence_in_each_vertebra(study: Study, tmp_path:
     assert found["C5"] == {}
     other = study.write("other.dcm", study.content())
     assert dcmread(path).SOPInstanceUID != other.sop_instance_uid
+
+
+def test_a_corrected_patient_gets_a_report_of_its_own(study: Study, tmp_path: Path) -> None:
+    uids = set()
+    for name in ("Wrong^Name", "Right^Name"):
+        ct = ct_series(tmp_path / name, study.labels)
+        assert ct.source is not None
+        first = dcmread(ct.source.slices[0].path)
+        first.PatientName = name
+        first.save_as(ct.source.slices[0].path)
+        settings = report_settings(study.content(), CLOCK, (), "")
+        uids.add(write_structured_report(study.content(), ct, None, settings, tmp_path / "sr.dcm").sop_instance_uid)
+    assert len(uids) == 2

@@ -7,11 +7,13 @@ import pytest
 from scipy.spatial import cKDTree
 
 from cspine.core.anatomy import parse_levels
-from cspine.core.errors import MeshError, NoVertebraError
+from cspine.core.errors import MeshError, NoVertebraError, OtherImageError
+from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.surfaces import fe_model as fe_model_module
 from cspine.surfaces.fe_model import CORTICAL, TRABECULAR, FeModel, FePart, build_model
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.material import density_of, modulus_of
-from tests.builders.solid_vertebrae import BODY_MM, STEP_MM, column, two_balls
+from tests.builders.solid_vertebrae import BODY_MM, STEP_MM, column, two_balls, uniform_ct
 
 
 def _middle(fe_model: FeModel) -> FePart:
@@ -80,6 +82,46 @@ def test_discs_fill_the_space_between_end_plates(fe_model: FeModel) -> None:
     assert 0.4 * np.pi * 9 * 7.5 * height < disc.quality.volume_mm3 < 1.1 * np.pi * 9 * 7.5 * height
     upper = cKDTree(_nodes(fe_model.vertebrae[0], "ENDPLATE_INF"))
     assert np.median(upper.query(_nodes(disc, "ENDPLATE_SUP"))[0]) < 2.5
+
+
+def test_no_disc_fills_the_place_of_a_missing_vertebra() -> None:
+    model = build_model(column(("C3", "C5")), None, FeSettings(edge_mm=3.0, discs=True))
+    assert [part.name for part in model.parts] == ["C3", "C5"]
+
+
+def test_no_disc_fills_the_place_of_a_vertebra_without_a_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = iter(("", "has no element", ""))
+    monkeypatch.setattr(fe_model_module, "_problem", lambda mesh, settings: next(problems))
+    model = build_model(column(), None, FeSettings(edge_mm=3.0, discs=True))
+    assert [part.name for part in model.parts] == ["C3", "C5"] and list(model.rejected) == ["C4"]
+
+
+def test_an_image_that_does_not_show_a_level_is_refused() -> None:
+    labels = column(("C3", "C4"))
+    ct = uniform_ct(labels, 400)
+    beside = ct.affine_lps.copy()
+    beside[0, 3] += 500
+    lower_half = CtVolume(ct.hu_zyx[: len(ct.hu_zyx) // 2], ct.affine_lps)
+    for image, levels in ((CtVolume(ct.hu_zyx, beside), None), (lower_half, None), (lower_half, parse_levels("C3"))):
+        with pytest.raises(OtherImageError) as refused:
+            build_model(labels, image, FeSettings(edge_mm=4.0, levels=levels))
+        assert refused.value.code == "CS-IN-008"
+    lower = np.flatnonzero((labels.labels_zyx == 3).any(axis=(1, 2)))[0]
+    with_c4 = CtVolume(ct.hu_zyx[: lower + 14], ct.affine_lps)
+    model = build_model(labels, with_c4, FeSettings(edge_mm=4.0, levels=parse_levels("C4")))
+    assert [part.name for part in model.vertebrae] == ["C4"]
+
+
+def test_a_vertebra_that_the_image_cuts_has_a_mesh() -> None:
+    labels = column(("C4",))
+    cut = LabelVolume(labels.labels_zyx[:28], labels.affine_lps)
+    half_a_voxel = cut.affine_lps.copy()
+    half_a_voxel[2, 3] -= 0.5
+    image = uniform_ct(cut, 400)
+    for affine in (cut.affine_lps, half_a_voxel):
+        (part,) = build_model(cut, CtVolume(image.hu_zyx, affine), FeSettings(edge_mm=4.0)).vertebrae
+        assert part.is_cut and part.hu is not None
+        np.testing.assert_allclose(part.hu, 400)
 
 
 @pytest.mark.parametrize("gap", [0.5, 1.5])

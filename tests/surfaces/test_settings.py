@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cspine.core.anatomy import parse_levels, vertebra
 from cspine.core.errors import DicomSourceNeededError, UsageError
+from cspine.pipeline.settings import RunSettings
 from cspine.surfaces.fe_settings import FeSettings, parse_fe_formats
 from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
@@ -30,9 +32,11 @@ def test_formats_are_sorted_and_others_refused() -> None:
         {"cortical_mm": -1},
         {"materials": 0},
         {"compression": 30},
+        {"levels": "C9"},
+        {"levels": 3},
     ],
 )
-def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
+def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         FeSettings(**values)  # type: ignore[arg-type]
 
@@ -41,3 +45,14 @@ def test_dicom_objects_need_a_series() -> None:
     SurfaceSettings(("stl",)).require_source(has_dicom=False)
     with pytest.raises(DicomSourceNeededError):
         SurfaceSettings(("stl", "dicom")).require_source(has_dicom=False)
+
+
+@pytest.mark.parametrize("settings", [FeSettings, RunSettings])
+def test_levels_may_be_given_by_name(settings: type[FeSettings] | type[RunSettings]) -> None:
+    wanted = parse_levels("C4-C5")
+    for levels in (wanted, ("C4", "C5"), ["C5", vertebra("C4")], "C4-C5"):
+        assert settings(levels=levels).levels == wanted  # type: ignore[arg-type]
+    assert settings().levels is None
+    for wrong in ("", (), ("C9",), 5, (5,)):
+        with pytest.raises(UsageError):
+            settings(levels=wrong)  # type: ignore[arg-type]
