@@ -59,12 +59,8 @@ def read_ct_image(path: Path) -> CtVolume:
     ExcessiveTiltError
         If the affine is sheared further than a tilted gantry does, or otherwise.
     """
-    if path.name.endswith(".gz") and path.is_file():
-        refuse_damaged(path)
-    try:
-        image = nibabel.load(path)
-    except UNREADABLE as error:
-        raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
+    refuse_damaged(path)
+    image = nibabel.load(path)
     if type(image) is not nibabel.Nifti1Image:  # ITK reads no NIfTI-2
         raise InputError(f"{path.name} is no NIfTI-1 file of an image", advice=_ADVICE)
     affine = _stated_affine(image, path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel
@@ -118,6 +119,24 @@ def test_what_is_no_complete_image_is_refused(tmp_path: Path) -> None:
     for path in paths:
         with pytest.raises(InputError):
             read_ct_image(path)
+
+
+@pytest.mark.parametrize("name", ["cut.nii", "CUT.NII", "cut.nii.gz", "CUT.NII.GZ"])
+@pytest.mark.parametrize("missing", [1, 400])
+def test_an_integer_image_that_ends_early_is_damaged(tmp_path: Path, name: str, missing: int) -> None:
+    content = _save(nibabel.Nifti1Image(np.abs(_voxels()) % 256, _AFFINE), tmp_path, "complete.nii").read_bytes()
+    is_compressed = name.lower().endswith(".gz")
+    cut = [content[:-missing], content + bytes(7)]
+    if is_compressed:
+        cut = [gzip.compress(content)[:-missing], *(gzip.compress(part) for part in cut)]
+    *damaged, complete = cut
+    for read in (read_ct_image, nifti.read_ct, nifti.read_labels):
+        for part in damaged:
+            (tmp_path / name).write_bytes(part)
+            with raises_code(InputError, name):
+                read(tmp_path / name)
+    (tmp_path / name).write_bytes(complete)
+    assert nifti.read_labels(tmp_path / name).labels_zyx.shape == _XYZ[::-1]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
