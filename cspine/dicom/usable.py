@@ -30,6 +30,8 @@ _HOUNSFIELD_WORDS = frozenset(
     {"", "HU", "HUMOD", "US", "HOUNSFIELD", "HOUNSFIELDUNIT", "HOUNSFIELDUNITS", "HNSFU", "CTNUMBER"}
 )
 _UNSPECIFIED = frozenset({"", "US"})
+#: HU_MOD, of images from which a material was removed or changed (PS3.3 C.11.1.1.2): air and most tissue remain.
+_MODIFIED = "HUMOD"
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _BITS_ALLOCATED = (8, 16, 32)
 #: Limits of (0028,1053) *Rescale Slope* and (0028,1052) *Rescale Intercept*; scanners use 1 and -1024, or near them.
@@ -87,10 +89,13 @@ def refusal(series: Series, *, repair_gaps: bool = False) -> InputError | Geomet
 def states_hounsfield(series: Series) -> bool:
     """Return whether the headers say that the values are Hounsfield units.
 
-    They do by (0028,1054) *Rescale Type*; where it is missing, original images are in Hounsfield units (PS3.3 C.8.2.1),
-    and derived ones are if *Image Type* has a value of such images only.
+    They do by (0028,1054) *Rescale Type*, but not by HU_MOD; where it is missing, original images are in Hounsfield
+    units (PS3.3 C.8.2.1), and derived ones are if *Image Type* has a value of such images only.
     """
-    if all(_word(plane.rescale_type) not in _UNSPECIFIED for plane in series.planes):
+    words = {_word(plane.rescale_type) for plane in series.planes}
+    if _MODIFIED in words:
+        return False
+    if not words & _UNSPECIFIED:
         return True
     return series.image_type[:1] == ("ORIGINAL",) or is_hounsfield_type(series.image_type)
 

@@ -55,6 +55,7 @@ def test_an_ordinary_series_is_usable(tmp_path: Path) -> None:
         (_set(RescaleSlope="1e308"), RescaleError),
         (_set(RescaleIntercept="1e30"), RescaleError),
         (_set(ImageType=["DERIVED", "SECONDARY", "AXIAL", "DE_IODINE"]), NotHounsfieldError),
+        (_set(ImageType=["DERIVED", "PRIMARY", "AXIAL", "MAT_REMOVED"], RescaleType="HU"), NotHounsfieldError),
         (_set(BitsStored=17), UnsupportedImageError),
         (_set(PixelRepresentation=7), UnsupportedImageError),
         (_set(SOPClassUID="1.2.840.10008.5.1.4.1.1.7"), UnsupportedImageError),
@@ -99,6 +100,7 @@ def test_an_enhanced_ct_in_several_instances_is_refused_before_it_is_read(tmp_pa
         ("", ["DERIVED", "SECONDARY", "AXIAL", "MPR"], True),
         ("", ["DERIVED", "SECONDARY", "SOMETHING"], False),
         ("US", ["DERIVED", "SECONDARY", "VNC"], False),
+        ("HU_MOD", ["ORIGINAL", "PRIMARY", "AXIAL"], False),
     ],
 )
 def test_headers_state_hounsfield_units_or_leave_it_open(
