@@ -41,7 +41,7 @@ _MIN_AIR = 0.01
 _MIN_PROMINENCE = 2.0
 #: An image without a window shows values beyond these: air, and cortical bone.
 _WINDOW_HU = (-500.0, 1000.0)
-#: More values at one end of the image were cut to it.
+#: If more values of the patient lie at one end of the image, they were cut to it.
 _MAX_AT_END = 0.005
 #: No more different values are those of an image that was drawn, not of a scan.
 _MAX_DRAWN = 32
@@ -152,10 +152,11 @@ def _off_zero(values: NDArray[np.float32]) -> str | None:
 
 def _cut_to_window(values: NDArray[np.float32]) -> str | None:
     """Return which end of the values was cut to a window, as for display, or None if neither was."""
+    patient = values[values > _AIR_HU]
     low, high = float(values.min()), float(values.max())
     for end, is_inside in ((high, high < _WINDOW_HU[1]), (low, low > _WINDOW_HU[0])):
-        share = float((values == end).mean())
-        if is_inside and share > _MAX_AT_END and len(np.unique(values)) > _MAX_DRAWN:
+        share = float((patient == end).mean())
+        if is_inside and share > _MAX_AT_END and len(np.unique(patient)) > _MAX_DRAWN:
             return f"{share:.1%} of the values are exactly {end:.0f}, and none lies beyond, as if cut to a window"
     return None
 
