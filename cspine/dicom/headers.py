@@ -66,6 +66,7 @@ _OTHER_KEYWORDS = (
     "Columns",
     "BitsAllocated",
     "BitsStored",
+    "HighBit",
     "PixelRepresentation",
     "SliceLocation",
     "RescaleSlope",
@@ -163,8 +164,8 @@ class InstanceHeader:
         Date and time of the series in DICOM format, as far as they are present.
     samples_per_pixel : int
         (0028,0002).
-    bits_allocated, bits_stored, pixel_representation : int or None
-        (0028,0100), (0028,0101), (0028,0103).
+    bits_allocated, bits_stored, high_bit, pixel_representation : int or None
+        (0028,0100), (0028,0101), (0028,0102), (0028,0103).
     frames : int
         (0028,0008); 1 if missing.
     has_float_pixels : bool
@@ -197,6 +198,7 @@ class InstanceHeader:
     samples_per_pixel: int
     bits_allocated: int | None
     bits_stored: int | None
+    high_bit: int | None
     pixel_representation: int | None
     frames: int
     has_float_pixels: bool
@@ -265,6 +267,7 @@ def read_header(
         samples_per_pixel=_integer(dataset, "SamplesPerPixel") or 1,
         bits_allocated=_integer(dataset, "BitsAllocated"),
         bits_stored=_integer(dataset, "BitsStored"),
+        high_bit=_integer(dataset, "HighBit"),
         pixel_representation=_integer(dataset, "PixelRepresentation"),
         frames=_integer(dataset, "NumberOfFrames") or 1,
         has_float_pixels=has_float_pixels,

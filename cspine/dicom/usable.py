@@ -120,6 +120,9 @@ def _require_encoding(image: InstanceHeader) -> None:
             f"{name} has {stored} bits stored of {allocated} allocated and pixel representation "
             f"{image.pixel_representation}, which cannot be read"
         )
+    if stored is not None and (image.high_bit or 0) >= stored:
+        # A high bit below the highest one of the value is a slip in the header, and shifts nothing.
+        raise UnsupportedImageError(f"{name} has {stored} bits stored with high bit {image.high_bit}: they are shifted")
     if image.frames != len(image.planes):
         raise UnsupportedImageError(f"{name} has {image.frames} frames and positions for {len(image.planes)}")
 

@@ -57,6 +57,7 @@ def test_an_ordinary_series_is_usable(tmp_path: Path) -> None:
         (_set(ImageType=["DERIVED", "SECONDARY", "AXIAL", "DE_IODINE"]), NotHounsfieldError),
         (_set(ImageType=["DERIVED", "PRIMARY", "AXIAL", "MAT_REMOVED"], RescaleType="HU"), NotHounsfieldError),
         (_set(BitsStored=17), UnsupportedImageError),
+        (_set(BitsStored=12, HighBit=15), UnsupportedImageError),
         (_set(PixelRepresentation=7), UnsupportedImageError),
         (_set(SOPClassUID="1.2.840.10008.5.1.4.1.1.7"), UnsupportedImageError),
         (_set(PixelSpacing=[100.0, 100.0]), ImpossibleGeometryError),
@@ -74,6 +75,11 @@ def test_what_headers_show_is_refused(
 @pytest.mark.parametrize("word", ["HU", "Hounsfield Unit", "hounsfield units", "HU_MOD", "US", ""])
 def test_every_word_for_hounsfield_units_is_accepted(tmp_path: Path, word: str) -> None:
     assert refusal(_series(tmp_path, _set(RescaleType=word))) is None
+
+
+@pytest.mark.parametrize("high_bit", [0, 11, 15, None])
+def test_a_high_bit_that_shifts_no_value_is_accepted(tmp_path: Path, high_bit: int | None) -> None:
+    assert refusal(_series(tmp_path, _set(HighBit=high_bit))) is None
 
 
 def test_slices_further_apart_than_any_ct_are_refused(tmp_path: Path) -> None:
