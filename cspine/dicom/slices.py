@@ -14,6 +14,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.core.ct_limits import (
+    MAX_EXTENT_MM,
+    MAX_MATRIX,
+    MAX_POSITION_MM,
+    MIN_SLICES,
+    PIXEL_SPACING_MM,
+    SLICE_DISTANCE_MM,
+)
 from cspine.core.errors import (
     DuplicatePositionError,
     ExcessiveTiltError,
@@ -34,20 +42,14 @@ from cspine.dicom.tolerance import (
     COARSE_ROUNDING_MM,
     COSINE_ROUNDING,
     COSINE_TOLERANCE,
-    MAX_EXTENT_MM,
-    MAX_MATRIX,
-    MAX_POSITION_MM,
     ORIENTATION_TOLERANCE,
-    PIXEL_SPACING_MM,
     PIXEL_SPACING_TOLERANCE,
     SHIFT_TOLERANCE_MM,
-    SLICE_DISTANCE_MM,
     STEP_ROUNDING_MM,
     STEP_TOLERANCE,
 )
 from cspine.io.tables import counted
 
-MIN_SLICES = 3
 #: Largest shear of a stack that a tilted gantry can cause, degrees.
 MAX_TILT_DEG = 35.0
 #: Largest shear along the rows that rounding can explain, degrees.

@@ -8,11 +8,19 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
-from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError, NotHounsfieldError
+from cspine.core.errors import (
+    AmbiguousPositionError,
+    ExcessiveTiltError,
+    ImpossibleGeometryError,
+    InputError,
+    NotHounsfieldError,
+    SingleSliceError,
+)
 from cspine.core.geometry import ras_to_lps
 from cspine.io import nifti
-from cspine.io.ct_image import ct_from_nibabel, read_ct_image
+from cspine.io.ct_image import ct_from_nibabel, ct_from_sitk, read_ct_image
 from tests.builders.raises import raises_code
 
 _XYZ = (9, 10, 11)
@@ -45,6 +53,59 @@ def test_a_ct_lies_where_its_header_says(tmp_path: Path, name: str, form: str) -
     assert ct.hu_zyx.dtype == np.int16
     assert np.allclose(ct.affine_lps, ras_to_lps(_AFFINE), atol=1e-4)
     assert ct.notes == () and ct.source is None
+
+
+@pytest.mark.parametrize("form", ["sform", "qform", "both"])
+@pytest.mark.parametrize(("unit", "per_mm"), [("meter", 1e-3), ("micron", 1e3), ("mm", 1.0), ("unknown", 1.0)])
+def test_positions_are_in_the_unit_of_the_header(tmp_path: Path, unit: str, per_mm: float, form: str) -> None:
+    scaled = _AFFINE.copy()
+    scaled[:3] *= per_mm
+    image = nibabel.Nifti1Image(_voxels(), scaled)
+    image.set_sform(scaled, 0 if form == "qform" else 1)
+    image.set_qform(scaled, 0 if form == "sform" else 1)
+    image.header.set_xyzt_units(unit)
+    for ct in (read_ct_image(_save(image, tmp_path)), ct_from_nibabel(image)):
+        assert np.allclose(ct.affine_lps, ras_to_lps(_AFFINE), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit", "word"),
+    [
+        ((1e-3, 1e-3, 1e-3), "mm", "millimetre"),
+        ((1.0, 1.0, 1.0), "meter", "metre"),
+        ((1.0, 1.0, 1.0), "micron", "micrometre"),
+        ((1.0, 1.0, 15.0), "unknown", "millimetre"),
+        ((15.0, 15.0, 1.0), "unknown", "millimetre"),
+    ],
+)
+def test_a_grid_of_no_patient_is_refused(tmp_path: Path, scale: tuple[float, ...], unit: str, word: str) -> None:
+    affine = _AFFINE @ np.diag([*scale, 1.0])
+    image = nibabel.Nifti1Image(_voxels(), affine)
+    image.header.set_xyzt_units(unit)
+    for read in (lambda: read_ct_image(_save(image, tmp_path)), lambda: ct_from_nibabel(image)):
+        with raises_code(ImpossibleGeometryError, word):
+            read()
+
+
+def test_an_image_wider_than_any_scanner_is_refused() -> None:
+    wide = SimpleITK.GetImageFromArray(np.zeros((400, 4, 4), np.int16))
+    wide.SetSpacing((1.0, 1.0, 10.0))
+    with raises_code(ImpossibleGeometryError, 4000):
+        ct_from_sitk(wide)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("slices", [1, 2])
+def test_fewer_than_three_slices_are_no_volume(tmp_path: Path, axis: int, slices: int) -> None:
+    voxels = _voxels().take(range(slices), axis)
+    image = nibabel.Nifti1Image(voxels, _AFFINE)
+    for read in (
+        lambda: read_ct_image(_save(image, tmp_path)),
+        lambda: ct_from_nibabel(image),
+        lambda: ct_from_sitk(SimpleITK.GetImageFromArray(voxels)),
+    ):
+        with raises_code(SingleSliceError, slices):
+            read()
 
 
 def test_an_image_in_memory_is_the_one_of_its_file(tmp_path: Path) -> None:
