@@ -6,6 +6,7 @@ The order follows from positions alone. Repairs are reported in notes; nothing i
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,6 +58,12 @@ MAX_ROW_SHEAR_DEG = 0.5
 
 # Attributes that may change from one range of slices to the next, but not alternate.
 _ALTERNATION_MARKS = PHASE_MARKS[:5]
+# Attributes that may also return to a value in a later range, but not change at nearly every slice.
+_RECONSTRUCTION_MARKS = ("ConvolutionKernel", "KVP", "ImageType")
+#: More changes than those of the ranges A, B, A.
+_MIN_CHANGES = 3
+# Values of Image Type that follow from the compression of a slice alone.
+_COMPRESSION = re.compile(r"(JP2K|LOSS).*", re.IGNORECASE)
 _TAGS = {"position_lps": "(0020,0032) Image Position (Patient)", "cosines": "(0020,0037) Image Orientation (Patient)"}
 _TAGS["spacing_yx"] = "(0028,0030) Pixel Spacing"
 
@@ -235,19 +242,25 @@ def _refuse_mixtures(stack: _Stack) -> None:
     most = max(shared.values())
     if most > 1:
         _refuse_shared_positions(stack, position, most)
-    for keyword in _ALTERNATION_MARKS:
+    for keyword in (*_ALTERNATION_MARKS, *_RECONSTRUCTION_MARKS):
         values = [_mark(plane, keyword) for plane in stack.planes]
-        runs = 1 + sum(a != b for a, b in pairwise(values))
-        if runs > len(set(values)):
+        changes = sum(a != b for a, b in pairwise(values))
+        is_range_mark = keyword in _RECONSTRUCTION_MARKS
+        if is_range_mark and changes < max(_MIN_CHANGES, len(values) / 2):
+            continue
+        if changes >= len(set(values)):
             counts = " and ".join(str(n) for n in sorted(Counter(values).values(), reverse=True))
             raise MixedAcquisitionsError(
                 f"acquisitions alternate along the stack: {keyword} has {len(set(values))} values for {counts} slices "
-                f"and changes {runs - 1} times"
+                f"and changes {changes} times"
             )
 
 
 def _mark(plane: Plane, keyword: str) -> str:
-    return dict(plane.marks).get(keyword, "")
+    value = dict(plane.marks).get(keyword, "")
+    if keyword != "ImageType":
+        return value
+    return "\\".join(part for part in value.split("\\") if not _COMPRESSION.fullmatch(part))
 
 
 def _refuse_shared_positions(stack: _Stack, position: NDArray[np.int64], most: int) -> None:
