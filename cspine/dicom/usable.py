@@ -56,7 +56,8 @@ def require_usable(series: Series, *, repair_gaps: bool = False) -> Arrangement:
     Raises
     ------
     UnsupportedImageError
-        If an image is no CT image, is in several multi-frame instances, or in an encoding that cannot be read.
+        If an image is no CT image, is in several multi-frame instances, shares its UID with another one, or is in an
+        encoding that cannot be read.
     PhotometricError
         If an image is not MONOCHROME2 with one sample per pixel.
     GeometryError, MissingAttributeError
@@ -70,6 +71,7 @@ def require_usable(series: Series, *, repair_gaps: bool = False) -> Arrangement:
     _require_decoders(images)
     _require_one_multiframe(images)
     arrangement = arrange(series.planes, repair_gaps=repair_gaps)
+    _require_own_uids(arrangement.planes)
     _require_rescale(arrangement.planes)
     for image in images:
         if other_quantity(image.image_type):
@@ -150,6 +152,16 @@ def _require_one_multiframe(images: Sequence[InstanceHeader]) -> None:
         raise UnsupportedImageError(
             f"the series is stored in {len(images)} instances, {multiframe} of them multi-frame",
             advice="Export the series as single-frame CT images, or as one multi-frame instance.",
+        )
+
+
+def _require_own_uids(planes: Sequence[Plane]) -> None:
+    """Refuse slices that share a SOP Instance UID: a segmentation refers to each of them by it."""
+    referred = {(plane.source.sop_instance_uid, plane.source.frame) for plane in planes}
+    if len(referred) < len(planes):
+        raise UnsupportedImageError(
+            f"{len(planes)} slices have {len(referred)} different SOP Instance UIDs",
+            advice="Export the series again; (0008,0018) SOP Instance UID must identify one slice.",
         )
 
 

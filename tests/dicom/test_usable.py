@@ -77,6 +77,17 @@ def test_every_word_for_hounsfield_units_is_accepted(tmp_path: Path, word: str) 
     assert refusal(_series(tmp_path, _set(RescaleType=word))) is None
 
 
+@pytest.mark.parametrize("repeated", [2, 6])
+def test_slices_that_share_a_uid_are_refused_before_they_are_read(tmp_path: Path, repeated: int) -> None:
+    datasets = build(Stack())
+    for dataset in datasets[:repeated]:
+        dataset.SOPInstanceUID = "1.2.3.4"
+    save_all(datasets, tmp_path)
+    refused = refusal(scan_folder(tmp_path).series[0])
+    assert refused is not None and refused.code == UnsupportedImageError.code
+    assert "SOP Instance UID" in refused.advice
+
+
 @pytest.mark.parametrize("high_bit", [0, 11, 15, None])
 def test_a_high_bit_that_shifts_no_value_is_accepted(tmp_path: Path, high_bit: int | None) -> None:
     assert refusal(_series(tmp_path, _set(HighBit=high_bit))) is None
