@@ -5,6 +5,7 @@ Pixels are never read here. A single-frame image has one `Plane`, an Enhanced CT
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,11 @@ _OTHER_KEYWORDS = (
     "ImagesInAcquisition",
     "NumberOfSeriesRelatedInstances",
     "InConcatenationTotalNumber",
+)
+#: What (0018,0010) says, letters and digits alone, where no contrast agent was given.
+_NO_AGENT = re.compile(
+    r"0+|N|NA|NO|NONE|NIL|NOT(GIVEN|USED|APPLICABLE)|NATIVE?|PLAIN|(UN|NON)ENHANCED|WITHOUT.*|OHNE.*|"
+    r"(NO|NON|WO|KEIN|SANS|SIN)(IV)?(CONTRASTE?|KONTRAST|CM|KM)(AGENT|MEDIUM|MEDIA|MATERIAL|MITTEL|GIVEN|USED)?"
 )
 #: Larger numbers are damage: millimetres, cosines and slopes are far smaller, and products must stay finite.
 _MAX_NUMBER = 1e30
@@ -258,7 +264,7 @@ def read_header(
         photometric=_text(dataset, "PhotometricInterpretation"),
         image_type=tuple(v for v in _text(dataset, "ImageType").split("\\") if v),
         slice_thickness_mm=thickness[0] if thickness else None,
-        contrast=bool(_text(dataset, "ContrastBolusAgent")) or bool(_items(dataset, "ContrastBolusAgentSequence")),
+        contrast=_states_contrast(dataset),
         series_number=_integer(dataset, "SeriesNumber"),
         instance_number=_integer(dataset, "InstanceNumber"),
         date_time=_text(dataset, "SeriesDate") + _text(dataset, "SeriesTime")
@@ -276,6 +282,13 @@ def read_header(
         series_instances=_integer(dataset, "NumberOfSeriesRelatedInstances"),
         concatenation_parts=_integer(dataset, "InConcatenationTotalNumber"),
     )
+
+
+def _states_contrast(dataset: Dataset) -> bool:
+    """Return whether a contrast agent is stated; (0018,0010) is free text, which may say that there was none."""
+    agent = "".join(character for character in _text(dataset, "ContrastBolusAgent").upper() if character.isalnum())
+    is_named = bool(agent) and not _NO_AGENT.fullmatch(agent)
+    return is_named or bool(_items(dataset, "ContrastBolusAgentSequence"))
 
 
 def _planes(dataset: Dataset, path: Path, shared: Dataset) -> tuple[Plane, ...]:
