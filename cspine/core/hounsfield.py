@@ -1,7 +1,8 @@
 """Whether values are Hounsfield units: where the air, the fat and the muscle of a patient must lie.
 
 By definition water is 0 HU and air -1000 HU (Hounsfield 1973), so that fat and muscle, of which most of a neck
-consists, lie within 200 HU of 0 in every CT. Values with another offset still look like a CT to a network.
+consists, lie within 200 HU of 0 in every CT. Values with another offset, on another scale or cut to a window still look
+like a CT to a network.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ _BONE_HU = (300.0, 700.0)
 _SHIFTED_PATIENT_HU = (850.0, 1250.0)
 #: Offsets of unsigned and of signed values that are taken for HU.
 _OFFSETS_HU = (-1024.0, 1024.0, -1000.0, 1000.0)
+#: Where air and lung have their most common value: the tail of noisy or mixed values below has none.
+_AIR_PEAK_HU = (-1150.0, -650.0)
+_BELOW_FAT_HU = -300.0
+#: Fewer values below fat may be noise.
+_MIN_AIR = 0.01
+#: A true peak stands out from what lies between it and fat by this factor.
+_MIN_PROMINENCE = 2.0
+#: An image without a window shows values beyond these: air, and cortical bone.
+_WINDOW_HU = (-500.0, 1000.0)
+#: If more values of the patient lie at one end of the image, they were cut to it.
+_MAX_AT_END = 0.005
+#: No more different values are those of an image that was drawn, not of a scan.
+_MAX_DRAWN = 32
 #: Values to look at; a volume has more.
 _SAMPLE = 2_000_000
 #: Fewer values say nothing; ten slices of 64 x 64 pixels have twice as many.
@@ -82,7 +96,8 @@ def doubt_hounsfield(hu_zyx: HuArray) -> UnitDoubt | None:
     if values.max() > _AIR_HU and (span := float(np.ptp(values))) < _MIN_SPAN_HU:
         return UnitDoubt(f"the values span {span:g}, but a CT spans {_MIN_SPAN_HU:g} and more", is_certain=True)
     if (reason := _off_zero(values)) is None:
-        return None
+        reason = _cut_to_window(values) or _off_air(values)
+        return UnitDoubt(reason, is_certain=False) if reason is not None else None
     offset = next((o for o in _OFFSETS_HU if _off_zero(values - o) is None and (values - o).min() < 0), None)
     if offset is None:
         return UnitDoubt(reason, is_certain=False)
@@ -135,12 +150,41 @@ def _off_zero(values: NDArray[np.float32]) -> str | None:
     return None
 
 
+def _cut_to_window(values: NDArray[np.float32]) -> str | None:
+    """Return which end of the values was cut to a window, as for display, or None if neither was."""
+    patient = values[values > _AIR_HU]
+    low, high = float(values.min()), float(values.max())
+    for end, is_inside in ((high, high < _WINDOW_HU[1]), (low, low > _WINDOW_HU[0])):
+        share = float((patient == end).mean())
+        if is_inside and share > _MAX_AT_END and len(np.unique(patient)) > _MAX_DRAWN:
+            return f"{share:.1%} of the values are exactly {end:.0f}, and none lies beyond, as if cut to a window"
+    return None
+
+
+def _off_air(values: NDArray[np.float32]) -> str | None:
+    """Return how the values of air differ from -1000, or None if they do not or there is no air."""
+    padding = (values < _PADDING_HU) & (values == values.min())
+    air = values[(values < _BELOW_FAT_HU) & ~padding]
+    if len(air) < _MIN_AIR * len(values):
+        return None
+    smooth, centres = _histogram(air, -_MAX_HU, _BELOW_FAT_HU)
+    at = int(np.argmax(smooth))
+    low, high = _AIR_PEAK_HU
+    if low <= centres[at] <= high or smooth[at] < _MIN_PROMINENCE * smooth[at:].min():
+        return None
+    return f"the most common value of air is {centres[at]:.0f}, but air and lung lie from {low:.0f} to {high:.0f}"
+
+
 def _peak(values: NDArray[np.float32]) -> float:
     """Return the most common value, to the width of a bin."""
-    counts, edges = np.histogram(values, np.arange(_AIR_HU, _MAX_HU, _BIN_HU))
-    smooth = np.convolve(counts, np.ones(3), mode="same")
-    at = int(np.argmax(smooth))
-    return float(edges[at] + edges[at + 1]) / 2
+    smooth, centres = _histogram(values, _AIR_HU, _MAX_HU)
+    return float(centres[int(np.argmax(smooth))])
+
+
+def _histogram(values: NDArray[np.float32], low: float, high: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the smoothed numbers of values and the centres of their bins."""
+    counts, edges = np.histogram(values, np.arange(low, high + _BIN_HU / 2, _BIN_HU))
+    return np.convolve(counts, np.ones(3), mode="same"), (edges[:-1] + edges[1:]) / 2
 
 
 def _share(values: NDArray[np.float32], low: float, high: float) -> float:

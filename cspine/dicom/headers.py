@@ -5,6 +5,7 @@ Pixels are never read here. A single-frame image has one `Plane`, an Enhanced CT
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ _OTHER_KEYWORDS = (
     "Columns",
     "BitsAllocated",
     "BitsStored",
+    "HighBit",
     "PixelRepresentation",
     "SliceLocation",
     "RescaleSlope",
@@ -80,6 +82,11 @@ _OTHER_KEYWORDS = (
 )
 #: Key of a patient with neither (0010,0020) *Patient ID* nor (0010,0010) *Patient's Name*.
 UNKNOWN_PATIENT = hashed("name:")
+#: What (0018,0010) says, letters and digits alone, where no contrast agent was given.
+_NO_AGENT = re.compile(
+    r"0+|N|NA|NO|NONE|NIL|NOT(GIVEN|USED|APPLICABLE)|NATIVE?|PLAIN|(UN|NON)ENHANCED|WITHOUT.*|OHNE.*|"
+    r"(NO|NON|WO|KEIN|SANS|SIN)(IV)?(CONTRASTE?|KONTRAST|CM|KM)(AGENT|MEDIUM|MEDIA|MATERIAL|MITTEL|GIVEN|USED)?"
+)
 #: Larger numbers are damage: millimetres, cosines and slopes are far smaller, and products must stay finite.
 _MAX_NUMBER = 1e30
 #: What an unsigned short and an integer string hold (PS3.5 6.2).
@@ -165,8 +172,8 @@ class InstanceHeader:
         Date and time of the series in DICOM format, as far as they are present.
     samples_per_pixel : int
         (0028,0002).
-    bits_allocated, bits_stored, pixel_representation : int or None
-        (0028,0100), (0028,0101), (0028,0103).
+    bits_allocated, bits_stored, high_bit, pixel_representation : int or None
+        (0028,0100), (0028,0101), (0028,0102), (0028,0103).
     frames : int
         (0028,0008); 1 if missing.
     has_float_pixels : bool
@@ -199,6 +206,7 @@ class InstanceHeader:
     samples_per_pixel: int
     bits_allocated: int | None
     bits_stored: int | None
+    high_bit: int | None
     pixel_representation: int | None
     frames: int
     has_float_pixels: bool
@@ -258,7 +266,7 @@ def read_header(
         photometric=_text(dataset, "PhotometricInterpretation"),
         image_type=tuple(v for v in _text(dataset, "ImageType").split("\\") if v),
         slice_thickness_mm=thickness[0] if thickness else None,
-        contrast=bool(_text(dataset, "ContrastBolusAgent")) or bool(_items(dataset, "ContrastBolusAgentSequence")),
+        contrast=_states_contrast(dataset),
         series_number=_integer(dataset, "SeriesNumber"),
         instance_number=_integer(dataset, "InstanceNumber"),
         date_time=_text(dataset, "SeriesDate") + _text(dataset, "SeriesTime")
@@ -267,6 +275,7 @@ def read_header(
         samples_per_pixel=_integer(dataset, "SamplesPerPixel") or 1,
         bits_allocated=_integer(dataset, "BitsAllocated"),
         bits_stored=_integer(dataset, "BitsStored"),
+        high_bit=_integer(dataset, "HighBit"),
         pixel_representation=_integer(dataset, "PixelRepresentation"),
         frames=_integer(dataset, "NumberOfFrames") or 1,
         has_float_pixels=has_float_pixels,
@@ -275,6 +284,13 @@ def read_header(
         series_instances=_integer(dataset, "NumberOfSeriesRelatedInstances"),
         concatenation_parts=_integer(dataset, "InConcatenationTotalNumber"),
     )
+
+
+def _states_contrast(dataset: Dataset) -> bool:
+    """Return whether a contrast agent is stated; (0018,0010) is free text, which may say that there was none."""
+    agent = "".join(character for character in _text(dataset, "ContrastBolusAgent").upper() if character.isalnum())
+    is_named = bool(agent) and not _NO_AGENT.fullmatch(agent)
+    return is_named or bool(_items(dataset, "ContrastBolusAgentSequence"))
 
 
 def _planes(dataset: Dataset, path: Path, shared: Dataset) -> tuple[Plane, ...]:

@@ -1,7 +1,7 @@
 """What (0008,0008) *Image Type* says about the values of a CT image: Hounsfield units, something else, or nothing.
 
-Values from the third on are those of PS3.3 C.8.2.1.1.1 (CT Image), C.8.15.2.1.1 (Enhanced CT) and of the scanners'
-makers.
+Values from the third on are those of PS3.3 C.8.2.1.1.1 (CT Image), C.8.15.2.1.1 (Enhanced CT), C.8.16.1.4 (derived
+pixel contrast) and of the scanners' makers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _HOUNSFIELD = re.compile(
 #: Values of images that are not in Hounsfield units, or show no patient in section.
 _OTHER = re.compile(
     r".*IODINE.*|.*URIC.*|.*(ZEFF|Z_EFF|EFF_ATOMIC).*|.*(ELECTRON|ELEC).?DENS.*|RHO.*|MAT_(SPECIFIC|FRACTIONAL|VALUE_BASED)|"
-    r".*PERFUSION.*MAP.*|CB[FV]|MTT|TTP|TMAX|TTD|.*FUSION.*|.*FUSED.*|.*OVERLAY.*|.*SUBTRACT.*|DIVISION|STD_DEVIATION|"
+    r".*PERFUSION.*MAP.*|R?CB[FV]|MTT|TTP|TMAX|TTD|.*FUSION.*|.*FUSED.*|.*OVERLAY.*|.*SUBTRACT.*|DIVISION|STD_DEVIATION|"
+    # A material, or bone, was removed from these: their bone has other values.
+    r"MAT_(REMOVED|MODIFIED)|.*VNC.*|MASKED|.*BONE_?REMOV.*|"
+    r"MAXIMUM|MINIMUM|.*(MIP|MAX_?IP|MIN_?IP).*|T_TEST|Z_SCORE|"
     r"QUANTITY|MULTIPLICATION|LOCALIZER|SCOUT|TOPOGRAM|.*DOSE.*|SCREEN ?SAVE|VRT|SSD|RENDERED|PRESENTATION"
 )
 

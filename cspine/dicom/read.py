@@ -167,8 +167,11 @@ def _decode(dataset: Dataset, plane: Plane) -> _Stored:
             stored = _pixels(dataset, frame, correct_unused_bits=True)
         if stored.shape != (plane.rows, plane.columns):
             raise PixelError(f"instance {name} decodes to {stored.shape[0]} x {stored.shape[1]} pixels")
-        ends = [_as_stored(dataset.get(k), stored.dtype) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-        return _Stored(stored, bit_evidence(stored, dataset), int(dataset.BitsStored), (ends[0], ends[1]))
+        first, last = (
+            _as_stored(dataset.get(k), stored.dtype) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+        )
+        evidence = bit_evidence(stored, dataset, _padding(stored, first, last))
+        return _Stored(stored, evidence, int(dataset.BitsStored), (first, last))
 
 
 def _pixels(dataset: Dataset, frame: int, *, correct_unused_bits: bool) -> NDArray[np.integer]:
@@ -187,7 +190,10 @@ def _interpret_all(planes: Sequence[Plane], stored: Sequence[_Stored], *, mask: 
 
     def interpret(slice_: _Stored, plane: Plane) -> _Decoded:
         values = without_upper_bits(slice_.stored_yx, slice_.bits_stored) if mask else slice_.stored_yx
-        padding = _padding(values, *slice_.padding)
+        # The declared value may have upper bits itself, or lie beneath an overlay.
+        padding = _padding(slice_.stored_yx, *slice_.padding)
+        if mask and (beneath := _padding(values, *slice_.padding)) is not None:
+            padding = beneath if padding is None else padding | beneath
         return _Decoded(values, padding, _fits_int16(values if padding is None else values[~padding], plane))
 
     with ThreadPoolExecutor(usable_cores()) as pool:

@@ -31,6 +31,8 @@ _THREADS = 8
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 #: Components of digits; leading zeros are not allowed, but occur.
 _UID = re.compile(r"^(?=.{3,64}$)\d+(\.\d+)+$", re.ASCII)
+#: What names of slices differ in: IM000001, IM000002; 1.2.840.3.1, 1.2.840.3.2.
+_NUMBER = re.compile(r"[0-9]+")
 #: Values, or characters of a single one: pydicom looks up each for every file, which takes long for thousands.
 _MAX_CHARACTER_SETS = 64
 #: First bytes of (7FE0,0008) *Float Pixel Data* and (7FE0,0009) *Double Float Pixel Data*.
@@ -258,13 +260,19 @@ def _kind_by_name(path: Path) -> str:
 
 def _like_slices(paths: Sequence[Path], headers: Sequence[InstanceHeader]) -> tuple[DamagedFile, ...]:
     """Return the files without a DICOM header that are named like the CT images beside them."""
-    names = {(header.path.parent, header.path.suffix.lower()) for header in headers if header.is_ct}
-    names = {(folder, suffix) for folder, suffix in names if suffix}
+    names = {name for header in headers if header.is_ct for name in _kinds_of_name(header.path)}
     return tuple(
-        DamagedFile(path, "the DICOM header is missing")
-        for path in paths
-        if (path.parent, path.suffix.lower()) in names
+        DamagedFile(path, "the DICOM header is missing") for path in paths if not names.isdisjoint(_kinds_of_name(path))
     )
+
+
+def _kinds_of_name(path: Path) -> set[tuple[Path, str]]:
+    """Return what files that are named alike share: the folder and the name but its numbers, or a suffix of letters."""
+    name = path.name.lower()
+    alike = {_NUMBER.sub("#", name)}
+    if any(map(str.isalpha, suffix := Path(name).suffix)):
+        alike.add(suffix)
+    return {(path.parent, each) for each in alike}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ The order follows from positions alone. Repairs are reported in notes; nothing i
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.core.ct_limits import (
+    MAX_EXTENT_MM,
+    MAX_MATRIX,
+    MAX_POSITION_MM,
+    MIN_SLICES,
+    PIXEL_SPACING_MM,
+    SLICE_DISTANCE_MM,
+)
 from cspine.core.errors import (
     DuplicatePositionError,
     ExcessiveTiltError,
@@ -34,20 +43,14 @@ from cspine.dicom.tolerance import (
     COARSE_ROUNDING_MM,
     COSINE_ROUNDING,
     COSINE_TOLERANCE,
-    MAX_EXTENT_MM,
-    MAX_MATRIX,
-    MAX_POSITION_MM,
     ORIENTATION_TOLERANCE,
-    PIXEL_SPACING_MM,
     PIXEL_SPACING_TOLERANCE,
     SHIFT_TOLERANCE_MM,
-    SLICE_DISTANCE_MM,
     STEP_ROUNDING_MM,
     STEP_TOLERANCE,
 )
 from cspine.io.tables import counted
 
-MIN_SLICES = 3
 #: Largest shear of a stack that a tilted gantry can cause, degrees.
 MAX_TILT_DEG = 35.0
 #: Largest shear along the rows that rounding can explain, degrees.
@@ -55,6 +58,12 @@ MAX_ROW_SHEAR_DEG = 0.5
 
 # Attributes that may change from one range of slices to the next, but not alternate.
 _ALTERNATION_MARKS = PHASE_MARKS[:5]
+# Attributes that may also return to a value in a later range, but not change at nearly every slice.
+_RECONSTRUCTION_MARKS = ("ConvolutionKernel", "KVP", "ImageType")
+#: More changes than those of the ranges A, B, A.
+_MIN_CHANGES = 3
+# Values of Image Type that follow from the compression of a slice alone.
+_COMPRESSION = re.compile(r"(JP2K|LOSS).*", re.IGNORECASE)
 _TAGS = {"position_lps": "(0020,0032) Image Position (Patient)", "cosines": "(0020,0037) Image Orientation (Patient)"}
 _TAGS["spacing_yx"] = "(0028,0030) Pixel Spacing"
 
@@ -233,19 +242,25 @@ def _refuse_mixtures(stack: _Stack) -> None:
     most = max(shared.values())
     if most > 1:
         _refuse_shared_positions(stack, position, most)
-    for keyword in _ALTERNATION_MARKS:
+    for keyword in (*_ALTERNATION_MARKS, *_RECONSTRUCTION_MARKS):
         values = [_mark(plane, keyword) for plane in stack.planes]
-        runs = 1 + sum(a != b for a, b in pairwise(values))
-        if runs > len(set(values)):
+        changes = sum(a != b for a, b in pairwise(values))
+        is_range_mark = keyword in _RECONSTRUCTION_MARKS
+        if is_range_mark and changes < max(_MIN_CHANGES, len(values) / 2):
+            continue
+        if changes >= len(set(values)):
             counts = " and ".join(str(n) for n in sorted(Counter(values).values(), reverse=True))
             raise MixedAcquisitionsError(
                 f"acquisitions alternate along the stack: {keyword} has {len(set(values))} values for {counts} slices "
-                f"and changes {runs - 1} times"
+                f"and changes {changes} times"
             )
 
 
 def _mark(plane: Plane, keyword: str) -> str:
-    return dict(plane.marks).get(keyword, "")
+    value = dict(plane.marks).get(keyword, "")
+    if keyword != "ImageType":
+        return value
+    return "\\".join(part for part in value.split("\\") if not _COMPRESSION.fullmatch(part))
 
 
 def _refuse_shared_positions(stack: _Stack, position: NDArray[np.int64], most: int) -> None:

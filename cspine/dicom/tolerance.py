@@ -19,13 +19,6 @@ SHIFT_TOLERANCE_MM = 0.1
 #: Some systems store positions to a tenth of a millimetre; no coarser rounding is repaired.
 COARSE_ROUNDING_MM = 0.1
 
-#: What CT scanners of patients produce, with a margin: millimetres, and pixels a side.
-PIXEL_SPACING_MM = (0.02, 10.0)
-SLICE_DISTANCE_MM = (0.02, 20.0)
-MAX_POSITION_MM = 20_000.0
-MAX_EXTENT_MM = 3_000.0
-MAX_MATRIX = 8192
-
 
 def same_orientation(cosines: Sequence[float], others: Sequence[float]) -> bool:
     """Return whether two slices have one orientation.

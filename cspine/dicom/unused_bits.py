@@ -37,7 +37,7 @@ class BitEvidence:
     declared: bool = False
 
 
-def bit_evidence(stored_yx: Stored, dataset: Dataset) -> BitEvidence:
+def bit_evidence(stored_yx: Stored, dataset: Dataset, padding_yx: NDArray[np.bool_] | None = None) -> BitEvidence:
     """Return what the upper bits of a slice are.
 
     Parameters
@@ -46,16 +46,19 @@ def bit_evidence(stored_yx: Stored, dataset: Dataset) -> BitEvidence:
         Stored values with all their bits.
     dataset : Dataset
         The instance.
+    padding_yx : ndarray of bool, shape (y, x), optional
+        Pixels that the header declares as padding: they are neither values nor an overlay.
     """
+    image = np.ones(stored_yx.shape, bool) if padding_yx is None else ~padding_yx
     inside = without_upper_bits(stored_yx, int(dataset.BitsStored))
-    upper = inside != stored_yx
+    upper = (inside != stored_yx) & image
     pixels = int(upper.sum())
     if not pixels:
         return BitEvidence()
     overlay = value = 0
     for axis in (0, 1):
         first, second = _pairs(upper, axis)
-        edge = first != second
+        edge = (first != second) & np.logical_and(*_pairs(image, axis))
         with_bits, without = (np.abs(np.diff(v.astype(np.int64), axis=axis))[edge] for v in (stored_yx, inside))
         overlay += int((without < with_bits).sum())
         value += int((without > with_bits).sum())

@@ -30,6 +30,8 @@ _HOUNSFIELD_WORDS = frozenset(
     {"", "HU", "HUMOD", "US", "HOUNSFIELD", "HOUNSFIELDUNIT", "HOUNSFIELDUNITS", "HNSFU", "CTNUMBER"}
 )
 _UNSPECIFIED = frozenset({"", "US"})
+#: HU_MOD, of images from which a material was removed or changed (PS3.3 C.11.1.1.2): air and most tissue remain.
+_MODIFIED = "HUMOD"
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _BITS_ALLOCATED = (8, 16, 32)
 #: Limits of (0028,1053) *Rescale Slope* and (0028,1052) *Rescale Intercept*; scanners use 1 and -1024, or near them.
@@ -54,7 +56,8 @@ def require_usable(series: Series, *, repair_gaps: bool = False) -> Arrangement:
     Raises
     ------
     UnsupportedImageError
-        If an image is no CT image, is in several multi-frame instances, or in an encoding that cannot be read.
+        If an image is no CT image, is in several multi-frame instances, shares its UID with another one, or is in an
+        encoding that cannot be read.
     PhotometricError
         If an image is not MONOCHROME2 with one sample per pixel.
     GeometryError, MissingAttributeError
@@ -68,6 +71,7 @@ def require_usable(series: Series, *, repair_gaps: bool = False) -> Arrangement:
     _require_decoders(images)
     _require_one_multiframe(images)
     arrangement = arrange(series.planes, repair_gaps=repair_gaps)
+    _require_own_uids(arrangement.planes)
     _require_rescale(arrangement.planes)
     for image in images:
         if other_quantity(image.image_type):
@@ -87,10 +91,13 @@ def refusal(series: Series, *, repair_gaps: bool = False) -> InputError | Geomet
 def states_hounsfield(series: Series) -> bool:
     """Return whether the headers say that the values are Hounsfield units.
 
-    They do by (0028,1054) *Rescale Type*; where it is missing, original images are in Hounsfield units (PS3.3 C.8.2.1),
-    and derived ones are if *Image Type* has a value of such images only.
+    They do by (0028,1054) *Rescale Type*, but not by HU_MOD; where it is missing, original images are in Hounsfield
+    units (PS3.3 C.8.2.1), and derived ones are if *Image Type* has a value of such images only.
     """
-    if all(_word(plane.rescale_type) not in _UNSPECIFIED for plane in series.planes):
+    words = {_word(plane.rescale_type) for plane in series.planes}
+    if _MODIFIED in words:
+        return False
+    if not words & _UNSPECIFIED:
         return True
     return series.image_type[:1] == ("ORIGINAL",) or is_hounsfield_type(series.image_type)
 
@@ -115,6 +122,9 @@ def _require_encoding(image: InstanceHeader) -> None:
             f"{name} has {stored} bits stored of {allocated} allocated and pixel representation "
             f"{image.pixel_representation}, which cannot be read"
         )
+    if stored is not None and (image.high_bit or 0) >= stored:
+        # A high bit below the highest one of the value is a slip in the header, and shifts nothing.
+        raise UnsupportedImageError(f"{name} has {stored} bits stored with high bit {image.high_bit}: they are shifted")
     if image.frames != len(image.planes):
         raise UnsupportedImageError(f"{name} has {image.frames} frames and positions for {len(image.planes)}")
 
@@ -142,6 +152,16 @@ def _require_one_multiframe(images: Sequence[InstanceHeader]) -> None:
         raise UnsupportedImageError(
             f"the series is stored in {len(images)} instances, {multiframe} of them multi-frame",
             advice="Export the series as single-frame CT images, or as one multi-frame instance.",
+        )
+
+
+def _require_own_uids(planes: Sequence[Plane]) -> None:
+    """Refuse slices that share a SOP Instance UID: a segmentation refers to each of them by it."""
+    referred = {(plane.source.sop_instance_uid, plane.source.frame) for plane in planes}
+    if len(referred) < len(planes):
+        raise UnsupportedImageError(
+            f"{len(planes)} slices have {len(referred)} different SOP Instance UIDs",
+            advice="Export the series again; (0008,0018) SOP Instance UID must identify one slice.",
         )
 
 

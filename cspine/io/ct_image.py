@@ -14,6 +14,7 @@ import SimpleITK as sitk  # noqa: N813
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
+from cspine.core.ct_limits import require_possible_grid
 from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError
 from cspine.core.geometry import (
     Affine,
@@ -27,7 +28,7 @@ from cspine.core.geometry import (
 from cspine.core.hounsfield import require_hounsfield
 from cspine.core.volumes import CtVolume
 from cspine.io.nifti import ct_of, of_image, read_image, refuse_damaged, refuse_not_finite
-from cspine.io.nifti_place import UNREADABLE, refuse_other_qform, require_one_place, stated_affine
+from cspine.io.nifti_place import UNREADABLE, refuse_other_qform, require_one_place, stated_affine, stated_unit
 
 _ADVICE = "Give a three-dimensional NIfTI file (.nii or .nii.gz) of one channel that is complete."
 _AIR_HU = -1024.0
@@ -56,15 +57,13 @@ def read_ct_image(path: Path) -> CtVolume:
         If its values are not Hounsfield units.
     AmbiguousPositionError
         If neither sform nor qform is set, or the two place the image differently.
+    ImpossibleGeometryError, SingleSliceError
+        If its grid is not that of a CT of a patient.
     ExcessiveTiltError
         If the affine is sheared further than a tilted gantry does, or otherwise.
     """
-    if path.name.endswith(".gz") and path.is_file():
-        refuse_damaged(path)
-    try:
-        image = nibabel.load(path)
-    except UNREADABLE as error:
-        raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
+    refuse_damaged(path)
+    image = nibabel.load(path)
     if type(image) is not nibabel.Nifti1Image:  # ITK reads no NIfTI-2
         raise InputError(f"{path.name} is no NIfTI-1 file of an image", advice=_ADVICE)
     affine = _stated_affine(image, path.name)
@@ -104,17 +103,21 @@ def ct_from_sitk(image: sitk.Image) -> CtVolume:
     """Return the CT volume of an image of SimpleITK, whose directions are always orthogonal; errors as `nifti`."""
     name = "the SimpleITK image"
     ct = ct_of(*of_image(image, name))
+    require_possible_grid(ct.grid, name)
     require_hounsfield(ct.hu_zyx, name)
     return ct
 
 
 def _stated_affine(image: SpatialImage, name: str) -> Affine:
-    """Return the affine (LPS) of the sform, or of the qform where there is no sform."""
+    """Return the affine (LPS) of the sform, or of the qform where there is no sform, if it is that of a CT."""
     if len(image.shape) != 3:
         raise InputError(f"{name} is not a three-dimensional image of one channel", advice=_ADVICE)
     if isinstance(image, nibabel.Nifti1Image) and not (_code(image, "sform") or _code(image, "qform")):
         raise AmbiguousPositionError(f"{name} has neither an sform nor a qform: left and right cannot be told apart")
-    return stated_affine(image, name)
+    affine = stated_affine(image, name)
+    x, y, z = image.shape
+    require_possible_grid(Grid((z, y, x), affine), name, stated_unit(image))
+    return affine
 
 
 def _voxels(image: SpatialImage, name: str) -> NDArray[Any]:

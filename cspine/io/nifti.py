@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import zlib
+import math
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
@@ -129,13 +130,26 @@ def _is_complete(path: Path, voxel_bytes: int) -> bool:
 
 
 def refuse_damaged(path: Path) -> None:
-    """Raise InputError if a gzip file fails its checksum (RFC 1952): SimpleITK reads a truncated one silently."""
-    try:
-        with gzip.open(path) as file:
-            while file.read(_CHUNK):
-                pass
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path.name} is damaged or truncated", advice=_ADVICE) from error
+    """Raise InputError if a NIfTI file fails its checksum or has fewer bytes than its header says.
+
+    SimpleITK reads what is missing as 0, silently.
+    """
+    with foreign_file(lambda kind: InputError(f"{path.name} is damaged or truncated ({kind})", advice=_ADVICE)):
+        present = _count_bytes(path)
+        image = nibabel.load(path)
+    if not isinstance(image, SpatialImage) or not isinstance(voxels := image.dataobj, ArrayProxy):
+        return
+    needed = voxels.offset + math.prod(voxels.shape) * voxels.dtype.itemsize
+    if present < needed:
+        raise InputError(f"{path.name} is truncated: it has {present} of {needed} bytes", advice=_ADVICE)
+
+
+def _count_bytes(path: Path) -> int:
+    """Return the number of bytes of a file, decompressed to its end, where gzip checks it (RFC 1952), if it is .gz."""
+    if not path.name.lower().endswith(".gz"):
+        return path.stat().st_size
+    with gzip.open(path) as file:
+        return sum(map(len, iter(lambda: file.read(_CHUNK), b"")))
 
 
 def refuse_not_finite(path: Path) -> None:
@@ -152,10 +166,9 @@ def refuse_not_finite(path: Path) -> None:
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Affine]:
-    if path.name.endswith(".gz") and path.is_file():
-        refuse_damaged(path)
     is_nifti = path.name.lower().endswith((".nii", ".nii.gz")) and path.is_file()
     if is_nifti:
+        refuse_damaged(path)
         refuse_sheared(path)
         refuse_not_finite(path)
     try:

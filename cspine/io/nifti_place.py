@@ -20,12 +20,14 @@ from cspine.core.geometry import Affine, Grid, is_orthogonal, ras_to_lps
 
 #: What nibabel raises for files that are no NIfTI or are damaged.
 UNREADABLE = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, zlib.error)
+#: Units of (xyzt_units & 7) in a header, and their millimetres; ITK takes another number, and none, for millimetres.
+_UNITS = {1: ("metre", 1e3), 2: ("millimetre", 1.0), 3: ("micrometre", 1e-3)}
 #: Corners that two readers see may differ by this share of the smallest step.
 _SLACK = 0.1
 
 
 def stated_affine(image: SpatialImage, name: str) -> Affine:
-    """Return the affine (LPS) of the sform, or of the qform where there is no sform.
+    """Return the affine (LPS, millimetres) of the sform, or of the qform where there is no sform.
 
     Raises
     ------
@@ -35,9 +37,21 @@ def stated_affine(image: SpatialImage, name: str) -> Affine:
     if image.affine is None:
         raise AmbiguousPositionError(f"{name} has no affine")
     affine = ras_to_lps(image.affine)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    affine[:3] *= _unit(image)[1]
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(affine).all() or not steps.all() or abs(np.linalg.det(affine[:3, :3] / steps)) < 1e-6:
         raise AmbiguousPositionError(f"{name} has an affine that cannot be inverted")
     return affine
+
+
+def stated_unit(image: SpatialImage) -> str:
+    """Return the unit in which the header of an image states positions; the millimetre if it states none."""
+    return _unit(image)[0]
+
+
+def _unit(image: SpatialImage) -> tuple[str, float]:
+    code = int(image.header["xyzt_units"]) & 7 if isinstance(image, nibabel.Nifti1Pair) else 2
+    return _UNITS.get(code, _UNITS[2])
 
 
 def refuse_sheared(path: Path) -> None:

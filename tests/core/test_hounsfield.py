@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,43 @@ def test_another_offset_is_doubtful_and_not_refused() -> None:
     doubt = doubt_hounsfield(shifted)
     assert doubt is not None and not doubt.is_certain
     require_hounsfield(shifted, "the image")
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.5, 2.0])
+def test_air_elsewhere_than_at_minus_1000_is_doubtful(scale: float) -> None:
+    doubt = doubt_hounsfield((_neck() * scale).astype(np.float32))
+    assert doubt is not None and not doubt.is_certain
+    assert min(abs(float(number) + 1000 * scale) for number in re.findall(r"-\d+", doubt.reason)) <= 20
+
+
+@pytest.mark.parametrize("window", [(-160, 240), (-1024, 240), (-200, 300), (-125, 3000)])
+def test_values_that_were_cut_to_a_window_are_doubtful(window: tuple[int, int]) -> None:
+    doubt = doubt_hounsfield(np.clip(_neck(), *window))
+    assert doubt is not None and not doubt.is_certain
+    assert "exactly" in doubt.reason
+
+
+def test_the_ends_of_what_a_scanner_stores_are_no_window() -> None:
+    values = _neck(air=2.0)
+    values[:, :2] = 3071
+    assert doubt_hounsfield(np.clip(values, -1024, 3071)) is None
+
+
+@pytest.mark.parametrize("noise", [150.0, 250.0])
+def test_noise_of_tissue_below_fat_is_no_air(noise: float) -> None:
+    assert doubt_hounsfield(_neck(0.0, noise)) is None
+
+
+def test_lung_may_be_the_only_air() -> None:
+    values = _neck(air=0.0)
+    values[:, :20] = np.rint(np.random.default_rng(1).normal(-850, 40, (32, 20, 48)))
+    assert doubt_hounsfield(values) is None
+
+
+def test_tissue_of_one_value_in_a_drawn_image_was_not_cut() -> None:
+    values = np.full((20, 40, 40), 40, np.int16)
+    values[:, :10], values[:, 20:24] = -90, 400
+    assert doubt_hounsfield(values) is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -23,6 +23,18 @@ def test_maps_are_named_as_another_quantity(value: str) -> None:
     assert not is_hounsfield_type(("DERIVED", "SECONDARY", "AXIAL", value))
 
 
+@pytest.mark.parametrize("value", ["MAT_REMOVED", "MAT_MODIFIED", "VNCA", "VNC", "MASKED", "BONE_REMOVAL"])
+def test_an_image_without_one_of_its_materials_is_another_quantity(value: str) -> None:
+    assert other_quantity(("DERIVED", "PRIMARY", "AXIAL", value)) == value
+    assert not is_hounsfield_type(("DERIVED", "PRIMARY", "AXIAL", value))
+
+
+@pytest.mark.parametrize("value", ["MAXIMUM", "MINIMUM", "MIP", "THIN_MIP", "MAX_IP", "MIN_IP", "MinIP"])
+def test_a_projection_of_the_largest_or_smallest_values_is_another_quantity(value: str) -> None:
+    assert other_quantity(("DERIVED", "SECONDARY", "AXIAL", value)) == value
+    assert not is_hounsfield_type(("DERIVED", "SECONDARY", "AXIAL", value))
+
+
 def test_an_unknown_value_is_neither() -> None:
     assert not is_hounsfield_type(("DERIVED", "SECONDARY", "SOMETHING"))
     assert not other_quantity(("DERIVED", "SECONDARY", "SOMETHING"))

@@ -323,6 +323,23 @@ def test_padding_written_with_the_wrong_sign_is_understood(tmp_path: Path) -> No
     assert (read_volume(_series(datasets, tmp_path)).hu_zyx[:, 0, 0] == -1024).all()
 
 
+@pytest.mark.parametrize("has_overlay", [False, True])
+def test_padding_with_upper_bits_is_no_overlay(tmp_path: Path, has_overlay: bool) -> None:
+    datasets = build(Stack())
+    for dataset in datasets:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        dataset.add_new("PixelPaddingValue", "US", 63536)
+        stored = np.frombuffer(dataset.PixelData, dtype=np.uint16).reshape(9, 8).copy()
+        if has_overlay:
+            stored[4:6, 2:7] |= 0x1000
+        stored[:2] = 63536
+        dataset.PixelData = stored.tobytes()
+    volume = read_volume(_series(datasets, tmp_path))
+    assert (volume.hu_zyx[:, :2] == -1024).all()
+    assert np.array_equal(volume.hu_zyx[:, 2:], read_volume(_series(build(Stack()), tmp_path / "plain")).hu_zyx[:, 2:])
+    assert len(volume.notes) == has_overlay
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 

@@ -317,6 +317,20 @@ def test_a_slice_whose_header_is_gone_may_belong_to_any_series(tmp_path: Path) -
     assert scan.skipped.not_dicom == 0
 
 
+@pytest.mark.parametrize("name", ["IM{:06d}", "{}", "1.2.826.0.1.3680043.9.{}", "CT.1.2.3.{}.img", "Slice {} (a).1"])
+@pytest.mark.parametrize("content", [b"", bytes(4096), b"\x00" * 100])
+def test_a_lost_slice_is_known_by_a_name_without_its_number(tmp_path: Path, name: str, content: bytes) -> None:
+    for number, path in enumerate(save_all(build(Stack()), tmp_path), 8):
+        path.rename(tmp_path / name.format(number))
+    (tmp_path / name.format(14)).write_bytes(content)
+    (tmp_path / "other" / "deep").mkdir(parents=True)
+    for skipped in ("VERSION", "IM000003.jpg", f"other/deep/{name.format(3)}"):
+        (tmp_path / skipped).write_bytes(content)
+    scan = scan_folder(tmp_path)
+    assert [damaged.path.name for damaged in scan.damaged if damaged.is_unattributed] == [name.format(14)]
+    assert scan.skipped.not_dicom == 3
+
+
 def test_dicom_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
     paths = save_all(build(Stack()), tmp_path)
     paths[0].rename(tmp_path / "DICOMDIR")

@@ -127,6 +127,24 @@ def test_contrast_can_be_required(tmp_path: Path) -> None:
         _choose(_scan(tmp_path, a=_series("a")), rules)
 
 
+@pytest.mark.parametrize(
+    ("agent", "stated"),
+    [
+        *((text, False) for text in ("NONE", "None.", "NO", "N", "N/A", "-", "No contrast", "NON-CONTRAST", "w/o CM")),
+        *((text, False) for text in ("UNENHANCED", "Without IV contrast", "No IV contrast given", "NATIV", "0")),
+        *((text, True) for text in ("Oral", "IV", "Omnipaque 350", "NON-IONIC CONTRAST", "NIOPAM", "Y", "C", "350")),
+    ],
+)
+def test_a_contrast_agent_is_stated_unless_the_text_says_that_there_was_none(
+    tmp_path: Path, agent: str, stated: bool
+) -> None:
+    datasets = _series("a")
+    for dataset in datasets:
+        dataset.ContrastBolusAgent = agent
+    (series,) = _scan(tmp_path, a=datasets).series
+    assert series.contrast is stated
+
+
 def test_a_series_of_empty_type_2_attributes_is_accepted(tmp_path: Path) -> None:
     selection = _choose(_scan(tmp_path, a=empty_type_2(_series("a"))))
     assert selection.chosen.series_number is None

@@ -228,6 +228,35 @@ def test_acquisitions_that_alternate_are_refused() -> None:
         arrange(_planes(interleaved(build(Stack()))))
 
 
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("ConvolutionKernel", ("B30f", "B70f")),
+        ("KVP", ("80", "140")),
+        ("ImageType", (["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "SECONDARY", "AXIAL", "MPR"])),
+    ],
+)
+def test_reconstructions_may_follow_each_other_but_not_alternate(keyword: str, values: tuple[object, object]) -> None:
+    def stack(indices: str) -> list[Plane]:
+        datasets = build(Stack(shape_zyx=(len(indices), 9, 8)))
+        for dataset, index in zip(datasets, indices, strict=True):
+            setattr(dataset, keyword, values[int(index)])
+        return _planes(datasets)
+
+    for ranges in ("000111", "001100", "010", "0001111000111"):
+        assert len(arrange(stack(ranges)).planes) == len(ranges)
+    for mixture in ("010101", "0101101010"):
+        with raises_code(MixedAcquisitionsError, keyword, 2):
+            arrange(stack(mixture))
+
+
+def test_the_compression_of_a_slice_is_no_reconstruction() -> None:
+    datasets = build(Stack())
+    for i, dataset in enumerate(datasets):
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL", f"JP2K LOSSY {6 + i % 2}:1"]
+    assert len(arrange(_planes(datasets)).planes) == 6
+
+
 def test_two_frames_of_reference_are_refused() -> None:
     datasets = build(Stack())
     datasets[4].FrameOfReferenceUID = "2.25.1"

@@ -55,7 +55,9 @@ def test_an_ordinary_series_is_usable(tmp_path: Path) -> None:
         (_set(RescaleSlope="1e308"), RescaleError),
         (_set(RescaleIntercept="1e30"), RescaleError),
         (_set(ImageType=["DERIVED", "SECONDARY", "AXIAL", "DE_IODINE"]), NotHounsfieldError),
+        (_set(ImageType=["DERIVED", "PRIMARY", "AXIAL", "MAT_REMOVED"], RescaleType="HU"), NotHounsfieldError),
         (_set(BitsStored=17), UnsupportedImageError),
+        (_set(BitsStored=12, HighBit=15), UnsupportedImageError),
         (_set(PixelRepresentation=7), UnsupportedImageError),
         (_set(SOPClassUID="1.2.840.10008.5.1.4.1.1.7"), UnsupportedImageError),
         (_set(PixelSpacing=[100.0, 100.0]), ImpossibleGeometryError),
@@ -73,6 +75,22 @@ def test_what_headers_show_is_refused(
 @pytest.mark.parametrize("word", ["HU", "Hounsfield Unit", "hounsfield units", "HU_MOD", "US", ""])
 def test_every_word_for_hounsfield_units_is_accepted(tmp_path: Path, word: str) -> None:
     assert refusal(_series(tmp_path, _set(RescaleType=word))) is None
+
+
+@pytest.mark.parametrize("repeated", [2, 6])
+def test_slices_that_share_a_uid_are_refused_before_they_are_read(tmp_path: Path, repeated: int) -> None:
+    datasets = build(Stack())
+    for dataset in datasets[:repeated]:
+        dataset.SOPInstanceUID = "1.2.3.4"
+    save_all(datasets, tmp_path)
+    refused = refusal(scan_folder(tmp_path).series[0])
+    assert refused is not None and refused.code == UnsupportedImageError.code
+    assert "SOP Instance UID" in refused.advice
+
+
+@pytest.mark.parametrize("high_bit", [0, 11, 15, None])
+def test_a_high_bit_that_shifts_no_value_is_accepted(tmp_path: Path, high_bit: int | None) -> None:
+    assert refusal(_series(tmp_path, _set(HighBit=high_bit))) is None
 
 
 def test_slices_further_apart_than_any_ct_are_refused(tmp_path: Path) -> None:
@@ -99,6 +117,7 @@ def test_an_enhanced_ct_in_several_instances_is_refused_before_it_is_read(tmp_pa
         ("", ["DERIVED", "SECONDARY", "AXIAL", "MPR"], True),
         ("", ["DERIVED", "SECONDARY", "SOMETHING"], False),
         ("US", ["DERIVED", "SECONDARY", "VNC"], False),
+        ("HU_MOD", ["ORIGINAL", "PRIMARY", "AXIAL"], False),
     ],
 )
 def test_headers_state_hounsfield_units_or_leave_it_open(

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
-from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError, NotHounsfieldError
+from cspine.core.errors import (
+    AmbiguousPositionError,
+    ExcessiveTiltError,
+    ImpossibleGeometryError,
+    InputError,
+    NotHounsfieldError,
+    SingleSliceError,
+)
 from cspine.core.geometry import ras_to_lps
 from cspine.io import nifti
-from cspine.io.ct_image import ct_from_nibabel, read_ct_image
+from cspine.io.ct_image import ct_from_nibabel, ct_from_sitk, read_ct_image
 from tests.builders.raises import raises_code
 
 _XYZ = (9, 10, 11)
@@ -44,6 +53,59 @@ def test_a_ct_lies_where_its_header_says(tmp_path: Path, name: str, form: str) -
     assert ct.hu_zyx.dtype == np.int16
     assert np.allclose(ct.affine_lps, ras_to_lps(_AFFINE), atol=1e-4)
     assert ct.notes == () and ct.source is None
+
+
+@pytest.mark.parametrize("form", ["sform", "qform", "both"])
+@pytest.mark.parametrize(("unit", "per_mm"), [("meter", 1e-3), ("micron", 1e3), ("mm", 1.0), ("unknown", 1.0)])
+def test_positions_are_in_the_unit_of_the_header(tmp_path: Path, unit: str, per_mm: float, form: str) -> None:
+    scaled = _AFFINE.copy()
+    scaled[:3] *= per_mm
+    image = nibabel.Nifti1Image(_voxels(), scaled)
+    image.set_sform(scaled, 0 if form == "qform" else 1)
+    image.set_qform(scaled, 0 if form == "sform" else 1)
+    image.header.set_xyzt_units(unit)
+    for ct in (read_ct_image(_save(image, tmp_path)), ct_from_nibabel(image)):
+        assert np.allclose(ct.affine_lps, ras_to_lps(_AFFINE), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit", "word"),
+    [
+        ((1e-3, 1e-3, 1e-3), "mm", "millimetre"),
+        ((1.0, 1.0, 1.0), "meter", "metre"),
+        ((1.0, 1.0, 1.0), "micron", "micrometre"),
+        ((1.0, 1.0, 15.0), "unknown", "millimetre"),
+        ((15.0, 15.0, 1.0), "unknown", "millimetre"),
+    ],
+)
+def test_a_grid_of_no_patient_is_refused(tmp_path: Path, scale: tuple[float, ...], unit: str, word: str) -> None:
+    affine = _AFFINE @ np.diag([*scale, 1.0])
+    image = nibabel.Nifti1Image(_voxels(), affine)
+    image.header.set_xyzt_units(unit)
+    for read in (lambda: read_ct_image(_save(image, tmp_path)), lambda: ct_from_nibabel(image)):
+        with raises_code(ImpossibleGeometryError, word):
+            read()
+
+
+def test_an_image_wider_than_any_scanner_is_refused() -> None:
+    wide = SimpleITK.GetImageFromArray(np.zeros((400, 4, 4), np.int16))
+    wide.SetSpacing((1.0, 1.0, 10.0))
+    with raises_code(ImpossibleGeometryError, 4000):
+        ct_from_sitk(wide)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("slices", [1, 2])
+def test_fewer_than_three_slices_are_no_volume(tmp_path: Path, axis: int, slices: int) -> None:
+    voxels = _voxels().take(range(slices), axis)
+    image = nibabel.Nifti1Image(voxels, _AFFINE)
+    for read in (
+        lambda: read_ct_image(_save(image, tmp_path)),
+        lambda: ct_from_nibabel(image),
+        lambda: ct_from_sitk(SimpleITK.GetImageFromArray(voxels)),
+    ):
+        with raises_code(SingleSliceError, slices):
+            read()
 
 
 def test_an_image_in_memory_is_the_one_of_its_file(tmp_path: Path) -> None:
@@ -118,6 +180,24 @@ def test_what_is_no_complete_image_is_refused(tmp_path: Path) -> None:
     for path in paths:
         with pytest.raises(InputError):
             read_ct_image(path)
+
+
+@pytest.mark.parametrize("name", ["cut.nii", "CUT.NII", "cut.nii.gz", "CUT.NII.GZ"])
+@pytest.mark.parametrize("missing", [1, 400])
+def test_an_integer_image_that_ends_early_is_damaged(tmp_path: Path, name: str, missing: int) -> None:
+    content = _save(nibabel.Nifti1Image(np.abs(_voxels()) % 256, _AFFINE), tmp_path, "complete.nii").read_bytes()
+    is_compressed = name.lower().endswith(".gz")
+    cut = [content[:-missing], content + bytes(7)]
+    if is_compressed:
+        cut = [gzip.compress(content)[:-missing], *(gzip.compress(part) for part in cut)]
+    *damaged, complete = cut
+    for read in (read_ct_image, nifti.read_ct, nifti.read_labels):
+        for part in damaged:
+            (tmp_path / name).write_bytes(part)
+            with raises_code(InputError, name):
+                read(tmp_path / name)
+    (tmp_path / name).write_bytes(complete)
+    assert nifti.read_labels(tmp_path / name).labels_zyx.shape == _XYZ[::-1]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
