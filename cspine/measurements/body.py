@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from cspine.core.norms import MAX_BULGE
 from cspine.measurements.frame import Bone, Frame, Vector
 from cspine.measurements.section import STEP_MM, Section, Share, midsagittal
 
@@ -314,11 +315,15 @@ def _run(line: Share) -> float:
     return end - 1 + float((line[end - 1] - 0.5) / (line[end - 1] - line[end]))
 
 
-def heights(body: Body, box: BodyBox) -> tuple[float, float, float]:
-    """Return the height of a body at the front, the middle and the back, about the midline."""
+def heights(body: Body, box: BodyBox) -> tuple[float, float, float] | None:
+    """Return the height of a body at the front, the middle and the back, about the midline.
+
+    None where the middle is far higher than both: bodies are hollow at their end plates, so that this is not one.
+    """
     band = np.abs(box.x) <= _BAND_MM
     profile = box.share_zyx[:, :, band].mean(axis=2).sum(axis=0) * STEP_MM
-    return _at_positions(profile, body, box)
+    anterior, middle, posterior = _at_positions(profile, body, box)
+    return (anterior, middle, posterior) if middle <= MAX_BULGE * max(anterior, posterior) else None
 
 
 def _at_positions(profile: NDArray[np.float32], body: Body, box: BodyBox) -> tuple[float, float, float]:

@@ -229,7 +229,10 @@ def _body(ct: CtVolume, shape: LevelShape, found: VertebraGeometry) -> dict[str,
     values["body_width_mm"] = box.width
     if found.level == AXIS:
         return values
-    anterior, middle, posterior = heights(body, box)
+    measured = heights(body, box)
+    if measured is None:
+        return values
+    anterior, middle, posterior = measured
     cylinder, core = trabecular(ct, shape, body, box, middle), eroded(ct, shape, body, box)
     return values | {
         "trabecular_hu": cylinder.mean if cylinder is not None else None,

@@ -52,6 +52,18 @@ def test_a_body_that_is_a_little_uneven_is_not_reported() -> None:
     assert found(spine_with("C5", anterior=10.5, middle=11.0, posterior=12.5)) == []
 
 
+def test_what_is_highest_in_the_middle_is_no_body_and_has_no_heights() -> None:
+    spine = spine_with("C5", anterior=8.0, middle=14.0, posterior=8.0)
+    labels = spine.draw(spine.grid(FINE, (0.3, 0.6, 0.1)))
+    measured = measure_spine(
+        labels, CtVolume(np.where(labels.labels_zyx > 0, 300, 40).astype(np.int16), labels.affine_lps)
+    )
+    assert measured.value("C5", "body_depth_mm") is not None
+    assert measured.value("C5", "body_height_middle_mm") is None
+    assert measured.value("C4", "body_height_middle_mm") is not None
+    assert in_labels(labels) == []
+
+
 def test_a_body_that_is_low_throughout_is_reported() -> None:
     assert found(spine_with("C5", anterior=6.0, middle=6.0, posterior=6.2)) == [("CS-FND-043", "C5")]
 
