@@ -239,8 +239,12 @@ def _without_stage(training_data: str, stage: str) -> str:
 
 
 def _joined(parts: list[str], between: str) -> str:
-    """Join the distinct texts."""
-    return between.join(part for part in dict.fromkeys(parts) if part)
+    """Join the texts that are not part of those before."""
+    joined = ""
+    for part in parts:
+        if part and part not in joined:
+            joined += f"{between}{part}" if joined else part
+    return joined
 
 
 def _content_of(stage: Stage) -> StageContent:
