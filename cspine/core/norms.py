@@ -53,9 +53,9 @@ MAX_TRANSVERSE_REACH_MM = 48.0
 #: A rib is denser than this in voxels of a millimetre; muscle with its noise is not. For findings about ribs.
 MIN_RIB_HU = 200.0
 #: The heights of a body at the front, the middle and the back differ by less than this share of the largest, beyond
-#: twice the uncertainty of measurement: the limit between mild and moderate deformity of Genant's grades; wear alone
-#: seldom takes so much. For findings about shape.
-MAX_HEIGHT_LOSS = 0.25
+#: twice the uncertainty of measurement: moderate deformities of Genant's grades begin at 0.25, which the wedge of a
+#: healthy C5 reaches. For findings about shape.
+MAX_HEIGHT_LOSS = 0.27
 #: The middle of a body is at most so many times as high as the higher of front and back: 1.12 in 140 bodies of
 #: synthetic necks. What is beyond was not measured on a body. For measurements.
 MAX_BULGE = 1.25
