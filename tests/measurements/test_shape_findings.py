@@ -41,7 +41,7 @@ def test_an_ordinary_spine_has_no_finding() -> None:
     [
         {"anterior": 5.0, "middle": 8.0, "posterior": 12.5},  # a wedge
         {"anterior": 12.5, "middle": 5.5, "posterior": 12.5},  # concave at both ends
-        {"anterior": 13.0, "middle": 8.0, "posterior": 4.0},
+        {"anterior": 13.0, "middle": 6.5, "posterior": 5.0},
     ],
 )
 def test_a_body_with_uneven_heights_is_reported(heights: dict[str, float]) -> None:
