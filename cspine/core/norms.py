@@ -83,9 +83,11 @@ MIN_METAL_MM3 = 100.0
 #: Joint spaces and laminae are thinner than larger voxels, millimetres. For findings.
 MAX_VOXEL_MM = 3.2
 #: From one slice to the next, or over 3 mm of the column, no posture and no anatomy displaces a neck so far beyond the
-#: slices around it: millimetres, and millimetres for each of slice distance. For findings about motion.
+#: slices around it: millimetres, millimetres for each of slice distance, and pixels: less is not resolved. For findings
+#: about motion.
 MIN_MOTION_MM = 2.0
 MIN_MOTION_SLOPE = 0.7
+MIN_MOTION_PIXELS = 1.0
 #: What has less than this on average is air or fat, whatever a network calls it. For removal.
 MIN_POSSIBLE_BONE_HU = -50.0
 

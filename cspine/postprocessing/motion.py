@@ -16,7 +16,7 @@ from scipy import fft, ndimage
 from cspine.core.anatomy import rank, vertebra
 from cspine.core.findings import MOTION, Finding
 from cspine.core.geometry import reorientation
-from cspine.core.norms import MIN_MOTION_MM, MIN_MOTION_SLOPE
+from cspine.core.norms import MIN_MOTION_MM, MIN_MOTION_PIXELS, MIN_MOTION_SLOPE
 from cspine.core.shape import margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, HuArray, LabelArray, LabelVolume
 
@@ -62,7 +62,8 @@ def motion_findings(ct: CtVolume, labels: LabelVolume) -> tuple[Finding, ...]:
     step = max(1, round(_SLICE_MM / z_mm))
     slices = cast(HuArray, change.apply(ct.hu_zyx))[box][::step]
     displaced = displacements_mm(shifts_mm(slices, (y_mm, x_mm)), step * z_mm)
-    return _findings(displaced, labels_zyx[box][::step], max(MIN_MOTION_MM, MIN_MOTION_SLOPE * step * z_mm))
+    limit_mm = max(MIN_MOTION_MM, MIN_MOTION_SLOPE * step * z_mm, MIN_MOTION_PIXELS * max(x_mm, y_mm))
+    return _findings(displaced, labels_zyx[box][::step], limit_mm)
 
 
 def shifts_mm(hu_zyx: HuArray, pixel_yx_mm: tuple[float, float]) -> Shifts:

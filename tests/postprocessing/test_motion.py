@@ -54,6 +54,15 @@ def test_a_displacement_below_the_limit_is_not_reported() -> None:
     assert found(labels, displaced(ct, middle_of(labels, 5), 1.0, 0.0)) == []
 
 
+def test_a_displacement_of_less_than_a_pixel_is_not_reported() -> None:
+    ct, labels = small_neck()
+    moved = displaced(ct, middle_of(labels, 5), 3.0, 0.0)
+    every = max(1, round(4.0 / ct.grid.spacing_xyz[0]))
+    affine = ct.affine_lps @ np.diag([every, every, 1.0, 1.0])
+    coarse = LabelVolume(labels.labels_zyx[:, ::every, ::every], affine)
+    assert found(coarse, CtVolume(moved.hu_zyx[:, ::every, ::every], affine)) == []
+
+
 @pytest.mark.parametrize("target", ["RAS", "PIR"])
 def test_the_order_of_the_array_changes_nothing(target: str) -> None:
     ct, labels = small_neck()
