@@ -30,6 +30,8 @@ _SLICE_MM = 1.0
 _PIXEL_MM, _BLUR_PIXELS = 1.5, 0.7
 #: Slices that correlate less than this show different things, or only noise.
 _MIN_CORRELATION = 0.6
+#: So far no patient moves between two slices: where the skull begins, its edges match elsewhere.
+_MAX_SHIFT_MM = 15.0
 #: A patient moves while a scanner passes this much of the column; over this much of it above and below a slice, the
 #: median shift is that of the posture.
 _STRETCH_MM, _POSTURE_MM = 3.0, 12.0
@@ -89,7 +91,9 @@ def shifts_mm(hu_zyx: HuArray, pixel_yx_mm: tuple[float, float]) -> Shifts:
         _shift(fft.irfft2(one * np.conj(other), slices[0].shape), np.sqrt(energy * next_energy))
         for (one, other), (energy, next_energy) in zip(pairwise(spectra), pairwise(energies), strict=True)
     ]
-    return np.array(found, dtype=np.float64).reshape(-1, 2) * np.multiply(pixel_yx_mm, steps)
+    shifts = np.array(found, dtype=np.float64).reshape(-1, 2) * np.multiply(pixel_yx_mm, steps)
+    shifts[np.linalg.norm(shifts, axis=1) > _MAX_SHIFT_MM] = np.nan
+    return shifts
 
 
 def _shift(correlation_yx: NDArray[np.float32], perfect: float) -> tuple[float, ...]:

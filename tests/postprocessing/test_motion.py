@@ -102,6 +102,14 @@ def test_shifts_are_those_of_the_slices_in_millimetres() -> None:
     assert shifts == pytest.approx(np.array([[-4.0, 2.0], [4.0, -2.0]]), abs=0.4)
 
 
+def test_what_matches_far_away_is_something_else() -> None:
+    rng = np.random.default_rng(0)
+    first = ndimage.gaussian_filter(rng.normal(0, 800, (60, 60)), 2).clip(-200, 300).astype(np.int16)
+    near, far = (ndimage.shift(first, (mm / 2, 0), order=1, mode="nearest") for mm in (8, 24))
+    assert np.isfinite(shifts_mm(np.stack([first, near]), (2.0, 2.0))).all()
+    assert np.isnan(shifts_mm(np.stack([first, far]), (2.0, 2.0))).all()
+
+
 def test_a_steady_slope_is_no_displacement() -> None:
     bent = np.linspace(0.2, 1.2, 60)[:, None] * [1.0, 0.3]
     assert displacements_mm(bent, 1.0).max() < 1.0
