@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cspine.core.anatomy import as_levels, is_full_spine
+from cspine.core.anatomy import CERVICAL_LEVELS, as_levels
 from cspine.core.errors import UsageError
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
@@ -229,8 +229,8 @@ def list_series(
     --------
     >>> [s.reason for s in cspine.list_series("neck-ct")]  # doctest: +SKIP
     """
-    full_spine = model is not None and is_full_spine(load_model(model).levels)
-    listing = list_input(Path(source), Path(rules) if rules is not None else None, series, full_spine=full_spine)
+    levels = load_model(model).levels if model is not None else CERVICAL_LEVELS
+    listing = list_input(Path(source), Path(rules) if rules is not None else None, series, levels)
     return [each for study in listing.studies for each in study]
 
 

@@ -137,7 +137,6 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
     being asked for only from a mean Dice of 0.999, and 0.99 for each vertebra. The record lies beside the
     package, or with the user's models if that folder is read-only.
     """
-    from cspine.core.anatomy import is_full_spine
     from cspine.dicom.rules import load_rules
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
@@ -145,7 +144,7 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
     from cspine.study.qualify import qualify as qualify_model
 
     package = load_package(find_model(name, places(models)))
-    rules, cases = load_rules(full_spine=is_full_spine(package.levels)), cases_of_input(source)
+    rules, cases = load_rules(levels=package.levels), cases_of_input(source)
     with progress("images") as on_progress:
         images = (case.read(rules) for case in cases)
         record = qualify_model(package, images, progress=lambda done, _: on_progress(done, len(cases)))
@@ -183,6 +182,7 @@ def calibrate(
     coefficient to expect. The table shows the expected calibration error on subjects that a curve was not fitted to.
     The record lies beside the package, or with the user's models if that folder is read-only.
     """
+    from cspine.dicom.rules import load_rules
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
     from cspine.study.calibrate import calibrate as calibrate_model
@@ -196,7 +196,8 @@ def calibrate(
     package = load_package(find_model(name, places(models)))
     cases = [case for folders in zip(images, labels, strict=True) for case in labelled_cases(*folders)]
     with progress("images") as on_progress:
-        volumes = (case.read(package) for case in cases)
+        rules = load_rules(levels=package.levels)
+        volumes = (case.read(rules) for case in cases)
         record = calibrate_model(package, volumes, full=full, progress=lambda done, _: on_progress(done, len(cases)))
     ways = [("fast", record.fast)] + ([("full", record.full)] if record.full is not None else [])
     rows = [[way, str(each.vertebrae), f"{each.level.error:.3f}", f"{each.dice.error:.3f}"] for way, each in ways]

@@ -14,6 +14,7 @@ from cspine.io.console import table
 from cspine.pipeline.source import SourceKind, kind_of_source
 
 if TYPE_CHECKING:
+    from cspine.core.anatomy import Vertebra
     from cspine.core.volumes import Record
     from cspine.pipeline.series_list import InputListing, ListedSeries
 
@@ -51,7 +52,7 @@ def command(directory: Path, rules_file: Path | None, model: str | None, series_
 
     if directory.is_file() and kind_of_source(directory) is SourceKind.NIFTI:
         raise UsageError("a NIfTI file has no DICOM series", advice="`cspine run` takes the file itself.")
-    listing = list_input(directory, rules_file, series_uid, full_spine=_is_full_spine(model))
+    listing = list_input(directory, rules_file, series_uid, _levels(model))
     if as_json:
         click.echo(json.dumps(_document(listing), indent=2, ensure_ascii=False))
         return
@@ -63,15 +64,16 @@ def command(directory: Path, rules_file: Path | None, model: str | None, series_
     click.echo(f"Skipped: {listing.skipped}; {listing.damaged} damaged DICOM files.")
 
 
-def _is_full_spine(model: str | None) -> bool:
-    """Return whether a model has levels below T1; False without a model."""
+def _levels(model: str | None) -> tuple[Vertebra, ...]:
+    """Return the levels of a model; without one, those of a cervical model."""
+    from cspine.core.anatomy import CERVICAL_LEVELS
+
     if model is None:
-        return False
+        return CERVICAL_LEVELS
     from cspine.cli.models import wanted_model
-    from cspine.core.anatomy import is_full_spine
     from cspine.models.package import load_package
 
-    return is_full_spine(load_package(wanted_model(model)).levels)
+    return load_package(wanted_model(model)).levels
 
 
 def _row(series: ListedSeries) -> tuple[str, ...]:

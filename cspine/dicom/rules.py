@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine
 from cspine.core.errors import RulesError
 from cspine.io.documents import DocumentError, parse_yaml, read_yaml
 
@@ -202,15 +204,16 @@ class Rules(_Strict):
         return value
 
 
-def load_rules(path: Path | None = None, *, full_spine: bool = False) -> Rules:
+def load_rules(path: Path | None = None, levels: Iterable[Vertebra] = CERVICAL_LEVELS) -> Rules:
     """Return the rules of a file, or those that cspine ships.
 
     Parameters
     ----------
     path : Path, optional
         YAML as docs/guide/selection.md describes it.
-    full_spine : bool
-        Without a file: True for the rules of full-spine models, False for those of cervical models.
+    levels : iterable of Vertebra
+        Levels of the model, or of labels: without a file, they decide between the rules of cervical and of full-spine
+        models.
 
     Returns
     -------
@@ -222,7 +225,7 @@ def load_rules(path: Path | None = None, *, full_spine: bool = False) -> Rules:
         If the file cannot be read or is invalid; the message names the fields.
     """
     try:
-        name = "full_spine_rules.yaml" if full_spine else "default_rules.yaml"
+        name = "full_spine_rules.yaml" if is_full_spine(levels) else "default_rules.yaml"
         shipped = resources.files("cspine.dicom").joinpath(name)
         content = parse_yaml(shipped.read_bytes()) if path is None else read_yaml(path)
     except OSError as error:

@@ -129,7 +129,9 @@ def referenced_segment(record: SegRecord | None, level: str, ct: CtVolume) -> An
     number = next((number for number, name in record.segments if name == level), None)
     if number is None:
         return None
-    series = hd.sr.SourceSeriesForSegmentation(read_source_facts(_source(ct)).series_uid)
+    # A segmentation of another system may name no series.
+    series_uid = record.source_series_uid or read_source_facts(_source(ct)).series_uid
+    series = hd.sr.SourceSeriesForSegmentation(series_uid)
     return hd.sr.ReferencedSegment(record.sop_class_uid, record.sop_instance_uid, number, source_series=series)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra
 from cspine.core.errors import UnknownSeriesError, hashed
 from cspine.dicom.archive import open_input
 from cspine.dicom.rules import load_rules
@@ -92,7 +94,10 @@ class InputListing:
 
 
 def list_input(
-    source: Path, rules_file: Path | None = None, series_uid: str | None = None, *, full_spine: bool = False
+    source: Path,
+    rules_file: Path | None = None,
+    series_uid: str | None = None,
+    levels: Iterable[Vertebra] = CERVICAL_LEVELS,
 ) -> InputListing:
     """List the series of a folder or zip archive; no pixel is read.
 
@@ -104,15 +109,15 @@ def list_input(
         Selection rules; cspine's own if omitted.
     series_uid : str, optional
         Decide as if this series were asked for, and list its study alone.
-    full_spine : bool
-        Take the rules for models of the full spine.
+    levels : iterable of Vertebra
+        Levels of the model, which decide between cspine's own rules, as `rules.load_rules` says.
 
     Raises
     ------
     InputError, NoDicomError, RulesError, UnknownSeriesError
         As `archive.open_input`, `scan.scan_folder` and `rules.load_rules`, or if no series has the UID.
     """
-    rules = load_rules(rules_file, full_spine=full_spine)
+    rules = load_rules(rules_file, levels)
     with open_input(source) as folder:
         scan = scan_folder(folder)
         if series_uid is None:

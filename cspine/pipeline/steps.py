@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import cspine
-from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine
+from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra
 from cspine.core.errors import hashed
 from cspine.core.findings import CONTRAST_MEDIUM, FINDINGS_LOG, Finding, Severity, require_none
 from cspine.core.progress import ProgressCallback
@@ -113,7 +113,7 @@ def choose_series(scan: Scan, settings: RunSettings, levels: Collection[Vertebra
         As in `scan.one_study`, `select.select_series` and `rules.load_rules`.
     """
     check_wanted(settings.levels, levels)
-    rules: Rules = load_rules(settings.rules_file, full_spine=is_full_spine(levels))
+    rules: Rules = load_rules(settings.rules_file, levels)
     study = one_study(scan, settings.series_uid)
     selection = select_series(study, rules, settings.series_uid)
     for decision in selection.decisions:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from cspine.core.anatomy import VERTEBRAE, is_full_spine
+from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import InputError
 from cspine.core.progress import ProgressCallback
 from cspine.core.shape import vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.dicom.rules import load_rules
+from cspine.dicom.rules import Rules
 from cspine.inference.settings import InferenceSettings
 from cspine.models.calibration import Bin, Calibrated, Calibration, Curve
 from cspine.models.package import ModelPackage
@@ -105,15 +105,15 @@ class LabelledCase:
     scheme: str
     subject: str
 
-    def read(self, package: ModelPackage) -> LabelledImage:
-        """Read the image as a model would, and the labels on its grid.
+    def read(self, rules: Rules) -> LabelledImage:
+        """Read the image, of a DICOM study the series that the rules choose, and the labels on its grid.
 
         Raises
         ------
         CSpineError
             As `PredictionCase.read`, `label_schemes.read_labels` and `on_grid`.
         """
-        ct = self.image.read(load_rules(full_spine=is_full_spine(package.levels)))
+        ct = self.image.read(rules)
         return LabelledImage(ct, on_grid(read_labels(self.labels, self.scheme), ct.grid), self.subject)
 
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cspine.cli.predict import command
+from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import SomeStudiesFailedError, SplitError, UsageError
 from cspine.core.volumes import LabelVolume
 from cspine.dicom.rules import load_rules
@@ -199,14 +200,14 @@ def test_a_full_spine_model_is_given_the_series_that_its_rules_choose(trained, t
         seen.append((prediction.rules, ct.hu_zyx.shape))
         return LabelVolume(np.zeros(ct.hu_zyx.shape, np.uint8), ct.affine_lps), ()
 
-    monkeypatch.setattr("cspine.study.prediction.predict.is_full_spine", lambda levels: True)
+    monkeypatch.setattr("cspine.models.package.ModelPackage.levels", property(lambda package: VERTEBRAE))
     monkeypatch.setattr(module, "_drawn", draw)
     lumbar = CtSeriesDescription(uid_seed="l", study_seed="l", body_part="LSPINE", kernel="B30f", series_number=2)
     save_all(
         build(Stack(shape_zyx=(60, 4, 4), spacing_xyz=(0.5, 0.75, 2.0), description=lumbar)), tmp_path / "in" / "l"
     )
     invoke("--model", trained.package, "--input", tmp_path / "in", "--out", tmp_path / "out")
-    assert seen == [(load_rules(full_spine=True), (60, 4, 4))]
+    assert seen == [(load_rules(levels=VERTEBRAE), (60, 4, 4))]
 
 
 def test_training_cases_that_every_fold_predicted_are_no_cross_validation(trained, predicted, tmp_path):

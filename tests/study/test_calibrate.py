@@ -9,6 +9,7 @@ from scipy.special import expit
 from cspine.core.anatomy import parse_name
 from cspine.core.errors import InputError
 from cspine.core.volumes import CtVolume, LabelVolume
+from cspine.dicom.rules import load_rules
 from cspine.inference.predict import Inference
 from cspine.io import nifti
 from cspine.pipeline.confidence import FAST_FEATURES
@@ -140,7 +141,7 @@ def test_labels_mean_what_their_dataset_says_and_lie_on_the_grid_of_the_image(tm
     (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "C5": 1}}', encoding="utf-8")
     (tmp_path / "cases.csv").write_text("case,patient\na,p1\n", encoding="utf-8")
     (case,) = labelled_cases(images, labels)
-    image = case.read(package)
+    image = case.read(load_rules(levels=package.levels))
     assert image.subject == "p1"
     assert image.reference.levels == (parse_name("C5"),)
     assert image.reference.labels_zyx[0, 0, 0] == 5

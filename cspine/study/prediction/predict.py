@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from os import PathLike, environ, fspath
 from pathlib import Path
 
-from cspine.core.anatomy import is_full_spine
 from cspine.core.errors import UsageError
 from cspine.dicom.rules import load_rules
 from cspine.inference.engines.choose import choose_engine
@@ -137,7 +136,7 @@ def run_prediction(
     for stage in package.stages:
         folds_of(stage, task.settings)
     choose_engine(task.settings.device)
-    rules = load_rules(task.rules_file, full_spine=is_full_spine(package.levels))
+    rules = load_rules(task.rules_file, package.levels)
     prediction = Prediction(package, task.settings, task.raw, rules)
     split: str | None = None
     if task.dataset is not None:
