@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.core.errors import InputError, UsageError
-from cspine.core.geometry import Affine, ras_to_lps, resample_labels
-from cspine.core.volumes import CtVolume, HuArray, LabelVolume, ModelIdentity
+from cspine.core.anatomy import VERTEBRAE
+from cspine.core.ct_limits import require_possible_grid
+from cspine.core.errors import ExcessiveTiltError, InputError, UsageError
+from cspine.core.geometry import Affine, Grid, is_orthogonal, ras_to_lps, resample_labels
+from cspine.core.hounsfield import require_hounsfield
+from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity, labels_present
 from cspine.dicom.clock import Clock
 from cspine.dicom.seg import SegRecord
 from cspine.dicom.sr import SrRecord
 from cspine.inference.predict import Inference
+from cspine.io.nifti import ct_of as ct_volume
+from cspine.io.nifti import labels_of
 from cspine.operators.sdk import DataPath, DICOMStudy, Image, StudySelectedSeries
 from cspine.pipeline.measuring import Measured
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import ChosenSeries
 from cspine.pipeline.stopwatch import Stopwatch
+
+#: What messages call an Image of another operator.
+_NAME = "the Image of another operator"
 
 
 @dataclass(frozen=True)
@@ -175,18 +183,24 @@ def ct_of(image: Image) -> CtVolume:
     ----------
     image : Image
         A `CtImage`, or an Image with Hounsfield units (z, y, x) and ``affine`` (and ``space``, RAS or LPS) in its
-        metadata. The SDK's series to volume operator swaps the spacing of rows and columns in it.
+        metadata.
 
     Raises
     ------
     InputError
-        If it has no affine, or is no volume.
+        If it has no affine, is no volume, or its affine contradicts the pixel spacing in its metadata, as that of the
+        SDK's series to volume operator does where pixels are not square.
+    ImpossibleGeometryError, SingleSliceError, ExcessiveTiltError
+        If its grid is not that of a CT of a patient, or not orthogonal.
+    NotHounsfieldError
+        If its values are not Hounsfield units.
     """
     if isinstance(image, CtImage):
         return image.ct
     array = np.asarray(image.asnumpy())
-    hu_zyx: HuArray = array.astype(np.int16) if array.dtype.kind in "iu" else array.astype(np.float32)
-    return CtVolume(hu_zyx, _affine_of(image, array))
+    ct = ct_volume(array, _affine_of(image, array))
+    require_hounsfield(ct.hu_zyx, _NAME)
+    return ct
 
 
 def prediction_of(image: Image, model: ModelIdentity | None) -> Inference:
@@ -230,7 +244,13 @@ def _labels_of(image: Image, model: ModelIdentity | None) -> LabelVolume:
             advice="Give the operator model_name and model_version.",
         )
     array: NDArray[Any] = np.asarray(image.asnumpy())
-    return LabelVolume(array.astype(np.uint8), _affine_of(image, array), model)
+    labels = labels_of(array, _affine_of(image, array), _NAME)
+    if unknown := sorted(set(labels_present(labels.labels_zyx)) - {level.label for level in VERTEBRAE}):
+        raise InputError(
+            f"{_NAME} contains numbers that are not those of a vertebra: {', '.join(map(str, unknown))}",
+            advice="Give VerSe numbers: 1..7 for C1..C7, 8..19 for T1..T12, 20..25 for L1..L6, 28 for T13.",
+        )
+    return replace(labels, model=model)
 
 
 def _affine_of(image: Image, array: NDArray[Any]) -> Affine:
@@ -240,5 +260,21 @@ def _affine_of(image: Image, array: NDArray[Any]) -> Affine:
             "an Image without a third axis or without an affine cannot be placed in the patient",
             advice="Give an Image of (z, y, x) with affine and space in its metadata.",
         )
-    affine = np.asarray(metadata["affine"], dtype=np.float64)
-    return affine if metadata.get("space") == "LPS" else ras_to_lps(affine)
+    stated = np.asarray(metadata["affine"], dtype=np.float64)
+    affine = stated if metadata.get("space") == "LPS" else ras_to_lps(stated)
+    z, y, x = array.shape
+    require_possible_grid(Grid((z, y, x), affine), _NAME)
+    if not is_orthogonal(affine):
+        raise ExcessiveTiltError(f"the affine of {_NAME} is sheared", advice="Resample it to an orthogonal grid.")
+    _refuse_other_spacing(metadata, affine)
+    return affine
+
+
+def _refuse_other_spacing(metadata: Mapping[str, Any], affine: Affine) -> None:
+    """Refuse an affine with the spacing of rows and columns swapped: left, right and sizes would be wrong."""
+    stated = [metadata.get(name) for name in ("col_pixel_spacing", "row_pixel_spacing")]
+    if None not in stated and not np.allclose(np.asarray(stated, float), np.linalg.norm(affine[:3, :2], axis=0), 1e-3):
+        raise InputError(
+            f"the affine of {_NAME} contradicts its pixel spacing",
+            advice="Read the series with CtReaderOperator: the SDK's operator swaps the spacing of rows and columns.",
+        )

@@ -15,16 +15,22 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from cspine import __version__
-from cspine.core.errors import OutputError
 from cspine.core.volumes import CtSource, CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
+from cspine.dicom.descriptions import series_description
 from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME
 from cspine.dicom.phi_logging import suppress_phi_logging
-from cspine.dicom.source_header import check_positions, header_bytes, normalise_headers, read_source_headers, zone_of
+from cspine.dicom.source_header import (
+    check_positions,
+    header_bytes,
+    normalise_headers,
+    read_source_headers,
+    source_of,
+    zone_of,
+)
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 
-_LONG_STRING = 64  # characters of a DICOM LO
 #: Of the patient and the study; group 0012, the clinical trial, is copied completely.
 _COPIED = (
     "SpecificCharacterSet",
@@ -127,18 +133,17 @@ def read_origin(ct: CtVolume) -> Origin:
 
     Raises
     ------
-    OutputError
-        If the volume has no DICOM source.
+    DicomSourceNeededError
+        If the volume does not come from DICOM.
     InputError, MissingAttributeError, GeometryError
         As `source_header.read_source_headers`, `normalise_headers` and `check_positions`.
     """
-    if ct.source is None:
-        raise OutputError("a DICOM object needs a DICOM source, which this volume does not have")
+    source = source_of(ct)
     with suppress_phi_logging():
-        headers = read_source_headers(ct.source)
-        normalise_headers(headers, ct.source)
-        check_positions(headers, ct.source)
-    return Origin(tuple(headers), ct.source)
+        headers = read_source_headers(source)
+        normalise_headers(headers, source)
+        check_positions(headers, source)
+    return Origin(tuple(headers), source)
 
 
 def start_object(
@@ -169,7 +174,7 @@ def start_object(
     dataset.Modality = kind.modality
     dataset.SeriesNumber = kind.series_number
     dataset.InstanceNumber = 1
-    dataset.SeriesDescription = _description(kind.title, model, settings.remark)
+    dataset.SeriesDescription = series_description(kind.title, model, settings.remark)
     _set_equipment(dataset, model)
     _set_clock(dataset, origin.first, settings.clock)
     return dataset, identity
@@ -209,12 +214,6 @@ def _copy(header: Dataset, dataset: Dataset) -> None:
     for element in header:
         if element.keyword in _COPIED or element.tag.group == _TRIAL_GROUP:
             dataset[element.tag] = element
-
-
-def _description(title: str, model: ModelIdentity | None, remark: str) -> str:
-    prefix = f"{remark}: " if remark else ""
-    text = f"{prefix}{title} (cspine){' DEMONSTRATION' if model and model.demonstration else ''}"
-    return text[:_LONG_STRING]
 
 
 def _set_equipment(dataset: Dataset, model: ModelIdentity | None) -> None:

@@ -18,11 +18,11 @@ from pydicom.uid import UID, SegmentationStorage
 
 from cspine.core.errors import hashed
 from cspine.core.volumes import ModelIdentity
+from cspine.dicom.descriptions import long_string
 from cspine.dicom.headers import InstanceHeader
 from cspine.dicom.scan import Scan
 from cspine.dicom.series import Series
 
-_LONG_STRING = 64  # characters of a DICOM LO
 #: End of the names of models that are for demonstration.
 _DEMONSTRATION = " (DEMONSTRATION)"
 #: (0008,0070) *Manufacturer* and (0008,1090) *Manufacturer's Model Name* of objects that cspine writes.
@@ -200,8 +200,7 @@ def name_superseded(segmentation: Dataset, results: Iterable[EarlierResult]) -> 
 
 def algorithm_name(model: ModelIdentity) -> str:
     """Return (0066,0036) *Algorithm Name* of the segments that a model predicts; a long name keeps its mark."""
-    mark = _DEMONSTRATION if model.demonstration else ""
-    return long_string(model.name, _LONG_STRING - len(mark)) + mark
+    return long_string(model.name, _DEMONSTRATION if model.demonstration else "")
 
 
 def named_model(algorithm: str, version: str) -> ModelIdentity:
@@ -214,8 +213,3 @@ def named_model(algorithm: str, version: str) -> ModelIdentity:
     """
     name = algorithm.removesuffix(_DEMONSTRATION)
     return ModelIdentity(name, version, checksum="", demonstration=name != algorithm)
-
-
-def long_string(text: str, length: int = _LONG_STRING) -> str:
-    """Return a text cut to the 64 characters of a DICOM LO, or to fewer."""
-    return text if len(text) <= length else text[: length - 3] + "..."

@@ -34,8 +34,8 @@ def write_encapsulated_pdf(
 
     Raises
     ------
-    OutputError, InputError, MissingAttributeError
-        As `derived.read_origin`; OutputError also if the file cannot be written.
+    DicomSourceNeededError, InputError, MissingAttributeError
+        As `derived.read_origin`; OutputError if the file cannot be written.
     """
     origin = read_origin(ct)
     dataset, _ = start_object(KIND, origin, labels.model, settings, document)

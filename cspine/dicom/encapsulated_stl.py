@@ -57,8 +57,8 @@ def write_surface_objects(
 
     Raises
     ------
-    OutputError, InputError, MissingAttributeError, GeometryError
-        As `derived.read_origin`; OutputError also if a file cannot be written.
+    DicomSourceNeededError, InputError, MissingAttributeError, GeometryError
+        As `derived.read_origin`; OutputError if a file cannot be written.
     """
     origin = read_origin(ct)
     content = hashlib.sha256()

@@ -78,8 +78,8 @@ def write_key_objects(
 
     Raises
     ------
-    OutputError, InputError, MissingAttributeError
-        As `derived.read_origin`; OutputError also if the file cannot be written.
+    DicomSourceNeededError, InputError, MissingAttributeError
+        As `derived.read_origin`; OutputError if the file cannot be written.
     """
     about = [f for f in findings if f.level is not None and f.severity is not Severity.INFO]
     origin = read_origin(ct)

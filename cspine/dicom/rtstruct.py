@@ -42,8 +42,8 @@ def write_structure_set(labels: LabelVolume, ct: CtVolume, settings: ObjectSetti
     ------
     NoVertebraError
         If no label lies on the source slices.
-    OutputError, InputError, MissingAttributeError
-        As `derived.read_origin`; OutputError also if the file cannot be written.
+    DicomSourceNeededError, InputError, MissingAttributeError
+        As `derived.read_origin`; OutputError if the file cannot be written.
     """
     origin = read_origin(ct)
     on_source = resample_labels(labels.labels_zyx, labels.grid, origin.source.grid)

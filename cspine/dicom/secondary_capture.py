@@ -13,7 +13,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.body_part import body_part
 from cspine.dicom.derived import ObjectKind, ObjectSettings, read_origin, save_object, start_object
 
-KIND = ObjectKind(SecondaryCaptureImageStorage, "OT", 903, "Vertebrae picture, not for diagnosis")
+KIND = ObjectKind(SecondaryCaptureImageStorage, "OT", 903, "Vertebrae, not for diagnosis")
 _DERIVATION = "Planes of the CT with coloured vertebrae. Not for diagnosis"
 
 
@@ -37,8 +37,8 @@ def write_secondary_capture(
 
     Raises
     ------
-    OutputError, InputError, MissingAttributeError
-        As `derived.read_origin`; OutputError also if the file cannot be written.
+    DicomSourceNeededError, InputError, MissingAttributeError
+        As `derived.read_origin`; OutputError if the file cannot be written.
     """
     origin = read_origin(ct)
     pixels = np.ascontiguousarray(rgb).tobytes()

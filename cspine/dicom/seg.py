@@ -6,7 +6,7 @@ Frames are matched to source slices by position and SOP Instance UID, never by t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,23 +19,31 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from pydicom.valuerep import DA, DT, TM
 
 from cspine import __version__
-from cspine.core.anatomy import CATEGORY_CODE, REGION_CODES, Region, Vertebra, rank, vertebra
-from cspine.core.errors import CSpineError, GeometryError, NoVertebraError, OutputError
+from cspine.core.anatomy import CATEGORY_CODE, REGION_CODES, Vertebra, rank, vertebra
+from cspine.core.errors import CSpineError, GeometryError, NoVertebraError
 from cspine.core.geometry import resample_labels
 from cspine.core.volumes import CtSource, CtVolume, LabelArray, LabelVolume, ModelIdentity, labels_present, relabelled
+from cspine.dicom.body_part import body_part
 from cspine.dicom.clock import Clock
+from cspine.dicom.descriptions import long_string, series_description, series_title
 from cspine.dicom.earlier_results import (
     MANUFACTURER,
     MODEL_NAME,
     EarlierResult,
     algorithm_name,
-    long_string,
     name_superseded,
 )
 from cspine.dicom.headers import UNKNOWN_PATIENT, patient_key
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg_type import SegType
-from cspine.dicom.source_header import check_positions, header_bytes, normalise_headers, read_source_headers, zone_of
+from cspine.dicom.source_header import (
+    check_positions,
+    header_bytes,
+    normalise_headers,
+    read_source_headers,
+    source_of,
+    zone_of,
+)
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 
@@ -141,18 +149,18 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
     ------
     NoVertebraError
         If no label lies on the source slices.
+    DicomSourceNeededError
+        If the volume does not come from DICOM.
     OutputError
-        If the volume has no DICOM source, or the file cannot be written.
+        If the file cannot be written.
     InputError
         If a source file has changed since it was read, or lacks an attribute that references need.
     GeometryError
         If the position of a stored slice does not match the volume.
     """
-    if ct.source is None:
-        raise OutputError("a DICOM object needs a DICOM source, which this volume does not have")
+    source = source_of(ct)
     if labels.labels_zyx.dtype != np.uint8:
         raise CSpineError(f"labels have type {labels.labels_zyx.dtype}, not uint8")
-    source = ct.source
     with suppress_phi_logging():
         headers = read_source_headers(source)
         notes = normalise_headers(headers, source)
@@ -166,6 +174,7 @@ def write_segmentation(labels: LabelVolume, ct: CtVolume, settings: SegSettings,
         frames = _in_stored_order(_renumber(on_source, levels), headers, source)
         segmentation = _build(frames, headers, levels, labels.model, settings, identity)
         _set_clock_and_uids(segmentation, headers[0], settings.clock, identity)
+        segmentation.BodyPartExamined = body_part(on_source)
         name_superseded(segmentation, settings.supersedes)
         digest = _save(segmentation, path)
     return SegRecord(
@@ -242,8 +251,6 @@ def _build(
 ) -> hd.seg.Segmentation:
     labelmap = settings.seg_type is SegType.LABELMAP
     clock = settings.clock
-    remark = f"{settings.remark}: " if settings.remark else ""
-    mark = " DEMONSTRATION" if model and model.demonstration else ""
     title = series_title(tuple(level.name for level in levels))
     return hd.seg.Segmentation(
         source_images=headers,
@@ -263,7 +270,7 @@ def _build(
         content_label="VERTEBRAE",
         content_description=long_string(f"{title}, {model.title if model else 'reference'}"),
         content_creator_name="cspine^",
-        series_description=long_string(f"{remark}{title} (cspine){mark}"),
+        series_description=series_description(title, model, settings.remark),
         series_date=clock.da,
         series_time=clock.tm,
         content_date=clock.da,
@@ -303,11 +310,6 @@ def _describe(
     return description
 
 
-def series_title(levels: Sequence[str]) -> str:
-    """Return what the description of a series of these levels begins with."""
-    return f"Vertebrae {levels[0]}-{levels[-1]}" if len(levels) > 1 else f"Vertebra {levels[0]}"
-
-
 def _set_clock_and_uids(
     segmentation: hd.seg.Segmentation, header: Dataset, clock: Clock, identity: ObjectIdentity
 ) -> None:
@@ -325,9 +327,6 @@ def _set_clock_and_uids(
     segmentation.ContributingEquipmentSequence[-1].ContributionDateTime = DT(clock.dt)
     if "SpecificCharacterSet" in header:
         segmentation.SpecificCharacterSet = header.SpecificCharacterSet
-    names = {str(item.SegmentLabel) for item in segmentation.SegmentSequence}
-    only_neck = all(name == "T1" or name[0] in (Region.CERVICAL.value, "B") for name in names)
-    segmentation.BodyPartExamined = "CSPINE" if only_neck else "SPINE"
 
 
 def _save(segmentation: hd.seg.Segmentation, path: Path) -> str:
@@ -341,6 +340,6 @@ def _viewer_warnings(segmentation: hd.seg.Segmentation, seg_type: SegType) -> tu
     if seg_type is not SegType.BINARY or rows * columns % 8 == 0:
         return ()
     return (
-        f"Frames of {rows} x {columns} are not a multiple of 8 pixels. The BINARY object is valid, but OHIF shows it "
-        "incorrectly; use --seg-type labelmap for OHIF.",
+        f"The rows x columns of a slice ({rows} x {columns}) are not a multiple of 8. The BINARY object is valid, but "
+        "OHIF shows it incorrectly; OHIF needs `seg_type` labelmap.",
     )

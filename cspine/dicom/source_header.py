@@ -18,9 +18,9 @@ from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.sequence import Sequence
 from pydicom.valuerep import PersonName, format_number_as_ds, validate_value
 
-from cspine.core.errors import GeometryError, InputError, MissingAttributeError, hashed
+from cspine.core.errors import DicomSourceNeededError, GeometryError, InputError, MissingAttributeError, hashed
 from cspine.core.geometry import to_index
-from cspine.core.volumes import CtSource
+from cspine.core.volumes import CtSource, CtVolume
 from cspine.dicom.tolerance import COSINE_ROUNDING
 from cspine.io.foreign import foreign_file
 
@@ -61,6 +61,19 @@ _ZONE = re.compile(r"^[+-](0\d|1[0-4])[0-5]\d$")  # (0008,0201)
 _MAX_DEPTH = 8
 _KEEP_FILES = "Keep the files of the series where they were read until its results are saved, or read it again."
 _ACR_NEMA_DATE = re.compile(r"^(\d{4})\.(\d{2})\.(\d{2})$")
+
+
+def source_of(ct: CtVolume) -> CtSource:
+    """Return the instances that a volume was read from.
+
+    Raises
+    ------
+    DicomSourceNeededError
+        If the volume does not come from DICOM.
+    """
+    if ct.source is None:
+        raise DicomSourceNeededError("a DICOM object refers to DICOM instances, and this CT was not read from any")
+    return ct.source
 
 
 def read_source_headers(source: CtSource) -> list[Dataset]:

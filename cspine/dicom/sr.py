@@ -20,15 +20,16 @@ from pydicom.sr.coding import Code
 from pydicom.valuerep import DA, DT, TM
 
 from cspine import __version__
-from cspine.core.errors import InputError, OutputError
+from cspine.core.errors import InputError
 from cspine.core.volumes import CtSource, CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
-from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME, long_string
+from cspine.dicom.descriptions import series_description, series_title
+from cspine.dicom.earlier_results import MANUFACTURER, MODEL_NAME
 from cspine.dicom.phi_logging import suppress_phi_logging
-from cspine.dicom.seg import SegRecord, series_title
+from cspine.dicom.seg import SegRecord
 from cspine.dicom.seg_type import SegType
 from cspine.dicom.source_facts import read_source_facts
-from cspine.dicom.source_header import header_bytes, normalise_headers, read_first_header, zone_of
+from cspine.dicom.source_header import header_bytes, normalise_headers, read_first_header, source_of, zone_of
 from cspine.dicom.uids import ObjectIdentity
 from cspine.io.files import write_atomic
 from cspine.io.foreign import foreign_file
@@ -101,10 +102,10 @@ def sr_identity(ct: CtVolume, settings: SrSettings, content: str) -> ObjectIdent
 
     Raises
     ------
-    OutputError, InputError
+    DicomSourceNeededError, InputError
         As `write_sr`.
     """
-    source = _source(ct)
+    source = source_of(ct)
     with suppress_phi_logging():
         digest = hashlib.sha256(content.encode("utf-8") + header_bytes(_first_header(source)))
     return ObjectIdentity(
@@ -130,7 +131,7 @@ def referenced_segment(record: SegRecord | None, level: str, ct: CtVolume) -> An
     if number is None:
         return None
     # A segmentation of another system may name no series.
-    series_uid = record.source_series_uid or read_source_facts(_source(ct)).series_uid
+    series_uid = record.source_series_uid or read_source_facts(source_of(ct)).series_uid
     series = hd.sr.SourceSeriesForSegmentation(series_uid)
     return hd.sr.ReferencedSegment(record.sop_class_uid, record.sop_instance_uid, number, source_series=series)
 
@@ -164,12 +165,14 @@ def write_sr(
 
     Raises
     ------
+    DicomSourceNeededError
+        If the volume does not come from DICOM.
     OutputError
-        If the volume has no DICOM source, or the file cannot be written.
+        If the file cannot be written.
     InputError
         If a source file has changed since it was read, or lacks an attribute that references need.
     """
-    source = _source(ct)
+    source = source_of(ct)
     with suppress_phi_logging():
         first = _first_header(source)
         evidence = [*_evidence(first, source), *_segmentation_header(segmentation)]
@@ -216,12 +219,6 @@ def _evidence(first: Dataset, source: CtSource) -> list[Dataset]:
     return [first, *others]
 
 
-def _source(ct: CtVolume) -> CtSource:
-    if ct.source is None:
-        raise OutputError("a DICOM object needs a DICOM source, which this volume does not have")
-    return ct.source
-
-
 def _segmentation_header(record: SegRecord | None) -> list[Dataset]:
     if record is None or record.seg_type is not SegType.BINARY:
         return []
@@ -248,10 +245,8 @@ def _content(groups: Sequence[Group], identity: ObjectIdentity) -> Any:
 
 
 def _description(settings: SrSettings) -> str:
-    remark = f"{settings.remark}: " if settings.remark else ""
-    mark = " DEMONSTRATION" if settings.model and settings.model.demonstration else ""
     title = f"{series_title(settings.levels)} measurements" if settings.levels else "Measurements"
-    return long_string(f"{remark}{title} (cspine){mark}")
+    return series_description(title, settings.model, settings.remark)
 
 
 def _complete(report: Dataset, header: Dataset, settings: SrSettings) -> None:

@@ -15,7 +15,8 @@ from pydicom.sr.coding import Code
 from cspine.core.anatomy import CATEGORY_CODE, GENERIC_VERTEBRA_CODE, REGION_CODES, Region, Vertebra, vertebra
 from cspine.core.volumes import CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
-from cspine.dicom.earlier_results import algorithm_name, long_string
+from cspine.dicom.descriptions import long_string
+from cspine.dicom.earlier_results import algorithm_name
 from cspine.dicom.seg import SegRecord
 from cspine.dicom.sr import Group, SrRecord, SrSettings, referenced_segment, sr_identity, write_sr
 from cspine.dicom.uids import ObjectIdentity

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cspine.io.console import table
+from cspine.io.console import table, with_options
 from cspine.io.output import SUMMARY
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def print_results(summary: Summary, out: Path) -> None:
     for finding in summary.findings:
         click.echo(f"{finding.severity}: {finding.code} {finding.sentence}")
     for warning in (*summary.input.repairs, *summary.warnings):
-        click.echo(f"note: {warning}")
+        click.echo(f"note: {with_options(warning)}")
     for output in summary.outputs:
         click.echo(f"{output.kind:<14} {out / output.file}")
     if (out / "report" / SUMMARY).is_file():

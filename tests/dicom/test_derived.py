@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
-from cspine.core.errors import GeometryError, InputError, OutputError
+from cspine.core.errors import DicomSourceNeededError, GeometryError, InputError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.clock import Clock
 from cspine.dicom.derived import ObjectSettings
@@ -143,7 +143,7 @@ def test_a_remark_stands_first_in_the_series_description(write: Write, tmp_path:
 def test_a_volume_without_a_source_or_with_another_one_is_refused(write: Write, tmp_path: Path) -> None:
     ct, labels = stored_volume(tmp_path / "ct")
     path = tmp_path / "o.dcm"
-    with pytest.raises(OutputError):
+    with pytest.raises(DicomSourceNeededError):
         write(labels, replace(ct, source=None), SETTINGS, path)
     assert ct.source is not None
     backwards = replace(ct.source, slices=ct.source.slices[::-1])

@@ -10,7 +10,7 @@ import pytest
 import trimesh
 
 from cspine.core.anatomy import vertebra
-from cspine.core.errors import OutputError
+from cspine.core.errors import DicomSourceNeededError
 from cspine.core.volumes import CtVolume, ModelIdentity
 from cspine.dicom.clock import Clock
 from cspine.dicom.derived import ObjectSettings
@@ -120,5 +120,5 @@ def test_a_corrected_patient_gets_objects_of_its_own(documents: list[StlDocument
 
 
 def test_an_image_without_a_series_is_refused(ct: CtVolume, documents: list[StlDocument], tmp_path: Path) -> None:
-    with pytest.raises(OutputError):
+    with pytest.raises(DicomSourceNeededError):
         write_surface_objects(documents, CtVolume(ct.hu_zyx, ct.affine_lps), None, ObjectSettings(_CLOCK), tmp_path)

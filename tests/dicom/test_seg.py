@@ -10,7 +10,14 @@ import pytest
 from pydicom import DataElement, Dataset, dcmread
 
 from cspine.core.anatomy import vertebra
-from cspine.core.errors import CSpineError, GeometryError, InputError, NoVertebraError, OutputError
+from cspine.core.errors import (
+    CSpineError,
+    DicomSourceNeededError,
+    GeometryError,
+    InputError,
+    NoVertebraError,
+    OutputError,
+)
 from cspine.core.geometry import Grid, orthogonal_grid, resample_labels, to_index
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity, SourceSlice
 from cspine.dicom import source_header
@@ -445,7 +452,7 @@ def test_a_reference_without_a_model_is_manual(tmp_path: Path) -> None:
 
 def test_a_volume_without_a_source_is_refused(tmp_path: Path) -> None:
     ct = CtVolume(np.zeros((4, 4, 4), dtype=np.int16), np.eye(4))
-    with pytest.raises(OutputError):
+    with pytest.raises(DicomSourceNeededError):
         written(ct, tmp_path / "seg.dcm", labels=np.ones((4, 4, 4), dtype=np.uint8))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("holoscan")
 
-from cspine.core.errors import InputError, UsageError
+from cspine.core.errors import CSpineError, ExcessiveTiltError, InputError, NotHounsfieldError, UsageError
 from cspine.core.geometry import Grid, make_affine
 from cspine.core.volumes import CtSource, CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.clock import Clock
@@ -27,7 +27,7 @@ from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 
 AFFINE = make_affine(np.eye(3), (0.5, 0.7, 2.0), np.array([-10.0, 20.0, 30.0]))
-CT = CtVolume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), AFFINE)
+CT = CtVolume(np.linspace(-1000, 900, 60).astype(np.int16).reshape(3, 4, 5), AFFINE)
 MODEL = ModelIdentity("mine", "2", "")
 PROVENANCE = Provenance(RunSettings(Clock(datetime(2024, 1, 1, tzinfo=UTC)), repair_gaps=True), {"read": 1.5})
 
@@ -44,7 +44,7 @@ def test_an_image_has_the_affine_of_the_sdk_and_goes_back_as_it_was() -> None:
 @pytest.mark.parametrize("space", ["RAS", "LPS"])
 def test_an_image_of_another_operator_is_located_by_its_metadata(space: str) -> None:
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ AFFINE if space == "RAS" else AFFINE
-    ct = ct_of(Image(CT.hu_zyx.astype(np.uint16), {"affine": affine, "space": space}))
+    ct = ct_of(Image(CT.hu_zyx.astype(np.int64), {"affine": affine, "space": space}))
     assert np.allclose(ct.affine_lps, AFFINE) and ct.hu_zyx.dtype == np.int16
     assert ct_of(Image(CT.hu_zyx.astype(np.float64), {"affine": affine})).hu_zyx.dtype == np.float32
     assert not provenance_of(ct).seconds
@@ -56,6 +56,40 @@ def test_an_image_of_another_operator_is_located_by_its_metadata(space: str) -> 
 def test_an_image_without_a_position_is_refused(image: Image) -> None:
     with pytest.raises(InputError):
         ct_of(image)
+
+
+def test_integers_that_16_bits_do_not_hold_are_kept() -> None:
+    dense = np.where(CT.hu_zyx > 890, 40_000, CT.hu_zyx.astype(np.int32))
+    assert ct_of(Image(dense, {"affine": AFFINE, "space": "LPS"})).hu_zyx.max() == 40_000
+
+
+SHEARED = AFFINE.copy()
+SHEARED[1, 2] = 0.7
+SPACING = {"row_pixel_spacing": 0.5, "col_pixel_spacing": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("array", "metadata", "error"),
+    [
+        (np.full((3, 4, 5), 40), {"affine": AFFINE}, NotHounsfieldError),
+        (CT.hu_zyx, {"affine": SHEARED}, ExcessiveTiltError),
+        (CT.hu_zyx, {"affine": AFFINE, **SPACING}, InputError),
+    ],
+    ids=["not HU", "sheared", "row and column spacing swapped"],
+)
+def test_an_image_that_would_come_out_wrong_is_refused(
+    array: np.ndarray, metadata: dict[str, object], error: type[CSpineError]
+) -> None:
+    with pytest.raises(error):
+        ct_of(Image(array, {"space": "LPS", **metadata}))
+
+
+@pytest.mark.parametrize("number", [257, -1, 50, 1.5])
+def test_labels_of_another_operator_that_are_no_vertebra_are_refused(number: float) -> None:
+    labels = np.full((3, 4, 5), number)
+    for convert in (prediction_of, vertebrae_of):
+        with pytest.raises(InputError):
+            convert(Image(labels, {"affine": AFFINE, "space": "LPS"}), MODEL)
 
 
 def test_labels_of_another_operator_need_the_name_of_their_model() -> None:

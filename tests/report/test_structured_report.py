@@ -11,7 +11,7 @@ import highdicom as hd
 import pytest
 from pydicom import Dataset, dcmread
 
-from cspine.core.errors import OutputError
+from cspine.core.errors import DicomSourceNeededError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.seg import SegRecord
 from cspine.dicom.seg_type import SegType
@@ -158,7 +158,7 @@ def test_a_repetition_with_the_tracking_of_the_first_is_the_same_object(study: S
 def test_without_dicom_there_is_no_report(study: Study, tmp_path: Path) -> None:
     content = study.content()
     bare = CtVolume(study.ct.hu_zyx, study.ct.affine_lps)
-    with pytest.raises(OutputError):
+    with pytest.raises(DicomSourceNeededError):
         write_structured_report(content, bare, None, report_settings(content, CLOCK, (), ""), tmp_path / "sr.dcm")
 
 
