@@ -12,7 +12,7 @@ from cspine.io.machine import Memory, memory, usable_cores
 if TYPE_CHECKING:
     import torch
 
-#: Memory for a run on 300 x 512 x 512 voxels, as measured; and for a small series.
+#: Memory for a large series, with a reserve (its sizes are in docs/guide/deployment.md), and for a small one.
 _RECOMMENDED_BYTES, _MIN_BYTES = 2 * GIB, GIB
 #: Flags of /proc/cpuinfo that affect the speed of the network, and their common names.
 _FLAGS = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}
@@ -59,8 +59,8 @@ def main_memory(found: Memory | None = None) -> Diagnostic:
             "memory", text, "A run needs 1 GiB for a small series and 2 GiB for a large one: free or add memory."
         )
     if has.available < _RECOMMENDED_BYTES:
-        return warn("memory", text, "A run on 300 x 512 x 512 voxels needs 1.6 GiB: large series may fail.")
-    return ok("memory", f"{text}; a large series needs 1.6 GiB")
+        return warn("memory", text, "A run on 600 x 512 x 512 voxels needs 1.6 GiB: large series may fail.")
+    return ok("memory", f"{text}; 600 x 512 x 512 voxels need 1.6 GiB")
 
 
 def devices() -> list[Diagnostic]:

@@ -23,6 +23,7 @@ _ADVICE: dict[FindingKind, str] = {
     findings.OFF_COLUMN_REMOVED: "Nothing, if the column is complete on the slices.",
     findings.REASSIGNED: "Look at the border between both vertebrae on the slices.",
     findings.NOT_BONE: _BORDERS,
+    findings.NO_CERVICAL_VERTEBRA: "Check that this series shows the neck; if it does, do not use this model for it.",
     findings.SUPERSEDES: "Use this result instead of the earlier one.",
     findings.FEWER_SLICES: _COMPLETE,
     findings.INCOMPLETE_TRANSFER: _COMPLETE,
@@ -42,6 +43,14 @@ _ADVICE: dict[FindingKind, str] = {
     findings.TOO_DENSE: "Look for metal and contrast medium on the slices; do not use its density.",
     findings.ONE_SIDED: _BORDERS,
     findings.STAGES_DISAGREE: _NUMBERING,
+    findings.END_PIECE: "Look at the end of the image; do not use the outline of the lowest vertebra.",
+    findings.METAL: "Inspect the outlines beside the metal; do not use densities there.",
+    findings.NOISE: "Inspect thin parts of the vertebrae on the slices before you use their outlines.",
+    findings.LOW_CONTRAST: "Inspect all outlines on the slices before you use volumes and surfaces.",
+    findings.COARSE_VOXELS: "Do not use facet joints and thin parts; send a thinner reconstruction where there is one.",
+    findings.CONTRAST_MEDIUM: "Look at the vessels beside the vertebrae; densities may be too high.",
+    findings.ROI_DOUBTFUL: "Nothing, if every label lies on the column.",
+    findings.LOW_CONFIDENCE: _NUMBERING,
     findings.MOTION: "Look at the sagittal reformat for steps; do not use lengths and angles across them.",
     findings.UNUSUAL_SHAPE: "Look at this body on sagittal slices; if its outline is wrong, do not use its heights.",
     findings.NO_DISC_SPACE: "Look at the disc between both bodies on sagittal slices.",
@@ -49,9 +58,10 @@ _ADVICE: dict[FindingKind, str] = {
 }
 
 _BY_CODE = {kind.code: text for kind, text in _ADVICE.items()}
+#: For the findings of a later version, in a summary that this one reads.
 _BY_SEVERITY = {
-    Severity.SERIOUS: "Verify the result on the images before you use any part of it.",
-    Severity.WARNING: "Verify what this concerns on the images before you use it.",
+    Severity.SERIOUS: "Verify the result on the images before you use any of it.",
+    Severity.WARNING: "Check this on the images before you use the measurements that it concerns.",
     Severity.INFO: "Nothing, if the slices look right.",
 }
 

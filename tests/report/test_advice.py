@@ -7,7 +7,8 @@ from cspine.core.findings import FINDING_KINDS, Severity
 from cspine.report.advice import _BY_CODE, _BY_SEVERITY, advice
 
 
-def test_every_finding_has_advice() -> None:
+def test_every_finding_has_advice_of_its_own() -> None:
+    assert set(_BY_CODE) == {kind.code for kind in FINDING_KINDS}
     for kind in FINDING_KINDS:
         assert advice(kind.code, kind.severity).endswith(".")
 
