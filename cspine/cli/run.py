@@ -14,7 +14,7 @@ from cspine.cli.run_options import model_package, run_options, run_settings, wan
 from cspine.core.errors import DicomSourceNeededError, SomeStudiesFailedError, UsageError, as_defect, hashed
 from cspine.core.findings import FINDINGS_LOG
 from cspine.io.console import held_back, print_error, progress
-from cspine.pipeline.outputs import check_outputs, parse_outputs
+from cspine.pipeline.outputs import check_outputs
 from cspine.pipeline.source import SourceKind, kind_of_source
 from cspine.report.terminal import print_results
 
@@ -40,11 +40,6 @@ _log = logging.getLogger(__name__)
 )
 @click.option("--all-studies", is_flag=True, help="Run on every study in IN, each into OUT/<hashed study>/.")
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
-@click.option(
-    "--outputs", metavar="NAME,...",
-    help="What to write: seg, sr, pdf, sc, ko, rtstruct, nifti, preview, report, surfaces, fe, summary; CSPINE_OUTPUTS "
-    "of the application.  [default: seg,sr,preview,report,summary; for NIfTI nifti,preview,report,summary]",
-)  # fmt: skip
 @click.option(
     "--surface-format", "surface_formats", metavar="NAME,...", default="stl,glb", show_default=True,
     help="Formats of the output surfaces: stl, glb, ply, obj, vtp, dicom.",
@@ -114,11 +109,9 @@ def _settings(options: dict[str, object]) -> RunSettings:
     from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
     settings = run_settings(options, Clock.from_environment())
-    outputs = options["outputs"]
     return replace(
         settings,
         incomplete=bool(options["incomplete"]),
-        outputs=parse_outputs(str(outputs)) if outputs is not None else None,
         surfaces=SurfaceSettings(formats=parse_formats(str(options["surface_formats"]))),
         elements=FeSettings(formats=parse_fe_formats(str(options["fe_formats"]))),
         prior=Path(str(options["prior"])) if options["prior"] is not None else None,

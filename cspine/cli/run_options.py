@@ -67,6 +67,11 @@ _OPTIONS = (
         help="Confidence in each vertebra, of a calibrated model: fast, from the run itself; full, from three more "
         "runs on altered images.",
     ),
+    click.option(
+        "--outputs", metavar="NAME,...",
+        help="What to write: seg, sr, pdf, sc, ko, rtstruct, nifti, preview, report, surfaces, fe, summary.  "
+        "[default: seg,sr,preview,report,summary; for NIfTI nifti,preview,report,summary]",
+    ),
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
 )  # fmt: skip
 
@@ -105,9 +110,10 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     from cspine.cli.levels import wanted_levels
     from cspine.core.findings import parse_fail_on
     from cspine.dicom.seg_type import SegType
+    from cspine.pipeline.outputs import parse_outputs
     from cspine.pipeline.settings import RunSettings
 
-    levels, fail_on = options["levels"], options["fail_on"]
+    levels, fail_on, outputs = options["levels"], options["fail_on"], options["outputs"]
     rules, series_uid = options["rules_file"], options.get("series_uid")
     return RunSettings(
         clock=clock,
@@ -120,6 +126,7 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         solve_levels=bool(options["solve_levels"]),
         fail_on=parse_fail_on(str(fail_on)) if fail_on is not None else (),
         confidence=options["confidence"],  # type: ignore[arg-type]
+        outputs=parse_outputs(str(outputs)) if outputs is not None else None,
     )
 
 

@@ -131,7 +131,9 @@ def _common_key(task: CohortTask) -> str:
         rules = sha256_of(settings.rules_file) if settings.rules_file else ""
     except OSError as error:
         raise CohortError(f"cannot read the rules file: {error.strerror}") from error
-    parts = [task.version, task.checksum, settings.clock.iso, settings.as_text(), rules]
+    # Not in `as_text`, because they do not change a DICOM object: what is written, and whether anything is.
+    written = [settings.outputs, settings.fail_on]
+    parts = [task.version, task.checksum, settings.clock.iso, settings.as_text(), rules, written]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

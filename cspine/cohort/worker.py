@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cspine
@@ -16,6 +16,7 @@ from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotE
 from cspine.dicom.archive import open_input
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage, load_package
+from cspine.pipeline.outputs import with_summary
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import read_headers
 from cspine.pipeline.study import run_study
@@ -34,7 +35,7 @@ class CohortTask:
     version : str
         Version of cspine.
     settings : RunSettings
-        Settings of each run, with the clock of the cohort.
+        Settings of each run, with the clock of the cohort. The summary is always written: the tables are made of it.
     folder : CohortFolder
         Output folder.
     threads : int
@@ -47,6 +48,10 @@ class CohortTask:
     folder: CohortFolder
     threads: int = 1
     version: str = field(default=cspine.__version__)
+
+    def __post_init__(self) -> None:
+        settings = replace(self.settings, outputs=with_summary(self.settings.outputs))
+        object.__setattr__(self, "settings", settings)
 
 
 @dataclass(frozen=True)

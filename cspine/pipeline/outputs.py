@@ -222,6 +222,11 @@ def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
     return tuple(name for name in known if name in wanted)
 
 
+def with_summary(wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return outputs with the summary among them, for a caller that reads it; None stays the default, which has it."""
+    return None if wanted is None else checked_outputs({*wanted, "summary"})
+
+
 def check_outputs(settings: RunSettings, *, has_dicom: bool) -> None:
     """Refuse outputs that need a DICOM series where there is none, before anything is computed.
 

@@ -17,6 +17,7 @@ from cspine.core.anatomy import levels_text, parse_levels
 from cspine.core.errors import RoutingConfigError, UsageError
 from cspine.core.findings import parse_fail_on
 from cspine.io.documents import DocumentError, read_yaml
+from cspine.pipeline.outputs import OUTPUTS, parse_outputs
 from cspine.service.config_faults import describe_faults
 
 
@@ -73,8 +74,19 @@ def _fail_on(text: str) -> str:
         raise ValueError(error.message) from error
 
 
+def _outputs(text: str) -> str:
+    try:
+        names = parse_outputs(text)
+        if not any(output.name in names for output in OUTPUTS if output.needs_dicom):
+            raise ValueError("no DICOM object is among the outputs, so there would be nothing to send")
+        return ",".join(names)
+    except UsageError as error:
+        raise ValueError(error.message) from error
+
+
 Levels = Annotated[str, AfterValidator(_levels)]
 FailOn = Annotated[str, AfterValidator(_fail_on)]
+Outputs = Annotated[str, AfterValidator(_outputs)]
 ConfigPath = Annotated[Path, AfterValidator(_resolve)]
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 CallingAeTitle = Annotated[str, AfterValidator(_calling_ae_title)]
@@ -261,6 +273,11 @@ class Run(Section):
     engine: Literal["auto", "torch", "openvino"] = Field(default="auto", description="As cspine run --engine.")
     roi: Literal["auto", "full"] = Field(default="auto", description="As cspine run --roi.")
     confidence: Literal["off", "fast", "full"] = Field(default="fast", description="As cspine run --confidence.")
+    outputs: Outputs | None = Field(
+        default=None,
+        description="As cspine run --outputs, for example seg,sr,sc,preview,report: all DICOM objects among them are "
+        "sent; the summary is always written. Default: seg,sr,preview,report,summary.",
+    )
     rules: ConfigPath | None = Field(default=None, description="As cspine run --rules.")
     levels: Levels | None = Field(default=None, description="As cspine run --levels, for example C1-T1.")
     solve_levels: bool = Field(default=True, description="As cspine run --solve-levels.")

@@ -159,6 +159,8 @@ def test_another_model_version_or_setting_means_another_key_but_the_device_does_
 
     keys = [key(task), key(replace(task, checksum="0" * 64)), key(replace(task, version="9")), key(with_rules)]
     keys.append(key(replace(task, settings=replace(task.settings, repair_gaps=True))))
+    keys.append(key(replace(task, settings=replace(task.settings, outputs=("seg", "sc", "summary")))))
+    keys.append(key(replace(task, settings=replace(task.settings, fail_on=("serious",)))))
     rules.write_text("b")
     keys.append(key(with_rules))
     assert len(set(keys)) == len(keys)

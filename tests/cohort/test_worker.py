@@ -47,6 +47,21 @@ def test_a_study_has_the_bytes_of_a_single_run(
     assert list(task.folder.staging.iterdir()) == []
 
 
+def test_a_study_has_the_outputs_of_the_settings_and_the_summary(task: CohortTask, bright_study: Path) -> None:
+    chosen = replace(task, settings=replace(task.settings, outputs=("seg", "sc")))
+    assert run(chosen, bright_study).outcome == "ok"
+    assert names(task.folder.study("a")) == {
+        "segmentation.dcm",
+        "secondary-capture.dcm",
+        "summary.json",
+        "measurements.csv",
+    }
+
+
+def names(results: Path) -> set[str]:
+    return {path.name for path in results.rglob("*") if path.is_file()}
+
+
 def test_a_zip_gives_the_same(
     task: CohortTask, bright_study: Path, single: tuple[Path, Summary], tmp_path: Path
 ) -> None:

@@ -68,6 +68,8 @@ def test_relative_paths_count_from_the_file(tmp_path):
         ({"listener": {"allowed_calling_ae_titles": ["A"], "tls": {"certificate": "c", "key": "k"}}}, "listener.tls"),
         ({"listener": None}, "file"),
         ({"spool": "a\0b"}, "spool"),
+        ({"run": {"outputs": "seg,pictures"}}, "run.outputs"),
+        ({"run": {"outputs": "preview,report"}}, "run.outputs"),
         ({"spool": "~no-such-user/x"}, "spool"),
         ({"study_complete_after_s": 1e18}, "study_complete_after_s"),
         ({"retention": {"done_days": 1e18}}, "retention.done_days"),

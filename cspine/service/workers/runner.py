@@ -41,6 +41,7 @@ def study_runner(run: Run, device: str) -> Runner:
     from cspine.io.output import SUMMARY, StudyOutput
     from cspine.models.package import load_package
     from cspine.models.registry import model_to_run
+    from cspine.pipeline.outputs import parse_outputs, with_summary
     from cspine.pipeline.settings import RunSettings
     from cspine.pipeline.steps import read_headers
     from cspine.pipeline.study import run_study
@@ -66,6 +67,7 @@ def study_runner(run: Run, device: str) -> Runner:
             levels=parse_levels(run.levels) if run.levels else None,
             solve_levels=run.solve_levels,
             confidence=run.confidence,
+            outputs=with_summary(parse_outputs(run.outputs)) if run.outputs else None,
             fail_on=parse_fail_on(run.fail_on) if run.fail_on else (),
         )
         with StudyOutput(folder / "results", overwrite=True) as output:

@@ -23,10 +23,15 @@ _CLOCK = "2026-01-02T03:04:05+00:00"
 
 
 @pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "bright"
     bright_task(folder, folder)
-    return study_runner(Run(model=str(folder)), "cpu")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runner(model: Path) -> Runner:
+    return study_runner(Run(model=str(model)), "cpu")
 
 
 def _job(folder: Path, *, incomplete: bool = False, bright: bool = True) -> Path:
@@ -55,6 +60,13 @@ def test_a_job_gets_results_and_the_seconds_of_its_steps(runner: Runner, tmp_pat
     seconds = runner(job, _CLOCK)
     assert seconds["infer"] > 0
     assert [vertebra["level"] for vertebra in _summary(job)["vertebrae"]] == ["C2"]
+
+
+def test_a_job_has_the_outputs_of_the_configuration_and_the_summary(model: Path, tmp_path: Path) -> None:
+    job = _job(tmp_path)
+    study_runner(Run(model=str(model), outputs="seg,sc"), "cpu")(job, _CLOCK)
+    written = {path.name for path in (job / "results").rglob("*") if path.is_file()}
+    assert written == {"segmentation.dcm", "secondary-capture.dcm", "summary.json", "measurements.csv"}
 
 
 def test_a_second_try_with_the_same_clock_gives_the_same_bytes(runner: Runner, tmp_path: Path) -> None:
