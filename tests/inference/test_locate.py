@@ -138,6 +138,7 @@ class Locator:
 def test_a_model_of_one_stage_sees_the_neck_alone(tmp_path, monkeypatch):
     package, volume = TinyModel().package(tmp_path / "tiny"), lively_volume((60, 90, 60))
     locator = Locator(monkeypatch, Location(VIEW, ("C1", "C2", "C3", "C4"), 0.1))
+    monkeypatch.setattr(predict, "faces_reached", lambda *of: ())  # random labels reach the end of every box
     result = segment(volume, package, InferenceSettings("cpu"), locator=locator)
     complete = segment(volume, package, InferenceSettings("cpu", roi="full"), locator=locator)
     assert locator.asked == 1
