@@ -14,8 +14,6 @@ from cspine.core.geometry import Grid, to_index, to_lps
 from cspine.core.volumes import LabelArray, LabelVolume, relabelled
 
 Box = tuple[slice, slice, slice]
-#: Planes of padding have 0, or at most this many HU.
-MAX_PADDING_HU = -900
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +33,8 @@ class LevelShape:
     centroid_lps : ndarray, shape (3,)
         Millimetres (LPS).
     touches_edge : bool
-        True if a voxel lies in an outermost plane of the array, or of its part that shows anything, or another grid cut
-        the label before.
+        True if a voxel lies in an outermost plane of the array, or of its part that shows anything, or the label is cut
+        otherwise: by another grid, or by padding whose border is no plane.
     """
 
     vertebra: Vertebra
@@ -157,29 +155,6 @@ def any_by_block(mask_zyx: NDArray[np.bool_], steps_zyx: tuple[int, int, int]) -
     return mask_zyx
 
 
-def imaged_box(hu_zyx: NDArray[Any]) -> Box:
-    """Return the box of an image without the planes around it that are padding: all 0, or all air.
-
-    Parameters
-    ----------
-    hu_zyx : ndarray, shape (z, y, x)
-        The image, HU; the box of one that is padding throughout is the whole array.
-    """
-    parts: list[slice] = []
-    for axis, count in enumerate(hu_zyx.shape):
-        planes = np.moveaxis(hu_zyx, axis, 0)
-        first = next((i for i in range(count) if not _is_padding(planes[i])), 0)
-        last = next((i for i in reversed(range(count)) if not _is_padding(planes[i])), count - 1)
-        parts.append(slice(first, last + 1))
-    return parts[0], parts[1], parts[2]
-
-
-def _is_padding(plane: NDArray[Any]) -> bool:
-    """Return whether a plane has one value throughout, and one that images are padded with: air, or 0."""
-    value = plane.flat[0]
-    return bool(value == 0 or value <= MAX_PADDING_HU) and bool((plane == value).all())
-
-
 def labels_cut_within(labels: LabelVolume, image: Grid) -> frozenset[int]:
     """Return the labels that reach an outermost plane of their grid where an image goes on beyond it.
 
@@ -218,7 +193,7 @@ def shapes_of(
     grid : Grid
         Grid of the array.
     imaged : tuple of slice, optional
-        Part of the array that shows anything, from `imaged_box`; all of it if omitted.
+        Part of the array that shows anything, from `padding.imaged_box`; all of it if omitted.
     cut : collection of int
         Labels that are truncated wherever they lie.
 

@@ -11,7 +11,8 @@ from typing import cast
 
 from cspine.core.anatomy import VERTEBRAE, may_follow
 from cspine.core.geometry import reorientation
-from cspine.core.shape import LevelShape, imaged_box, shapes_of
+from cspine.core.padding import shapes_in_image
+from cspine.core.shape import LevelShape
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 from cspine.measurements.alignment import cobb_deg, posterior_tangent_deg, slope_deg
 from cspine.measurements.body import heights, worst_height_loss
@@ -129,7 +130,7 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
     """
     labels, ct = _in_order(labels, ct)
     vertebrae = measure_vertebrae(labels, ct)
-    shapes = shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx), labels.cut)
+    shapes = shapes_in_image(labels, ct)
     geometry = find_geometry(labels, shapes)
     values = list(_values(labels, ct, shapes, vertebrae, geometry))
     spacing = labels.grid.spacing_xyz

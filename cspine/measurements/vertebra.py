@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.geometry import to_lps
-from cspine.core.shape import LevelShape, imaged_box, shapes_of
+from cspine.core.padding import shapes_in_image
+from cspine.core.shape import LevelShape
 from cspine.core.volumes import CtVolume, LabelVolume
 
 
@@ -70,7 +71,7 @@ def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasur
     """
     if labels.labels_zyx.shape != ct.hu_zyx.shape:
         raise ValueError(f"labels {labels.labels_zyx.shape} and image {ct.hu_zyx.shape} differ in shape")
-    shapes = shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx), labels.cut)
+    shapes = shapes_in_image(labels, ct)
     return tuple(_measure(labels, ct, shape) for shape in shapes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from cspine.core.padding import with_cut_labels
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.derived import ObjectSettings
 from cspine.dicom.encapsulated_stl import StlDocument, write_surface_objects
@@ -56,7 +57,7 @@ def write_surface_files(
         As `dicom.derived.read_origin`, of DICOM objects.
     """
     settings.surfaces.require_source(has_dicom=ct is not None and ct.source is not None)
-    found = vertebra_surfaces(labels, settings.surfaces.gap_mm)
+    found = vertebra_surfaces(with_cut_labels(labels, ct), settings.surfaces.gap_mm)
     write_surfaces(found, settings.surfaces, folder)
     if DICOM in settings.surfaces.formats and ct is not None:
         documents = [StlDocument(each.surface.vertebra, surface_bytes(each.surface, "stl")) for each in found]
@@ -68,7 +69,7 @@ def write_surface_files(
 
 def write_element_files(ct: CtVolume | None, labels: LabelVolume, settings: FeSettings, folder: Path) -> FeModel:
     """Write the finite-element model of labels; errors as `fe_model.build_model` and `fe_write.write_model`."""
-    model = build_model(labels, ct, settings)
+    model = build_model(with_cut_labels(labels, ct), ct, settings)
     for level, reason in model.rejected.items():
         _log.warning("finite elements: %s %s", level, reason)
     write_model(model, settings, folder)

@@ -25,7 +25,8 @@ from cspine.core.findings import (
 )
 from cspine.core.geometry import Grid, to_lps
 from cspine.core.norms import ADULT_YEARS, MAX_BONE_HU, MIN_BONE_HU, MIN_REPORTED_MM3, VERY_SMALL_ML, plausible_ml
-from cspine.core.shape import Box, LevelShape, imaged_box, occupied_box, shapes_of
+from cspine.core.padding import shapes_in_image
+from cspine.core.shape import Box, LevelShape, occupied_box
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.bone_edge import extend_to_bone_edge
 from cspine.postprocessing.column import keep_column
@@ -103,10 +104,10 @@ def postprocess(
     for label, volume in (removed_before_mm3 or {}).items():
         removed[label] = removed.get(label, 0.0) + volume
     cleaned, cleaning = column, Cleaning()
-    box, imaged = _bounding_box(column), imaged_box(ct.hu_zyx)
+    box = _bounding_box(column)
     renamed: tuple[Finding, ...] = ()
     if box is not None and scope.solve_levels:
-        renamed = _solve(column, box, labels.grid, imaged, scope)
+        renamed = _solve(column, box, ct, scope)
     if box is not None:
         x, y, z = labels.grid.spacing_xyz
         cleaned = np.zeros(column.shape, dtype=np.uint8)
@@ -114,7 +115,7 @@ def postprocess(
     not_bone, soft_mm3 = remove_non_bone(cleaned, ct)
     cleaning.forget_fragments(soft_mm3)
     extend_to_bone_edge(cleaned, ct, scope.other_zyx)
-    shapes = shapes_of(cleaned, labels.grid, imaged)
+    shapes = shapes_in_image(LabelVolume(cleaned, labels.affine_lps), ct)
     _require_vertebra(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
         *_age_findings(patient_age_years),
@@ -129,15 +130,15 @@ def postprocess(
     return LabelVolume(cleaned, labels.affine_lps, labels.model), tuple(findings)
 
 
-def _solve(column: LabelArray, box: Box, grid: Grid, imaged: Box, scope: Scope) -> tuple[Finding, ...]:
+def _solve(column: LabelArray, box: Box, ct: CtVolume, scope: Scope) -> tuple[Finding, ...]:
     """Correct levels that do not follow each other, in place, and return findings about the changes."""
-    part, subgrid = column[box], _subgrid(grid, box)
+    part, subgrid = column[box], _subgrid(ct.grid, box)
     if is_full_spine(scope.levels):
         column[box], renamed = solve_levels(part, subgrid, scope.levels)
         return renamed
     ends = assign_end_pieces(part, subgrid)
     # What the image cuts lies elsewhere along the column than the complete vertebra would: it says nothing here.
-    cut = [s.vertebra.label for s in shapes_of(column, grid, imaged) if s.touches_edge]
+    cut = [s.vertebra.label for s in shapes_in_image(LabelVolume(column, ct.affine_lps), ct) if s.touches_edge]
     complete = np.where(np.isin(part, cut), np.uint8(0), part)
     solved, renamed = solve_levels(complete, subgrid, scope.levels)
     column[box] = np.where(solved == complete, part, solved)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cspine.core.geometry import Grid
-from cspine.core.shape import imaged_box, labels_cut_within, margin_zyx, occupied_box, shapes_of
+from cspine.core.shape import labels_cut_within, margin_zyx, occupied_box, shapes_of
 from cspine.core.volumes import LabelVolume
 
 
@@ -26,16 +26,6 @@ def test_a_margin_ends_at_the_border() -> None:
 
 def test_a_margin_in_millimetres_is_rounded_up() -> None:
     assert margin_zyx(3.0, Grid((5, 5, 5), np.diag([1.0, 2.0, 4.0, 1.0]))) == (1, 2, 3)
-
-
-def test_planes_of_one_value_around_an_image_show_nothing() -> None:
-    hu = np.random.default_rng(0).normal(0, 10, (8, 6, 5)).astype(np.int16)
-    assert imaged_box(hu) == (slice(0, 8), slice(0, 6), slice(0, 5))
-    hu[:2], hu[6:], hu[:, :, 4] = -1024, -1024, -1024
-    hu[4] = -1024  # a plane within the image
-    assert imaged_box(hu) == (slice(2, 6), slice(0, 6), slice(0, 4))
-    assert imaged_box(np.full((3, 2, 2), 40)) == (slice(0, 3), slice(0, 2), slice(0, 2))
-    assert imaged_box(np.zeros((3, 2, 2))) == (slice(0, 3), slice(0, 2), slice(0, 2))
 
 
 def test_a_level_touches_the_edge_of_what_the_image_shows() -> None:

@@ -1,0 +1,82 @@
+"""What an image is padded with, and the vertebrae that end there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cspine.core.padding import imaged_box, labels_at_padding, shapes_in_image, with_cut_labels
+from cspine.core.volumes import CtVolume, LabelVolume
+
+SHAPE = (40, 60, 60)
+AFFINE = np.diag([1.0, 1.0, 1.5, 1.0])
+Z, Y, X = np.indices(SHAPE)
+
+
+def two_cylinders() -> LabelVolume:
+    """C3 above, C4 below, with a diameter of 20 mm in the middle of the image."""
+    labels = np.zeros(SHAPE, np.uint8)
+    inside = np.hypot(Y - 30, X - 30) < 10
+    labels[(Z >= 22) & (Z < 34) & inside], labels[(Z >= 6) & (Z < 18) & inside] = 3, 4
+    return LabelVolume(labels, AFFINE)
+
+
+LABELS = two_cylinders()
+HU = np.where(LABELS.labels_zyx > 0, 350, 40).astype(np.int16)
+
+
+def padded(outside: NDArray[np.bool_], value: int = -1024) -> tuple[LabelVolume, CtVolume]:
+    """Replace a part of the image by padding, and the labels there by background."""
+    hu, labels = HU.copy(), LABELS.labels_zyx.copy()
+    hu[outside], labels[outside] = value, 0
+    return LabelVolume(labels, AFFINE), CtVolume(hu, AFFINE)
+
+
+def test_planes_of_one_value_around_an_image_show_nothing() -> None:
+    hu = np.random.default_rng(0).normal(0, 10, (8, 6, 5)).astype(np.int16)
+    assert imaged_box(hu) == (slice(0, 8), slice(0, 6), slice(0, 5))
+    hu[:2], hu[6:], hu[:, :, 4] = -1024, -1024, -1024
+    hu[4] = -1024  # a plane within the image
+    assert imaged_box(hu) == (slice(2, 6), slice(0, 6), slice(0, 4))
+    assert imaged_box(np.full((3, 2, 2), 40)) == (slice(0, 3), slice(0, 2), slice(0, 2))
+    assert imaged_box(np.zeros((3, 2, 2))) == (slice(0, 3), slice(0, 2), slice(0, 2))
+
+
+CUTS = {
+    "wedge through the lower vertebra": ((Z - 10) < 0.3 * (Y - 30), {4}),
+    "round field of view": (np.hypot(Y - 0, X - 30) > 34, {3, 4}),
+    "wedge beside both": ((X - 48) > 0.2 * (Z - 20), set()),
+}
+
+
+@pytest.mark.parametrize("value", [-1024, -3024, 0])
+@pytest.mark.parametrize("name", CUTS)
+def test_a_vertebra_that_ends_at_padding_is_cut(name: str, value: int) -> None:
+    outside, expected = CUTS[name]
+    labels, ct = padded(outside, value)
+    assert labels_at_padding(labels.labels_zyx, ct.hu_zyx, ct.grid) == expected
+    assert {shape.vertebra.label for shape in shapes_in_image(labels, ct) if shape.touches_edge} == expected
+    assert with_cut_labels(labels, ct).cut == expected
+
+
+def test_single_voxels_and_regions_within_the_image_are_no_padding() -> None:
+    hu = HU.copy()
+    hu[0, 0, 0] = hu[-1, -1, -1] = -1024  # corners of air
+    hu[(Z == 20) & (np.hypot(Y - 30, X - 30) < 10)] = -1024  # gas in a disc, clipped
+    hu[24:30, 18:24, 26:34] = -1024  # a streak, clipped
+    assert not labels_at_padding(LABELS.labels_zyx, hu, LABELS.grid)
+
+
+def test_a_vertebra_beside_skin_is_complete_where_air_is_clipped() -> None:
+    hu = np.where(X > 52, -1024, HU).astype(np.int16)
+    assert not labels_at_padding(LABELS.labels_zyx, hu, LABELS.grid)
+
+
+def test_of_labels_on_another_grid_nothing_is_known() -> None:
+    labels, ct = padded(CUTS["round field of view"][0])
+    moved = replace(labels, affine_lps=AFFINE + np.eye(4, k=3))
+    assert with_cut_labels(moved, ct) is moved
+    assert with_cut_labels(labels, None) is labels
