@@ -281,6 +281,12 @@ CERVICAL_RIB = FindingKind(
     "Bone that is joined to a transverse process of C7 reaches further to the side than any transverse process: a "
     "cervical rib is possible, or the level is T1.",
 )
+FACES_ELSEWHERE = FindingKind(
+    "CS-FND-046",
+    Severity.SERIOUS,
+    "The arches of the vertebrae do not point to the back of the patient: the orientation in the header is wrong, for "
+    "example that of a patient who lay prone, and left and right may be exchanged. Nothing is measured along the axes.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -329,6 +335,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     UNUSUAL_SHAPE,
     NO_DISC_SPACE,
     CERVICAL_RIB,
+    FACES_ELSEWHERE,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.

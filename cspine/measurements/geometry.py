@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cspine.core.facing import faces_elsewhere
 from cspine.core.shape import LevelShape
 from cspine.core.volumes import LabelVolume
 from cspine.measurements.body import Body, BodyBox, find_atlas_section, find_axis_body, find_body, sample_body
@@ -51,7 +52,7 @@ class VertebraGeometry:
 
 
 def find_geometry(labels: LabelVolume, shapes: Sequence[LevelShape]) -> dict[str, VertebraGeometry]:
-    """Return the geometry of every complete vertebra by its level.
+    """Return the geometry of every complete vertebra by its level; of none if the column faces elsewhere.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ def find_geometry(labels: LabelVolume, shapes: Sequence[LevelShape]) -> dict[str
     shapes : sequence of LevelShape
         The vertebrae, from head to foot; those that touch the edge serve only the direction of the column.
     """
+    if faces_elsewhere(labels, shapes):
+        return {}
     bones = {shape.vertebra.name: cut_out(labels, shape) for shape in shapes if not shape.touches_edge}
     directions = _directions(shapes)
     return {level: _find(bones, level, directions[level]) for level in bones}

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from cspine.core.anatomy import CERVICAL_LEVELS, Region, Vertebra, is_full_spine, vertebra
 from cspine.core.errors import NoVertebraError
+from cspine.core.facing import MAX_TURN_DEG, column_turn_deg
 from cspine.core.findings import (
+    FACES_ELSEWHERE,
     FRAGMENTED,
     NO_CERVICAL_VERTEBRA,
     NOT_BONE,
@@ -123,6 +125,7 @@ def postprocess(
         *_sequence_findings(shapes, labels.grid, scope),
         *merged_level_findings(shapes, cleaned, labels.grid),
         *side_findings(shapes, cleaned, labels.affine_lps),
+        *_facing_findings(LabelVolume(cleaned, labels.affine_lps), shapes),
         *_removal_findings(removed),
         *not_bone,
         *_level_findings(shapes, cleaned, ct, cleaning),
@@ -220,6 +223,13 @@ def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
         for label, volume in sorted(removed_mm3.items())
         if volume >= MIN_REPORTED_MM3
     ]
+
+
+def _facing_findings(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> list[Finding]:
+    turn = column_turn_deg(labels, shapes)
+    if turn is None or abs(turn) <= MAX_TURN_DEG:
+        return []
+    return [FACES_ELSEWHERE.about(f"The column is turned by {abs(turn):.0f} degrees against the axes of the patient.")]
 
 
 def _level_findings(
