@@ -20,6 +20,10 @@ MERGED_VOLUME_RATIO = 1.5
 MERGED_VOLUME_RATIO_OF_ONE = 1.6
 #: ... and is longer than this times the longer neighbour.
 MERGED_LENGTH_RATIO = 1.2
+#: C1 and C2 are shaped as no other level: they are compared with complete levels below, by volume alone. C2 has up to
+#: 1.7 times the volume of the larger of C3 and C4 in 18 necks of patients and in those of four anatomical models, C1 no
+#: more than C2 in the models; together with the next vertebra they have 2.3 times as much.
+_ANCHOR_RATIOS = {"C1": (1.7, ("C2",)), "C2": (1.95, ("C3", "C4"))}
 #: Share of voxels at either end that do not count as length.
 _ENDS_PERCENT = 1.0
 
@@ -40,7 +44,7 @@ def merged_level_findings(shapes: tuple[LevelShape, ...], labels_zyx: LabelArray
     -------
     tuple of Finding
     """
-    findings = []
+    findings = _merged_anchors(shapes)
     for index, shape in enumerate(shapes):
         beside = [] if shape.vertebra.name in ANCHORS else _beside(shapes, index)
         times = MERGED_VOLUME_RATIO if len(beside) > 1 else MERGED_VOLUME_RATIO_OF_ONE
@@ -59,6 +63,19 @@ def merged_level_findings(shapes: tuple[LevelShape, ...], labels_zyx: LabelArray
             )
             findings.append(MERGED_LEVELS.about(sentence, name))
     return tuple(findings)
+
+
+def _merged_anchors(shapes: tuple[LevelShape, ...]) -> list[Finding]:
+    by_name = {shape.vertebra.name: shape for shape in shapes}
+    findings = []
+    for name, (times, below) in _ANCHOR_RATIOS.items():
+        others = [by_name[other] for other in below if other in by_name and not by_name[other].touches_edge]
+        most = max((other.volume_mm3 for other in others), default=0.0)
+        if name in by_name and by_name[name].volume_mm3 > times * most > 0:
+            larger, names = by_name[name].volume_mm3 / most, " and ".join(other.vertebra.name for other in others)
+            sentence = f"{name} has {larger:.1f} times the volume of {names}; it may contain two vertebrae."
+            findings.append(MERGED_LEVELS.about(sentence, name))
+    return findings
 
 
 def _beside(shapes: tuple[LevelShape, ...], index: int) -> list[LevelShape]:

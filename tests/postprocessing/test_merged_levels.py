@@ -7,6 +7,7 @@ import pytest
 
 from cspine.core.anatomy import vertebra
 from cspine.core.findings import Severity
+from cspine.core.geometry import Grid
 from cspine.core.shape import shapes_of
 from cspine.postprocessing.merged_levels import merged_level_findings
 from tests.builders.spine_phantom import NORMAL, Phantom, Trunk, draw
@@ -39,6 +40,29 @@ def test_complete_spines_have_none() -> None:
 def test_two_vertebrae_with_one_name_are_reported(pair: tuple[str, str]) -> None:
     trunk = Trunk(labels=(*NORMAL, vertebra("L6").label))
     assert levels(united(trunk.draw()[0], *pair), trunk.grid()) == [pair[0]]
+
+
+#: Volumes of C1..C6 of the Visible Human Male, and of the ArtiSynth model, ml.
+NECKS = [(15.0, 19.4, 13.2, 13.7, 13.7, 15.4), (18.1, 20.5, 12.4, 13.0, 14.4, 14.6)]
+
+
+def blocks(volumes_ml: tuple[float, ...]) -> np.ndarray:
+    """Blocks of 20 mm x 25 mm, one below the other, with these volumes."""
+    labels = np.zeros((sum(round(2 * volume) + 2 for volume in volumes_ml) + 4, 30, 30), np.uint8)
+    top = len(labels) - 2
+    for label, volume in enumerate(volumes_ml, 1):
+        labels[top - round(2 * volume) : top, 2:22, 2:27] = label
+        top -= round(2 * volume) + 2
+    return labels
+
+
+@pytest.mark.parametrize("neck", NECKS)
+def test_the_uppermost_levels_are_compared_with_those_below(neck: tuple[float, ...]) -> None:
+    labels = blocks(neck)
+    grid = Grid((labels.shape[0], 30, 30), np.eye(4))
+    assert levels(labels, grid) == []
+    for upper, lower in (("C1", "C2"), ("C2", "C3")):
+        assert levels(united(labels, upper, lower), grid) == [upper]
 
 
 def test_the_sentence_has_the_numbers() -> None:
