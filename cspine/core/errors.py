@@ -597,6 +597,9 @@ class AlteredResultError(RoutingError):
     advice = "Check the disk of the spool; `cspine queue retry` runs the study again."
 
 
+# --- system -----------------------------------------------------------------------------------------------------------
+
+
 class SystemLimitError(CSpineError):
     """The operating system refuses a thread, a process, an open file, or a path of this length.
 
@@ -624,6 +627,9 @@ _SYSTEM_LIMITS: dict[int, tuple[str] | tuple[str, str]] = {
 }
 
 
+# --- cohorts and readiness --------------------------------------------------------------------------------------------
+
+
 class CohortError(CSpineError):
     """A cohort cannot start because its list, its output folder or its cluster cannot be used."""
 
@@ -638,6 +644,9 @@ class NotReadyError(CSpineError):
     code = "CS-DOC-001"
     exit_code = 17
     advice = "See the lines marked FAIL, which say what is missing."
+
+
+# --- datasets and comparisons -----------------------------------------------------------------------------------------
 
 
 class DatasetError(CSpineError):

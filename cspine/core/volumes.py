@@ -1,4 +1,4 @@
-"""The images of the pipeline: frozen arrays with the affine that positions them in the patient."""
+"""The images of the pipeline: arrays with the affine that positions them in the patient, neither of which is replaced."""
 
 from __future__ import annotations
 
