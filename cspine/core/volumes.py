@@ -1,4 +1,4 @@
-"""The images of the pipeline: arrays with the affine that positions them in the patient, neither of which is replaced."""
+"""The images of the pipeline: arrays with the affine that positions them in the patient."""
 
 from __future__ import annotations
 
