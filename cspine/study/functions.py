@@ -161,12 +161,12 @@ def split(datasets: Sequence[Place], settings: SplitSettings | None = None) -> l
     datasets : sequence of path
         Datasets that `convert` made; the first one leads.
     settings : SplitSettings, optional
-        Patients of each part, folds, seed; the paper's if omitted.
+        Patients of each subset, folds, seed; the paper's if omitted.
 
     Returns
     -------
     list of list of CaseRow
-        The cases of each dataset with their parts and folds.
+        The cases of each dataset with their subsets and folds.
 
     Raises
     ------

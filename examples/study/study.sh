@@ -39,8 +39,8 @@ step "4  train both models in five folds"
 
 step "5  predict: internal and external cases by all folds, training cases by the fold that did not see them"
 true_study "477 cases a model, of which 305 by five folds; take a GPU"
-"${cspine[@]}" predict --model "$out/models/cervical" --dataset "$cervical" --parts training,internal,external --out "$out/predictions/cervical"
-"${cspine[@]}" predict --model "$out/models/full-spine" --dataset "$full_spine" --parts training,internal,external --out "$out/predictions/full-spine"
+"${cspine[@]}" predict --model "$out/models/cervical" --dataset "$cervical" --subsets training,internal,external --out "$out/predictions/cervical"
+"${cspine[@]}" predict --model "$out/models/full-spine" --dataset "$full_spine" --subsets training,internal,external --out "$out/predictions/full-spine"
 
 step "6  evaluate: both on the references of the cervical dataset, and the full-spine model on its own"
 true_study "some 40 ms of a core a vertebra (benchmarks/evaluation_speed.py), and the time to read 477 cases"

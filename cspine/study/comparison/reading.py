@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import ComparisonError
 from cspine.io.documents import read_json
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 
 SCORES, FILES, SUMMARY = "scores.csv", "files.csv", "summary.json"
 SCORE_COLUMNS = (
-    "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml",
+    "case", "level", "subset", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml",
     "predicted_level", "identified", "centroid_distance_mm",
 )  # fmt: skip
 FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "prediction", "prediction_scheme")
@@ -34,8 +34,8 @@ class ScoreRow:
     ----------
     case, level : str
         Name of the case and of the level.
-    part : str
-        A `Part`, or empty where the evaluation had no case table.
+    subset : str
+        A `Subset`, or empty where the evaluation had no case table.
     fold : int or None
         Fold that validated a training case.
     dice, hd95_mm, assd_mm : float or None
@@ -46,7 +46,7 @@ class ScoreRow:
 
     case: str
     level: str
-    part: str
+    subset: str
     fold: int | None
     dice: float | None
     hd95_mm: float | None
@@ -223,7 +223,7 @@ def _refuse_doubles(path: Path, names: list[str]) -> None:
 
 
 def _score(row: dict[str, str]) -> ScoreRow:
-    case, level, part = row["case"], row["level"], row["part"]
+    case, level, subset = row["case"], row["level"], row["subset"]
     if not case:
         raise ValueError("no case")
     try:
@@ -236,7 +236,7 @@ def _score(row: dict[str, str]) -> ScoreRow:
     return ScoreRow(
         case=case,
         level=level,
-        part=Part(part).value if part else "",
+        subset=Subset(subset).value if subset else "",
         fold=int(row["fold"]) if row["fold"] else None,
         dice=dice,
         hd95_mm=_number(row, "hd95_mm", least=0.0),

@@ -21,7 +21,7 @@ SPLIT_RECORD = "split.json"
 
 
 def apply_split(datasets: Sequence[DatasetFolder], settings: SplitSettings) -> list[list[CaseRow]]:
-    """Split datasets and move their files to the folders of their parts; return the rows of each.
+    """Split datasets and move their files to the folders of their subsets; return the rows of each.
 
     splits_final.json goes first and comes last: a dataset without it is in the midst of a split, which the same call
     completes.

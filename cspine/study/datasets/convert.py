@@ -23,7 +23,7 @@ from cspine.io.files import write_atomic
 from cspine.io.processes import DIED, Died, run_each
 from cspine.io.tables import counted, write_csv
 from cspine.io.workspace import Records, fingerprint, unchanged
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Subset, read_cases, write_cases
 from cspine.study.datasets.corrections import Correction, corrected, read_corrections, write_corrections
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded, unknown_names
@@ -373,7 +373,7 @@ def _concerns(doubt: Doubt, labels: LabelSet) -> bool:
 
 
 def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[CaseRow], dict[str, str], list[str]]:
-    """Return all complete cases with part, fold and exclusion of an earlier table, the equal images, and notes."""
+    """Return all complete cases with subset, fold and exclusion of an earlier table, the equal images, and notes."""
     table = dataset.root / CASE_TABLE
     before = {row.case: row for row in read_cases(table)} if table.is_file() else {}
     rows, notes = [], []
@@ -386,7 +386,7 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
         else:
             old = before.get(case, row)
             given = old.excluded if old.excluded != NOTHING_IN_VIEW else ""
-            rows.append(replace(row, part=old.part, fold=old.fold, excluded=given))
+            rows.append(replace(row, subset=old.subset, fold=old.fold, excluded=given))
     same = _same_images(dataset, [row.case for row in rows])
     rows = _as_one_patient(rows, same)
     if same:
@@ -395,7 +395,7 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
     if reasons is None:
         reasons = {row.case: row.excluded for row in rows if row.excluded}
     rows, unknown = excluded(rows, reasons)
-    rows = [replace(row, part=Part.UNUSED, fold=None) if row.excluded else row for row in rows]
+    rows = [replace(row, subset=Subset.UNUSED, fold=None) if row.excluded else row for row in rows]
     return rows, same, notes + unknown
 
 
@@ -403,7 +403,7 @@ def _row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:
     try:
         stored: dict[str, Any] = _complete(dataset, case)["row"]
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
-        return CaseRow(**{**values, "part": Part.UNUSED})
+        return CaseRow(**{**values, "subset": Subset.UNUSED})
     except (DatasetError, KeyError, TypeError, AttributeError):
         return None
 

@@ -29,9 +29,9 @@ class DatasetSummary:
     name : str
         Name of the dataset's folder.
     rows : tuple of CaseRow
-        Its cases, the excluded ones among them, with source, part, fold, levels and doubts.
+        Its cases, the excluded ones among them, with source, subset, fold, levels and doubts.
     content : dict
-        What summary.json says: number of cases and patients, cases of each part, doubtful and excluded cases.
+        What summary.json says: number of cases and patients, cases of each subset, doubtful and excluded cases.
     files : tuple of Path
         Picture sheets, levels.csv, demographics.md and summary.json.
     """
@@ -49,7 +49,7 @@ def summarize(
     pictures: int = 32,
     progress: ProgressCallback = lambda done, total: None,
 ) -> DatasetSummary:
-    """Count the cases of a dataset by source, part, fold and level, with doubts and exclusions, and show some.
+    """Count the cases of a dataset by source, subset, fold and level, with doubts and exclusions, and show some.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def summarize(
     Examples
     --------
     >>> found = cspine.study.summarize("raw/Dataset501_Cervical")  # doctest: +SKIP
-    >>> found.content["cases"], found.content["parts"]  # doctest: +SKIP
+    >>> found.content["cases"], found.content["subsets"]  # doctest: +SKIP
     (209, {'training': 172, 'internal': 37})
     """
     folder = DatasetFolder(Path(dataset))

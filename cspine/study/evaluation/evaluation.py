@@ -30,8 +30,8 @@ class CaseResult:
         Of the run; None where nothing is known of one.
     error : str
         Why the case could not be done; it then counts in no mean.
-    part : str
-        Part of the study that the case belongs to; empty where no table of cases was given.
+    subset : str
+        Subset of the study that the case belongs to; empty where no table of cases was given.
     fold : int or None
         Fold of a training case.
     orientation : str
@@ -43,7 +43,7 @@ class CaseResult:
     matches: tuple[LevelMatch, ...]
     findings: tuple[Finding, ...] | None
     error: str = ""
-    part: str = ""
+    subset: str = ""
     fold: int | None = None
     orientation: str = ""
 

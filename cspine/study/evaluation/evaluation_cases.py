@@ -136,8 +136,8 @@ def _attempted(case: EvaluationCase, work: Callable[[], CaseResult]) -> CaseResu
     done = attempt(case.name, work)
     if isinstance(done, Failure):
         return _failed(case, done.text)
-    return replace(done, part=case.part, fold=case.fold)
+    return replace(done, subset=case.subset, fold=case.fold)
 
 
 def _failed(case: EvaluationCase, why: str) -> CaseResult:
-    return CaseResult(case.name, (), (), None, error=why, part=case.part, fold=case.fold)
+    return CaseResult(case.name, (), (), None, error=why, subset=case.subset, fold=case.fold)

@@ -34,7 +34,7 @@ TABLE = "predictions.csv"
 #: Where each case came from: it has paths of this machine, and stays with whoever may see the images.
 SOURCES = "sources.csv"
 SOURCE_COLUMNS = ("case", "hashed", "kind", "source")
-COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "error")
+COLUMNS = ("case", "subset", "folds", "model", "levels", "findings", "seconds", "error")
 
 
 @dataclass(frozen=True)
@@ -206,8 +206,8 @@ def predict(
     on_progress(0, len(cases))
     for case in cases:
         record = folder.cached_record(case)
-        if record is None or record.part != case.part:
-            record = replace(record, part=case.part) if record is not None else _predicted(case, prediction, folder)
+        if record is None or record.subset != case.subset:
+            record = replace(record, subset=case.subset) if record is not None else _predicted(case, prediction, folder)
             folder.keep(record)
         records.append(record)
         on_progress(len(records), len(cases))
@@ -217,7 +217,7 @@ def predict(
 def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionFolder) -> PredictionRecord:
     settings = replace(prediction.settings, folds=case.folds or prediction.settings.folds)
     folds, checksum = ",".join(prediction.folds_of(case)), prediction.package.identity.checksum
-    record = PredictionRecord(case.name, case.part, folds, checksum, case.fingerprint())
+    record = PredictionRecord(case.name, case.subset, folds, checksum, case.fingerprint())
     begun = time.perf_counter()
     done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
     if isinstance(done, Failure):

@@ -67,7 +67,7 @@ def test_each_fold_was_validated_on_the_cases_that_the_table_gives_it(trained):
     for fold in ("0", "1"):
         cases = {path.name.removesuffix(".nii.gz") for path in fold_of(trained.run, fold).glob("validation/*.nii.gz")}
         rows = DatasetFolder(trained.dataset).rows()
-        assert cases == {row.case for row in rows if row.part == "training" and str(row.fold) == fold}
+        assert cases == {row.case for row in rows if row.subset == "training" and str(row.fold) == fold}
 
 
 def test_the_command_prints_what_it_needs_and_where_the_package_is(trained):

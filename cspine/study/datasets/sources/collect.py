@@ -96,7 +96,7 @@ def _verse(folders: Folders) -> list[Found]:
 
 
 def _doubts_about(table: str, person_rows: dict[str, dict[str, str]], cases: list[FoundCase]) -> list[str]:
-    """Return the entries of a table of patients without effect: a mistyped id may leave one patient in two parts."""
+    """Return the entries of a table of patients without effect: a mistyped id may leave one patient in two subsets."""
     known = {name for case in cases for name in (case.name, case.patient)}
     kinds = (
         ("an id that matches no case and no patient", [name for name in person_rows if name not in known]),
