@@ -660,7 +660,7 @@ class LabelSchemeError(DatasetError):
     """A label image contains values that its label scheme does not define."""
 
     code = "CS-DAT-003"
-    advice = "Name the label scheme that the labels follow; docs/guide/study.md lists them."
+    advice = "Name the label scheme that the labels follow; `cspine evaluate --list-schemes` prints all schemes."
 
 
 class SplitError(DatasetError):

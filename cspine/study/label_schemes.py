@@ -2,7 +2,7 @@
 
 Each scheme has one table from number to level. Numbers that a scheme gives to other structures (discs, the sacrum, the
 cord, organs) become background; a number that it does not know is refused, because the file then follows another one.
-docs/guide/evaluation.md repeats the table of schemes; a test holds the two together.
+docs/reference/label-schemes.md is generated from it.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ SCHEME_NAMES = (*SCHEMES, NNUNET, MASKS, SEG)
 
 
 def schemes_table() -> str:
-    """Return the table of docs/guide/evaluation.md: one Markdown row a scheme."""
+    """Return the table of docs/reference/label-schemes.md: one Markdown row per scheme."""
     rows = [
         f"| `{s.name}` | {s.title} | {s.numbers_text} | {s.others_are or '-'} | {s.source} |" for s in SCHEMES.values()
     ]
