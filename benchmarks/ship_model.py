@@ -67,7 +67,7 @@ class Shipment:
     sets : tuple of str
         Sets to make.
     count : int
-        Cases a set.
+        Cases per set.
     root : Path
         The working tree with ``models/``, ``README.md`` and ``docs/images/``.
     device : str

@@ -289,7 +289,7 @@ def install_model(
     Raises
     ------
     ModelError
-        If the source is no model that cspine runs, or one of its name is installed.
+        If the source is not a model that cspine runs, or one of its name is installed.
     """
     place = Path(into) if into is not None else user_folder(os.environ, home_folder())
     return _install(Path(source), place, options or InstallOptions())
@@ -356,5 +356,5 @@ def _ct_in_memory(source: object) -> CtVolume:
 
         return ct_from_nibabel(source)
     raise UsageError(
-        f"a {type(source).__name__} is no CT", advice="Give a path, a CtVolume, or an image of SimpleITK or nibabel."
+        f"a {type(source).__name__} is not a CT", advice="Give a path, a CtVolume, or an image of SimpleITK or nibabel."
     )

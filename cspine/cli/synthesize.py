@@ -39,9 +39,7 @@ _OF_SPINES = ("meshes", "view")
     type=click.Path(path_type=Path),
     help="For articulated necks, angio and worn: folder with one folder of vertebrae per person (C1.obj ...).",
 )
-@click.option(
-    "--cache", type=click.Path(path_type=Path), help="For necks: folder with fields that are kept for the next call."
-)
+@click.option("--cache", type=click.Path(path_type=Path), help="For necks: cache folder, for faster later calls.")
 @click.option(
     "--meshes",
     type=click.Path(path_type=Path),
@@ -108,7 +106,7 @@ def _described(cases: Sequence[WrittenCase], options: Mapping[str, Any]) -> str:
         subjects = len({case.subject for case in cases})
         return f"{counted(len(cases), 'copy', 'copies')} of {counted(subjects, 'image')}"
     of_set = f" of the {options['set_name']} set" if options["set_name"] is not None else ""
-    return f"{len(cases)} case(s){of_set}"
+    return f"{counted(len(cases), 'case')}{of_set}"
 
 
 def _content(context: click.Context, options: Mapping[str, Any]) -> Content:

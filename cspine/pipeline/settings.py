@@ -41,7 +41,7 @@ class RunSettings:
     levels : tuple of Vertebra, optional
         The levels to write; all predicted ones if omitted. Names and ranges are converted: ``"C1-T1"``.
     solve_levels : bool
-        Rename vertebrae if their levels are then consecutive.
+        Renumber vertebrae if this makes their levels consecutive.
     fail_on : tuple of str
         Severities and codes of findings with which no result is written, from `core.findings.parse_fail_on`.
     confidence : str

@@ -155,6 +155,6 @@ def heading(measure: Measure) -> str:
 
 
 def value_text(measure: Measure, value: Value) -> str:
-    """Return a value with its digits, and marks: ``*`` for truncated, ``!`` for outside of the range."""
+    """Return a value with its digits, and marks: ``*`` for truncated, ``!`` for outside the range."""
     mark = " *" if value.is_truncated else " !" if value.is_outside else ""
     return f"{value.value:.{measure.digits}f}{mark}"

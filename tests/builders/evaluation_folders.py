@@ -72,7 +72,7 @@ class Scores:
     Parameters
     ----------
     subsets : dict of str to int
-        Cases a subset; training cases are in five folds.
+        Cases per subset; training cases are in five folds.
     levels : tuple of str
         Levels of the reference.
     dice, hd95_mm : float

@@ -42,11 +42,11 @@ class Conclusion:
     Parameters
     ----------
     claims : tuple of str
-        What may be said, one a pair; of one model, that nothing was compared.
+        What may be said, one per pair; of one model, that nothing was compared.
     models : tuple of str
         Each model by itself.
     details : tuple of (str, tuple of str)
-        Each pair in each subset: heading, and a sentence a measure.
+        Each pair in each subset: heading, and one sentence per measure.
     """
 
     claims: tuple[str, ...]

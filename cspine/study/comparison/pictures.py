@@ -73,7 +73,7 @@ def worst_cases(cohort: Alignment, count: int) -> list[tuple[str, str, float]]:
 
 
 def write_pictures(cohort: Alignment, count: int, folder: Path) -> list[Picture]:
-    """Draw the worst cases, a file a case with a row a model; OutputError if one cannot be written.
+    """Draw the worst cases, one file per case with one row per model; OutputError if one cannot be written.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def write_pictures(cohort: Alignment, count: int, folder: Path) -> list[Picture]
 
 
 def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[SheetRow]:
-    """Yield a row a model, read on demand."""
+    """Yield one row per model, read on demand."""
     for model in models:
         scores = [row for row in model.by_case[case].values() if row.dice is not None]
         mean = float(np.mean([row.dice for row in scores if row.dice is not None])) if scores else None

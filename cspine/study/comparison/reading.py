@@ -105,7 +105,7 @@ class Evaluation:
     model : dict or None
         Identity of the model package: name, version, checksum.
     scores : tuple of ScoreRow
-        A row a case and level.
+        One row per case and level.
     files : dict of str to CaseFiles
         By case; empty where the folder has no files.csv.
     failed : tuple of str

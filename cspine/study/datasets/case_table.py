@@ -1,4 +1,4 @@
-"""The table of a dataset's cases, cases.csv: one row a case, written by the conversion and completed by the split."""
+"""The table of a dataset's cases, cases.csv: one row per case, written by the conversion and completed by the split."""
 
 from __future__ import annotations
 

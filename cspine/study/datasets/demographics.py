@@ -36,7 +36,7 @@ class Demographics:
     patients, cases : int
         How many.
     ages : tuple of float
-        Years, one a patient whose age is known.
+        Years, one per patient whose age is known.
     males, of_known_sex : int
         Patients.
     sources : dict of str to int

@@ -24,7 +24,7 @@ COLUMNS = (*(subset.value for subset in _SUBSETS), EXCLUDED)
 
 
 def counts_by_source(rows: Sequence[CaseRow]) -> list[list[str]]:
-    """Return a row a source: its name, its cases in each of `COLUMNS`, its patients, its doubtful cases."""
+    """Return one row per source: its name, its cases in each of `COLUMNS`, its patients, its doubtful cases."""
     listed = []
     for source in [*sorted({row.source for row in rows}), ""]:
         own = [row for row in rows if source in (row.source, "")]
@@ -36,7 +36,7 @@ def counts_by_source(rows: Sequence[CaseRow]) -> list[list[str]]:
 
 
 def counts_by_fold(rows: Sequence[CaseRow]) -> list[list[str]]:
-    """Return a row a fold: its number, patients, cases, and cases of each source in words."""
+    """Return one row per fold: its number, patients, cases, and cases of each source in words."""
     listed = []
     for fold in sorted({row.fold for row in rows if row.fold is not None}):
         own = [row for row in rows if row.fold == fold and row.subset is Subset.TRAINING]
@@ -46,7 +46,7 @@ def counts_by_fold(rows: Sequence[CaseRow]) -> list[list[str]]:
 
 
 def counts_by_doubt(rows: Sequence[CaseRow]) -> list[list[str]]:
-    """Return a row a kind of doubt, the most frequent first: the kind, cases in use that have it, excluded ones."""
+    """Return one row per kind of doubt, the most frequent first: the kind, cases in use that have it, excluded ones."""
     in_use, out = Counter[str](), Counter[str]()
     for row in rows:
         (out if row.excluded else in_use).update({doubt.partition(":")[0] for doubt in row.doubts})
@@ -55,13 +55,13 @@ def counts_by_doubt(rows: Sequence[CaseRow]) -> list[list[str]]:
 
 
 def counts_by_reason(rows: Sequence[CaseRow]) -> list[list[str]]:
-    """Return a row a reason for exclusion, with its cases."""
+    """Return one row per reason for exclusion, with its cases."""
     counts = Counter(row.excluded for row in rows if row.excluded)
     return [[reason, str(count)] for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
 def write_levels(path: Path, rows: Sequence[CaseRow]) -> None:
-    """Write a row a vertebra: cases of each subset in which it is in view, and in how many it is cut."""
+    """Write one row per vertebra: cases of each subset in which it is in view, and in how many it is cut."""
     in_view = Counter((name, _column(row)) for row in rows for name in row.levels)
     cut = Counter(name for row in rows if not row.excluded for name in row.partial)
     names = sorted({name for name, _ in in_view}, key=lambda name: rank(vertebra(name).label))

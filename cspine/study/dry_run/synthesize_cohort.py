@@ -23,7 +23,7 @@ class WrittenCohort:
     place : SyntheticCohort
         Where it lies.
     scans : tuple of PlannedScan
-        Its scans, one a patient.
+        Its scans, one per patient.
     made, kept : int
         Scans that this call wrote, and that an earlier one had written.
     """

@@ -51,7 +51,7 @@ class SyntheticCohort:
     Parameters
     ----------
     root : Path
-        Folder with one folder a data set, named as the options of `cspine dataset convert`.
+        Folder with one folder per data set, named as the options of `cspine dataset convert`.
     meshes : Path or None
         Folder of the atlas's meshes; bones made of simple solids if omitted.
     """

@@ -57,7 +57,7 @@ class Inputs:
     Parameters
     ----------
     reference : Path or None
-        Folder of references: ``NAME.nii.gz``, a folder of masks a case, or DICOM Segmentations.
+        Folder of references: ``NAME.nii.gz``, a folder of masks per case, or DICOM Segmentations.
     dataset : Path or None
         nnU-Net dataset of cspine that has the references, images and subsets instead.
     prediction : Path or None
@@ -234,7 +234,7 @@ def _to_be_segmented(case: EvaluationCase, out: Path | None) -> EvaluationCase:
 
 
 def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, scheme: str) -> EvaluationCase:
-    """Find the prediction of a case: a file, or a folder with one mask a vertebra, or with one file."""
+    """Find the prediction of a case: a file, or a folder with one mask per vertebra, or with one file."""
     if pattern is not None:
         if "{case}" not in pattern:
             raise UsageError(

@@ -56,7 +56,7 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     moved = [case.name for case in assigned if records[case.name].subset not in ("", case.subset)]
     if moved:
         raise SplitError(
-            f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was in another subset then",
+            f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was then in another subset",
             advice=_AGAIN,
         )
     model = written.get("model")
@@ -64,19 +64,23 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     alien = [c for c in assigned if c.subset == Subset.TRAINING and records[c.name].folds != str(c.fold)]
     if alien and trained_on == split:
         raise SplitError(
-            f"{counted(len(alien), 'training case')} predicted by folds that were trained on them: {alien[0].name} by "
-            f"fold {records[alien[0].name].folds}, and fold {alien[0].fold} alone was not",
+            f"{_predicted(alien)} by folds that were trained on them, for example {alien[0].name} by fold "
+            f"{records[alien[0].name].folds}; only fold {alien[0].fold} was not trained on it",
             advice=_AGAIN,
         )
     notes = []
     if alien:
-        notes.append(f"{counted(len(alien), 'training case')} not predicted by their own fold: no cross-validation.")
+        notes.append(f"{_predicted(alien)} by another fold than their own: no cross-validation.")
     # A cervical and a full-spine dataset of one study have splits of their own: what counts is the one drawn for.
     if assigned and trained_on is None:
         notes.append("the model does not say which cases it was trained on: those evaluated here may be among them.")
     elif assigned and trained_on != (written.get("dataset_split") or split):
         notes.append("the model was trained on another split: it may be trained on cases evaluated here.")
     return notes
+
+
+def _predicted(cases: Sequence[EvaluationCase]) -> str:
+    return f"{counted(len(cases), 'training case')} {'was' if len(cases) == 1 else 'were'} predicted"
 
 
 def _record(folder: Path, case: EvaluationCase) -> PredictionRecord | None:

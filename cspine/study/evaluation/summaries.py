@@ -1,4 +1,4 @@
-"""All cases together: spread of each metric a level and over groups of levels, missed and false levels."""
+"""All cases together: spread of each metric per level and over groups of levels, missed and false levels."""
 
 from __future__ import annotations
 

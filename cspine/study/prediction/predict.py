@@ -32,7 +32,7 @@ class PredictionTask:
     Parameters
     ----------
     out : Path
-        Folder of the labels; one a model.
+        Folder of the labels; one per model.
     source : Path or None
         NIfTI file, or folder of NIfTI or DICOM files.
     dataset : Path or None

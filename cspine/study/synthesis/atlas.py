@@ -100,7 +100,7 @@ def load_atlas(folder: Path, cache: Path | None = None) -> Atlas:
     folder : Path
         Holds ``neck_atlas_1mm.nii.gz`` and ``labels.csv``.
     cache : Path, optional
-        Folder in which the fields (some 20 s of work) are kept for the next call.
+        Cache folder of the fields, which take some 20 s to compute.
 
     Returns
     -------

@@ -46,7 +46,7 @@ PERTURBATIONS = (
 
 _VOLTAGES = (0.86, 1.0, 1.13, 1.3)
 _ANGIO = Contrast(filled=1.0, strong=True, calcified=1.0, ossified=1.0)
-_PEOPLE_ADVICE = "Give `anatomies` the folder that holds a folder a person."
+_PEOPLE_ADVICE = "Give `anatomies` the folder that holds one folder per person."
 _MAX_VOXELS = 14e6
 _METAL_IN_IMAGE_HU = 5000.0
 

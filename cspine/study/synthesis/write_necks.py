@@ -31,7 +31,7 @@ class Necks:
     anatomies : path, optional
         Folder with one folder of vertebrae per person (``C1.obj`` ...): the necks are put together from them.
     cache : path, optional
-        Folder with fields that are kept for the next call.
+        Cache folder, for faster later calls.
     count, seed : int
         Number of cases, and the seed of the first. Training uses seeds from 1000000 on.
     spacing_mm : sequence of float, length 3

@@ -30,7 +30,7 @@ class EvaluationSet:
     anatomies : path, optional
         Folder with one folder of vertebrae per person; ``"angio"`` and ``"worn"`` require it, the others do not use it.
     cache : path, optional
-        Folder with fields that are kept for the next call.
+        Cache folder, for faster later calls.
     count : int
         Number of cases.
     dicom : bool

@@ -41,7 +41,7 @@ def mesh_forms(folder: Path, cache: Path | None = None) -> SpineForms:
         It, or its ``meshes/``, holds ``INDEX.csv`` (file, name) and the OBJ files: x to the left, y to the back, z up,
         millimetres.
     cache : Path, optional
-        Folder in which the forms are kept for the next call.
+        Cache folder of the forms.
 
     Returns
     -------

@@ -37,12 +37,12 @@ _OUTLINE = {
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """Smooth lines along the body, one value a slice of the grid."""
+    """Smooth lines along the body, one value per slice of the grid."""
 
     spine_xy: NDArray[np.float64]  # (z, 2)
     canal_xy: NDArray[np.float64]  # (z, 2)
     outline: NDArray[np.float64]  # (z, 3)
-    place: NDArray[np.float64]  # (z,): 0 at C1, 1 a level
+    place: NDArray[np.float64]  # (z,): 0 at C1, 1 per level
 
 
 def draw_tissue(grid: Grid, poses: tuple[Pose, ...], rng: np.random.Generator) -> torch.Tensor:
