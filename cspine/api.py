@@ -159,7 +159,7 @@ def measure(
     from cspine.pipeline.measured_labels import measure_file, measure_image
 
     if sex not in ("", "M", "F"):
-        raise UsageError(f"the sex {sex!r} is unknown", advice="Give M or F, or leave it out for that of the header.")
+        raise UsageError(f"the sex {sex!r} is unknown", advice="Give M or F, or omit it for that of the header.")
     path = _as_path(ct)
     _check_series(kind_of_source(path) if path is not None else None, series)
     labelled = (

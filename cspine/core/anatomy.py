@@ -140,7 +140,7 @@ FULL_SPINE_LEVELS: tuple[Vertebra, ...] = VERTEBRAE
 #: Levels above others that not every patient has: there are 11 to 13 thoracic vertebrae.
 _OPTIONAL = frozenset({"T12", "T13"})
 
-#: Levels that not everybody has: nobody misses them.
+#: Levels that not every patient has: their absence is not reported.
 OPTIONAL_LEVELS = frozenset({"T13", "L6"})
 
 #: VerSe number of the sacrum, which is not a level.

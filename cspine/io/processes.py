@@ -86,7 +86,7 @@ def run_each(
     pool = _Pool(work, items, take)
     waiting = deque(range(len(items)))
     while waiting:
-        # After a death nobody knows whose fault it was: what was running is done once more, one by one.
+        # After a death its cause is unknown: what was running is done once more, one by one.
         for place in pool.run(waiting, jobs):
             if pool.run(deque([place]), 1):
                 take(place, DIED)

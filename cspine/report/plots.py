@@ -107,7 +107,7 @@ _TITLES = {Scope.VERTEBRA: "Vertebrae", Scope.NEIGHBOURS: "Neighbours", Scope.CO
 
 
 def grouped(measures: Sequence[Measure]) -> tuple[PlotGroup, ...]:
-    """Return the plots of quantities by their scope; a scope without any is left out."""
+    """Return the plots of quantities by their scope; a scope without any is omitted."""
     groups = []
     for scope, title in _TITLES.items():
         own = [measure for measure in measures if measure.scope is scope]

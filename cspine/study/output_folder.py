@@ -42,7 +42,7 @@ class OutputFolder:
     identity: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, inputs: Iterable[Path | None]) -> None:
-        """Refuse a folder in which an input, a file of somebody else, or results for something else would be lost.
+        """Refuse a folder in which an input, a file of another origin, or results for something else would be lost.
 
         Parameters
         ----------

@@ -45,7 +45,7 @@ def write_page(summary: Summary, ct: CtVolume, labels: LabelVolume, path: Path) 
 
 
 def page_html(summary: Summary, ct: CtVolume, labels: LabelVolume) -> str:
-    """Return the page; the same arguments give the same text, and timings are left out.
+    """Return the page; the same arguments give the same text, and timings are omitted.
 
     Parameters
     ----------

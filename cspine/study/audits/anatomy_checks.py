@@ -150,7 +150,7 @@ def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> AnatomyCheck:
 
 
 def _next_level(onwards: Sequence[Vertebra]) -> str:
-    """Return the first of the levels that everybody has: T12 and L1 follow each other."""
+    """Return the first of the levels that every patient has: T12 and L1 follow each other."""
     return next(level.name for level in onwards if level.name != "T13")
 
 

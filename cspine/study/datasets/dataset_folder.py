@@ -49,7 +49,7 @@ class DatasetFolder:
         Raises
         ------
         DatasetError
-            If the folder has not the form of name that nnU-Net asks for.
+            If the folder lacks the form of name that nnU-Net requires.
         """
         match = _NAME.match(self.root.resolve().name)
         if match is None:

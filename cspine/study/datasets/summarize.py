@@ -71,7 +71,7 @@ def summarize(
     DatasetError
         If the folder is no dataset of the study.
     OutputError, UsageError
-        If the output folder cannot be written, or has files of somebody else.
+        If the output folder cannot be written, or has files of another origin.
 
     Examples
     --------

@@ -169,7 +169,7 @@ def levels_to_compare(
         The cases, over all levels.
     drawable : iterable of str or None
         Levels that the model, or the label scheme of the predictions, can name; None where that is not known: then
-        C1..T1, and further down to the lowest level that any of the predictions draws.
+        C1..T1, and further down to the lowest level in any of the predictions.
     annotated : iterable of str or None
         Levels that the label scheme of the references can name; None where that is not known: then C1..T1, and further
         down to the lowest level that any of the references has.

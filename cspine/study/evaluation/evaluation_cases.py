@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import ModelPackage
 
-#: Levels that who writes masks, TotalSegmentator, can draw.
+#: Levels that TotalSegmentator, which writes masks, can predict.
 _MASKED = frozenset(SCHEMES["totalsegmentator-v2"].levels.values())
 
 
@@ -113,7 +113,7 @@ def without_masks(case: EvaluationCase, result: CaseResult) -> CaseResult:
     """Return the result, or a failure where the case has no file for a level that the reference has.
 
     A level without a file was not asked for, or its file was lost: that is no answer, and not a missed level. T13 and
-    L6 have none where masks are made by TotalSegmentator, which never draws them.
+    L6 have none where masks are made by TotalSegmentator, which never predicts them.
 
     Parameters
     ----------

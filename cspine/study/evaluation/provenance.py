@@ -18,7 +18,7 @@ _AGAIN = "Predict them again with `cspine predict --dataset`, into another folde
 def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str | None) -> list[str]:
     """Refuse predictions with leakage, and return notes for the readers of the others.
 
-    Nothing is known of labels that `cspine predict` did not draw.
+    Nothing is known of labels that `cspine predict` did not write.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     notes = []
     if alien:
         notes.append(f"{_predicted(alien)} by another fold than their own: no cross-validation.")
-    # A cervical and a full-spine dataset of one study have splits of their own: what counts is the one drawn for.
+    # A cervical and a full-spine dataset of one study have splits of their own: that of the prediction counts.
     if assigned and trained_on is None:
         notes.append("the model does not say which cases it was trained on: those evaluated here may be among them.")
     elif assigned and trained_on != (written.get("dataset_split") or split):

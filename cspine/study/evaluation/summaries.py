@@ -80,7 +80,7 @@ class LevelSummary:
     spreads : mapping of str to Spread
         By metric, the keys of `METRICS`.
     missed, false : int
-        Levels that the reference has and the prediction draws nothing of; and the other way round.
+        Levels that the reference has and the prediction lacks; and the other way round.
     vertebrae : int
         Vertebrae of the references that level accuracy is about.
     level_accuracy : float or None

@@ -48,7 +48,7 @@ class Prediction:
     settings : InferenceSettings
         Device, folds, mirroring, step size, precision.
     raw : bool
-        True for what the network drew, as nnU-Net's predictor gives it; False to clean it as `cspine run` does.
+        True for what the network predicted, as nnU-Net's predictor gives it; False to clean it as `cspine run` does.
     rules : Rules
         Which series of a DICOM study.
     """
@@ -105,7 +105,7 @@ class PredictionFolder:
         Raises
         ------
         UsageError
-            If it lies in an input or around one, holds files of somebody else, or labels of another model.
+            If it lies in an input or around one, holds files of another origin, or labels of another model.
         OutputError
             If it cannot be written.
         """

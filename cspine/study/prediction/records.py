@@ -23,7 +23,7 @@ class PredictionRecord:
     case, subset : str
         Its name, and its subset in a study.
     folds : str
-        Folds that drew it.
+        Folds that predicted it.
     model : str
         Checksum of the model.
     source : str

@@ -51,8 +51,8 @@ class TrainingCases:
     def folds_of(self, stages: Sequence[str], stage: str) -> tuple[str, ...]:
         """Return the folds that a stage needs: all of them before a last stage.
 
-        The last stage of a cascade learns from what the one before drew, and each case has to be drawn by the fold that
-        did not learn from it.
+        The last stage of a cascade is trained on predictions of the one before, and each case has to be predicted by
+        the fold that was not trained on it.
 
         Parameters
         ----------

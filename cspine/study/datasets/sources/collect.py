@@ -54,7 +54,7 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     UsageError
         If no data set is given, or images without their masks.
     DatasetError
-        If a folder has not the layout of its data set, or the table of patients has unknown columns or an id twice.
+        If a folder lacks the layout of its data set, or the table of patients has unknown columns or an id twice.
     """
     if folders.ctspine1k is None and (folders.hnscc or folders.msd_colon or folders.images):
         raise UsageError(
