@@ -104,7 +104,7 @@ def segment(
     with wanted_progress("tiles", progress) as on_progress, ExitStack() as stack:
         if path is None:
             ct = _ct_in_memory(source)
-            study = segment_image(lambda: steps.take_image(ct, chosen, package), package, chosen, on_progress)
+            study = segment_image(lambda: steps.check_image(ct, chosen, package), package, chosen, on_progress)
             return Segmentation(study, chosen)
         if kind is SourceKind.NIFTI:
             read = replace(chosen, outputs=None)  # nothing is written yet: `save` decides

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _SET_COUNT = 50
 _NEED_PEOPLE = ("angio", "worn")
 _SPINE_SPACING = (3.0, 3.0, 3.0)
-_NOT_WITH_A_SET = ("seed", "spacing", "extent", "whole_neck")
+_NOT_WITH_A_SET = ("seed", "spacing", "extent", "complete_neck")
 _NOT_WITH_COPIES = ("anatomy", "atlas", "meshes", "seed", "dicom")
-_OF_NECKS = ("atlas", "anatomies", "set_name", "extent", "whole_neck")
+_OF_NECKS = ("atlas", "anatomies", "set_name", "extent", "complete_neck")
 _OF_SPINES = ("meshes", "view")
 
 
@@ -47,10 +47,10 @@ _OF_SPINES = ("meshes", "view")
 )
 @click.option(
     "--view",
-    default="whole",
+    default="complete",
     show_default=True,
     metavar="VIEW",
-    help="For spines: whole, cervical, random, or the first and the last level, for example T11-L5.",
+    help="For spines: complete, cervical, random, or the first and the last level, for example T11-L5.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option(
@@ -70,7 +70,7 @@ _OF_SPINES = ("meshes", "view")
     help="Field of view in mm.  [default: random]",
 )  # fmt: skip
 @click.option(
-    "--whole-neck/--anywhere", default=True, show_default=True, help="Field of view centred on C1..T1, or anywhere."
+    "--complete-neck/--anywhere", default=True, show_default=True, help="Field of view centred on C1..T1, or anywhere."
 )
 @click.option("--dicom", is_flag=True, help="Also write a DICOM CT series of each case.")
 @click.option(
@@ -126,8 +126,8 @@ def _content(context: click.Context, options: Mapping[str, Any]) -> Content:
     sources = options["atlas"], options["anatomies"], options["cache"]
     if options["set_name"] is not None:
         return EvaluationSet(options["set_name"], *sources, count or _SET_COUNT, dicom)
-    spacing, extent, whole_neck = options["spacing"], options["extent"] or None, options["whole_neck"]
-    return Necks(*sources, count or 1, seed, spacing, extent, whole_neck, dicom)
+    spacing, extent, complete_neck = options["spacing"], options["extent"] or None, options["complete_neck"]
+    return Necks(*sources, count or 1, seed, spacing, extent, complete_neck, dicom)
 
 
 def _check(context: click.Context, options: Mapping[str, Any]) -> None:

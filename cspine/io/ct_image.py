@@ -28,7 +28,7 @@ from cspine.core.geometry import (
 from cspine.core.hounsfield import require_hounsfield
 from cspine.core.volumes import CtVolume
 from cspine.io.nifti import ct_of, of_image, read_image, refuse_damaged, refuse_not_finite
-from cspine.io.nifti_place import UNREADABLE, refuse_other_qform, require_one_place, stated_affine, stated_unit
+from cspine.io.nifti_position import UNREADABLE, refuse_other_qform, require_one_position, stated_affine, stated_unit
 
 _ADVICE = "Give a three-dimensional NIfTI file (.nii or .nii.gz) of one channel that is complete."
 _AIR_HU = -1024.0
@@ -133,7 +133,7 @@ def _read_orthogonal(path: Path) -> CtVolume:
         array, affine = of_image(read_image(path), path.name)
     except RuntimeError as error:
         raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
-    require_one_place(path, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
+    require_one_position(path, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
     return ct_of(array, affine)
 
 
@@ -153,7 +153,7 @@ def _desheared(voxels_zyx: NDArray[Any], affine: Affine, name: str) -> CtVolume:
             f"the affine of {name} is sheared by {shift:.2f} mm per slice of {between_slices:.2f} mm",
             advice="Resample the image to an orthogonal grid, or convert the original DICOM.",
         )
-    upright = orthogonal_grid(sheared)
-    voxels = deshear(ct_of(voxels_zyx, affine).hu_zyx, sheared, upright, _AIR_HU)
+    orthogonal = orthogonal_grid(sheared)
+    voxels = deshear(ct_of(voxels_zyx, affine).hu_zyx, sheared, orthogonal, _AIR_HU)
     note = f"the affine is sheared by {shift:.2f} mm per slice: image and labels are on an orthogonal grid"
-    return ct_of(voxels, upright.affine_lps, (note,))
+    return ct_of(voxels, orthogonal.affine_lps, (note,))

@@ -213,7 +213,7 @@ def train(
     """
     from cspine.study.training.cases import read_cases_of
     from cspine.study.training.children import machine_of
-    from cspine.study.training.packaging import check_naming, check_place, naming_of, refuse_within
+    from cspine.study.training.packaging import check_naming, check_output_folder, naming_of, refuse_within
     from cspine.study.training.settings import TrainingSettings
     from cspine.study.training.train import Training
     from cspine.study.training.train import train as train_folds
@@ -222,7 +222,7 @@ def train(
     cases = read_cases_of(data, folds)
     naming = naming_of(place, None, None, cases, "cspine.study.train")
     check_naming(naming)
-    check_place(place, (data, state))
+    check_output_folder(place, (data, state))
     refuse_within(data, {"run": state, "out": place})
     machine = machine_of(device, usable_cores())
     training = Training(cases, settings or TrainingSettings(), state, machine)

@@ -158,7 +158,7 @@ def test_a_set_accepts_no_settings_of_a_case(tmp_path: Path, atlas_folder: Path,
     result = _write_set(atlas_folder, tmp_path / "out", *more)
     assert result.exit_code == 2
     assert "--set " in result.output
-    assert more[0].replace("anywhere", "whole-neck") in result.output
+    assert more[0].replace("anywhere", "complete-neck") in result.output
     assert not (tmp_path / "out").exists()
 
 

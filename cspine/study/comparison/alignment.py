@@ -212,14 +212,14 @@ def _on_common_levels(models: Sequence[Evaluation]) -> tuple[list[Evaluation], l
         of_region = [{level for level in model.compared or () if in_region(level)} for model in left]
         known = [own for own in of_region if own]
         common = set.intersection(*known) if known else set()
-        for place, own in enumerate(of_region):
+        for index, own in enumerate(of_region):
             more = own - common
             if more:
                 notes.append(
-                    f"{', '.join(sorted(more, key=lambda name: rank(vertebra(name).label)))} of {left[place].title} "
+                    f"{', '.join(sorted(more, key=lambda name: rank(vertebra(name).label)))} of {left[index].title} "
                     f"{'is' if len(more) == 1 else 'are'} omitted: not every evaluation covers them."
                 )
-                left[place] = _keeping(left[place], {level.name for level in VERTEBRAE} - more)
+                left[index] = _keeping(left[index], {level.name for level in VERTEBRAE} - more)
     empty = [model.title for model in left if not model.scores]
     if empty:
         raise ComparisonError(f"{empty[0]} and the other evaluations have no common level")
@@ -245,23 +245,23 @@ def _with_own_titles(models: Sequence[Evaluation]) -> list[Evaluation]:
 
 def _subsets(models: Sequence[Evaluation]) -> dict[str, str]:
     """Return the subset of each case; an evaluation without a case table takes that of the others."""
-    places: dict[str, tuple[str, int | None]] = {}
+    assignments: dict[str, tuple[str, int | None]] = {}
     for model in models:
         for row in model.scores:
             own = (row.subset, row.fold)
-            known = places.setdefault(row.case, own)
+            known = assignments.setdefault(row.case, own)
             if known[0] and own[0] and (known[0] != own[0] or (None not in (known[1], own[1]) and known[1] != own[1])):
                 raise ComparisonError(
-                    f"case {row.case} is {_place(known)} in one evaluation and {_place(own)} in {model.title}",
+                    f"case {row.case} is {_named(known)} in one evaluation and {_named(own)} in {model.title}",
                     advice="Models are compared on one split: evaluate all of them with the same case table (`cases`).",
                 )
             if not known[0] or known[1] is None:
-                places[row.case] = own if own[0] else known
-    return {case: subset for case, (subset, _) in places.items()}
+                assignments[row.case] = own if own[0] else known
+    return {case: subset for case, (subset, _) in assignments.items()}
 
 
-def _place(place: tuple[str, int | None]) -> str:
-    return place[0] if place[1] is None else f"{place[0]} (fold {place[1]})"
+def _named(assignment: tuple[str, int | None]) -> str:
+    return assignment[0] if assignment[1] is None else f"{assignment[0]} (fold {assignment[1]})"
 
 
 def _notes(model: Evaluation) -> list[str]:

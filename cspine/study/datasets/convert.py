@@ -260,13 +260,13 @@ def _run(
     done = total - len(todo)
     progress(done, total)
 
-    def take(place: int, outcome: tuple[str, str] | Died | None) -> None:
+    def take(index: int, outcome: tuple[str, str] | Died | None) -> None:
         nonlocal done
         failure = (DatasetError.code, _DIED) if outcome is DIED else outcome
         if failure is not None:
             if failure[0] == OutputError.code:  # the disk is full, or not ours: so it is for every case
-                raise OutputError(f"case {todo[place].name}: {failure[1]}")
-            failures.append((todo[place].name, *failure))
+                raise OutputError(f"case {todo[index].name}: {failure[1]}")
+            failures.append((todo[index].name, *failure))
         done += 1
         progress(done, total)
 

@@ -95,7 +95,7 @@ class SetCase:
         return CaseSettings(
             self.spacing_xyz,
             self.extent_xyz_mm,
-            whole_neck=True,
+            complete_neck=True,
             internal_mm=internal,
             posture=self.posture,
             offset_xyz_mm=self.offset_xyz_mm,

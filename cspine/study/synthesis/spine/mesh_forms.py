@@ -215,8 +215,8 @@ def _frame(
     return None
 
 
-def _unit(way: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(way / np.linalg.norm(way), dtype=np.float64)
+def _unit(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(direction / np.linalg.norm(direction), dtype=np.float64)
 
 
 def _axes(up: NDArray[np.float64]) -> NDArray[np.float64]:
