@@ -25,7 +25,8 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.measurements.shape_findings import shape_findings
 from cspine.measurements.spine import measure_spine
 from cspine.postprocessing.image_findings import image_findings
-from cspine.study.synthesis.evaluation_sets import ARTICULATED, SETS, set_case, synthesize_set_case
+from cspine.study.synthesis.evaluation_sets import set_case, synthesize_set_case
+from cspine.study.synthesis.set_names import ARTICULATED, SETS
 from cspine.study.synthesis.write_necks import load_sources
 
 _CERVICAL = [level.label for level in CERVICAL_LEVELS]

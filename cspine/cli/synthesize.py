@@ -11,13 +11,13 @@ from click.core import ParameterSource
 
 from cspine.io.console import progress
 from cspine.io.tables import counted
+from cspine.study.synthesis.set_names import ARTICULATED, SETS
 
 if TYPE_CHECKING:
     from cspine.study.synthesis.synthesize import Content
     from cspine.study.synthesis.write_cases import WrittenCase
 
 _SET_COUNT = 50
-_NEED_PEOPLE = ("angio", "worn")
 _SPINE_SPACING = (3.0, 3.0, 3.0)
 _NOT_WITH_A_SET = ("seed", "spacing", "extent", "complete_neck")
 _NOT_WITH_COPIES = ("anatomy", "atlas", "meshes", "seed", "dicom")
@@ -56,7 +56,7 @@ _OF_SPINES = ("meshes", "view")
 @click.option(
     "--set",
     "set_name",
-    type=click.Choice(["ordinary", "hard", "angio", "worn"]),
+    type=click.Choice(list(SETS)),
     help="A fixed evaluation set with a scanner that differs from training: docs/guide/evaluation-sets.md.",
 )
 @click.option("--count", type=click.IntRange(1, 10_000), help="Number of cases.  [default: 1; for a set 50]")
@@ -148,7 +148,7 @@ def _check(context: click.Context, options: Mapping[str, Any]) -> None:
         raise click.UsageError("Missing option '--atlas'.")
     if options["set_name"] is not None and (given := _given(context, _NOT_WITH_A_SET)):
         raise click.UsageError(f"--set determines the content of its cases: omit {', '.join(given)}")
-    articulated = options["anatomy"] == "articulated" or options["set_name"] in _NEED_PEOPLE
+    articulated = options["anatomy"] == "articulated" or options["set_name"] in ARTICULATED
     if articulated != (options["anatomies"] is not None):
         raise click.UsageError(
             "articulated necks require --anatomies" if articulated else "--anatomies is for articulated necks only"

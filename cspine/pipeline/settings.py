@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from cspine.core.anatomy import Vertebra, as_levels, levels_text
 from cspine.dicom.clock import Clock
@@ -13,9 +13,8 @@ from cspine.inference.settings import InferenceSettings
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.settings import SurfaceSettings
 
-ConfidenceName = Literal["off", "fast", "full"]
 #: Values of ``--confidence``.
-CONFIDENCES: tuple[ConfidenceName, ...] = get_args(ConfidenceName)
+ConfidenceName = Literal["off", "fast", "full"]
 
 
 @dataclass(frozen=True)

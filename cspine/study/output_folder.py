@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import OutputError, UsageError
+from cspine.io.output import SUMMARY
 from cspine.io.workspace import Claim, ForeignClaimError
 
-SUMMARY = "summary.json"
 #: Command whose folders hold labels of `cspine.core.anatomy`.
 PREDICT = "cspine predict"
 _SHEETS = ("sheet.png", "sheet-1.png")

@@ -12,7 +12,7 @@ import numpy as np
 from cspine.core.anatomy import VERTEBRAE, vertebra
 from cspine.io import nifti
 from cspine.io.tables import write_csv
-from cspine.study.comparison.reading import FILE_COLUMNS, SCORE_COLUMNS
+from cspine.study.evaluation.table_columns import COMPARED_COLUMNS, FILE_COLUMNS
 from tests.builders.spine_phantom import Phantom, draw, hu_of
 
 CERVICAL = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1")
@@ -58,7 +58,7 @@ def write_folder(
     **summary: object,
 ) -> Path:
     """Write scores.csv, files.csv and summary.json."""
-    write_csv(folder / "scores.csv", SCORE_COLUMNS, [line.cells() for line in lines])
+    write_csv(folder / "scores.csv", COMPARED_COLUMNS, [line.cells() for line in lines])
     write_csv(folder / "files.csv", FILE_COLUMNS, files)
     content = {"command": "cspine evaluate", "complete": True, "title": title or folder.name, "model": None, **summary}
     (folder / "summary.json").write_text(json.dumps(content), encoding="utf-8")

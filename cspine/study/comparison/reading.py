@@ -13,14 +13,11 @@ from typing import Any, TypeVar
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import ComparisonError
 from cspine.io.documents import read_json
+from cspine.io.output import SUMMARY
 from cspine.study.datasets.case_table import Subset
+from cspine.study.evaluation.table_columns import COMPARED_COLUMNS, FILE_COLUMNS
 
-SCORES, FILES, SUMMARY = "scores.csv", "files.csv", "summary.json"
-SCORE_COLUMNS = (
-    "case", "level", "subset", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml",
-    "predicted_level", "identified", "centroid_distance_mm",
-)  # fmt: skip
-FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "prediction", "prediction_scheme")
+SCORES, FILES = "scores.csv", "files.csv"
 _AGAIN = "Write the folder again with `cspine evaluate`."
 
 Row = TypeVar("Row")
@@ -157,7 +154,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     if not (folder / SCORES).is_file():
         raise ComparisonError(f"no {SCORES} in {folder}")
     summary = _read_summary(folder / SUMMARY)
-    scores = tuple(_read_table(folder / SCORES, SCORE_COLUMNS, _score))
+    scores = tuple(_read_table(folder / SCORES, COMPARED_COLUMNS, _score))
     if not scores:
         raise ComparisonError(f"{folder / SCORES} has no case")
     _refuse_doubles(folder / SCORES, [f"{row.case} {row.level}" for row in scores])

@@ -6,7 +6,6 @@ import base64
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 import cspine
 from cspine.dicom.clock import EPOCH_VARIABLE, Clock
-from cspine.io.files import write_atomic
+from cspine.io.files import read_resource, write_atomic
 from cspine.io.tables import counted
 from cspine.study.comparison.conclusion import conclude
 from cspine.study.comparison.methods import definitions
@@ -78,7 +77,7 @@ def _template(data_url: Callable[[str], str]) -> Template:
     """Return the page, in which text is escaped: no title and no name of a case can become markup."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(
-        css=_text_of("report.css"),
+        css=read_resource(__package__, "report.css"),
         policy=_POLICY,
         notice=NOTICE,
         verdicts=VERDICTS,
@@ -86,11 +85,7 @@ def _template(data_url: Callable[[str], str]) -> Template:
         classed_rows=_classed_rows,
         data_url=data_url,
     )
-    return environment.from_string(_text_of("report.html"))
-
-
-def _text_of(name: str) -> str:
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return environment.from_string(read_resource(__package__, "report.html"))
 
 
 def _data_urls(folder: Path) -> Callable[[str], str]:

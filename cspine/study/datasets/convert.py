@@ -19,7 +19,7 @@ from cspine.core.geometry import orientation_of, reorientation
 from cspine.core.shape import shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume
 from cspine.io import nifti
-from cspine.io.files import write_atomic
+from cspine.io.files import remove_file, write_atomic
 from cspine.io.processes import DIED, Died, run_each
 from cspine.io.tables import counted, write_csv
 from cspine.io.workspace import Records, fingerprint, unchanged
@@ -163,7 +163,7 @@ def _write_tables(
     dataset = conversion.dataset
     notes = []
     if (dataset.root / SPLITS).exists() and _split_is_stale(dataset, rows):
-        _unlink(dataset.root / SPLITS)
+        remove_file(dataset.root / SPLITS)
         notes.append("cases or their patients changed since the split: run `cspine dataset split` again")
     write_cases(dataset.root / CASE_TABLE, rows)
     dataset.publish(rows)
@@ -242,14 +242,7 @@ def _clear_unfinished(dataset: DatasetFolder) -> None:
         case = begun.name.removesuffix(".begun")
         if not _records(dataset).path(case).is_file():
             dataset.remove(case)
-        _unlink(begun)
-
-
-def _unlink(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path.name} cannot be removed: {error.strerror}") from error
+        remove_file(begun)
 
 
 def _run(
@@ -333,7 +326,7 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
         "doubts": [asdict(doubt) for doubt in doubts],
     }
     _records(dataset).write(case.name, record)
-    _unlink(_begun(dataset, case.name))
+    remove_file(_begun(dataset, case.name))
 
 
 def _voxels_checksum(ct: CtVolume) -> str:

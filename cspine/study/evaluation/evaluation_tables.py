@@ -11,15 +11,11 @@ from cspine.io.tables import number, write_csv
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.evaluation.summaries import METRICS, LevelSummary, Spread, by_subset, summaries
+from cspine.study.evaluation.table_columns import FILE_COLUMNS, SCORE_COLUMNS
 
 #: Names of the tables.
 TABLES = ("cases.csv", "files.csv", "levels.csv", "scores.csv")
 
-SCORE_COLUMNS = (
-    "case", "level", "subset", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml",
-    "predicted_level", "identified", "centroid_distance_mm", "given_to_neighbour",
-)  # fmt: skip
-FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "prediction", "prediction_scheme")
 CASE_COLUMNS = (
     "case", "subset", "fold", "mean_dice", "mean_hd95_mm", "mean_assd_mm", "level_accuracy", "identification_rate",
     "wrong_levels", "missed_levels", "false_levels", "findings", "wrong_without_finding", "ok", "error",

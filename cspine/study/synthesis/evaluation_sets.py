@@ -27,12 +27,9 @@ from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People
 from cspine.study.synthesis.neck.tubes import Contrast
 from cspine.study.synthesis.projection import Dose, metal, starvation
 from cspine.study.synthesis.reconstruction import KERNELS, Reconstruction, reconstruct
+from cspine.study.synthesis.set_names import ARTICULATED, SETS
 from cspine.study.synthesis.tissue import Anatomy
 
-#: Name of each set and its first seed; training begins at 1000000.
-SETS = {"ordinary": 10_000, "hard": 20_000, "angio": 30_000, "worn": 40_000}
-#: Sets whose necks are put together from several people's bones.
-ARTICULATED = ("angio", "worn")
 #: Seeds of a set.
 MAX_CASES = 10_000
 #: Grows when the same seed gives another case.

@@ -8,7 +8,8 @@ from pathlib import Path
 from cspine.core.errors import UsageError
 from cspine.core.progress import ProgressCallback
 from cspine.study.synthesis import evaluation_sets
-from cspine.study.synthesis.evaluation_sets import ARTICULATED, MAX_CASES, SETS
+from cspine.study.synthesis.evaluation_sets import MAX_CASES
+from cspine.study.synthesis.set_names import ARTICULATED, SETS
 from cspine.study.synthesis.set_table import read_table, write_table
 from cspine.study.synthesis.write_cases import Place, WrittenCase, case_in, check_count, write_case
 from cspine.study.synthesis.write_necks import load_sources

@@ -12,6 +12,7 @@ from cspine.cli.evaluate import command
 from cspine.core.findings import NUMBERING_CODES
 from cspine.study.evaluation import evaluation_tables as tables
 from cspine.study.evaluation.evaluation import LEVEL_FINDINGS
+from cspine.study.evaluation.table_columns import FILE_COLUMNS, SCORE_COLUMNS
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guide"
 TEXT = (GUIDE / "evaluation.md").read_text(encoding="utf-8")
@@ -40,9 +41,7 @@ def test_the_findings_about_numbering_are_those_of_the_code() -> None:
     assert codes_in(kept) == NUMBERING_CODES
 
 
-@pytest.mark.parametrize(
-    ("file", "columns"), [("scores.csv", tables.SCORE_COLUMNS), ("cases.csv", tables.CASE_COLUMNS)]
-)
+@pytest.mark.parametrize(("file", "columns"), [("scores.csv", SCORE_COLUMNS), ("cases.csv", tables.CASE_COLUMNS)])
 def test_every_column_of_a_table_is_explained(file: str, columns: tuple[str, ...]) -> None:
     assert tuple(first_cells(f"column of `{file}`")) == columns
 
@@ -54,7 +53,7 @@ def test_every_metric_of_the_levels_and_every_file_is_explained() -> None:
         name.rpartition("_")[0] for name in explained if name.endswith("_n")
     }
     assert {*tables.TABLES, "summary.json"} <= {*first_cells("file in `--out`")}
-    assert ", ".join(f"`{name}`" for name in tables.FILE_COLUMNS).split(", ")[2:] == [
+    assert ", ".join(f"`{name}`" for name in FILE_COLUMNS).split(", ")[2:] == [
         f"`{name}`" for name in ("reference", "reference_scheme", "prediction", "prediction_scheme")
     ]
 
