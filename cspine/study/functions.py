@@ -133,7 +133,7 @@ def convert(
     exclude, corrections : path, optional
         Files of excluded cases and of corrected levels; those of an earlier call apply if omitted.
     jobs : int, optional
-        Processes; one a core if omitted.
+        Processes; one per core if omitted.
 
     Raises
     ------

@@ -73,7 +73,7 @@ def synthesize_cohort(
     meshes : path, optional
         Folder of the atlas's meshes; bones are made of simple solids if omitted.
     jobs : int, optional
-        Processes; one a core if omitted.
+        Processes; one per core if omitted.
     progress : callable
         Gets the scans done and all of them.
 

@@ -37,7 +37,7 @@ class EvaluationOptions:
     allow_missing : bool
         List cases without a prediction as failed, and go on.
     jobs : int, optional
-        Processes that compare labels; one a core if omitted.
+        Processes that compare labels; one per core if omitted.
     device : str
         Of a model.
     title : str, optional
