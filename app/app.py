@@ -42,7 +42,7 @@ class CSpineApp(Application):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
 
     def compose(self) -> None:
-        """Draw the graph."""
+        """Compose the graph."""
         settings = self.settings()
         context = Application.init_app_context(settings.sdk_arguments())
         folders = self.folders or Folders(Path(context.input_path), settings.output)

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Literal, NoReturn, cast
 
 from cspine.core.errors import UsageError
+from cspine.inference.settings import EngineName, Precision, RoiName
+from cspine.pipeline.settings import ConfidenceName
 
 SegTypeName = Literal["binary", "labelmap"]
-PrecisionName = Literal["auto", "float32", "bfloat16"]
-EngineName = Literal["auto", "torch", "openvino"]
-RoiName = Literal["auto", "full"]
-ConfidenceName = Literal["off", "fast", "full"]
 
 _LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 
@@ -136,9 +134,9 @@ class Settings:
         return cast(ConfidenceName, self.values["confidence"])
 
     @property
-    def precision(self) -> PrecisionName:
+    def precision(self) -> Precision:
         """Arithmetic of the network."""
-        return cast(PrecisionName, self.values["precision"])
+        return cast(Precision, self.values["precision"])
 
     @property
     def engine(self) -> EngineName:

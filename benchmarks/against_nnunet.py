@@ -53,9 +53,9 @@ def run_nnunet(ct, model: Path) -> np.ndarray:
     from cspine.models.package import load_package
 
     stages = load_package(model).stages
-    turn = reorientation(ct.affine_lps, stages[0].manifest.orientation)
-    x, y, z = turn.grid(ct.grid).spacing_xyz
-    image = np.ascontiguousarray(turn.apply(ct.hu_zyx)).astype(np.float32)[None]
+    to_network = reorientation(ct.affine_lps, stages[0].manifest.orientation)
+    x, y, z = to_network.grid(ct.grid).spacing_xyz
+    image = np.ascontiguousarray(to_network.apply(ct.hu_zyx)).astype(np.float32)[None]
     found = None
     for stage in stages:
         with tempfile.TemporaryDirectory() as place:
@@ -64,7 +64,7 @@ def run_nnunet(ct, model: Path) -> np.ndarray:
         found = predictor.predict_single_npy_array(image, {"spacing": [z, y, x]}, previous, None, False)
     last = stages[-1].manifest
     levels = np.array([0, *(i if name != "auxiliary" else 0 for i, name in last.labels.items())])
-    return turn.undo(levels[found]).astype(np.uint8)
+    return to_network.undo(levels[found]).astype(np.uint8)
 
 
 def stock_predictor(stage, results: Path):

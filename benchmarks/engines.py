@@ -60,7 +60,7 @@ def roof(device: str, seconds: float = 1.0) -> float:
 
 
 def measure(stage: Any, runs: int, device: str) -> dict[str, dict[str, float]]:
-    """Return seconds a patch and the share of voxels with the same winner as torch's, by engine and precision."""
+    """Return seconds per patch and the share of voxels with the same winner as torch's, by engine and precision."""
     from cspine.inference.engines.base import release_networks
     from cspine.inference.engines.choose import choose_engine
 

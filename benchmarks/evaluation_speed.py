@@ -5,7 +5,7 @@
 The case is synthetic: bodies, arches and processes of a complete column, and a prediction with another surface. cspine
 compares all levels of both images, as `cspine evaluate` does once they are read; the others get the masks of a sample
 of the levels, one by one (one-hot images of all levels would not fit into memory), and compute HD95 and ASSD. MedPy,
-which does not crop, gets masks that were cut to their box. Prints CPU seconds a level, ratios, the largest difference.
+which does not crop, gets masks that were cut to their box. Prints CPU seconds per level, ratios and largest difference.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
     rows = []
     for name, tools in comparisons(figures).items():
         for tool, one in tools.items():
-            per_file = f"{1000 * one['seconds'] / figures['files']:.2f} ms a file" if name == "scan" else ""
+            per_file = f"{1000 * one['seconds'] / figures['files']:.2f} ms per file" if name == "scan" else ""
             size = f"{one['mib']:.1f} MiB" if "mib" in one else per_file
             times = one["seconds"] / tools["cspine"]["seconds"]
             rows.append((name, tool, f"{one['seconds']:.2f} s", f"{times:.2f} x", f"{one['tree_gib']:.2f} GiB", size))

@@ -2,7 +2,7 @@
 
     python benchmarks/judge_model.py OLD NEW --sets SETS --out OUT [--device cuda] [--report]
 
-SETS holds a folder a set, with images/ and labels/, as `cspine synthesize --set` and `--truncate` write them. Each
+SETS holds one folder per set, with images/ and labels/, as `cspine synthesize --set` and `--truncate` write them. Each
 image is segmented once a model, as `cspine predict` does, and the result evaluated; what is finished is kept, so the
 same command goes on after an interrupt, and a third model costs its own work alone. OUT/judgement.md and
 OUT/judgement.json have all figures, OUT/SET/MODEL/evaluation the tables and pictures of each; with --report

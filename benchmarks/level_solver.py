@@ -17,7 +17,7 @@ from cspine.study.synthesis.spine.case import SpineSettings, synthesize_spine
 from cspine.study.synthesis.spine.forms import parametric_forms
 
 _ORDER = [level.label for level in VERTEBRAE if level.name != "T13"]
-_VIEWS: tuple[str | tuple[str, str], ...] = ("whole", "whole", ("T6", "L3"), ("T10", "L6"), "whole")
+_VIEWS: tuple[str | tuple[str, str], ...] = ("complete", "complete", ("T6", "L3"), ("T10", "L6"), "complete")
 
 
 def corrupted(true_zyx: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -34,7 +34,7 @@ from cspine.io.files import write_atomic, write_folder_atomic  # noqa: E402
 from cspine.models.manifest import CARD_NAME  # noqa: E402
 from cspine.models.package import load_package  # noqa: E402
 from cspine.study.evaluation.judgement import Figures, markdown, worst_cases  # noqa: E402
-from cspine.study.synthesis.evaluation_sets import ARTICULATED, SETS  # noqa: E402
+from cspine.study.synthesis.set_names import ARTICULATED, SETS  # noqa: E402
 from cspine.study.synthetic_training.packaging import replace_card  # noqa: E402
 
 BEGIN, END = "<!-- figures of cervical-demo: begin -->", "<!-- figures of cervical-demo: end -->"
@@ -67,7 +67,7 @@ class Shipment:
     sets : tuple of str
         Sets to make.
     count : int
-        Cases a set.
+        Cases per set.
     root : Path
         The working tree with ``models/``, ``README.md`` and ``docs/images/``.
     device : str

@@ -104,7 +104,7 @@ def segment(
     with wanted_progress("tiles", progress) as on_progress, ExitStack() as stack:
         if path is None:
             ct = _ct_in_memory(source)
-            study = segment_image(lambda: steps.take_image(ct, chosen, package), package, chosen, on_progress)
+            study = segment_image(lambda: steps.check_image(ct, chosen, package), package, chosen, on_progress)
             return Segmentation(study, chosen)
         if kind is SourceKind.NIFTI:
             read = replace(chosen, outputs=None)  # nothing is written yet: `save` decides
@@ -159,7 +159,7 @@ def measure(
     from cspine.pipeline.measured_labels import measure_file, measure_image
 
     if sex not in ("", "M", "F"):
-        raise UsageError(f"the sex {sex!r} is unknown", advice="Give M or F, or leave it out for that of the header.")
+        raise UsageError(f"the sex {sex!r} is unknown", advice="Give M or F, or omit it for that of the header.")
     path = _as_path(ct)
     _check_series(kind_of_source(path) if path is not None else None, series)
     labelled = (
@@ -289,7 +289,7 @@ def install_model(
     Raises
     ------
     ModelError
-        If the source is no model that cspine runs, or one of its name is installed.
+        If the source is not a model that cspine runs, or one of its name is installed.
     """
     place = Path(into) if into is not None else user_folder(os.environ, home_folder())
     return _install(Path(source), place, options or InstallOptions())
@@ -356,5 +356,5 @@ def _ct_in_memory(source: object) -> CtVolume:
 
         return ct_from_nibabel(source)
     raise UsageError(
-        f"a {type(source).__name__} is no CT", advice="Give a path, a CtVolume, or an image of SimpleITK or nibabel."
+        f"a {type(source).__name__} is not a CT", advice="Give a path, a CtVolume, or an image of SimpleITK or nibabel."
     )

@@ -1,4 +1,4 @@
-"""Holoscan operators for MONAI Deploy applications, one a file; always imported as `cspine.operators`.
+"""Holoscan operators for MONAI Deploy applications, one per file; always imported as `cspine.operators`.
 
 They use the SDK's domain types, so that each fits into other applications: docs/guide/monai-developers.md.
 """

@@ -35,7 +35,7 @@ class PostprocessingOperator(StepOperator):
     levels : str
         The levels to keep, for example ``C3-C7`` or ``C1-T1,L1-L5``; all that were predicted by default.
     solve_levels : bool
-        Rename vertebrae where that makes their levels follow each other.
+        Renumber vertebrae if this makes their levels consecutive.
     fail_on : str
         Severities and codes of findings with which the run fails, for example ``serious``; none by default.
     incomplete : bool

@@ -17,7 +17,7 @@ from cspine.dicom.scan import Scan
 from cspine.dicom.series import Series
 from cspine.operators.domain import CtStudy, Provenance
 from cspine.operators.sdk import DICOMSeries, DICOMSOPInstance, DICOMStudy, SelectedSeries, StudySelectedSeries
-from cspine.pipeline.steps import ChosenSeries, take_series
+from cspine.pipeline.steps import ChosenSeries, series_of_caller
 
 #: Attributes of the study and of the series that the SDK's types have under DICOM's keywords.
 _STUDY_KEYWORDS = ("StudyID", "StudyDate", "StudyTime", "StudyDescription", "AccessionNumber")
@@ -102,7 +102,7 @@ def chosen_series(studies: Sequence[StudySelectedSeries] | StudySelectedSeries) 
     wanted = study.selected_series[0].series.SeriesInstanceUID
     all_series = study.study.get_all_series()
     scan = Scan(tuple(_series(each) for each in all_series if each.get_sop_instances()))
-    return take_series(scan, next(series for series in scan.series if series.series_uid == wanted))
+    return series_of_caller(scan, next(series for series in scan.series if series.series_uid == wanted))
 
 
 def first_study(studies: Sequence[StudySelectedSeries] | StudySelectedSeries) -> StudySelectedSeries:

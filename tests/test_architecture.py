@@ -112,7 +112,7 @@ def test_scripts_beside_the_package_import_names_that_exist(folder: str) -> None
     assert [pair for pair in pairs if not _exists(pair[1])] == []
 
 
-#: Packages that run as a command alone; all others are called from Python too, where nobody knows options.
+#: Packages that run as a command alone; all others are called from Python too, which has no options.
 COMMANDS = {"cli", "doctor", "service"}
 
 

@@ -1,1 +1,1 @@
-"""The `cspine` command: one module a subcommand; each parses, calls and prints."""
+"""The `cspine` command: one module per subcommand; each parses, calls and prints."""

@@ -114,8 +114,8 @@ def _show(results: Results) -> None:
     from cspine.study.comparison.paper_beside import build_tables
     from cspine.study.comparison.tables import console_tables
 
-    for part in results.cohort.parts:
-        for title, columns, rows in console_tables(results, part):
+    for subset in results.cohort.subsets:
+        for title, columns, rows in console_tables(results, subset):
             table(title, columns, rows)
     if results.with_paper:
         for own in build_tables(results):

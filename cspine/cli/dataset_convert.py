@@ -102,7 +102,7 @@ def command(
         click.echo(f"note: {write_exclusions} exists and is not changed: remove it to write new proposals")
     elif write_exclusions is not None:
         named = propose(write_exclusions, outcome.rows)
-        click.echo(f"{write_exclusions} lists {named} doubtful case(s): edit it, then give it to --exclude")
+        click.echo(f"{write_exclusions} lists {counted(named, 'doubtful case')}: edit it, then give it to --exclude")
     if outcome.failures:
         for case, code, message in outcome.failures[:20]:
             click.echo(f"failed: {case} [{code}] {message}")

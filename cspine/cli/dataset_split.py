@@ -45,19 +45,19 @@ def command(
 
     The default numbers are the paper's: 172 patients for training, 37 for internal validation, 268 of
     TotalSegmentator with C1 to T1 completely in view for the external test. They count the patients in D1, so
-    give the cervical dataset first. Parts and folds have similar shares of sources, sexes, age groups and levels in
-    view. A patient is in one part and one fold in every dataset, whatever the number of scans. Excluded cases are in
-    no part. The same datasets and options give the same split; another call replaces it.
+    give the cervical dataset first. Subsets and folds have similar shares of sources, sexes, age groups and levels in
+    view. A patient is in one subset and one fold in every dataset, whatever the number of scans. Excluded cases are in
+    no subset. The same datasets and options give the same split; another call replaces it.
 
     \b
-    D/cases.csv           part and fold of each case
+    D/cases.csv           subset and fold of each case
     D/splits_final.json   the folds, as nnU-Net reads them; absent while a split is under way
     D/imagesTr, labelsTr  training;  imagesTs, labelsTs: internal and external;  imagesExcluded: all others
-    D/demographics.csv    patients, age, sex, sources, voxel sizes, levels of each part; demographics.md for readers
+    D/demographics.csv    patients, age, sex, sources, voxel sizes, levels of each subset; demographics.md for readers
     D/split.json          the settings, and the checksum that models of the split carry
     """  # noqa: D301
     from cspine.study.datasets.apply_split import apply_split
-    from cspine.study.datasets.case_table import Part, split_checksum
+    from cspine.study.datasets.case_table import Subset, split_checksum
     from cspine.study.datasets.dataset_folder import DatasetFolder
     from cspine.study.datasets.demographics import as_table, demographics
     from cspine.study.datasets.split import InternalFrom, SplitSettings
@@ -66,12 +66,12 @@ def command(
     levels = tuple(level.name for level in wanted_levels(complete, "--complete") if level.name != "T13")
     settings = SplitSettings(
         training, internal, external, InternalFrom(internal_from), external_source, levels, folds, seed, scale,
-        Part.TRAINING if remaining == "training" else Part.UNASSIGNED,
+        Subset.TRAINING if remaining == "training" else Subset.UNASSIGNED,
     )  # fmt: skip
     folders = [DatasetFolder(root) for root in datasets]
     for folder, rows in zip(folders, apply_split(folders, settings), strict=True):
         head, *lines = as_table(demographics(rows))
         table(folder.root.resolve().name, head, lines)
         excluded = sum(bool(row.excluded) for row in rows)
-        click.echo(f"{excluded} excluded cases are in no part; checksum of the split {split_checksum(rows)[:12]}")
+        click.echo(f"{excluded} excluded cases are in no subset; checksum of the split {split_checksum(rows)[:12]}")
         click.echo(f"{folder.root / 'cases.csv'}, {folder.root / 'demographics.md'}")

@@ -17,12 +17,12 @@ from cspine.io.console import progress, table
     help="Cases on the picture sheets, the doubtful ones first; 0 for none.",
 )  # fmt: skip
 def command(dataset: Path, out: Path | None, pictures: int) -> None:
-    """Count the cases of a dataset by source, part, fold and level, with doubts and exclusions, and show some.
+    """Count the cases of a dataset by source, subset, fold and level, with doubts and exclusions, and show some.
 
     \b
     OUT/sheet.png         one row of pictures per case, doubtful cases first (sheet-1.png ... for more than 16)
-    OUT/levels.csv        one row per vertebra: number of cases of each part that show it, and that truncate it
-    OUT/demographics.csv  patients, age, sex, sources, voxel sizes of each part; demographics.md for readers
+    OUT/levels.csv        one row per vertebra: number of cases of each subset that show it, and that truncate it
+    OUT/demographics.csv  patients, age, sex, sources, voxel sizes of each subset; demographics.md for readers
     OUT/summary.json      the counts
 
     The command changes nothing in the dataset, and works before and after the split.
@@ -36,8 +36,8 @@ def command(dataset: Path, out: Path | None, pictures: int) -> None:
 
     name, rows = found.name, found.rows
     doubts = overview.counts_by_doubt(rows)
-    parts = [column.capitalize() for column in overview.COLUMNS]
-    table(f"{name}: cases", ("Source", *parts, "Patients", "Doubtful"), overview.counts_by_source(rows))
+    subsets = [column.capitalize() for column in overview.COLUMNS]
+    table(f"{name}: cases", ("Source", *subsets, "Patients", "Doubtful"), overview.counts_by_source(rows))
     if folds := overview.counts_by_fold(rows):
         table("Folds of the training cases", ("Fold", "Patients", "Cases", "Sources"), folds)
     if doubts:

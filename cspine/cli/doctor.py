@@ -28,11 +28,11 @@ def command(model: str | None, output: Path | None, as_json: bool) -> None:
 
     The exit code is 0 if no diagnostic has status FAIL, otherwise 17: docs/guide/doctor.md.
     """
-    from cspine.cli.models import places
+    from cspine.cli.models import model_folders
     from cspine.doctor.diagnose import diagnose, require_ready
     from cspine.models.registry import container_folder
 
-    diagnostics = diagnose(model, places(), output, container_folder(os.environ))
+    diagnostics = diagnose(model, model_folders(), output, container_folder(os.environ))
     if as_json:
         click.echo(_json(diagnostics))
     else:

@@ -40,13 +40,13 @@ def _list_schemes(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 @click.command(name="evaluate")
 @click.option("--reference", type=_FOLDER, help="Folder of reference labels.")
-@click.option("--dataset", type=_FOLDER, help="nnU-Net dataset of cspine with references, images and parts.")
+@click.option("--dataset", type=_FOLDER, help="nnU-Net dataset of cspine with references, images and subsets.")
 @click.option("--prediction", type=_FOLDER, help="Folder of labels to evaluate, matched by name.")
 @click.option("--images", type=_FOLDER, help="Folder of CT images, NAME_0000.nii.gz; with --prediction for pictures.")
 @click.option("--model", help="With --images: model package that segments them.  [default: cervical-demo]")
 @click.option("--device", default="auto", show_default=True, help="With --images: auto, cpu, cuda or cuda:N.")
-@click.option("--cases", type=_FOLDER, help="cases.csv of a dataset: the part and fold of each case.")
-@click.option("--parts", metavar="PART,...", help="Only these parts: training, internal, external.")
+@click.option("--cases", type=_FOLDER, help="cases.csv of a dataset: the subset and fold of each case.")
+@click.option("--subsets", metavar="SUBSET,...", help="Only these subsets: training, internal, external.")
 @click.option("--reference-scheme", metavar="NAME", help=_SCHEME)
 @click.option("--prediction-scheme", metavar="NAME", help=_SCHEME)
 @click.option("--prediction-pattern", metavar="TEXT", help="Name of a prediction, for example '{case}_msk.nii.gz'.")
@@ -70,7 +70,7 @@ def command(
     model: str | None,
     device: str,
     cases: Path | None,
-    parts: str | None,
+    subsets: str | None,
     reference_scheme: str | None,
     prediction_scheme: str | None,
     prediction_pattern: str | None,
@@ -85,7 +85,7 @@ def command(
 
     Give --prediction for existing labels, of cspine or of any system with a known label scheme; or only --images,
     to segment and clean them with a model as `cspine run` does. References come from --reference, or from the
-    labels of a --dataset, which also gives the parts training, internal and external.
+    labels of a --dataset, which also gives the subsets training, internal and external.
 
     Predictions and references are NAME.nii.gz, NAME_0000.nii.gz, NAME_seg.nii.gz, or a folder NAME with one mask per
     vertebra (TotalSegmentator) or one file; or DICOM Segmentations: NAME.dcm, or the folder NAME of `cspine run`.
@@ -116,7 +116,7 @@ def command(
     from cspine.study.evaluation.evaluate import EvaluationOptions, Task, run_evaluation
     from cspine.study.evaluation.pairing import Inputs
 
-    chosen = tuple(part.strip() for part in parts.split(",")) if parts is not None else ()
+    chosen = tuple(subset.strip() for subset in subsets.split(",")) if subsets is not None else ()
     inputs = Inputs(
         reference, dataset, prediction, images, cases, chosen, reference_scheme, prediction_scheme, prediction_pattern
     )
@@ -196,7 +196,7 @@ def _report_failures(results: Sequence[CaseResult]) -> None:
 
 def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str) -> None:
     from cspine.io.tables import number
-    from cspine.study.evaluation.summaries import by_part, levels_summary, summaries
+    from cspine.study.evaluation.summaries import by_subset, levels_summary, summaries
 
     def cases(some: Sequence[CaseResult]) -> str:
         failed = sum(bool(result.error) for result in some)
@@ -206,8 +206,8 @@ def _show(results: Sequence[CaseResult], levels: Sequence[Vertebra], title: str)
         "Level", "n", "Dice", "lowest", "HD95 mm", "ASSD mm", "volume error ml", "to neighbour %", "missed", "false",
         "identified",
     )  # fmt: skip
-    for part, some in by_part(results).items() or [("", results)]:
-        name = f"{title}, {part}" if part else title
+    for subset, some in by_subset(results).items() or [("", results)]:
+        name = f"{title}, {subset}" if subset else title
         table(f"{name}: {cases(some)}", columns, [_row(level) for level in summaries(some, levels)])
     summary = levels_summary(results)
     unreported = summary["cases_wrong_without_finding"]

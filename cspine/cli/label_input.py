@@ -26,7 +26,7 @@ def label_options(command: Command) -> Command:
         click.option("--out", required=True, type=_PATH, help="Folder of the results, which is created."),
         click.option("--scheme", metavar="NAME", help="As `cspine evaluate --list-schemes` says.  [default: verse]"),
         click.option("--ct", type=_PATH, help="The image: a folder or .zip of DICOM, or a .nii.gz."),
-        click.option("--series-uid", help="Of a CT folder, take this series.  [default: the one that the SEG names]"),
+        click.option("--series-uid", help="Use this series of the CT folder.  [default: the one that the SEG names]"),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -34,7 +34,7 @@ def label_options(command: Command) -> Command:
 
 
 def read_label_input(path: Path, scheme: str | None) -> Labelled:
-    """Read labels: a NIfTI file, a DICOM Segmentation with its record, or a folder with one mask a vertebra.
+    """Read labels: a NIfTI file, a DICOM Segmentation with its record, or a folder with one mask per vertebra.
 
     Raises
     ------

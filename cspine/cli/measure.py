@@ -26,8 +26,8 @@ _SHOWN = (
 @click.argument("labels", metavar="LABELS", type=click.Path(path_type=Path))
 @click.argument("ct", metavar="CT", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--series-uid", help="Of a CT folder, take this series.  [default: the one that the SEG names]")
-@click.option("--sex", type=click.Choice(["M", "F"]), help="For published values.  [default: of the header]")
+@click.option("--series-uid", help="Use this series of the CT folder.  [default: the one that the SEG names]")
+@click.option("--sex", type=click.Choice(["M", "F"]), help="For published values.  [default: that of the header]")
 @click.option("--prior", type=click.Path(path_type=Path), help="Output folder of an earlier run: report changes since.")
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 def command(
@@ -39,11 +39,11 @@ def command(
     run. CT is a folder or .zip of DICOM, or a NIfTI file.
 
     \b
-    OUT/report/measurements.csv   one row a value, with uncertainty, published range and change
+    OUT/report/measurements.csv   one row per value, with uncertainty, published range and change
     OUT/report/measurements.json  values, vertebrae, levels without a label, changes and findings
     OUT/dicom/measurements.dcm    DICOM SR, TID 1500, with references to the SEG (for a DICOM CT)
 
-    docs/reference/measurements.md defines every value. One that lies outside a published range is no diagnosis.
+    docs/reference/measurements.md defines every value. A value outside a published range is not a diagnosis.
     """  # noqa: D301
     from cspine.io.output import StudyOutput
     from cspine.pipeline.labelled import read_labelled

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STATEMENTS = ("title", "licence", "source", "credit", "intended_use", "limits", "training_data")
 
 
-def places(models: Path | None = None) -> tuple[Path, ...]:
+def model_folders(models: Path | None = None) -> tuple[Path, ...]:
     """Return the folders of models: the given one or that of HOLOSCAN_MODEL_PATH, the user's, those of cspine."""
     from cspine.models.registry import container_folder, search_path
 
@@ -50,7 +50,7 @@ def list_command(models: Path | None) -> None:
     """Show the models that a run can use."""
     from cspine.models.registry import list_models
 
-    found = list_models(places(models))
+    found = list_models(model_folders(models))
     rows = []
     for model in found:
         manifest = model.manifest
@@ -73,7 +73,7 @@ def info(name: str, models: Path | None) -> None:
     from cspine.models.manifest import MANIFEST_NAME, read_manifest
     from cspine.models.registry import find_model
 
-    folder = find_model(name, places(models))
+    folder = find_model(name, model_folders(models))
     manifest = read_manifest(folder / MANIFEST_NAME)
     if manifest.demonstration:
         click.echo("DEMONSTRATION: shows how cspine works; do not rely on its results.")
@@ -106,7 +106,7 @@ def verify(name: str, models: Path | None) -> None:
     from cspine.models.package import file_faults, load_package
     from cspine.models.registry import find_model
 
-    folder = find_model(name, places(models))
+    folder = find_model(name, model_folders(models))
     manifest = read_manifest(folder / MANIFEST_NAME)
     faults = file_faults(folder, manifest)
     for fault in faults:
@@ -143,7 +143,7 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
     from cspine.study.prediction.prediction_cases import cases_of_input
     from cspine.study.qualify import qualify as qualify_model
 
-    package = load_package(find_model(name, places(models)))
+    package = load_package(find_model(name, model_folders(models)))
     rules, cases = load_rules(levels=package.levels), cases_of_input(source)
     with progress("images") as on_progress:
         images = (case.read(rules) for case in cases)
@@ -193,7 +193,7 @@ def calibrate(
         raise UsageError(
             f"{len(images)} times --images and {len(labels)} times --labels", advice="Give pairs of folders."
         )
-    package = load_package(find_model(name, places(models)))
+    package = load_package(find_model(name, model_folders(models)))
     cases = [case for folders in zip(images, labels, strict=True) for case in labelled_cases(*folders)]
     with progress("images") as on_progress:
         rules = load_rules(levels=package.levels)

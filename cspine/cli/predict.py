@@ -19,7 +19,7 @@ _TESTS = "internal,external"
 @click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]")
 @click.option("--input", "source", type=click.Path(path_type=Path), help="Folder of NIfTI or DICOM files, or a file.")
 @click.option("--dataset", type=click.Path(path_type=Path), help="Dataset of `cspine dataset split`, instead.")
-@click.option("--parts", help=f"With --dataset: some of training, internal, external.  [default: {_TESTS}]")
+@click.option("--subsets", help=f"With --dataset: some of training, internal, external.  [default: {_TESTS}]")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of labels, one per model.")
 @click.option("--raw", is_flag=True, help="Do not clean the labels of the network, as nnU-Net's own predictor.")
 @inference_options
@@ -28,7 +28,7 @@ def command(
     model: str | None,
     source: Path | None,
     dataset: Path | None,
-    parts: str | None,
+    subsets: str | None,
     out: Path,
     raw: bool,
     rules_file: Path | None,
@@ -41,7 +41,7 @@ def command(
     this step.
 
     --dataset takes the cases of a dataset. A training case is predicted by the one fold that was not trained on it; a
-    model of another split is refused. The other parts are predicted by all folds.
+    model of another split is refused. The other subsets are predicted by all folds.
 
     OUT/predictions.csv has one row per case: folds, model, levels, findings, seconds, error. OUT/sources.csv gives
     the local path of each case and its hashed name in the log: keep it with the images. The same command resumes
@@ -50,8 +50,8 @@ def command(
     """
     if (source is None) == (dataset is None):
         raise UsageError("give either --input or --dataset")
-    if parts is not None and dataset is None:
-        raise UsageError("--parts requires --dataset", advice="Omit --parts: all images of --input are predicted.")
+    if subsets is not None and dataset is None:
+        raise UsageError("--subsets requires --dataset", advice="Omit --subsets: all images of --input are predicted.")
     if source is not None and not source.exists():
         raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     from cspine.cli.models import wanted_model
@@ -62,7 +62,7 @@ def command(
     settings = inference_settings({**options, "roi": "full"} if raw else options)
     package = load_package(wanted_model(model))
     task = PredictionTask(
-        out, source, dataset, parts if parts is not None else _TESTS, settings, raw=raw, rules_file=rules_file
+        out, source, dataset, subsets if subsets is not None else _TESTS, settings, raw=raw, rules_file=rules_file
     )
     with progress("cases") as on_progress:
         records = run_prediction(task, package, on_progress, lambda note: click.echo(f"warning: {note}", err=True))

@@ -56,7 +56,7 @@ _OPTIONS = (
     ),
     click.option(
         "--solve-levels/--no-solve-levels", default=True, show_default=True,
-        help="Rename vertebrae whose levels do not follow each other, if they then do (docs/guide/full-spine.md).",
+        help="Renumber vertebrae if this makes their levels consecutive (docs/guide/full-spine.md).",
     ),
     click.option(
         "--fail-on", metavar="SEVERITY|CODE,...",

@@ -11,6 +11,7 @@ import click
 
 from cspine.core.errors import UsageError
 from cspine.io.console import table
+from cspine.io.tables import counted
 from cspine.pipeline.source import SourceKind, kind_of_source
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def command(directory: Path, rules_file: Path | None, model: str | None, series_
     for number, series in enumerate(listing.studies, start=1):
         title = f"Study {number} of {len(listing.studies)} ({series[0].study})"
         table(title, _COLUMNS, [_row(each) for each in series])
-    studies = f"{listing.patients} patient(s), {len(listing.studies)} study(ies)"
+    studies = f"{counted(listing.patients, 'patient')}, {counted(len(listing.studies), 'study', 'studies')}"
     click.echo(f"{studies}, {listing.series_found} series.")
     click.echo(f"Skipped: {listing.skipped}; {listing.damaged} damaged DICOM files.")
 

@@ -29,8 +29,8 @@ def command(config_file: Path | None, check: bool, schema: bool) -> None:
 
     Studies arrive by C-STORE or are fetched from a DICOMweb server. They are run one at a time per device, and the
     results are sent to every destination. The queue on disk survives crashes: `cspine queue list SPOOL` lists its
-    jobs, `cspine queue retry` retries failed ones. Logs are JSON; docs/guide/routing.md describes configuration, states
-    and metrics.
+    jobs, `cspine queue retry` retries failed ones. Logs are JSON. docs/guide/routing.md describes the states of a job,
+    docs/reference/configuration.md every field of CONFIG, and docs/reference/metrics.md the metrics.
 
     SIGTERM and SIGINT stop the service; a second signal ends it immediately.
     """

@@ -11,17 +11,17 @@ from click.core import ParameterSource
 
 from cspine.io.console import progress
 from cspine.io.tables import counted
+from cspine.study.synthesis.set_names import ARTICULATED, SETS
 
 if TYPE_CHECKING:
     from cspine.study.synthesis.synthesize import Content
     from cspine.study.synthesis.write_cases import WrittenCase
 
 _SET_COUNT = 50
-_NEED_PEOPLE = ("angio", "worn")
 _SPINE_SPACING = (3.0, 3.0, 3.0)
-_NOT_WITH_A_SET = ("seed", "spacing", "extent", "whole_neck")
+_NOT_WITH_A_SET = ("seed", "spacing", "extent", "complete_neck")
 _NOT_WITH_COPIES = ("anatomy", "atlas", "meshes", "seed", "dicom")
-_OF_NECKS = ("atlas", "anatomies", "set_name", "extent", "whole_neck")
+_OF_NECKS = ("atlas", "anatomies", "set_name", "extent", "complete_neck")
 _OF_SPINES = ("meshes", "view")
 
 
@@ -39,9 +39,7 @@ _OF_SPINES = ("meshes", "view")
     type=click.Path(path_type=Path),
     help="For articulated necks, angio and worn: folder with one folder of vertebrae per person (C1.obj ...).",
 )
-@click.option(
-    "--cache", type=click.Path(path_type=Path), help="For necks: folder with fields that are kept for the next call."
-)
+@click.option("--cache", type=click.Path(path_type=Path), help="For necks: cache folder, for faster later calls.")
 @click.option(
     "--meshes",
     type=click.Path(path_type=Path),
@@ -49,16 +47,16 @@ _OF_SPINES = ("meshes", "view")
 )
 @click.option(
     "--view",
-    default="whole",
+    default="complete",
     show_default=True,
     metavar="VIEW",
-    help="For spines: whole, cervical, random, or the first and the last level, for example T11-L5.",
+    help="For spines: complete, cervical, random, or the first and the last level, for example T11-L5.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option(
     "--set",
     "set_name",
-    type=click.Choice(["ordinary", "hard", "angio", "worn"]),
+    type=click.Choice(list(SETS)),
     help="A fixed evaluation set with a scanner that differs from training: docs/guide/evaluation-sets.md.",
 )
 @click.option("--count", type=click.IntRange(1, 10_000), help="Number of cases.  [default: 1; for a set 50]")
@@ -72,7 +70,7 @@ _OF_SPINES = ("meshes", "view")
     help="Field of view in mm.  [default: random]",
 )  # fmt: skip
 @click.option(
-    "--whole-neck/--anywhere", default=True, show_default=True, help="Field of view centred on C1..T1, or anywhere."
+    "--complete-neck/--anywhere", default=True, show_default=True, help="Field of view centred on C1..T1, or anywhere."
 )
 @click.option("--dicom", is_flag=True, help="Also write a DICOM CT series of each case.")
 @click.option(
@@ -108,7 +106,7 @@ def _described(cases: Sequence[WrittenCase], options: Mapping[str, Any]) -> str:
         subjects = len({case.subject for case in cases})
         return f"{counted(len(cases), 'copy', 'copies')} of {counted(subjects, 'image')}"
     of_set = f" of the {options['set_name']} set" if options["set_name"] is not None else ""
-    return f"{len(cases)} case(s){of_set}"
+    return f"{counted(len(cases), 'case')}{of_set}"
 
 
 def _content(context: click.Context, options: Mapping[str, Any]) -> Content:
@@ -128,8 +126,8 @@ def _content(context: click.Context, options: Mapping[str, Any]) -> Content:
     sources = options["atlas"], options["anatomies"], options["cache"]
     if options["set_name"] is not None:
         return EvaluationSet(options["set_name"], *sources, count or _SET_COUNT, dicom)
-    spacing, extent, whole_neck = options["spacing"], options["extent"] or None, options["whole_neck"]
-    return Necks(*sources, count or 1, seed, spacing, extent, whole_neck, dicom)
+    spacing, extent, complete_neck = options["spacing"], options["extent"] or None, options["complete_neck"]
+    return Necks(*sources, count or 1, seed, spacing, extent, complete_neck, dicom)
 
 
 def _check(context: click.Context, options: Mapping[str, Any]) -> None:
@@ -150,7 +148,7 @@ def _check(context: click.Context, options: Mapping[str, Any]) -> None:
         raise click.UsageError("Missing option '--atlas'.")
     if options["set_name"] is not None and (given := _given(context, _NOT_WITH_A_SET)):
         raise click.UsageError(f"--set determines the content of its cases: omit {', '.join(given)}")
-    articulated = options["anatomy"] == "articulated" or options["set_name"] in _NEED_PEOPLE
+    articulated = options["anatomy"] == "articulated" or options["set_name"] in ARTICULATED
     if articulated != (options["anatomies"] is not None):
         raise click.UsageError(
             "articulated necks require --anatomies" if articulated else "--anatomies is for articulated necks only"

@@ -103,7 +103,7 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
     from cspine.study.training.cases import read_cases_of
     from cspine.study.training.children import machine_of
     from cspine.study.training.needs import needs
-    from cspine.study.training.packaging import check_naming, check_place, naming_of, refuse_within
+    from cspine.study.training.packaging import check_naming, check_output_folder, naming_of, refuse_within
     from cspine.study.training.settings import PRESETS
     from cspine.study.training.train import Training, train
 
@@ -113,7 +113,7 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
         _check_label_set(cases, options["preset"], PRESETS[options["preset"]].label_set)
     naming = naming_of(out, options["name"], options["title"], cases, _command_line())
     check_naming(naming)
-    check_place(out, (dataset, folder))
+    check_output_folder(out, (dataset, folder))
     refuse_within(dataset, {"run": folder, "out": out})
     machine = machine_of(device, options["processes"] or usable_cores())
     for line in needs(cases, settings, folder):

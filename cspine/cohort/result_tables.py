@@ -186,7 +186,7 @@ def vertebra_rows(record: StudyRecord) -> list[Row]:
 
 
 def measurement_rows(record: StudyRecord) -> list[Row]:
-    """Return the rows of the measurements of a study, one a value; empty if it failed."""
+    """Return the rows of the measurements of a study, one per value; empty if it failed."""
     if record.summary is None:
         return []
     return [

@@ -140,7 +140,7 @@ FULL_SPINE_LEVELS: tuple[Vertebra, ...] = VERTEBRAE
 #: Levels above others that not every patient has: there are 11 to 13 thoracic vertebrae.
 _OPTIONAL = frozenset({"T12", "T13"})
 
-#: Levels that not everybody has: nobody misses them.
+#: Levels that not every patient has: their absence is not reported.
 OPTIONAL_LEVELS = frozenset({"T13", "L6"})
 
 #: VerSe number of the sacrum, which is not a level.
@@ -269,7 +269,7 @@ def as_levels(levels: str | Iterable[Vertebra | str]) -> tuple[Vertebra, ...]:
         named = [level.name if isinstance(level, Vertebra) else level for level in levels]
         return parse_levels(",".join(named))
     except TypeError as error:
-        raise UsageError(f"{levels!r} are no levels", advice=_LEVELS_ADVICE) from error
+        raise UsageError(f"{levels!r} are not levels", advice=_LEVELS_ADVICE) from error
 
 
 _LEVELS_ADVICE = "Name levels from head to foot, for example C1-T1 or C3-C7,L1-L5."

@@ -8,7 +8,7 @@ from __future__ import annotations
 from cspine.core.errors import ImpossibleGeometryError, SingleSliceError
 from cspine.core.geometry import Grid
 
-#: What CT scanners of patients produce, with a margin: millimetres, and pixels a side.
+#: What CT scanners of patients produce, with a margin: millimetres, and pixels per side.
 PIXEL_SPACING_MM = (0.02, 10.0)
 SLICE_DISTANCE_MM = (0.02, 20.0)
 MAX_POSITION_MM = 20_000.0

@@ -205,7 +205,7 @@ class AmbiguousPositionError(InputError):
 
 
 class PriorResultError(InputError):
-    """The earlier result that was named cannot be compared with."""
+    """The named earlier result cannot be used for comparison."""
 
     code = "CS-IN-007"
     advice = "Name the output folder of an earlier run of cspine on the same patient, or its measurements.dcm."
@@ -406,7 +406,9 @@ class LabelMapNeededError(ModelError):
     """Labels of dataset.json are not recognised as vertebrae."""
 
     code = "CS-MOD-006"
-    advice = "Give `labels`, which map each network label to C1..L6 or to 'auxiliary'; a YAML file for the command."
+    advice = (
+        "Give `labels`: a mapping (on the command line a YAML file) of each network label to C1..L6 or 'auxiliary'."
+    )
 
 
 class OrientationNeededError(ModelError):
@@ -427,7 +429,7 @@ class NotCalibratedError(ModelError):
     """The confidence that is wanted was not calibrated for the model."""
 
     code = "CS-MOD-009"
-    advice = "Run `cspine models calibrate MODEL --full` on cases of known truth, or set `confidence` to fast."
+    advice = "Run `cspine models calibrate MODEL --full` on cases with reference labels, or set `confidence` to fast."
 
 
 # --- inference --------------------------------------------------------------------------------------------------------
@@ -491,7 +493,7 @@ class MeshError(CSpineError):
     code = "CS-RES-003"
     exit_code = 9
     subject = Subject.IMAGES
-    advice = "Choose another edge length, or leave the level out with `levels`; see the labels of the level."
+    advice = "Choose another edge length, or omit the level with `levels`; look at the segmentation of this level."
 
 
 class OutputError(CSpineError):
@@ -669,7 +671,7 @@ class LabelSchemeError(DatasetError):
     """A label image contains values that its label scheme does not define."""
 
     code = "CS-DAT-003"
-    advice = "Name the label scheme that the labels follow; docs/guide/study.md lists them."
+    advice = "Name the label scheme that the labels follow; `cspine evaluate --list-schemes` prints all schemes."
 
 
 class SplitError(DatasetError):

@@ -258,7 +258,8 @@ ROI_DOUBTFUL = FindingKind(
 LOW_CONFIDENCE = FindingKind(
     "CS-FND-041",
     Severity.WARNING,
-    "The level of a vertebra is doubtful: on cases of known truth, vertebrae like it often had a neighbour's level.",
+    "The level of a vertebra is doubtful: on cases with reference labels, vertebrae like it often had a neighbour's "
+    "level.",
 )
 MOTION = FindingKind(
     "CS-FND-042",

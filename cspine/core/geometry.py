@@ -114,7 +114,7 @@ def zyx_from_xyz(array_xyz: NDArray[Voxels]) -> NDArray[Voxels]:
 
 
 def is_orthogonal(affine_lps: Affine, tolerance: float = 1e-4) -> bool:
-    """Tell whether the axes of a grid are perpendicular: the cosine of each two is within the tolerance of 0."""
+    """Return whether the axes of a grid are perpendicular: the cosine of each two is within the tolerance of 0."""
     axes = affine_lps[:3, :3] / np.linalg.norm(affine_lps[:3, :3], axis=0)
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= tolerance)
 

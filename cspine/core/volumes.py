@@ -20,7 +20,7 @@ LabelArray = NDArray[np.uint8]
 def labels_present(labels_zyx: LabelArray, *, background: bool = False) -> tuple[int, ...]:
     """Return the labels of an array in ascending order, without 0 unless ``background`` asks for it.
 
-    Slices are counted one by one, because counting takes eight bytes a voxel.
+    Slices are counted one by one, because counting takes eight bytes per voxel.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ import numpy as np
 from cspine.dicom.headers import InstanceHeader
 from cspine.dicom.scan import Scan
 from cspine.dicom.series import Series
+from cspine.io.tables import counted
 
 #: Up to this many instance numbers before the first slice may belong to localizers.
 LOCALIZERS_BEFORE = 3
@@ -57,7 +58,7 @@ def find_missing_instances(study: Scan, series: Series) -> MissingInstances:
 
 
 def _damaged(series: Series) -> str:
-    return f"{series.damaged} damaged file(s) of the series were excluded" if series.damaged else ""
+    return f"{counted(series.damaged, 'damaged file')} of the series had to be excluded" if series.damaged else ""
 
 
 def _series_count(series: Series) -> str:

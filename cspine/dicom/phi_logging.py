@@ -14,8 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pydicom import config
 
 
-class _Silence:
-    """The settings while at least one thread needs silence."""
+class _Suppression:
+    """The settings while at least one thread needs suppression."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,14 +40,14 @@ class _Silence:
                 self._restore.close()
 
 
-_silence = _Silence()
+_suppression = _Suppression()
 
 
 @contextmanager
 def suppress_phi_logging() -> Iterator[None]:
-    """Silence highdicom and pydicom while an object is read or written, by whichever threads do so."""
-    _silence.enter()
+    """Suppress the log of highdicom and pydicom while an object is read or written, by whichever threads do so."""
+    _suppression.enter()
     try:
         yield
     finally:
-        _silence.leave()
+        _suppression.leave()

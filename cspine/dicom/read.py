@@ -89,7 +89,8 @@ def read_volume(series: Series, *, repair_gaps: bool = False) -> CtVolume:
     arrangement = require_usable(series, repair_gaps=repair_gaps)
     notes = list(arrangement.notes)
     if series.damaged:
-        notes.append(f"{series.damaged} damaged file(s) of the series were excluded; the remaining slices are regular")
+        damaged = counted(series.damaged, "damaged file")
+        notes.append(f"{damaged} of the series had to be excluded; the remaining slices are regular")
     stored = _decode_all(arrangement.planes)
     overlays = sum(bool(slice_.bits.pixels) for slice_ in stored) if is_overlay(s.bits for s in stored) else 0
     if overlays:

@@ -50,7 +50,7 @@ _CHECKED_VRS = {"AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"}
 _COPIED_GROUPS = {0x0010, 0x0012, 0x0032, 0x0038}
 #: Beyond group 0040 lie look-up tables, overlays, waveforms and signatures; only the functional groups are used.
 _LAST_COPIED_GROUP, _FUNCTIONAL_GROUPS = 0x0040, 0x5200
-#: Character sets with several bytes a character, which (0008,0005) may name from its second value on only.
+#: Character sets with several bytes per character, which (0008,0005) may name from its second value on only.
 _MULTI_BYTE = ("ISO 2022 IR 58", "ISO 2022 IR 87", "ISO 2022 IR 149", "ISO 2022 IR 159")
 _COPIED_STUDY = {"StudyDate", "StudyTime", "ReferencedStudySequence", "ProcedureCodeSequence"}
 _TRIAL_TYPE_1 = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID")

@@ -24,6 +24,7 @@ from cspine.dicom.headers import InstanceHeader, Plane
 from cspine.dicom.image_type import is_hounsfield_type, other_quantity
 from cspine.dicom.series import Series
 from cspine.dicom.slices import Arrangement, arrange
+from cspine.io.tables import counted
 
 #: (0028,1054) *Rescale Type* of Hounsfield units, letters alone; US is "unspecified".
 _HOUNSFIELD_WORDS = frozenset(
@@ -112,7 +113,7 @@ def _require_encoding(image: InstanceHeader) -> None:
         raise UnsupportedImageError(f"{name} is not a CT image but {_name(image.sop_class_uid)}")
     if image.photometric != "MONOCHROME2" or image.samples_per_pixel != 1:
         kind = image.photometric if image.photometric in _PHOTOMETRIC else "of unknown type"
-        raise PhotometricError(f"{name} is {kind} with {image.samples_per_pixel} sample(s) per pixel")
+        raise PhotometricError(f"{name} is {kind} with {counted(image.samples_per_pixel, 'sample')} per pixel")
     if image.has_float_pixels:
         raise UnsupportedImageError(f"{name} has floating-point pixels")
     allocated, stored = image.bits_allocated, image.bits_stored

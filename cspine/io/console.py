@@ -110,7 +110,7 @@ def _columns() -> int | None:
 
 @contextmanager
 def progress(title: str) -> Iterator[ProgressCallback]:
-    """Yield a callback that shows progress: a bar where somebody looks, otherwise a log line every few seconds."""
+    """Yield a callback that shows progress: a bar at a terminal or in a notebook, else a log line every few seconds."""
     if not is_interactive():
         yield _LogLines(title).update
         return
@@ -139,7 +139,7 @@ def wanted_progress(title: str, wanted: bool | ProgressCallback | None) -> Itera
 
 
 def is_interactive() -> bool:
-    """Return whether somebody looks at standard error: at a terminal or in a notebook."""
+    """Return whether standard error is a terminal or the cell of a notebook."""
     return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
 
 

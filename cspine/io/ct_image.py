@@ -28,7 +28,7 @@ from cspine.core.geometry import (
 from cspine.core.hounsfield import require_hounsfield
 from cspine.core.volumes import CtVolume
 from cspine.io.nifti import ct_of, of_image, read_image, refuse_damaged, refuse_not_finite
-from cspine.io.nifti_place import UNREADABLE, refuse_other_qform, require_one_place, stated_affine, stated_unit
+from cspine.io.nifti_position import UNREADABLE, refuse_other_qform, require_one_position, stated_affine, stated_unit
 
 _ADVICE = "Give a three-dimensional NIfTI file (.nii or .nii.gz) of one channel that is complete."
 _AIR_HU = -1024.0
@@ -52,7 +52,7 @@ def read_ct_image(path: Path) -> CtVolume:
     Raises
     ------
     InputError
-        If the file is damaged, or is no three-dimensional image of one channel.
+        If the file is damaged, or is not a three-dimensional image of one channel.
     NotHounsfieldError
         If its values are not Hounsfield units.
     AmbiguousPositionError
@@ -65,7 +65,7 @@ def read_ct_image(path: Path) -> CtVolume:
     refuse_damaged(path)
     image = nibabel.load(path)
     if type(image) is not nibabel.Nifti1Image:  # ITK reads no NIfTI-2
-        raise InputError(f"{path.name} is no NIfTI-1 file of an image", advice=_ADVICE)
+        raise InputError(f"{path.name} is not a NIfTI-1 file of an image", advice=_ADVICE)
     affine = _stated_affine(image, path.name)
     if is_orthogonal(affine):
         ct = _read_orthogonal(path)
@@ -133,7 +133,7 @@ def _read_orthogonal(path: Path) -> CtVolume:
         array, affine = of_image(read_image(path), path.name)
     except RuntimeError as error:
         raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
-    require_one_place(path, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
+    require_one_position(path, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
     return ct_of(array, affine)
 
 
@@ -150,10 +150,10 @@ def _desheared(voxels_zyx: NDArray[Any], affine: Affine, name: str) -> CtVolume:
     between_slices = abs(float(np.cross(x, y) @ affine[:3, 2]))
     if abs(float(x @ y)) > 1e-4 or shift > _MAX_SHEAR * between_slices:
         raise ExcessiveTiltError(
-            f"the affine of {name} is sheared by {shift:.2f} mm a slice of {between_slices:.2f} mm",
+            f"the affine of {name} is sheared by {shift:.2f} mm per slice of {between_slices:.2f} mm",
             advice="Resample the image to an orthogonal grid, or convert the original DICOM.",
         )
-    upright = orthogonal_grid(sheared)
-    voxels = deshear(ct_of(voxels_zyx, affine).hu_zyx, sheared, upright, _AIR_HU)
-    note = f"the affine is sheared by {shift:.2f} mm a slice: image and labels are on an orthogonal grid"
-    return ct_of(voxels, upright.affine_lps, (note,))
+    orthogonal = orthogonal_grid(sheared)
+    voxels = deshear(ct_of(voxels_zyx, affine).hu_zyx, sheared, orthogonal, _AIR_HU)
+    note = f"the affine is sheared by {shift:.2f} mm per slice: image and labels are on an orthogonal grid"
+    return ct_of(voxels, orthogonal.affine_lps, (note,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 
 from cspine.core.errors import OutputError
@@ -35,6 +36,19 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it exists; OutputError if that fails."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path.name} cannot be removed: {error.strerror}") from error
+
+
+def read_resource(package: str, name: str) -> str:
+    """Return the text of a file that is part of a package of cspine."""
+    return (resources.files(package) / name).read_text(encoding="utf-8")
 
 
 def write_folder_atomic(folder: Path, write: Callable[[Path], object]) -> None:

@@ -15,7 +15,7 @@ def foreign_file(error: Callable[[str], CSpineError]) -> Iterator[None]:
     """Raise the error of a damaged file for any exception that reading it raises.
 
     Errors of cspine pass unchanged, and what the operating system refuses is no damage. The text of the exception is
-    left out, because it may quote values of the file.
+    omitted, because it may quote values of the file.
 
     Parameters
     ----------

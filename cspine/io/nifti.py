@@ -20,7 +20,7 @@ from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 from cspine.io.files import write_atomic
 from cspine.io.foreign import foreign_file
 from cspine.io.nifti_files import ENDING
-from cspine.io.nifti_place import refuse_sheared, require_one_place
+from cspine.io.nifti_position import refuse_sheared, require_one_position
 
 _MAX_LABEL = 255
 #: Labels that were stored as floating-point numbers or scaled may differ from integers by rounding.
@@ -177,7 +177,7 @@ def _read(path: Path) -> tuple[NDArray[Any], Affine]:
         raise InputError(f"cannot read {path.name}", advice=_ADVICE) from error
     array, affine = of_image(image, path.name)
     if is_nifti:
-        require_one_place(path, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
+        require_one_position(path, Grid((array.shape[0], array.shape[1], array.shape[2]), affine))
     return array, affine
 
 

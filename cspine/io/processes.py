@@ -48,12 +48,12 @@ def in_processes(
     results: dict[int, Result | Died] = {}
     progress(0, len(items))
 
-    def take(place: int, result: Result | Died) -> None:
-        results[place] = result
+    def take(index: int, result: Result | Died) -> None:
+        results[index] = result
         progress(len(results), len(items))
 
     run_each(work, items, jobs, take)
-    return [results[place] for place in range(len(items))]
+    return [results[index] for index in range(len(items))]
 
 
 def run_each(
@@ -80,16 +80,16 @@ def run_each(
         True to do every task in another process, even a single one.
     """
     if not isolated and min(jobs, len(items)) <= 1:
-        for place, item in enumerate(items):
-            take(place, work(item))
+        for index, item in enumerate(items):
+            take(index, work(item))
         return
     pool = _Pool(work, items, take)
     waiting = deque(range(len(items)))
     while waiting:
-        # After a death nobody knows whose fault it was: what was running is done once more, one by one.
-        for place in pool.run(waiting, jobs):
-            if pool.run(deque([place]), 1):
-                take(place, DIED)
+        # After a death its cause is unknown: what was running is done once more, one by one.
+        for index in pool.run(waiting, jobs):
+            if pool.run(deque([index]), 1):
+                take(index, DIED)
 
 
 class _Pool(Generic[Item, Result]):
@@ -110,8 +110,8 @@ class _Pool(Generic[Item, Result]):
             try:
                 while waiting or running:
                     while waiting and len(running) < workers:
-                        place = waiting[0]
-                        running[pool.submit(self._work, self._items[place])] = place
+                        index = waiting[0]
+                        running[pool.submit(self._work, self._items[index])] = index
                         waiting.popleft()
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in finished:

@@ -46,7 +46,7 @@ def staging_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path, prefix: str) -> None:
-    """Remove the folders of a kind that nobody has locked and that this user owns.
+    """Remove the folders of a kind that no process has locked and that this user owns.
 
     Parameters
     ----------

@@ -37,10 +37,10 @@ def posterior_tangent_deg(levels: Mapping[str, VertebraGeometry], first: str = "
 
 
 def slope_deg(levels: Mapping[str, VertebraGeometry], level: str = "T1") -> float | None:
-    """Return the angle of an upper end plate to the axial plane of the patient, degrees; leaning forward is positive.
+    """Return the angle of an upper end plate to the axial plane of the patient in degrees.
 
-    The table of a scanner stands for the floor: the patient lies, so that the value differs from one in a standing
-    patient.
+    Anterior inclination is positive. The table of a scanner stands for the floor: the patient lies, so that the value
+    differs from one in a standing patient.
     """
     found = levels.get(level)
     if found is None or found.body is None:

@@ -1,7 +1,7 @@
-"""Published values of the quantities, by level and sex, each with its source; a value outside is no diagnosis.
+"""Published values of the quantities, by level and sex, with sources; a value outside the range is not a diagnosis.
 
 ``published.csv`` holds them. ``read_from`` says whether the table or the abstract of the source was read; quotations by
-others are left out. Populations, postures and definitions differ between sources: the comparison is information.
+others are omitted. Populations, postures and definitions differ between sources: the comparison is information.
 """
 
 from __future__ import annotations

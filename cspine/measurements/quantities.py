@@ -116,8 +116,8 @@ _COLUMN = (
     ("atlantodental_interval_mm", "Atlantodental interval", "mm", 2,
      "Smallest distance of the anterior arch of C1 and the dens in the midline, over the middle 60 % of the arch."),
     ("t1_slope_deg", "T1 slope", "deg", 1,
-     "Angle of the upper end plate of T1 to the axial plane of the patient; leaning forward is positive. The patient "
-     "lies: the value of a standing patient differs."),
+     "Angle of the upper end plate of T1 to the axial plane of the patient; anterior inclination is positive. The "
+     "patient lies: the value of a standing patient differs."),
 )  # fmt: skip
 
 

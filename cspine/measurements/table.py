@@ -1,4 +1,4 @@
-"""Measurements as a table: a row a vertebra, in the form that pandas, polars and csv.DictWriter take."""
+"""Measurements as a table: one row per vertebra, in the form that pandas, polars and csv.DictWriter take."""
 
 from __future__ import annotations
 

@@ -41,14 +41,14 @@ _NETWORK_FLAGS = ("conv_bias", "nonlin_first", "deep_supervision")
 _INTERPOLATIONS = ("linear", "nearest", "nearest-exact")
 
 
-def whole(value: object, low: int, high: int, what: str) -> int:
+def integer(value: object, low: int, high: int, what: str) -> int:
     """Return a whole number of a range, or raise UnsupportedModelError.
 
     Examples
     --------
-    >>> whole(3, 0, 5, "order")
+    >>> integer(3, 0, 5, "order")
     3
-    >>> whole(1e9, 0, 5, "order")
+    >>> integer(1e9, 0, 5, "order")
     Traceback (most recent call last):
     cspine.core.errors.UnsupportedModelError: [CS-MOD-005] order is 1e+09, not a whole number from 0 to 5
     """
@@ -73,7 +73,7 @@ def number(value: object, low: float, high: float, what: str) -> float:
 
 def patch_of(values: object) -> tuple[int, ...]:
     """Return a patch size of two or three sides."""
-    patch = tuple(whole(value, MIN_PATCH, MAX_PATCH, "a side of the patch") for value in _list(values, "patch size"))
+    patch = tuple(integer(value, MIN_PATCH, MAX_PATCH, "a side of the patch") for value in _list(values, "patch size"))
     if len(patch) not in (2, 3) or math.prod(patch) > MAX_PATCH_VOXELS:
         raise UnsupportedModelError(f"patch size {patch} is not one of two or three sides that fits into memory")
     return patch
@@ -89,7 +89,7 @@ def spacing_of(values: object, sides: int) -> tuple[float, ...]:
 
 def transposition_of(values: object, what: str) -> tuple[int, int, int]:
     """Return an order of three axes."""
-    axes = tuple(whole(value, 0, 2, what) for value in _list(values, what))
+    axes = tuple(integer(value, 0, 2, what) for value in _list(values, what))
     if sorted(axes) != [0, 1, 2]:
         raise UnsupportedModelError(f"{what} {axes} is not an order of three axes")
     return axes[0], axes[1], axes[2]
@@ -119,7 +119,7 @@ def require_resampling(allowed: Collection[str], arguments: Json, what: str) -> 
         if key not in allowed:
             raise UnsupportedModelError(f"{what} has an unknown argument {key!r}")
         if key in ("order", "order_z"):
-            whole(value, 0, 5, name)
+            integer(value, 0, 5, name)
         elif key == "separate_z_anisotropy_threshold":
             number(value, 0, 1e6, name)
         elif key in ("mode", "aniso_axis_mode"):
@@ -144,18 +144,18 @@ def require_network(arguments: Json, patch: tuple[int, ...], channels: int, clas
     channels, classes : int
         Input and output channels.
     """
-    whole(classes, 2, MAX_CLASSES + 1, "the number of classes")
+    integer(classes, 2, MAX_CLASSES + 1, "the number of classes")
     for key, value in arguments.items():
         if key in _NETWORK_NUMBERS and value is not None:
             for each in _flat(value):
-                whole(each, *_NETWORK_NUMBERS[key], f"network argument {key}")
+                integer(each, *_NETWORK_NUMBERS[key], f"network argument {key}")
         elif key in _NETWORK_FLAGS:
             _require(isinstance(value, bool), f"network argument {key}", value)
         elif key.endswith("_kwargs"):
             _require_options(value, f"network argument {key}")
     convolution = str(arguments.get("conv_op")).rpartition(".")[2]
     _require(convolution == f"Conv{len(patch)}d", "network argument conv_op", convolution)
-    stages = whole(arguments.get("n_stages"), *_NETWORK_NUMBERS["n_stages"], "network argument n_stages")
+    stages = integer(arguments.get("n_stages"), *_NETWORK_NUMBERS["n_stages"], "network argument n_stages")
     strides = _per_axis(arguments.get("strides"), stages, len(patch), "strides")
     for side, *steps in zip(patch, *strides, strict=True):
         if side % math.prod(steps):
@@ -182,7 +182,7 @@ def _per_stage(value: object, stages: int, what: str) -> list[int]:
     values = list(value) if isinstance(value, (list, tuple)) else [value] * stages
     if len(values) != stages:
         raise UnsupportedModelError(f"network argument {what} has {len(values)} values for {stages} stages")
-    return [whole(each, 0, 8192, f"network argument {what}") for each in values]
+    return [integer(each, 0, 8192, f"network argument {what}") for each in values]
 
 
 def _per_axis(value: object, stages: int, axes: int, what: str) -> list[list[int]]:
@@ -191,7 +191,7 @@ def _per_axis(value: object, stages: int, axes: int, what: str) -> list[list[int
     rows = [list(each) if isinstance(each, (list, tuple)) else [each] * axes for each in values]
     if len(rows) != stages or any(len(row) != axes for row in rows):
         raise UnsupportedModelError(f"network argument {what} does not fit {stages} stages of {axes} axes")
-    return [[whole(each, 0, 8192, f"network argument {what}") for each in row] for row in rows]
+    return [[integer(each, 0, 8192, f"network argument {what}") for each in row] for row in rows]
 
 
 def _flat(value: object) -> list[object]:

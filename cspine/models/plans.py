@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from cspine.core.errors import UnsupportedModelError
 from cspine.models.plan_limits import (
     MAX_CLASSES,
+    integer,
     intensities_of,
     patch_of,
     require_network,
     require_resampling,
     spacing_of,
     transposition_of,
-    whole,
 )
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def _label_names(dataset: Json) -> dict[int, str]:
         values = value if isinstance(value, (list, tuple)) else [value]
         if len(values) != 1:
             raise UnsupportedModelError(f"label {name!r} is a region of several labels; regions are not supported")
-        names[whole(values[0], 0, MAX_CLASSES, f"label {name!r}")] = str(name)
+        names[integer(values[0], 0, MAX_CLASSES, f"label {name!r}")] = str(name)
     if names.pop(0, None) != "background" or sorted(names) != list(range(1, len(names) + 1)) or not names:
         raise UnsupportedModelError("the labels of dataset.json must be background 0 and 1, 2, 3 ... without a gap")
     return dict(sorted(names.items()))

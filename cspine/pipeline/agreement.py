@@ -17,7 +17,7 @@ from cspine.inference.settings import InferenceSettings
 from cspine.models.package import ModelPackage
 from cspine.pipeline.segmentation import find_vertebrae
 
-#: Mean Dice against the first result from which on a model counts as steady: our own choice. A vertebra of 10 ml with
+#: Mean Dice against the first result from which a model counts as consistent: our own choice. A vertebra of 10 ml with
 #: 60 cm2 of surface falls below it when its complete surface moves by a sixth of a millimetre, a shift by half of one.
 MIN_AGREEMENT = 0.95
 #: Share of the field of view that is cut off on the left, right, front and back.

@@ -78,7 +78,7 @@ def _segmentation_in(folder: Path) -> Path:
     for file in (folder / "dicom" / SEGMENTATION, folder / SEGMENTATION, folder / "report" / LABELS):
         if file.is_file():
             return file
-    raise InputError("the folder of labels is no result of cspine", advice="Give the file with the labels.")
+    raise InputError("the folder of labels is not a result of cspine", advice="Give the file with the labels.")
 
 
 def choose_series_of(labelled: Labelled, scan: Scan, settings: RunSettings) -> ChosenSeries:
@@ -109,7 +109,7 @@ def require_same_source(labelled: Labelled, ct: CtVolume) -> None:
     Parameters
     ----------
     labelled : Labelled
-        Labels; nothing is known about the image of those that are no segmentation object.
+        Labels; nothing is known about the image of labels that are not a segmentation object.
     ct : CtVolume
         The image.
 

@@ -106,7 +106,7 @@ def measure(
     sex : str
         ``"M"`` or ``"F"``; anything else if unknown.
     looked_for : iterable of Vertebra
-        Levels that the model predicts and the user wants; those that not everybody has are not missed.
+        Levels that the model predicts and the user wants; those that not every patient has are not missed.
     prior : EarlierValues, optional
         The earlier result.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from cspine.core.anatomy import Vertebra, as_levels, levels_text
 from cspine.dicom.clock import Clock
@@ -13,9 +13,8 @@ from cspine.inference.settings import InferenceSettings
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.settings import SurfaceSettings
 
-ConfidenceName = Literal["off", "fast", "full"]
 #: Values of ``--confidence``.
-CONFIDENCES: tuple[ConfidenceName, ...] = get_args(ConfidenceName)
+ConfidenceName = Literal["off", "fast", "full"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class RunSettings:
     levels : tuple of Vertebra, optional
         The levels to write; all predicted ones if omitted. Names and ranges are converted: ``"C1-T1"``.
     solve_levels : bool
-        Rename vertebrae if their levels are then consecutive.
+        Renumber vertebrae if this makes their levels consecutive.
     fail_on : tuple of str
         Severities and codes of findings with which no result is written, from `core.findings.parse_fail_on`.
     confidence : str

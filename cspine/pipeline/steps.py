@@ -122,7 +122,7 @@ def choose_series(scan: Scan, settings: RunSettings, levels: Collection[Vertebra
     return ChosenSeries(study, selection, inspect_study(study, selection.chosen), prior)
 
 
-def take_series(scan: Scan, series: Series) -> ChosenSeries:
+def series_of_caller(scan: Scan, series: Series) -> ChosenSeries:
     """Return a series of a study that the caller has selected, without cspine's rules.
 
     Parameters
@@ -173,7 +173,7 @@ def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVo
     return _logged(read_ct_image(path))
 
 
-def take_image(ct: CtVolume, settings: RunSettings, package: ModelPackage) -> CtVolume:
+def check_image(ct: CtVolume, settings: RunSettings, package: ModelPackage) -> CtVolume:
     """Return an image in memory if the wanted levels and the earlier result suit it.
 
     Raises

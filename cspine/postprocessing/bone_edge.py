@@ -1,4 +1,4 @@
-"""Extend each vertebra to the edge of its bone, where a network has drawn it too small."""
+"""Extend each vertebra to the edge of its bone, where the network predicts it too small."""
 
 from __future__ import annotations
 

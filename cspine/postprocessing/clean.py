@@ -28,7 +28,7 @@ from cspine.core.findings import (
 from cspine.core.geometry import Grid, to_lps
 from cspine.core.norms import ADULT_YEARS, MAX_BONE_HU, MIN_BONE_HU, MIN_REPORTED_MM3, VERY_SMALL_ML, plausible_ml
 from cspine.core.padding import shapes_in_image
-from cspine.core.shape import Box, LevelShape, occupied_box
+from cspine.core.shape import Box, LevelShape, composed, occupied_box
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.bone_edge import extend_to_bone_edge
 from cspine.postprocessing.column import keep_column
@@ -185,7 +185,7 @@ def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
     inner = _bounding_box(without_small)
     if inner is None:
         return kept, {}
-    box = _compose(occupied, inner)
+    box = composed(occupied, inner)
     kept[box], removed = keep_column(without_small[inner], _subgrid(labels.grid, box))
     return kept, removed
 
@@ -193,11 +193,6 @@ def _column(labels: LabelVolume) -> tuple[LabelArray, dict[int, float]]:
 def _bounding_box(labels_zyx: LabelArray) -> Box | None:
     """Return the bounding box of all labels with a margin of one voxel, or None if there are none."""
     return occupied_box(labels_zyx, (1, 1, 1))
-
-
-def _compose(outer: Box, inner: Box) -> Box:
-    z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
-    return z, y, x
 
 
 def _subgrid(grid: Grid, box: Box) -> Grid:

@@ -43,8 +43,11 @@ def assign_end_pieces(labels_zyx: LabelArray, grid: Grid) -> list[Finding]:
         while (shape := _misplaced(shapes_of(labels_zyx, grid), at_foot=at_foot)) is not None:
             _reassign(labels_zyx, shape)
             name, side = shape.vertebra.name, "below" if at_foot else "above"
-            sentence = f"{shape.volume_mm3 / 1000:.1f} ml labelled {name} do not lie {side} the next vertebra"
-            findings.append(END_PIECE.about(f"{sentence} and were assigned to what they touch.", name))
+            piece = f"A piece of {shape.volume_mm3 / 1000:.1f} ml labelled {name}"
+            sentence = (
+                f"{piece} does not lie {side} the next vertebra; it was assigned to the vertebrae that it touches."
+            )
+            findings.append(END_PIECE.about(sentence, name))
     return findings
 
 

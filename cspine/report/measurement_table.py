@@ -1,4 +1,4 @@
-"""measurements.csv: one row a value, with its uncertainty, what it is compared with, and its change."""
+"""measurements.csv: one row per value, with its uncertainty, what it is compared with, and its change."""
 
 from __future__ import annotations
 

@@ -108,9 +108,7 @@ def _text(text: str, style: ParagraphStyle = _BODY) -> Paragraph:
 def _head(summary: Summary, span: str) -> list[Flowable]:
     subtitle = f"{summary.model_title} · {summary.clock[:10]} · cspine {summary.cspine_version}"
     claim = f"{len(summary.vertebrae)} segmented: {span}. {count_words(summary.findings)}"
-    demonstration = (
-        " The model is a demonstration: not for any use with patients." if summary.model.demonstration else ""
-    )
+    demonstration = " The model is a demonstration: do not use it for patients." if summary.model.demonstration else ""
     return [
         _text(summary.notice, _NOTE),
         _text(f"Vertebrae {span}", _TITLE),
@@ -126,7 +124,7 @@ def _findings(summary: Summary) -> list[Flowable]:
         severity = Severity(finding.severity)
         colour = ParagraphStyle("severity", _STRONG, textColor=_SEVERITY[severity])
         lines = [
-            _text(f"{severity.value}: {finding.level or 'whole result'}", colour),
+            _text(f"{severity.value}: {finding.level or 'complete result'}", colour),
             _text(finding.sentence),
             _text(f"What to do: {advice(finding.code, severity)}"),
             _text(finding.code, _NOTE),
@@ -148,8 +146,8 @@ def _picture(heading: str, png: bytes, width: float) -> list[Flowable]:
 def _measurements(groups: Sequence[PlotGroup]) -> list[Flowable]:
     note = (
         "A mark is the value, a bar the range that the source below it states or, without one, two standard deviations "
-        "about its mean; a value outside is no diagnosis. ! outside of the range, * truncated by the edge of the scan, "
-        "not compared."
+        "about its mean; a value outside the range is not a diagnosis. ! outside the range, * truncated by the edge of "
+        "the scan, not compared."
     )
     parts: list[Flowable] = [_text("Measurements", _HEADING), _text(note, _NOTE)]
     for group in groups:

@@ -107,7 +107,7 @@ _TITLES = {Scope.VERTEBRA: "Vertebrae", Scope.NEIGHBOURS: "Neighbours", Scope.CO
 
 
 def grouped(measures: Sequence[Measure]) -> tuple[PlotGroup, ...]:
-    """Return the plots of quantities by their scope; a scope without any is left out."""
+    """Return the plots of quantities by their scope; a scope without any is omitted."""
     groups = []
     for scope, title in _TITLES.items():
         own = [measure for measure in measures if measure.scope is scope]
@@ -155,6 +155,6 @@ def heading(measure: Measure) -> str:
 
 
 def value_text(measure: Measure, value: Value) -> str:
-    """Return a value with its digits, and marks: ``*`` for truncated, ``!`` for outside of the range."""
+    """Return a value with its digits, and marks: ``*`` for truncated, ``!`` for outside the range."""
     mark = " *" if value.is_truncated else " !" if value.is_outside else ""
     return f"{value.value:.{measure.digits}f}{mark}"

@@ -1,4 +1,4 @@
-"""The measurement groups of the structured report: one a vertebra, one a pair of neighbours, one for the column."""
+"""The measurement groups of the structured report: one per vertebra, one per pair of neighbours, one for the column."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class ModelSummary(_Row):
     version: str = Field(description="Version.")
     checksum: str = Field(description="SHA-256 over the files of the package.")
     demonstration: bool = Field(
-        description="True for a model that is marked DEMONSTRATION: not for any use with patients."
+        description="True for a model that is marked DEMONSTRATION: do not use it for patients."
     )
 
 

@@ -1,4 +1,4 @@
-"""The configuration of `cspine serve-pacs`: a typed model of its YAML file (docs/guide/routing.md).
+"""The configuration of `cspine serve-pacs`: a typed model of its YAML file (docs/reference/configuration.md).
 
 It contains no passwords: it names the file or the environment variable that holds them.
 """
@@ -386,7 +386,7 @@ def load_config(path: Path) -> ServiceConfig:
     Parameters
     ----------
     path : Path
-        YAML file as docs/guide/routing.md describes it; relative paths are relative to its folder.
+        YAML file as docs/reference/configuration.md describes it; relative paths are relative to its folder.
 
     Raises
     ------

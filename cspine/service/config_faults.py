@@ -13,7 +13,7 @@ def describe_faults(error: ValidationError) -> list[str]:
     """Return one message for each fault.
 
     A field that is unknown and a similar one of the same section that is missing are one typing error; what is wrong
-    with a section because of a fault within it is left out.
+    with a section because of a fault within it is omitted.
 
     Parameters
     ----------

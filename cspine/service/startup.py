@@ -20,7 +20,7 @@ from cspine.service.queue.spool import Spool, refuse_shared
 def model_of_service(
     wanted: str | None, environment: Mapping[str, str], *, allow_demonstration: bool = False
 ) -> ModelIdentity:
-    """Return the model that the service would run; a demonstration only where somebody meant it.
+    """Return the model that the service would run; a demonstration model only if the configuration allows it.
 
     Parameters
     ----------
@@ -70,13 +70,13 @@ def inspect_spool(folder: Path, min_free_bytes: int) -> str:
     _require_unlocked(folder / "lock")
     free = shutil.disk_usage(there).free
     if free < min_free_bytes:
-        raise SpoolError(f"{free / 2**30:.1f} GiB are free, {min_free_bytes / 2**30:.1f} GiB are wanted")
+        raise SpoolError(f"{free / 2**30:.1f} GiB are free, {min_free_bytes / 2**30:.1f} GiB are required")
     used = durable.tree_bytes(folder) if folder.is_dir() else 0
     return f"{free / 2**30:.1f} GiB free, {used / 2**30:.2f} GiB used"
 
 
 def _require_unlocked(lock: Path) -> None:
-    if lock.exists():  # a lock that nobody holds is left as it is; one that is absent is not made
+    if lock.exists():  # a lock that no process holds is left as it is; one that is absent is not made
         with locked(lock, SpoolError("another service is using the spool")):
             pass
 

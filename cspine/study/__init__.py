@@ -1,4 +1,4 @@
-"""The research: one function a study command, loaded when it is first used."""
+"""The research: one function per study command, loaded when it is first used."""
 
 from __future__ import annotations
 

@@ -29,15 +29,15 @@ class Case:
         Name of the case, and the stem of its files.
     image : Path or None
         CT image as NIfTI; None where there is none, or where it is a DICOM series.
-    part : str
-        Part of the study that it belongs to; empty outside a dataset.
+    subset : str
+        Subset of the study that it belongs to; empty outside a dataset.
     fold : int or None
         Fold in which a training case is validated.
     """
 
     name: str
     image: Path | None = None
-    part: str = ""
+    subset: str = ""
     fold: int | None = None
 
 

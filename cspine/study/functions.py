@@ -133,7 +133,7 @@ def convert(
     exclude, corrections : path, optional
         Files of excluded cases and of corrected levels; those of an earlier call apply if omitted.
     jobs : int, optional
-        Processes; one a core if omitted.
+        Processes; one per core if omitted.
 
     Raises
     ------
@@ -161,12 +161,12 @@ def split(datasets: Sequence[Place], settings: SplitSettings | None = None) -> l
     datasets : sequence of path
         Datasets that `convert` made; the first one leads.
     settings : SplitSettings, optional
-        Patients of each part, folds, seed; the paper's if omitted.
+        Patients of each subset, folds, seed; the paper's if omitted.
 
     Returns
     -------
     list of list of CaseRow
-        The cases of each dataset with their parts and folds.
+        The cases of each dataset with their subsets and folds.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def train(
     """
     from cspine.study.training.cases import read_cases_of
     from cspine.study.training.children import machine_of
-    from cspine.study.training.packaging import check_naming, check_place, naming_of, refuse_within
+    from cspine.study.training.packaging import check_naming, check_output_folder, naming_of, refuse_within
     from cspine.study.training.settings import TrainingSettings
     from cspine.study.training.train import Training
     from cspine.study.training.train import train as train_folds
@@ -222,7 +222,7 @@ def train(
     cases = read_cases_of(data, folds)
     naming = naming_of(place, None, None, cases, "cspine.study.train")
     check_naming(naming)
-    check_place(place, (data, state))
+    check_output_folder(place, (data, state))
     refuse_within(data, {"run": state, "out": place})
     machine = machine_of(device, usable_cores())
     training = Training(cases, settings or TrainingSettings(), state, machine)

@@ -30,21 +30,21 @@ def on_grid(labels: LabelVolume, grid: Grid, *, partial: bool = False) -> LabelV
     CaseGridError
         If they do not lie on the same voxels; the message names both grids.
     """
-    turn = reorientation(labels.affine_lps, orientation_of(grid.affine_lps))
-    turned = turn.grid(labels.grid)
+    to_grid = reorientation(labels.affine_lps, orientation_of(grid.affine_lps))
+    turned = to_grid.grid(labels.grid)
     if partial:
-        return _padded(LabelVolume(turn.apply(labels.labels_zyx), turned.affine_lps, labels.model), grid)
+        return _padded(LabelVolume(to_grid.apply(labels.labels_zyx), turned.affine_lps, labels.model), grid)
     if turned.shape_zyx != grid.shape_zyx or not turned.is_close(grid, SLACK * min(grid.spacing_xyz)):
         raise _other_grid(turned, grid)
-    return LabelVolume(np.ascontiguousarray(turn.apply(labels.labels_zyx)), grid.affine_lps, labels.model)
+    return LabelVolume(np.ascontiguousarray(to_grid.apply(labels.labels_zyx)), grid.affine_lps, labels.model)
 
 
 def common_grid(first: LabelVolume, second: LabelVolume) -> Grid:
     """Return the smallest grid with the voxels of the first that holds both; CaseGridError where they share none."""
-    turn = reorientation(second.affine_lps, orientation_of(first.affine_lps))
-    offset, shape = _offset(turn.grid(second.grid), first.grid), np.array(first.grid.shape_zyx)
+    to_first = reorientation(second.affine_lps, orientation_of(first.affine_lps))
+    offset, shape = _offset(to_first.grid(second.grid), first.grid), np.array(first.grid.shape_zyx)
     low = np.minimum(offset, 0)
-    high = np.maximum(offset + np.array(turn.grid(second.grid).shape_zyx), shape)
+    high = np.maximum(offset + np.array(to_first.grid(second.grid).shape_zyx), shape)
     affine = first.affine_lps.copy()
     affine[:3, 3] = to_lps(affine, low[::-1].astype(np.float64)[None])[0]
     z, y, x = (int(n) for n in high - low)

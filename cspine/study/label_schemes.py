@@ -2,7 +2,7 @@
 
 Each scheme has one table from number to level. Numbers that a scheme gives to other structures (discs, the sacrum, the
 cord, organs) become background; a number that it does not know is refused, because the file then follows another one.
-docs/guide/evaluation.md repeats the table of schemes; a test holds the two together.
+docs/reference/label-schemes.md is generated from it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cspine.io.output import SEGMENTATION
 from cspine.study.masks import combine_masks, mask_name
 from cspine.study.output_folder import PREDICT, summary_of
 
-#: Schemes whose table is not a constant: the names in a dataset.json, and one file a vertebra.
+#: Schemes whose table is not a constant: the names in a dataset.json, and one file per vertebra.
 NNUNET, MASKS = "nnunet", "masks"
 #: DICOM Segmentations, whose segments say by code or label which vertebra they are.
 SEG = "dicom-seg"
@@ -223,7 +223,7 @@ SCHEME_NAMES = (*SCHEMES, NNUNET, MASKS, SEG)
 
 
 def schemes_table() -> str:
-    """Return the table of docs/guide/evaluation.md: one Markdown row a scheme."""
+    """Return the table of docs/reference/label-schemes.md: one Markdown row per scheme."""
     rows = [
         f"| `{s.name}` | {s.title} | {s.numbers_text} | {s.others_are or '-'} | {s.source} |" for s in SCHEMES.values()
     ]
@@ -231,7 +231,7 @@ def schemes_table() -> str:
         (NNUNET, "any nnU-Net v2 dataset or prediction", "by the names in dataset.json", "every other name", "nnU-Net"),
         (
             MASKS,
-            f"one file a vertebra, {mask_name('C1')}: TotalSegmentator v1 and v2",
+            f"one file per vertebra, {mask_name('C1')}: TotalSegmentator v1 and v2",
             "by the names of the files",
             "every other file",
             "wasserth/TotalSegmentator, README.md",
@@ -294,7 +294,7 @@ def scheme_of_dataset(path: Path) -> LabelScheme:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabelSchemeError(
             f"{path.name} in {path.parent.name} gives no number a label",
-            advice="Name the scheme of the labels, or give a dataset.json with one number a name.",
+            advice="Name the scheme of the labels, or give a dataset.json with one number per name.",
         ) from error
     levels = {number: level.name for name, number in numbers.items() if (level := parse_name(name)) is not None}
     if not levels:
@@ -414,7 +414,7 @@ def _mask(folder: Path, level: Vertebra) -> Path:
 
 
 def _read_masks(folder: Path) -> LabelVolume:
-    """Read one file a vertebra; a voxel of two masks belongs to the level that lies further down."""
+    """Read one file per vertebra; a voxel of two masks belongs to the level that lies further down."""
     files = ((_mask(folder, level), level.label) for level in VERTEBRAE)
     combined = combine_masks((path, label) for path, label in files if path.is_file())
     if combined is None:

@@ -1,4 +1,4 @@
-"""A case whose labels are one binary file a vertebra, ``vertebrae_C1.nii.gz``, as TotalSegmentator writes them."""
+"""A case whose labels are one binary file per vertebra, ``vertebrae_C1.nii.gz``, as TotalSegmentator writes them."""
 
 from __future__ import annotations
 

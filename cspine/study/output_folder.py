@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.errors import OutputError, UsageError
+from cspine.io.output import SUMMARY
 from cspine.io.workspace import Claim, ForeignClaimError
 
-SUMMARY = "summary.json"
 #: Command whose folders hold labels of `cspine.core.anatomy`.
 PREDICT = "cspine predict"
 _SHEETS = ("sheet.png", "sheet-1.png")
@@ -42,7 +42,7 @@ class OutputFolder:
     identity: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, inputs: Iterable[Path | None]) -> None:
-        """Refuse a folder in which an input, a file of somebody else, or results for something else would be lost.
+        """Refuse a folder in which an input, a file of another origin, or results for something else would be lost.
 
         Parameters
         ----------

@@ -121,7 +121,7 @@ def build_model(labels: LabelVolume, ct: CtVolume | None, settings: FeSettings) 
     NoVertebraError
         If none of the wanted levels is present.
     MeshError
-        If no vertebra can be meshed; a single one that cannot is left out, with the reason.
+        If no vertebra can be meshed; a single one that cannot is omitted, with the reason.
     OtherImageError
         If a wanted level lies outside the image.
     """

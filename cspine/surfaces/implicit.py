@@ -82,7 +82,7 @@ def smooth_surface(mask_zyx: Mask, affine_lps: Affine, smoothings: int = SMOOTHI
 
 
 def refined(array_zyx: Field, factors_zyx: NDArray[np.int_]) -> Field:
-    """Return an array interpolated linearly on a grid with so many steps a voxel; voxel centres stay samples."""
+    """Return an array interpolated linearly on a grid with so many steps per voxel; voxel centres stay samples."""
     for axis, factor in enumerate(factors_zyx):
         last = array_zyx.shape[axis] - 1
         steps = np.arange(last * factor + 1)

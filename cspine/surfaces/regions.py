@@ -16,8 +16,6 @@ from cspine.surfaces.surface import Points, Triangles
 
 ENDPLATE_SUP, ENDPLATE_INF = "ENDPLATE_SUP", "ENDPLATE_INF"
 FACETS = ("FACET_SUP_L", "FACET_SUP_R", "FACET_INF_L", "FACET_INF_R")
-#: Anterior and posterior longitudinal, flaval, interspinous, supraspinous ligaments; capsules have the facets' names.
-LIGAMENTS = ("LIG_ALL", "LIG_PLL", "LIG_LF", "LIG_ISL_SUP", "LIG_ISL_INF", "LIG_SSL")
 #: A direction counts as that of a face if their cosine is larger: 55 degrees for end plates, 45 for facets.
 _ENDPLATE_COSINE, _FACET_COSINE, _LIGAMENT_COSINE = 0.57, 0.7, 0.5
 #: A facet lies at least this share of the canal's width from its middle, and so close to the other bone of the joint.

@@ -46,7 +46,7 @@ def separate(placed: Sequence[PlacedSurface], max_gap_mm: float, gap_at: GapAt |
     """Return fields whose surfaces do not overlap, and keep a gap.
 
     A point belongs to a vertebra where it lies deeper in it than in its neighbour by the gap. As distances change by
-    at most one millimetre a millimetre, points of two vertebrae are then at least the gap apart.
+    at most one millimetre per millimetre, points of two vertebrae are then at least the gap apart.
 
     Parameters
     ----------

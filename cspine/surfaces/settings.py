@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cspine.core.errors import DicomSourceNeededError, UsageError
 
-#: Formats of surface files: one file a vertebra, except for GLB, which holds all with their names and colours.
+#: Formats of surface files: one file per vertebra, except for GLB, which holds all with their names and colours.
 FORMATS = ("stl", "glb", "ply", "obj", "vtp")
 #: The format of Encapsulated STL objects, which refer to a DICOM series.
 DICOM = "dicom"

@@ -1,4 +1,4 @@
-"""A set of two small cases, and packages of tiny models that take a second a case."""
+"""A set of two small cases, and packages of tiny models that take one second per case."""
 
 from __future__ import annotations
 

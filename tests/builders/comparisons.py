@@ -12,7 +12,7 @@ from cspine.study.comparison.statistics import Settings
 from tests.builders.evaluation_folders import Scores
 
 FEW = Settings(resamples=100)
-PARTS = {"training": 5, "internal": 5, "external": 6}
+SUBSETS = {"training": 5, "internal": 5, "external": 6}
 
 
 def made_up(root: Path, models: Sequence[Scores], single: Sequence[str] = (), with_paper: bool = False) -> Results:

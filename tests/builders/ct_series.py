@@ -99,7 +99,7 @@ class Stack:
     orientation : str
         Where increasing column, row and slice index lead, one of `right_handed_orientations`.
     shape_zyx, spacing_xyz, origin_lps
-        Size, millimetres a step, position of the first voxel.
+        Size, millimetres per step, position of the first voxel.
     rotation_deg : tuple of float
         Rotation about the patient's x, y, z axes on top: an oblique stack.
     tilt_deg : float

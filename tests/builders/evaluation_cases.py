@@ -21,7 +21,7 @@ def false_level(level: str) -> Score:
     return Score(level, 0.0, None, None, 0.0, 5.0, None, None)
 
 
-def case_of(name: str, *scores: Score, part: str = "", fold: int | None = None) -> CaseResult:
+def case_of(name: str, *scores: Score, subset: str = "", fold: int | None = None) -> CaseResult:
     """A case of predictions, without findings."""
     matches = [LevelMatch(s.level, None if s.missed else s.level) for s in scores if not s.false]
-    return CaseResult(name, scores, tuple(matches), None, part=part, fold=fold)
+    return CaseResult(name, scores, tuple(matches), None, subset=subset, fold=fold)

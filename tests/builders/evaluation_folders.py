@@ -12,7 +12,7 @@ import numpy as np
 from cspine.core.anatomy import VERTEBRAE, vertebra
 from cspine.io import nifti
 from cspine.io.tables import write_csv
-from cspine.study.comparison.reading import FILE_COLUMNS, SCORE_COLUMNS
+from cspine.study.evaluation.table_columns import COMPARED_COLUMNS, FILE_COLUMNS
 from tests.builders.spine_phantom import Phantom, draw, hu_of
 
 CERVICAL = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1")
@@ -28,7 +28,7 @@ class Line:
     level: str
     dice: float | None = 0.9
     hd95_mm: float | None = 1.0
-    part: str = ""
+    subset: str = ""
     fold: int | None = None
     assd_mm: float | None = 0.3
     reference_ml: float | None = 10.0
@@ -42,7 +42,7 @@ class Line:
         words = (predicted_level, "yes" if self.predicted_ml else "no", "0.5000" if self.predicted_ml else "")
         measures = (self.dice, self.hd95_mm, self.assd_mm, self.reference_ml, self.predicted_ml, error)
         numbers = ["" if value is None else f"{value:.4f}" for value in measures]
-        return [self.case, self.level, self.part, "" if self.fold is None else str(self.fold), *numbers, *words]
+        return [self.case, self.level, self.subset, "" if self.fold is None else str(self.fold), *numbers, *words]
 
 
 def missed(line: Line) -> Line:
@@ -58,7 +58,7 @@ def write_folder(
     **summary: object,
 ) -> Path:
     """Write scores.csv, files.csv and summary.json."""
-    write_csv(folder / "scores.csv", SCORE_COLUMNS, [line.cells() for line in lines])
+    write_csv(folder / "scores.csv", COMPARED_COLUMNS, [line.cells() for line in lines])
     write_csv(folder / "files.csv", FILE_COLUMNS, files)
     content = {"command": "cspine evaluate", "complete": True, "title": title or folder.name, "model": None, **summary}
     (folder / "summary.json").write_text(json.dumps(content), encoding="utf-8")
@@ -71,8 +71,8 @@ class Scores:
 
     Parameters
     ----------
-    parts : dict of str to int
-        Cases a part; training cases are in five folds.
+    subsets : dict of str to int
+        Cases per subset; training cases are in five folds.
     levels : tuple of str
         Levels of the reference.
     dice, hd95_mm : float
@@ -85,7 +85,7 @@ class Scores:
         Share of levels that are missed.
     """
 
-    parts: dict[str, int] = field(default_factory=lambda: {"training": 10, "internal": 8, "external": 12})
+    subsets: dict[str, int] = field(default_factory=lambda: {"training": 10, "internal": 8, "external": 12})
     levels: tuple[str, ...] = CERVICAL
     dice: float = 0.94
     hd95_mm: float = 1.3
@@ -96,7 +96,7 @@ class Scores:
     def lines(self) -> list[Line]:
         shared, own = np.random.default_rng(0), np.random.default_rng(self.seed)
         lines = []
-        for part, count in self.parts.items():
+        for subset, count in self.subsets.items():
             for number in range(count):
                 hard = abs(shared.normal(0, self.spread))
                 sizes = dict(zip((v.name for v in VERTEBRAE), shared.normal(0, 1.0, len(VERTEBRAE)), strict=True))
@@ -105,8 +105,8 @@ class Scores:
                     dice = float(np.clip(self.dice - hard - abs(own.normal(0, self.spread / 2)), 0.05, 1))
                     distance = abs(self.hd95_mm * (1 + 15 * hard) + own.normal(0, 0.2))
                     line = Line(
-                        f"{part or 'case'}-{number:03d}", level, dice, distance, part,
-                        number % 5 if part == "training" else None,
+                        f"{subset or 'case'}-{number:03d}", level, dice, distance, subset,
+                        number % 5 if subset == "training" else None,
                         distance / 4, volume, volume * (1 + own.normal(0.01, 0.03)),
                     )  # fmt: skip
                     lines.append(missed(line) if own.random() < self.missing else line)

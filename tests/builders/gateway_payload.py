@@ -43,7 +43,7 @@ SYNTAXES = (JPEGLSLossless, ExplicitVRLittleEndian, RLELossless, JPEG2000Lossles
 
 
 def write_bone_series(folder: Path, description: CtSeriesDescription = BONE) -> list[Path]:
-    """Write the phantom's CT, one file a slice from foot to head, alternating between the four transfer syntaxes."""
+    """Write the phantom's CT, one file per slice from foot to head, alternating between the four transfer syntaxes."""
     labels = draw(NECK)
     hu = hu_of(labels > 0)
     ct = CtVolume(hu, NECK.grid().affine_lps)

@@ -89,7 +89,7 @@ def _name(level: Vertebra) -> str:
 
 
 def centre_of(level: Vertebra) -> Points:
-    """Where the body of a level of the atlas lies: on the spine of `tests.builders.tiny_atlas`, 8 mm a level."""
+    """Where the body of a level of the atlas lies: on the spine of `tests.builders.tiny_atlas`, 8 mm per level."""
     return np.array([3.5, 3.5, 1000.0 + STEP * (13 - level.label) + 3.5])
 
 

@@ -110,4 +110,4 @@ PERFECT = Acquisition(
 
 def plain_case(spacing_mm: float = 1.0) -> CaseSettings:
     """Settings of a case that shows the complete atlas as it is."""
-    return CaseSettings((spacing_mm,) * 3, (90.0, 90.0, 150.0), whole_neck=True, posture=UPRIGHT, scan=PERFECT)
+    return CaseSettings((spacing_mm,) * 3, (90.0, 90.0, 150.0), complete_neck=True, posture=UPRIGHT, scan=PERFECT)

@@ -10,7 +10,7 @@ import numpy as np
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Subset, read_cases, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder, kind_of
 from cspine.study.datasets.split import splits_final
 from cspine.study.label_sets import label_set
@@ -33,12 +33,12 @@ def tiny_dataset(
     ``scale`` is the number of voxels instead of one along each axis, in the same millimetres.
     """
     folder, labels = DatasetFolder(root), label_set(name)
-    parts = [Part.TRAINING] * training + [Part.INTERNAL] * internal + [Part.EXTERNAL] * external
+    subsets = [Subset.TRAINING] * training + [Subset.INTERNAL] * internal + [Subset.EXTERNAL] * external
     rows = []
-    for number, part in enumerate(parts):
+    for number, subset in enumerate(subsets):
         row = CaseRow(
             case=f"case_{number}",
-            source="TotalSegmentator" if part is Part.EXTERNAL else "VerSe 2019",
+            source="TotalSegmentator" if subset is Subset.EXTERNAL else "VerSe 2019",
             patient=f"patient_{number}",
             image=f"case_{number}.nii.gz",
             age_years=40.0 + number,
@@ -47,8 +47,8 @@ def tiny_dataset(
             shape=tuple(n * scale for n in _SHAPE[::-1]),
             orientation="LPS",
             levels=tuple(level.name for level in labels.levels[:8]),
-            part=part if folds else Part.UNUSED,
-            fold=number % folds if folds and part is Part.TRAINING else None,
+            subset=subset if folds else Subset.UNUSED,
+            fold=number % folds if folds and subset is Subset.TRAINING else None,
         )
         rows.append(row)
         write_case(folder, row, number, scale=scale)

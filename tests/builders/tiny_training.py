@@ -42,7 +42,7 @@ def write_case(path: Path, ct: CtVolume, labels: LabelVolume) -> None:
 
 def fill_pool(folder: Path, atlas: Atlas, spacing_mm: float = 3.0) -> None:
     """Fill a pool with small cases; a generator that finds it has its seeds behind it."""
-    settings = CaseSettings((spacing_mm,) * 3, (60.0, 60.0, 110.0), whole_neck=True, internal_mm=2.0)
+    settings = CaseSettings((spacing_mm,) * 3, (60.0, 60.0, 110.0), complete_neck=True, internal_mm=2.0)
     for number in range(_POOL):
         write_case(folder / f"case-{number:05d}.npy", *synthesize_case(atlas, number, settings))
     (folder / "next-seed.txt").write_text(str(FIRST_SEED + _POOL), encoding="ascii")

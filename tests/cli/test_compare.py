@@ -25,10 +25,10 @@ def invoke(*arguments: object) -> Result:
 
 @pytest.fixture
 def models(tmp_path: Path) -> tuple[Path, Path]:
-    parts = {"external": 6}
+    subsets = {"external": 6}
     levels = ("C1", "C2", "C3")
-    first = Scores(parts, levels).write(tmp_path / "neck", "neck 1.0.0")
-    return first, Scores(parts, levels, seed=2).write(tmp_path / "spine", "spine 1.0.0")
+    first = Scores(subsets, levels).write(tmp_path / "neck", "neck 1.0.0")
+    return first, Scores(subsets, levels, seed=2).write(tmp_path / "spine", "spine 1.0.0")
 
 
 def test_two_models_are_compared(models: tuple[Path, Path], tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(
     models: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    other = write_folder(tmp_path / "other", [Line("external-000", "C1", part="external", reference_ml=1.0)])
+    other = write_folder(tmp_path / "other", [Line("external-000", "C1", subset="external", reference_ml=1.0)])
     with raises_code(ComparisonError, 1, "external-000"):
         invoke(models[0], other, "--out", out)
     with raises_code(ComparisonError, "scores.csv", tmp_path):

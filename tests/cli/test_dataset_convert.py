@@ -35,7 +35,7 @@ def test_doubts_are_proposed_edited_and_decided(tmp_path, in_process):
     layouts.write_verse(tmp_path / "verse", 2, ct, without(labels, 4), MAN)
     proposal = tmp_path / "exclude.csv"
     output = convert(tmp_path, "--write-exclusions", proposal).output
-    assert "2 converted, 0 kept" in output and "1 doubtful case(s)" in output
+    assert "2 converted, 0 kept" in output and "1 doubtful case:" in output
     assert proposal.read_text().splitlines()[1] == "verse2019_sub-verse002,missing level: C4"
     edited = proposal.read_text() + "verse2019_sub-verse001,instrumented\n"
     proposal.write_text(edited)

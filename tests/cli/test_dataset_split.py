@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cspine.core.errors import SplitError, UsageError
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 from tests.builders.raises import raises_code
 from tests.cli.test_dataset_convert import invoke
 from tests.study.datasets.test_apply_split import study
@@ -19,9 +19,9 @@ def test_both_datasets_are_split_and_the_patients_described(study):
     output = invoke("split", *(folder.root for folder in study), *NUMBERS).output
     assert "Dataset501_Cervical" in output and "Dataset502_FullSpine" in output
     assert "Internal validation" in output and "Age, mean ± SD" in output and "checksum of the split" in output
-    parts = [{row.case: (row.part, row.fold) for row in folder.rows() if not row.excluded} for folder in study]
-    assert parts[0].items() <= parts[1].items()
-    assert sum(part is Part.EXTERNAL for part, _ in parts[0].values()) >= 4
+    subsets = [{row.case: (row.subset, row.fold) for row in folder.rows() if not row.excluded} for folder in study]
+    assert subsets[0].items() <= subsets[1].items()
+    assert sum(subset is Subset.EXTERNAL for subset, _ in subsets[0].values()) >= 4
 
 
 def test_a_small_cohort_is_scaled_and_patients_elsewhere_may_stay_out(study):
@@ -30,7 +30,7 @@ def test_a_small_cohort_is_scaled_and_patients_elsewhere_may_stay_out(study):
     invoke("split", *(folder.root for folder in study), "--scale", "--remaining", "unassigned", "--complete", "c2-c7")
     spines = study[1].rows()
     necks = {row.patient for row in study[0].rows() if not row.excluded}
-    assert all(row.patient in necks for row in spines if row.part is Part.TRAINING)
+    assert all(row.patient in necks for row in spines if row.subset is Subset.TRAINING)
     settings = json.loads((study[1].root / "split.json").read_text())["settings"]
     assert (settings["scale"], settings["remaining"], settings["complete_levels"][0]) == (True, "unassigned", "C2")
 

@@ -37,7 +37,7 @@ def test_a_dataset_is_counted_and_shown_before_its_split(dataset):
     assert picture.shape[0] > 4 * 300 and picture[:, :, :3].std() > 0.05
     content = json.loads((out / "summary.json").read_text())
     assert (content["cases"], content["doubtful"], content["split"], content["complete"]) == (5, 1, None, True)
-    assert content["parts"] == {"unused": 4, "excluded": 1}
+    assert content["subsets"] == {"unused": 4, "excluded": 1}
 
 
 def test_after_the_split_it_reports_folds_and_checksum(dataset, tmp_path):

@@ -17,7 +17,7 @@ from cspine.core.errors import InputError, OutOfMemoryError, SomeStudiesFailedEr
 from cspine.core.geometry import reorientation
 from cspine.io import nifti
 from cspine.io.tables import write_json
-from cspine.study.datasets.case_table import CaseRow, Part, write_cases
+from cspine.study.datasets.case_table import CaseRow, Subset, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 from cspine.study.evaluation import evaluation_cases
 from cspine.study.label_schemes import SCHEME_NAMES
@@ -268,13 +268,18 @@ def test_a_folder_of_masks_a_case(tmp_path):
 
 
 def small_dataset(root):
-    """A dataset of four parts with network labels, and predictions in VerSe numbers that include T2."""
+    """A dataset of four subsets with network labels, and predictions in VerSe numbers that include T2."""
     dataset = DatasetFolder(root / "Dataset501_Cervical")
     labels = label_set("cervical", auxiliary=True)
-    parts = {"a": (Part.TRAINING, 0), "b": (Part.TRAINING, 1), "c": (Part.INTERNAL, None), "d": (Part.EXTERNAL, None)}
+    subsets = {
+        "a": (Subset.TRAINING, 0),
+        "b": (Subset.TRAINING, 1),
+        "c": (Subset.INTERNAL, None),
+        "d": (Subset.EXTERNAL, None),
+    }
     rows = [
-        CaseRow(case, "VerSe", case, "", None, "", (2, 2, 2), (1, 1, 1), "LPS", ("C1",), part=part, fold=fold)
-        for case, (part, fold) in parts.items()
+        CaseRow(case, "VerSe", case, "", None, "", (2, 2, 2), (1, 1, 1), "LPS", ("C1",), subset=subset, fold=fold)
+        for case, (subset, fold) in subsets.items()
     ]
     truth = draw(NECK)
     for row in rows:
@@ -289,18 +294,18 @@ def small_dataset(root):
     return "--dataset", dataset.root, "--prediction", root / "p"
 
 
-def test_a_dataset_gives_references_images_and_parts(tmp_path):
+def test_a_dataset_gives_references_images_and_subsets(tmp_path):
     result = invoke(*small_dataset(tmp_path), "--out", tmp_path / "out", "--jobs", 1)
     assert "p, training: 2 cases" in result.output and "p, external: 1 case\n" in result.output
     rows = rows_of(tmp_path / "out" / "scores.csv")
     # T2 and below is no level of the references, so that a model of the whole spine predicts no false level.
     assert {row["level"] for row in rows} == set(CERVICAL)
-    assert {(row["case"], row["part"], row["fold"]) for row in rows} == {
+    assert {(row["case"], row["subset"], row["fold"]) for row in rows} == {
         ("a", "training", "0"), ("b", "training", "1"), ("c", "internal", ""), ("d", "external", ""),
     }  # fmt: skip
     assert dice_of(tmp_path / "out")["d", "C3"] == "0.0000" and dice_of(tmp_path / "out")["a", "C3"] == "1.0000"
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["parts"]["external"]["missed"] == 1 and summary["parts"]["training"]["mean_dice"] == 1.0
+    assert summary["subsets"]["external"]["missed"] == 1 and summary["subsets"]["training"]["mean_dice"] == 1.0
     files = {row["case"]: row for row in rows_of(tmp_path / "out" / "files.csv")}
     assert files["c"]["image"].endswith("imagesTs/c_0000.nii.gz") and files["c"]["reference_scheme"] == "nnunet"
 
@@ -314,7 +319,7 @@ def test_an_outdated_split_is_refused(tmp_path):
 
 def test_parts_and_levels_are_chosen(tmp_path):
     common = small_dataset(tmp_path)
-    invoke(*common, "--out", tmp_path / "out", "--parts", "external", "--levels", "C2-C4,T1", "--pictures", 0)
+    invoke(*common, "--out", tmp_path / "out", "--subsets", "external", "--levels", "C2-C4,T1", "--pictures", 0)
     assert list(dice_of(tmp_path / "out")) == [("d", level) for level in ("C2", "C3", "C4", "T1")]
     assert not list((tmp_path / "out").glob("sheet*.png"))
     for levels in ("C4-C2", "X1", "C1-", "T2-L6"):

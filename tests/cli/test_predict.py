@@ -22,7 +22,7 @@ from tests.builders.raises import raises_code
 from tests.builders.tiny_dataset import tiny_dataset
 
 pytestmark = pytest.mark.slow
-PARTS = "training,internal,external"
+SUBSETS = "training,internal,external"
 
 
 def invoke(*arguments: object):
@@ -39,7 +39,7 @@ def rows_of(out):
 def predicted(trained, tmp_path_factory):
     """Labels of all cases of the dataset, out of fold."""
     out = tmp_path_factory.mktemp("predicted") / "labels"
-    result = invoke("--model", trained.package, "--dataset", trained.dataset, "--parts", PARTS, "--out", out)
+    result = invoke("--model", trained.package, "--dataset", trained.dataset, "--subsets", SUBSETS, "--out", out)
     assert result.exit_code == 0 and "6 of 6 cases" in result.output
     return out
 
@@ -70,7 +70,7 @@ def pictures(trained, tmp_path):
 
 def test_the_table_has_part_folds_model_and_predicted_levels(predicted, trained):
     rows = rows_of(predicted)
-    assert {case: (row["part"], row["folds"]) for case, row in rows.items()} == {
+    assert {case: (row["subset"], row["folds"]) for case, row in rows.items()} == {
         "case_0": ("training", "0"),
         "case_1": ("training", "1"),
         "case_2": ("training", "0"),
@@ -102,7 +102,7 @@ def test_labels_lie_on_the_voxels_of_each_image_with_the_numbers_of_verse(predic
 def test_the_same_command_predicts_nothing_again(predicted, trained, counted, tmp_path):
     out = shutil.copytree(predicted, tmp_path / "labels")
     (out / "case_2.nii.gz").unlink()
-    invoke("--model", trained.package, "--dataset", trained.dataset, "--parts", PARTS, "--out", out)
+    invoke("--model", trained.package, "--dataset", trained.dataset, "--subsets", SUBSETS, "--out", out)
     assert counted == ["case_2"]
     assert len(rows_of(out)) == 6
 
@@ -156,9 +156,9 @@ def test_training_cases_of_another_split_are_refused_and_others_warned_of(traine
     other = tiny_dataset(tmp_path / "Dataset501_Tiny", training=3, internal=2).root
     call = ("--model", trained.package, "--dataset", other, "--out", tmp_path / "out")
     with raises_code(SplitError, other.name):
-        invoke(*call, "--parts", "training")
+        invoke(*call, "--subsets", "training")
     assert not (tmp_path / "out").exists()
-    result = invoke(*call, "--parts", "external")
+    result = invoke(*call, "--subsets", "external")
     assert result.exit_code == 0 and "another split" in result.output
 
 
@@ -166,8 +166,8 @@ def test_training_cases_of_another_split_are_refused_and_others_warned_of(traine
 def test_either_images_or_a_dataset(trained, tmp_path, more):
     with raises_code(UsageError, "--input", "--dataset"):
         invoke("--model", trained.package, "--out", tmp_path / "out", *more)
-    with raises_code(UsageError, "--parts", "--dataset"):
-        invoke("--model", trained.package, "--out", tmp_path / "out", "--input", "x", "--parts", "internal")
+    with raises_code(UsageError, "--subsets", "--dataset"):
+        invoke("--model", trained.package, "--out", tmp_path / "out", "--input", "x", "--subsets", "internal")
 
 
 def test_labels_go_neither_among_the_images_nor_to_files_of_others(pictures, trained, tmp_path):
@@ -214,7 +214,7 @@ def test_training_cases_that_every_fold_predicted_are_no_cross_validation(traine
     from cspine.cli.evaluate import command as evaluate
 
     def evaluated(folder):
-        words = ["--dataset", str(trained.dataset), "--prediction", str(folder), "--parts", "training"]
+        words = ["--dataset", str(trained.dataset), "--prediction", str(folder), "--subsets", "training"]
         return CliRunner().invoke(evaluate, words, catch_exceptions=False)
 
     assert "warning" not in evaluated(predicted).stderr

@@ -33,7 +33,7 @@ def test_the_table_shows_every_series_with_its_decision_and_no_name(tmp_path: Pa
     output = _run(str(_study(tmp_path)))
     assert "chosen" in output
     assert "rejected" in output
-    assert "2 patient(s), 2 study(ies), 2 series." in output
+    assert "2 patients, 2 studies, 2 series." in output
     assert "1 not DICOM" in output
     assert "Secret" not in output
     assert "ID-4711" not in output

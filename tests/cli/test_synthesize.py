@@ -42,7 +42,7 @@ def out(tmp_path_factory: pytest.TempPathFactory, atlas_folder: Path) -> Path:
     folder = tmp_path_factory.mktemp("cases")
     result = _synthesize(atlas_folder, folder, "--count", "2", "--seed", "7", "--dicom")
     assert result.exit_code == 0
-    assert "2 case(s)" in result.output
+    assert "2 cases" in result.output
     return folder
 
 
@@ -147,7 +147,7 @@ def test_a_set_has_fifty_cases_by_default(tmp_path: Path, atlas_folder: Path, mo
     ct = CtVolume(np.zeros((3, 4, 5), dtype=np.int16), np.eye(4))
     labels = LabelVolume(np.ones((3, 4, 5), dtype=np.uint8), np.eye(4))
     monkeypatch.setattr(evaluation_sets, "synthesize_set_case", lambda atlas, case, people: (ct, labels))
-    assert "50 case(s) of the hard set" in _write_set(atlas_folder, tmp_path).output
+    assert "50 cases of the hard set" in _write_set(atlas_folder, tmp_path).output
     assert len(list((tmp_path / "images").iterdir())) == 50
 
 
@@ -158,7 +158,7 @@ def test_a_set_accepts_no_settings_of_a_case(tmp_path: Path, atlas_folder: Path,
     result = _write_set(atlas_folder, tmp_path / "out", *more)
     assert result.exit_code == 2
     assert "--set " in result.output
-    assert more[0].replace("anywhere", "whole-neck") in result.output
+    assert more[0].replace("anywhere", "complete-neck") in result.output
     assert not (tmp_path / "out").exists()
 
 
@@ -223,7 +223,7 @@ def test_articulated_necks_are_written_alone_and_as_a_set(
     labels = nifti.read_labels(tmp_path / "a" / "labels" / "articulated_00003.nii.gz")
     assert set(range(1, 8)) <= set(np.unique(labels.labels_zyx))
     result = _articulated(*given, tmp_path / "b", "--set", "worn", "--count", "1")
-    assert "1 case(s) of the worn set" in result.output
+    assert "1 case of the worn set" in result.output
     again = _articulated(*given, tmp_path / "b", "--set", "worn", "--count", "1")
     assert "1 of them kept" in again.output
 
@@ -295,7 +295,7 @@ def _few_forms(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_few_forms")
 def test_spines_are_written_with_the_numbers_of_their_levels(tmp_path: Path) -> None:
     result = _spines(tmp_path, "--view", "T11-L2", "--count", "2", "--seed", "3", "--dicom")
-    assert "2 case(s)" in result.output
+    assert "2 cases" in result.output
     assert sorted(p.name for p in (tmp_path / "images").iterdir()) == [f"spine_0000{n}_0000.nii.gz" for n in (3, 4)]
     labels = nifti.read_labels(tmp_path / "labels" / "spine_00003.nii.gz")
     assert {vertebra(name).label for name in ("T11", "L1")} <= set(np.unique(labels.labels_zyx))

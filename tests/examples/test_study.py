@@ -68,16 +68,16 @@ def test_the_case_with_wrong_labels_is_excluded_and_no_other(study: Path) -> Non
 
 def test_a_patient_is_in_the_same_part_and_fold_of_both_datasets(study: Path) -> None:
     tables = [_rows(study / "raw" / name / "cases.csv") for name in ("Dataset501_Cervical", "Dataset502_FullSpine")]
-    where = [{r["case"]: (r["part"], r["fold"]) for r in rows if not r["excluded"]} for rows in tables]
+    where = [{r["case"]: (r["subset"], r["fold"]) for r in rows if not r["excluded"]} for rows in tables]
     common = where[0].keys() & where[1].keys()
-    assert {part for part, _ in where[0].values()} >= {"training", "internal", "external"}
+    assert {subset for subset, _ in where[0].values()} >= {"training", "internal", "external"}
     assert all(where[0][case] == where[1][case] for case in common)
 
 
-def test_both_models_are_compared_on_the_same_cases_of_every_part(study: Path) -> None:
+def test_both_models_are_compared_on_the_same_cases_of_every_subset(study: Path) -> None:
     scores = [_rows(study / "evaluation" / name / "scores.csv") for name in ("cervical", "full-spine")]
-    cases = [{(row["case"], row["part"]) for row in rows} for rows in scores]
-    assert {part for _, part in cases[0]} == {"training", "internal", "external"}
+    cases = [{(row["case"], row["subset"]) for row in rows} for rows in scores]
+    assert {subset for _, subset in cases[0]} == {"training", "internal", "external"}
     levels = {row["level"] for row in scores[0]}
     assert levels >= {level.name for level in CERVICAL_LEVELS}
 

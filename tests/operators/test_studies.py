@@ -17,7 +17,7 @@ from cspine.dicom.write_ct import CtSeriesDescription
 from cspine.operators.domain import Provenance
 from cspine.operators.sdk import DICOMSeries, DICOMStudy, SelectedSeries, StudySelectedSeries
 from cspine.operators.studies import chosen_series, ct_study, sort_instances
-from cspine.pipeline.steps import take_series
+from cspine.pipeline.steps import series_of_caller
 from tests.builders.small_neck import write_neck
 
 
@@ -49,7 +49,7 @@ def positions(study: StudySelectedSeries) -> list[float]:
 def test_a_series_of_the_sdk_is_read_as_cspines_own(files: list[Path]) -> None:
     study = of_the_sdk([dcmread(path) for path in sorted(files)])
     scan = scan_folder(files[0].parent)
-    theirs, ours = chosen_series([study]), take_series(scan, scan.series[0])
+    theirs, ours = chosen_series([study]), series_of_caller(scan, scan.series[0])
     assert theirs.selection.chosen == ours.selection.chosen
     assert [decision.chosen for decision in theirs.selection.decisions] == [True]
     ct = read_volume(theirs.selection.chosen)
@@ -61,7 +61,7 @@ def test_a_series_of_the_sdk_is_read_as_cspines_own(files: list[Path]) -> None:
 
 def test_cspines_series_reads_a_file_when_it_is_asked_for(files: list[Path]) -> None:
     scan = scan_folder(files[0].parent)
-    study = ct_study(take_series(scan, scan.series[0]), Provenance())
+    study = ct_study(series_of_caller(scan, scan.series[0]), Provenance())
     series = study.selected_series[0].series
     instance = series.get_sop_instances()[0]
     assert instance._sop is None and (series.Modality, series.row_pixel_spacing) == ("CT", 2)

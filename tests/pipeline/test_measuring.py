@@ -30,7 +30,7 @@ def chosen_of(folder: Path, settings: RunSettings = SETTINGS) -> ChosenSeries:
     """The CT series of a study, with what earlier runs left in it."""
     scan = scan_folder(folder)
     ct = next(series for series in scan.series if series.modality == "CT")
-    chosen = steps.take_series(scan, ct)
+    chosen = steps.series_of_caller(scan, ct)
     named = steps.prior_result(settings.prior, None, ct.patient_key)
     return replace(chosen, prior=named) if named is not None else chosen
 

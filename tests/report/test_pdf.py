@@ -80,7 +80,7 @@ def test_the_pages_say_what_the_result_says() -> None:
         "C4 < is > cut.",
         "What to do: Do not use its volume and extent",
         "Volume, ml",
-        "not for any use with patients",
+        "do not use it for patients",
         "Research use only; not a medical device.",
         "A slice was interpolated.",
     ):

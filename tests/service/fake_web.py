@@ -87,6 +87,6 @@ class FakeWeb:
 
     @staticmethod
     def _json(rows: list[dict[str, Any]], query: dict[str, list[str]]) -> tuple[int, str, bytes]:
-        """Two rows a page, as a server with a limit."""
+        """Two rows per page, as a server with a limit."""
         offset = int(query.get("offset", ["0"])[0])
         return 200, "application/dicom+json", json.dumps(rows[offset : offset + 2]).encode()

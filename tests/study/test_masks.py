@@ -1,4 +1,4 @@
-"""One file a vertebra becomes one array; a voxel of two masks has one owner."""
+"""One file per vertebra becomes one array; a voxel of two masks has one owner."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from cspine.core.anatomy import levels_text, vertebra
 from cspine.core.findings import Severity
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.io.files import write_atomic
+from cspine.io.files import read_resource, write_atomic
 from cspine.report.advice import advice
 from cspine.report.measures import measures_of
 from cspine.report.page.packing import pack, pack_planes
@@ -45,7 +44,7 @@ def write_page(summary: Summary, ct: CtVolume, labels: LabelVolume, path: Path) 
 
 
 def page_html(summary: Summary, ct: CtVolume, labels: LabelVolume) -> str:
-    """Return the page; the same arguments give the same text, and timings are left out.
+    """Return the page; the same arguments give the same text, and timings are omitted.
 
     Parameters
     ----------
@@ -63,7 +62,8 @@ def page_html(summary: Summary, ct: CtVolume, labels: LabelVolume) -> str:
     """
     scene = scene_of(ct, labels)
     stacks, measures = stacks_of(scene), measures_of(summary)
-    css, script = _text_of("page.css"), "\n".join(_text_of(name) for name in _SCRIPTS)
+    css = read_resource(__package__, "page.css")
+    script = "\n".join(read_resource(__package__, name) for name in _SCRIPTS)
     return _template().render(
         summary=summary,
         span=levels_text(scene.levels),
@@ -108,11 +108,7 @@ def count_words(findings: Sequence[FindingSummary]) -> str:
 def _template() -> Template:
     """Return the template, in which text is escaped: no name of a model and no path can become markup."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_text_of("page.html"))
-
-
-def _text_of(name: str) -> str:
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return environment.from_string(read_resource(__package__, "page.html"))
 
 
 def _policy(css: str, script: str) -> str:

@@ -1,4 +1,4 @@
-"""Slices for the page: axial planes, and sagittal and coronal planes that follow the column, in one byte a pixel."""
+"""Slices for the page: axial planes, and sagittal and coronal planes that follow the column, in one byte per pixel."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _OVERHEAD_BYTES = 2**20  # of the protocol, per instance
 _MIN_BYTES_PER_S = 65_536  # of a sender: 0.5 Mbit/s
 _STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.1  # poll interval of the shutdown flag and the deadlines
-_LOG_EVERY_S = 10.0  # of connections that come to nothing: somebody may open thousands
+_LOG_EVERY_S = 10.0  # of connections that come to nothing: an attacker may open thousands
 
 
 #: The response to a request without a usable dataset.

@@ -200,7 +200,7 @@ class Poller:
     def _fetch(self, client: DICOMwebClient, opened: requests.Session, study_uid: str, series: dict[str, int]) -> None:
         """Fetch the new instances of a study; instances that were fetched before a crash are not fetched again.
 
-        An instance that the server sends damaged is left out, and marks the study as incomplete.
+        An instance that the server sends damaged is omitted, and marks the study as incomplete.
         """
         key = study_key(study_uid)
         self._inbox.check_instances(sum(series.values()))

@@ -1,4 +1,4 @@
-"""The configuration reference of docs/guide/routing.md, generated from the schema."""
+"""The configuration reference of docs/reference/configuration.md, generated from the schema."""
 
 from __future__ import annotations
 

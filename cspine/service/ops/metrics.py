@@ -9,7 +9,7 @@ _SECONDS = (0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600, 1200, 3600)
 
 
 class Metrics:
-    """All metrics of one service; docs/guide/routing.md lists them in a table."""
+    """All metrics of one service; docs/reference/metrics.md lists them in a table."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -50,7 +50,7 @@ class Metrics:
 
 
 def metrics_table() -> str:
-    """Return the table of metrics of docs/guide/routing.md."""
+    """Return the table of metrics of docs/reference/metrics.md."""
     rows = []
     for metric in vars(Metrics()).values():
         if isinstance(metric, MetricWrapperBase):

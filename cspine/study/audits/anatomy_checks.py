@@ -150,7 +150,7 @@ def check_complete(shapes: tuple[LevelShape, ...], grid: Grid) -> AnatomyCheck:
 
 
 def _next_level(onwards: Sequence[Vertebra]) -> str:
-    """Return the first of the levels that everybody has: T12 and L1 follow each other."""
+    """Return the first of the levels that every patient has: T12 and L1 follow each other."""
     return next(level.name for level in onwards if level.name != "T13")
 
 
@@ -163,8 +163,8 @@ def _next_centroid(shapes: tuple[LevelShape, ...], *, up: bool) -> NDArray[np.fl
     apart = [_levels_apart(*pair) for pair in pairwise(outwards)]
     steps = np.diff(centroids, axis=0) / np.array(apart)[:, None]
     length = float(np.median(np.linalg.norm(steps, axis=1)))
-    way = centroids[-1] - centroids[-3]
-    return np.asarray(centroids[-1] + way * length / max(float(np.linalg.norm(way)), 1e-6))
+    direction = centroids[-1] - centroids[-3]
+    return np.asarray(centroids[-1] + direction * length / max(float(np.linalg.norm(direction)), 1e-6))
 
 
 def _levels_apart(one: LevelShape, other: LevelShape) -> int:
@@ -272,11 +272,11 @@ def mirror_dice(labels: LabelVolume, shape: LevelShape, column_lps: NDArray[np.f
     back = np.cross(column_lps, left)
     size_xyz = np.array(mask.shape[::-1])
 
-    def dice(way: NDArray[np.float64]) -> float:
-        yaw, roll = np.deg2rad(way[:2])
+    def dice(plane: NDArray[np.float64]) -> float:
+        yaw, roll = np.deg2rad(plane[:2])
         normal = left + np.tan(yaw) * back + np.tan(roll) * column_lps
         normal /= np.linalg.norm(normal)
-        mirrored = points - 2 * ((points @ normal) - way[2])[:, None] * normal + shape.centroid_lps
+        mirrored = points - 2 * ((points @ normal) - plane[2])[:, None] * normal + shape.centroid_lps
         place = np.rint(to_index(labels.affine_lps, mirrored) - start_xyz).astype(int)
         inside = np.all((place >= 0) & (place < size_xyz), axis=1)
         x, y, z = place[inside].T
@@ -286,7 +286,7 @@ def mirror_dice(labels: LabelVolume, shape: LevelShape, column_lps: NDArray[np.f
     steps = np.array([8.0, 8.0, 2.0])
     simplex = np.vstack([np.zeros(3), np.diag(steps)])
     best = optimize.minimize(
-        lambda way: -dice(np.clip(way, -limits, limits)),
+        lambda plane: -dice(np.clip(plane, -limits, limits)),
         np.zeros(3),
         method="Nelder-Mead",
         options={"initial_simplex": simplex, "maxfev": 80, "xatol": 0.2, "fatol": 1e-3},
@@ -365,9 +365,9 @@ def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[L
     shapes : tuple of LevelShape
         The levels found.
     """
-    turn = reorientation(labels.affine_lps, "LPS")
-    grid = turn.grid(labels.grid)
-    turned, cord = turn.apply(labels.labels_zyx), turn.apply(cord_zyx)
+    to_lps = reorientation(labels.affine_lps, "LPS")
+    grid = to_lps.grid(labels.grid)
+    turned, cord = to_lps.apply(labels.labels_zyx), to_lps.apply(cord_zyx)
     rings = {}
     for shape in complete_shapes(shapes):
         height = float(to_index(grid.affine_lps, shape.centroid_lps[None])[0, 2])

@@ -94,7 +94,7 @@ def _linked(candidates: NDArray[np.bool_], column: NDArray[np.bool_], grid: Grid
 class RawDataset:
     """An nnU-Net raw dataset of pseudo-labels.
 
-    Its dataset.json lists every case of which a file may be there, with the model that drew it, before the file is; so
+    Its dataset.json lists every case that may have a file, with the model that predicted it, before the file is;
     an audit that was interrupted resumes, and cases of an earlier audit that are no more can be identified and removed.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The evaluations side by side: which cases and levels can be compared, in which part, and what was omitted."""
+"""The evaluations side by side: which cases and levels can be compared, in which subset, and what was omitted."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cspine.core.errors import ComparisonError
 from cspine.io.tables import counted
 from cspine.study.comparison.measures import CERVICAL, LevelGroup, Measure, level_groups
 from cspine.study.comparison.reading import Evaluation, ScoreRow
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 
-#: Parts in the order of the paper's tables, with their names there; an evaluation without a case table has one: "".
-PART_TITLES = {
-    Part.TRAINING.value: "cross-validation",
-    Part.INTERNAL.value: "internal validation",
-    Part.EXTERNAL.value: "external test",
-    Part.UNUSED.value: "cases without a part",
-    Part.UNASSIGNED.value: "unassigned cases",
+#: Subsets in the order of the paper's tables, with their names there; an evaluation without a case table has one: "".
+SUBSET_TITLES = {
+    Subset.TRAINING.value: "cross-validation",
+    Subset.INTERNAL.value: "internal validation",
+    Subset.EXTERNAL.value: "external test",
+    Subset.UNUSED.value: "cases without a subset",
+    Subset.UNASSIGNED.value: "unassigned cases",
     "": "all cases",
 }
 #: References are taken for the same where a level's volumes differ by less: relative, and in ml.
@@ -58,38 +58,38 @@ class Alignment:
     ----------
     models : tuple of Evaluation
         The first is the one that the others are compared with. Titles differ.
-    part_of : dict of str to str
-        Part of each case.
+    subset_of : dict of str to str
+        Subset of each case.
     notes : tuple of str
         What the reader must know of the inputs.
     """
 
     models: tuple[Evaluation, ...]
-    part_of: dict[str, str]
+    subset_of: dict[str, str]
     notes: tuple[str, ...] = ()
 
     @cached_property
-    def parts(self) -> tuple[str, ...]:
-        """Return the parts that have a case, in the order of the paper's tables."""
-        return tuple(part for part in PART_TITLES if part in set(self.part_of.values()))
+    def subsets(self) -> tuple[str, ...]:
+        """Return the subsets that have a case, in the order of the paper's tables."""
+        return tuple(subset for subset in SUBSET_TITLES if subset in set(self.subset_of.values()))
 
     @cached_property
     def groups(self) -> tuple[LevelGroup, ...]:
         """Return the rows of the tables."""
         return level_groups(level for model in self.models for level in model.levels)
 
-    def cases(self, part: str, model: Evaluation | None = None) -> list[str]:
-        """Return the cases of a part, sorted: of one model, or those that all models have."""
+    def cases(self, subset: str, model: Evaluation | None = None) -> list[str]:
+        """Return the cases of a subset, sorted: of one model, or those that all models have."""
         models = self.models if model is None else (model,)
         return sorted(
-            case for case, own in self.part_of.items() if own == part and all(case in m.by_case for m in models)
+            case for case, own in self.subset_of.items() if own == subset and all(case in m.by_case for m in models)
         )
 
-    def rows(self, model: Evaluation, part: str, group: LevelGroup) -> list[ScoreRow]:
-        """Return a model's rows of a group in a part, by case and level."""
+    def rows(self, model: Evaluation, subset: str, group: LevelGroup) -> list[ScoreRow]:
+        """Return a model's rows of a group in a subset, by case and level."""
         return [
             row
-            for case in self.cases(part, model)
+            for case in self.cases(subset, model)
             for level in group.levels
             if (row := model.by_case[case].get(level)) is not None
         ]
@@ -105,14 +105,14 @@ class Alignment:
             return f"{model.title} predicts no level below T1"
         return ""
 
-    def pairs(self, first: Evaluation, second: Evaluation, part: str, group: LevelGroup, measure: Measure) -> Pairs:
+    def pairs(self, first: Evaluation, second: Evaluation, subset: str, group: LevelGroup, measure: Measure) -> Pairs:
         """Return the values of two models in the cases that both have.
 
         Where a group has several levels, a case's value is the mean over the levels in which both models have one.
         """
         cases, dropped = [], 0
         values: list[tuple[float, ...]] = []
-        for case in sorted(case for case, own in self.part_of.items() if own == part):
+        for case in sorted(case for case, own in self.subset_of.items() if own == subset):
             both = _common_means((first, second), case, group, measure)
             if both is not None:
                 cases.append(case)
@@ -122,9 +122,9 @@ class Alignment:
         columns = np.array(values, dtype=np.float64).reshape(-1, 2)
         return Pairs(tuple(cases), columns[:, 0], columns[:, 1], dropped)
 
-    def common_values(self, part: str, group: LevelGroup, measure: Measure) -> NDArray[np.float64]:
+    def common_values(self, subset: str, group: LevelGroup, measure: Measure) -> NDArray[np.float64]:
         """Return the values of all models in the cases that all have, shape (cases, models)."""
-        found = [_common_means(self.models, case, group, measure) for case in self.cases(part)]
+        found = [_common_means(self.models, case, group, measure) for case in self.cases(subset)]
         values = [row for row in found if row is not None]
         return np.array(values, dtype=np.float64).reshape(-1, len(self.models))
 
@@ -163,12 +163,12 @@ def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, for
     Raises
     ------
     ComparisonError
-        If two models have no common case, a case is in different parts or folds, no level is left, or the references of
-        a case differ (and ``force`` is not set).
+        If two models have no common case, a case is in different subsets or folds, no level is left, or the
+        references of a case differ (and ``force`` is not set).
     """
     models = _with_own_titles([_only(model, levels) for model in models])
     models, notes = _on_common_levels(models)
-    part_of = _parts(models)
+    subset_of = _subsets(models)
     notes += [note for model in models for note in _notes(model)]
     first = models[0]
     for other in models[1:]:
@@ -186,7 +186,7 @@ def align(models: Sequence[Evaluation], levels: Sequence[str] | None = None, for
                 )
         notes += _compare_references(first, other, common, force)
         notes += _alike(first, other, common)
-    return Alignment(tuple(models), part_of, tuple(dict.fromkeys(notes)))
+    return Alignment(tuple(models), subset_of, tuple(dict.fromkeys(notes)))
 
 
 def _only(model: Evaluation, levels: Sequence[str] | None) -> Evaluation:
@@ -212,14 +212,14 @@ def _on_common_levels(models: Sequence[Evaluation]) -> tuple[list[Evaluation], l
         of_region = [{level for level in model.compared or () if in_region(level)} for model in left]
         known = [own for own in of_region if own]
         common = set.intersection(*known) if known else set()
-        for place, own in enumerate(of_region):
+        for index, own in enumerate(of_region):
             more = own - common
             if more:
                 notes.append(
-                    f"{', '.join(sorted(more, key=lambda name: rank(vertebra(name).label)))} of {left[place].title} "
+                    f"{', '.join(sorted(more, key=lambda name: rank(vertebra(name).label)))} of {left[index].title} "
                     f"{'is' if len(more) == 1 else 'are'} omitted: not every evaluation covers them."
                 )
-                left[place] = _keeping(left[place], {level.name for level in VERTEBRAE} - more)
+                left[index] = _keeping(left[index], {level.name for level in VERTEBRAE} - more)
     empty = [model.title for model in left if not model.scores]
     if empty:
         raise ComparisonError(f"{empty[0]} and the other evaluations have no common level")
@@ -243,25 +243,25 @@ def _with_own_titles(models: Sequence[Evaluation]) -> list[Evaluation]:
     return list(models)
 
 
-def _parts(models: Sequence[Evaluation]) -> dict[str, str]:
-    """Return the part of each case; an evaluation without a case table takes that of the others."""
-    places: dict[str, tuple[str, int | None]] = {}
+def _subsets(models: Sequence[Evaluation]) -> dict[str, str]:
+    """Return the subset of each case; an evaluation without a case table takes that of the others."""
+    assignments: dict[str, tuple[str, int | None]] = {}
     for model in models:
         for row in model.scores:
-            own = (row.part, row.fold)
-            known = places.setdefault(row.case, own)
+            own = (row.subset, row.fold)
+            known = assignments.setdefault(row.case, own)
             if known[0] and own[0] and (known[0] != own[0] or (None not in (known[1], own[1]) and known[1] != own[1])):
                 raise ComparisonError(
-                    f"case {row.case} is {_place(known)} in one evaluation and {_place(own)} in {model.title}",
+                    f"case {row.case} is {_named(known)} in one evaluation and {_named(own)} in {model.title}",
                     advice="Models are compared on one split: evaluate all of them with the same case table (`cases`).",
                 )
             if not known[0] or known[1] is None:
-                places[row.case] = own if own[0] else known
-    return {case: part for case, (part, _) in places.items()}
+                assignments[row.case] = own if own[0] else known
+    return {case: subset for case, (subset, _) in assignments.items()}
 
 
-def _place(place: tuple[str, int | None]) -> str:
-    return place[0] if place[1] is None else f"{place[0]} (fold {place[1]})"
+def _named(assignment: tuple[str, int | None]) -> str:
+    return assignment[0] if assignment[1] is None else f"{assignment[0]} (fold {assignment[1]})"
 
 
 def _notes(model: Evaluation) -> list[str]:

@@ -175,12 +175,12 @@ def summary(results: Results, pictures: Sequence[Picture]) -> dict[str, Any]:
             {
                 "title": model.title,
                 "model": model.model,
-                "cases": {part or "all": len(cohort.cases(part, model)) for part in cohort.parts},
+                "cases": {subset or "all": len(cohort.cases(subset, model)) for subset in cohort.subsets},
                 "not_evaluated": list(model.failed),
             }
             for model in cohort.models
         ],
-        "common_cases": {part or "all": len(cohort.cases(part)) for part in cohort.parts},
+        "common_cases": {subset or "all": len(cohort.cases(subset)) for subset in cohort.subsets},
         "settings": {
             "test": settings.test,
             "correction": settings.correction,
@@ -195,7 +195,7 @@ def summary(results: Results, pictures: Sequence[Picture]) -> dict[str, Any]:
             {
                 "first": row.first,
                 "second": row.second,
-                "part": row.part or "all",
+                "subset": row.subset or "all",
                 "vertebra": row.group,
                 "measure": row.measure,
                 "n": row.result.n,

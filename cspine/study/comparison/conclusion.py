@@ -22,7 +22,7 @@ from cspine.study.comparison.words import (
     level_list,
     listed,
     p_text,
-    part_title,
+    subset_title,
 )
 
 #: Models below this mean Dice over the widest group predict few vertebrae correctly: their equivalence says nothing.
@@ -42,11 +42,11 @@ class Conclusion:
     Parameters
     ----------
     claims : tuple of str
-        What may be said, one a pair; of one model, that nothing was compared.
+        What may be said, one per pair; of one model, that nothing was compared.
     models : tuple of str
         Each model by itself.
     details : tuple of (str, tuple of str)
-        Each pair in each part: heading, and a sentence a measure.
+        Each pair in each subset: heading, and one sentence per measure.
     """
 
     claims: tuple[str, ...]
@@ -61,7 +61,7 @@ def conclude(results: Results) -> Conclusion:
     return Conclusion(
         claims=tuple(_claim(results, title) for title in others) or ("One model: nothing was compared.",),
         models=models,
-        details=tuple(_pair(results, title, part) for title in others for part in results.cohort.parts),
+        details=tuple(_pair(results, title, subset) for title in others for subset in results.cohort.subsets),
     )
 
 
@@ -74,14 +74,14 @@ def _widest(results: Results) -> LevelGroup:
 def _alone(results: Results, title: str) -> str:
     group = _widest(results)
     means, missed, false, weak = [], 0, 0, False
-    for part in results.cohort.parts:
-        dice = results.description(title, part, group.name, DICE.key)
-        hd95 = results.description(title, part, group.name, HD95.key)
+    for subset in results.cohort.subsets:
+        dice = results.description(title, subset, group.name, DICE.key)
+        hd95 = results.description(title, subset, group.name, HD95.key)
         missed, false = missed + dice.missed, false + dice.false
         if dice.mean is not None:
             distance = "" if hd95.mean is None else f" and HD95 {fixed(hd95.mean, 2)} mm"
             cases = counted(dice.cases, "case")
-            place = f"the {part_title(part)} ({cases})" if part else cases
+            place = f"the {subset_title(subset)} ({cases})" if subset else cases
             means.append(f"{fixed(dice.mean, 3)}{distance} in {place}")
         weak |= dice.mean is not None and dice.mean < USABLE_DICE
     if not means:
@@ -96,14 +96,14 @@ def _alone(results: Results, title: str) -> str:
     )
 
 
-def _pair(results: Results, title: str, part: str) -> tuple[str, tuple[str, ...]]:
-    head = f"{part_title(part).capitalize()}, {title} against {results.titles[0]}"
-    return head, tuple(_measure(results, title, part, measure) for measure in MAIN_MEASURES)
+def _pair(results: Results, title: str, subset: str) -> tuple[str, tuple[str, ...]]:
+    head = f"{subset_title(subset).capitalize()}, {title} against {results.titles[0]}"
+    return head, tuple(_measure(results, title, subset, measure) for measure in MAIN_MEASURES)
 
 
-def _measure(results: Results, title: str, part: str, measure: Measure) -> str:
+def _measure(results: Results, title: str, subset: str, measure: Measure) -> str:
     group, settings = _widest(results), results.settings
-    found = results.comparison(title, part, group.name, measure.key)
+    found = results.comparison(title, subset, group.name, measure.key)
     result = found.result
     name = measure.title.removesuffix(" (mm)")
     unit = f" {measure.unit}" if measure.unit else ""
@@ -119,18 +119,18 @@ def _measure(results: Results, title: str, part: str, measure: Measure) -> str:
         text += f"; {counted(result.n, 'case')}): {_MEANING[found.verdict]}" if found.verdict else ")"
     else:
         text += f" in {counted(result.n, 'case')}, too few for a test"
-    return f"{text}. {_levels(results, title, part, measure)}"
+    return f"{text}. {_levels(results, title, subset, measure)}"
 
 
 def _equals(p: float) -> str:
     return p_text(p) if p_text(p).startswith("<") else f"= {p_text(p)}"
 
 
-def _levels(results: Results, title: str, part: str, measure: Measure) -> str:
+def _levels(results: Results, title: str, subset: str, measure: Measure) -> str:
     by_verdict: dict[str, list[str]] = {}
     for group in results.cohort.groups:
         if group.single:
-            found = results.comparison(title, part, group.name, measure.key)
+            found = results.comparison(title, subset, group.name, measure.key)
             by_verdict.setdefault(found.verdict or "without a verdict", []).append(group.name)
     every = [group.name for group in results.cohort.groups if group.single]
     statements = [
@@ -156,8 +156,8 @@ def _claim(results: Results, title: str) -> str:
     differing = [row for row in rows if row.verdict == DIFFERENT]
     better = sum(_better(row.measure, row.result.difference) for row in differing)
     judged = [row for row in rows if row.verdict]
-    levels, parts = len({row.group for row in judged}), len({row.part for row in judged})
-    scope = f"{counted(levels, 'vertebra', 'vertebrae')}, {counted(parts, 'part')}, Dice and HD95"
+    levels, subsets = len({row.group for row in judged}), len({row.subset for row in judged})
+    scope = f"{counted(levels, 'vertebra', 'vertebrae')}, {counted(subsets, 'subset')}, Dice and HD95"
     if counts[EQUIVALENT] == total:
         return f"{title} and {first} are equivalent: every verdict ({scope}) is equivalent, within {margins}."
     text = f"Of {counted(total, 'verdict')} ({scope}) on {title} against {first}, {counts[EQUIVALENT]} are equivalent"

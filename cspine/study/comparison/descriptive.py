@@ -10,17 +10,17 @@ import numpy as np
 from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.measures import LevelGroup, Measure
 from cspine.study.comparison.reading import Evaluation
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 
 
 @dataclass(frozen=True)
 class Description:
-    """One measure of one model in one group of levels and one part.
+    """One measure of one model in one group of levels and one subset.
 
     Parameters
     ----------
-    model, part, group, measure : str
-        Title, part, name of the group, key of the measure.
+    model, subset, group, measure : str
+        Title, subset, name of the group, key of the measure.
     cases : int
         Cases with a value.
     values : int
@@ -38,7 +38,7 @@ class Description:
     """
 
     model: str
-    part: str
+    subset: str
     group: str
     measure: str
     cases: int
@@ -54,7 +54,7 @@ class Description:
 
 
 def describe(cohort: Alignment, measures: Sequence[Measure]) -> list[Description]:
-    """Return every description: by measure, part, group and model.
+    """Return every description: by measure, subset, group and model.
 
     Parameters
     ----------
@@ -64,16 +64,16 @@ def describe(cohort: Alignment, measures: Sequence[Measure]) -> list[Description
         What to describe.
     """
     return [
-        _describe(cohort, model, part, group, measure)
+        _describe(cohort, model, subset, group, measure)
         for measure in measures
-        for part in cohort.parts
+        for subset in cohort.subsets
         for group in cohort.groups
         for model in cohort.models
     ]
 
 
-def _describe(cohort: Alignment, model: Evaluation, part: str, group: LevelGroup, measure: Measure) -> Description:
-    rows = cohort.rows(model, part, group)
+def _describe(cohort: Alignment, model: Evaluation, subset: str, group: LevelGroup, measure: Measure) -> Description:
+    rows = cohort.rows(model, subset, group)
     found = [(row, value) for row in rows if (value := measure.value(row)) is not None]
     values = np.array([value for _, value in found], dtype=np.float64)
     reason = cohort.outside(model, group)
@@ -85,14 +85,14 @@ def _describe(cohort: Alignment, model: Evaluation, part: str, group: LevelGroup
         reason = "one value: no SD"
     is_defined = len(values) > 0 and not cohort.outside(model, group)
     folds: dict[int, list[float]] = {}
-    if part == Part.TRAINING.value and is_defined:
+    if subset == Subset.TRAINING.value and is_defined:
         for row, value in found:
             if row.fold is not None:
                 folds.setdefault(row.fold, []).append(value)
     means = [float(np.mean(own)) for own in folds.values()]
     return Description(
         model=model.title,
-        part=part,
+        subset=subset,
         group=group.name,
         measure=measure.key,
         cases=len({row.case for row, _ in found}),

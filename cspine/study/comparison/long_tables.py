@@ -10,18 +10,18 @@ from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import Interval
 
 _VALUE_COLUMNS = (
-    "model", "part", "vertebra", "measure", "cases", "values", "mean", "sd", "median", "folds", "fold_min", "fold_max",
-    "missed", "false", "reason",
+    "model", "subset", "vertebra", "measure", "cases", "values", "mean", "sd", "median", "folds", "fold_min",
+    "fold_max", "missed", "false", "reason",
 )  # fmt: skip
 _TEST_COLUMNS = (
-    "first", "second", "part", "vertebra", "measure", "n", "dropped", "zeros", "mean_difference", "ci_low", "ci_high",
+    "first", "second", "subset", "vertebra", "measure", "n", "dropped", "zeros", "mean_difference", "ci_low", "ci_high",
     "ci_method", "median_difference", "median_ci_low", "median_ci_high", "median_ci_method", "inner_ci_low",
     "inner_ci_high", "wilcoxon_p", "wilcoxon_method", "t_p", "mann_whitney_p", "test", "p", "p_holm", "p_bh",
     "rank_biserial", "mann_whitney_rank_biserial", "cohen_dz", "cohen_d", "margin", "tost_t_p", "tost_wilcoxon_p",
     "tost_p_corrected", "verdict", "reason",
 )  # fmt: skip
 _OVERALL_COLUMNS = (
-    "part", "vertebra", "measure", "n", "friedman_chi2", "p", "p_holm", "p_bh", "kendall_w", "reason",
+    "subset", "vertebra", "measure", "n", "friedman_chi2", "p", "p_holm", "p_bh", "kendall_w", "reason",
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def write(results: Results, folder: Path) -> None:
             folder / "overall-tests.csv", _OVERALL_COLUMNS,
             [
                 [
-                    row.part, row.group, row.measure, str(row.result.n), number(row.result.statistic, 4),
+                    row.subset, row.group, row.measure, str(row.result.n), number(row.result.statistic, 4),
                     _p(row.result.p), _p(row.p_holm), _p(row.p_bh), number(row.result.kendall_w, 4), row.result.reason,
                 ]
                 for row in results.overall
@@ -49,7 +49,7 @@ def _value_rows(results: Results) -> list[list[str]]:
         low, high = d.fold_range or (None, None)
         rows.append(
             [
-                d.model, d.part, d.group, d.measure, str(d.cases), str(d.values), number(d.mean, 6), number(d.sd, 6),
+                d.model, d.subset, d.group, d.measure, str(d.cases), str(d.values), number(d.mean, 6), number(d.sd, 6),
                 number(d.median, 6), str(d.folds), number(low, 6), number(high, 6), str(d.missed), str(d.false),
                 d.reason,
             ]
@@ -68,7 +68,7 @@ def _ends(interval: Interval | None) -> list[str]:
 def _test_row(row: Comparison, results: Results) -> list[str]:
     r = row.result
     return [
-        row.first, row.second, row.part, row.group, row.measure, str(r.n), str(row.dropped), str(r.zeros),
+        row.first, row.second, row.subset, row.group, row.measure, str(r.n), str(row.dropped), str(r.zeros),
         number(r.difference, 6), *_ends(r.interval), r.interval.method if r.interval else "",
         number(r.median_difference, 6), *_ends(r.median_interval),
         r.median_interval.method if r.median_interval else "",

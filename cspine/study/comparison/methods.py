@@ -13,9 +13,9 @@ def definitions(results: Results) -> list[tuple[str, str]]:
     settings = results.settings
     terms = [
         (
-            "Cases and parts",
+            "Cases and subsets",
             "Cross-validation: training cases, each predicted by the fold that was not trained on it; internal "
-            "validation and external test: cases that no fold saw. Tests are made within a part, never across parts.",
+            "validation and external test: cases that no fold saw. Each test is made within one subset.",
         ),
         (
             "Dice, HD95, ASSD",
@@ -70,7 +70,7 @@ def _pairs(settings: Settings) -> list[tuple[str, str]]:
         ),
         (
             "Many vertebrae",
-            "p-values are corrected over the vertebrae of one measure and part, for each pair of models; verdicts "
+            "p-values are corrected over the vertebrae of one measure and subset, for each pair of models; verdicts "
             f"follow {CORRECTION_TITLES[settings.correction]} correction at a level of {alpha:g}. Rows in brackets "
             "are one test each.",
         ),

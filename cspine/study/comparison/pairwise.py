@@ -1,4 +1,4 @@
-"""Every model against the first: the statistics of each measure, part and group of levels."""
+"""Every model against the first: the statistics of each measure, subset and group of levels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cspine.study.comparison.statistics import FriedmanResult, PairedResult, Set
 
 @dataclass(frozen=True)
 class Comparison:
-    """One measure of one group in one part: a model against the first.
+    """One measure of one group in one subset: a model against the first.
 
     Parameters
     ----------
     first, second : str
         Titles.
-    part, group, measure : str
-        Part, name of the group, key of the measure.
+    subset, group, measure : str
+        Subset, name of the group, key of the measure.
     single : bool
         True for one level: such p-values are corrected for their number.
     dropped : int
@@ -28,7 +28,7 @@ class Comparison:
     result : PairedResult
         What the pairs say.
     p_holm, p_bh : float or None
-        The p-value of the settings' test, corrected over the levels of this measure and part.
+        The p-value of the settings' test, corrected over the levels of this measure and subset.
     tost_p_corrected : float or None
         The p-value of equivalence, corrected as the settings say.
     verdict : str
@@ -37,7 +37,7 @@ class Comparison:
 
     first: str
     second: str
-    part: str
+    subset: str
     group: str
     measure: str
     single: bool
@@ -51,9 +51,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Overall:
-    """Friedman's test of one measure, part and group over all models."""
+    """Friedman's test of one measure, subset and group over all models."""
 
-    part: str
+    subset: str
     group: str
     measure: str
     single: bool
@@ -82,22 +82,22 @@ def compare_all(
         Gets the families done so far and their number.
     """
     families = [
-        (number, part, measure)
+        (number, subset, measure)
         for number in range(1, len(cohort.models))
-        for part in cohort.parts
+        for subset in cohort.subsets
         for measure in measures
     ]
     done: list[Comparison] = []
-    for place, (number, part, measure) in enumerate(families):
+    for place, (number, subset, measure) in enumerate(families):
         on_progress(place, len(families))
-        done += _family(cohort, number, part, measure, settings)
+        done += _family(cohort, number, subset, measure, settings)
     if families:
         on_progress(len(families), len(families))
     return done
 
 
-def _family(cohort: Alignment, number: int, part: str, measure: Measure, settings: Settings) -> list[Comparison]:
-    rows = [_compare(cohort, number, part, group, measure, settings) for group in cohort.groups]
+def _family(cohort: Alignment, number: int, subset: str, measure: Measure, settings: Settings) -> list[Comparison]:
+    rows = [_compare(cohort, number, subset, group, measure, settings) for group in cohort.groups]
     levels = [row for row in rows if row.single]
     p = [row.result.p(settings.test) for row in levels]
     holm, bh = statistics.corrected(p, "holm"), statistics.corrected(p, "bh")
@@ -126,7 +126,7 @@ def _judge(row: Comparison, settings: Settings) -> Comparison:
 
 
 def _compare(
-    cohort: Alignment, number: int, part: str, group: LevelGroup, measure: Measure, settings: Settings
+    cohort: Alignment, number: int, subset: str, group: LevelGroup, measure: Measure, settings: Settings
 ) -> Comparison:
     first, second = cohort.models[0], cohort.models[number]
     margin = settings.margins.get(measure.key)
@@ -134,10 +134,10 @@ def _compare(
     if outside:
         result, dropped = PairedResult(n=0, margin=margin, reasons=(outside,)), 0
     else:
-        pairs = cohort.pairs(first, second, part, group, measure)
-        name = "/".join((str(number), part, group.name, measure.key))
+        pairs = cohort.pairs(first, second, subset, group, measure)
+        name = "/".join((str(number), subset, group.name, measure.key))
         result, dropped = statistics.compare_pairs(pairs.first, pairs.second, settings, margin, name), pairs.dropped
-    return Comparison(first.title, second.title, part, group.name, measure.key, group.single, dropped, result)
+    return Comparison(first.title, second.title, subset, group.name, measure.key, group.single, dropped, result)
 
 
 def compare_overall(cohort: Alignment, measures: Sequence[Measure]) -> list[Overall]:
@@ -146,8 +146,8 @@ def compare_overall(cohort: Alignment, measures: Sequence[Measure]) -> list[Over
         return []
     done: list[Overall] = []
     for measure in measures:
-        for part in cohort.parts:
-            rows = [_overall(cohort, part, group, measure) for group in cohort.groups]
+        for subset in cohort.subsets:
+            rows = [_overall(cohort, subset, group, measure) for group in cohort.groups]
             levels = [row for row in rows if row.single]
             p = [row.result.p for row in levels]
             holm, bh = statistics.corrected(p, "holm"), statistics.corrected(p, "bh")
@@ -156,9 +156,9 @@ def compare_overall(cohort: Alignment, measures: Sequence[Measure]) -> list[Over
     return done
 
 
-def _overall(cohort: Alignment, part: str, group: LevelGroup, measure: Measure) -> Overall:
+def _overall(cohort: Alignment, subset: str, group: LevelGroup, measure: Measure) -> Overall:
     outside = next((why for model in cohort.models if (why := cohort.outside(model, group))), "")
     if outside:
-        return Overall(part, group.name, measure.key, group.single, FriedmanResult(0, reason=outside))
-    values = cohort.common_values(part, group, measure)
-    return Overall(part, group.name, measure.key, group.single, statistics.friedman(values))
+        return Overall(subset, group.name, measure.key, group.single, FriedmanResult(0, reason=outside))
+    values = cohort.common_values(subset, group, measure)
+    return Overall(subset, group.name, measure.key, group.single, statistics.friedman(values))

@@ -27,7 +27,7 @@ class Source(_Strict):
 
 
 class Patients(_Strict):
-    """Patients of a part.
+    """Patients of a subset.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Paper(_Strict):
     notes : tuple of str
         Doubts about single figures.
     patients : dict of str to Patients
-        By part.
+        By subset.
     cervical_model : dict of str to dict of str to Figures
         By key of the measure, then by row: C1 .. T1, [C1,T1].
     single_cases : dict of str to dict of str to tuple of float

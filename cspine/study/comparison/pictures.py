@@ -14,7 +14,7 @@ from cspine.io import nifti
 from cspine.report.sheet import SheetRow, below_neck, write_sheets
 from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.reading import Evaluation
-from cspine.study.comparison.words import fixed, part_title
+from cspine.study.comparison.words import fixed, subset_title
 from cspine.study.grids import on_grid
 from cspine.study.label_schemes import SEG, read_labels
 
@@ -73,7 +73,7 @@ def worst_cases(cohort: Alignment, count: int) -> list[tuple[str, str, float]]:
 
 
 def write_pictures(cohort: Alignment, count: int, folder: Path) -> list[Picture]:
-    """Draw the worst cases, a file a case with a row a model; OutputError if one cannot be written.
+    """Draw the worst cases, one file per case with one row per model; OutputError if one cannot be written.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def write_pictures(cohort: Alignment, count: int, folder: Path) -> list[Picture]
         remarks: list[str] = []
         having = [model for model in cohort.models if case in model.by_case]
         rows = _rows(having, case, remarks)
-        part = cohort.part_of[case]
-        heading = f"{case} ({part_title(part)})" if part else case
+        subset = cohort.subset_of[case]
+        heading = f"{case} ({subset_title(subset)})" if subset else case
         write_sheets(rows, len(having), heading, folder, stem=name)
         caption = f"{heading}: mean Dice {fixed(dice, 3)} of {title}"
         pictures.append(Picture(name, case, caption, tuple(dict.fromkeys(remarks))))
@@ -99,7 +99,7 @@ def write_pictures(cohort: Alignment, count: int, folder: Path) -> list[Picture]
 
 
 def _rows(models: list[Evaluation], case: str, remarks: list[str]) -> Iterator[SheetRow]:
-    """Yield a row a model, read on demand."""
+    """Yield one row per model, read on demand."""
     for model in models:
         scores = [row for row in model.by_case[case].values() if row.dice is not None]
         mean = float(np.mean([row.dice for row in scores if row.dice is not None])) if scores else None

@@ -22,7 +22,7 @@ from cspine.io.tables import counted
 from cspine.study.comparison.measures import DICE, HD95, MAIN_MEASURES, Measure
 from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import DIFFERENT, DIFFERENT_WITHIN, EQUIVALENT, UNDECIDED
-from cspine.study.comparison.words import fixed, part_title
+from cspine.study.comparison.words import fixed, subset_title
 
 _GREY = "#6b7280"
 #: Okabe-Ito, in the order of the models; each has its own marker too.
@@ -139,26 +139,26 @@ def _spread_caption(measure: Measure) -> str:
 def _spread(results: Results, measure: Measure) -> Figure:
     cohort = results.cohort
     groups = [group for group in cohort.groups if group.single]
-    models, parts = cohort.models, cohort.parts
-    figure = _figure(max(8.6, 1.6 + 0.36 * len(groups) * len(models)), 0.7 + 2.5 * len(parts))
-    axes = figure.subplots(len(parts), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    models, subsets = cohort.models, cohort.subsets
+    figure = _figure(max(8.6, 1.6 + 0.36 * len(groups) * len(models)), 0.7 + 2.5 * len(subsets))
+    axes = figure.subplots(len(subsets), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     generator = np.random.default_rng(0)
     width = 0.8 / len(models)
     every: list[float] = []
-    for own, part in zip(axes, parts, strict=True):
+    for own, subset in zip(axes, subsets, strict=True):
         for place, model in enumerate(models):
             offset = (place - (len(models) - 1) / 2) * width
             for x, group in enumerate(groups):
                 if cohort.outside(model, group):
                     continue
-                values = [v for row in cohort.rows(model, part, group) if (v := measure.value(row)) is not None]
+                values = [v for row in cohort.rows(model, subset, group) if (v := measure.value(row)) is not None]
                 if measure == HD95:
                     values = [max(value, 0.05) for value in values]  # 0 has no place on a logarithmic scale
                 if values:
                     every += values
                     _box(own, x + offset, values, width, place, generator)
-        cases = counted(len(cohort.cases(part, models[0])), "case")
-        own.set_title(f"{part_title(part)}, {cases}", loc="left")
+        cases = counted(len(cohort.cases(subset, models[0])), "case")
+        own.set_title(f"{subset_title(subset)}, {cases}", loc="left")
         own.set_ylabel(measure.title)
         own.grid(axis="x", visible=False)
     axes[-1].set_xticks(range(len(groups)), [group.name for group in groups])
@@ -230,19 +230,19 @@ def _forest_caption(results: Results) -> str:
 
 
 def _forest(results: Results, title: str) -> Figure:
-    cohort, parts = results.cohort, results.cohort.parts
+    cohort, subsets = results.cohort, results.cohort.subsets
     groups = cohort.groups
-    figure = _figure(max(8.6, 1.2 + 3.1 * len(parts)), 1.2 + 2 * (0.75 + 0.23 * len(groups)))
-    axes = figure.subplots(len(MAIN_MEASURES), len(parts), sharey=True, sharex="row", squeeze=False)
+    figure = _figure(max(8.6, 1.2 + 3.1 * len(subsets)), 1.2 + 2 * (0.75 + 0.23 * len(groups)))
+    axes = figure.subplots(len(MAIN_MEASURES), len(subsets), sharey=True, sharex="row", squeeze=False)
     seen: set[str] = set()
     for row, measure in zip(axes, MAIN_MEASURES, strict=True):
         reach = results.settings.margins[measure.key]
-        for own, part in zip(row, parts, strict=True):
+        for own, subset in zip(row, subsets, strict=True):
             margin = results.settings.margins[measure.key]
             own.axvspan(-margin, margin, color=_BAND, zorder=0)
             own.axvline(0, color="#7b8794", linewidth=0.8, zorder=1)
             for y, group in enumerate(groups):
-                found = results.comparison(title, part, group.name, measure.key)
+                found = results.comparison(title, subset, group.name, measure.key)
                 result = found.result
                 if result.difference is None:
                     own.text(0, y, "no pair", fontsize=7, color=_GREY, ha="center", va="center")
@@ -258,7 +258,7 @@ def _forest(results: Results, title: str) -> Figure:
                 own.plot(
                     [result.difference], [y], marker, color="white", markeredgecolor=colour, markersize=5, zorder=4
                 )
-            own.set_title(f"{part_title(part)}", loc="left")
+            own.set_title(f"{subset_title(subset)}", loc="left")
             unit = f" ({measure.unit})" if measure.unit else ""
             better = "right" if measure.higher_is_better else "left"
             own.set_xlabel(f"{measure.title.removesuffix(' (mm)')} difference{unit}; better: {better}")
@@ -294,7 +294,7 @@ _VOLUME_CAPTION = (
 
 def _bland_altman(results: Results) -> Figure:
     cohort = results.cohort
-    models, parts = cohort.models, cohort.parts
+    models, subsets = cohort.models, cohort.subsets
     columns = min(len(models), 3)
     lines = -(-len(models) // columns)
     figure = _figure(max(8.6, 1 + 3.6 * columns), 0.4 + 3.0 * lines)
@@ -303,12 +303,12 @@ def _bland_altman(results: Results) -> Figure:
         own.set_visible(False)
     for place, (own, model) in enumerate(zip(axes, models, strict=False)):
         every: list[float] = []
-        for number, part in enumerate(parts):
+        for number, subset in enumerate(subsets):
             rows = [
                 row
                 for group in cohort.groups
                 if group.single
-                for row in cohort.rows(model, part, group)
+                for row in cohort.rows(model, subset, group)
                 if row.reference_ml and row.predicted_ml
             ]
             reference = np.array([row.reference_ml for row in rows], dtype=np.float64)
@@ -316,7 +316,7 @@ def _bland_altman(results: Results) -> Figure:
             every += list(found - reference)
             dots: dict[str, Any] = {"linestyle": "none", "color": _colour(number + 2), "rasterized": True}
             dots |= {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3, "alpha": 0.5, "markeredgewidth": 0}
-            own.plot((found + reference) / 2, found - reference, label=part_title(part), **dots)
+            own.plot((found + reference) / 2, found - reference, label=subset_title(subset), **dots)
         own.axhline(0, color="#9aa5b1", linewidth=0.8)
         text = "no volumes"
         if every:
@@ -334,8 +334,10 @@ def _bland_altman(results: Results) -> Figure:
         if place % columns == 0:
             own.set_ylabel("predicted − reference (ml)")
     handles = [
-        Line2D([], [], linestyle="none", marker=_MARKERS[i % len(_MARKERS)], color=_colour(i + 2), label=part_title(p))
-        for i, p in enumerate(parts)
+        Line2D(
+            [], [], linestyle="none", marker=_MARKERS[i % len(_MARKERS)], color=_colour(i + 2), label=subset_title(p)
+        )
+        for i, p in enumerate(subsets)
     ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=len(parts))
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(subsets))
     return figure

@@ -13,14 +13,11 @@ from typing import Any, TypeVar
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import ComparisonError
 from cspine.io.documents import read_json
-from cspine.study.datasets.case_table import Part
+from cspine.io.output import SUMMARY
+from cspine.study.datasets.case_table import Subset
+from cspine.study.evaluation.table_columns import COMPARED_COLUMNS, FILE_COLUMNS
 
-SCORES, FILES, SUMMARY = "scores.csv", "files.csv", "summary.json"
-SCORE_COLUMNS = (
-    "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml",
-    "predicted_level", "identified", "centroid_distance_mm",
-)  # fmt: skip
-FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "prediction", "prediction_scheme")
+SCORES, FILES = "scores.csv", "files.csv"
 _AGAIN = "Write the folder again with `cspine evaluate`."
 
 Row = TypeVar("Row")
@@ -34,8 +31,8 @@ class ScoreRow:
     ----------
     case, level : str
         Name of the case and of the level.
-    part : str
-        A `Part`, or empty where the evaluation had no case table.
+    subset : str
+        A `Subset`, or empty where the evaluation had no case table.
     fold : int or None
         Fold that validated a training case.
     dice, hd95_mm, assd_mm : float or None
@@ -46,7 +43,7 @@ class ScoreRow:
 
     case: str
     level: str
-    part: str
+    subset: str
     fold: int | None
     dice: float | None
     hd95_mm: float | None
@@ -105,7 +102,7 @@ class Evaluation:
     model : dict or None
         Identity of the model package: name, version, checksum.
     scores : tuple of ScoreRow
-        A row a case and level.
+        One row per case and level.
     files : dict of str to CaseFiles
         By case; empty where the folder has no files.csv.
     failed : tuple of str
@@ -157,7 +154,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     if not (folder / SCORES).is_file():
         raise ComparisonError(f"no {SCORES} in {folder}")
     summary = _read_summary(folder / SUMMARY)
-    scores = tuple(_read_table(folder / SCORES, SCORE_COLUMNS, _score))
+    scores = tuple(_read_table(folder / SCORES, COMPARED_COLUMNS, _score))
     if not scores:
         raise ComparisonError(f"{folder / SCORES} has no case")
     _refuse_doubles(folder / SCORES, [f"{row.case} {row.level}" for row in scores])
@@ -223,7 +220,7 @@ def _refuse_doubles(path: Path, names: list[str]) -> None:
 
 
 def _score(row: dict[str, str]) -> ScoreRow:
-    case, level, part = row["case"], row["level"], row["part"]
+    case, level, subset = row["case"], row["level"], row["subset"]
     if not case:
         raise ValueError("no case")
     try:
@@ -236,7 +233,7 @@ def _score(row: dict[str, str]) -> ScoreRow:
     return ScoreRow(
         case=case,
         level=level,
-        part=Part(part).value if part else "",
+        subset=Subset(subset).value if subset else "",
         fold=int(row["fold"]) if row["fold"] else None,
         dice=dice,
         hd95_mm=_number(row, "hd95_mm", least=0.0),

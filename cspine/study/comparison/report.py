@@ -6,7 +6,6 @@ import base64
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 import cspine
 from cspine.dicom.clock import EPOCH_VARIABLE, Clock
-from cspine.io.files import write_atomic
+from cspine.io.files import read_resource, write_atomic
 from cspine.io.tables import counted
 from cspine.study.comparison.conclusion import conclude
 from cspine.study.comparison.methods import definitions
@@ -26,7 +25,7 @@ from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.results import Results
 from cspine.study.comparison.statistics import VERDICTS
 from cspine.study.comparison.table_files import Cell, Table
-from cspine.study.comparison.words import part_title
+from cspine.study.comparison.words import subset_title
 
 #: Stands in every report.
 NOTICE = "Research use only; not a medical device."
@@ -78,7 +77,7 @@ def _template(data_url: Callable[[str], str]) -> Template:
     """Return the page, in which text is escaped: no title and no name of a case can become markup."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(
-        css=_text_of("report.css"),
+        css=read_resource(__package__, "report.css"),
         policy=_POLICY,
         notice=NOTICE,
         verdicts=VERDICTS,
@@ -86,11 +85,7 @@ def _template(data_url: Callable[[str], str]) -> Template:
         classed_rows=_classed_rows,
         data_url=data_url,
     )
-    return environment.from_string(_text_of("report.html"))
-
-
-def _text_of(name: str) -> str:
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return environment.from_string(read_resource(__package__, "report.html"))
 
 
 def _data_urls(folder: Path) -> Callable[[str], str]:
@@ -105,7 +100,7 @@ def _data_urls(folder: Path) -> Callable[[str], str]:
 
 def _subtitle(results: Results) -> str:
     when = f", {Clock.from_environment().moment:%Y-%m-%d}" if os.environ.get(EPOCH_VARIABLE, "").strip() else ""
-    cases = counted(len(results.cohort.part_of), "case")
+    cases = counted(len(results.cohort.subset_of), "case")
     return f"{counted(len(results.titles), 'model')}, {cases}; cspine {cspine.__version__}{when}"
 
 
@@ -127,17 +122,17 @@ def _compared(results: Results) -> dict[str, Any]:
     cohort = results.cohort
     levels = [group.name for group in cohort.groups if group.single]
     return {
-        "part_heads": [f"Cases, {part_title(part)}" if part else "Cases" for part in cohort.parts],
+        "subset_heads": [f"Cases, {subset_title(subset)}" if subset else "Cases" for subset in cohort.subsets],
         "models": [
             _Model(
                 model.title,
                 *_identity(model),
-                tuple(len(cohort.cases(part, model)) for part in cohort.parts),
+                tuple(len(cohort.cases(subset, model)) for subset in cohort.subsets),
                 len(model.failed),
             )
             for model in cohort.models
         ],
-        "common_counts": [len(cohort.cases(part)) for part in cohort.parts],
+        "common_counts": [len(cohort.cases(subset)) for subset in cohort.subsets],
         "span": f"Vertebrae: {levels[0]} to {levels[-1]} ({len(levels)}).",
         "notes": cohort.notes,
     }
@@ -197,7 +192,9 @@ def _table_sections(tables: Sequence[Table]) -> list[_TableSection]:
 
 def _paper_words() -> _PaperWords:
     known = paper()
-    counts = ", ".join(f"{part_title(part)} {own.count}" for part, own in known.patients.items() if part != "training")
+    counts = ", ".join(
+        f"{subset_title(subset)} {own.count}" for subset, own in known.patients.items() if subset != "training"
+    )
     source = (
         f"{known.source.citation}, doi {known.source.doi}: {known.patients['training'].count} patients for training"
     )
@@ -218,4 +215,4 @@ def _classed_rows(table: Table) -> list[tuple[tuple[Cell, ...], str]]:
 
 
 def _is_text(table: Table, column: int) -> bool:
-    return column == 0 or table.columns[column] in ("Vertebra", "Model", "Part", "Measure", "verdict")
+    return column == 0 or table.columns[column] in ("Vertebra", "Model", "Subset", "Measure", "verdict")

@@ -50,24 +50,24 @@ class Results:
 
     @cached_property
     def _described(self) -> dict[tuple[str, str, str, str], Description]:
-        return {(d.model, d.part, d.group, d.measure): d for d in self.descriptions}
+        return {(d.model, d.subset, d.group, d.measure): d for d in self.descriptions}
 
     @cached_property
     def _compared(self) -> dict[tuple[str, str, str, str], Comparison]:
-        return {(c.second, c.part, c.group, c.measure): c for c in self.comparisons}
+        return {(c.second, c.subset, c.group, c.measure): c for c in self.comparisons}
 
     @property
     def titles(self) -> tuple[str, ...]:
         """Return the titles of the models."""
         return tuple(model.title for model in self.cohort.models)
 
-    def description(self, model: str, part: str, group: str, measure: str) -> Description:
+    def description(self, model: str, subset: str, group: str, measure: str) -> Description:
         """Return the description of a model."""
-        return self._described[model, part, group, measure]
+        return self._described[model, subset, group, measure]
 
-    def comparison(self, second: str, part: str, group: str, measure: str) -> Comparison:
+    def comparison(self, second: str, subset: str, group: str, measure: str) -> Comparison:
         """Return the comparison of a model with the first."""
-        return self._compared[second, part, group, measure]
+        return self._compared[second, subset, group, measure]
 
 
 def compute(
@@ -101,7 +101,7 @@ def compute(
         If no model has one of the single cases.
     """
     for case in single:
-        if case not in cohort.part_of:
+        if case not in cohort.subset_of:
             raise ComparisonError(
                 f"`single` {case}: no model has this case", advice="Name cases as scores.csv does, with commas between."
             )

@@ -277,7 +277,7 @@ def _t_tost(differences: Values, margin: float) -> float:
 def intervals(
     differences: Values, center: Literal["mean", "median"], levels: Sequence[float], settings: Settings, name: str
 ) -> list[Interval]:
-    """Return bootstrap intervals of the mean or median difference, one a confidence level, from the same draws.
+    """Return bootstrap intervals of the mean or median difference, one per confidence level, from the same draws.
 
     Bias-corrected and accelerated (BCa); percentiles where that is not defined.
 

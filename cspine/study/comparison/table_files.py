@@ -58,7 +58,7 @@ class Table:
 
     @property
     def heads(self) -> list[str]:
-        """Return one head a column, with that of its span."""
+        """Return one head per column, with that of its span."""
         if not self.spans:
             return list(self.columns)
         over = [text for text, count in self.spans for _ in range(count)]

@@ -21,9 +21,9 @@ from cspine.study.comparison.words import (
     mean_cell,
     p_cell,
     p_text,
-    part_title,
+    subset_title,
 )
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 
 _POOLED = "Mean ± SD over vertebrae; rows in brackets pool all vertebrae of their range."
 _FOLDS = " Cross-validation: [lowest, highest] mean of a fold."
@@ -44,7 +44,7 @@ def build_tables(results: Results) -> list[Table]:
     for place, title in enumerate(models[1:], 2):
         suffix = f"-{place}" if len(models) > 2 else ""
         tables.append(_p_table(results, title, f"p-values{suffix}"))
-        tables += [_verdict_table(results, title, part, suffix) for part in results.cohort.parts]
+        tables += [_verdict_table(results, title, subset, suffix) for subset in results.cohort.subsets]
     if results.overall:
         tables.append(_overall_table(results))
     if results.single:
@@ -54,50 +54,50 @@ def build_tables(results: Results) -> list[Table]:
 
 
 def _model_table(results: Results, title: str, name: str, measures: tuple[Measure, ...]) -> Table:
-    parts = results.cohort.parts
+    subsets = results.cohort.subsets
     rows = []
     for group in results.cohort.groups:
         row = [Cell(group.name)]
         for measure in measures:
-            for part in parts:
-                found = results.description(title, part, group.name, measure.key)
-                training = part == Part.TRAINING.value
+            for subset in subsets:
+                found = results.description(title, subset, group.name, measure.key)
+                training = subset == Subset.TRAINING.value
                 row.append(fold_cell(found, measure) if training else mean_cell(found, measure))
         rows.append(tuple(row))
-    columns = ("Vertebra", *(part_title(part) for _ in measures for part in parts))
-    spans = (("", 1), *((measure.title, len(parts)) for measure in measures))
-    note = _POOLED + (_FOLDS if Part.TRAINING.value in parts else "")
+    columns = ("Vertebra", *(subset_title(subset) for _ in measures for subset in subsets))
+    spans = (("", 1), *((measure.title, len(subsets)) for measure in measures))
+    note = _POOLED + (_FOLDS if Subset.TRAINING.value in subsets else "")
     if VOLUME_ERROR in measures:
         note += " Volume error: absolute difference of predicted and reference volume."
     return Table(name, f"{title}: {' and '.join(m.title for m in measures)}", columns, tuple(rows), note, spans)
 
 
 def _p_table(results: Results, title: str, name: str) -> Table:
-    parts = results.cohort.parts
+    subsets = results.cohort.subsets
     rows = tuple(
         (
             Cell(group.name),
             *(
                 p_cell(row.result.p(results.settings.test), row)
                 for measure in MAIN_MEASURES
-                for part in parts
-                for row in (results.comparison(title, part, group.name, measure.key),)
+                for subset in subsets
+                for row in (results.comparison(title, subset, group.name, measure.key),)
             ),
         )
         for group in results.cohort.groups
     )
-    columns = ("Vertebra", *(part_title(part) for _ in MAIN_MEASURES for part in parts))
-    spans = (("", 1), *((measure.title, len(parts)) for measure in MAIN_MEASURES))
+    columns = ("Vertebra", *(subset_title(subset) for _ in MAIN_MEASURES for subset in subsets))
+    spans = (("", 1), *((measure.title, len(subsets)) for measure in MAIN_MEASURES))
     note = f"{TEST_TITLES[results.settings.test]}, two-sided, not corrected for the number of vertebrae."
     return Table(name, f"p-values: {title} against {results.titles[0]}", columns, rows, note, spans)
 
 
-def _verdict_table(results: Results, title: str, part: str, suffix: str) -> Table:
+def _verdict_table(results: Results, title: str, subset: str, suffix: str) -> Table:
     settings = results.settings
     rows = []
     for measure in MAIN_MEASURES:
         for group in results.cohort.groups:
-            found = results.comparison(title, part, group.name, measure.key)
+            found = results.comparison(title, subset, group.name, measure.key)
             why = "; ".join(found.result.reasons)
             tost = found.tost_p_corrected if found.single else found.result.tost_p(settings.test)
             effect = _effect(found, settings.test)
@@ -129,8 +129,8 @@ def _verdict_table(results: Results, title: str, part: str, suffix: str) -> Tabl
         "same correction over the vertebrae; rows in brackets are one test each and not corrected. Dropped: cases "
         "without a pair."
     )
-    heading = f"{part_title(part).capitalize()}: {title} against {results.titles[0]}"
-    name = f"verdict-{(part or 'all').replace(' ', '-')}{suffix}"
+    heading = f"{subset_title(subset).capitalize()}: {title} against {results.titles[0]}"
+    name = f"verdict-{(subset or 'all').replace(' ', '-')}{suffix}"
     return Table(name, heading, columns, tuple(rows), note)
 
 
@@ -143,19 +143,19 @@ def _effect(row: Comparison, test: str) -> float | None:
 
 
 def _overall_table(results: Results) -> Table:
-    parts = results.cohort.parts
-    found = {(row.part, row.group, row.measure): row for row in results.overall}
+    subsets = results.cohort.subsets
+    found = {(row.subset, row.group, row.measure): row for row in results.overall}
     rows = []
     for group in results.cohort.groups:
         row = [Cell(group.name)]
         for measure in MAIN_MEASURES:
-            for part in parts:
-                own = found[part, group.name, measure.key]
+            for subset in subsets:
+                own = found[subset, group.name, measure.key]
                 p = own.p_holm if own.single else own.result.p
                 row.append(Cell("", own.result.reason) if p is None else Cell(f"{p_text(p)} (n {own.result.n})"))
         rows.append(tuple(row))
-    columns = ("Vertebra", *(part_title(part) for _ in MAIN_MEASURES for part in parts))
-    spans = (("", 1), *((measure.title, len(parts)) for measure in MAIN_MEASURES))
+    columns = ("Vertebra", *(subset_title(subset) for _ in MAIN_MEASURES for subset in subsets))
+    spans = (("", 1), *((measure.title, len(subsets)) for measure in MAIN_MEASURES))
     note = "p-values with Holm correction over the vertebrae, in the cases that all models have."
     return Table("overall", "All models: Friedman test", columns, tuple(rows), note, spans)
 
@@ -183,15 +183,15 @@ def _single_table(results: Results) -> Table:
 
 def _count_table(results: Results) -> Table:
     rows = []
-    for part in results.cohort.parts:
+    for subset in results.cohort.subsets:
         for group in results.cohort.groups:
-            row = [Cell(part_title(part)), Cell(group.name)]
+            row = [Cell(subset_title(subset)), Cell(group.name)]
             for title in results.titles:
-                dice = results.description(title, part, group.name, DICE.key)
-                hd95 = results.description(title, part, group.name, HD95.key)
+                dice = results.description(title, subset, group.name, DICE.key)
+                hd95 = results.description(title, subset, group.name, HD95.key)
                 row += [Cell(str(value)) for value in (dice.cases, dice.values, hd95.values, dice.missed, dice.false)]
             rows.append(tuple(row))
-    columns = ("Part", "Vertebra", *(("cases", "Dice", "HD95", "missed", "false") * len(results.titles)))
+    columns = ("Subset", "Vertebra", *(("cases", "Dice", "HD95", "missed", "false") * len(results.titles)))
     spans = (("", 2), *((title, 5) for title in results.titles))
     note = (
         "Cases, vertebrae with a Dice and with an HD95; missed: in the reference and not predicted (Dice 0, no HD95); "
@@ -208,23 +208,23 @@ def write_tables(results: Results, tables: list[Table], folder: Path) -> None:
     long_tables.write(results, folder)
 
 
-def console_tables(results: Results, part: str) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return the tables of a part for the terminal: one of both measures, or one per measure for three models or more.
+def console_tables(results: Results, subset: str) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return the tables of a subset for the terminal: one of both measures, or one per measure from three models.
 
     Returns
     -------
     list of tuple
         Title, columns, rows: means of each model, corrected p and verdict of each pair.
     """
-    cases = len(results.cohort.cases(part))
+    cases = len(results.cohort.cases(subset))
     common = "common case" if len(results.titles) > 1 else "case"
-    title = f"{part_title(part).capitalize()}: {counted(cases, common)}"
+    title = f"{subset_title(subset).capitalize()}: {counted(cases, common)}"
     if len(results.titles) <= 2:
-        return [(title, *_console(results, part, MAIN_MEASURES))]
-    return [(f"{title}: {m.title}", *_console(results, part, (m,))) for m in MAIN_MEASURES]
+        return [(title, *_console(results, subset, MAIN_MEASURES))]
+    return [(f"{title}: {m.title}", *_console(results, subset, (m,))) for m in MAIN_MEASURES]
 
 
-def _console(results: Results, part: str, measures: Sequence[Measure]) -> tuple[list[str], list[list[str]]]:
+def _console(results: Results, subset: str, measures: Sequence[Measure]) -> tuple[list[str], list[list[str]]]:
     columns, many = ["Vertebra"], len(results.titles) > 2
     for measure in measures:
         columns += [f"{measure.title.removesuffix(' (mm)')} {title}" for title in results.titles]
@@ -235,11 +235,11 @@ def _console(results: Results, part: str, measures: Sequence[Measure]) -> tuple[
         row = [group.name]
         for measure in measures:
             row += [
-                mean_cell(results.description(title, part, group.name, measure.key), measure).text
+                mean_cell(results.description(title, subset, group.name, measure.key), measure).text
                 for title in results.titles
             ]
             for title in results.titles[1:]:
-                found = results.comparison(title, part, group.name, measure.key)
+                found = results.comparison(title, subset, group.name, measure.key)
                 row += [p_cell(followed_p(found, results.settings), found).text, found.verdict]
         rows.append(row)
     return columns, rows

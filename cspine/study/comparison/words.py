@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cspine.study.comparison.alignment import PART_TITLES
+from cspine.study.comparison.alignment import SUBSET_TITLES
 from cspine.study.comparison.descriptive import Description
 from cspine.study.comparison.measures import MEASURES, Measure
 from cspine.study.comparison.pairwise import Comparison
@@ -66,9 +66,9 @@ def interval_text(interval: Interval, digits: int) -> str:
     return f"[{fixed(interval.low, digits, sign=True)}, {fixed(interval.high, digits, sign=True)}]"
 
 
-def part_title(part: str) -> str:
-    """Return the name of a part."""
-    return PART_TITLES[part]
+def subset_title(subset: str) -> str:
+    """Return the name of a subset."""
+    return SUBSET_TITLES[subset]
 
 
 def level_list(levels: Sequence[str], every: Sequence[str]) -> str:

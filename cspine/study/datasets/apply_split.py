@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from cspine.core.errors import DatasetError, OutputError
-from cspine.io.files import write_atomic
+from cspine.core.errors import DatasetError
+from cspine.io.files import remove_file, write_atomic
 from cspine.io.tables import write_json
 from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, split_checksum, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
@@ -21,7 +21,7 @@ SPLIT_RECORD = "split.json"
 
 
 def apply_split(datasets: Sequence[DatasetFolder], settings: SplitSettings) -> list[list[CaseRow]]:
-    """Split datasets and move their files to the folders of their parts; return the rows of each.
+    """Split datasets and move their files to the folders of their subsets; return the rows of each.
 
     splits_final.json goes first and comes last: a dataset without it is in the midst of a split, which the same call
     completes.
@@ -52,7 +52,7 @@ def apply_split(datasets: Sequence[DatasetFolder], settings: SplitSettings) -> l
             stack.enter_context(dataset.locked())
         divided = split([dataset.rows() for dataset in datasets], settings)
         for dataset in datasets:
-            _remove(dataset.root / SPLITS)
+            remove_file(dataset.root / SPLITS)
         for dataset, rows in zip(datasets, divided, strict=True):
             write_cases(dataset.root / CASE_TABLE, rows)
             dataset.publish(rows)
@@ -69,10 +69,3 @@ def apply_split(datasets: Sequence[DatasetFolder], settings: SplitSettings) -> l
 def _write_splits(path: Path, rows: Sequence[CaseRow]) -> None:
     text = json.dumps(splits_final(rows), indent=1) + "\n"
     write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path.name} cannot be removed: {error.strerror}") from error

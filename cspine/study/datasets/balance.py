@@ -21,7 +21,7 @@ def distribute(patients: Mapping[str, Sequence[Hashable]], sizes: Sequence[int],
     Parameters
     ----------
     patients : mapping of str to sequence
-        The kinds of each patient, one a factor: for example its source, its sex, its age group. Kinds of different
+        The kinds of each patient, one per factor: for example its source, its sex, its age group. Kinds of different
         factors are different even where they are equal.
     sizes : sequence of int
         Patients in each group; together as many as there are.

@@ -1,4 +1,4 @@
-"""The table of a dataset's cases, cases.csv: one row a case, written by the conversion and completed by the split."""
+"""The table of a dataset's cases, cases.csv: one row per case, written by the conversion and completed by the split."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cspine.io.tables import write_csv
 CASE_TABLE = "cases.csv"
 
 
-class Part(StrEnum):
-    """The part of the study that a case belongs to."""
+class Subset(StrEnum):
+    """The subset of the study that a case belongs to."""
 
     TRAINING = "training"
     INTERNAL = "internal"
@@ -58,7 +58,7 @@ class CaseRow:
         What the audit of the labels found, for example ``"missing level: C4"``.
     excluded : str
         Why the case is not used; empty where it is.
-    part : Part
+    subset : Subset
         Training, internal validation, external test; unused before the split, unassigned if not needed.
     fold : int or None
         Fold in which a training case is validated.
@@ -77,7 +77,7 @@ class CaseRow:
     partial: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     excluded: str = ""
-    part: Part = Part.UNUSED
+    subset: Subset = Subset.UNUSED
     fold: int | None = None
 
 
@@ -111,34 +111,34 @@ def read_cases(path: Path) -> list[CaseRow]:
 
 
 def split_checksum(rows: Iterable[CaseRow]) -> str:
-    """Return the SHA-256 of who is in which part and fold: equal for equal splits, whatever else a table says.
+    """Return the SHA-256 of who is in which subset and fold: equal for equal splits, whatever else a table says.
 
-    It goes over the sorted lines ``case,part,fold`` of the training, internal and external cases, divided by line
+    It goes over the sorted lines ``case,subset,fold`` of the training, internal and external cases, divided by line
     feeds; the fold is empty where a case has none.
     """
-    parts = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
+    subsets = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
     lines = sorted(
-        f"{row.case},{row.part.value},{'' if row.fold is None else row.fold}" for row in rows if row.part in parts
+        f"{row.case},{row.subset.value},{'' if row.fold is None else row.fold}" for row in rows if row.subset in subsets
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def split_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
-    """Return the patients whose cases are in more than one part of the study, with those cases: there must be none."""
-    parts = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
+    """Return the patients with cases in more than one subset of the study, and those cases: there must be none."""
+    subsets = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
     of_patient: dict[str, list[CaseRow]] = {}
     for row in rows:
-        if row.part in parts:
+        if row.subset in subsets:
             of_patient.setdefault(row.patient, []).append(row)
     return {
         patient: [row.case for row in own]
         for patient, own in of_patient.items()
-        if len({(row.part, row.fold) for row in own}) > 1
+        if len({(row.subset, row.fold) for row in own}) > 1
     }
 
 
 def refuse_split_patients(rows: Iterable[CaseRow], dataset: str) -> None:
-    """Refuse a table in which a patient is in more than one part, or in more than one fold.
+    """Refuse a table in which a patient is in more than one subset, or in more than one fold.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def refuse_split_patients(rows: Iterable[CaseRow], dataset: str) -> None:
     """
     for cases in split_patients(rows).values():
         raise SplitError(
-            f"cases of one patient are in different parts or folds of {dataset}: {', '.join(cases[:4])}",
+            f"cases of one patient are in different subsets or folds of {dataset}: {', '.join(cases[:4])}",
             advice="Split it again with `cspine dataset split`.",
         )
 
@@ -167,7 +167,7 @@ def _as_text(row: CaseRow) -> list[str]:
         " ".join(row.partial),
         "; ".join(row.doubts),
         row.excluded,
-        row.part.value,
+        row.subset.value,
         "" if row.fold is None else str(row.fold),
     ]
 
@@ -190,7 +190,7 @@ def _parse(row: dict[str, str], table: str, number: int) -> CaseRow:
             partial=tuple(row["partial"].split()),
             doubts=tuple(part for part in row["doubts"].split("; ") if part),
             excluded=row["excluded"],
-            part=Part(row["part"]),
+            subset=Subset(row["subset"]),
             fold=int(row["fold"]) if row["fold"] else None,
         )
     except (ValueError, TypeError, AttributeError) as error:

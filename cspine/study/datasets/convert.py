@@ -19,11 +19,11 @@ from cspine.core.geometry import orientation_of, reorientation
 from cspine.core.shape import shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume
 from cspine.io import nifti
-from cspine.io.files import write_atomic
+from cspine.io.files import remove_file, write_atomic
 from cspine.io.processes import DIED, Died, run_each
 from cspine.io.tables import counted, write_csv
 from cspine.io.workspace import Records, fingerprint, unchanged
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, write_cases
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Subset, read_cases, write_cases
 from cspine.study.datasets.corrections import Correction, corrected, read_corrections, write_corrections
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW, excluded, unknown_names
@@ -163,7 +163,7 @@ def _write_tables(
     dataset = conversion.dataset
     notes = []
     if (dataset.root / SPLITS).exists() and _split_is_stale(dataset, rows):
-        _unlink(dataset.root / SPLITS)
+        remove_file(dataset.root / SPLITS)
         notes.append("cases or their patients changed since the split: run `cspine dataset split` again")
     write_cases(dataset.root / CASE_TABLE, rows)
     dataset.publish(rows)
@@ -242,14 +242,7 @@ def _clear_unfinished(dataset: DatasetFolder) -> None:
         case = begun.name.removesuffix(".begun")
         if not _records(dataset).path(case).is_file():
             dataset.remove(case)
-        _unlink(begun)
-
-
-def _unlink(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path.name} cannot be removed: {error.strerror}") from error
+        remove_file(begun)
 
 
 def _run(
@@ -260,13 +253,13 @@ def _run(
     done = total - len(todo)
     progress(done, total)
 
-    def take(place: int, outcome: tuple[str, str] | Died | None) -> None:
+    def take(index: int, outcome: tuple[str, str] | Died | None) -> None:
         nonlocal done
         failure = (DatasetError.code, _DIED) if outcome is DIED else outcome
         if failure is not None:
             if failure[0] == OutputError.code:  # the disk is full, or not ours: so it is for every case
-                raise OutputError(f"case {todo[place].name}: {failure[1]}")
-            failures.append((todo[place].name, *failure))
+                raise OutputError(f"case {todo[index].name}: {failure[1]}")
+            failures.append((todo[index].name, *failure))
         done += 1
         progress(done, total)
 
@@ -333,7 +326,7 @@ def _convert(case: FoundCase, conversion: Conversion) -> None:
         "doubts": [asdict(doubt) for doubt in doubts],
     }
     _records(dataset).write(case.name, record)
-    _unlink(_begun(dataset, case.name))
+    remove_file(_begun(dataset, case.name))
 
 
 def _voxels_checksum(ct: CtVolume) -> str:
@@ -373,7 +366,7 @@ def _concerns(doubt: Doubt, labels: LabelSet) -> bool:
 
 
 def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[CaseRow], dict[str, str], list[str]]:
-    """Return all complete cases with part, fold and exclusion of an earlier table, the equal images, and notes."""
+    """Return all complete cases with subset, fold and exclusion of an earlier table, the equal images, and notes."""
     table = dataset.root / CASE_TABLE
     before = {row.case: row for row in read_cases(table)} if table.is_file() else {}
     rows, notes = [], []
@@ -386,7 +379,7 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
         else:
             old = before.get(case, row)
             given = old.excluded if old.excluded != NOTHING_IN_VIEW else ""
-            rows.append(replace(row, part=old.part, fold=old.fold, excluded=given))
+            rows.append(replace(row, subset=old.subset, fold=old.fold, excluded=given))
     same = _same_images(dataset, [row.case for row in rows])
     rows = _as_one_patient(rows, same)
     if same:
@@ -395,7 +388,7 @@ def _rows(dataset: DatasetFolder, reasons: dict[str, str] | None) -> tuple[list[
     if reasons is None:
         reasons = {row.case: row.excluded for row in rows if row.excluded}
     rows, unknown = excluded(rows, reasons)
-    rows = [replace(row, part=Part.UNUSED, fold=None) if row.excluded else row for row in rows]
+    rows = [replace(row, subset=Subset.UNUSED, fold=None) if row.excluded else row for row in rows]
     return rows, same, notes + unknown
 
 
@@ -403,7 +396,7 @@ def _row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:
     try:
         stored: dict[str, Any] = _complete(dataset, case)["row"]
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
-        return CaseRow(**{**values, "part": Part.UNUSED})
+        return CaseRow(**{**values, "subset": Subset.UNUSED})
     except (DatasetError, KeyError, TypeError, AttributeError):
         return None
 

@@ -32,7 +32,7 @@ def read_corrections(path: Path) -> dict[str, Correction]:
     Raises
     ------
     DatasetError
-        If it cannot be read, a name is no level, a level has two corrections, or two become one.
+        If it cannot be read, a name is not a level, a level has two corrections, or two become one.
     """
     try:
         columns, table = read_csv(path, ragged=True)
@@ -70,7 +70,7 @@ def write_corrections(path: Path, corrections: Mapping[str, Correction]) -> None
 def _label(level: str, path: Path) -> int:
     known = parse_name(level)
     if known is None:
-        raise DatasetError(f"{path.name}: {level!r} is no level", advice="Give levels such as C7, T13 or L6.")
+        raise DatasetError(f"{path.name}: {level!r} is not a level", advice="Give levels such as C7, T13 or L6.")
     return known.label
 
 

@@ -19,7 +19,7 @@ from cspine.io.nifti_files import ENDING
 from cspine.io.tables import write_json
 from cspine.io.workspace import locked
 from cspine.study.cases import raw_pair
-from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Part, read_cases, refuse_split_patients
+from cspine.study.datasets.case_table import CASE_TABLE, CaseRow, Subset, read_cases, refuse_split_patients
 from cspine.study.label_sets import LabelSet, label_set_of
 
 _NAME = re.compile(r"^Dataset(\d{3})_([A-Za-z0-9][A-Za-z0-9_-]*)$")
@@ -49,7 +49,7 @@ class DatasetFolder:
         Raises
         ------
         DatasetError
-            If the folder has not the form of name that nnU-Net asks for.
+            If the folder lacks the form of name that nnU-Net requires.
         """
         match = _NAME.match(self.root.resolve().name)
         if match is None:
@@ -80,18 +80,18 @@ class DatasetFolder:
         return read_cases(self.root / CASE_TABLE)
 
     def split_rows(self) -> list[CaseRow]:
-        """Return the table of the cases whose parts and folds hold.
+        """Return the table of the cases whose subsets and folds hold.
 
         Raises
         ------
         SplitError
-            If cases have parts and `SPLITS` is absent: a split is under way, or the cases changed after it. Or if the
-            cases of a patient are in several parts or folds.
+            If cases have subsets and `SPLITS` is absent: a split is under way, or the cases changed after it. Or if the
+            cases of a patient are in several subsets or folds.
         DatasetError
             As `read_cases`.
         """
         rows = self.rows()
-        divided = any(row.part in (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL) for row in rows)
+        divided = any(row.subset in (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL) for row in rows)
         if divided and not (self.root / SPLITS).is_file():
             raise SplitError(
                 f"{self.root.name} has no {SPLITS}: its cases changed after the split, or a split was interrupted",
@@ -204,6 +204,6 @@ def kind_of(row: CaseRow) -> str:
 
     Before a split every case that is not excluded lies in Tr.
     """
-    if row.excluded or row.part is Part.UNASSIGNED:
+    if row.excluded or row.subset is Subset.UNASSIGNED:
         return "Excluded"
-    return "Ts" if row.part in (Part.INTERNAL, Part.EXTERNAL) else "Tr"
+    return "Ts" if row.subset in (Subset.INTERNAL, Subset.EXTERNAL) else "Tr"

@@ -1,4 +1,4 @@
-"""The table that a paper begins with: patients, age, sex, sources and voxel sizes of each part of a dataset."""
+"""The table that a paper begins with: patients, age, sex, sources and voxel sizes of each subset of a dataset."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from statistics import fmean, median, stdev
 from cspine.core.anatomy import CERVICAL_LEVELS, rank, vertebra
 from cspine.io.files import write_atomic
 from cspine.io.tables import number, write_csv
-from cspine.study.datasets.case_table import CaseRow, Part
+from cspine.study.datasets.case_table import CaseRow, Subset
 
-_SHOWN = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNASSIGNED, Part.UNUSED)
+_SHOWN = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL, Subset.UNASSIGNED, Subset.UNUSED)
 _TITLES = {
-    Part.TRAINING: "Training",
-    Part.INTERNAL: "Internal validation",
-    Part.EXTERNAL: "External test",
-    Part.UNASSIGNED: "Unassigned",
-    Part.UNUSED: "Not split",
+    Subset.TRAINING: "Training",
+    Subset.INTERNAL: "Internal validation",
+    Subset.EXTERNAL: "External test",
+    Subset.UNASSIGNED: "Unassigned",
+    Subset.UNUSED: "Not split",
 }
 #: Directions by the letters of an orientation.
 _DIRECTIONS = (("left-right", "LR"), ("front-back", "AP"), ("head-foot", "SI"))
@@ -32,11 +32,11 @@ class Demographics:
     Parameters
     ----------
     title : str
-        Part of the dataset, or all of it.
+        Subset of the dataset, or all of it.
     patients, cases : int
         How many.
     ages : tuple of float
-        Years, one a patient whose age is known.
+        Years, one per patient whose age is known.
     males, of_known_sex : int
         Patients.
     sources : dict of str to int
@@ -97,7 +97,7 @@ class Demographics:
 
 
 def demographics(rows: Iterable[CaseRow]) -> list[Demographics]:
-    """Return a column for each part that has cases, and one for all that are in use; excluded cases are in none.
+    """Return a column for each subset that has cases, and one for all that are in use; excluded cases are in none.
 
     Parameters
     ----------
@@ -105,14 +105,14 @@ def demographics(rows: Iterable[CaseRow]) -> list[Demographics]:
         Table of a dataset.
     """
     included = [row for row in rows if not row.excluded]
-    by_part = {part: [row for row in included if row.part is part] for part in _SHOWN}
-    columns = [_column(_TITLES[part], by_part[part]) for part in _SHOWN if by_part[part]]
-    used = [row for part in _SHOWN[:3] for row in by_part[part]]
+    by_subset = {subset: [row for row in included if row.subset is subset] for subset in _SHOWN}
+    columns = [_column(_TITLES[subset], by_subset[subset]) for subset in _SHOWN if by_subset[subset]]
+    used = [row for subset in _SHOWN[:3] for row in by_subset[subset]]
     return [*columns, _column("All in use", used)] if used else columns
 
 
 def as_table(columns: Sequence[Demographics]) -> list[list[str]]:
-    """Return the rows of the table as people read it: a row a property, a column a part; the first row is its head."""
+    """Return the table for readers: one row per property, one column per subset, with a row of heads first."""
     table = [
         ["", *(c.title for c in columns)],
         ["Patients", *(str(c.patients) for c in columns)],
@@ -130,10 +130,10 @@ def as_table(columns: Sequence[Demographics]) -> list[list[str]]:
 
 
 def write_demographics(folder: Path, rows: Iterable[CaseRow]) -> list[Path]:
-    """Write demographics.csv (a row a part) and demographics.md (a column a part); OutputError if that fails."""
+    """Write demographics.csv (one row per subset) and demographics.md (one column per subset)."""
     columns = demographics(rows)
     names = [
-        "part", "patients", "cases", "ages_known", "age_mean", "age_sd", "sexes_known", "male_share", "sources",
+        "subset", "patients", "cases", "ages_known", "age_mean", "age_sd", "sexes_known", "male_share", "sources",
         *(f"spacing_{d.replace('-', '_')}_{what}_mm" for d, _ in _DIRECTIONS for what in ("median", "min", "max")),
         "complete_neck_cases", "levels",
     ]  # fmt: skip

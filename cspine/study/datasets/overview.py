@@ -13,18 +13,18 @@ from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
 from cspine.io.tables import write_csv
 from cspine.report.sheet import SheetRow
-from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
+from cspine.study.datasets.case_table import CaseRow, Subset, split_checksum
 from cspine.study.datasets.convert import doubts_of
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder, kind_of
 
-_PARTS = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNASSIGNED, Part.UNUSED)
+_SUBSETS = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL, Subset.UNASSIGNED, Subset.UNUSED)
 EXCLUDED = "excluded"
-#: Columns of the counts: each part, and the excluded cases.
-COLUMNS = (*(part.value for part in _PARTS), EXCLUDED)
+#: Columns of the counts: each subset, and the excluded cases.
+COLUMNS = (*(subset.value for subset in _SUBSETS), EXCLUDED)
 
 
 def counts_by_source(rows: Sequence[CaseRow]) -> list[list[str]]:
-    """Return a row a source: its name, its cases in each of `COLUMNS`, its patients, its doubtful cases."""
+    """Return one row per source: its name, its cases in each of `COLUMNS`, its patients, its doubtful cases."""
     listed = []
     for source in [*sorted({row.source for row in rows}), ""]:
         own = [row for row in rows if source in (row.source, "")]
@@ -36,17 +36,17 @@ def counts_by_source(rows: Sequence[CaseRow]) -> list[list[str]]:
 
 
 def counts_by_fold(rows: Sequence[CaseRow]) -> list[list[str]]:
-    """Return a row a fold: its number, patients, cases, and cases of each source in words."""
+    """Return one row per fold: its number, patients, cases, and cases of each source in words."""
     listed = []
     for fold in sorted({row.fold for row in rows if row.fold is not None}):
-        own = [row for row in rows if row.fold == fold and row.part is Part.TRAINING]
+        own = [row for row in rows if row.fold == fold and row.subset is Subset.TRAINING]
         sources = ", ".join(f"{source} {n}" for source, n in sorted(Counter(row.source for row in own).items()))
         listed.append([str(fold), str(len({row.patient for row in own})), str(len(own)), sources])
     return listed
 
 
 def counts_by_doubt(rows: Sequence[CaseRow]) -> list[list[str]]:
-    """Return a row a kind of doubt, the most frequent first: the kind, cases in use that have it, excluded ones."""
+    """Return one row per kind of doubt, the most frequent first: the kind, cases in use that have it, excluded ones."""
     in_use, out = Counter[str](), Counter[str]()
     for row in rows:
         (out if row.excluded else in_use).update({doubt.partition(":")[0] for doubt in row.doubts})
@@ -55,13 +55,13 @@ def counts_by_doubt(rows: Sequence[CaseRow]) -> list[list[str]]:
 
 
 def counts_by_reason(rows: Sequence[CaseRow]) -> list[list[str]]:
-    """Return a row a reason for exclusion, with its cases."""
+    """Return one row per reason for exclusion, with its cases."""
     counts = Counter(row.excluded for row in rows if row.excluded)
     return [[reason, str(count)] for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
 def write_levels(path: Path, rows: Sequence[CaseRow]) -> None:
-    """Write a row a vertebra: cases of each part in which it is in view, and in how many it is cut."""
+    """Write one row per vertebra: cases of each subset in which it is in view, and in how many it is cut."""
     in_view = Counter((name, _column(row)) for row in rows for name in row.levels)
     cut = Counter(name for row in rows if not row.excluded for name in row.partial)
     names = sorted({name for name, _ in in_view}, key=lambda name: rank(vertebra(name).label))
@@ -77,7 +77,7 @@ def as_summary(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> dict[str, Any
         "label_set": dataset.label_set().name,
         "cases": len(rows),
         "patients": len({row.patient for row in rows}),
-        "parts": dict(Counter(_column(row) for row in rows)),
+        "subsets": dict(Counter(_column(row) for row in rows)),
         "doubtful": sum(bool(row.doubts) for row in rows),
         "exclusions": dict(Counter(row.excluded for row in rows if row.excluded)),
         "split": split_checksum(rows) if is_split else None,
@@ -134,9 +134,9 @@ def sheet_rows(dataset: DatasetFolder, rows: Sequence[CaseRow]) -> Iterator[Shee
 
 
 def _headline(row: CaseRow) -> str:
-    place = row.part.value if row.fold is None else f"{row.part.value}, fold {row.fold}"
+    place = row.subset.value if row.fold is None else f"{row.subset.value}, fold {row.fold}"
     doubts = f", {len(row.doubts)} doubt{'s' if len(row.doubts) > 1 else ''}" if row.doubts else ""
-    return (EXCLUDED if row.excluded else "not split" if row.part is Part.UNUSED else place) + doubts
+    return (EXCLUDED if row.excluded else "not split" if row.subset is Subset.UNUSED else place) + doubts
 
 
 def _about(row: CaseRow) -> Iterator[str]:
@@ -149,4 +149,4 @@ def _about(row: CaseRow) -> Iterator[str]:
 
 
 def _column(row: CaseRow) -> str:
-    return EXCLUDED if row.excluded else row.part.value
+    return EXCLUDED if row.excluded else row.subset.value

@@ -101,7 +101,7 @@ def _refuse_unknown(labels: LabelVolume, scheme: str) -> None:
 
 
 def _from_masks(case: FoundCase, doubts: list[Doubt]) -> LabelVolume:
-    """Return the labels from one binary file a vertebra (``vertebrae_C1.nii.gz`` ...); S1 and the sacrum become 26."""
+    """Return the labels from one binary file per vertebra (``vertebrae_C1.nii.gz`` ...); S1 and sacrum become 26."""
     files = files_in(case.labels)
     absent = sorted(_MASKS - {path.name for path in files})
     if absent:

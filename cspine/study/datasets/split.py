@@ -13,7 +13,7 @@ from enum import StrEnum
 from cspine.core.anatomy import CERVICAL_LEVELS
 from cspine.core.errors import SplitError
 from cspine.study.datasets.balance import distribute
-from cspine.study.datasets.case_table import CaseRow, Part
+from cspine.study.datasets.case_table import CaseRow, Subset
 
 #: Age groups begin at these years.
 _AGE_GROUPS = (40, 60, 75)
@@ -33,11 +33,11 @@ class SplitSettings:
     Parameters
     ----------
     training, internal, external : int
-        Patients of each part.
+        Patients of each subset.
     internal_from : InternalFrom
         ``top``: the internal patients come on top of those for training; ``training``: they are taken out of them.
     external_source : str
-        Source of the external test; its patients are in no other part.
+        Source of the external test; its patients are in no other subset.
     complete_levels : tuple of str
         Vertebrae that must be complete in an external case.
     folds : int
@@ -46,8 +46,8 @@ class SplitSettings:
         Another seed gives another split.
     scale : bool
         True to take as many patients as there are, in the same proportions, where there are fewer than asked.
-    remaining : Part
-        Part of patients whom only later datasets of the study can use: training, or unassigned.
+    remaining : Subset
+        Subset of patients whom only later datasets of the study can use: training, or unassigned.
     """
 
     training: int = 172
@@ -59,7 +59,7 @@ class SplitSettings:
     folds: int = 5
     seed: int = 0
     scale: bool = False
-    remaining: Part = Part.TRAINING
+    remaining: Subset = Subset.TRAINING
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +92,10 @@ class _Patient:
 
 
 def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> list[list[CaseRow]]:
-    """Return the rows of each dataset with their parts and folds; those of an earlier split are discarded.
+    """Return the rows of each dataset with their subsets and folds; those of an earlier split are discarded.
 
-    A patient lies in one part and one fold in every dataset. The numbers count the patients whom the first dataset can
-    use: with a case that is not excluded and shows a vertebra of its label set.
+    A patient lies in one subset and one fold in every dataset. The numbers count the patients whom the first dataset
+    can use: with a case that is not excluded and shows a vertebra of its label set.
 
     Parameters
     ----------
@@ -114,18 +114,19 @@ def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> lis
     pool = [p for p in patients if not p.is_external and p.cases[0]]
     tested = [p for p in patients if p.is_external and any(_is_complete(row, settings) for row in p.cases[0])]
     sizes = _sizes(len(pool), len(tested), sum(p.is_external for p in patients), settings)
-    parts: dict[str, Part] = {p.name: Part.UNASSIGNED for p in patients}
-    parts |= _assigned(pool, {part: sizes[part] for part in (Part.TRAINING, Part.INTERNAL)}, f"{settings.seed} parts")
-    parts |= _assigned(tested, {Part.EXTERNAL: sizes[Part.EXTERNAL]}, f"{settings.seed} external")
-    parts |= {p.name: settings.remaining for p in patients if not p.is_external and not p.cases[0]}
-    learners = [p for p in patients if parts[p.name] is Part.TRAINING]
+    subsets: dict[str, Subset] = {p.name: Subset.UNASSIGNED for p in patients}
+    pool_sizes = {subset: sizes[subset] for subset in (Subset.TRAINING, Subset.INTERNAL)}
+    subsets |= _assigned(pool, pool_sizes, f"{settings.seed} parts")  # part of the seed: it keeps every split as it was
+    subsets |= _assigned(tested, {Subset.EXTERNAL: sizes[Subset.EXTERNAL]}, f"{settings.seed} external")
+    subsets |= {p.name: settings.remaining for p in patients if not p.is_external and not p.cases[0]}
+    learners = [p for p in patients if subsets[p.name] is Subset.TRAINING]
     folds = _folds(learners, settings)
-    return [[_placed(row, parts, folds, settings) for row in rows] for rows in datasets]
+    return [[_placed(row, subsets, folds, settings) for row in rows] for rows in datasets]
 
 
 def splits_final(rows: Iterable[CaseRow]) -> list[dict[str, list[str]]]:
     """Return nnU-Net's list of folds: for each the cases that it is trained on, and those that it is validated on."""
-    learners = sorted((row for row in rows if row.part is Part.TRAINING), key=lambda row: row.case)
+    learners = sorted((row for row in rows if row.subset is Subset.TRAINING), key=lambda row: row.case)
     folds = sorted({row.fold for row in learners if row.fold is not None})
     return [
         {
@@ -168,8 +169,8 @@ def _is_complete(row: CaseRow, settings: SplitSettings) -> bool:
     return row.source == settings.external_source and in_view >= set(settings.complete_levels)
 
 
-def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> dict[Part, int]:
-    """Return the patients of each part; raises SplitError, with what is there, where there are too few."""
+def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> dict[Subset, int]:
+    """Return the patients of each subset; raises SplitError, with what is there, where there are too few."""
     on_top = settings.internal_from is InternalFrom.TOP
     if not on_top and settings.internal >= settings.training:
         raise SplitError(f"{settings.internal} internal patients cannot be chosen among {settings.training}")
@@ -195,12 +196,12 @@ def _sizes(pool: int, tested: int, of_source: int, settings: SplitSettings) -> d
         fewer = "request fewer (`external` 0: no external test)" if settings.scale else "request fewer, or give `scale`"
         advice = f"Convert more sources, or {fewer}: `cspine dataset summary` counts the available patients."
         raise SplitError("; ".join(lacking), advice=advice)
-    return {Part.TRAINING: total - internal, Part.INTERNAL: internal, Part.EXTERNAL: external}
+    return {Subset.TRAINING: total - internal, Subset.INTERNAL: internal, Subset.EXTERNAL: external}
 
 
-def _assigned(patients: Sequence[_Patient], sizes: Mapping[Part, int], seed: str) -> dict[str, Part]:
-    """Return the patients of each part that was asked for; the others are unassigned."""
-    order = [*sizes, Part.UNASSIGNED]
+def _assigned(patients: Sequence[_Patient], sizes: Mapping[Subset, int], seed: str) -> dict[str, Subset]:
+    """Return the patients of each subset that was asked for; the others are unassigned."""
+    order = [*sizes, Subset.UNASSIGNED]
     counts = [*sizes.values(), len(patients) - sum(sizes.values())]
     placed = distribute({p.name: p.kinds for p in patients}, counts, seed)
     return {name: order[group] for name, group in placed.items()}
@@ -222,13 +223,13 @@ def _equal(count: int, groups: int) -> list[int]:
     return [count // groups + (group < count % groups) for group in range(groups)]
 
 
-def _placed(row: CaseRow, parts: Mapping[str, Part], folds: Mapping[str, int], settings: SplitSettings) -> CaseRow:
+def _placed(row: CaseRow, subsets: Mapping[str, Subset], folds: Mapping[str, int], settings: SplitSettings) -> CaseRow:
     if row.excluded or not row.levels:
-        return replace(row, part=Part.UNUSED, fold=None)
-    part = parts[row.patient]
-    if part is Part.EXTERNAL and not _is_complete(row, settings):
-        part = Part.UNASSIGNED
-    return replace(row, part=part, fold=folds[row.patient] if part is Part.TRAINING else None)
+        return replace(row, subset=Subset.UNUSED, fold=None)
+    subset = subsets[row.patient]
+    if subset is Subset.EXTERNAL and not _is_complete(row, settings):
+        subset = Subset.UNASSIGNED
+    return replace(row, subset=subset, fold=folds[row.patient] if subset is Subset.TRAINING else None)
 
 
 def _region(levels: set[str]) -> str:

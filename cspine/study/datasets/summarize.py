@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.progress import ProgressCallback
+from cspine.io.output import SUMMARY
 from cspine.io.tables import counted
 from cspine.report.sheet import SheetRow, write_sheets
 from cspine.study.datasets.case_table import CaseRow
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.datasets.demographics import write_demographics
 from cspine.study.datasets.overview import as_summary, sheet_rows, to_show, write_levels
-from cspine.study.output_folder import SUMMARY, OutputFolder
+from cspine.study.output_folder import OutputFolder
 
 _FILES = ("levels.csv", "demographics.csv", "demographics.md")
 
@@ -29,9 +30,9 @@ class DatasetSummary:
     name : str
         Name of the dataset's folder.
     rows : tuple of CaseRow
-        Its cases, the excluded ones among them, with source, part, fold, levels and doubts.
+        Its cases, the excluded ones among them, with source, subset, fold, levels and doubts.
     content : dict
-        What summary.json says: number of cases and patients, cases of each part, doubtful and excluded cases.
+        What summary.json says: number of cases and patients, cases of each subset, doubtful and excluded cases.
     files : tuple of Path
         Picture sheets, levels.csv, demographics.md and summary.json.
     """
@@ -49,7 +50,7 @@ def summarize(
     pictures: int = 32,
     progress: ProgressCallback = lambda done, total: None,
 ) -> DatasetSummary:
-    """Count the cases of a dataset by source, part, fold and level, with doubts and exclusions, and show some.
+    """Count the cases of a dataset by source, subset, fold and level, with doubts and exclusions, and show some.
 
     Parameters
     ----------
@@ -71,12 +72,12 @@ def summarize(
     DatasetError
         If the folder is no dataset of the study.
     OutputError, UsageError
-        If the output folder cannot be written, or has files of somebody else.
+        If the output folder cannot be written, or has files of another origin.
 
     Examples
     --------
     >>> found = cspine.study.summarize("raw/Dataset501_Cervical")  # doctest: +SKIP
-    >>> found.content["cases"], found.content["parts"]  # doctest: +SKIP
+    >>> found.content["cases"], found.content["subsets"]  # doctest: +SKIP
     (209, {'training': 172, 'internal': 37})
     """
     folder = DatasetFolder(Path(dataset))

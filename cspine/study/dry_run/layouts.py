@@ -91,7 +91,7 @@ def write_mask(folder: Path, name: str, labels: LabelVolume) -> None:
 
 
 def write_totalsegmentator(root: Path, number: int, ct: CtVolume, labels: LabelVolume, person: Person) -> None:
-    """Write a case of TotalSegmentator v2: the image, one mask a class, and its row of meta.csv."""
+    """Write a case of TotalSegmentator v2: the image, one mask per class, and its row of meta.csv."""
     name = f"s{number:04d}"
     folder = root / name
     nifti.write(folder / "ct.nii.gz", ct.hu_zyx, ct.affine_lps)

@@ -72,7 +72,7 @@ class PlannedScan:
 
 
 def plan_cohort(patients: int, seed: int = 0) -> tuple[PlannedScan, ...]:
-    """Return the scans of a cohort, one a patient.
+    """Return the scans of a cohort, one per patient.
 
     Parameters
     ----------

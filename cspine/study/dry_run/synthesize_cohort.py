@@ -23,7 +23,7 @@ class WrittenCohort:
     place : SyntheticCohort
         Where it lies.
     scans : tuple of PlannedScan
-        Its scans, one a patient.
+        Its scans, one per patient.
     made, kept : int
         Scans that this call wrote, and that an earlier one had written.
     """
@@ -73,7 +73,7 @@ def synthesize_cohort(
     meshes : path, optional
         Folder of the atlas's meshes; bones are made of simple solids if omitted.
     jobs : int, optional
-        Processes; one a core if omitted.
+        Processes; one per core if omitted.
     progress : callable
         Gets the scans done and all of them.
 

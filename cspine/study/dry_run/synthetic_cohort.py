@@ -51,7 +51,7 @@ class SyntheticCohort:
     Parameters
     ----------
     root : Path
-        Folder with one folder a data set, named as the options of `cspine dataset convert`.
+        Folder with one folder per data set, named as the options of `cspine dataset convert`.
     meshes : Path or None
         Folder of the atlas's meshes; bones made of simple solids if omitted.
     """
@@ -101,10 +101,10 @@ def make_cohort(
         mesh_forms(cohort.meshes, cohort.root)  # measured once, then kept for the processes
     done = cached
 
-    def take(place: int, scanned: tuple[CtVolume, LabelVolume] | Died) -> None:
+    def take(index: int, scanned: tuple[CtVolume, LabelVolume] | Died) -> None:
         """Write a scan, here: the table of a data set's patients is one file for all of them."""
         nonlocal done
-        scan = todo[place]
+        scan = todo[index]
         if scanned is DIED:
             raise OutOfMemoryError(
                 f"the process that made {_name(scan)} died, most often because it ran out of memory",
@@ -138,12 +138,12 @@ def draw(forms: SpineForms, scan: PlannedScan) -> tuple[CtVolume, LabelVolume]:
     spacing, axes = STORED[scan.source]
     view = (scan.first, scan.last)
     ct, labels = synthesize_spine(forms, scan.seed, SpineSettings(spacing, view, internal_mm=_INTERNAL_MM))
-    turn = reorientation(ct.affine_lps, axes)
-    affine = turn.grid(ct.grid).affine_lps
-    stored = np.ascontiguousarray(turn.apply(labels.labels_zyx))
+    to_axes = reorientation(ct.affine_lps, axes)
+    affine = to_axes.grid(ct.grid).affine_lps
+    stored = np.ascontiguousarray(to_axes.apply(labels.labels_zyx))
     if scan.swapped:
         stored = _swapped(stored)
-    return CtVolume(np.ascontiguousarray(turn.apply(ct.hu_zyx)), affine), LabelVolume(stored, affine)
+    return CtVolume(np.ascontiguousarray(to_axes.apply(ct.hu_zyx)), affine), LabelVolume(stored, affine)
 
 
 def _swapped(labels_zyx: LabelArray) -> LabelArray:

@@ -14,7 +14,7 @@ def bodies_only(reference: LabelVolume, found: LabelVolume) -> tuple[LabelVolume
     """Return both label images with the levels whose body is known in the reference, and its bodies alone.
 
     A body lies in front of the posterior wall of its vertebra and between its sides, as `cspine measure` finds them.
-    The atlas has none; a level whose body is not found in the reference is left out of both images.
+    The atlas has none; a level whose body is not found in the reference is omitted from both images.
 
     Parameters
     ----------

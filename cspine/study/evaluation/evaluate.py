@@ -37,7 +37,7 @@ class EvaluationOptions:
     allow_missing : bool
         List cases without a prediction as failed, and go on.
     jobs : int, optional
-        Processes that compare labels; one a core if omitted.
+        Processes that compare labels; one per core if omitted.
     device : str
         Of a model.
     title : str, optional
@@ -79,11 +79,11 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def by_level(self) -> list[LevelSummary]:
-        """Return the spread of each metric a level."""
+        """Return the spread of each metric per level."""
         return summaries(self.results, self.levels)
 
     def scores(self) -> list[dict[str, object]]:
-        """Return a row a case and level, in the form that pandas takes."""
+        """Return one row per case and level, in the form that pandas takes."""
         return [
             {
                 "case": result.case,

@@ -30,8 +30,8 @@ class CaseResult:
         Of the run; None where nothing is known of one.
     error : str
         Why the case could not be done; it then counts in no mean.
-    part : str
-        Part of the study that the case belongs to; empty where no table of cases was given.
+    subset : str
+        Subset of the study that the case belongs to; empty where no table of cases was given.
     fold : int or None
         Fold of a training case.
     orientation : str
@@ -43,7 +43,7 @@ class CaseResult:
     matches: tuple[LevelMatch, ...]
     findings: tuple[Finding, ...] | None
     error: str = ""
-    part: str = ""
+    subset: str = ""
     fold: int | None = None
     orientation: str = ""
 
@@ -169,7 +169,7 @@ def levels_to_compare(
         The cases, over all levels.
     drawable : iterable of str or None
         Levels that the model, or the label scheme of the predictions, can name; None where that is not known: then
-        C1..T1, and further down to the lowest level that any of the predictions draws.
+        C1..T1, and further down to the lowest level in any of the predictions.
     annotated : iterable of str or None
         Levels that the label scheme of the references can name; None where that is not known: then C1..T1, and further
         down to the lowest level that any of the references has.

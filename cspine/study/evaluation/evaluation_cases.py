@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import ModelPackage
 
-#: Levels that who writes masks, TotalSegmentator, can draw.
+#: Levels that TotalSegmentator, which writes masks, can predict.
 _MASKED = frozenset(SCHEMES["totalsegmentator-v2"].levels.values())
 
 
@@ -113,7 +113,7 @@ def without_masks(case: EvaluationCase, result: CaseResult) -> CaseResult:
     """Return the result, or a failure where the case has no file for a level that the reference has.
 
     A level without a file was not asked for, or its file was lost: that is no answer, and not a missed level. T13 and
-    L6 have none where masks are made by TotalSegmentator, which never draws them.
+    L6 have none where masks are made by TotalSegmentator, which never predicts them.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ def _attempted(case: EvaluationCase, work: Callable[[], CaseResult]) -> CaseResu
     done = attempt(case.name, work)
     if isinstance(done, Failure):
         return _failed(case, done.text)
-    return replace(done, part=case.part, fold=case.fold)
+    return replace(done, subset=case.subset, fold=case.fold)
 
 
 def _failed(case: EvaluationCase, why: str) -> CaseResult:
-    return CaseResult(case.name, (), (), None, error=why, part=case.part, fold=case.fold)
+    return CaseResult(case.name, (), (), None, error=why, subset=case.subset, fold=case.fold)

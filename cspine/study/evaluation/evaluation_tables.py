@@ -10,23 +10,19 @@ from cspine.core.anatomy import Vertebra
 from cspine.io.tables import number, write_csv
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.pairing import EvaluationCase
-from cspine.study.evaluation.summaries import METRICS, LevelSummary, Spread, by_part, summaries
+from cspine.study.evaluation.summaries import METRICS, LevelSummary, Spread, by_subset, summaries
+from cspine.study.evaluation.table_columns import FILE_COLUMNS, SCORE_COLUMNS
 
 #: Names of the tables.
 TABLES = ("cases.csv", "files.csv", "levels.csv", "scores.csv")
 
-SCORE_COLUMNS = (
-    "case", "level", "part", "fold", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml",
-    "predicted_level", "identified", "centroid_distance_mm", "given_to_neighbour",
-)  # fmt: skip
-FILE_COLUMNS = ("case", "image", "reference", "reference_scheme", "prediction", "prediction_scheme")
 CASE_COLUMNS = (
-    "case", "part", "fold", "mean_dice", "mean_hd95_mm", "mean_assd_mm", "level_accuracy", "identification_rate",
+    "case", "subset", "fold", "mean_dice", "mean_hd95_mm", "mean_assd_mm", "level_accuracy", "identification_rate",
     "wrong_levels", "missed_levels", "false_levels", "findings", "wrong_without_finding", "ok", "error",
 )  # fmt: skip
 _SPREADS = tuple(field.name for field in fields(Spread))
 LEVEL_COLUMNS = (
-    "part", "level", *(f"{metric}_{name}" for metric in METRICS for name in _SPREADS),
+    "subset", "level", *(f"{metric}_{name}" for metric in METRICS for name in _SPREADS),
     "missed", "false", "vertebrae", "level_accuracy", "identification_rate",
 )  # fmt: skip
 _DIGITS = 4
@@ -54,8 +50,8 @@ def write_tables(
     write_csv(folder / "scores.csv", SCORE_COLUMNS, [row for result in results for row in _score_rows(result)])
     write_csv(folder / "files.csv", FILE_COLUMNS, [_file_row(case) for case in cases])
     write_csv(folder / "cases.csv", CASE_COLUMNS, [_case_row(result) for result in results])
-    parts = {_ALL: results, **by_part(results)}
-    level_rows = [_level_row(part, level) for part, some in parts.items() for level in summaries(some, levels)]
+    subsets = {_ALL: results, **by_subset(results)}
+    level_rows = [_level_row(subset, level) for subset, some in subsets.items() for level in summaries(some, levels)]
     write_csv(folder / "levels.csv", LEVEL_COLUMNS, level_rows)
 
 
@@ -65,7 +61,7 @@ def _score_rows(result: CaseResult) -> list[list[str]]:
         [
             result.case,
             score.level,
-            result.part,
+            result.subset,
             "" if result.fold is None else str(result.fold),
             number(score.dice, _DIGITS),
             number(score.hd95_mm, _DIGITS),
@@ -96,7 +92,7 @@ def _file_row(case: EvaluationCase) -> list[str]:
 def _case_row(result: CaseResult) -> list[str]:
     return [
         result.case,
-        result.part,
+        result.subset,
         "" if result.fold is None else str(result.fold),
         number(result.mean_dice, _DIGITS),
         number(result.mean_hd95_mm),
@@ -113,14 +109,14 @@ def _case_row(result: CaseResult) -> list[str]:
     ]
 
 
-def _level_row(part: str, level: LevelSummary) -> list[str]:
+def _level_row(subset: str, level: LevelSummary) -> list[str]:
     spreads = [
         str(value) if name == "n" else number(value, _DIGITS)
         for metric in METRICS
         for name, value in zip(_SPREADS, astuple(level.spreads[metric]), strict=True)
     ]
     rates = [number(rate, _DIGITS) for rate in (level.level_accuracy, level.identification_rate)]
-    return [part, level.name, *spreads, str(level.missed), str(level.false), str(level.vertebrae), *rates]
+    return [subset, level.name, *spreads, str(level.missed), str(level.false), str(level.vertebrae), *rates]
 
 
 def _yes(value: bool) -> str:

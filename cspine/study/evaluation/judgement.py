@@ -65,7 +65,7 @@ class Figures:
         How many subjects they are of.
     subjects_right : float or None
         Share of the subjects all of whose cases have every level right: no wrong level, no expected level missed, no
-        level drawn that the reference lacks (of 0.5 ml or more).
+        level predicted that the reference lacks (of 0.5 ml or more).
     silent : int or None
         Cases with a wrong level, or one that the reference lacks, and no finding about levels; None where no findings
         are known.

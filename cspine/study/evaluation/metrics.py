@@ -38,9 +38,9 @@ class Score:
         95th percentile of the Hausdorff distance, and mean distance, of the surfaces (`surfaces.SurfaceDistances`);
         None where only one image has the level.
     reference_ml, predicted_ml : float
-        Volumes; 0 where the image has not the level.
+        Volumes; 0 where the image lacks the level.
     identified : bool or None
-        True where the vertebra is identified as VerSe defines it; None where the reference has not the level.
+        True where the vertebra is identified as VerSe defines it; None where the reference lacks the level.
     centroid_distance_mm : float or None
         Between the centroids of the level's voxels; None where only one image has it.
     given_to_neighbour : float or None

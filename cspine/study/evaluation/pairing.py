@@ -1,4 +1,4 @@
-"""The pairs of files of an evaluation: references, predictions of any system, images, and parts of a study."""
+"""The pairs of files of an evaluation: references, predictions of any system, images, and subsets of a study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
 from cspine.study.datasets.case_table import (
     CASE_TABLE,
     CaseRow,
-    Part,
+    Subset,
     read_cases,
     refuse_split_patients,
     split_checksum,
@@ -22,8 +22,8 @@ from cspine.study.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of
 
 #: What follows the name of a case in names of predictions: nothing, nnU-Net's channel, or VerSe's winners' ``_seg``.
 _SUFFIXES = ("", CHANNEL, "_seg", f"{CHANNEL}_seg")
-#: Parts of a study that are looked at where none is named: neither excluded nor unassigned.
-_USED = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL, Part.UNUSED)
+#: Subsets of a study that are looked at where none is named: neither excluded nor unassigned.
+_USED = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL, Subset.UNUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +57,17 @@ class Inputs:
     Parameters
     ----------
     reference : Path or None
-        Folder of references: ``NAME.nii.gz``, a folder of masks a case, or DICOM Segmentations.
+        Folder of references: ``NAME.nii.gz``, a folder of masks per case, or DICOM Segmentations.
     dataset : Path or None
-        nnU-Net dataset of cspine that has the references, images and parts instead.
+        nnU-Net dataset of cspine that has the references, images and subsets instead.
     prediction : Path or None
         Folder of labels to judge; None where a model makes them.
     images : Path or None
         Folder of CT images: for the model, or for pictures alone.
     cases : Path or None
-        Table of the cases of a dataset, for part and fold.
-    parts : sequence of str
-        Parts of the study to look at; empty for all that are used.
+        Table of the cases of a dataset, for subset and fold.
+    subsets : sequence of str
+        Subsets of the study to look at; empty for all that are used.
     reference_scheme, prediction_scheme : str or None
         Label schemes; None to find them out.
     pattern : str or None
@@ -79,7 +79,7 @@ class Inputs:
     prediction: Path | None = None
     images: Path | None = None
     cases: Path | None = None
-    parts: Sequence[str] = ()
+    subsets: Sequence[str] = ()
     reference_scheme: str | None = None
     prediction_scheme: str | None = None
     pattern: str | None = None
@@ -91,7 +91,7 @@ class Inputs:
         return [self.reference, self.prediction, self.images, *within]
 
     def split(self) -> str | None:
-        """Return the checksum of the split that gives the cases their parts; None without a table of cases."""
+        """Return the checksum of the split that gives the cases their subsets; None without a table of cases."""
         if self.cases is not None:
             return split_checksum(read_cases(self.cases))
         return None if self.dataset is None else split_checksum(DatasetFolder(self.dataset).rows())
@@ -122,7 +122,7 @@ def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False)
     DatasetError
         If the table of cases cannot be used, or does not name every reference.
     UsageError
-        If a part or a scheme is unknown.
+        If a subset or a scheme is unknown.
     """
     cases = list(_of_folder(inputs) if inputs.dataset is None else _of_dataset(inputs))
     if not cases:
@@ -163,7 +163,7 @@ def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
     rows = _rows_by_name(inputs, places)
     for name, path in places.items():
         row = rows.get(name)
-        if row is None and (inputs.cases is not None or inputs.parts):
+        if row is None and (inputs.cases is not None or inputs.subsets):
             continue
         image = None if inputs.images is None else image_of(inputs.images, name)
         yield _case(name, path, image, scheme, row)
@@ -177,8 +177,8 @@ def _segmentations(folder: Path) -> dict[str, Path]:
 
 def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]:
     if inputs.cases is None:
-        if inputs.parts:
-            raise UsageError("`parts` needs a table of cases", advice="Give `cases` or `dataset`.")
+        if inputs.subsets:
+            raise UsageError("`subsets` needs a table of cases", advice="Give `cases` or `dataset`.")
         return {}
     every = {row.case: row for row in read_cases(inputs.cases)}
     refuse_split_patients(every.values(), inputs.cases.name)
@@ -188,7 +188,7 @@ def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]
             f"{len(unknown)} of {len(places)} references are not in {inputs.cases.name}",
             advice=f"The first one is {unknown[0]}; give the table of the dataset that the references are of.",
         )
-    return {row.case: row for row in _wanted(every.values(), inputs.parts)}
+    return {row.case: row for row in _wanted(every.values(), inputs.subsets)}
 
 
 def _of_dataset(inputs: Inputs) -> Iterator[EvaluationCase]:
@@ -196,7 +196,7 @@ def _of_dataset(inputs: Inputs) -> Iterator[EvaluationCase]:
     dataset = DatasetFolder(inputs.dataset)
     scheme = scheme_of_folder(dataset.labels("Tr"), inputs.reference_scheme)
     rows = read_cases(inputs.cases) if inputs.cases is not None else dataset.split_rows()
-    pairs = [(row, *dataset.pair(kind_of(row), row.case)) for row in _wanted(rows, inputs.parts)]
+    pairs = [(row, *dataset.pair(kind_of(row), row.case)) for row in _wanted(rows, inputs.subsets)]
     absent = [labels for _, _, labels in pairs if not labels.is_file()]
     if absent:
         raise DatasetError(
@@ -207,20 +207,21 @@ def _of_dataset(inputs: Inputs) -> Iterator[EvaluationCase]:
         yield _case(row.case, labels, image if image.is_file() else None, scheme, row)
 
 
-def _wanted(rows: Iterable[CaseRow], parts: Sequence[str]) -> list[CaseRow]:
-    unknown = [part for part in parts if part not in {p.value for p in _USED}]
+def _wanted(rows: Iterable[CaseRow], subsets: Sequence[str]) -> list[CaseRow]:
+    unknown = [subset for subset in subsets if subset not in {p.value for p in _USED}]
     if unknown:
         raise UsageError(
-            f"`parts`: there is no part {unknown[0]!r}", advice=f"Give some of: {', '.join(p.value for p in _USED)}."
+            f"`subsets`: there is no subset {unknown[0]!r}",
+            advice=f"Give some of: {', '.join(p.value for p in _USED)}.",
         )
-    chosen = tuple(Part(part) for part in parts) or _USED
-    return [row for row in rows if row.part in chosen and not row.excluded]
+    chosen = tuple(Subset(subset) for subset in subsets) or _USED
+    return [row for row in rows if row.subset in chosen and not row.excluded]
 
 
 def _case(name: str, reference: Path, image: Path | None, scheme: str, row: CaseRow | None) -> EvaluationCase:
-    part = "" if row is None or row.part is Part.UNUSED else row.part.value
+    subset = "" if row is None or row.subset is Subset.UNUSED else row.subset.value
     fold = None if row is None else row.fold
-    return EvaluationCase(name, image, part, fold, reference=reference, reference_scheme=scheme)
+    return EvaluationCase(name, image, subset, fold, reference=reference, reference_scheme=scheme)
 
 
 # --- what is compared with them ---------------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ def _to_be_segmented(case: EvaluationCase, out: Path | None) -> EvaluationCase:
 
 
 def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, scheme: str) -> EvaluationCase:
-    """Find the prediction of a case: a file, or a folder with one mask a vertebra, or with one file."""
+    """Find the prediction of a case: a file, or a folder with one mask per vertebra, or with one file."""
     if pattern is not None:
         if "{case}" not in pattern:
             raise UsageError(

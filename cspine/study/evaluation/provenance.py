@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cspine.core.errors import InputError, SplitError
 from cspine.io.tables import counted
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.output_folder import PREDICT, summary_of
 from cspine.study.prediction.records import PredictionRecord, record_of
@@ -18,7 +18,7 @@ _AGAIN = "Predict them again with `cspine predict --dataset`, into another folde
 def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str | None) -> list[str]:
     """Refuse predictions with leakage, and return notes for the readers of the others.
 
-    Nothing is known of labels that `cspine predict` did not draw.
+    Nothing is known of labels that `cspine predict` did not write.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     cases : sequence of EvaluationCase
         What is evaluated.
     split : str or None
-        Checksum of the split that the parts and folds of the cases are of; None where they have none.
+        Checksum of the split that the subsets and folds of the cases are of; None where they have none.
 
     Returns
     -------
@@ -52,31 +52,35 @@ def check_provenance(folder: Path, cases: Sequence[EvaluationCase], split: str |
     if split is None:
         return []
     records = {case.name: record for case in cases if (record := _record(folder, case)) is not None}
-    parted = [case for case in cases if case.part and case.name in records]
-    moved = [case.name for case in parted if records[case.name].part not in ("", case.part)]
+    assigned = [case for case in cases if case.subset and case.name in records]
+    moved = [case.name for case in assigned if records[case.name].subset not in ("", case.subset)]
     if moved:
         raise SplitError(
-            f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was predicted as a case of another part",
+            f"{counted(len(moved), 'prediction')} of another split: {moved[0]} was then in another subset",
             advice=_AGAIN,
         )
     model = written.get("model")
     trained_on = model.get("split") if isinstance(model, dict) else None
-    alien = [c for c in parted if c.part == Part.TRAINING and records[c.name].folds != str(c.fold)]
+    alien = [c for c in assigned if c.subset == Subset.TRAINING and records[c.name].folds != str(c.fold)]
     if alien and trained_on == split:
         raise SplitError(
-            f"{counted(len(alien), 'training case')} predicted by folds that were trained on them: {alien[0].name} by "
-            f"fold {records[alien[0].name].folds}, and fold {alien[0].fold} alone was not",
+            f"{_predicted(alien)} by folds that were trained on them, for example {alien[0].name} by fold "
+            f"{records[alien[0].name].folds}; only fold {alien[0].fold} was not trained on it",
             advice=_AGAIN,
         )
     notes = []
     if alien:
-        notes.append(f"{counted(len(alien), 'training case')} not predicted by their own fold: no cross-validation.")
-    # A cervical and a full-spine dataset of one study have splits of their own: what counts is the one drawn for.
-    if parted and trained_on is None:
+        notes.append(f"{_predicted(alien)} by another fold than their own: no cross-validation.")
+    # A cervical and a full-spine dataset of one study have splits of their own: that of the prediction counts.
+    if assigned and trained_on is None:
         notes.append("the model does not say which cases it was trained on: those evaluated here may be among them.")
-    elif parted and trained_on != (written.get("dataset_split") or split):
+    elif assigned and trained_on != (written.get("dataset_split") or split):
         notes.append("the model was trained on another split: it may be trained on cases evaluated here.")
     return notes
+
+
+def _predicted(cases: Sequence[EvaluationCase]) -> str:
+    return f"{counted(len(cases), 'training case')} {'was' if len(cases) == 1 else 'were'} predicted"
 
 
 def _record(folder: Path, case: EvaluationCase) -> PredictionRecord | None:

@@ -1,4 +1,4 @@
-"""All cases together: spread of each metric a level and over groups of levels, missed and false levels."""
+"""All cases together: spread of each metric per level and over groups of levels, missed and false levels."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class LevelSummary:
     spreads : mapping of str to Spread
         By metric, the keys of `METRICS`.
     missed, false : int
-        Levels that the reference has and the prediction draws nothing of; and the other way round.
+        Levels that the reference has and the prediction lacks; and the other way round.
     vertebrae : int
         Vertebrae of the references that level accuracy is about.
     level_accuracy : float or None
@@ -150,13 +150,13 @@ def _of_case_means(name: str, results: Sequence[CaseResult], names: set[str]) ->
     return _counted(name, spreads, [score for scores in each for score in scores], matches)
 
 
-def by_part(results: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:
-    """Return the cases of each part of the study, in the order of the parts' first cases; empty without parts."""
-    parts: dict[str, list[CaseResult]] = {}
+def by_subset(results: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:
+    """Return the cases of each subset of the study, in the order of the subsets' first cases; empty without subsets."""
+    subsets: dict[str, list[CaseResult]] = {}
     for result in results:
-        if result.part:
-            parts.setdefault(result.part, []).append(result)
-    return parts
+        if result.subset:
+            subsets.setdefault(result.subset, []).append(result)
+    return subsets
 
 
 def as_identity(model: ModelIdentity) -> dict[str, Any]:
@@ -200,7 +200,9 @@ def summary(
         "errors": {result.case: result.error for result in results if result.error},
         "compared_levels": [level.name for level in levels],
         **_figures(results, levels),
-        "parts": {part: {"cases": len(some), **_figures(some, levels)} for part, some in by_part(results).items()},
+        "subsets": {
+            subset: {"cases": len(some), **_figures(some, levels)} for subset, some in by_subset(results).items()
+        },
     }
 
 

@@ -24,7 +24,7 @@ class BlankedCopies:
     images : path
         Folder of CTs (NIfTI).
     labels : path
-        Folder of ``NAME.nii.gz``, VerSe's numbers, as `cspine predict` writes it; images without labels are left out.
+        Folder of ``NAME.nii.gz``, VerSe's numbers, as `cspine predict` writes it; images without labels are omitted.
     """
 
     images: Place

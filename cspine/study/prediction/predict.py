@@ -18,10 +18,10 @@ from cspine.models.package import ModelPackage, load_package
 from cspine.models.registry import model_to_run
 from cspine.study.prediction.prediction import Prediction, PredictionFolder
 from cspine.study.prediction.prediction import predict as predict_cases
-from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_of
+from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, split_of, subsets_of
 from cspine.study.prediction.records import PredictionRecord
 
-#: Parts of a dataset that are predicted where none is named.
+#: Subsets of a dataset that are predicted where none is named.
 TESTS = "internal,external"
 
 
@@ -32,12 +32,12 @@ class PredictionTask:
     Parameters
     ----------
     out : Path
-        Folder of the labels; one a model.
+        Folder of the labels; one per model.
     source : Path or None
         NIfTI file, or folder of NIfTI or DICOM files.
     dataset : Path or None
         Dataset of `cspine dataset split`, instead.
-    parts : str
+    subsets : str
         With a dataset: some of training, internal, external.
     settings : InferenceSettings
         Device, folds, mirroring, step size.
@@ -50,7 +50,7 @@ class PredictionTask:
     out: Path
     source: Path | None = None
     dataset: Path | None = None
-    parts: str = TESTS
+    subsets: str = TESTS
     settings: InferenceSettings = field(default_factory=InferenceSettings)
     raw: bool = False
     rules_file: Path | None = None
@@ -140,7 +140,7 @@ def run_prediction(
     prediction = Prediction(package, task.settings, task.raw, rules)
     split: str | None = None
     if task.dataset is not None:
-        cases, place = cases_of_dataset(task.dataset, parts_of(task.parts), package), task.dataset
+        cases, place = cases_of_dataset(task.dataset, subsets_of(task.subsets), package), task.dataset
         split = split_of(task.dataset)
         if package.manifest.split != split:
             warn("the model names another split, or none; it may be trained on these cases")

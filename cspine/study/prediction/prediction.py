@@ -34,7 +34,7 @@ TABLE = "predictions.csv"
 #: Where each case came from: it has paths of this machine, and stays with whoever may see the images.
 SOURCES = "sources.csv"
 SOURCE_COLUMNS = ("case", "hashed", "kind", "source")
-COLUMNS = ("case", "part", "folds", "model", "levels", "findings", "seconds", "error")
+COLUMNS = ("case", "subset", "folds", "model", "levels", "findings", "seconds", "error")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Prediction:
     settings : InferenceSettings
         Device, folds, mirroring, step size, precision.
     raw : bool
-        True for what the network drew, as nnU-Net's predictor gives it; False to clean it as `cspine run` does.
+        True for what the network predicted, as nnU-Net's predictor gives it; False to clean it as `cspine run` does.
     rules : Rules
         Which series of a DICOM study.
     """
@@ -105,7 +105,7 @@ class PredictionFolder:
         Raises
         ------
         UsageError
-            If it lies in an input or around one, holds files of somebody else, or labels of another model.
+            If it lies in an input or around one, holds files of another origin, or labels of another model.
         OutputError
             If it cannot be written.
         """
@@ -206,8 +206,8 @@ def predict(
     on_progress(0, len(cases))
     for case in cases:
         record = folder.cached_record(case)
-        if record is None or record.part != case.part:
-            record = replace(record, part=case.part) if record is not None else _predicted(case, prediction, folder)
+        if record is None or record.subset != case.subset:
+            record = replace(record, subset=case.subset) if record is not None else _predicted(case, prediction, folder)
             folder.keep(record)
         records.append(record)
         on_progress(len(records), len(cases))
@@ -217,7 +217,7 @@ def predict(
 def _predicted(case: PredictionCase, prediction: Prediction, folder: PredictionFolder) -> PredictionRecord:
     settings = replace(prediction.settings, folds=case.folds or prediction.settings.folds)
     folds, checksum = ",".join(prediction.folds_of(case)), prediction.package.identity.checksum
-    record = PredictionRecord(case.name, case.part, folds, checksum, case.fingerprint())
+    record = PredictionRecord(case.name, case.subset, folds, checksum, case.fingerprint())
     begun = time.perf_counter()
     done = attempt(case.name, lambda: _drawn(case, prediction, settings, folder.labels(case.name)))
     if isinstance(done, Failure):

@@ -20,7 +20,7 @@ from cspine.io.nifti_files import ENDING, files_in
 from cspine.io.workspace import fingerprint
 from cspine.models.package import ModelPackage
 from cspine.study.cases import Case, images_by_case, name_of, refuse_namesakes
-from cspine.study.datasets.case_table import CaseRow, Part, split_checksum
+from cspine.study.datasets.case_table import CaseRow, Subset, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
 
 _ALL = "all"
@@ -107,32 +107,32 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
     return sorted(cases, key=lambda case: case.name)
 
 
-def parts_of(names_text: str) -> tuple[Part, ...]:
-    """Return the parts that `--parts` names.
+def subsets_of(names_text: str) -> tuple[Subset, ...]:
+    """Return the subsets that `--subsets` names.
 
     Raises
     ------
     UsageError
         If it names another one.
     """
-    known = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
+    known = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
     names = [name.strip() for name in names_text.split(",")]
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UsageError(f"there is no part {unknown[0]!r}", advice=f"Give some of: {', '.join(known)}.")
-    return tuple(part for part in known if part in names)
+        raise UsageError(f"there is no subset {unknown[0]!r}", advice=f"Give some of: {', '.join(known)}.")
+    return tuple(subset for subset in known if subset in names)
 
 
-def cases_of_dataset(root: Path, parts: Sequence[Part], package: ModelPackage) -> list[PredictionCase]:
-    """Return the cases of a dataset's parts, each with the folds that were not trained on it.
+def cases_of_dataset(root: Path, subsets: Sequence[Subset], package: ModelPackage) -> list[PredictionCase]:
+    """Return the cases of a dataset's subsets, each with the folds that were not trained on it.
 
-    A training case is predicted by the fold that it validates. Cases of the other parts are predicted by all folds.
+    A training case is predicted by the fold that it validates. Cases of the other subsets are predicted by all folds.
 
     Parameters
     ----------
     root : Path
         The dataset.
-    parts : sequence of Part
+    subsets : sequence of Subset
         Training, internal, external.
     package : ModelPackage
         The model.
@@ -147,21 +147,22 @@ def cases_of_dataset(root: Path, parts: Sequence[Part], package: ModelPackage) -
     """
     folder = DatasetFolder(root)
     everyone = folder.split_rows()
-    if Part.TRAINING in parts:
+    if Subset.TRAINING in subsets:
         _check_split(root, everyone, package)
     cases = []
     for row in sorted(everyone, key=lambda row: row.case):
-        if row.part not in parts or row.excluded:
+        if row.subset not in subsets or row.excluded:
             continue
         kind = folder.where(row.case)
         if kind is None:
             raise DatasetError(f"case {row.case} has no pair of image and labels in {root}")
-        folds = (str(row.fold),) if row.part is Part.TRAINING else None
+        folds = (str(row.fold),) if row.subset is Subset.TRAINING else None
         image = folder.pair(kind, row.case)[0]
-        cases.append(PredictionCase(row.case, image, row.part.value, row.fold, folds=folds))
+        cases.append(PredictionCase(row.case, image, row.subset.value, row.fold, folds=folds))
     if not cases:
         raise DatasetError(
-            f"{root.name} has no case of the parts {', '.join(parts)}", advice="Split it with `cspine dataset split`."
+            f"{root.name} has no case of the subsets {', '.join(subsets)}",
+            advice="Split it with `cspine dataset split`.",
         )
     return cases
 
@@ -179,12 +180,12 @@ def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage)
     if package.manifest.split != split_checksum(everyone):
         raise SplitError(f"model {name} was trained on another split than {root.name} has", advice=advice)
     for stage in package.stages:
-        wanted = {str(row.fold) for row in everyone if row.part is Part.TRAINING}
+        wanted = {str(row.fold) for row in everyone if row.subset is Subset.TRAINING}
         missing = sorted(wanted - set(stage.manifest.folds))
         if missing:
             raise SplitError(
                 f"model {name} has no fold {', '.join(missing)}, the only ones that were not trained on their cases",
-                advice="Train these folds too, or omit the part training.",
+                advice="Train these folds too, or omit the subset training.",
             )
 
 

@@ -20,10 +20,10 @@ class PredictionRecord:
 
     Parameters
     ----------
-    case, part : str
-        Its name, and its part in a study.
+    case, subset : str
+        Its name, and its subset in a study.
     folds : str
-        Folds that drew it.
+        Folds that predicted it.
     model : str
         Checksum of the model.
     source : str
@@ -39,7 +39,7 @@ class PredictionRecord:
     """
 
     case: str
-    part: str
+    subset: str
     folds: str
     model: str
     source: str
@@ -52,7 +52,7 @@ class PredictionRecord:
         """Return its row of predictions.csv."""
         findings = "; ".join(f"{code} {level}".rstrip() for code, level, _ in self.findings)
         took = "" if self.error else f"{self.seconds:.1f}"
-        return [self.case, self.part, self.folds, self.model, " ".join(self.levels), findings, took, self.error]
+        return [self.case, self.subset, self.folds, self.model, " ".join(self.levels), findings, took, self.error]
 
 
 def records_in(folder: Path) -> Records[PredictionRecord]:

@@ -100,7 +100,7 @@ def load_atlas(folder: Path, cache: Path | None = None) -> Atlas:
     folder : Path
         Holds ``neck_atlas_1mm.nii.gz`` and ``labels.csv``.
     cache : Path, optional
-        Folder in which the fields (some 20 s of work) are kept for the next call.
+        Cache folder of the fields, which take some 20 s to compute.
 
     Returns
     -------
@@ -125,9 +125,9 @@ def load_atlas(folder: Path, cache: Path | None = None) -> Atlas:
     absent = [level.name for level in CERVICAL_LEVELS if not (volume.labels_zyx == level.label).any()]
     if absent:
         raise AtlasError(f"the atlas has no {', '.join(absent)}")
-    turn = reorientation(volume.affine_lps, "LPS")
+    to_lps = reorientation(volume.affine_lps, "LPS")
     _log.info("computing the distance fields of the atlas: up to a minute")
-    fields = _compute_fields(np.ascontiguousarray(turn.apply(volume.labels_zyx)), turn.grid(volume.grid).affine_lps)
+    fields = _compute_fields(np.ascontiguousarray(to_lps.apply(volume.labels_zyx)), to_lps.grid(volume.grid).affine_lps)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".partial.npz")

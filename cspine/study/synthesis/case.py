@@ -35,7 +35,7 @@ class CaseSettings:
         Voxel size of the result in millimetres.
     extent_xyz_mm : tuple of float, optional
         Size of the field of view; random if omitted.
-    whole_neck : bool
+    complete_neck : bool
         True centres the field of view on the cervical spine; otherwise it lies anywhere around it.
     close_up : bool
         True for a small field of view around one vertebra, from C1 to the second below T1.
@@ -55,7 +55,7 @@ class CaseSettings:
 
     spacing_xyz: tuple[float, float, float] = (2.0, 2.0, 2.0)
     extent_xyz_mm: tuple[float, float, float] | None = None
-    whole_neck: bool = False
+    complete_neck: bool = False
     close_up: bool = False
     internal_mm: float = 1.0
     posture: Posture | None = None
@@ -119,7 +119,7 @@ def _field_of_view(
     neck = np.mean([atlas.centroids_lps[label] for label in range(1, 9)], axis=0)
     if settings.extent_xyz_mm is not None:
         extent = np.array(settings.extent_xyz_mm, dtype=np.float64)
-    elif settings.whole_neck:
+    elif settings.complete_neck:
         extent = np.array([rng.uniform(140, 230), rng.uniform(140, 220), rng.uniform(190, 250)])
     elif settings.close_up:
         extent = rng.uniform(80, 130, size=3)
@@ -129,7 +129,7 @@ def _field_of_view(
             extent[0] = rng.uniform(240, 370)
         if rng.random() < 0.15:
             extent[2] = rng.uniform(240, 300)
-    if settings.whole_neck:
+    if settings.complete_neck:
         centre = neck + np.array([rng.normal(0, 5), rng.normal(-12, 5), rng.normal(0, 5)])
     elif settings.close_up:
         middle = atlas.centroids_lps[int(rng.choice(sorted(atlas.centroids_lps)[:10]))]

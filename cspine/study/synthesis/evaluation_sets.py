@@ -27,12 +27,9 @@ from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People
 from cspine.study.synthesis.neck.tubes import Contrast
 from cspine.study.synthesis.projection import Dose, metal, starvation
 from cspine.study.synthesis.reconstruction import KERNELS, Reconstruction, reconstruct
+from cspine.study.synthesis.set_names import ARTICULATED, SETS
 from cspine.study.synthesis.tissue import Anatomy
 
-#: Name of each set and its first seed; training begins at 1000000.
-SETS = {"ordinary": 10_000, "hard": 20_000, "angio": 30_000, "worn": 40_000}
-#: Sets whose necks are put together from several people's bones.
-ARTICULATED = ("angio", "worn")
 #: Seeds of a set.
 MAX_CASES = 10_000
 #: Grows when the same seed gives another case.
@@ -46,7 +43,7 @@ PERTURBATIONS = (
 
 _VOLTAGES = (0.86, 1.0, 1.13, 1.3)
 _ANGIO = Contrast(filled=1.0, strong=True, calcified=1.0, ossified=1.0)
-_PEOPLE_ADVICE = "Give `anatomies` the folder that holds a folder a person."
+_PEOPLE_ADVICE = "Give `anatomies` the folder that holds one folder per person."
 _MAX_VOXELS = 14e6
 _METAL_IN_IMAGE_HU = 5000.0
 
@@ -95,7 +92,7 @@ class SetCase:
         return CaseSettings(
             self.spacing_xyz,
             self.extent_xyz_mm,
-            whole_neck=True,
+            complete_neck=True,
             internal_mm=internal,
             posture=self.posture,
             offset_xyz_mm=self.offset_xyz_mm,

@@ -33,7 +33,7 @@ class Kernel:
     name : str
         As a scanner's console would say it.
     cutoff_per_mm : float
-        Frequency from which nothing passes, cycles a millimetre.
+        Frequency from which nothing passes, cycles per millimetre.
     boost, boost_per_mm : float
         Edge enhancement and the frequency at which it is strongest.
     """
@@ -44,7 +44,7 @@ class Kernel:
     boost_per_mm: float = 0.5
 
     def modulation(self, frequency_per_mm: torch.Tensor) -> torch.Tensor:
-        """Return the modulation transfer at frequencies in cycles a millimetre; 1 at 0."""
+        """Return the modulation transfer at frequencies in cycles per millimetre; 1 at 0."""
         window = 0.5 + 0.5 * torch.cos(np.pi * (frequency_per_mm / self.cutoff_per_mm).clamp(max=1))
         square = (frequency_per_mm / self.boost_per_mm) ** 2
         return window * (1 + self.boost * square * torch.exp(1 - square))

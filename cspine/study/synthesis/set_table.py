@@ -9,8 +9,9 @@ from pathlib import Path
 from cspine import __version__
 from cspine.io.documents import read_csv
 from cspine.io.files import write_atomic
-from cspine.study.synthesis.evaluation_sets import ARTICULATED, EDITION
+from cspine.study.synthesis.evaluation_sets import EDITION
 from cspine.study.synthesis.neck.case import EDITION as NECK_EDITION
+from cspine.study.synthesis.set_names import ARTICULATED
 
 Rows = dict[str, dict[str, str]]
 

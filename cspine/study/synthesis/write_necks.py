@@ -31,14 +31,14 @@ class Necks:
     anatomies : path, optional
         Folder with one folder of vertebrae per person (``C1.obj`` ...): the necks are put together from them.
     cache : path, optional
-        Folder with fields that are kept for the next call.
+        Cache folder, for faster later calls.
     count, seed : int
         Number of cases, and the seed of the first. Training uses seeds from 1000000 on.
     spacing_mm : sequence of float, length 3
         Voxel size along x, y, z.
     extent_mm : sequence of float, length 3, optional
         Field of view along x, y, z; random if omitted.
-    whole_neck : bool
+    complete_neck : bool
         True for C1 to T1 in the middle of the field of view, False for one anywhere around the neck.
     dicom : bool
         Also write a DICOM CT series of each case.
@@ -56,7 +56,7 @@ class Necks:
     seed: int = 0
     spacing_mm: tuple[float, float, float] = (0.8, 0.8, 1.25)
     extent_mm: tuple[float, float, float] | None = None
-    whole_neck: bool = True
+    complete_neck: bool = True
     dicom: bool = False
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class Necks:
         kind = "neck" if people is None else "articulated"
         cases = seeded_cases(out, kind, self.seed, self.count, dicom=self.dicom)
         if people is None:
-            case = CaseSettings(spacing, extent, self.whole_neck, internal_mm=internal)
+            case = CaseSettings(spacing, extent, self.complete_neck, internal_mm=internal)
             return write_seeds(
                 cases,
                 lambda seed: synthesize_case(atlas, seed, case),
@@ -82,7 +82,7 @@ class Necks:
                 progress,
             )
         training = people.chosen(evaluation=False)
-        neck = NeckSettings(spacing, internal, "neck" if self.whole_neck else "anywhere", extent)
+        neck = NeckSettings(spacing, internal, "neck" if self.complete_neck else "anywhere", extent)
         return write_seeds(
             cases,
             lambda seed: synthesize_neck(atlas, training, seed, neck),

@@ -8,7 +8,8 @@ from pathlib import Path
 from cspine.core.errors import UsageError
 from cspine.core.progress import ProgressCallback
 from cspine.study.synthesis import evaluation_sets
-from cspine.study.synthesis.evaluation_sets import ARTICULATED, MAX_CASES, SETS
+from cspine.study.synthesis.evaluation_sets import MAX_CASES
+from cspine.study.synthesis.set_names import ARTICULATED, SETS
 from cspine.study.synthesis.set_table import read_table, write_table
 from cspine.study.synthesis.write_cases import Place, WrittenCase, case_in, check_count, write_case
 from cspine.study.synthesis.write_necks import load_sources
@@ -30,7 +31,7 @@ class EvaluationSet:
     anatomies : path, optional
         Folder with one folder of vertebrae per person; ``"angio"`` and ``"worn"`` require it, the others do not use it.
     cache : path, optional
-        Folder with fields that are kept for the next call.
+        Cache folder, for faster later calls.
     count : int
         Number of cases.
     dicom : bool

@@ -20,7 +20,7 @@ from cspine.study.synthesis.write_cases import (
     write_seeds,
 )
 
-_VIEWS = ("whole", "cervical", "random")
+_VIEWS = ("complete", "cervical", "random")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Spines:
     Parameters
     ----------
     view : str
-        ``"whole"``, ``"cervical"``, ``"random"``, or the first and the last level, for example ``"T11-L5"``.
+        ``"complete"``, ``"cervical"``, ``"random"``, or the first and the last level, for example ``"T11-L5"``.
     meshes : path, optional
         Folder of the atlas's meshes; bones are made of simple solids if omitted.
     count, seed : int
@@ -46,7 +46,7 @@ class Spines:
         If a number makes no sense, or the view names no level.
     """
 
-    view: str = "whole"
+    view: str = "complete"
     meshes: Place | None = None
     count: int = 1
     seed: int = 0

@@ -96,10 +96,10 @@ def _read(folder: Path, path: Path, last: int, spacing_mm: float) -> TrainingVol
         raise TrainingError(f"image and labels of case {name} lie on different grids", advice=_ADVICE)
     if int(labelled.labels_zyx.max()) > last:
         raise TrainingError(f"case {name} has label {int(labelled.labels_zyx.max())}, more than {last}", advice=_ADVICE)
-    turn = reorientation(ct.affine_lps, "LPS")
-    spacing_zyx = np.array(turn.grid(ct.grid).spacing_xyz[::-1])
-    hu = _sampled(turn.apply(np.clip(ct.hu_zyx, *_HU_LIMITS).astype(np.float32)), spacing_zyx, spacing_mm, order=1)
-    labels = _sampled(turn.apply(labelled.labels_zyx), spacing_zyx, spacing_mm, order=0)
+    to_lps = reorientation(ct.affine_lps, "LPS")
+    spacing_zyx = np.array(to_lps.grid(ct.grid).spacing_xyz[::-1])
+    hu = _sampled(to_lps.apply(np.clip(ct.hu_zyx, *_HU_LIMITS).astype(np.float32)), spacing_zyx, spacing_mm, order=1)
+    labels = _sampled(to_lps.apply(labelled.labels_zyx), spacing_zyx, spacing_mm, order=0)
     return TrainingVolumes(name, np.rint(hu).astype(np.int16), labels.astype(np.uint8))
 
 

@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from cspine.core.errors import TrainingError
+from cspine.io.tables import counted
 from cspine.models.card import model_card
 from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest, explain
 from cspine.models.package import ModelPackage, Stage, StageContent, read_json, write_package
@@ -102,8 +103,9 @@ class Provenance:
     def sentences(self, recipe: Recipe) -> str:
         """Return the sentences of the model card about a stage."""
         text = f"Stage {recipe.stage}: {recipe.training_data.strip()}".rstrip(" :")
+        batch = counted(recipe.batch_size, "patch", "patches")
         text += (
-            f" {self.iterations} iterations of batches of {recipe.batch_size} patches from synthetic CT volumes made "
+            f" {self.iterations} iterations of batches of {batch} from synthetic CT volumes made "
             f"on the fly from {_MADE_FROM[recipe.anatomy]} (seeds from {recipe.first_seed} on)"
         )
         if self.labelled:

@@ -201,10 +201,10 @@ def _drawer(settings: PoolSettings) -> Callable[[int], tuple[CtVolume, LabelVolu
         return _articulated(atlas, settings)
 
     def neck(seed: int) -> tuple[CtVolume, LabelVolume]:
-        whole_neck = seed % 3 == 0 and not settings.close_up
+        complete_neck = seed % 3 == 0 and not settings.close_up
         case = CaseSettings(
             settings.spacing_xyz,
-            whole_neck=whole_neck,
+            complete_neck=complete_neck,
             close_up=settings.close_up,
             coarse_share=settings.coarse_share,
         )

@@ -74,7 +74,7 @@ def _give_process_away(labels_zyx: NDArray[np.uint8], label: int, last: int, rng
 
 
 def one_hot(labels_zyx: NDArray[np.uint8], last: int) -> NDArray[np.float32]:
-    """Return a channel a label, 1 to ``last``, as nnU-Net gives the stage before to a cascade: (last, z, y, x)."""
+    """Return one channel per label, 1 to ``last``, as nnU-Net gives the stage before to a cascade: (last, z, y, x)."""
     return np.stack([labels_zyx == label for label in range(1, last + 1)]).astype(np.float32)
 
 

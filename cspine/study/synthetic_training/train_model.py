@@ -17,7 +17,7 @@ from cspine.study.synthetic_training.packaging import Provenance, manifest_of, p
 from cspine.study.synthetic_training.recipe import Recipe, find_recipe
 from cspine.study.synthetic_training.train_synthetic import Run, train
 from cspine.study.synthetic_training.train_synthetic import snapshot as snapshot_of
-from cspine.study.training.packaging import check_place
+from cspine.study.training.packaging import check_output_folder
 
 Place = str | PathLike[str]
 
@@ -99,7 +99,7 @@ def train_synthetic(
     """
     given, folder, place = sources or TrainingSources(), Path(run), Path(out)
     chosen = _with_length(recipe if isinstance(recipe, Recipe) else find_recipe(recipe), iterations)
-    check_place(place, (folder,))
+    check_output_folder(place, (folder,))
     _check_sources(chosen, given, other_stages)
     target, start = _model(other_stages), _model(start_from)
     manifest_of(chosen, Provenance(0), target)  # refuse a recipe that cannot be packaged before training

@@ -67,8 +67,8 @@ def card_sections(
         f"{value} {name}"
         for value, name in (
             (settings.epochs, "epochs"),
-            (settings.iterations, "iterations an epoch"),
-            (settings.validation_iterations, "validation patches' batches an epoch"),
+            (settings.iterations, "iterations per epoch"),
+            (settings.validation_iterations, "validation patches' batches per epoch"),
         )
         if value is not None
     ]

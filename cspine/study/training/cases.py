@@ -11,7 +11,7 @@ from typing import Any
 
 from cspine.core.errors import DatasetError, TrainingError
 from cspine.io.documents import read_json
-from cspine.study.datasets.case_table import CaseRow, Part, refuse_split_patients, split_checksum, split_patients
+from cspine.study.datasets.case_table import CaseRow, Subset, refuse_split_patients, split_checksum, split_patients
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.label_sets import LabelSet
 
@@ -51,8 +51,8 @@ class TrainingCases:
     def folds_of(self, stages: Sequence[str], stage: str) -> tuple[str, ...]:
         """Return the folds that a stage needs: all of them before a last stage.
 
-        The last stage of a cascade learns from what the one before drew, and each case has to be drawn by the fold that
-        did not learn from it.
+        The last stage of a cascade is trained on predictions of the one before, and each case has to be predicted by
+        the fold that was not trained on it.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
     rows = tuple(sorted((row for row in everyone if _is_for_training(row, everyone)), key=lambda row: row.case))
     if not rows:
         raise TrainingError(f"{root.name} has no case for training", advice=_SPLIT_ADVICE)
-    is_split = any(row.part is Part.TRAINING for row in everyone)
+    is_split = any(row.subset is Subset.TRAINING for row in everyone)
     if folds == (ALL,):
         chosen: tuple[str, ...] = folds
     else:
@@ -122,13 +122,13 @@ def read_cases_of(root: Path, folds: tuple[str, ...] | None) -> TrainingCases:
 
 
 def _is_for_training(row: CaseRow, everyone: list[CaseRow]) -> bool:
-    if any(other.part is Part.TRAINING for other in everyone):
-        return row.part is Part.TRAINING
-    return row.part is Part.UNUSED and not row.excluded
+    if any(other.subset is Subset.TRAINING for other in everyone):
+        return row.subset is Subset.TRAINING
+    return row.subset is Subset.UNUSED and not row.excluded
 
 
 def _checked_folds(root: Path, rows: tuple[CaseRow, ...], folds: tuple[str, ...] | None) -> tuple[str, ...]:
-    if any(row.part is not Part.TRAINING or row.fold is None for row in rows):
+    if any(row.subset is not Subset.TRAINING or row.fold is None for row in rows):
         raise TrainingError(f"{root.name} is not split into folds", advice=_SPLIT_ADVICE)
     there = _folds(rows)
     if there != list(range(len(there))) or len(there) < 2:
@@ -151,7 +151,7 @@ def _check_splits_file(root: Path, rows: tuple[CaseRow, ...]) -> None:
     path = root / SPLITS
     try:
         stated = read_json(path)
-        stated_splits = [{part: sorted(split[part]) for part in ("train", "val")} for split in stated]
+        stated_splits = [{subset: sorted(split[subset]) for subset in ("train", "val")} for split in stated]
     except FileNotFoundError as error:
         raise TrainingError(
             f"{root.name} has no {SPLITS}: its split is in progress, or was interrupted",

@@ -1,6 +1,6 @@
 """A process of its own for steps of a training: `python -m cspine.study.training.child RUN DATASET plan`, for example.
 
-The command starts it with nnU-Net's environment. What nnU-Net prints goes to a log file a step.
+The command starts it with nnU-Net's environment. What nnU-Net prints goes to a log file per step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The processes of a training: one a step, one fold a device at a time; their progress, their ends, their logs."""
+"""The processes of a training: one per step, one fold per device at a time; their progress, their ends, their logs."""
 
 from __future__ import annotations
 

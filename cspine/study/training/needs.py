@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path
 from statistics import median
 
+from cspine.io.tables import counted
 from cspine.study.training.cases import TrainingCases
 from cspine.study.training.settings import TrainingSettings
 
@@ -41,9 +42,9 @@ def needs(cases: TrainingCases, settings: TrainingSettings, run: Path) -> list[s
     hours, memory = _ON_A100[settings.plans]
     share = (settings.epochs or 1000) * (settings.iterations or 250) / _ITERATIONS
     lines = [
-        f"{len(cases.rows)} training cases, {folds} fold(s) to train.",
+        f"{counted(len(cases.rows), 'training case')}, {counted(folds, 'fold')} to train.",
         f"The paper's study trains 5 folds of 1000 epochs for each of two models: about {10 * _STOCK_HOURS} GPU hours "
-        f"(estimate: {_STOCK_HOURS} h a fold on an NVIDIA A100, nnU-Net's documentation; a workstation GPU takes two "
+        f"(estimate: {_STOCK_HOURS} h per fold on an NVIDIA A100, nnU-Net's documentation; a workstation GPU takes two "
         "to three times as long).",
     ]
     changes = settings.changes

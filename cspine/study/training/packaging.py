@@ -82,7 +82,7 @@ def check_naming(naming: Naming) -> None:
     _valid_manifest({"name": naming.name, "version": "1", "title": naming.title, "stages": (stage,), **placeholders})
 
 
-def check_place(out: Path, others: Iterable[Path]) -> None:
+def check_output_folder(out: Path, others: Iterable[Path]) -> None:
     """Refuse a folder for a package where something else would be lost, before anything is trained.
 
     Parameters

@@ -16,7 +16,7 @@ from cspine.study.training.settings import PlanChanges
 #: nnU-Net's planners do not let a feature map become narrower.
 _MIN_EDGE = 4
 _NO_LIMIT = 999_999
-#: Arguments of the network that have an entry a stage, and those that have one less.
+#: Arguments of the network that have one entry per stage, and those that have one less.
 _PER_STAGE = ("n_conv_per_stage", "n_blocks_per_stage")
 _PER_DECODER_STAGE = ("n_conv_per_stage_decoder",)
 

@@ -162,7 +162,7 @@ class Preset:
 PRESETS = {
     "paper-cervical": Preset("cervical", TrainingSettings()),
     "paper-full-spine": Preset("full-spine", TrainingSettings()),
-    # A small network on coarse voxels that learns to distinguish levels within a minute a fold on two cores.
+    # A small network on coarse voxels that learns to distinguish levels within one minute per fold on two cores.
     "smoke": Preset(
         "",
         TrainingSettings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,9 +112,3 @@ def rows(numbers: Indices, width: int) -> Iterator[str]:
     """Yield lines of so many numbers, separated by commas."""
     for start in range(0, len(numbers), width):
         yield ", ".join(str(number) for number in numbers[start : start + width])
-
-
-def all_node_sets(parts: Sequence[NumberedPart]) -> Iterator[tuple[str, Indices]]:
-    """Yield every node set of a model."""
-    for part in parts:
-        yield from part.node_sets()

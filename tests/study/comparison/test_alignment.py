@@ -1,4 +1,4 @@
-"""Evaluations side by side: pairs, parts, references, and what is omitted."""
+"""Evaluations side by side: pairs, subsets, references, and what is omitted."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ def test_a_case_mean_is_over_levels_in_which_both_have_a_value(tmp_path: Path) -
 
 
 def test_parts_keep_the_order_of_the_paper_and_fill_what_a_model_lacks(tmp_path: Path) -> None:
-    first = [Line("a", "C1", part="external"), Line("b", "C1", part="training", fold=1), Line("c", "C1")]
-    second = [Line("a", "C1"), Line("b", "C1"), Line("c", "C1", part="internal")]
+    first = [Line("a", "C1", subset="external"), Line("b", "C1", subset="training", fold=1), Line("c", "C1")]
+    second = [Line("a", "C1"), Line("b", "C1"), Line("c", "C1", subset="internal")]
     cohort = aligned(tmp_path, first, second)
-    assert cohort.parts == ("training", "internal", "external")
-    assert cohort.part_of == {"a": "external", "b": "training", "c": "internal"}
+    assert cohort.subsets == ("training", "internal", "external")
+    assert cohort.subset_of == {"a": "external", "b": "training", "c": "internal"}
 
 
 @pytest.mark.parametrize(
-    ("part", "fold", "assignment"), [("external", None, "external"), ("training", 2, "training (fold 2)")]
+    ("subset", "fold", "assignment"), [("external", None, "external"), ("training", 2, "training (fold 2)")]
 )
-def test_another_split_is_refused(tmp_path: Path, part: str, fold: int | None, assignment: str) -> None:
+def test_another_split_is_refused(tmp_path: Path, subset: str, fold: int | None, assignment: str) -> None:
     with raises_code(ComparisonError, "a", "training (fold 1)", assignment, "m2"):
-        aligned(tmp_path, [Line("a", "C1", part="training", fold=1)], [Line("a", "C1", part=part, fold=fold)])
+        aligned(tmp_path, [Line("a", "C1", subset="training", fold=1)], [Line("a", "C1", subset=subset, fold=fold)])
 
 
 def test_other_references_are_refused_unless_forced(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def claim(results: Results, *verdicts: str) -> str:
 
 def test_alike_is_said_only_where_every_verdict_is_equivalent(two: Results) -> None:
     alike = claim(two, "equivalent")
-    assert alike.startswith("model-2 and model-1 ") and "every verdict (8 vertebrae, 3 parts, Dice and HD95)" in alike
+    assert alike.startswith("model-2 and model-1 ") and "every verdict (8 vertebrae, 3 subsets, Dice and HD95)" in alike
     assert "0.02 of Dice and 0.5 mm of HD95" in alike
     assert "every verdict" not in claim(two, "equivalent", "undecided")
 

@@ -15,12 +15,12 @@ from tests.builders.evaluation_folders import Line, missed, write_folder
 
 def described(root: Path, lines: list[Line], measure: Measure) -> dict[tuple[str, str], Description]:
     cohort = align([read_evaluation(write_folder(root / "m", lines))])
-    return {(d.part, d.group): d for d in describe(cohort, [measure])}
+    return {(d.subset, d.group): d for d in describe(cohort, [measure])}
 
 
 LINES = [
     Line("a", "C1", 0.90, 1.0, "training", 0), Line("b", "C1", 0.80, 2.0, "training", 0),
-    Line("c", "C1", 0.70, 4.0, "training", 1), missed(Line("c", "C2", part="training", fold=1)),
+    Line("c", "C1", 0.70, 4.0, "training", 1), missed(Line("c", "C2", subset="training", fold=1)),
     Line("d", "C1", 0.95, 1.5, "external"),
     Line("d", "C2", 0.0, None, "external", reference_ml=0.0, predicted_ml=2.0),
 ]  # fmt: skip
@@ -54,7 +54,7 @@ def test_false_levels_count_with_dice_0(tmp_path: Path) -> None:
 
 
 def test_a_level_that_no_case_of_a_part_has_says_so(tmp_path: Path) -> None:
-    found = described(tmp_path, [*LINES, Line("e", "C5", part="internal")], DICE)
+    found = described(tmp_path, [*LINES, Line("e", "C5", subset="internal")], DICE)
     assert found["external", "C5"].reason == "no case has it"
 
 

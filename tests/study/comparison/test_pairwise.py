@@ -20,16 +20,16 @@ SETTINGS = Settings(margins={"dice": 0.02, "hd95_mm": 0.5}, resamples=100)
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Alignment:
     root = tmp_path_factory.mktemp("cohort")
-    parts = {"internal": 8, "external": 14}
-    models = [Scores(parts, seed=seed, dice=dice) for seed, dice in ((1, 0.95), (2, 0.94), (3, 0.85))]
+    subsets = {"internal": 8, "external": 14}
+    models = [Scores(subsets, seed=seed, dice=dice) for seed, dice in ((1, 0.95), (2, 0.94), (3, 0.85))]
     return align([read_evaluation(m.write(root / f"m{i}")) for i, m in enumerate(models, 1)])
 
 
-def of(rows: list[Comparison], second: str, part: str, measure: str) -> list[Comparison]:
-    return [row for row in rows if (row.second, row.part, row.measure) == (second, part, measure)]
+def of(rows: list[Comparison], second: str, subset: str, measure: str) -> list[Comparison]:
+    return [row for row in rows if (row.second, row.subset, row.measure) == (second, subset, measure)]
 
 
-def test_p_values_are_corrected_over_the_vertebrae_of_a_measure_and_part(cohort: Alignment) -> None:
+def test_p_values_are_corrected_over_the_vertebrae_of_a_measure_and_subset(cohort: Alignment) -> None:
     reported: list[tuple[int, int]] = []
     rows = compare_all(cohort, (DICE, HD95), SETTINGS, lambda done, total: reported.append((done, total)))
     assert reported[-1] == (8, 8) and len(rows) == 2 * 2 * 2 * 9
@@ -75,19 +75,19 @@ def test_results_do_not_depend_on_what_else_is_compared(cohort: Alignment) -> No
 
 def test_three_models_are_compared_overall(cohort: Alignment) -> None:
     rows = compare_overall(cohort, (DICE,))
-    external = [row for row in rows if row.part == "external"]
+    external = [row for row in rows if row.subset == "external"]
     values = cohort.common_values("external", cohort.groups[0], DICE)
     assert values.shape == (14, 3)
     assert external[0].result.p == pytest.approx(stats.friedmanchisquare(*values.T).pvalue)
     p = [row.result.p for row in external if row.single]
     assert [row.p_holm for row in external if row.single] == pytest.approx(corrected(p, "holm"))
-    assert compare_overall(Alignment(cohort.models[:2], cohort.part_of), (DICE,)) == []
+    assert compare_overall(Alignment(cohort.models[:2], cohort.subset_of), (DICE,)) == []
 
 
 def test_what_a_cervical_model_does_not_predict_is_not_compared(tmp_path: Path) -> None:
-    parts = {"external": 6}
-    full = Scores(parts, levels=(*CERVICAL, "T2"))
-    neck = Scores(parts, levels=CERVICAL, seed=2)
+    subsets = {"external": 6}
+    full = Scores(subsets, levels=(*CERVICAL, "T2"))
+    neck = Scores(subsets, levels=CERVICAL, seed=2)
     models = [read_evaluation(m.write(tmp_path / name)) for m, name in ((full, "full"), (neck, "neck"))]
     rows = compare_all(align(models), (DICE,), SETTINGS)
     for row in rows:

@@ -30,7 +30,7 @@ def test_every_row_has_every_figure() -> None:
 def test_pinned_figures() -> None:
     known = paper()
     assert known.source.doi == "10.1109/EMBC58623.2025.11253480"
-    assert {part: own.count for part, own in known.patients.items()} == {
+    assert {subset: own.count for subset, own in known.patients.items()} == {
         "training": 172,
         "internal": 37,
         "external": 268,

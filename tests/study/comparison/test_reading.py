@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 
 from cspine.core.errors import ComparisonError
-from cspine.study.comparison.reading import FILE_COLUMNS, SCORE_COLUMNS, read_evaluation
+from cspine.study.comparison.reading import read_evaluation
+from cspine.study.evaluation.table_columns import COMPARED_COLUMNS, FILE_COLUMNS
 from tests.builders.evaluation_folders import Line, missed, write_folder
 from tests.builders.raises import raises_code
 
 
 def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
-    lines = [Line("a", "C1", 0.95, 1.25, "training", 3), missed(Line("a", "C2", part="training", fold=3))]
+    lines = [Line("a", "C1", 0.95, 1.25, "training", 3), missed(Line("a", "C2", subset="training", fold=3))]
     files = [["a", "", "/r/a.nii.gz", "nnunet", "/f/a.nii.gz", "verse"], ["b", "/i/b", "/r/b", "verse", "", "verse"]]
     identity = {"name": "neck", "version": "1.0.0", "checksum": "ab"}
     write_folder(tmp_path / "e", lines, "Neck", files, model=identity, errors={"c": "[CS-IN-001] no"})
     found = read_evaluation(tmp_path / "e")
     assert (found.title, found.model, found.failed, found.levels) == ("Neck", identity, ("c",), {"C1", "C2"})
     first, second = found.scores
-    assert (first.case, first.level, first.part, first.fold) == ("a", "C1", "training", 3)
+    assert (first.case, first.level, first.subset, first.fold) == ("a", "C1", "training", 3)
     assert (first.dice, first.hd95_mm, first.assd_mm, first.volume_error_ml) == (0.95, 1.25, 0.3, 0.5)
     assert first.in_reference and first.in_found
     assert (second.dice, second.hd95_mm, second.assd_mm) == (0.0, None, None)
@@ -33,7 +34,7 @@ def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_nan_and_infinity_mean_not_defined(tmp_path: Path) -> None:
     row = "a,C1,,,nan,inf,,,,,,,\n"
-    (tmp_path / "scores.csv").write_text(",".join(SCORE_COLUMNS) + "\n" + row)
+    (tmp_path / "scores.csv").write_text(",".join(COMPARED_COLUMNS) + "\n" + row)
     (score,) = read_evaluation(tmp_path).scores
     assert score.dice is None and score.hd95_mm is None and score.reference_ml is None
     assert read_evaluation(tmp_path).title == tmp_path.name
@@ -56,7 +57,7 @@ def test_nan_and_infinity_mean_not_defined(tmp_path: Path) -> None:
 )
 def test_a_damaged_table_is_named_with_its_line(tmp_path: Path, cells: str, values: tuple[object, ...]) -> None:
     good = "0,C1,,,0.9,1,1,1,1,0,C1,yes,1\n"
-    (tmp_path / "scores.csv").write_text(",".join(SCORE_COLUMNS) + "\n" + good + cells + "\n")
+    (tmp_path / "scores.csv").write_text(",".join(COMPARED_COLUMNS) + "\n" + good + cells + "\n")
     with raises_code(ComparisonError, tmp_path / "scores.csv", *values) as refused:
         read_evaluation(tmp_path)
     assert "cspine evaluate" in refused.value.advice
@@ -66,9 +67,9 @@ def test_what_is_no_evaluation_is_refused(tmp_path: Path) -> None:
     with raises_code(ComparisonError, "scores.csv", tmp_path):
         read_evaluation(tmp_path)
     (tmp_path / "scores.csv").write_text("case,level,dice,hd95_mm\na,C1,0.9,1\n")
-    with raises_code(ComparisonError, tmp_path / "scores.csv", 1, "part, fold, assd_mm"):
+    with raises_code(ComparisonError, tmp_path / "scores.csv", 1, "subset, fold, assd_mm"):
         read_evaluation(tmp_path)
-    (tmp_path / "scores.csv").write_text(",".join(SCORE_COLUMNS) + "\n")
+    (tmp_path / "scores.csv").write_text(",".join(COMPARED_COLUMNS) + "\n")
     with raises_code(ComparisonError, tmp_path / "scores.csv", "case"):
         read_evaluation(tmp_path)
     (tmp_path / "scores.csv").write_bytes(b"\xff\xfe\x00")

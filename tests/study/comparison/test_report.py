@@ -78,6 +78,6 @@ def test_a_date_is_reported_only_where_the_clock_is_set(
     assert ", 2023-11-14<" in page(one, tmp_path)
 
 
-def test_three_models_without_parts(three: Results, tmp_path: Path) -> None:
+def test_three_models_without_subsets(three: Results, tmp_path: Path) -> None:
     text = page(three, tmp_path)
     assert Page(text).open == [] and "Friedman" in text and "all cases" in text and "Beside the paper" not in text

@@ -119,7 +119,7 @@ def test_the_long_tables_have_every_number(two: Results, three: Results, tmp_pat
     write_tables(two, build_tables(two), tmp_path / "two")
     values, tests = rows_of(tmp_path / "two" / "values.csv"), rows_of(tmp_path / "two" / "tests.csv")
     assert len(values) == 4 * 3 * 9 * 2 and len(tests) == 4 * 3 * 9
-    (row,) = (r for r in tests if (r["part"], r["vertebra"], r["measure"]) == ("external", "C1", "dice"))
+    (row,) = (r for r in tests if (r["subset"], r["vertebra"], r["measure"]) == ("external", "C1", "dice"))
     found = two.comparison("model-2", "external", "C1", "dice")
     for column, value in (
         ("wilcoxon_p", found.result.wilcoxon_p), ("t_p", found.result.t_p), ("p_holm", found.p_holm),

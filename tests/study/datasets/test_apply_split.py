@@ -6,7 +6,7 @@ import pytest
 
 from cspine.core.errors import DatasetError, SplitError
 from cspine.study.datasets.apply_split import apply_split
-from cspine.study.datasets.case_table import Part, split_checksum, write_cases
+from cspine.study.datasets.case_table import Subset, split_checksum, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder
 from cspine.study.datasets.split import SplitSettings, splits_final
 from cspine.study.label_sets import label_set
@@ -36,10 +36,10 @@ def study(tmp_path):
 
 def test_files_tables_and_folds_agree_in_both_datasets(study):
     for folder, rows in zip(study, apply_split(study, ASKED), strict=True):
-        kinds = {Part.TRAINING: "Tr", Part.INTERNAL: "Ts", Part.EXTERNAL: "Ts", Part.UNASSIGNED: "Excluded"}
-        assert all(folder.where(r.case) == kinds.get(r.part, "Excluded") for r in rows if r.levels)
+        kinds = {Subset.TRAINING: "Tr", Subset.INTERNAL: "Ts", Subset.EXTERNAL: "Ts", Subset.UNASSIGNED: "Excluded"}
+        assert all(folder.where(r.case) == kinds.get(r.subset, "Excluded") for r in rows if r.levels)
         assert sorted(folder.rows(), key=lambda r: r.case) == sorted(rows, key=lambda r: r.case)
-        training = {row.case for row in rows if row.part is Part.TRAINING}
+        training = {row.case for row in rows if row.subset is Subset.TRAINING}
         assert {p.name.removesuffix("_0000.nii.gz") for p in folder.images("Tr").iterdir()} == training
         folds = json.loads((folder.root / SPLITS).read_text())
         assert folds == splits_final(rows) and len(folds) == 3

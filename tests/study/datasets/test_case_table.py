@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from cspine.core.errors import DatasetError, SplitError
-from cspine.study.datasets.case_table import Part, read_cases, refuse_split_patients, split_checksum, write_cases
+from cspine.study.datasets.case_table import Subset, read_cases, refuse_split_patients, split_checksum, write_cases
 from tests.builders.case_rows import case_row
 from tests.builders.raises import raises_code
 
@@ -14,8 +14,8 @@ from tests.builders.raises import raises_code
 def test_a_table_is_read_as_it_was_written(tmp_path):
     rows = [
         case_row("a", age_years=None, sex="", partial=("T1",), doubts=("missing level: C4", "order: C5")),
-        case_row("b", excluded="fractured, and more", part=Part.UNASSIGNED),
-        case_row("c", part=Part.TRAINING, fold=3, age_years=61.5, levels=()),
+        case_row("b", excluded="fractured, and more", subset=Subset.UNASSIGNED),
+        case_row("c", subset=Subset.TRAINING, fold=3, age_years=61.5, levels=()),
     ]
     write_cases(tmp_path / "cases.csv", reversed(rows))
     assert read_cases(tmp_path / "cases.csv") == rows
@@ -41,9 +41,9 @@ def test_a_folder_without_a_table_is_refused_with_the_command_that_makes_one(tmp
 
 def test_the_checksum_of_a_split_is_that_of_parts_and_folds_alone():
     rows = [
-        case_row("b", part=Part.TRAINING, fold=1),
-        case_row("a", part=Part.EXTERNAL),
-        case_row("c", part=Part.UNASSIGNED),
+        case_row("b", subset=Subset.TRAINING, fold=1),
+        case_row("a", subset=Subset.EXTERNAL),
+        case_row("c", subset=Subset.UNASSIGNED),
         case_row("d"),
     ]
     assert split_checksum(rows) == hashlib.sha256(b"a,external,\nb,training,1").hexdigest()
@@ -52,9 +52,9 @@ def test_the_checksum_of_a_split_is_that_of_parts_and_folds_alone():
 
 
 def test_a_patient_in_two_parts_or_folds_is_refused():
-    rows = [case_row("a", patient="p", part=Part.TRAINING, fold=0), case_row("b", part=Part.INTERNAL)]
-    refuse_split_patients([*rows, case_row("c", patient="p", part=Part.TRAINING, fold=0)], "D")
-    refuse_split_patients([*rows, case_row("c", patient="p", part=Part.UNUSED)], "D")
-    for other in ({"part": Part.TRAINING, "fold": 1}, {"part": Part.EXTERNAL}):
+    rows = [case_row("a", patient="p", subset=Subset.TRAINING, fold=0), case_row("b", subset=Subset.INTERNAL)]
+    refuse_split_patients([*rows, case_row("c", patient="p", subset=Subset.TRAINING, fold=0)], "D")
+    refuse_split_patients([*rows, case_row("c", patient="p", subset=Subset.UNUSED)], "D")
+    for other in ({"subset": Subset.TRAINING, "fold": 1}, {"subset": Subset.EXTERNAL}):
         with raises_code(SplitError, "D", "a, c"):
             refuse_split_patients([*rows, case_row("c", patient="p", **other)], "D")

@@ -18,7 +18,7 @@ from cspine.core.geometry import orientation_of, reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io import nifti
 from cspine.study.datasets import convert as module
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 from cspine.study.datasets.convert import Conversion, convert, convert_case, doubts_of
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW
@@ -217,13 +217,13 @@ def test_a_split_stays_until_a_case_comes_or_goes(tmp_path, in_process):
     dataset = conversion.dataset
     splits = dataset.root / SPLITS
     splits.write_text("[]")
-    module.write_cases(dataset.root / "cases.csv", [module.replace(rows[0], part=Part.INTERNAL), rows[1]])
+    module.write_cases(dataset.root / "cases.csv", [module.replace(rows[0], subset=Subset.INTERNAL), rows[1]])
     dataset.publish(dataset.rows())
     assert not run(found, conversion).notes and splits.exists()
-    assert dataset.where(rows[0].case) == "Ts" and dataset.rows()[0].part is Part.INTERNAL
+    assert dataset.where(rows[0].case) == "Ts" and dataset.rows()[0].subset is Subset.INTERNAL
     outcome = run(found, conversion, {rows[0].case: "metal"})
     assert "run `cspine dataset split` again" in outcome.notes[0] and not splits.exists()
-    assert outcome.rows[0].part is Part.UNUSED and dataset.where(rows[0].case) == "Excluded"
+    assert outcome.rows[0].subset is Subset.UNUSED and dataset.where(rows[0].case) == "Excluded"
 
 
 # --- interrupts -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cspine.core.errors import DatasetError, OutputError
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 from cspine.study.datasets.dataset_folder import RECORDS, DatasetFolder
 from cspine.study.label_sets import label_set
 from tests.builders.case_rows import case_row
@@ -31,10 +31,10 @@ def test_the_name_is_one_that_nnunet_accepts(tmp_path):
 def test_files_go_where_the_rows_say_and_back(tmp_path):
     folder = folder_with(tmp_path, "a", "b", "c", "d")
     rows = [
-        case_row("a", part=Part.TRAINING, fold=0),
-        case_row("b", part=Part.EXTERNAL),
+        case_row("a", subset=Subset.TRAINING, fold=0),
+        case_row("b", subset=Subset.EXTERNAL),
         case_row("c", excluded="metal"),
-        case_row("d", part=Part.UNASSIGNED),
+        case_row("d", subset=Subset.UNASSIGNED),
         case_row("e", levels=(), excluded="no vertebra"),
     ]
     folder.publish(rows)
@@ -53,7 +53,7 @@ def test_a_move_that_was_interrupted_is_completed(tmp_path):
     image.parent.mkdir()
     folder.pair("Tr", "a")[0].rename(image)
     assert folder.where("a") is None
-    folder.publish([case_row("a", part=Part.INTERNAL)])
+    folder.publish([case_row("a", subset=Subset.INTERNAL)])
     assert folder.where("a") == "Ts"
 
 

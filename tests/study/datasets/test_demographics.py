@@ -2,18 +2,18 @@
 
 import csv
 
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 from cspine.study.datasets.demographics import as_table, demographics, write_demographics
 from tests.builders.case_rows import NECK, case_row
 
 ROWS = [
-    case_row("a1", patient="a", age_years=50.0, sex="M", part=Part.TRAINING, fold=0),
-    case_row("a2", patient="a", age_years=50.0, sex="M", part=Part.TRAINING, fold=0, levels=NECK[2:]),
-    case_row("b", age_years=60.0, part=Part.TRAINING, spacing_mm=(2.0, 0.7, 0.4), orientation="SAR"),
-    case_row("c", age_years=None, sex="", part=Part.TRAINING, source="HNSCC-3DCT-RT", partial=("T1",)),
-    case_row("d", age_years=40.0, part=Part.EXTERNAL, source="TotalSegmentator"),
-    case_row("e", part=Part.UNASSIGNED),
-    case_row("f", excluded="metal", part=Part.UNUSED),
+    case_row("a1", patient="a", age_years=50.0, sex="M", subset=Subset.TRAINING, fold=0),
+    case_row("a2", patient="a", age_years=50.0, sex="M", subset=Subset.TRAINING, fold=0, levels=NECK[2:]),
+    case_row("b", age_years=60.0, subset=Subset.TRAINING, spacing_mm=(2.0, 0.7, 0.4), orientation="SAR"),
+    case_row("c", age_years=None, sex="", subset=Subset.TRAINING, source="HNSCC-3DCT-RT", partial=("T1",)),
+    case_row("d", age_years=40.0, subset=Subset.EXTERNAL, source="TotalSegmentator"),
+    case_row("e", subset=Subset.UNASSIGNED),
+    case_row("f", excluded="metal", subset=Subset.UNUSED),
 ]
 
 
@@ -37,7 +37,7 @@ def test_the_tables_are_written_for_people_and_programs(tmp_path):
     write_demographics(tmp_path, ROWS)
     with (tmp_path / "demographics.csv").open(newline="") as lines:
         first = next(csv.DictReader(lines))
-    assert (first["part"], first["age_mean"], first["age_sd"], first["male_share"]) == (
+    assert (first["subset"], first["age_mean"], first["age_sd"], first["male_share"]) == (
         "Training", "55.0", "7.1", "0.500",
     )  # fmt: skip
     assert first["sources"] == "HNSCC-3DCT-RT 1; VerSe 2019 2"

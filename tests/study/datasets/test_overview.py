@@ -5,17 +5,17 @@ import csv
 import pytest
 
 from cspine.study.datasets import overview
-from cspine.study.datasets.case_table import Part
+from cspine.study.datasets.case_table import Subset
 from tests.builders.case_rows import NECK, case_row
 
 ROWS = [
-    case_row("a", part=Part.TRAINING, fold=0, doubts=("order: C3",)),
-    case_row("b", part=Part.TRAINING, fold=1, source="MSD colon", partial=("T1",)),
-    case_row("c", part=Part.EXTERNAL, source="TotalSegmentator", doubts=("gap: C3", "order: C5", "order: C6")),
+    case_row("a", subset=Subset.TRAINING, fold=0, doubts=("order: C3",)),
+    case_row("b", subset=Subset.TRAINING, fold=1, source="MSD colon", partial=("T1",)),
+    case_row("c", subset=Subset.EXTERNAL, source="TotalSegmentator", doubts=("gap: C3", "order: C5", "order: C6")),
     case_row("d", excluded="metal", doubts=("order: C5",)),
     case_row("e", levels=(), excluded="no vertebra"),
-    case_row("f", part=Part.TRAINING, fold=1, levels=NECK[2:]),
-    case_row("g", part=Part.TRAINING, fold=1),
+    case_row("f", subset=Subset.TRAINING, fold=1, levels=NECK[2:]),
+    case_row("g", subset=Subset.TRAINING, fold=1),
 ]
 
 
@@ -37,7 +37,7 @@ def test_doubts_and_exclusions_are_counted_by_case():
     assert overview.counts_by_reason(ROWS) == [["metal", "1"], ["no vertebra", "1"]]
 
 
-def test_vertebrae_are_counted_by_part(tmp_path):
+def test_vertebrae_are_counted_by_subset(tmp_path):
     overview.write_levels(tmp_path / "levels.csv", ROWS)
     with (tmp_path / "levels.csv").open(newline="") as lines:
         rows = {row["level"]: row for row in csv.DictReader(lines)}

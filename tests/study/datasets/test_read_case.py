@@ -133,7 +133,7 @@ WIDE = (3.0, 3.0, 9.0)
 
 
 def patient(tmp_path: Path, *series: CtVolume) -> FoundCase:
-    """A patient's folder as TCIA gives it: a folder a study, a folder a series; and the mask of the first one."""
+    """A patient's folder as TCIA gives it: one folder per study and per series; and the mask of the first one."""
     _, labels = small_case(spacing_xyz=WIDE)
     for number, volume in enumerate(series):
         about = CtSeriesDescription(

@@ -19,7 +19,7 @@ def test_a_dataset_is_counted_and_some_cases_are_shown(tmp_path: Path) -> None:
     out = dataset.root / "summary"
     assert found.name == "Dataset501_Tiny" and list(found.rows) == dataset.rows()
     assert (found.content["cases"], found.content["patients"], found.content["doubtful"]) == (6, 6, 0)
-    assert found.content["parts"] == {"training": 4, "internal": 1, "external": 1}
+    assert found.content["subsets"] == {"training": 4, "internal": 1, "external": 1}
     assert [path.name for path in found.files] == ["sheet.png", "levels.csv", "demographics.md", "summary.json"]
     assert all(path.parent == out and path.is_file() for path in found.files)
     assert told == [(1, 2), (2, 2)]
@@ -31,7 +31,7 @@ def test_another_folder_and_no_pictures(tmp_path: Path) -> None:
     dataset = tiny_dataset(tmp_path / "Dataset501_Tiny", folds=0)
     found = cspine.study.summarize(dataset.root, tmp_path / "out", pictures=0)
     assert [path.name for path in found.files] == ["levels.csv", "demographics.md", "summary.json"]
-    assert found.content["parts"] == {"unused": 6} and found.content["split"] is None
+    assert found.content["subsets"] == {"unused": 6} and found.content["split"] is None
     assert not (dataset.root / "summary").exists()
 
 

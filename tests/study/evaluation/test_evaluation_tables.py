@@ -36,10 +36,12 @@ def written(folder: Path, *results: CaseResult) -> Path:
 
 
 def test_a_row_a_case_and_level_in_the_order_that_was_agreed(tmp_path: Path) -> None:
-    case = case_of("a", score_of("C1", 0.91234567, 1.5), missed_level("C2"), false_level("C3"), part="training", fold=2)
+    case = case_of(
+        "a", score_of("C1", 0.91234567, 1.5), missed_level("C2"), false_level("C3"), subset="training", fold=2
+    )
     lines = (written(tmp_path, case) / "scores.csv").read_text().splitlines()
     assert lines == [
-        "case,level,part,fold,dice,hd95_mm,assd_mm,reference_ml,predicted_ml,volume_error_ml,predicted_level,identified,"
+        "case,level,subset,fold,dice,hd95_mm,assd_mm,reference_ml,predicted_ml,volume_error_ml,predicted_level,identified,"
         "centroid_distance_mm,given_to_neighbour",
         "a,C1,training,2,0.9123,1.5000,0.7500,10.0000,11.0000,1.0000,C1,yes,0.5000,0.0200",
         "a,C2,training,2,0.0000,,,10.0000,0.0000,-10.0000,missed,no,,0.0000",
@@ -70,16 +72,16 @@ def test_a_row_a_case(tmp_path: Path) -> None:
     assert (third["error"], third["ok"], third["mean_dice"]) == ("[CS-DAT-002] why", "no", "")
 
 
-def test_a_row_a_level_for_all_and_for_each_part(tmp_path: Path) -> None:
+def test_a_row_a_level_for_all_and_for_each_subset(tmp_path: Path) -> None:
     results = [
-        case_of("a", score_of("C1", 0.9, 1.0), missed_level("C2"), part="training"),
-        case_of("b", score_of("C1", 0.7, 3.0), part="external"),
+        case_of("a", score_of("C1", 0.9, 1.0), missed_level("C2"), subset="training"),
+        case_of("b", score_of("C1", 0.7, 3.0), subset="external"),
     ]
     rows = rows_of(written(tmp_path, *results) / "levels.csv")
-    assert [(row["part"], row["level"]) for row in rows][:4] == [
+    assert [(row["subset"], row["level"]) for row in rows][:4] == [
         ("all", "C1"), ("all", "C2"), ("all", "[C1,T1]"), ("all", "[C1,T1] case means"),
     ]  # fmt: skip
-    assert {row["part"] for row in rows} == {"all", "training", "external"}
+    assert {row["subset"] for row in rows} == {"all", "training", "external"}
     c1, c2 = rows[:2]
     assert (c1["dice_n"], c1["dice_mean"], c1["dice_sd"], c1["dice_lowest"]) == ("2", "0.8000", "0.1414", "0.7000")
     assert (c1["hd95_mm_median"], c1["volume_error_ml_mean"], c1["missed"]) == ("2.0000", "1.0000", "0")

@@ -10,8 +10,9 @@ import pytest
 from cspine.core.errors import InputError
 from cspine.core.findings import NUMBERING_CODES
 from cspine.io.tables import write_csv
-from cspine.study.evaluation.evaluation_tables import CASE_COLUMNS, SCORE_COLUMNS
+from cspine.study.evaluation.evaluation_tables import CASE_COLUMNS
 from cspine.study.evaluation.judgement import Expectations, Figures, figures, markdown, read_expectations
+from cspine.study.evaluation.table_columns import SCORE_COLUMNS
 from tests.builders.raises import raises_code
 
 _CODE = sorted(NUMBERING_CODES)[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cspine.core.errors import DatasetError, InputError, UsageError
-from cspine.study.datasets.case_table import CaseRow, Part, write_cases
+from cspine.study.datasets.case_table import CaseRow, Subset, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases
 from cspine.study.label_sets import label_set
@@ -114,16 +114,16 @@ def test_no_reference_is_an_error(tmp_path: Path) -> None:
 # --- datasets ---------------------------------------------------------------------------------------------------------
 
 
-def row(case: str, part: Part, fold: int | None = None, excluded: str = "") -> CaseRow:
+def row(case: str, subset: Subset, fold: int | None = None, excluded: str = "") -> CaseRow:
     return CaseRow(
         case, "VerSe", case, "", None, "", (1, 1, 1), (9, 9, 9), "LPS", ("C1",),
-        excluded=excluded, part=part, fold=fold,
+        excluded=excluded, subset=subset, fold=fold,
     )  # fmt: skip
 
 
 ROWS = [
-    row("a", Part.TRAINING, 0), row("b", Part.TRAINING, 1), row("c", Part.INTERNAL), row("d", Part.EXTERNAL),
-    row("e", Part.UNASSIGNED), row("f", Part.TRAINING, 2, excluded="doubtful"),
+    row("a", Subset.TRAINING, 0), row("b", Subset.TRAINING, 1), row("c", Subset.INTERNAL), row("d", Subset.EXTERNAL),
+    row("e", Subset.UNASSIGNED), row("f", Subset.TRAINING, 2, excluded="doubtful"),
 ]  # fmt: skip
 
 
@@ -139,34 +139,34 @@ def dataset(tmp_path: Path) -> Path:
     return root
 
 
-def test_cases_of_a_dataset_with_their_parts(dataset: Path) -> None:
+def test_cases_of_a_dataset_with_their_subsets(dataset: Path) -> None:
     inputs = Inputs(dataset=dataset, prediction=dataset.parent / "p")
     cases = found(inputs)
-    assert {name: (case.part, case.fold) for name, case in cases.items()} == {
+    assert {name: (case.subset, case.fold) for name, case in cases.items()} == {
         "a": ("training", 0), "b": ("training", 1), "c": ("internal", None), "d": ("external", None),
     }  # fmt: skip
     assert cases["c"].reference == dataset / "labelsTs" / "c.nii.gz" and cases["c"].reference_scheme == "nnunet"
     assert cases["a"].image == dataset / "imagesTr" / "a_0000.nii.gz" and cases["a"].prediction_scheme == "verse"
-    assert list(found(replace(inputs, parts=("external", "internal")))) == ["c", "d"]
-    with raises_code(UsageError, "--parts", "'validation'"):
-        find_cases(replace(inputs, parts=("validation",)), None)
+    assert list(found(replace(inputs, subsets=("external", "internal")))) == ["c", "d"]
+    with raises_code(UsageError, "--subsets", "'validation'"):
+        find_cases(replace(inputs, subsets=("validation",)), None)
     (dataset / "labelsTs" / "d.nii.gz").unlink()
     with raises_code(DatasetError, 1, 4, "cases.csv"):
         find_cases(inputs, None)
 
 
-def test_a_dataset_before_its_split_has_no_parts(dataset: Path) -> None:
-    write_cases(dataset / "cases.csv", [row("a", Part.UNUSED), row("b", Part.UNUSED)])
+def test_a_dataset_before_its_split_has_no_subsets(dataset: Path) -> None:
+    write_cases(dataset / "cases.csv", [row("a", Subset.UNUSED), row("b", Subset.UNUSED)])
     cases = found(Inputs(dataset=dataset, prediction=dataset.parent / "p"))
-    assert {case.part for case in cases.values()} == {""} and list(cases) == ["a", "b"]
+    assert {case.subset for case in cases.values()} == {""} and list(cases) == ["a", "b"]
 
 
 def test_a_table_gives_parts_to_a_folder(dataset: Path) -> None:
     inputs = Inputs(dataset / "labelsTr", prediction=dataset.parent / "p", cases=dataset / "cases.csv")
-    assert [(case.part, case.fold) for case in found(inputs).values()] == [("training", 0), ("training", 1)]
-    assert found(replace(inputs, reference=dataset / "labelsTs", parts=("external",))).keys() == {"d"}
+    assert [(case.subset, case.fold) for case in found(inputs).values()] == [("training", 0), ("training", 1)]
+    assert found(replace(inputs, reference=dataset / "labelsTs", subsets=("external",))).keys() == {"d"}
     touch(dataset / "labelsTr" / "unknown.nii.gz")
     with raises_code(DatasetError, 1, 3, "cases.csv"):
         find_cases(inputs, None)
-    with raises_code(UsageError, "--parts"):
-        find_cases(replace(inputs, cases=None, parts=("training",)), None)
+    with raises_code(UsageError, "--subsets"):
+        find_cases(replace(inputs, cases=None, subsets=("training",)), None)

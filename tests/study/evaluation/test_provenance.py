@@ -11,7 +11,7 @@ from cspine.study.prediction.records import PredictionRecord
 from tests.builders.raises import raises_code
 
 SPLIT = "5117"
-#: Part and fold by case, and the folds that predicted it.
+#: Subset and fold by case, and the folds that predicted it.
 HONEST = {"a": ("training", 0, "0"), "b": ("training", 1, "1"), "c": ("external", None, "0,1")}
 
 
@@ -20,10 +20,12 @@ def check(folder, predicted=HONEST, recorded=None, split=SPLIT, complete=True, *
     model = {"name": "n", "checksum": "abc", "split": stated.pop("model_split", SPLIT)}
     write_json(folder / "summary.json", {"command": "cspine predict", "complete": complete, "model": model, **stated})
     cases = []
-    for name, (part, fold, folds) in predicted.items():
-        record = PredictionRecord(name, (recorded or {}).get(name, part), folds, "abc", "def")
+    for name, (subset, fold, folds) in predicted.items():
+        record = PredictionRecord(name, (recorded or {}).get(name, subset), folds, "abc", "def")
         write_json(folder / "records" / f"{name}.json", asdict(record))
-        cases.append(EvaluationCase(name, None, part, fold, reference=Path("r"), prediction=folder / f"{name}.nii.gz"))
+        cases.append(
+            EvaluationCase(name, None, subset, fold, reference=Path("r"), prediction=folder / f"{name}.nii.gz")
+        )
     return check_provenance(folder, cases, split)
 
 

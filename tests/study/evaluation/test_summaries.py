@@ -1,4 +1,4 @@
-"""All cases together: spreads, missed and false levels, groups, parts."""
+"""All cases together: spreads, missed and false levels, groups, subsets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from cspine.core.anatomy import CERVICAL_LEVELS, levels_between
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.metrics import LevelMatch, Score
-from cspine.study.evaluation.summaries import Spread, as_identity, by_part, predicted_by, spread, summaries, summary
+from cspine.study.evaluation.summaries import Spread, as_identity, by_subset, predicted_by, spread, summaries, summary
 from tests.builders.evaluation_cases import case_of, false_level, missed_level, score_of
 from tests.builders.spine_phantom import MODEL
 
@@ -50,22 +50,25 @@ def test_the_whole_spine_is_no_group_of_the_neck() -> None:
     assert [level.name for level in summaries(neck, CERVICAL_LEVELS)][-2:] == ["[C1,T1]", "[C1,T1] case means"]
 
 
-def test_summary_of_all_and_of_each_part() -> None:
-    parts = [*(case_of(r.case, *r.scores, part="training", fold=n) for n, r in enumerate(TWO))]
-    parts += [case_of("c", score_of("C1", 1.0, 0.0), part="external")]
-    parts += [CaseResult("d", (), (), None, error="[CS-IN-001] cannot read d.nii.gz", part="external")]
-    assert {part: len(some) for part, some in by_part(parts).items()} == {"training": 2, "external": 2}
-    result = summary(parts, levels_between("C1", "T4"), as_identity(MODEL), "ours")
+def test_summary_of_all_and_of_each_subset() -> None:
+    subsets = [*(case_of(r.case, *r.scores, subset="training", fold=n) for n, r in enumerate(TWO))]
+    subsets += [case_of("c", score_of("C1", 1.0, 0.0), subset="external")]
+    subsets += [CaseResult("d", (), (), None, error="[CS-IN-001] cannot read d.nii.gz", subset="external")]
+    assert {subset: len(some) for subset, some in by_subset(subsets).items()} == {"training": 2, "external": 2}
+    result = summary(subsets, levels_between("C1", "T4"), as_identity(MODEL), "ours")
     assert (result["title"], result["model"]["name"], result["cases"]) == ("ours", "phantom-net", 4)
     assert result["compared_levels"] == [level.name for level in levels_between("C1", "T4")]
     assert result["errors"] == {"d": "[CS-IN-001] cannot read d.nii.gz"}
     assert result["levels"]["C1"]["cases"] == 3 and result["levels"]["C2"]["missed"] == 1
-    assert result["parts"]["external"]["levels"]["C1"]["mean_dice"] == 1.0 and result["parts"]["external"]["cases"] == 2
-    group = result["parts"]["training"]["groups"]["[C1,T1]"]
+    assert (
+        result["subsets"]["external"]["levels"]["C1"]["mean_dice"] == 1.0
+        and result["subsets"]["external"]["cases"] == 2
+    )
+    group = result["subsets"]["training"]["groups"]["[C1,T1]"]
     assert group["sd_dice"] == pytest.approx(statistics.stdev([0.9, 0.0, 0.7, 0.5, 0.0]))
     assert group["case_mean_dice"] == pytest.approx((0.45 + 0.4) / 2)
     assert (result["missed"], result["false"]) == (1, 1)
-    assert summary(TWO, CERVICAL_LEVELS, None)["model"] is None and summary(TWO, CERVICAL_LEVELS, None)["parts"] == {}
+    assert summary(TWO, CERVICAL_LEVELS, None)["model"] is None and summary(TWO, CERVICAL_LEVELS, None)["subsets"] == {}
 
 
 def test_no_case_at_all_is_reported_without_numbers() -> None:

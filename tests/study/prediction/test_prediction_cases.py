@@ -7,13 +7,13 @@ import pytest
 
 from cspine.core.errors import InputError, SplitError, UsageError
 from cspine.models.package import load_package
-from cspine.study.datasets.case_table import CASE_TABLE, Part, write_cases
+from cspine.study.datasets.case_table import CASE_TABLE, Subset, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder
-from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, parts_of, split_of
+from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, split_of, subsets_of
 from tests.builders.raises import raises_code
 from tests.builders.tiny_dataset import tiny_dataset
 
-EVERY = (Part.TRAINING, Part.INTERNAL, Part.EXTERNAL)
+EVERY = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
 
 
 def test_channel_numbers_are_no_part_of_a_name_and_hidden_files_are_ignored(tmp_path):
@@ -40,16 +40,16 @@ def test_what_cannot_be_predicted_is_refused(tmp_path, files, source, value):
 
 
 def test_parts_by_name():
-    assert parts_of("external, training") == (Part.TRAINING, Part.EXTERNAL)
+    assert subsets_of("external, training") == (Subset.TRAINING, Subset.EXTERNAL)
     with raises_code(UsageError, "'test'"):
-        parts_of("training,test")
+        subsets_of("training,test")
 
 
 @pytest.mark.slow
 def test_a_training_case_is_predicted_by_the_fold_that_was_not_trained_on_it(trained):
     package = load_package(trained.package)
     cases = cases_of_dataset(trained.dataset, EVERY, package)
-    by_name = {case.name: (case.part, case.folds) for case in cases}
+    by_name = {case.name: (case.subset, case.folds) for case in cases}
     assert by_name == {
         "case_0": ("training", ("0",)),
         "case_1": ("training", ("1",)),

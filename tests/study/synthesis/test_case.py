@@ -13,7 +13,7 @@ from cspine.study.synthesis.atlas import LUNG, TEETH, Atlas, signed_distance
 from cspine.study.synthesis.case import CaseSettings, synthesize_case
 from tests.builders.tiny_atlas import PERFECT, plain_case
 
-_SMALL = CaseSettings(extent_xyz_mm=(60.0, 70.0, 90.0), whole_neck=True)
+_SMALL = CaseSettings(extent_xyz_mm=(60.0, 70.0, 90.0), complete_neck=True)
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,8 @@ from cspine.core.errors import AtlasError
 from cspine.study.synthesis.atlas import Atlas
 from cspine.study.synthesis.case import synthesize_case
 from cspine.study.synthesis.evaluation_sets import (
-    ARTICULATED,
     MAX_CASES,
     PERTURBATIONS,
-    SETS,
     SetCase,
     describe,
     set_case,
@@ -24,6 +22,7 @@ from cspine.study.synthesis.evaluation_sets import (
 )
 from cspine.study.synthesis.neck import case as neck_case
 from cspine.study.synthesis.neck.people import EVALUATION_PEOPLE, People
+from cspine.study.synthesis.set_names import ARTICULATED, SETS
 from cspine.study.synthetic_training.recipe import Recipe
 from tests.builders.small_set import small_case
 from tests.builders.tiny_atlas import PERFECT

@@ -29,7 +29,7 @@ def _silent(done: int, whole: int) -> None:
 def test_a_neck_is_that_of_its_seed(tmp_path: Path, atlas_folder: Path, atlas_cache: Path, atlas: Atlas) -> None:
     necks = Necks(atlas_folder, cache=atlas_cache, seed=7, spacing_mm=_SPACING, extent_mm=_EXTENT)
     (case,) = necks.write(tmp_path, _silent)
-    ct, labels = synthesize_case(atlas, 7, CaseSettings(_SPACING, _EXTENT, whole_neck=True, internal_mm=1.0))
+    ct, labels = synthesize_case(atlas, 7, CaseSettings(_SPACING, _EXTENT, complete_neck=True, internal_mm=1.0))
     assert (case.name, case.kept, case.series) == ("neck_00007", False, None)
     assert np.array_equal(nifti.read_ct(case.image).hu_zyx, ct.hu_zyx)
     assert np.array_equal(nifti.read_labels(case.labels).labels_zyx, labels.labels_zyx)
@@ -48,7 +48,7 @@ def test_articulated_necks_show_the_people_of_training(
     monkeypatch.setattr(write_necks, "synthesize_neck", fake)
     whole = shutil.copytree(atlas_folder, tmp_path / "atlas")
     shutil.copytree(mesh_folder, whole / "meshes")
-    necks = Necks(whole, people_folder, atlas_cache, 2, 3, (0.5, 0.5, 1), whole_neck=False, dicom=True)
+    necks = Necks(whole, people_folder, atlas_cache, 2, 3, (0.5, 0.5, 1), complete_neck=False, dicom=True)
     cases = necks.write(tmp_path / "out", _silent)
     assert [case.name for case in cases] == ["articulated_00003", "articulated_00004"]
     assert all(case.is_there() and case.series is not None for case in cases)

@@ -18,7 +18,7 @@ from tests.builders.blank_volumes import blank_volumes
 
 @pytest.mark.parametrize(
     ("view", "expected"),
-    [("whole", "whole"), ("random", "random"), ("T11-L5", ("T11", "L5")), ("C3", ("C3", "C3"))],
+    [("complete", "complete"), ("random", "random"), ("T11-L5", ("T11", "L5")), ("C3", ("C3", "C3"))],
 )
 def test_spines_are_generated_with_their_view(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str, expected: str | tuple[str, str]

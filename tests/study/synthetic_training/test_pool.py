@@ -110,7 +110,7 @@ def _generate_here(settings: PoolSettings, cases: int, monkeypatch: pytest.Monke
     made: list[tuple[int, bool]] = []
 
     def case(atlas: Atlas, seed: int, requested: CaseSettings) -> tuple[CtVolume, LabelVolume]:
-        made.append((seed, requested.whole_neck))
+        made.append((seed, requested.complete_neck))
         affine = Grid((2, 2, 2), np.eye(4)).affine_lps
         return CtVolume(np.full((2, 2, 2), seed, np.int16), affine), LabelVolume(np.ones((2, 2, 2), np.uint8), affine)
 

@@ -75,7 +75,7 @@ def test_from_an_atlas_to_a_package_that_predicts(tmp_path: Path, atlas_folder: 
     assert math.isfinite(float(row["loss"]))
 
     package_model(recipe, weights, Provenance(iterations), tmp_path / "tiny")
-    ct, _ = synthesize_case(atlas, 1, CaseSettings((3.0, 3.0, 3.0), (60.0, 60.0, 100.0), whole_neck=True))
+    ct, _ = synthesize_case(atlas, 1, CaseSettings((3.0, 3.0, 3.0), (60.0, 60.0, 100.0), complete_neck=True))
     found = segment(ct, load_package(tmp_path / "tiny"), InferenceSettings(device="cpu")).labels
     assert found.labels_zyx.shape == ct.hu_zyx.shape
     assert set(np.unique(found.labels_zyx)) <= set(range(9))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cspine.core.errors import DatasetError, TrainingError
-from cspine.study.datasets.case_table import CASE_TABLE, Part, split_checksum, write_cases
+from cspine.study.datasets.case_table import CASE_TABLE, Subset, split_checksum, write_cases
 from cspine.study.datasets.dataset_folder import SPLITS
 from cspine.study.training.cases import ALL, read_cases_of
 from tests.builders.raises import raises_code
@@ -107,7 +107,7 @@ def test_a_folder_that_is_no_dataset_is_refused(dataset, tmp_path):
 
 
 def test_a_dataset_without_training_cases_is_refused(dataset):
-    rewrite(dataset, lambda row: replace(row, part=Part.UNASSIGNED, fold=None))
+    rewrite(dataset, lambda row: replace(row, subset=Subset.UNASSIGNED, fold=None))
     with raises_code(TrainingError, dataset.root.name):
         read_cases_of(dataset.root, None)
 

@@ -27,7 +27,7 @@ def test_hours_are_in_proportion_to_folds_epochs_and_plans(cases, tmp_path):
     assert "about 36 GPU hours" in hours(configuration="3d_cascade_fullres")
     some = replace(cases, folds=("1",))
     text = needs(some, TrainingSettings(configuration="3d_cascade_fullres"), tmp_path)
-    assert text[0] == "4 training cases, 3 fold(s) to train."  # both of the first stage
+    assert text[0] == "4 training cases, 3 folds to train."  # both of the first stage
 
 
 def test_the_papers_study_is_reported_as_a_yardstick(cases, tmp_path):

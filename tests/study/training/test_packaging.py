@@ -4,7 +4,7 @@ import pytest
 
 from cspine.core.errors import UsageError
 from cspine.study.training.cases import read_cases_of
-from cspine.study.training.packaging import check_naming, check_place, naming_of, refuse_within
+from cspine.study.training.packaging import check_naming, check_output_folder, naming_of, refuse_within
 from tests.builders.raises import raises_code
 from tests.builders.tiny_dataset import tiny_dataset
 
@@ -27,26 +27,26 @@ def test_a_name_that_no_package_can_have_is_refused(tmp_path, name):
 
 
 def test_a_package_replaces_only_a_package(tmp_path):
-    check_place(tmp_path / "new", ())
+    check_output_folder(tmp_path / "new", ())
     (tmp_path / "empty").mkdir()
-    check_place(tmp_path / "empty", ())
+    check_output_folder(tmp_path / "empty", ())
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "model.yaml").write_text("")
-    check_place(tmp_path / "old", ())
+    check_output_folder(tmp_path / "old", ())
     (tmp_path / "theses").mkdir()
     (tmp_path / "theses" / "mine.txt").write_text("years of work")
     with raises_code(UsageError, "--out", tmp_path / "theses"):
-        check_place(tmp_path / "theses", ())
+        check_output_folder(tmp_path / "theses", ())
     (tmp_path / "file").write_text("")
     with raises_code(UsageError, "--out", tmp_path / "file"):
-        check_place(tmp_path / "file", ())
+        check_output_folder(tmp_path / "file", ())
 
 
 def test_a_package_lies_around_neither_dataset_nor_run(tmp_path):
     for folder in (tmp_path, tmp_path / "data", tmp_path / "data" / "x" / ".."):
         with raises_code(UsageError, "--out", "Dataset501_Tiny"):
-            check_place(folder, (tmp_path / "data" / "Dataset501_Tiny", tmp_path / "data"))
-    check_place(tmp_path / "run" / "model", (tmp_path / "run",))
+            check_output_folder(folder, (tmp_path / "data" / "Dataset501_Tiny", tmp_path / "data"))
+    check_output_folder(tmp_path / "run" / "model", (tmp_path / "run",))
 
 
 def test_a_training_is_not_written_into_its_dataset(tmp_path):

@@ -58,7 +58,7 @@ def test_the_card_has_data_training_folds_and_licences(trained):
     assert "| VerSe 2019 | 4 | 4 | 42 +- 1 (n = 4) | 50% (n = 4) | 3.00 (3.00..3.00)" in card
     assert "| level | mean | min | max | fold 0 | fold 1 |" in card and "| cases | 4 | | | 2 | 2 |" in card
     assert "PlainConvUNet (2, 4, 8 channels), voxels of 3 x 3 x 3 mm, patches of 16 x 16 x 16" in card
-    assert "mirrored patches: no" in card and "2 epochs, 2 iterations an epoch" in card
+    assert "mirrored patches: no" in card and "2 epochs, 2 iterations per epoch" in card
     assert "Not granted here" in card and "VerSe 2019: CC BY-SA 4.0" in card
     assert str(trained.dataset.parent) not in card
 
@@ -67,11 +67,11 @@ def test_each_fold_was_validated_on_the_cases_that_the_table_gives_it(trained):
     for fold in ("0", "1"):
         cases = {path.name.removesuffix(".nii.gz") for path in fold_of(trained.run, fold).glob("validation/*.nii.gz")}
         rows = DatasetFolder(trained.dataset).rows()
-        assert cases == {row.case for row in rows if row.part == "training" and str(row.fold) == fold}
+        assert cases == {row.case for row in rows if row.subset == "training" and str(row.fold) == fold}
 
 
 def test_the_command_prints_what_it_needs_and_where_the_package_is(trained):
-    assert "4 training cases, 2 fold(s) to train" in trained.printed
+    assert "4 training cases, 2 folds to train" in trained.printed
     assert "GPU hours" in trained.printed and "Disk: about" in trained.printed
     assert f"Model package model 1 in {trained.package}" in trained.printed
 
@@ -165,7 +165,7 @@ def test_a_cascade_is_trained_on_predictions_of_folds_that_did_not_see_a_case(tm
         "0",
     )
     result = call_train(dataset, tmp_path / "run", tmp_path / "model", *options)
-    assert result.exit_code == 0 and "4 training cases, 3 fold(s) to train" in result.output
+    assert result.exit_code == 0 and "4 training cases, 3 folds to train" in result.output
     (predicted,) = tmp_path.glob(f"run/nnUNet_results/*/*/predicted_next_stage/{CASCADE}")
     assert len(list(predicted.glob("case_*"))) == 4
     locate, fine = load_package(tmp_path / "model").stages

@@ -54,7 +54,7 @@ def collect(folders: Folders, limit: int | None = None) -> Found:
     UsageError
         If no data set is given, or images without their masks.
     DatasetError
-        If a folder has not the layout of its data set, or the table of patients has unknown columns or an id twice.
+        If a folder lacks the layout of its data set, or the table of patients has unknown columns or an id twice.
     """
     if folders.ctspine1k is None and (folders.hnscc or folders.msd_colon or folders.images):
         raise UsageError(
@@ -96,7 +96,7 @@ def _verse(folders: Folders) -> list[Found]:
 
 
 def _doubts_about(table: str, person_rows: dict[str, dict[str, str]], cases: list[FoundCase]) -> list[str]:
-    """Return the entries of a table of patients without effect: a mistyped id may leave one patient in two parts."""
+    """Return the entries of a table of patients without effect: a mistyped id may leave one patient in two subsets."""
     known = {name for case in cases for name in (case.name, case.patient)}
     kinds = (
         ("an id that matches no case and no patient", [name for name in person_rows if name not in known]),

@@ -3,7 +3,7 @@
 The names show the source: ``1.3.6.1.4.1.9328...`` and ``CTC-...`` (COLONOG), ``HN_P001`` (HNSCC-3DCT-RT), ``liver_0``
 or ``colon_001`` (what CTSpine1K calls MSD T10 is the Decathlon's liver task), ``volume-covid19-A-0003_ct``. Images
 stand beside the masks as ``NAME.nii.gz`` in any folder below, or in further folders: as NIfTI, or as DICOM from TCIA in
-a folder a patient.
+one folder per patient.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def find(root: Path, hnscc: Path | None = None, decathlon: Path | None = None, o
     root : Path
         Folder of the masks, and of the images that come with them.
     hnscc : Path, optional
-        Folder of HNSCC-3DCT-RT with a folder of DICOM files a patient (``HN_P001``).
+        Folder of HNSCC-3DCT-RT with a folder of DICOM files per patient (``HN_P001``).
     decathlon : Path, optional
         Folder of the Medical Segmentation Decathlon's colon task (``imagesTr``, ``imagesTs``).
     others : sequence of Path

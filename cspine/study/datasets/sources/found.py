@@ -30,7 +30,7 @@ class FoundCase(Case):
     image : Path
         NIfTI file, or a folder of DICOM files.
     labels : Path
-        NIfTI file, or a folder with one mask a vertebra.
+        NIfTI file, or a folder with one mask per vertebra.
     origin : str
         Image within its data set, as in cases.csv.
     scheme : str

@@ -1,4 +1,4 @@
-"""TotalSegmentator v2 (https://zenodo.org/records/10047292): a folder a case with ``ct.nii.gz`` and one mask a class.
+"""TotalSegmentator v2 (https://zenodo.org/records/10047292): a folder per case with ``ct.nii.gz`` and a mask per class.
 
 ``meta.csv`` (semicolons) has ``image_id``, ``age`` and ``gender``. Each case is a patient of its own: the data set says
 no more.

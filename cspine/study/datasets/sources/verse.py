@@ -4,7 +4,7 @@ Subject based (https://github.com/anjany/verse): ``rawdata/sub-verse004/sub-vers
 ``derivatives/sub-verse004/sub-verse004_seg-vert_msk.nii.gz`` and ``..._seg-subreg_ctd.json``; the scans of a patient
 who has several are ``sub-verse408_split-verse223``, those of 2020 end in ``_dir-ax`` or the like. Older (the
 challenges): ``verse004.nii.gz`` or ``verse500_CT-ax.nii.gz`` with ``..._seg.nii.gz`` and ``..._ctd.json`` beside it, or
-a folder a case with ``ct.nii.gz``, ``seg-vert_msk.nii.gz`` and ``ctd.json``.
+one folder per case with ``ct.nii.gz``, ``seg-vert_msk.nii.gz`` and ``ctd.json``.
 """
 
 from __future__ import annotations

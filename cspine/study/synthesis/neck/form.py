@@ -22,13 +22,13 @@ class FormChange:
     Parameters
     ----------
     spinous_length, spinous_slope, spinous_spread : float
-        Length against the form's, slope added (down where positive, mm a mm), and growth in width a millimetre.
+        Length against the form's, slope added (down where positive, mm per mm), and growth in width per millimetre.
     transverse_left, transverse_right : float
         Length of the transverse processes against the form's.
     body_height : float
         Height of the body against the form's.
     twist : float
-        Turn of the spinous process to a side, mm a mm.
+        Turn of the spinous process to a side, mm per mm.
     offset_mm, arch_offset_mm : float
         How far the surface lies outside the form's: everywhere, and more on the arch.
     """

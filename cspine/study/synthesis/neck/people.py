@@ -100,10 +100,10 @@ def load_people(atlas: Path, anatomies: Path | None, cache: Path | None = None) 
     atlas : Path
         Folder of the atlas; it, or its ``meshes/``, holds ``INDEX.csv`` and the meshes.
     anatomies : Path or None
-        Folder with a folder a person, each with one mesh a level (``C1.obj``), x to the left, y to the back, z to the
-        head, millimetres; without it the atlas's vertebrae are the only ones.
+        Folder with one folder per person, each with one mesh per level (``C1.obj``), x to the left, y to the back, z to
+        the head, millimetres; without it the atlas's vertebrae are the only ones.
     cache : Path, optional
-        Folder in which the fields (some minutes of work) are kept for the next call.
+        Cache folder of the fields, which take some minutes to compute.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def _meshes_of(anatomies: Path | None) -> dict[str, dict[Vertebra, Mesh]]:
     if not people:
         raise AtlasError(
             f"no folder with meshes of vertebrae (C1.obj, C2.obj ...) in {anatomies}",
-            advice="Give a folder that holds a folder a person.",
+            advice="Give a folder that holds one folder per person.",
         )
     return people
 

@@ -188,20 +188,20 @@ def draw_tubes(hu: torch.Tensor, where: PointGrid, tubes: Sequence[Tube], free: 
     """
     for tube in tubes:
         for (a, ra), (b, rb) in pairwise(zip(tube.line_mm, tube.radius_mm, strict=True)):
-            start, way = torch.from_numpy(a).float(), torch.from_numpy(b - a).float()
+            start, direction = torch.from_numpy(a).float(), torch.from_numpy(b - a).float()
             reach = max(ra, rb) + 0.9 * STEP * where.spacing_mm + 1.0
-            box = where.box(_from_axis(where.sparse_xyz, start, way)[0] < reach)
+            box = where.box(_from_axis(where.sparse_xyz, start, direction)[0] < reach)
             if box is None:
                 continue
-            distance, along = _from_axis(where.points_xyz[box], start, way)
+            distance, along = _from_axis(where.points_xyz[box], start, direction)
             share = torch.clamp((ra + along * (rb - ra) - distance) / where.spacing_mm + 0.5, 0, 1)
             if not tube.through_bone:
                 share = share * free[box]
             hu[box] += share * (tube.hu - hu[box])
 
 
-def _from_axis(points: torch.Tensor, start: torch.Tensor, way: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _from_axis(points: torch.Tensor, start: torch.Tensor, direction: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the distance from a piece of a line, and where along it (0 to 1) the nearest point lies."""
     away = points - start
-    along = ((away @ way) / way.square().sum().clamp(min=1e-6)).clamp(0, 1)
-    return (away - along[..., None] * way).norm(dim=-1), along
+    along = ((away @ direction) / direction.square().sum().clamp(min=1e-6)).clamp(0, 1)
+    return (away - along[..., None] * direction).norm(dim=-1), along

@@ -37,7 +37,7 @@ class SpineSettings:
     spacing_xyz : tuple of float
         Voxel size of the result, millimetres.
     view : str or tuple of str
-        ``"whole"`` from the skull base to the sacrum, ``"cervical"`` C1..T2, ``"random"`` any part; or the first and
+        ``"complete"`` from the skull base to the sacrum, ``"cervical"`` C1..T2, ``"random"`` any part; or the first and
         the last level, for example ``("T11", "L5")``.
     internal_mm : float or None
         Voxel size at which the image is drawn before it is sampled; from the spacing if omitted.
@@ -52,7 +52,7 @@ class SpineSettings:
     """
 
     spacing_xyz: tuple[float, float, float] = (3.0, 3.0, 3.0)
-    view: str | tuple[str, str] = "whole"
+    view: str | tuple[str, str] = "complete"
     internal_mm: float | None = None
     width_mm: tuple[float, float] | None = None
     thoracic: int | None = None
@@ -130,7 +130,7 @@ def _shown(poses: tuple[Pose, ...], rng: np.random.Generator, view: str | tuple[
         return _nearest(poses, view[0]), _nearest(poses, view[1])
     if view == "cervical" or (view == "random" and draw < 0.2):
         return 0, _nearest(poses, "T2")
-    if view == "whole" or (view == "random" and draw < 0.6):
+    if view == "complete" or (view == "random" and draw < 0.6):
         return 0, len(poses) - 1
     return start, min(start + count, len(poses) - 1)
 

@@ -41,7 +41,7 @@ def mesh_forms(folder: Path, cache: Path | None = None) -> SpineForms:
         It, or its ``meshes/``, holds ``INDEX.csv`` (file, name) and the OBJ files: x to the left, y to the back, z up,
         millimetres.
     cache : Path, optional
-        Folder in which the forms are kept for the next call.
+        Cache folder of the forms.
 
     Returns
     -------
@@ -215,8 +215,8 @@ def _frame(
     return None
 
 
-def _unit(way: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(way / np.linalg.norm(way), dtype=np.float64)
+def _unit(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(direction / np.linalg.norm(direction), dtype=np.float64)
 
 
 def _axes(up: NDArray[np.float64]) -> NDArray[np.float64]:

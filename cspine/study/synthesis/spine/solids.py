@@ -22,9 +22,9 @@ def lattice(low_xyz: Point, high_xyz: Point, step_mm: float = 1.0) -> Points:
 def capsule(points: Points, start: Point, stop: Point, radius: float, end_radius: float | None = None) -> Field:
     """Return the distance to a stick with round ends, whose radius may change along it."""
     a, b = np.array(start, np.float32), np.array(stop, np.float32)
-    way = b - a
-    along = np.clip(((points - a) @ way) / max(float(way @ way), 1e-6), 0, 1)
-    away = np.linalg.norm(points - a - along[..., None] * way, axis=-1)
+    direction = b - a
+    along = np.clip(((points - a) @ direction) / max(float(direction @ direction), 1e-6), 0, 1)
+    away = np.linalg.norm(points - a - along[..., None] * direction, axis=-1)
     radii = radius + along * ((radius if end_radius is None else end_radius) - radius)
     return np.asarray(radii - away, dtype=np.float32)
 

@@ -37,12 +37,12 @@ _OUTLINE = {
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """Smooth lines along the body, one value a slice of the grid."""
+    """Smooth lines along the body, one value per slice of the grid."""
 
     spine_xy: NDArray[np.float64]  # (z, 2)
     canal_xy: NDArray[np.float64]  # (z, 2)
     outline: NDArray[np.float64]  # (z, 3)
-    place: NDArray[np.float64]  # (z,): 0 at C1, 1 a level
+    place: NDArray[np.float64]  # (z,): 0 at C1, 1 per level
 
 
 def draw_tissue(grid: Grid, poses: tuple[Pose, ...], rng: np.random.Generator) -> torch.Tensor:
@@ -224,12 +224,12 @@ def _ribs(field: NDArray[np.float32], grid: Grid, pose: Pose, name: str, slope: 
 def _stick(
     field: NDArray[np.float32], grid: Grid, start: NDArray[np.float64], stop: NDArray[np.float64], radius: float
 ) -> None:
-    middle, way = (start + stop) / 2, stop - start
-    box, points = points_in_box(grid, middle, np.abs(way) / 2 + radius + 8)
+    middle, direction = (start + stop) / 2, stop - start
+    box, points = points_in_box(grid, middle, np.abs(direction) / 2 + radius + 8)
     if points is None:
         return
-    along = np.clip(((points - start) @ way) / max(float(way @ way), 1e-6), 0, 1)
-    distance = radius - np.linalg.norm(points - start - along[..., None] * way, axis=-1)
+    along = np.clip(((points - start) @ direction) / max(float(direction @ direction), 1e-6), 0, 1)
+    distance = radius - np.linalg.norm(points - start - along[..., None] * direction, axis=-1)
     np.maximum(field[box], distance.astype(np.float32), out=field[box])
 
 

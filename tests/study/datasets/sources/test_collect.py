@@ -1,4 +1,4 @@
-"""All data sets together: no scan twice, one name a patient."""
+"""All data sets together: no scan twice, one name per patient."""
 
 import pytest
 

@@ -95,7 +95,7 @@ def test_absent_meshes_are_an_error_with_advice(tmp_path: Path, mesh_folder: Pat
     for anatomies in (tmp_path / "absent", tmp_path):
         with pytest.raises(AtlasError) as caught:
             people_checksum(mesh_folder, anatomies)
-        assert "folder a person" in caught.value.advice
+        assert "folder per person" in caught.value.advice
 
 
 def test_an_atlas_that_ends_too_early_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Whether a NIfTI file has one place in the patient: nibabel and ITK must see its voxels at the same points.
+"""Whether a NIfTI file has one position in the patient: nibabel and ITK must see its voxels at the same points.
 
 nibabel follows the sform; ITK takes whichever of sform and qform it prefers, and drops a shear. Tools of either kind
-would read labels at different places.
+would read labels at different positions.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def refuse_other_qform(image: SpatialImage, name: str) -> None:
         raise AmbiguousPositionError(f"the sform of {name} is sheared, and its qform says that the image is not")
 
 
-def require_one_place(path: Path, seen: Grid) -> None:
+def require_one_position(path: Path, seen: Grid) -> None:
     """Refuse a NIfTI file that nibabel places elsewhere than ITK.
 
     Parameters
@@ -106,5 +106,5 @@ def require_one_place(path: Path, seen: Grid) -> None:
     if not seen.is_close(said, _SLACK * min(said.spacing_xyz)):
         apart = float(np.linalg.norm(seen.corners_lps() - said.corners_lps(), axis=1).max())
         raise AmbiguousPositionError(
-            f"sform and qform of {path.name} place the image differently: corners lie up to {apart:.1f} mm apart"
+            f"sform and qform of {path.name} position the image differently: corners lie up to {apart:.1f} mm apart"
         )

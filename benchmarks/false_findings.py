@@ -1,6 +1,6 @@
 """Which findings about the image and the shape of vertebrae ordinary synthetic cases have: none is right.
 
-    python -m benchmarks.findings_silence --atlas ATLAS [--count 50] [--set ordinary] [--json OUT.json]
+    python -m benchmarks.false_findings --atlas ATLAS [--count 50] [--set ordinary] [--json OUT.json]
 
 Each case of the set is made, and its true labels of C1 to T1, which the cervical model has, are looked at as a run
 looks at its own: every finding is a false one, except in `hard`, where some are right. ATLAS is the folder that
@@ -25,7 +25,8 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.measurements.shape_findings import shape_findings
 from cspine.measurements.spine import measure_spine
 from cspine.postprocessing.image_findings import image_findings
-from cspine.study.synthesis.evaluation_sets import ARTICULATED, SETS, set_case, synthesize_set_case
+from cspine.study.synthesis.evaluation_sets import set_case, synthesize_set_case
+from cspine.study.synthesis.set_names import ARTICULATED, SETS
 from cspine.study.synthesis.write_necks import load_sources
 
 _CERVICAL = [level.label for level in CERVICAL_LEVELS]

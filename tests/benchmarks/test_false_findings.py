@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import findings_silence
-from benchmarks.findings_silence import Case, as_json, cases, found, markdown
+from benchmarks import false_findings
+from benchmarks.false_findings import Case, as_json, cases, found, markdown
 from cspine.core.findings import METAL, MOTION
 from tests.builders.small_set import small_case
 from tests.builders.spine_phantom import volumes
@@ -19,7 +19,7 @@ LOOKED_AT = (Case("ordinary_1", (), MOVED), Case("hard_2", ("screws",), (METAL.a
 
 
 def test_cases_of_the_set_are_made_and_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(findings_silence, "set_case", small_case)
+    monkeypatch.setattr(false_findings, "set_case", small_case)
     made = list(cases(write_atlas(tmp_path), "hard", 2))
     assert [case.name for case in made] == ["hard_20000", "hard_20001"]
     assert [case.hard_because for case in made] == [small_case("hard", i).perturbations for i in range(2)]
