@@ -124,7 +124,7 @@ def _findings(summary: Summary) -> list[Flowable]:
         severity = Severity(finding.severity)
         colour = ParagraphStyle("severity", _STRONG, textColor=_SEVERITY[severity])
         lines = [
-            _text(f"{severity.value}: {finding.level or 'complete result'}", colour),
+            _text(f"{severity.value}: {finding.level or 'entire result'}", colour),
             _text(finding.sentence),
             _text(f"What to do: {advice(finding.code, severity)}"),
             _text(finding.code, _NOTE),
