@@ -24,7 +24,7 @@ demo: $(RUNTIME)
 # The documentation as a site in build/site, with the parts that are generated from the code.
 docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 # The study of docs/guide/study.md, small, on synthetic patients: build/study/comparison/report.html.
 study: $(INSTALLED)

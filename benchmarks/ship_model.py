@@ -39,7 +39,7 @@ from cspine.study.synthetic_training.packaging import replace_card  # noqa: E402
 
 BEGIN, END = "<!-- figures of cervical-demo: begin -->", "<!-- figures of cervical-demo: end -->"
 _EVALUATION = "## Evaluation"
-_COMMAND = "python benchmarks/judge_model.py models/cervical-demo --sets SETS"
+_JUDGE = "    python benchmarks/judge_model.py EARLIER models/cervical-demo --sets SETS"
 _PICTURE = "model-failures.png"
 _WORST = 6
 #: A set may lose so much mean Dice, if the mean over all sets gains.
@@ -199,12 +199,21 @@ def with_evaluation(card: str, figures: Sequence[Figures]) -> str:
     """Return a model card whose section on evaluation has these figures."""
     head = card.split(f"\n{_EVALUATION}\n")[0].rstrip()
     text = re.sub(r"^## ", "### ", markdown(figures), flags=re.MULTILINE)
+    # The card is part of the package's checksum, which a judgement therefore cannot know.
+    text = re.sub(r" \([0-9a-f]{8}\)", "", text)
+    counts = {each.set_name: each.cases for each in figures if each.set_name in SETS}
+    commands = "\n".join([*(_synthesis(name, count) for name, count in counts.items()), _JUDGE])
     return (
         f"{head}\n\n{_EVALUATION}\n\nThis model beside the one that it replaces, on the same images, with the cleaning "
         "of `cspine run`. The sets are described, and each figure is defined, in docs/guide/evaluation-sets.md.\n\n"
-        f"    {_COMMAND}\n\n{text.rstrip()}\n\nThe worst cases, found on the left and reference on the right of each "
+        f"{commands}\n\n{text.rstrip()}\n\nThe worst cases, found on the left and reference on the right of each "
         f"pair:\n\n![The worst cases of all sets](../../docs/images/{_PICTURE})\n"
     )
+
+
+def _synthesis(name: str, count: int) -> str:
+    people = " --anatomies ANATOMIES" if name in ARTICULATED else ""
+    return f"    cspine synthesize --set {name} --count {count} --atlas ATLAS{people} --out SETS/{name}"
 
 
 def write_readme(path: Path, new: Sequence[Figures]) -> None:

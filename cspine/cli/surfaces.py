@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.label_input import ct_input, label_options, read_label_input
+from cspine.cli.label_input import ct_input, label_options, labels_for_geometry, read_label_input
 from cspine.io.console import table
 
 
@@ -34,7 +34,7 @@ def command(
     Surfaces are closed, face outwards and do not overlap; one file per vertebra, and vertebrae.glb with all of them.
     surfaces.json says how well each keeps to its label: docs/guide/surfaces.md.
     """
-    from cspine.surfaces.settings import DICOM, SurfaceSettings, parse_formats
+    from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
     settings = SurfaceSettings(parse_formats(formats), ras, gap)
     settings.require_source(has_dicom=ct is not None and not ct.name.endswith((".nii", ".nii.gz")))
@@ -42,8 +42,10 @@ def command(
     from cspine.pipeline.settings import RunSettings
 
     labelled = read_label_input(labels, scheme)
-    with ct_input(ct if DICOM in settings.formats else None, labelled, series_uid) as image:
-        found = write_surface_files(image, labelled.labels, replace(RunSettings(), surfaces=settings), out, out)
+    with ct_input(ct, labelled, series_uid) as image:
+        found = write_surface_files(
+            image, labels_for_geometry(labelled, image), replace(RunSettings(), surfaces=settings), out, out
+        )
     rows = [
         [
             each.surface.vertebra.name,

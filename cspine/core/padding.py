@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.core.geometry import Grid
-from cspine.core.shape import Box, LevelShape, any_by_block, shapes_of, value_boxes, vertebrae_only
+from cspine.core.geometry import Grid, resample_labels, to_lps
+from cspine.core.shape import Box, LevelShape, any_by_block, labels_cut_within, shapes_of, value_boxes, vertebrae_only
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 
 #: Padding has 0, or at most this many HU.
@@ -57,20 +57,32 @@ def shapes_in_image(labels: LabelVolume, ct: CtVolume) -> tuple[LevelShape, ...]
     return shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx), cut)
 
 
-def with_cut_labels(labels: LabelVolume, ct: CtVolume | None) -> LabelVolume:
-    """Return labels that know which of them end where the image does; as they are, where that cannot be told.
+def with_cut_labels(labels: LabelVolume, ct: CtVolume | None, *, ends_with_labels: bool = False) -> LabelVolume:
+    """Return labels that know which of them end where the image does, with a border of background.
 
     Parameters
     ----------
     labels : LabelVolume
         Labels on any grid.
     ct : CtVolume or None
-        The image.
+        The image; without it labels are returned as they are.
+    ends_with_labels : bool
+        True for labels without empty planes, as a segmentation stores them: their array cuts none of them.
     """
-    if ct is None or labels.labels_zyx.shape != ct.hu_zyx.shape or not labels.grid.is_close(ct.grid):
+    if ct is None:
         return labels
-    shapes = shapes_in_image(replace(labels, labels_zyx=vertebrae_only(labels.labels_zyx)), ct)
-    return replace(labels, cut=labels.cut | {shape.vertebra.label for shape in shapes if shape.touches_edge})
+    vertebrae = replace(labels, labels_zyx=vertebrae_only(labels.labels_zyx))
+    on_ct = vertebrae
+    if labels.labels_zyx.shape != ct.hu_zyx.shape or not labels.grid.is_close(ct.grid):
+        on_ct = LabelVolume(resample_labels(vertebrae.labels_zyx, labels.grid, ct.grid), ct.affine_lps)
+        cut_within = frozenset() if ends_with_labels else labels_cut_within(vertebrae, ct.grid)
+        vertebrae = replace(vertebrae, cut=labels.cut | cut_within)
+    at_edge = {shape.vertebra.label for shape in shapes_in_image(on_ct, ct) if shape.touches_edge}
+    affine = labels.affine_lps.copy()
+    affine[:3, 3] = to_lps(affine, np.array([[-1.0, -1.0, -1.0]]))[0]
+    return replace(
+        vertebrae, labels_zyx=np.pad(vertebrae.labels_zyx, 1), affine_lps=affine, cut=vertebrae.cut | at_edge
+    )
 
 
 def labels_at_padding(labels_zyx: LabelArray, hu_zyx: NDArray[Any], grid: Grid) -> frozenset[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -101,11 +102,22 @@ def vertebra_surfaces(labels: LabelVolume, gap_mm: float = 0.0) -> list[Vertebra
     NoVertebraError
         If there is no vertebra.
     """
-    solids = vertebra_solids(labels)
-    smoothed = [smooth_solid(solid) for solid in solids]
-    placed = separate([placed_surface(*pair) for pair in zip(solids, [s[0] for s in smoothed], strict=True)], gap_mm)
+    smoothed = [(solid, *smooth_solid(solid)) for solid in vertebra_solids(labels)]
+    found = _separated(smoothed, gap_mm)
+    if gap_mm == 0 and not all(each.is_within_limits for each in found):
+        # What neighbours lose where they touch is given back over the rest of their surfaces.
+        larger = [
+            (solid, with_volume(implicit, solid.volume_mm3 * (1 - each.fidelity.volume_change)), smoothings)
+            for each, (solid, implicit, smoothings) in zip(found, smoothed, strict=True)
+        ]
+        found = _separated(larger, gap_mm)
+    return found
+
+
+def _separated(smoothed: Sequence[tuple[Solid, ImplicitSurface, int]], gap_mm: float) -> list[VertebraSurface]:
+    placed = separate([placed_surface(solid, implicit) for solid, implicit, _ in smoothed], gap_mm)
     found = []
-    for solid, apart, (_, smoothings) in zip(solids, placed, smoothed, strict=True):
+    for apart, (solid, _, smoothings) in zip(placed, smoothed, strict=True):
         surface = extract(apart.implicit, solid.vertebra)
         found.append(VertebraSurface(surface, solid, _fidelity(surface, solid), smoothings))
     return found

@@ -85,7 +85,7 @@ def test_a_shipment_redoes_all_that_hangs_on_the_weights_and_goes_on_after_an_in
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     card = (shipment.target / "README.md").read_text("utf-8")
     assert card.count("## Evaluation") == 1
-    assert "### hard" in card and old.model in card and new.model in card
+    assert "### hard" in card and "tiny 0.0.1" in card and "tiny 0.0.2" in card
     readme = (shipment.root / "README.md").read_text("utf-8")
     assert readme.startswith(f"# A\n\n{BEGIN}\n| set") and readme.endswith(f"{END}\n\nEnd.\n")
     assert "| `hard` (1) |" in readme and "old" not in readme
@@ -116,6 +116,7 @@ def test_an_evaluation_replaces_the_one_before() -> None:
     card = with_evaluation("# Model\n\n## Limits\n\nL\n\n## Evaluation\n\nold\n", [_figures("hard", 0.9)])
     assert card.startswith("# Model\n\n## Limits\n\nL\n\n## Evaluation\n\n")
     assert "old" not in card and "### hard" in card and "0.900" in card
+    assert "    cspine synthesize --set hard --count " in card and "judge_model.py" in card
     assert with_evaluation(card, [_figures("hard", 0.9)]) == card
 
 

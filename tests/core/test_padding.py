@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from cspine.core.padding import imaged_box, labels_at_padding, shapes_in_image, with_cut_labels
+from cspine.core.shape import shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
 
 SHAPE = (40, 60, 60)
@@ -75,8 +74,15 @@ def test_a_vertebra_beside_skin_is_complete_where_air_is_clipped() -> None:
     assert not labels_at_padding(LABELS.labels_zyx, hu, LABELS.grid)
 
 
-def test_of_labels_on_another_grid_nothing_is_known() -> None:
-    labels, ct = padded(CUTS["round field of view"][0])
-    moved = replace(labels, affine_lps=AFFINE + np.eye(4, k=3))
-    assert with_cut_labels(moved, ct) is moved
-    assert with_cut_labels(labels, None) is labels
+def test_labels_on_a_grid_of_their_own_are_judged_on_that_of_the_image() -> None:
+    labels, ct = padded(CUTS["wedge through the lower vertebra"][0])
+    planes = slice(2, 34)  # ends with C3, as a segmentation without empty planes
+    affine = AFFINE.copy()
+    affine[2, 3] = 2 * AFFINE[2, 2]
+    stored = LabelVolume(labels.labels_zyx[planes], affine)
+    assert with_cut_labels(stored, ct, ends_with_labels=True).cut == {4}
+    assert with_cut_labels(stored, ct).cut == {3, 4}
+    assert with_cut_labels(stored, None) is stored
+    bordered = with_cut_labels(stored, ct, ends_with_labels=True)
+    assert [shape.touches_edge for shape in shapes_of(bordered.labels_zyx, bordered.grid)] == [False, False]
+    assert with_cut_labels(bordered, ct).cut == {4}
