@@ -76,7 +76,7 @@ def test_a_shipment_redoes_all_that_hangs_on_the_weights_and_goes_on_after_an_in
 
     with monkeypatch.context() as patch:
         patch.setattr(module.train.command, "main", interrupt)  # the weights are those that were taken first
-        old, new = ship(shipment, force=True)
+        ship(shipment, force=True)
     assert load_package(shipment.package).identity == taken
     shipped = load_package(shipment.target)
     assert shipped.manifest.version == "0.0.2"
