@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cspine.models.network import StateDict
 
 _CHUNK = 2**20
+_CHANGED = "The package was replaced or modified while it was in use. Load it again, or start the command again."
 _SACRUM = re.compile(r"^(vertebrae?[\s_-]*)?(sacrum|s1)$", re.IGNORECASE)
 
 
@@ -71,11 +72,14 @@ class Stage:
         Its checked plan.
     folder : Path
         Folder with its files.
+    checksums : mapping
+        Fold to the SHA-256 of its weights, by the manifest of the package.
     """
 
     manifest: StageManifest
     plan: NetworkPlan
     folder: Path
+    checksums: Mapping[str, str]
 
     @property
     def sacrum_labels(self) -> tuple[int, ...]:
@@ -96,29 +100,34 @@ class Stage:
 
         Raises
         ------
+        ModelChecksumError
+            If the file was replaced or modified after the package was loaded.
         ModelError
             If the file cannot be read.
         """
-        from safetensors.torch import load_file
+        from safetensors.torch import load
 
-        with self._reading(fold) as path:
-            return load_file(path)
+        with self._reading(fold) as content:
+            return load(content)
 
     def arrays(self, fold: str) -> dict[str, NDArray[Any]]:
         """Return the weights of a fold as arrays, read without torch; errors as `weights`."""
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load
 
-        with self._reading(fold) as path:
-            return load_file(path)
+        with self._reading(fold) as content:
+            return load(content)
 
     @contextmanager
-    def _reading(self, fold: str) -> Iterator[Path]:
+    def _reading(self, fold: str) -> Iterator[bytes]:
+        """Yield the content of a weights file, read once, so that what is used is what was verified."""
+        what = f"the weights of stage {self.manifest.name}, fold {fold},"
         try:
-            yield self.weights_file(fold)
+            content = self.weights_file(fold).read_bytes()
+            if hashlib.sha256(content).hexdigest() != self.checksums[fold]:
+                raise ModelChecksumError(f"{what} changed after the package was loaded", advice=_CHANGED)
+            yield content
         except (OSError, SafetensorError, TypeError, KeyError) as error:
-            raise ModelError(
-                f"the weights of stage {self.manifest.name}, fold {fold}, cannot be read: {error}"
-            ) from error
+            raise ModelError(f"{what} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -171,9 +180,26 @@ def load_package(folder: Path) -> ModelPackage:
     faults = file_faults(folder, manifest)
     if faults:
         raise ModelChecksumError(f"model {manifest.name}: {'; '.join(faults)}")
-    stages = tuple(_load_stage(folder, stage) for stage in manifest.stages)
+    stages = tuple(_load_stage(folder, stage, manifest) for stage in manifest.stages)
     _check_cascades([(stage.manifest, stage.plan) for stage in stages])
     return ModelPackage(folder, manifest, stages)
+
+
+def current_package(folder: Path, held: ModelPackage | None) -> ModelPackage:
+    """Return the package in a folder: the one that is held if its manifest is unchanged, or else newly loaded.
+
+    A process that runs for months uses a replaced package from its next study on; errors as `load_package`.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with a `model.yaml`.
+    held : ModelPackage or None
+        What was loaded before.
+    """
+    if held is not None and held.folder == folder and read_manifest(folder / MANIFEST_NAME) == held.manifest:
+        return held
+    return load_package(folder)
 
 
 def file_faults(folder: Path, manifest: ModelManifest) -> list[str]:
@@ -314,12 +340,13 @@ def read_json(path: Path) -> Json:
     return content
 
 
-def _load_stage(folder: Path, stage: StageManifest) -> Stage:
+def _load_stage(folder: Path, stage: StageManifest, manifest: ModelManifest) -> Stage:
     stage_folder = folder / stage.folder
     plans, dataset = read_json(stage_folder / "plans.json"), read_json(stage_folder / "dataset.json")
     plan = read_plan(plans, dataset, stage.configuration, stage.trainer)
     _check_stage(stage, plan)
-    return Stage(stage, plan, stage_folder)
+    checksums = {fold: manifest.files[stage.weights_file(fold)] for fold in stage.folds}
+    return Stage(stage, plan, stage_folder, checksums)
 
 
 def _check_stage(stage: StageManifest, plan: NetworkPlan) -> None:
