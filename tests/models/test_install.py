@@ -184,6 +184,52 @@ def test_folds_of_two_trainings_are_refused(tmp_path):
         install(results, tmp_path / "models", InstallOptions())
 
 
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"spacing": (1.0, 1.0, 1.0)}, "spacing_mm"),
+        ({"patch": (16, 16, 16)}, "patch_size"),
+        ({"normalization": "ZScoreNormalization"}, "normalization"),
+        ({"network": "ResidualEncoderUNet"}, "architecture"),
+        ({"labels": {"background": 0, "vertebrae_C2": 1, "C1": 2}}, "label_names"),
+    ],
+)
+def test_what_contradicts_a_checkpoint_is_refused(tmp_path, other, named):
+    model = replace(READY, folds=("0", "1"))
+    results = model.results(tmp_path / "results")
+    install(results, tmp_path / "models", InstallOptions())
+    for fold in ("1", "0"):  # first a fold that was trained otherwise, then files that no fold was trained with
+        torch.save(replace(model, **other).checkpoint(fold), results / f"fold_{fold}" / "checkpoint_final.pth")
+        with raises_code(ModelError, named):
+            install(results, tmp_path / "models", InstallOptions(force=True))
+
+
+def test_edited_intensities_are_refused(tmp_path):
+    results = READY.results(tmp_path / "results")
+    plans = READY.plans()
+    plans["foreground_intensity_properties_per_channel"]["0"]["mean"] = -500.0
+    (results / "plans.json").write_text(json.dumps(plans))
+    with raises_code(ModelError, "normalization"):
+        install(results, tmp_path / "models", InstallOptions())
+
+
+def test_a_checkpoint_without_plans_is_taken_with_those_of_the_folder(tmp_path):
+    results = READY.results(tmp_path / "results")
+    checkpoint = READY.checkpoint("0")
+    checkpoint["init_args"] = {"configuration": READY.configuration}
+    torch.save(checkpoint, results / "fold_0" / "checkpoint_final.pth")
+    assert install(results, tmp_path / "models", InstallOptions()).stages
+
+
+def test_a_fold_with_another_checkpoint_alone_is_not_left_out_silently(tmp_path):
+    results = replace(READY, folds=("0", "1", "2")).results(tmp_path / "results")
+    (results / "fold_2" / "checkpoint_final.pth").rename(results / "fold_2" / "checkpoint_best.pth")
+    with raises_code(UsageError, "fold 2"):
+        install(results, tmp_path / "models", InstallOptions())
+    package = install(results, tmp_path / "models", InstallOptions(folds=("0", "1")))
+    assert package.manifest.stages[0].folds == ("0", "1")
+
+
 def test_one_of_several_configurations_is_chosen(tmp_path):
     READY.results(tmp_path / "results")
     replace(READY, configuration="3d_lowres").results(tmp_path / "results")
@@ -196,10 +242,7 @@ def test_one_of_several_configurations_is_chosen(tmp_path):
 
 
 def test_a_cascade_is_refused(tmp_path):
-    folder = READY.results(tmp_path / "results")
-    plans = READY.plans()
-    plans["configurations"]["3d_fullres"]["previous_stage"] = "3d_lowres"
-    (folder / "plans.json").write_text(json.dumps(plans))
+    folder = replace(READY, cascade=True).results(tmp_path / "results")
     with raises_code(UnsupportedModelError, "cascade"):
         install(folder, tmp_path / "models", InstallOptions())
 
