@@ -204,6 +204,19 @@ def test_what_contradicts_a_checkpoint_is_refused(tmp_path, other, named):
             install(results, tmp_path / "models", InstallOptions(force=True))
 
 
+@pytest.mark.parametrize("key", ["channel_names", "modality"])
+def test_a_model_for_another_modality_is_refused_unless_the_user_states_that_it_is_for_ct(tmp_path, key):
+    results = replace(READY, normalization="ZScoreNormalization").results(tmp_path / "results")
+    dataset = {name: value for name, value in READY.dataset().items() if name != "channel_names"}
+    for channel, is_ct in (("T2 MRI", False), ("noNorm", False), ("CTA-less", False), ("Ct", True)):
+        (results / "dataset.json").write_text(json.dumps(dataset | {key: {"0": channel}}))
+        if not is_ct:
+            with raises_code(UnsupportedModelError, channel):
+                install(results, tmp_path / "models", InstallOptions())
+            assert install(results, tmp_path / channel, InstallOptions(is_ct=True)).stages
+    assert install(results, tmp_path / "models", InstallOptions()).stages
+
+
 def test_edited_intensities_are_refused(tmp_path):
     results = READY.results(tmp_path / "results")
     plans = READY.plans()
