@@ -172,13 +172,19 @@ def test_late_instances_join_the_last_job_also_when_the_clock_was_set_back(spool
         assert job.instances >= last
 
 
+def transfer(inbox: Inbox, datasets: list, *, interrupted: bool = False) -> None:
+    """Receive instances of a sender that ends well or not."""
+    if datasets:
+        number = inbox.begin_transfer(datasets[0].StudyInstanceUID)
+        for dataset in datasets:
+            inbox.add(dataset.StudyInstanceUID, dataset.SOPInstanceUID, as_bytes(dataset))
+        inbox.end_transfer(datasets[0].StudyInstanceUID, number, interrupted=interrupted)
+
+
 def broken_study(spool: Spool, datasets: list, *, interrupted: bool) -> None:
     """Receive instances of a sender that ends well or not, and make a job of them."""
     inbox = Inbox(spool, Limits(min_free_bytes=0), lambda: NOW)
-    token = inbox.begin_transfer(datasets[0].StudyInstanceUID)
-    for dataset in datasets:
-        inbox.add(dataset.StudyInstanceUID, dataset.SOPInstanceUID, as_bytes(dataset))
-    inbox.end_transfer(datasets[0].StudyInstanceUID, token, interrupted=interrupted)
+    transfer(inbox, datasets, interrupted=interrupted)
     assert assemble_job(spool, inbox, study_key(datasets[0].StudyInstanceUID), NOW)
 
 
@@ -213,8 +219,38 @@ def test_a_normal_end_does_not_hide_the_interruption_of_a_concurrent_transfer(sp
     inbox.end_transfer(study, first, interrupted=True)
     inbox.end_transfer(study, second, interrupted=False)
     assert mark.exists()
-    inbox.end_transfer(study, inbox.begin_transfer(study), interrupted=False)
+    transfer(inbox, [dataset])
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["same process", "after a restart"])
+def test_an_interruption_is_forgotten_only_when_all_that_it_delivered_is_sent_again(spool, restart):
+    datasets, limits = ct_datasets("partly", 6), Limits(min_free_bytes=0)
+    inbox = Inbox(spool, limits, lambda: NOW)
+    mark = spool.incoming / study_key(datasets[0].StudyInstanceUID) / INCOMPLETE
+    transfer(inbox, datasets[:3], interrupted=True)
+    report = segmentation_dataset(datasets[0].StudyInstanceUID, "1.2.3.99")
+    for again in ([report], datasets[3:], datasets[1:3], []):  # none is the transfer that was interrupted
+        inbox = Inbox(spool, limits, lambda: NOW) if restart else inbox
+        transfer(inbox, again)
+        assert mark.exists()
+    transfer(inbox, datasets[:1], interrupted=True)
+    transfer(inbox, datasets[:1])
+    assert mark.exists()
+    transfer(inbox, datasets)
+    assert not mark.exists()
+
+
+def test_parallel_transfers_repeat_an_interrupted_one_together(spool):
+    datasets, inbox = ct_datasets("parallel", 4), Inbox(spool, Limits(min_free_bytes=0), lambda: NOW)
+    study = datasets[0].StudyInstanceUID
+    transfer(inbox, datasets[:3], interrupted=True)
+    one, other = inbox.begin_transfer(study), inbox.begin_transfer(study)
+    for dataset in datasets:
+        inbox.add(study, dataset.SOPInstanceUID, as_bytes(dataset))
+    inbox.end_transfer(study, one, interrupted=False)
+    inbox.end_transfer(study, other, interrupted=False)
+    assert not (spool.incoming / study_key(study) / INCOMPLETE).exists()
 
 
 def test_a_study_that_was_being_received_when_the_service_was_killed_is_incomplete(spool, tmp_path):
@@ -230,9 +266,9 @@ def test_a_study_that_was_being_received_when_the_service_was_killed_is_incomple
     assert not list(restarted.receiving.iterdir())
     assert [path.name for path in restarted.incoming.iterdir()] == [study_key(study)]
     again = Inbox(restarted, Limits(min_free_bytes=0), lambda: NOW)
-    transfer = again.begin_transfer(study)
-    again.add(study, second.SOPInstanceUID, as_bytes(second))
-    again.end_transfer(study, transfer, interrupted=False)
+    transfer(again, [second])
+    assert mark.exists()
+    transfer(again, [first, second])
     assert not mark.exists()
 
 
