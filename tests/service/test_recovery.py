@@ -209,6 +209,39 @@ def test_an_incomplete_study_is_run_again_when_all_of_it_is_sent(spool):
     assert (again.incomplete, again.previous) == (False, job.id)
 
 
+@pytest.mark.parametrize("again", ["some of its images", "another object"])
+def test_an_interruption_before_anything_new_marks_a_job_that_is_yet_to_run(spool, again):
+    datasets = ct_datasets("before", 5)
+    receive(spool, datasets)
+    other = segmentation_dataset(datasets[0].StudyInstanceUID, "1.2.3.99")
+    broken_study(spool, datasets[:3] if again == "some of its images" else [other], interrupted=True)
+    (job,) = spool.jobs(State.WAITING)
+    assert (job.instances, job.incomplete) == (5, True)
+    assert not list(spool.assembling.iterdir())
+    broken_study(spool, datasets, interrupted=False)
+    assert [job.incomplete for job in spool.jobs(State.WAITING)] == [False]
+
+
+def test_an_interruption_before_anything_new_is_part_of_the_next_try_of_a_failed_job(spool):
+    datasets = ct_datasets("failed before", 5)
+    receive(spool, datasets)
+    job = transitions.claim(spool, NOW)
+    assert job is not None
+    transitions.fail(spool, job, MissingSliceError("gap"), 3, 60, NOW)
+    assert where(spool) == {"failed": 1}
+    broken_study(spool, datasets[:3], interrupted=True)
+    assert [job.incomplete for job in spool.jobs(State.WAITING)] == [True]
+
+
+def test_an_interruption_before_anything_new_is_logged_for_a_job_that_has_run(spool, caplog):
+    job, datasets = sent_job(spool, "ran before"), ct_datasets("ran before")
+    broken_study(spool, datasets[:2], interrupted=True)
+    assert [(job.id, job.incomplete) for job in spool.jobs(State.SENDING)] == [(job.id, False)]
+    assert where(spool) == {"sending": 1}
+    warned = {getattr(record, "study", "") for record in caplog.records if record.levelname == "WARNING"}
+    assert warned == {job.short_study}
+
+
 def test_a_normal_end_does_not_hide_the_interruption_of_a_concurrent_transfer(spool):
     inbox = Inbox(spool, Limits(min_free_bytes=0), lambda: NOW)
     dataset = ct_datasets("two", 1)[0]
