@@ -23,7 +23,7 @@ from cspine.core.errors import (
 )
 from cspine.io.documents import DocumentError, read_yaml
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, explain, read_manifest
-from cspine.models.package import ModelPackage, StageContent, load_package, move_to, write_package
+from cspine.models.package import ModelPackage, StageContent, load_package, move_to, restore_replaced, write_package
 from cspine.models.plans import Json, NetworkPlan, read_plan
 from cspine.models.sources import CHECKPOINTS, TrainedModel, find_package, find_trained, open_source, read_trained
 
@@ -253,6 +253,7 @@ def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPa
         raise UsageError(f"the name of package {manifest.name} cannot be changed")
     load_package(package)
     target = into / manifest.name
+    restore_replaced(target)
     if target.exists() and not options.force:
         raise ModelExistsError(f"model {manifest.name} is already installed")
     try:

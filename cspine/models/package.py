@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import re
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from cspine.models.network import StateDict
 
 _CHUNK = 2**20
+_OLD = "old"
 _CHANGED = "The package was replaced or modified while it was in use. Load it again, or start the command again."
 _SACRUM = re.compile(r"^(vertebrae?[\s_-]*)?(sacrum|s1)$", re.IGNORECASE)
 
@@ -262,6 +264,7 @@ def write_package(
     ModelError
         If contents and manifest, or weights and plans, do not match.
     """
+    restore_replaced(folder)
     if folder.exists() and not replace:
         raise ModelExistsError(f"model {folder.name} already exists")
     if set(contents) != {stage.name for stage in manifest.stages}:
@@ -289,7 +292,7 @@ def write_package(
 
 
 def move_to(work: Path, folder: Path) -> None:
-    """Rename a finished folder to its target, replacing an existing one.
+    """Rename a finished folder to its target, replacing an existing one; if that is interrupted, the old one stays.
 
     Parameters
     ----------
@@ -301,15 +304,39 @@ def move_to(work: Path, folder: Path) -> None:
     if not folder.exists():
         work.rename(folder)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    folder.rename(aside / "old")
+    aside = Path(tempfile.mkdtemp(prefix=_aside_prefix(folder), dir=folder.parent))
+    old = aside / _OLD
     try:
+        folder.rename(old)
         work.rename(folder)
-    except OSError:
-        (aside / "old").rename(folder)
+    except BaseException:  # also of a signal: there is always either the old package or the new one
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def restore_replaced(folder: Path) -> None:
+    """Put a package back that a killed process had set aside to replace it, and remove what is left of others.
+
+    Parameters
+    ----------
+    folder : Path
+        Target, as in `move_to`.
+    """
+    for aside in sorted(folder.parent.glob(f"{glob.escape(_aside_prefix(folder))}*")):
+        if [path.name for path in aside.iterdir()] != [_OLD]:
+            continue
+        if not folder.exists() and (aside / _OLD / MANIFEST_NAME).is_file():
+            (aside / _OLD).rename(folder)
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside_prefix(folder: Path) -> str:
+    return f".{folder.name}-old-"
 
 
 def sha256_of(path: Path) -> str:

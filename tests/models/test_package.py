@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -176,6 +179,46 @@ def test_a_package_is_replaced_only_when_asked(tmp_path):
     second = write_package(tmp_path / "tiny", model.manifest(version="2"), {"fine": model.content()}, replace=True)
     assert (first.identity.version, second.identity.version) == ("1.0", "2")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny"]
+
+
+@pytest.mark.parametrize("moment", ["before the first rename", "between the renames", "after the second rename"])
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, OSError])
+def test_an_interrupted_replacement_leaves_a_package(tmp_path, monkeypatch, moment, interrupt):
+    model, folder, rename = TinyModel(), tmp_path / "tiny", Path.rename
+    model.package(folder)
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if moment == "before the first rename" or (moment == "between the renames" and target == folder):
+            monkeypatch.undo()
+            raise interrupt
+        moved = rename(path, target)
+        if moment == "after the second rename" and target == folder:
+            monkeypatch.undo()
+            raise interrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises((interrupt, ModelError)):
+        write_package(folder, model.manifest(version="2"), {"fine": model.content()}, replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+    expected = "2" if moment == "after the second rename" else "1.0"
+    assert load_package(folder).identity.version == expected
+
+
+@pytest.mark.parametrize("moment", ["between the renames", "after the second rename"])
+def test_what_a_killed_replacement_set_aside_is_put_back_or_removed(tmp_path, moment):
+    model, folder = TinyModel(), tmp_path / "tiny"
+    model.package(folder)
+    aside = tmp_path / ".tiny-old-abc"
+    aside.mkdir()
+    if moment == "between the renames":
+        folder.rename(aside / "old")
+    else:
+        shutil.copytree(folder, aside / "old")
+    with pytest.raises(ModelExistsError):
+        write_package(folder, model.manifest(version="2"), {"fine": model.content()})
+    assert load_package(folder).identity.version == "1.0"
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):
