@@ -54,7 +54,8 @@ class StageContent:
     plans, dataset : mapping
         Content of `plans.json` and `dataset.json` in nnU-Net v2's format.
     weights : mapping
-        Fold (``"0"``, ``"all"``) to state dict; float16 is kept in the file, and networks run in float32.
+        Fold (``"0"``, ``"all"``) to state dict; float16 is kept in the file, bfloat16, which NumPy lacks, is stored as
+        float32, and networks run in float32.
     """
 
     plans: Json
@@ -408,11 +409,11 @@ def _plan_of(stage: StageManifest, content: StageContent) -> NetworkPlan:
 def _write_stage(folder: Path, plan: NetworkPlan, content: StageContent) -> None:
     from safetensors.torch import save_file
 
-    from cspine.models.network import build_network, own_weights
+    from cspine.models.network import build_network, own_weights, without_bfloat16
 
     network = build_network(plan.architecture)
     folder.mkdir()
     for name, value in (("plans.json", content.plans), ("dataset.json", content.dataset)):
         (folder / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     for fold, weights in content.weights.items():
-        save_file(own_weights(network, weights), folder / f"fold_{fold}.safetensors", {"format": "pt"})
+        save_file(without_bfloat16(own_weights(network, weights)), folder / f"fold_{fold}.safetensors", {"format": "pt"})

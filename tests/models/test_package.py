@@ -3,11 +3,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from cspine.core.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
+from cspine.inference.engines.choose import choose_engine
 from cspine.models.network import build_network, load_weights
 from cspine.models.package import StageContent, load_package, sha256_of, write_package
 from tests.builders.nnunet_results import TinyModel
@@ -35,6 +37,17 @@ def test_weights_may_be_stored_in_half_and_are_run_in_single_precision(tmp_path)
     network = build_network(package.stages[0].plan.architecture)
     load_weights(network, weights)
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_of_every_type_that_is_installed_are_read_without_torch(tmp_path, dtype):
+    model = TinyModel()
+    weights = {name: each.to(dtype) for name, each in model.weights("0").items()}
+    content = StageContent(model.plans(), model.dataset(), {"0": weights})
+    stage = write_package(tmp_path / "tiny", model.manifest(), {"fine": content}).stages[0]
+    for name, array in stage.arrays("0").items():
+        np.testing.assert_array_equal(array, weights[name].double().numpy())
+    choose_engine("cpu", engine="openvino").network(stage, "0")
 
 
 def test_each_weight_is_stored_once(tmp_path):
