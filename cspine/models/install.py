@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +14,13 @@ from pydantic import ValidationError
 from cspine.core.anatomy import parse_name
 from cspine.core.errors import (
     LabelMapNeededError,
-    ModelError,
-    ModelExistsError,
     OrientationNeededError,
     UnsupportedModelError,
     UsageError,
 )
 from cspine.io.documents import DocumentError, read_yaml
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, explain, read_manifest
-from cspine.models.package import ModelPackage, StageContent, load_package, move_to, restore_replaced, write_package
+from cspine.models.package import ModelPackage, StageContent, load_package, write_package, written_beside
 from cspine.models.plans import Json, NetworkPlan, read_plan
 from cspine.models.sources import CHECKPOINTS, TrainedModel, find_package, find_trained, open_source, read_trained
 
@@ -253,22 +250,8 @@ def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPa
         raise UsageError(f"the name of package {manifest.name} cannot be changed")
     load_package(package)
     target = into / manifest.name
-    restore_replaced(target)
-    if target.exists() and not options.force:
-        raise ModelExistsError(f"model {manifest.name} is already installed")
-    try:
-        into.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{manifest.name}-", dir=into))
-    except OSError as error:
-        raise ModelError(f"the folder of models cannot be written: {type(error).__name__}") from error
-    try:
+    with written_beside(target, replace=options.force) as work:
         for name in (MANIFEST_NAME, *manifest.files):
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package / name, work / name)
-        work.chmod(0o755)
-        move_to(work, target)
-    except OSError as error:
-        raise ModelError(f"{manifest.name} cannot be copied: {type(error).__name__}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return load_package(target)

@@ -124,7 +124,7 @@ def load_weights(network: torch.nn.Module, weights: StateDict) -> None:
 
 
 def without_bfloat16(weights: StateDict) -> dict[str, torch.Tensor]:
-    """Return weights with bfloat16 as float32, which holds the same values: engines without torch read NumPy's types."""
+    """Return weights with bfloat16, which NumPy lacks, as float32, which holds the same values."""
     return {name: each.float() if each.dtype == torch.bfloat16 else each for name, each in weights.items()}
 
 

@@ -223,11 +223,18 @@ def file_faults(folder: Path, manifest: ModelManifest) -> list[str]:
         path = folder / name
         if not path.resolve().is_relative_to(root):
             faults.append(f"{name} is outside the package")
-        elif not path.is_file():
-            faults.append(f"{name} is missing")
-        elif sha256_of(path) != expected:
-            faults.append(f"{name} does not match its checksum")
+        elif (fault := _file_fault(path, expected)) is not None:
+            faults.append(f"{name} {fault}")
     return faults
+
+
+def _file_fault(path: Path, expected: str) -> str | None:
+    try:
+        if not path.is_file():
+            return "is missing"
+        return None if sha256_of(path) == expected else "does not match its checksum"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
 
 
 def write_package(
@@ -263,18 +270,13 @@ def write_package(
     ModelExistsError
         If the folder exists and may not be replaced.
     ModelError
-        If contents and manifest, or weights and plans, do not match.
+        If contents and manifest, or weights and plans, do not match, or the folder cannot be written.
     """
-    restore_replaced(folder)
-    if folder.exists() and not replace:
-        raise ModelExistsError(f"model {folder.name} already exists")
     if set(contents) != {stage.name for stage in manifest.stages}:
         raise ModelError(f"contents {sorted(contents)} do not match the stages of the manifest")
     plans = [_plan_of(stage, contents[stage.name]) for stage in manifest.stages]
     _check_cascades(list(zip(manifest.stages, plans, strict=True)))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with written_beside(folder, replace=replace) as work:
         for stage, plan in zip(manifest.stages, plans, strict=True):
             try:
                 _write_stage(work / stage.folder, plan, contents[stage.name])
@@ -285,23 +287,49 @@ def write_package(
         finished = manifest.model_copy(update={"files": {name: sha256_of(work / name) for name in names}})
         (work / MANIFEST_NAME).write_text(manifest_text(finished), encoding="utf-8")
         load_package(work)
-        work.chmod(0o755)
-        move_to(work, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return load_package(folder)
 
 
-def move_to(work: Path, folder: Path) -> None:
-    """Rename a finished folder to its target, replacing an existing one; if that is interrupted, the old one stays.
+@contextmanager
+def written_beside(folder: Path, *, replace: bool) -> Iterator[Path]:
+    """Yield an empty folder for a package, which is renamed to its target when the block ends without an error.
 
     Parameters
     ----------
-    work : Path
-        Finished folder, beside ``folder``.
     folder : Path
-        Target.
+        Target; its parents are created.
+    replace : bool
+        True to replace an existing package.
+
+    Raises
+    ------
+    ModelExistsError
+        If the target exists and may not be replaced.
+    ModelError
+        If the operating system refuses something, for example space on the disk.
     """
+    try:
+        _restore_replaced(folder)
+        if folder.exists() and not replace:
+            raise ModelExistsError(f"model {folder.name} is already installed")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            yield work
+            work.chmod(0o755)
+            _move_to(work, folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ModelError(
+            f"model {folder.name} cannot be written: {reason or type(error).__name__}",
+            advice="Check that the folder of models is writable and its disk has space, or choose another with `into`.",
+        ) from error
+
+
+def _move_to(work: Path, folder: Path) -> None:
+    """Rename a finished folder to its target, replacing an existing one; if that is interrupted, the old one stays."""
     if not folder.exists():
         work.rename(folder)
         return
@@ -319,14 +347,8 @@ def move_to(work: Path, folder: Path) -> None:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def restore_replaced(folder: Path) -> None:
-    """Put a package back that a killed process had set aside to replace it, and remove what is left of others.
-
-    Parameters
-    ----------
-    folder : Path
-        Target, as in `move_to`.
-    """
+def _restore_replaced(folder: Path) -> None:
+    """Put a package back that a killed process had set aside to replace it, and remove what is left of others."""
     for aside in sorted(folder.parent.glob(f"{glob.escape(_aside_prefix(folder))}*")):
         if [path.name for path in aside.iterdir()] != [_OLD]:
             continue
@@ -416,4 +438,5 @@ def _write_stage(folder: Path, plan: NetworkPlan, content: StageContent) -> None
     for name, value in (("plans.json", content.plans), ("dataset.json", content.dataset)):
         (folder / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     for fold, weights in content.weights.items():
-        save_file(without_bfloat16(own_weights(network, weights)), folder / f"fold_{fold}.safetensors", {"format": "pt"})
+        stored = without_bfloat16(own_weights(network, weights))
+        save_file(stored, folder / f"fold_{fold}.safetensors", {"format": "pt"})

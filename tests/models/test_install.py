@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIOWithReorient
+from safetensors import SafetensorError
 
 from cspine.core.errors import (
     LabelMapNeededError,
@@ -318,6 +320,36 @@ def test_another_checkpoint_is_installed_when_asked_for(tmp_path, checkpoint):
         install(folder, tmp_path / "models", InstallOptions(checkpoint="newest"))
     with pytest.raises(UsageError):
         install(package.folder, tmp_path / "models", options)
+
+
+@pytest.mark.parametrize("source", ["results", "package"])
+@pytest.mark.parametrize("models", ["below a file", "read-only", "long"])
+def test_a_folder_of_models_that_cannot_be_written_is_an_error_with_advice(tmp_path, source, models):
+    folder = READY.results(tmp_path / "results")
+    if source == "package":
+        folder = install(folder, tmp_path / "models", InstallOptions()).folder
+    (tmp_path / "file").write_text("")
+    into = {"below a file": tmp_path / "file" / "x", "read-only": Path("/proc/models"), "long": tmp_path / ("x" * 300)}
+    with pytest.raises(ModelError) as refused:
+        install(folder, into[models], InstallOptions())
+    assert "`into`" in refused.value.advice
+
+
+@pytest.mark.parametrize("failing", ["safetensors.torch.save_file", "pathlib.Path.write_text", "shutil.copyfile"])
+def test_a_full_disk_is_an_error_with_advice_and_leaves_nothing(tmp_path, monkeypatch, failing):
+    folder = READY.results(tmp_path / "results")
+    if failing == "shutil.copyfile":
+        folder = install(folder, tmp_path / "others", InstallOptions()).folder
+
+    def full(*_: object, **__: object) -> None:
+        if failing == "safetensors.torch.save_file":
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(failing, full)
+    with raises_code(ModelError, "No space left on device"):
+        install(folder, tmp_path / "models", InstallOptions())
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_special_files_in_a_results_folder_never_hang(tmp_path):
