@@ -11,6 +11,7 @@ import click
 from cspine.cli.run_options import model_package, run_options, run_settings
 from cspine.core.errors import SomeStudiesFailedError
 from cspine.io.console import progress, table, with_options
+from cspine.io.tables import counted
 
 if TYPE_CHECKING:
     from cspine.cohort.folder import StudyRecord
@@ -60,11 +61,13 @@ def command(
     from cspine.cohort.ray_pool import RayPool, connected, plan_workers
     from cspine.cohort.result_tables import require_pyarrow, write_tables
     from cspine.cohort.scheduler import make_plan, records_of, run_plan
-    from cspine.cohort.studies import find_studies
+    from cspine.cohort.studies import count_other_entries, find_studies
     from cspine.cohort.worker import CohortTask
 
     require_pyarrow()  # report a missing library before hours of work
     studies = find_studies(source, out)
+    if others := count_other_entries(source):
+        click.echo(f"{counted(others, 'entry', 'entries')} of IN left out: neither a subfolder nor a .zip.")
     package = model_package(options)
     folder = CohortFolder(out.resolve())
     with folder.locked() as clock:

@@ -227,6 +227,7 @@ def calibrate(
     help="Checkpoint of each fold: that of the last epoch, of the best one, or of an unfinished training.",
 )
 @click.option("--force", is_flag=True, help="Replace an installed package of this name.")
+@click.option("--is-ct", is_flag=True, help="The model was trained on CT, although it names its channel otherwise.")
 @click.option("--model-version", help="Version of the package.")
 @click.option("--title", help="Title of the model, one line.")
 @click.option("--licence", help="Licence of the weights.")
@@ -245,6 +246,7 @@ def install(
     folds: str | None,
     checkpoint: Literal["final", "best", "latest"],
     force: bool,
+    is_ct: bool,
     into: Path | None,
     **texts: str | None,
 ) -> None:
@@ -266,6 +268,7 @@ def install(
         configuration=configuration,
         checkpoint=checkpoint,
         force=force,
+        is_ct=is_ct,
         statements={renamed.get(key, key): text for key, text in texts.items() if text is not None},
     )
     package = install_model(source, into or user_folder(os.environ, home_folder()), options)

@@ -21,6 +21,7 @@ from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotE
 from cspine.dicom.clock import Clock
 from cspine.io.output import RESULT_FILES, SUMMARY
 from cspine.io.workspace import Claim, ForeignClaimError, Records, locked
+from cspine.models.package import sha256_of
 from cspine.report.summary import Summary
 
 _COMMAND = "cspine cohort"
@@ -134,7 +135,7 @@ class CohortFolder:
         return self._records.read(name)
 
     def cached_record(self, name: str, key: str) -> StudyRecord | None:
-        """Return the record of a study if it is valid: it has the key, and its results exist."""
+        """Return the record of a study if it is valid: it has the key, and its results match their checksums."""
         record = self.read_record(name)
         if record is None or record.key != key:
             return None
@@ -144,10 +145,13 @@ class CohortFolder:
         target = self.study(name)
         try:
             stored = Summary.model_validate_json((target / "report" / SUMMARY).read_text(encoding="utf-8"))
-            sizes = [(target / output.file).stat().st_size for output in summary.outputs]
+            return stored == summary and all(
+                (target / output.file).stat().st_size == output.bytes  # most damage shows without reading
+                and sha256_of(target / output.file) == output.sha256
+                for output in summary.outputs
+            )
         except (OSError, ValidationError):
             return False
-        return stored == summary and sizes == [output.bytes for output in summary.outputs]
 
     def store(self, record: StudyRecord, results: Path | None, *, discard_previous: bool = False) -> None:
         """Store the record of a study, and move its results to their target.

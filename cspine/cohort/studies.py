@@ -77,21 +77,36 @@ def find_studies(source: Path, out: Path) -> tuple[CohortStudy, ...]:
     return tuple(sorted(found, key=lambda study: study.name))
 
 
+def count_other_entries(source: Path) -> int:
+    """Return the number of entries of an input folder that are no studies, such as loose files; 0 for a list.
+
+    Raises
+    ------
+    CohortError
+        If the folder cannot be read.
+    """
+    try:
+        return sum(not _is_study(path) for path in _entries(source)) if source.is_dir() else 0
+    except OSError as error:
+        raise CohortError(f"cannot read the input: {error.strerror}") from error
+
+
 def is_readable(source: Path) -> bool:
     """Return whether the folder or .zip of a study exists and is readable."""
     return os.access(source, os.R_OK | os.X_OK if source.is_dir() else os.R_OK)
 
 
+def _entries(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.resolve().iterdir()) if not path.name.startswith(".")]
+
+
+def _is_study(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() == ".zip"
+
+
 def _in_folder(folder: Path) -> list[CohortStudy]:
-    found = []
-    for path in sorted(folder.resolve().iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            found.append(CohortStudy(path.name, path.resolve()))
-        elif path.suffix.lower() == ".zip":
-            found.append(CohortStudy(path.stem, path.resolve()))
-    return found
+    studies = (path for path in _entries(folder) if _is_study(path))
+    return [CohortStudy(path.name if path.is_dir() else path.stem, path.resolve()) for path in studies]
 
 
 def _in_list(path: Path) -> list[CohortStudy]:

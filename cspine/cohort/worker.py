@@ -12,7 +12,15 @@ from pathlib import Path
 import cspine
 from cspine.cohort.folder import CohortFolder, StudyRecord
 from cspine.cohort.studies import CohortStudy
-from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, Subject, as_defect
+from cspine.core.errors import (
+    CohortError,
+    CSpineError,
+    ModelError,
+    OutputError,
+    OutputNotEmptyError,
+    Subject,
+    as_defect,
+)
 from cspine.dicom.archive import open_input
 from cspine.io.output import StudyOutput
 from cspine.models.package import ModelPackage, load_package
@@ -134,7 +142,7 @@ class StudyWorker:
                 folder.store(record, results)
             except Exception as unexpected:  # one study must not stop the others
                 error = as_defect(unexpected)
-                if isinstance(error, OutputError) and not isinstance(error, OutputNotEmptyError):
+                if _stops_the_cohort(error):
                     return error
                 record = StudyRecord.of_failure(name, attempt.key, error, attempt.number, _since(started))
                 folder.store(record, None, discard_previous=error.subject is Subject.IMAGES)
@@ -152,6 +160,11 @@ class StudyWorker:
         return StudyRecord(
             name=attempt.study.name, key=attempt.key, attempts=attempt.number, seconds=_since(started), summary=summary
         )
+
+
+def _stops_the_cohort(error: CSpineError) -> bool:
+    """Return whether every study would fail in the same way, for example with a model replaced during the cohort."""
+    return isinstance(error, (OutputError, ModelError)) and not isinstance(error, OutputNotEmptyError)
 
 
 def _since(started: float) -> float:

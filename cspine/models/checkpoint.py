@@ -6,7 +6,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 
 from cspine.core.errors import ModelError, UnsafeCheckpointError, UnsupportedModelError
 from cspine.models.network import StateDict
+from cspine.models.plans import Json
 
 # nnU-Net stores metrics as numpy scalars. numpy 2.0 renamed `core` to `_core`: both names denote one function.
 _SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
@@ -53,12 +54,16 @@ class Checkpoint:
         For example ``"3d_fullres"``.
     mirror_axes : tuple of int
         Axes that test-time mirroring may reverse.
+    plans, dataset : mapping
+        Content of the `plans.json` and `dataset.json` of the training; empty if the checkpoint was stripped of them.
     """
 
     weights: StateDict
     trainer: str
     configuration: str
     mirror_axes: tuple[int, ...]
+    plans: Json = field(default_factory=dict)
+    dataset: Json = field(default_factory=dict)
 
 
 def load_pickle(path: Path) -> Mapping[str, Any]:
@@ -113,15 +118,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     content = load_pickle(path)
     try:
-        trainer, configuration = content["trainer_name"], content["init_args"]["configuration"]
+        given = content["init_args"]
+        trainer, configuration = content["trainer_name"], given["configuration"]
+        plans, dataset = (dict(given.get(name) or {}) for name in ("plans", "dataset_json"))
         axes = content.get("inference_allowed_mirroring_axes")
         mirror_axes = tuple(int(axis) for axis in axes or ())
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UnsupportedModelError(f"{path.name} is not a checkpoint of nnU-Net v2: {_reason(content)}") from error
     if not isinstance(trainer, str) or not isinstance(configuration, str):
         raise UnsupportedModelError(f"{path.name}: trainer and configuration are not names")
     weights = content.get("network_weights", {})
-    return Checkpoint(check_weights(weights, path.name) if weights else {}, trainer, configuration, mirror_axes)
+    checked = check_weights(weights, path.name) if weights else {}
+    return Checkpoint(checked, trainer, configuration, mirror_axes, plans, dataset)
 
 
 def _reason(content: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +12,16 @@ from typing import Literal
 from pydantic import ValidationError
 
 from cspine.core.anatomy import parse_name
-from cspine.core.errors import LabelMapNeededError, ModelError, ModelExistsError, OrientationNeededError, UsageError
+from cspine.core.errors import (
+    LabelMapNeededError,
+    OrientationNeededError,
+    UnsupportedModelError,
+    UsageError,
+)
 from cspine.io.documents import DocumentError, read_yaml
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, explain, read_manifest
-from cspine.models.package import ModelPackage, StageContent, load_package, move_to, write_package
-from cspine.models.plans import NetworkPlan, read_plan
+from cspine.models.package import ModelPackage, StageContent, load_package, write_package, written_beside
+from cspine.models.plans import Json, NetworkPlan, read_plan
 from cspine.models.sources import CHECKPOINTS, TrainedModel, find_package, find_trained, open_source, read_trained
 
 #: Orientation of the images that these readers of nnU-Net return; all others keep the stored orientation.
@@ -47,6 +51,8 @@ class InstallOptions:
         Checkpoint of each fold: ``"final"``, ``"best"`` or ``"latest"``.
     force : bool
         Replace an installed package of the same name.
+    is_ct : bool
+        The network was trained on CT, although `dataset.json` names its channel otherwise.
     statements : mapping
         Other fields of the manifest: version, title, licence, source, credit, intended_use, limits, training_data.
     """
@@ -58,6 +64,7 @@ class InstallOptions:
     configuration: str | None = None
     checkpoint: Literal["final", "best", "latest"] = "final"
     force: bool = False
+    is_ct: bool = False
     statements: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,7 +89,7 @@ def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
     UnsafeCheckpointError
         If a checkpoint contains more than tensors and plain values.
     UnsupportedModelError
-        If the network is not supported.
+        If the network is not supported, or was not trained on CT.
     LabelMapNeededError, OrientationNeededError
         If the files of the model do not contain enough information.
     ModelExistsError
@@ -99,6 +106,8 @@ def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
         found = find_trained(folder, options.configuration, options.checkpoint)
         trained = read_trained(found, options.folds, options.checkpoint)
         plan = read_plan(trained.plans, trained.dataset, trained.checkpoint.configuration, trained.checkpoint.trainer)
+        if not options.is_ct:
+            _require_ct(trained.dataset)
         manifest = _manifest(trained, plan, source.name, options)
         content = StageContent(trained.plans, trained.dataset, trained.weights)
         return write_package(into / manifest.name, manifest, {_STAGE: content}, replace=options.force)
@@ -191,6 +200,17 @@ def orientation_of_reader(plan: NetworkPlan, given: str | None) -> str:
     return known
 
 
+def _require_ct(dataset: Json) -> None:
+    """Refuse a channel with another name than CT, by which nnU-Net chooses the normalisation of CT."""
+    channels = dataset["modality"] if "modality" in dataset else dataset["channel_names"]
+    (channel,) = channels.values()
+    if str(channel).strip().casefold() != "ct":
+        raise UnsupportedModelError(
+            f"dataset.json names the channel {channel!r:.100}, not CT",
+            advice="cspine segments CT. If it was trained on CT in Hounsfield units all the same, set `is_ct`.",
+        )
+
+
 def _manifest(trained: TrainedModel, plan: NetworkPlan, source_name: str, options: InstallOptions) -> ModelManifest:
     checkpoint = trained.checkpoint
     name = options.name or re.sub(r"[^a-z0-9._-]+", "-", plan.dataset_name.lower()).strip("-._")
@@ -224,27 +244,14 @@ def _manifest(trained: TrainedModel, plan: NetworkPlan, source_name: str, option
 def _copy_package(package: Path, into: Path, options: InstallOptions) -> ModelPackage:
     manifest = read_manifest(package / MANIFEST_NAME)
     stated = (options.labels, options.orientation, options.folds, options.configuration, options.statements)
-    if any(stated) or options.checkpoint != "final":
+    if any(stated) or options.is_ct or options.checkpoint != "final":
         raise UsageError("the source is already a model package; only `name` and `force` apply")
     if options.name not in (None, manifest.name):
         raise UsageError(f"the name of package {manifest.name} cannot be changed")
     load_package(package)
     target = into / manifest.name
-    if target.exists() and not options.force:
-        raise ModelExistsError(f"model {manifest.name} is already installed")
-    try:
-        into.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{manifest.name}-", dir=into))
-    except OSError as error:
-        raise ModelError(f"the folder of models cannot be written: {type(error).__name__}") from error
-    try:
+    with written_beside(target, replace=options.force) as work:
         for name in (MANIFEST_NAME, *manifest.files):
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package / name, work / name)
-        work.chmod(0o755)
-        move_to(work, target)
-    except OSError as error:
-        raise ModelError(f"{manifest.name} cannot be copied: {type(error).__name__}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return load_package(target)

@@ -123,6 +123,11 @@ def load_weights(network: torch.nn.Module, weights: StateDict) -> None:
             state[name].copy_(tensor)
 
 
+def without_bfloat16(weights: StateDict) -> dict[str, torch.Tensor]:
+    """Return weights with bfloat16, which NumPy lacks, as float32, which holds the same values."""
+    return {name: each.float() if each.dtype == torch.bfloat16 else each for name, each in weights.items()}
+
+
 def _require_type(name: str, tensor: torch.Tensor, expected: torch.Tensor) -> None:
     """Refuse integer, boolean, complex, sparse and quantised weights, which would be converted without a word."""
     types = _WEIGHT_TYPES if expected.is_floating_point() else (expected.dtype,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import re
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from cspine.models.network import StateDict
 
 _CHUNK = 2**20
+_OLD = "old"
+_CHANGED = "The package was replaced or modified while it was in use. Load it again, or start the command again."
 _SACRUM = re.compile(r"^(vertebrae?[\s_-]*)?(sacrum|s1)$", re.IGNORECASE)
 
 
@@ -51,7 +54,8 @@ class StageContent:
     plans, dataset : mapping
         Content of `plans.json` and `dataset.json` in nnU-Net v2's format.
     weights : mapping
-        Fold (``"0"``, ``"all"``) to state dict; float16 is kept in the file, and networks run in float32.
+        Fold (``"0"``, ``"all"``) to state dict; float16 is kept in the file, bfloat16, which NumPy lacks, is stored as
+        float32, and networks run in float32.
     """
 
     plans: Json
@@ -71,11 +75,14 @@ class Stage:
         Its checked plan.
     folder : Path
         Folder with its files.
+    checksums : mapping
+        Fold to the SHA-256 of its weights, by the manifest of the package.
     """
 
     manifest: StageManifest
     plan: NetworkPlan
     folder: Path
+    checksums: Mapping[str, str]
 
     @property
     def sacrum_labels(self) -> tuple[int, ...]:
@@ -96,29 +103,34 @@ class Stage:
 
         Raises
         ------
+        ModelChecksumError
+            If the file was replaced or modified after the package was loaded.
         ModelError
             If the file cannot be read.
         """
-        from safetensors.torch import load_file
+        from safetensors.torch import load
 
-        with self._reading(fold) as path:
-            return load_file(path)
+        with self._reading(fold) as content:
+            return load(content)
 
     def arrays(self, fold: str) -> dict[str, NDArray[Any]]:
         """Return the weights of a fold as arrays, read without torch; errors as `weights`."""
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load
 
-        with self._reading(fold) as path:
-            return load_file(path)
+        with self._reading(fold) as content:
+            return load(content)
 
     @contextmanager
-    def _reading(self, fold: str) -> Iterator[Path]:
+    def _reading(self, fold: str) -> Iterator[bytes]:
+        """Yield the content of a weights file, read once, so that what is used is what was verified."""
+        what = f"the weights of stage {self.manifest.name}, fold {fold},"
         try:
-            yield self.weights_file(fold)
+            content = self.weights_file(fold).read_bytes()
+            if hashlib.sha256(content).hexdigest() != self.checksums[fold]:
+                raise ModelChecksumError(f"{what} changed after the package was loaded", advice=_CHANGED)
+            yield content
         except (OSError, SafetensorError, TypeError, KeyError) as error:
-            raise ModelError(
-                f"the weights of stage {self.manifest.name}, fold {fold}, cannot be read: {error}"
-            ) from error
+            raise ModelError(f"{what} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -171,9 +183,26 @@ def load_package(folder: Path) -> ModelPackage:
     faults = file_faults(folder, manifest)
     if faults:
         raise ModelChecksumError(f"model {manifest.name}: {'; '.join(faults)}")
-    stages = tuple(_load_stage(folder, stage) for stage in manifest.stages)
+    stages = tuple(_load_stage(folder, stage, manifest) for stage in manifest.stages)
     _check_cascades([(stage.manifest, stage.plan) for stage in stages])
     return ModelPackage(folder, manifest, stages)
+
+
+def current_package(folder: Path, held: ModelPackage | None) -> ModelPackage:
+    """Return the package in a folder: the one that is held if its manifest is unchanged, or else newly loaded.
+
+    A process that runs for months uses a replaced package from its next study on; errors as `load_package`.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with a `model.yaml`.
+    held : ModelPackage or None
+        What was loaded before.
+    """
+    if held is not None and held.folder == folder and read_manifest(folder / MANIFEST_NAME) == held.manifest:
+        return held
+    return load_package(folder)
 
 
 def file_faults(folder: Path, manifest: ModelManifest) -> list[str]:
@@ -194,11 +223,18 @@ def file_faults(folder: Path, manifest: ModelManifest) -> list[str]:
         path = folder / name
         if not path.resolve().is_relative_to(root):
             faults.append(f"{name} is outside the package")
-        elif not path.is_file():
-            faults.append(f"{name} is missing")
-        elif sha256_of(path) != expected:
-            faults.append(f"{name} does not match its checksum")
+        elif (fault := _file_fault(path, expected)) is not None:
+            faults.append(f"{name} {fault}")
     return faults
+
+
+def _file_fault(path: Path, expected: str) -> str | None:
+    try:
+        if not path.is_file():
+            return "is missing"
+        return None if sha256_of(path) == expected else "does not match its checksum"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
 
 
 def write_package(
@@ -234,17 +270,13 @@ def write_package(
     ModelExistsError
         If the folder exists and may not be replaced.
     ModelError
-        If contents and manifest, or weights and plans, do not match.
+        If contents and manifest, or weights and plans, do not match, or the folder cannot be written.
     """
-    if folder.exists() and not replace:
-        raise ModelExistsError(f"model {folder.name} already exists")
     if set(contents) != {stage.name for stage in manifest.stages}:
         raise ModelError(f"contents {sorted(contents)} do not match the stages of the manifest")
     plans = [_plan_of(stage, contents[stage.name]) for stage in manifest.stages]
     _check_cascades(list(zip(manifest.stages, plans, strict=True)))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with written_beside(folder, replace=replace) as work:
         for stage, plan in zip(manifest.stages, plans, strict=True):
             try:
                 _write_stage(work / stage.folder, plan, contents[stage.name])
@@ -255,35 +287,79 @@ def write_package(
         finished = manifest.model_copy(update={"files": {name: sha256_of(work / name) for name in names}})
         (work / MANIFEST_NAME).write_text(manifest_text(finished), encoding="utf-8")
         load_package(work)
-        work.chmod(0o755)
-        move_to(work, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return load_package(folder)
 
 
-def move_to(work: Path, folder: Path) -> None:
-    """Rename a finished folder to its target, replacing an existing one.
+@contextmanager
+def written_beside(folder: Path, *, replace: bool) -> Iterator[Path]:
+    """Yield an empty folder for a package, which is renamed to its target when the block ends without an error.
 
     Parameters
     ----------
-    work : Path
-        Finished folder, beside ``folder``.
     folder : Path
-        Target.
+        Target; its parents are created.
+    replace : bool
+        True to replace an existing package.
+
+    Raises
+    ------
+    ModelExistsError
+        If the target exists and may not be replaced.
+    ModelError
+        If the operating system refuses something, for example space on the disk.
     """
+    try:
+        _restore_replaced(folder)
+        if folder.exists() and not replace:
+            raise ModelExistsError(f"model {folder.name} is already installed")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            yield work
+            work.chmod(0o755)
+            _move_to(work, folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ModelError(
+            f"model {folder.name} cannot be written: {reason or type(error).__name__}",
+            advice="Check that the folder of models is writable and its disk has space, or choose another with `into`.",
+        ) from error
+
+
+def _move_to(work: Path, folder: Path) -> None:
+    """Rename a finished folder to its target, replacing an existing one; if that is interrupted, the old one stays."""
     if not folder.exists():
         work.rename(folder)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    folder.rename(aside / "old")
+    aside = Path(tempfile.mkdtemp(prefix=_aside_prefix(folder), dir=folder.parent))
+    old = aside / _OLD
     try:
+        folder.rename(old)
         work.rename(folder)
-    except OSError:
-        (aside / "old").rename(folder)
+    except BaseException:  # also of a signal: there is always either the old package or the new one
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _restore_replaced(folder: Path) -> None:
+    """Put a package back that a killed process had set aside to replace it, and remove what is left of others."""
+    for aside in sorted(folder.parent.glob(f"{glob.escape(_aside_prefix(folder))}*")):
+        if [path.name for path in aside.iterdir()] != [_OLD]:
+            continue
+        if not folder.exists() and (aside / _OLD / MANIFEST_NAME).is_file():
+            (aside / _OLD).rename(folder)
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside_prefix(folder: Path) -> str:
+    return f".{folder.name}-old-"
 
 
 def sha256_of(path: Path) -> str:
@@ -314,12 +390,13 @@ def read_json(path: Path) -> Json:
     return content
 
 
-def _load_stage(folder: Path, stage: StageManifest) -> Stage:
+def _load_stage(folder: Path, stage: StageManifest, manifest: ModelManifest) -> Stage:
     stage_folder = folder / stage.folder
     plans, dataset = read_json(stage_folder / "plans.json"), read_json(stage_folder / "dataset.json")
     plan = read_plan(plans, dataset, stage.configuration, stage.trainer)
     _check_stage(stage, plan)
-    return Stage(stage, plan, stage_folder)
+    checksums = {fold: manifest.files[stage.weights_file(fold)] for fold in stage.folds}
+    return Stage(stage, plan, stage_folder, checksums)
 
 
 def _check_stage(stage: StageManifest, plan: NetworkPlan) -> None:
@@ -354,11 +431,12 @@ def _plan_of(stage: StageManifest, content: StageContent) -> NetworkPlan:
 def _write_stage(folder: Path, plan: NetworkPlan, content: StageContent) -> None:
     from safetensors.torch import save_file
 
-    from cspine.models.network import build_network, own_weights
+    from cspine.models.network import build_network, own_weights, without_bfloat16
 
     network = build_network(plan.architecture)
     folder.mkdir()
     for name, value in (("plans.json", content.plans), ("dataset.json", content.dataset)):
         (folder / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     for fold, weights in content.weights.items():
-        save_file(own_weights(network, weights), folder / f"fold_{fold}.safetensors", {"format": "pt"})
+        stored = without_bfloat16(own_weights(network, weights))
+        save_file(stored, folder / f"fold_{fold}.safetensors", {"format": "pt"})

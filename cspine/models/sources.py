@@ -5,12 +5,14 @@ The files are found and read here; `install` makes a package of them.
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from cspine.core.errors import ModelError, UnreadableArchiveError, UnsupportedModelError, UsageError
 from cspine.io.archives import unpack
@@ -18,7 +20,7 @@ from cspine.models.checkpoint import Checkpoint, check_weights, load_checkpoint,
 from cspine.models.manifest import MANIFEST_NAME
 from cspine.models.network import StateDict
 from cspine.models.package import read_json
-from cspine.models.plans import Json
+from cspine.models.plans import Json, NetworkPlan, read_plan
 
 _BUNDLE_CHECKPOINT = "nnunet_checkpoint.pth"
 #: The checkpoints of a fold that nnU-Net writes: after the last epoch, of the best one, and while it trains.
@@ -137,27 +139,32 @@ def read_trained(folder: Path, folds: Sequence[str] | None, checkpoint: str = "f
     folder : Path
         As `find_trained` returns it.
     folds : sequence of str, optional
-        Folds to read; if omitted all numbered ones, or ``fold_all`` if there is no other.
+        Folds to read; if omitted all numbered ones, which must all have the checkpoint, or ``fold_all`` if there is no
+        other.
     checkpoint : str
         As in `find_trained`.
 
     Raises
     ------
     ModelError
-        If a fold is missing, or the folds were trained differently.
+        If a fold is missing, the folds were trained differently, or the JSON files contradict a checkpoint.
+    UsageError
+        If ``folds`` is omitted and a fold has other checkpoints only.
     UnsafeCheckpointError, UnsupportedModelError
         As `checkpoint.load_checkpoint`.
     """
     plans, dataset = read_json(folder / "plans.json"), read_json(folder / "dataset.json")
     files = _weights_below(folder, checkpoint)
+    if not folds and not (folder / _BUNDLE_CHECKPOINT).is_file():
+        _require_all_folds(folder, files, checkpoint)
     chosen = tuple(folds) if folds else tuple(fold for fold in files if fold != "all") or ("all",)
     missing = [fold for fold in chosen if fold not in files]
     if missing:
         raise ModelError(f"fold {', '.join(missing)} does not exist; folds: {', '.join(files)}")
     if (folder / _BUNDLE_CHECKPOINT).is_file():
-        return TrainedModel(
-            plans, dataset, load_checkpoint(folder / _BUNDLE_CHECKPOINT), _bundle(files, chosen), "MONAI bundle"
-        )
+        common = load_checkpoint(folder / _BUNDLE_CHECKPOINT)
+        _require_same_plan(common, plans, dataset, _BUNDLE_CHECKPOINT)
+        return TrainedModel(plans, dataset, common, _bundle(files, chosen), "MONAI bundle")
     checkpoints = {fold: load_checkpoint(files[fold]) for fold in chosen}
     first = checkpoints[chosen[0]]
     for fold, content in checkpoints.items():
@@ -169,9 +176,44 @@ def read_trained(folder: Path, folds: Sequence[str] | None, checkpoint: str = "f
             first.mirror_axes,
         ):
             raise ModelError(f"fold {fold} was trained differently from fold {chosen[0]}")
+        _require_same_plan(content, plans, dataset, f"the checkpoint of fold {fold}")
     weights = {fold: content.weights for fold, content in checkpoints.items()}
     kind = "nnU-Net v2 results" if checkpoint == "final" else f"nnU-Net v2 results ({checkpoint} checkpoint)"
     return TrainedModel(plans, dataset, first, weights, kind)
+
+
+def _require_all_folds(folder: Path, files: dict[str, Path], checkpoint: str) -> None:
+    """Refuse to leave out a numbered fold only because it has another checkpoint: the user has to choose."""
+    others = {path.parent.name.removeprefix("fold_") for path in folder.glob("fold_*/checkpoint_*.pth")}
+    left_out = sorted(fold for fold in others - set(files) if fold.isdigit())
+    if left_out:
+        raise UsageError(
+            f"fold {', '.join(left_out)} has other checkpoints, but no checkpoint_{checkpoint}.pth",
+            advice="Choose the folds to install with `folds`, or another checkpoint with `checkpoint`.",
+        )
+
+
+def _require_same_plan(content: Checkpoint, plans: Json, dataset: Json, what: str) -> None:
+    """Refuse JSON files that contradict what a checkpoint was trained with: its weights would run otherwise."""
+    if not content.plans or not content.dataset:
+        return
+    stated, trained = (
+        _comparable(read_plan(*files, content.configuration, content.trainer))
+        for files in ((plans, dataset), (content.plans, content.dataset))
+    )
+    if differing := [name for name, value in stated.items() if value != trained[name]]:
+        raise ModelError(
+            f"{what} was trained with other plans or labels than plans.json and dataset.json state: "
+            f"{', '.join(differing)} differ",
+            advice="Restore the files of the training, or install folds of one training. `labels` renames labels.",
+        )
+
+
+def _comparable(plan: NetworkPlan) -> dict[str, Any]:
+    """Return the values of a plan that change a result, without the difference between lists and tuples."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
+    del values["dataset_name"]
+    return values
 
 
 def _bundle(files: dict[str, Path], folds: Sequence[str]) -> dict[str, StateDict]:

@@ -48,6 +48,15 @@ def test_a_failed_study_is_reported_and_not_retried(
     assert "a,CS-GEO-002" in (out / "cohort" / "failures.csv").read_text()
 
 
+def test_entries_that_are_no_studies_are_reported_by_their_number(done: tuple[Path, Path, Path]) -> None:
+    source, out, model = done
+    for name in ("SECRET.dcm", "SECRET.tar.gz"):
+        (source / name).write_bytes(b"")
+    result = CliRunner().invoke(command, [str(source), str(out), "--model", str(model)])
+    assert "2 entries" in result.output
+    assert "SECRET" not in result.output
+
+
 def test_a_cohort_that_cannot_start_leaves_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(CohortError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,22 @@ def test_another_failure_leaves_earlier_results(folder: CohortFolder, single: tu
     folder.store(*done(folder, single))
     folder.store(failed_record("a", "new"), None)
     assert same_results(folder.study("a"), single[0])
+
+
+@pytest.mark.parametrize("damage", [lambda data: bytes(len(data)), lambda data: data[:-1], None])
+def test_damaged_results_are_not_done(
+    folder: CohortFolder, single: tuple[Path, Summary], damage: Callable[[bytes], bytes] | None
+) -> None:
+    with folder.locked():
+        folder.store(*done(folder, single))
+        assert folder.cached_record("a", "k") is not None
+        for output in single[1].outputs:
+            path = folder.study("a") / output.file
+            content = path.read_bytes()
+            path.unlink() if damage is None else path.write_bytes(damage(content))
+            assert folder.cached_record("a", "k") is None
+            path.write_bytes(content)
+        assert folder.cached_record("a", "k") is not None
 
 
 def test_results_of_a_concurrent_worker_are_replaced(

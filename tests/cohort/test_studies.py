@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.cohort.studies import CohortStudy, find_studies
+from cspine.cohort.studies import CohortStudy, count_other_entries, find_studies
 from cspine.core.errors import CohortError
 from cspine.io.workspace import fingerprint
 from tests.builders.raises import raises_code
@@ -20,6 +20,18 @@ def test_each_subfolder_and_zip_is_a_study_called_after_it(tmp_path: Path) -> No
     (tmp_path / "in" / "notes.txt").write_text("")
     found = find_studies(tmp_path / "in", tmp_path / "out")
     assert [(study.name, study.source.name) for study in found] == [("a", "a"), ("b", "b"), ("c", "c.ZIP")]
+
+
+def test_what_is_no_study_is_counted(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    for name in ("a", ".hidden"):
+        (source / name).mkdir(parents=True)
+    assert count_other_entries(source) == 0
+    for name in ("b.dcm", "c.tar.gz", "d.zip", ".DS_Store"):
+        (source / name).write_bytes(b"")
+    (source / "unmounted").symlink_to(tmp_path / "absent")
+    assert count_other_entries(source) == 3
+    assert count_other_entries(source / "b.dcm") == 0
 
 
 def test_a_list_has_a_path_a_line_and_counts_from_its_folder(tmp_path: Path) -> None:

@@ -13,11 +13,14 @@ from cspine.cohort import worker
 from cspine.cohort.folder import StudyRecord
 from cspine.cohort.studies import CohortStudy
 from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker, WorkerReady
-from cspine.core.errors import CohortError, ModelError, OutputError
+from cspine.core.errors import CohortError, ModelChecksumError, ModelError, OutputError
+from cspine.inference.engines import base
+from cspine.models.package import write_package
 from cspine.report.summary import Summary
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, same_results
 from tests.builders.loads import noted_loads
+from tests.builders.nnunet_results import TinyModel
 
 
 @pytest.fixture
@@ -117,6 +120,15 @@ def test_an_output_that_cannot_be_written_stops_the_cohort(
     (tmp_path / "file").write_text("")
     worker = ready(bright_task(bright_model, tmp_path / "file" / "out"))
     assert isinstance(worker.run(StudyAttempt(CohortStudy("a", bright_study), "k")), OutputError)
+
+
+def test_a_model_that_is_replaced_during_the_cohort_stops_it(bright_study: Path, tmp_path: Path) -> None:
+    base.release_networks()
+    task = bright_task(tmp_path / "model", tmp_path / "out")
+    ready_worker, other = ready(task), TinyModel()
+    write_package(task.model, other.manifest(), {"fine": other.content()}, replace=True)
+    assert isinstance(ready_worker.run(StudyAttempt(CohortStudy("a", bright_study), "k")), ModelChecksumError)
+    assert task.folder.read_record("a") is None
 
 
 def test_a_worker_with_another_version_or_model_is_not_ready(task: CohortTask, tmp_path: Path) -> None:

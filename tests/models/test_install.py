@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIOWithReorient
+from safetensors import SafetensorError
 
 from cspine.core.errors import (
     LabelMapNeededError,
@@ -184,6 +186,65 @@ def test_folds_of_two_trainings_are_refused(tmp_path):
         install(results, tmp_path / "models", InstallOptions())
 
 
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"spacing": (1.0, 1.0, 1.0)}, "spacing_mm"),
+        ({"patch": (16, 16, 16)}, "patch_size"),
+        ({"normalization": "ZScoreNormalization"}, "normalization"),
+        ({"network": "ResidualEncoderUNet"}, "architecture"),
+        ({"labels": {"background": 0, "vertebrae_C2": 1, "C1": 2}}, "label_names"),
+    ],
+)
+def test_what_contradicts_a_checkpoint_is_refused(tmp_path, other, named):
+    model = replace(READY, folds=("0", "1"))
+    results = model.results(tmp_path / "results")
+    install(results, tmp_path / "models", InstallOptions())
+    for fold in ("1", "0"):  # first a fold that was trained otherwise, then files that no fold was trained with
+        torch.save(replace(model, **other).checkpoint(fold), results / f"fold_{fold}" / "checkpoint_final.pth")
+        with raises_code(ModelError, named):
+            install(results, tmp_path / "models", InstallOptions(force=True))
+
+
+@pytest.mark.parametrize("key", ["channel_names", "modality"])
+def test_a_model_for_another_modality_is_refused_unless_the_user_states_that_it_is_for_ct(tmp_path, key):
+    results = replace(READY, normalization="ZScoreNormalization").results(tmp_path / "results")
+    dataset = {name: value for name, value in READY.dataset().items() if name != "channel_names"}
+    for channel, is_ct in (("T2 MRI", False), ("noNorm", False), ("CTA-less", False), ("Ct", True)):
+        (results / "dataset.json").write_text(json.dumps(dataset | {key: {"0": channel}}))
+        if not is_ct:
+            with raises_code(UnsupportedModelError, channel):
+                install(results, tmp_path / "models", InstallOptions())
+            assert install(results, tmp_path / channel, InstallOptions(is_ct=True)).stages
+    assert install(results, tmp_path / "models", InstallOptions()).stages
+
+
+def test_edited_intensities_are_refused(tmp_path):
+    results = READY.results(tmp_path / "results")
+    plans = READY.plans()
+    plans["foreground_intensity_properties_per_channel"]["0"]["mean"] = -500.0
+    (results / "plans.json").write_text(json.dumps(plans))
+    with raises_code(ModelError, "normalization"):
+        install(results, tmp_path / "models", InstallOptions())
+
+
+def test_a_checkpoint_without_plans_is_taken_with_those_of_the_folder(tmp_path):
+    results = READY.results(tmp_path / "results")
+    checkpoint = READY.checkpoint("0")
+    checkpoint["init_args"] = {"configuration": READY.configuration}
+    torch.save(checkpoint, results / "fold_0" / "checkpoint_final.pth")
+    assert install(results, tmp_path / "models", InstallOptions()).stages
+
+
+def test_a_fold_with_another_checkpoint_alone_is_not_left_out_silently(tmp_path):
+    results = replace(READY, folds=("0", "1", "2")).results(tmp_path / "results")
+    (results / "fold_2" / "checkpoint_final.pth").rename(results / "fold_2" / "checkpoint_best.pth")
+    with raises_code(UsageError, "fold 2"):
+        install(results, tmp_path / "models", InstallOptions())
+    package = install(results, tmp_path / "models", InstallOptions(folds=("0", "1")))
+    assert package.manifest.stages[0].folds == ("0", "1")
+
+
 def test_one_of_several_configurations_is_chosen(tmp_path):
     READY.results(tmp_path / "results")
     replace(READY, configuration="3d_lowres").results(tmp_path / "results")
@@ -196,10 +257,7 @@ def test_one_of_several_configurations_is_chosen(tmp_path):
 
 
 def test_a_cascade_is_refused(tmp_path):
-    folder = READY.results(tmp_path / "results")
-    plans = READY.plans()
-    plans["configurations"]["3d_fullres"]["previous_stage"] = "3d_lowres"
-    (folder / "plans.json").write_text(json.dumps(plans))
+    folder = replace(READY, cascade=True).results(tmp_path / "results")
     with raises_code(UnsupportedModelError, "cascade"):
         install(folder, tmp_path / "models", InstallOptions())
 
@@ -262,6 +320,36 @@ def test_another_checkpoint_is_installed_when_asked_for(tmp_path, checkpoint):
         install(folder, tmp_path / "models", InstallOptions(checkpoint="newest"))
     with pytest.raises(UsageError):
         install(package.folder, tmp_path / "models", options)
+
+
+@pytest.mark.parametrize("source", ["results", "package"])
+@pytest.mark.parametrize("models", ["below a file", "read-only", "long"])
+def test_a_folder_of_models_that_cannot_be_written_is_an_error_with_advice(tmp_path, source, models):
+    folder = READY.results(tmp_path / "results")
+    if source == "package":
+        folder = install(folder, tmp_path / "models", InstallOptions()).folder
+    (tmp_path / "file").write_text("")
+    into = {"below a file": tmp_path / "file" / "x", "read-only": Path("/proc/models"), "long": tmp_path / ("x" * 300)}
+    with pytest.raises(ModelError) as refused:
+        install(folder, into[models], InstallOptions())
+    assert "`into`" in refused.value.advice
+
+
+@pytest.mark.parametrize("failing", ["safetensors.torch.save_file", "pathlib.Path.write_text", "shutil.copyfile"])
+def test_a_full_disk_is_an_error_with_advice_and_leaves_nothing(tmp_path, monkeypatch, failing):
+    folder = READY.results(tmp_path / "results")
+    if failing == "shutil.copyfile":
+        folder = install(folder, tmp_path / "others", InstallOptions()).folder
+
+    def full(*_: object, **__: object) -> None:
+        if failing == "safetensors.torch.save_file":
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(failing, full)
+    with raises_code(ModelError, "No space left on device"):
+        install(folder, tmp_path / "models", InstallOptions())
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_special_files_in_a_results_folder_never_hang(tmp_path):

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from cspine.core.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
+from cspine.inference.engines.choose import choose_engine
 from cspine.models.network import build_network, load_weights
 from cspine.models.package import StageContent, load_package, sha256_of, write_package
 from tests.builders.nnunet_results import TinyModel
@@ -32,6 +37,17 @@ def test_weights_may_be_stored_in_half_and_are_run_in_single_precision(tmp_path)
     network = build_network(package.stages[0].plan.architecture)
     load_weights(network, weights)
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_of_every_type_that_is_installed_are_read_without_torch(tmp_path, dtype):
+    model = TinyModel()
+    weights = {name: each.to(dtype) for name, each in model.weights("0").items()}
+    content = StageContent(model.plans(), model.dataset(), {"0": weights})
+    stage = write_package(tmp_path / "tiny", model.manifest(), {"fine": content}).stages[0]
+    for name, array in stage.arrays("0").items():
+        np.testing.assert_array_equal(array, weights[name].double().numpy())
+    choose_engine("cpu", engine="openvino").network(stage, "0")
 
 
 def test_each_weight_is_stored_once(tmp_path):
@@ -176,6 +192,46 @@ def test_a_package_is_replaced_only_when_asked(tmp_path):
     second = write_package(tmp_path / "tiny", model.manifest(version="2"), {"fine": model.content()}, replace=True)
     assert (first.identity.version, second.identity.version) == ("1.0", "2")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny"]
+
+
+@pytest.mark.parametrize("moment", ["before the first rename", "between the renames", "after the second rename"])
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, OSError])
+def test_an_interrupted_replacement_leaves_a_package(tmp_path, monkeypatch, moment, interrupt):
+    model, folder, rename = TinyModel(), tmp_path / "tiny", Path.rename
+    model.package(folder)
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if moment == "before the first rename" or (moment == "between the renames" and target == folder):
+            monkeypatch.undo()
+            raise interrupt
+        moved = rename(path, target)
+        if moment == "after the second rename" and target == folder:
+            monkeypatch.undo()
+            raise interrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises((interrupt, ModelError)):
+        write_package(folder, model.manifest(version="2"), {"fine": model.content()}, replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+    expected = "2" if moment == "after the second rename" else "1.0"
+    assert load_package(folder).identity.version == expected
+
+
+@pytest.mark.parametrize("moment", ["between the renames", "after the second rename"])
+def test_what_a_killed_replacement_set_aside_is_put_back_or_removed(tmp_path, moment):
+    model, folder = TinyModel(), tmp_path / "tiny"
+    model.package(folder)
+    aside = tmp_path / ".tiny-old-abc"
+    aside.mkdir()
+    if moment == "between the renames":
+        folder.rename(aside / "old")
+    else:
+        shutil.copytree(folder, aside / "old")
+    with pytest.raises(ModelExistsError):
+        write_package(folder, model.manifest(version="2"), {"fine": model.content()})
+    assert load_package(folder).identity.version == "1.0"
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):

@@ -23,6 +23,7 @@ class FakeWeb:
         self.retrieved: list[str] = []
         self.files: dict[str, bytes] = {}  # what it sends for an instance instead of it
         self.asked: list[dict[str, list[str]]] = []
+        self.max_instances = 0  # that it lists, whatever the offset; 0 for all, in pages
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -57,7 +58,10 @@ class FakeWeb:
         _, study, _, series, _, *instance = parts
         members = [d for d in self.stored if (d.StudyInstanceUID, d.SeriesInstanceUID) == (study, series)]
         if not instance:
-            return self._json([self._row(SOPInstanceUID=d.SOPInstanceUID) for d in members], query)
+            rows = [self._row(SOPInstanceUID=d.SOPInstanceUID) for d in members]
+            if self.max_instances:
+                return 200, "application/dicom+json", json.dumps(rows[: self.max_instances]).encode()
+            return self._json(rows, query)
         if len(self.retrieved) == self.broken_after:
             return 500, "text/plain", b""
         self.retrieved.append(instance[0])

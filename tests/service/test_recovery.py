@@ -172,13 +172,19 @@ def test_late_instances_join_the_last_job_also_when_the_clock_was_set_back(spool
         assert job.instances >= last
 
 
+def transfer(inbox: Inbox, datasets: list, *, interrupted: bool = False) -> None:
+    """Receive instances of a sender that ends well or not."""
+    if datasets:
+        number = inbox.begin_transfer(datasets[0].StudyInstanceUID)
+        for dataset in datasets:
+            inbox.add(dataset.StudyInstanceUID, dataset.SOPInstanceUID, as_bytes(dataset))
+        inbox.end_transfer(datasets[0].StudyInstanceUID, number, interrupted=interrupted)
+
+
 def broken_study(spool: Spool, datasets: list, *, interrupted: bool) -> None:
     """Receive instances of a sender that ends well or not, and make a job of them."""
     inbox = Inbox(spool, Limits(min_free_bytes=0), lambda: NOW)
-    token = inbox.begin_transfer(datasets[0].StudyInstanceUID)
-    for dataset in datasets:
-        inbox.add(dataset.StudyInstanceUID, dataset.SOPInstanceUID, as_bytes(dataset))
-    inbox.end_transfer(datasets[0].StudyInstanceUID, token, interrupted=interrupted)
+    transfer(inbox, datasets, interrupted=interrupted)
     assert assemble_job(spool, inbox, study_key(datasets[0].StudyInstanceUID), NOW)
 
 
@@ -203,6 +209,39 @@ def test_an_incomplete_study_is_run_again_when_all_of_it_is_sent(spool):
     assert (again.incomplete, again.previous) == (False, job.id)
 
 
+@pytest.mark.parametrize("again", ["some of its images", "another object"])
+def test_an_interruption_before_anything_new_marks_a_job_that_is_yet_to_run(spool, again):
+    datasets = ct_datasets("before", 5)
+    receive(spool, datasets)
+    other = segmentation_dataset(datasets[0].StudyInstanceUID, "1.2.3.99")
+    broken_study(spool, datasets[:3] if again == "some of its images" else [other], interrupted=True)
+    (job,) = spool.jobs(State.WAITING)
+    assert (job.instances, job.incomplete) == (5, True)
+    assert not list(spool.assembling.iterdir())
+    broken_study(spool, datasets, interrupted=False)
+    assert [job.incomplete for job in spool.jobs(State.WAITING)] == [False]
+
+
+def test_an_interruption_before_anything_new_is_part_of_the_next_try_of_a_failed_job(spool):
+    datasets = ct_datasets("failed before", 5)
+    receive(spool, datasets)
+    job = transitions.claim(spool, NOW)
+    assert job is not None
+    transitions.fail(spool, job, MissingSliceError("gap"), 3, 60, NOW)
+    assert where(spool) == {"failed": 1}
+    broken_study(spool, datasets[:3], interrupted=True)
+    assert [job.incomplete for job in spool.jobs(State.WAITING)] == [True]
+
+
+def test_an_interruption_before_anything_new_is_logged_for_a_job_that_has_run(spool, caplog):
+    job, datasets = sent_job(spool, "ran before"), ct_datasets("ran before")
+    broken_study(spool, datasets[:2], interrupted=True)
+    assert [(job.id, job.incomplete) for job in spool.jobs(State.SENDING)] == [(job.id, False)]
+    assert where(spool) == {"sending": 1}
+    warned = {getattr(record, "study", "") for record in caplog.records if record.levelname == "WARNING"}
+    assert warned == {job.short_study}
+
+
 def test_a_normal_end_does_not_hide_the_interruption_of_a_concurrent_transfer(spool):
     inbox = Inbox(spool, Limits(min_free_bytes=0), lambda: NOW)
     dataset = ct_datasets("two", 1)[0]
@@ -213,8 +252,38 @@ def test_a_normal_end_does_not_hide_the_interruption_of_a_concurrent_transfer(sp
     inbox.end_transfer(study, first, interrupted=True)
     inbox.end_transfer(study, second, interrupted=False)
     assert mark.exists()
-    inbox.end_transfer(study, inbox.begin_transfer(study), interrupted=False)
+    transfer(inbox, [dataset])
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["same process", "after a restart"])
+def test_an_interruption_is_forgotten_only_when_all_that_it_delivered_is_sent_again(spool, restart):
+    datasets, limits = ct_datasets("partly", 6), Limits(min_free_bytes=0)
+    inbox = Inbox(spool, limits, lambda: NOW)
+    mark = spool.incoming / study_key(datasets[0].StudyInstanceUID) / INCOMPLETE
+    transfer(inbox, datasets[:3], interrupted=True)
+    report = segmentation_dataset(datasets[0].StudyInstanceUID, "1.2.3.99")
+    for again in ([report], datasets[3:], datasets[1:3], []):  # none is the transfer that was interrupted
+        inbox = Inbox(spool, limits, lambda: NOW) if restart else inbox
+        transfer(inbox, again)
+        assert mark.exists()
+    transfer(inbox, datasets[:1], interrupted=True)
+    transfer(inbox, datasets[:1])
+    assert mark.exists()
+    transfer(inbox, datasets)
+    assert not mark.exists()
+
+
+def test_parallel_transfers_repeat_an_interrupted_one_together(spool):
+    datasets, inbox = ct_datasets("parallel", 4), Inbox(spool, Limits(min_free_bytes=0), lambda: NOW)
+    study = datasets[0].StudyInstanceUID
+    transfer(inbox, datasets[:3], interrupted=True)
+    one, other = inbox.begin_transfer(study), inbox.begin_transfer(study)
+    for dataset in datasets:
+        inbox.add(study, dataset.SOPInstanceUID, as_bytes(dataset))
+    inbox.end_transfer(study, one, interrupted=False)
+    inbox.end_transfer(study, other, interrupted=False)
+    assert not (spool.incoming / study_key(study) / INCOMPLETE).exists()
 
 
 def test_a_study_that_was_being_received_when_the_service_was_killed_is_incomplete(spool, tmp_path):
@@ -230,9 +299,9 @@ def test_a_study_that_was_being_received_when_the_service_was_killed_is_incomple
     assert not list(restarted.receiving.iterdir())
     assert [path.name for path in restarted.incoming.iterdir()] == [study_key(study)]
     again = Inbox(restarted, Limits(min_free_bytes=0), lambda: NOW)
-    transfer = again.begin_transfer(study)
-    again.add(study, second.SOPInstanceUID, as_bytes(second))
-    again.end_transfer(study, transfer, interrupted=False)
+    transfer(again, [second])
+    assert mark.exists()
+    transfer(again, [first, second])
     assert not mark.exists()
 
 

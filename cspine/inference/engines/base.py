@@ -52,15 +52,18 @@ class Engine(ABC):
     def network(self, stage: Stage, fold: str) -> Network:
         """Return the network of a stage with the weights of a fold; recent ones are cached in memory.
 
+        A network is known by the checksum of its weights, which `load` compares with the file.
+
         Raises
         ------
+        ModelChecksumError
+            If the weights changed after the package was loaded.
         ModelError, UnsupportedModelError
             If the weights cannot be read, or do not match the network.
         """
         file = stage.weights_file(fold)
-        status = file.stat() if file.is_file() else None
-        size = status.st_size if status else 0
-        version = (str(file), str(size), str(status.st_mtime_ns if status else 0), str(stage.plan.patch_size))
+        size = file.stat().st_size if file.is_file() else 0
+        version = (str(file), stage.checksums[fold], str(stage.plan.architecture), str(stage.plan.patch_size))
         return _networks.get((*self.key, *version), lambda: self.load(stage, fold), size)
 
     @abstractmethod

@@ -85,7 +85,8 @@ def finish_assembly(spool: Spool, folder: Path, now: float) -> None:
     if not _count(instances):
         durable.remove_folder(folder, spool.tmp)
         return
-    incomplete = job.incomplete or (instances / INCOMPLETE).exists()
+    interrupted = job.incomplete or (instances / INCOMPLETE).exists()
+    incomplete = interrupted
     images = [path for path in sorted(instances.glob("*.dcm")) if is_ct(path)]
     earlier = spool.of_study(job.study)
     log_fields = {"study": job.short_study, "job": job.id}
@@ -104,6 +105,8 @@ def finish_assembly(spool: Spool, folder: Path, now: float) -> None:
     completed = last.incomplete and not incomplete and _contains_all(images, before)
     incomplete = incomplete or (last.incomplete and not completed)
     if all((before / path.name).exists() and same_content(path, before / path.name) for path in images):
+        if interrupted and not last.incomplete:
+            last = _mark_interrupted(spool, state, last)
         if not images:
             _log.info("no CT images for a known study", extra=log_fields | {"previous": last.id})
             durable.remove_folder(folder, spool.tmp)
@@ -124,6 +127,21 @@ def finish_assembly(spool: Spool, folder: Path, now: float) -> None:
         _link_previous(spool.job_folder(state, last.id), instances)
         update = {"incomplete": incomplete, "instances": _count(instances), "previous": last.id}
         _enqueue(spool, folder, job.model_copy(update=update), State.WAITING)
+
+
+def _mark_interrupted(spool: Spool, state: State, last: Job) -> Job:
+    """Note on a job that a transfer without new images was interrupted: others may have been to follow.
+
+    A job that is yet to run is marked. The result of one that has run stays what it is: whether anything is missing is
+    not known, and a sender that repeats the transfer starts a new job if there is.
+    """
+    log_fields = {"study": last.short_study, "previous": last.id, "state": state}
+    _log.warning("transfer of a known study was interrupted before it sent anything new", extra=log_fields)
+    folder = spool.job_folder(state, last.id)
+    if state in (State.WAITING, State.FAILED) and not transitions.has_results(folder):
+        last = last.model_copy(update={"incomplete": True})
+        spool.save(folder, last)
+    return last
 
 
 def _contains_all(images: list[Path], before: Path) -> bool:

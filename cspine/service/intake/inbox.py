@@ -6,19 +6,27 @@ import logging
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from cspine.core.errors import SpoolError
 from cspine.service.config import Limits
-from cspine.service.intake.instances import INCOMPLETE, file_name
+from cspine.service.intake.instances import INCOMPLETE, file_name, is_ct
 from cspine.service.queue import durable
 from cspine.service.queue.job import study_key
 from cspine.service.queue.spool import Spool
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Interruption:
+    """Interrupted transfers of a study: the last transfer that had begun before, and the files that they delivered."""
+
+    last_transfer: int
+    delivered: frozenset[str]
 
 
 class Inbox:
@@ -39,9 +47,9 @@ class Inbox:
         self._limits = limits
         self._clock = clock
         self._lock = threading.RLock()
-        self._open_transfers: Counter[str] = Counter()
+        self._open_transfers: dict[str, dict[int, set[str]]] = {}  # of a study: number to the files delivered since
         self._transfers = 0
-        self._interrupted: dict[str, int] = {}
+        self._interrupted: dict[str, _Interruption] = {}
         self._counts: dict[str, int] = {}
         self._used_bytes = spool.used_bytes()
 
@@ -89,6 +97,8 @@ class Inbox:
             durable.make_folder(folder)
             durable.move(staged, folder / name)
             self._counts[study] = stored + new
+            for delivered in self._open_transfers.get(study, {}).values():  # parallel transfers share a study
+                delivered.add(name)
 
     def ingest(self, source: Path, study: str) -> None:
         """Move the fetched instances of a study, and its mark, from a folder of the spool, each atomically."""
@@ -133,20 +143,21 @@ class Inbox:
         """
         study = study_key(study_uid)
         with self._lock:
-            if not self._open_transfers[study]:
+            if study not in self._open_transfers:
                 try:
                     durable.make_file(self._spool.receiving / study)
                 except OSError as error:
                     raise SpoolError(f"cannot register a transfer: {error.strerror}") from error
             self._transfers += 1
-            self._open_transfers[study] += 1
+            self._open_transfers.setdefault(study, {})[self._transfers] = set()
             return self._transfers
 
     def end_transfer(self, study_uid: str, transfer: int, *, interrupted: bool) -> None:
         """End the transfer of a study.
 
-        An interrupted transfer marks the study as incomplete. A later transfer that ends normally removes the mark if
-        it began after the interruption, because it has sent the missing instances again.
+        An interrupted transfer marks the study as incomplete. A transfer that ends normally removes the mark if it
+        began after the interruption and has sent every instance that was delivered before it again: the sender has
+        repeated the transfer. Another object of the study says nothing about the instances that are missing.
 
         Parameters
         ----------
@@ -159,24 +170,41 @@ class Inbox:
         """
         study = study_key(study_uid)
         with self._lock:
-            self._open_transfers[study] -= 1
-            if self._open_transfers[study] <= 0:
+            delivered = self._open_transfers[study].pop(transfer)
+            if not self._open_transfers[study]:
                 del self._open_transfers[study]
             with suppress(OSError):
                 if (self._spool.incoming / study).is_dir():
-                    self._mark(study, transfer, interrupted)
+                    if interrupted:
+                        self._mark(study, delivered)
+                    else:
+                        self._unmark(study, transfer, delivered)
                 if study not in self._open_transfers:
                     durable.remove_file(self._spool.receiving / study)
 
-    def _mark(self, study: str, transfer: int, interrupted: bool) -> None:
-        """Mark a study as incomplete, or remove the mark of an interruption before this transfer."""
-        mark = self._spool.incoming / study / INCOMPLETE
-        if interrupted:
-            self._interrupted[study] = self._transfers
-            durable.make_file(mark)
-        elif transfer > self._interrupted.get(study, 0):
+    def _mark(self, study: str, delivered: set[str]) -> None:
+        """Mark a study as incomplete; ``delivered`` has the files that must be sent again."""
+        before = self._delivered_before_the_mark(study)
+        self._interrupted[study] = _Interruption(self._transfers, before | delivered)
+        durable.make_file(self._spool.incoming / study / INCOMPLETE)
+
+    def _unmark(self, study: str, transfer: int, delivered: set[str]) -> None:
+        """Remove the mark of interruptions that a transfer has repeated."""
+        interruption = self._interrupted.get(study)
+        began_after = interruption is None or transfer > interruption.last_transfer
+        if began_after and self._delivered_before_the_mark(study) <= delivered:
             self._interrupted.pop(study, None)
-            durable.remove_file(mark)
+            durable.remove_file(self._spool.incoming / study / INCOMPLETE)
+
+    def _delivered_before_the_mark(self, study: str) -> frozenset[str]:
+        """Return the files of interrupted transfers: after a restart, all CT images of a marked study."""
+        interruption = self._interrupted.get(study)
+        if interruption is not None:
+            return interruption.delivered
+        folder = self._spool.incoming / study
+        if not (folder / INCOMPLETE).exists():
+            return frozenset()
+        return frozenset(path.name for path in folder.glob("*.dcm") if is_ct(path))
 
     # --- complete studies ---------------------------------------------------------------------------------------------
 
@@ -194,14 +222,14 @@ class Inbox:
             arrived = folder.stat().st_mtime
             if arrived > now + 1:  # the clock was set back
                 os.utime(folder, (now, now))
-            elif now - arrived >= stable_after_s and not self._open_transfers[folder.name]:
+            elif now - arrived >= stable_after_s and folder.name not in self._open_transfers:
                 ages.append((arrived, folder.name))
         return [study for _, study in sorted(ages)]
 
     def move_to(self, study: str, target: Path) -> bool:
         """Move a study out of ``incoming/``; return False if a new transfer has begun or the study is gone."""
         with self._lock:
-            if self._open_transfers[study]:
+            if study in self._open_transfers:
                 return False
             self._counts.pop(study, None)
             self._interrupted.pop(study, None)

@@ -57,20 +57,51 @@ _UNREADABLE = StoreResponse(0xC000, "unreadable")
 
 
 @dataclass
-class _Sender:
-    """An open association: the study that it is sending, and the state of the transfer.
+class _StudyTransfer:
+    """The open transfer of a study: its number from `Inbox.begin_transfer`, and when its last instance began."""
 
-    ``refused`` has the SOP Instance UIDs of the study that were not stored; ``transfer`` is the number from
-    `Inbox.begin_transfer`; ``since`` is when the last instance was answered, and ``bytes`` were received after it.
+    number: int
+    last: float = field(default_factory=time.monotonic)
+
+
+@dataclass
+class _Sender:
+    """An open association: the studies that it is sending, and the state of the transfer.
+
+    ``current`` is the study of the last instance, and ``ended`` are those before it: most senders send one study after
+    the other. If one of these returns, the sender ``interleaves`` studies, and each stays open.
+    ``refused`` has the SOP Instance UIDs of each study that were not stored; ``since`` is when the last instance was
+    answered, and ``bytes`` were received after it.
     """
 
-    study_uid: str = ""
-    transfer: int = 0
-    refused: set[str] = field(default_factory=set)
+    current: str = ""
+    transfers: dict[str, _StudyTransfer] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    interleaves: bool = False
+    refused: dict[str, set[str]] = field(default_factory=dict)
     bytes: int = 0
     responded_at_stop: bool = False
     since: float = field(default_factory=time.monotonic)
     is_storing: bool = False
+
+    def others_to_end(self, study_uid: str, idle_s: float) -> list[str]:
+        """Return the studies whose transfers end because an instance of another one arrives.
+
+        Of a sender that interleaves studies, these are the ones without an instance for ``idle_s``.
+        """
+        self.interleaves |= study_uid in self.ended
+        now = time.monotonic()
+        others = [(uid, transfer) for uid, transfer in self.transfers.items() if uid != study_uid]
+        return [uid for uid, transfer in others if not self.interleaves or now - transfer.last > idle_s]
+
+    def note(self, study_uid: str, instance_uid: str, *, refused: bool) -> None:
+        """Note whether an instance was stored; one that names no open study counts for the current one."""
+        if refused:
+            study = study_uid if study_uid in self.transfers else self.current
+            self.refused.setdefault(study, set()).add(instance_uid)
+            return
+        for instances in self.refused.values():
+            instances.discard(instance_uid)
 
     def is_overdue(self, now: float, timeouts: Timeouts) -> bool:
         """Return whether the next instance takes too long, however regularly its bytes arrive."""
@@ -268,9 +299,13 @@ class DicomListener:
             with self._lock:  # the connection may close in another thread
                 if event.assoc not in self._senders:
                     raise SpoolError("the association is closed")
-                if study_uid != sender.study_uid:  # some senders keep one association open for many studies
-                    self._end_transfer(sender, interrupted=False)
-                    sender.study_uid, sender.transfer = study_uid, self._inbox.begin_transfer(study_uid)
+                # Some senders keep one association open for many studies.
+                for other in sender.others_to_end(study_uid, self._config.timeouts.idle_s):
+                    self._end_transfer(sender, other, interrupted=False)
+                if study_uid not in sender.transfers:
+                    sender.transfers[study_uid] = _StudyTransfer(self._inbox.begin_transfer(study_uid))
+                    sender.refused.setdefault(study_uid, set()).update(sender.refused.pop("", ()))
+                sender.current, sender.transfers[study_uid].last = study_uid, time.monotonic()
 
         sop_class, sop_instance = (str(getattr(request, f"AffectedSOP{part}UID")) for part in ("Class", "Instance"))
         try:
@@ -285,12 +320,11 @@ class DicomListener:
             self._inbox.end_transfer(response.study_uid, transfer, interrupted=True)
         sender.bytes = 0
         sender.responded_at_stop = self._stopping
+        sender.note(response.study_uid, sop_instance, refused=bool(response.reason))
         if response.reason:
             self._metrics.refused.labels(response.reason).inc()
-            sender.refused.add(sop_instance)
         else:
             self._metrics.received.inc()
-            sender.refused.discard(sop_instance)
         return response.status
 
     def _on_released(self, event: evt.Event) -> None:
@@ -306,16 +340,16 @@ class DicomListener:
                 return
             if interrupted:
                 self._metrics.associations.labels("aborted").inc()
-                study = hashed(sender.study_uid) if sender.study_uid else None
-                _log.warning("transfer interrupted", extra={"study": study})
-            self._end_transfer(sender, interrupted=interrupted)
+                for study_uid in sender.transfers or (None,):
+                    _log.warning("transfer interrupted", extra={"study": hashed(study_uid) if study_uid else None})
+            for study_uid in list(sender.transfers):
+                self._end_transfer(sender, study_uid, interrupted=interrupted)
 
-    def _end_transfer(self, sender: _Sender, *, interrupted: bool) -> None:
-        """End the transfer of a sender; refused instances that were not sent again make it interrupted."""
-        if sender.study_uid:
-            incomplete = interrupted or bool(sender.refused)
-            self._inbox.end_transfer(sender.study_uid, sender.transfer, interrupted=incomplete)
-            sender.refused = set()
+    def _end_transfer(self, sender: _Sender, study_uid: str, *, interrupted: bool) -> None:
+        """End the transfer of a study; refused instances that were not sent again make it interrupted."""
+        incomplete = interrupted or bool(sender.refused.pop(study_uid, None))
+        self._inbox.end_transfer(study_uid, sender.transfers.pop(study_uid).number, interrupted=incomplete)
+        sender.ended.add(study_uid)
 
 
 def _file_of(event: evt.Event) -> bytes | None:

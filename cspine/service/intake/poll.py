@@ -200,7 +200,8 @@ class Poller:
     def _fetch(self, client: DICOMwebClient, opened: requests.Session, study_uid: str, series: dict[str, int]) -> None:
         """Fetch the new instances of a study; instances that were fetched before a crash are not fetched again.
 
-        An instance that the server sends damaged is omitted, and marks the study as incomplete.
+        An instance that the server sends damaged is omitted, and marks the study as incomplete. A list with fewer
+        instances than the series states is an error: a part of a series is never run.
         """
         key = study_key(study_uid)
         self._inbox.check_instances(sum(series.values()))
@@ -209,8 +210,11 @@ class Poller:
         durable.remove_file(folder / INCOMPLETE)  # of an earlier attempt
         known = set(self._record(key)["instances"]) if self._is_in_spool(key) else set()
         listed: list[str] = []
-        for series_uid in series:
-            for sop_uid in self._query_instances(client, study_uid, series_uid):
+        for series_uid, stated in series.items():
+            sop_uids = self._query_instances(client, study_uid, series_uid)
+            if len(sop_uids) < stated:  # a server that limits its answers, or whose index is behind
+                raise RetrievalError(f"the server lists {len(sop_uids)} of the {stated} instances that a series states")
+            for sop_uid in sop_uids:
                 name = file_name(sop_uid)
                 if name not in known and not (folder / name).exists():
                     data = self._retrieve(opened, study_uid, series_uid, sop_uid)

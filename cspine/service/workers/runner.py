@@ -6,9 +6,13 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cspine.service.config import Run
 from cspine.service.queue.spool import read_job
+
+if TYPE_CHECKING:
+    from cspine.models.package import ModelPackage
 
 #: Runs the study in a job's folder with a clock (ISO 8601); returns the seconds per step; raises CSpineError.
 Runner = Callable[[Path, str], dict[str, float]]
@@ -18,7 +22,7 @@ RunnerFactory = Callable[[Run, str], Runner]
 
 
 def study_runner(run: Run, device: str) -> Runner:
-    """Load the model and return a runner that uses it.
+    """Load the model and return a runner that uses it, and what replaces it, for each job.
 
     Parameters
     ----------
@@ -39,14 +43,17 @@ def study_runner(run: Run, device: str) -> Runner:
     from cspine.inference.settings import InferenceSettings
     from cspine.io.machine import home_folder
     from cspine.io.output import SUMMARY, StudyOutput
-    from cspine.models.package import load_package
+    from cspine.models.package import current_package
     from cspine.models.registry import model_to_run
     from cspine.pipeline.outputs import parse_outputs, with_summary
     from cspine.pipeline.settings import RunSettings
     from cspine.pipeline.steps import read_headers
     from cspine.pipeline.study import run_study
 
-    package = load_package(model_to_run(run.model, os.environ, home_folder()))
+    def package_to_run(held: ModelPackage | None) -> ModelPackage:
+        return current_package(model_to_run(run.model, os.environ, home_folder()), held)
+
+    package = package_to_run(None)
     inference = InferenceSettings(
         device=device,
         folds=run.folds,
@@ -58,6 +65,8 @@ def study_runner(run: Run, device: str) -> Runner:
     )
 
     def run_job(folder: Path, clock: str) -> dict[str, float]:
+        nonlocal package
+        package = package_to_run(package)
         settings = RunSettings(
             clock=Clock.from_iso(clock),
             inference=inference,

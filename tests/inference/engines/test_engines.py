@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+from cspine.core.errors import ModelChecksumError
 from cspine.inference.engines import base
 from cspine.inference.engines.choose import choose_engine
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
+from cspine.models.package import ModelPackage, write_package
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.stock_nnunet import lively_volume
 
@@ -75,12 +79,34 @@ def test_networks_that_were_not_used_for_long_are_dropped():
     assert made[-1] == "large"
 
 
-def test_weights_that_were_replaced_are_loaded_again(tmp_path):
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_a_package_that_is_held_never_runs_weights_that_replaced_its_own(tmp_path, engine):
     base.release_networks()
-    engine = choose_engine("cpu", engine="openvino")
+    chosen = choose_engine("cpu", engine=engine)
     patch = np.ones((1, 16, 24, 20), dtype=np.float32)
+
+    def logits(package: ModelPackage) -> np.ndarray:
+        with chosen.running():
+            return np.array(chosen.network(package.stages[0], "0")(patch))
+
+    model, other = TinyModel(), TinyModel(seed=9)
+    held = model.package(tmp_path / "tiny")
+    before = logits(held)
+    new = write_package(tmp_path / "tiny", other.manifest(), {"fine": other.content()}, replace=True)
+    os.utime(new.stages[0].weights_file("0"), ns=(0, 0))  # nothing but their content distinguishes them
+    np.testing.assert_array_equal(logits(held), before)
+    assert not np.allclose(logits(new), before)
+    base.release_networks()
+    with pytest.raises(ModelChecksumError):
+        logits(held)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_weights_that_are_modified_after_the_package_was_loaded_are_not_run(tmp_path, engine):
+    base.release_networks()
     stage = TinyModel().package(tmp_path / "tiny").stages[0]
-    before = engine.network(stage, "0")(patch).copy()
-    other = TinyModel(seed=9).package(tmp_path / "other").stages[0]
-    stage.weights_file("0").write_bytes(other.weights_file("0").read_bytes())
-    assert not np.allclose(engine.network(stage, "0")(patch), before)
+    content = bytearray(stage.weights_file("0").read_bytes())
+    content[-1] ^= 1
+    stage.weights_file("0").write_bytes(content)
+    with pytest.raises(ModelChecksumError):
+        choose_engine("cpu", engine=engine).network(stage, "0")

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
 from pydicom.uid import JPEGLSLossless, RLELossless
 from pynetdicom import AE
+from pynetdicom.association import Association
 
 from cspine.core.errors import ListenerError, RoutingConfigError
 from cspine.service.config import Limits, Listener
@@ -103,6 +105,41 @@ def test_a_study_is_not_complete_during_its_transfer_and_is_marked_after_an_inte
     assert count(metrics, "associations_total", outcome="aborted") == 1
     assert send_study(listener.port, [first, second]) == [0, 0]
     wait_for(lambda: not (folder / INCOMPLETE).exists())
+
+
+def _associated(port: int, dataset: Dataset) -> Association:
+    ae = AE("SCANNER")
+    ae.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
+    return ae.associate("127.0.0.1", port, ae_title="CSPINE")
+
+
+def test_all_studies_that_an_association_interleaves_are_marked_after_an_interruption(listen):
+    listener, spool, inbox, _ = listen()
+    one, other, third = ct_datasets("one", 4), ct_datasets("other", 4), ct_datasets("third", 4)
+    keys = [study_key(datasets[0].StudyInstanceUID) for datasets in (one, other, third)]
+    association = _associated(listener.port, one[0])
+    for dataset in (third[0], one[0], other[0], one[1], other[1]):  # the third study was ended before that showed
+        assert association.send_c_store(dataset).Status == 0
+    assert inbox.complete_studies(0) == keys[2:]
+    association.abort()
+    wait_for(lambda: not listener._senders)
+    assert [(spool.incoming / key / INCOMPLETE).exists() for key in keys] == [True, True, False]
+
+
+def test_studies_one_after_the_other_end_with_the_next_one_and_interleaved_ones_after_a_while(listen):
+    listener, _, inbox, _ = listen()
+    one, other = ct_datasets("one", 4), ct_datasets("other", 4)
+    keys = [study_key(datasets[0].StudyInstanceUID) for datasets in (one, other)]
+    association = _associated(listener.port, one[0])
+    for dataset, complete in ((one[0], []), (other[0], keys[:1]), (one[1], []), (other[1], [])):
+        assert association.send_c_store(dataset).Status == 0
+        assert inbox.complete_studies(0) == complete
+    (sender,) = listener._senders.values()
+    sender.transfers[one[0].StudyInstanceUID].last -= 1000
+    assert association.send_c_store(other[2]).Status == 0
+    assert inbox.complete_studies(0) == keys[:1]
+    association.release()
+    wait_for(lambda: set(inbox.complete_studies(0)) == set(keys))
 
 
 def test_garbage_and_idle_connections_block_no_sender(listen):

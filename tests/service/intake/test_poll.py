@@ -280,6 +280,20 @@ def test_a_damaged_instance_is_left_out_at_once_and_marks_its_study(damage, web,
     assert web.retrieved[4:] == [datasets[1].SOPInstanceUID, web.stored[4].SOPInstanceUID]
 
 
+def test_a_list_that_is_shorter_than_the_series_is_not_run_but_asked_for_again(web, tmp_path, caplog):
+    site, datasets = Site(tmp_path, web.url), ct_datasets("short", 6)
+    web.stored, web.max_instances = datasets, 4
+    site.poll()
+    with caplog.at_level(logging.WARNING):
+        site.poll(110)
+    assert RetrievalError.code in {getattr(record, "code", "") for record in caplog.records}
+    assert "4 of the 6" in caplog.text
+    assert site.incoming() == []
+    web.max_instances = 0
+    site.poll(130)
+    assert site.incoming() == file_names(datasets)
+
+
 @pytest.mark.parametrize("failure", [RecursionError, NotImplementedError, struct.error, EOFError, AssertionError])
 def test_no_failure_of_one_study_stops_the_round(failure, web, tmp_path, monkeypatch):
     site, good, bad = Site(tmp_path, web.url), ct_datasets("good", 3), ct_datasets("bad", 3)

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from cspine.core.errors import CSpineError, NoVertebraError
+from cspine.models.package import write_package
 from cspine.service.config import Run
 from cspine.service.queue.job import Job
 from cspine.service.workers.runner import Runner, study_runner
-from tests.builders.bright_studies import write_bright_study
+from tests.builders.bright_studies import BrightModel, write_bright_study
 from tests.builders.cohorts import bright_task
 from tests.builders.loads import noted_loads
 
@@ -86,6 +87,21 @@ def test_the_model_is_read_and_its_network_compiled_once_for_all_jobs(
     for name in ("first", "second"):
         run(_job(tmp_path / name), _CLOCK)
     assert loads == ["package", "network"]
+
+
+def test_a_package_that_is_replaced_is_used_from_the_next_job_on(tmp_path: Path) -> None:
+    model = BrightModel()
+    model.package(tmp_path / "model")
+    run = study_runner(Run(model=str(tmp_path / "model")), "cpu")
+    run(_job(tmp_path / "first"), _CLOCK)
+    swapped = BrightModel(labels={"background": 0, "C2": 1, "C1": 2, "T2 and below": 3})
+    new = write_package(
+        tmp_path / "model", swapped.manifest("model", version="2"), {"fine": swapped.content()}, replace=True
+    )
+    run(_job(tmp_path / "second"), _CLOCK)
+    levels = [_summary(tmp_path / name)["vertebrae"][0]["level"] for name in ("first", "second")]
+    assert levels == ["C2", "C1"]
+    assert _summary(tmp_path / "second")["model"]["checksum"] == new.identity.checksum
 
 
 def test_an_interrupted_transfer_is_reported_by_a_finding(runner: Runner, tmp_path: Path) -> None:
