@@ -54,7 +54,17 @@ def read_ct(path: Path) -> CtVolume:
 
 
 def ct_of(array_zyx: NDArray[Any], affine_lps: Affine, notes: tuple[str, ...] = ()) -> CtVolume:
-    """Return a CT volume: int16 where every value is a whole number that fits and the array says so, else float32."""
+    """Return a CT volume of an array.
+
+    Parameters
+    ----------
+    array_zyx : ndarray, shape (z, y, x)
+        Hounsfield units: kept as int16 if the array has integers that fit, else as float32.
+    affine_lps : ndarray, shape (4, 4)
+        Index (x, y, z) to millimetres (LPS).
+    notes : tuple of str
+        What was changed in the image.
+    """
     integers = np.issubdtype(array_zyx.dtype, np.integer) and array_zyx.min() >= -32768 and array_zyx.max() <= 32767
     hu_zyx: HuArray = array_zyx.astype(np.int16) if integers else array_zyx.astype(np.float32)
     return CtVolume(hu_zyx, affine_lps, notes=notes)

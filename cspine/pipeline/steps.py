@@ -103,6 +103,15 @@ def read_headers(folder: Path) -> Scan:
 def choose_series(scan: Scan, settings: RunSettings, levels: Collection[Vertebra] = CERVICAL_LEVELS) -> ChosenSeries:
     """Choose the series of the one study in a scan that suits a model of these levels, or labels that have them.
 
+    Parameters
+    ----------
+    scan : Scan
+        From `read_headers`.
+    settings : RunSettings
+        Rules, series, wanted levels, earlier result.
+    levels : collection of Vertebra
+        Levels of the model or of the labels.
+
     Raises
     ------
     UsageError
@@ -201,6 +210,17 @@ def infer(
 ) -> Inference:
     """Run the model, and with the full confidence three more times on altered images.
 
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    package : ModelPackage
+        The model.
+    settings : RunSettings
+        Network and confidence.
+    progress : callable, optional
+        As `inference.predict.segment`.
+
     Raises
     ------
     NotCalibratedError
@@ -228,6 +248,17 @@ def with_engine(settings: RunSettings, inference: Inference) -> RunSettings:
 
 def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> Vertebrae:
     """Clean the labels, keep the wanted levels, and check the completeness.
+
+    Parameters
+    ----------
+    inference : Inference
+        From `infer`.
+    ct : CtVolume
+        The image.
+    chosen : ChosenSeries or None
+        The series and its study; None for an image that does not come from DICOM.
+    settings : RunSettings
+        Wanted levels, solver, findings with which nothing is written.
 
     Raises
     ------
@@ -292,6 +323,19 @@ def measure(
     predicted: Iterable[Vertebra] = (),
 ) -> Measured:
     """Measure the cleaned labels; what a model predicts and the user wants, but the result lacks, is not found.
+
+    Parameters
+    ----------
+    vertebrae : Vertebrae
+        From `clean`.
+    ct : CtVolume
+        The image.
+    chosen : ChosenSeries or None
+        The series and its study; None for an image that does not come from DICOM.
+    settings : RunSettings
+        Wanted levels, earlier result.
+    predicted : iterable of Vertebra
+        Levels that the model predicts.
 
     Raises
     ------

@@ -93,11 +93,31 @@ class Engine(ABC):
         return np.ascontiguousarray(np.flip(array, tuple(axes)))
 
     def zeros(self, shape: tuple[int, ...], copies: int = 1) -> Array:
-        """Return zeros where logits are summed; ``copies`` is how many of this size will be needed at once."""
+        """Return float32 zeros on the device, where logits are summed.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Classes, z, y, x of the network's grid; z, y, x for the sums of weights.
+        copies : int
+            How many arrays of this size will be needed at once.
+        """
         return np.zeros(shape, dtype=np.float32)
 
     def add(self, total: Array, box: Box, logits: Array, weights: Array) -> None:
-        """Add weighted logits (classes, z, y, x) to a box of the sums, in place."""
+        """Add weighted logits of a tile to the sums, in place.
+
+        Parameters
+        ----------
+        total : array of float32, shape (classes, z, y, x)
+            The sums, on the network's grid.
+        box : tuple of slice
+            Where the tile lies along z, y and x.
+        logits : array of float32, shape (classes, *patch)
+            Logits of the tile.
+        weights : array of float32, shape (patch,)
+            Weight of each of its voxels.
+        """
 
         def one(label: int) -> None:
             total[label, *box] += logits[label] * weights
@@ -105,7 +125,15 @@ class Engine(ABC):
         each(one, range(len(logits)))
 
     def divide(self, total: Array, sums: Array) -> Array:
-        """Return the mean logits: sums of logits, divided in place by the sums of their weights."""
+        """Return the mean logits: sums of logits, divided in place by the sums of their weights.
+
+        Parameters
+        ----------
+        total : array of float32, shape (classes, z, y, x)
+            Sums of weighted logits.
+        sums : array of float32, shape (z, y, x)
+            Sums of weights.
+        """
 
         def one(label: int) -> None:
             np.divide(total[label], sums, out=total[label])
@@ -122,7 +150,7 @@ class Engine(ABC):
         return np.asarray(array)
 
     def extended(self, array: Array, slices: int) -> Array:
-        """Return an array with slices of zeros added along its third axis from the end."""
+        """Return an array, shape (..., z, y, x), with so many slices of zeros added at the end of z."""
         more = self.zeros((*array.shape[:-3], slices, *array.shape[-2:]))
         return np.concatenate([array, more], axis=-3)
 
