@@ -19,7 +19,7 @@ from cspine.inference.engines.choose import choose_engine
 from cspine.inference.locate import Between, Location, cropped, first_box, locate_neck, saves_work
 from cspine.inference.memory import require_memory
 from cspine.inference.probability import ProbabilityField
-from cspine.inference.reach import enlarged, faces_reached
+from cspine.inference.reach import Face, enlarged, faces_reached
 from cspine.inference.settings import InferenceSettings
 from cspine.inference.stage import StageResult, StageRun, folds_of, level_table, run_stage
 from cspine.models.calibration import Calibration
@@ -29,7 +29,7 @@ from cspine.models.qualification import qualified_for
 _log = logging.getLogger(__name__)
 
 #: How often a box is enlarged, each time by twice as much, where vertebrae reach its end within the image.
-_MAX_ENLARGEMENTS = 3
+_MAX_ENLARGEMENTS = 2
 _MIN_ENLARGEMENT_MM = 10.0
 
 
@@ -87,8 +87,8 @@ def segment(
 
     The first stage takes the whole volume, or the box of the patient if its manifest says so. Each further stage takes
     the box around the vertebrae predicted so far with its margin, and its labels replace those in the box; the second
-    stage of a cascade also takes the labels of the first. Where vertebrae reach the end of a box within the image, the
-    stage is run in a larger one.
+    stage of a cascade also takes the labels of the first. Where the column reaches the end of a box within the
+    image, the stage is run in a larger one.
 
     Parameters
     ----------
@@ -142,17 +142,17 @@ def segment(
         is_last = number == len(package.stages) - 1
         run = StageRun(stage, settings, engine, progress or _no_progress, keeps_probabilities=is_last)
         if location is not None and location.box is not None:
-            result, location = _run_located(state, box, run, location)
+            result, location = _run_located(state, box, run, location, between)
         else:
-            result, box = _run_in_box(state, box, run)
+            result, box = _run_in_box(state, box, run, between)
         state.take(result, box, run)
         state.records.append({**result.record, "box_zyx": [[part.start, part.stop] for part in box]})
     roi = {} if location is None else {"roi": location.as_record()}
     return state.inference(_record(engine, settings, began) | {"stages": state.records, **roi})
 
 
-def _run_in_box(state: _State, box: Box, run: StageRun) -> tuple[StageResult, Box]:
-    """Run a stage in a box, and in a larger one where its vertebrae reach the end of the box within the image.
+def _run_in_box(state: _State, box: Box, run: StageRun, between: Between | None) -> tuple[StageResult, Box]:
+    """Run a stage in a box, and in a larger one where its column reaches the end of the box within the image.
 
     The stage before may have missed a vertebra, which the box then cuts.
     """
@@ -160,24 +160,40 @@ def _run_in_box(state: _State, box: Box, run: StageRun) -> tuple[StageResult, Bo
     for attempt in range(_MAX_ENLARGEMENTS + 1):
         previous = state.predicted[box] if run.stage.plan.is_cascade else None
         result = run_stage(cropped(volume, box), previous, run)
-        faces = faces_reached(result.labels_zyx, level_table(run.stage), box, box, volume.grid)
+        faces = _column_reaches(result, box, box, run, volume, between)
         if not faces or attempt == _MAX_ENLARGEMENTS:
             break
         box = enlarged(box, faces, 2**attempt * max(margin_mm, _MIN_ENLARGEMENT_MM), volume.grid)
-        _log.info("stage %s: vertebrae reach the end of its box, so it is run in a larger one", run.stage.manifest.name)
+        _log.info(
+            "stage %s: the column reaches the end of its box, so it is run in a larger one", run.stage.manifest.name
+        )
     return result, box
 
 
-def _run_located(state: _State, box: Box, run: StageRun, location: Location) -> tuple[StageResult, Location]:
-    """Run a stage where the neck was located, and on the complete image where its vertebrae go on beyond that."""
+def _run_located(
+    state: _State, box: Box, run: StageRun, location: Location, between: Between | None
+) -> tuple[StageResult, Location]:
+    """Run a stage where the neck was located, and on the complete image where its column goes on beyond that."""
     volume = cropped(state.volume, box)
     view = None if location.box is None else common_box(location.box, box)
     if view is not None:
         result = run_stage(volume, None, run, relative_box(view, box))
-        if not faces_reached(result.labels_zyx, level_table(run.stage), box, view, state.volume.grid):
+        if not _column_reaches(result, box, view, run, state.volume, between):
             return result, location
-        _log.info("vertebrae reach the end of the located neck, so the complete image is seen")
+        _log.info("the column reaches the end of the located neck, so the complete image is seen")
     return run_stage(volume, None, run), replace(location, box=None)
+
+
+def _column_reaches(
+    result: StageResult, box: Box, seen: Box, run: StageRun, volume: CtVolume, between: Between | None
+) -> tuple[Face, ...]:
+    """Return the faces of what a stage saw that its labels reach, once those away from the column are removed."""
+    levels = level_table(run.stage)[result.labels_zyx]
+    faces = faces_reached(levels, box, seen, volume.grid)
+    if not faces or between is None:
+        return faces
+    column = between(LabelVolume(levels, cropped(volume, box).affine_lps)).labels_zyx
+    return faces_reached(column, box, seen, volume.grid)
 
 
 def _record(engine: Engine, settings: InferenceSettings, began: float) -> Record:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cspine.core.geometry import Grid
-from cspine.core.shape import Box, margin_zyx
+from cspine.core.geometry import Grid, reorientation
+from cspine.core.shape import Box, margin_zyx, relative_box
 from cspine.core.volumes import LabelArray
 
 #: Labels that reach a face with less than this are stray voxels, not a vertebra that goes on.
@@ -16,17 +15,15 @@ MIN_CONTACT_MM2 = 10.0
 Face = tuple[int, int]
 
 
-def faces_reached(
-    labels_zyx: LabelArray, levels: NDArray[np.uint8], box: Box, seen: Box, grid: Grid
-) -> tuple[Face, ...]:
-    """Return the faces of a box within the image that vertebrae reach.
+def faces_reached(labels_zyx: LabelArray, box: Box, seen: Box, grid: Grid) -> tuple[Face, ...]:
+    """Return the upper and lower faces of a box within the image that vertebrae reach.
+
+    Sideways a column is no wider than what was found of it, and what reaches that far lies beside it.
 
     Parameters
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
-        Network labels of a part of the image.
-    levels : ndarray of uint8, shape (256,)
-        Label of the level of each network label; 0 for background and auxiliary classes.
+        Levels in a part of the image; 0 for background and auxiliary classes.
     box : tuple of slice
         That part of the image.
     seen : tuple of slice
@@ -35,15 +32,15 @@ def faces_reached(
         Grid of the image.
     """
     spacing = np.array(grid.spacing_xyz[::-1])
-    within = tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(seen, box, strict=True))
-    part, found = labels_zyx[within], []
-    for axis, (side, count) in enumerate(zip(seen, grid.shape_zyx, strict=True)):
-        pixel_mm2 = float(np.prod(np.delete(spacing, axis)))
-        for end, is_inside in ((0, side.start > 0), (1, side.stop < count)):
-            plane = np.moveaxis(part, axis, 0)[-end]
-            if is_inside and np.count_nonzero(levels[plane]) * pixel_mm2 >= MIN_CONTACT_MM2:
-                found.append((axis, end))
-    return tuple(found)
+    axis = reorientation(grid.affine_lps, "LPS").axes_zyx[0]
+    pixel_mm2 = float(np.prod(np.delete(spacing, axis)))
+    part, side = np.moveaxis(labels_zyx[relative_box(seen, box)], axis, 0), seen[axis]
+    inside = (side.start > 0, side.stop < grid.shape_zyx[axis])
+    return tuple(
+        (axis, end)
+        for end, is_inside in enumerate(inside)
+        if is_inside and np.count_nonzero(part[-end]) * pixel_mm2 >= MIN_CONTACT_MM2
+    )
 
 
 def enlarged(box: Box, faces: tuple[Face, ...], margin_mm: float, grid: Grid) -> Box:

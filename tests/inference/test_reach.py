@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 
 from cspine.core.geometry import Grid
 from cspine.core.shape import Box
-from cspine.core.volumes import CtVolume, LabelArray
+from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.inference import locate, predict
 from cspine.inference.predict import Inference, segment
 from cspine.inference.reach import enlarged, faces_reached
@@ -23,32 +24,33 @@ from tests.builders.nnunet_results import TinyModel
 ROOT = Path(__file__).parents[2]
 GRID = Grid((20, 30, 40), np.diag([1.0, 2.0, 3.0, 1.0]))  # 1 mm along x, 2 along y, 3 along z
 BOX: Box = (slice(5, 15), slice(0, 30), slice(10, 40))
-LEVELS = np.array([0, 1, 2, 0], np.uint8).repeat([1, 1, 1, 253])
 
 
 @pytest.mark.parametrize(
-    ("where", "label", "faces"),
+    ("where", "faces"),
     [
-        ((0, slice(0, 3), slice(3, 6)), 1, ((0, 0),)),
-        ((-1, slice(0, 3), slice(3, 6)), 2, ((0, 1),)),
-        ((slice(0, 3), slice(3, 9), 0), 1, ((0, 0), (2, 0))),
-        ((slice(3, 6), slice(0, 3), slice(3, 6)), 1, ()),  # at the end of the image
-        ((slice(3, 6), slice(3, 9), -1), 1, ()),  # the same
-        ((0, 0, slice(0, 3)), 1, ()),  # 6 square millimetres
-        ((0, slice(0, 9), slice(0, 9)), 3, ()),  # an auxiliary class
+        ((0, slice(0, 3), slice(3, 6)), ((0, 0),)),
+        ((-1, slice(0, 3), slice(3, 6)), ((0, 1),)),
+        ((slice(0, 10), slice(3, 9), slice(3, 6)), ((0, 0), (0, 1))),
+        ((slice(3, 6), slice(3, 9), 0), ()),  # beside the column
+        ((0, 0, slice(0, 3)), ()),  # 6 square millimetres
     ],
 )
-def test_faces_within_the_image_count(where: tuple[int | slice, ...], label: int, faces: tuple[object, ...]) -> None:
+def test_faces_above_and_below_within_the_image_count(
+    where: tuple[int | slice, ...], faces: tuple[object, ...]
+) -> None:
     labels = np.zeros((10, 30, 30), np.uint8)
-    labels[where] = label
-    assert faces_reached(labels, LEVELS, BOX, BOX, GRID) == faces
+    labels[where] = 1
+    assert faces_reached(labels, BOX, BOX, GRID) == faces
+    whole = (slice(0, 20), *BOX[1:])
+    assert faces_reached(np.pad(labels, ((5, 5), (0, 0), (0, 0)), "edge"), whole, whole, GRID) == ()
 
 
 def test_of_a_view_its_own_faces_count() -> None:
     labels = np.zeros((10, 30, 30), np.uint8)
     labels[4:8, 3:9, 3:9] = 1
     view = (slice(9, 12), slice(0, 30), slice(10, 40))
-    assert faces_reached(labels, LEVELS, BOX, view, GRID) == ((0, 0), (0, 1))
+    assert faces_reached(labels, BOX, view, GRID) == ((0, 0), (0, 1))
 
 
 def test_a_box_grows_at_its_faces_within_the_image() -> None:
@@ -93,6 +95,18 @@ def without_network(monkeypatch: pytest.MonkeyPatch, missed: tuple[int, ...]) ->
 
     monkeypatch.setattr(predict, "run_stage", run_stage)
     return ran
+
+
+def test_labels_beside_the_column_enlarge_no_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = without_network(monkeypatch, (8,))
+    removed: list[int] = []
+
+    def between(labels: LabelVolume) -> LabelVolume:
+        removed.append(1)
+        return replace(labels, labels_zyx=np.where(labels.labels_zyx == 8, 0, labels.labels_zyx).astype(np.uint8))
+
+    segment(CT, load_package(ROOT / "models" / "cervical-demo"), InferenceSettings("cpu"), between=between)
+    assert ran == ["neck", "fine"] and len(removed) == 2
 
 
 @pytest.mark.parametrize(
