@@ -313,7 +313,7 @@ def _read_checkpoint(run: Run, name: str) -> dict[str, Any] | None:
         saved: dict[str, Any] = torch.load(path, map_location=run.device, weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise TrainingError(f"the checkpoint in {run.folder} cannot be read", advice=_NEW_RUN) from error
-    if saved.get("learnt_from") != _trained_on(run):
+    if saved.get("trained_on") != _trained_on(run):
         raise TrainingError(
             f"{run.folder} holds a run of another network, recipe, start or set of labelled cases", advice=_NEW_RUN
         )
@@ -332,7 +332,7 @@ def _save(run: Run, state: _State, name: str = _CHECKPOINT) -> None:
     path = run.folder / name
     partial = path.with_suffix(".partial")
     saved = {
-        "learnt_from": _trained_on(run),
+        "trained_on": _trained_on(run),
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),
