@@ -30,7 +30,7 @@ def test_it_writes_surfaces_and_elements_of_a_foreign_image(tmp_path: Path) -> N
         Application(), name="writer", output_folder=tmp_path, surface_format="ply", fe_format="inp", edge_mm=3.0,
         model_name="other", model_version="1",
     )  # fmt: skip
-    ct = np.full(labels.labels_zyx.shape, 300, dtype=np.int16)
+    ct = np.where(labels.labels_zyx > 0, 300, -50).astype(np.int16)
     written = operator.work(_Inputs(seg_image=Image(labels.labels_zyx, metadata), image=Image(ct, metadata)))
     files = {path.relative_to(tmp_path).as_posix() for path in Path(written.path).rglob("*") if path.is_file()}
     assert files == {
