@@ -44,7 +44,7 @@ def run_cspine(series: Path, roi: str, out: Path) -> None:
     from cspine.pipeline.settings import RunSettings
 
     package, settings = cached_package(), RunSettings()
-    ct = steps.read_ct(steps.choose_series(steps.read_headers(series), settings, package), settings)
+    ct = steps.read_ct(steps.choose_series(steps.read_headers(series), settings, package.levels), settings)
     predict.faces_reached = lambda *of: ()  # random labels reach the end of every box, where a neck does not
     inference = segmentation.predict(ct, package, InferenceSettings("cpu", roi=roi))
     labels = LabelVolume(inference.labels.labels_zyx, ct.affine_lps, package.identity)
