@@ -12,7 +12,7 @@ import click
 from cspine.core.errors import InputError
 
 if TYPE_CHECKING:
-    from cspine.core.volumes import CtVolume, LabelVolume
+    from cspine.core.volumes import CtVolume
     from cspine.pipeline.labelled import Labelled
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -55,13 +55,6 @@ def read_label_input(path: Path, scheme: str | None) -> Labelled:
     usual = MASKS if path.is_dir() else SEG if path.suffix.lower() == ".dcm" else VERSE
     scheme = scheme or usual
     return read_labelled_seg(path) if scheme == SEG else Labelled(read_labels(path, scheme))
-
-
-def labels_for_geometry(labelled: Labelled, ct: CtVolume | None) -> LabelVolume:
-    """Return labels that know which of them the image cuts; as they are without an image."""
-    from cspine.core.padding import with_cut_labels
-
-    return with_cut_labels(labelled.labels, ct, ends_with_labels=labelled.record is not None)
 
 
 @contextmanager

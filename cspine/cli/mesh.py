@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.label_input import ct_input, label_options, labels_for_geometry, read_label_input
+from cspine.cli.label_input import ct_input, label_options, read_label_input
 from cspine.core.errors import MeshError
 from cspine.io.console import table
 
@@ -62,7 +62,7 @@ def command(
 
     labelled = read_label_input(labels, scheme)
     with ct_input(ct, labelled, series_uid) as image:
-        model = write_element_files(image, labels_for_geometry(labelled, image), settings, out)
+        model = write_element_files(image, labelled.labels, settings, out, ends_with_labels=labelled.record is not None)
     rows = [
         [
             part.name,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.label_input import ct_input, label_options, labels_for_geometry, read_label_input
+from cspine.cli.label_input import ct_input, label_options, read_label_input
 from cspine.io.console import table
 
 
@@ -44,7 +44,12 @@ def command(
     labelled = read_label_input(labels, scheme)
     with ct_input(ct, labelled, series_uid) as image:
         found = write_surface_files(
-            image, labels_for_geometry(labelled, image), replace(RunSettings(), surfaces=settings), out, out
+            image,
+            labelled.labels,
+            replace(RunSettings(), surfaces=settings),
+            out,
+            out,
+            ends_with_labels=labelled.record is not None,
         )
     rows = [
         [

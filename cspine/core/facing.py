@@ -46,10 +46,10 @@ def column_turn_deg(labels: LabelVolume, shapes: Sequence[LevelShape]) -> float 
     return float(np.degrees(np.arctan2(left, posterior)))
 
 
-def faces_elsewhere(labels: LabelVolume, shapes: Sequence[LevelShape]) -> bool:
-    """Return whether a column is certainly turned further than a neck can be; parameters as `column_turn_deg`."""
+def impossible_turn_deg(labels: LabelVolume, shapes: Sequence[LevelShape]) -> float | None:
+    """Return the turn of a column that is turned further than a neck can be, or None; as `column_turn_deg`."""
     turn = column_turn_deg(labels, shapes)
-    return turn is not None and abs(turn) > MAX_TURN_DEG
+    return turn if turn is not None and abs(turn) > MAX_TURN_DEG else None
 
 
 def _to_arch(labels: LabelVolume, shape: LevelShape) -> NDArray[np.float64]:

@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.geometry import Grid, resample_labels, to_lps
-from cspine.core.shape import Box, LevelShape, any_by_block, labels_cut_within, shapes_of, value_boxes, vertebrae_only
+from cspine.core.shape import (
+    Box,
+    LevelShape,
+    any_by_block,
+    grown_box,
+    labels_cut_within,
+    shapes_of,
+    value_boxes,
+    vertebrae_only,
+)
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 
 #: Padding has 0, or at most this many HU.
@@ -22,7 +31,7 @@ MAX_PADDING_HU = -900
 REACH_MM = 2.0
 #: Smaller contacts are stray voxels.
 MIN_CONTACT_MM2 = 20.0
-#: Padding goes on to the border of the array through blocks of this many voxels a side; clipped streaks do not.
+#: Padding goes on to the border of the array through blocks of this many voxels per side; clipped streaks do not.
 _BLOCK = 4
 
 
@@ -104,7 +113,7 @@ def labels_at_padding(labels_zyx: LabelArray, hu_zyx: NDArray[Any], grid: Grid) 
     found = set()
     reach = tuple(max(1, int(REACH_MM / step)) + 1 for step in reversed(grid.spacing_xyz))
     for label, box in value_boxes(labels_zyx).items():
-        around = _wider(box, reach, labels_zyx.shape)
+        around = grown_box(box, (by + 1 for by in reach), labels_zyx.shape)
         padding = np.isin(hu_zyx[around], values)
         if not padding.any():
             continue
@@ -132,14 +141,6 @@ def _padding_values(hu_zyx: NDArray[Any]) -> list[Any]:
     """Return the values of the corners with which an image may be padded."""
     corners = {hu_zyx[corner] for corner in itertools.product((0, -1), repeat=3)}
     return sorted(value for value in corners if _may_pad(value))
-
-
-def _wider(box: Box, reach: tuple[int, ...], shape: tuple[int, ...]) -> Box:
-    z, y, x = (
-        slice(max(part.start - by - 1, 0), min(part.stop + by + 1, count))
-        for part, by, count in zip(box, reach, shape, strict=True)
-    )
-    return z, y, x
 
 
 def _inner(padding_zyx: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -188,6 +188,8 @@ def _column_reaches(
     result: StageResult, box: Box, seen: Box, run: StageRun, volume: CtVolume, between: Between | None
 ) -> tuple[Face, ...]:
     """Return the faces of what a stage saw that its labels reach, once those away from the column are removed."""
+    if not faces_reached(result.labels_zyx, box, seen, volume.grid):  # of any class: two planes decide nearly always
+        return ()
     levels = level_table(run.stage)[result.labels_zyx]
     faces = faces_reached(levels, box, seen, volume.grid)
     if not faces or between is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cspine.core.facing import faces_elsewhere
+from cspine.core.facing import impossible_turn_deg
 from cspine.core.shape import LevelShape
 from cspine.core.volumes import LabelVolume
 from cspine.measurements.body import Body, BodyBox, find_atlas_section, find_axis_body, find_body, sample_body
@@ -61,7 +61,7 @@ def find_geometry(labels: LabelVolume, shapes: Sequence[LevelShape]) -> dict[str
     shapes : sequence of LevelShape
         The vertebrae, from head to foot; those that touch the edge serve only the direction of the column.
     """
-    if faces_elsewhere(labels, shapes):
+    if impossible_turn_deg(labels, shapes) is not None:
         return {}
     bones = {shape.vertebra.name: cut_out(labels, shape) for shape in shapes if not shape.touches_edge}
     directions = _directions(shapes)

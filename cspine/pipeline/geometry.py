@@ -29,6 +29,7 @@ def write_surface_files(
     dicom_folder: Path,
     *,
     remark: str = "",
+    ends_with_labels: bool = False,
 ) -> list[VertebraSurface]:
     """Write the surfaces of labels, as Encapsulated STL objects too if their format is wanted.
 
@@ -44,6 +45,8 @@ def write_surface_files(
         Folders of the files and of the DICOM objects.
     remark : str
         Prefix of the series description of DICOM objects.
+    ends_with_labels : bool
+        As `padding.with_cut_labels`.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def write_surface_files(
         As `dicom.derived.read_origin`, of DICOM objects.
     """
     settings.surfaces.require_source(has_dicom=ct is not None and ct.source is not None)
-    found = vertebra_surfaces(with_cut_labels(labels, ct), settings.surfaces.gap_mm)
+    found = vertebra_surfaces(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), settings.surfaces.gap_mm)
     write_surfaces(found, settings.surfaces, folder)
     if DICOM in settings.surfaces.formats and ct is not None:
         documents = [StlDocument(each.surface.vertebra, surface_bytes(each.surface, "stl")) for each in found]
@@ -67,9 +70,11 @@ def write_surface_files(
     return found
 
 
-def write_element_files(ct: CtVolume | None, labels: LabelVolume, settings: FeSettings, folder: Path) -> FeModel:
+def write_element_files(
+    ct: CtVolume | None, labels: LabelVolume, settings: FeSettings, folder: Path, *, ends_with_labels: bool = False
+) -> FeModel:
     """Write the finite-element model of labels; errors as `fe_model.build_model` and `fe_write.write_model`."""
-    model = build_model(with_cut_labels(labels, ct), ct, settings)
+    model = build_model(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), ct, settings)
     for level, reason in model.rejected.items():
         _log.warning("finite elements: %s %s", level, reason)
     write_model(model, settings, folder)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cspine.core.anatomy import CERVICAL_LEVELS, Region, Vertebra, is_full_spine, vertebra
 from cspine.core.errors import NoVertebraError
-from cspine.core.facing import MAX_TURN_DEG, column_turn_deg
+from cspine.core.facing import impossible_turn_deg
 from cspine.core.findings import (
     FACES_ELSEWHERE,
     FRAGMENTED,
@@ -221,8 +221,8 @@ def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
 
 
 def _facing_findings(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> list[Finding]:
-    turn = column_turn_deg(labels, shapes)
-    if turn is None or abs(turn) <= MAX_TURN_DEG:
+    turn = impossible_turn_deg(labels, shapes)
+    if turn is None:
         return []
     return [FACES_ELSEWHERE.about(f"The column is turned by {abs(turn):.0f} degrees against the axes of the patient.")]
 

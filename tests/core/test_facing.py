@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cspine.core.facing import column_turn_deg, faces_elsewhere
+from cspine.core.facing import column_turn_deg, impossible_turn_deg
 from cspine.core.shape import shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.measurements.spine import measure_spine
@@ -39,7 +39,7 @@ def test_few_vertebrae_and_bodies_alone_have_no_direction() -> None:
     assert column_turn_deg(labels, shapes_of(labels.labels_zyx, labels.grid)) is None
     z, y, x = np.indices((60, 30, 30))
     bodies = np.where(np.hypot(y - 15, x - 15) < 9, (z // 15 + 3) * (z % 15 > 2), 0).astype(np.uint8)
-    assert not faces_elsewhere(
+    assert None is impossible_turn_deg(
         LabelVolume(bodies, np.eye(4)), shapes_of(bodies, ct_of(LabelVolume(bodies, np.eye(4))).grid)
     )
 
