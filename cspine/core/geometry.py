@@ -176,6 +176,14 @@ class Reorientation:
             moved.append(slice(n - part.stop, n - part.start) if flip else part)
         return moved[0], moved[1], moved[2]
 
+    def undo_box(self, box_zyx: tuple[slice, slice, slice], shape_zyx: Shape3) -> tuple[slice, slice, slice]:
+        """Return where a box of the reoriented array lies in the original array of this shape: the inverse of `box`."""
+        original = list(box_zyx)
+        for part, axis, flip in zip(box_zyx, self.axes_zyx, self.flips_zyx, strict=True):
+            n = shape_zyx[axis]
+            original[axis] = slice(n - part.stop, n - part.start) if flip else part
+        return original[0], original[1], original[2]
+
     def grid(self, grid: Grid) -> Grid:
         """Return the grid of the reoriented array."""
         columns, origin = grid.affine_lps[:3, :3], grid.affine_lps[:3, 3].copy()

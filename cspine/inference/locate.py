@@ -1,6 +1,7 @@
-"""Find the neck for a model of one stage, so that its network sees that part of a scan alone.
+"""Find the neck, so that a network sees that part of a scan alone.
 
-The first stage of the shipped cervical model is the locator: 2 mm voxels, a few seconds for any scan.
+The first stage of a cervical model is the locator: that of the shipped one, with 2 mm voxels, for models of one stage;
+its own for a model of several. A long scan is looked at from the head downwards, until there is a column.
 """
 
 from __future__ import annotations
@@ -8,18 +9,20 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cspine.core.anatomy import CERVICAL_LEVELS, Region, vertebra
-from cspine.core.geometry import to_lps
-from cspine.core.shape import Box, margin_zyx, occupied_box
+from cspine.core.geometry import reorientation, to_lps
+from cspine.core.shape import Box, composed, grown_box, margin_zyx, occupied_box
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume, Record
 from cspine.inference.body import body_box
+from cspine.inference.engines.base import Engine
 from cspine.inference.engines.choose import choose_engine
 from cspine.inference.memory import network_shape
+from cspine.inference.reach import faces_reached
 from cspine.inference.settings import InferenceSettings
 from cspine.inference.sliding_window import Window, tiles_of
 from cspine.inference.stage import StageRun, folds_of, level_table, run_stage
@@ -38,6 +41,16 @@ MIN_LEVEL_MM3 = 500.0
 MIN_LEVELS = 4
 #: Below this number of voxels that the network would see, in all its tiles, the locator saves nothing.
 MIN_WORK_VOXELS = 2e7
+#: A patient who is less high in the image is seen completely: head and neck are most of it.
+MIN_SURVEY_MM = 500.0
+#: Height of a part of a long scan that is looked at: head and neck.
+PART_MM = 384.0
+#: Its width, in the middle of the patient: that of one patch of the shipped first stage, twice that of a vertebra.
+PART_WIDTH_MM = 128.0
+#: Height that a part shares with the next one, so that one of them contains the neck completely.
+OVERLAP_MM = 180.0
+#: After so many parts without a neck the complete image is seen.
+MAX_PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -108,21 +121,100 @@ def locate_neck(
     stage = locator.stages[0]
     plain = InferenceSettings(settings.device, precision=settings.precision, engine=settings.engine)
     engine = choose_engine(plain.device, plain.precision, plain.engine, (stage,))
-    box = first_box(volume, stage)
     run = StageRun(stage, plain, engine, lambda done, total: None)
-    part = run_stage(cropped(volume, box), None, run).labels_zyx
-    labels: LabelArray = np.zeros(volume.hu_zyx.shape, dtype=np.uint8)
-    labels[box] = level_table(stage)[part]
-    if between is not None:
-        labels = between(LabelVolume(labels, volume.affine_lps)).labels_zyx
-    location = _location(labels, volume, round(time.perf_counter() - began, 3))
+    box = first_box(volume, stage)
+    surveyed = _survey(volume, box, run, between)
+    if surveyed is None:
+        surveyed = box, _levels(cropped(volume, box), run, between)
+    location = _location(*surveyed, volume, round(time.perf_counter() - began, 3))
     where = "nothing" if location.is_nothing else ", ".join(location.levels)
     _log.info("located %s%s", where, "; the complete image is seen" if location.is_doubtful else "")
     return location
 
 
-def _location(labels_zyx: LabelArray, volume: CtVolume, seconds: float) -> Location:
-    occupied = occupied_box(labels_zyx, margin_zyx(MARGIN_MM, volume.grid))
+def survey_neck(
+    volume: CtVolume, stage: Stage, settings: InferenceSettings, engine: Engine, between: Between | None = None
+) -> Location | None:
+    """Return where the neck is in a long scan, from few tiles of a first stage; None if that is not certain.
+
+    The scan is looked at from the head downwards, in parts as high as head and neck in the middle of the patient, until
+    one contains a column that does not go on beyond it.
+
+    Parameters
+    ----------
+    volume : CtVolume
+        The scan, in any orientation.
+    stage : Stage
+        First stage of a cervical model.
+    settings : InferenceSettings
+        Folds and step size.
+    engine : Engine
+        Runs the network.
+    between : callable, optional
+        Removes labels away from the column.
+
+    Raises
+    ------
+    OutOfMemoryError, InferenceError
+        If the network fails.
+    """
+    began = time.perf_counter()
+    quick = replace(settings, mirror=False, folds=folds_of(stage, settings)[:1])
+    run = StageRun(stage, quick, engine, lambda done, total: None)
+    surveyed = _survey(volume, first_box(volume, stage), run, between)
+    if surveyed is None:
+        return None
+    location = _location(*surveyed, volume, round(time.perf_counter() - began, 3))
+    if location.box is None:
+        return None
+    _log.info("located %s in %.1f s", ", ".join(location.levels), location.seconds)
+    return location
+
+
+def _survey(volume: CtVolume, box: Box, run: StageRun, between: Between | None) -> tuple[Box, LabelArray] | None:
+    """Return the first part of a long scan with a certain neck, and its levels; None if there is none."""
+    upright = reorientation(volume.affine_lps, "LPS").grid(cropped(volume, box).grid)
+    if upright.shape_zyx[0] * upright.spacing_xyz[2] < MIN_SURVEY_MM:
+        return None
+    for part in _parts(volume, box):
+        levels = _levels(cropped(volume, part), run, between)
+        if faces_reached(levels, part, part, volume.grid, sideways=True):
+            continue
+        if _location(part, levels, volume, 0.0).box is not None:
+            return part, levels
+    return None
+
+
+def _parts(volume: CtVolume, box: Box) -> Iterator[Box]:
+    """Yield the parts of a scan that are looked at, from the head downwards."""
+    upright = reorientation(volume.affine_lps, "LPS")
+    shape, spacing = volume.grid.shape_zyx, upright.grid(volume.grid).spacing_xyz
+    patient = upright.box(box, shape)
+    height, step = (max(1, round(mm / spacing[2])) for mm in (PART_MM, PART_MM - OVERLAP_MM))
+    half_width = round(PART_WIDTH_MM / spacing[0] / 2)
+    for number in range(MAX_PARTS):
+        stop = patient[0].stop - number * step
+        start = max(stop - height, patient[0].start)
+        rows = upright.undo_box((slice(start, stop), patient[1], patient[2]), shape)
+        around = upright.box(composed(rows, body_box(cropped(volume, rows))), shape)
+        middle = (around[2].start + around[2].stop) // 2
+        sides = slice(max(middle - half_width, patient[2].start), min(middle + half_width, patient[2].stop))
+        yield upright.undo_box((slice(start, stop), around[1], sides), shape)
+        if start == patient[0].start:
+            return
+
+
+def _levels(volume: CtVolume, run: StageRun, between: Between | None) -> LabelArray:
+    """Return the levels that a stage predicts in a volume, without those away from the column."""
+    levels: LabelArray = level_table(run.stage)[run_stage(volume, None, run).labels_zyx]
+    if between is None or not levels.any():
+        return levels
+    return between(LabelVolume(levels, volume.affine_lps)).labels_zyx
+
+
+def _location(box: Box, labels_zyx: LabelArray, volume: CtVolume, seconds: float) -> Location:
+    """Return the location that the labels in a box of the volume show."""
+    occupied = occupied_box(labels_zyx)
     if occupied is None:
         return Location(None, (), seconds)
     voxels = np.bincount(labels_zyx[occupied].ravel(), minlength=256)
@@ -132,7 +224,10 @@ def _location(labels_zyx: LabelArray, volume: CtVolume, seconds: float) -> Locat
     found = [level.label for level in cervical if voxels[level.label] * volume.grid.voxel_mm3 >= MIN_LEVEL_MM3]
     names = tuple(vertebra(label).name for label in found) or ("a cervical vertebra",)
     is_certain = len(found) >= MIN_LEVELS and found[-1] - found[0] == len(found) - 1
-    return Location(occupied if is_certain else None, names, seconds)
+    if not is_certain:
+        return Location(None, names, seconds)
+    neck = grown_box(composed(box, occupied), margin_zyx(MARGIN_MM, volume.grid), volume.grid.shape_zyx)
+    return Location(neck, names, seconds)
 
 
 def first_box(volume: CtVolume, stage: Stage) -> Box:

@@ -16,7 +16,7 @@ from cspine.core.shape import Box, common_box, composed, margin_zyx, occupied_bo
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume, Record
 from cspine.inference.engines.base import Engine
 from cspine.inference.engines.choose import choose_engine
-from cspine.inference.locate import Between, Location, cropped, first_box, locate_neck, saves_work
+from cspine.inference.locate import Between, Location, cropped, first_box, locate_neck, saves_work, survey_neck
 from cspine.inference.memory import require_memory
 from cspine.inference.probability import ProbabilityField
 from cspine.inference.reach import Face, enlarged, faces_reached
@@ -85,10 +85,11 @@ def segment(
 ) -> Inference:
     """Return the vertebrae that a model package predicts for a CT volume.
 
-    The first stage takes the whole volume, or the box of the patient if its manifest says so. Each further stage takes
-    the box around the vertebrae predicted so far with its margin, and its labels replace those in the box; the second
-    stage of a cascade also takes the labels of the first. Where the column reaches the end of a box within the
-    image, the stage is run in a larger one.
+    The first stage takes the whole volume, or the box of the patient if its manifest says so; of a long scan it takes
+    the tiles that reach the neck, if a look at few tiles finds one with certainty. Each further stage takes the box
+    around the vertebrae predicted so far with its margin, and its labels replace those in the box; the second stage of
+    a cascade also takes the labels of the first. Where the column reaches the end of a box within the image, the stage
+    is run in a larger one.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def segment(
         folds_of(stage, settings)
     require_memory(volume, package.stages, settings)
     state = _State(volume, package)
-    location = _locate(volume, package, settings, locator, between)
+    location = _locate(volume, package, settings, engine, locator, between)
     if location is not None and location.is_nothing:
         return state.inference(_record(engine, settings, began) | {"stages": [], "roi": location.as_record()})
     for number, stage in enumerate(package.stages):
@@ -141,7 +142,7 @@ def segment(
             break
         is_last = number == len(package.stages) - 1
         run = StageRun(stage, settings, engine, progress or _no_progress, keeps_probabilities=is_last)
-        if location is not None and location.box is not None:
+        if number == 0 and location is not None and location.box is not None:
             result, location = _run_located(state, box, run, location, between)
         else:
             result, box = _run_in_box(state, box, run, between)
@@ -172,8 +173,11 @@ def _run_in_box(state: _State, box: Box, run: StageRun, between: Between | None)
 
 def _run_located(
     state: _State, box: Box, run: StageRun, location: Location, between: Between | None
-) -> tuple[StageResult, Location]:
-    """Run a stage where the neck was located, and on the complete image where its column goes on beyond that."""
+) -> tuple[StageResult, Location | None]:
+    """Run a stage where the neck was located, and on the complete image where its column goes on beyond that.
+
+    A model of several stages then works as it does on a short scan: nothing about its result is in doubt.
+    """
     volume = cropped(state.volume, box)
     view = None if location.box is None else common_box(location.box, box)
     if view is not None:
@@ -181,7 +185,7 @@ def _run_located(
         if not _column_reaches(result, box, view, run, state.volume, between):
             return result, location
         _log.info("the column reaches the end of the located neck, so the complete image is seen")
-    return run_stage(volume, None, run), replace(location, box=None)
+    return run_stage(volume, None, run), replace(location, box=None) if len(state.package.stages) == 1 else None
 
 
 def _column_reaches(
@@ -212,13 +216,16 @@ def _locate(
     volume: CtVolume,
     package: ModelPackage,
     settings: InferenceSettings,
+    engine: Engine,
     locator: Callable[[], ModelPackage | None] | None,
     between: Between | None,
 ) -> Location | None:
-    """Return where the neck is; None if the model sees the complete image anyway."""
-    if locator is None or settings.roi == "full" or len(package.stages) > 1 or is_full_spine(package.levels):
+    """Return where the neck is; None if the first stage sees the complete image anyway."""
+    if settings.roi == "full" or is_full_spine(package.levels):
         return None
-    if not saves_work(volume, package.stages[0], settings):
+    if len(package.stages) > 1:
+        return survey_neck(volume, package.stages[0], settings, engine, between)
+    if locator is None or not saves_work(volume, package.stages[0], settings):
         return None
     finder = locator()
     return None if finder is None else locate_neck(volume, finder, settings, between)

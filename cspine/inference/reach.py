@@ -15,10 +15,13 @@ MIN_CONTACT_MM2 = 10.0
 Face = tuple[int, int]
 
 
-def faces_reached(labels_zyx: LabelArray, box: Box, seen: Box, grid: Grid) -> tuple[Face, ...]:
+def faces_reached(
+    labels_zyx: LabelArray, box: Box, seen: Box, grid: Grid, *, sideways: bool = False
+) -> tuple[Face, ...]:
     """Return the upper and lower faces of a box within the image that vertebrae reach.
 
-    Sideways a column is no wider than what was found of it, and what reaches that far lies beside it.
+    Sideways a column is no wider than what an earlier look at all of the image's width found of it, and what reaches
+    that far lies beside it.
 
     Parameters
     ----------
@@ -30,16 +33,23 @@ def faces_reached(labels_zyx: LabelArray, box: Box, seen: Box, grid: Grid) -> tu
         What the network saw of it, as a box of the image within ``box``.
     grid : Grid
         Grid of the image.
+    sideways : bool
+        Return the faces at the sides, in front and behind as well.
     """
-    spacing = np.array(grid.spacing_xyz[::-1])
-    axis = reorientation(grid.affine_lps, "LPS").axes_zyx[0]
-    pixel_mm2 = float(np.prod(np.delete(spacing, axis)))
-    part, side = np.moveaxis(labels_zyx[relative_box(seen, box)], axis, 0), seen[axis]
+    axes = reorientation(grid.affine_lps, "LPS").axes_zyx
+    shown = labels_zyx[relative_box(seen, box)]
+    return tuple(face for axis in axes[: 3 if sideways else 1] for face in _faces_along(axis, shown, seen, grid))
+
+
+def _faces_along(axis: int, shown_zyx: LabelArray, seen: Box, grid: Grid) -> tuple[Face, ...]:
+    """Return the reached ones of the two faces across an axis."""
+    pixel_mm2 = float(np.prod(np.delete(np.array(grid.spacing_xyz[::-1]), axis)))
+    planes, side = np.moveaxis(shown_zyx, axis, 0), seen[axis]
     inside = (side.start > 0, side.stop < grid.shape_zyx[axis])
     return tuple(
         (axis, end)
         for end, is_inside in enumerate(inside)
-        if is_inside and np.count_nonzero(part[-end]) * pixel_mm2 >= MIN_CONTACT_MM2
+        if is_inside and np.count_nonzero(planes[-end]) * pixel_mm2 >= MIN_CONTACT_MM2
     )
 
 

@@ -98,6 +98,10 @@ def test_reorienting_keeps_each_voxel_at_its_position_and_can_be_undone(target: 
     assert orientation_of(there.affine_lps) == target
     assert there.shape_zyx == reoriented.shape
     assert np.array_equal(change.undo(reoriented), array)
+    box = (slice(1, 3), slice(0, 2), slice(2, 4))
+    there_box = change.box(box, grid.shape_zyx)
+    assert np.array_equal(reoriented[there_box], change.apply(array[box]))
+    assert change.undo_box(there_box, grid.shape_zyx) == box
     for z, y, x in [(0, 0, 0), (3, 1, 2)]:
         position = to_lps(grid.affine_lps, np.array([[float(x), y, z]]))
         i, j, k = np.rint(to_index(there.affine_lps, position)[0]).astype(int)
