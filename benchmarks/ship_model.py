@@ -39,6 +39,11 @@ from cspine.study.synthetic_training.packaging import replace_card  # noqa: E402
 
 BEGIN, END = "<!-- figures of cervical-demo: begin -->", "<!-- figures of cervical-demo: end -->"
 _EVALUATION = "## Evaluation"
+_BLANK = "blank"
+_TRUNCATE = (
+    "    cspine predict --model EARLIER --input CTS --out LABELS",
+    f"    cspine synthesize --truncate CTS --labels LABELS --out SETS/{_BLANK}",
+)
 _JUDGE = "    python benchmarks/judge_model.py EARLIER models/cervical-demo --sets SETS"
 _PICTURE = "model-failures.png"
 _WORST = 6
@@ -181,7 +186,7 @@ def make_sets(shipment: Shipment) -> None:
             predict.command,
             ["--model", str(shipment.before), "--input", str(shipment.cts), "--out", str(labels)],
         )
-        given = ["--truncate", str(shipment.cts), "--labels", str(labels), "--out", str(sets / "blank")]
+        given = ["--truncate", str(shipment.cts), "--labels", str(labels), "--out", str(sets / _BLANK)]
         _call(synthesize.command, given)
 
 
@@ -202,7 +207,8 @@ def with_evaluation(card: str, figures: Sequence[Figures]) -> str:
     # The card is part of the package's checksum, which a judgement therefore cannot know.
     text = re.sub(r" \([0-9a-f]{8}\)", "", text)
     counts = {each.set_name: each.cases for each in figures if each.set_name in SETS}
-    commands = "\n".join([*(_synthesis(name, count) for name, count in counts.items()), _JUDGE])
+    truncated = _TRUNCATE if any(each.set_name == _BLANK for each in figures) else ()
+    commands = "\n".join([*(_synthesis(name, count) for name, count in counts.items()), *truncated, _JUDGE])
     return (
         f"{head}\n\n{_EVALUATION}\n\nThis model beside the one that it replaces, on the same images, with the cleaning "
         "of `cspine run`. The sets are described, and each figure is defined, in docs/guide/evaluation-sets.md.\n\n"

@@ -118,6 +118,10 @@ def test_an_evaluation_replaces_the_one_before() -> None:
     assert "old" not in card and "### hard" in card and "0.900" in card
     assert "    cspine synthesize --set hard --count " in card and "judge_model.py" in card
     assert with_evaluation(card, [_figures("hard", 0.9)]) == card
+    assert "--truncate" not in card
+    assert "    cspine synthesize --truncate CTS --labels LABELS --out SETS/blank\n" in with_evaluation(
+        card, [_figures("hard", 0.9), _figures("blank", 0.9)]
+    )
 
 
 def test_a_readme_has_a_row_a_set(tmp_path: Path) -> None:
