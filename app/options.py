@@ -89,7 +89,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("--incomplete", "CSPINE_INCOMPLETE", "0", "The transfer was incomplete: report a finding.", _SWITCH),
     Option("--device", "CSPINE_DEVICE", "auto", "auto, cpu, cuda or cuda:N."),
     Option("--engine", "CSPINE_ENGINE", "auto", "Library that runs the network.", ("auto", "torch", "openvino")),
-    Option("--roi", "CSPINE_ROI", "auto", "What a cervical model of one stage sees.", ("auto", "full")),
+    Option("--roi", "CSPINE_ROI", "auto", "What a cervical model sees of a long scan.", ("auto", "full")),
     Option("--precision", "CSPINE_PRECISION", "auto", "Arithmetic of the network.", ("auto", "float32", "bfloat16")),
     Option("--folds", "CSPINE_FOLDS", "", "Folds to average, for example 0,1; default all."),
     Option("--mirror", "CSPINE_MIRROR", "0", "Test-time mirroring: up to 8 x the time.", _SWITCH),
@@ -145,7 +145,7 @@ class Settings:
 
     @property
     def roi(self) -> RoiName:
-        """What a cervical model of one stage sees."""
+        """What a cervical model sees of a long scan."""
         return cast(RoiName, self.values["roi"])
 
     def is_on(self, name: str) -> bool:

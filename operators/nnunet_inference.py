@@ -45,7 +45,7 @@ class NnunetInferenceOperator(StepOperator):
     engine : str
         ``auto``, ``torch`` or ``openvino``.
     roi : str
-        What a cervical model of one stage sees: ``auto``, the neck, which is located first; ``full``, the image.
+        What a cervical model sees of a long scan: ``auto``, the neck, which is located first; ``full``, the image.
     confidence : str
         Confidence in each vertebra, of a calibrated model: ``fast``, from the run itself; ``full``, from three more
         runs on altered images; ``off``.

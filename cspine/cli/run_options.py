@@ -28,7 +28,7 @@ _INFERENCE = (
     ),
     click.option(
         "--roi", default="auto", show_default=True, type=click.Choice(["auto", "full"]),
-        help="What a cervical model of one stage sees: auto, the neck, located first; full, the complete image.",
+        help="What a cervical model sees of a long scan: auto, the neck, located first; full, the complete image.",
     ),
     click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]"),
     click.option(

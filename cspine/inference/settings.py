@@ -45,7 +45,8 @@ class InferenceSettings:
         ``"auto"``: torch on CUDA, OpenVINO on a CPU; ``"torch"``; ``"openvino"``.
     roi : str
         ``"auto"``: a cervical model of one stage sees the neck alone, which the first stage of the shipped model finds,
-        if that saves work; ``"full"``: it sees the complete image.
+        if that saves work, and the first stage of a model of several sees the neck alone in a long scan; ``"full"``:
+        both see the complete image.
     """
 
     device: str = "auto"
