@@ -20,11 +20,11 @@ from cspine.core.findings import findings_table
 from cspine.measurements.published import published_table
 from cspine.measurements.quantities import quantities_table
 from cspine.measurements.uncertainty import uncertainty_table
+from cspine.pipeline.label_schemes import schemes_table
 from cspine.report.sr_codes import codes_table
 from cspine.report.summary import schema_tables
 from cspine.service.ops.config_reference import config_tables
 from cspine.service.ops.metrics import metrics_table
-from cspine.study.label_schemes import schemes_table
 
 _REFERENCE = Path(__file__).parent / "reference"
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n\n)(?P<text>.*?)(\n\n<!-- end -->)", re.DOTALL)

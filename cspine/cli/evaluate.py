@@ -28,7 +28,7 @@ _MAX_FAILURES = 20
 def _list_schemes(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
-    from cspine.study.label_schemes import MASKS, NNUNET, SCHEMES, SEG
+    from cspine.pipeline.label_schemes import MASKS, NNUNET, SCHEMES, SEG
 
     rows = [[scheme.name, scheme.title, scheme.numbers_text, scheme.others_are] for scheme in SCHEMES.values()]
     rows.append([NNUNET, "any nnU-Net v2 dataset or prediction", "by the names in dataset.json", "every other name"])

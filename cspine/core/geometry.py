@@ -17,6 +17,9 @@ Affine = NDArray[np.float64]
 Shape3 = tuple[int, int, int]
 Voxels = TypeVar("Voxels", bound=np.generic)
 
+#: Corners of two grids of the same voxels may differ by this share of the smallest step.
+SLACK = 0.1
+
 _AXIS_OF_LETTER = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 _LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))
 

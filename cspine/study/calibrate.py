@@ -21,13 +21,13 @@ from cspine.inference.settings import InferenceSettings
 from cspine.models.calibration import Bin, Calibrated, Calibration, Curve
 from cspine.models.package import ModelPackage
 from cspine.pipeline.confidence import FAST_FEATURES, FULL_FEATURES, Features, disagreement_of, features_of
+from cspine.pipeline.label_schemes import read_labels, scheme_of_folder
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.cases import labels_name
 from cspine.study.datasets.case_table import CASE_TABLE
 from cspine.study.evaluation.judgement import read_expectations
 from cspine.study.evaluation.metrics import match_levels
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import read_labels, scheme_of_folder
 from cspine.study.prediction.prediction_cases import PredictionCase, cases_of_input
 from cspine.study.qualify import dice_by_level
 

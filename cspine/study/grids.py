@@ -6,11 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.errors import CaseGridError
-from cspine.core.geometry import Grid, orientation_of, reorientation, to_index, to_lps
+from cspine.core.geometry import SLACK, Grid, orientation_of, reorientation, to_index, to_lps
 from cspine.core.volumes import LabelVolume
-
-#: Corners of the two grids may differ by this share of the smallest step.
-SLACK = 0.1
 
 
 def on_grid(labels: LabelVolume, grid: Grid, *, partial: bool = False) -> LabelVolume:

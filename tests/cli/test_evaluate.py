@@ -17,10 +17,10 @@ from cspine.core.errors import InputError, OutOfMemoryError, SomeStudiesFailedEr
 from cspine.core.geometry import reorientation
 from cspine.io import nifti
 from cspine.io.tables import write_json
+from cspine.pipeline.label_schemes import SCHEME_NAMES
 from cspine.study.datasets.case_table import CaseRow, Subset, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 from cspine.study.evaluation import evaluation_cases
-from cspine.study.label_schemes import SCHEME_NAMES
 from cspine.study.label_sets import label_set
 from cspine.study.prediction.records import PredictionRecord
 from tests.builders.audit_cases import NECK, stand_in, write_case

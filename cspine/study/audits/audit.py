@@ -24,6 +24,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.engines.choose import choose_engine
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
+from cspine.io.output_folder import OutputFolder
 from cspine.io.workspace import Records
 from cspine.models.package import ModelPackage, Stage, sha256_of
 from cspine.pipeline import agreement as consistency
@@ -33,7 +34,6 @@ from cspine.study.audits import anatomy_checks as anatomy
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, AnatomyCheck, CheckOutcome
 from cspine.study.audits.audit_cases import AuditCase, read_organs
 from cspine.study.cases import labels_name
-from cspine.study.output_folder import OutputFolder
 
 _log = logging.getLogger(__name__)
 

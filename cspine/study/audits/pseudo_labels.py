@@ -22,13 +22,13 @@ from cspine.io import nifti
 from cspine.io.documents import read_json
 from cspine.io.files import write_atomic
 from cspine.io.nifti_files import ENDING
+from cspine.io.output_folder import refuse_overlap
 from cspine.io.tables import write_json
 from cspine.study.audits.anatomy_checks import ORGAN_POSITIONS, CheckOutcome
 from cspine.study.audits.audit import AuditFolder, AuditRecord
 from cspine.study.audits.audit_cases import AuditCase
 from cspine.study.cases import raw_pair
 from cspine.study.label_sets import BELOW, label_set
-from cspine.study.output_folder import refuse_overlap
 
 #: The class below T1 belongs to the column where it lies this close to it: discs and joint spaces are narrower.
 LINK_MM = 12.0

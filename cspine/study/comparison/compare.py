@@ -10,6 +10,7 @@ from typing import Any
 import cspine
 from cspine.core.errors import UsageError
 from cspine.io.files import write_folder_atomic
+from cspine.io.output_folder import OutputFolder
 from cspine.study.comparison import reading
 from cspine.study.comparison.alignment import align
 from cspine.study.comparison.conclusion import conclude
@@ -19,7 +20,6 @@ from cspine.study.comparison.report import NOTICE, write_report
 from cspine.study.comparison.results import Results, compute
 from cspine.study.comparison.statistics import Settings
 from cspine.study.comparison.tables import build_tables, write_tables
-from cspine.study.output_folder import OutputFolder
 
 COMMAND = "cspine compare"
 TABLES, PLOTS, REPORT = "tables", "plots", "report.html"

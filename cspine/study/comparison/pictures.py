@@ -11,12 +11,12 @@ import numpy as np
 from cspine.core.errors import CaseGridError, CSpineError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io import nifti
+from cspine.pipeline.label_schemes import SEG, read_labels
 from cspine.report.sheet import SheetRow, below_neck, write_sheets
 from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, subset_title
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import SEG, read_labels
 
 _LOWEST = 4
 #: A case below this mean Dice is headed as one that needs a look, even with every level found.

@@ -15,11 +15,11 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.io import nifti
+from cspine.io.masks import PREFIX, combine_masks, mask_name
 from cspine.io.nifti_files import files_in, nifti_stem
 from cspine.study.datasets.label_audit import Doubt
 from cspine.study.datasets.sources.found import FoundCase
 from cspine.study.grids import on_grid
-from cspine.study.masks import PREFIX, combine_masks, mask_name
 
 _COCCYX = 27
 _LEVELS = {level.label for level in VERTEBRAE}

@@ -10,13 +10,13 @@ from typing import Any
 
 from cspine.core.progress import ProgressCallback
 from cspine.io.output import SUMMARY
+from cspine.io.output_folder import OutputFolder
 from cspine.io.tables import counted
 from cspine.report.sheet import SheetRow, write_sheets
 from cspine.study.datasets.case_table import CaseRow
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.datasets.demographics import write_demographics
 from cspine.study.datasets.overview import as_summary, sheet_rows, to_show, write_levels
-from cspine.study.output_folder import OutputFolder
 
 _FILES = ("levels.csv", "demographics.csv", "demographics.md")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, UsageError
 from cspine.io.nifti_files import ENDING, files_in, nifti_stem
+from cspine.pipeline.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of_folder, seg_file
 from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
 from cspine.study.datasets.case_table import (
     CASE_TABLE,
@@ -18,7 +19,6 @@ from cspine.study.datasets.case_table import (
     split_checksum,
 )
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
-from cspine.study.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of_folder, seg_file
 
 #: What follows the name of a case in names of predictions: nothing, nnU-Net's channel, or VerSe's winners' ``_seg``.
 _SUFFIXES = ("", CHANNEL, "_seg", f"{CHANNEL}_seg")
@@ -38,7 +38,7 @@ class EvaluationCase(Case):
         Where the labels to judge are, or where those of the image are written; None to keep none, or where they are
         absent.
     reference_scheme, prediction_scheme : str
-        How their numbers are to be read (`cspine.study.label_schemes`).
+        How their numbers are to be read (`cspine.pipeline.label_schemes`).
     lacking : str
         What the case lacks to be done; empty where it lacks nothing.
     """

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cspine.core.errors import InputError, SplitError
+from cspine.io.output_folder import PREDICT, summary_of
 from cspine.io.tables import counted
 from cspine.study.datasets.case_table import Subset
 from cspine.study.evaluation.pairing import EvaluationCase
-from cspine.study.output_folder import PREDICT, summary_of
 from cspine.study.prediction.records import PredictionRecord, record_of
 
 _AGAIN = "Predict them again with `cspine predict --dataset`, into another folder."

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
+from cspine.pipeline.label_schemes import SEG, labels_bodies, read_labels
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import common_grid, on_grid
-from cspine.study.label_schemes import SEG, labels_bodies, read_labels
 
 
 def read_pair(case: EvaluationCase, found_file: Path) -> tuple[LabelVolume, LabelVolume]:

@@ -13,9 +13,9 @@ import numpy as np
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra
 from cspine.core.volumes import ModelIdentity
+from cspine.io.output_folder import PREDICT, summary_of
 from cspine.study.evaluation.evaluation import CaseResult, mean
 from cspine.study.evaluation.metrics import LevelMatch, Score
-from cspine.study.output_folder import PREDICT, summary_of
 
 #: Metrics of which the spread is reported, and how to get them from a score.
 METRICS: Mapping[str, Callable[[Score], float | None]] = {

@@ -19,12 +19,12 @@ from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
 from cspine.io.documents import read_csv
+from cspine.io.output_folder import PREDICT, OutputFolder
 from cspine.io.tables import write_csv
 from cspine.models.package import ModelPackage
 from cspine.pipeline.segmentation import Vertebrae, find_vertebrae
 from cspine.study.attempt import Failure, attempt
 from cspine.study.cases import labels_name
-from cspine.study.output_folder import PREDICT, OutputFolder
 from cspine.study.prediction.prediction_cases import PredictionCase
 from cspine.study.prediction.records import RECORDS, PredictionRecord, records_in
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from cspine.core.findings import FINDING_KINDS, Finding
 from cspine.io.nifti_files import nifti_stem
+from cspine.io.output_folder import PREDICT, summary_of
 from cspine.io.workspace import Records
-from cspine.study.output_folder import PREDICT, summary_of
 
 RECORDS = "records"
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from cspine.core.anatomy import SACRUM
 from cspine.core.errors import CaseGridError
+from cspine.core.geometry import SLACK
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
 from cspine.io.nifti_files import ENDING
-from cspine.study.grids import SLACK
 
 #: How the names of the files begin.
 PREFIX = "vertebrae_"

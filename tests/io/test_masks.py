@@ -10,7 +10,7 @@ import pytest
 from cspine.core.anatomy import SACRUM
 from cspine.core.errors import CaseGridError
 from cspine.io import nifti
-from cspine.study.masks import combine_masks, mask_name
+from cspine.io.masks import combine_masks, mask_name
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 

@@ -8,7 +8,7 @@ docs/reference/label-schemes.md is generated from it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cspine.core.anatomy import SACRUM, VERTEBRAE, Vertebra, parse_name, vertebra
@@ -16,9 +16,9 @@ from cspine.core.errors import LabelSchemeError, UsageError
 from cspine.core.volumes import LabelVolume, labels_present, relabelled
 from cspine.io import nifti
 from cspine.io.documents import read_json
+from cspine.io.masks import combine_masks, mask_name
 from cspine.io.output import SEGMENTATION
-from cspine.study.masks import combine_masks, mask_name
-from cspine.study.output_folder import PREDICT, summary_of
+from cspine.io.output_folder import PREDICT, summary_of
 
 #: Schemes whose table is not a constant: the names in a dataset.json, and one file per vertebra.
 NNUNET, MASKS = "nnunet", "masks"
@@ -84,7 +84,7 @@ class LabelScheme:
                 advice="Name the scheme that the labels follow; `cspine evaluate --list-schemes` shows them.",
             )
         labels = {number: vertebra(level).label for number, level in self.levels.items()}
-        return LabelVolume(relabelled(volume.labels_zyx, labels), volume.affine_lps)
+        return replace(volume, labels_zyx=relabelled(volume.labels_zyx, labels))
 
     @property
     def numbers_text(self) -> str:

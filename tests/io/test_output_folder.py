@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cspine.core.errors import OutputError, UsageError
-from cspine.study.output_folder import OutputFolder, refuse_overlap
+from cspine.io.output_folder import OutputFolder, refuse_overlap
 from tests.builders.raises import raises_code
 
 
