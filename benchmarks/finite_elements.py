@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cspine.api import read_ct
-from cspine.cli.label_input import read_label_input
 from cspine.core.anatomy import parse_levels
+from cspine.pipeline.labelled import read_labelled
 from cspine.surfaces.fe_formats.abaqus import compression_text, endplate_distance
 from cspine.surfaces.fe_model import FePart, build_model
 from cspine.surfaces.fe_settings import FeSettings
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--ccx", default=shutil.which("ccx") or "ccx")
     options = parser.parse_args()
-    labels, ct = read_label_input(options.labels, None).labels, read_ct(options.ct)
+    labels, ct = read_labelled(options.labels).labels, read_ct(options.ct)
     print("| level | edge mm | order | elements | min. SJ | below 0.2 % | mesh CPU s | solve CPU s | N/mm |")
     print("|---|---|---|---|---|---|---|---|---|")
     failures = 0

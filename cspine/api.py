@@ -120,6 +120,7 @@ def measure(
     labels: str | os.PathLike[str] | LabelVolume | sitk.Image | SpatialImage,
     ct: Source,
     *,
+    scheme: str | None = None,
     series: str | None = None,
     sex: str = "",
     prior: str | os.PathLike[str] | None = None,
@@ -129,10 +130,13 @@ def measure(
     Parameters
     ----------
     labels : path, LabelVolume, SimpleITK.Image or nibabel image
-        NIfTI file with the numbers of VerSe, DICOM Segmentation of any system, output folder of a run, or labels in
-        memory; other numbers are background.
+        NIfTI file, DICOM Segmentation of any system, output folder of a run, folder with one mask per vertebra, or
+        labels in memory.
     ct : path, CtVolume, SimpleITK.Image or nibabel image
         Their CT, as `segment` takes it; of a folder of DICOM, the series that the segmentation names.
+    scheme : str, optional
+        Label scheme of the numbers, as ``cspine evaluate --list-schemes`` prints them. If omitted, that of a
+        dataset.json of nnU-Net in the folder of a file or beside it, else ``"verse"``.
     series : str, optional
         Series Instance UID of the series to take from a folder of DICOM.
     sex : str, optional
@@ -147,7 +151,9 @@ def measure(
     Raises
     ------
     UsageError
-        If the sex is unknown, a series is named and the CT is not DICOM, or the labels are none of these.
+        If sex or scheme is unknown, a series is named and the CT is not DICOM, or the labels are none of these.
+    LabelSchemeError
+        If there are numbers that the scheme does not know.
     CSpineError
         Its subclasses say what is wrong with labels, CT or the earlier result.
 
@@ -155,6 +161,7 @@ def measure(
     --------
     >>> cspine.measure("labels.nii.gz", "ct.nii.gz").spine.value("C5", "body_depth_mm")  # doctest: +SKIP
     """
+    from cspine.pipeline.label_schemes import in_scheme
     from cspine.pipeline.labelled import Labelled, read_labelled
     from cspine.pipeline.measured_labels import measure_file, measure_image
 
@@ -163,7 +170,9 @@ def measure(
     path = _as_path(ct)
     _check_series(kind_of_source(path) if path is not None else None, series)
     labelled = (
-        read_labelled(Path(labels)) if isinstance(labels, str | os.PathLike) else Labelled(_labels_in_memory(labels))
+        read_labelled(Path(labels), scheme)
+        if isinstance(labels, str | os.PathLike)
+        else Labelled(in_scheme(_labels_in_memory(labels), scheme, "the array of labels"))
     )
     earlier = Path(prior) if prior is not None else None
     if path is not None:

@@ -24,6 +24,7 @@ from cspine.core.errors import (
     AmbiguousPositionError,
     DicomSourceNeededError,
     InputError,
+    LabelSchemeError,
     NoVertebraError,
     OutputNotEmptyError,
     PriorResultError,
@@ -351,9 +352,9 @@ def test_what_cannot_be_segmented_is_refused_with_its_code(bright_study: Path, p
 def test_labels_in_memory_are_measured_as_those_of_a_file(seg: cspine.Segmentation, tmp_path: Path) -> None:
     seg.to_nifti(tmp_path / "labels.nii.gz")
     expected = [value.value for value in cspine.measure(tmp_path / "labels.nii.gz", seg.ct).values]
-    with_implant = seg.labels.array.copy()
-    with_implant[:2, :2, :2] = 200
-    arrays = (with_implant, with_implant.astype(np.int64), with_implant.astype(np.float32))
+    with_sacrum = seg.labels.array.copy()
+    with_sacrum[:2, :2, :2] = 26
+    arrays = (with_sacrum, with_sacrum.astype(np.int64), with_sacrum.astype(np.float32))
     in_memory = (
         *(cspine.LabelVolume(array, seg.labels.affine) for array in arrays),
         SimpleITK.ReadImage(str(tmp_path / "labels.nii.gz")),
@@ -364,6 +365,11 @@ def test_labels_in_memory_are_measured_as_those_of_a_file(seg: cspine.Segmentati
     for wrong in (seg.labels.array + 0.5, seg.labels.array[0], seg.labels.array.astype(np.int16) - 1):
         with pytest.raises(InputError):
             cspine.measure(cspine.LabelVolume(wrong, seg.labels.affine), seg.ct)
+    others = np.where(seg.labels.array > 0, seg.labels.array + np.uint8(10), 0)
+    in_others = cspine.LabelVolume(others, seg.labels.affine)
+    with pytest.raises(LabelSchemeError):
+        cspine.measure(cspine.LabelVolume(np.full_like(others, 200), seg.labels.affine), seg.ct)
+    assert [v.value for v in cspine.measure(in_others, seg.ct, scheme="totalspineseg").values] == expected
     for nothing in (seg.labels.array, None, 42):
         with pytest.raises(UsageError):
             cspine.measure(nothing, seg.ct)  # type: ignore[arg-type]

@@ -88,7 +88,7 @@ def command(
     labels of a --dataset, which also gives the subsets training, internal and external.
 
     Predictions and references are NAME.nii.gz, NAME_0000.nii.gz, NAME_seg.nii.gz, or a folder NAME with one mask per
-    vertebra (TotalSegmentator) or one file; or DICOM Segmentations: NAME.dcm, or the folder NAME of `cspine run`.
+    vertebra (TotalSegmentator) or one file; DICOM Segmentations, NAME.dcm; or the folder NAME of `cspine run`.
     Labels in another orientation are reoriented; labels on another grid are refused.
 
     A level that only one of the two has counts as Dice 0; HD95 and ASSD are over the cases where both have it. Label

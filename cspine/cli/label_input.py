@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from cspine.core.errors import InputError
-
 if TYPE_CHECKING:
     from cspine.core.volumes import CtVolume
     from cspine.pipeline.labelled import Labelled
@@ -19,42 +17,25 @@ Command = TypeVar("Command", bound=Callable[..., object])
 _PATH = click.Path(path_type=Path)
 
 
+#: The option that says which numbers labels have.
+scheme_option = click.option(
+    "--scheme", metavar="NAME",
+    help="Label scheme, as `cspine evaluate --list-schemes` says.  [default: by a dataset.json beside, else verse]",
+)  # fmt: skip
+
+
 def label_options(command: Command) -> Command:
     """Add the argument LABELS and the options that say what it means."""
     options = (
         click.argument("labels", metavar="LABELS", type=_PATH),
         click.option("--out", required=True, type=_PATH, help="Folder of the results, which is created."),
-        click.option("--scheme", metavar="NAME", help="As `cspine evaluate --list-schemes` says.  [default: verse]"),
+        scheme_option,
         click.option("--ct", type=_PATH, help="The image: a folder or .zip of DICOM, or a .nii.gz."),
         click.option("--series-uid", help="Use this series of the CT folder.  [default: the one that the SEG names]"),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def read_label_input(path: Path, scheme: str | None) -> Labelled:
-    """Read labels: a NIfTI file, a DICOM Segmentation with its record, or a folder with one mask per vertebra.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it holds no labels.
-    LabelSchemeError
-        If it holds numbers that the scheme does not know.
-    """
-    from cspine.pipeline.label_schemes import MASKS, SCHEME_NAMES, SEG, VERSE, read_labels
-    from cspine.pipeline.labelled import Labelled, read_labelled_seg
-
-    if not path.exists():
-        raise InputError(
-            f"{path.name} does not exist", advice="Pass labels as .nii.gz, a DICOM SEG, or a folder of masks."
-        )
-    if scheme is not None and scheme not in SCHEME_NAMES:
-        raise click.BadParameter(f"{scheme!r} is not one of {', '.join(SCHEME_NAMES)}", param_hint="--scheme")
-    usual = MASKS if path.is_dir() else SEG if path.suffix.lower() == ".dcm" else VERSE
-    scheme = scheme or usual
-    return read_labelled_seg(path) if scheme == SEG else Labelled(read_labels(path, scheme))
 
 
 @contextmanager

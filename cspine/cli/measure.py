@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cspine.cli.label_input import scheme_option
 from cspine.io.console import table
 
 if TYPE_CHECKING:
@@ -26,17 +27,25 @@ _SHOWN = (
 @click.argument("labels", metavar="LABELS", type=click.Path(path_type=Path))
 @click.argument("ct", metavar="CT", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@scheme_option
 @click.option("--series-uid", help="Use this series of the CT folder.  [default: the one that the SEG names]")
 @click.option("--sex", type=click.Choice(["M", "F"]), help="For published values.  [default: that of the header]")
 @click.option("--prior", type=click.Path(path_type=Path), help="Output folder of an earlier run: report changes since.")
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
 def command(
-    labels: Path, ct: Path, out: Path, series_uid: str | None, sex: str | None, prior: Path | None, overwrite: bool
+    labels: Path,
+    ct: Path,
+    out: Path,
+    scheme: str | None,
+    series_uid: str | None,
+    sex: str | None,
+    prior: Path | None,
+    overwrite: bool,
 ) -> None:
     """Measure the vertebrae of LABELS in their CT; write the values into OUT.
 
-    LABELS is a NIfTI file with the numbers of VerSe, a DICOM Segmentation of any system, or the output folder of a
-    run. CT is a folder or .zip of DICOM, or a NIfTI file.
+    LABELS is a NIfTI file, a DICOM Segmentation of any system, the output folder of a run, or a folder with one mask
+    per vertebra. CT is a folder or .zip of DICOM, or a NIfTI file.
 
     \b
     OUT/report/measurements.csv   one row per value, with uncertainty, published range and change
@@ -51,7 +60,7 @@ def command(
 
     with StudyOutput(out, overwrite=overwrite):
         pass  # what cannot be written is reported before anything is read
-    measured = measure_file(read_labelled(labels), ct, series_uid=series_uid, sex=sex or "", prior=prior)
+    measured = measure_file(read_labelled(labels, scheme), ct, series_uid=series_uid, sex=sex or "", prior=prior)
     files = measured.save(out, overwrite=overwrite)
     _print(measured)
     for file in files:

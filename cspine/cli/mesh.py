@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.label_input import ct_input, label_options, read_label_input
+from cspine.cli.label_input import ct_input, label_options
 from cspine.core.errors import MeshError
 from cspine.io.console import table
 
@@ -36,7 +36,9 @@ from cspine.io.console import table
 def command(
     labels: Path, out: Path, scheme: str | None, ct: Path | None, series_uid: str | None, **options: object
 ) -> None:
-    """Write a finite-element model of the vertebrae in LABELS (a .nii.gz, a DICOM SEG, or a folder of masks).
+    """Write a finite-element model of the vertebrae in LABELS.
+
+    LABELS is a .nii.gz, a DICOM SEG, the output folder of a run, or a folder with one mask per vertebra.
 
     Tetrahedra in LPS millimetres, N, MPa and tonnes; vertebrae do not intersect. With --ct, the modulus of each element
     follows from its Hounsfield units. elements.json has quality and sets: docs/guide/surfaces.md.
@@ -59,8 +61,9 @@ def command(
         compression=_number(options["compression"]),
     )
     from cspine.pipeline.geometry import write_element_files
+    from cspine.pipeline.labelled import read_labelled
 
-    labelled = read_label_input(labels, scheme)
+    labelled = read_labelled(labels, scheme)
     with ct_input(ct, labelled, series_uid) as image:
         model = write_element_files(image, labelled.labels, settings, out, ends_with_labels=labelled.record is not None)
     rows = [

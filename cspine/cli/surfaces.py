@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cspine.cli.label_input import ct_input, label_options, read_label_input
+from cspine.cli.label_input import ct_input, label_options
 from cspine.io.console import table
 
 
@@ -29,7 +29,9 @@ def command(
     ras: bool,
     gap: float,
 ) -> None:
-    """Write the surface of each vertebra in LABELS (a .nii.gz, a DICOM SEG, or a folder of masks) into a folder.
+    """Write the surface of each vertebra in LABELS into a folder.
+
+    LABELS is a .nii.gz, a DICOM SEG, the output folder of a run, or a folder with one mask per vertebra.
 
     Surfaces are closed, face outwards and do not overlap; one file per vertebra, and vertebrae.glb with all of them.
     surfaces.json says how well each keeps to its label: docs/guide/surfaces.md.
@@ -39,9 +41,10 @@ def command(
     settings = SurfaceSettings(parse_formats(formats), ras, gap)
     settings.require_source(has_dicom=ct is not None and not ct.name.endswith((".nii", ".nii.gz")))
     from cspine.pipeline.geometry import write_surface_files
+    from cspine.pipeline.labelled import read_labelled
     from cspine.pipeline.settings import RunSettings
 
-    labelled = read_label_input(labels, scheme)
+    labelled = read_labelled(labels, scheme)
     with ct_input(ct, labelled, series_uid) as image:
         found = write_surface_files(
             image,

@@ -1,4 +1,4 @@
-"""Labels in memory: arrays with an affine, and images of SimpleITK or nibabel, as labels of `cspine.core.anatomy`."""
+"""Labels in memory: arrays with an affine, and images of SimpleITK or nibabel, as numbers of any label scheme."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from nibabel.spatialimages import SpatialImage
 
 from cspine.core.errors import ExcessiveTiltError, InputError
 from cspine.core.geometry import is_orthogonal
-from cspine.core.shape import vertebrae_only
 from cspine.core.volumes import LabelVolume
 from cspine.io.ct_image import voxels_of_nibabel
 from cspine.io.nifti import labels_of, of_image
 
 
 def checked_labels(labels: LabelVolume) -> LabelVolume:
-    """Return labels in memory with the numbers of levels alone, as those of a file.
+    """Return labels in memory as uint8, as those of a file.
 
     Parameters
     ----------
@@ -31,7 +30,7 @@ def checked_labels(labels: LabelVolume) -> LabelVolume:
     if labels.labels_zyx.ndim != 3:
         raise InputError(f"labels have {labels.labels_zyx.ndim} axes", advice="Give an array of axes z, y and x.")
     numbers = labels_of(labels.labels_zyx, labels.affine_lps, "the array of labels")
-    return replace(labels, labels_zyx=vertebrae_only(numbers.labels_zyx))
+    return replace(labels, labels_zyx=numbers.labels_zyx)
 
 
 def labels_from_nibabel(image: SpatialImage) -> LabelVolume:

@@ -191,6 +191,11 @@ def _read(path: Path) -> tuple[NDArray[Any], Affine]:
     return array, affine
 
 
+def is_image_name(path: Path) -> bool:
+    """Return whether a file is a research image by the ending of its name: NIfTI, NRRD or MetaImage."""
+    return path.name.lower().endswith(tuple(_READERS))
+
+
 def read_image(path: Path) -> sitk.Image:
     """Read a file with the reader that its ending names; InputError for another ending, RuntimeError from SimpleITK."""
     reader = next((reader for ending, reader in _READERS.items() if path.name.lower().endswith(ending)), None)

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspine.core.errors import InputError, OtherImageError
-from cspine.core.shape import vertebrae_only
+from cspine.core.errors import OtherImageError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.headers import UNKNOWN_PATIENT
 from cspine.dicom.scan import Scan
@@ -18,8 +17,6 @@ from cspine.pipeline.steps import ChosenSeries
 
 if TYPE_CHECKING:
     from cspine.dicom.seg import SegRecord
-
-_NIFTI = (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True)
@@ -32,53 +29,48 @@ class Labelled:
         The labels, on their own grid.
     record : SegRecord or None
         The segmentation object; None for other files.
+    path : Path or None
+        The file, or the folder of masks, that they were read from; None for labels in memory.
     """
 
     labels: LabelVolume
     record: SegRecord | None = None
+    path: Path | None = None
 
 
-def read_labelled(path: Path) -> Labelled:
-    """Read labels with the numbers of VerSe from a NIfTI file, or vertebrae from a DICOM Segmentation.
+def read_labelled(path: Path, scheme: str | None = None) -> Labelled:
+    """Read labels from an image file, a DICOM Segmentation, the output folder of a run, or a folder of masks.
 
     Parameters
     ----------
     path : Path
-        The file, or the output folder of a run.
+        The file or folder.
+    scheme : str, optional
+        Label scheme of an image; as `label_schemes.find_labels` finds it if omitted.
 
     Raises
     ------
+    UsageError
+        If there is no such scheme.
     InputError
         If it cannot be read as labels.
     LabelSchemeError
-        If no segment is a vertebra.
+        If there are numbers that the scheme does not know, or no segment is a vertebra.
+    CaseGridError
+        If masks lie on different grids.
     """
-    path = _segmentation_in(path) if path.is_dir() else path
-    if not path.is_file():
-        raise InputError("the labels do not exist", advice="Give a NIfTI file, a DICOM Segmentation, or a result.")
-    if path.name.lower().endswith(_NIFTI):
-        from cspine.io import nifti
+    from cspine.pipeline.label_schemes import SEG, find_labels, read_labels
 
-        volume = nifti.read_labels(path)
-        return Labelled(replace(volume, labels_zyx=vertebrae_only(volume.labels_zyx)))
-    return read_labelled_seg(path)
+    found, scheme = find_labels(path, scheme)
+    return _read_seg(found) if scheme == SEG else Labelled(read_labels(found, scheme), path=found)
 
 
-def read_labelled_seg(path: Path) -> Labelled:
-    """Read the vertebrae of a DICOM Segmentation, with its record and its model; errors as `read_labelled`."""
+def _read_seg(path: Path) -> Labelled:
+    """Read the vertebrae of a DICOM Segmentation, with its record and its model."""
     from cspine.dicom.read_seg import read_seg_record, read_segmentation  # brings highdicom, which NIfTI does not need
 
     record, model = read_seg_record(path)
-    return Labelled(replace(read_segmentation(path), model=model), record)
-
-
-def _segmentation_in(folder: Path) -> Path:
-    from cspine.io.output import LABELS, SEGMENTATION
-
-    for file in (folder / "dicom" / SEGMENTATION, folder / SEGMENTATION, folder / "report" / LABELS):
-        if file.is_file():
-            return file
-    raise InputError("the folder of labels is not a result of cspine", advice="Give the file with the labels.")
+    return Labelled(replace(read_segmentation(path), model=model), record, path)
 
 
 def choose_series_of(labelled: Labelled, scan: Scan, settings: RunSettings) -> ChosenSeries:

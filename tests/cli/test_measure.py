@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from click.testing import CliRunner
 
 from cspine.cli.main import cli
-from cspine.core.errors import OutputNotEmptyError
+from cspine.core.errors import OutputNotEmptyError, UsageError
 from cspine.io import nifti
 from tests.builders.measured_study import ct_series, labelled, segmentation
 
@@ -22,6 +23,19 @@ def test_values_are_printed_and_written(tmp_path: Path) -> None:
     assert "C5" in done.output and str(tmp_path / "out" / "dicom" / "measurements.dcm") in done.output
     again = CliRunner().invoke(cli, arguments)
     assert isinstance(again.exception, OutputNotEmptyError)
+
+
+def test_numbers_of_another_system_need_their_scheme(tmp_path: Path) -> None:
+    labels = labelled(("C5",))
+    nifti.write(tmp_path / "labels.nii.gz", labels.labels_zyx * 3, labels.affine_lps)  # 15 is C5 of TotalSpineSeg
+    nifti.write(tmp_path / "ct.nii.gz", (labels.labels_zyx > 0).astype("int16") * 300 - 50, labels.affine_lps)
+    files = [str(tmp_path / name) for name in ("labels.nii.gz", "ct.nii.gz", "out")]
+    done = CliRunner().invoke(cli, ["-q", "measure", *files, "--scheme", "totalspineseg"])
+    assert done.exit_code == 0, done.output
+    summary = json.loads((tmp_path / "out" / "report" / "measurements.json").read_text())
+    assert [v["level"] for v in summary["vertebrae"]] == ["C5"]
+    wrong = CliRunner().invoke(cli, ["-q", "measure", *files, "--scheme", "mine", "--overwrite"])
+    assert isinstance(wrong.exception, UsageError)
 
 
 def test_nifti_files_give_a_table(tmp_path: Path) -> None:

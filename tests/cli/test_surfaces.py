@@ -133,6 +133,15 @@ def test_a_series_of_another_frame_of_reference_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_output_folder_of_a_run_is_taken_as_measure_takes_it(labels: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "report").mkdir(parents=True)
+    labels.rename(tmp_path / "run" / "report" / "labels.nii.gz")
+    invoke(surfaces, tmp_path / "run", "--out", tmp_path / "s", "--surface-format", "stl")
+    invoke(mesh, tmp_path / "run", "--out", tmp_path / "m", "--edge", "4", "--fe-format", "inp")
+    assert {"C3.stl", "C4.stl"} <= {path.name for path in (tmp_path / "s").iterdir()}
+    assert (tmp_path / "m" / "vertebrae.inp").is_file()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("--fe-format", "msh"), ("--edge", "0.01"), ("--facet-gap", "-1"), ("--levels", "X9"), ("--compression", "50")],

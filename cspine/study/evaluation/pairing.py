@@ -8,7 +8,15 @@ from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, UsageError
 from cspine.io.nifti_files import ENDING, files_in, nifti_stem
-from cspine.pipeline.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of_folder, seg_file
+from cspine.pipeline.label_schemes import (
+    MASKS,
+    SEG,
+    VERSE,
+    labels_of_run,
+    mask_folder,
+    scheme_of_folder,
+    seg_file,
+)
 from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
 from cspine.study.datasets.case_table import (
     CASE_TABLE,
@@ -160,6 +168,9 @@ def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
         scheme = MASKS
         subfolders = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
         places = {path.name: masks for path in subfolders if (masks := mask_folder(path)) is not None}
+    if not places and inputs.reference_scheme is None:
+        runs = {path.name: found for path in sorted(folder.glob("[!.]*")) if (found := labels_of_run(path)) is not None}
+        scheme, places = (VERSE, {name: file for name, (file, _) in runs.items()}) if runs else (scheme, places)
     rows = _rows_by_name(inputs, places)
     for name, path in places.items():
         row = rows.get(name)
@@ -234,7 +245,7 @@ def _to_be_segmented(case: EvaluationCase, out: Path | None) -> EvaluationCase:
 
 
 def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, scheme: str) -> EvaluationCase:
-    """Find the prediction of a case: a file, or a folder with one mask per vertebra, or with one file."""
+    """Find the prediction of a case: a file, or a folder with one mask per vertebra, with one file, or of a run."""
     if pattern is not None:
         if "{case}" not in pattern:
             raise UsageError(
@@ -267,4 +278,7 @@ def _with_prediction(case: EvaluationCase, folder: Path, pattern: str | None, sc
             seg = seg_file(place)
             if seg is not None:
                 return replace(case, prediction=seg, prediction_scheme=SEG)
+            of_run = labels_of_run(place)
+            if of_run is not None:
+                return replace(case, prediction=of_run[0], prediction_scheme=of_run[1])
     return replace(case, prediction_scheme=scheme, lacking=named[0].name)

@@ -8,7 +8,9 @@ from pathlib import Path
 from cspine.core.errors import InputError, UsageError
 from cspine.core.progress import ProgressCallback
 from cspine.io import nifti
+from cspine.io.output_folder import refuse_overlap
 from cspine.io.tables import write_csv
+from cspine.pipeline.label_schemes import read_labels, scheme_of_folder
 from cspine.study.cases import labels_name
 from cspine.study.evaluation.blanked import blanked_cases
 from cspine.study.prediction.prediction_cases import cases_of_input
@@ -24,7 +26,8 @@ class BlankedCopies:
     images : path
         Folder of CTs (NIfTI).
     labels : path
-        Folder of ``NAME.nii.gz``, VerSe's numbers, as `cspine predict` writes it; images without labels are omitted.
+        Folder of ``NAME.nii.gz``, as `cspine predict` writes it, or of an nnU-Net dataset; images without labels are
+        omitted.
     """
 
     images: Place
@@ -36,20 +39,24 @@ class BlankedCopies:
         Raises
         ------
         UsageError
-            If the output folder is also an input folder.
+            If the output folder, or a folder in it that is written, is also an input folder.
         InputError
             If no image has labels of a level from C3 to T1, or image and labels do not fit.
+        LabelSchemeError
+            If labels hold numbers that their scheme does not know.
         """
         images, labels = Path(self.images), Path(self.labels)
         if out.resolve() in (images.resolve(), labels.resolve()):
             raise UsageError("`out` is also an input folder", advice="Give another folder for the copies.")
+        refuse_overlap((out / "images", out / "labels"), (images, labels), "out")
+        scheme = scheme_of_folder(labels, None)
         rows: list[dict[str, str]] = []
         written: list[WrittenCase] = []
         cases = [(case.name, case.image) for case in cases_of_input(images) if case.image is not None]
         for done, (name, image) in enumerate(cases, 1):
             known = labels / labels_name(name)
             if known.is_file():
-                for copy in blanked_cases(nifti.read_ct(image), nifti.read_labels(known)):
+                for copy in blanked_cases(nifti.read_ct(image), read_labels(known, scheme)):
                     row = copy.row(name)
                     kept = case_in(out, row["case"]).is_there()
                     files = case_in(out, row["case"], kept=kept, subject=name)

@@ -49,6 +49,16 @@ def test_names_of_predictions(reference: Path, tmp_path: Path, name: str, scheme
     assert cases["a"].reference == reference / "a.nii.gz" and cases["a"].reference_scheme == "verse"
 
 
+def test_a_run_of_a_nifti_file_is_a_prediction_and_a_reference(reference: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "p" / case / "report" / "labels.nii.gz" for case in "ab"]
+    touch(*files, *(file.with_name("summary.json") for file in files))
+    for inputs in (Inputs(reference, prediction=tmp_path / "p"), Inputs(tmp_path / "p", prediction=tmp_path / "p")):
+        cases = found(inputs)
+        assert [case.prediction for case in cases.values()] == files
+        assert {case.prediction_scheme for case in cases.values()} == {"verse"}
+    assert [case.reference for case in cases.values()] == files and list(cases) == ["a", "b"]
+
+
 def test_two_predictions_of_a_case_are_refused(reference: Path, tmp_path: Path) -> None:
     """VerSe's older layout, for one: the image is NAME.nii.gz, and its labels are NAME_seg.nii.gz."""
     touch(*(tmp_path / "p" / f"{case}{ending}" for case in "ab" for ending in (".nii.gz", "_seg.nii.gz")))

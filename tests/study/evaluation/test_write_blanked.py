@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cspine.core.errors import InputError, UsageError
+from cspine.core.volumes import labels_present
 from cspine.io import nifti
 from cspine.study.evaluation.write_blanked import BlankedCopies
 from tests.builders.spine_phantom import Phantom, volumes
@@ -46,6 +49,16 @@ def test_copies_are_written_with_their_table_and_kept_by_the_next_call(copies: B
     assert (tmp_path / "out" / "cases.csv").read_bytes() == table
 
 
+def test_labels_of_a_dataset_go_by_its_names(copies: BlankedCopies, tmp_path: Path) -> None:
+    known = nifti.read_labels(tmp_path / "known" / "a.nii.gz")
+    numbers = {"background": 0, "C4": 1, "C3": 2, "C2": 3, "C1": 4}
+    nifti.write(tmp_path / "known" / "a.nii.gz", (5 - known.labels_zyx) * (known.labels_zyx > 0), known.affine_lps)
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": numbers}))
+    written = copies.write(tmp_path / "out", _silent)
+    assert [case.name for case in written] == _NAMES
+    assert set(labels_present(nifti.read_labels(written[0].labels).labels_zyx)) == {1, 2, 3}
+
+
 def test_images_without_labels_and_folders_that_are_read_are_refused(copies: BlankedCopies, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         BlankedCopies(tmp_path / "cts", tmp_path / "cts").write(tmp_path / "out", _silent)
@@ -53,3 +66,5 @@ def test_images_without_labels_and_folders_that_are_read_are_refused(copies: Bla
     for place in ("cts", "known"):
         with pytest.raises(UsageError):
             copies.write(tmp_path / place, _silent)
+    with pytest.raises(UsageError):
+        replace(copies, labels=tmp_path / "out" / "labels").write(tmp_path / "out", _silent)
