@@ -56,7 +56,7 @@ def study_folders(settings: Settings) -> Iterator[Folders]:
     """
     with (
         open_input(settings.input) as folder,
-        StudyOutput(settings.output, overwrite=settings.is_on("overwrite")) as output,
+        StudyOutput(settings.output, overwrite=settings.is_on("overwrite"), inputs=(settings.path("prior"),)) as output,
     ):
         open_outputs.append(output)
         yield Folders(folder, output.staging)

@@ -55,10 +55,12 @@ def command(
     docs/reference/measurements.md defines every value. A value outside a published range is not a diagnosis.
     """  # noqa: D301
     from cspine.io.output import StudyOutput
+    from cspine.pipeline.label_schemes import find_labels
     from cspine.pipeline.labelled import read_labelled
     from cspine.pipeline.measured_labels import measure_file
 
-    with StudyOutput(out, overwrite=overwrite):
+    read = (find_labels(labels, scheme)[0], ct if ct.is_file() else None, prior)
+    with StudyOutput(out, overwrite=overwrite, inputs=read):
         pass  # what cannot be written is reported before anything is read
     measured = measure_file(read_labelled(labels, scheme), ct, series_uid=series_uid, sex=sex or "", prior=prior)
     files = measured.save(out, overwrite=overwrite)

@@ -88,7 +88,8 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
     package = model_package(options)
     overwrite = bool(options["overwrite"])
     if kind is SourceKind.NIFTI:
-        with StudyOutput(out, overwrite=overwrite) as output, held_back(FINDINGS_LOG), progress("tiles") as on_progress:
+        output = StudyOutput(out, overwrite=overwrite, inputs=(settings.prior,))
+        with output, held_back(FINDINGS_LOG), progress("tiles") as on_progress:
             summary = run_image(source, package, settings, output, on_progress)
         print_results(summary, out)
         return
@@ -97,7 +98,8 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
         if options["all_studies"]:
             _run_all(scan, package, settings, out, overwrite=overwrite)
             return
-        with StudyOutput(out, overwrite=overwrite) as output, held_back(FINDINGS_LOG), progress("tiles") as on_progress:
+        output = StudyOutput(out, overwrite=overwrite, inputs=(settings.prior,))
+        with output, held_back(FINDINGS_LOG), progress("tiles") as on_progress:
             summary = run_study(scan, package, settings, output, on_progress)
     print_results(summary, out)
 
@@ -133,7 +135,7 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
         names.add(name)
         _log.info("study %d of %d: %s", number, len(studies), name)
         try:
-            output = StudyOutput(out / name, overwrite=overwrite)
+            output = StudyOutput(out / name, overwrite=overwrite, inputs=(settings.prior,))
             with output, held_back(FINDINGS_LOG), progress("tiles") as on_progress:
                 summary = run_study(study, package, settings, output, on_progress)
         except Exception as unforeseen:  # one study must not stop the others

@@ -5,12 +5,13 @@ A folder without files does not appear.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
 from cspine.core.anatomy import VERTEBRAE
-from cspine.core.errors import OutputError, OutputNotEmptyError
+from cspine.core.errors import OutputError, OutputNotEmptyError, UsageError
 from cspine.io.staging import staging_folder
 
 SEGMENTATION = "segmentation.dcm"
@@ -52,18 +53,23 @@ class StudyOutput:
         Folder in which ``dicom/`` and ``report/`` appear.
     overwrite : bool
         True to replace existing results.
+    inputs : iterable of Path or None
+        Results that are read: those of ``folder`` are not replaced by what is made from them.
 
     Raises
     ------
     OutputNotEmptyError
         On entering, if results exist and may not be replaced.
+    UsageError
+        On entering, if an input would be replaced.
     OutputError
         If the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
+    def __init__(self, folder: Path, *, overwrite: bool = False, inputs: Iterable[Path | None] = ()) -> None:
         self.folder = folder
         self._overwrite = overwrite
+        self._inputs = [path for path in inputs if path is not None]
         self._staging: Path | None = None
         self._stack = ExitStack()
         self._created = False
@@ -104,6 +110,18 @@ class StudyOutput:
                 raise OutputNotEmptyError(
                     f"{part}/ in the output folder contains {len(foreign)} files that are not results of cspine",
                     advice="Choose another output folder; `overwrite` replaces results of cspine only.",
+                )
+        if existing:
+            self._require_kept(existing)
+
+    def _require_kept(self, parts: Iterable[str]) -> None:
+        """Raise UsageError if an input is the output folder, or lies in a part of it that would be replaced."""
+        own = self.folder.resolve()
+        for path in (path.resolve() for path in self._inputs):
+            if path == own or any(path.is_relative_to(own / part) for part in parts):
+                raise UsageError(
+                    "`out` holds results that are read, and they would be replaced",
+                    advice="Give `out` another folder.",
                 )
 
     @property

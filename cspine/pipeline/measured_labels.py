@@ -117,7 +117,7 @@ class MeasuredLabels:
     def __init__(self, labelled: Labelled, ct: CtVolume, sex: str = "", prior: EarlierValues | None = None) -> None:
         require_same_source(labelled, ct)
         self.ct = ct
-        self._record = labelled.record
+        self._record, self._read = labelled.record, labelled.path
         on_ct = resample_labels(labelled.labels.labels_zyx, labelled.labels.grid, ct.grid)
         if not labels_present(on_ct):
             raise NoVertebraError("no label lies on the image")
@@ -179,10 +179,12 @@ class MeasuredLabels:
         ------
         OutputError
             If the folder has results, or cannot be written.
+        UsageError
+            If the labels are among the results that would be replaced.
         """
         clock = clock or Clock.from_environment()
         files = ["report/" + MEASUREMENTS, "report/" + MEASURED]
-        with StudyOutput(Path(out), overwrite=overwrite) as output:
+        with StudyOutput(Path(out), overwrite=overwrite, inputs=(self._read,)) as output:
             write_measurement_table(self.values, self.changes, output.staging / files[0])
             write_summary(self._summary(clock), output.staging / files[1])
             if self.ct.source is not None:

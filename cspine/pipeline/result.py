@@ -135,7 +135,7 @@ class Segmentation:
         if seg_type is not None and not has_dicom:
             raise DicomSourceNeededError("a type of DICOM Segmentation was given, and the CT does not come from DICOM")
         check_outputs(settings, has_dicom=has_dicom)
-        with StudyOutput(Path(out), overwrite=overwrite) as output:
+        with StudyOutput(Path(out), overwrite=overwrite, inputs=(settings.prior,)) as output:
             return write_results(self._study, settings, output)
 
     def to_nifti(self, path: str | Path) -> Path:

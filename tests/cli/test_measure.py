@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
+import cspine
 from cspine.cli.main import cli
 from cspine.core.errors import OutputNotEmptyError, UsageError
 from cspine.io import nifti
@@ -23,6 +25,26 @@ def test_values_are_printed_and_written(tmp_path: Path) -> None:
     assert "C5" in done.output and str(tmp_path / "out" / "dicom" / "measurements.dcm") in done.output
     again = CliRunner().invoke(cli, arguments)
     assert isinstance(again.exception, OutputNotEmptyError)
+
+
+@pytest.mark.parametrize("read", ["labels", "prior"])
+def test_the_results_that_are_measured_are_not_replaced(tmp_path: Path, read: str) -> None:
+    labels = labelled(("C5",))
+    ct = ct_series(tmp_path / "ct", labels)
+    run = tmp_path / "run" / "dicom" / "segmentation.dcm"
+    run.parent.mkdir(parents=True)
+    segmentation(labels, ct, run)
+    paths = {"labels": (tmp_path / "run", tmp_path / "run"), "prior": (run, tmp_path / "first")}[read]
+    if read == "prior":
+        cspine.measure(run, ct).save(tmp_path / "first")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.dcm")}
+    words = ["-q", "measure", str(paths[0]), str(tmp_path / "ct"), str(paths[1]), "--overwrite"]
+    done = CliRunner().invoke(cli, [*words, *(["--prior", str(paths[1])] if read == "prior" else [])])
+    assert isinstance(done.exception, UsageError)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.dcm")} == before
+    if read == "labels":
+        with pytest.raises(UsageError):
+            cspine.measure(*paths[:1], ct).save(paths[1], overwrite=True)
 
 
 def test_numbers_of_another_system_need_their_scheme(tmp_path: Path) -> None:

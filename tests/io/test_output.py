@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cspine.core.errors import OutputError, OutputNotEmptyError
+from cspine.core.errors import OutputError, OutputNotEmptyError, UsageError
 from cspine.io.output import StudyOutput
 from tests.builders.raises import raises_code
 
@@ -111,6 +111,16 @@ def test_overwriting_replaces_earlier_results(tmp_path: Path) -> None:
         assert (tmp_path / "dicom" / "segmentation.dcm").read_text() == "old"
         output.commit()
     assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
+
+
+@pytest.mark.parametrize("place", [".", "dicom", "dicom/segmentation.dcm", "report/summary.json"])
+def test_results_that_are_read_are_not_replaced(tmp_path: Path, place: str) -> None:
+    before = _earlier(tmp_path / "out")
+    with pytest.raises(UsageError), StudyOutput(tmp_path / "out", overwrite=True, inputs=(tmp_path / "out" / place,)):
+        pass
+    assert _tree(tmp_path / "out") == before
+    with StudyOutput(tmp_path / "new", overwrite=True, inputs=(tmp_path / "out" / place, None, tmp_path)):
+        pass
 
 
 def test_a_failure_while_overwriting_keeps_the_earlier_results(tmp_path: Path) -> None:
