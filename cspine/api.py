@@ -161,7 +161,7 @@ def measure(
     --------
     >>> cspine.measure("labels.nii.gz", "ct.nii.gz").spine.value("C5", "body_depth_mm")  # doctest: +SKIP
     """
-    from cspine.pipeline.label_schemes import in_scheme
+    from cspine.pipeline.label_schemes import in_scheme, labels_bodies
     from cspine.pipeline.labelled import Labelled, read_labelled
     from cspine.pipeline.measured_labels import measure_file, measure_image
 
@@ -172,7 +172,9 @@ def measure(
     labelled = (
         read_labelled(Path(labels), scheme)
         if isinstance(labels, str | os.PathLike)
-        else Labelled(in_scheme(_labels_in_memory(labels), scheme, "the array of labels"))
+        else Labelled(
+            in_scheme(_labels_in_memory(labels), scheme, "the array of labels"), bodies_only=labels_bodies(scheme)
+        )
     )
     earlier = Path(prior) if prior is not None else None
     if path is not None:

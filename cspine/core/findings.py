@@ -88,7 +88,9 @@ FRAGMENTED = FindingKind(
     "CS-FND-005", Severity.WARNING, "The vertebra consists of several separate fragments, all of which are kept."
 )
 UNDER_AGE = FindingKind(
-    "CS-FND-006", Severity.SERIOUS, "The patient is under 18 years of age; the models were trained on adults only."
+    "CS-FND-006",
+    Severity.SERIOUS,
+    "The patient is under 18 years of age; the models were trained on adults only, and published values are theirs.",
 )
 TOO_CLOSE = FindingKind(
     "CS-FND-007",

@@ -76,7 +76,7 @@ def with_cut_labels(labels: LabelVolume, ct: CtVolume | None, *, ends_with_label
     ct : CtVolume or None
         The image; without it labels are returned as they are.
     ends_with_labels : bool
-        True for labels without empty planes, as a segmentation stores them: their array cuts none of them.
+        True for labels without empty planes, as a segmentation stores them.
     """
     if ct is None:
         return labels
@@ -84,7 +84,7 @@ def with_cut_labels(labels: LabelVolume, ct: CtVolume | None, *, ends_with_label
     on_ct = vertebrae
     if labels.labels_zyx.shape != ct.hu_zyx.shape or not labels.grid.is_close(ct.grid):
         on_ct = LabelVolume(resample_labels(vertebrae.labels_zyx, labels.grid, ct.grid), ct.affine_lps)
-        cut_within = frozenset() if ends_with_labels else labels_cut_within(vertebrae, ct.grid)
+        cut_within = labels_cut_within(vertebrae, ct.grid, ct.hu_zyx if ends_with_labels else None)
         vertebrae = replace(vertebrae, cut=labels.cut | cut_within)
     at_edge = {shape.vertebra.label for shape in shapes_in_image(on_ct, ct) if shape.touches_edge}
     affine = labels.affine_lps.copy()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra
-from cspine.core.geometry import Affine, Grid
+from cspine.core.geometry import Affine, Grid, orientation_of, reorientation
 
 HuArray = NDArray[np.int16] | NDArray[np.float32]
 LabelArray = NDArray[np.uint8]
@@ -163,12 +163,15 @@ class LabelVolume:
         The model that predicted it; None for a reference.
     cut : frozenset of int
         Labels that another grid cut before, so that they are truncated wherever they lie now.
+    resampled_from : Grid or None
+        The grid that they were resampled from; None if they were drawn on their own.
     """
 
     labels_zyx: LabelArray
     affine_lps: Affine
     model: ModelIdentity | None = None
     cut: frozenset[int] = frozenset()
+    resampled_from: Grid | None = None
 
     @property
     def array(self) -> LabelArray:
@@ -191,6 +194,16 @@ class LabelVolume:
         """Grid of the array."""
         shape = self.labels_zyx.shape
         return Grid((shape[0], shape[1], shape[2]), self.affine_lps)
+
+    @property
+    def resolution_xyz(self) -> tuple[float, float, float]:
+        """Spacing along x, y, z in millimetres, or that of the grid that they were resampled from where it is wider."""
+        x, y, z = self.grid.spacing_xyz
+        if self.resampled_from is None:
+            return x, y, z
+        turned = reorientation(self.resampled_from.affine_lps, orientation_of(self.affine_lps))
+        before_x, before_y, before_z = turned.grid(self.resampled_from).spacing_xyz
+        return max(x, before_x), max(y, before_y), max(z, before_z)
 
 
 #: Plain values about the settings and decisions of a step, for summary.json.

@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import isfinite
 from typing import cast
 
-from cspine.core.anatomy import VERTEBRAE, may_follow
+from cspine.core.anatomy import VERTEBRAE, Region, may_follow
 from cspine.core.geometry import reorientation
 from cspine.core.padding import shapes_in_image
 from cspine.core.shape import LevelShape
@@ -30,6 +30,8 @@ from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 COLUMN = "column"
 #: The largest turn of neighbours against each other and the largest slip that labels of a real column can have.
 _MAX_ANGLE_DEG, _MAX_SLIP_MM = 60.0, 15.0
+#: No disc is so high, by the region of the vertebra above it; with a vertebra between them two are further apart.
+_MAX_DISC_MM = {Region.CERVICAL: 15.0, Region.THORACIC: 18.0, Region.LUMBAR: 25.0}
 #: Spaces between two bones. Labels that touch do not resolve them: below half a voxel nothing is stated.
 _DISC_HEIGHTS = ("disc_height_anterior_mm", "disc_height_middle_mm", "disc_height_posterior_mm")
 _GAPS = frozenset({*_DISC_HEIGHTS, "facet_gap_right_mm", "facet_gap_left_mm", "atlantodental_interval_mm"})
@@ -121,7 +123,7 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
     -------
     SpineMeasurements
         A vertebra that touches the edge of the image, or is ``cut``, has no values, and neither have its pairs: none
-        rather than a wrong one.
+        rather than a wrong one. Uncertainties are those of the resolution of the labels.
 
     Raises
     ------
@@ -133,7 +135,7 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
     shapes = shapes_in_image(labels, ct)
     geometry = find_geometry(labels, shapes)
     values = list(_values(labels, ct, shapes, vertebrae, geometry))
-    spacing = labels.grid.spacing_xyz
+    spacing = labels.resolution_xyz
     unresolved = [(site, each.name) for site, each, value in values if _is_unresolved(each, value, spacing)]
     reported = tuple(
         MeasuredValue(
@@ -187,7 +189,9 @@ def _values(
         if (found := geometry.get(measured.level)) is not None:
             yield from _items(measured.level, _vertebra(labels, ct, shape, measured, found))
     for upper, lower in _neighbours(geometry):
-        yield from _items(f"{upper.level}/{lower.level}", _pair(measure_pair(upper, lower)))
+        yield from _items(
+            f"{upper.level}/{lower.level}", _pair(measure_pair(upper, lower), upper.bone.shape.vertebra.region)
+        )
     yield from _items(COLUMN, _column(geometry))
 
 
@@ -263,13 +267,15 @@ def _canal(found: VertebraGeometry) -> dict[str, float | None]:
     }
 
 
-def _pair(values: PairValues) -> dict[str, float | None]:
+def _pair(values: PairValues, region: Region) -> dict[str, float | None]:
     """Return the values of a pair; none of those that only wrong labels can give."""
     found: dict[str, float | None] = {
         "facet_gap_right_mm": values.facet_right_mm,
         "facet_gap_left_mm": values.facet_left_mm,
     }
     if any(angle is not None and abs(angle) > _MAX_ANGLE_DEG for angle in (values.angle_deg, values.disc_angle_deg)):
+        return found
+    if values.disc_heights_mm is not None and max(values.disc_heights_mm) > _MAX_DISC_MM[region]:
         return found
     found |= {"angle_deg": values.angle_deg, "disc_angle_deg": values.disc_angle_deg}
     if values.translation_mm is not None and abs(values.translation_mm) <= _MAX_SLIP_MM:

@@ -407,9 +407,9 @@ def _dataset_json(folder: Path) -> Path | None:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def labels_bodies(scheme: str) -> bool:
+def labels_bodies(scheme: str | None) -> bool:
     """Return whether a scheme is that of a system which labels vertebral bodies alone."""
-    return scheme in SCHEMES and SCHEMES[scheme].bodies_only
+    return scheme is not None and scheme in SCHEMES and SCHEMES[scheme].bodies_only
 
 
 def levels_of_files(files: Iterable[tuple[Path, str]]) -> frozenset[str] | None:

@@ -31,11 +31,14 @@ class Labelled:
         The segmentation object; None for other files.
     path : Path or None
         The file, or the folder of masks, that they were read from; None for labels in memory.
+    bodies_only : bool
+        True for labels of vertebral bodies, without arches and processes.
     """
 
     labels: LabelVolume
     record: SegRecord | None = None
     path: Path | None = None
+    bodies_only: bool = False
 
 
 def read_labelled(path: Path, scheme: str | None = None) -> Labelled:
@@ -59,10 +62,12 @@ def read_labelled(path: Path, scheme: str | None = None) -> Labelled:
     CaseGridError
         If masks lie on different grids.
     """
-    from cspine.pipeline.label_schemes import SEG, find_labels, read_labels
+    from cspine.pipeline.label_schemes import SEG, find_labels, labels_bodies, read_labels
 
     found, scheme = find_labels(path, scheme)
-    return _read_seg(found) if scheme == SEG else Labelled(read_labels(found, scheme), path=found)
+    if scheme == SEG:
+        return _read_seg(found)
+    return Labelled(read_labels(found, scheme), path=found, bodies_only=labels_bodies(scheme))
 
 
 def _read_seg(path: Path) -> Labelled:

@@ -24,6 +24,7 @@ from cspine.pipeline.labelled import Labelled, choose_series_of, require_same_so
 from cspine.pipeline.measuring import measure, prior_of_image
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.source import SourceKind, kind_of_source
+from cspine.postprocessing.label_findings import given_label_findings
 from cspine.report.measurement_table import write_measurement_table
 from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 from cspine.report.summary import (
@@ -122,11 +123,17 @@ class MeasuredLabels:
         if not labels_present(on_ct):
             raise NoVertebraError("no label lies on the image")
         # A segmentation object lacks the planes without a label: the grid of its planes may end with the bone.
-        cut = labels_cut_within(labelled.labels, ct.grid) if labelled.record is None else frozenset()
-        self.labels = LabelVolume(on_ct, ct.affine_lps, labelled.labels.model, cut | labelled.labels.cut)
-        if not sex and ct.source is not None:
-            sex = read_source_facts(ct.source).sex
+        given = labelled.labels
+        cut = labels_cut_within(given, ct.grid, None if labelled.record is None else ct.hu_zyx)
+        drawn_on = given.resampled_from or (None if given.grid.is_close(ct.grid) else given.grid)
+        self.labels = LabelVolume(on_ct, ct.affine_lps, given.model, cut | given.cut, drawn_on)
+        facts = read_source_facts(ct.source) if ct.source is not None else None
+        if not sex and facts is not None:
+            sex = facts.sex
         self._measured = measure(self.labels, ct, sex, expected_levels(self.labels), prior)
+        age, has_contrast = (facts.age_years, facts.contrast) if facts is not None else (None, False)
+        of_labels = given_label_findings(self.labels, ct, age, bodies_only=labelled.bodies_only)
+        self._findings = (*of_labels, *steps.contrast_findings(has_contrast))
 
     @property
     def spine(self) -> SpineMeasurements:
@@ -150,8 +157,8 @@ class MeasuredLabels:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the measurements say about the shape of vertebrae."""
-        return self._measured.findings
+        """Statements about the labels and their image, as of a run, and about the shape of bodies."""
+        return (*self._findings, *self._measured.findings)
 
     @property
     def table(self) -> MeasurementTable:
@@ -210,7 +217,8 @@ class MeasuredLabels:
         tracking = dict(prior.tracking) if prior is not None else {}
         content = ReportContent(self.spine, self.labels.model, self.not_found, self.changes, tracking)
         parameters = (("labels", "of a segmentation" if self._record is not None else "of a file"),)
-        write_structured_report(content, self.ct, self._record, report_settings(content, clock, parameters, ""), path)
+        settings = report_settings(content, clock, parameters, steps.remark_of(self.findings))
+        write_structured_report(content, self.ct, self._record, settings, path)
 
     def __repr__(self) -> str:
         return f"<MeasuredLabels of {len(self.spine.vertebrae)} vertebrae, {len(self.values)} values>"

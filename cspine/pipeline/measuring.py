@@ -118,4 +118,4 @@ def measure(
     spine = measure_spine(labels, ct, sex)
     images = frozenset(part.sop_instance_uid for part in ct.source.slices) if ct.source is not None else frozenset()
     changes = changes_since(spine, prior, images) if prior is not None else ()
-    return Measured(spine, tuple(missed), changes, prior, shape_findings(spine, labels.grid.spacing_xyz))
+    return Measured(spine, tuple(missed), changes, prior, shape_findings(spine, labels.resolution_xyz))

@@ -10,8 +10,7 @@ import numpy as np
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import NoVertebraError
-from cspine.core.findings import NO_CERVICAL_VERTEBRA, ROI_DOUBTFUL, STAGES_DISAGREE, UNITS_DOUBTFUL, Finding
-from cspine.core.hounsfield import doubt_hounsfield
+from cspine.core.findings import NO_CERVICAL_VERTEBRA, ROI_DOUBTFUL, STAGES_DISAGREE, Finding
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference, segment
@@ -21,6 +20,7 @@ from cspine.models.package import ModelPackage, load_package
 from cspine.models.registry import DEFAULT_MODEL, shipped_folder
 from cspine.postprocessing.clean import Scope, column_only, postprocess
 from cspine.postprocessing.image_findings import image_findings
+from cspine.postprocessing.label_findings import unit_findings
 
 #: A later stage that moves borders changes less of a level than this; more is another opinion on the level.
 MAX_CHANGED_SHARE = 0.4
@@ -69,10 +69,15 @@ def clean(
     """
     scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels, inference.auxiliary_zyx)
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
-    if (doubt := doubt_hounsfield(ct.hu_zyx)) is not None:
-        findings = (*findings, UNITS_DOUBTFUL.about(f"{doubt.reason[0].upper()}{doubt.reason[1:]}."))
     return Vertebrae(
-        labels, (*findings, *_stage_findings(inference, labels), *_roi_findings(inference), *image_findings(ct, labels))
+        labels,
+        (
+            *findings,
+            *unit_findings(ct),
+            *_stage_findings(inference, labels),
+            *_roi_findings(inference),
+            *image_findings(ct, labels),
+        ),
     )
 
 

@@ -284,10 +284,14 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
         if chosen is not None
         else ()
     )
-    contrast = (CONTRAST_MEDIUM.about("According to the header contrast medium was given."),) if has_contrast else ()
-    vertebrae = replace(cleaned, findings=(*cleaned.findings, *contrast, *completeness))
+    vertebrae = replace(cleaned, findings=(*cleaned.findings, *contrast_findings(has_contrast), *completeness))
     _check(vertebrae.findings, settings)
     return vertebrae
+
+
+def contrast_findings(has_contrast: bool) -> tuple[Finding, ...]:
+    """Return a finding if a header states a contrast agent."""
+    return (CONTRAST_MEDIUM.about("According to the header contrast medium was given."),) if has_contrast else ()
 
 
 def _age_and_contrast(ct: CtVolume, chosen: ChosenSeries | None) -> tuple[float | None, bool]:
@@ -377,8 +381,9 @@ def write_dicom(
     return write_segmentation(vertebrae.labels, ct, seg_settings, folder / wanted.file)
 
 
-def _remark(vertebrae: Vertebrae) -> str:
-    return "CHECK" if any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings) else ""
+def remark_of(findings: Iterable[Finding]) -> str:
+    """Return how the series description of DICOM objects begins: with CHECK if a finding is serious."""
+    return "CHECK" if any(finding.severity is Severity.SERIOUS for finding in findings) else ""
 
 
 def _prior(ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> EarlierValues | None:
@@ -429,7 +434,9 @@ def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRec
         _tracking(study.ct, study.chosen, settings),
         study.vertebrae.confidence,
     )
-    sr_settings = report_settings(content, settings.clock, tuple(settings.as_text().items()), _remark(study.vertebrae))
+    sr_settings = report_settings(
+        content, settings.clock, tuple(settings.as_text().items()), remark_of(study.vertebrae.findings)
+    )
     return write_structured_report(content, study.ct, study.segmentation, sr_settings, folder / wanted.file)
 
 
@@ -518,7 +525,7 @@ def _material(results: Results, settings: RunSettings, summary: Summary) -> Mate
 
 def object_settings(vertebrae: Vertebrae, settings: RunSettings) -> ObjectSettings:
     """Return what all DICOM objects of a run have in common; a serious finding stands in their descriptions."""
-    return ObjectSettings(settings.clock, tuple(settings.as_text().items()), _remark(vertebrae))
+    return ObjectSettings(settings.clock, tuple(settings.as_text().items()), remark_of(vertebrae.findings))
 
 
 def _files_of(output: OutputFormat, uid: str | None, folder: Path) -> list[OutputSummary]:

@@ -10,31 +10,24 @@ from numpy.typing import NDArray
 
 from cspine.core.anatomy import CERVICAL_LEVELS, Region, Vertebra, is_full_spine, vertebra
 from cspine.core.errors import NoVertebraError
-from cspine.core.facing import impossible_turn_deg
 from cspine.core.findings import (
-    FACES_ELSEWHERE,
     FRAGMENTED,
     NO_CERVICAL_VERTEBRA,
-    NOT_BONE,
     OFF_COLUMN_REMOVED,
     REASSIGNED,
-    TOO_DENSE,
-    TRUNCATED,
-    UNDER_AGE,
-    VERY_SMALL,
-    VOLUME_IMPLAUSIBLE,
     Finding,
 )
 from cspine.core.geometry import Grid, to_lps
-from cspine.core.norms import ADULT_YEARS, MAX_BONE_HU, MIN_BONE_HU, MIN_REPORTED_MM3, VERY_SMALL_ML, plausible_ml
+from cspine.core.norms import MIN_REPORTED_MM3
 from cspine.core.padding import shapes_in_image
 from cspine.core.shape import Box, LevelShape, composed, occupied_box
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.bone_edge import extend_to_bone_edge
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
-from cspine.postprocessing.density import mean_density, remove_non_bone
+from cspine.postprocessing.density import remove_non_bone
 from cspine.postprocessing.end_pieces import assign_end_pieces
+from cspine.postprocessing.label_findings import age_findings, density_findings, facing_findings, volume_findings
 from cspine.postprocessing.level_solver import solve_levels
 from cspine.postprocessing.merged_levels import merged_level_findings
 from cspine.postprocessing.numbering import find_sacrum, numbering_findings
@@ -120,12 +113,12 @@ def postprocess(
     shapes = shapes_in_image(LabelVolume(cleaned, labels.affine_lps), ct)
     _require_vertebra(shapes, full_spine=is_full_spine(scope.levels))
     findings = [
-        *_age_findings(patient_age_years),
+        *age_findings(patient_age_years),
         *renamed,
         *_sequence_findings(shapes, labels.grid, scope),
         *merged_level_findings(shapes, cleaned, labels.grid),
         *side_findings(shapes, cleaned, labels.affine_lps),
-        *_facing_findings(LabelVolume(cleaned, labels.affine_lps), shapes),
+        *facing_findings(LabelVolume(cleaned, labels.affine_lps), shapes),
         *_removal_findings(removed),
         *not_bone,
         *_level_findings(shapes, cleaned, ct, cleaning),
@@ -203,12 +196,6 @@ def _subgrid(grid: Grid, box: Box) -> Grid:
     return Grid((z, y, x), affine)
 
 
-def _age_findings(age_years: float | None) -> list[Finding]:
-    if age_years is None or age_years >= ADULT_YEARS:
-        return []
-    return [UNDER_AGE.about("The patient is under 18 years of age; the models were trained on adults only.")]
-
-
 def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
     return [
         OFF_COLUMN_REMOVED.about(
@@ -220,21 +207,13 @@ def _removal_findings(removed_mm3: dict[int, float]) -> list[Finding]:
     ]
 
 
-def _facing_findings(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> list[Finding]:
-    turn = impossible_turn_deg(labels, shapes)
-    if turn is None:
-        return []
-    return [FACES_ELSEWHERE.about(f"The column is turned by {abs(turn):.0f} degrees against the axes of the patient.")]
-
-
 def _level_findings(
     shapes: tuple[LevelShape, ...], labels_zyx: LabelArray, ct: CtVolume, cleaning: Cleaning
 ) -> list[Finding]:
     findings: list[Finding] = []
     for shape in shapes:
         name, label = shape.vertebra.name, shape.vertebra.label
-        inside = labels_zyx[shape.box_zyx] == label
-        findings += _volume_findings(shape)
+        findings += volume_findings(shape)
         fragments = cleaning.fragments_mm3.get(label, [])
         if fragments:
             sizes = ", ".join(f"{volume / 1000:.1f}" for volume in fragments)
@@ -250,31 +229,5 @@ def _level_findings(
                 findings.append(
                     REASSIGNED.about(f"{volume / 1000:.1f} ml labelled {name} were assigned to {taker}.", name)
                 )
-        mean_hu = mean_density(ct, shape.box_zyx, inside)
-        if mean_hu is not None and mean_hu < MIN_BONE_HU:
-            sentence = f"The mean density of {name} is {mean_hu:.0f} HU, too low for bone."
-            findings.append(NOT_BONE.about(sentence, name))
-        if mean_hu is not None and mean_hu > MAX_BONE_HU:
-            sentence = f"The mean density of {name} is {mean_hu:.0f} HU, too high for bone."
-            findings.append(TOO_DENSE.about(sentence, name))
-    return findings
-
-
-def _volume_findings(shape: LevelShape) -> list[Finding]:
-    name, volume = shape.vertebra.name, shape.volume_mm3 / 1000
-    low, high = plausible_ml(shape.vertebra)
-    findings = []
-    if shape.touches_edge:
-        sentence = f"{name} is truncated by the edge of the scan; its volume is incomplete ({volume:.1f} ml in view)."
-        findings.append(TRUNCATED.about(sentence, name))
-    elif volume < VERY_SMALL_ML:
-        findings.append(VERY_SMALL.about(f"Only {volume:.2f} ml of {name} were segmented.", name))
-    elif volume < low:
-        findings.append(
-            VOLUME_IMPLAUSIBLE.about(f"{name} measures {volume:.1f} ml, below the {low:.1f} ml of small adults.", name)
-        )
-    if volume > high:
-        findings.append(
-            VOLUME_IMPLAUSIBLE.about(f"{name} measures {volume:.1f} ml, above the {high:.1f} ml of large adults.", name)
-        )
+        findings += density_findings(shape, labels_zyx, ct)
     return findings

@@ -202,7 +202,7 @@ class MeasuredLabelsSummary(_Row):
         description="Levels of C1..T1 that have no label; with labels below T1, levels above the lowest one."
     )
     changes: list[ChangeSummary] = Field(description="Changes since an earlier result; empty without one.")
-    findings: list[FindingSummary] = Field(description="What the measurements say about the shape of vertebrae.")
+    findings: list[FindingSummary] = Field(description="Statements about labels, image and shape of vertebrae.")
 
 
 def model_summary(model: ModelIdentity) -> ModelSummary:

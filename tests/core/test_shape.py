@@ -59,6 +59,23 @@ def test_labels_are_cut_where_their_grid_ends_and_the_image_goes_on() -> None:
     assert labels_cut_within(complete, Grid((60, 40, 40), finer)) == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("first", "soft_below", "cut"), [(0, False, set()), (1, False, set()), (6, False, {4}), (6, True, set())]
+)
+def test_a_segmentation_is_cut_where_its_last_plane_is_large_and_bone_goes_on(
+    first: int, soft_below: bool, cut: set[int]
+) -> None:
+    image = Grid((20, 20, 20), np.diag([1.0, 1.0, 2.0, 1.0]))
+    labels = np.zeros((20, 20, 20), dtype=np.uint8)
+    labels[4:14, 4:14, 4:14] = 4
+    labels[4:6, 4:14, 6:14] = 0  # the tip of a process
+    hu = np.where(labels > 0, 300, 40).astype(np.int16)
+    part = (slice(4 + first, 14), slice(0, 20), slice(0, 20))
+    hu[: 4 + first] = 40 if soft_below else hu[: 4 + first]
+    stored = LabelVolume(labels[part], image.part(part).affine_lps)
+    assert labels_cut_within(stored, image, hu) == cut
+
+
 def test_a_label_that_was_cut_before_is_truncated() -> None:
     labels = np.zeros((9, 9, 9), dtype=np.uint8)
     labels[2:4, 2:4, 2:4], labels[5:7, 2:4, 2:4] = 4, 3

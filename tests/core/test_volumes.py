@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from cspine.core.volumes import labels_present, relabelled
+import numpy as np
+import pytest
+
+from cspine.core.geometry import Grid
+from cspine.core.volumes import LabelVolume, labels_present, relabelled
+
+
+def test_labels_that_were_resampled_resolve_what_their_own_grid_did() -> None:
+    labels = LabelVolume(np.zeros((4, 4, 4), np.uint8), np.diag([0.5, 1.0, 2.0, 1.0]))
+    assert labels.resolution_xyz == (0.5, 1.0, 2.0)
+    sagittal = np.array([[0.0, 0, 3, 0], [0.7, 0, 0, 0], [0, 0.7, 0, 0], [0, 0, 0, 1]])  # slices along x
+    before = replace(labels, resampled_from=Grid((4, 4, 4), sagittal))
+    assert before.resolution_xyz == pytest.approx((3.0, 1.0, 2.0))
 
 
 def test_a_label_without_a_new_number_becomes_background() -> None:

@@ -194,6 +194,15 @@ def test_bones_whose_labels_touch_have_no_space_between_them() -> None:
     assert found.value("C4/C5", "disc_height_middle_mm") is not None
 
 
+def test_two_that_are_no_neighbours_have_no_values_of_a_pair() -> None:
+    spine = spine_of(("C3", "C4", "C5"), (0.0, 0.0, 0.0))
+    labels = spine.draw(spine.grid((1.0, 1.0, 1.0)))
+    wrong = replace(labels, labels_zyx=np.array([0, 1, 2, 3, 0, 4], np.uint8)[labels.labels_zyx])  # C5 is called C4
+    right, found = (measure_spine(each, ct_on(labels)) for each in (labels, wrong))
+    assert right.value("C3/C4", "disc_height_middle_mm") is not None and right.value("C3/C4", "angle_deg") is not None
+    assert [v for v in found.at("C3/C4") if not v.quantity.name.startswith("facet")] == []
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_damaged_labels_give_finite_values_or_none(seed: int) -> None:
     rng = np.random.default_rng(seed)

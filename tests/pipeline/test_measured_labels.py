@@ -13,13 +13,16 @@ from pydicom import dcmread
 import cspine
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import InputError, NoVertebraError, OtherImageError, PriorResultError
-from cspine.core.volumes import LabelVolume
+from cspine.core.findings import MOTION
+from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.read import read_volume
 from cspine.dicom.scan import scan_folder
 from cspine.io import nifti
+from cspine.pipeline.labelled import read_labelled
 from cspine.pipeline.measured_labels import expected_levels
 from cspine.report.earlier_measurements import earlier_values
 from cspine.report.summary import MeasuredLabelsSummary
+from cspine.study.synthesis.known_spine import known_spine
 from tests.builders.judges import dciodvfy_errors
 from tests.builders.measured_study import CLOCK, ct_series, labelled, segmentation
 
@@ -46,6 +49,11 @@ def from_seg(study: Path) -> Path:
 def rows(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
     with (folder / "report" / "measurements.csv").open(encoding="utf-8") as file:
         return {(row["site"], row["name"]): row for row in csv.DictReader(file)}
+
+
+def of_labels(summary: MeasuredLabelsSummary) -> list[tuple[str, str | None]]:
+    """Findings about the vertebrae: outlines without a body around them look like motion."""
+    return [(finding.code, finding.level) for finding in summary.findings if finding.code != MOTION.code]
 
 
 def test_table_and_report_have_the_same_numbers(study: Path, from_seg: Path) -> None:
@@ -89,7 +97,7 @@ def test_levels_without_a_label_are_in_the_summary_and_in_the_report(study: Path
     assert {(m.site, m.name): m.value for m in summary.measurements}.items() <= {
         key: float(row["value"]) for key, row in rows(from_seg).items()
     }.items()
-    assert all(v.tracking_uid for v in summary.vertebrae) and summary.findings == []
+    assert all(v.tracking_uid for v in summary.vertebrae) and of_labels(summary) == []
     report = str(dcmread(from_seg / "dicom" / "measurements.dcm"))
     assert report.count("LEVEL_SEARCH") == len(summary.levels_not_found)
 
@@ -171,6 +179,56 @@ def test_labels_that_end_within_the_bone_are_truncated(study: Path) -> None:
     assert [(v.level, v.touches_edge) for v in cropped.spine.vertebrae] == [("C4", False), ("C5", True)]
     assert cropped.spine.at("C5") == () and cropped.spine.at("C4/C5") == () and complete.at("C4/C5")
     assert [v.value for v in cropped.spine.at("C4")] == [v.value for v in complete.at("C4")]
+
+
+def test_uncertainties_are_those_of_coarser_labels() -> None:
+    spine = known_spine()
+    fine, coarse = (spine.draw(spine.grid((step,) * 3, (0.3, 0.6, 0.1))) for step in (1.0, 3.0))
+
+    def of(labels: LabelVolume, image: LabelVolume) -> cspine.MeasuredLabels:
+        hu = np.where(image.labels_zyx > 0, 300, 40).astype(np.int16)
+        hu[:, :3] = -900
+        return cspine.measure(labels, CtVolume(hu, image.affine_lps))
+
+    def uncertainty(found: cspine.MeasuredLabels) -> float | None:
+        return next(v.uncertainty for v in found.spine.at("C5") if v.quantity.name == "body_height_middle_mm")
+
+    assert of(coarse, fine).labels.resolution_xyz == pytest.approx((3.0, 3.0, 3.0))
+    assert uncertainty(of(coarse, fine)) == uncertainty(of(coarse, coarse))
+    assert uncertainty(of(fine, fine)) != uncertainty(of(coarse, coarse))
+    assert all(v.value >= 1.5 for v in of(coarse, fine).values if v.quantity.name.startswith("disc_height"))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_column_upside_down_or_back_to_front_has_a_serious_finding(study: Path, axis: int) -> None:
+    labels = known_spine().draw(known_spine().grid((1.5, 1.5, 1.5)))
+    hu = np.where(labels.labels_zyx > 0, 300, 40).astype(np.int16)
+    hu[:, :3] = -900
+    flipped = replace(labels, labels_zyx=np.flip(labels.labels_zyx, axis))
+    found = cspine.measure(flipped, CtVolume(np.ascontiguousarray(np.flip(hu, axis)), labels.affine_lps))
+    assert {("CS-FND-003", "CS-FND-046")[axis]} <= {finding.code for finding in found.findings}
+
+
+def test_a_serious_finding_is_in_the_summary_and_marks_the_report(study: Path, tmp_path: Path) -> None:
+    labels = labelled(("C4", "C5", "C6"))
+    ct = ct_series(tmp_path / "ct", labels)
+    wrong = replace(labels, labels_zyx=np.where(labels.labels_zyx == 5, np.uint8(0), labels.labels_zyx))
+    cspine.measure(wrong, ct).save(tmp_path / "out", clock=CLOCK)
+    text = (tmp_path / "out" / "report" / "measurements.json").read_text(encoding="utf-8")
+    assert of_labels(MeasuredLabelsSummary.model_validate_json(text)) == [("CS-FND-002", "C5")]
+    assert dcmread(tmp_path / "out" / "dicom" / "measurements.dcm").SeriesDescription.startswith("CHECK")
+
+
+def test_a_segmentation_of_a_part_of_the_series_cuts_a_vertebra(study: Path, tmp_path: Path) -> None:
+    labels, ct = labelled(("C4", "C5")), read_volume(scan_folder(study / "ct").series[0])
+    planes = np.flatnonzero((labels.labels_zyx == 5).any(axis=(1, 2)))
+    part = labels.labels_zyx.copy()
+    part[: int(planes.mean())] = 0
+    segmentation(replace(labels, labels_zyx=part), ct, tmp_path / "part.dcm")
+    found = cspine.measure(tmp_path / "part.dcm", ct)
+    assert read_labelled(tmp_path / "part.dcm").labels.grid.shape_zyx[0] < part.shape[0]
+    assert [(v.level, v.touches_edge) for v in found.spine.vertebrae] == [("C4", False), ("C5", True)]
+    assert found.spine.at("C5") == ()
 
 
 def test_labels_beside_the_image_and_missing_labels_are_refused(study: Path, tmp_path: Path) -> None:
