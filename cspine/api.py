@@ -354,9 +354,14 @@ def _labels_in_memory(source: object) -> LabelVolume:
 
 
 def _ct_in_memory(source: object) -> CtVolume:
-    """Return the volume of an image in memory; its library is loaded already, or it would not be one of its images."""
+    """Return the volume of an image in memory, if it is a CT.
+
+    The library of an image is loaded already, or it would not be one of its images.
+    """
     if isinstance(source, CtVolume):
-        return source
+        from cspine.io.ct_image import checked_ct
+
+        return checked_ct(source)
     sitk, nibabel = sys.modules.get("SimpleITK"), sys.modules.get("nibabel")
     if sitk is not None and isinstance(source, sitk.Image):
         from cspine.io.ct_image import ct_from_sitk

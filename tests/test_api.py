@@ -9,6 +9,7 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -23,6 +24,7 @@ from cspine.cli.run import command
 from cspine.core.errors import (
     AmbiguousPositionError,
     DicomSourceNeededError,
+    GeometryError,
     InputError,
     LabelSchemeError,
     NoVertebraError,
@@ -32,7 +34,8 @@ from cspine.core.errors import (
     UsageError,
 )
 from cspine.core.findings import FRAGMENTED
-from cspine.core.geometry import ras_to_lps
+from cspine.core.geometry import is_orthogonal, ras_to_lps
+from cspine.core.volumes import CtVolume
 from cspine.io import nifti
 from cspine.report.earlier_measurements import earlier_values
 from tests.builders.judges import dciodvfy_errors
@@ -347,6 +350,58 @@ def test_what_cannot_be_segmented_is_refused_with_its_code(bright_study: Path, p
     nowhere = nibabel.Nifti1Image(np.full((5, 6, 7), -5, dtype=np.int16), None)
     with pytest.raises(AmbiguousPositionError):
         cspine.read_ct(nowhere)
+
+
+SHEAR = np.eye(4) + np.array([[0, 0, 0.4, 0], [0] * 4, [0] * 4, [0] * 4])
+ROWS_SHEARED = np.eye(4) + np.array([[0, 0.4, 0, 0], [0] * 4, [0] * 4, [0] * 4])
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda hu: hu + 1024, "CS-PIX-004"),
+        (lambda hu: (hu - hu.min()) / np.ptp(hu), "CS-PIX-004"),
+        (lambda hu: np.where(hu == hu.max(), np.nan, hu.astype(float)), "CS-PIX-004"),
+        (lambda hu: hu[:2], "CS-GEO-006"),
+        (lambda hu: hu[0], "CS-IN-001"),
+        (lambda hu: hu.astype(str), "CS-IN-001"),
+        (lambda hu: hu.astype(complex), "CS-IN-001"),
+    ],
+)
+def test_values_of_a_volume_are_checked_as_those_of_a_file(seg: cspine.Segmentation, change: Any, code: str) -> None:
+    ct = CtVolume(change(np.asarray(seg.ct.array)), seg.ct.affine)
+    for use in (lambda: cspine.read_ct(ct), lambda: cspine.measure(seg.labels, ct)):
+        with pytest.raises(cspine.CSpineError) as refused:
+            use()
+        assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda affine: affine[:3, :3], lambda affine: affine * 0, lambda affine: affine * np.nan,
+        lambda affine: "LPS", lambda affine: affine @ np.diag([1, 0, 1, 1]), lambda affine: affine @ ROWS_SHEARED,
+    ],
+)  # fmt: skip
+def test_affines_of_volumes_are_checked(seg: cspine.Segmentation, change: Any) -> None:
+    affine = change(np.asarray(seg.ct.affine))
+    with pytest.raises(GeometryError):
+        cspine.measure(seg.labels, CtVolume(seg.ct.array, affine))
+    with pytest.raises(GeometryError):
+        cspine.measure(cspine.LabelVolume(seg.labels.array, affine), seg.ct)
+
+
+def test_a_volume_of_other_types_is_taken_as_one_of_a_file(seg: cspine.Segmentation) -> None:
+    expected = [value.value for value in cspine.measure(seg.labels, seg.ct).values]
+    assert cspine.read_ct(seg.ct) is seg.ct
+    for array in (seg.ct.array.astype(">i2"), seg.ct.array.astype(np.int64), seg.ct.array.astype(np.float64)):
+        ct = CtVolume(array, seg.ct.affine.tolist())  # type: ignore[arg-type]
+        assert [value.value for value in cspine.measure(seg.labels, ct).values] == expected
+    sheared = cspine.read_ct(CtVolume(seg.ct.array, seg.ct.affine @ SHEAR))
+    assert is_orthogonal(sheared.affine) and len(sheared.notes) == 1
+    for labels in (seg.labels.array.astype(str), seg.labels.array[:0], seg.labels.array.astype(object)):
+        with pytest.raises(InputError):
+            cspine.measure(cspine.LabelVolume(labels, seg.labels.affine), seg.ct)
 
 
 def test_labels_in_memory_are_measured_as_those_of_a_file(seg: cspine.Segmentation, tmp_path: Path) -> None:

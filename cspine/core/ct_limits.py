@@ -5,8 +5,10 @@ Whether slices are regular is decided in `cspine.dicom`.
 
 from __future__ import annotations
 
+import numpy as np
+
 from cspine.core.errors import ImpossibleGeometryError, SingleSliceError
-from cspine.core.geometry import Grid
+from cspine.core.geometry import Affine, Grid
 
 #: What CT scanners of patients produce, with a margin: millimetres, and pixels per side.
 PIXEL_SPACING_MM = (0.02, 10.0)
@@ -15,6 +17,37 @@ MAX_POSITION_MM = 20_000.0
 MAX_EXTENT_MM = 3_000.0
 MAX_MATRIX = 8192
 MIN_SLICES = 3
+#: Axes of unit length whose determinant is less lie in a plane.
+_MIN_DETERMINANT = 1e-6
+
+
+def checked_affine(affine: object, name: str) -> Affine:
+    """Return an affine that a caller gives as 4 x 4 numbers that can be inverted.
+
+    Parameters
+    ----------
+    affine : array-like, shape (4, 4)
+        Index (x, y, z) to millimetres (LPS).
+    name : str
+        The image, as the message names it.
+
+    Raises
+    ------
+    ImpossibleGeometryError
+        If it has another shape, or cannot be inverted.
+    """
+    try:
+        found = np.asarray(affine, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.shape == (4, 4) and np.isfinite(found).all() and (found[3] == (0, 0, 0, 1)).all():
+        steps = np.linalg.norm(found[:3, :3], axis=0)
+        if steps.all() and abs(np.linalg.det(found[:3, :3] / steps)) >= _MIN_DETERMINANT:
+            return found
+    raise ImpossibleGeometryError(
+        f"the affine of {name} is not one of 4 x 4 numbers that can be inverted",
+        advice="Give a matrix from index (x, y, z) to millimetres (LPS), whose last row is 0 0 0 1.",
+    )
 
 
 def require_possible_grid(grid: Grid, name: str, unit: str = "millimetre") -> None:

@@ -5,8 +5,9 @@ Two readers must see a file at one place: nibabel follows the sform, ITK whichev
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel
 import numpy as np
@@ -14,7 +15,7 @@ import SimpleITK as sitk  # noqa: N813
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
-from cspine.core.ct_limits import require_possible_grid
+from cspine.core.ct_limits import checked_affine, require_possible_grid
 from cspine.core.errors import AmbiguousPositionError, ExcessiveTiltError, InputError
 from cspine.core.geometry import (
     Affine,
@@ -26,7 +27,7 @@ from cspine.core.geometry import (
     zyx_from_xyz,
 )
 from cspine.core.hounsfield import require_hounsfield
-from cspine.core.volumes import CtVolume
+from cspine.core.volumes import CtVolume, HuArray
 from cspine.io.nifti import ct_of, of_image, read_image, refuse_damaged, refuse_not_finite
 from cspine.io.nifti_position import UNREADABLE, refuse_other_qform, require_one_position, stated_affine, stated_unit
 
@@ -104,6 +105,47 @@ def ct_from_sitk(image: sitk.Image) -> CtVolume:
     name = "the SimpleITK image"
     ct = ct_of(*of_image(image, name))
     require_possible_grid(ct.grid, name)
+    require_hounsfield(ct.hu_zyx, name)
+    return ct
+
+
+def checked_ct(ct: CtVolume) -> CtVolume:
+    """Return the volume of a caller if it is a CT in Hounsfield units, as one of a file; arrays are not copied.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        A volume with values of any number type.
+
+    Returns
+    -------
+    CtVolume
+        The same volume; with int16 or float32 if it has others, and on an orthogonal grid if it is sheared.
+
+    Raises
+    ------
+    InputError
+        If the array does not have three axes, or no numbers.
+    ImpossibleGeometryError, SingleSliceError, ExcessiveTiltError
+        If its affine or its grid is not that of a CT of a patient.
+    NotHounsfieldError
+        If its values are not Hounsfield units.
+    """
+    name = "the CtVolume"
+    array, affine = np.asarray(ct.hu_zyx), checked_affine(ct.affine_lps, name)
+    if array.ndim != 3 or array.dtype.kind not in "iuf":
+        raise InputError(f"{name} is no array of numbers with three axes", advice="Give Hounsfield units (z, y, x).")
+    require_possible_grid(Grid((array.shape[0], array.shape[1], array.shape[2]), affine), name)
+    known = array.dtype in (np.int16, np.float32)
+    hu_zyx = cast(HuArray, array) if known else ct_of(array, affine).hu_zyx
+    if not is_orthogonal(affine):
+        if ct.source is not None:
+            raise ExcessiveTiltError(
+                f"the affine of {name} is sheared", advice="Read the series with `cspine.read_ct`."
+            )
+        ct = _desheared(hu_zyx, affine, name)
+    elif hu_zyx is not ct.hu_zyx or affine is not ct.affine_lps:
+        ct = replace(ct, hu_zyx=hu_zyx, affine_lps=affine)
     require_hounsfield(ct.hu_zyx, name)
     return ct
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from nibabel.spatialimages import SpatialImage
 
+from cspine.core.ct_limits import checked_affine
 from cspine.core.errors import ExcessiveTiltError, InputError
-from cspine.core.geometry import is_orthogonal
+from cspine.core.geometry import Affine, is_orthogonal
 from cspine.core.volumes import LabelVolume
 from cspine.io.ct_image import voxels_of_nibabel
 from cspine.io.nifti import labels_of, of_image
@@ -26,11 +28,17 @@ def checked_labels(labels: LabelVolume) -> LabelVolume:
     ------
     InputError
         If the array does not have three axes, or a value is no integer from 0 to 255.
+    ImpossibleGeometryError, ExcessiveTiltError
+        If the affine cannot be inverted, or is sheared.
     """
-    if labels.labels_zyx.ndim != 3:
-        raise InputError(f"labels have {labels.labels_zyx.ndim} axes", advice="Give an array of axes z, y and x.")
-    numbers = labels_of(labels.labels_zyx, labels.affine_lps, "the array of labels")
-    return replace(labels, labels_zyx=numbers.labels_zyx)
+    name = "the array of labels"
+    array = np.asarray(labels.labels_zyx)
+    if array.ndim != 3 or not array.size:
+        raise InputError(f"labels have the shape {array.shape}", advice="Give an array of axes z, y and x.")
+    if array.dtype.kind not in "buif":
+        raise InputError(f"{name} holds no numbers", advice="Give integers from 0 to 255.")
+    affine = _orthogonal(checked_affine(labels.affine_lps, name), name)
+    return replace(labels, labels_zyx=labels_of(array, affine, name).labels_zyx, affine_lps=affine)
 
 
 def labels_from_nibabel(image: SpatialImage) -> LabelVolume:
@@ -45,11 +53,15 @@ def labels_from_nibabel(image: SpatialImage) -> LabelVolume:
     """
     name = "the nibabel image"
     voxels, affine = voxels_of_nibabel(image, name)
+    return checked_labels(labels_of(voxels, _orthogonal(affine, name), name))
+
+
+def _orthogonal(affine: Affine, name: str) -> Affine:
     if not is_orthogonal(affine):
         raise ExcessiveTiltError(
             f"the affine of {name} is sheared", advice="Resample the labels to an orthogonal grid."
         )
-    return checked_labels(labels_of(voxels, affine, name))
+    return affine
 
 
 def labels_from_sitk(image: sitk.Image) -> LabelVolume:
