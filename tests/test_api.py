@@ -255,6 +255,16 @@ def test_an_earlier_result_of_another_patient_is_refused_for_a_volume_from_dicom
     assert after == before and segment.TrackingUID == before["C2"]
 
 
+def test_labels_of_results_cannot_be_changed(seg: cspine.Segmentation) -> None:
+    """What is computed from them once would no longer be true."""
+    given = cspine.LabelVolume(seg.labels.array.copy(), seg.labels.affine)
+    measured = cspine.measure(given, seg.ct)
+    assert given.array.flags.writeable
+    for labels in (seg.labels, measured.labels):
+        with pytest.raises(ValueError, match="read-only"):
+            labels.array[:] = 0
+
+
 def test_files_of_an_archive_stay_as_long_as_a_copy_of_its_volume(
     seg: cspine.Segmentation, bright_study: Path, tmp_path: Path
 ) -> None:

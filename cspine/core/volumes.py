@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +204,12 @@ class LabelVolume:
         turned = reorientation(self.resampled_from.affine_lps, orientation_of(self.affine_lps))
         before_x, before_y, before_z = turned.grid(self.resampled_from).spacing_xyz
         return max(x, before_x), max(y, before_y), max(z, before_z)
+
+    def read_only(self) -> LabelVolume:
+        """Return the same labels with an array that cannot be changed, and is not copied: results follow from it."""
+        labels_zyx = self.labels_zyx.view()
+        labels_zyx.flags.writeable = False
+        return replace(self, labels_zyx=labels_zyx)
 
 
 #: Plain values about the settings and decisions of a step, for summary.json.

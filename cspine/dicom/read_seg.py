@@ -25,6 +25,9 @@ from cspine.dicom.seg_type import SegType
 from cspine.io.foreign import foreign_file
 
 _ADVICE = "Give a DICOM Segmentation whose planes lie on a regular grid."
+_FRACTIONAL_ADVICE = (
+    "Let its system write a BINARY or LABELMAP segmentation, with a limit for what belongs to a vertebra."
+)
 
 
 def read_segmentation(path: Path) -> LabelVolume:
@@ -44,14 +47,15 @@ def read_segmentation(path: Path) -> LabelVolume:
     Raises
     ------
     InputError
-        If the file is no segmentation, or its planes do not form a volume.
+        If the file is no segmentation, stores fractions other than 0 and 1, or its planes do not form a volume.
     LabelSchemeError
         If no segment is a vertebra, or two are the same one.
     """
     with suppress_phi_logging(), foreign_file(lambda kind: InputError(_unreadable(path, kind), advice=_ADVICE)):
         segmentation = hd.seg.segread(path)
         levels = _levels(segmentation, path.name)
-        volume = segmentation.get_volume(combine_segments=True, relabel=False, skip_overlap_checks=True)
+        with foreign_file(lambda kind: _no_volume(segmentation, path, kind)):
+            volume = segmentation.get_volume(combine_segments=True, relabel=False, skip_overlap_checks=True)
     numbers = np.asarray(volume.array)
     table = np.zeros(int(max(numbers.max(initial=0), *levels)) + 1, dtype=np.uint8)
     for number, level in levels.items():
@@ -106,6 +110,13 @@ def _model(segmentation: hd.seg.Segmentation) -> ModelIdentity | None:
         for algorithm in segment.get("SegmentationAlgorithmIdentificationSequence") or []:
             return named_model(str(algorithm.AlgorithmName), str(algorithm.get("AlgorithmVersion") or ""))
     return None
+
+
+def _no_volume(segmentation: hd.seg.Segmentation, path: Path, kind: str) -> InputError:
+    """Return why the frames of a segmentation are no labels: probabilities, or planes without a regular grid."""
+    if str(segmentation.SegmentationType) == "FRACTIONAL":
+        return InputError(f"{path.name} stores fractions, from which labels do not follow", advice=_FRACTIONAL_ADVICE)
+    return InputError(_unreadable(path, kind), advice=_ADVICE)
 
 
 def _unreadable(path: Path, kind: str) -> str:

@@ -126,7 +126,7 @@ class MeasuredLabels:
         given = labelled.labels
         cut = labels_cut_within(given, ct.grid, None if labelled.record is None else ct.hu_zyx)
         drawn_on = given.resampled_from or (None if given.grid.is_close(ct.grid) else given.grid)
-        self.labels = LabelVolume(on_ct, ct.affine_lps, given.model, cut | given.cut, drawn_on)
+        self.labels = LabelVolume(on_ct, ct.affine_lps, given.model, cut | given.cut, drawn_on).read_only()
         facts = read_source_facts(ct.source) if ct.source is not None else None
         if not sex and facts is not None:
             sex = facts.sex

@@ -284,7 +284,8 @@ def clean(inference: Inference, ct: CtVolume, chosen: ChosenSeries | None, setti
         if chosen is not None
         else ()
     )
-    vertebrae = replace(cleaned, findings=(*cleaned.findings, *contrast_findings(has_contrast), *completeness))
+    findings = (*cleaned.findings, *contrast_findings(has_contrast), *completeness)
+    vertebrae = replace(cleaned, labels=cleaned.labels.read_only(), findings=findings)
     _check(vertebrae.findings, settings)
     return vertebrae
 

@@ -17,8 +17,8 @@ def test_an_affine_may_be_a_list_and_sheared_and_is_not_copied() -> None:
 
 @pytest.mark.parametrize(
     "affine",
-    [np.eye(3), np.zeros((4, 4)), np.full((4, 4), np.nan), np.diag([1, 1, 0, 1]), np.ones((4, 4)), None, "LPS", [[1], 2],
-     2 * np.eye(4)],
+    [np.eye(3), np.zeros((4, 4)), np.full((4, 4), np.nan), np.diag([1, 1, 0, 1]), np.ones((4, 4)), 2 * np.eye(4),
+     None, "LPS", [[1], 2]],
 )  # fmt: skip
 def test_what_is_no_affine_is_refused(affine: object) -> None:
     with pytest.raises(ImpossibleGeometryError):

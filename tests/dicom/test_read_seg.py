@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pytest
 import SimpleITK
+from pydicom import dcmread
 
-from cspine.core.anatomy import vertebra
+from cspine.core.anatomy import CATEGORY_CODE, vertebra
 from cspine.core.errors import InputError, LabelSchemeError
 from cspine.core.volumes import LabelVolume, ModelIdentity
 from cspine.dicom.clock import Clock
@@ -119,6 +121,27 @@ def test_what_dcmqi_wrote_is_read_by_codes_and_labels(labels: LabelVolume, brigh
     path = _dcmqi(tmp_path, bright_study, LabelVolume(network, labels.affine_lps), segments)
     read = on_grid(read_segmentation(path), labels.grid, partial=True)
     assert np.array_equal(read.labels_zyx, labels.labels_zyx)
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.6])
+def test_fractions_are_labels_where_they_are_0_and_1(bright_study: Path, tmp_path: Path, fraction: float) -> None:
+    sources = sorted((dcmread(path) for path in bright_study.iterdir()), key=lambda d: float(d.ImagePositionPatient[2]))
+    shares = np.zeros((len(sources), sources[0].Rows, sources[0].Columns))
+    shares[3:6, 10:20, 10:20] = fraction
+    code = hd.sr.CodedConcept(vertebra("C4").sct_code, "SCT", vertebra("C4").sct_meaning)
+    category = hd.sr.CodedConcept(CATEGORY_CODE[0], "SCT", CATEGORY_CODE[1])
+    segment = hd.seg.SegmentDescription(1, "C4", category, code, hd.seg.SegmentAlgorithmTypeValues.MANUAL)
+    written = hd.seg.Segmentation(
+        sources, shares, hd.seg.SegmentationTypeValues.FRACTIONAL, [segment],
+        hd.UID(), 1, hd.UID(), 1, "x", "y", "1", "1", fractional_type="PROBABILITY",
+    )  # fmt: skip
+    written.save_as(tmp_path / "seg.dcm")
+    if fraction == 1.0:
+        assert (read_segmentation(tmp_path / "seg.dcm").labels_zyx == 4).sum() == 300
+        return
+    with pytest.raises(InputError) as refused:
+        read_segmentation(tmp_path / "seg.dcm")
+    assert "BINARY" in refused.value.advice
 
 
 def test_what_is_no_segmentation_of_vertebrae_is_refused(
