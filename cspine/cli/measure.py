@@ -55,7 +55,7 @@ def command(
     docs/reference/measurements.md defines every value. A value outside a published range is not a diagnosis.
     """  # noqa: D301
     from cspine.io.output import StudyOutput
-    from cspine.pipeline.label_schemes import find_labels
+    from cspine.pipeline.label_files import find_labels
     from cspine.pipeline.labelled import read_labelled
     from cspine.pipeline.measured_labels import measure_file
 

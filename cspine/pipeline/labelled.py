@@ -49,7 +49,7 @@ def read_labelled(path: Path, scheme: str | None = None) -> Labelled:
     path : Path
         The file or folder.
     scheme : str, optional
-        Label scheme of an image; as `label_schemes.find_labels` finds it if omitted.
+        Label scheme of an image; as `label_files.find_labels` finds it if omitted.
 
     Raises
     ------
@@ -62,7 +62,8 @@ def read_labelled(path: Path, scheme: str | None = None) -> Labelled:
     CaseGridError
         If masks lie on different grids.
     """
-    from cspine.pipeline.label_schemes import SEG, find_labels, labels_bodies, read_labels
+    from cspine.pipeline.label_files import find_labels
+    from cspine.pipeline.label_schemes import SEG, labels_bodies, read_labels
 
     found, scheme = find_labels(path, scheme)
     if scheme == SEG:

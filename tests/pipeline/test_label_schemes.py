@@ -13,7 +13,8 @@ from cspine.core.errors import CaseGridError, LabelSchemeError, UsageError
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
 from cspine.pipeline import label_schemes
-from cspine.pipeline.label_schemes import SCHEMES, levels_of_files, mask_folder, read_labels, scheme_of_folder
+from cspine.pipeline.label_files import mask_folder
+from cspine.pipeline.label_schemes import SCHEMES, levels_of_files, read_labels, scheme_of_folder
 from cspine.study.label_sets import label_set
 from tests.builders.raises import raises_code
 

@@ -8,15 +8,8 @@ from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, UsageError
 from cspine.io.nifti_files import ENDING, files_in, nifti_stem
-from cspine.pipeline.label_schemes import (
-    MASKS,
-    SEG,
-    VERSE,
-    labels_of_run,
-    mask_folder,
-    scheme_of_folder,
-    seg_file,
-)
+from cspine.pipeline.label_files import labels_of_run, mask_folder, seg_file
+from cspine.pipeline.label_schemes import MASKS, SEG, VERSE, scheme_of_folder
 from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
 from cspine.study.datasets.case_table import (
     CASE_TABLE,
