@@ -288,6 +288,11 @@ FACES_ELSEWHERE = FindingKind(
     "The arches of the vertebrae do not point to the back of the patient: the orientation in the header is wrong, for "
     "example that of a patient who lay prone, and left and right may be exchanged. Nothing is measured along the axes.",
 )
+CONTRADICTS_LEVEL = FindingKind(
+    "CS-FND-047",
+    Severity.SERIOUS,
+    "C1 has a vertebral body, or C2 has none: the levels are probably named one too high or one too low.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -337,6 +342,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     NO_DISC_SPACE,
     CERVICAL_RIB,
     FACES_ELSEWHERE,
+    CONTRADICTS_LEVEL,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.
@@ -358,6 +364,7 @@ NUMBERING_CODES: frozenset[str] = frozenset(
         MERGED_LEVELS,
         STAGES_DISAGREE,
         CERVICAL_RIB,
+        CONTRADICTS_LEVEL,
     )
 )
 

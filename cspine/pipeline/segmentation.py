@@ -12,6 +12,7 @@ from cspine.core.anatomy import vertebra
 from cspine.core.errors import NoVertebraError
 from cspine.core.findings import NO_CERVICAL_VERTEBRA, ROI_DOUBTFUL, STAGES_DISAGREE, UNITS_DOUBTFUL, Finding
 from cspine.core.hounsfield import doubt_hounsfield
+from cspine.core.padding import shapes_in_image
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference, segment
@@ -67,8 +68,11 @@ def clean(
 
     With ``solve_levels``, vertebrae are renamed if their levels are then consecutive.
     """
+    from cspine.measurements.anchor_shape import anchor_findings
+
     scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels, inference.auxiliary_zyx)
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
+    findings = (*findings, *anchor_findings(labels, shapes_in_image(labels, ct)))
     if (doubt := doubt_hounsfield(ct.hu_zyx)) is not None:
         findings = (*findings, UNITS_DOUBTFUL.about(f"{doubt.reason[0].upper()}{doubt.reason[1:]}."))
     return Vertebrae(

@@ -1,4 +1,7 @@
-"""A spine of simple solids with known labels: bodies, arches and spinous processes stacked from head to foot."""
+"""A spine of simple solids with known labels: bodies, arches and spinous processes stacked from head to foot.
+
+C1 is a ring: it has no bone behind its anterior arch in the middle.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +66,8 @@ def draw(phantom: Phantom) -> np.ndarray:
     for number, label in enumerate(phantom.labels):
         cx, cy, cz = phantom.centre_mm(number)
         body = ((x - cx) / 14) ** 2 + ((y - cy) / 10) ** 2 <= 1
+        if label == 1:
+            body &= (np.abs(x - cx) >= 7) | ((y <= cy - 6) & (np.abs(z - cz) <= 4))
         ring = (((x - cx) / 15) ** 2 + ((y - cy - 16) / 11) ** 2 <= 1) & (
             ((x - cx) / 10) ** 2 + ((y - cy - 16) / 7) ** 2 > 1
         )
@@ -134,6 +139,8 @@ class Trunk:
             cy = 40 + self.bend_mm * np.sin(np.pi * heights[index] / max(heights[-1], 1))
             ring = ((x - centre_x) / (rx + 2)) ** 2 + ((y - cy - ry - 8) / 13) ** 2 <= 1
             bone = ((x - centre_x) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1
+            if label == 1:
+                bone &= (np.abs(x - centre_x) >= 7) | ((y <= cy - 6) & (np.abs(z - cz) <= 4))
             hole = ((x - centre_x) / 9) ** 2 + ((y - cy - ry - 8) / 8) ** 2 <= 1
             spine = (np.abs(x - centre_x) <= 4) & (y >= cy + ry + 18) & (y <= cy + ry + 38)
             half = (step - 6) / 2

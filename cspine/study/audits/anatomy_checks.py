@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
-from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER
+from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER, Finding
 from cspine.core.geometry import Grid, reorientation, to_index, to_lps
 from cspine.core.norms import (
     AUDITED_ATLAS_DISTANCE_MM,
@@ -108,18 +108,21 @@ def complete_shapes(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
 # --- the column -------------------------------------------------------------------------------------------------------
 
 
-def check_order(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
+def check_order(shapes: tuple[LevelShape, ...], contradictions: Sequence[Finding] = ()) -> AnatomyCheck:
     """Check that the levels follow each other from head to foot with none missing; the value is how many there are.
 
     Parameters
     ----------
     shapes : tuple of LevelShape
         The levels found, from head to foot by name.
+    contradictions : sequence of Finding
+        Levels whose shape is that of another, from `cspine.measurements.anchor_shape.anchor_findings`.
     """
     if not shapes:
         return AnatomyCheck("order", CheckOutcome.FAIL, 0, "no vertebra")
     words = {MISSING_LEVEL.code: "missing", OUT_OF_ORDER.code: "out of order"}
     faults = [f"{f.level} {words[f.code]}" for f in order_findings(shapes) if f.code in words]
+    faults += [f"{f.level} has the shape of another level" for f in contradictions]
     return _judge("order", len(shapes), faults)
 
 

@@ -25,6 +25,7 @@ from cspine.inference.engines.choose import choose_engine
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
 from cspine.io.workspace import Records
+from cspine.measurements.anchor_shape import anchor_findings
 from cspine.models.package import ModelPackage, Stage, sha256_of
 from cspine.pipeline import agreement as consistency
 from cspine.pipeline.segmentation import find_vertebrae
@@ -291,7 +292,7 @@ def _judged(
     cord = organs.get(CORD)
     rings = None if cord is None or not cord.any() else anatomy.cord_rings(labels, cord, shapes)
     checks = [
-        anatomy.check_order(shapes),
+        anatomy.check_order(shapes, anchor_findings(labels, shapes)),
         anatomy.check_complete(shapes, labels.grid),
         anatomy.check_volumes(shapes),
         anatomy.check_spacing(shapes),

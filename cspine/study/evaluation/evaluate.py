@@ -15,11 +15,11 @@ from cspine.io.nifti_files import uncompressed
 from cspine.study.evaluation.evaluation import CaseResult, levels_to_compare
 from cspine.study.evaluation.evaluation_cases import evaluate_case, evaluate_pairs, without_masks
 from cspine.study.evaluation.evaluation_tables import TABLES, write_tables
-from cspine.study.evaluation.orientation import orientation_notes
 from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases
 from cspine.study.evaluation.provenance import check_provenance
 from cspine.study.evaluation.summaries import LevelSummary, as_identity, predicted_by, summaries, summary
 from cspine.study.label_schemes import levels_of_files
+from cspine.study.orientation import orientation_notes
 from cspine.study.output_folder import OutputFolder
 
 if TYPE_CHECKING:
