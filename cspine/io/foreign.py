@@ -28,7 +28,7 @@ def foreign_file(error: Callable[[str], CSpineError]) -> Iterator[None]:
     >>> with foreign_file(lambda kind: InputError(f"scan.dcm cannot be read ({kind})")):
     ...     int("not a number")
     Traceback (most recent call last):
-    cspine.core.errors.InputError: [CS-IN-001] scan.dcm cannot be read (ValueError)
+    cspine.core.errors.source.InputError: [CS-IN-001] scan.dcm cannot be read (ValueError)
     """
     try:
         yield

@@ -50,7 +50,7 @@ def integer(value: object, low: int, high: int, what: str) -> int:
     3
     >>> integer(1e9, 0, 5, "order")
     Traceback (most recent call last):
-    cspine.core.errors.UnsupportedModelError: [CS-MOD-005] order is 1e+09, not a whole number from 0 to 5
+    cspine.core.errors.models.UnsupportedModelError: [CS-MOD-005] order is 1e+09, not a whole number from 0 to 5
     """
     if (
         isinstance(value, bool)
