@@ -1,0 +1,19 @@
+"""Findings of a step: logged, and refused where a user wants none of their kind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from cspine.core.findings import FINDINGS_LOG, Finding, Severity, require_none
+from cspine.pipeline.settings import RunSettings
+
+_findings_log = logging.getLogger(FINDINGS_LOG)
+
+
+def log_findings(findings: Sequence[Finding], settings: RunSettings) -> None:
+    """Log findings; raise FindingError if none of such a kind is wanted."""
+    for finding in findings:
+        level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
+        _findings_log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)
+    require_none(findings, settings.fail_on)

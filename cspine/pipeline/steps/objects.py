@@ -1,0 +1,32 @@
+"""What the DICOM objects of a run have in common: settings, remark and tracking UIDs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cspine.core.findings import Severity
+from cspine.core.volumes import CtVolume
+from cspine.dicom.derived import ObjectSettings
+from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.steps.measurement import prior_of
+from cspine.pipeline.steps.selection import ChosenSeries
+
+if TYPE_CHECKING:
+    from cspine.pipeline.segmentation import Vertebrae
+
+
+def object_settings(vertebrae: Vertebrae, settings: RunSettings) -> ObjectSettings:
+    """Return what all DICOM objects of a run have in common; a serious finding stands in their descriptions."""
+    return ObjectSettings(settings.clock, tuple(settings.as_text().items()), _remark(vertebrae))
+
+
+def _remark(vertebrae: Vertebrae) -> str:
+    return "CHECK" if any(finding.severity is Severity.SERIOUS for finding in vertebrae.findings) else ""
+
+
+def tracking_uids(ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> dict[str, str]:
+    """Return the tracking UIDs of earlier results: of the segmentations of the series, and of the newest report."""
+    earlier_segmentations = chosen.context.earlier if chosen is not None else ()
+    segments = {level: uid for earlier in earlier_segmentations for level, uid in earlier.tracking}
+    prior = prior_of(ct, chosen, settings)
+    return segments | dict(prior.tracking if prior is not None else {})
