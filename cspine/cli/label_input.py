@@ -44,7 +44,8 @@ def read_label_input(path: Path, scheme: str | None) -> Labelled:
         If it holds numbers that the scheme does not know.
     """
     from cspine.pipeline.labelled import Labelled, read_labelled_seg
-    from cspine.study.label_schemes import MASKS, SCHEME_NAMES, SEG, VERSE, read_labels
+    from cspine.study.label_schemes import MASKS, SCHEME_NAMES, SEG, VERSE
+    from cspine.study.scheme_files import read_labels
 
     if not path.exists():
         raise InputError(

@@ -27,9 +27,9 @@ from cspine.study.datasets.case_table import CASE_TABLE
 from cspine.study.evaluation.judgement import read_expectations
 from cspine.study.evaluation.metrics import match_levels
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import read_labels, scheme_of_folder
 from cspine.study.prediction.prediction_cases import PredictionCase, cases_of_input
 from cspine.study.qualify import dice_by_level
+from cspine.study.scheme_files import read_labels, scheme_of_folder
 
 #: Subjects are divided into so many folds to test the curves.
 FOLDS = 5

@@ -16,7 +16,8 @@ from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, subset_title
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import SEG, read_labels
+from cspine.study.label_schemes import SEG
+from cspine.study.scheme_files import read_labels
 
 _LOWEST = 4
 #: A case below this mean Dice is headed as one that needs a look, even with every level found.

@@ -18,9 +18,9 @@ from cspine.study.evaluation.evaluation_tables import TABLES, write_tables
 from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases
 from cspine.study.evaluation.provenance import check_provenance
 from cspine.study.evaluation.summaries import LevelSummary, as_identity, predicted_by, summaries, summary
-from cspine.study.label_schemes import levels_of_files
 from cspine.study.orientation import orientation_notes
 from cspine.study.output_folder import OutputFolder
+from cspine.study.scheme_files import levels_of_files
 
 if TYPE_CHECKING:
     from cspine.models.package import ModelPackage

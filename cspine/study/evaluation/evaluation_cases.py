@@ -14,9 +14,10 @@ from cspine.study.evaluation.evaluation import CaseResult, compare
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.evaluation.read_pair import read_pair
 from cspine.study.grids import on_grid
-from cspine.study.label_schemes import MASKS, SCHEMES, SEG, levels_of_masks, read_labels
+from cspine.study.label_schemes import MASKS, SCHEMES, SEG
 from cspine.study.orientation import orientation_doubt
 from cspine.study.prediction.records import findings_of_labels
+from cspine.study.scheme_files import levels_of_masks, read_labels
 
 if TYPE_CHECKING:
     from cspine.inference.settings import InferenceSettings

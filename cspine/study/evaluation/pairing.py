@@ -18,7 +18,8 @@ from cspine.study.datasets.case_table import (
     split_checksum,
 )
 from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
-from cspine.study.label_schemes import MASKS, SEG, VERSE, mask_folder, scheme_of_folder, seg_file
+from cspine.study.label_schemes import MASKS, SEG, VERSE
+from cspine.study.scheme_files import mask_folder, scheme_of_folder, seg_file
 
 #: What follows the name of a case in names of predictions: nothing, nnU-Net's channel, or VerSe's winners' ``_seg``.
 _SUFFIXES = ("", CHANNEL, "_seg", f"{CHANNEL}_seg")

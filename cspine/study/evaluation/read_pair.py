@@ -8,7 +8,8 @@ from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import common_grid, on_grid
-from cspine.study.label_schemes import SEG, labels_bodies, read_labels
+from cspine.study.label_schemes import SEG, labels_bodies
+from cspine.study.scheme_files import read_labels
 
 
 def read_pair(case: EvaluationCase, found_file: Path) -> tuple[LabelVolume, LabelVolume]:
