@@ -17,7 +17,8 @@ from cspine.inference.preprocess import preprocess
 from cspine.inference.settings import EngineName, InferenceSettings
 from cspine.inference.sliding_window import Window, importance, logits_slabs, padded_to, predict_logits, tiles_of
 from cspine.models.manifest import ModelManifest
-from cspine.models.package import Stage, write_package
+from cspine.models.package import Stage
+from cspine.models.package_writer import write_package
 from tests.builders.nnunet_results import TinyModel, default_arguments
 from tests.builders.raises import raises_code
 from tests.builders.stock_nnunet import accumulating_in_float32, lively_volume, stock_labels, stock_predictor

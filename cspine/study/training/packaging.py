@@ -13,7 +13,8 @@ from cspine.core.errors import UsageError
 from cspine.models.card import model_card
 from cspine.models.install import READER_ORIENTATIONS
 from cspine.models.manifest import AUXILIARY, MANIFEST_NAME, ModelManifest, StageManifest, explain
-from cspine.models.package import ModelPackage, StageContent, write_package
+from cspine.models.package import ModelPackage
+from cspine.models.package_writer import StageContent, write_package
 from cspine.models.plans import NetworkPlan, read_plan
 from cspine.models.sources import TrainedModel, read_trained
 from cspine.study.training.card import card_sections, data_sentence, licences_sentence
