@@ -79,7 +79,8 @@ def command(
     A case that fails leaves no files; the others are converted, and the exit code is 11. The same command resumes
     after an interrupt, and adds the cases of further data sets to the existing ones.
     """  # noqa: D301
-    from cspine.study.datasets.convert import Conversion, convert
+    from cspine.study.datasets.convert import convert
+    from cspine.study.datasets.convert_case import Conversion
     from cspine.study.datasets.corrections import read_corrections
     from cspine.study.datasets.dataset_folder import DatasetFolder
     from cspine.study.datasets.exclusions import propose, read_exclusions

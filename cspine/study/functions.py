@@ -140,8 +140,8 @@ def convert(
     DatasetError, UsageError
         If a data set has another layout, a file cannot be read, or the folder holds another dataset.
     """
-    from cspine.study.datasets.convert import Conversion
     from cspine.study.datasets.convert import convert as convert_found
+    from cspine.study.datasets.convert_case import Conversion
     from cspine.study.datasets.corrections import read_corrections
     from cspine.study.datasets.dataset_folder import DatasetFolder
     from cspine.study.datasets.exclusions import read_exclusions
