@@ -178,6 +178,24 @@ PRESETS = {
 }
 
 
+def preset_named(name: str) -> Preset:
+    """Return a preset of `PRESETS` by its name.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"paper-cervical"``.
+
+    Raises
+    ------
+    UsageError
+        If there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset {name!r}", advice=f"Give one of: {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
 def differences(one: TrainingSettings, other: TrainingSettings) -> list[str]:
     """Return the names of the settings in which two trainings differ."""
     names = [f.name for f in fields(TrainingSettings) if f.name != "changes"]
