@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cspine.core.errors import ModelChecksumError, UsageError
+from cspine.core.errors import UsageError
 from cspine.io.console import progress, table
 from cspine.io.machine import home_folder
 
@@ -101,26 +101,11 @@ def info(name: str, models: Path | None) -> None:
 @_models_option
 def verify(name: str, models: Path | None) -> None:
     """Verify the model NAME: checksums, plans, and that its weights match its networks."""
-    from cspine.models.manifest import MANIFEST_NAME, read_manifest
-    from cspine.models.network import build_network, load_weights
-    from cspine.models.package import file_faults, load_package
     from cspine.models.registry import find_model
+    from cspine.models.verification import verify_package
 
-    folder = find_model(name, model_folders(models))
-    manifest = read_manifest(folder / MANIFEST_NAME)
-    faults = file_faults(folder, manifest)
-    for fault in faults:
-        click.echo(f"FAIL: {fault}")
-    if faults:
-        raise ModelChecksumError(
-            f"model {manifest.name}: {len(faults)} of {len(manifest.files)} files are changed or missing"
-        )
-    for stage in load_package(folder).stages:
-        network = build_network(stage.plan.architecture)
-        for fold in stage.manifest.folds:
-            load_weights(network, stage.weights(fold))
-            click.echo(f"OK: {stage.manifest.name}, fold {fold}: the weights match the network")
-    click.echo(f"OK: {manifest.identity.title}, {len(manifest.files)} files, checksum {manifest.identity.checksum}")
+    for check in verify_package(find_model(name, model_folders(models))):
+        click.echo(f"{'OK' if check.ok else 'FAIL'}: {check.sentence}")
 
 
 @command.command()
