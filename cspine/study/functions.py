@@ -7,7 +7,7 @@ from os import PathLike, environ, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspine.io.machine import home_folder, usable_cores
+from cspine.io.machine import home_folder
 
 if TYPE_CHECKING:
     from cspine.models.package import ModelPackage
@@ -133,7 +133,7 @@ def convert(
     exclude, corrections : path, optional
         Files of excluded cases and of corrected levels; those of an earlier call apply if omitted.
     jobs : int, optional
-        Processes; one per core if omitted.
+        Processes; as many as the cores and the memory allow if omitted.
 
     Raises
     ------
@@ -141,6 +141,7 @@ def convert(
         If a data set has another layout, a file cannot be read, or the folder holds another dataset.
     """
     from cspine.study.datasets.convert import convert as convert_found
+    from cspine.study.datasets.convert import default_jobs
     from cspine.study.datasets.convert_case import Conversion
     from cspine.study.datasets.corrections import read_corrections
     from cspine.study.datasets.dataset_folder import DatasetFolder
@@ -149,7 +150,7 @@ def convert(
 
     corrected = read_corrections(Path(corrections)) if corrections is not None else None
     reasons = read_exclusions(Path(exclude)) if exclude is not None else None
-    conversion = Conversion(DatasetFolder(Path(out)), label_set, auxiliary, jobs or usable_cores(), corrected)
+    conversion = Conversion(DatasetFolder(Path(out)), label_set, auxiliary, jobs or default_jobs(), corrected)
     return convert_found(collect(folders), conversion, reasons, lambda done, total: None)
 
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from cspine.core.errors import DatasetError, OutputError
 from cspine.io.files import remove_file
+from cspine.io.machine import memory, usable_cores
 from cspine.io.processes import DIED, Died, run_each
 from cspine.io.tables import counted, write_csv
 from cspine.study.datasets.case_records import clear_unfinished, complete_record, records_of, row_of
@@ -25,6 +26,8 @@ PARTIAL = "partial"
 CORRECTIONS = "corrections.csv"
 #: Kind of the doubt about a case whose image another case has.
 _SAME_IMAGE = "same image"
+#: Memory that a process needs: a CT of the trunk with its labels.
+_BYTES_A_PROCESS = 3 * 10**9
 _DIED = "the process that converted it died, most often because it ran out of memory"
 
 
@@ -93,6 +96,27 @@ def convert(
         notes += unknown_names("correction", conversion.corrections or {}, known)
         notes += _write_tables(conversion, rows, same, failures)
     return Outcome(done, len(found.cases) - len(todo), failures, rows, notes)
+
+
+def default_jobs() -> int:
+    """Return how many processes the cores and the memory allow."""
+    free = memory().available
+    return max(1, min(usable_cores(), free // _BYTES_A_PROCESS)) if free else usable_cores()
+
+
+def unlisted_cases(rows: Iterable[CaseRow], found: Found) -> list[str]:
+    """Return the cases that an earlier call converted, and that are no longer in their data set.
+
+    Parameters
+    ----------
+    rows : iterable of CaseRow
+        Every case of the dataset; excluded ones are not returned.
+    found : Found
+        All cases of the data sets.
+    """
+    given = {case.name for case in found.cases} | {case for case, _ in found.broken}
+    sources = {case.source for case in found.cases}
+    return [row.case for row in rows if row.source in sources and row.case not in given and not row.excluded]
 
 
 def _with_corrections(conversion: Conversion) -> Conversion:

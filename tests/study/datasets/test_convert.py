@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -366,3 +367,10 @@ def test_a_split_goes_when_a_case_gets_another_patient(tmp_path, in_process):
     outcome = run(collect(Folders(verse2019=tmp_path / "verse", demographics=people)), conversion)
     assert any("patients changed since the split" in note for note in outcome.notes)
     assert not (conversion.dataset.root / SPLITS).exists()
+
+
+@pytest.mark.parametrize(("available", "jobs"), [(0, 8), (100 * 10**9, 8), (7 * 10**9, 2), (10**9, 1)])
+def test_processes_are_limited_by_cores_and_memory(monkeypatch, available, jobs):
+    monkeypatch.setattr(module, "usable_cores", lambda: 8)
+    monkeypatch.setattr(module, "memory", lambda: SimpleNamespace(available=available))
+    assert module.default_jobs() == jobs
