@@ -47,7 +47,20 @@ def column_turn_deg(labels: LabelVolume, shapes: Sequence[LevelShape]) -> float 
 
 
 def impossible_turn_deg(labels: LabelVolume, shapes: Sequence[LevelShape]) -> float | None:
-    """Return the turn of a column that is turned further than a neck can be, or None; as `column_turn_deg`."""
+    """Return the turn of a column that is turned further than a neck can be, or None.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels of the vertebrae.
+    shapes : sequence of LevelShape
+        Their shapes, as `column_turn_deg` takes them.
+
+    Returns
+    -------
+    float or None
+        The angle of `column_turn_deg` in degrees if its magnitude exceeds `MAX_TURN_DEG`; None for any other column.
+    """
     turn = column_turn_deg(labels, shapes)
     return turn if turn is not None and abs(turn) > MAX_TURN_DEG else None
 

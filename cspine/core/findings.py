@@ -372,6 +372,16 @@ NUMBERING_CODES: frozenset[str] = frozenset(
 def parse_fail_on(text: str) -> tuple[str, ...]:
     """Return what a text such as ``"serious"`` or ``"CS-FND-003, CS-FND-010"`` names: severities and codes.
 
+    Parameters
+    ----------
+    text : str
+        Severities (``info``, ``warning``, ``serious``) and codes, separated by commas.
+
+    Returns
+    -------
+    tuple of str
+        The severities and codes in their order.
+
     Raises
     ------
     UsageError
