@@ -117,6 +117,11 @@ def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
 def read_label_map(path: Path) -> dict[int | str, str]:
     """Return the mapping of network labels (numbers or names) to levels or ``"auxiliary"`` from a YAML file.
 
+    Parameters
+    ----------
+    path : Path
+        The YAML file.
+
     Raises
     ------
     UsageError

@@ -74,6 +74,11 @@ class Stage:
     def weights(self, fold: str) -> dict[str, torch.Tensor]:
         """Return the weights of a fold: name to tensor, in the dtype of the file.
 
+        Parameters
+        ----------
+        fold : str
+            A fold of the manifest, for example ``"0"`` or ``"all"``.
+
         Raises
         ------
         ModelChecksumError
@@ -87,7 +92,18 @@ class Stage:
             return load(content)
 
     def arrays(self, fold: str) -> dict[str, NDArray[Any]]:
-        """Return the weights of a fold as arrays, read without torch; errors as `weights`."""
+        """Return the weights of a fold as arrays, read without torch.
+
+        Parameters
+        ----------
+        fold : str
+            A fold of the manifest, for example ``"0"`` or ``"all"``.
+
+        Raises
+        ------
+        ModelChecksumError, ModelError
+            As in `weights`.
+        """
         from safetensors.numpy import load
 
         with self._reading(fold) as content:
@@ -221,6 +237,11 @@ def sha256_of(path: Path) -> str:
 
 def read_json(path: Path) -> Json:
     """Return the object in a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
 
     Raises
     ------
