@@ -43,7 +43,17 @@ class Density:
 
 
 def percentiles(labels: LabelVolume, ct: CtVolume, shape: LevelShape) -> tuple[float, ...]:
-    """Return the `PERCENTILES` of Hounsfield units over the voxels of a vertebra."""
+    """Return the `PERCENTILES` of Hounsfield units over the voxels of a vertebra.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        The labels, on the grid of the image.
+    ct : CtVolume
+        The image.
+    shape : LevelShape
+        The vertebra.
+    """
     inside = labels.labels_zyx[shape.box_zyx] == shape.vertebra.label
     return tuple(float(value) for value in np.percentile(ct.hu_zyx[shape.box_zyx][inside], PERCENTILES))
 
@@ -71,7 +81,24 @@ def trabecular(ct: CtVolume, shape: LevelShape, body: Body, box: BodyBox, height
 
 
 def eroded(ct: CtVolume, shape: LevelShape, body: Body, box: BodyBox) -> Density | None:
-    """Return the density of the body eroded by 4 mm, as TotalSegmentator's spine report takes it; see `trabecular`."""
+    """Return the density of the body eroded by 4 mm, as TotalSegmentator's spine report takes it; see `trabecular`.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    shape : LevelShape
+        The vertebra.
+    body : Body
+        Its body.
+    box : BodyBox
+        Samples of the body in its frame.
+
+    Returns
+    -------
+    Density or None
+        As in `trabecular`.
+    """
     mask = np.pad(box.mask(), 1)
     depth = ndimage.distance_transform_edt(mask, sampling=STEP_MM)[1:-1, 1:-1, 1:-1]
     points = body.frame.from_lps(_centres(ct, shape.box_zyx))

@@ -65,7 +65,18 @@ def read_labelled(path: Path) -> Labelled:
 
 
 def read_labelled_seg(path: Path) -> Labelled:
-    """Read the vertebrae of a DICOM Segmentation, with its record and its model; errors as `read_labelled`."""
+    """Read the vertebrae of a DICOM Segmentation, with its record and its model.
+
+    Parameters
+    ----------
+    path : Path
+        File of the segmentation.
+
+    Raises
+    ------
+    InputError, LabelSchemeError
+        As in `read_labelled`.
+    """
     from cspine.dicom.read_seg import read_seg_record, read_segmentation  # brings highdicom, which NIfTI does not need
 
     record, model = read_seg_record(path)

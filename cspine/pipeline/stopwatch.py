@@ -19,7 +19,13 @@ class Stopwatch:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time a step and log it."""
+        """Time a step and log it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the step, as the summary states it.
+        """
         begun = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - begun, 3)

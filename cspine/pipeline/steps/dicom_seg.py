@@ -20,9 +20,32 @@ if TYPE_CHECKING:
 def write_dicom(
     vertebrae: Vertebrae, ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings, folder: Path
 ) -> SegRecord | None:
-    """Write the DICOM Segmentation into ``folder/dicom`` if it is wanted; errors as `seg.write_segmentation`.
+    """Write the DICOM Segmentation into ``folder/dicom`` if it is wanted.
 
     With a serious finding its series description begins with CHECK: a viewer shows no summary.
+
+    Parameters
+    ----------
+    vertebrae : Vertebrae
+        From `clean`.
+    ct : CtVolume
+        The image.
+    chosen : ChosenSeries or None
+        The series and its study; None for an image that does not come from a DICOM study.
+    settings : RunSettings
+        Outputs, type of the segmentation, clock, and what the object states of the run.
+    folder : Path
+        Folder that holds ``dicom/``.
+
+    Returns
+    -------
+    SegRecord or None
+        The record of the object; None if it is not wanted.
+
+    Raises
+    ------
+    CSpineError
+        As in `dicom.seg.write_segmentation`.
     """
     formats = chosen_outputs(settings.outputs, has_dicom=ct.source is not None)
     wanted = next((output for output in formats if output.name == "seg"), None)

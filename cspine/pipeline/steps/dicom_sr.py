@@ -37,7 +37,27 @@ class MeasuredStudy:
 
 
 def write_sr(study: MeasuredStudy, settings: RunSettings, folder: Path) -> SrRecord | None:
-    """Write the structured report into ``folder/dicom`` if it is wanted; errors as `dicom.sr.write_sr`."""
+    """Write the structured report into ``folder/dicom`` if it is wanted.
+
+    Parameters
+    ----------
+    study : MeasuredStudy
+        Results of the steps before.
+    settings : RunSettings
+        Outputs, clock, and what the object states of the run.
+    folder : Path
+        Folder that holds ``dicom/``.
+
+    Returns
+    -------
+    SrRecord or None
+        The record of the object; None if it is not wanted.
+
+    Raises
+    ------
+    CSpineError
+        As in `dicom.sr.write_sr`.
+    """
     formats = chosen_outputs(settings.outputs, has_dicom=study.ct.source is not None)
     wanted = next((output for output in formats if output.name == "sr"), None)
     if wanted is None:

@@ -12,7 +12,20 @@ _findings_log = logging.getLogger(FINDINGS_LOG)
 
 
 def log_findings(findings: Sequence[Finding], settings: RunSettings) -> None:
-    """Log findings; raise FindingError if none of such a kind is wanted."""
+    """Log findings, and refuse a result with one that is not wanted.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        Findings of a step.
+    settings : RunSettings
+        Severities and codes with which nothing is written (``fail_on``).
+
+    Raises
+    ------
+    FindingError
+        If a finding is of such a kind.
+    """
     for finding in findings:
         level = logging.INFO if finding.severity is Severity.INFO else logging.WARNING
         _findings_log.log(level, "finding %s %s: %s", finding.code, finding.level or "-", finding.sentence)

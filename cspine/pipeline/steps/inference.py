@@ -53,6 +53,14 @@ def infer(
 
 
 def with_engine(settings: RunSettings, inference: Inference) -> RunSettings:
-    """Return settings that state the engine and the precision of an inference, for its outputs."""
+    """Return settings that state the engine and the precision of an inference, for its outputs.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        Settings of the run.
+    inference : Inference
+        From `infer`; the settings stay as they are if it does not state its engine.
+    """
     engine, precision = inference.record.get("engine"), inference.record.get("precision")
     return settings if engine is None else replace(settings, ran_on=(str(engine), str(precision)))

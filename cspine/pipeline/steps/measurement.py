@@ -54,5 +54,20 @@ def measure(
 
 
 def prior_of(ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> EarlierValues | None:
-    """Return the earlier result: that of the study, or the one that a user names for an image without a study."""
+    """Return the earlier result: that of the study, or the one that a user names for an image without a study.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    chosen : ChosenSeries or None
+        The series and its study; None for an image that does not come from a DICOM study.
+    settings : RunSettings
+        Settings with the earlier result that a user names.
+
+    Returns
+    -------
+    EarlierValues or None
+        Values of the earlier result; None if there is none.
+    """
     return chosen.prior if chosen is not None else prior_of_image(settings.prior, ct)

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 
 def object_settings(vertebrae: Vertebrae, settings: RunSettings) -> ObjectSettings:
-    """Return what all DICOM objects of a run have in common; a serious finding stands in their descriptions."""
+    """Return what all DICOM objects of a run have in common; a serious finding stands in their descriptions.
+
+    Parameters
+    ----------
+    vertebrae : Vertebrae
+        From `clean`, with its findings.
+    settings : RunSettings
+        Settings of the run: clock and parameters.
+    """
     return ObjectSettings(settings.clock, tuple(settings.as_text().items()), _remark(vertebrae))
 
 
@@ -25,7 +33,22 @@ def _remark(vertebrae: Vertebrae) -> str:
 
 
 def tracking_uids(ct: CtVolume, chosen: ChosenSeries | None, settings: RunSettings) -> dict[str, str]:
-    """Return the tracking UIDs of earlier results: of the segmentations of the series, and of the newest report."""
+    """Return the tracking UIDs of earlier results: of the segmentations of the series, and of the newest report.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    chosen : ChosenSeries or None
+        The series and its study; None for an image that does not come from a DICOM study.
+    settings : RunSettings
+        Settings with the earlier result that a user names.
+
+    Returns
+    -------
+    dict of str to str
+        (0062,0020) *Tracking UID* by level.
+    """
     earlier_segmentations = chosen.context.earlier if chosen is not None else ()
     segments = {level: uid for earlier in earlier_segmentations for level, uid in earlier.tracking}
     prior = prior_of(ct, chosen, settings)

@@ -8,7 +8,15 @@ from cspine.pipeline.steps.selection import ChosenSeries
 
 
 def age_and_contrast(ct: CtVolume, chosen: ChosenSeries | None) -> tuple[float | None, bool]:
-    """Return the age of the patient in years, if known, and whether a contrast agent is stated."""
+    """Return the age of the patient in years, if known, and whether a contrast agent is stated.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    chosen : ChosenSeries or None
+        The series; the first source file of the image is read without one.
+    """
     if chosen is not None:
         return chosen.selection.chosen.patient_age_years, chosen.selection.chosen.contrast
     if ct.source is None:
@@ -18,7 +26,15 @@ def age_and_contrast(ct: CtVolume, chosen: ChosenSeries | None) -> tuple[float |
 
 
 def sex_of_patient(ct: CtVolume, chosen: ChosenSeries | None) -> str:
-    """Return the sex of the patient as the headers state it, ``"M"`` or ``"F"``; empty if unknown."""
+    """Return the sex of the patient as the headers state it, ``"M"`` or ``"F"``; empty if unknown.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    chosen : ChosenSeries or None
+        The series; the first source file of the image is read without one.
+    """
     if chosen is not None:
         return chosen.sex
     return read_source_facts(ct.source).sex if ct.source is not None else ""

@@ -20,7 +20,20 @@ _log = logging.getLogger(__package__)
 
 
 def read_ct(chosen: ChosenSeries, settings: RunSettings) -> CtVolume:
-    """Read the chosen series; errors as `dicom.read.read_volume`."""
+    """Read the chosen series.
+
+    Parameters
+    ----------
+    chosen : ChosenSeries
+        From `choose_series` or `series_of_caller`.
+    settings : RunSettings
+        Whether gaps are repaired.
+
+    Raises
+    ------
+    CSpineError
+        As in `dicom.read.read_volume`.
+    """
     return _logged(read_volume(chosen.selection.chosen, repair_gaps=settings.repair_gaps))
 
 
@@ -42,7 +55,28 @@ def keep_files(ct: CtVolume, opened: ExitStack) -> None:
 
 
 def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVolume:
-    """Read a NIfTI file; errors as `io.ct_image.read_ct_image`, and of outputs that require DICOM."""
+    """Read a NIfTI file, if levels, outputs and earlier result suit it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    settings : RunSettings
+        Wanted levels, outputs, earlier result.
+    package : ModelPackage
+        The model.
+
+    Raises
+    ------
+    UsageError
+        If the model predicts none of the wanted levels.
+    DicomSourceNeededError
+        If an output needs a DICOM series.
+    PriorResultError
+        If the earlier result that is named cannot be compared with.
+    CSpineError
+        As in `io.ct_image.read_ct_image`.
+    """
     from cspine.io.ct_image import read_ct_image  # loads nibabel and SimpleITK, which DICOM does not need
 
     check_wanted(settings.levels, package.levels)
@@ -53,6 +87,15 @@ def read_image(path: Path, settings: RunSettings, package: ModelPackage) -> CtVo
 
 def check_image(ct: CtVolume, settings: RunSettings, package: ModelPackage) -> CtVolume:
     """Return an image in memory if the wanted levels and the earlier result suit it.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    settings : RunSettings
+        Wanted levels, earlier result.
+    package : ModelPackage
+        The model.
 
     Raises
     ------

@@ -67,7 +67,15 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
 
 
 def material(results: Results, settings: RunSettings) -> Material:
-    """Return what a single output is made of, when nothing else is written."""
+    """Return what a single output is made of, when nothing else is written.
+
+    Parameters
+    ----------
+    results : Results
+        Results of the steps.
+    settings : RunSettings
+        Settings of the run.
+    """
     results = with_all_findings(results)
     return _material(results, settings, summary_of(results, settings, Stopwatch(), ()))
 

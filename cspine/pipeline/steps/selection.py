@@ -52,7 +52,18 @@ class ChosenSeries:
 
 
 def read_headers(folder: Path) -> Scan:
-    """Scan a folder of files, as `dicom.archive.open_input` gives it; errors as `dicom.scan.scan_folder`."""
+    """Scan a folder of DICOM files: headers only.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, as `dicom.archive.open_input` yields it for a folder or a .zip.
+
+    Raises
+    ------
+    CSpineError
+        As in `dicom.scan.scan_folder`.
+    """
     return scan_folder(folder)
 
 
