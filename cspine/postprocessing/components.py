@@ -150,7 +150,15 @@ def contact_faces(labels_zyx: LabelArray, numbers_zyx: NDArray[np.uint32], piece
 
 
 def remove_small_components(labels_zyx: LabelArray, voxel_mm3: float) -> LabelArray:
-    """Return the labels without isolated components that are smaller than `MIN_VERTEBRA_MM3`."""
+    """Return the labels without isolated components that are smaller than `MIN_VERTEBRA_MM3`.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels; components of all labels together are judged.
+    voxel_mm3 : float
+        Volume of a voxel, cubic millimetres.
+    """
     occupied = np.ascontiguousarray(labels_zyx != 0)
     kept = cc3d.dust(occupied, threshold=MIN_VERTEBRA_MM3 / voxel_mm3, connectivity=26, in_place=False)
     return np.where(kept, labels_zyx, np.uint8(0))

@@ -54,7 +54,17 @@ def remove_non_bone(labels_zyx: LabelArray, ct: CtVolume) -> tuple[list[Finding]
 
 
 def mean_density(ct: CtVolume, box: Box, inside_zyx: NDArray[np.bool_]) -> float | None:
-    """Return the mean of the image over the voxels of a mask within a box, HU, or None for an empty mask."""
+    """Return the mean of the image over the voxels of a mask within a box, HU, or None for an empty mask.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    box : tuple of slice
+        Slices along z, y and x.
+    inside_zyx : ndarray of bool
+        The mask, of the shape of the box.
+    """
     values = ct.hu_zyx[box][inside_zyx]
     return float(values.mean(dtype=np.float64)) if values.size else None
 

@@ -71,7 +71,18 @@ def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequ
 
 
 def preview_png(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding]) -> bytes:
-    """Return the preview as the bytes of a PNG; parameters and NoVertebraError as `render_preview`."""
+    """Return the preview as the bytes of a PNG.
+
+    Parameters
+    ----------
+    ct, labels, title, findings
+        As in `render_preview`.
+
+    Raises
+    ------
+    NoVertebraError
+        If there are no labels.
+    """
     scene, file = scene_of(ct, labels), BytesIO()
     # A matplotlibrc on the machine must not change the picture.
     with style.context("default"):

@@ -103,7 +103,18 @@ EARLIER_RESULT = Code("EARLIER_RESULT", SCHEME, "Date of the earlier result")
 
 
 def concept_of(quantity: Quantity) -> Concept:
-    """Return the codes of a quantity."""
+    """Return the codes of a quantity.
+
+    Parameters
+    ----------
+    quantity : Quantity
+        The quantity.
+
+    Returns
+    -------
+    Concept
+        A standard concept if there is one, else a code of cspine's own scheme.
+    """
     if quantity.name in _STANDARD:
         return _STANDARD[quantity.name]
     return Concept(Code(_PRIVATE[quantity.name], SCHEME, quantity.title))
