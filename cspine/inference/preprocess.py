@@ -50,7 +50,18 @@ class Intensity:
     mask: NDArray[np.bool_] | None = None
 
     def apply(self, values: HuArray) -> NDArray[np.float32]:
-        """Return a normalised image as a new array."""
+        """Return a normalised image as a new array.
+
+        Parameters
+        ----------
+        values : ndarray
+            Hounsfield units, any shape; that of the mask if there is one.
+
+        Returns
+        -------
+        ndarray of float32
+            Values of the network.
+        """
         if self.mask is None:
             return self.scaled(self.clipped(values))
         result = np.array(values, dtype=np.float32, order="C")
@@ -58,14 +69,31 @@ class Intensity:
         return result
 
     def clipped(self, values: HuArray) -> NDArray[np.float32]:
-        """Return clipped values as a new array."""
+        """Return clipped values as a new array.
+
+        Parameters
+        ----------
+        values : ndarray
+            Hounsfield units, any shape.
+
+        Returns
+        -------
+        ndarray of float32
+            Values between the limits of the normalisation, if it has any.
+        """
         result = np.array(values, dtype=np.float32, order="C")
         if np.isfinite(self.lower):
             np.clip(result, self.lower, self.upper, out=result)
         return result
 
     def scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return clipped values after subtraction and division, which happen in place."""
+        """Return clipped values after subtraction and division, which happen in place.
+
+        Parameters
+        ----------
+        values : ndarray of float32
+            Clipped values, which are changed.
+        """
         if self.shift != 0:
             values -= np.float32(self.shift)
         if self.scale != 1:

@@ -108,6 +108,11 @@ class LabelledCase:
     def read(self, rules: Rules) -> LabelledImage:
         """Read the image, of a DICOM study the series that the rules choose, and the labels on its grid.
 
+        Parameters
+        ----------
+        rules : Rules
+            Selection rules for the series of a DICOM study.
+
         Raises
         ------
         CSpineError

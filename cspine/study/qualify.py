@@ -74,6 +74,11 @@ def qualify(
 def dice_by_level(one_zyx: LabelArray, other_zyx: LabelArray) -> dict[str, float]:
     """Return the Dice coefficient of each level that either array has.
 
+    Parameters
+    ----------
+    one_zyx, other_zyx : ndarray
+        Labels with the numbers of VerSe, of one shape.
+
     Examples
     --------
     >>> dice_by_level(np.array([1, 1, 2]), np.array([1, 2, 2]))

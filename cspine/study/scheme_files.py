@@ -51,6 +51,11 @@ def scheme_of_folder(folder: Path, named: str | None) -> str:
 def scheme_of_dataset(path: Path) -> LabelScheme:
     """Return the scheme that a dataset.json gives: its names that mean a level, all others background.
 
+    Parameters
+    ----------
+    path : Path
+        File dataset.json of an nnU-Net dataset or prediction.
+
     Raises
     ------
     LabelSchemeError
@@ -140,7 +145,13 @@ def _of_files_in(folder: Path) -> LabelScheme:
 
 
 def mask_folder(folder: Path) -> Path | None:
-    """Return where the masks of a case lie: its folder or ``segmentations`` in it; None where it has none."""
+    """Return where the masks of a case lie: its folder or ``segmentations`` in it; None where it has none.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the case.
+    """
     places = (folder / name for name in _MASK_FOLDERS)
     return next((place for place in places if any(place.glob(mask_name("*")))), None)
 

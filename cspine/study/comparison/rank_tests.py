@@ -53,14 +53,38 @@ def _exact_tails(differences: Values) -> tuple[float, float]:
 
 
 def signed_rank_biserial(differences: Values) -> float:
-    """Return (positive - negative) / all ranks of the differences that are not 0 (Kerby 2014)."""
+    """Return (positive - negative) / all ranks of the differences that are not 0 (Kerby 2014).
+
+    Parameters
+    ----------
+    differences : ndarray of float64, shape (cases,)
+        At least one is not 0.
+
+    Returns
+    -------
+    float
+        From -1 (all are negative) to 1.
+    """
     differing = differences[differences != 0]
     ranks = stats.rankdata(np.abs(differing))
     return float((ranks[differing > 0].sum() - ranks[differing < 0].sum()) / ranks.sum())
 
 
 def rank_sum(first: Values, second: Values) -> tuple[float, float]:
-    """Return the two-sided p-value of the Mann-Whitney U test, and its rank-biserial (above 0: second is higher)."""
+    """Return the two-sided p-value of the Mann-Whitney U test, and its rank-biserial correlation.
+
+    Parameters
+    ----------
+    first, second : ndarray of float64, shape (cases,)
+        Values of two models.
+
+    Returns
+    -------
+    p : float
+        The p-value.
+    rank_biserial : float
+        From -1 to 1; above 0 if the second model has the higher values.
+    """
     # Rounded, so that equal values tie.
     result = stats.mannwhitneyu(np.round(second, DECIMALS), np.round(first, DECIMALS), alternative="two-sided")
     return float(result.pvalue), float(2 * result.statistic / (len(first) * len(second)) - 1)

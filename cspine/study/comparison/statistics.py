@@ -143,11 +143,23 @@ class PairedResult:
     reasons: tuple[str, ...] = ()
 
     def p(self, test: TestName) -> float | None:
-        """Return the p-value of a test."""
+        """Return the p-value of a test.
+
+        Parameters
+        ----------
+        test : str
+            ``"wilcoxon"``, ``"t"`` or ``"mann-whitney"``.
+        """
         return {"wilcoxon": self.wilcoxon_p, "t": self.t_p, "mann-whitney": self.mann_whitney_p}[test]
 
     def tost_p(self, test: TestName) -> float | None:
-        """Return the p-value of the equivalence test that goes with a test: of signed ranks but for the t test."""
+        """Return the p-value of the equivalence test that goes with a test: of signed ranks but for the t test.
+
+        Parameters
+        ----------
+        test : str
+            ``"wilcoxon"``, ``"t"`` or ``"mann-whitney"``.
+        """
         return self.tost_t_p if test == "t" else self.tost_wilcoxon_p
 
 
@@ -253,7 +265,15 @@ def intervals(
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
-    """Return the random numbers of a comparison: the same for its name, whatever else is compared."""
+    """Return the random numbers of a comparison: the same for its name, whatever else is compared.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the comparison's settings.
+    name : str
+        What is compared.
+    """
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
@@ -276,7 +296,13 @@ def corrected(values: Sequence[float | None], correction: str) -> list[float | N
 
 
 def holm(values: Values) -> Values:
-    """Return p-values with Holm's step-down correction (Scandinavian Journal of Statistics 1979, 6:65-70)."""
+    """Return p-values with Holm's step-down correction (Scandinavian Journal of Statistics 1979, 6:65-70).
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+        The p-values of one family.
+    """
     order = np.argsort(values)
     steps = values[order] * np.arange(len(values), 0, -1)
     changed = np.empty_like(values)
@@ -309,5 +335,13 @@ def verdict(p: float | None, tost_p: float | None, result: PairedResult, alpha: 
 
 
 def within(interval: Interval | None, margin: float | None) -> bool:
-    """Return True where an interval lies inside plus and minus a margin."""
+    """Return True where an interval lies inside plus and minus a margin.
+
+    Parameters
+    ----------
+    interval : Interval or None
+        The interval; nothing is within the margin without one.
+    margin : float or None
+        Above 0.
+    """
     return interval is not None and margin is not None and -margin < interval.low and interval.high < margin

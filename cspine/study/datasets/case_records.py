@@ -19,7 +19,15 @@ def records_of(dataset: DatasetFolder) -> Records[dict[str, Any]]:
 
 
 def begun_file(dataset: DatasetFolder, case: str) -> Path:
-    """Return the file that exists while the files of a case are being written."""
+    """Return the file that exists while the files of a case are being written.
+
+    Parameters
+    ----------
+    dataset : DatasetFolder
+        The dataset.
+    case : str
+        Name of the case.
+    """
     return dataset.root / RECORDS / f"{case}.begun"
 
 
@@ -33,7 +41,15 @@ def clear_unfinished(dataset: DatasetFolder) -> None:
 
 
 def row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:
-    """Return the row of a case as its record has it, without a subset; None where the record is damaged."""
+    """Return the row of a case as its record has it, without a subset; None where the record is damaged.
+
+    Parameters
+    ----------
+    dataset : DatasetFolder
+        The dataset.
+    case : str
+        Name of the case.
+    """
     try:
         stored: dict[str, Any] = complete_record(dataset, case)["row"]
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
@@ -44,6 +60,13 @@ def row_of(dataset: DatasetFolder, case: str) -> CaseRow | None:
 
 def doubts_of(dataset: DatasetFolder, case: str) -> list[Doubt]:
     """Return the doubts about a case, with their sentences.
+
+    Parameters
+    ----------
+    dataset : DatasetFolder
+        The dataset.
+    case : str
+        Name of the case.
 
     Raises
     ------
@@ -57,7 +80,25 @@ def doubts_of(dataset: DatasetFolder, case: str) -> list[Doubt]:
 
 
 def complete_record(dataset: DatasetFolder, case: str) -> dict[str, Any]:
-    """Return the record of a case that is there; DatasetError if it cannot be read."""
+    """Return the record of a case that is there.
+
+    Parameters
+    ----------
+    dataset : DatasetFolder
+        The dataset.
+    case : str
+        Name of the case.
+
+    Returns
+    -------
+    dict
+        ``fingerprint``, ``voxels`` (checksum of the image), ``row`` and ``doubts``.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read.
+    """
     content = records_of(dataset).read(case)
     if content is None:
         raise _damaged(case)

@@ -77,7 +77,15 @@ def _correction(case: FoundCase, conversion: Conversion) -> Correction | None:
 
 
 def is_done(case: FoundCase, conversion: Conversion) -> bool:
-    """Return whether a case is complete and made of the same inputs and settings as now."""
+    """Return whether a case is complete and made of the same inputs and settings as now.
+
+    Parameters
+    ----------
+    case : FoundCase
+        The case, as it was found in its data set.
+    conversion : Conversion
+        The task.
+    """
     dataset = conversion.dataset
     content = records_of(dataset).read(case.name) or {}
     if content.get("fingerprint") != _fingerprint(case, conversion):
@@ -89,9 +97,21 @@ def is_done(case: FoundCase, conversion: Conversion) -> bool:
 
 
 def convert_case(case: FoundCase, conversion: Conversion) -> tuple[str, str] | None:
-    """Convert one case; return code and message where that fails.
+    """Convert one case.
 
     The record of the case is written last: without it the files count for nothing, and are removed.
+
+    Parameters
+    ----------
+    case : FoundCase
+        The case, as it was found in its data set.
+    conversion : Conversion
+        The task.
+
+    Returns
+    -------
+    tuple of str, or None
+        Code and message of the error if the conversion fails.
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:

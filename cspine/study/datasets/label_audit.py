@@ -204,6 +204,11 @@ def read_centroids(path: Path) -> Centroids | None:
     The subject based files begin with ``{"direction": ["P", "I", "R"]}`` and give voxels of the image of that
     orientation; vertebrae without a centroid have NaN. The files of the challenges (``iso-ctd``) have no direction.
 
+    Parameters
+    ----------
+    path : Path
+        A JSON file of VerSe.
+
     Raises
     ------
     InputError

@@ -56,7 +56,13 @@ def evaluate_pairs(
 
 
 def evaluate_pair(case: EvaluationCase) -> CaseResult:
-    """Compare the labels of a case with its reference; ``error`` is set where its files cannot be used."""
+    """Compare the labels of a case with its reference; ``error`` is set where its files cannot be used.
+
+    Parameters
+    ----------
+    case : EvaluationCase
+        The files of a case, with their label schemes.
+    """
     return _attempted(case, lambda: _compared(case))
 
 

@@ -33,6 +33,18 @@ class BlankedCopies:
     def write(self, out: Path, progress: ProgressCallback) -> list[WrittenCase]:
         """Write OUT/images, OUT/labels and OUT/cases.csv; existing copies are kept.
 
+        Parameters
+        ----------
+        out : Path
+            Folder of the copies.
+        progress : callable
+            Called with the number of finished images and of all images.
+
+        Returns
+        -------
+        list of WrittenCase
+            All copies, written now or kept.
+
         Raises
         ------
         UsageError

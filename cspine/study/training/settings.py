@@ -129,6 +129,11 @@ class TrainingSettings:
     def from_record(record: Mapping[str, Any]) -> TrainingSettings:
         """Return the settings that `as_record` gave.
 
+        Parameters
+        ----------
+        record : mapping
+            What `as_record` returned, as JSON gives it back.
+
         Raises
         ------
         UsageError
@@ -197,7 +202,13 @@ def preset_named(name: str) -> Preset:
 
 
 def differences(one: TrainingSettings, other: TrainingSettings) -> list[str]:
-    """Return the names of the settings in which two trainings differ."""
+    """Return the names of the settings in which two trainings differ.
+
+    Parameters
+    ----------
+    one, other : TrainingSettings
+        Settings of two trainings.
+    """
     names = [f.name for f in fields(TrainingSettings) if f.name != "changes"]
     found = [name for name in names if getattr(one, name) != getattr(other, name)]
     changes = [f.name for f in fields(PlanChanges)]
