@@ -38,6 +38,8 @@ class StepOperator(Operator):  # type: ignore[misc]
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     """
 
     #: Name of the output port.
