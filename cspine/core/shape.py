@@ -288,3 +288,14 @@ def _shape(labels_zyx: LabelArray, grid: Grid, label: int, box: Box, view: tuple
         centroid_lps=to_lps(grid.affine_lps, centre_xyz[None])[0],
         touches_edge=touches,
     )
+
+
+def complete_shapes(shapes: Iterable[LevelShape]) -> tuple[LevelShape, ...]:
+    """Return the vertebrae that are not truncated by an edge of the image.
+
+    Parameters
+    ----------
+    shapes : iterable of LevelShape
+        Shapes of the levels.
+    """
+    return tuple(shape for shape in shapes if not shape.touches_edge)

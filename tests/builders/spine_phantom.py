@@ -11,6 +11,7 @@ import numpy as np
 
 from cspine.core.anatomy import vertebra
 from cspine.core.geometry import Grid
+from cspine.core.shape import LevelShape, shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 
 MODEL = ModelIdentity("phantom-net", "1.2.0", "ab" * 32, demonstration=True)
@@ -74,6 +75,23 @@ def draw(phantom: Phantom) -> np.ndarray:
         spine = (np.abs(x - cx) <= 3) & (y >= cy + 24) & (y <= cy + 36)
         labels[(body & (np.abs(z - cz) <= 6)) | ((ring | spine) & (np.abs(z - cz) <= 5))] = label
     return labels
+
+
+NECK = Phantom()
+
+
+def spine(phantom: Phantom = NECK, truth: np.ndarray | None = None) -> tuple[LabelVolume, tuple[LevelShape, ...]]:
+    """Labels of a phantom, or other labels on its grid, with their shapes."""
+    labels = LabelVolume(draw(phantom) if truth is None else truth, phantom.grid().affine_lps)
+    return labels, shapes_of(labels.labels_zyx, labels.grid)
+
+
+def canal(phantom: Phantom = NECK, *, aside_mm: float = 0.0, radius_mm: float = 4.0) -> np.ndarray:
+    """A cord in the centre of the rings, or beside them."""
+    _, y, x = np.indices(phantom.shape_zyx, dtype=np.float32)
+    cx, cy, _ = phantom.centre_mm(0)
+    step_x, step_y, _ = phantom.spacing_xyz
+    return (x * step_x - cx - aside_mm) ** 2 + (y * step_y - cy - 16) ** 2 <= radius_mm**2
 
 
 def volumes(phantom: Phantom | None = None, labels_zyx: np.ndarray | None = None) -> tuple[LabelVolume, CtVolume]:
