@@ -11,7 +11,8 @@ import numpy as np
 from cspine.core.errors import CaseGridError, CSpineError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io import nifti
-from cspine.report.sheet import SheetRow, below_neck, write_sheets
+from cspine.report.sheet import write_sheets
+from cspine.report.sheet_rows import SheetRow, below_neck
 from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, subset_title
