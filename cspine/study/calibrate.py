@@ -16,7 +16,7 @@ from cspine.core.errors import InputError
 from cspine.core.progress import ProgressCallback
 from cspine.core.shape import vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.dicom.rules import Rules
+from cspine.dicom.rules import Rules, load_rules
 from cspine.inference.settings import InferenceSettings
 from cspine.models.calibration import Bin, Calibrated, Calibration, Curve
 from cspine.models.package import ModelPackage
@@ -168,6 +168,41 @@ def calibrate(
         fast=fitted(found, FAST_FEATURES),
         full=fitted(found, FULL_FEATURES) if full else None,
     )
+
+
+def calibrate_folders(
+    package: ModelPackage,
+    folders: Iterable[tuple[Path, Path]],
+    *,
+    full: bool = False,
+    progress: ProgressCallback | None = None,
+) -> Calibration:
+    """Return the calibration of a model on folders of images and labels, as `cspine models calibrate` measures it.
+
+    ``Calibration.write(package)`` stores it where runs find it.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    folders : iterable of (Path, Path)
+        Folders of CTs that the model was not trained on, each with the folder of their labels.
+    full : bool
+        As in `calibrate`.
+    progress : callable, optional
+        Called with the number of finished images and of all images.
+
+    Raises
+    ------
+    InputError
+        If an image has no labels or cannot be read, or the model predicts too few vertebrae.
+    CSpineError
+        As in `LabelledCase.read`.
+    """
+    cases = [case for images, labels in folders for case in labelled_cases(images, labels)]
+    rules = load_rules(levels=package.levels)
+    on_image = None if progress is None else lambda done, _: progress(done, len(cases))
+    return calibrate(package, (case.read(rules) for case in cases), full=full, progress=on_image)
 
 
 def labelled_cases(images: Path, labels: Path) -> list[LabelledCase]:
