@@ -96,6 +96,11 @@ def print_error(error: CSpineError) -> None:
 def with_options(text: str) -> str:
     """Return a text for the command line: a setting in backticks becomes its option.
 
+    Parameters
+    ----------
+    text : str
+        A message or advice.
+
     Examples
     --------
     >>> with_options("Send all slices, or use `repair_gaps`; see `cspine series DIR`.")

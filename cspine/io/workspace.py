@@ -227,7 +227,18 @@ class Records(Generic[Record]):
 
 
 def unchanged(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a record that is kept as it is; TypeError where it is no object."""
+    """Return the content of a record that is kept as it is.
+
+    Parameters
+    ----------
+    content : dict
+        The content of its file.
+
+    Raises
+    ------
+    TypeError
+        If it is no object.
+    """
     if not isinstance(content, dict):
         raise TypeError("a record is a JSON object")
     return content

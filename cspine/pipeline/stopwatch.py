@@ -13,7 +13,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Stopwatch:
-    """Seconds that each step took, in the order of the steps."""
+    """Seconds that each step took, in the order of the steps.
+
+    Parameters
+    ----------
+    seconds : dict of str to float
+        Seconds by name of the step; those of earlier steps, if there were any.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
 

@@ -82,7 +82,13 @@ class Cleaning:
     fragments_mm3: dict[int, list[float]] = field(default_factory=dict)
 
     def forget_fragments(self, volumes_mm3: Mapping[int, Iterable[float]]) -> None:
-        """Remove fragments that were removed afterwards, given by their volumes."""
+        """Remove fragments that were removed afterwards, given by their volumes.
+
+        Parameters
+        ----------
+        volumes_mm3 : mapping of int to iterable of float
+            Volumes by label, cubic millimetres; one that no fragment has is ignored.
+        """
         for label, volumes in volumes_mm3.items():
             kept = self.fragments_mm3.get(label, [])
             for volume in volumes:

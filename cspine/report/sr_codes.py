@@ -121,7 +121,13 @@ def concept_of(quantity: Quantity) -> Concept:
 
 
 def change_of(quantity: Quantity) -> Code:
-    """Return the code of the change of a quantity since an earlier result."""
+    """Return the code of the change of a quantity since an earlier result.
+
+    Parameters
+    ----------
+    quantity : Quantity
+        The quantity.
+    """
     return Code(f"{_CHANGE}{_short(quantity)}", SCHEME, f"Change of {quantity.title.lower()}"[:64])
 
 
@@ -130,7 +136,13 @@ def _short(quantity: Quantity) -> str:
 
 
 def unit_of(quantity: Quantity) -> Code:
-    """Return the UCUM code of the unit of a quantity."""
+    """Return the UCUM code of the unit of a quantity.
+
+    Parameters
+    ----------
+    quantity : Quantity
+        The quantity.
+    """
     return _UNITS[quantity.unit]
 
 

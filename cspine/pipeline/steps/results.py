@@ -36,6 +36,12 @@ class Results:
 
 
 def with_all_findings(results: Results) -> Results:
-    """Return results whose vertebrae have the findings of their measurements too."""
+    """Return results whose vertebrae have the findings of their measurements too.
+
+    Parameters
+    ----------
+    results : Results
+        Results whose measurements have findings of their own.
+    """
     findings = (*results.vertebrae.findings, *results.measured.findings)
     return replace(results, vertebrae=replace(results.vertebrae, findings=findings))
