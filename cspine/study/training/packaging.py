@@ -54,7 +54,19 @@ class Naming:
 
 
 def naming_of(out: Path, name: str | None, title: str | None, cases: TrainingCases, command: str) -> Naming:
-    """Return the name and title of a package; from its folder and its labels if omitted."""
+    """Return the name and title of a package; from its folder and its labels if omitted.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the package.
+    name, title : str or None
+        What the user gives.
+    cases : TrainingCases
+        The training cases, with their label set.
+    command : str
+        What makes the package, for its card.
+    """
     slug = name or re.sub(r"[^a-z0-9._-]+", "-", out.resolve().name.lower()).strip("-._")
     levels = cases.labels.levels
     return Naming(slug, title or f"nnU-Net, {levels[0].name}..{levels[-1].name}, {cases.labels.name}", command)
@@ -62,6 +74,11 @@ def naming_of(out: Path, name: str | None, title: str | None, cases: TrainingCas
 
 def check_naming(naming: Naming) -> None:
     """Refuse a name that no package can have, before anything is trained.
+
+    Parameters
+    ----------
+    naming : Naming
+        Name and title of the package.
 
     Raises
     ------
