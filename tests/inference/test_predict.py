@@ -200,6 +200,18 @@ def test_the_second_stage_of_a_cascade_sees_what_nnunet_shows_it(tmp_path, spaci
     assert np.mean(result.labels.labels_zyx != expected) <= 2e-3
 
 
+def test_what_was_not_scanned_has_no_label(tmp_path):
+    package, volume = TinyModel().package(tmp_path / "tiny"), lively_volume((60, 40, 36))
+    before = segment(volume, package, InferenceSettings("cpu")).labels.labels_zyx
+    hu = volume.hu_zyx.copy()
+    hu[:20] = -1024
+    blank = segment(replace(volume, hu_zyx=hu), package, InferenceSettings("cpu"))
+    assert before[:20].any()
+    assert blank.labels.labels_zyx.any()
+    assert not blank.labels.labels_zyx[:20].any()
+    assert not blank.auxiliary_zyx[:20].any()
+
+
 def test_the_share_of_a_level_that_the_stage_before_named_otherwise():
     before = np.array([[[1, 1, 2, 2, 0, 3]]], dtype=np.uint8)
     after = np.array([[[1, 2, 2, 2, 2, 0]]], dtype=np.uint8)
