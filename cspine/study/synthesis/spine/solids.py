@@ -32,7 +32,7 @@ def capsule(points: Points, start: Point, stop: Point, radius: float, end_radius
 
 def _length(x: Field, y: Field, z: Field) -> Field:
     """Return what `numpy.linalg.norm` returns of these components, to the bit: it is slow along an axis of three."""
-    return np.sqrt(x * x + y * y + z * z)
+    return np.asarray(np.sqrt(x * x + y * y + z * z), dtype=np.float32)
 
 
 def ellipsoid(points: Points, centre: Point, radii: Point) -> Field:
