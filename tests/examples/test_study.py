@@ -35,11 +35,11 @@ def _solids(forms: object, seed: int, settings: SpineSettings) -> tuple[CtVolume
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(tmp_path_factory: pytest.TempPathFactory, warm_study: WarmPython) -> Path:
     """Folder of a finished study: two folds, one epoch of two iterations."""
     out = tmp_path_factory.mktemp("study")
     socket = tmp_path_factory.mktemp("socket") / "s"
-    with WarmPython("tests.builders.warm_study") as python, warm_command(python, "cspine", socket) as command:
+    with warm_command(warm_study, "cspine", socket) as command:
         _run_script(out, command)
     return out
 
