@@ -7,6 +7,7 @@ spacing or the shear of the array that the labels came in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +142,16 @@ class Bone:
         index_xyz = np.argwhere(self.mask_zyx > 0)[:, ::-1].astype(np.float64)
         return to_lps(self.grid.affine_lps, index_xyz)
 
+    @cached_property
+    def row_ends_lps(self) -> Points:
+        """The first and the last voxel of each row, shape (n, 3), in patient coordinates: they have the same extent."""
+        inside = self.mask_zyx > 0
+        z, y = np.nonzero(inside.any(axis=2))
+        first = inside.argmax(axis=2)[z, y]
+        last = inside.shape[2] - 1 - inside[:, :, ::-1].argmax(axis=2)[z, y]
+        index_xyz = np.concatenate([np.stack([x, y, z], axis=1) for x in (first, last)]).astype(np.float64)
+        return to_lps(self.grid.affine_lps, index_xyz)
+
 
 def cut_out(labels: LabelVolume, shape: LevelShape) -> Bone:
     """Return the mask of a vertebra with a border of one voxel.
@@ -232,6 +243,6 @@ def extent_in(frame: Frame, bone: Bone) -> tuple[Vector, Vector]:
     low, high : ndarray, shape (3,)
         Corners (left, posterior, superior) in the frame, millimetres.
     """
-    points = frame.from_lps(bone.points_lps())
+    points = frame.from_lps(bone.row_ends_lps)
     margin = _MARGIN_MM + max(bone.grid.spacing_xyz) / 2
     return points.min(axis=0) - margin, points.max(axis=0) + margin
