@@ -33,6 +33,11 @@ class CSpineApp(Application):  # type: ignore[misc]
         loader --study_selected_series_list--> reader --image--> inference --prediction--> postprocessing
         postprocessing --seg_image--> seg_writer --seg_file--> sr_writer --measurements--> report_writer
         seg_writer, sr_writer --> dicom/    report_writer --> report/
+
+    Parameters
+    ----------
+    *args, **kwargs
+        What the SDK's `Application` takes.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

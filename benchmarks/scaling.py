@@ -24,7 +24,8 @@ from typing import Any
 from benchmarks.against_nnunet import volume_of
 from benchmarks.common import ROOT, alternate, parser, publish, run, table
 from benchmarks.scans import scan_of, write_series
-from cspine.models.package import ModelPackage, StageContent, load_package, read_json, write_package
+from cspine.models.package import ModelPackage, load_package, read_json
+from cspine.models.package_writer import StageContent, write_package
 
 MACHINE_GIB, SYSTEM_GIB = 8.0, 1.0
 

@@ -64,7 +64,8 @@ def standard_package(folder: Path) -> Any:
 
     from cspine.models.manifest import MANIFEST_NAME, ModelManifest
     from cspine.models.network import build_network
-    from cspine.models.package import StageContent, load_package, write_package
+    from cspine.models.package import load_package
+    from cspine.models.package_writer import StageContent, write_package
     from cspine.models.plans import read_plan
 
     if (folder / MANIFEST_NAME).is_file():

@@ -29,6 +29,8 @@ class CtReaderOperator(StepOperator):
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     repair_gaps : bool
         Read the longest regular part of a series with gaps.
     """

@@ -40,6 +40,8 @@ class DicomSegWriterOperator(StepOperator):
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     output_folder : Path
         Where ``dicom/`` appears; ``output`` in the working directory by default.
     seg_type : str

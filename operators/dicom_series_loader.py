@@ -37,6 +37,8 @@ class DicomSeriesLoaderOperator(StepOperator):
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     input_folder : Path, optional
         Folder with the files of one study.
     rules : Path, optional

@@ -46,6 +46,8 @@ class DicomSrWriterOperator(StepOperator):
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     output_folder : Path
         Where ``dicom/`` appears; ``output`` in the working directory by default.
     outputs : str

@@ -172,7 +172,18 @@ class MeasuredVertebrae(DataPath):
 
 
 def placement(affine_lps: Affine) -> dict[str, Any]:
-    """Return the metadata that places an array (z, y, x) in the patient, as the SDK writes it and in DICOM's LPS."""
+    """Return the metadata that places an array (z, y, x) in the patient, as the SDK writes it and in DICOM's LPS.
+
+    Parameters
+    ----------
+    affine_lps : ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres in LPS.
+
+    Returns
+    -------
+    dict of str to object
+        ``affine`` and ``space`` in RAS, as the SDK writes them, and ``affine_lps``.
+    """
     return {"affine": ras_to_lps(affine_lps), "space": "RAS", "affine_lps": affine_lps}
 
 
@@ -227,12 +238,31 @@ def prediction_of(image: Image, model: ModelIdentity | None) -> Inference:
 
 
 def vertebrae_of(image: Image, model: ModelIdentity | None) -> Vertebrae:
-    """Return the cleaned labels of an Image of any maker; parameters and errors as `prediction_of`."""
+    """Return the cleaned labels of an Image of any maker.
+
+    Parameters
+    ----------
+    image : Image
+        Labels with the numbers of VerSe; those of cspine's postprocessing carry their findings.
+    model : ModelIdentity or None
+        What to call the model of labels of another maker.
+
+    Raises
+    ------
+    InputError, UsageError
+        As in `prediction_of`.
+    """
     return image.vertebrae if isinstance(image, VertebraImage) else Vertebrae(_labels_of(image, model), ())
 
 
 def provenance_of(item: object) -> Provenance:
-    """Return the provenance of an object of cspine; a new one for an object of another maker."""
+    """Return the provenance of an object of cspine; a new one for an object of another maker.
+
+    Parameters
+    ----------
+    item : object
+        What an input port receives.
+    """
     found = getattr(item, "provenance", None)
     return found if isinstance(found, Provenance) else Provenance()
 

@@ -24,5 +24,11 @@ def load_model(model_path: Path | None) -> ModelPackage:
 
 
 def named_model(name: str, version: str) -> ModelIdentity | None:
-    """Return the identity of a model that another operator ran; None if it has no name."""
+    """Return the identity of a model that another operator ran; None if it has no name.
+
+    Parameters
+    ----------
+    name, version : str
+        Name and version, as a parameter of an operator states them; the checksum is unknown.
+    """
     return ModelIdentity(name, version, checksum="") if name else None

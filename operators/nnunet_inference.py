@@ -30,6 +30,8 @@ class NnunetInferenceOperator(StepOperator):
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     model_path : Path, optional
         Folder of a model package, or one that holds a single package; by default the demonstration of cspine.
     device : str

@@ -26,6 +26,8 @@ class OutputWriterOperator(StepOperator):
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     output_folder : Path
         Where ``dicom/`` and ``report/`` appear.
     model_name, model_version : str

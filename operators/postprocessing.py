@@ -32,6 +32,8 @@ class PostprocessingOperator(StepOperator):
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     levels : str
         The levels to keep, for example ``C3-C7`` or ``C1-T1,L1-L5``; all that were predicted by default.
     solve_levels : bool

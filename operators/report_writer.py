@@ -44,6 +44,8 @@ class ReportWriterOperator(StepOperator):
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     output_folder : Path
         The folder that was given to the DICOM-SEG writer.
     """

@@ -38,6 +38,8 @@ class StepOperator(Operator):  # type: ignore[misc]
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     """
 
     #: Name of the output port.
@@ -48,11 +50,30 @@ class StepOperator(Operator):  # type: ignore[misc]
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """Declare the output port; it may stay unconnected."""
+        """Declare the output port; it may stay unconnected.
+
+        Parameters
+        ----------
+        spec : OperatorSpec
+            Holoscan's specification of the operator, to which the port is added.
+        """
         spec.output(self.output).condition(ConditionType.NONE)
 
     def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
-        """Do the step and emit its result."""
+        """Do the step and emit its result.
+
+        Parameters
+        ----------
+        op_input, op_output : InputContext, OutputContext
+            Ports of the operator.
+        context : ExecutionContext
+            Not used.
+
+        Raises
+        ------
+        CSpineError
+            Whatever the step raises; the error of cspine, or one that names the type of another exception only.
+        """
         try:
             result = self.work(op_input)
         except Exception as unforeseen:
@@ -62,5 +83,16 @@ class StepOperator(Operator):  # type: ignore[misc]
         op_output.emit(result, self.output)
 
     def work(self, op_input: InputContext) -> Any:
-        """Receive what the input ports hold, do the step, return what the output port emits."""
+        """Receive what the input ports hold, do the step, return what the output port emits.
+
+        Parameters
+        ----------
+        op_input : InputContext
+            Input ports of the operator, read by ``op_input.receive(name)``.
+
+        Returns
+        -------
+        object
+            What the output port emits.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no step")

@@ -106,7 +106,18 @@ def chosen_series(studies: Sequence[StudySelectedSeries] | StudySelectedSeries) 
 
 
 def first_study(studies: Sequence[StudySelectedSeries] | StudySelectedSeries) -> StudySelectedSeries:
-    """Return the first study of a list; InputError if there is none or it has no selected series."""
+    """Return the first study of a list.
+
+    Parameters
+    ----------
+    studies : sequence of StudySelectedSeries, or StudySelectedSeries
+        What a loader of the SDK or of cspine emits.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it has no selected series.
+    """
     study = studies if isinstance(studies, StudySelectedSeries) else next(iter(studies), None)
     if study is None or not study.selected_series:
         raise InputError("no series was selected", advice="Look at the selection rules and at the log of the loader.")

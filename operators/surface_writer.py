@@ -37,6 +37,8 @@ class SurfaceWriterOperator(StepOperator):
     ----------
     fragment : Fragment
         The application.
+    *args, **kwargs
+        What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     output_folder : Path
         Where the files are written.
     surface_format : str

@@ -21,6 +21,7 @@ from tests.builders.solid_people import write_meshes, write_person
 from tests.builders.tiny_atlas import write_atlas
 from tests.builders.tiny_model import TrainedModel, train_tiny_model
 from tests.builders.warm_python import APPLICATION, WarmPython
+from tests.builders.warm_steps import steps_in
 
 # A shell's background job ignores SIGINT, and so would the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -69,9 +70,14 @@ def solid_people(mesh_folder: Path, people_folder: Path, atlas_cache: Path) -> P
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+def trained(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> TrainedModel:
     """A model of two folds, trained by nnU-Net on the tiny dataset; whoever changes it takes a copy."""
-    return made_once(tmp_path_factory, "trained", lambda: train_tiny_model(tmp_path_factory.mktemp("trained")))
+
+    def train() -> TrainedModel:
+        with steps_in(request.getfixturevalue("warm_study")):  # not for a worker that finds the model made
+            return train_tiny_model(tmp_path_factory.mktemp("trained"))
+
+    return made_once(tmp_path_factory, "trained", train)
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +115,13 @@ def warm_app() -> Iterator[WarmPython]:
         yield python
 
 
+@pytest.fixture(scope="session")
+def warm_study() -> Iterator[WarmPython]:
+    """Python with the libraries of a study and of nnU-Net loaded."""
+    with WarmPython("tests.builders.warm_study") as python:
+        yield python
+
+
 @pytest.fixture
 def untouched_logging() -> Iterator[None]:
     """Give the package's logger back as it was: the command line sends it to standard error."""
@@ -120,8 +133,8 @@ def untouched_logging() -> Iterator[None]:
 
 #: Files that take longest: workers begin with them, so that none is left alone with one at the end.
 _LONGEST = (
-    "app/test_application.py",
     "examples/test_study.py",
+    "app/test_application.py",
     "operators/test_documentation.py",
     "study/training/test_train.py",
     "cli/test_predict.py",

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from cspine.study.datasets.sources.found import Found
 
 _FOLDER = click.Path(path_type=Path)
-_BYTES_A_PROCESS = 3 * 10**9
 
 
 @click.command(name="convert")
@@ -79,7 +78,8 @@ def command(
     A case that fails leaves no files; the others are converted, and the exit code is 11. The same command resumes
     after an interrupt, and adds the cases of further data sets to the existing ones.
     """  # noqa: D301
-    from cspine.study.datasets.convert import Conversion, convert
+    from cspine.study.datasets.convert import convert, default_jobs
+    from cspine.study.datasets.convert_case import Conversion
     from cspine.study.datasets.corrections import read_corrections
     from cspine.study.datasets.dataset_folder import DatasetFolder
     from cspine.study.datasets.exclusions import propose, read_exclusions
@@ -91,7 +91,7 @@ def command(
     )
     found = collect(folders, limit)
     corrected = read_corrections(corrections) if corrections is not None else None
-    conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or _processes(), corrected)
+    conversion = Conversion(DatasetFolder(out), label_set, auxiliary, jobs or default_jobs(), corrected)
     _report_needs(found, out)
     with progress("cases") as on_progress:
         outcome = convert(found, conversion, reasons, on_progress)
@@ -113,23 +113,14 @@ def command(
 
 
 def _report_unlisted_cases(outcome: Outcome, found: Found) -> None:
-    """Report cases that an earlier call converted and that are no longer in their data set."""
-    given = {case.name for case in found.cases} | {case for case, _ in found.broken}
-    sources = {case.source for case in found.cases}
-    others = [row.case for row in outcome.rows if row.source in sources and row.case not in given and not row.excluded]
+    from cspine.study.datasets.convert import unlisted_cases
+
+    others = unlisted_cases(outcome.rows, found)
     if others:
         click.echo(
             f"note: {counted(len(others), 'case')} of an earlier call no longer in the data sets, for example "
             f"{others[0]}, and still used: list them in --exclude, or convert into a new folder"
         )
-
-
-def _processes() -> int:
-    """Return how many processes cores and memory allow: a CT of the trunk with its labels takes some 3 GB."""
-    from cspine.io.machine import memory, usable_cores
-
-    free = memory().available
-    return max(1, min(usable_cores(), free // _BYTES_A_PROCESS)) if free else usable_cores()
 
 
 def _report_needs(found: Found, out: Path) -> None:

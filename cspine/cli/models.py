@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cspine.core.errors import ModelChecksumError, UsageError
+from cspine.core.errors import UsageError
 from cspine.io.console import progress, table
 from cspine.io.machine import home_folder
 
@@ -101,26 +101,11 @@ def info(name: str, models: Path | None) -> None:
 @_models_option
 def verify(name: str, models: Path | None) -> None:
     """Verify the model NAME: checksums, plans, and that its weights match its networks."""
-    from cspine.models.manifest import MANIFEST_NAME, read_manifest
-    from cspine.models.network import build_network, load_weights
-    from cspine.models.package import file_faults, load_package
     from cspine.models.registry import find_model
+    from cspine.models.verification import verify_package
 
-    folder = find_model(name, model_folders(models))
-    manifest = read_manifest(folder / MANIFEST_NAME)
-    faults = file_faults(folder, manifest)
-    for fault in faults:
-        click.echo(f"FAIL: {fault}")
-    if faults:
-        raise ModelChecksumError(
-            f"model {manifest.name}: {len(faults)} of {len(manifest.files)} files are changed or missing"
-        )
-    for stage in load_package(folder).stages:
-        network = build_network(stage.plan.architecture)
-        for fold in stage.manifest.folds:
-            load_weights(network, stage.weights(fold))
-            click.echo(f"OK: {stage.manifest.name}, fold {fold}: the weights match the network")
-    click.echo(f"OK: {manifest.identity.title}, {len(manifest.files)} files, checksum {manifest.identity.checksum}")
+    for check in verify_package(find_model(name, model_folders(models))):
+        click.echo(f"{'OK' if check.ok else 'FAIL'}: {check.sentence}")
 
 
 @command.command()
@@ -137,17 +122,13 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
     being asked for only from a mean Dice of 0.999, and 0.99 for each vertebra. The record lies beside the
     package, or with the user's models if that folder is read-only.
     """
-    from cspine.dicom.rules import load_rules
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
-    from cspine.study.prediction.prediction_cases import cases_of_input
-    from cspine.study.qualify import qualify as qualify_model
+    from cspine.study.qualify import qualify_images
 
     package = load_package(find_model(name, model_folders(models)))
-    rules, cases = load_rules(levels=package.levels), cases_of_input(source)
     with progress("images") as on_progress:
-        images = (case.read(rules) for case in cases)
-        record = qualify_model(package, images, progress=lambda done, _: on_progress(done, len(cases)))
+        record = qualify_images(package, source, on_progress)
     rows = [
         [
             one.engine, one.precision, f"{one.mean_dice:.5f}", f"{min(one.dice.values(), default=0.0):.5f}",
@@ -156,7 +137,7 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
         for one in record.results
     ]  # fmt: skip
     head = ("engine", "precision", "mean Dice", "worst level", "qualified")
-    table(f"{package.identity.title} against torch float32, {len(cases)} images", head, rows)
+    table(f"{package.identity.title} against torch float32, {record.cases} images", head, rows)
     click.echo(f"Recorded in {record.write(package)}")
 
 
@@ -182,11 +163,9 @@ def calibrate(
     coefficient to expect. The table shows the expected calibration error on subjects that a curve was not fitted to.
     The record lies beside the package, or with the user's models if that folder is read-only.
     """
-    from cspine.dicom.rules import load_rules
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
-    from cspine.study.calibrate import calibrate as calibrate_model
-    from cspine.study.calibrate import labelled_cases
+    from cspine.study.calibrate import calibrate_folders
     from cspine.study.reliability_plot import write_reliability
 
     if len(images) != len(labels):
@@ -194,15 +173,12 @@ def calibrate(
             f"{len(images)} times --images and {len(labels)} times --labels", advice="Give pairs of folders."
         )
     package = load_package(find_model(name, model_folders(models)))
-    cases = [case for folders in zip(images, labels, strict=True) for case in labelled_cases(*folders)]
     with progress("images") as on_progress:
-        rules = load_rules(levels=package.levels)
-        volumes = (case.read(rules) for case in cases)
-        record = calibrate_model(package, volumes, full=full, progress=lambda done, _: on_progress(done, len(cases)))
+        record = calibrate_folders(package, zip(images, labels, strict=True), full=full, progress=on_progress)
     ways = [("fast", record.fast)] + ([("full", record.full)] if record.full is not None else [])
     rows = [[way, str(each.vertebrae), f"{each.level.error:.3f}", f"{each.dice.error:.3f}"] for way, each in ways]
     head = ("confidence", "vertebrae", "error of the level", "error of the Dice")
-    table(f"Expected calibration error of {package.identity.title}, {len(cases)} images", head, rows)
+    table(f"Expected calibration error of {package.identity.title}, {record.cases} images", head, rows)
     if plot is not None:
         write_reliability(record, package.identity.title, plot)
     click.echo(f"Recorded in {record.write(package)}")

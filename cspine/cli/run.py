@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from cspine.cli.run_options import model_package, run_options, run_settings, wanted_model_folder
-from cspine.core.errors import DicomSourceNeededError, SomeStudiesFailedError, UsageError, as_defect, hashed
+from cspine.core.errors import DicomSourceNeededError, SomeStudiesFailedError, UsageError, as_defect
 from cspine.core.findings import FINDINGS_LOG
 from cspine.io.console import held_back, print_error, progress
 from cspine.pipeline.outputs import check_outputs
@@ -125,14 +125,9 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
     from cspine.io.output import StudyOutput
     from cspine.pipeline.study import run_study
 
-    studies = scan.studies()
+    studies = scan.named_studies()
     failed: list[str] = []
-    names: set[str] = set()
-    for number, study in enumerate(studies, 1):
-        name = hashed(study.series[0].study_uid)
-        if name in names:  # two patients under one study UID
-            name = hashed(study.series[0].patient_key + study.series[0].study_uid)
-        names.add(name)
+    for number, (name, study) in enumerate(studies.items(), 1):
         _log.info("study %d of %d: %s", number, len(studies), name)
         try:
             output = StudyOutput(out / name, overwrite=overwrite, inputs=(settings.prior,))

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from cspine.cli.train_options import NAMES, dataset_options, training_settings, wanted_folds
-from cspine.core.errors import TrainingError, UsageError
+from cspine.core.errors import UsageError
 from cspine.io.console import progress
-
-if TYPE_CHECKING:
-    from cspine.study.training.cases import TrainingCases
 
 _SYNTHETIC_NAMES = ("atlas", "anatomies", "recipe", "iterations", "labelled", "start_from", "other_stages", "snapshot")
 
@@ -99,43 +96,29 @@ def command(
 
 
 def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, options: dict[str, Any]) -> None:
-    from cspine.io.machine import usable_cores
-    from cspine.study.training.cases import read_cases_of
-    from cspine.study.training.children import machine_of
-    from cspine.study.training.needs import needs
-    from cspine.study.training.packaging import check_naming, check_output_folder, naming_of, refuse_within
-    from cspine.study.training.settings import PRESETS
-    from cspine.study.training.train import Training, train
+    from cspine.study.training.run_training import TrainingTask, run_training
 
-    settings = training_settings(options)
-    cases = read_cases_of(dataset, wanted_folds(options["folds"]))
-    if options["preset"]:
-        _check_label_set(cases, options["preset"], PRESETS[options["preset"]].label_set)
-    naming = naming_of(out, options["name"], options["title"], cases, _command_line())
-    check_naming(naming)
-    check_output_folder(out, (dataset, folder))
-    refuse_within(dataset, {"run": folder, "out": out})
-    machine = machine_of(device, options["processes"] or usable_cores())
-    for line in needs(cases, settings, folder):
-        click.echo(line)
+    task = TrainingTask(
+        dataset,
+        folder,
+        out,
+        training_settings(options),
+        preset=options["preset"],
+        folds=wanted_folds(options["folds"]),
+        device=device,
+        processes=options["processes"],
+        name=options["name"],
+        title=options["title"],
+        command=_command_line(),
+    )
     with progress("epochs") as on_progress:
-        package = train(Training(cases, settings, folder, machine), out, naming, on_progress)
+        package = run_training(task, _print_needs, on_progress)
     click.echo(f"Model package {package.identity.title} in {out}; its README.md has each fold's Dice")
 
 
-def _check_label_set(cases: TrainingCases, preset: str, wanted: str) -> None:
-    if not wanted:
-        return
-    if cases.labels.name != wanted:
-        raise TrainingError(
-            f"--preset {preset} requires the label set {wanted}; the dataset has {cases.labels.name}",
-            advice="Give the other preset, or convert the dataset with --label-set.",
-        )
-    if cases.labels.auxiliary:
-        raise TrainingError(
-            f"the dataset has the class {cases.labels.auxiliary!r}, which the paper's model lacks",
-            advice="Convert the dataset without --auxiliary, or train it without --preset.",
-        )
+def _print_needs(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(line)
 
 
 def _command_line() -> str:

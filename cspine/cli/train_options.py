@@ -60,11 +60,11 @@ def dataset_options(command: Command) -> Command:
 
 def training_settings(options: Mapping[str, Any]) -> TrainingSettings:
     """Return the settings of the options; UsageError if they are not valid."""
-    from cspine.study.training.settings import PRESETS, TrainingSettings
+    from cspine.study.training.settings import TrainingSettings, preset_named
     from cspine.study.training.trainers import check_trainer
 
     preset = options["preset"]
-    settings = PRESETS[preset].settings if preset else TrainingSettings()
+    settings = preset_named(preset).settings if preset else TrainingSettings()
     changes = {
         "batch_size": options["batch_size"],
         "patch_size": _numbers(options["patch_size"], "--patch-size", int),

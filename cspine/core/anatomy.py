@@ -150,6 +150,11 @@ SACRUM = 26
 def vertebra(key: int | str) -> Vertebra:
     """Return the level of a VerSe number or of a name such as ``"C3"``.
 
+    Parameters
+    ----------
+    key : int or str
+        A label with the numbers of VerSe, or the name of a level.
+
     Raises
     ------
     KeyError
@@ -164,7 +169,18 @@ def vertebra(key: int | str) -> Vertebra:
 
 
 def rank(label: int) -> int:
-    """Return the index of a label from head to foot: 0 is C1; T13 is between T12 and L1."""
+    """Return the index of a label from head to foot: 0 is C1; T13 is between T12 and L1.
+
+    Parameters
+    ----------
+    label : int
+        Label of a level, with the numbers of VerSe.
+
+    Raises
+    ------
+    KeyError
+        If no level has this label.
+    """
     return _RANK[label]
 
 
@@ -204,12 +220,24 @@ def steps_between(upper: int, lower: int) -> tuple[int, int]:
 
 
 def may_follow(upper: int, lower: int) -> bool:
-    """Return whether a level can be the next one below another, all levels between being optional."""
+    """Return whether a level can be the next one below another, all levels between being optional.
+
+    Parameters
+    ----------
+    upper, lower : int
+        Labels of the level nearer the head and of the level nearer the feet.
+    """
     return steps_between(upper, lower)[0] == 1
 
 
 def is_full_spine(levels: Iterable[Vertebra]) -> bool:
-    """Return whether some of the levels are below T1, as for a full-spine model."""
+    """Return whether some of the levels are below T1, as for a full-spine model.
+
+    Parameters
+    ----------
+    levels : iterable of Vertebra
+        Levels of a model or of labels.
+    """
     last = rank(_BY_NAME["T1"].label)
     return any(rank(level.label) > last for level in levels)
 
@@ -277,6 +305,11 @@ _LEVELS_ADVICE = "Name levels from head to foot, for example C1-T1 or C3-C7,L1-L
 
 def levels_text(levels: Iterable[Vertebra]) -> str:
     """Return the shortest text that `parse_levels` parses to these levels.
+
+    Parameters
+    ----------
+    levels : iterable of Vertebra
+        Levels in any order; the text runs from head to foot.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.core.geometry import Grid, to_lps
+from cspine.core.geometry import to_lps
 from cspine.core.shape import LevelShape
 from cspine.core.volumes import LabelVolume
 
@@ -19,6 +19,8 @@ MIN_VERTEBRAE = 3
 _MIN_DISTANCE_MM = 2.0
 #: Part of the greatest thickness from which on a voxel belongs to the thickest part of the bone.
 _THICK = 0.7
+#: Voxels are left out where they are closer than this, millimetres: a direction needs no more.
+_SAMPLE_MM = 1.0
 
 
 def column_turn_deg(labels: LabelVolume, shapes: Sequence[LevelShape]) -> float | None:
@@ -47,24 +49,40 @@ def column_turn_deg(labels: LabelVolume, shapes: Sequence[LevelShape]) -> float 
 
 
 def impossible_turn_deg(labels: LabelVolume, shapes: Sequence[LevelShape]) -> float | None:
-    """Return the turn of a column that is turned further than a neck can be, or None; as `column_turn_deg`."""
+    """Return the turn of a column that is turned further than a neck can be, or None.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels of the vertebrae.
+    shapes : sequence of LevelShape
+        Their shapes, as `column_turn_deg` takes them.
+
+    Returns
+    -------
+    float or None
+        The angle of `column_turn_deg` in degrees if its magnitude exceeds `MAX_TURN_DEG`; None for any other column.
+    """
     turn = column_turn_deg(labels, shapes)
     return turn if turn is not None and abs(turn) > MAX_TURN_DEG else None
 
 
 def _to_arch(labels: LabelVolume, shape: LevelShape) -> NDArray[np.float64]:
     """Return how far left and behind the thickest part of a vertebra its centre lies, millimetres."""
-    mask, grid = labels.labels_zyx[shape.box_zyx] == shape.vertebra.label, labels.grid.part(shape.box_zyx)
+    grid = labels.grid.part(shape.box_zyx)
+    steps_zyx = [max(1, int(_SAMPLE_MM / spacing)) for spacing in reversed(grid.spacing_xyz)]
+    sampled = (labels.labels_zyx[shape.box_zyx] == shape.vertebra.label)[tuple(slice(None, None, n) for n in steps_zyx)]
+    sampling_zyx = [n * spacing for n, spacing in zip(steps_zyx, reversed(grid.spacing_xyz), strict=True)]
     bone, thickest = (
-        to_lps(grid.affine_lps, np.argwhere(part)[:, ::-1].mean(axis=0)[None])[0]
-        for part in (mask, _thickest(mask, grid))
+        to_lps(grid.affine_lps, (np.argwhere(part).mean(axis=0) * steps_zyx)[None, ::-1])[0]
+        for part in (sampled, _thickest(sampled, sampling_zyx))
     )
     return np.asarray((bone - thickest)[:2])
 
 
-def _thickest(mask_zyx: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+def _thickest(mask_zyx: NDArray[np.bool_], sampling_zyx: Sequence[float]) -> NDArray[np.bool_]:
     from scipy import ndimage
 
-    depth = ndimage.distance_transform_edt(np.pad(mask_zyx, 1), sampling=grid.spacing_xyz[::-1])[1:-1, 1:-1, 1:-1]
+    depth = ndimage.distance_transform_edt(np.pad(mask_zyx, 1), sampling=sampling_zyx)[1:-1, 1:-1, 1:-1]
     thickest: NDArray[np.bool_] = depth >= _THICK * depth.max()
     return thickest

@@ -290,6 +290,11 @@ FACES_ELSEWHERE = FindingKind(
     "The arches of the vertebrae do not point to the back of the patient: the orientation in the header is wrong, for "
     "example that of a patient who lay prone, and left and right may be exchanged. Nothing is measured along the axes.",
 )
+CONTRADICTS_LEVEL = FindingKind(
+    "CS-FND-047",
+    Severity.SERIOUS,
+    "C1 has a vertebral body, or C2 has none: the levels are probably named one too high or one too low.",
+)
 
 #: Every kind of finding, by code.
 FINDING_KINDS: tuple[FindingKind, ...] = (
@@ -339,6 +344,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     NO_DISC_SPACE,
     CERVICAL_RIB,
     FACES_ELSEWHERE,
+    CONTRADICTS_LEVEL,
 )
 
 #: Findings that cast doubt on the numbering of levels other than the one that they name.
@@ -360,12 +366,23 @@ NUMBERING_CODES: frozenset[str] = frozenset(
         MERGED_LEVELS,
         STAGES_DISAGREE,
         CERVICAL_RIB,
+        CONTRADICTS_LEVEL,
     )
 )
 
 
 def parse_fail_on(text: str) -> tuple[str, ...]:
     """Return what a text such as ``"serious"`` or ``"CS-FND-003, CS-FND-010"`` names: severities and codes.
+
+    Parameters
+    ----------
+    text : str
+        Severities (``info``, ``warning``, ``serious``) and codes, separated by commas.
+
+    Returns
+    -------
+    tuple of str
+        The severities and codes in their order.
 
     Raises
     ------

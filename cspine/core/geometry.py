@@ -51,13 +51,27 @@ class Grid:
         return float(abs(np.linalg.det(self.affine_lps[:3, :3])))
 
     def is_close(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
-        """Return whether both grids have the same shape and all their corners agree within the tolerance."""
+        """Return whether both grids have the same shape and all their corners agree within the tolerance.
+
+        Parameters
+        ----------
+        other : Grid
+            The grid to compare with.
+        tolerance_mm : float
+            Largest difference of a coordinate of a corner, millimetres.
+        """
         if self.shape_zyx != other.shape_zyx:
             return False
         return bool(np.abs(self.corners_lps() - other.corners_lps()).max() <= tolerance_mm)
 
     def part(self, box_zyx: tuple[slice, slice, slice]) -> Grid:
-        """Return the grid of a box of the array, whose slices have a start and a stop."""
+        """Return the grid of a box of the array, whose slices have a start and a stop.
+
+        Parameters
+        ----------
+        box_zyx : tuple of slice
+            Slices along z, y and x with a start and a stop, without a step.
+        """
         start_xyz = np.array([[float(part.start) for part in reversed(box_zyx)]])
         affine = self.affine_lps.copy()
         affine[:3, 3] = to_lps(self.affine_lps, start_xyz)[0]
@@ -96,28 +110,84 @@ def make_affine(
 
 
 def to_lps(affine_lps: Affine, index_xyz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the positions of indices (x, y, z), shape (n, 3), in millimetres (LPS), shape (n, 3)."""
+    """Return the positions of indices in the patient.
+
+    Parameters
+    ----------
+    affine_lps : ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres in LPS.
+    index_xyz : ndarray, shape (n, 3)
+        Indices; fractions are positions between voxel centres.
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+        Positions in millimetres, LPS, float64.
+    """
     return np.asarray(index_xyz @ affine_lps[:3, :3].T + affine_lps[:3, 3], dtype=np.float64)
 
 
 def to_index(affine_lps: Affine, points_lps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the indices (x, y, z) of points in millimetres (LPS), shape (n, 3)."""
+    """Return the indices of positions in the patient: the inverse of `to_lps`.
+
+    Parameters
+    ----------
+    affine_lps : ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres in LPS; it must be invertible.
+    points_lps : ndarray, shape (n, 3)
+        Positions in millimetres, LPS.
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+        Indices (x, y, z), not rounded, float64.
+    """
     inverse: Affine = np.linalg.inv(affine_lps).astype(np.float64)
     return to_lps(inverse, points_lps)
 
 
 def ras_to_lps(affine_ras: Affine) -> Affine:
-    """Return the affine of a NIfTI file (RAS) in DICOM coordinates (LPS), or the reverse: it is its own inverse."""
+    """Return the affine of a NIfTI file (RAS) in DICOM coordinates (LPS), or the reverse: it is its own inverse.
+
+    Parameters
+    ----------
+    affine_ras : ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres in RAS, or in LPS for the reverse.
+
+    Returns
+    -------
+    ndarray, shape (4, 4)
+        The affine in the other frame, float64.
+    """
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine_ras, dtype=np.float64)
 
 
 def zyx_from_xyz(array_xyz: NDArray[Voxels]) -> NDArray[Voxels]:
-    """Return an array of shape (x, y, z), as nibabel gives it, as one of shape (z, y, x)."""
+    """Return an array of shape (x, y, z), as nibabel gives it, as one of shape (z, y, x).
+
+    Parameters
+    ----------
+    array_xyz : ndarray, shape (x, y, z)
+        Voxels of any dtype.
+
+    Returns
+    -------
+    ndarray, shape (z, y, x)
+        The same voxels, contiguous in memory.
+    """
     return np.ascontiguousarray(array_xyz.transpose(2, 1, 0))
 
 
 def is_orthogonal(affine_lps: Affine, tolerance: float = 1e-4) -> bool:
-    """Return whether the axes of a grid are perpendicular: the cosine of each two is within the tolerance of 0."""
+    """Return whether the axes of a grid are perpendicular.
+
+    Parameters
+    ----------
+    affine_lps : ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres.
+    tolerance : float
+        Largest magnitude of the cosine between two axes.
+    """
     axes = affine_lps[:3, :3] / np.linalg.norm(affine_lps[:3, :3], axis=0)
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= tolerance)
 
@@ -129,6 +199,11 @@ def orientation_of(affine_lps: Affine) -> str:
     """Return the directions of the x, y and z axes as three letters: ``"LPS"`` for an axial CT from feet to head.
 
     Each axis of an oblique scan gets the nearest direction of the patient, the best match first.
+
+    Parameters
+    ----------
+    affine_lps : ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres in LPS.
 
     Examples
     --------
@@ -162,17 +237,37 @@ class Reorientation:
     flips_zyx: tuple[bool, bool, bool]
 
     def apply(self, array_zyx: NDArray[Voxels]) -> NDArray[Voxels]:
-        """Return a view of the array in the new orientation."""
+        """Return a view of the array in the new orientation.
+
+        Parameters
+        ----------
+        array_zyx : ndarray, shape (z, y, x)
+            Array in the original orientation.
+        """
         permuted = array_zyx.transpose(self.axes_zyx)
         return permuted[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips_zyx)]
 
     def undo(self, array_zyx: NDArray[Voxels]) -> NDArray[Voxels]:
-        """Return a view of the array in the original orientation: the inverse of `apply`."""
+        """Return a view of the array in the original orientation: the inverse of `apply`.
+
+        Parameters
+        ----------
+        array_zyx : ndarray, shape (z, y, x)
+            Array in the new orientation.
+        """
         flipped = array_zyx[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips_zyx)]
         return flipped.transpose(tuple(int(i) for i in np.argsort(self.axes_zyx)))
 
     def box(self, box_zyx: tuple[slice, slice, slice], shape_zyx: Shape3) -> tuple[slice, slice, slice]:
-        """Return where a box of an array of this shape lies in the reoriented array."""
+        """Return where a box of an array of this shape lies in the reoriented array.
+
+        Parameters
+        ----------
+        box_zyx : tuple of slice
+            Box of the array in the original orientation; each slice has a start and a stop.
+        shape_zyx : tuple of int
+            Shape of the array in the original orientation.
+        """
         moved = []
         for axis, flip in zip(self.axes_zyx, self.flips_zyx, strict=True):
             part, n = box_zyx[axis], shape_zyx[axis]
@@ -188,7 +283,13 @@ class Reorientation:
         return original[0], original[1], original[2]
 
     def grid(self, grid: Grid) -> Grid:
-        """Return the grid of the reoriented array."""
+        """Return the grid of the reoriented array.
+
+        Parameters
+        ----------
+        grid : Grid
+            Grid of the array in the original orientation.
+        """
         columns, origin = grid.affine_lps[:3, :3], grid.affine_lps[:3, 3].copy()
         reoriented = np.empty((3, 3))
         for target in range(3):
@@ -246,6 +347,11 @@ def shear_mm(affine_lps: Affine) -> tuple[float, float]:
     """Return the in-plane shift of each slice against the previous one, along x and y, millimetres.
 
     It is zero for an orthogonal grid; a tilted gantry causes a shift along y.
+
+    Parameters
+    ----------
+    affine_lps : ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres in LPS.
     """
     x, y, step = affine_lps[:3, 0], affine_lps[:3, 1], affine_lps[:3, 2]
     return float(step @ x / np.linalg.norm(x)), float(step @ y / np.linalg.norm(y))
@@ -255,6 +361,11 @@ def orthogonal_grid(grid: Grid) -> Grid:
     """Return the orthogonal grid with the same slice planes that covers a sheared one.
 
     In-plane axes, spacing and slice planes are kept; rows and columns are added so that no voxel centre is lost.
+
+    Parameters
+    ----------
+    grid : Grid
+        A grid whose rows and columns are perpendicular; its slices may be offset against each other.
     """
     shear = np.array(shear_mm(grid.affine_lps))
     spacing = np.array(grid.spacing_xyz[:2])

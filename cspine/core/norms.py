@@ -118,5 +118,11 @@ TYPICAL_LUMBAR_STEP_MM = 33.0
 
 
 def plausible_ml(level: Vertebra) -> tuple[float, float]:
-    """Return the smallest and the largest volume of an adult vertebra of this level, ml."""
+    """Return the smallest and the largest volume of an adult vertebra of this level, ml.
+
+    Parameters
+    ----------
+    level : Vertebra
+        The level; where nothing is known about it, the limits are those of its region.
+    """
     return PLAUSIBLE_ML.get(level.name, PLAUSIBLE_REGION_ML[level.region])

@@ -17,8 +17,10 @@ from cspine.core.shape import (
     Box,
     LevelShape,
     any_by_block,
+    common_box,
     grown_box,
     labels_cut_within,
+    relative_box,
     shapes_of,
     value_boxes,
     vertebrae_only,
@@ -64,6 +66,37 @@ def shapes_in_image(labels: LabelVolume, ct: CtVolume) -> tuple[LevelShape, ...]
     """
     cut = labels.cut | labels_at_padding(labels.labels_zyx, ct.hu_zyx, labels.grid)
     return shapes_of(labels.labels_zyx, labels.grid, imaged_box(ct.hu_zyx), cut)
+
+
+def not_scanned(labels_zyx: LabelArray, hu_zyx: NDArray[Any], box: Box) -> NDArray[np.bool_] | None:
+    """Return the labelled voxels that lie in padding: a network goes on with a vertebra where the image ends.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape of ``box``
+        Labels in a part of the image.
+    hu_zyx : ndarray, shape (z, y, x)
+        The complete image, HU.
+    box : tuple of slice
+        That part.
+
+    Returns
+    -------
+    ndarray of bool, shape of ``box``, or None
+        None if there are none.
+    """
+    values = _padding_values(hu_zyx)
+    if not values:
+        return None
+    padded = (labels_zyx != 0) & np.isin(hu_zyx[box], values)
+    if not padded.any():
+        return None
+    outside = np.ones(labels_zyx.shape, dtype=np.bool_)
+    imaged = common_box(imaged_box(hu_zyx), box)
+    if imaged is not None:
+        outside[relative_box(imaged, box)] = _near_outside_blocks(hu_zyx, values, imaged)
+    padded &= outside
+    return padded if padded.any() else None
 
 
 def with_cut_labels(labels: LabelVolume, ct: CtVolume | None, *, ends_with_labels: bool = False) -> LabelVolume:
@@ -163,6 +196,15 @@ def _largest_projection_mm2(mask_zyx: NDArray[np.bool_], grid: Grid) -> float:
     return max(
         np.count_nonzero(mask_zyx.any(axis=axis)) * float(np.prod(np.delete(spacing, axis))) for axis in range(3)
     )
+
+
+def _near_outside_blocks(hu_zyx: NDArray[Any], values: list[Any], box: Box) -> NDArray[np.bool_]:
+    """Return the voxels of a box that lie in a block of padding joined to the border of the array, or beside one."""
+    from scipy import ndimage
+
+    near: NDArray[np.bool_] = ndimage.binary_dilation(_outside_blocks(hu_zyx, values), np.ones((3, 3, 3)))
+    z, y, x = (np.arange(part.start, part.stop) // _BLOCK for part in box)
+    return near[np.ix_(z, y, x)]
 
 
 def _outside_blocks(hu_zyx: NDArray[Any], values: list[Any]) -> NDArray[np.bool_]:

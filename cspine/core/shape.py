@@ -87,6 +87,15 @@ def occupied_box(array_zyx: NDArray[Any], margin_zyx: tuple[int, int, int] = (0,
 def grown_box(box: Box, margin_zyx: Iterable[int], shape_zyx: tuple[int, ...]) -> Box:
     """Return a box grown by so many voxels on both sides of each axis, within an array of a shape.
 
+    Parameters
+    ----------
+    box : tuple of slice
+        Slices along z, y and x.
+    margin_zyx : iterable of int
+        Voxels to add on both sides of each axis.
+    shape_zyx : tuple of int
+        Shape of the array, beyond which the box does not grow.
+
     Examples
     --------
     >>> grown_box((slice(1, 3), slice(0, 2), slice(4, 5)), (1, 1, 2), (4, 4, 6))
@@ -100,13 +109,27 @@ def grown_box(box: Box, margin_zyx: Iterable[int], shape_zyx: tuple[int, ...]) -
 
 
 def composed(outer: Box, inner: Box) -> Box:
-    """Return a box within another box as a box of the array."""
+    """Return a box within another box as a box of the array.
+
+    Parameters
+    ----------
+    outer : tuple of slice
+        Box of the array.
+    inner : tuple of slice
+        Box relative to the start of the outer one.
+    """
     z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
     return z, y, x
 
 
 def common_box(one: Box, other: Box) -> Box | None:
-    """Return the box that two boxes share, or None if they share no voxel."""
+    """Return the box that two boxes share, or None if they share no voxel.
+
+    Parameters
+    ----------
+    one, other : tuple of slice
+        Boxes of the same array.
+    """
     parts = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)]
     if any(part.start >= part.stop for part in parts):
         return None
@@ -114,19 +137,48 @@ def common_box(one: Box, other: Box) -> Box | None:
 
 
 def relative_box(inner: Box, outer: Box) -> Box:
-    """Return a box of the array as a box within another box that contains it."""
+    """Return a box of the array as a box within another box that contains it.
+
+    Parameters
+    ----------
+    inner, outer : tuple of slice
+        Boxes of the same array; the outer one contains the inner one.
+    """
     z, y, x = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
     return z, y, x
 
 
 def margin_zyx(margin_mm: float, grid: Grid) -> tuple[int, int, int]:
-    """Return how many voxels of a grid a margin takes, rounded up."""
+    """Return how many voxels of a grid a margin takes, rounded up.
+
+    Parameters
+    ----------
+    margin_mm : float
+        Margin in millimetres.
+    grid : Grid
+        The grid whose voxels are counted.
+
+    Returns
+    -------
+    tuple of int
+        Voxels along z, y and x.
+    """
     z, y, x = (int(np.ceil(margin_mm / step)) for step in reversed(grid.spacing_xyz))
     return z, y, x
 
 
 def label_boxes(labels_zyx: LabelArray) -> dict[int, Box]:
     """Return the bounding box of each label that is present, from head to foot.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray, shape (z, y, x)
+        Labels with the numbers of VerSe, 0 for background.
+
+    Returns
+    -------
+    dict of int to tuple of slice
+        Slices along z, y and x by label.
 
     Raises
     ------
@@ -155,7 +207,20 @@ def value_boxes(numbers_zyx: NDArray[Any]) -> dict[int, Box]:
 
 
 def any_by_block(mask_zyx: NDArray[np.bool_], steps_zyx: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """Return which blocks of voxels contain a voxel of a mask, shape ceil(shape / steps)."""
+    """Return which blocks of voxels contain a voxel of a mask.
+
+    Parameters
+    ----------
+    mask_zyx : ndarray of bool, shape (z, y, x)
+        The mask.
+    steps_zyx : tuple of int
+        Voxels of a block along z, y and x; blocks at the end of an axis may be smaller.
+
+    Returns
+    -------
+    ndarray of bool
+        One value for each block, shape ceil(shape / steps).
+    """
     for axis, step in enumerate(steps_zyx):
         mask_zyx = np.logical_or.reduceat(mask_zyx, np.arange(0, mask_zyx.shape[axis], step), axis=axis)
     return mask_zyx
@@ -248,3 +313,14 @@ def _shape(labels_zyx: LabelArray, grid: Grid, label: int, box: Box, view: tuple
         centroid_lps=to_lps(grid.affine_lps, centre_xyz[None])[0],
         touches_edge=touches,
     )
+
+
+def complete_shapes(shapes: Iterable[LevelShape]) -> tuple[LevelShape, ...]:
+    """Return the vertebrae that are not truncated by an edge of the image.
+
+    Parameters
+    ----------
+    shapes : iterable of LevelShape
+        Shapes of the levels.
+    """
+    return tuple(shape for shape in shapes if not shape.touches_edge)

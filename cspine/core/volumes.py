@@ -18,7 +18,7 @@ LabelArray = NDArray[np.uint8]
 
 
 def labels_present(labels_zyx: LabelArray, *, background: bool = False) -> tuple[int, ...]:
-    """Return the labels of an array in ascending order, without 0 unless ``background`` asks for it.
+    """Return the labels of an array in ascending order.
 
     Slices are counted one by one, because counting takes eight bytes per voxel.
 
@@ -26,6 +26,8 @@ def labels_present(labels_zyx: LabelArray, *, background: bool = False) -> tuple
     ----------
     labels_zyx : ndarray of uint8, shape (z, y, x)
         Labels.
+    background : bool
+        True to return 0 too, where a voxel has it.
     """
     counts = np.zeros(256, dtype=np.int64)
     for plane in labels_zyx:

@@ -7,6 +7,12 @@ from cspine.core.volumes import LabelArray, labels_present
 
 
 def body_part(labels_zyx: LabelArray) -> str:
-    """Return ``"CSPINE"`` if no vertebra below T1 is present, else ``"SPINE"``."""
+    """Return (0018,0015) *Body Part Examined*: ``"CSPINE"`` if no vertebra below T1 is present, else ``"SPINE"``.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray, shape (z, y, x)
+        Labels with the numbers of VerSe, 0 for background.
+    """
     neck = {level.label for level in CERVICAL_LEVELS}
     return "CSPINE" if set(labels_present(labels_zyx)) <= neck else "SPINE"

@@ -67,6 +67,11 @@ class Clock:
     def from_iso(cls, text: str) -> Clock:
         """Return the clock for a text that `iso` wrote.
 
+        Parameters
+        ----------
+        text : str
+            Date and time in ISO 8601 with a time zone.
+
         Raises
         ------
         UsageError
@@ -84,6 +89,11 @@ class Clock:
 
     def in_zone(self, offset: str) -> Clock:
         """Return the same moment in the zone of (0008,0201) *Timezone Offset From UTC*, for example ``"+0100"``.
+
+        Parameters
+        ----------
+        offset : str
+            The offset as DICOM writes it: sign, hours, minutes.
 
         Raises
         ------

@@ -121,7 +121,18 @@ class Origin:
 
 
 def reference(header: Dataset) -> Dataset:
-    """Return the reference to an instance: its SOP Class and SOP Instance UID."""
+    """Return the reference to an instance: its SOP Class and SOP Instance UID.
+
+    Parameters
+    ----------
+    header : Dataset
+        Header with *SOP Class UID* and *SOP Instance UID*.
+
+    Returns
+    -------
+    Dataset
+        An item with (0008,1150) *Referenced SOP Class UID* and (0008,1155) *Referenced SOP Instance UID*.
+    """
     item = Dataset()
     item.ReferencedSOPClassUID = header.SOPClassUID
     item.ReferencedSOPInstanceUID = header.SOPInstanceUID
@@ -130,6 +141,11 @@ def reference(header: Dataset) -> Dataset:
 
 def read_origin(ct: CtVolume) -> Origin:
     """Return the source of a volume.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        A volume that was read from DICOM files, which must still exist.
 
     Raises
     ------
@@ -181,7 +197,20 @@ def start_object(
 
 
 def save_object(dataset: Dataset, path: Path) -> str:
-    """Write an object in Explicit VR Little Endian, atomically, and return its SOP Instance UID."""
+    """Write an object in Explicit VR Little Endian, atomically, and return its SOP Instance UID.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        A complete object without file meta information.
+    path : Path
+        File to write.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = UID(dataset.SOPClassUID)

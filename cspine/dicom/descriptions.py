@@ -31,7 +31,13 @@ def long_string(text: str, end: str = "") -> str:
 
 
 def series_title(levels: Sequence[str]) -> str:
-    """Return what the description of a series of these levels begins with."""
+    """Return what the description of a series of these levels begins with.
+
+    Parameters
+    ----------
+    levels : sequence of str
+        Names of the levels from head to foot, at least one.
+    """
     return f"Vertebrae {levels[0]}-{levels[-1]}" if len(levels) > 1 else f"Vertebra {levels[0]}"
 
 

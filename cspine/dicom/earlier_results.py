@@ -163,7 +163,15 @@ def superseded(
 
 
 def with_other_slices(earlier: Iterable[EarlierResult], slices: frozenset[str]) -> tuple[EarlierResult, ...]:
-    """Return the earlier results of any model based on slices that the new one lacks; parameters as `superseded`."""
+    """Return the earlier results of any model based on slices that the new one lacks.
+
+    Parameters
+    ----------
+    earlier : iterable of EarlierResult
+        Results that were found in the study.
+    slices : frozenset of str
+        SOP Instance UIDs of the slices of the new result.
+    """
     return tuple(e for e in earlier if not e.sources <= slices)
 
 
@@ -199,12 +207,25 @@ def name_superseded(segmentation: Dataset, results: Iterable[EarlierResult]) -> 
 
 
 def algorithm_name(model: ModelIdentity) -> str:
-    """Return (0066,0036) *Algorithm Name* of the segments that a model predicts; a long name keeps its mark."""
+    """Return (0066,0036) *Algorithm Name* of the segments that a model predicts; a long name keeps its mark.
+
+    Parameters
+    ----------
+    model : ModelIdentity
+        The model; the name of a demonstration model ends with a mark.
+    """
     return long_string(model.name, _DEMONSTRATION if model.demonstration else "")
 
 
 def named_model(algorithm: str, version: str) -> ModelIdentity:
     """Return the model that an *Algorithm Name* and *Version* name; its checksum is unknown.
+
+    Parameters
+    ----------
+    algorithm : str
+        (0066,0036) *Algorithm Name*, as `algorithm_name` returns it.
+    version : str
+        (0066,0031) *Algorithm Version*.
 
     Examples
     --------

@@ -222,7 +222,13 @@ class InstanceHeader:
 
 
 def patient_key(dataset: Dataset) -> str:
-    """Return the hash that identifies a patient: of (0010,0020) *Patient ID*, or of the name where that is empty."""
+    """Return the hash that identifies a patient: of (0010,0020) *Patient ID*, or of the name where that is empty.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        A header with *Patient ID* or *Patient's Name*.
+    """
     return hashed(_text(dataset, "PatientID") or f"name:{_text(dataset, 'PatientName')}")
 
 

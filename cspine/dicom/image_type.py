@@ -51,6 +51,11 @@ def is_hounsfield_type(values: Iterable[str]) -> bool:
 def other_quantity(values: Iterable[str]) -> str:
     """Return the value that states another quantity than Hounsfield units; empty if none does.
 
+    Parameters
+    ----------
+    values : iterable of str
+        Values of (0008,0008) *Image Type*; the first two never state a quantity.
+
     Examples
     --------
     >>> other_quantity(("DERIVED", "SECONDARY", "AXIAL", "DE_IODINE"))

@@ -42,13 +42,30 @@ def patient_age_years(header: Dataset) -> float | None:
 
 
 def patient_sex(path: Path) -> str:
-    """Return the sex of a file's patient, as `sex_of`; InputError if the file can no longer be read."""
+    """Return the sex of a file's patient, as `sex_of`.
+
+    Parameters
+    ----------
+    path : Path
+        A DICOM file of the series; its pixels are not read.
+
+    Raises
+    ------
+    InputError
+        If the file can no longer be read.
+    """
     with foreign_file(lambda kind: InputError(f"a file of the series can no longer be read ({kind})")):
         return sex_of(dcmread(path, stop_before_pixels=True, specific_tags=["PatientSex"], force=True))
 
 
 def sex_of(header: Dataset) -> str:
-    """Return (0010,0040) *Patient's Sex* as ``"M"`` or ``"F"``; empty if it is neither, or not stated."""
+    """Return (0010,0040) *Patient's Sex* as ``"M"`` or ``"F"``; empty if it is neither, or not stated.
+
+    Parameters
+    ----------
+    header : Dataset
+        A header, which may lack the attribute.
+    """
     sex = str(header.get("PatientSex") or "").strip().upper()
     return sex if sex in ("M", "F") else ""
 

@@ -66,6 +66,18 @@ def read_segmentation(path: Path) -> LabelVolume:
 def read_seg_record(path: Path) -> tuple[SegRecord, ModelIdentity | None]:
     """Return the record of a segmentation object as if it had just been written, and the model that it names.
 
+    Parameters
+    ----------
+    path : Path
+        File of a DICOM Segmentation, by cspine or another system.
+
+    Returns
+    -------
+    record : SegRecord
+        UIDs, segments and tracking UIDs of the object, with the checksum of the file; it has no warnings.
+    model : ModelIdentity or None
+        The model that the segments name; None if they name none.
+
     Raises
     ------
     InputError

@@ -78,6 +78,11 @@ class TextCondition(_Condition):
         """Return why the text is rejected, or None if it matches; backslashes separate values.
 
         The text is quoted only if it is a word of the rule or of DICOM: in a damaged header it may be a name.
+
+        Parameters
+        ----------
+        text : str
+            Value of the attribute; empty where it is missing.
         """
         values = [value.strip().casefold() for value in text.split("\\") if value.strip()]
         if not values:
@@ -125,6 +130,11 @@ class NumberCondition(_Condition):
     def rejection(self, number: float | None) -> str | None:
         """Return why the number is rejected, or None if it matches.
 
+        Parameters
+        ----------
+        number : float or None
+            Value of the attribute; None where it is missing.
+
         Examples
         --------
         >>> NumberCondition(min=0.5, max=3).rejection(5)
@@ -155,7 +165,13 @@ class ValuesCondition(_Condition):
         return {"all_of": value} if isinstance(value, list) else value
 
     def rejection(self, values: tuple[str, ...]) -> str | None:
-        """Return why the values are rejected, or None if they match."""
+        """Return why the values are rejected, or None if they match.
+
+        Parameters
+        ----------
+        values : tuple of str
+            Values of the attribute; empty where it is missing. Case does not matter.
+        """
         present = {value.casefold() for value in values}
         lacking = [value for value in self.all_of or () if value.casefold() not in present]
         if lacking and not (self.allow_missing and not values):

@@ -118,6 +118,18 @@ class Scan:
             groups[series.patient_key, series.study_uid].append(series)
         return tuple(replace(self, series=tuple(members)) for members in groups.values())
 
+    def named_studies(self) -> dict[str, Scan]:
+        """Return the studies by the name that a folder of their results has: the hashed Study Instance UID.
+
+        A further patient under the same Study Instance UID has a name of its own.
+        """
+        found: dict[str, Scan] = {}
+        for study in self.studies():
+            first = study.series[0]
+            name = hashed(first.study_uid)
+            found[hashed(first.patient_key + first.study_uid) if name in found else name] = study
+        return found
+
 
 def one_study(scan: Scan, series_uid: str | None = None) -> Scan:
     """Return the scan of the only study of the input, or of the one that contains ``series_uid``.

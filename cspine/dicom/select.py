@@ -139,7 +139,27 @@ def select_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> Se
 
 
 def evaluate_series(scan: Scan, rules: Rules, series_uid: str | None = None) -> tuple[SeriesDecision, ...]:
-    """Return the decision on every series, even if none is chosen; parameters and errors as in `select_series`."""
+    """Return the decision on every series, even if none is chosen.
+
+    Parameters
+    ----------
+    scan : Scan
+        Scan of one study.
+    rules : Rules
+        Selection rules.
+    series_uid : str, optional
+        Series that the user requested; the rules are then ignored.
+
+    Returns
+    -------
+    tuple of SeriesDecision
+        One decision for each series, in the order of the scan; at most one of them is chosen.
+
+    Raises
+    ------
+    UnknownSeriesError, SeveralPatientsError
+        As in `select_series`.
+    """
     if series_uid is not None:
         return _choose_by_uid(scan, series_uid)
     rejections = {id(series): _rejections(series, rules) for series in scan.series}

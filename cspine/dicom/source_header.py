@@ -66,6 +66,11 @@ _ACR_NEMA_DATE = re.compile(r"^(\d{4})\.(\d{2})\.(\d{2})$")
 def source_of(ct: CtVolume) -> CtSource:
     """Return the instances that a volume was read from.
 
+    Parameters
+    ----------
+    ct : CtVolume
+        A volume, read from DICOM or not.
+
     Raises
     ------
     DicomSourceNeededError
@@ -101,7 +106,18 @@ def read_source_headers(source: CtSource) -> list[Dataset]:
 
 
 def read_first_header(source: CtSource) -> Dataset:
-    """Return the complete header of the first source instance of a volume, without pixels; errors as for all."""
+    """Return the complete header of the first source instance of a volume, without pixels.
+
+    Parameters
+    ----------
+    source : CtSource
+        The instances that a volume was read from.
+
+    Raises
+    ------
+    InputError
+        As in `read_source_headers`.
+    """
     first = source.slices[0]
     return _read(first.path, first.sop_instance_uid)
 
@@ -110,12 +126,28 @@ def header_bytes(header: Dataset) -> bytes:
     """Return all elements of a prepared header as bytes, for the UIDs of an object that is derived from it.
 
     A PACS corrects names and numbers without new UIDs; a result of the corrected images is a new object.
+
+    Parameters
+    ----------
+    header : Dataset
+        A header as `read_source_headers` and `normalise_headers` prepare it, without pixels.
     """
     return b"".join(f"{element.tag}{element.value!r}".encode("utf-8", "backslashreplace") for element in header)
 
 
 def zone_of(header: Dataset) -> str | None:
-    """Return (0008,0201) *Timezone Offset From UTC* of a source; None if it is missing or malformed."""
+    """Return (0008,0201) *Timezone Offset From UTC* of a source; None if it is missing or malformed.
+
+    Parameters
+    ----------
+    header : Dataset
+        A header, which may lack the attribute.
+
+    Returns
+    -------
+    str or None
+        The offset, for example ``"+0100"``.
+    """
     zone = str(header.get("TimezoneOffsetFromUTC") or "").strip()
     return zone if _ZONE.match(zone) else None
 

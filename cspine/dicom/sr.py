@@ -124,6 +124,20 @@ def referenced_segment(record: SegRecord | None, level: str, ct: CtVolume) -> An
 
     A Label Map Segmentation is no target of TID 1411: its SOP class is younger than the readers. The tracking UID names
     its segment all the same.
+
+    Parameters
+    ----------
+    record : SegRecord or None
+        The segmentation; None if none was written.
+    level : str
+        Name of the level.
+    ct : CtVolume
+        The image; its series is named where the segmentation names none.
+
+    Returns
+    -------
+    highdicom.sr.ReferencedSegment or None
+        The reference (TID 1411).
     """
     if record is None or record.seg_type is not SegType.BINARY:
         return None
@@ -227,7 +241,13 @@ def _segmentation_header(record: SegRecord | None) -> list[Dataset]:
 
 
 def device_context(identity: ObjectIdentity) -> Any:
-    """Return cspine as the observer of a document (TID 1002, 1004)."""
+    """Return cspine as the observer of a document (TID 1002, 1004).
+
+    Parameters
+    ----------
+    identity : ObjectIdentity
+        What the UIDs of the document are derived from.
+    """
     return hd.sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(

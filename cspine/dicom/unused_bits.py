@@ -66,7 +66,13 @@ def bit_evidence(stored_yx: Stored, dataset: Dataset, padding_yx: NDArray[np.boo
 
 
 def is_overlay(slices: Iterable[BitEvidence]) -> bool:
-    """Return whether the upper bits of a series are those of an overlay."""
+    """Return whether the upper bits of a series are those of an overlay.
+
+    Parameters
+    ----------
+    slices : iterable of BitEvidence
+        What each slice says about its bits above *Bits Stored*.
+    """
     evidence = list(slices)
     if any(each.declared for each in evidence):
         return True
@@ -74,7 +80,15 @@ def is_overlay(slices: Iterable[BitEvidence]) -> bool:
 
 
 def without_upper_bits(stored_yx: Stored, bits_stored: int) -> Stored:
-    """Return stored values without the bits above *Bits Stored*, the sign extended."""
+    """Return stored values without the bits above *Bits Stored*, the sign extended.
+
+    Parameters
+    ----------
+    stored_yx : ndarray of int or uint, shape (rows, columns)
+        Stored values of a slice.
+    bits_stored : int
+        (0028,0101) *Bits Stored*.
+    """
     spare = stored_yx.dtype.itemsize * 8 - bits_stored
     if spare <= 0:
         return stored_yx

@@ -81,7 +81,15 @@ def require_usable(series: Series, *, repair_gaps: bool = False) -> Arrangement:
 
 
 def refusal(series: Series, *, repair_gaps: bool = False) -> InputError | GeometryError | PixelError | None:
-    """Return the error that `require_usable` raises, or None."""
+    """Return the error that `require_usable` raises, or None.
+
+    Parameters
+    ----------
+    series : Series
+        The series, whose pixels are not read.
+    repair_gaps : bool
+        True if the longest regular part of an irregular stack is enough.
+    """
     try:
         require_usable(series, repair_gaps=repair_gaps)
     except (InputError, GeometryError, PixelError) as error:
@@ -94,6 +102,11 @@ def states_hounsfield(series: Series) -> bool:
 
     They do by (0028,1054) *Rescale Type*, but not by HU_MOD; where it is missing, original images are in Hounsfield
     units (PS3.3 C.8.2.1), and derived ones are if *Image Type* has a value of such images only.
+
+    Parameters
+    ----------
+    series : Series
+        The series, whose pixels are not read.
     """
     words = {_word(plane.rescale_type) for plane in series.planes}
     if _MODIFIED in words:

@@ -38,7 +38,13 @@ _AIR_HU = -1024
 
 
 def derive_uid(*parts: str | int) -> str:
-    """Return the UID derived from these parts: ``2.25.`` and the integer of a UUID (PS3.5 B.2)."""
+    """Return the UID derived from these parts: ``2.25.`` and the integer of a UUID (PS3.5 B.2).
+
+    Parameters
+    ----------
+    *parts : str or int
+        What the UID stands for; the same parts give the same UID.
+    """
     return f"2.25.{uuid.uuid5(_NAMESPACE, '/'.join(str(part) for part in parts)).int}"
 
 

@@ -48,7 +48,18 @@ def diagnose(
 
 
 def require_ready(diagnostics: Sequence[Diagnostic]) -> None:
-    """Raise NotReadyError if a diagnostic has status FAIL."""
+    """Refuse a machine with a diagnostic of status FAIL.
+
+    Parameters
+    ----------
+    diagnostics : sequence of Diagnostic
+        What was checked.
+
+    Raises
+    ------
+    NotReadyError
+        If one has that status.
+    """
     failed = [diagnostic.name for diagnostic in diagnostics if diagnostic.status is Status.FAIL]
     if failed:
         raise NotReadyError(f"{len(failed)} of {len(diagnostics)} diagnostics failed: {', '.join(failed)}")

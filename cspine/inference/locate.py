@@ -88,7 +88,17 @@ class Location:
 
 
 def saves_work(volume: CtVolume, stage: Stage, settings: InferenceSettings) -> bool:
-    """Return whether the network of a stage has so much to see in a volume that finding the neck first is quicker."""
+    """Return whether the network of a stage has so much to see in a volume that finding the neck first is quicker.
+
+    Parameters
+    ----------
+    volume : CtVolume
+        The image.
+    stage : Stage
+        The stage.
+    settings : InferenceSettings
+        Folds, mirroring and step size, which multiply the work.
+    """
     plan = stage.plan
     shape, patch = network_shape(volume, stage), (1, *plan.patch_size)[-3:]
     tiles = len(tiles_of(shape, Window(plan.patch_size, settings.step_size, ())))
@@ -231,7 +241,20 @@ def _location(box: Box, labels_zyx: LabelArray, volume: CtVolume, seconds: float
 
 
 def first_box(volume: CtVolume, stage: Stage) -> Box:
-    """Return what the first stage of a model sees: the complete image, or the box of the patient."""
+    """Return what the first stage of a model sees: the complete image, or the box of the patient.
+
+    Parameters
+    ----------
+    volume : CtVolume
+        The image.
+    stage : Stage
+        The first stage, whose manifest states its field of view.
+
+    Returns
+    -------
+    tuple of slice
+        Slices along z, y and x.
+    """
     if stage.manifest.field_of_view == "body":
         return body_box(volume)
     z, y, x = volume.hu_zyx.shape
@@ -239,7 +262,20 @@ def first_box(volume: CtVolume, stage: Stage) -> Box:
 
 
 def cropped(volume: CtVolume, box: Box) -> CtVolume:
-    """Return the part of the volume within a box."""
+    """Return the part of the volume within a box.
+
+    Parameters
+    ----------
+    volume : CtVolume
+        The image.
+    box : tuple of slice
+        Slices along z, y and x.
+
+    Returns
+    -------
+    CtVolume
+        A view of the voxels with their own affine, without a source.
+    """
     first_xyz = np.array([[part.start for part in reversed(box)]], dtype=np.float64)
     affine = volume.affine_lps.copy()
     affine[:3, 3] = to_lps(volume.affine_lps, first_xyz)[0]

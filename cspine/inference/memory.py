@@ -23,7 +23,15 @@ _FLOAT = 4
 
 
 def network_shape(volume: CtVolume, stage: Stage) -> tuple[int, ...]:
-    """Return the shape of a volume on the grid of a stage, at least a patch, in the order of the network's axes."""
+    """Return the shape of a volume on the grid of a stage, at least a patch, in the order of the network's axes.
+
+    Parameters
+    ----------
+    volume : CtVolume
+        The image.
+    stage : Stage
+        The stage, with orientation, spacing and patch of its network.
+    """
     plan = stage.plan
     grid = reorientation(volume.affine_lps, stage.manifest.orientation).grid(volume.grid)
     spacing = [tuple(reversed(grid.spacing_xyz))[axis] for axis in plan.transpose_forward]

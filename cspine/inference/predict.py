@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.core.anatomy import CERVICAL_LEVELS, Vertebra, is_full_spine
+from cspine.core.padding import not_scanned
 from cspine.core.progress import ProgressCallback
 from cspine.core.shape import Box, common_box, composed, margin_zyx, occupied_box, relative_box
 from cspine.core.volumes import CtVolume, LabelArray, LabelVolume, Record
@@ -271,6 +272,9 @@ class _State:
         if occupied is None:
             return
         part, here = part_zyx[occupied], composed(box, occupied)
+        beyond = not_scanned(part, self.volume.hu_zyx, here)
+        if beyond is not None:
+            part = np.where(beyond, np.uint8(0), part)
         levels = level_table(run.stage)[part]
         self.predicted[here], self.labels[here] = part, levels
         self.auxiliary[here] = (part != 0) & (levels == 0)

@@ -11,66 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes
 
 from cspine.core.geometry import Shape3
 from cspine.core.shape import Box, common_box, composed, occupied_box, relative_box
 from cspine.core.volumes import HuArray, LabelArray, labels_present
-from cspine.inference.resampling import AxisMatrices, Matrix, Spacing, axis_matrices
+from cspine.inference.intensity import Intensity, intensity_of
+from cspine.inference.resample_image import along_lead, resample_by_matrices, resample_image, shape3
+from cspine.inference.resampling import AxisMatrices, Spacing, axis_matrices
 from cspine.inference.sliding_window import Window, tiles_of
-from cspine.inference.threads import each
-from cspine.models.plans import NetworkPlan, Normalization, Resampling
+from cspine.models.plans import NetworkPlan, Resampling
 
-_EPSILON = 1e-8
 # Breaks ties between labels of equal share.
 _TIE = 1e-5
-_UNBOUNDED = np.full((1, 1, 1), -np.inf, np.float32), np.full((1, 1, 1), np.inf, np.float32)
-# Number of voxels that are processed at a time.
-_SLAB = 2**22
-
-
-@dataclass(frozen=True, eq=False)
-class Intensity:
-    """A normalisation: clip, subtract, divide.
-
-    Parameters
-    ----------
-    lower, upper : float
-        Clipping range.
-    shift, scale : float
-        Subtrahend, and divisor afterwards.
-    mask : ndarray of bool or None
-        Voxels to which it applies; all if None.
-    """
-
-    lower: float = -np.inf
-    upper: float = np.inf
-    shift: float = 0.0
-    scale: float = 1.0
-    mask: NDArray[np.bool_] | None = None
-
-    def apply(self, values: HuArray) -> NDArray[np.float32]:
-        """Return a normalised image as a new array."""
-        if self.mask is None:
-            return self.scaled(self.clipped(values))
-        result = np.array(values, dtype=np.float32, order="C")
-        result[self.mask] = (result[self.mask] - self.shift) / self.scale
-        return result
-
-    def clipped(self, values: HuArray) -> NDArray[np.float32]:
-        """Return clipped values as a new array."""
-        result = np.array(values, dtype=np.float32, order="C")
-        if np.isfinite(self.lower):
-            np.clip(result, self.lower, self.upper, out=result)
-        return result
-
-    def scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return clipped values after subtraction and division, which happen in place."""
-        if self.shift != 0:
-            values -= np.float32(self.shift)
-        if self.scale != 1:
-            values /= np.float32(self.scale)
-        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +77,7 @@ class NetworkImage:
     @property
     def network_shape(self) -> Shape3:
         """Shape of the complete nonzero part on the network's grid."""
-        return self.part.network_shape if self.part is not None else _shape(self.values.shape)
+        return self.part.network_shape if self.part is not None else shape3(self.values.shape)
 
     @property
     def labelled_box(self) -> Box:
@@ -173,20 +125,20 @@ def preprocess(
     cropped = ordered[box]
     # A 2D network keeps the distance between slices.
     target = _three([*spacing[: 3 - len(plan.spacing_mm)], *plan.spacing_mm])
-    shape_out = _shape(round(s / t * n) for s, t, n in zip(spacing, target, cropped.shape, strict=True))
+    shape_out = shape3(round(s / t * n) for s, t, n in zip(spacing, target, cropped.shape, strict=True))
     intensity = intensity_of(plan.normalization, cropped)
-    complete = NetworkImage(np.empty(shape_out, np.float32), box, _shape(ordered.shape), spacing, target)
+    complete = NetworkImage(np.empty(shape_out, np.float32), box, shape3(ordered.shape), spacing, target)
     part = None
     if view is not None and window is not None:
         part = _part_of(complete, _transposed(view, plan.transpose_forward), plan, window)
-    data = axis_matrices(plan.resample_data, (_shape(cropped.shape), shape_out), (spacing, target))
+    data = axis_matrices(plan.resample_data, (shape3(cropped.shape), shape_out), (spacing, target))
     if part is None or data is None:
         values = resample_image(cropped, intensity, plan.resample_data, shape_out, (spacing, target))
         return replace(complete, values=values)
     inputs = data.inputs_of(part.network_box)
     if intensity.mask is not None:
         intensity = replace(intensity, mask=intensity.mask[inputs])
-    values = _by_matrices(cropped[inputs], intensity, data.between(inputs, part.network_box))
+    values = resample_by_matrices(cropped[inputs], intensity, data.between(inputs, part.network_box))
     return replace(complete, values=values, part=part)
 
 
@@ -198,8 +150,8 @@ def _part_of(image: NetworkImage, view: Box, plan: NetworkPlan, window: Window) 
     if seen is None or logits is None or not logits.is_convex:
         return None
     seen = relative_box(seen, image.box)
-    patch = _shape((1, *plan.patch_size)[-3:])
-    padded = _shape(max(n, side) for n, side in zip(image.network_shape, patch, strict=True))
+    patch = shape3((1, *plan.patch_size)[-3:])
+    padded = shape3(max(n, side) for n, side in zip(image.network_shape, patch, strict=True))
     # An axis that is shorter than the patch is padded, and seen completely.
     needed = _three_slices(
         part if n >= side else slice(0, side)
@@ -255,7 +207,7 @@ def preprocess_previous(labels_zyx: LabelArray, image: NetworkImage, plan: Netwo
 
 def _resample_labels(labels: LabelArray, resampling: Resampling, image: NetworkImage) -> LabelArray:
     """Return labels on the network's grid; only the box that labels affect is resampled."""
-    shapes = _shape(labels.shape), _shape(image.values.shape)
+    shapes = shape3(labels.shape), shape3(image.values.shape)
     spacings = image.spacing_mm, image.network_spacing_mm
     nearest_of = replace(resampling, arguments={**resampling.arguments, "order": 0})
     shares_by, nearest_by = (axis_matrices(kind, shapes, spacings) for kind in (resampling, nearest_of))
@@ -269,7 +221,7 @@ def _resample_labels(labels: LabelArray, resampling: Resampling, image: NetworkI
     if nearest_by.is_selection:
         nearest: NDArray[np.uint8] | NDArray[np.float32] = nearest_by.selected(labels)
     else:
-        nearest = _along_lead(labels.astype(np.float32), Intensity(), nearest_by)
+        nearest = along_lead(labels.astype(np.float32), Intensity(), nearest_by)
     resampled[affected] = _largest_shares(np.ascontiguousarray(labels[inside]), shares, nearest[affected])
     return resampled
 
@@ -287,7 +239,7 @@ def _largest_shares(labels: LabelArray, matrices: AxisMatrices, nearest: NDArray
         shares, inside, here = part
         share = mask[inside].astype(np.float32)
         if not shares.is_identity:
-            share = _along_lead(share, Intensity(), shares)
+            share = along_lead(share, Intensity(), shares)
         share += _TIE * (nearest[here] == label).astype(np.float32)
         np.copyto(winners[here], label, where=share > best[here])
         np.maximum(best[here], share, out=best[here])
@@ -306,129 +258,6 @@ def nonzero_box(values: HuArray) -> Box:
     return occupied_box(values) or (slice(0, z), slice(0, y), slice(0, x))
 
 
-def intensity_of(normalization: Normalization, values: HuArray) -> Intensity:
-    """Return the normalisation of an image according to the plans.
-
-    Parameters
-    ----------
-    normalization : Normalization
-        Of the plans.
-    values : ndarray, shape (z, y, x)
-        The nonzero part of the image, for schemes that depend on it.
-    """
-    if normalization.scheme == "CTNormalization":
-        stated = normalization.intensities
-        limits = stated["percentile_00_5"], stated["percentile_99_5"]
-        return Intensity(*limits, stated["mean"], max(stated["std"], _EPSILON))
-    if normalization.scheme == "RescaleTo01Normalization":
-        low, high = float(values.min()), float(values.max())
-        return Intensity(shift=low, scale=max(high - low, _EPSILON))
-    if normalization.scheme == "ZScoreNormalization":
-        mask: NDArray[np.bool_] | None = binary_fill_holes(values != 0) if normalization.masked else None
-        counted = values if mask is None else values[mask]
-        mean, deviation = counted.mean(dtype=np.float64), counted.std(dtype=np.float64)
-        return Intensity(shift=float(mean), scale=max(float(deviation), _EPSILON), mask=mask)
-    return Intensity()
-
-
-def resample_image(
-    values: HuArray,
-    intensity: Intensity,
-    resampling: Resampling,
-    shape_out: Shape3,
-    spacings: tuple[Spacing, Spacing],
-) -> NDArray[np.float32]:
-    """Return an image normalised and resampled to another grid, as the resampling function of the plans does.
-
-    Parameters
-    ----------
-    values : ndarray, shape (z, y, x)
-        Image before normalisation.
-    intensity : Intensity
-        Applied first.
-    resampling : Resampling
-        Function and arguments.
-    shape_out : tuple of int
-        Shape of the result.
-    spacings : pair of tuple
-        Spacing before and after, millimetres.
-
-    Returns
-    -------
-    ndarray, shape ``shape_out``, float32
-    """
-    matrices = axis_matrices(resampling, (_shape(values.shape), shape_out), spacings)
-    if matrices is None:
-        normalised = intensity.apply(values)[None]
-        resampled = resampling.function(normalised, shape_out, *spacings, **resampling.arguments)
-        return np.asarray(resampled[0], dtype=np.float32)
-    return _by_matrices(values, intensity, matrices)
-
-
-def _by_matrices(values: HuArray, intensity: Intensity, matrices: AxisMatrices) -> NDArray[np.float32]:
-    if matrices.is_identity:
-        return intensity.apply(values)
-    if intensity.mask is not None:
-        return _along_lead(intensity.apply(values), Intensity(), matrices)
-    # Resampling is linear and its weights add up to 1: the smaller image is scaled, after the clipping.
-    return intensity.scaled(_along_lead(values, intensity, matrices))
-
-
-def _along_lead(values: HuArray, intensity: Intensity, matrices: AxisMatrices) -> NDArray[np.float32]:
-    """Return a clipped image resampled within the slices of the leading axis, then along it.
-
-    Slices, rows and columns that no output voxel depends on are not read.
-    """
-    lead = matrices.separate_axis or 0
-    order = (lead, *(axis for axis in range(3) if axis != lead))
-    source = values.transpose(order)
-    along, rows, columns = (matrices.matrices[axis] for axis in order)
-    # Without negative weights nothing leaves the range of the input, so its range need not be known.
-    bounded = matrices.clipped and not matrices.is_convex
-    slices, lines = (slice(None), slice(None)) if bounded else (_used(along), _used(rows))
-    source = source[slices]
-    step = max(1, _SLAB // (source.shape[1] * source.shape[2]))
-    result = np.empty((len(source), *(matrices.shape_out[axis] for axis in order[1:])), dtype=np.float32)
-
-    def resample(first: int) -> tuple[float, float]:
-        slab = intensity.clipped(source[first : first + step, lines])
-        lows, highs = _ranges(slab) if bounded else _UNBOUNDED
-        if columns is not None:
-            slab = slab @ columns.T
-        if rows is not None:
-            slab = rows[:, lines] @ slab
-        if bounded and matrices.separate_axis is not None:
-            np.clip(slab, lows, highs, out=slab)
-        result[first : first + step] = slab
-        return float(lows.min()), float(highs.max())
-
-    ranges = each(resample, range(0, len(source), step))
-    if along is not None:
-        shape = (matrices.shape_out[lead], *result.shape[1:])
-        result = (along[:, slices] @ result.reshape(len(source), -1)).reshape(shape)
-    if bounded and matrices.separate_axis is None:
-        np.clip(result, min(low for low, _ in ranges), max(high for _, high in ranges), out=result)
-    return np.ascontiguousarray(result.transpose(tuple(int(axis) for axis in np.argsort(order))))
-
-
-def _ranges(slab: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the smallest and the largest value of each slice."""
-    return slab.min(axis=(1, 2), keepdims=True), slab.max(axis=(1, 2), keepdims=True)
-
-
-def _used(matrix: Matrix | None) -> slice | NDArray[np.intp]:
-    """Return the inputs that a matrix has weights for: a slice where all are."""
-    if matrix is None:
-        return slice(None)
-    used = np.flatnonzero((matrix != 0).any(0))
-    return slice(None) if len(used) == matrix.shape[1] else used
-
-
 def _three(values: list[float]) -> Spacing:
     z, y, x = values
-    return z, y, x
-
-
-def _shape(values: Iterable[int]) -> Shape3:
-    z, y, x = (int(n) for n in values)
     return z, y, x

@@ -68,14 +68,26 @@ class AxisMatrices:
         return all(matrix is None or bool(((matrix != 0).sum(1) == 1).all()) for matrix in self.matrices)
 
     def selected(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the voxels that a selection takes from an array of shape `shape_in`."""
+        """Return the voxels that a selection takes from an array of shape `shape_in`.
+
+        Parameters
+        ----------
+        values : ndarray of uint8, shape (z, y, x)
+            Labels on the grid of the input.
+        """
         for axis, matrix in enumerate(self.matrices):
             if matrix is not None:
                 values = values.take(matrix.argmax(1), axis=axis)
         return values
 
     def inputs_of(self, box: Box) -> Box:
-        """Return the box of the input on which a box of the output depends."""
+        """Return the box of the input on which a box of the output depends.
+
+        Parameters
+        ----------
+        box : tuple of slice
+            Box of the output.
+        """
         inputs = []
         for matrix, rows in zip(self.matrices, box, strict=True):
             used = None if matrix is None else np.flatnonzero((matrix[rows] != 0).any(0))
@@ -83,7 +95,15 @@ class AxisMatrices:
         return _three(inputs)
 
     def between(self, inputs: Box, outputs: Box) -> AxisMatrices:
-        """Return the resampling of a box of the input to a box of the output that depends on no other voxel."""
+        """Return the resampling of a box of the input to a box of the output that depends on no other voxel.
+
+        Parameters
+        ----------
+        inputs : tuple of slice
+            Box of the input, at least that of `inputs_of`.
+        outputs : tuple of slice
+            Box of the output.
+        """
         made: list[Matrix | None] = []
         for matrix, columns, rows, n in zip(self.matrices, inputs, outputs, self.shape_in, strict=True):
             if matrix is None and columns == rows:

@@ -19,7 +19,13 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,4})?")
 
 
 def parse_folds(text: str | None) -> tuple[str, ...] | None:
-    """Return the folds that a text such as ``"0,1,2"`` names; None, for all of a model, where it names none."""
+    """Return the folds that a text such as ``"0,1,2"`` names; None, for all of a model, where it names none.
+
+    Parameters
+    ----------
+    text : str or None
+        Folds separated by commas.
+    """
     return tuple(fold.strip() for fold in text.split(",")) if text else None
 
 

@@ -207,6 +207,13 @@ def _field_table(stage: Stage) -> NDArray[np.uint8]:
 def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:
     """Return the folds of a stage that are used.
 
+    Parameters
+    ----------
+    stage : Stage
+        The stage.
+    settings : InferenceSettings
+        Settings with the wanted folds; all of the stage if they name none.
+
     Raises
     ------
     UsageError
@@ -222,7 +229,18 @@ def folds_of(stage: Stage, settings: InferenceSettings) -> tuple[str, ...]:
 
 
 def level_table(stage: Stage) -> NDArray[np.uint8]:
-    """Return the label of `cspine.core.anatomy` for each network label; 0 for auxiliary classes."""
+    """Return the label of `cspine.core.anatomy` for each network label; 0 for auxiliary classes.
+
+    Parameters
+    ----------
+    stage : Stage
+        The stage, whose manifest gives its network labels their meaning.
+
+    Returns
+    -------
+    ndarray of uint8, shape (classes,)
+        Label by network label; 0 for background too.
+    """
     table = np.zeros(len(stage.manifest.labels) + 1, dtype=np.uint8)
     for label, name in stage.manifest.labels.items():
         if name != AUXILIARY:

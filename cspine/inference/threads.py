@@ -16,7 +16,13 @@ _limits: list[int] = []
 
 
 def set_threads(count: int) -> None:
-    """Limit the threads of inference in this process, for workers that share a machine."""
+    """Limit the threads of inference in this process, for workers that share a machine.
+
+    Parameters
+    ----------
+    count : int
+        Number of threads, at least 1.
+    """
     _limits[:] = [max(1, count)]
 
 

@@ -39,7 +39,13 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 def start_logging(level: int) -> None:
-    """Write the log of the package to standard error, one line for each message."""
+    """Write the log of the package to standard error, one line for each message.
+
+    Parameters
+    ----------
+    level : int
+        Level of `logging` from which messages are written.
+    """
     handler = _StandardError()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     _log.handlers[:] = [handler]
@@ -49,7 +55,13 @@ def start_logging(level: int) -> None:
 
 @contextmanager
 def held_back(name: str) -> Iterator[None]:
-    """Leave a logger's messages out of the log, for what is printed after success; log them if the block fails."""
+    """Leave a logger's messages out of the log, for what is printed after success; log them if the block fails.
+
+    Parameters
+    ----------
+    name : str
+        Name of the logger, for example `FINDINGS_LOG`.
+    """
     logger = logging.getLogger(name)
     held: list[logging.LogRecord] = []
 
@@ -70,13 +82,24 @@ def held_back(name: str) -> Iterator[None]:
 
 
 def print_error(error: CSpineError) -> None:
-    """Print an error and its advice to standard error, with the options of the settings that they name."""
+    """Print an error and its advice to standard error, with the options of the settings that they name.
+
+    Parameters
+    ----------
+    error : CSpineError
+        The error; its message and its advice may name settings in backticks.
+    """
     click.echo(with_options(f"Error {error}"), err=True)
     click.echo(with_options(f"Advice: {error.advice}"), err=True)
 
 
 def with_options(text: str) -> str:
     """Return a text for the command line: a setting in backticks becomes its option.
+
+    Parameters
+    ----------
+    text : str
+        A message or advice.
 
     Examples
     --------
@@ -87,7 +110,17 @@ def with_options(text: str) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to standard output, as wide as COLUMNS says, the terminal is, or else 160 columns."""
+    """Print a table to standard output, as wide as COLUMNS says, the terminal is, or else 160 columns.
+
+    Parameters
+    ----------
+    title : str
+        Line above the table.
+    columns : sequence of str
+        Headings.
+    rows : sequence of sequence of str
+        Cells of each row, one for each column.
+    """
     from rich.console import Console  # takes longer than all else that `cspine --help` needs
     from rich.table import Table
 
@@ -110,7 +143,18 @@ def _columns() -> int | None:
 
 @contextmanager
 def progress(title: str) -> Iterator[ProgressCallback]:
-    """Yield a callback that shows progress: a bar at a terminal or in a notebook, else a log line every few seconds."""
+    """Yield a callback that shows progress: a bar at a terminal or in a notebook, else a log line every few seconds.
+
+    Parameters
+    ----------
+    title : str
+        What is counted, for example ``"tiles"``.
+
+    Yields
+    ------
+    callable
+        Called with the work done so far and all work; a stage that begins again at 0 starts a new estimate.
+    """
     if not is_interactive():
         yield _LogLines(title).update
         return

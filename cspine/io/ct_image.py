@@ -78,7 +78,18 @@ def read_ct_image(path: Path) -> CtVolume:
 
 
 def ct_from_nibabel(image: SpatialImage) -> CtVolume:
-    """Return the CT volume of an image of nibabel; errors as `read_ct_image`."""
+    """Return the CT volume of an image of nibabel; a sheared one is resampled to an orthogonal grid.
+
+    Parameters
+    ----------
+    image : nibabel.spatialimages.SpatialImage
+        A three-dimensional image in Hounsfield units.
+
+    Raises
+    ------
+    CSpineError
+        As in `read_ct_image`.
+    """
     name = "the nibabel image"
     voxels, affine = voxels_of_nibabel(image, name)
     ct = ct_of(voxels, affine) if is_orthogonal(affine) else _desheared(voxels, affine, name)
@@ -88,6 +99,20 @@ def ct_from_nibabel(image: SpatialImage) -> CtVolume:
 
 def voxels_of_nibabel(image: SpatialImage, name: str) -> tuple[NDArray[Any], Affine]:
     """Return the array (z, y, x) and the affine (LPS) of an image of nibabel.
+
+    Parameters
+    ----------
+    image : nibabel.spatialimages.SpatialImage
+        The image.
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    array_zyx : ndarray, shape (z, y, x)
+        Voxels.
+    affine_lps : ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres in LPS.
 
     Raises
     ------
@@ -101,7 +126,22 @@ def voxels_of_nibabel(image: SpatialImage, name: str) -> tuple[NDArray[Any], Aff
 
 
 def ct_from_sitk(image: sitk.Image) -> CtVolume:
-    """Return the CT volume of an image of SimpleITK, whose directions are always orthogonal; errors as `nifti`."""
+    """Return the CT volume of an image of SimpleITK, whose directions are always orthogonal.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        A three-dimensional image of one channel in Hounsfield units; its positions are in LPS already.
+
+    Raises
+    ------
+    InputError
+        If it is not a three-dimensional image of one channel.
+    ImpossibleGeometryError, SingleSliceError
+        If its grid is not that of a CT of a patient.
+    NotHounsfieldError
+        If its values are not Hounsfield units.
+    """
     name = "the SimpleITK image"
     ct = ct_of(*of_image(image, name))
     require_possible_grid(ct.grid, name)

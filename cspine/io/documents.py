@@ -52,7 +52,19 @@ def read_json(path: Path, *, allow_nan: bool = False) -> Any:
 
 
 def parse_json(data: bytes | str, *, allow_nan: bool = False) -> Any:
-    """Return the content of a JSON text; parameters and errors as `read_json`.
+    """Return the content of a JSON text.
+
+    Parameters
+    ----------
+    data : bytes or str
+        The text, UTF-8.
+    allow_nan : bool
+        As in `read_json`.
+
+    Raises
+    ------
+    DocumentError
+        As in `read_json`.
 
     Examples
     --------
@@ -97,7 +109,17 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(data: bytes | str) -> Any:
-    """Return the content of a YAML text; errors as `read_yaml`.
+    """Return the content of a YAML text.
+
+    Parameters
+    ----------
+    data : bytes or str
+        The text.
+
+    Raises
+    ------
+    DocumentError
+        As in `read_yaml`.
 
     Examples
     --------

@@ -39,7 +39,18 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, if it exists; OutputError if that fails."""
+    """Remove a file, if it exists.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be removed.
+    """
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -47,7 +58,15 @@ def remove_file(path: Path) -> None:
 
 
 def read_resource(package: str, name: str) -> str:
-    """Return the text of a file that is part of a package of cspine."""
+    """Return the text of a file that is part of a package of cspine.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package, for example ``"cspine.dicom"``.
+    name : str
+        Name of the file, UTF-8.
+    """
     return (resources.files(package) / name).read_text(encoding="utf-8")
 
 

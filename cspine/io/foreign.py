@@ -28,7 +28,7 @@ def foreign_file(error: Callable[[str], CSpineError]) -> Iterator[None]:
     >>> with foreign_file(lambda kind: InputError(f"scan.dcm cannot be read ({kind})")):
     ...     int("not a number")
     Traceback (most recent call last):
-    cspine.core.errors.InputError: [CS-IN-001] scan.dcm cannot be read (ValueError)
+    cspine.core.errors.source.InputError: [CS-IN-001] scan.dcm cannot be read (ValueError)
     """
     try:
         yield
@@ -43,6 +43,16 @@ def raise_system_limit(cause: Exception) -> None:
     """Raise the error of a limit of the operating system, which no file is to blame for; do nothing for other causes.
 
     A file that asks for more memory than there is, is damaged.
+
+    Parameters
+    ----------
+    cause : Exception
+        As a library raised it.
+
+    Raises
+    ------
+    SystemLimitError, OutputError
+        If the operating system refuses a resource; a name that is too long is the file's own.
     """
     limit = system_limit(cause)
     too_long = isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG  # a name within an archive

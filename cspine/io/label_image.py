@@ -44,6 +44,11 @@ def checked_labels(labels: LabelVolume) -> LabelVolume:
 def labels_from_nibabel(image: SpatialImage) -> LabelVolume:
     """Return the labels of an image of nibabel.
 
+    Parameters
+    ----------
+    image : nibabel.spatialimages.SpatialImage
+        Labels with the numbers of VerSe on an orthogonal grid.
+
     Raises
     ------
     InputError
@@ -65,6 +70,17 @@ def _orthogonal(affine: Affine, name: str) -> Affine:
 
 
 def labels_from_sitk(image: sitk.Image) -> LabelVolume:
-    """Return the labels of an image of SimpleITK; InputError if it is no image of integers from 0 to 255."""
+    """Return the labels of an image of SimpleITK.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        Labels with the numbers of VerSe.
+
+    Raises
+    ------
+    InputError
+        If it is not a three-dimensional image of integers from 0 to 255.
+    """
     name = "the SimpleITK image"
     return checked_labels(labels_of(*of_image(image, name), name))

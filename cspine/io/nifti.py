@@ -43,6 +43,11 @@ _LABELS_ADVICE = "Pass a label image: a NIfTI file (.nii.gz) with integers from 
 def read_ct(path: Path) -> CtVolume:
     """Return a CT image from a file whose values are Hounsfield units.
 
+    Parameters
+    ----------
+    path : Path
+        A NIfTI, NRRD or MetaImage file, by its ending.
+
     Raises
     ------
     InputError
@@ -72,6 +77,11 @@ def ct_of(array_zyx: NDArray[Any], affine_lps: Affine, notes: tuple[str, ...] = 
 
 def read_labels(path: Path) -> LabelVolume:
     """Return a label image from a file with labels of `cspine.core.anatomy`.
+
+    Parameters
+    ----------
+    path : Path
+        A NIfTI, NRRD or MetaImage file, by its ending.
 
     Raises
     ------
@@ -108,7 +118,16 @@ def labels_of(array_zyx: NDArray[Any], affine_lps: Affine, name: str) -> LabelVo
 
 
 def write(path: Path, array_zyx: NDArray[Any], affine_lps: Affine) -> None:
-    """Write an array of shape (z, y, x) with its orthogonal affine; the file appears when it is complete.
+    """Write an array with its affine as an image; the file appears when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; its ending names the format.
+    array_zyx : ndarray, shape (z, y, x)
+        Voxels, in a dtype that SimpleITK has.
+    affine_lps : ndarray, shape (4, 4)
+        Orthogonal affine from index (x, y, z) to millimetres in LPS.
 
     Raises
     ------
@@ -140,9 +159,19 @@ def _is_complete(path: Path, voxel_bytes: int) -> bool:
 
 
 def refuse_damaged(path: Path) -> None:
-    """Raise InputError if a NIfTI file fails its checksum or has fewer bytes than its header says.
+    """Refuse a NIfTI file that fails its checksum or has fewer bytes than its header says.
 
     SimpleITK reads what is missing as 0, silently.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or truncated.
     """
     with foreign_file(lambda kind: InputError(f"{path.name} is damaged or truncated ({kind})", advice=_ADVICE)):
         present = _count_bytes(path)
@@ -163,7 +192,18 @@ def _count_bytes(path: Path) -> int:
 
 
 def refuse_not_finite(path: Path) -> None:
-    """Raise InputError if a NIfTI file holds values that are infinite or not numbers: ITK reads them as 0, silently."""
+    """Refuse a NIfTI file with values that are infinite or not numbers: ITK reads them as 0, silently.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If it has such values, or cannot be read.
+    """
     with foreign_file(lambda _: InputError(f"cannot read {path.name}", advice=_ADVICE)):
         image = nibabel.load(path)
         assert isinstance(image, SpatialImage)
@@ -197,7 +237,20 @@ def is_image_name(path: Path) -> bool:
 
 
 def read_image(path: Path) -> sitk.Image:
-    """Read a file with the reader that its ending names; InputError for another ending, RuntimeError from SimpleITK."""
+    """Read a file with the reader that its ending names.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If its ending is that of no known format.
+    RuntimeError
+        As SimpleITK raises it for a file that it cannot read.
+    """
     reader = next((reader for ending, reader in _READERS.items() if path.name.lower().endswith(ending)), None)
     if reader is None:
         raise InputError(f"{path.name} is none of {', '.join(_READERS)}", advice=_ADVICE)
@@ -210,6 +263,20 @@ def read_image(path: Path) -> sitk.Image:
 
 def of_image(image: sitk.Image, name: str) -> tuple[NDArray[Any], Affine]:
     """Return the array (z, y, x) and the affine (LPS) of an image of SimpleITK.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        The image.
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    array_zyx : ndarray, shape (z, y, x)
+        Voxels.
+    affine_lps : ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres in LPS.
 
     Raises
     ------

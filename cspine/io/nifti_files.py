@@ -17,7 +17,13 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def uncompressed(folders: Iterable[Path | None]) -> list[str]:
-    """Return a sentence for each folder with NIfTI files that are not compressed, and so are not read."""
+    """Return a sentence for each folder with NIfTI files that are not compressed, and so are not read.
+
+    Parameters
+    ----------
+    folders : iterable of Path or None
+        Folders to look into; None and folders that do not exist are omitted.
+    """
     told = []
     for folder in dict.fromkeys(place for place in folders if place is not None):
         count = sum(not path.name.startswith(".") for path in folder.glob("*.nii")) if folder.is_dir() else 0

@@ -29,6 +29,18 @@ _SLACK = 0.1
 def stated_affine(image: SpatialImage, name: str) -> Affine:
     """Return the affine (LPS, millimetres) of the sform, or of the qform where there is no sform.
 
+    Parameters
+    ----------
+    image : nibabel.spatialimages.SpatialImage
+        The image.
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    ndarray, shape (4, 4)
+        Affine from index (x, y, z) to millimetres in LPS, in the unit that the header states.
+
     Raises
     ------
     AmbiguousPositionError
@@ -45,7 +57,13 @@ def stated_affine(image: SpatialImage, name: str) -> Affine:
 
 
 def stated_unit(image: SpatialImage) -> str:
-    """Return the unit in which the header of an image states positions; the millimetre if it states none."""
+    """Return the unit in which the header of an image states positions; the millimetre if it states none.
+
+    Parameters
+    ----------
+    image : nibabel.spatialimages.SpatialImage
+        The image.
+    """
     return _unit(image)[0]
 
 
@@ -56,6 +74,11 @@ def _unit(image: SpatialImage) -> tuple[str, float]:
 
 def refuse_sheared(path: Path) -> None:
     """Refuse a NIfTI file whose sform is sheared, which ITK cannot represent.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
 
     Raises
     ------
@@ -80,7 +103,20 @@ def refuse_sheared(path: Path) -> None:
 
 
 def refuse_other_qform(image: SpatialImage, name: str) -> None:
-    """Raise AmbiguousPositionError for a sheared sform beside a qform, which cannot be sheared."""
+    """Refuse a sheared sform beside a qform, which cannot be sheared.
+
+    Parameters
+    ----------
+    image : nibabel.spatialimages.SpatialImage
+        An image whose sform is sheared.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    AmbiguousPositionError
+        If the header has a qform.
+    """
     if isinstance(image, nibabel.Nifti1Image) and int(image.header["qform_code"]):
         raise AmbiguousPositionError(f"the sform of {name} is sheared, and its qform says that the image is not")
 

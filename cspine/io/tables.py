@@ -32,18 +32,48 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]])
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file; raise OutputError if it cannot be written."""
+    """Write a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; it appears when it is complete.
+    content : dict
+        What it contains; numbers that are not finite are written as Python's `json` does.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number as text for a table, empty for None."""
+    """Return a number as text for a table, empty for None.
+
+    Parameters
+    ----------
+    value : float or None
+        The number.
+    digits : int
+        Digits behind the point.
+    """
     return "" if value is None else f"{value:.{digits}f}"
 
 
 def counted(count: int, one: str, many: str = "") -> str:
     """Return a count with its noun.
+
+    Parameters
+    ----------
+    count : int
+        The number.
+    one : str
+        The noun for one.
+    many : str
+        The noun for any other number; that for one with an s if empty.
 
     Examples
     --------
@@ -55,6 +85,11 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration as text.
+
+    Parameters
+    ----------
+    seconds : float
+        The duration; it is rounded to seconds below 90 s, and to minutes above.
 
     Examples
     --------

@@ -60,7 +60,13 @@ def locked(path: Path, in_use: CSpineError) -> Iterator[int]:
 
 @contextmanager
 def locked_when_free(path: Path) -> Iterator[None]:
-    """Lock a file, and wait where another process has the lock."""
+    """Lock a file, and wait where another process has the lock.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is created if it does not exist.
+    """
     descriptor = _opened(path)
     try:
         filelock.lock_descriptor(descriptor, poll_interval=_POLL_S)
@@ -127,7 +133,18 @@ class Claim:
         return content
 
     def write(self, content: dict[str, Any]) -> None:
-        """Write the file; OutputError if that fails."""
+        """Write the file of the claim, with the command that claims the folder.
+
+        Parameters
+        ----------
+        content : dict
+            What the file says beside the command.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         write_json(self.file, {"command": self.command, **content})
 
 
@@ -157,18 +174,48 @@ class Records(Generic[Record]):
         return self.folder / f"{name}.json"
 
     def read(self, name: str) -> Record | None:
-        """Return the record of an item; None where there is none, or a damaged one."""
+        """Return the record of an item; None where there is none, or a damaged one.
+
+        Parameters
+        ----------
+        name : str
+            Name of the item.
+        """
         try:
             return self.parse(read_json(self.path(name), allow_nan=True))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def write(self, name: str, record: Record) -> None:
-        """Write the record of an item; OutputError if that fails."""
+        """Write the record of an item.
+
+        Parameters
+        ----------
+        name : str
+            Name of the item.
+        record : object
+            The record, as ``dump`` takes it.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         write_json(self.path(name), self.dump(record))
 
     def remove(self, name: str) -> None:
-        """Remove the record of an item, where there is one; OutputError if that fails."""
+        """Remove the record of an item, if there is one.
+
+        Parameters
+        ----------
+        name : str
+            Name of the item.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be removed.
+        """
         try:
             self.path(name).unlink(missing_ok=True)
         except OSError as error:
@@ -180,7 +227,18 @@ class Records(Generic[Record]):
 
 
 def unchanged(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a record that is kept as it is; TypeError where it is no object."""
+    """Return the content of a record that is kept as it is.
+
+    Parameters
+    ----------
+    content : dict
+        The content of its file.
+
+    Raises
+    ------
+    TypeError
+        If it is no object.
+    """
     if not isinstance(content, dict):
         raise TypeError("a record is a JSON object")
     return content

@@ -29,7 +29,20 @@ def cobb_deg(levels: Mapping[str, VertebraGeometry], first: str = "C2", last: st
 
 
 def posterior_tangent_deg(levels: Mapping[str, VertebraGeometry], first: str = "C2", last: str = "C7") -> float | None:
-    """Return the angle between the posterior walls of two vertebrae (Harrison's method); see `cobb_deg`."""
+    """Return the angle between the posterior walls of two vertebrae (Harrison's method); see `cobb_deg`.
+
+    Parameters
+    ----------
+    levels : mapping of str to VertebraGeometry
+        Geometry by level.
+    first, last : str
+        Names of the upper and the lower vertebra.
+
+    Returns
+    -------
+    float or None
+        Degrees, positive in lordosis; None if a vertebra or its body is missing.
+    """
     upper, lower = levels.get(first), levels.get(last)
     if upper is None or lower is None or upper.body is None or lower.body is None:
         return None
@@ -41,6 +54,18 @@ def slope_deg(levels: Mapping[str, VertebraGeometry], level: str = "T1") -> floa
 
     Anterior inclination is positive. The table of a scanner stands for the floor: the patient lies, so that the value
     differs from one in a standing patient.
+
+    Parameters
+    ----------
+    levels : mapping of str to VertebraGeometry
+        Geometry by level.
+    level : str
+        Name of the vertebra.
+
+    Returns
+    -------
+    float or None
+        Degrees; None if the vertebra or its body is missing.
     """
     found = levels.get(level)
     if found is None or found.body is None:

@@ -88,20 +88,66 @@ class Body:
         return (self.bottom[0] + self.top[0]) / 2
 
     def wall_at(self, z: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """Return the posterior coordinate of the posterior wall at a height."""
+        """Return the posterior coordinate of the posterior wall at a height.
+
+        Parameters
+        ----------
+        z : ndarray or float
+            Superior coordinates in the frame, millimetres.
+
+        Returns
+        -------
+        ndarray
+            Posterior coordinates in the frame, millimetres, of the shape of ``z``.
+        """
         return np.asarray(self.wall + self.wall_slope * (np.asarray(z) - self.middle))
 
     def plate_normal(self, plate: Line) -> Vector:
-        """Return the normal of an end plate in the plane of symmetry, upwards, in patient coordinates."""
+        """Return the normal of an end plate in the plane of symmetry, upwards, in patient coordinates.
+
+        Parameters
+        ----------
+        plate : tuple of float
+            An end plate, ``bottom`` or ``top``.
+
+        Returns
+        -------
+        ndarray, shape (3,)
+            Unit vector in LPS.
+        """
         normal = self.frame.superior - plate[1] * self.frame.posterior
         return np.asarray(normal / np.linalg.norm(normal))
 
     def plate_centre(self, plate: Line) -> Vector:
-        """Return the centre of an end plate in patient coordinates."""
+        """Return the centre of an end plate in patient coordinates.
+
+        Parameters
+        ----------
+        plate : tuple of float
+            An end plate, ``bottom`` or ``top``.
+
+        Returns
+        -------
+        ndarray, shape (3,)
+            Millimetres in LPS.
+        """
         return np.asarray(self.frame.to_lps(np.array([[0.0, self.centre_y, plate[0]]]))[0])
 
     def plate_edge(self, plate: Line, *, back: bool) -> Vector:
-        """Return the front or back edge of an end plate in the plane of symmetry, in patient coordinates."""
+        """Return the front or back edge of an end plate in the plane of symmetry, in patient coordinates.
+
+        Parameters
+        ----------
+        plate : tuple of float
+            An end plate, ``bottom`` or ``top``.
+        back : bool
+            True for the posterior edge.
+
+        Returns
+        -------
+        ndarray, shape (3,)
+            Millimetres in LPS.
+        """
         y = float(self.wall_at(plate[0])) if back else self.front
         return np.asarray(self.frame.to_lps(np.array([[0.0, y, plate[0] + plate[1] * (y - self.centre_y)]]))[0])
 
@@ -140,7 +186,20 @@ def find_body(bone: Bone, frame: Frame) -> Body | None:
 
 
 def find_axis_body(bone: Bone, frame: Frame) -> Body | None:
-    """Return the body of C2, the part below the dens, with its frame along both; parameters as `find_body`."""
+    """Return the body of C2, the part below the dens, with its frame along both.
+
+    Parameters
+    ----------
+    bone : Bone
+        The vertebra.
+    frame : Frame
+        Its frame; it is pitched until it follows the long axis of dens and body.
+
+    Returns
+    -------
+    Body or None
+        The body; None if the section shows none.
+    """
     body = None
     for _ in range(_PASSES):
         section = midsagittal(bone, frame, _BAND_MM)
@@ -161,7 +220,20 @@ def _in_midline(bone: Bone, body: Body | None) -> Body | None:
 
 
 def find_atlas_section(bone: Bone, frame: Frame) -> Section | None:
-    """Return the midsagittal section of C1, with its frame along the line through both arches."""
+    """Return the midsagittal section of C1, with its frame along the line through both arches.
+
+    Parameters
+    ----------
+    bone : Bone
+        The vertebra.
+    frame : Frame
+        Its frame; it is pitched until it follows the line through both arches.
+
+    Returns
+    -------
+    Section or None
+        The section; None if it does not show both arches.
+    """
     for _ in range(_PASSES):
         section = midsagittal(bone, frame)
         if section is None:
@@ -319,6 +391,18 @@ def heights(body: Body, box: BodyBox) -> tuple[float, float, float] | None:
     """Return the height of a body at the front, the middle and the back, about the midline.
 
     None where the middle is far higher than both: bodies are hollow at their end plates, so that this is not one.
+
+    Parameters
+    ----------
+    body : Body
+        The body.
+    box : BodyBox
+        Samples of the body in its frame.
+
+    Returns
+    -------
+    tuple of float or None
+        Anterior, middle and posterior height, millimetres.
     """
     band = np.abs(box.x) <= _BAND_MM
     profile = box.share_zyx[:, :, band].mean(axis=2).sum(axis=0) * STEP_MM
@@ -340,6 +424,18 @@ def worst_height_loss(body: Body, box: BodyBox) -> float | None:
     Of sagittal slices 5 mm apart over the inner half of the width, the one whose three heights differ most counts. The
     positions lie between the ends of the depth of that slice, after 3 mm were eroded. The loss is 1 minus the ratio of
     the smallest to the largest height; from 0.2 on that report calls it a potential fracture.
+
+    Parameters
+    ----------
+    body : Body
+        The body.
+    box : BodyBox
+        Samples of the body in its frame.
+
+    Returns
+    -------
+    float or None
+        The loss as a share from 0 to 1; None if no slice has three heights.
     """
     centre, reach = (box.left + box.right) / 2, box.width / 4
     found = []

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.core.geometry import to_lps
-from cspine.core.shape import Box, LevelShape
+from cspine.core.geometry import to_index, to_lps
+from cspine.core.shape import Box, LevelShape, common_box
 from cspine.core.volumes import CtVolume, HuArray, LabelVolume
 from cspine.measurements.body import Body, BodyBox
+from cspine.measurements.frame import Frame, Vector
 from cspine.measurements.section import STEP_MM
 
 #: Percentiles of the distribution.
@@ -43,7 +45,17 @@ class Density:
 
 
 def percentiles(labels: LabelVolume, ct: CtVolume, shape: LevelShape) -> tuple[float, ...]:
-    """Return the `PERCENTILES` of Hounsfield units over the voxels of a vertebra."""
+    """Return the `PERCENTILES` of Hounsfield units over the voxels of a vertebra.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        The labels, on the grid of the image.
+    ct : CtVolume
+        The image.
+    shape : LevelShape
+        The vertebra.
+    """
     inside = labels.labels_zyx[shape.box_zyx] == shape.vertebra.label
     return tuple(float(value) for value in np.percentile(ct.hu_zyx[shape.box_zyx][inside], PERCENTILES))
 
@@ -62,23 +74,53 @@ def trabecular(ct: CtVolume, shape: LevelShape, body: Body, box: BodyBox, height
     height : float
         Middle height of the body, millimetres.
     """
-    points = body.frame.from_lps(_centres(ct, shape.box_zyx))
-    centre_x = (box.left + box.right) / 2
-    x = (points[:, 0] - centre_x) / (TRABECULAR_WIDTH * box.width / 2)
-    y = (points[:, 1] - body.centre_y) / (TRABECULAR_DEPTH * body.depth / 2)
-    z = (points[:, 2] - body.middle) / (TRABECULAR_HEIGHT * height / 2)
-    return _density(ct.hu_zyx[shape.box_zyx], (x**2 + y**2 <= 1) & (np.abs(z) <= 1))
+    centre = np.array([(box.left + box.right) / 2, body.centre_y, body.middle])
+    half = np.array([TRABECULAR_WIDTH * box.width, TRABECULAR_DEPTH * body.depth, TRABECULAR_HEIGHT * height]) / 2
+    part = _part_about(ct, shape, body.frame, (centre - half, centre + half))
+    if part is None:
+        return None
+    x, y, z = ((body.frame.from_lps(_centres(ct, part)) - centre) / half).T
+    return _density(ct.hu_zyx[part], (x**2 + y**2 <= 1) & (np.abs(z) <= 1))
 
 
 def eroded(ct: CtVolume, shape: LevelShape, body: Body, box: BodyBox) -> Density | None:
-    """Return the density of the body eroded by 4 mm, as TotalSegmentator's spine report takes it; see `trabecular`."""
+    """Return the density of the body eroded by 4 mm, as TotalSegmentator's spine report takes it; see `trabecular`.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    shape : LevelShape
+        The vertebra.
+    body : Body
+        Its body.
+    box : BodyBox
+        Samples of the body in its frame.
+
+    Returns
+    -------
+    Density or None
+        As in `trabecular`.
+    """
     mask = np.pad(box.mask(), 1)
     depth = ndimage.distance_transform_edt(mask, sampling=STEP_MM)[1:-1, 1:-1, 1:-1]
-    points = body.frame.from_lps(_centres(ct, shape.box_zyx))
-    low = np.array([box.x[0], box.y[0], box.z[0]])
+    low, high = (np.array([axis[end] for axis in (box.x, box.y, box.z)]) for end in (0, -1))
+    part = _part_about(ct, shape, body.frame, (low, high))
+    if part is None:
+        return None
+    points = body.frame.from_lps(_centres(ct, part))
     index_zyx = ((points - low) / STEP_MM)[:, ::-1].T
     inside = ndimage.map_coordinates(depth, index_zyx, order=1) >= _ERODED_MM
-    return _density(ct.hu_zyx[shape.box_zyx], inside)
+    return _density(ct.hu_zyx[part], inside)
+
+
+def _part_about(ct: CtVolume, shape: LevelShape, frame: Frame, corners: tuple[Vector, Vector]) -> Box | None:
+    """Return the part of a vertebra's box in the array that contains a box in a frame; None if there is none."""
+    points = np.array(list(itertools.product(*zip(*corners, strict=True))))
+    index_zyx = to_index(ct.affine_lps, frame.to_lps(points))[:, ::-1]
+    first, last = np.floor(index_zyx.min(axis=0)).astype(int), np.ceil(index_zyx.max(axis=0)).astype(int)
+    z, y, x = (slice(max(0, a), max(0, b + 1)) for a, b in zip(first.tolist(), last.tolist(), strict=True))
+    return common_box(shape.box_zyx, (z, y, x))
 
 
 def _centres(ct: CtVolume, box: Box) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ spacing or the shear of the array that the labels came in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,21 +47,57 @@ class Frame:
     superior: Vector
 
     def to_lps(self, points: Points) -> Points:
-        """Return points of the frame (left, posterior, superior), shape (n, 3), in patient coordinates."""
+        """Return points of the frame (left, posterior, superior), shape (n, 3), in patient coordinates.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 3)
+            Left, posterior and superior coordinates, millimetres.
+
+        Returns
+        -------
+        ndarray, shape (n, 3)
+            Millimetres in LPS.
+        """
         return np.asarray(points @ np.stack([self.left, self.posterior, self.superior]) + self.origin_lps)
 
     def from_lps(self, points: Points) -> Points:
-        """Return points in patient coordinates, shape (n, 3), in this frame."""
+        """Return points in patient coordinates, shape (n, 3), in this frame.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 3)
+            Millimetres in LPS.
+
+        Returns
+        -------
+        ndarray, shape (n, 3)
+            Left, posterior and superior coordinates, millimetres.
+        """
         return np.asarray((points - self.origin_lps) @ np.stack([self.left, self.posterior, self.superior]).T)
 
     def pitched(self, radians: float) -> Frame:
-        """Return the frame turned about its left axis; a positive angle leans its superior axis forward."""
+        """Return the frame turned about its left axis; a positive angle leans its superior axis forward.
+
+        Parameters
+        ----------
+        radians : float
+            The angle.
+        """
         sine, cosine = np.sin(radians), np.cos(radians)
         superior = cosine * self.superior - sine * self.posterior
         return Frame(self.origin_lps, self.left, np.cross(superior, self.left), superior)
 
     def grid(self, low: Vector, high: Vector, step_mm: float) -> Grid:
-        """Return a grid along the axes between two corners (left, posterior, superior), both included."""
+        """Return a grid along the axes between two corners (left, posterior, superior), both included.
+
+        Parameters
+        ----------
+        low, high : ndarray, shape (3,)
+            Opposite corners in the frame, millimetres; the last samples may lie up to a step beyond ``high``.
+        step_mm : float
+            Distance of samples along each axis.
+        """
         counts = np.maximum(np.ceil((high - low) / step_mm - 1e-6).astype(int) + 1, 1)
         axes = np.stack([self.left, self.posterior, self.superior], axis=1)
         affine = make_affine(axes, (step_mm, step_mm, step_mm), self.to_lps(low[None])[0])
@@ -86,12 +123,33 @@ class Bone:
     shape: LevelShape
 
     def sampled(self, grid: Grid) -> NDArray[np.float32]:
-        """Return the share of bone on another grid."""
+        """Return the share of bone on another grid.
+
+        Parameters
+        ----------
+        grid : Grid
+            The grid.
+
+        Returns
+        -------
+        ndarray of float32, shape (z, y, x)
+            Share of bone from 0 to 1, interpolated linearly.
+        """
         return resample_linear(self.mask_zyx, self.grid, grid)
 
     def points_lps(self) -> Points:
         """Return the centres of the voxels, shape (n, 3), in patient coordinates."""
         index_xyz = np.argwhere(self.mask_zyx > 0)[:, ::-1].astype(np.float64)
+        return to_lps(self.grid.affine_lps, index_xyz)
+
+    @cached_property
+    def row_ends_lps(self) -> Points:
+        """The first and the last voxel of each row, shape (n, 3), in patient coordinates: they have the same extent."""
+        inside = self.mask_zyx > 0
+        z, y = np.nonzero(inside.any(axis=2))
+        first = inside.argmax(axis=2)[z, y]
+        last = inside.shape[2] - 1 - inside[:, :, ::-1].argmax(axis=2)[z, y]
+        index_xyz = np.concatenate([np.stack([x, y, z], axis=1) for x in (first, last)]).astype(np.float64)
         return to_lps(self.grid.affine_lps, index_xyz)
 
 
@@ -171,7 +229,20 @@ def _plane_of_symmetry(bone: Bone, start: Frame) -> tuple[float, float, float]:
 
 
 def extent_in(frame: Frame, bone: Bone) -> tuple[Vector, Vector]:
-    """Return the corners of the box of a vertebra in a frame, with a margin."""
-    points = frame.from_lps(bone.points_lps())
+    """Return the corners of the box of a vertebra in a frame, with a margin.
+
+    Parameters
+    ----------
+    frame : Frame
+        The frame.
+    bone : Bone
+        The vertebra.
+
+    Returns
+    -------
+    low, high : ndarray, shape (3,)
+        Corners (left, posterior, superior) in the frame, millimetres.
+    """
+    points = frame.from_lps(bone.row_ends_lps)
     margin = _MARGIN_MM + max(bone.grid.spacing_xyz) / 2
     return points.min(axis=0) - margin, points.max(axis=0) + margin

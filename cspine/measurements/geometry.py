@@ -64,11 +64,11 @@ def find_geometry(labels: LabelVolume, shapes: Sequence[LevelShape]) -> dict[str
     if impossible_turn_deg(labels, shapes) is not None:
         return {}
     bones = {shape.vertebra.name: cut_out(labels, shape) for shape in shapes if not shape.touches_edge}
-    directions = _directions(shapes)
+    directions = column_directions(shapes)
     return {level: _find(bones, level, directions[level]) for level in bones}
 
 
-def _directions(shapes: Sequence[LevelShape]) -> dict[str, Vector]:
+def column_directions(shapes: Sequence[LevelShape]) -> dict[str, Vector]:
     """Return the direction of the column at each vertebra, from the one below it to the one above."""
     if len(shapes) == 1:
         return {shapes[0].vertebra.name: np.array([0.0, 0.0, 1.0])}

@@ -77,7 +77,18 @@ def measure_pair(upper: VertebraGeometry, lower: VertebraGeometry) -> PairValues
 
 
 def mean_left(one: VertebraGeometry, other: VertebraGeometry) -> Vector:
-    """Return the mean left axis of two vertebrae: the normal of the plane in which their angles lie."""
+    """Return the mean left axis of two vertebrae: the normal of the plane in which their angles lie.
+
+    Parameters
+    ----------
+    one, other : VertebraGeometry
+        The vertebrae.
+
+    Returns
+    -------
+    ndarray, shape (3,)
+        Unit vector in LPS.
+    """
     axis = one.frame.left + other.frame.left
     return np.asarray(axis / np.linalg.norm(axis))
 
@@ -86,6 +97,13 @@ def lordosis_deg(upper: Vector, lower: Vector, left: Vector) -> float:
     """Return the angle from one upward direction to another in the plane perpendicular to left, degrees.
 
     It is positive where the lower one leans further forward, as in lordosis.
+
+    Parameters
+    ----------
+    upper, lower : ndarray, shape (3,)
+        Upward directions of the upper and the lower vertebra in LPS.
+    left : ndarray, shape (3,)
+        Unit vector to the left, the normal of the plane.
     """
     upper, lower = (vector - left * (vector @ left) for vector in (upper, lower))
     return float(np.degrees(np.arctan2(left @ np.cross(upper, lower), upper @ lower)))

@@ -61,7 +61,13 @@ class PublishedValue:
         return self.low, self.high
 
     def z_score(self, value: float) -> float | None:
-        """Return how many standard deviations a value lies above the mean; None where the source has no deviation."""
+        """Return how many standard deviations a value lies above the mean; None where the source has no deviation.
+
+        Parameters
+        ----------
+        value : float
+            A measured value in the unit of the quantity.
+        """
         return (value - self.mean) / self.sd if self.mean is not None and self.sd else None
 
     @property

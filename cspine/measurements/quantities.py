@@ -137,12 +137,29 @@ _BY_NAME = {each.name: each for each in QUANTITIES}
 
 
 def quantity(name: str) -> Quantity:
-    """Return the quantity of a name; KeyError if there is none."""
+    """Return the quantity of a name.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"disc_height_middle_mm"``; docs/reference/measurements.md lists all.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    """
     return _BY_NAME[name]
 
 
 def quantities_of(scope: Scope) -> tuple[Quantity, ...]:
-    """Return the quantities of a scope, in the order of tables."""
+    """Return the quantities of a scope, in the order of tables.
+
+    Parameters
+    ----------
+    scope : Scope
+        What the quantities belong to: a vertebra, two neighbours, the column.
+    """
     return tuple(each for each in QUANTITIES if each.scope is scope)
 
 

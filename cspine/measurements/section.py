@@ -46,15 +46,43 @@ class Section:
     back: Mask
 
     def y_mm(self, column: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """Return the posterior coordinate of columns."""
+        """Return the posterior coordinate of columns.
+
+        Parameters
+        ----------
+        column : ndarray or float
+            Columns of the section; fractions lie between samples.
+
+        Returns
+        -------
+        ndarray
+            Millimetres in the frame.
+        """
         return np.asarray(self.low[0] + np.asarray(column) * STEP_MM, dtype=np.float64)
 
     def z_mm(self, row: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """Return the superior coordinate of rows."""
+        """Return the superior coordinate of rows.
+
+        Parameters
+        ----------
+        row : ndarray or float
+            Rows of the section; fractions lie between samples.
+
+        Returns
+        -------
+        ndarray
+            Millimetres in the frame.
+        """
         return np.asarray(self.low[1] + np.asarray(row) * STEP_MM, dtype=np.float64)
 
     def outline(self, part: Mask) -> Curve:
-        """Return the points of the outline of a part, shape (n, 2): posterior and superior, millimetres."""
+        """Return the points of the outline of a part, shape (n, 2): posterior and superior, millimetres.
+
+        Parameters
+        ----------
+        part : ndarray of bool, shape (z, y)
+            Samples of the part.
+        """
         near = np.pad(np.where(ndimage.binary_dilation(part), self.share_zy, 0), 1)
         curves = find_contours(near, 0.5)  # type: ignore[no-untyped-call]
         if not curves:

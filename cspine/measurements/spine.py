@@ -93,11 +93,30 @@ class SpineMeasurements:
     touching: tuple[str, ...] = ()
 
     def at(self, site: str) -> tuple[MeasuredValue, ...]:
-        """Return the values of a site, in the order of tables."""
+        """Return the values of a site, in the order of tables.
+
+        Parameters
+        ----------
+        site : str
+            A level (``"C3"``), two neighbours (``"C3/C4"``), or ``"column"``.
+        """
         return tuple(each for each in self.values if each.site == site)
 
     def value(self, site: str, name: str) -> float | None:
-        """Return one value, None where it was not measured; KeyError if there is no such quantity."""
+        """Return one value; None if it was not measured.
+
+        Parameters
+        ----------
+        site : str
+            A level (``"C3"``), two neighbours (``"C3/C4"``), or ``"column"``.
+        name : str
+            Name of the quantity; docs/reference/measurements.md lists all.
+
+        Raises
+        ------
+        KeyError
+            If there is no such quantity.
+        """
         wanted = quantity(name)
         return next((each.value for each in self.at(site) if each.quantity is wanted), None)
 

@@ -54,7 +54,18 @@ class Curve(BaseModel):
     bins: tuple[Bin, ...] = Field(max_length=20)
 
     def at(self, features: Mapping[str, float]) -> float:
-        """Return the value for features, in [0, 1]; KeyError if one is absent."""
+        """Return the value of the curve for features, from 0 to 1.
+
+        Parameters
+        ----------
+        features : mapping of str to float
+            Features of a vertebra by name, all that the curve has a weight for.
+
+        Raises
+        ------
+        KeyError
+            If one is missing.
+        """
         return float(expit(self.intercept + sum(weight * features[name] for name, weight in self.weights.items())))
 
 
@@ -81,7 +92,13 @@ class Calibrated(BaseModel):
     fixed: dict[str, float] = Field(default={}, max_length=20)
 
     def knows(self, features: Mapping[str, float]) -> bool:
-        """Return whether vertebrae with such features were among those that the curves were fitted to."""
+        """Return whether vertebrae with such features were among those that the curves were fitted to.
+
+        Parameters
+        ----------
+        features : mapping of str to float
+            Features of a vertebra by name, with all that had one value in the calibration.
+        """
         return all(abs(features[name] - value) < 1e-6 for name, value in self.fixed.items())
 
 

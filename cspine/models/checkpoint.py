@@ -146,6 +146,13 @@ def _reason(content: Mapping[str, Any]) -> str:
 def check_weights(weights: object, file_name: str) -> StateDict:
     """Return a state dict after checking that it maps names to tensors.
 
+    Parameters
+    ----------
+    weights : object
+        What a checkpoint has as its weights.
+    file_name : str
+        What messages call the file.
+
     Raises
     ------
     UnsupportedModelError

@@ -20,7 +20,8 @@ from cspine.core.errors import (
 )
 from cspine.io.documents import DocumentError, read_yaml
 from cspine.models.manifest import MANIFEST_NAME, ModelManifest, explain, read_manifest
-from cspine.models.package import ModelPackage, StageContent, load_package, write_package, written_beside
+from cspine.models.package import ModelPackage, load_package
+from cspine.models.package_writer import StageContent, write_package, written_beside
 from cspine.models.plans import Json, NetworkPlan, read_plan
 from cspine.models.sources import CHECKPOINTS, TrainedModel, find_package, find_trained, open_source, read_trained
 
@@ -115,6 +116,11 @@ def install(source: Path, into: Path, options: InstallOptions) -> ModelPackage:
 
 def read_label_map(path: Path) -> dict[int | str, str]:
     """Return the mapping of network labels (numbers or names) to levels or ``"auxiliary"`` from a YAML file.
+
+    Parameters
+    ----------
+    path : Path
+        The YAML file.
 
     Raises
     ------

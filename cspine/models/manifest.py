@@ -243,7 +243,13 @@ def read_manifest(path: Path) -> ModelManifest:
 
 
 def manifest_text(manifest: ModelManifest) -> str:
-    """Return the manifest as the text of a `model.yaml`."""
+    """Return the manifest as the text of a `model.yaml`.
+
+    Parameters
+    ----------
+    manifest : ModelManifest
+        The manifest.
+    """
     content = manifest.as_record()
     for stage in content["stages"]:
         stage["labels"] = {int(label): name for label, name in stage["labels"].items()}
@@ -251,6 +257,12 @@ def manifest_text(manifest: ModelManifest) -> str:
 
 
 def explain(error: ValidationError) -> str:
-    """Return a message with the first errors of a validation: field and reason."""
+    """Return a message with the first errors of a validation: field and reason.
+
+    Parameters
+    ----------
+    error : pydantic.ValidationError
+        The error, of which the first five faults are named.
+    """
     faults = [f"{'.'.join(str(part) for part in e['loc']) or 'file'}: {e['msg']}" for e in error.errors()[:5]]
     return "; ".join(faults)

@@ -60,6 +60,16 @@ def own_names(network: torch.nn.Module) -> dict[str, tuple[str, ...]]:
     """Return the first name of every tensor of the network with its other names.
 
     nnU-Net's blocks register their layers twice, and the decoder contains the encoder: a tensor has up to four names.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        A network of nnU-Net.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Other names by the first name in the order of ``state_dict``.
     """
     names: dict[int, list[str]] = {}
     for name, tensor in network.state_dict(keep_vars=True).items():
@@ -110,6 +120,13 @@ def own_weights(network: torch.nn.Module, weights: StateDict) -> dict[str, torch
 def load_weights(network: torch.nn.Module, weights: StateDict) -> None:
     """Load weights into a network as float32.
 
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The network, which is changed in place.
+    weights : mapping of str to torch.Tensor
+        Weights by any of their names; they are converted to the dtype of the network.
+
     Raises
     ------
     UnsupportedModelError
@@ -124,7 +141,13 @@ def load_weights(network: torch.nn.Module, weights: StateDict) -> None:
 
 
 def without_bfloat16(weights: StateDict) -> dict[str, torch.Tensor]:
-    """Return weights with bfloat16, which NumPy lacks, as float32, which holds the same values."""
+    """Return weights with bfloat16, which NumPy lacks, as float32, which holds the same values.
+
+    Parameters
+    ----------
+    weights : mapping of str to torch.Tensor
+        Weights by name; tensors of another dtype are returned as they are.
+    """
     return {name: each.float() if each.dtype == torch.bfloat16 else each for name, each in weights.items()}
 
 

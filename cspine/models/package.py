@@ -1,13 +1,9 @@
-"""Model packages as folders, written atomically and checked against their manifest before use."""
+"""Model packages as folders, checked against their manifest before use; `package_writer` writes them."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,18 +14,15 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra
-from cspine.core.errors import ModelChecksumError, ModelError, ModelExistsError, UnsupportedModelError
+from cspine.core.errors import ModelChecksumError, ModelError, UnsupportedModelError
 from cspine.core.volumes import ModelIdentity
 from cspine.io import documents
 from cspine.io.documents import DocumentError
-from cspine.models.card import model_card
 from cspine.models.manifest import (
     AUXILIARY,
-    CARD_NAME,
     MANIFEST_NAME,
     ModelManifest,
     StageManifest,
-    manifest_text,
     read_manifest,
 )
 from cspine.models.plans import Json, NetworkPlan, read_plan
@@ -37,30 +30,10 @@ from cspine.models.plans import Json, NetworkPlan, read_plan
 if TYPE_CHECKING:
     import torch
 
-    from cspine.models.network import StateDict
 
 _CHUNK = 2**20
-_OLD = "old"
 _CHANGED = "The package was replaced or modified while it was in use. Load it again, or start the command again."
 _SACRUM = re.compile(r"^(vertebrae?[\s_-]*)?(sacrum|s1)$", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class StageContent:
-    """The content of the folder of a stage.
-
-    Parameters
-    ----------
-    plans, dataset : mapping
-        Content of `plans.json` and `dataset.json` in nnU-Net v2's format.
-    weights : mapping
-        Fold (``"0"``, ``"all"``) to state dict; float16 is kept in the file, bfloat16, which NumPy lacks, is stored as
-        float32, and networks run in float32.
-    """
-
-    plans: Json
-    dataset: Json
-    weights: Mapping[str, StateDict]
 
 
 @dataclass(frozen=True)
@@ -101,6 +74,11 @@ class Stage:
     def weights(self, fold: str) -> dict[str, torch.Tensor]:
         """Return the weights of a fold: name to tensor, in the dtype of the file.
 
+        Parameters
+        ----------
+        fold : str
+            A fold of the manifest, for example ``"0"`` or ``"all"``.
+
         Raises
         ------
         ModelChecksumError
@@ -114,7 +92,18 @@ class Stage:
             return load(content)
 
     def arrays(self, fold: str) -> dict[str, NDArray[Any]]:
-        """Return the weights of a fold as arrays, read without torch; errors as `weights`."""
+        """Return the weights of a fold as arrays, read without torch.
+
+        Parameters
+        ----------
+        fold : str
+            A fold of the manifest, for example ``"0"`` or ``"all"``.
+
+        Raises
+        ------
+        ModelChecksumError, ModelError
+            As in `weights`.
+        """
         from safetensors.numpy import load
 
         with self._reading(fold) as content:
@@ -184,7 +173,7 @@ def load_package(folder: Path) -> ModelPackage:
     if faults:
         raise ModelChecksumError(f"model {manifest.name}: {'; '.join(faults)}")
     stages = tuple(_load_stage(folder, stage, manifest) for stage in manifest.stages)
-    _check_cascades([(stage.manifest, stage.plan) for stage in stages])
+    check_cascades([(stage.manifest, stage.plan) for stage in stages])
     return ModelPackage(folder, manifest, stages)
 
 
@@ -237,131 +226,6 @@ def _file_fault(path: Path, expected: str) -> str | None:
         return f"cannot be read: {error.strerror}"
 
 
-def write_package(
-    folder: Path,
-    manifest: ModelManifest,
-    contents: Mapping[str, StageContent],
-    *,
-    card: str | None = None,
-    replace: bool = False,
-) -> ModelPackage:
-    """Write a model package atomically and return it.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the package; its parents are created.
-    manifest : ModelManifest
-        Manifest without ``files``, which are added here.
-    contents : mapping
-        Name of each stage to its content.
-    card : str, optional
-        Text of the model card (`README.md`); generated from the manifest if omitted.
-    replace : bool
-        True to replace an existing package.
-
-    Returns
-    -------
-    ModelPackage
-        As `load_package` reads it from the new folder.
-
-    Raises
-    ------
-    ModelExistsError
-        If the folder exists and may not be replaced.
-    ModelError
-        If contents and manifest, or weights and plans, do not match, or the folder cannot be written.
-    """
-    if set(contents) != {stage.name for stage in manifest.stages}:
-        raise ModelError(f"contents {sorted(contents)} do not match the stages of the manifest")
-    plans = [_plan_of(stage, contents[stage.name]) for stage in manifest.stages]
-    _check_cascades(list(zip(manifest.stages, plans, strict=True)))
-    with written_beside(folder, replace=replace) as work:
-        for stage, plan in zip(manifest.stages, plans, strict=True):
-            try:
-                _write_stage(work / stage.folder, plan, contents[stage.name])
-            except UnsupportedModelError as error:
-                raise UnsupportedModelError(f"{error.message}; it was trained by {stage.trainer}") from error
-        (work / CARD_NAME).write_text(card if card is not None else model_card(manifest), encoding="utf-8")
-        names = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
-        finished = manifest.model_copy(update={"files": {name: sha256_of(work / name) for name in names}})
-        (work / MANIFEST_NAME).write_text(manifest_text(finished), encoding="utf-8")
-        load_package(work)
-    return load_package(folder)
-
-
-@contextmanager
-def written_beside(folder: Path, *, replace: bool) -> Iterator[Path]:
-    """Yield an empty folder for a package, which is renamed to its target when the block ends without an error.
-
-    Parameters
-    ----------
-    folder : Path
-        Target; its parents are created.
-    replace : bool
-        True to replace an existing package.
-
-    Raises
-    ------
-    ModelExistsError
-        If the target exists and may not be replaced.
-    ModelError
-        If the operating system refuses something, for example space on the disk.
-    """
-    try:
-        _restore_replaced(folder)
-        if folder.exists() and not replace:
-            raise ModelExistsError(f"model {folder.name} is already installed")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            yield work
-            work.chmod(0o755)
-            _move_to(work, folder)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ModelError(
-            f"model {folder.name} cannot be written: {reason or type(error).__name__}",
-            advice="Check that the folder of models is writable and its disk has space, or choose another with `into`.",
-        ) from error
-
-
-def _move_to(work: Path, folder: Path) -> None:
-    """Rename a finished folder to its target, replacing an existing one; if that is interrupted, the old one stays."""
-    if not folder.exists():
-        work.rename(folder)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=_aside_prefix(folder), dir=folder.parent))
-    old = aside / _OLD
-    try:
-        folder.rename(old)
-        work.rename(folder)
-    except BaseException:  # also of a signal: there is always either the old package or the new one
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise
-    finally:
-        if folder.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _restore_replaced(folder: Path) -> None:
-    """Put a package back that a killed process had set aside to replace it, and remove what is left of others."""
-    for aside in sorted(folder.parent.glob(f"{glob.escape(_aside_prefix(folder))}*")):
-        if [path.name for path in aside.iterdir()] != [_OLD]:
-            continue
-        if not folder.exists() and (aside / _OLD / MANIFEST_NAME).is_file():
-            (aside / _OLD).rename(folder)
-        if folder.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _aside_prefix(folder: Path) -> str:
-    return f".{folder.name}-old-"
-
-
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     digest = hashlib.sha256()
@@ -373,6 +237,11 @@ def sha256_of(path: Path) -> str:
 
 def read_json(path: Path) -> Json:
     """Return the object in a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
 
     Raises
     ------
@@ -394,12 +263,21 @@ def _load_stage(folder: Path, stage: StageManifest, manifest: ModelManifest) -> 
     stage_folder = folder / stage.folder
     plans, dataset = read_json(stage_folder / "plans.json"), read_json(stage_folder / "dataset.json")
     plan = read_plan(plans, dataset, stage.configuration, stage.trainer)
-    _check_stage(stage, plan)
+    check_stage(stage, plan)
     checksums = {fold: manifest.files[stage.weights_file(fold)] for fold in stage.folds}
     return Stage(stage, plan, stage_folder, checksums)
 
 
-def _check_stage(stage: StageManifest, plan: NetworkPlan) -> None:
+def check_stage(stage: StageManifest, plan: NetworkPlan) -> None:
+    """Raise ModelError if the labels or the mirror axes of a stage do not fit its network.
+
+    Parameters
+    ----------
+    stage : StageManifest
+        The stage in the manifest.
+    plan : NetworkPlan
+        The plan of its network.
+    """
     if len(stage.labels) + 1 != plan.architecture.classes:
         raise ModelError(
             f"stage {stage.name}: {len(stage.labels)} labels, but the network has {plan.architecture.classes} classes"
@@ -408,7 +286,21 @@ def _check_stage(stage: StageManifest, plan: NetworkPlan) -> None:
         raise ModelError(f"stage {stage.name}: mirror axes {stage.mirror_axes} do not fit patch {plan.patch_size}")
 
 
-def _check_cascades(stages: Sequence[tuple[StageManifest, NetworkPlan]]) -> None:
+def check_cascades(stages: Sequence[tuple[StageManifest, NetworkPlan]]) -> None:
+    """Refuse a second stage of a cascade without its first stage, or with other labels than that.
+
+    Parameters
+    ----------
+    stages : sequence of (StageManifest, NetworkPlan)
+        All stages in their order.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the first stage is missing.
+    ModelError
+        If the labels differ.
+    """
     for number, (stage, plan) in enumerate(stages):
         if not plan.is_cascade:
             continue
@@ -418,25 +310,3 @@ def _check_cascades(stages: Sequence[tuple[StageManifest, NetworkPlan]]) -> None
             )
         if stages[number - 1][0].labels != stage.labels:
             raise ModelError(f"stage {stage.name} is a cascade, but its first stage has other labels")
-
-
-def _plan_of(stage: StageManifest, content: StageContent) -> NetworkPlan:
-    if set(content.weights) != set(stage.folds):
-        raise ModelError(f"stage {stage.name}: weights have folds {sorted(content.weights)}, not {sorted(stage.folds)}")
-    plan = read_plan(content.plans, content.dataset, stage.configuration, stage.trainer)
-    _check_stage(stage, plan)
-    return plan
-
-
-def _write_stage(folder: Path, plan: NetworkPlan, content: StageContent) -> None:
-    from safetensors.torch import save_file
-
-    from cspine.models.network import build_network, own_weights, without_bfloat16
-
-    network = build_network(plan.architecture)
-    folder.mkdir()
-    for name, value in (("plans.json", content.plans), ("dataset.json", content.dataset)):
-        (folder / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    for fold, weights in content.weights.items():
-        stored = without_bfloat16(own_weights(network, weights))
-        save_file(stored, folder / f"fold_{fold}.safetensors", {"format": "pt"})

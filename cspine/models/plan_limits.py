@@ -42,7 +42,21 @@ _INTERPOLATIONS = ("linear", "nearest", "nearest-exact")
 
 
 def integer(value: object, low: int, high: int, what: str) -> int:
-    """Return a whole number of a range, or raise UnsupportedModelError.
+    """Return a whole number of a range.
+
+    Parameters
+    ----------
+    value : object
+        What a file states.
+    low, high : int
+        Limits, both included.
+    what : str
+        What messages call the number.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If it is not a whole number, or outside the limits.
 
     Examples
     --------
@@ -50,7 +64,7 @@ def integer(value: object, low: int, high: int, what: str) -> int:
     3
     >>> integer(1e9, 0, 5, "order")
     Traceback (most recent call last):
-    cspine.core.errors.UnsupportedModelError: [CS-MOD-005] order is 1e+09, not a whole number from 0 to 5
+    cspine.core.errors.models.UnsupportedModelError: [CS-MOD-005] order is 1e+09, not a whole number from 0 to 5
     """
     if (
         isinstance(value, bool)
@@ -64,7 +78,22 @@ def integer(value: object, low: int, high: int, what: str) -> int:
 
 
 def number(value: object, low: float, high: float, what: str) -> float:
-    """Return a number of a range, or raise UnsupportedModelError."""
+    """Return a number of a range.
+
+    Parameters
+    ----------
+    value : object
+        What a file states.
+    low, high : float
+        Limits, both included.
+    what : str
+        What messages call the number.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If it is not a number, or outside the limits.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         shown = f"{value:g}" if isinstance(value, (int, float)) else f"a {type(value).__name__}"
         raise UnsupportedModelError(f"{what} is {shown}, not a number from {low:g} to {high:g}")
@@ -72,7 +101,18 @@ def number(value: object, low: float, high: float, what: str) -> float:
 
 
 def patch_of(values: object) -> tuple[int, ...]:
-    """Return a patch size of two or three sides."""
+    """Return a patch size of two or three sides.
+
+    Parameters
+    ----------
+    values : object
+        What plans.json states as the patch size.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If it is not a list of two or three sides, or the patch does not fit into memory.
+    """
     patch = tuple(integer(value, MIN_PATCH, MAX_PATCH, "a side of the patch") for value in _list(values, "patch size"))
     if len(patch) not in (2, 3) or math.prod(patch) > MAX_PATCH_VOXELS:
         raise UnsupportedModelError(f"patch size {patch} is not one of two or three sides that fits into memory")
@@ -80,7 +120,20 @@ def patch_of(values: object) -> tuple[int, ...]:
 
 
 def spacing_of(values: object, sides: int) -> tuple[float, ...]:
-    """Return a voxel size in millimetres, with as many numbers as the patch has sides."""
+    """Return a voxel size in millimetres, with as many numbers as the patch has sides.
+
+    Parameters
+    ----------
+    values : object
+        What plans.json states as the spacing.
+    sides : int
+        Number of sides of the patch.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If it is not a list of so many numbers within `SPACING_MM`.
+    """
     spacing = tuple(number(value, *SPACING_MM, "the spacing") for value in _list(values, "spacing"))
     if len(spacing) != sides:
         raise UnsupportedModelError(f"patch size and spacing {spacing} do not match")
@@ -88,7 +141,20 @@ def spacing_of(values: object, sides: int) -> tuple[float, ...]:
 
 
 def transposition_of(values: object, what: str) -> tuple[int, int, int]:
-    """Return an order of three axes."""
+    """Return an order of three axes.
+
+    Parameters
+    ----------
+    values : object
+        What plans.json states as the order.
+    what : str
+        What messages call it.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If it is not a list of 0, 1 and 2 in some order.
+    """
     axes = tuple(integer(value, 0, 2, what) for value in _list(values, what))
     if sorted(axes) != [0, 1, 2]:
         raise UnsupportedModelError(f"{what} {axes} is not an order of three axes")
@@ -96,7 +162,25 @@ def transposition_of(values: object, what: str) -> tuple[int, int, int]:
 
 
 def intensities_of(values: Json, scheme: str) -> dict[str, float]:
-    """Return the intensities of the training images; those that CTNormalization uses are required."""
+    """Return the intensities of the training images; those that CTNormalization uses are required.
+
+    Parameters
+    ----------
+    values : mapping
+        Intensity properties of a channel in plans.json.
+    scheme : str
+        Name of the normalisation; only CTNormalization uses intensities.
+
+    Returns
+    -------
+    dict of str to float
+        Mean, standard deviation and percentiles by name; empty for another normalisation.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If a property that is used is missing or impossible.
+    """
     found = {
         str(key): number(value, -_MAX_INTENSITY, _MAX_INTENSITY, f"intensity property {key}")
         for key, value in values.items()
@@ -113,7 +197,22 @@ def intensities_of(values: Json, scheme: str) -> dict[str, float]:
 
 
 def require_resampling(allowed: Collection[str], arguments: Json, what: str) -> None:
-    """Refuse arguments that a resampling function of nnU-Net does not have, or that no resampling has."""
+    """Refuse arguments that a resampling function of nnU-Net does not have, or that no resampling has.
+
+    Parameters
+    ----------
+    allowed : collection of str
+        Names of the arguments that the function has.
+    arguments : mapping
+        Arguments in plans.json.
+    what : str
+        What messages call the function.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If a name or a value is not supported.
+    """
     for key, value in arguments.items():
         name = f"{what}: {key}"
         if key not in allowed:

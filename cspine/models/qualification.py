@@ -69,6 +69,12 @@ class Qualification(PackageRecord):
 
 
 def qualified_for(package: ModelPackage) -> frozenset[tuple[str, str]]:
-    """Return the engines and precisions that `auto` may use for a package."""
+    """Return the engines and precisions that `auto` may use for a package.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The package; without a record for its version nothing is qualified.
+    """
     record = Qualification.read(package)
     return record.sufficient if record is not None else frozenset()

@@ -66,7 +66,22 @@ class PackageRecord(BaseModel):
     def write(
         self, package: ModelPackage, environment: Mapping[str, str] = os.environ, home: Path | None = None
     ) -> Path:
-        """Write the record of a package, and return where; OutputError if neither place can be written."""
+        """Write the record of a package, beside it or else with the user's models, and return where.
+
+        Parameters
+        ----------
+        package : ModelPackage
+            The package.
+        environment : mapping of str to str
+            Environment variables, which may name the user's folders.
+        home : Path, optional
+            Home folder of the user; that of this process if omitted.
+
+        Raises
+        ------
+        OutputError
+            If neither place can be written.
+        """
         text = json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
         reason = ""
         for path in self._places(package, environment, home):

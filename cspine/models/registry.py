@@ -160,7 +160,13 @@ def model_to_run(
 
 
 def container_folder(environment: Mapping[str, str]) -> Path | None:
-    """Return the folder of models that the environment of a container names (HOLOSCAN_MODEL_PATH), or None."""
+    """Return the folder of models that the environment of a container names (HOLOSCAN_MODEL_PATH), or None.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Environment variables.
+    """
     named = environment.get("HOLOSCAN_MODEL_PATH")
     return Path(named) if named else None
 

@@ -81,7 +81,18 @@ def open_source(source: Path) -> Iterator[Path]:
 
 
 def find_package(folder: Path) -> Path | None:
-    """Return the only cspine package within a folder, or None."""
+    """Return the only cspine package within a folder, or None.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to search, with a few levels of subfolders.
+
+    Returns
+    -------
+    Path or None
+        Folder of the package; None if there is none, or more than one.
+    """
     found = sorted(path.parent for path in _search(folder, MANIFEST_NAME))
     return found[0] if len(found) == 1 else None
 

@@ -266,5 +266,11 @@ def changes(ct: CtVolume, labels: LabelVolume, shift_mm: float, seed: str) -> di
 
 
 def all_dices(found: Mapping[str, Mapping[str, float]]) -> NDArray[np.float64]:
-    """Return every Dice of `agreement` in one array."""
+    """Return every Dice of `agreement` in one array.
+
+    Parameters
+    ----------
+    found : mapping of str to mapping of str to float
+        Dice by alteration and level, as `agreement` returns it.
+    """
     return np.array([dice for levels in found.values() for dice in levels.values()], dtype=np.float64)

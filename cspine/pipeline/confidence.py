@@ -102,6 +102,13 @@ def disagreement_of(
 def calibration_for(package: ModelPackage, confidence: ConfidenceName) -> Calibration | None:
     """Return the calibration of a model that a run needs; None if no confidence is wanted or nothing is known.
 
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    confidence : str
+        ``"off"``, ``"fast"`` or ``"full"``.
+
     Raises
     ------
     NotCalibratedError

@@ -73,7 +73,26 @@ def write_surface_files(
 def write_element_files(
     ct: CtVolume | None, labels: LabelVolume, settings: FeSettings, folder: Path, *, ends_with_labels: bool = False
 ) -> FeModel:
-    """Write the finite-element model of labels; errors as `fe_model.build_model` and `fe_write.write_model`."""
+    """Write the finite-element model of labels, and log the vertebrae that it lacks.
+
+    Parameters
+    ----------
+    ct : CtVolume or None
+        Image that gives the material; constants are used without one.
+    labels : LabelVolume
+        The vertebrae.
+    settings : FeSettings
+        Edge length, gaps, formats.
+    folder : Path
+        Folder of the files.
+    ends_with_labels : bool
+        As in `with_cut_labels`.
+
+    Raises
+    ------
+    CSpineError
+        As in `fe_model.build_model` and `fe_write.write_model`.
+    """
     model = build_model(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), ct, settings)
     for level, reason in model.rejected.items():
         _log.warning("finite elements: %s %s", level, reason)

@@ -8,7 +8,8 @@ from cspine.core.errors import InputError
 from cspine.io import nifti
 from cspine.io.masks import mask_name
 from cspine.io.output import LABELS, LABELS_SIDECAR, SEGMENTATION
-from cspine.pipeline.label_schemes import MASKS, SEG, VERSE, require_scheme, scheme_of_folder
+from cspine.pipeline.label_schemes import MASKS, SEG, VERSE, require_scheme
+from cspine.pipeline.scheme_files import scheme_of_folder
 
 #: Folder that TotalSegmentator's data set has its masks in, within the folder of a case.
 _MASK_FOLDERS = (".", "segmentations")

@@ -63,7 +63,8 @@ def read_labelled(path: Path, scheme: str | None = None) -> Labelled:
         If masks lie on different grids.
     """
     from cspine.pipeline.label_files import find_labels
-    from cspine.pipeline.label_schemes import SEG, labels_bodies, read_labels
+    from cspine.pipeline.label_schemes import SEG, labels_bodies
+    from cspine.pipeline.scheme_files import read_labels
 
     found, scheme = find_labels(path, scheme)
     if scheme == SEG:

@@ -88,7 +88,18 @@ def measure_image(labelled: Labelled, ct: CtVolume, sex: str = "", prior: Path |
 
 
 def expected_levels(labels: LabelVolume) -> tuple[Vertebra, ...]:
-    """Return the levels that labels are expected to have: C1..T1, or down to the lowest one where that is below T1."""
+    """Return the levels that labels are expected to have: C1..T1, or down to the lowest one where that is below T1.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels with at least one vertebra.
+
+    Returns
+    -------
+    tuple of Vertebra
+        Levels from head to foot.
+    """
     lowest = max(rank(label) for label in labels_present(labels.labels_zyx))
     return VERTEBRAE[: max(lowest + 1, len(CERVICAL_LEVELS))]
 

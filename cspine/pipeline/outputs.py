@@ -196,12 +196,28 @@ OUTPUTS: tuple[OutputFormat, ...] = (
 
 
 def output_named(name: str) -> OutputFormat:
-    """Return the output of a name; KeyError if there is none."""
+    """Return the output of a name.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"seg"``.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    """
     return {output.name: output for output in OUTPUTS}[name]
 
 
 def parse_outputs(text: str) -> tuple[str, ...]:
     """Return the outputs in a user's text, for example ``"seg,nifti"``, in the order of `OUTPUTS`.
+
+    Parameters
+    ----------
+    text : str
+        Names separated by commas; case and spaces do not matter.
 
     Raises
     ------
@@ -213,7 +229,18 @@ def parse_outputs(text: str) -> tuple[str, ...]:
 
 
 def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
-    """Return names of outputs in the order of `OUTPUTS`; UsageError for an unknown name, or for none."""
+    """Return names of outputs in the order of `OUTPUTS`.
+
+    Parameters
+    ----------
+    wanted : sequence or set of str
+        Names of outputs.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or none is given.
+    """
     known = [output.name for output in OUTPUTS]
     unknown = sorted(set(wanted) - set(known))
     if unknown or not wanted:
@@ -223,12 +250,30 @@ def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
 
 
 def with_summary(wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Return outputs with the summary among them, for a caller that reads it; None stays the default, which has it."""
+    """Return outputs with the summary among them, for a caller that reads it; None stays the default, which has it.
+
+    Parameters
+    ----------
+    wanted : tuple of str or None
+        Names of outputs; None for the default of the source.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown.
+    """
     return None if wanted is None else checked_outputs({*wanted, "summary"})
 
 
 def check_outputs(settings: RunSettings, *, has_dicom: bool) -> None:
     """Refuse outputs that need a DICOM series where there is none, before anything is computed.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        Settings with the outputs and the formats of surfaces.
+    has_dicom : bool
+        True if the image comes from a DICOM series.
 
     Raises
     ------

@@ -139,24 +139,110 @@ class Segmentation:
             return write_results(self._study, settings, output)
 
     def to_nifti(self, path: str | Path) -> Path:
-        """Write the labels as a NIfTI file on the grid of the CT; OutputError if that fails."""
+        """Write the labels, with the numbers of VerSe, as a NIfTI file on the grid of the CT.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write, ``.nii.gz``; an existing one is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         nifti.write(Path(path), self.labels.labels_zyx, self.labels.affine_lps)
         return Path(path)
 
     def to_html(self, path: str | Path) -> Path:
-        """Write the report as one self-contained HTML page; OutputError if that fails."""
+        """Write the report as one self-contained HTML page.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; an existing one is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         return self._write("report", path)
 
     def to_pdf(self, path: str | Path) -> Path:
-        """Write the report as an Encapsulated PDF object of the study; errors as `save`."""
+        """Write the report as an Encapsulated PDF object of the study.
+
+        Parameters
+        ----------
+        path : str or Path
+            DICOM file to write; an existing one is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        DicomSourceNeededError
+            If the CT does not come from DICOM.
+        OutputError
+            If the file cannot be written.
+        """
         return self._write("pdf", path)
 
     def to_secondary_capture(self, path: str | Path) -> Path:
-        """Write the preview as a Secondary Capture, marked as not for diagnosis; errors as `save`."""
+        """Write the preview as a Secondary Capture, marked as not for diagnosis.
+
+        Parameters
+        ----------
+        path : str or Path
+            DICOM file to write; an existing one is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        DicomSourceNeededError
+            If the CT does not come from DICOM.
+        OutputError
+            If the file cannot be written.
+        """
         return self._write("sc", path)
 
     def to_rtstruct(self, path: str | Path) -> Path:
-        """Write the vertebrae as an RT Structure Set; errors as `save`."""
+        """Write the vertebrae as an RT Structure Set.
+
+        Parameters
+        ----------
+        path : str or Path
+            DICOM file to write; an existing one is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        DicomSourceNeededError
+            If the CT does not come from DICOM.
+        OutputError
+            If the file cannot be written.
+        """
         return self._write("rtstruct", path)
 
     def _write(self, name: str, path: str | Path) -> Path:

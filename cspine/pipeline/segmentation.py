@@ -11,6 +11,7 @@ import numpy as np
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import NoVertebraError
 from cspine.core.findings import NO_CERVICAL_VERTEBRA, ROI_DOUBTFUL, STAGES_DISAGREE, Finding
+from cspine.core.padding import shapes_in_image
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference, segment
@@ -48,7 +49,24 @@ class Vertebrae:
 def predict(
     ct: CtVolume, package: ModelPackage, settings: InferenceSettings, progress: ProgressCallback | None = None
 ) -> Inference:
-    """Run the model's stages; between them, labels away from the column are removed. Errors as `segment`."""
+    """Run the model's stages; between them, labels away from the column are removed.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    package : ModelPackage
+        The model.
+    settings : InferenceSettings
+        Device, folds, mirroring, step size.
+    progress : callable, optional
+        Called with the number of finished tiles and of all tiles.
+
+    Raises
+    ------
+    CSpineError
+        As in `inference.predict.segment`.
+    """
     return segment(ct, package, settings, progress, between=column_only, locator=shipped_locator)
 
 
@@ -63,12 +81,31 @@ def shipped_locator() -> ModelPackage | None:
 def clean(
     inference: Inference, ct: CtVolume, age_years: float | None = None, *, solve_levels: bool = True
 ) -> Vertebrae:
-    """Clean the labels of a volume; NoVertebraError if no vertebra for the model is left.
+    """Clean the labels of a volume.
 
     With ``solve_levels``, vertebrae are renamed if their levels are then consecutive.
+
+    Parameters
+    ----------
+    inference : Inference
+        The prediction of the network.
+    ct : CtVolume
+        The image.
+    age_years : float, optional
+        Age of the patient at the time of the study; a finding states one below 18 years.
+    solve_levels : bool
+        True to rename vertebrae if their levels are then consecutive.
+
+    Raises
+    ------
+    NoVertebraError
+        If no vertebra for the model is left.
     """
+    from cspine.measurements.anchor_shape import anchor_findings
+
     scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels, inference.auxiliary_zyx)
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
+    findings = (*findings, *anchor_findings(labels, shapes_in_image(labels, ct)))
     return Vertebrae(
         labels,
         (
@@ -138,7 +175,15 @@ def find_vertebrae(
 
 
 def clean_or_empty(inference: Inference, ct: CtVolume) -> Vertebrae:
-    """Clean the labels as `clean`; without a vertebra for the model they are empty, and a finding states it."""
+    """Clean the labels as `clean`; without a vertebra for the model they are empty, and a finding states it.
+
+    Parameters
+    ----------
+    inference : Inference
+        The prediction of the network.
+    ct : CtVolume
+        The image.
+    """
     try:
         return clean(inference, ct)
     except NoVertebraError as error:

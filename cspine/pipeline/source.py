@@ -22,6 +22,11 @@ class SourceKind(StrEnum):
 def kind_of_source(path: Path) -> SourceKind:
     """Return what kind of input a path is.
 
+    Parameters
+    ----------
+    path : Path
+        A folder, a .zip, or a NIfTI file.
+
     Raises
     ------
     InputError

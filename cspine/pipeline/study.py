@@ -117,6 +117,20 @@ def _segment(
 def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOutput) -> Summary:
     """Write the outputs of the settings into an open output folder, where they appear at the end.
 
+    Parameters
+    ----------
+    study : SegmentedStudy
+        From `segment_study` or `segment_image`.
+    settings : RunSettings
+        Settings of the run.
+    output : StudyOutput
+        Open output folder.
+
+    Returns
+    -------
+    Summary
+        The summary, also if it is not among the outputs.
+
     Raises
     ------
     CSpineError
@@ -138,7 +152,15 @@ def write_results(study: SegmentedStudy, settings: RunSettings, output: StudyOut
 
 
 def results_of(study: SegmentedStudy, settings: RunSettings) -> Results:
-    """Return what a single output is made of: an image with its vertebrae, measured, and no segmentation beside it."""
+    """Return what a single output is made of: an image with its vertebrae, measured, and no segmentation beside it.
+
+    Parameters
+    ----------
+    study : SegmentedStudy
+        From `segment_study` or `segment_image`.
+    settings : RunSettings
+        Settings of the run.
+    """
     measured = steps.measure(study.vertebrae, study.ct, study.chosen, settings, study.inference.levels)
     return Results(study.chosen, study.ct, study.inference, study.vertebrae, measured)
 
@@ -174,7 +196,21 @@ def run_image(
     output: StudyOutput,
     progress: ProgressCallback | None = None,
 ) -> Summary:
-    """Walk one NIfTI file to its results: labels and report; parameters as `run_study`.
+    """Walk one NIfTI file to its results: labels and report.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    package, settings, progress
+        As in `segment_study`.
+    output : StudyOutput
+        Open output folder; the results appear there at the end.
+
+    Returns
+    -------
+    Summary
+        The summary, also if it is not among the outputs.
 
     Raises
     ------

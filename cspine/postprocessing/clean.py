@@ -164,7 +164,13 @@ def _sequence_findings(shapes: tuple[LevelShape, ...], grid: Grid, scope: Scope)
 
 
 def column_only(labels: LabelVolume) -> LabelVolume:
-    """Return the labels of the spinal column alone, without small components: what the next stage should see."""
+    """Return the labels of the spinal column alone, without small components: what the next stage should see.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels of a stage.
+    """
     return LabelVolume(_column(labels)[0], labels.affine_lps, labels.model)
 
 

@@ -82,7 +82,13 @@ class Cleaning:
     fragments_mm3: dict[int, list[float]] = field(default_factory=dict)
 
     def forget_fragments(self, volumes_mm3: Mapping[int, Iterable[float]]) -> None:
-        """Remove fragments that were removed afterwards, given by their volumes."""
+        """Remove fragments that were removed afterwards, given by their volumes.
+
+        Parameters
+        ----------
+        volumes_mm3 : mapping of int to iterable of float
+            Volumes by label, cubic millimetres; one that no fragment has is ignored.
+        """
         for label, volumes in volumes_mm3.items():
             kept = self.fragments_mm3.get(label, [])
             for volume in volumes:
@@ -150,7 +156,15 @@ def contact_faces(labels_zyx: LabelArray, numbers_zyx: NDArray[np.uint32], piece
 
 
 def remove_small_components(labels_zyx: LabelArray, voxel_mm3: float) -> LabelArray:
-    """Return the labels without isolated components that are smaller than `MIN_VERTEBRA_MM3`."""
+    """Return the labels without isolated components that are smaller than `MIN_VERTEBRA_MM3`.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels; components of all labels together are judged.
+    voxel_mm3 : float
+        Volume of a voxel, cubic millimetres.
+    """
     occupied = np.ascontiguousarray(labels_zyx != 0)
     kept = cc3d.dust(occupied, threshold=MIN_VERTEBRA_MM3 / voxel_mm3, connectivity=26, in_place=False)
     return np.where(kept, labels_zyx, np.uint8(0))

@@ -147,7 +147,13 @@ def _widened_gap(shapes: tuple[LevelShape, ...], index: int) -> list[Finding]:
 
 
 def is_next(upper: LevelShape, lower: LevelShape) -> bool:
-    """Return whether no level, or only the rare T13, lies between two levels."""
+    """Return whether no level, or only the rare T13, lies between two levels.
+
+    Parameters
+    ----------
+    upper, lower : LevelShape
+        The levels, the one nearer the head first.
+    """
     between = VERTEBRAE[rank(upper.vertebra.label) + 1 : rank(lower.vertebra.label)]
     return all(level.name == "T13" for level in between)
 

@@ -63,6 +63,8 @@ def _middle(points_lps: NDArray[np.float64]) -> tuple[float, float]:
 
 def _midline(middles: NDArray[np.float64], index: int) -> float | None:
     """Return the right-left position of the midline at a level, from its neighbours alone; None for lack of them."""
+    from scipy.stats import siegelslopes  # slow to import
+
     others = np.delete(middles, index, axis=0)
     if len(others) < 2:
         return None
@@ -71,5 +73,6 @@ def _midline(middles: NDArray[np.float64], index: int) -> float | None:
     spread = np.ptp(nearest[:, 0])
     if spread < 1.0:
         return None
-    slope, offset = np.polyfit(nearest[:, 0], nearest[:, 1], 1)
+    # Repeated medians: a neighbour that is incomplete itself does not move the line.
+    slope, offset = siegelslopes(nearest[:, 1], nearest[:, 0])
     return float(slope * height + offset)

@@ -55,6 +55,7 @@ _ADVICE: dict[FindingKind, str] = {
     findings.UNUSUAL_SHAPE: "Look at this body on sagittal slices; if its outline is wrong, do not use its heights.",
     findings.NO_DISC_SPACE: "Look at the disc between both bodies on sagittal slices.",
     findings.FACES_ELSEWHERE: "Do not use this result; compare left and right with the images and the scanner.",
+    findings.CONTRADICTS_LEVEL: _NUMBERING,
     findings.CERVICAL_RIB: "Look for a rib at this vertebra; count the levels from C2 downwards before you use any.",
 }
 

@@ -48,7 +48,13 @@ def read_prior(path: Path, patient: str | None) -> EarlierValues:
 
 
 def find_prior(study: Scan) -> EarlierValues | None:
-    """Return the measurements of the newest report of cspine among the files of a study; None if there is none."""
+    """Return the measurements of the newest report of cspine among the files of a study; None if there is none.
+
+    Parameters
+    ----------
+    study : Scan
+        One study; files of reports that cannot be read are ignored.
+    """
     files = [i.path for series in study.series for i in series.instances if i.sop_class_uid == Comprehensive3DSRStorage]
     reports = [report for file in files if (report := _report(file)) is not None]
     return earlier_values(max(reports, key=_moment)) if reports else None

@@ -96,7 +96,13 @@ _LEFT_OUT = ("label", "segment", "centroid_lps_mm")
 
 
 def measures_of(summary: Summary) -> tuple[Measure, ...]:
-    """Return every quantity of a summary: of vertebrae, of neighbours, of the column."""
+    """Return every quantity of a summary: of vertebrae, of neighbours, of the column.
+
+    Parameters
+    ----------
+    summary : Summary
+        The summary of a run.
+    """
     truncated = {row.level for row in summary.vertebrae if row.touches_edge}
     values: dict[str, list[Value]] = {}
     sources: dict[str, dict[str, None]] = {}

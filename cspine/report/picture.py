@@ -21,7 +21,23 @@ class Picture:
     png: bytes = field(repr=False)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture; OutputError if that fails."""
+        """Write the picture as a PNG.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; an existing one is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         write_atomic(Path(path), lambda partial: partial.write_bytes(self.png))
         return Path(path)
 

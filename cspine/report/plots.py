@@ -95,7 +95,13 @@ class PlotGroup:
     plots: tuple[Plot, ...]
 
     def cells(self, sites: Sequence[str]) -> list[tuple[str, list[str]]]:
-        """Return for each quantity its title with its unit, and its value at each site; a dash where it has none."""
+        """Return for each quantity its title with its unit, and its value at each site; a dash where it has none.
+
+        Parameters
+        ----------
+        sites : sequence of str
+            Sites in the order of the columns.
+        """
         rows = []
         for measure in (plot.measure for plot in self.plots):
             texts = {value.site: value_text(measure, value) for value in measure.values}
@@ -107,7 +113,13 @@ _TITLES = {Scope.VERTEBRA: "Vertebrae", Scope.NEIGHBOURS: "Neighbours", Scope.CO
 
 
 def grouped(measures: Sequence[Measure]) -> tuple[PlotGroup, ...]:
-    """Return the plots of quantities by their scope; a scope without any is omitted."""
+    """Return the plots of quantities by their scope; a scope without any is omitted.
+
+    Parameters
+    ----------
+    measures : sequence of Measure
+        Quantities of a summary.
+    """
     groups = []
     for scope, title in _TITLES.items():
         own = [measure for measure in measures if measure.scope is scope]
@@ -119,7 +131,13 @@ def grouped(measures: Sequence[Measure]) -> tuple[PlotGroup, ...]:
 
 
 def plot_of(measure: Measure) -> Plot:
-    """Return the plot of a quantity."""
+    """Return the plot of a quantity.
+
+    Parameters
+    ----------
+    measure : Measure
+        A quantity with at least one value.
+    """
     edges = [value.value for value in measure.values]
     edges += [limit for value in measure.values for limit in value.limits or () if limit is not None]
     ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(min(0.0, *edges), max(edges))
@@ -155,6 +173,14 @@ def heading(measure: Measure) -> str:
 
 
 def value_text(measure: Measure, value: Value) -> str:
-    """Return a value with its digits, and marks: ``*`` for truncated, ``!`` for outside the range."""
+    """Return a value with its digits, and marks: ``*`` for truncated, ``!`` for outside the range.
+
+    Parameters
+    ----------
+    measure : Measure
+        The quantity, with its digits.
+    value : Value
+        One of its values.
+    """
     mark = " *" if value.is_truncated else " !" if value.is_outside else ""
     return f"{value.value:.{measure.digits}f}{mark}"

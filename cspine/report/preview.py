@@ -71,7 +71,18 @@ def render_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequ
 
 
 def preview_png(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding]) -> bytes:
-    """Return the preview as the bytes of a PNG; parameters and NoVertebraError as `render_preview`."""
+    """Return the preview as the bytes of a PNG.
+
+    Parameters
+    ----------
+    ct, labels, title, findings
+        As in `render_preview`.
+
+    Raises
+    ------
+    NoVertebraError
+        If there are no labels.
+    """
     scene, file = scene_of(ct, labels), BytesIO()
     # A matplotlibrc on the machine must not change the picture.
     with style.context("default"):
@@ -82,7 +93,15 @@ def preview_png(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequenc
 def marked_preview(ct: CtVolume, labels: LabelVolume, title: str, findings: Sequence[Finding]) -> NDArray[np.uint8]:
     """Return the preview with the words `NOT_FOR_DIAGNOSIS` burned in, shape (rows, columns, 3).
 
-    Parameters and NoVertebraError as `render_preview`.
+    Parameters
+    ----------
+    ct, labels, title, findings
+        As in `render_preview`.
+
+    Raises
+    ------
+    NoVertebraError
+        If there are no labels.
     """
     with style.context("default"):
         figure = _figure(scene_of(ct, labels), title, findings)

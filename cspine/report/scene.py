@@ -50,7 +50,20 @@ class Scene:
 
 
 def scene_of(ct: CtVolume, labels: LabelVolume) -> Scene:
-    """Return the part of an image that pictures show; NoVertebraError if there are no labels."""
+    """Return the part of an image that pictures show, in LPS.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    labels : LabelVolume
+        Labels on its grid.
+
+    Raises
+    ------
+    NoVertebraError
+        If there are no labels.
+    """
     to_lps = reorientation(ct.affine_lps, "LPS")
     grid = to_lps.grid(ct.grid)
     spacing = grid.spacing_xyz

@@ -35,7 +35,15 @@ def write_sidecar(labels: LabelVolume, findings: Sequence[Finding], path: Path) 
 
 
 def sidecar(labels: LabelVolume, findings: Sequence[Finding]) -> dict[str, object]:
-    """Return what the sidecar states, as plain values; labels run from head to foot."""
+    """Return what the sidecar states, as plain values; labels run from head to foot.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        The labels, with their model if it is known.
+    findings : sequence of Finding
+        Findings of the result.
+    """
     model = labels.model
     present = sorted(labels_present(labels.labels_zyx), key=rank)
     return {

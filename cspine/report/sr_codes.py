@@ -103,14 +103,31 @@ EARLIER_RESULT = Code("EARLIER_RESULT", SCHEME, "Date of the earlier result")
 
 
 def concept_of(quantity: Quantity) -> Concept:
-    """Return the codes of a quantity."""
+    """Return the codes of a quantity.
+
+    Parameters
+    ----------
+    quantity : Quantity
+        The quantity.
+
+    Returns
+    -------
+    Concept
+        A standard concept if there is one, else a code of cspine's own scheme.
+    """
     if quantity.name in _STANDARD:
         return _STANDARD[quantity.name]
     return Concept(Code(_PRIVATE[quantity.name], SCHEME, quantity.title))
 
 
 def change_of(quantity: Quantity) -> Code:
-    """Return the code of the change of a quantity since an earlier result."""
+    """Return the code of the change of a quantity since an earlier result.
+
+    Parameters
+    ----------
+    quantity : Quantity
+        The quantity.
+    """
     return Code(f"{_CHANGE}{_short(quantity)}", SCHEME, f"Change of {quantity.title.lower()}"[:64])
 
 
@@ -119,7 +136,13 @@ def _short(quantity: Quantity) -> str:
 
 
 def unit_of(quantity: Quantity) -> Code:
-    """Return the UCUM code of the unit of a quantity."""
+    """Return the UCUM code of the unit of a quantity.
+
+    Parameters
+    ----------
+    quantity : Quantity
+        The quantity.
+    """
     return _UNITS[quantity.unit]
 
 

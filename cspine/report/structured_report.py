@@ -68,7 +68,18 @@ class ReportContent:
 
 
 def centroid_mm(measured: VertebraMeasurement) -> tuple[float, float, float]:
-    """Return the centroid as it is reported, rounded to two digits."""
+    """Return the centroid as it is reported, rounded to two digits.
+
+    Parameters
+    ----------
+    measured : VertebraMeasurement
+        Measurements of a vertebra.
+
+    Returns
+    -------
+    tuple of float
+        Left, posterior and superior coordinate in LPS, millimetres.
+    """
     left, posterior, superior = (round(value, 2) for value in measured.centroid_lps_mm)
     return left, posterior, superior
 

@@ -253,7 +253,13 @@ def vertebra_summaries(
 
 
 def measurement_summaries(values: Sequence[MeasuredValue]) -> list[MeasurementSummary]:
-    """Return the rows of the measured values."""
+    """Return the rows of the measured values.
+
+    Parameters
+    ----------
+    values : sequence of MeasuredValue
+        Values of `SpineMeasurements`, in the order of tables.
+    """
     return [_measurement(value) for value in values]
 
 
@@ -274,7 +280,13 @@ def _measurement(measured: MeasuredValue) -> MeasurementSummary:
 
 
 def change_summaries(changes: Sequence[Change]) -> list[ChangeSummary]:
-    """Return the rows of the changes."""
+    """Return the rows of the changes.
+
+    Parameters
+    ----------
+    changes : sequence of Change
+        Changes since an earlier result.
+    """
     return [
         ChangeSummary(
             level=change.site,
@@ -294,7 +306,13 @@ def _rounded(values: Triple) -> Triple:
 
 
 def finding_summaries(findings: Sequence[Finding]) -> list[FindingSummary]:
-    """Return the rows of the findings."""
+    """Return the rows of the findings.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        Findings of the result.
+    """
     return [
         FindingSummary(code=f.code, level=f.level, severity=f.severity.value, sentence=f.sentence) for f in findings
     ]
@@ -324,6 +342,13 @@ def output_summary(path: Path, folder: Path, kind: str, sop_instance_uid: str | 
 
 def write_summary(summary: Summary | MeasuredLabelsSummary, path: Path) -> None:
     """Write summary.json, or measurements.json.
+
+    Parameters
+    ----------
+    summary : Summary or MeasuredLabelsSummary
+        What the file contains.
+    path : Path
+        File to write.
 
     Raises
     ------

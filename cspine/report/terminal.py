@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 
 def print_results(summary: Summary, out: Path) -> None:
-    """Print the vertebrae and findings of a run, and where its results are."""
+    """Print the vertebrae and findings of a run, and where its results are.
+
+    Parameters
+    ----------
+    summary : Summary
+        The summary of the run.
+    out : Path
+        Its output folder.
+    """
     from cspine.core.volumes import ModelIdentity  # brings scipy, which `--help` does not need
 
     model = ModelIdentity(**summary.model.model_dump())

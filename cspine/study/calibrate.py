@@ -16,12 +16,12 @@ from cspine.core.errors import InputError
 from cspine.core.progress import ProgressCallback
 from cspine.core.shape import vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.dicom.rules import Rules
+from cspine.dicom.rules import Rules, load_rules
 from cspine.inference.settings import InferenceSettings
 from cspine.models.calibration import Bin, Calibrated, Calibration, Curve
 from cspine.models.package import ModelPackage
 from cspine.pipeline.confidence import FAST_FEATURES, FULL_FEATURES, Features, disagreement_of, features_of
-from cspine.pipeline.label_schemes import read_labels, scheme_of_folder
+from cspine.pipeline.scheme_files import read_labels, scheme_of_folder
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.cases import labels_name
 from cspine.study.datasets.case_table import CASE_TABLE
@@ -108,6 +108,11 @@ class LabelledCase:
     def read(self, rules: Rules) -> LabelledImage:
         """Read the image, of a DICOM study the series that the rules choose, and the labels on its grid.
 
+        Parameters
+        ----------
+        rules : Rules
+            Selection rules for the series of a DICOM study.
+
         Raises
         ------
         CSpineError
@@ -163,6 +168,41 @@ def calibrate(
         fast=fitted(found, FAST_FEATURES),
         full=fitted(found, FULL_FEATURES) if full else None,
     )
+
+
+def calibrate_folders(
+    package: ModelPackage,
+    folders: Iterable[tuple[Path, Path]],
+    *,
+    full: bool = False,
+    progress: ProgressCallback | None = None,
+) -> Calibration:
+    """Return the calibration of a model on folders of images and labels, as `cspine models calibrate` measures it.
+
+    ``Calibration.write(package)`` stores it where runs find it.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    folders : iterable of (Path, Path)
+        Folders of CTs that the model was not trained on, each with the folder of their labels.
+    full : bool
+        As in `calibrate`.
+    progress : callable, optional
+        Called with the number of finished images and of all images.
+
+    Raises
+    ------
+    InputError
+        If an image has no labels or cannot be read, or the model predicts too few vertebrae.
+    CSpineError
+        As in `LabelledCase.read`.
+    """
+    cases = [case for images, labels in folders for case in labelled_cases(images, labels)]
+    rules = load_rules(levels=package.levels)
+    on_image = None if progress is None else lambda done, _: progress(done, len(cases))
+    return calibrate(package, (case.read(rules) for case in cases), full=full, progress=on_image)
 
 
 def labelled_cases(images: Path, labels: Path) -> list[LabelledCase]:

@@ -67,7 +67,15 @@ def raw_pair(root: Path, case: str, kind: str = "Tr") -> tuple[Path, Path]:
 
 
 def image_of(folder: Path, case: str) -> Path | None:
-    """Return the image of a case in a folder of images, where it may have a folder of its own; None if it has none."""
+    """Return the image of a case in a folder of images, where it may have a folder of its own; None if it has none.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of images.
+    case : str
+        Name of the case.
+    """
     return next((path for place in _PLACES if (path := folder / place.format(case=case)).is_file()), None)
 
 
@@ -105,12 +113,31 @@ def images_by_case(images: Iterable[Path], marks: Sequence[str] = (CHANNEL,)) ->
 
 
 def marked(images: Iterable[Path], marks: Sequence[str]) -> list[Path]:
-    """Return the images whose names end in one of the marks."""
+    """Return the images whose names end in one of the marks.
+
+    Parameters
+    ----------
+    images : iterable of Path
+        Image files.
+    marks : sequence of str
+        Ends of names before the ending of the file, for example ``"_0000"``.
+    """
     return [image for image in images if _mark_of(image, marks)]
 
 
 def refuse_namesakes(names: Iterable[str]) -> None:
-    """Raise InputError if two cases have one name."""
+    """Refuse cases of which two have one name.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of cases.
+
+    Raises
+    ------
+    InputError
+        With the names that occur twice.
+    """
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise InputError(f"two images of one case: {', '.join(twice[:5])}", advice="Rename or remove one of them.")

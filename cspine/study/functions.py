@@ -7,7 +7,7 @@ from os import PathLike, environ, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspine.io.machine import home_folder, usable_cores
+from cspine.io.machine import home_folder
 
 if TYPE_CHECKING:
     from cspine.models.package import ModelPackage
@@ -133,15 +133,16 @@ def convert(
     exclude, corrections : path, optional
         Files of excluded cases and of corrected levels; those of an earlier call apply if omitted.
     jobs : int, optional
-        Processes; one per core if omitted.
+        Processes; as many as the cores and the memory allow if omitted.
 
     Raises
     ------
     DatasetError, UsageError
         If a data set has another layout, a file cannot be read, or the folder holds another dataset.
     """
-    from cspine.study.datasets.convert import Conversion
     from cspine.study.datasets.convert import convert as convert_found
+    from cspine.study.datasets.convert import default_jobs
+    from cspine.study.datasets.convert_case import Conversion
     from cspine.study.datasets.corrections import read_corrections
     from cspine.study.datasets.dataset_folder import DatasetFolder
     from cspine.study.datasets.exclusions import read_exclusions
@@ -149,7 +150,7 @@ def convert(
 
     corrected = read_corrections(Path(corrections)) if corrections is not None else None
     reasons = read_exclusions(Path(exclude)) if exclude is not None else None
-    conversion = Conversion(DatasetFolder(Path(out)), label_set, auxiliary, jobs or usable_cores(), corrected)
+    conversion = Conversion(DatasetFolder(Path(out)), label_set, auxiliary, jobs or default_jobs(), corrected)
     return convert_found(collect(folders), conversion, reasons, lambda done, total: None)
 
 
@@ -186,8 +187,12 @@ def train(
     out: Place,
     *,
     settings: TrainingSettings | None = None,
+    preset: str | None = None,
     folds: tuple[str, ...] | None = None,
     device: str = "auto",
+    processes: int | None = None,
+    name: str | None = None,
+    title: str | None = None,
 ) -> ModelPackage:
     """Train a network with nnU-Net on a dataset of the study, and write a model package.
 
@@ -198,32 +203,47 @@ def train(
     run : path
         Folder of the run's state; the same call resumes where an interrupted one stopped.
     out : path
-        Folder of the package; its name becomes the model's.
+        Folder of the package; a package that is there is replaced.
     settings : TrainingSettings, optional
-        Configuration, epochs, patch and network.
+        Configuration, epochs, patch and network; those of the preset, or stock nnU-Net, if omitted.
+    preset : str, optional
+        ``"paper-cervical"``, ``"paper-full-spine"`` or ``"smoke"``; the dataset must have its label set.
     folds : tuple of str, optional
-        Folds to train; all of the split if omitted.
+        Folds to train, for example ``("0", "1")``, or ``("all",)``; all of the split if omitted.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"cuda:0,1"``.
+    processes : int, optional
+        Helper processes; one per core if omitted.
+    name, title : str, optional
+        Name and title of the package; from its folder and its labels if omitted.
+
+    Returns
+    -------
+    ModelPackage
+        The package, as it is read from ``out``.
 
     Raises
     ------
+    UsageError
+        If there is no such preset, device or name, or ``out`` would replace something else than a package.
     TrainingError
-        If a step fails, or the run's folder holds another run.
+        If the dataset does not suit the preset, a step fails, or the run's folder holds another run.
     """
-    from cspine.study.training.cases import read_cases_of
-    from cspine.study.training.children import machine_of
-    from cspine.study.training.packaging import check_naming, check_output_folder, naming_of, refuse_within
-    from cspine.study.training.settings import TrainingSettings
-    from cspine.study.training.train import Training
-    from cspine.study.training.train import train as train_folds
+    from cspine.study.training.run_training import TrainingTask, run_training
+    from cspine.study.training.settings import TrainingSettings, preset_named
 
-    data, state, place = Path(dataset), Path(run), Path(out)
-    cases = read_cases_of(data, folds)
-    naming = naming_of(place, None, None, cases, "cspine.study.train")
-    check_naming(naming)
-    check_output_folder(place, (data, state))
-    refuse_within(data, {"run": state, "out": place})
-    machine = machine_of(device, usable_cores())
-    training = Training(cases, settings or TrainingSettings(), state, machine)
-    return train_folds(training, place, naming, lambda done, total: None)
+    if settings is None:
+        settings = preset_named(preset).settings if preset is not None else TrainingSettings()
+    task = TrainingTask(
+        Path(dataset),
+        Path(run),
+        Path(out),
+        settings,
+        preset=preset,
+        folds=folds,
+        device=device,
+        processes=processes,
+        name=name,
+        title=title,
+    )
+    return run_training(task)

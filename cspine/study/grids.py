@@ -37,7 +37,18 @@ def on_grid(labels: LabelVolume, grid: Grid, *, partial: bool = False) -> LabelV
 
 
 def common_grid(first: LabelVolume, second: LabelVolume) -> Grid:
-    """Return the smallest grid with the voxels of the first that holds both; CaseGridError where they share none."""
+    """Return the smallest grid with the voxels of the first that holds both.
+
+    Parameters
+    ----------
+    first, second : LabelVolume
+        Labels whose voxels coincide, in any orientation.
+
+    Raises
+    ------
+    CaseGridError
+        If their voxels do not coincide.
+    """
     to_first = reorientation(second.affine_lps, orientation_of(first.affine_lps))
     offset, shape = _offset(to_first.grid(second.grid), first.grid), np.array(first.grid.shape_zyx)
     low = np.minimum(offset, 0)

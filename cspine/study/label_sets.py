@@ -43,6 +43,16 @@ class LabelSet:
 
         What the set does not have becomes background; what lies below its last level becomes the auxiliary class,
         where there is one.
+
+        Parameters
+        ----------
+        labels_zyx : ndarray, shape (z, y, x)
+            Labels with the numbers of VerSe, 0 for background.
+
+        Returns
+        -------
+        ndarray of uint8, shape (z, y, x)
+            Classes of the network: 1 for the first level of the set.
         """
         numbers = {level.label: number for number, level in enumerate(self.levels, 1)}
         if self.auxiliary:
@@ -51,7 +61,18 @@ class LabelSet:
         return relabelled(labels_zyx, numbers)
 
     def to_anatomy(self, network_zyx: NDArray[np.uint8]) -> LabelArray:
-        """Turn the network's labels into those of `cspine.core.anatomy`; the auxiliary class becomes background."""
+        """Turn the network's labels into those of `cspine.core.anatomy`; the auxiliary class becomes background.
+
+        Parameters
+        ----------
+        network_zyx : ndarray of uint8, shape (z, y, x)
+            Classes of the network.
+
+        Returns
+        -------
+        ndarray of uint8, shape (z, y, x)
+            Labels with the numbers of VerSe.
+        """
         return relabelled(network_zyx, {number: level.label for number, level in enumerate(self.levels, 1)})
 
 

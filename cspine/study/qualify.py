@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from cspine.core.anatomy import vertebra
 from cspine.core.errors import InputError
 from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume, LabelArray, labels_present
+from cspine.dicom.rules import load_rules
 from cspine.inference.settings import EngineName, InferenceSettings, Precision
 from cspine.models.package import ModelPackage
 from cspine.models.qualification import Qualification, Qualified
 from cspine.pipeline import segmentation
+from cspine.study.prediction.prediction_cases import cases_of_input
 
 #: What is compared with torch in float32.
 CHOICES: tuple[tuple[EngineName, Precision], ...] = (
@@ -71,8 +74,39 @@ def qualify(
     return Qualification(checksum=package.identity.checksum, cases=count, results=results)
 
 
+def qualify_images(package: ModelPackage, source: Path, progress: ProgressCallback | None = None) -> Qualification:
+    """Return the qualification of a model on images in files, as `cspine models qualify` measures it.
+
+    ``Qualification.write(package)`` stores it where runs find it.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    source : Path
+        NIfTI or DICOM images, as for `cspine predict`.
+    progress : callable, optional
+        Called with the number of finished images and of all images.
+
+    Raises
+    ------
+    InputError
+        If there is no image, or the model predicts no vertebra in any.
+    CSpineError
+        As in `PredictionCase.read`.
+    """
+    rules, cases = load_rules(levels=package.levels), cases_of_input(source)
+    on_image = None if progress is None else lambda done, _: progress(done, len(cases))
+    return qualify(package, (case.read(rules) for case in cases), progress=on_image)
+
+
 def dice_by_level(one_zyx: LabelArray, other_zyx: LabelArray) -> dict[str, float]:
     """Return the Dice coefficient of each level that either array has.
+
+    Parameters
+    ----------
+    one_zyx, other_zyx : ndarray
+        Labels with the numbers of VerSe, of one shape.
 
     Examples
     --------

@@ -147,7 +147,22 @@ def build_model(labels: LabelVolume, ct: CtVolume | None, settings: FeSettings) 
 
 
 def gaps_at(points: Points, frames: Sequence[VertebraFrame | None], settings: FeSettings) -> Values:
-    """Return the gap at points: that of discs before the nearest canal, and that of facets elsewhere."""
+    """Return the gap at points: that of discs before the nearest canal, and that of facets elsewhere.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, 3)
+        Points in millimetres, LPS.
+    frames : sequence of VertebraFrame or None
+        Frames of the vertebrae; None where a vertebra has none.
+    settings : FeSettings
+        Gaps of discs and of facets.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Gap at each point, millimetres.
+    """
     gaps = np.full(len(points), settings.facet_gap_mm)
     known = [frame for frame in frames if frame is not None]
     if known:

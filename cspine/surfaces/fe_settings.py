@@ -80,5 +80,16 @@ class FeSettings:
 
 
 def parse_fe_formats(text: str) -> tuple[str, ...]:
-    """Return the formats in a user's text, for example ``"inp,vtu"``; UsageError for an unknown one, or for none."""
+    """Return the formats in a user's text, for example ``"inp,vtu"``.
+
+    Parameters
+    ----------
+    text : str
+        Names of formats, separated by commas.
+
+    Raises
+    ------
+    UsageError
+        If a format is unknown, or none is given.
+    """
     return checked_names(text.split(","), FE_FORMATS, "finite-element format")

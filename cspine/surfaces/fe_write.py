@@ -62,13 +62,27 @@ def write_model(model: FeModel, settings: FeSettings, folder: Path) -> Path:
 
 
 def compressible(model: FeModel) -> list[FePart]:
-    """Return the complete vertebrae with two end plates."""
+    """Return the complete vertebrae with two end plates.
+
+    Parameters
+    ----------
+    model : FeModel
+        The model.
+    """
     plates = {ENDPLATE_SUP, ENDPLATE_INF}
     return [part for part in model.vertebrae if plates <= part.regions.keys() and not part.is_cut]
 
 
 def report_of(model: FeModel, settings: FeSettings) -> dict[str, Any]:
-    """Return the content of elements.json."""
+    """Return the content of elements.json.
+
+    Parameters
+    ----------
+    model : FeModel
+        The model.
+    settings : FeSettings
+        What it was made with.
+    """
     return {
         "units": "mm, N, MPa, tonne",
         "frame": "LPS",

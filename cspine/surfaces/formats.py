@@ -22,7 +22,15 @@ SCENE = "glb"
 
 
 def in_frame(points_lps: Points, *, ras: bool) -> Points:
-    """Return points in RAS millimetres, or as they are in LPS; both frames are right-handed."""
+    """Return points in RAS millimetres, or as they are in LPS; both frames are right-handed.
+
+    Parameters
+    ----------
+    points_lps : ndarray, shape (n, 3)
+        Millimetres in LPS.
+    ras : bool
+        True for RAS.
+    """
     return points_lps @ ras_to_lps(np.eye(4))[:3, :3] if ras else points_lps
 
 
@@ -50,7 +58,17 @@ def write_surface(surface: Surface, file_format: str, path: Path, *, ras: bool =
 
 
 def surface_bytes(surface: Surface, file_format: str, *, ras: bool = False) -> bytes:
-    """Return the file of one surface as `write_surface` writes it; millimetres, single precision in STL and PLY."""
+    """Return the file of one surface as `write_surface` writes it; millimetres, single precision in STL and PLY.
+
+    Parameters
+    ----------
+    surface : Surface
+        The surface.
+    file_format : str
+        One of `FORMATS` that holds one surface, for example ``"stl"``.
+    ras : bool
+        True to write coordinates in RAS, False in LPS.
+    """
     points = in_frame(surface.points_lps, ras=ras)
     if file_format == "vtp":
         return _vtp(points, surface.triangles)
@@ -64,6 +82,15 @@ def write_scene(surfaces: Sequence[Surface], path: Path, *, ras: bool = False) -
     """Write all surfaces as one GLB (glTF 2.0) with a named node and a colour each; coordinates as `write_surface`.
 
     glTF means metres; the file keeps the numbers of millimetres, as programs for medical images do.
+
+    Parameters
+    ----------
+    surfaces : sequence of Surface
+        The surfaces.
+    path : Path
+        File to write, ``.glb``.
+    ras : bool
+        True to write coordinates in RAS, False in LPS.
 
     Raises
     ------

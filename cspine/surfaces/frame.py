@@ -49,11 +49,28 @@ class VertebraFrame:
     canal_front_mm: float
 
     def coordinates(self, points_lps: Points) -> Points:
-        """Return points as millimetres to the left, to the front and up, shape (n, 3)."""
+        """Return points as millimetres to the left, to the front and up, shape (n, 3).
+
+        Parameters
+        ----------
+        points_lps : ndarray, shape (n, 3)
+            Millimetres in LPS.
+        """
         return np.asarray((points_lps - self.origin_lps) @ np.stack([self.left, self.anterior, self.up], axis=1))
 
     def is_body(self, points_lps: Points) -> NDArray[np.bool_]:
-        """Return which points lie before the canal, within the width of the body."""
+        """Return which points lie before the canal, within the width of the body.
+
+        Parameters
+        ----------
+        points_lps : ndarray, shape (n, 3)
+            Millimetres in LPS.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            One value for each point.
+        """
         left, anterior, _ = self.coordinates(points_lps).T
         return np.asarray((anterior > self.canal_front_mm) & (np.abs(left) < BODY_HALF_WIDTH * self.canal_width_mm))
 
@@ -81,7 +98,13 @@ def frames_of(solids: Sequence[Solid]) -> list[VertebraFrame | None]:
 
 
 def voxel_centres(solid: Solid) -> Points:
-    """Return the centres of the voxels of a solid, millimetres (LPS), shape (n, 3)."""
+    """Return the centres of the voxels of a solid, millimetres (LPS), shape (n, 3).
+
+    Parameters
+    ----------
+    solid : Solid
+        Mask of a vertebra with its affine.
+    """
     return to_lps(solid.affine_lps, np.argwhere(solid.mask_zyx)[:, ::-1].astype(np.float64))
 
 

@@ -82,7 +82,20 @@ def smooth_surface(mask_zyx: Mask, affine_lps: Affine, smoothings: int = SMOOTHI
 
 
 def refined(array_zyx: Field, factors_zyx: NDArray[np.int_]) -> Field:
-    """Return an array interpolated linearly on a grid with so many steps per voxel; voxel centres stay samples."""
+    """Return an array interpolated linearly on a grid with so many steps per voxel; voxel centres stay samples.
+
+    Parameters
+    ----------
+    array_zyx : ndarray of float32, shape (z, y, x)
+        The samples.
+    factors_zyx : ndarray of int, shape (3,)
+        Steps for each voxel along z, y and x.
+
+    Returns
+    -------
+    ndarray of float32
+        Samples, ``(n - 1) * factor + 1`` along each axis.
+    """
     for axis, factor in enumerate(factors_zyx):
         last = array_zyx.shape[axis] - 1
         steps = np.arange(last * factor + 1)
@@ -111,6 +124,12 @@ def _low_pass(field: Field, sigma_zyx: NDArray[np.float64]) -> Field:
 
 
 def without_zeros(field: Field) -> Field:
-    """Return a field with no value on the level of the surface: a sample there gives triangles without area."""
+    """Return a field with no value on the level of the surface: a sample there gives triangles without area.
+
+    Parameters
+    ----------
+    field : ndarray of float32, shape (z, y, x)
+        Values of which 0 is the surface.
+    """
     near = np.float32(1e-4)
     return np.where(np.abs(field) < near, np.where(field < 0, -near, near), field)

@@ -89,6 +89,20 @@ def mean_hu(ct: CtVolume, points_lps: Points, cells: NDArray[np.int64]) -> Value
 
     A surface lies outside the centres of its voxels, so that elements may reach beyond the outermost ones of the image,
     and have their values there; `require_imaged` refuses images that show less.
+
+    Parameters
+    ----------
+    ct : CtVolume
+        The image.
+    points_lps : ndarray, shape (n, 3)
+        Nodes in millimetres, LPS.
+    cells : ndarray of int64, shape (m, 4)
+        Indices of the corners of each tetrahedron.
+
+    Returns
+    -------
+    ndarray of float64, shape (m,)
+        Hounsfield units.
     """
     corner = points_lps[cells]
     rest = (1 - _CORNER_SHARE) / 3
@@ -115,7 +129,13 @@ def density_of(hu: Values, line: tuple[float, float] = (DENSITY_SLOPE, DENSITY_I
 
 
 def modulus_of(density: Values) -> Values:
-    """Return Young's moduli in MPa of apparent densities in g/cm3."""
+    """Return Young's moduli in MPa of apparent densities in g/cm3.
+
+    Parameters
+    ----------
+    density : ndarray of float64
+        Apparent densities, g/cm3.
+    """
     return np.asarray(MODULUS_FACTOR * density**MODULUS_EXPONENT)
 
 

@@ -53,7 +53,13 @@ class MeshQuality:
 
 
 def quality_of(mesh: TetrahedralMesh) -> MeshQuality:
-    """Return the statistics of a mesh that has elements."""
+    """Return the statistics of a mesh that has elements.
+
+    Parameters
+    ----------
+    mesh : TetrahedralMesh
+        A mesh in millimetres with at least one element.
+    """
     points, cells = mesh.points_lps, mesh.tetrahedra
     jacobians, volumes = scaled_jacobians(points, cells), volumes_of(points, cells)
     edges = np.unique(np.sort(cells[:, [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]].reshape(-1, 2)), axis=0)
@@ -70,7 +76,20 @@ def quality_of(mesh: TetrahedralMesh) -> MeshQuality:
 
 
 def volumes_of(points: Points, cells: Tetrahedra) -> Values:
-    """Return the signed volume of each tetrahedron."""
+    """Return the signed volume of each tetrahedron.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (n, 3)
+        Nodes, millimetres.
+    cells : ndarray of int64, shape (m, 4)
+        Indices of the corners of each tetrahedron.
+
+    Returns
+    -------
+    ndarray of float64, shape (m,)
+        Cubic millimetres, negative for an inverted element.
+    """
     a, b, c, d = (points[cells[:, i]] for i in range(4))
     return np.asarray(np.einsum("ij,ij->i", np.cross(b - a, c - a), d - a) / 6)
 
@@ -98,7 +117,13 @@ def scaled_jacobians(points: Points, cells: Tetrahedra) -> Values:
 
 
 def boundary_faces(cells: Tetrahedra) -> NDArray[np.int64]:
-    """Return the faces that belong to one tetrahedron, counter-clockwise seen from outside, shape (k, 3)."""
+    """Return the faces that belong to one tetrahedron, counter-clockwise seen from outside, shape (k, 3).
+
+    Parameters
+    ----------
+    cells : ndarray of int64, shape (m, 4)
+        Indices of the corners of each tetrahedron.
+    """
     faces = cells[:, [[1, 2, 3], [0, 3, 2], [0, 1, 3], [0, 2, 1]]].reshape(-1, 3)
     _, first, count = np.unique(np.sort(faces, axis=1), axis=0, return_index=True, return_counts=True)
     return np.asarray(faces[np.sort(first[count == 1])])

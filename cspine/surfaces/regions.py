@@ -82,7 +82,15 @@ def surface_regions(
 
 
 def region_nodes(triangles: Triangles, regions: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
-    """Return the nodes of each region, in ascending order."""
+    """Return the nodes of each region, in ascending order.
+
+    Parameters
+    ----------
+    triangles : ndarray of int64, shape (m, 3)
+        Indices of the corners of each triangle.
+    regions : mapping of str to ndarray of int64
+        Indices of the triangles of each region.
+    """
     return {name: np.unique(triangles[chosen]) for name, chosen in regions.items()}
 
 

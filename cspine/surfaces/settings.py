@@ -41,7 +41,18 @@ class SurfaceSettings:
         return "RAS" if self.ras else "LPS"
 
     def require_source(self, *, has_dicom: bool) -> None:
-        """Refuse DICOM objects where there is no DICOM series for them to refer to, with DicomSourceNeededError."""
+        """Refuse DICOM objects where there is no DICOM series for them to refer to.
+
+        Parameters
+        ----------
+        has_dicom : bool
+            True if the image comes from a DICOM series.
+
+        Raises
+        ------
+        DicomSourceNeededError
+            If ``formats`` has DICOM objects and there is none.
+        """
         if DICOM in self.formats and not has_dicom:
             raise DicomSourceNeededError(
                 "surfaces as DICOM objects refer to a DICOM series",
@@ -51,6 +62,11 @@ class SurfaceSettings:
 
 def parse_formats(text: str) -> tuple[str, ...]:
     """Return the surface formats in a user's text, for example ``"stl,glb"``.
+
+    Parameters
+    ----------
+    text : str
+        Names of formats, separated by commas.
 
     Raises
     ------

@@ -78,7 +78,20 @@ def stuff(implicit: ImplicitSurface, edge_mm: float) -> TetrahedralMesh:
 
 
 def sampled(implicit: ImplicitSurface, points_lps: Points) -> Values:
-    """Return the value of a field at points, interpolated linearly; outside the field its outermost values."""
+    """Return the value of a field at points, interpolated linearly; outside the field its outermost values.
+
+    Parameters
+    ----------
+    implicit : ImplicitSurface
+        The field with its affine.
+    points_lps : ndarray, shape (n, 3)
+        Millimetres in LPS.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        One value for each point.
+    """
     index_zyx = to_index(implicit.affine_lps, points_lps)[:, ::-1]
     return np.asarray(
         ndimage.map_coordinates(implicit.field_zyx, index_zyx.T, order=1, mode="nearest"), dtype=np.float64

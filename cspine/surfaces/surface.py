@@ -41,7 +41,20 @@ class Surface:
 
 
 def enclosed_volume(points: Points, triangles: Triangles) -> float:
-    """Return the volume inside a closed surface, negative if its triangles face inwards."""
+    """Return the volume inside a closed surface, negative if its triangles face inwards.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (n, 3)
+        Corners, millimetres.
+    triangles : ndarray of int64, shape (m, 3)
+        Indices of the corners of each triangle.
+
+    Returns
+    -------
+    float
+        Cubic millimetres.
+    """
     a, b, c = (points[triangles[:, i]] - points.mean(axis=0) for i in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
 
@@ -92,7 +105,13 @@ def _volume_at(implicit: ImplicitSurface, shift: float) -> float:
 
 
 def is_closed(triangles: Triangles) -> bool:
-    """Return whether every edge belongs to two triangles that pass it in opposite directions."""
+    """Return whether every edge belongs to two triangles that pass it in opposite directions.
+
+    Parameters
+    ----------
+    triangles : ndarray of int64, shape (m, 3)
+        Indices of the corners of each triangle.
+    """
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     count = int(triangles.max(initial=0)) + 1
     forward = np.sort(edges[:, 0] * count + edges[:, 1])

@@ -124,7 +124,18 @@ def _separated(smoothed: Sequence[tuple[Solid, ImplicitSurface, int]], gap_mm: f
 
 
 def vertebra_solids(labels: LabelVolume) -> list[Solid]:
-    """Return the voxels of every vertebra, from head to foot; NoVertebraError if there is none."""
+    """Return the voxels of every vertebra, from head to foot.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels with the numbers of VerSe; the sacrum and other structures are ignored.
+
+    Raises
+    ------
+    NoVertebraError
+        If there is no vertebra.
+    """
     shapes = shapes_of(vertebrae_only(labels.labels_zyx), labels.grid, cut=labels.cut)
     if not shapes:
         raise NoVertebraError("the labels contain no vertebra", advice="Check which numbers or segments they have.")
@@ -132,7 +143,20 @@ def vertebra_solids(labels: LabelVolume) -> list[Solid]:
 
 
 def smooth_solid(solid: Solid) -> tuple[ImplicitSurface, int]:
-    """Return the field of a solid, and how often it was smoothed: less where that is needed to keep to the label."""
+    """Return the field of a solid, and how often it was smoothed: less where that is needed to keep to the label.
+
+    Parameters
+    ----------
+    solid : Solid
+        Mask of a vertebra.
+
+    Returns
+    -------
+    implicit : ImplicitSurface
+        The field; a smoothed one encloses the volume of the label.
+    smoothings : int
+        How often it was smoothed, at most `SMOOTHINGS`.
+    """
     for smoothings in range(SMOOTHINGS, 0, -1):
         implicit = with_volume(smooth_surface(solid.mask_zyx, solid.affine_lps, smoothings), solid.volume_mm3)
         if _is_faithful(_fidelity(extract(implicit, solid.vertebra), solid)):
@@ -141,7 +165,15 @@ def smooth_solid(solid: Solid) -> tuple[ImplicitSurface, int]:
 
 
 def placed_surface(solid: Solid, implicit: ImplicitSurface) -> PlacedSurface:
-    """Return a field with its place among the samples of the image."""
+    """Return a field with its place among the samples of the image.
+
+    Parameters
+    ----------
+    solid : Solid
+        Mask of a vertebra, with its place in the image.
+    implicit : ImplicitSurface
+        Its field.
+    """
     z, y, x = (int(start * factor) for start, factor in zip(solid.first_zyx, implicit.factors_zyx, strict=True))
     return PlacedSurface(solid.vertebra, implicit, (z, y, x))
 

@@ -51,7 +51,15 @@ def write_surfaces(found: Sequence[VertebraSurface], settings: SurfaceSettings, 
 
 
 def report_of(found: Sequence[VertebraSurface], settings: SurfaceSettings) -> dict[str, Any]:
-    """Return the content of surfaces.json."""
+    """Return the content of surfaces.json.
+
+    Parameters
+    ----------
+    found : sequence of VertebraSurface
+        The surfaces.
+    settings : SurfaceSettings
+        What they were made with.
+    """
     return {
         "units": "mm",
         "frame": settings.frame,

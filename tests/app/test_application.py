@@ -24,6 +24,7 @@ from cspine.dicom.seg import SegSettings, write_segmentation
 from cspine.dicom.write_ct import CtSeriesDescription
 from cspine.models.package import load_package
 from tests.builders.small_neck import MODELS, write_neck
+from tests.service.fakes import wait_for
 
 pytest.importorskip("holoscan")
 
@@ -188,17 +189,18 @@ def test_a_model_folder_that_is_not_there_never_ends_in_a_demonstration(neck, tm
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_the_graph_is_composed_without_arguments_of_python(neck, tmp_path):
-    code = (
+def test_the_graph_is_composed_without_arguments_of_python(neck, tmp_path, warm_app):
+    (tmp_path / "compose.py").write_text(
         "from cspine.app.app import CSpineApp\n"
         "app = CSpineApp()\n"
         "app.compose_graph()\n"
         "print(*sorted(node.name for node in app.graph.get_nodes()))\n"
         "print(app.operators['inference'].inference.device, app.operators['seg_writer'].output_folder)\n"
     )
-    done = start_anew(
-        start_as=("-c", code), HOLOSCAN_INPUT_PATH=neck, HOLOSCAN_OUTPUT_PATH=tmp_path / "o", CSPINE_DEVICE="cpu"
+    environment = environment_with(
+        {"HOLOSCAN_INPUT_PATH": neck, "HOLOSCAN_OUTPUT_PATH": tmp_path / "o", "CSPINE_DEVICE": "cpu"}
     )
+    done = warm_app.run([str(tmp_path / "compose.py")], cwd=ROOT, environment=environment)
     assert done.returncode == 0, done.stderr
     names, parameters = done.stdout.strip().splitlines()[-2:]
     assert names == "inference loader postprocessing reader report_writer seg_writer sr_writer"
@@ -214,17 +216,12 @@ def test_the_module_with_the_graph_can_be_started_by_its_path(tmp_path):
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_an_ended_application_leaves_nothing_behind(neck, tmp_path, end):
-    arguments = ["-m", "app", "-i", str(neck), "-o", str(tmp_path), "-m", str(MODELS / "cervical-demo"), "-l", "INFO"]
-    with subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as job:
-        for line in job.stderr:
-            if b"model:" in line:
-                break
-        job.send_signal(end)
-        job.stderr.read()
-        assert job.wait(timeout=60) == 128 + end
+def test_an_ended_application_leaves_nothing_behind(neck, tmp_path, end, warm_app):
+    words = ["-m", "app", "-i", str(neck), "-o", str(tmp_path), "-m", str(MODELS / "cervical-demo"), "-l", "INFO"]
+    job = warm_app.start(words, cwd=ROOT, environment=environment_with({}))
+    wait_for(lambda: "model:" in job.errors(), 60)
+    os.kill(job.pid, end)
+    assert job.wait().returncode == 128 + end
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.builders.bright_studies import BrightModel
 from tests.builders.marked_studies import leaking_files, leaks, write_marked_studies
+from tests.builders.warm_python import WarmPython
 
 pytest.importorskip("holoscan")
 pytestmark = pytest.mark.slow
@@ -27,14 +26,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("study", "code"), [("needless", 0), ("needed", 6)])
-def test_the_application_prints_and_writes_nothing_of_a_header(study: str, code: int, folder: Path) -> None:
+def test_the_application_prints_and_writes_nothing_of_a_header(
+    study: str, code: int, folder: Path, warm_app: WarmPython
+) -> None:
     options = ["--device", "cpu", "--step-size", "1", "--log-level", "DEBUG"]
     out = folder / f"out-{study}"
-    ended = subprocess.run(
-        [sys.executable, "-m", "app", "-i", folder / "in" / study, "-o", out, "-m", folder / "model", *options],
-        cwd=ROOT, env=os.environ | {"HOLOSCAN_LOG_LEVEL": "DEBUG"}, capture_output=True, timeout=240, check=False,
-    )  # fmt: skip
+    words = ["-m", "app", "-i", folder / "in" / study, "-o", out, "-m", folder / "model", *options]
+    environment = os.environ | {"HOLOSCAN_LOG_LEVEL": "DEBUG"}
+    ended = warm_app.run([str(word) for word in words], cwd=ROOT, environment=environment)
     assert ended.returncode == code, ended.stderr[-2000:]
+    assert "[debug]" in ended.stdout + ended.stderr  # of Holoscan
     assert leaks(ended.stdout + ended.stderr) == set()
     assert (out / "dicom" / "segmentation.dcm").exists() == (code == 0)
     assert leaking_files(out) == {}

@@ -13,7 +13,8 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from cspine.core.anatomy import parse_name
 from cspine.models.manifest import ModelManifest
-from cspine.models.package import ModelPackage, StageContent, write_package
+from cspine.models.package import ModelPackage
+from cspine.models.package_writer import StageContent, write_package
 
 LEVELS = {"background": 0, "C1": 1, "C2": 2, "T2 and below": 3}
 STATED = {

@@ -1,4 +1,7 @@
-"""A spine of simple solids with known labels: bodies, arches and spinous processes stacked from head to foot."""
+"""A spine of simple solids with known labels: bodies, arches and spinous processes stacked from head to foot.
+
+C1 is a ring: it has no bone behind its anterior arch in the middle.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import numpy as np
 
 from cspine.core.anatomy import vertebra
 from cspine.core.geometry import Grid
+from cspine.core.shape import LevelShape, shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 
 MODEL = ModelIdentity("phantom-net", "1.2.0", "ab" * 32, demonstration=True)
@@ -63,12 +67,31 @@ def draw(phantom: Phantom) -> np.ndarray:
     for number, label in enumerate(phantom.labels):
         cx, cy, cz = phantom.centre_mm(number)
         body = ((x - cx) / 14) ** 2 + ((y - cy) / 10) ** 2 <= 1
+        if label == 1:
+            body &= (np.abs(x - cx) >= 7) | ((y <= cy - 6) & (np.abs(z - cz) <= 4))
         ring = (((x - cx) / 15) ** 2 + ((y - cy - 16) / 11) ** 2 <= 1) & (
             ((x - cx) / 10) ** 2 + ((y - cy - 16) / 7) ** 2 > 1
         )
         spine = (np.abs(x - cx) <= 3) & (y >= cy + 24) & (y <= cy + 36)
         labels[(body & (np.abs(z - cz) <= 6)) | ((ring | spine) & (np.abs(z - cz) <= 5))] = label
     return labels
+
+
+NECK = Phantom()
+
+
+def spine(phantom: Phantom = NECK, truth: np.ndarray | None = None) -> tuple[LabelVolume, tuple[LevelShape, ...]]:
+    """Labels of a phantom, or other labels on its grid, with their shapes."""
+    labels = LabelVolume(draw(phantom) if truth is None else truth, phantom.grid().affine_lps)
+    return labels, shapes_of(labels.labels_zyx, labels.grid)
+
+
+def canal(phantom: Phantom = NECK, *, aside_mm: float = 0.0, radius_mm: float = 4.0) -> np.ndarray:
+    """A cord in the centre of the rings, or beside them."""
+    _, y, x = np.indices(phantom.shape_zyx, dtype=np.float32)
+    cx, cy, _ = phantom.centre_mm(0)
+    step_x, step_y, _ = phantom.spacing_xyz
+    return (x * step_x - cx - aside_mm) ** 2 + (y * step_y - cy - 16) ** 2 <= radius_mm**2
 
 
 def volumes(phantom: Phantom | None = None, labels_zyx: np.ndarray | None = None) -> tuple[LabelVolume, CtVolume]:
@@ -134,6 +157,8 @@ class Trunk:
             cy = 40 + self.bend_mm * np.sin(np.pi * heights[index] / max(heights[-1], 1))
             ring = ((x - centre_x) / (rx + 2)) ** 2 + ((y - cy - ry - 8) / 13) ** 2 <= 1
             bone = ((x - centre_x) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1
+            if label == 1:
+                bone &= (np.abs(x - centre_x) >= 7) | ((y <= cy - 6) & (np.abs(z - cz) <= 4))
             hole = ((x - centre_x) / 9) ** 2 + ((y - cy - ry - 8) / 8) ** 2 <= 1
             spine = (np.abs(x - centre_x) <= 4) & (y >= cy + ry + 18) & (y <= cy + ry + 38)
             half = (step - 6) / 2

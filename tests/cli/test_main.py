@@ -49,7 +49,9 @@ def _command_that_raises(monkeypatch: pytest.MonkeyPatch, error: BaseException) 
 
 
 @pytest.mark.parametrize(
-    "error", [e for e in every_error() if e.__module__ == "cspine.core.errors"], ids=lambda error: error.__name__
+    "error",
+    [e for e in every_error() if e.__module__.startswith("cspine.core.errors.")],
+    ids=lambda error: error.__name__,
 )
 def test_every_error_ends_with_its_exit_code_and_advice(
     error: type[CSpineError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

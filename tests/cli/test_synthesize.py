@@ -31,8 +31,13 @@ from tests.builders.raises import raises_code
 from tests.builders.small_set import small_case
 
 
+def _atlas(folder: Path) -> list[str]:
+    """Options for an atlas, whose fields are computed once."""
+    return ["--atlas", str(folder), "--cache", str(folder.with_name("fields-of-atlas"))]
+
+
 def _synthesize(atlas_folder: Path, out: Path, *more: str) -> Result:
-    arguments = ["--atlas", str(atlas_folder), "--out", str(out), "--spacing", "1.5", "1.5", "2.5"]
+    arguments = [*_atlas(atlas_folder), "--out", str(out), "--spacing", "1.5", "1.5", "2.5"]
     return CliRunner().invoke(command, [*arguments, "--extent", "54", "60", "100", *more], catch_exceptions=False)
 
 
@@ -114,7 +119,7 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, atlas_folder: P
 
 
 def _write_set(atlas_folder: Path, out: Path, *more: str) -> Result:
-    arguments = ["--atlas", str(atlas_folder), "--out", str(out), "--set", "hard", *more]
+    arguments = [*_atlas(atlas_folder), "--out", str(out), "--set", "hard", *more]
     return CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
@@ -186,7 +191,7 @@ def test_an_interrupted_series_does_not_count_as_complete(
     with pytest.raises(click.Abort):
         CliRunner().invoke(
             command,
-            ["--atlas", str(atlas_folder), "--out", str(tmp_path), "--set", "hard", "--count", "1", "--dicom"],
+            [*_atlas(atlas_folder), "--out", str(tmp_path), "--set", "hard", "--count", "1", "--dicom"],
             catch_exceptions=False,
             standalone_mode=False,
         )

@@ -15,7 +15,7 @@ from cspine.cohort.studies import CohortStudy
 from cspine.cohort.worker import CohortTask, StudyAttempt, StudyWorker, WorkerReady
 from cspine.core.errors import CohortError, ModelChecksumError, ModelError, OutputError
 from cspine.inference.engines import base
-from cspine.models.package import write_package
+from cspine.models.package_writer import write_package
 from cspine.report.summary import Summary
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, same_results

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cspine.core.padding import imaged_box, labels_at_padding, shapes_in_image, with_cut_labels
-from cspine.core.shape import shapes_of
+from cspine.core.padding import imaged_box, labels_at_padding, not_scanned, shapes_in_image, with_cut_labels
+from cspine.core.shape import occupied_box, shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
 
 SHAPE = (40, 60, 60)
@@ -59,6 +59,34 @@ def test_a_vertebra_that_ends_at_padding_is_cut(name: str, value: int) -> None:
     assert labels_at_padding(labels.labels_zyx, ct.hu_zyx, ct.grid) == expected
     assert {shape.vertebra.label for shape in shapes_in_image(labels, ct) if shape.touches_edge} == expected
     assert with_cut_labels(labels, ct).cut == expected
+
+
+@pytest.mark.parametrize("value", [-1024, 0])
+@pytest.mark.parametrize("name", CUTS)
+def test_labels_in_padding_were_not_scanned(name: str, value: int) -> None:
+    outside, cut = CUTS[name]
+    _, ct = padded(outside, value)
+    box = occupied_box(LABELS.labels_zyx)
+    assert box is not None
+    beyond = not_scanned(LABELS.labels_zyx[box], ct.hu_zyx, box)
+    expected = outside[box] & (LABELS.labels_zyx[box] != 0)
+    assert (beyond is not None) == bool(cut)
+    if beyond is not None:
+        assert not (beyond & ~expected).any()
+        assert (beyond & expected).sum() > 0.95 * expected.sum()
+
+
+def test_labels_in_blank_slices_were_not_scanned() -> None:
+    hu = HU.copy()
+    hu[:12] = -1024
+    hu[25, 30, 30] = -1024  # a voxel of that value within a vertebra
+    box = (slice(8, 30), slice(15, 45), slice(15, 45))
+    beyond = not_scanned(LABELS.labels_zyx[box], hu, box)
+    assert beyond is not None
+    expected = LABELS.labels_zyx[box] != 0
+    expected[4:] = False
+    assert np.array_equal(beyond, expected)
+    assert not_scanned(LABELS.labels_zyx[box], HU, box) is None
 
 
 def test_single_voxels_and_regions_within_the_image_are_no_padding() -> None:

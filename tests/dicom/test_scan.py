@@ -279,6 +279,20 @@ def test_a_path_that_is_neither_folder_nor_zip_is_refused(tmp_path: Path) -> Non
             pass
 
 
+def test_folders_of_studies_are_named_by_hashed_uids_and_by_the_patient_where_two_share_one(tmp_path: Path) -> None:
+    for folder, study, patient in (("a", "s", "P1"), ("b", "s", "P2"), ("c", "t", "P1")):
+        save_all(build(_series(folder, study, patient)), tmp_path / folder)
+    scan = scan_folder(tmp_path)
+    named = scan.named_studies()
+    assert list(named.values()) == list(scan.studies())
+    uids = [study.series[0].study_uid for study in scan.studies()]
+    assert len(named) == 3 and len(set(uids)) == 2
+    for name, study in named.items():
+        first = study.series[0]
+        assert hashed(first.study_uid) in named
+        assert name in (hashed(first.study_uid), hashed(first.patient_key + first.study_uid))
+
+
 def test_a_study_of_one_patient_is_one_study(tmp_path: Path) -> None:
     save_all(build(_series("a", "one")), tmp_path / "a")
     scan = scan_folder(tmp_path)

@@ -21,6 +21,8 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.dry_run import synthetic_cohort
 from cspine.study.synthesis.spine.case import SpineSettings
 from tests.builders.public_sets import NECK, TRUNK, small_case
+from tests.builders.warm_command import warm_command
+from tests.builders.warm_python import WarmPython
 
 _ROOT = Path(__file__).parents[2]
 _PATIENTS = 14
@@ -33,26 +35,33 @@ def _solids(forms: object, seed: int, settings: SpineSettings) -> tuple[CtVolume
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(tmp_path_factory: pytest.TempPathFactory, warm_study: WarmPython) -> Path:
     """Folder of a finished study: two folds, one epoch of two iterations."""
     out = tmp_path_factory.mktemp("study")
+    socket = tmp_path_factory.mktemp("socket") / "s"
+    with warm_command(warm_study, "cspine", socket) as command:
+        _run_script(out, command)
+    return out
+
+
+def _run_script(out: Path, command: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic_cohort, "_forms", lambda *_: None)
         patch.setattr(synthetic_cohort, "synthesize_spine", _solids)
         assert cspine.study.synthesize_cohort(out / "cohort", _PATIENTS, jobs=1).made == _PATIENTS
     done = subprocess.run(
         ["bash", str(_ROOT / "examples" / "study" / "study.sh"), str(out), str(_PATIENTS)],
         capture_output=True, text=True, check=False, timeout=900,
         env=os.environ | {
-            "CSPINE": f"{sys.executable} -m cspine",
+            "CSPINE": command,
             "SPLIT_OPTIONS": "--folds 2",
-            "TRAIN_OPTIONS": "--folds 0,1 --epochs 1 --iterations-per-epoch 2 --validation-iterations 1",
+            "TRAIN_OPTIONS": "--folds 0,1 --epochs 1 --iterations-per-epoch 2 --validation-iterations 1 --processes 1",
             "PYTHONPATH": str(_ROOT),
             "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         },
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert f"0 scans made, {_PATIENTS} kept" in done.stdout
-    return out
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

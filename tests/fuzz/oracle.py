@@ -38,6 +38,7 @@ from cspine.pipeline import steps
 from cspine.pipeline.completeness import completeness_findings
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import ChosenSeries
+from cspine.pipeline.steps.summary import input_summary
 from tests.fuzz.case import Case, Slice, private_words
 from tests.fuzz.mutations.archives import pack
 
@@ -134,7 +135,7 @@ def _steps(files: Path, folder: Path, run: _Run) -> None:
     ct = steps.read_ct(chosen, _SETTINGS)
     findings = _findings(chosen, ct)
     run.notes = [*ct.notes, *(f"{finding.code} {finding.sentence}" for finding in findings)]
-    run.said += [*run.notes, steps._input_summary(chosen, ct).model_dump_json()]
+    run.said += [*run.notes, input_summary(chosen, ct).model_dump_json()]
     labels = _labels(ct)
     kind = SegType.BINARY if ct.hu_zyx.shape[0] % 2 else SegType.LABELMAP
     record = write_segmentation(labels, ct, SegSettings(_CLOCK, kind), folder / "seg.dcm")

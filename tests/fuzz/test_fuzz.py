@@ -59,7 +59,7 @@ def test_an_error_without_a_code_is_noticed(tmp_path: Path, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("cspine.pipeline.steps.read_volume", lambda *_, **__: fail())
+    monkeypatch.setattr("cspine.pipeline.steps.reading.read_volume", lambda *_, **__: fail())
     assert judge(new_case("enhanced"), tmp_path).kind == "uncaught"
 
 

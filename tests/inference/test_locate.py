@@ -16,7 +16,7 @@ from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
 from cspine.inference.stage import StageRun, run_stage
 from cspine.models.manifest import ModelManifest
-from cspine.models.package import write_package
+from cspine.models.package_writer import write_package
 from tests.builders.nnunet_results import TinyModel, default_arguments
 from tests.builders.stock_nnunet import lively_volume
 

@@ -17,7 +17,8 @@ from cspine.inference.preprocess import preprocess
 from cspine.inference.settings import EngineName, InferenceSettings
 from cspine.inference.sliding_window import Window, importance, logits_slabs, padded_to, predict_logits, tiles_of
 from cspine.models.manifest import ModelManifest
-from cspine.models.package import Stage, write_package
+from cspine.models.package import Stage
+from cspine.models.package_writer import write_package
 from tests.builders.nnunet_results import TinyModel, default_arguments
 from tests.builders.raises import raises_code
 from tests.builders.stock_nnunet import accumulating_in_float32, lively_volume, stock_labels, stock_predictor
@@ -197,6 +198,18 @@ def test_the_second_stage_of_a_cascade_sees_what_nnunet_shows_it(tmp_path, spaci
         expected = stock_labels(stock, volume, previous=before)
     assert len(np.unique(expected)) > 2, "the network says nothing"
     assert np.mean(result.labels.labels_zyx != expected) <= 2e-3
+
+
+def test_what_was_not_scanned_has_no_label(tmp_path):
+    package, volume = TinyModel().package(tmp_path / "tiny"), lively_volume((60, 40, 36))
+    before = segment(volume, package, InferenceSettings("cpu")).labels.labels_zyx
+    hu = volume.hu_zyx.copy()
+    hu[:20] = -1024
+    blank = segment(replace(volume, hu_zyx=hu), package, InferenceSettings("cpu"))
+    assert before[:20].any()
+    assert blank.labels.labels_zyx.any()
+    assert not blank.labels.labels_zyx[:20].any()
+    assert not blank.auxiliary_zyx[:20].any()
 
 
 def test_the_share_of_a_level_that_the_stage_before_named_otherwise():

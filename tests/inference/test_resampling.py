@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from nnunetv2.preprocessing.resampling.default_resampling import determine_do_sep_z_and_axis
 
-from cspine.inference.preprocess import Intensity, nonzero_box, resample_image
+from cspine.inference.intensity import Intensity
+from cspine.inference.preprocess import nonzero_box
+from cspine.inference.resample_image import resample_image
 from cspine.inference.resampling import axis_matrices, separate_axis
 from cspine.inference.restore import labels_by_blocks, labels_by_classes
 from cspine.models.plans import Resampling

@@ -11,7 +11,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from cspine.core.errors import UnsupportedModelError
 from cspine.models.network import build_network
-from cspine.models.package import write_package
+from cspine.models.package_writer import write_package
 from cspine.models.plans import RESAMPLING, Resampling, read_plan
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.raises import raises_code

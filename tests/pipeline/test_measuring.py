@@ -15,7 +15,7 @@ from cspine.core.errors import PriorResultError
 from cspine.core.volumes import CtVolume
 from cspine.dicom.scan import scan_folder
 from cspine.pipeline import steps
-from cspine.pipeline.measuring import measure
+from cspine.pipeline.measuring import measure, prior_result
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import ChosenSeries
@@ -31,7 +31,7 @@ def chosen_of(folder: Path, settings: RunSettings = SETTINGS) -> ChosenSeries:
     scan = scan_folder(folder)
     ct = next(series for series in scan.series if series.modality == "CT")
     chosen = steps.series_of_caller(scan, ct)
-    named = steps.prior_result(settings.prior, None, ct.patient_key)
+    named = prior_result(settings.prior, None, ct.patient_key)
     return replace(chosen, prior=named) if named is not None else chosen
 
 
@@ -103,7 +103,7 @@ def test_what_was_looked_for_and_not_found_is_named_but_no_variant() -> None:
 def test_a_bad_earlier_result_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(PriorResultError):
-        steps.prior_result(tmp_path / "empty", None, None)
+        prior_result(tmp_path / "empty", None, None)
 
 
 def test_the_summary_has_the_numbers_of_the_report(study: tuple[Path, CtVolume, Path]) -> None:

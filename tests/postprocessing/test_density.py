@@ -46,6 +46,16 @@ def test_a_detached_component_of_bone_stays(hu: int) -> None:
     assert (labels.labels_zyx[box] == 3).all()
 
 
+def test_a_component_in_air_does_not_take_the_vertebra_with_it() -> None:
+    labels, hu = np.zeros((12, 20, 20), np.uint8), np.full((12, 20, 20), 40, np.int16)
+    labels[4:8, 2:8, 2:8], hu[4:8, 2:8, 2:8] = 3, 400
+    labels[2:10, 10:18, 10:18], hu[2:10, 10:18, 10:18] = 3, -1000  # larger than the vertebra
+    findings, removed = remove_non_bone(labels, CtVolume(hu, np.eye(4)))
+    assert (labels == 3).sum() == 4 * 6 * 6
+    assert [(finding.code, finding.level) for finding in findings] == [("CS-FND-013", "C3")]
+    assert removed == {3: [512.0]}
+
+
 def test_a_vertebra_with_little_mineral_stays() -> None:
     labels, ct = volumes()
     ct.hu_zyx[labels.labels_zyx == 4] = -20

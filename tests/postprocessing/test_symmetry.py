@@ -33,6 +33,16 @@ def test_a_vertebra_with_one_half_is_reported(label: int, side: str) -> None:
     assert found(labels) == [("CS-FND-032", level)]
 
 
+@pytest.mark.parametrize("label", [4, 8])
+def test_a_fragment_of_one_side_does_not_blame_its_neighbours(label: int) -> None:
+    labels, _ = volumes()
+    level = labels.labels_zyx == label
+    columns = np.flatnonzero(level.any(axis=(0, 1)))
+    level[..., columns[-len(columns) // 4] :] = False  # the left quarter stays
+    labels.labels_zyx[level] = 0
+    assert found(labels) == [("CS-FND-032", f"C{label}" if label < 8 else "T1")]
+
+
 def test_a_complete_neck_has_no_finding() -> None:
     assert found(volumes(Phantom(shear_mm=3.0))[0]) == []
 

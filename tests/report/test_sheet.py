@@ -13,7 +13,8 @@ from cspine.core.anatomy import vertebra
 from cspine.core.errors import OutputError
 from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
-from cspine.report.sheet import COLUMN_PIXELS, ROW_PIXELS, ROWS_A_SHEET, SheetRow, below_neck, write_sheets
+from cspine.report.sheet import ROWS_A_SHEET, write_sheets
+from cspine.report.sheet_rows import COLUMN_PIXELS, ROW_PIXELS, SheetRow, below_neck
 from tests.builders.raises import raises_code
 from tests.builders.spine_phantom import Phantom, volumes
 

@@ -5,9 +5,10 @@ import pytest
 
 from cspine.core.errors import InputError
 from cspine.inference.predict import Inference
+from cspine.io import nifti
 from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
-from cspine.study.qualify import qualify
+from cspine.study.qualify import qualify, qualify_images
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.stock_nnunet import lively_volume
 
@@ -28,6 +29,21 @@ def test_engines_are_compared_with_torch_in_float32(package):
     assert openvino.mean_dice >= 0.999
     assert torch.dice == {"C1": 1.0, "C2": 1.0}
     assert ("torch", "float32") in record.sufficient
+
+
+def test_images_in_files_are_read_and_counted(package, tmp_path, monkeypatch):
+    for name in "ab":
+        volume = lively_volume((20, 12, 12))
+        nifti.write(tmp_path / "images" / f"{name}_0000.nii.gz", volume.hu_zyx, volume.affine_lps)
+    seen = []
+
+    def predict(image, package, settings):
+        labels = np.full(image.hu_zyx.shape, 3, dtype=np.uint8)
+        return Inference(labels=_volume(labels), auxiliary_zyx=labels > 9, record={})
+
+    monkeypatch.setattr(segmentation, "predict", predict)
+    record = qualify_images(package, tmp_path / "images", lambda done, total: seen.append((done, total)))
+    assert record.cases == 2 and seen == [(1, 2), (2, 2)]
 
 
 def test_dice_is_that_of_each_level_over_the_images(package, monkeypatch):

@@ -54,6 +54,13 @@ class Engine(ABC):
 
         A network is known by the checksum of its weights, which `load` compares with the file.
 
+        Parameters
+        ----------
+        stage : Stage
+            A stage of a model package.
+        fold : str
+            One of its folds, for example ``"0"`` or ``"all"``.
+
         Raises
         ------
         ModelChecksumError
@@ -68,7 +75,20 @@ class Engine(ABC):
 
     @abstractmethod
     def load(self, stage: Stage, fold: str) -> Network:
-        """Return the network of a stage with the weights of a fold, newly loaded."""
+        """Return the network of a stage with the weights of a fold, newly loaded.
+
+        Parameters
+        ----------
+        stage : Stage
+            A stage of a model package.
+        fold : str
+            One of its folds.
+
+        Raises
+        ------
+        ModelChecksumError, ModelError, UnsupportedModelError
+            As in `network`.
+        """
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -85,11 +105,25 @@ class Engine(ABC):
             yield
 
     def array(self, values: NDArray[np.float32]) -> Array:
-        """Return an array on the device of the networks."""
+        """Return an array on the device of the networks.
+
+        Parameters
+        ----------
+        values : ndarray of float32
+            Values in main memory, any shape.
+        """
         return np.ascontiguousarray(values)
 
     def flip(self, array: Array, axes: Sequence[int]) -> Array:
-        """Return an array reversed along axes."""
+        """Return an array reversed along axes.
+
+        Parameters
+        ----------
+        array : Array
+            An array of the engine.
+        axes : sequence of int
+            Axes to reverse.
+        """
         return np.ascontiguousarray(np.flip(array, tuple(axes)))
 
     def zeros(self, shape: tuple[int, ...], copies: int = 1) -> Array:
@@ -150,7 +184,15 @@ class Engine(ABC):
         return np.asarray(array)
 
     def extended(self, array: Array, slices: int) -> Array:
-        """Return an array, shape (..., z, y, x), with so many slices of zeros added at the end of z."""
+        """Return an array with slices of zeros added at the end of z.
+
+        Parameters
+        ----------
+        array : Array, shape (..., z, y, x)
+            An array of the engine.
+        slices : int
+            How many are added.
+        """
         more = self.zeros((*array.shape[:-3], slices, *array.shape[-2:]))
         return np.concatenate([array, more], axis=-3)
 

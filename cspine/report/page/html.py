@@ -32,10 +32,19 @@ WINDOWS = (("Bone", 400, 1800), ("Soft tissue", 50, 400), ("Wide", 500, 3000))
 
 
 def write_page(summary: Summary, ct: CtVolume, labels: LabelVolume, path: Path) -> None:
-    """Write the page as one file; parameters and NoVertebraError as `page_html`.
+    """Write the page as one file.
+
+    Parameters
+    ----------
+    summary, ct, labels
+        As in `page_html`.
+    path : Path
+        File to write.
 
     Raises
     ------
+    NoVertebraError
+        If there are no labels.
     OutputError
         If the file cannot be written.
     """
@@ -87,12 +96,23 @@ def page_html(summary: Summary, ct: CtVolume, labels: LabelVolume) -> str:
 
 
 def ranked(findings: Sequence[FindingSummary]) -> list[FindingSummary]:
-    """Return findings with the most serious ones first."""
+    """Return findings with the most serious ones first.
+
+    Parameters
+    ----------
+    findings : sequence of FindingSummary
+        Findings of a summary; the order of equally serious ones stays.
+    """
     return sorted(findings, key=lambda finding: _ORDER.index(Severity(finding.severity)))
 
 
 def count_words(findings: Sequence[FindingSummary]) -> str:
     """Return how many findings of each severity there are, in words.
+
+    Parameters
+    ----------
+    findings : sequence of FindingSummary
+        Findings of a summary.
 
     Examples
     --------

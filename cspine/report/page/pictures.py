@@ -26,12 +26,24 @@ Rgb = NDArray[np.uint8]
 
 
 def slices_png(stacks: Sequence[Stack]) -> bytes:
-    """Return the first planes of stacks side by side as a PNG, with the names of the levels."""
+    """Return the first planes of stacks side by side as a PNG, with the names of the levels.
+
+    Parameters
+    ----------
+    stacks : sequence of Stack
+        Stacks of the page.
+    """
     return _png([_plane(stack) for stack in stacks])
 
 
 def solids_png(scene: Scene) -> bytes:
-    """Return the vertebrae from the front, the left and the back as a PNG, as if lit from the viewer."""
+    """Return the vertebrae from the front, the left and the back as a PNG, as if lit from the viewer.
+
+    Parameters
+    ----------
+    scene : Scene
+        Labels of at least one vertebra, in LPS.
+    """
     box = occupied_box(scene.labels_zyx, margin_zyx(_MARGIN_MM, scene.grid))
     assert box is not None  # a scene has labels
     labels = scene.labels_zyx[box]

@@ -46,7 +46,13 @@ class Solid:
 
 
 def solids_of(scene: Scene) -> tuple[Solid, ...]:
-    """Return the surface of every vertebra, from head to foot; none for one that is thinner than the sampling."""
+    """Return the surface of every vertebra, from head to foot; none for one that is thinner than the sampling.
+
+    Parameters
+    ----------
+    scene : Scene
+        Labels of at least one vertebra, in LPS.
+    """
     step = STEP_MM if len(scene.levels) <= _NECK_LEVELS else LONG_STEP_MM
     boxes = label_boxes(scene.labels_zyx)
     sides = np.array([[[side.start, side.stop] for side in box] for box in boxes.values()])

@@ -63,12 +63,24 @@ def hu_of_codes() -> list[int]:
 
 
 def encode(hu: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return the code of each Hounsfield unit."""
+    """Return the code of each Hounsfield unit.
+
+    Parameters
+    ----------
+    hu : ndarray
+        Hounsfield units, any shape.
+    """
     return np.clip(np.searchsorted(_LIMITS, hu, side="right") - 1, 0, len(_LIMITS) - 1).astype(np.uint8)
 
 
 def stacks_of(scene: Scene) -> tuple[Stack, ...]:
-    """Return the stacks of the page: sagittal, coronal, axial."""
+    """Return the stacks of the page: sagittal, coronal, axial.
+
+    Parameters
+    ----------
+    scene : Scene
+        Image and labels in LPS.
+    """
     return _sagittal(scene), _coronal(scene), _axial(scene)
 
 

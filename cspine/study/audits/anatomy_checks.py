@@ -13,21 +13,20 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra, rank, vertebra
-from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER
-from cspine.core.geometry import Grid, reorientation, to_index, to_lps
+from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER, Finding
+from cspine.core.geometry import Grid, to_index, to_lps
 from cspine.core.norms import (
     AUDITED_ATLAS_DISTANCE_MM,
     AUDITED_DISTANCE_MM,
-    MAX_CORD_MM2,
     TYPICAL_CERVICAL_STEP_MM,
     plausible_ml,
 )
-from cspine.core.shape import LevelShape
+from cspine.core.shape import LevelShape, complete_shapes
 from cspine.core.volumes import LabelVolume
-from cspine.postprocessing.order import head_axis, order_findings
+from cspine.postprocessing.order import order_findings
+from cspine.study.audits.cord_rings import Ring
 
 #: A distance differs from the median of the others by less than this factor; more is a level missing or labelled twice.
 MAX_JUMP = 1.7
@@ -39,17 +38,6 @@ END_LEVELS = 8
 IN_VIEW_MM = 5.0
 #: Dice of a vertebra with its mirror image; low, because a voxel of 4 mm is a fifth of a vertebral body.
 MIN_SYMMETRY = 0.6
-#: The sagittal plane is looked for within these angles and this shift of the column's own.
-SYMMETRY_ANGLE_DEG, SYMMETRY_SHIFT_MM = 25.0, 4.0
-#: So many points of a vertebra are mirrored.
-_SYMMETRY_POINTS = 4000
-#: Directions from the cord in which bone is looked for, how far, and how many must meet it: a canal is open at the
-#: intervertebral foramina and between the laminae, on one or two sides at a time.
-RING_DIRECTIONS, RING_REACH_MM, MIN_RING = 16, 30.0, 0.75
-#: The slab of a level: so far above and below its centroid.
-RING_SLAB_MM = 8.0
-#: Share of the cord's voxels within bone: contours of both are a voxel off at their common border.
-MAX_CORD_OVERLAP = 0.15
 #: Share of the levels that must ring: contours of a cord often end within the scan, and are coarse there.
 MIN_RINGING_LEVELS = 0.8
 #: Where an organ's centre lies along the column: 1 = C1 .. 7 = C7, 8 = T1; 4.5 is between C4 and C5.
@@ -100,26 +88,24 @@ def _not_applicable(name: str, why: str) -> AnatomyCheck:
     return AnatomyCheck(name, CheckOutcome.NOT_APPLICABLE, None, why)
 
 
-def complete_shapes(shapes: tuple[LevelShape, ...]) -> tuple[LevelShape, ...]:
-    """Return the vertebrae that are not truncated by an edge of the image."""
-    return tuple(shape for shape in shapes if not shape.touches_edge)
-
-
 # --- the column -------------------------------------------------------------------------------------------------------
 
 
-def check_order(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
+def check_order(shapes: tuple[LevelShape, ...], contradictions: Sequence[Finding] = ()) -> AnatomyCheck:
     """Check that the levels follow each other from head to foot with none missing; the value is how many there are.
 
     Parameters
     ----------
     shapes : tuple of LevelShape
         The levels found, from head to foot by name.
+    contradictions : sequence of Finding
+        Levels whose shape is that of another, from `cspine.measurements.anchor_shape.anchor_findings`.
     """
     if not shapes:
         return AnatomyCheck("order", CheckOutcome.FAIL, 0, "no vertebra")
     words = {MISSING_LEVEL.code: "missing", OUT_OF_ORDER.code: "out of order"}
     faults = [f"{f.level} {words[f.code]}" for f in order_findings(shapes) if f.code in words]
+    faults += [f"{f.level} has the shape of another level" for f in contradictions]
     return _judge("order", len(shapes), faults)
 
 
@@ -247,69 +233,6 @@ def check_spacing(shapes: tuple[LevelShape, ...]) -> AnatomyCheck:
 # --- one vertebra -----------------------------------------------------------------------------------------------------
 
 
-def mirror_dice(labels: LabelVolume, shape: LevelShape, column_lps: NDArray[np.float64]) -> float:
-    """Return the Dice of a vertebra with its mirror image, at the sagittal plane that fits it best.
-
-    The search begins with the plane through the centroid that holds the column's direction and is closest to the
-    patient's own; it may turn and shift from there.
-
-    Parameters
-    ----------
-    labels : LabelVolume
-        Labels.
-    shape : LevelShape
-        The vertebra.
-    column_lps : ndarray, shape (3,)
-        Direction of the column towards the head.
-    """
-    mask = labels.labels_zyx[shape.box_zyx] == shape.vertebra.label
-    start_xyz = np.array([part.start for part in reversed(shape.box_zyx)], dtype=np.float64)
-    index_xyz = np.argwhere(mask)[:, ::-1] + start_xyz
-    index_xyz = index_xyz[:: max(1, len(index_xyz) // _SYMMETRY_POINTS)]
-    points = to_lps(labels.affine_lps, index_xyz.astype(np.float64)) - shape.centroid_lps
-    left = np.array([1.0, 0.0, 0.0]) - column_lps[0] * column_lps
-    left /= np.linalg.norm(left)
-    back = np.cross(column_lps, left)
-    size_xyz = np.array(mask.shape[::-1])
-
-    def dice(plane: NDArray[np.float64]) -> float:
-        yaw, roll = np.deg2rad(plane[:2])
-        normal = left + np.tan(yaw) * back + np.tan(roll) * column_lps
-        normal /= np.linalg.norm(normal)
-        mirrored = points - 2 * ((points @ normal) - plane[2])[:, None] * normal + shape.centroid_lps
-        place = np.rint(to_index(labels.affine_lps, mirrored) - start_xyz).astype(int)
-        inside = np.all((place >= 0) & (place < size_xyz), axis=1)
-        x, y, z = place[inside].T
-        return float(np.count_nonzero(mask[z, y, x]) / len(points))
-
-    limits = np.array([SYMMETRY_ANGLE_DEG, SYMMETRY_ANGLE_DEG, SYMMETRY_SHIFT_MM])
-    steps = np.array([8.0, 8.0, 2.0])
-    simplex = np.vstack([np.zeros(3), np.diag(steps)])
-    best = optimize.minimize(
-        lambda plane: -dice(np.clip(plane, -limits, limits)),
-        np.zeros(3),
-        method="Nelder-Mead",
-        options={"initial_simplex": simplex, "maxfev": 80, "xatol": 0.2, "fatol": 1e-3},
-    )
-    return max(dice(np.zeros(3)), -float(best.fun))
-
-
-def mirror_dices(labels: LabelVolume, shapes: tuple[LevelShape, ...]) -> dict[str, float]:
-    """Return `mirror_dice` of each complete vertebra, by name.
-
-    Parameters
-    ----------
-    labels : LabelVolume
-        Labels.
-    shapes : tuple of LevelShape
-        Their levels.
-    """
-    if not shapes:
-        return {}
-    axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
-    return {shape.vertebra.name: mirror_dice(labels, shape, axis) for shape in complete_shapes(shapes)}
-
-
 def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
     """Check that complete vertebrae are symmetric; the value is the lowest Dice.
 
@@ -325,76 +248,6 @@ def check_symmetry(dices: Mapping[str, float]) -> AnatomyCheck:
 
 
 # --- neighbours in the neck -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ring:
-    """The position of a vertebra around the spinal cord.
-
-    Parameters
-    ----------
-    closed : float
-        Share of the directions from the cord's centre in which bone is met.
-    overlap : float
-        Share of the cord's voxels at that height that are labelled as bone.
-    """
-
-    closed: float
-    overlap: float
-
-    @property
-    def holds(self) -> bool:
-        """Return True where the cord lies within the ring."""
-        return self.closed >= MIN_RING and self.overlap < MAX_CORD_OVERLAP
-
-
-def cord_rings(labels: LabelVolume, cord_zyx: NDArray[np.bool_], shapes: tuple[LevelShape, ...]) -> dict[str, Ring]:
-    """Return how each complete vertebra lies around the cord, by name.
-
-    Omitted are levels at whose height no cord is labelled, or one larger than `MAX_CORD_MM2` in axial section.
-
-    Bone of a level and of its direct neighbours within a slab about the level's centroid is projected along the
-    patient's axis, and met by rays from the centre of the cord in that slab.
-
-    Parameters
-    ----------
-    labels : LabelVolume
-        Labels.
-    cord_zyx : ndarray of bool, shape (z, y, x)
-        Spinal cord on the same grid.
-    shapes : tuple of LevelShape
-        The levels found.
-    """
-    to_lps = reorientation(labels.affine_lps, "LPS")
-    grid = to_lps.grid(labels.grid)
-    turned, cord = to_lps.apply(labels.labels_zyx), to_lps.apply(cord_zyx)
-    rings = {}
-    for shape in complete_shapes(shapes):
-        height = float(to_index(grid.affine_lps, shape.centroid_lps[None])[0, 2])
-        reach = max(RING_SLAB_MM / grid.spacing_xyz[2], 1.0)
-        slab = slice(max(round(height - reach), 0), min(round(height + reach) + 1, grid.shape_zyx[0]))
-        cord_here = cord[slab]
-        slices = int(np.count_nonzero(cord_here.any(axis=(1, 2))))
-        mm2 = np.count_nonzero(cord_here) * grid.spacing_xyz[0] * grid.spacing_xyz[1] / max(slices, 1)
-        if not 0 < mm2 <= MAX_CORD_MM2:
-            continue
-        place = rank(shape.vertebra.label)
-        near = [v.label for v in VERTEBRAE[max(place - 1, 0) : place + 2]]
-        bone = np.isin(turned[slab], near)
-        overlap = np.count_nonzero((turned[slab] > 0) & cord_here) / np.count_nonzero(cord_here)
-        centre_yx = np.argwhere(cord_here)[:, 1:].mean(axis=0)
-        rings[shape.vertebra.name] = Ring(_closed(np.asarray(bone.any(axis=0)), centre_yx, grid.spacing_xyz), overlap)
-    return rings
-
-
-def _closed(bone_yx: NDArray[np.bool_], centre_yx: NDArray[np.float64], spacing_xyz: tuple[float, ...]) -> float:
-    step_mm = min(spacing_xyz[:2]) / 2
-    angles = np.arange(RING_DIRECTIONS) * 2 * np.pi / RING_DIRECTIONS
-    along = np.arange(0.0, RING_REACH_MM + step_mm, step_mm)
-    y = centre_yx[0] + np.outer(np.sin(angles), along) / spacing_xyz[1]
-    x = centre_yx[1] + np.outer(np.cos(angles), along) / spacing_xyz[0]
-    met = ndimage.map_coordinates(bone_yx.astype(np.uint8), [y, x], order=0, mode="constant", cval=0)
-    return float(met.any(axis=1).mean())
 
 
 def check_cord_ring(rings: Mapping[str, Ring] | None) -> AnatomyCheck:

@@ -19,13 +19,14 @@ from pydantic import BaseModel, ConfigDict
 
 import cspine
 from cspine.core.errors import InputError, hashed
-from cspine.core.shape import LevelShape, shapes_of
+from cspine.core.shape import LevelShape, complete_shapes, shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.engines.choose import choose_engine
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
 from cspine.io.output_folder import OutputFolder
 from cspine.io.workspace import Records
+from cspine.measurements.anchor_shape import anchor_findings
 from cspine.models.package import ModelPackage, Stage, sha256_of
 from cspine.pipeline import agreement as consistency
 from cspine.pipeline.segmentation import find_vertebrae
@@ -33,6 +34,8 @@ from cspine.study.attempt import Failure, attempt
 from cspine.study.audits import anatomy_checks as anatomy
 from cspine.study.audits.anatomy_checks import CORD, ORGAN_POSITIONS, AnatomyCheck, CheckOutcome
 from cspine.study.audits.audit_cases import AuditCase, read_organs
+from cspine.study.audits.cord_rings import cord_rings
+from cspine.study.audits.symmetry import mirror_dices
 from cspine.study.cases import labels_name
 
 _log = logging.getLogger(__name__)
@@ -275,7 +278,7 @@ def _agreement(
     package: ModelPackage,
     settings: AuditSettings,
 ) -> dict[str, dict[str, float]]:
-    judged = anatomy.complete_shapes(shapes)
+    judged = complete_shapes(shapes)
     if not judged:
         return {}
     return consistency.model_agreement(ct, labels, judged, consistency.Rerun(package, settings.inference, case.name))
@@ -287,11 +290,11 @@ def _judged(
     organs: Mapping[str, NDArray[np.bool_]],
     found: dict[str, dict[str, float]] | None,
 ) -> tuple[tuple[LevelRecord, ...], list[AnatomyCheck]]:
-    distances, dices = anatomy.distances_mm(shapes), anatomy.mirror_dices(labels, shapes)
+    distances, dices = anatomy.distances_mm(shapes), mirror_dices(labels, shapes)
     cord = organs.get(CORD)
-    rings = None if cord is None or not cord.any() else anatomy.cord_rings(labels, cord, shapes)
+    rings = None if cord is None or not cord.any() else cord_rings(labels, cord, shapes)
     checks = [
-        anatomy.check_order(shapes),
+        anatomy.check_order(shapes, anchor_findings(labels, shapes)),
         anatomy.check_complete(shapes, labels.grid),
         anatomy.check_volumes(shapes),
         anatomy.check_spacing(shapes),

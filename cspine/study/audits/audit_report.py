@@ -12,7 +12,7 @@ import cspine
 from cspine.io import nifti
 from cspine.io.tables import number, write_csv
 from cspine.models.package import ModelPackage
-from cspine.report.sheet import SheetRow, below_neck
+from cspine.report.sheet_rows import SheetRow, below_neck
 from cspine.study.audits.anatomy_checks import CORD, CheckOutcome
 from cspine.study.audits.audit import CHECK_NAMES, AuditFolder, AuditRecord, AuditSettings, LevelRecord
 from cspine.study.audits.audit_cases import AuditCase, read_organs

@@ -6,15 +6,9 @@ from dataclasses import dataclass
 
 from cspine.io.tables import counted
 from cspine.study.comparison.measures import CERVICAL, DICE, FULL_SPINE, HD95, MAIN_MEASURES, LevelGroup, Measure
+from cspine.study.comparison.rank_tests import ALL_ZERO
 from cspine.study.comparison.results import Results
-from cspine.study.comparison.statistics import (
-    ALL_ZERO,
-    DIFFERENT,
-    DIFFERENT_WITHIN,
-    EQUIVALENT,
-    UNDECIDED,
-    VERDICTS,
-)
+from cspine.study.comparison.statistics import DIFFERENT, DIFFERENT_WITHIN, EQUIVALENT, UNDECIDED, VERDICTS
 from cspine.study.comparison.words import (
     TEST_TITLES,
     fixed,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cspine.study.comparison.measures import MAIN_MEASURES
+from cspine.study.comparison.rank_tests import EXACT_UP_TO
 from cspine.study.comparison.results import Results
-from cspine.study.comparison.statistics import EXACT_UP_TO, Settings
+from cspine.study.comparison.statistics import Settings
 from cspine.study.comparison.words import CORRECTION_TITLES, TEST_TITLES
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from cspine.study.comparison import statistics
 from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.measures import LevelGroup, Measure
-from cspine.study.comparison.statistics import FriedmanResult, PairedResult, Settings
+from cspine.study.comparison.rank_tests import FriedmanResult, friedman
+from cspine.study.comparison.statistics import PairedResult, Settings
 
 
 @dataclass(frozen=True)
@@ -161,4 +162,4 @@ def _overall(cohort: Alignment, subset: str, group: LevelGroup, measure: Measure
     if outside:
         return Overall(subset, group.name, measure.key, group.single, FriedmanResult(0, reason=outside))
     values = cohort.common_values(subset, group, measure)
-    return Overall(subset, group.name, measure.key, group.single, statistics.friedman(values))
+    return Overall(subset, group.name, measure.key, group.single, friedman(values))

@@ -11,8 +11,10 @@ import numpy as np
 from cspine.core.errors import CaseGridError, CSpineError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io import nifti
-from cspine.pipeline.label_schemes import SEG, read_labels
-from cspine.report.sheet import SheetRow, below_neck, write_sheets
+from cspine.pipeline.label_schemes import SEG
+from cspine.pipeline.scheme_files import read_labels
+from cspine.report.sheet import write_sheets
+from cspine.report.sheet_rows import SheetRow, below_neck
 from cspine.study.comparison.alignment import Alignment
 from cspine.study.comparison.reading import Evaluation
 from cspine.study.comparison.words import fixed, subset_title

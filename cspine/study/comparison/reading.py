@@ -75,7 +75,7 @@ class CaseFiles:
         The CT.
     reference : Path
         Label image.
-    found : Path or None
+    prediction : Path or None
         Label image; None where there is none.
     reference_scheme, prediction_scheme : str
         How they number the levels.

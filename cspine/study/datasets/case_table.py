@@ -85,12 +85,30 @@ _COLUMNS = tuple(field.name for field in fields(CaseRow))
 
 
 def write_cases(path: Path, rows: Iterable[CaseRow]) -> None:
-    """Write the table, sorted by case; OutputError if that fails."""
+    """Write the table, sorted by case.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    rows : iterable of CaseRow
+        One row for each case.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     write_csv(path, _COLUMNS, [_as_text(row) for row in sorted(rows, key=lambda row: row.case)])
 
 
 def read_cases(path: Path) -> list[CaseRow]:
     """Read the table.
+
+    Parameters
+    ----------
+    path : Path
+        File cases.csv of a dataset.
 
     Raises
     ------
@@ -115,6 +133,11 @@ def split_checksum(rows: Iterable[CaseRow]) -> str:
 
     It goes over the sorted lines ``case,subset,fold`` of the training, internal and external cases, divided by line
     feeds; the fold is empty where a case has none.
+
+    Parameters
+    ----------
+    rows : iterable of CaseRow
+        Rows in any order.
     """
     subsets = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
     lines = sorted(
@@ -124,7 +147,18 @@ def split_checksum(rows: Iterable[CaseRow]) -> str:
 
 
 def split_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
-    """Return the patients with cases in more than one subset of the study, and those cases: there must be none."""
+    """Return the patients with cases in more than one subset or fold, and those cases: there must be none.
+
+    Parameters
+    ----------
+    rows : iterable of CaseRow
+        Cases of the training, internal and external subset count.
+
+    Returns
+    -------
+    dict of str to list of str
+        Cases by patient.
+    """
     subsets = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
     of_patient: dict[str, list[CaseRow]] = {}
     for row in rows:
@@ -139,6 +173,13 @@ def split_patients(rows: Iterable[CaseRow]) -> dict[str, list[str]]:
 
 def refuse_split_patients(rows: Iterable[CaseRow], dataset: str) -> None:
     """Refuse a table in which a patient is in more than one subset, or in more than one fold.
+
+    Parameters
+    ----------
+    rows : iterable of CaseRow
+        The table.
+    dataset : str
+        What the message calls the dataset.
 
     Raises
     ------

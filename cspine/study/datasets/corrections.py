@@ -58,7 +58,20 @@ def read_corrections(path: Path) -> dict[str, Correction]:
 
 
 def write_corrections(path: Path, corrections: Mapping[str, Correction]) -> None:
-    """Write a file that `read_corrections` reads; OutputError if that fails."""
+    """Write a file that `read_corrections` reads.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    corrections : mapping of str to Correction
+        Corrections by case.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     rows = [
         [case, vertebra(label).name, vertebra(new).name if new else ""]
         for case, changes in sorted(corrections.items())

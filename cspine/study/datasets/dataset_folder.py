@@ -68,7 +68,15 @@ class DatasetFolder:
         return self.root / f"labels{kind}"
 
     def pair(self, kind: str, case: str) -> tuple[Path, Path]:
-        """Return the paths of the image and of the labels of a case."""
+        """Return the paths of the image and of the labels of a case.
+
+        Parameters
+        ----------
+        kind : str
+            ``"Tr"``, ``"Ts"`` or ``"Excluded"``.
+        case : str
+            Name of the case.
+        """
         return raw_pair(self.root, case, kind)
 
     def where(self, case: str) -> str | None:
@@ -126,7 +134,22 @@ class DatasetFolder:
             return ""
 
     def write_dataset_json(self, labels: LabelSet, rows: Iterable[CaseRow], description: str = "") -> None:
-        """Write dataset.json for the cases that lie in imagesTr; OutputError if that fails."""
+        """Write dataset.json for the cases that lie in imagesTr.
+
+        Parameters
+        ----------
+        labels : LabelSet
+            Classes of the dataset.
+        rows : iterable of CaseRow
+            Every case.
+        description : str
+            What nnU-Net's ``description`` says.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         content: dict[str, Any] = {
             "channel_names": {"0": "CT"},
             "labels": labels.network_labels(),
@@ -162,7 +185,18 @@ class DatasetFolder:
             raise OutputError(f"the dataset cannot be written: {error.strerror}") from error
 
     def remove(self, case: str) -> None:
-        """Remove the files of a case, wherever they lie; OutputError if that fails."""
+        """Remove the files of a case, wherever they lie.
+
+        Parameters
+        ----------
+        case : str
+            Name of the case.
+
+        Raises
+        ------
+        OutputError
+            If one cannot be removed.
+        """
         try:
             for kind in _KINDS:
                 for path in self.pair(kind, case):
@@ -172,6 +206,11 @@ class DatasetFolder:
 
     def publish(self, rows: Iterable[CaseRow]) -> None:
         """Move the files of each case to where its row says; done again after an interrupt, it completes.
+
+        Parameters
+        ----------
+        rows : iterable of CaseRow
+            Every case, with its subset and exclusion.
 
         Raises
         ------

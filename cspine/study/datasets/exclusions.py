@@ -65,7 +65,17 @@ def excluded(rows: Sequence[CaseRow], reasons: dict[str, str]) -> tuple[list[Cas
 
 
 def unknown_names(file: str, names: Iterable[str], known: Collection[str]) -> list[str]:
-    """Return a sentence for each name in a file, for example of the exclusions, that no case has."""
+    """Return a sentence for each name in a file, for example of the exclusions, that no case has.
+
+    Parameters
+    ----------
+    file : str
+        What the sentence calls the file.
+    names : iterable of str
+        Names in the file.
+    known : collection of str
+        Names that exist.
+    """
     unknown = []
     for name in sorted(set(names) - set(known)):
         near = difflib.get_close_matches(name, known, 1)
@@ -74,7 +84,15 @@ def unknown_names(file: str, names: Iterable[str], known: Collection[str]) -> li
 
 
 def propose(path: Path, rows: Iterable[CaseRow]) -> int:
-    """Write a file that excludes every case with a doubt, to be looked through; return how many it names."""
+    """Write a file that excludes every case with a doubt, to be looked through; return how many it names.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    rows : iterable of CaseRow
+        Every case of a dataset.
+    """
     doubtful = [row for row in rows if row.doubts and row.levels]
     write_csv(path, _COLUMNS, [[row.case, "; ".join(row.doubts)] for row in doubtful])
     return len(doubtful)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import InputError
-from cspine.core.findings import MISSING_LEVEL, OUT_OF_ORDER, TOO_CLOSE, WIDE_GAP
+from cspine.core.findings import CONTRADICTS_LEVEL, MISSING_LEVEL, OUT_OF_ORDER, TOO_CLOSE, WIDE_GAP
 from cspine.core.geometry import reorientation, to_index, to_lps
 from cspine.core.norms import MIN_BONE_HU, plausible_ml
 from cspine.core.shape import LevelShape, shapes_of, vertebrae_only
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io.documents import read_json
+from cspine.measurements.anchor_shape import anchor_findings
 from cspine.postprocessing.order import order_findings
+from cspine.study.orientation import orientation_doubt
 
 #: A piece beside the main one counts where it has so much volume, or such a share of the vertebra's.
 MIN_FRAGMENT_MM3, MIN_FRAGMENT_SHARE = 300.0, 0.05
@@ -33,14 +35,18 @@ _OF_FINDING = {
     OUT_OF_ORDER.code: "order",
     TOO_CLOSE.code: "two labels on one vertebra",
     WIDE_GAP.code: "gap",
+    CONTRADICTS_LEVEL.code: "shape of another level",
 }
 #: Every kind of doubt, and what it means; docs/guide/datasets.md has the same table.
 DOUBTS = {
     "missing level": "a vertebra between two labelled ones has no label",
+    "orientation": "the vertebrae are upside down or back to front in the patient, or mirrored against the image",
     "order": "a vertebra lies above the one that should be superior to it",
     "two labels on one vertebra": "the centres of two vertebrae lie closer than two vertebrae can",
     "gap": "two adjacent vertebrae are further apart than is plausible: one may be unlabelled, the labels below it "
     "shifted",
+    "shape of another level": "C1 has a vertebral body, or C2 has none: all levels may be named one too high or too "
+    "low",
     "fragments": f"a second fragment of {MIN_FRAGMENT_MM3:.0f} mm3, or of {MIN_FRAGMENT_SHARE:.0%} of the vertebra, "
     "that the edge of the image does not explain",
     "volume": "more or less than an adult's vertebra; less is expected where the edge of the image truncates it",
@@ -113,13 +119,15 @@ def audit_labels(labels: LabelVolume, centroids: Centroids | None = None, ct: Ct
     shapes = shapes_of(only, labels.grid)
     doubts = [
         Doubt(finding.level or "", _OF_FINDING[finding.code], finding.sentence)
-        for finding in order_findings(shapes)
+        for finding in (*order_findings(shapes), *anchor_findings(replace(labels, labels_zyx=only), shapes))
         if finding.code in _OF_FINDING
     ]
     for shape in shapes:
         doubts += _level_doubts(only, shape, labels)
         if ct is not None:
             doubts += _density_doubts(only, shape, ct)
+    if orientation := orientation_doubt(labels, ct):
+        doubts.append(Doubt("", "orientation", f"The labels are {orientation}."))
     if centroids is not None:
         doubts += _centroid_doubts(shapes, centroids, labels)
     return doubts
@@ -195,6 +203,11 @@ def read_centroids(path: Path) -> Centroids | None:
 
     The subject based files begin with ``{"direction": ["P", "I", "R"]}`` and give voxels of the image of that
     orientation; vertebrae without a centroid have NaN. The files of the challenges (``iso-ctd``) have no direction.
+
+    Parameters
+    ----------
+    path : Path
+        A JSON file of VerSe.
 
     Raises
     ------

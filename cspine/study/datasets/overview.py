@@ -12,9 +12,9 @@ from cspine.core.errors import CSpineError
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
 from cspine.io.tables import write_csv
-from cspine.report.sheet import SheetRow
+from cspine.report.sheet_rows import SheetRow
+from cspine.study.datasets.case_records import doubts_of
 from cspine.study.datasets.case_table import CaseRow, Subset, split_checksum
-from cspine.study.datasets.convert import doubts_of
 from cspine.study.datasets.dataset_folder import SPLITS, DatasetFolder, kind_of
 
 _SUBSETS = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL, Subset.UNASSIGNED, Subset.UNUSED)

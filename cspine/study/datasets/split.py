@@ -125,7 +125,18 @@ def split(datasets: Sequence[Sequence[CaseRow]], settings: SplitSettings) -> lis
 
 
 def splits_final(rows: Iterable[CaseRow]) -> list[dict[str, list[str]]]:
-    """Return nnU-Net's list of folds: for each the cases that it is trained on, and those that it is validated on."""
+    """Return nnU-Net's list of folds: for each the cases that it is trained on, and those that it is validated on.
+
+    Parameters
+    ----------
+    rows : iterable of CaseRow
+        Every case of a dataset that was split.
+
+    Returns
+    -------
+    list of dict
+        For each fold the names of its ``train`` and ``val`` cases, as nnU-Net's splits_final.json has them.
+    """
     learners = sorted((row for row in rows if row.subset is Subset.TRAINING), key=lambda row: row.case)
     folds = sorted({row.fold for row in learners if row.fold is not None})
     return [

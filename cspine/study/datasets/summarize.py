@@ -12,7 +12,8 @@ from cspine.core.progress import ProgressCallback
 from cspine.io.output import SUMMARY
 from cspine.io.output_folder import OutputFolder
 from cspine.io.tables import counted
-from cspine.report.sheet import SheetRow, write_sheets
+from cspine.report.sheet import write_sheets
+from cspine.report.sheet_rows import SheetRow
 from cspine.study.datasets.case_table import CaseRow
 from cspine.study.datasets.dataset_folder import DatasetFolder
 from cspine.study.datasets.demographics import write_demographics

@@ -13,14 +13,14 @@ from cspine.core.errors import UsageError
 from cspine.io.machine import usable_cores
 from cspine.io.nifti_files import uncompressed
 from cspine.io.output_folder import OutputFolder
-from cspine.pipeline.label_schemes import levels_of_files
+from cspine.pipeline.scheme_files import levels_of_files
 from cspine.study.evaluation.evaluation import CaseResult, levels_to_compare
 from cspine.study.evaluation.evaluation_cases import evaluate_case, evaluate_pairs, without_masks
 from cspine.study.evaluation.evaluation_tables import TABLES, write_tables
-from cspine.study.evaluation.orientation import orientation_notes
 from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases
 from cspine.study.evaluation.provenance import check_provenance
 from cspine.study.evaluation.summaries import LevelSummary, as_identity, predicted_by, summaries, summary
+from cspine.study.orientation import orientation_notes
 
 if TYPE_CHECKING:
     from cspine.models.package import ModelPackage

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from cspine.core.errors import InputError
 from cspine.io import nifti
 from cspine.io.processes import DIED, in_processes
-from cspine.pipeline.label_schemes import MASKS, SCHEMES, SEG, levels_of_masks, read_labels
+from cspine.pipeline.label_schemes import MASKS, SCHEMES, SEG
+from cspine.pipeline.scheme_files import levels_of_masks, read_labels
 from cspine.study.attempt import Failure, attempt
 from cspine.study.evaluation.evaluation import CaseResult, compare
-from cspine.study.evaluation.orientation import orientation_doubt
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.evaluation.read_pair import read_pair
 from cspine.study.grids import on_grid
+from cspine.study.orientation import orientation_doubt
 from cspine.study.prediction.records import findings_of_labels
 
 if TYPE_CHECKING:
@@ -55,7 +56,13 @@ def evaluate_pairs(
 
 
 def evaluate_pair(case: EvaluationCase) -> CaseResult:
-    """Compare the labels of a case with its reference; ``error`` is set where its files cannot be used."""
+    """Compare the labels of a case with its reference; ``error`` is set where its files cannot be used.
+
+    Parameters
+    ----------
+    case : EvaluationCase
+        The files of a case, with their label schemes.
+    """
     return _attempted(case, lambda: _compared(case))
 
 

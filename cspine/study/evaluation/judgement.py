@@ -88,7 +88,13 @@ class Figures:
 
 
 def read_expectations(path: Path) -> Expectations:
-    """Read the table of a set or of a dataset (`cases.csv`); without one every case is its own subject."""
+    """Read the table of a set or of a dataset (`cases.csv`); without one every case is its own subject.
+
+    Parameters
+    ----------
+    path : Path
+        The table; it need not exist.
+    """
     if not path.is_file():
         return Expectations()
     rows = _rows(path)

@@ -133,6 +133,16 @@ def score_levels(reference: LabelVolume, prediction: LabelVolume, levels: Iterab
 def within_their_box(reference: LabelVolume, prediction: LabelVolume) -> tuple[LabelVolume, LabelVolume]:
     """Cut both to the box of what either of them labels, without numbers of no level: most of a scan is background.
 
+    Parameters
+    ----------
+    reference, prediction : LabelVolume
+        Labels with the numbers of VerSe on one grid.
+
+    Returns
+    -------
+    reference, prediction : LabelVolume
+        The parts of both within the box.
+
     Raises
     ------
     InputError
@@ -159,7 +169,13 @@ def _regions(volume: LabelVolume) -> dict[int, _Region]:
 
 
 def neighbours(level: Vertebra) -> tuple[Vertebra, ...]:
-    """Return the levels directly above and below; T12 and L1 have each other, and T13, as neighbours."""
+    """Return the levels directly above and below; T12 and L1 have each other, and T13, as neighbours.
+
+    Parameters
+    ----------
+    level : Vertebra
+        The level.
+    """
     place = VERTEBRAE.index(level)
     beside = {VERTEBRAE[i].name for i in (place - 1, place + 1) if 0 <= i < len(VERTEBRAE)}
     beside |= {"T12": {"L1"}, "L1": {"T12"}}.get(level.name, set())

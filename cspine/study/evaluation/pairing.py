@@ -9,7 +9,8 @@ from pathlib import Path
 from cspine.core.errors import DatasetError, InputError, UsageError
 from cspine.io.nifti_files import ENDING, files_in, nifti_stem
 from cspine.pipeline.label_files import labels_of_run, mask_folder, seg_file
-from cspine.pipeline.label_schemes import MASKS, SEG, VERSE, scheme_of_folder
+from cspine.pipeline.label_schemes import MASKS, SEG, VERSE
+from cspine.pipeline.scheme_files import scheme_of_folder
 from cspine.study.cases import CHANNEL, Case, image_name, image_of, labels_name
 from cspine.study.datasets.case_table import (
     CASE_TABLE,

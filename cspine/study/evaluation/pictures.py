@@ -9,7 +9,7 @@ from cspine.core.errors import CSpineError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io import nifti
 from cspine.io.tables import number
-from cspine.report.sheet import SheetRow, below_neck
+from cspine.report.sheet_rows import SheetRow, below_neck
 from cspine.study.evaluation.evaluation import CaseResult
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.evaluation.read_pair import read_pair

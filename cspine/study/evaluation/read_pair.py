@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cspine.core.volumes import LabelVolume
 from cspine.io import nifti
-from cspine.pipeline.label_schemes import SEG, labels_bodies, read_labels
+from cspine.pipeline.label_schemes import SEG, labels_bodies
+from cspine.pipeline.scheme_files import read_labels
 from cspine.study.evaluation.pairing import EvaluationCase
 from cspine.study.grids import common_grid, on_grid
 

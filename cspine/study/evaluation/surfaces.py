@@ -44,7 +44,18 @@ class SurfaceDistances:
 
 
 def border(mask_zyx: Mask) -> Mask:
-    """Return the border voxels of a mask, shape (z, y, x)."""
+    """Return the border voxels of a mask: those with a neighbour across a face that is not in the mask.
+
+    Parameters
+    ----------
+    mask_zyx : ndarray of bool, shape (z, y, x)
+        The mask; what lies outside of the array is not in it.
+
+    Returns
+    -------
+    ndarray of bool, shape (z, y, x)
+        The border.
+    """
     padded = np.pad(mask_zyx, 1)
     inner = mask_zyx.copy()
     for axis in range(3):
@@ -78,6 +89,11 @@ def distances_between(reference_mm: Distances, found_mm: Distances) -> SurfaceDi
     """Return the distances between two sets of border voxels, neither of them empty, as `border_points` gives them.
 
     A k-d tree answers exactly what a distance transform of the whole box would, for the border voxels alone.
+
+    Parameters
+    ----------
+    reference_mm, found_mm : ndarray, shape (n, 3)
+        Positions of the border voxels, millimetres.
     """
     # Points come in the order of the array: splitting at the middle of a cell is good enough, and fast to build.
     trees = [cKDTree(points, balanced_tree=False, compact_nodes=False) for points in (reference_mm, found_mm)]

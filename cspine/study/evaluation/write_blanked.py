@@ -10,7 +10,7 @@ from cspine.core.progress import ProgressCallback
 from cspine.io import nifti
 from cspine.io.output_folder import refuse_overlap
 from cspine.io.tables import write_csv
-from cspine.pipeline.label_schemes import read_labels, scheme_of_folder
+from cspine.pipeline.scheme_files import read_labels, scheme_of_folder
 from cspine.study.cases import labels_name
 from cspine.study.evaluation.blanked import blanked_cases
 from cspine.study.prediction.prediction_cases import cases_of_input
@@ -35,6 +35,18 @@ class BlankedCopies:
 
     def write(self, out: Path, progress: ProgressCallback) -> list[WrittenCase]:
         """Write OUT/images, OUT/labels and OUT/cases.csv; existing copies are kept.
+
+        Parameters
+        ----------
+        out : Path
+            Folder of the copies.
+        progress : callable
+            Called with the number of finished images and of all images.
+
+        Returns
+        -------
+        list of WrittenCase
+            All copies, written now or kept.
 
         Raises
         ------

@@ -43,12 +43,19 @@ class PredictionCase(Case):
     folds: tuple[str, ...] | None = None
 
     def read(self, rules: Rules) -> CtVolume:
-        """Read the image; errors as `nifti.read_ct`, `select_series` and `read_volume`.
+        """Read the image: a NIfTI file, or of a DICOM study the series that the rules choose.
+
+        Parameters
+        ----------
+        rules : Rules
+            Selection rules for the series of a DICOM study.
 
         Raises
         ------
         NotHounsfieldError
             If the values of a NIfTI image are not Hounsfield units.
+        CSpineError
+            As in `nifti.read_ct`, `select_series` and `read_volume`.
         """
         if self.image is not None:
             ct = nifti.read_ct(self.image)

@@ -51,7 +51,21 @@ class WrittenCase:
 
 
 def case_in(out: Path, name: str, *, dicom: bool = False, kept: bool = False, subject: str = "") -> WrittenCase:
-    """Return a case with its files in a folder, written or not."""
+    """Return a case with its files in a folder, written or not.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the cases.
+    name : str
+        Name of the case.
+    dicom : bool
+        True if the case has a DICOM series too.
+    kept : bool
+        True if its files were there already.
+    subject : str
+        Whose image it is; the case itself if empty.
+    """
     image, labels = out / "images" / image_name(name), out / "labels" / labels_name(name)
     return WrittenCase(name, image, labels, out / "dicom" / name if dicom else None, kept, subject or name)
 
@@ -101,12 +115,33 @@ def write_seeds(
 
 
 def seeded_cases(out: Path, kind: str, seed: int, count: int, *, dicom: bool) -> list[tuple[int, WrittenCase]]:
-    """Return the seeds of a call with the files of their cases, ``KIND_00007``."""
+    """Return the seeds of a call with the files of their cases, ``KIND_00007``.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the cases.
+    kind : str
+        Beginning of their names.
+    seed : int
+        Seed of the first case.
+    count : int
+        Number of cases.
+    dicom : bool
+        True if the cases have DICOM series too.
+    """
     return [(number, case_in(out, f"{kind}_{number:05d}", dicom=dicom)) for number in range(seed, seed + count)]
 
 
 def check_count(count: int, seed: int = 0) -> None:
     """Refuse a number of cases below 1, or a negative seed.
+
+    Parameters
+    ----------
+    count : int
+        Number of cases.
+    seed : int
+        Seed of the first case.
 
     Raises
     ------
@@ -119,6 +154,13 @@ def check_count(count: int, seed: int = 0) -> None:
 
 def millimetres(lengths: Sequence[float], of_what: str) -> tuple[float, float, float]:
     """Return three lengths along x, y and z as floats, so that equal settings read alike.
+
+    Parameters
+    ----------
+    lengths : sequence of float
+        Lengths along x, y and z.
+    of_what : str
+        What messages call them.
 
     Raises
     ------

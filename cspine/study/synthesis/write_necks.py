@@ -66,7 +66,25 @@ class Necks:
             millimetres(self.extent_mm, "extent")
 
     def write(self, out: Path, progress: ProgressCallback) -> list[WrittenCase]:
-        """Generate and write the cases; AtlasError if the atlas or the vertebrae cannot be used."""
+        """Generate and write the cases.
+
+        Parameters
+        ----------
+        out : Path
+            Folder of the cases.
+        progress : callable
+            Called with the number of finished cases and of all cases.
+
+        Returns
+        -------
+        list of WrittenCase
+            All cases, in the order of their seeds.
+
+        Raises
+        ------
+        AtlasError
+            If the atlas or the vertebrae cannot be used.
+        """
         people, atlas = load_sources(self.atlas, self.anatomies, self.cache)
         spacing = millimetres(self.spacing_mm, "spacing")
         extent = millimetres(self.extent_mm, "extent") if self.extent_mm is not None else None

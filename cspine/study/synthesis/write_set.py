@@ -60,7 +60,25 @@ class EvaluationSet:
             raise UsageError(f"the set {self.name} requires the vertebrae of several people", advice="Give anatomies.")
 
     def write(self, out: Path, progress: ProgressCallback) -> list[WrittenCase]:
-        """Write OUT/cases.csv and the cases that are not finished; AtlasError if the atlas cannot be used."""
+        """Write OUT/cases.csv and the cases that are not finished.
+
+        Parameters
+        ----------
+        out : Path
+            Folder of the set.
+        progress : callable
+            Called with the number of finished cases and of all cases.
+
+        Returns
+        -------
+        list of WrittenCase
+            All cases of the set.
+
+        Raises
+        ------
+        AtlasError
+            If the atlas cannot be used.
+        """
         people, atlas = load_sources(self.atlas, self.anatomies, self.cache)
         rows = read_table(out / TABLE)
         written = []

@@ -59,7 +59,25 @@ class Spines:
         _view(self.view)
 
     def write(self, out: Path, progress: ProgressCallback) -> list[WrittenCase]:
-        """Generate and write the cases; AtlasError if the meshes cannot be used."""
+        """Generate and write the cases.
+
+        Parameters
+        ----------
+        out : Path
+            Folder of the cases.
+        progress : callable
+            Called with the number of finished cases and of all cases.
+
+        Returns
+        -------
+        list of WrittenCase
+            All cases, in the order of their seeds.
+
+        Raises
+        ------
+        AtlasError
+            If the meshes cannot be used.
+        """
         settings = SpineSettings(millimetres(self.spacing_mm, "spacing"), _view(self.view))
         bones = forms.parametric_forms() if self.meshes is None else mesh_forms(Path(self.meshes))
         return write_seeds(

@@ -14,7 +14,8 @@ from cspine.core.errors import TrainingError
 from cspine.io.tables import counted
 from cspine.models.card import model_card
 from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest, explain
-from cspine.models.package import ModelPackage, Stage, StageContent, read_json, write_package
+from cspine.models.package import ModelPackage, Stage, read_json
+from cspine.models.package_writer import StageContent, write_package
 from cspine.study.synthetic_training.recipe import (
     Recipe,
     configuration_name,

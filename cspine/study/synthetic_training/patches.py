@@ -149,7 +149,17 @@ class PatchSampler:
 
 
 def cut(array_zyx: NDArray[Voxels], centre: Shape3, size: Shape3) -> NDArray[Voxels]:
-    """Cut a box around a voxel; zeros where it reaches out of the array."""
+    """Cut a box around a voxel; zeros where it reaches out of the array.
+
+    Parameters
+    ----------
+    array_zyx : ndarray, shape (z, y, x)
+        The array, any dtype.
+    centre : tuple of int
+        Index of the voxel at the centre of the box, z, y, x.
+    size : tuple of int
+        Voxels of the box along z, y and x.
+    """
     result = np.zeros(size, dtype=array_zyx.dtype)
     source, target = [], []
     for place, width, n in zip(centre, size, array_zyx.shape, strict=True):
@@ -209,6 +219,14 @@ def _channels(patch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def normalise(hu: NDArray[np.float32], intensity: Intensity) -> NDArray[np.float32]:
-    """Apply nnU-Net's CT normalisation."""
+    """Apply nnU-Net's CT normalisation.
+
+    Parameters
+    ----------
+    hu : ndarray of float32
+        Hounsfield units, any shape.
+    intensity : Intensity
+        Limits, mean and deviation of the recipe.
+    """
     clipped = np.clip(hu, intensity.low, intensity.high)
     return np.asarray((clipped - intensity.mean) / intensity.deviation, dtype=np.float32)

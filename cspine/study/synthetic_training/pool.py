@@ -163,13 +163,35 @@ class Pool:
 
 
 def read_case(path: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Return HU and labels of a case of the pool, both shape (z, y, x)."""
+    """Return Hounsfield units and labels of a case of the pool.
+
+    Parameters
+    ----------
+    path : Path
+        File of the case.
+
+    Returns
+    -------
+    hu_zyx : ndarray of int16, shape (z, y, x)
+        Hounsfield units, mapped from the file.
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels of `cspine.core.anatomy`, with 26 for the sacrum.
+    """
     pair = np.load(path, mmap_mode="r", allow_pickle=False)
     return pair[0], pair[1].astype(np.uint8)
 
 
 def source_checksum(atlas: Path | None, anatomy: str, anatomies: Path | None = None) -> str:
     """Return the checksum of what cases are made from; empty for simple solids.
+
+    Parameters
+    ----------
+    atlas : Path or None
+        Folder of the atlas; for spines, of its meshes.
+    anatomy : str
+        Kind of anatomy of the recipe, for example ``"articulated"`` or ``"spine"``.
+    anatomies : Path, optional
+        Folder of vertebrae of several people, for articulated necks.
 
     Raises
     ------

@@ -74,7 +74,20 @@ def _give_process_away(labels_zyx: NDArray[np.uint8], label: int, last: int, rng
 
 
 def one_hot(labels_zyx: NDArray[np.uint8], last: int) -> NDArray[np.float32]:
-    """Return one channel per label, 1 to ``last``, as nnU-Net gives the stage before to a cascade: (last, z, y, x)."""
+    """Return one channel per label, as nnU-Net gives the labels of the stage before to a cascade.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels of the network.
+    last : int
+        The last label; the first is 1.
+
+    Returns
+    -------
+    ndarray of float32, shape (last, z, y, x)
+        1 where a voxel has the label, else 0.
+    """
     return np.stack([labels_zyx == label for label in range(1, last + 1)]).astype(np.float32)
 
 

@@ -114,6 +114,11 @@ def trained_on(recipe: Recipe) -> str:
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
+    Parameters
+    ----------
+    path : Path
+        A YAML file.
+
     Raises
     ------
     TrainingError
@@ -128,7 +133,18 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def find_recipe(name: str | PathLike[str]) -> Recipe:
-    """Read a recipe by the name of a shipped one, or by the path of a YAML file; errors as `load_recipe`."""
+    """Read a recipe by the name of a shipped one, or by the path of a YAML file.
+
+    Parameters
+    ----------
+    name : str or path
+        A name without an ending, or a path with one.
+
+    Raises
+    ------
+    TrainingError
+        As in `load_recipe`.
+    """
     path = Path(name)
     if not path.suffix:
         path = Path(str(resources.files("cspine.study.synthetic_training") / "recipes" / f"{path}.yaml"))

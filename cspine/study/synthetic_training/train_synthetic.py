@@ -201,7 +201,15 @@ def decay_start(recipe: Recipe) -> int | None:
 
 
 def learning_rate(recipe: Recipe, iteration: int) -> float:
-    """Return the rate of an iteration: a linear warm-up, then a cosine, or a constant with a linear fall at the end."""
+    """Return the rate of an iteration: a linear warm-up, then a cosine, or a constant with a linear fall at the end.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Schedule, warm-up and length.
+    iteration : int
+        The iteration, from 0.
+    """
     warm = min(1.0, (iteration + 1) / max(recipe.warm_up, 1))
     if recipe.schedule == "cosine":
         falling = 0.5 * (1 + math.cos(math.pi * min(iteration / recipe.iterations, 1.0)))

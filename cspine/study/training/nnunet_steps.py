@@ -37,7 +37,17 @@ _RESENC = f"{_PLANNERS}.residual_unets.residual_encoder_unet_planners"
 
 
 def plan(folder: RunFolder, settings: TrainingSettings, processes: int) -> None:
-    """Extract the fingerprint of the dataset, and plan the networks."""
+    """Extract the fingerprint of the dataset, and plan the networks.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Folder of the run; the plans are written there.
+    settings : TrainingSettings
+        Planner, and changes to its plans.
+    processes : int
+        Processes and threads.
+    """
     from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 
     torch.set_num_threads(processes)
@@ -63,7 +73,19 @@ def plan(folder: RunFolder, settings: TrainingSettings, processes: int) -> None:
 
 
 def preprocess(folder: RunFolder, settings: TrainingSettings, configuration: str, processes: int) -> None:
-    """Resample and normalise the cases for a configuration, and copy the labels that validation compares with."""
+    """Resample and normalise the cases for a configuration, and copy the labels that validation compares with.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Folder of the run, with its plans.
+    settings : TrainingSettings
+        Settings that name the plans.
+    configuration : str
+        A configuration of the plans, for example ``"3d_fullres"``.
+    processes : int
+        Processes.
+    """
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     manager = PlansManager(str(folder.plans_file(settings)))

@@ -13,7 +13,8 @@ from cspine.core.errors import UsageError
 from cspine.models.card import model_card
 from cspine.models.install import READER_ORIENTATIONS
 from cspine.models.manifest import AUXILIARY, MANIFEST_NAME, ModelManifest, StageManifest, explain
-from cspine.models.package import ModelPackage, StageContent, write_package
+from cspine.models.package import ModelPackage
+from cspine.models.package_writer import StageContent, write_package
 from cspine.models.plans import NetworkPlan, read_plan
 from cspine.models.sources import TrainedModel, read_trained
 from cspine.study.training.card import card_sections, data_sentence, licences_sentence
@@ -53,7 +54,19 @@ class Naming:
 
 
 def naming_of(out: Path, name: str | None, title: str | None, cases: TrainingCases, command: str) -> Naming:
-    """Return the name and title of a package; from its folder and its labels if omitted."""
+    """Return the name and title of a package; from its folder and its labels if omitted.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the package.
+    name, title : str or None
+        What the user gives.
+    cases : TrainingCases
+        The training cases, with their label set.
+    command : str
+        What makes the package, for its card.
+    """
     slug = name or re.sub(r"[^a-z0-9._-]+", "-", out.resolve().name.lower()).strip("-._")
     levels = cases.labels.levels
     return Naming(slug, title or f"nnU-Net, {levels[0].name}..{levels[-1].name}, {cases.labels.name}", command)
@@ -61,6 +74,11 @@ def naming_of(out: Path, name: str | None, title: str | None, cases: TrainingCas
 
 def check_naming(naming: Naming) -> None:
     """Refuse a name that no package can have, before anything is trained.
+
+    Parameters
+    ----------
+    naming : Naming
+        Name and title of the package.
 
     Raises
     ------

@@ -129,6 +129,11 @@ class TrainingSettings:
     def from_record(record: Mapping[str, Any]) -> TrainingSettings:
         """Return the settings that `as_record` gave.
 
+        Parameters
+        ----------
+        record : mapping
+            What `as_record` returned, as JSON gives it back.
+
         Raises
         ------
         UsageError
@@ -178,8 +183,32 @@ PRESETS = {
 }
 
 
+def preset_named(name: str) -> Preset:
+    """Return a preset of `PRESETS` by its name.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"paper-cervical"``.
+
+    Raises
+    ------
+    UsageError
+        If there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset {name!r}", advice=f"Give one of: {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
 def differences(one: TrainingSettings, other: TrainingSettings) -> list[str]:
-    """Return the names of the settings in which two trainings differ."""
+    """Return the names of the settings in which two trainings differ.
+
+    Parameters
+    ----------
+    one, other : TrainingSettings
+        Settings of two trainings.
+    """
     names = [f.name for f in fields(TrainingSettings) if f.name != "changes"]
     found = [name for name in names if getattr(one, name) != getattr(other, name)]
     changes = [f.name for f in fields(PlanChanges)]

@@ -17,7 +17,15 @@ _TIE_MM = 0.5
 
 
 def abaqus_text(model: FeModel, order: int) -> str:
-    """Return the model as an input file without a step; discs are tied to the end plates beside them."""
+    """Return the model as an input file without a step; discs are tied to the end plates beside them.
+
+    Parameters
+    ----------
+    model : FeModel
+        The model.
+    order : int
+        Order of the elements: 1 or 2.
+    """
     parts = numbered(model, order)
     return "\n".join([*_model_lines(parts), *_ties(model), ""])
 
@@ -48,7 +56,13 @@ def compression_text(part: FePart, percent: float, order: int) -> str:
 
 
 def endplate_distance(part: FePart) -> float:
-    """Return the distance between the centres of both end plates of a vertebra along its axis, in millimetres."""
+    """Return the distance between the centres of both end plates of a vertebra along its axis, in millimetres.
+
+    Parameters
+    ----------
+    part : FePart
+        A vertebra with a frame and both end plates.
+    """
     assert part.frame is not None
     upper, lower = (part.mesh.points_lps[part.node_sets[name]].mean(axis=0) for name in (ENDPLATE_SUP, ENDPLATE_INF))
     return float((upper - lower) @ part.frame.up)

@@ -9,7 +9,15 @@ from cspine.surfaces.fe_model import FeModel
 
 
 def febio_text(model: FeModel, order: int) -> str:
-    """Return the model as a .feb file without a step."""
+    """Return the model as a .feb file without a step.
+
+    Parameters
+    ----------
+    model : FeModel
+        The model.
+    order : int
+        Order of the elements: 1 or 2.
+    """
     parts = numbered(model, order)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<febio_spec version="4.0">', '<Module type="solid"/>']
     lines += ["<Material>", *_materials(parts), "</Material>", "<Mesh>"]

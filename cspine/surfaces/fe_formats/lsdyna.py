@@ -13,7 +13,15 @@ _TITLE = 70
 
 
 def lsdyna_text(model: FeModel, order: int) -> str:
-    """Return the model as a keyword file without loads."""
+    """Return the model as a keyword file without loads.
+
+    Parameters
+    ----------
+    model : FeModel
+        The model.
+    order : int
+        Order of the elements: 1 or 2.
+    """
     parts = numbered(model, order)
     form = _ELFORM[parts[0].cells.shape[1]]
     lines = ["*KEYWORD", "*TITLE", "Vertebrae by cspine; LPS; mm, N, MPa, tonne", "*SECTION_SOLID", _card(1, form)]

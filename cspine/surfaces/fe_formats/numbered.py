@@ -99,7 +99,22 @@ def numbered(model: FeModel, order: int) -> list[NumberedPart]:
 
 
 def with_midside_nodes(points: Points, cells: Indices) -> tuple[Points, Indices]:
-    """Return nodes and tetrahedra with 10 nodes."""
+    """Return tetrahedra with 10 nodes: a node in the middle of each edge is added.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (n, 3)
+        Nodes, millimetres.
+    cells : ndarray of int64, shape (m, 4)
+        Indices of the nodes of each tetrahedron.
+
+    Returns
+    -------
+    points : ndarray of float64, shape (n + edges, 3)
+        The nodes, those of the edges last.
+    cells : ndarray of int64, shape (m, 10)
+        Indices of the nodes: the corners, then the edges as in `MIDSIDE_EDGES`.
+    """
     edges = np.sort(cells[:, MIDSIDE_EDGES].reshape(-1, 2), axis=1)
     unique, index = np.unique(edges, axis=0, return_inverse=True)
     return (
@@ -109,6 +124,14 @@ def with_midside_nodes(points: Points, cells: Indices) -> tuple[Points, Indices]
 
 
 def rows(numbers: Indices, width: int) -> Iterator[str]:
-    """Yield lines of so many numbers, separated by commas."""
+    """Yield lines of so many numbers, separated by commas.
+
+    Parameters
+    ----------
+    numbers : ndarray of int64, shape (n,)
+        The numbers.
+    width : int
+        Numbers on a line.
+    """
     for start in range(0, len(numbers), width):
         yield ", ".join(str(number) for number in numbers[start : start + width])

@@ -17,6 +17,13 @@ def vtu_text(model: FeModel, order: int) -> str:
 
     Cells have ``part`` (index of the part), ``modulus_mpa``, ``density_g_cm3``, ``cortical``, ``scaled_jacobian`` and,
     with a CT, ``hu``; points have an array of 0 and 1 for each kind of node set, for example ``ENDPLATE_SUP``.
+
+    Parameters
+    ----------
+    model : FeModel
+        The model.
+    order : int
+        Order of the elements: 1 or 2.
     """
     parts = numbered(model, order)
     cells = np.concatenate([part.cells for part in parts]) - 1

@@ -57,7 +57,7 @@ def test_the_context_has_application_requirements_wheel_and_model(packaged: Pack
     (wheel,) = context.glob("*.whl")
     with zipfile.ZipFile(wheel) as opened:
         names = set(opened.namelist())
-    assert {"cspine/operators/ct_reader.py", "cspine/app/app.py", "cspine/pipeline/steps.py"} <= names
+    assert {"cspine/operators/ct_reader.py", "cspine/app/app.py", "cspine/pipeline/steps/__init__.py"} <= names
 
 
 def test_the_dockerfile_copies_and_installs_all_of_the_context(packaged: Packaged) -> None:

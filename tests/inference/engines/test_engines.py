@@ -12,7 +12,8 @@ from cspine.inference.engines import base
 from cspine.inference.engines.choose import choose_engine
 from cspine.inference.predict import segment
 from cspine.inference.settings import InferenceSettings
-from cspine.models.package import ModelPackage, write_package
+from cspine.models.package import ModelPackage
+from cspine.models.package_writer import write_package
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.stock_nnunet import lively_volume
 

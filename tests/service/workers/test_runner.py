@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cspine.core.errors import CSpineError, NoVertebraError
-from cspine.models.package import write_package
+from cspine.models.package_writer import write_package
 from cspine.service.config import Run
 from cspine.service.queue.job import Job
 from cspine.service.workers.runner import Runner, study_runner

@@ -13,22 +13,9 @@ from cspine.core.shape import LevelShape, shapes_of
 from cspine.core.volumes import LabelVolume
 from cspine.study.audits import anatomy_checks as checks
 from cspine.study.audits.anatomy_checks import CheckOutcome
-from tests.builders.spine_phantom import Phantom, draw
-
-NECK = Phantom()
-
-
-def spine(phantom: Phantom = NECK, truth: np.ndarray | None = None) -> tuple[LabelVolume, tuple[LevelShape, ...]]:
-    labels = LabelVolume(draw(phantom) if truth is None else truth, phantom.grid().affine_lps)
-    return labels, shapes_of(labels.labels_zyx, labels.grid)
-
-
-def canal(phantom: Phantom = NECK, *, aside_mm: float = 0.0, radius_mm: float = 4.0) -> np.ndarray:
-    """A cord in the centre of the rings, or beside them."""
-    _, y, x = np.indices(phantom.shape_zyx, dtype=np.float32)
-    cx, cy, _ = phantom.centre_mm(0)
-    step_x, step_y, _ = phantom.spacing_xyz
-    return (x * step_x - cx - aside_mm) ** 2 + (y * step_y - cy - 16) ** 2 <= radius_mm**2
+from cspine.study.audits.cord_rings import cord_rings
+from cspine.study.audits.symmetry import mirror_dices
+from tests.builders.spine_phantom import NECK, Phantom, canal, draw, spine
 
 
 def test_a_whole_neck_passes_every_check_of_its_column() -> None:
@@ -38,7 +25,7 @@ def test_a_whole_neck_passes_every_check_of_its_column() -> None:
     assert checks.check_volumes(shapes).value == 1.0
     spacing = checks.check_spacing(shapes)
     assert (spacing.outcome, spacing.value) == (CheckOutcome.PASS, pytest.approx(1.0, abs=0.05))
-    symmetry = checks.check_symmetry(checks.mirror_dices(labels, shapes))
+    symmetry = checks.check_symmetry(mirror_dices(labels, shapes))
     assert symmetry.outcome is CheckOutcome.PASS and symmetry.value is not None and symmetry.value > 0.95
 
 
@@ -48,7 +35,7 @@ def test_nothing_fails_order_and_completeness_and_leaves_the_rest_out() -> None:
     assert checks.check_complete(shapes, labels.grid).outcome is CheckOutcome.FAIL
     for check in (checks.check_volumes(shapes), checks.check_spacing(shapes), checks.check_symmetry({})):
         assert check.outcome is CheckOutcome.NOT_APPLICABLE
-    assert checks.mirror_dices(labels, shapes) == {}
+    assert mirror_dices(labels, shapes) == {}
 
 
 def test_a_missing_level_and_two_in_the_wrong_order() -> None:
@@ -142,52 +129,26 @@ def test_a_spine_that_goes_below_t1_goes_on_to_l5_where_that_is_in_view() -> Non
     assert checks.check_complete(shapes[19:], grid).note == "T12 missing"
 
 
-def test_a_vertebra_with_one_side_is_not_symmetrical() -> None:
-    truth = draw(NECK)
-    half = truth.copy()
-    x = np.arange(truth.shape[2])
-    half[(truth == 4) & (x < 36)] = 0
-    half[(truth == 4) & (x > 44) & (np.arange(truth.shape[1])[:, None] > 60)] = 0
-    half[:, 50:60, 46:60][truth[:, 40:50, 46:60] == 4] = 4
-    labels, shapes = spine(truth=half)
-    dices = checks.mirror_dices(labels, shapes)
-    assert dices["C4"] < 0.8 < min(dice for name, dice in dices.items() if name != "C4")
-
-
-def test_a_rotated_head_is_as_symmetrical_as_one_that_is_not() -> None:
-    rotated = Grid(NECK.shape_zyx, _rotated(NECK.grid().affine_lps, 20.0))
-    shapes = shapes_of(draw(NECK), rotated)
-    dices = checks.mirror_dices(LabelVolume(draw(NECK), rotated.affine_lps), shapes)
-    assert min(dices.values()) > 0.9
-
-
-def _rotated(affine: np.ndarray, degrees: float) -> np.ndarray:
-    angle = np.deg2rad(degrees)
-    rotation = np.eye(4)
-    rotation[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    return rotation @ affine
-
-
 def test_the_cord_runs_through_the_rings_and_not_beside_them() -> None:
     labels, shapes = spine()
-    rings = checks.cord_rings(labels, canal(), shapes)
+    rings = cord_rings(labels, canal(), shapes)
     assert len(rings) == 8 and min(ring.closed for ring in rings.values()) >= 0.75
     assert checks.check_cord_ring(rings).value == 1.0
-    beside = checks.check_cord_ring(checks.cord_rings(labels, canal(aside_mm=30.0), shapes))
+    beside = checks.check_cord_ring(cord_rings(labels, canal(aside_mm=30.0), shapes))
     assert (beside.outcome, beside.value) == (CheckOutcome.FAIL, 0.0)
 
 
 def test_a_cord_in_the_bone_does_not_ring() -> None:
     labels, shapes = spine()
     body = np.roll(canal(), -16, axis=1)
-    found = checks.check_cord_ring(checks.cord_rings(labels, body, shapes))
+    found = checks.check_cord_ring(cord_rings(labels, body, shapes))
     assert found.outcome is CheckOutcome.FAIL and "C3 100% closed, 76% in bone" in found.note
 
 
 def test_no_cord_and_a_zone_to_spare_do_not_count() -> None:
     labels, shapes = spine()
     assert checks.check_cord_ring(None).outcome is CheckOutcome.NOT_APPLICABLE
-    zone = checks.cord_rings(labels, canal(radius_mm=15.0), shapes)
+    zone = cord_rings(labels, canal(radius_mm=15.0), shapes)
     assert zone == {} and checks.check_cord_ring(zone).outcome is CheckOutcome.NOT_APPLICABLE
 
 
@@ -198,9 +159,9 @@ def test_the_orientation_of_the_array_changes_nothing(target: str) -> None:
     reoriented = LabelVolume(np.ascontiguousarray(change.apply(labels.labels_zyx)), change.grid(labels.grid).affine_lps)
     there = shapes_of(reoriented.labels_zyx, reoriented.grid)
     cord = np.ascontiguousarray(change.apply(canal()))
-    assert checks.cord_rings(reoriented, cord, there) == checks.cord_rings(labels, canal(), shapes)
+    assert cord_rings(reoriented, cord, there) == cord_rings(labels, canal(), shapes)
     assert checks.check_complete(there, reoriented.grid).outcome is CheckOutcome.PASS
-    other, here = checks.mirror_dices(reoriented, there), checks.mirror_dices(labels, shapes)
+    other, here = mirror_dices(reoriented, there), mirror_dices(labels, shapes)
     assert other == pytest.approx(here, abs=0.03)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,9 +18,12 @@ from cspine.core.errors import CaseGridError, DatasetError, LabelSchemeError, Ou
 from cspine.core.geometry import orientation_of, reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io import nifti
+from cspine.io.workspace import Records
 from cspine.study.datasets import convert as module
+from cspine.study.datasets.case_records import doubts_of
 from cspine.study.datasets.case_table import Subset
-from cspine.study.datasets.convert import Conversion, convert, convert_case, doubts_of
+from cspine.study.datasets.convert import convert
+from cspine.study.datasets.convert_case import Conversion, convert_case
 from cspine.study.datasets.dataset_folder import RECORDS, SPLITS, DatasetFolder
 from cspine.study.datasets.exclusions import NOTHING_IN_VIEW
 from cspine.study.datasets.sources import totalsegmentator, verse
@@ -254,7 +258,7 @@ def test_files_of_a_killed_call_never_count_as_a_case(tmp_path, in_process, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module.Records, "write", die)  # both files are there, the record is not
+        patch.setattr(Records, "write", die)  # both files are there, the record is not
         run(found, conversion)
     assert len(files_of(conversion.dataset)) == 2
     assert not run(Found(), conversion).rows and not files_of(conversion.dataset)
@@ -363,3 +367,10 @@ def test_a_split_goes_when_a_case_gets_another_patient(tmp_path, in_process):
     outcome = run(collect(Folders(verse2019=tmp_path / "verse", demographics=people)), conversion)
     assert any("patients changed since the split" in note for note in outcome.notes)
     assert not (conversion.dataset.root / SPLITS).exists()
+
+
+@pytest.mark.parametrize(("available", "jobs"), [(0, 8), (100 * 10**9, 8), (7 * 10**9, 2), (10**9, 1)])
+def test_processes_are_limited_by_cores_and_memory(monkeypatch, available, jobs):
+    monkeypatch.setattr(module, "usable_cores", lambda: 8)
+    monkeypatch.setattr(module, "memory", lambda: SimpleNamespace(available=available))
+    assert module.default_jobs() == jobs

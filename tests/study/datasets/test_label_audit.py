@@ -1,6 +1,7 @@
 """Each kind of fault in reference labels is found and named, and sound labels give no doubt."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from cspine.core.geometry import reorientation
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.study.datasets.label_audit import DOUBTS, audit_labels, read_centroids
 from cspine.study.dry_run.layouts import centroids_of
+from cspine.study.synthesis.known_spine import known_spine
 from tests.builders.public_sets import small_case, without
 from tests.builders.raises import raises_code
-from tests.builders.spine_phantom import Phantom, draw
+from tests.builders.spine_phantom import Phantom, draw, volumes
 
 
 def changed(change):
@@ -55,6 +57,21 @@ def test_sound_labels_give_no_doubt():
 )
 def test_a_fault_is_named_with_its_level(change, doubt):
     assert doubt in doubts_of(*changed(change))
+
+
+def test_image_and_labels_that_are_both_back_to_front_are_doubted():
+    labels = volumes()[0]
+    turned = LabelVolume(labels.labels_zyx[:, ::-1, ::-1].copy(), labels.affine_lps)
+    assert "orientation" in {doubt.kind for doubt in audit_labels(turned)}
+    assert "orientation" not in {doubt.kind for doubt in audit_labels(labels)}
+
+
+def test_levels_one_too_high_have_the_shape_of_others():
+    spine = known_spine((0.0, 0.0, 2.0, 4.0, 6.0, 9.0, 13.0, 16.0))
+    labels = spine.draw(spine.grid((1.0, 1.0, 1.5)))
+    array = np.where(labels.labels_zyx > 1, labels.labels_zyx - 1, 0).astype(np.uint8)
+    assert "shape of another level: C1" in {str(doubt) for doubt in audit_labels(replace(labels, labels_zyx=array))}
+    assert not [doubt for doubt in audit_labels(labels) if doubt.kind == "shape of another level"]
 
 
 def test_a_level_without_a_label_between_two_is_missed():

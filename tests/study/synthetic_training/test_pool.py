@@ -33,7 +33,7 @@ def settings(tmp_path: Path, atlas_folder: Path, atlas_cache: Path, atlas: Atlas
 
 
 def test_a_process_fills_the_pool_with_the_cases_of_its_seeds(settings: PoolSettings, atlas: Atlas) -> None:
-    with Pool(settings) as pool:
+    with Pool(replace(settings, close_up=True)) as pool:
         pool.wait_for(24)  # no more than the pool holds
         process = pool._process
         assert process is not None
@@ -41,7 +41,7 @@ def test_a_process_fills_the_pool_with_the_cases_of_its_seeds(settings: PoolSett
     assert not process.is_alive()
     assert [p.name for p in paths] == ["case-00000.npy", "case-00001.npy"]
     for number, path in enumerate(paths):
-        ct, labels = synthesize_case(atlas, FIRST_SEED + number, CaseSettings((3.0, 3.0, 3.0)))
+        ct, labels = synthesize_case(atlas, FIRST_SEED + number, CaseSettings((3.0, 3.0, 3.0), close_up=True))
         found_hu, found_labels = read_case(path)
         assert found_hu.dtype == np.int16
         assert found_labels.dtype == np.uint8

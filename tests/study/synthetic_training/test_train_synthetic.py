@@ -64,7 +64,7 @@ def _log(folder: Path) -> list[dict[str, str]]:
 
 
 def test_from_an_atlas_to_a_package_that_predicts(tmp_path: Path, atlas_folder: Path, atlas: Atlas) -> None:
-    recipe = tiny_recipe(pool=2)
+    recipe = tiny_recipe(pool=2, close_up=True)
     reported: list[tuple[int, int]] = []
     weights, iterations = train(_run(tmp_path / "run", atlas_folder, recipe), lambda *step: reported.append(step))
     assert iterations == 3

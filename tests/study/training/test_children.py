@@ -78,7 +78,7 @@ def test_each_gpu_has_a_fold_at_a_time_and_sees_only_itself(folder, child, monke
         ("OSError: [Errno 28] No space left on device", "disk is full"),
         ("torch.OutOfMemoryError: CUDA out of memory", "`patch_size`"),
         ("RuntimeError: Some background worker is 6 feet under. Yuck.", "`processes`"),
-        ("cspine.core.errors.TrainingError: [CS-TRN-001] checkpoint_latest.pth is damaged", "Remove that file"),
+        ("cspine.core.errors.study.TrainingError: [CS-TRN-001] checkpoint_latest.pth is damaged", "Remove that file"),
         ("ValueError: whatever", "The log is "),
     ],
 )

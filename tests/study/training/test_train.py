@@ -22,6 +22,7 @@ from cspine.study.training.train import _checked_plans
 from tests.builders.raises import raises_code
 from tests.builders.tiny_dataset import tiny_dataset
 from tests.builders.tiny_model import call_train
+from tests.builders.warm_steps import steps_in
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +106,7 @@ def test_some_folds_make_a_package_of_their_own(trained, again, tmp_path, monkey
 
 
 def test_an_interrupted_fold_goes_on_from_its_checkpoint_and_the_others_stay(trained, again, tmp_path):
-    """As if the machine had lost power in the second epoch of fold 1."""
+    """As if the machine had lost power in the second epoch of fold 1; the process is one of its own, as in use."""
     folder = fold_of(again, "1")
     state = torch.load(folder / "checkpoint_final.pth", weights_only=False)
     state["current_epoch"] = 1
@@ -149,7 +150,7 @@ def test_a_configuration_that_was_not_planned_is_refused_with_those_that_were(tr
     assert "train 3d_fullres" in refused.value.advice
 
 
-def test_a_cascade_is_trained_on_predictions_of_folds_that_did_not_see_a_case(tmp_path):
+def test_a_cascade_is_trained_on_predictions_of_folds_that_did_not_see_a_case(tmp_path, warm_study):
     """nnU-Net plans a first stage where a patch sees little of an image: here, for hardly any memory."""
     dataset = tiny_dataset(tmp_path / "Dataset501_Tiny", internal=0, external=0, scale=2).root
     options = (
@@ -164,7 +165,8 @@ def test_a_cascade_is_trained_on_predictions_of_folds_that_did_not_see_a_case(tm
         "--folds",
         "0",
     )
-    result = call_train(dataset, tmp_path / "run", tmp_path / "model", *options)
+    with steps_in(warm_study):
+        result = call_train(dataset, tmp_path / "run", tmp_path / "model", *options)
     assert result.exit_code == 0 and "4 training cases, 3 folds to train" in result.output
     (predicted,) = tmp_path.glob(f"run/nnUNet_results/*/*/predicted_next_stage/{CASCADE}")
     assert len(list(predicted.glob("case_*"))) == 4

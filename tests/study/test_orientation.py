@@ -12,7 +12,7 @@ import pytest
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.io import nifti
 from cspine.study.evaluation.evaluate import Inputs, evaluate
-from cspine.study.evaluation.orientation import (
+from cspine.study.orientation import (
     BACK_TO_FRONT,
     DISPLACED,
     MIRRORED,
