@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from cspine.core.errors import OutputNotEmptyError
 from cspine.surfaces.fe_model import FeModel
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.fe_write import write_model
@@ -28,3 +31,16 @@ def test_the_same_model_gives_the_same_bytes(fe_model: FeModel, tmp_path: Path) 
         write_model(fe_model, FeSettings(), tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_later_call_replaces_the_files_of_an_earlier_one(fe_model: FeModel, tmp_path: Path) -> None:
+    write_model(fe_model, FeSettings(formats=("inp", "vtu"), compression=1.0), tmp_path)
+    write_model(fe_model, FeSettings(formats=("vtu",)), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"vertebrae.vtu", "elements.json"}
+
+
+def test_a_file_that_no_call_wrote_is_refused_and_stays(fe_model: FeModel, tmp_path: Path) -> None:
+    (tmp_path / "vertebrae.inp").write_text("mine")
+    with pytest.raises(OutputNotEmptyError):
+        write_model(fe_model, FeSettings(formats=("inp",)), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["vertebrae.inp"]
