@@ -18,6 +18,8 @@ from cspine.surfaces.settings import DICOM
 from cspine.surfaces.vertebrae import VertebraSurface, vertebra_surfaces
 from cspine.surfaces.write import surface_files, write_surfaces
 
+#: Partial volumes of fat explain fewer elements whose density is limited.
+_NOTED_SHARE = 0.2
 _log = logging.getLogger(__name__)
 
 
@@ -100,5 +102,9 @@ def write_element_files(
     model = build_model(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), ct, settings)
     for level, reason in model.rejected.items():
         _log.warning("finite elements: %s %s", level, reason)
+    for part in model.vertebrae:
+        if part.clipped_share > _NOTED_SHARE:
+            _log.warning("finite elements: %s has the least or largest density in %.0f %% of its elements",
+                         part.name, 100 * part.clipped_share)
     write_model(model, settings, folder)
     return model

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from cspine.core.anatomy import levels_text, vertebra
 from cspine.core.errors import DicomSourceNeededError, UsageError
 from cspine.core.findings import Finding
+from cspine.core.padding import with_cut_labels
 from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.seg_type import SegType
 from cspine.io import nifti
@@ -31,6 +32,7 @@ from cspine.report.preview import preview_png
 from cspine.report.summary import Summary
 from cspine.surfaces.fe_model import FeModel, build_model
 from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.settings import SurfaceSettings
 from cspine.surfaces.vertebrae import VertebraSurface, vertebra_surfaces
 
 
@@ -259,13 +261,19 @@ class Segmentation:
         Parameters
         ----------
         gap_mm : float
-            Smallest distance between two vertebrae; at 0 they may touch.
+            Smallest distance between two vertebrae, 0 to 5 mm; at 0 they may touch.
+
+        Raises
+        ------
+        UsageError
+            If the distance is out of its range.
 
         Examples
         --------
         >>> [each.surface.volume_mm3 for each in seg.surfaces()]  # doctest: +SKIP
         """
-        return vertebra_surfaces(self.labels, gap_mm)
+        gap_mm = SurfaceSettings(gap_mm=gap_mm).gap_mm
+        return vertebra_surfaces(with_cut_labels(self.labels, self.ct), gap_mm)
 
     def finite_elements(self, settings: FeSettings | None = None) -> FeModel:
         """Return tetrahedra of each vertebra with their sets and materials.
@@ -280,7 +288,7 @@ class Segmentation:
         MeshError
             If no vertebra can be meshed.
         """
-        return build_model(self.labels, self.ct, settings or self.settings.elements)
+        return build_model(with_cut_labels(self.labels, self.ct), self.ct, settings or self.settings.elements)
 
     def preview(self) -> Picture:
         """Return sagittal, coronal and axial pictures as one PNG, which a notebook shows."""

@@ -110,6 +110,7 @@ def report_of(model: FeModel, settings: FeSettings) -> dict[str, Any]:
         "material": {
             "density_slope_g_cm3_per_hu": settings.density_line[0],
             "density_intercept_g_cm3": settings.density_line[1],
+            "density_limits_g_cm3": [material.MIN_DENSITY, material.MAX_DENSITY],
             "modulus": f"{material.MODULUS_FACTOR:g} MPa * density ** {material.MODULUS_EXPONENT:g}",
             "from_hu": any(part.hu is not None for part in model.vertebrae),
         },
@@ -129,6 +130,7 @@ def _row(part: FePart) -> dict[str, Any]:
         "is_acceptable": part.quality.is_acceptable,
         "is_cut": part.is_cut,
         "materials": len(part.materials),
+        "density_limited_percent": round(100 * part.clipped_share, 2),
         "node_sets": {name: len(nodes) for name, nodes in part.node_sets.items()},
         "element_sets": {name: len(elements) for name, elements in part.element_sets.items()},
     }

@@ -23,6 +23,7 @@ def test_every_format_the_tests_and_the_report_are_written(fe_model: FeModel, tm
     assert [row["name"] for row in content["parts"]] == [part.name for part in fe_model.parts]
     assert all(row["is_acceptable"] and row["inverted"] == 0 for row in content["parts"])
     assert content["material"]["from_hu"] is True
+    assert [row["density_limited_percent"] for row in content["parts"]] == [0] * len(fe_model.parts)
     assert set(content["distances_mm"]) == {"C3-C4", "C4-C5"}
 
 
