@@ -126,7 +126,7 @@ def changes_since(
 
 
 def _is_repetition(now: SpineMeasurements, earlier: EarlierValues) -> bool:
-    """Return whether all values are those of the earlier result, but for rounding: two exams of a patient never agree."""
+    """Return whether all values are those of the earlier result, but for rounding: two exams never agree so far."""
     both = [(each, earlier.values.get((each.site, each.quantity.name))) for each in now.values]
     same = [
         abs(each.value - before[0]) < 1.5 * 10**-each.quantity.digits for each, before in both if before is not None

@@ -28,6 +28,7 @@ from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 
 #: The site of what belongs to no vertebra and no pair.
 COLUMN = "column"
+_LABELS = {vertebra.name: vertebra.label for vertebra in VERTEBRAE}
 #: The largest turn of neighbours against each other and the largest slip that labels of a real column can have.
 _MAX_ANGLE_DEG, _MAX_SLIP_MM = 60.0, 15.0
 #: Spaces between two bones. Labels that touch do not resolve them: below half a voxel nothing is stated.
@@ -97,7 +98,13 @@ class SpineMeasurements:
         ----------
         site : str
             A level (``"C3"``), two neighbours (``"C3/C4"``), or ``"column"``.
+
+        Raises
+        ------
+        KeyError
+            If there is no such site.
         """
+        _require_site(site)
         return tuple(each for each in self.values if each.site == site)
 
     def value(self, site: str, name: str) -> float | None:
@@ -113,7 +120,7 @@ class SpineMeasurements:
         Raises
         ------
         KeyError
-            If there is no such quantity.
+            If there is no such quantity or site.
         """
         wanted = quantity(name)
         return next((each.value for each in self.at(site) if each.quantity is wanted), None)
@@ -122,6 +129,16 @@ class SpineMeasurements:
     def pairs(self) -> tuple[str, ...]:
         """Names of the pairs that have values, from head to foot."""
         return tuple(dict.fromkeys(v.site for v in self.values if v.quantity.scope is Scope.NEIGHBOURS))
+
+
+def _require_site(site: str) -> None:
+    """Refuse, with KeyError, what is neither a level nor two that may follow each other nor the column."""
+    names = site.split("/")
+    labels = [_LABELS.get(name) for name in names]
+    is_level = len(labels) == 1 and labels[0] is not None
+    is_pair = len(labels) == 2 and labels[0] is not None and labels[1] is not None and may_follow(labels[0], labels[1])
+    if site != COLUMN and not is_level and not is_pair:
+        raise KeyError(f"{site!r} is no site: give a level such as 'C3', a pair such as 'C3/C4', or {COLUMN!r}")
 
 
 def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeasurements:

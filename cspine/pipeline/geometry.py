@@ -104,7 +104,10 @@ def write_element_files(
         _log.warning("finite elements: %s %s", level, reason)
     for part in model.vertebrae:
         if part.clipped_share > _NOTED_SHARE:
-            _log.warning("finite elements: %s has the least or largest density in %.0f %% of its elements",
-                         part.name, 100 * part.clipped_share)
+            _log.warning(
+                "finite elements: %s has the least or largest density in %.0f %% of its elements",
+                part.name,
+                100 * part.clipped_share,
+            )
     write_model(model, settings, folder)
     return model

@@ -11,12 +11,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cspine.core.anatomy import levels_text, vertebra
-from cspine.core.errors import DicomSourceNeededError, UsageError
+from cspine.core.errors import DicomSourceNeededError
 from cspine.core.findings import Finding
 from cspine.core.padding import with_cut_labels
 from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
-from cspine.dicom.seg_type import SegType
+from cspine.dicom.seg_type import SegType, as_seg_type
 from cspine.io import nifti
+from cspine.io.files import require_ending
 from cspine.io.output import StudyOutput
 from cspine.measurements.confidence import Confidence
 from cspine.measurements.shape_findings import shape_findings
@@ -78,9 +79,10 @@ class Segmentation:
         assert model is not None
         return model
 
-    @cached_property
+    @property
     def vertebrae(self) -> Mapping[str, VertebraMeasurement]:
         """The measurements of each vertebra by its level, from head to foot."""
+        # Not cached: a mapping proxy can be neither pickled nor copied, and a result can.
         return MappingProxyType(_ByLevel({measured.level: measured for measured in self.spine.vertebrae}))
 
     @cached_property
@@ -130,7 +132,7 @@ class Segmentation:
         """
         settings = self.settings
         if seg_type is not None:
-            settings = replace(settings, seg_type=_seg_type(seg_type))
+            settings = replace(settings, seg_type=as_seg_type(seg_type))
         if outputs is not None:
             settings = replace(settings, outputs=checked_outputs([outputs] if isinstance(outputs, str) else outputs))
         has_dicom = self.ct.source is not None
@@ -155,9 +157,12 @@ class Segmentation:
 
         Raises
         ------
+        UsageError
+            If the file has another ending.
         OutputError
             If it cannot be written.
         """
+        require_ending(path, (".nii", ".nii.gz"))
         nifti.write(Path(path), self.labels.labels_zyx, self.labels.affine_lps)
         return Path(path)
 
@@ -176,9 +181,12 @@ class Segmentation:
 
         Raises
         ------
+        UsageError
+            If the file has another ending.
         OutputError
             If it cannot be written.
         """
+        require_ending(path, (".html", ".htm"))
         return self._write("report", path)
 
     def to_pdf(self, path: str | Path) -> Path:
@@ -198,10 +206,12 @@ class Segmentation:
         ------
         DicomSourceNeededError
             If the CT does not come from DICOM.
+        UsageError
+            If the file has another ending than ``.dcm``.
         OutputError
             If the file cannot be written.
         """
-        return self._write("pdf", path)
+        return self._write_object("pdf", path)
 
     def to_secondary_capture(self, path: str | Path) -> Path:
         """Write the preview as a Secondary Capture, marked as not for diagnosis.
@@ -220,10 +230,12 @@ class Segmentation:
         ------
         DicomSourceNeededError
             If the CT does not come from DICOM.
+        UsageError
+            If the file has another ending than ``.dcm``.
         OutputError
             If the file cannot be written.
         """
-        return self._write("sc", path)
+        return self._write_object("sc", path)
 
     def to_rtstruct(self, path: str | Path) -> Path:
         """Write the vertebrae as an RT Structure Set.
@@ -242,10 +254,18 @@ class Segmentation:
         ------
         DicomSourceNeededError
             If the CT does not come from DICOM.
+        UsageError
+            If the file has another ending than ``.dcm``.
         OutputError
             If the file cannot be written.
         """
-        return self._write("rtstruct", path)
+        return self._write_object("rtstruct", path)
+
+    def _write_object(self, name: str, path: str | Path) -> Path:
+        """Write one DICOM object; its file may have no ending."""
+        if Path(path).suffix:
+            require_ending(path, (".dcm",))
+        return self._write(name, path)
 
     def _write(self, name: str, path: str | Path) -> Path:
         """Write one output to a path of its own."""
@@ -322,11 +342,3 @@ class _ByLevel(dict[str, VertebraMeasurement]):
 
     def __missing__(self, level: str) -> VertebraMeasurement:
         raise KeyError(f"{level} was not segmented; the levels are {levels_text(vertebra(one) for one in self)}")
-
-
-def _seg_type(name: str | SegType) -> SegType:
-    try:
-        return SegType(name)
-    except ValueError as error:
-        kinds = " or ".join(kind.value for kind in SegType)
-        raise UsageError(f"unknown SEG type {name!r}", advice=f"Give {kinds}.") from error

@@ -84,7 +84,11 @@ def find_prior(study: Scan) -> EarlierValues | None:
 
 
 def _moment(report: Dataset) -> tuple[str, str, str]:
-    return _date(report.get("StudyDate")), f"{report.get('ContentDate', '')}{report.get('ContentTime', '')}", str(report.SOPInstanceUID)
+    return (
+        _date(report.get("StudyDate")),
+        f"{report.get('ContentDate', '')}{report.get('ContentTime', '')}",
+        str(report.SOPInstanceUID),
+    )
 
 
 def _report(path: Path) -> Dataset | None:

@@ -18,9 +18,9 @@ from cspine.dicom.clock import Clock
 from cspine.dicom.descriptions import long_string
 from cspine.dicom.earlier_results import algorithm_name
 from cspine.dicom.seg import SegRecord
-from cspine.dicom.sr import Group, SrRecord, SrSettings, referenced_segment, sr_identity, write_sr
 from cspine.dicom.source_facts import read_source_facts
 from cspine.dicom.source_header import source_of
+from cspine.dicom.sr import Group, SrRecord, SrSettings, referenced_segment, sr_identity, write_sr
 from cspine.dicom.uids import ObjectIdentity
 from cspine.measurements.change import Change
 from cspine.measurements.confidence import Confidence

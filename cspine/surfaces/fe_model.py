@@ -159,8 +159,8 @@ def _require_densities(parts: Sequence[FePart], settings: FeSettings) -> None:
     if share > material.MAX_CLIPPED_SHARE and settings.density_line != FeSettings().density_line:
         low, high = material.MIN_DENSITY, material.MAX_DENSITY
         raise UsageError(
-            f"`density_line`: {100 * share:.0f} % of the elements have a density that is not from {low:g} to {high:g} g/cm3",
-            advice="Give slope and intercept in this order, in g/cm3 by HU: those of a phantom in mg/cm3 divided by 1000.",
+            f"`density_line` gives {100 * share:.0f} % of the elements less than {low:g} or more than {high:g} g/cm3",
+            advice="Give slope, then intercept, in g/cm3 by HU: those of a phantom in mg/cm3 divided by 1000.",
         )
 
 

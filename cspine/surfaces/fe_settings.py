@@ -71,7 +71,7 @@ class FeSettings:
         for name in ("edge_mm", "facet_gap_mm", "disc_gap_mm", "cortical_mm", "compression"):
             if not is_finite_number(getattr(self, name)):
                 raise UsageError(f"`{name}` is not a finite number", advice=_ADVICE)
-        slope, intercept = self._line()
+        slope = self._slope()
         checks: tuple[tuple[bool, Callable[[], str]], ...] = (
             (low <= self.edge_mm <= high, lambda: f"an edge of {self.edge_mm:g} mm is not from {low} to {high} mm"),
             (self.order in (1, 2), lambda: f"the order of elements is 1 or 2, not {self.order}"),
@@ -86,11 +86,11 @@ class FeSettings:
             if not is_valid:
                 raise UsageError(problem(), advice=_ADVICE)
 
-    def _line(self) -> tuple[float, float]:
+    def _slope(self) -> float:
         line = self.density_line
         if not isinstance(line, Sequence) or len(line) != 2 or not all(map(is_finite_number, line)):
             raise UsageError("`density_line` is not two finite numbers", advice=_ADVICE)
-        return line[0], line[1]
+        return line[0]
 
 
 def parse_fe_formats(text: str) -> tuple[str, ...]:

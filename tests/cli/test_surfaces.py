@@ -13,7 +13,14 @@ from pydicom import dcmread
 import cspine
 from cspine.cli.mesh import command as mesh
 from cspine.cli.surfaces import command as surfaces
-from cspine.core.errors import DicomSourceNeededError, InputError, MeshError, OtherImageError, OutputNotEmptyError, UsageError
+from cspine.core.errors import (
+    DicomSourceNeededError,
+    InputError,
+    MeshError,
+    OtherImageError,
+    OutputNotEmptyError,
+    UsageError,
+)
 from cspine.core.volumes import LabelVolume
 from cspine.dicom.clock import Clock
 from cspine.dicom.read import read_volume

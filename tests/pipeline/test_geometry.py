@@ -68,9 +68,7 @@ def test_the_methods_know_what_ends_where_nothing_was_scanned(seg: cspine.Segmen
     labels_zyx, hu_zyx = seg.labels.labels_zyx.copy(), seg.ct.hu_zyx.copy()
     labels_zyx[below], hu_zyx[below] = 0, -1024
     vertebrae = replace(seg._study.vertebrae, labels=replace(seg.labels, labels_zyx=labels_zyx))
-    cut = cspine.Segmentation(
-        replace(seg._study, ct=replace(seg.ct, hu_zyx=hu_zyx), vertebrae=vertebrae), seg.settings
-    )
+    cut = cspine.Segmentation(replace(seg._study, ct=replace(seg.ct, hu_zyx=hu_zyx), vertebrae=vertebrae), seg.settings)
     wanted = {name: measured.touches_edge for name, measured in cut.vertebrae.items()}
     assert wanted[level]
     assert {each.surface.vertebra.name: each.solid.touches_edge for each in cut.surfaces()} == wanted

@@ -28,7 +28,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _changed(source: Path, target: Path, **values: str) -> Path:
     dataset = dcmread(source)
-    dataset.update({keyword: value for keyword, value in values.items()})
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
     target.parent.mkdir(exist_ok=True, parents=True)
     dataset.save_as(target)
     return target

@@ -49,6 +49,18 @@ def test_names_of_predictions(reference: Path, tmp_path: Path, name: str, scheme
     assert cases["a"].reference == reference / "a.nii.gz" and cases["a"].reference_scheme == "verse"
 
 
+def test_the_references_themselves_are_no_predictions(reference: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        found(Inputs(reference, prediction=reference))
+    (tmp_path / "link").symlink_to(reference)
+    with pytest.raises(UsageError):
+        found(Inputs(reference, prediction=tmp_path / "link"))
+    touch(tmp_path / "p" / "a.nii.gz")
+    (tmp_path / "p" / "b.nii.gz").symlink_to(reference / "b.nii.gz")
+    with pytest.raises(UsageError):
+        found(Inputs(reference, prediction=tmp_path / "p"))
+
+
 def test_two_predictions_of_a_case_are_refused(reference: Path, tmp_path: Path) -> None:
     """VerSe's older layout, for one: the image is NAME.nii.gz, and its labels are NAME_seg.nii.gz."""
     touch(*(tmp_path / "p" / f"{case}{ending}" for case in "ab" for ending in (".nii.gz", "_seg.nii.gz")))
