@@ -23,6 +23,8 @@ class SourceFacts:
         Hash that identifies the patient, as `headers.patient_key` returns it.
     series_uid : str
         (0020,000E) *Series Instance UID*.
+    study_uid : str
+        (0020,000D) *Study Instance UID*.
     frame_of_reference : str
         (0020,0052); empty if missing.
     sex : str
@@ -39,6 +41,7 @@ class SourceFacts:
 
     patient_key: str
     series_uid: str
+    study_uid: str
     frame_of_reference: str
     sex: str
     age_years: float | None
@@ -70,6 +73,7 @@ def _facts(header: Dataset, source: CtSource) -> SourceFacts:
     return SourceFacts(
         patient_key=instance.patient_key,
         series_uid=instance.series_uid,
+        study_uid=instance.study_uid,
         frame_of_reference=instance.planes[0].frame_of_reference if instance.planes else "",
         sex=sex_of(header),
         age_years=instance.patient_age_years,

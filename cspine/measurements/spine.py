@@ -20,7 +20,7 @@ from cspine.measurements.canal import atlantodental_interval, spinous_length
 from cspine.measurements.density import eroded, percentiles, trabecular
 from cspine.measurements.geometry import ATLAS, AXIS, VertebraGeometry, find_geometry
 from cspine.measurements.neighbours import PairValues, measure_pair
-from cspine.measurements.published import PublishedValue, find_published
+from cspine.measurements.published import SEXES, PublishedValue, find_published
 from cspine.measurements.quantities import QUANTITIES, Quantity, Scope, quantity
 from cspine.measurements.section import STEP_MM
 from cspine.measurements.uncertainty import uncertainty_of
@@ -85,11 +85,14 @@ class SpineMeasurements:
         By site from head to foot, then pairs, then the column; an incomplete vertebra has none.
     touching : tuple of str
         Pairs whose bodies touch at the front, in the middle and at the back, so that they have no disc height.
+    sex : str
+        ``"M"`` or ``"F"``: whose published values were taken first; empty where only those of both were.
     """
 
     vertebrae: tuple[VertebraMeasurement, ...]
     values: tuple[MeasuredValue, ...]
     touching: tuple[str, ...] = ()
+    sex: str = ""
 
     def at(self, site: str) -> tuple[MeasuredValue, ...]:
         """Return the values of a site, in the order of tables.
@@ -181,7 +184,7 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
     )  # fmt: skip
     discs = Counter(site for site, name in unresolved if name in _DISC_HEIGHTS)
     touching = tuple(site for site, count in discs.items() if count == len(_DISC_HEIGHTS))
-    return SpineMeasurements(_with_values(vertebrae, reported), reported, touching)
+    return SpineMeasurements(_with_values(vertebrae, reported), reported, touching, sex if sex in SEXES else "")
 
 
 def _is_unresolved(measured: Quantity, value: float, spacing_xyz: tuple[float, float, float]) -> bool:

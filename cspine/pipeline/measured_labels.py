@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra, rank
-from cspine.core.errors import NoVertebraError
+from cspine.core.errors import NoVertebraError, hashed
 from cspine.core.findings import Finding
 from cspine.core.geometry import resample_labels
 from cspine.core.shape import labels_cut_within
@@ -24,13 +27,16 @@ from cspine.pipeline.labelled import Labelled, choose_series_of, require_same_so
 from cspine.pipeline.measuring import measure, prior_of_image
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.source import SourceKind, kind_of_source
+from cspine.pipeline.steps.summary import input_summary
 from cspine.report.measurement_table import write_measurement_table
 from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 from cspine.report.summary import (
+    LabelsSummary,
     MeasuredLabelsSummary,
     change_summaries,
     finding_summaries,
     measurement_summaries,
+    model_summary,
     vertebra_summaries,
     write_summary,
 )
@@ -207,9 +213,17 @@ class MeasuredLabels:
         return MeasuredLabelsSummary(
             cspine_version=cspine.__version__,
             clock=clock.iso,
+            labels=LabelsSummary(
+                segmentation=hashed(self._record.sop_instance_uid) if self._record is not None else None,
+                voxels=hashlib.sha256(np.ascontiguousarray(self.labels.labels_zyx).data).hexdigest(),
+            ),
+            input=input_summary(None, self.ct),
+            model=model_summary(self.labels.model) if self.labels.model is not None else None,
+            sex=self.spine.sex or None,
             vertebrae=vertebra_summaries(self.spine.vertebrae, segments, tracking),
             measurements=measurement_summaries(self.values),
             levels_not_found=list(self.not_found),
+            prior=hashed(self._measured.prior.result) if self._measured.prior is not None else None,
             changes=change_summaries(self.changes),
             findings=finding_summaries(self.findings),
         )

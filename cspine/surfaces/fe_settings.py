@@ -70,7 +70,7 @@ class FeSettings:
         low, high = _EDGE_MM
         for name in ("edge_mm", "facet_gap_mm", "disc_gap_mm", "cortical_mm", "compression"):
             if not is_finite_number(getattr(self, name)):
-                raise UsageError(f"`{name}` is not a finite number", advice=_ADVICE)
+                raise UsageError(f"{name} is not a finite number", advice=_ADVICE)
         slope = self._slope()
         checks: tuple[tuple[bool, Callable[[], str]], ...] = (
             (low <= self.edge_mm <= high, lambda: f"an edge of {self.edge_mm:g} mm is not from {low} to {high} mm"),

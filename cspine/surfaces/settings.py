@@ -47,7 +47,7 @@ class SurfaceSettings:
         object.__setattr__(self, "formats", checked_names(self.formats, (*FORMATS, DICOM), "surface format"))
         if not is_finite_number(self.gap_mm) or not 0 <= self.gap_mm <= MAX_GAP_MM:
             raise UsageError(
-                f"`gap_mm`: {self.gap_mm!r} is not a number from 0 to {MAX_GAP_MM:g}",
+                f"a gap of {self.gap_mm!r} mm is not a number from 0 to {MAX_GAP_MM:g}",
                 advice="Correct the distance of the surfaces.",
             )
 
