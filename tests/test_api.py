@@ -150,7 +150,7 @@ def test_another_type_of_seg_and_other_outputs_may_be_saved(seg: cspine.Segmenta
     assert files == ["labels.json", "labels.nii.gz", "segmentation.dcm"]
     with pytest.raises(OutputNotEmptyError):
         seg.save(tmp_path / "a")
-    seg.save(tmp_path / "a", outputs=["summary"], overwrite=True)
+    seg.save(tmp_path / "a", outputs="summary", overwrite=True)
     files = sorted(path.name for path in (tmp_path / "a").rglob("*") if path.is_file())
     assert files == ["measurements.csv", "summary.json"]
     for wrong in ({"seg_type": "nonsense"}, {"outputs": ["nonsense"]}, {"outputs": []}):

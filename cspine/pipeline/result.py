@@ -24,7 +24,7 @@ from cspine.measurements.shape_findings import shape_findings
 from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
-from cspine.pipeline.outputs import check_outputs, checked_outputs, chosen_outputs
+from cspine.pipeline.outputs import check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import material, sex_of_patient, with_engine
 from cspine.pipeline.study import SegmentedStudy, results_of, write_results
@@ -100,7 +100,7 @@ class Segmentation:
         out: str | Path,
         *,
         seg_type: str | SegType | None = None,
-        outputs: Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
         overwrite: bool = False,
     ) -> Summary:
         """Write the results into a folder, as `cspine run` does.
@@ -111,8 +111,9 @@ class Segmentation:
             Folder in which ``dicom/`` and ``report/`` appear.
         seg_type : str or SegType, optional
             ``"binary"`` or ``"labelmap"``; as in `settings` if omitted.
-        outputs : sequence of str, optional
-            Names of `pipeline.outputs`, for example ``["seg", "report"]``; the default for the source if omitted.
+        outputs : str or sequence of str, optional
+            Names of `pipeline.outputs`, for example ``["seg", "report"]`` or ``"seg,report"``; the default for the
+            source if omitted.
         overwrite : bool
             Replace existing results.
 
@@ -134,7 +135,7 @@ class Segmentation:
         if seg_type is not None:
             settings = replace(settings, seg_type=as_seg_type(seg_type))
         if outputs is not None:
-            settings = replace(settings, outputs=checked_outputs([outputs] if isinstance(outputs, str) else outputs))
+            settings = replace(settings, outputs=outputs)  # type: ignore[arg-type]
         has_dicom = self.ct.source is not None
         if seg_type is not None and not has_dicom:
             raise DicomSourceNeededError("a type of DICOM Segmentation was given, and the CT does not come from DICOM")
