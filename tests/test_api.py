@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import shutil
 import subprocess
 import sys
@@ -152,7 +154,7 @@ def test_another_type_of_seg_and_other_outputs_may_be_saved(seg: cspine.Segmenta
     assert files == ["labels.json", "labels.nii.gz", "segmentation.dcm"]
     with pytest.raises(OutputNotEmptyError):
         seg.save(tmp_path / "a")
-    seg.save(tmp_path / "a", outputs=["summary"], overwrite=True)
+    seg.save(tmp_path / "a", outputs="summary", overwrite=True)
     files = sorted(path.name for path in (tmp_path / "a").rglob("*") if path.is_file())
     assert files == ["measurements.csv", "summary.json"]
     for wrong in ({"seg_type": "nonsense"}, {"outputs": ["nonsense"]}, {"outputs": []}):
@@ -180,6 +182,29 @@ def test_a_notebook_shows_a_picture(seg: cspine.Segmentation, tmp_path: Path) ->
     assert seg._repr_png_() == seg.preview().png
     assert "data:image/png;base64," in seg._repr_html_()
     assert seg.preview().save(tmp_path / "p.png").read_bytes() == seg.preview().png
+
+
+@pytest.mark.parametrize("name", ["p.jpg", "p", "p.png.txt"])
+def test_a_file_of_another_format_than_its_ending_is_refused(
+    seg: cspine.Segmentation, name: str, tmp_path: Path
+) -> None:
+    for write in (seg.preview().save, seg.to_nifti, seg.to_html):
+        with pytest.raises(UsageError):
+            write(tmp_path / name)
+    for write in (seg.to_pdf, seg.to_secondary_capture, seg.to_rtstruct):
+        with pytest.raises(UsageError):
+            write(tmp_path / "report.pdf")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_can_be_copied_and_pickled_after_it_was_looked_at(seg: cspine.Segmentation) -> None:
+    assert repr(seg) and seg.vertebrae and seg.measurements and seg.preview() and seg.findings is not None
+    assert seg.confidence is not None and seg.spine.values is not None
+    for again in (copy.deepcopy(seg), pickle.loads(pickle.dumps(seg))):
+        assert np.array_equal(again.labels.array, seg.labels.array)
+        assert dict(again.vertebrae) == dict(seg.vertebrae)
+        with pytest.raises(KeyError):
+            again.vertebrae["C9"]
 
 
 def test_every_kind_of_input_gives_the_same_labels(

@@ -13,10 +13,12 @@ from typing import Any
 from cspine.cohort.folder import StudyRecord
 from cspine.core.errors import MissingExtraError
 from cspine.io.files import write_atomic
+from cspine.io.output import SEGMENTATION
 from cspine.io.tables import write_csv
 from cspine.measurements.quantities import quantity
 from cspine.report.summary import Summary
 
+_SEGMENTATION = f"dicom/{SEGMENTATION}"
 #: Columns of results.csv and results.parquet, with their Arrow types.
 STUDY_COLUMNS: Mapping[str, str] = {
     "name": "string",
@@ -152,7 +154,7 @@ def _summary_columns(summary: Summary) -> Row:
         "model_version": summary.model.version,
         "model_checksum": summary.model.checksum,
         "cspine_version": summary.cspine_version,
-        "segmentation_sha256": next((output.sha256 for output in summary.outputs if output.sop_instance_uid), None),
+        "segmentation_sha256": next((each.sha256 for each in summary.outputs if each.file == _SEGMENTATION), None),
     }
 
 

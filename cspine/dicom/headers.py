@@ -214,6 +214,8 @@ class InstanceHeader:
     images_in_acquisition: int | None
     series_instances: int | None
     concatenation_parts: int | None
+    study_date: str = ""
+    kvp: float | None = None
 
     @property
     def is_ct(self) -> bool:
@@ -256,6 +258,7 @@ def read_header(
     shared_group = shared[0] if shared else Dataset()
     thickness = _numbers(_macro(shared_group, "PixelMeasuresSequence") or dataset, "SliceThickness", 1)
     reconstruction = _macro(shared_group, "CTReconstructionSequence") or dataset
+    voltage = _numbers(_macro(shared_group, "CTXRayDetailsSequence") or dataset, "KVP", 1)
     return InstanceHeader(
         path=path,
         sop_class_uid=_text(dataset, "SOPClassUID"),
@@ -289,6 +292,8 @@ def read_header(
         images_in_acquisition=_integer(dataset, "ImagesInAcquisition"),
         series_instances=_integer(dataset, "NumberOfSeriesRelatedInstances"),
         concatenation_parts=_integer(dataset, "InConcatenationTotalNumber"),
+        study_date=_text(dataset, "StudyDate"),
+        kvp=voltage[0] if voltage else None,
     )
 
 

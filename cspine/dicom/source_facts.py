@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from cspine.core.volumes import CtSource
-from cspine.dicom.headers import read_header
+from cspine.dicom.headers import InstanceHeader, read_header
 from cspine.dicom.patient import sex_of
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.source_header import read_first_header
@@ -23,6 +23,8 @@ class SourceFacts:
         Hash that identifies the patient, as `headers.patient_key` returns it.
     series_uid : str
         (0020,000E) *Series Instance UID*.
+    study_uid : str
+        (0020,000D) *Study Instance UID*.
     frame_of_reference : str
         (0020,0052); empty if missing.
     sex : str
@@ -31,14 +33,21 @@ class SourceFacts:
         Age of the patient when scanned.
     contrast : bool
         Whether a contrast agent is stated.
+    study_date : str
+        (0008,0020) *Study Date*; empty if missing.
+    acquisition : str
+        Tube voltage, kernel and contrast medium, on which densities depend; empty if voltage or kernel is not stated.
     """
 
     patient_key: str
     series_uid: str
+    study_uid: str
     frame_of_reference: str
     sex: str
     age_years: float | None
     contrast: bool
+    study_date: str = ""
+    acquisition: str = ""
 
 
 def read_source_facts(source: CtSource) -> SourceFacts:
@@ -64,8 +73,18 @@ def _facts(header: Dataset, source: CtSource) -> SourceFacts:
     return SourceFacts(
         patient_key=instance.patient_key,
         series_uid=instance.series_uid,
+        study_uid=instance.study_uid,
         frame_of_reference=instance.planes[0].frame_of_reference if instance.planes else "",
         sex=sex_of(header),
         age_years=instance.patient_age_years,
         contrast=instance.contrast,
+        study_date=instance.study_date,
+        acquisition=_acquisition(instance),
     )
+
+
+def _acquisition(instance: InstanceHeader) -> str:
+    if not instance.kvp or not instance.kernel:
+        return ""
+    contrast = "with" if instance.contrast else "without"
+    return f"{instance.kvp:g} kV, kernel {instance.kernel}, {contrast} contrast medium"

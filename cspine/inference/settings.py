@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from cspine.core.checks import is_finite_number
 from cspine.core.errors import UsageError
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -64,9 +65,9 @@ class InferenceSettings:
     roi: RoiName = "auto"
 
     def __post_init__(self) -> None:
-        if not _DEVICE.fullmatch(self.device):
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
             raise UsageError(f"device {self.device!r} is unknown", advice="Give auto, cpu, cuda or cuda:N.")
-        if not 0 < self.step_size <= 1:
+        if not is_finite_number(self.step_size) or not 0 < self.step_size <= 1:
             raise UsageError(f"step size {self.step_size} is not a fraction of the patch, above 0 and up to 1")
         for what, known in (("precision", PRECISIONS), ("engine", ENGINES), ("roi", ROIS)):
             value = getattr(self, what)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
-from cspine.core.errors import OutputError
+from cspine.core.errors import OutputError, UsageError
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -36,6 +36,28 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def require_ending(path: str | Path, endings: tuple[str, ...]) -> None:
+    """Refuse a path whose ending promises another format than the one that is written.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to write.
+    endings : tuple of str
+        Endings of the format, for example ``(".png",)``.
+
+    Raises
+    ------
+    UsageError
+        If the name has none of them.
+    """
+    if not Path(path).name.lower().endswith(endings):
+        raise UsageError(
+            f"{Path(path).name} does not end in {' or '.join(endings)}, the format that is written",
+            advice="Change the ending of the file.",
+        )
 
 
 def remove_file(path: Path) -> None:

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from enum import Enum
+from multiprocessing.synchronize import Event
 from typing import Final, Generic, TypeVar
 
+from cspine.core.errors import ProcessStartError
 from cspine.io.privacy import withhold_foreign_texts
 
 Item = TypeVar("Item")
@@ -78,6 +80,11 @@ def run_each(
         Gets the position of an item and its result; `DIED` where the process was killed. What it raises ends all.
     isolated : bool
         True to do every task in another process, even a single one.
+
+    Raises
+    ------
+    ProcessStartError
+        If no process comes to work, as in a script that starts them while it is imported.
     """
     if not isolated and min(jobs, len(items)) <= 1:
         for index, item in enumerate(items):
@@ -106,7 +113,9 @@ class _Pool(Generic[Item, Result]):
         """Take items from those that wait until none is left or a process dies; return what was running then."""
         workers = max(1, min(jobs, len(waiting)))
         running: dict[Future[Result], int] = {}
-        with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_as_worker) as pool:
+        context = _context()
+        has_started = context.Event()
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_as_worker, initargs=(has_started,)) as pool:
             try:
                 while waiting or running:
                     while waiting and len(running) < workers:
@@ -117,7 +126,9 @@ class _Pool(Generic[Item, Result]):
                     for future in finished:
                         result = future.result()
                         self._take(running.pop(future), result)
-            except BrokenProcessPool:
+            except BrokenProcessPool as error:
+                if not has_started.is_set():
+                    raise ProcessStartError("every process ended before it could do a task") from error
                 return list(running.values())
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -130,8 +141,9 @@ def _context() -> multiprocessing.context.BaseContext:
     return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
 
 
-def _as_worker() -> None:
+def _as_worker(has_started: Event) -> None:
     """Keep to what the command keeps to, leave interrupts to it, and end when it is gone."""
+    has_started.set()
     withhold_foreign_texts()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import hypot
 from typing import TYPE_CHECKING
 
-from cspine.measurements.quantities import Quantity
+from cspine.measurements.quantities import HU, Quantity
 
 if TYPE_CHECKING:
     from cspine.measurements.spine import SpineMeasurements
@@ -23,6 +23,8 @@ CHANGING = (
 )
 #: A change counts as one from this many of its uncertainties on.
 COVERAGE = 2.0
+#: Fewer values may agree by chance.
+_MIN_COMMON = 5
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class EarlierValues:
         Value and uncertainty by site and name of the quantity.
     tracking : mapping of str to str
         Tracking UID by site.
+    acquisition : str
+        Tube voltage, kernel and contrast medium of its image, as one text; empty if unknown.
     """
 
     result: str
@@ -48,6 +52,7 @@ class EarlierValues:
     images: frozenset[str]
     values: Mapping[tuple[str, str], tuple[float, float | None]]
     tracking: Mapping[str, str]
+    acquisition: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,13 @@ class Change:
         return self.uncertainty is not None and abs(self.difference) >= COVERAGE * self.uncertainty
 
 
-def changes_since(now: SpineMeasurements, earlier: EarlierValues, images: frozenset[str]) -> tuple[Change, ...]:
+def changes_since(
+    now: SpineMeasurements, earlier: EarlierValues, images: frozenset[str], acquisition: str = ""
+) -> tuple[Change, ...]:
     """Return the changes of every level that both results have; none if they are based on images in common.
 
-    Another result of the same images is a repetition: what differs has not changed in the patient.
+    Another result of the same images is a repetition: what differs has not changed in the patient. Images without UIDs
+    are the same where every value is. Densities of images with other, or unknown, acquisitions are not compared.
 
     Parameters
     ----------
@@ -99,15 +107,28 @@ def changes_since(now: SpineMeasurements, earlier: EarlierValues, images: frozen
         The earlier ones.
     images : frozenset of str
         SOP Instance UIDs of the images of the new ones.
+    acquisition : str
+        That of these images, as of `EarlierValues`.
     """
-    if images & earlier.images:
+    if images & earlier.images or _is_repetition(now, earlier):
         return ()
+    has_densities = bool(acquisition) and acquisition == earlier.acquisition
     found = []
     for each in now.values:
         before = earlier.values.get((each.site, each.quantity.name))
-        if each.quantity.name in CHANGING and before is not None:
+        is_comparable = has_densities or each.quantity.unit != HU
+        if each.quantity.name in CHANGING and is_comparable and before is not None:
             value, doubt = before
             both = None if doubt is None or each.uncertainty is None else hypot(doubt, each.uncertainty)
             uncertainty = None if both is None else round(both, each.quantity.digits)
             found.append(Change(each.site, each.quantity, value, each.value, uncertainty, earlier.date))
     return tuple(found)
+
+
+def _is_repetition(now: SpineMeasurements, earlier: EarlierValues) -> bool:
+    """Return whether all values are those of the earlier result, but for rounding: two exams never agree so far."""
+    both = [(each, earlier.values.get((each.site, each.quantity.name))) for each in now.values]
+    same = [
+        abs(each.value - before[0]) < 1.5 * 10**-each.quantity.digits for each, before in both if before is not None
+    ]
+    return len(same) >= _MIN_COMMON and all(same)

@@ -15,6 +15,8 @@ from importlib import resources
 _FILE = "published.csv"
 #: Distance from the mean, in standard deviations, at which a range ends where the source states none.
 RANGE_SD = 2.0
+#: Sexes that sources tell apart.
+SEXES = ("M", "F")
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ class PublishedValue:
 
     @property
     def citation(self) -> str:
-        """Source, number and method in one line."""
-        return f"{self.source}; n = {self.n}; {self.method}"
+        """Source, number of people, with their sex where the values are of one, and method in one line."""
+        people = {"M": " men", "F": " women"}.get(self.sex, "")
+        return f"{self.source}; n = {self.n}{people}; {self.method}"
 
 
 @cache
@@ -116,7 +119,7 @@ def find_published(quantity: str, site: str, sex: str = "") -> PublishedValue | 
         ``"M"``, ``"F"``, or anything else if unknown: then only values of both sexes are taken.
     """
     fitting = [each for each in published_values() if each.quantity == quantity and site in each.sites]
-    for wanted in (sex, "") if sex in ("M", "F") else ("",):
+    for wanted in (sex, "") if sex in SEXES else ("",):
         for each in fitting:
             if each.sex == wanted:
                 return each

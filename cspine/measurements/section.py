@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.measure import find_contours
 
 from cspine.measurements.frame import Bone, Frame, extent_in
 
@@ -83,6 +82,8 @@ class Section:
         part : ndarray of bool, shape (z, y)
             Samples of the part.
         """
+        from skimage.measure import find_contours  # slow to import
+
         near = np.pad(np.where(ndimage.binary_dilation(part), self.share_zy, 0), 1)
         curves = find_contours(near, 0.5)  # type: ignore[no-untyped-call]
         if not curves:

@@ -20,7 +20,7 @@ from cspine.measurements.canal import atlantodental_interval, spinous_length
 from cspine.measurements.density import eroded, percentiles, trabecular
 from cspine.measurements.geometry import ATLAS, AXIS, VertebraGeometry, find_geometry
 from cspine.measurements.neighbours import PairValues, measure_pair
-from cspine.measurements.published import PublishedValue, find_published
+from cspine.measurements.published import SEXES, PublishedValue, find_published
 from cspine.measurements.quantities import QUANTITIES, Quantity, Scope, quantity
 from cspine.measurements.section import STEP_MM
 from cspine.measurements.uncertainty import uncertainty_of
@@ -28,6 +28,7 @@ from cspine.measurements.vertebra import VertebraMeasurement, measure_vertebrae
 
 #: The site of what belongs to no vertebra and no pair.
 COLUMN = "column"
+_LABELS = {vertebra.name: vertebra.label for vertebra in VERTEBRAE}
 #: The largest turn of neighbours against each other and the largest slip that labels of a real column can have.
 _MAX_ANGLE_DEG, _MAX_SLIP_MM = 60.0, 15.0
 #: No disc is so high, by the region of the vertebra above it; with a vertebra between them two are further apart.
@@ -86,11 +87,14 @@ class SpineMeasurements:
         By site from head to foot, then pairs, then the column; an incomplete vertebra has none.
     touching : tuple of str
         Pairs whose bodies touch at the front, in the middle and at the back, so that they have no disc height.
+    sex : str
+        ``"M"`` or ``"F"``: whose published values were taken first; empty where only those of both were.
     """
 
     vertebrae: tuple[VertebraMeasurement, ...]
     values: tuple[MeasuredValue, ...]
     touching: tuple[str, ...] = ()
+    sex: str = ""
 
     def at(self, site: str) -> tuple[MeasuredValue, ...]:
         """Return the values of a site, in the order of tables.
@@ -99,7 +103,13 @@ class SpineMeasurements:
         ----------
         site : str
             A level (``"C3"``), two neighbours (``"C3/C4"``), or ``"column"``.
+
+        Raises
+        ------
+        KeyError
+            If there is no such site.
         """
+        _require_site(site)
         return tuple(each for each in self.values if each.site == site)
 
     def value(self, site: str, name: str) -> float | None:
@@ -115,7 +125,7 @@ class SpineMeasurements:
         Raises
         ------
         KeyError
-            If there is no such quantity.
+            If there is no such quantity or site.
         """
         wanted = quantity(name)
         return next((each.value for each in self.at(site) if each.quantity is wanted), None)
@@ -124,6 +134,16 @@ class SpineMeasurements:
     def pairs(self) -> tuple[str, ...]:
         """Names of the pairs that have values, from head to foot."""
         return tuple(dict.fromkeys(v.site for v in self.values if v.quantity.scope is Scope.NEIGHBOURS))
+
+
+def _require_site(site: str) -> None:
+    """Refuse, with KeyError, what is neither a level nor two that may follow each other nor the column."""
+    names = site.split("/")
+    labels = [_LABELS.get(name) for name in names]
+    is_level = len(labels) == 1 and labels[0] is not None
+    is_pair = len(labels) == 2 and labels[0] is not None and labels[1] is not None and may_follow(labels[0], labels[1])
+    if site != COLUMN and not is_level and not is_pair:
+        raise KeyError(f"{site!r} is no site: give a level such as 'C3', a pair such as 'C3/C4', or {COLUMN!r}")
 
 
 def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeasurements:
@@ -166,7 +186,7 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
     )  # fmt: skip
     discs = Counter(site for site, name in unresolved if name in _DISC_HEIGHTS)
     touching = tuple(site for site, count in discs.items() if count == len(_DISC_HEIGHTS))
-    return SpineMeasurements(_with_values(vertebrae, reported), reported, touching)
+    return SpineMeasurements(_with_values(vertebrae, reported), reported, touching, sex if sex in SEXES else "")
 
 
 def _is_unresolved(measured: Quantity, value: float, spacing_xyz: tuple[float, float, float]) -> bool:

@@ -12,12 +12,14 @@ from cspine.dicom.encapsulated_stl import StlDocument, write_surface_objects
 from cspine.pipeline.settings import RunSettings
 from cspine.surfaces.fe_model import FeModel, build_model
 from cspine.surfaces.fe_settings import FeSettings
-from cspine.surfaces.fe_write import write_model
+from cspine.surfaces.fe_write import model_files, write_model
 from cspine.surfaces.formats import surface_bytes
 from cspine.surfaces.settings import DICOM
 from cspine.surfaces.vertebrae import VertebraSurface, vertebra_surfaces
-from cspine.surfaces.write import write_surfaces
+from cspine.surfaces.write import surface_files, write_surfaces
 
+#: Partial volumes of fat explain fewer elements whose density is limited.
+_NOTED_SHARE = 0.2
 _log = logging.getLogger(__name__)
 
 
@@ -54,14 +56,17 @@ def write_surface_files(
         If DICOM objects are wanted and the image does not come from DICOM.
     NoVertebraError
         If there is no vertebra.
+    OutputNotEmptyError
+        If a folder has a file of another origin that would be replaced.
     OutputError
         If a file cannot be written.
     InputError, MissingAttributeError, GeometryError
         As `dicom.derived.read_origin`, of DICOM objects.
     """
     settings.surfaces.require_source(has_dicom=ct is not None and ct.source is not None)
+    surface_files(folder).check()
     found = vertebra_surfaces(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), settings.surfaces.gap_mm)
-    write_surfaces(found, settings.surfaces, folder)
+    write_surfaces(found, settings.surfaces, folder, with_objects=dicom_folder == folder)
     if DICOM in settings.surfaces.formats and ct is not None:
         documents = [StlDocument(each.surface.vertebra, surface_bytes(each.surface, "stl")) for each in found]
         parameters = (*settings.as_text().items(), ("gap_mm", f"{settings.surfaces.gap_mm:g}"))
@@ -93,8 +98,16 @@ def write_element_files(
     CSpineError
         As in `fe_model.build_model` and `fe_write.write_model`.
     """
+    model_files(folder).check()
     model = build_model(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), ct, settings)
     for level, reason in model.rejected.items():
         _log.warning("finite elements: %s %s", level, reason)
+    for part in model.vertebrae:
+        if part.clipped_share > _NOTED_SHARE:
+            _log.warning(
+                "finite elements: %s has the least or largest density in %.0f %% of its elements",
+                part.name,
+                100 * part.clipped_share,
+            )
     write_model(model, settings, folder)
     return model

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 import cspine
 from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE, Vertebra, rank
-from cspine.core.errors import NoVertebraError
+from cspine.core.errors import NoVertebraError, hashed
 from cspine.core.findings import Finding
 from cspine.core.geometry import resample_labels
+from cspine.core.padding import shapes_in_image
 from cspine.core.shape import labels_cut_within
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
 from cspine.dicom.archive import open_input
 from cspine.dicom.clock import Clock
 from cspine.dicom.source_facts import read_source_facts
 from cspine.io.output import MEASURED, MEASUREMENTS, REPORT, StudyOutput
+from cspine.measurements.anchor_shape import anchor_findings
 from cspine.measurements.change import Change, EarlierValues
 from cspine.measurements.spine import MeasuredValue, SpineMeasurements
 from cspine.measurements.table import MeasurementTable
@@ -24,14 +29,17 @@ from cspine.pipeline.labelled import Labelled, choose_series_of, require_same_so
 from cspine.pipeline.measuring import measure, prior_of_image
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.source import SourceKind, kind_of_source
+from cspine.pipeline.steps.summary import input_summary
 from cspine.postprocessing.label_findings import given_label_findings
 from cspine.report.measurement_table import write_measurement_table
 from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 from cspine.report.summary import (
+    LabelsSummary,
     MeasuredLabelsSummary,
     change_summaries,
     finding_summaries,
     measurement_summaries,
+    model_summary,
     vertebra_summaries,
     write_summary,
 )
@@ -144,7 +152,8 @@ class MeasuredLabels:
         self._measured = measure(self.labels, ct, sex, expected_levels(self.labels), prior)
         age, has_contrast = (facts.age_years, facts.contrast) if facts is not None else (None, False)
         of_labels = given_label_findings(self.labels, ct, age, bodies_only=labelled.bodies_only)
-        self._findings = (*of_labels, *steps.contrast_findings(has_contrast))
+        shape_of_level = anchor_findings(self.labels, shapes_in_image(self.labels, ct))
+        self._findings = (*of_labels, *shape_of_level, *steps.contrast_findings(has_contrast))
 
     @property
     def spine(self) -> SpineMeasurements:
@@ -216,9 +225,17 @@ class MeasuredLabels:
         return MeasuredLabelsSummary(
             cspine_version=cspine.__version__,
             clock=clock.iso,
+            labels=LabelsSummary(
+                segmentation=hashed(self._record.sop_instance_uid) if self._record is not None else None,
+                voxels=hashlib.sha256(np.ascontiguousarray(self.labels.labels_zyx).data).hexdigest(),
+            ),
+            input=input_summary(None, self.ct),
+            model=model_summary(self.labels.model) if self.labels.model is not None else None,
+            sex=self.spine.sex or None,
             vertebrae=vertebra_summaries(self.spine.vertebrae, segments, tracking),
             measurements=measurement_summaries(self.values),
             levels_not_found=list(self.not_found),
+            prior=hashed(self._measured.prior.result) if self._measured.prior is not None else None,
             changes=change_summaries(self.changes),
             findings=finding_summaries(self.findings),
         )

@@ -44,7 +44,9 @@ class Measured:
     findings: tuple[Finding, ...] = ()
 
 
-def prior_result(named: Path | None, study: Scan | None, patient: str | None) -> EarlierValues | None:
+def prior_result(
+    named: Path | None, study: Scan | None, patient: str | None, study_date: str = ""
+) -> EarlierValues | None:
     """Return the earlier result: the one that a user names, or the newest in the study; None if there is none.
 
     Parameters
@@ -55,6 +57,8 @@ def prior_result(named: Path | None, study: Scan | None, patient: str | None) ->
         The study.
     patient : str or None
         Key of the patient; None where the image does not come from DICOM.
+    study_date : str
+        Date of the study, YYYYMMDD; empty if unknown.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def prior_result(named: Path | None, study: Scan | None, patient: str | None) ->
         If the named one cannot be compared with.
     """
     if named is not None:
-        return read_prior(named, patient)
+        return read_prior(named, patient, study_date)
     return find_prior(study) if study is not None else None
 
 
@@ -85,7 +89,10 @@ def prior_of_image(named: Path | None, ct: CtVolume) -> EarlierValues | None:
     """
     if named is None:
         return None
-    return read_prior(named, read_source_facts(ct.source).patient_key if ct.source is not None else None)
+    if ct.source is None:
+        return read_prior(named, None)
+    facts = read_source_facts(ct.source)
+    return read_prior(named, facts.patient_key, facts.study_date)
 
 
 def measure(
@@ -117,5 +124,8 @@ def measure(
 
     spine = measure_spine(labels, ct, sex)
     images = frozenset(part.sop_instance_uid for part in ct.source.slices) if ct.source is not None else frozenset()
-    changes = changes_since(spine, prior, images) if prior is not None else ()
+    changes: tuple[Change, ...] = ()
+    if prior is not None:
+        acquisition = read_source_facts(ct.source).acquisition if ct.source is not None else ""
+        changes = changes_since(spine, prior, images, acquisition)
     return Measured(spine, tuple(missed), changes, prior, shape_findings(spine, labels.resolution_xyz))

@@ -11,18 +11,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cspine.core.anatomy import levels_text, vertebra
-from cspine.core.errors import DicomSourceNeededError, UsageError
+from cspine.core.errors import DicomSourceNeededError
 from cspine.core.findings import Finding
+from cspine.core.padding import with_cut_labels
 from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
-from cspine.dicom.seg_type import SegType
+from cspine.dicom.seg_type import SegType, as_seg_type
 from cspine.io import nifti
+from cspine.io.files import require_ending
 from cspine.io.output import StudyOutput
 from cspine.measurements.confidence import Confidence
 from cspine.measurements.shape_findings import shape_findings
 from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
-from cspine.pipeline.outputs import check_outputs, checked_outputs, chosen_outputs
+from cspine.pipeline.outputs import check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import material, sex_of_patient, with_engine
 from cspine.pipeline.study import SegmentedStudy, results_of, write_results
@@ -31,6 +33,7 @@ from cspine.report.preview import preview_png
 from cspine.report.summary import Summary
 from cspine.surfaces.fe_model import FeModel, build_model
 from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.settings import SurfaceSettings
 from cspine.surfaces.vertebrae import VertebraSurface, vertebra_surfaces
 
 
@@ -76,9 +79,10 @@ class Segmentation:
         assert model is not None
         return model
 
-    @cached_property
+    @property
     def vertebrae(self) -> Mapping[str, VertebraMeasurement]:
         """The measurements of each vertebra by its level, from head to foot."""
+        # Not cached: a mapping proxy can be neither pickled nor copied, and a result can.
         return MappingProxyType(_ByLevel({measured.level: measured for measured in self.spine.vertebrae}))
 
     @cached_property
@@ -96,7 +100,7 @@ class Segmentation:
         out: str | Path,
         *,
         seg_type: str | SegType | None = None,
-        outputs: Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
         overwrite: bool = False,
     ) -> Summary:
         """Write the results into a folder, as `cspine run` does.
@@ -107,8 +111,9 @@ class Segmentation:
             Folder in which ``dicom/`` and ``report/`` appear.
         seg_type : str or SegType, optional
             ``"binary"`` or ``"labelmap"``; as in `settings` if omitted.
-        outputs : sequence of str, optional
-            Names of `pipeline.outputs`, for example ``["seg", "report"]``; the default for the source if omitted.
+        outputs : str or sequence of str, optional
+            Names of `pipeline.outputs`, for example ``["seg", "report"]`` or ``"seg,report"``; the default for the
+            source if omitted.
         overwrite : bool
             Replace existing results.
 
@@ -128,9 +133,9 @@ class Segmentation:
         """
         settings = self.settings
         if seg_type is not None:
-            settings = replace(settings, seg_type=_seg_type(seg_type))
+            settings = replace(settings, seg_type=as_seg_type(seg_type))
         if outputs is not None:
-            settings = replace(settings, outputs=checked_outputs([outputs] if isinstance(outputs, str) else outputs))
+            settings = replace(settings, outputs=outputs)  # type: ignore[arg-type]
         has_dicom = self.ct.source is not None
         if seg_type is not None and not has_dicom:
             raise DicomSourceNeededError("a type of DICOM Segmentation was given, and the CT does not come from DICOM")
@@ -153,9 +158,12 @@ class Segmentation:
 
         Raises
         ------
+        UsageError
+            If the file has another ending.
         OutputError
             If it cannot be written.
         """
+        require_ending(path, (".nii", ".nii.gz"))
         nifti.write(Path(path), self.labels.labels_zyx, self.labels.affine_lps)
         return Path(path)
 
@@ -174,9 +182,12 @@ class Segmentation:
 
         Raises
         ------
+        UsageError
+            If the file has another ending.
         OutputError
             If it cannot be written.
         """
+        require_ending(path, (".html", ".htm"))
         return self._write("report", path)
 
     def to_pdf(self, path: str | Path) -> Path:
@@ -196,10 +207,12 @@ class Segmentation:
         ------
         DicomSourceNeededError
             If the CT does not come from DICOM.
+        UsageError
+            If the file has another ending than ``.dcm``.
         OutputError
             If the file cannot be written.
         """
-        return self._write("pdf", path)
+        return self._write_object("pdf", path)
 
     def to_secondary_capture(self, path: str | Path) -> Path:
         """Write the preview as a Secondary Capture, marked as not for diagnosis.
@@ -218,10 +231,12 @@ class Segmentation:
         ------
         DicomSourceNeededError
             If the CT does not come from DICOM.
+        UsageError
+            If the file has another ending than ``.dcm``.
         OutputError
             If the file cannot be written.
         """
-        return self._write("sc", path)
+        return self._write_object("sc", path)
 
     def to_rtstruct(self, path: str | Path) -> Path:
         """Write the vertebrae as an RT Structure Set.
@@ -240,10 +255,18 @@ class Segmentation:
         ------
         DicomSourceNeededError
             If the CT does not come from DICOM.
+        UsageError
+            If the file has another ending than ``.dcm``.
         OutputError
             If the file cannot be written.
         """
-        return self._write("rtstruct", path)
+        return self._write_object("rtstruct", path)
+
+    def _write_object(self, name: str, path: str | Path) -> Path:
+        """Write one DICOM object; its file may have no ending."""
+        if Path(path).suffix:
+            require_ending(path, (".dcm",))
+        return self._write(name, path)
 
     def _write(self, name: str, path: str | Path) -> Path:
         """Write one output to a path of its own."""
@@ -259,13 +282,19 @@ class Segmentation:
         Parameters
         ----------
         gap_mm : float
-            Smallest distance between two vertebrae; at 0 they may touch.
+            Smallest distance between two vertebrae, 0 to 5 mm; at 0 they may touch.
+
+        Raises
+        ------
+        UsageError
+            If the distance is out of its range.
 
         Examples
         --------
         >>> [each.surface.volume_mm3 for each in seg.surfaces()]  # doctest: +SKIP
         """
-        return vertebra_surfaces(self.labels, gap_mm)
+        gap_mm = SurfaceSettings(gap_mm=gap_mm).gap_mm
+        return vertebra_surfaces(with_cut_labels(self.labels, self.ct), gap_mm)
 
     def finite_elements(self, settings: FeSettings | None = None) -> FeModel:
         """Return tetrahedra of each vertebra with their sets and materials.
@@ -280,7 +309,7 @@ class Segmentation:
         MeshError
             If no vertebra can be meshed.
         """
-        return build_model(self.labels, self.ct, settings or self.settings.elements)
+        return build_model(with_cut_labels(self.labels, self.ct), self.ct, settings or self.settings.elements)
 
     def preview(self) -> Picture:
         """Return sagittal, coronal and axial pictures as one PNG, which a notebook shows."""
@@ -314,11 +343,3 @@ class _ByLevel(dict[str, VertebraMeasurement]):
 
     def __missing__(self, level: str) -> VertebraMeasurement:
         raise KeyError(f"{level} was not segmented; the levels are {levels_text(vertebra(one) for one in self)}")
-
-
-def _seg_type(name: str | SegType) -> SegType:
-    try:
-        return SegType(name)
-    except ValueError as error:
-        kinds = " or ".join(kind.value for kind in SegType)
-        raise UsageError(f"unknown SEG type {name!r}", advice=f"Give {kinds}.") from error

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from cspine.core.anatomy import Vertebra, as_levels, levels_text
+from cspine.core.errors import UsageError
+from cspine.core.findings import parse_fail_on
 from cspine.dicom.clock import Clock
-from cspine.dicom.seg_type import SegType
+from cspine.dicom.seg_type import SegType, as_seg_type
 from cspine.inference.settings import InferenceSettings
+from cspine.pipeline.outputs import parse_outputs
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.settings import SurfaceSettings
 
 #: Values of ``--confidence``.
 ConfidenceName = Literal["off", "fast", "full"]
+CONFIDENCES: tuple[str, ...] = get_args(ConfidenceName)
+#: Types of settings that are not converted.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "clock": (Clock,),
+    "inference": (InferenceSettings,),
+    "surfaces": (SurfaceSettings,),
+    "elements": (FeSettings,),
+    "rules_file": (Path, type(None)),
+    "series_uid": (str, type(None)),
+    "prior": (Path, type(None)),
+    **dict.fromkeys(("repair_gaps", "incomplete", "solve_levels"), (bool,)),
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,7 @@ class RunSettings:
     Raises
     ------
     UsageError
-        If a level is unknown.
+        If a level, an output, a severity or another name is unknown, or a value is of another type.
     """
 
     clock: Clock = field(default_factory=Clock.from_environment)
@@ -84,6 +100,22 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.levels is not None:
             object.__setattr__(self, "levels", as_levels(self.levels))
+        if self.fail_on:
+            object.__setattr__(self, "fail_on", parse_fail_on(_joined("fail_on", self.fail_on)))
+        if self.outputs is not None:
+            object.__setattr__(self, "outputs", parse_outputs(_joined("outputs", self.outputs)))
+        object.__setattr__(self, "seg_type", as_seg_type(self.seg_type))
+        if self.confidence not in CONFIDENCES:
+            raise UsageError(f"`confidence`: {self.confidence!r} is not one of {', '.join(CONFIDENCES)}")
+        for name in ("rules_file", "prior"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, Path(getattr(self, name)))
+        for name, kinds in _KINDS.items():
+            if not isinstance(getattr(self, name), kinds):
+                raise UsageError(
+                    f"`{name}` is a {type(getattr(self, name)).__name__}, not a {kinds[0].__name__}",
+                    advice="Give a value of the type that the documentation of `RunSettings` names.",
+                )
 
     def as_text(self) -> dict[str, str]:
         """Return the settings that may change the labels or the DICOM object, as the outputs state them."""
@@ -111,3 +143,12 @@ class RunSettings:
             "rules": self.rules_file.name if self.rules_file else "default",
             **rare,
         }
+
+
+def _joined(name: str, wanted: object) -> str:
+    """Return names as the command line has them; a text with one or several is returned unchanged."""
+    if isinstance(wanted, str):
+        return wanted
+    if isinstance(wanted, Collection) and all(isinstance(each, str) for each in wanted):
+        return ",".join(wanted)
+    raise UsageError(f"`{name}` is no sequence of names", advice=f"Give `{name}` names, for example in a tuple.")

@@ -63,8 +63,6 @@ def _middle(points_lps: NDArray[np.float64]) -> tuple[float, float]:
 
 def _midline(middles: NDArray[np.float64], index: int) -> float | None:
     """Return the right-left position of the midline at a level, from its neighbours alone; None for lack of them."""
-    from scipy.stats import siegelslopes  # slow to import
-
     others = np.delete(middles, index, axis=0)
     if len(others) < 2:
         return None
@@ -73,6 +71,16 @@ def _midline(middles: NDArray[np.float64], index: int) -> float | None:
     spread = np.ptp(nearest[:, 0])
     if spread < 1.0:
         return None
-    # Repeated medians: a neighbour that is incomplete itself does not move the line.
-    slope, offset = siegelslopes(nearest[:, 1], nearest[:, 0])
-    return float(slope * height + offset)
+    return _repeated_medians(nearest, height)
+
+
+def _repeated_medians(points: NDArray[np.float64], at: float) -> float:
+    """Return Siegel's line through points (position, value) at a position: one outlier does not move it.
+
+    SciPy has it in `scipy.stats`, which takes longer to import than all vertebrae to check.
+    """
+    position, value = points.T
+    steps = position[:, None] - position
+    np.fill_diagonal(steps, np.nan)
+    slope = np.median(np.nanmedian((value[:, None] - value) / steps, axis=1))
+    return float(np.median(value - slope * position) + slope * at)

@@ -16,35 +16,58 @@ from cspine.dicom.scan import Scan
 from cspine.io.foreign import foreign_file
 from cspine.measurements.change import EarlierValues
 from cspine.measurements.quantities import QUANTITIES, Quantity
-from cspine.report.sr_codes import concept_of
+from cspine.report.sr_codes import ACQUISITION, concept_of
 
 _GROUP, _TRACKING_ID, _TRACKING_UID = "125007", "112039", "112040"
 _DERIVATION, _UNCERTAINTY = "121401", "371884006"
 
 
-def read_prior(path: Path, patient: str | None) -> EarlierValues:
-    """Return the measurements of the result that a user names.
+def read_prior(path: Path, patient: str | None, study_date: str = "") -> EarlierValues:
+    """Return the measurements of the result that a user names: of several, those of the latest study before.
 
     Parameters
     ----------
     path : Path
-        The structured report, or a folder that holds it: the output folder of a run.
+        The structured report, or a folder that holds it: the output folder of a run, or one with those of several.
     patient : str or None
         Key of the patient of the new result, as headers have it; None if it does not come from DICOM.
+    study_date : str
+        Date of the study of the new result, YYYYMMDD; empty if unknown.
 
     Raises
     ------
     PriorResultError
-        If there is no report of cspine, or it is of another patient.
+        If there is no report of cspine, none of the patient, none before the date, or the patient is unknown and there
+        are reports of several.
     """
     files = sorted(path.rglob("*.dcm")) if path.is_dir() else [path]
     reports = [report for file in files if file.is_file() and (report := _report(file)) is not None]
     if not reports:
         raise PriorResultError("the earlier result has no structured report of cspine")
-    newest = max(reports, key=_moment)
-    if patient is not None and patient_key(newest) != patient:
+    if patient is None and len({patient_key(report) for report in reports}) > 1:
+        raise PriorResultError(
+            "the earlier results are of several patients, and the image does not say whose it is",
+            advice="Name the result of this patient.",
+        )
+    reports = [report for report in reports if patient is None or patient_key(report) == patient]
+    if not reports:
         raise PriorResultError("the earlier result is of another patient", advice="Name a result of the same patient.")
-    return earlier_values(newest)
+    reports = [report for report in reports if not _is_later(_date(report.get("StudyDate")), _date(study_date))]
+    if not reports:
+        raise PriorResultError(
+            "the earlier result is of a later study than the image", advice="Name a result of an earlier study."
+        )
+    return earlier_values(max(reports, key=_moment))
+
+
+def _date(value: object) -> str:
+    """Return a date as YYYYMMDD; empty if it is missing or malformed."""
+    digits = str(value or "").replace(".", "")
+    return digits if len(digits) == 8 and digits.isdecimal() else ""
+
+
+def _is_later(one: str, other: str) -> bool:
+    return bool(one) and bool(other) and one > other
 
 
 def find_prior(study: Scan) -> EarlierValues | None:
@@ -60,8 +83,12 @@ def find_prior(study: Scan) -> EarlierValues | None:
     return earlier_values(max(reports, key=_moment)) if reports else None
 
 
-def _moment(report: Dataset) -> tuple[str, str]:
-    return f"{report.get('ContentDate', '')}{report.get('ContentTime', '')}", str(report.SOPInstanceUID)
+def _moment(report: Dataset) -> tuple[str, str, str]:
+    return (
+        _date(report.get("StudyDate")),
+        f"{report.get('ContentDate', '')}{report.get('ContentTime', '')}",
+        str(report.SOPInstanceUID),
+    )
 
 
 def _report(path: Path) -> Dataset | None:
@@ -86,6 +113,7 @@ def earlier_values(report: Dataset) -> EarlierValues:
     """
     values: dict[tuple[str, str], tuple[float, float | None]] = {}
     tracking: dict[str, str] = {}
+    acquisitions: set[str] = set()
     for group in _groups(report):
         site, uid = _text(group, _TRACKING_ID), _text(group, _TRACKING_UID)
         if site and uid:
@@ -93,8 +121,14 @@ def earlier_values(report: Dataset) -> EarlierValues:
         for item in group.ContentSequence:
             if item.ValueType == "NUM" and (quantity := _quantity(item)) is not None:
                 values[site, quantity.name] = _value(item), _uncertainty(item)
+                acquisitions.update(_acquisition(item))
     return EarlierValues(
-        str(report.SOPInstanceUID), str(report.get("StudyDate") or ""), frozenset(_images(report)), values, tracking
+        str(report.SOPInstanceUID),
+        str(report.get("StudyDate") or ""),
+        frozenset(_images(report)),
+        values,
+        tracking,
+        acquisitions.pop() if len(acquisitions) == 1 else "",
     )
 
 
@@ -138,6 +172,12 @@ def _uncertainty(item: Dataset) -> float | None:
         if child.ConceptNameCodeSequence[0].CodeValue == _UNCERTAINTY:
             return _value(child)
     return None
+
+
+def _acquisition(item: Dataset) -> Iterator[str]:
+    for child in item.get("ContentSequence") or []:
+        if child.ConceptNameCodeSequence[0].CodeValue == ACQUISITION.value:
+            yield str(child.TextValue)
 
 
 def _images(report: Dataset) -> Iterator[str]:

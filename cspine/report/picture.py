@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cspine.io.files import write_atomic
+from cspine.io.files import require_ending, write_atomic
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,12 @@ class Picture:
 
         Raises
         ------
+        UsageError
+            If the file has another ending than ``.png``.
         OutputError
             If it cannot be written.
         """
+        require_ending(path, (".png",))
         write_atomic(Path(path), lambda partial: partial.write_bytes(self.png))
         return Path(path)
 

@@ -99,6 +99,8 @@ LEVEL_SEARCH = Code("LEVEL_SEARCH", SCHEME, "Result of the search for the level"
 NOT_DETECTED = Code("260415000", "SCT", "Not detected")
 YES, NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
 COVERAGE_INCOMPLETE = codes.DCM.AnatomyCoverageIncomplete
+#: Tube voltage, kernel and contrast medium of the image, beside densities: only equal ones can be compared.
+ACQUISITION = Code("ACQUISITION", SCHEME, "Acquisition that densities depend on")
 EARLIER_RESULT = Code("EARLIER_RESULT", SCHEME, "Date of the earlier result")
 
 
@@ -153,7 +155,7 @@ def codes_table() -> str:
         concept = concept_of(quantity)
         derivation = _text(concept.derivation) if concept.derivation is not None else ""
         rows.append(f"| `{quantity.name}` | {_text(concept.code)} | {derivation} | {unit_of(quantity).value} |")
-    others = (*CENTROID, LEVEL_PROBABILITY, EXPECTED_DICE, LEVEL_SEARCH, EARLIER_RESULT)
+    others = (*CENTROID, LEVEL_PROBABILITY, EXPECTED_DICE, LEVEL_SEARCH, ACQUISITION, EARLIER_RESULT)
     head = "| quantity | concept name | derivation | UCUM |\n|---|---|---|---|"
     more = "\n".join(f"| {_text(code)} |" for code in others)
     return "\n".join([head, *rows]) + "\n\n| other private codes |\n|---|\n" + more

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from cspine.dicom.clock import Clock
 from cspine.dicom.descriptions import long_string
 from cspine.dicom.earlier_results import algorithm_name
 from cspine.dicom.seg import SegRecord
+from cspine.dicom.source_facts import read_source_facts
+from cspine.dicom.source_header import source_of
 from cspine.dicom.sr import Group, SrRecord, SrSettings, referenced_segment, sr_identity, write_sr
 from cspine.dicom.uids import ObjectIdentity
 from cspine.measurements.change import Change
 from cspine.measurements.confidence import Confidence
-from cspine.measurements.quantities import Quantity
+from cspine.measurements.quantities import HU, Quantity
 from cspine.measurements.spine import COLUMN, MeasuredValue, SpineMeasurements
 from cspine.measurements.vertebra import VertebraMeasurement
 from cspine.report import sr_codes
@@ -61,10 +63,12 @@ class ReportContent:
     def as_text(self) -> str:
         """Return everything but the tracking UIDs as one text, from which the UIDs of the report follow."""
         vertebrae = [[v.level, v.label, v.touches_edge, *centroid_mm(v)] for v in self.measurements.vertebrae]
-        values = [[v.site, v.quantity.name, v.value, v.uncertainty, v.z_score] for v in self.measurements.values]
-        changes = [[c.site, c.quantity.name, c.difference, c.before_date] for c in self.changes]
-        trust = {level: [c.level_probability, c.expected_dice] for level, c in self.confidence.items()}
-        return json.dumps([vertebrae, values, self.not_found, changes, *([trust] if trust else [])])
+        # Complete, so that nothing that is written beside a value can be missing here.
+        values = [asdict(value) for value in self.measurements.values]
+        changes = [asdict(change) for change in self.changes]
+        trust = {level: asdict(confidence) for level, confidence in self.confidence.items()}
+        model = asdict(self.model) if self.model is not None else None
+        return json.dumps([vertebrae, values, self.not_found, changes, trust, model])
 
 
 def centroid_mm(measured: VertebraMeasurement) -> tuple[float, float, float]:
@@ -128,6 +132,7 @@ def write_structured_report(
 def _identity(
     content: ReportContent, ct: CtVolume, segmentation: SegRecord | None, settings: SrSettings
 ) -> ObjectIdentity:
+    # The header of the image, with its acquisition, is part of the identity anyway.
     text = content.as_text() + (segmentation.sop_instance_uid if segmentation is not None else "")
     identity = sr_identity(ct, settings, text)
     # A repetition of an earlier result keeps its tracking UIDs, and is the same object.
@@ -148,6 +153,7 @@ class _Builder:
         self._ct = ct
         self._segmentation = segmentation
         self._tracking_uid = tracking_uid
+        self._acquisition = read_source_facts(source_of(ct)).acquisition
 
     def groups(self) -> Iterable[Group]:
         measured = self._content.measurements
@@ -204,7 +210,7 @@ class _Builder:
         }
 
     def _numbers(self, site: str) -> list[Any]:
-        return [_number(each) for each in self._content.measurements.at(site)]
+        return [_number(each, self._acquisition) for each in self._content.measurements.at(site)]
 
     def _changes(self, site: str) -> list[Any]:
         return [_change(each) for each in self._content.changes if each.site == site]
@@ -232,14 +238,17 @@ def _confidence(trust: Confidence) -> list[Any]:
     return [hd.sr.Measurement(name=name, value=value, unit=codes.UCUM.NoUnits) for name, value in pairs]
 
 
-def _number(measured: MeasuredValue) -> Any:
+def _number(measured: MeasuredValue, acquisition: str) -> Any:
     concept = sr_codes.concept_of(measured.quantity)
+    others = _comparison(measured)
+    if acquisition and measured.quantity.unit == HU:
+        others.append(hd.sr.TextContentItem(sr_codes.ACQUISITION, acquisition, _HAS_PROPERTIES))
     return hd.sr.Measurement(
         name=concept.code,
         value=measured.value,
         unit=sr_codes.unit_of(measured.quantity),
         derivation=concept.derivation,
-        properties=_properties(measured.quantity, measured.uncertainty, _comparison(measured)),
+        properties=_properties(measured.quantity, measured.uncertainty, others),
     )
 
 

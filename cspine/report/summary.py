@@ -30,6 +30,10 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Hashed = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
 
 
+_SEX = "Sex whose published values are compared with first, M or F; null if only values of both sexes are."
+_PRIOR = "SOP Instance UID of the report of the earlier result that changes are since, hashed; null without one."
+
+
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,12 +66,23 @@ class InputSummary(_Row):
     repairs: list[str] = Field(default_factory=list, description="Repairs that were made while reading, as sentences.")
 
 
+class LabelsSummary(_Row):
+    """Labels that were measured."""
+
+    segmentation: Hashed | None = Field(
+        description="SOP Instance UID of their DICOM Segmentation, hashed; null for another file."
+    )
+    voxels: Sha256 = Field(description="SHA-256 of their voxels on the grid of the image.")
+
+
 class ModelSummary(_Row):
     """The model package that predicted the labels."""
 
     name: str = Field(description="Name.")
     version: str = Field(description="Version.")
-    checksum: str = Field(description="SHA-256 over the files of the package.")
+    checksum: str = Field(
+        description="SHA-256 over the files of the package; empty where a segmentation names the model."
+    )
     demonstration: bool = Field(
         description="True for a model that is marked DEMONSTRATION: do not use it for patients."
     )
@@ -163,12 +178,14 @@ class Summary(_Row):
     settings: dict[str, str] = Field(description="All settings of the run.")
     device: str = Field(description="Device that ran the network, for example cpu.")
     vertebrae: list[VertebraSummary] = Field(description="Vertebrae from head to foot.")
+    sex: str | None = Field(default=None, description=_SEX)
     measurements: list[MeasurementSummary] = Field(
         default_factory=list, description="Values of complete vertebrae, of neighbours and of the column."
     )
     levels_not_found: list[str] = Field(
         default_factory=list, description="Levels that the model predicts and that were not found."
     )
+    prior: Hashed | None = Field(default=None, description=_PRIOR)
     changes: list[ChangeSummary] = Field(
         default_factory=list, description="Changes since an earlier result; empty without one."
     )
@@ -194,6 +211,13 @@ class MeasuredLabelsSummary(_Row):
     cspine_version: str = Field(description="Version of cspine.")
     notice: str = Field(default="Research use only; not a medical device.", description="Constant notice.")
     clock: str = Field(description="Date and time of the measurement, ISO 8601.")
+    labels: LabelsSummary | None = Field(default=None, description="The labels.")
+    input: InputSummary | None = Field(default=None, description="The image.")
+    model: ModelSummary | None = Field(
+        default=None,
+        description="Model that predicted the labels, as their segmentation names it; null if it names none.",
+    )
+    sex: str | None = Field(default=None, description=_SEX)
     vertebrae: list[VertebraSummary] = Field(description="Vertebrae from head to foot.")
     measurements: list[MeasurementSummary] = Field(
         description="Values of complete vertebrae, of neighbours and of the column."
@@ -201,6 +225,7 @@ class MeasuredLabelsSummary(_Row):
     levels_not_found: list[str] = Field(
         description="Levels of C1..T1 that have no label; with labels below T1, levels above the lowest one."
     )
+    prior: Hashed | None = Field(default=None, description=_PRIOR)
     changes: list[ChangeSummary] = Field(description="Changes since an earlier result; empty without one.")
     findings: list[FindingSummary] = Field(description="Statements about labels, image and shape of vertebrae.")
 
@@ -365,6 +390,7 @@ def schema_tables() -> str:
         Summary,
         InputSummary,
         SeriesSummary,
+        LabelsSummary,
         ModelSummary,
         VertebraSummary,
         MeasurementSummary,

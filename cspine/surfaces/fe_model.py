@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cspine.core.anatomy import may_follow, vertebra
-from cspine.core.errors import MeshError, NoVertebraError
+from cspine.core.errors import MeshError, NoVertebraError, UsageError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.surfaces import material
 from cspine.surfaces.discs import disc_mesh
@@ -58,6 +58,8 @@ class FePart:
         Axes; None for a disc, or where none were found.
     is_cut : bool
         True if the vertebra is cut by the edge of the image.
+    clipped_share : float
+        Share of the elements whose density was limited to what bone can have; 0 without a CT.
     """
 
     name: str
@@ -71,6 +73,7 @@ class FePart:
     quality: MeshQuality
     frame: VertebraFrame | None = None
     is_cut: bool = False
+    clipped_share: float = 0.0
 
     @property
     def node_sets(self) -> dict[str, Indices]:
@@ -124,6 +127,8 @@ def build_model(labels: LabelVolume, ct: CtVolume | None, settings: FeSettings) 
         If no vertebra can be meshed; a single one that cannot is omitted, with the reason.
     OtherImageError
         If a wanted level lies outside the image.
+    UsageError
+        If the user's line gives most elements a density that no bone has.
     """
     solids = vertebra_solids(labels)
     wanted = [i for i, solid in enumerate(solids) if settings.levels is None or solid.vertebra in settings.levels]
@@ -142,8 +147,21 @@ def build_model(labels: LabelVolume, ct: CtVolume | None, settings: FeSettings) 
     if not meshes:
         raise MeshError("; ".join(f"{level} {problem}" for level, problem in rejected.items()))
     parts = [_part(i, solids, meshes, frames, ct, settings) for i in meshes]
+    _require_densities(parts, settings)
     discs = _discs(parts, settings) if settings.discs else []
     return FeModel(parts, discs, _distances(parts), rejected)
+
+
+def _require_densities(parts: Sequence[FePart], settings: FeSettings) -> None:
+    """Refuse a user's line from HU to density with which most elements have the least or the largest density."""
+    elements = sum(len(part.group) for part in parts)
+    share = sum(part.clipped_share * len(part.group) for part in parts) / max(elements, 1)
+    if share > material.MAX_CLIPPED_SHARE and settings.density_line != FeSettings().density_line:
+        low, high = material.MIN_DENSITY, material.MAX_DENSITY
+        raise UsageError(
+            f"`density_line` gives {100 * share:.0f} % of the elements less than {low:g} or more than {high:g} g/cm3",
+            advice="Give slope, then intercept, in g/cm3 by HU: those of a phantom in mg/cm3 divided by 1000.",
+        )
 
 
 def gaps_at(points: Points, frames: Sequence[VertebraFrame | None], settings: FeSettings) -> Values:
@@ -216,6 +234,7 @@ def _part(
         quality=quality_of(mesh),
         frame=frame,
         is_cut=solids[i].touches_edge,
+        clipped_share=material.clipped_share(hu, settings.density_line) if hu is not None else 0.0,
     )
 
 

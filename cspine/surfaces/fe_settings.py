@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cspine.core.anatomy import Vertebra, as_levels
+from cspine.core.checks import is_finite_number
 from cspine.core.errors import UsageError
 from cspine.surfaces.settings import checked_names
 
@@ -14,6 +15,7 @@ FE_FORMATS = ("inp", "feb", "k", "vtu")
 #: Density in g/cm3 = intercept + slope * HU: Rho, Hobatho and Ashman 1995, see `surfaces.material`.
 DENSITY_INTERCEPT, DENSITY_SLOPE = 0.047, 0.001122
 _EDGE_MM = (0.4, 5.0)
+_ADVICE = "Correct the option of the finite-element mesh."
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class FeSettings:
     materials : int
         Largest number of materials into which the modulus is grouped.
     density_line : tuple of float
-        Slope and intercept of the density in g/cm3 by Hounsfield units.
+        Slope, which is positive, and intercept of the density in g/cm3 by Hounsfield units.
     levels : tuple of Vertebra, optional
         The vertebrae to mesh; all if omitted. Names and ranges are converted: ``"C3-C5"``.
     compression : float
@@ -46,7 +48,7 @@ class FeSettings:
     Raises
     ------
     UsageError
-        If a value is out of its range, or a level is unknown.
+        If a value is out of its range, or a format or level is unknown.
     """
 
     formats: tuple[str, ...] = ("inp", "vtu")
@@ -64,19 +66,31 @@ class FeSettings:
     def __post_init__(self) -> None:
         if self.levels is not None:
             object.__setattr__(self, "levels", as_levels(self.levels))
+        object.__setattr__(self, "formats", checked_names(self.formats, FE_FORMATS, "finite-element format"))
         low, high = _EDGE_MM
+        for name in ("edge_mm", "facet_gap_mm", "disc_gap_mm", "cortical_mm", "compression"):
+            if not is_finite_number(getattr(self, name)):
+                raise UsageError(f"{name} is not a finite number", advice=_ADVICE)
+        slope = self._slope()
         checks: tuple[tuple[bool, Callable[[], str]], ...] = (
             (low <= self.edge_mm <= high, lambda: f"an edge of {self.edge_mm:g} mm is not from {low} to {high} mm"),
             (self.order in (1, 2), lambda: f"the order of elements is 1 or 2, not {self.order}"),
             (min(self.facet_gap_mm, self.disc_gap_mm) >= 0, lambda: "a gap is negative"),
             (max(self.facet_gap_mm, self.disc_gap_mm) <= high, lambda: f"a gap is larger than {high} mm"),
             (self.cortical_mm >= 0, lambda: "the depth of the cortical shell is negative"),
-            (1 <= self.materials <= 999, lambda: f"{self.materials} materials are not from 1 to 999"),
+            (self.materials in range(1, 1000), lambda: f"{self.materials} materials are not from 1 to 999"),
+            (slope > 0, lambda: f"the density does not rise with Hounsfield units: its slope is {slope:g}"),
             (0 <= self.compression < 20, lambda: f"a compression of {self.compression:g} % is not from 0 to 20 %"),
         )
         for is_valid, problem in checks:
             if not is_valid:
-                raise UsageError(problem(), advice="Correct the option of the finite-element mesh.")
+                raise UsageError(problem(), advice=_ADVICE)
+
+    def _slope(self) -> float:
+        line = self.density_line
+        if not isinstance(line, Sequence) or len(line) != 2 or not all(map(is_finite_number, line)):
+            raise UsageError("`density_line` is not two finite numbers", advice=_ADVICE)
+        return line[0]
 
 
 def parse_fe_formats(text: str) -> tuple[str, ...]:
@@ -92,4 +106,4 @@ def parse_fe_formats(text: str) -> tuple[str, ...]:
     UsageError
         If a format is unknown, or none is given.
     """
-    return checked_names(text.split(","), FE_FORMATS, "finite-element format")
+    return checked_names(text, FE_FORMATS, "finite-element format")

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cspine.core.anatomy import VERTEBRAE
 from cspine.io.files import write_atomic
-from cspine.io.tables import write_json
+from cspine.io.own_files import OwnFiles
 from cspine.surfaces import material, quality
 from cspine.surfaces.fe_formats.abaqus import abaqus_text, compression_text
 from cspine.surfaces.fe_formats.febio import febio_text
@@ -29,8 +30,17 @@ _TEXTS: dict[str, Callable[[FeModel, int], str]] = {
 }
 
 
+def model_files(folder: Path) -> OwnFiles:
+    """Return the files that models of any levels and formats are in a folder, those of an earlier call included."""
+    names = {f"{MODEL_FILE}.{file_format}" for file_format in _TEXTS}
+    names.update(COMPRESSION_FILE.format(level=level.name) for level in VERTEBRAE)
+    return OwnFiles(folder, REPORT_FILE, frozenset(names))
+
+
 def write_model(model: FeModel, settings: FeSettings, folder: Path) -> Path:
     """Write vertebrae.inp and so on, compression tests if they are wanted, and elements.json.
+
+    Files of an earlier call that this one does not write are removed.
 
     Parameters
     ----------
@@ -48,17 +58,20 @@ def write_model(model: FeModel, settings: FeSettings, folder: Path) -> Path:
 
     Raises
     ------
+    OutputNotEmptyError
+        If the folder has a file of such a name that no earlier call wrote.
     OutputError
         If a file cannot be written.
     """
+    pressed = {COMPRESSION_FILE.format(level=part.name): part for part in compressible(model) if settings.compression}
+    names = [*(f"{MODEL_FILE}.{file_format}" for file_format in settings.formats), *pressed]
+    files = model_files(folder)
+    files.begin(names)
     for file_format in settings.formats:
         _write_text(folder / f"{MODEL_FILE}.{file_format}", _TEXTS[file_format](model, settings.order))
-    if settings.compression:
-        for part in compressible(model):
-            text = compression_text(part, settings.compression, settings.order)
-            _write_text(folder / COMPRESSION_FILE.format(level=part.name), text)
-    write_json(folder / REPORT_FILE, report_of(model, settings))
-    return folder / REPORT_FILE
+    for name, part in pressed.items():
+        _write_text(folder / name, compression_text(part, settings.compression, settings.order))
+    return files.finish(names, report_of(model, settings))
 
 
 def compressible(model: FeModel) -> list[FePart]:
@@ -97,6 +110,7 @@ def report_of(model: FeModel, settings: FeSettings) -> dict[str, Any]:
         "material": {
             "density_slope_g_cm3_per_hu": settings.density_line[0],
             "density_intercept_g_cm3": settings.density_line[1],
+            "density_limits_g_cm3": [material.MIN_DENSITY, material.MAX_DENSITY],
             "modulus": f"{material.MODULUS_FACTOR:g} MPa * density ** {material.MODULUS_EXPONENT:g}",
             "from_hu": any(part.hu is not None for part in model.vertebrae),
         },
@@ -116,6 +130,7 @@ def _row(part: FePart) -> dict[str, Any]:
         "is_acceptable": part.quality.is_acceptable,
         "is_cut": part.is_cut,
         "materials": len(part.materials),
+        "density_limited_percent": round(100 * part.clipped_share, 2),
         "node_sets": {name: len(nodes) for name, nodes in part.node_sets.items()},
         "element_sets": {name: len(elements) for name, elements in part.element_sets.items()},
     }

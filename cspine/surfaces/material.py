@@ -29,6 +29,8 @@ MODULUS_FACTOR, MODULUS_EXPONENT = 4730.0, 1.56
 POISSON_RATIO = 0.3
 #: Fat and air of partial volumes have no bone's density, and metal none at all.
 MIN_DENSITY, MAX_DENSITY = 0.05, 2.0
+#: Beyond this share of limited elements, a line from HU to density is in other units, or of another image.
+MAX_CLIPPED_SHARE = 0.5
 #: Without a CT: cortical and trabecular bone as Kumaresan, Yoganandan and Pintar took them, J Biomech 32:207 (1999).
 CORTICAL_MPA, TRABECULAR_MPA = 12000.0, 100.0
 CORTICAL_DENSITY, TRABECULAR_DENSITY = 1.8, 0.2
@@ -126,6 +128,12 @@ def density_of(hu: Values, line: tuple[float, float] = (DENSITY_SLOPE, DENSITY_I
         Slope and intercept.
     """
     return np.asarray(np.clip(line[1] + line[0] * hu, MIN_DENSITY, MAX_DENSITY))
+
+
+def clipped_share(hu: Values, line: tuple[float, float] = (DENSITY_SLOPE, DENSITY_INTERCEPT)) -> float:
+    """Return the share of values whose density `density_of` limits to what bone can have; parameters as there."""
+    density = line[1] + line[0] * hu
+    return float(np.mean((density < MIN_DENSITY) | (density > MAX_DENSITY))) if len(hu) else 0.0
 
 
 def modulus_of(density: Values) -> Values:

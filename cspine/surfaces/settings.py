@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cspine.core.checks import is_finite_number
 from cspine.core.errors import DicomSourceNeededError, UsageError
 
 #: Formats of surface files: one file per vertebra, except for GLB, which holds all with their names and colours.
@@ -15,6 +16,8 @@ DEFAULT_FORMATS = ("stl", "glb")
 #: Largest change of a vertebra's volume, and largest 95th percentile of distances to the label's boundary, in voxels.
 MAX_VOLUME_CHANGE = 0.01
 MAX_DISTANCE_VOXELS = 0.5
+#: Largest distance that neighbours can be kept apart.
+MAX_GAP_MM = 5.0
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,25 @@ class SurfaceSettings:
     ras : bool
         Write coordinates in RAS instead of LPS millimetres; DICOM objects stay in LPS.
     gap_mm : float
-        Smallest distance between two vertebrae; at 0 they may touch, but do not overlap.
+        Smallest distance between two vertebrae, up to `MAX_GAP_MM`; at 0 they may touch, but do not overlap.
+
+    Raises
+    ------
+    UsageError
+        If a format is unknown, none is given, or the gap is out of its range.
     """
 
     formats: tuple[str, ...] = DEFAULT_FORMATS
     ras: bool = False
     gap_mm: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "formats", checked_names(self.formats, (*FORMATS, DICOM), "surface format"))
+        if not is_finite_number(self.gap_mm) or not 0 <= self.gap_mm <= MAX_GAP_MM:
+            raise UsageError(
+                f"a gap of {self.gap_mm!r} mm is not a number from 0 to {MAX_GAP_MM:g}",
+                advice="Correct the distance of the surfaces.",
+            )
 
     @property
     def frame(self) -> str:
@@ -73,21 +89,22 @@ def parse_formats(text: str) -> tuple[str, ...]:
     UsageError
         If a format is unknown, or none is given.
     """
-    return checked_names(text.split(","), (*FORMATS, DICOM), "surface format")
+    return checked_names(text, (*FORMATS, DICOM), "surface format")
 
 
-def checked_names(wanted: Iterable[str], known: tuple[str, ...], what: str) -> tuple[str, ...]:
+def checked_names(wanted: str | Iterable[str], known: tuple[str, ...], what: str) -> tuple[str, ...]:
     """Return names in the order of the known ones; UsageError for an unknown one, or for none.
 
     Parameters
     ----------
-    wanted : iterable of str
-        What the user gave.
+    wanted : str or iterable of str
+        What the user gave; a text with commas is split.
     known : tuple of str
         All names.
     what : str
         What they name, for the message.
     """
+    wanted = wanted.split(",") if isinstance(wanted, str) else wanted
     names = {name.strip().lower() for name in wanted if name.strip()}
     unknown = sorted(names - set(known))
     if unknown or not names:

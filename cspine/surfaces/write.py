@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cspine.io.tables import write_json
+from cspine.core.anatomy import VERTEBRAE, Vertebra
+from cspine.io.output import SURFACE_OBJECT
+from cspine.io.own_files import OwnFiles
 from cspine.surfaces.formats import SCENE, write_scene, write_surface
-from cspine.surfaces.settings import DICOM, MAX_DISTANCE_VOXELS, MAX_VOLUME_CHANGE, SurfaceSettings
+from cspine.surfaces.settings import DICOM, FORMATS, MAX_DISTANCE_VOXELS, MAX_VOLUME_CHANGE, SurfaceSettings
 from cspine.surfaces.surface import is_closed
 from cspine.surfaces.vertebrae import VertebraSurface
 
@@ -17,8 +19,18 @@ SCENE_FILE = f"vertebrae.{SCENE}"
 REPORT_FILE = "surfaces.json"
 
 
-def write_surfaces(found: Sequence[VertebraSurface], settings: SurfaceSettings, folder: Path) -> Path:
+def surface_files(folder: Path) -> OwnFiles:
+    """Return the files that surfaces of any levels and formats are in a folder, those of an earlier call included."""
+    names = _names(VERTEBRAE, (*FORMATS, DICOM))
+    return OwnFiles(folder, REPORT_FILE, frozenset(names))
+
+
+def write_surfaces(
+    found: Sequence[VertebraSurface], settings: SurfaceSettings, folder: Path, *, with_objects: bool = False
+) -> Path:
     """Write surfaces as files of every wanted format, and surfaces.json; DICOM objects are not written here.
+
+    Files of an earlier call that this one does not write are removed.
 
     Parameters
     ----------
@@ -28,6 +40,8 @@ def write_surfaces(found: Sequence[VertebraSurface], settings: SurfaceSettings, 
         Formats and frame.
     folder : Path
         Folder of the files, which is created.
+    with_objects : bool
+        True where the caller writes the DICOM objects into the same folder.
 
     Returns
     -------
@@ -36,18 +50,33 @@ def write_surfaces(found: Sequence[VertebraSurface], settings: SurfaceSettings, 
 
     Raises
     ------
+    OutputNotEmptyError
+        If the folder has a file of such a name that no earlier call wrote.
     OutputError
         If a file cannot be written.
     """
+    formats = [each for each in settings.formats if each != DICOM or with_objects]
+    names, files = _names([each.surface.vertebra for each in found], formats), surface_files(folder)
+    files.begin(names)
     for file_format in settings.formats:
         if file_format == SCENE:
             write_scene([each.surface for each in found], folder / SCENE_FILE, ras=settings.ras)
         elif file_format != DICOM:
             for each in found:
-                name = f"{each.surface.vertebra.name}.{file_format}"
-                write_surface(each.surface, file_format, folder / name, ras=settings.ras)
-    write_json(folder / REPORT_FILE, report_of(found, settings))
-    return folder / REPORT_FILE
+                write_surface(
+                    each.surface, file_format, folder / _name(each.surface.vertebra, file_format), ras=settings.ras
+                )
+    return files.finish(names, report_of(found, settings))
+
+
+def _names(levels: Iterable[Vertebra], formats: Iterable[str]) -> list[str]:
+    return sorted({_name(level, file_format) for level in levels for file_format in formats})
+
+
+def _name(level: Vertebra, file_format: str) -> str:
+    if file_format == SCENE:
+        return SCENE_FILE
+    return SURFACE_OBJECT.format(level=level.name) if file_format == DICOM else f"{level.name}.{file_format}"
 
 
 def report_of(found: Sequence[VertebraSurface], settings: SurfaceSettings) -> dict[str, Any]:

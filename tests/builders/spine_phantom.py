@@ -68,7 +68,7 @@ def draw(phantom: Phantom) -> np.ndarray:
         cx, cy, cz = phantom.centre_mm(number)
         body = ((x - cx) / 14) ** 2 + ((y - cy) / 10) ** 2 <= 1
         if label == 1:
-            body &= (np.abs(x - cx) >= 7) | ((y <= cy - 6) & (np.abs(z - cz) <= 4))
+            body &= (np.abs(x - cx) >= 7) | (y <= cy - 8)
         ring = (((x - cx) / 15) ** 2 + ((y - cy - 16) / 11) ** 2 <= 1) & (
             ((x - cx) / 10) ** 2 + ((y - cy - 16) / 7) ** 2 > 1
         )
@@ -158,7 +158,7 @@ class Trunk:
             ring = ((x - centre_x) / (rx + 2)) ** 2 + ((y - cy - ry - 8) / 13) ** 2 <= 1
             bone = ((x - centre_x) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1
             if label == 1:
-                bone &= (np.abs(x - centre_x) >= 7) | ((y <= cy - 6) & (np.abs(z - cz) <= 4))
+                bone &= (np.abs(x - centre_x) >= 7) | (y <= cy - 8)
             hole = ((x - centre_x) / 9) ** 2 + ((y - cy - ry - 8) / 8) ** 2 <= 1
             spine = (np.abs(x - centre_x) <= 4) & (y >= cy + ry + 18) & (y <= cy + ry + 38)
             half = (step - 6) / 2

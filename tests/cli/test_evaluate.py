@@ -250,7 +250,8 @@ def test_another_system_in_its_own_numbers_and_orientation(tmp_path):
     assert (files["reference_scheme"], files["prediction_scheme"]) == ("verse", "totalsegmentator-v2")
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["title"] == "p"
     assert "warning" not in invoke(*common, "--prediction-scheme", "totalsegmentator-v2").output
-    own = ("--reference", reference, "--prediction", reference, "--prediction-scheme", "totalsegmentator-v2")
+    verse = neck_references(tmp_path / "q", "a")
+    own = ("--reference", reference, "--prediction", verse, "--prediction-scheme", "totalsegmentator-v2")
     assert "--prediction-scheme" in invoke(*own).output
     result = CliRunner().invoke(command, [str(argument) for argument in common])
     assert "failed: a [CS-DAT-003] a.nii.gz holds 42, 43" in result.output and result.exception.exit_code == 11

@@ -13,7 +13,14 @@ from pydicom import dcmread
 import cspine
 from cspine.cli.mesh import command as mesh
 from cspine.cli.surfaces import command as surfaces
-from cspine.core.errors import DicomSourceNeededError, InputError, MeshError, OtherImageError, UsageError
+from cspine.core.errors import (
+    DicomSourceNeededError,
+    InputError,
+    MeshError,
+    OtherImageError,
+    OutputNotEmptyError,
+    UsageError,
+)
 from cspine.core.volumes import LabelVolume
 from cspine.dicom.clock import Clock
 from cspine.dicom.read import read_volume
@@ -119,6 +126,32 @@ def test_of_a_study_the_series_that_the_segmentation_names_is_taken(
     assert written.FrameOfReferenceUID == dcmread(seg).FrameOfReferenceUID
     invoke(mesh, seg, "--ct", study, "--out", tmp_path / "fe", "--edge", "4")
     assert json.loads((tmp_path / "fe" / "elements.json").read_text())["material"]["from_hu"]
+
+
+def test_a_later_call_leaves_no_object_of_an_earlier_one(two_series: tuple[Path, Path, str], tmp_path: Path) -> None:
+    seg, study, _ = two_series
+    out = tmp_path / "out"
+    invoke(surfaces, seg, "--ct", study, "--out", out, "--surface-format", "stl,dicom")
+    objects = {path.name for path in out.glob("*.dcm")}
+    assert objects
+    invoke(surfaces, seg, "--ct", study, "--out", out, "--surface-format", "dicom")
+    assert {path.name for path in out.iterdir()} == {*objects, "surfaces.json"}
+    invoke(surfaces, seg, "--out", out, "--surface-format", "glb")
+    assert {path.name for path in out.iterdir()} == {"vertebrae.glb", "surfaces.json"}
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [(surfaces, "surface-T9.dcm"), (surfaces, "vertebrae.glb"), (mesh, "C5-compression.inp")]
+)
+def test_a_folder_with_a_file_of_another_origin_is_refused_before_anything_is_computed(
+    command: object, name: str, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cspine.pipeline.geometry.vertebra_surfaces", None)
+    monkeypatch.setattr("cspine.pipeline.geometry.build_model", None)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(OutputNotEmptyError):
+        invoke(command, labels, "--out", tmp_path / "out")
 
 
 @pytest.mark.parametrize("command", [surfaces, mesh])

@@ -54,6 +54,16 @@ def test_a_study_has_a_row_with_what_its_summary_says(
     assert (table[1]["code"], table[1]["message"], table[1]["levels"]) == ("CS-GEO-002", "a slice is missing", "")
 
 
+def test_without_a_segmentation_no_checksum_of_another_object_is_stated(
+    records: list[StudyRecord], single: tuple[Path, Summary], tmp_path: Path
+) -> None:
+    outputs = [output for output in single[1].outputs if output.file != "dicom/segmentation.dcm"]
+    assert any(output.sop_instance_uid for output in outputs)
+    summary = single[1].model_copy(update={"outputs": outputs})
+    write_tables([records[0].model_copy(update={"summary": summary})], tmp_path)
+    assert rows(tmp_path / "results.csv")[0]["segmentation_sha256"] == ""
+
+
 def test_a_vertebra_has_a_row(records: list[StudyRecord], single: tuple[Path, Summary], tmp_path: Path) -> None:
     write_tables(records, tmp_path)
     table, vertebra = rows(tmp_path / "vertebrae.csv"), single[1].vertebrae[0]

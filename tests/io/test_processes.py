@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from cspine.core.errors import ProcessStartError
 from cspine.io.processes import DIED, in_processes, run_each
 
 
@@ -58,3 +62,22 @@ def test_a_result_that_cannot_be_stored_ends_all() -> None:
     with pytest.raises(OSError, match="full"):
         run_each(work, [1, 2, 4, 5], 2, store)
     assert len(taken) == 1
+
+
+UNGUARDED = """
+from cspine.core.errors import CSpineError
+from cspine.io.processes import in_processes
+
+try:
+    in_processes(abs, [-1, -2, -3], 2, lambda done, total: None)
+except CSpineError as error:
+    print(error.code)
+"""
+
+
+def test_processes_that_all_end_before_they_work_are_an_error_of_its_own(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(UNGUARDED)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=120)
+    assert done.stdout.strip() == ProcessStartError.code, done.stderr

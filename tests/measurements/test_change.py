@@ -29,7 +29,8 @@ BEFORE = {
 
 
 def test_changes_have_the_uncertainty_of_both_values() -> None:
-    changes = changes_since(NOW, EarlierValues("1.2", "20230101", frozenset({"a"}), BEFORE, {}), frozenset({"b"}))
+    earlier = EarlierValues("1.2", "20230101", frozenset({"a"}), BEFORE, {}, "120 kV, kernel B")
+    changes = changes_since(NOW, earlier, frozenset({"b"}), "120 kV, kernel B")
     assert [(c.site, c.quantity.name, c.difference) for c in changes] == [
         ("C5", "volume_ml", -0.3), ("C5", "trabecular_hu", -60.0), ("C6", "volume_ml", -1.0),
     ]  # fmt: skip
@@ -41,3 +42,29 @@ def test_changes_have_the_uncertainty_of_both_values() -> None:
 
 def test_another_result_of_the_same_images_has_no_changes() -> None:
     assert changes_since(NOW, EarlierValues("1.2", "", frozenset({"a", "b"}), BEFORE, {}), frozenset({"b"})) == ()
+
+
+@pytest.mark.parametrize(("before", "now"), [("", ""), ("120 kV", ""), ("", "120 kV"), ("120 kV", "80 kV")])
+def test_densities_of_other_or_unknown_acquisitions_are_not_compared(before: str, now: str) -> None:
+    earlier = EarlierValues("1.2", "", frozenset({"a"}), BEFORE, {}, before)
+    changes = changes_since(NOW, earlier, frozenset({"b"}), now)
+    assert [(c.site, c.quantity.name) for c in changes] == [("C5", "volume_ml"), ("C6", "volume_ml")]
+
+
+def test_equal_values_everywhere_are_those_of_the_same_images() -> None:
+    values = {(site, "volume_ml"): (9.0, 0.2) for site in ("C3", "C4", "C5", "C6", "C7")}
+    earlier = EarlierValues("1.2", "", frozenset({"a"}), values, {})
+
+    def now(last: float) -> SpineMeasurements:
+        numbers = (9.0, 9.0, 9.0, 9.0, last)
+        return SpineMeasurements(
+            (),
+            tuple(
+                MeasuredValue(site, quantity("volume_ml"), number, 0.2, None)
+                for (site, _), number in zip(values, numbers, strict=True)
+            ),
+        )
+
+    assert changes_since(now(9.0), earlier, frozenset()) == ()
+    assert changes_since(now(9.001), earlier, frozenset()) == ()
+    assert len(changes_since(now(9.2), earlier, frozenset())) == 5

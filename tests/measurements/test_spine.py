@@ -165,6 +165,20 @@ def test_a_fragment_has_a_volume_and_no_dimensions() -> None:
     assert found.value("C4", "body_depth_mm") is None and found.value("C4", "canal_diameter_mm") is None
 
 
+@pytest.mark.parametrize("site", ["c3", "C9", "C4-C5", "C3/C5", "C4/C3", "C3/C4/C5", "", "spine"])
+def test_a_site_that_no_spine_has_is_an_error_like_an_unknown_quantity(site: str) -> None:
+    spine = SpineMeasurements((), ())
+    with pytest.raises(KeyError):
+        spine.value(site, "body_depth_mm")
+    with pytest.raises(KeyError):
+        spine.at(site)
+
+
+@pytest.mark.parametrize("site", ["C3", "T13", "L6", "C3/C4", "T11/L1", "T12/T13", "column"])
+def test_a_site_that_was_not_measured_has_no_value(site: str) -> None:
+    assert SpineMeasurements((), ()).value(site, "body_depth_mm") is None
+
+
 def test_published_values_give_z_scores_by_sex() -> None:
     spine = spine_of(("C5",))
     labels = spine.draw(spine.grid((0.8, 0.8, 0.8)))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 
 import cspine
-from cspine.core.errors import DicomSourceNeededError
+from cspine.core.errors import DicomSourceNeededError, UsageError
 from cspine.core.findings import ORDER_CONTRADICTED
 from cspine.pipeline.outputs import check_outputs
 from cspine.pipeline.settings import RunSettings
@@ -57,6 +58,28 @@ def test_the_methods_of_the_result(seg: cspine.Segmentation) -> None:
     model = seg.finite_elements(FeSettings(edge_mm=2.0))
     assert {part.name for part in model.vertebrae} <= set(seg.vertebrae)
     assert all(part.hu is not None for part in model.vertebrae)
+
+
+def test_the_methods_know_what_ends_where_nothing_was_scanned(seg: cspine.Segmentation) -> None:
+    level = list(seg.vertebrae)[-1]
+    number = seg.vertebrae[level].label
+    middle = int(np.argwhere(seg.labels.labels_zyx == number)[:, 0].mean())
+    below = slice(0, middle) if seg.labels.affine_lps[2, 2] > 0 else slice(middle + 1, None)
+    labels_zyx, hu_zyx = seg.labels.labels_zyx.copy(), seg.ct.hu_zyx.copy()
+    labels_zyx[below], hu_zyx[below] = 0, -1024
+    vertebrae = replace(seg._study.vertebrae, labels=replace(seg.labels, labels_zyx=labels_zyx))
+    cut = cspine.Segmentation(replace(seg._study, ct=replace(seg.ct, hu_zyx=hu_zyx), vertebrae=vertebrae), seg.settings)
+    wanted = {name: measured.touches_edge for name, measured in cut.vertebrae.items()}
+    assert wanted[level]
+    assert {each.surface.vertebra.name: each.solid.touches_edge for each in cut.surfaces()} == wanted
+    for part in cut.finite_elements(FeSettings(edge_mm=2.0)).vertebrae:
+        assert part.is_cut == wanted[part.name]
+
+
+def test_a_gap_out_of_range_is_refused(seg: cspine.Segmentation) -> None:
+    for gap in (-3, 9, float("nan"), "1"):
+        with pytest.raises(UsageError):
+            seg.surfaces(gap_mm=gap)  # type: ignore[arg-type]
 
 
 def test_surface_objects_are_refused_before_inference_without_a_series() -> None:

@@ -12,7 +12,7 @@ from pydicom import dcmread
 
 import cspine
 from cspine.core.anatomy import vertebra
-from cspine.core.errors import InputError, NoVertebraError, OtherImageError, PriorResultError
+from cspine.core.errors import InputError, NoVertebraError, OtherImageError, PriorResultError, hashed
 from cspine.core.findings import MOTION
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.read import read_volume
@@ -100,6 +100,37 @@ def test_levels_without_a_label_are_in_the_summary_and_in_the_report(study: Path
     assert all(v.tracking_uid for v in summary.vertebrae) and of_labels(summary) == []
     report = str(dcmread(from_seg / "dicom" / "measurements.dcm"))
     assert report.count("LEVEL_SEARCH") == len(summary.levels_not_found)
+
+
+def test_the_summary_says_what_was_measured_and_compared_with(study: Path, from_seg: Path, tmp_path: Path) -> None:
+    def summary(folder: Path) -> MeasuredLabelsSummary:
+        return MeasuredLabelsSummary.model_validate_json((folder / "report" / "measurements.json").read_text())
+
+    seg, report = dcmread(study / "seg.dcm"), dcmread(from_seg / "dicom" / "measurements.dcm")
+    dicom = summary(from_seg)
+    assert dicom.labels is not None and dicom.labels.segmentation == hashed(seg.SOPInstanceUID)
+    assert dicom.input is not None and dicom.input.image is None
+    assert dicom.input.series == hashed(seg.ReferencedSeriesSequence[0].SeriesInstanceUID)
+    assert dicom.input.study == hashed(seg.StudyInstanceUID)
+    assert dicom.model is not None and (dicom.model.name, dicom.model.demonstration) == ("neck-net", True)
+    assert (dicom.sex, dicom.prior) == ("F", None)
+
+    plain = cspine.measure(study / "labels.nii.gz", study / "ct.nii.gz", prior=from_seg)
+    plain.save(tmp_path, clock=CLOCK)
+    file = summary(tmp_path)
+    assert file.labels is not None and file.labels.segmentation is None
+    assert file.labels.voxels == dicom.labels.voxels
+    assert file.input is not None and (file.input.series, file.input.slices) == (None, dicom.input.slices)
+    assert file.input.image is not None and file.model is None
+    assert (file.sex, file.prior) == (None, hashed(report.SOPInstanceUID))
+
+
+def test_the_values_of_one_sex_say_so(study: Path) -> None:
+    labels, ct = study / "labels.nii.gz", study / "ct.nii.gz"
+    for sex, people in (("F", " women;"), ("M", " men;")):
+        cited = [each.published for each in cspine.measure(labels, ct, sex=sex).values if each.published is not None]
+        assert {people in each.citation for each in cited if each.sex} == {True}
+        assert not any(" women;" in each.citation or " men;" in each.citation for each in cited if not each.sex)
 
 
 def test_with_labels_below_t1_the_levels_above_the_lowest_are_expected() -> None:

@@ -16,6 +16,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.seg import SegRecord
 from cspine.dicom.seg_type import SegType
 from cspine.dicom.sr import SrRecord
+from cspine.measurements.change import Change
 from cspine.measurements.confidence import Confidence
 from cspine.measurements.spine import SpineMeasurements
 from cspine.report.earlier_measurements import earlier_values
@@ -125,6 +126,25 @@ def test_a_rerun_gives_the_same_bytes_and_other_values_other_uids(study: Study) 
     assert one.path.read_bytes() == two.path.read_bytes()
     other = study.write("other.dcm", study.content(not_found=()))
     assert other.sop_instance_uid != one.sop_instance_uid
+
+
+def test_whatever_changes_the_report_changes_its_uid(study: Study) -> None:
+    """The published values follow from the sex of the patient, who is the same object's patient otherwise."""
+    value = next(each for each in study.spine.values if each.published is not None)
+    change = Change("C4", value.quantity, 1.0, 2.0, 0.3, "20230101")
+    contents = [
+        study.content(),
+        study.content(measurements=measured(study.labels, study.ct, "M")),
+        study.content(measurements=measured(study.labels, study.ct, "")),
+        study.content(model=replace(MODEL, name="other")),
+        study.content(model=replace(MODEL, version="2.0")),
+        study.content(changes=(change,)),
+        study.content(changes=(replace(change, uncertainty=0.4),)),
+        study.content(changes=(replace(change, before_date=""),)),
+        study.content(confidence={"C4": Confidence(0.97, 0.91)}),
+    ]
+    uids = [study.write("changed.dcm", content).sop_instance_uid for content in contents]
+    assert len(set(uids)) == len(contents)
 
 
 def test_a_label_map_is_not_referenced_and_tracked_all_the_same(study: Study, tmp_path: Path) -> None:

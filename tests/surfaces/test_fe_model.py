@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from cspine.core.anatomy import parse_levels
-from cspine.core.errors import MeshError, NoVertebraError, OtherImageError
+from cspine.core.errors import MeshError, NoVertebraError, OtherImageError, UsageError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.surfaces import fe_model as fe_model_module
 from cspine.surfaces.fe_model import CORTICAL, TRABECULAR, FeModel, FePart, build_model
@@ -152,3 +152,12 @@ def test_a_level_that_cannot_be_meshed_is_left_out_with_the_reason(monkeypatch: 
 def test_levels_that_are_absent_are_refused() -> None:
     with pytest.raises(NoVertebraError):
         build_model(column(("C4",)), None, FeSettings(levels=parse_levels("L1")))
+
+
+def test_a_line_in_other_units_is_refused(fe_model: FeModel) -> None:
+    labels = column(("C4",))
+    ct = uniform_ct(labels, 400)
+    for line in ((0.8, 10.0), (0.047, 1.122)):  # mg/cm3; swapped
+        with pytest.raises(UsageError):
+            build_model(labels, ct, FeSettings(edge_mm=4, density_line=line))
+    assert all(part.clipped_share == 0 for part in fe_model.parts)

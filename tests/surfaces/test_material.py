@@ -34,3 +34,9 @@ def test_groups_hold_similar_elements() -> None:
     for i, each in enumerate(materials):
         assert np.abs(np.log(moduli[group == i] / each.modulus_mpa)).max() < np.log(moduli[-1] / moduli[0]) / 10
     assert len(material.grouped(np.full(5, 0.3), 10)[1]) == 1
+
+
+def test_the_share_of_limited_densities_is_known() -> None:
+    hu = np.array([-500.0, 100.0, 200.0, 9000.0])
+    assert material.clipped_share(hu) == 0.5
+    assert material.clipped_share(hu, (0.8, 10)) == 1.0

@@ -34,11 +34,36 @@ def test_formats_are_sorted_and_others_refused() -> None:
         {"compression": 30},
         {"levels": "C9"},
         {"levels": 3},
+        {"disc_gap_mm": float("nan")},
+        {"cortical_mm": float("inf")},
+        {"edge_mm": "1"},
+        {"materials": 2.5},
+        {"formats": ()},
+        {"formats": ("stl",)},
+        {"density_line": (float("nan"), 0)},
+        {"density_line": (0.001, float("inf"))},
+        {"density_line": (-0.001, 0.05)},
+        {"density_line": (0, 0.05)},
+        {"density_line": (0.001,)},
+        {"density_line": 0.001},
     ],
 )
 def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         FeSettings(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "values", [{"gap_mm": -1}, {"gap_mm": 6}, {"gap_mm": float("nan")}, {"gap_mm": "1"}, {"formats": ("step",)}]
+)
+def test_surfaces_out_of_range_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        SurfaceSettings(**values)  # type: ignore[arg-type]
+
+
+def test_one_format_may_be_given_as_text() -> None:
+    assert FeSettings(formats="inp").formats == ("inp",)  # type: ignore[arg-type]
+    assert SurfaceSettings(formats="glb, stl").formats == ("stl", "glb")  # type: ignore[arg-type]
 
 
 def test_dicom_objects_need_a_series() -> None:

@@ -74,7 +74,7 @@ from cspine.core.errors.study import (
     SplitError,
     TrainingError,
 )
-from cspine.core.errors.system import SystemLimitError, system_limit
+from cspine.core.errors.system import ProcessStartError, SystemLimitError, system_limit
 from cspine.core.errors.table import errors_table, every_error
 from cspine.core.errors.usage import (
     DicomSourceNeededError,
@@ -132,6 +132,7 @@ __all__ = [
     "PhotometricError",
     "PixelError",
     "PriorResultError",
+    "ProcessStartError",
     "RequirementError",
     "RescaleError",
     "RetrievalError",

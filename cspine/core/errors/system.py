@@ -28,6 +28,16 @@ class SystemLimitError(CSpineError):
         super().__init__(message, advice=advice)
 
 
+class ProcessStartError(SystemLimitError):
+    """No process that was started for a task came to work."""
+
+    code = "CS-SYS-002"
+    advice = (
+        'In a script, call cspine under `if __name__ == "__main__":`, since every process imports the script first, or '
+        "use `jobs` 1; else free memory."
+    )
+
+
 _SYSTEM_LIMITS: dict[int, tuple[str] | tuple[str, str]] = {
     errno.EAGAIN: ("no further process can be started",),
     errno.EMFILE: ("no further file can be opened", "Raise the limit of open files of this user: ulimit -n."),

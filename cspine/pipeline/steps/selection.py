@@ -94,7 +94,7 @@ def choose_series(scan: Scan, settings: RunSettings, levels: Collection[Vertebra
     selection = select_series(study, rules, settings.series_uid)
     for decision in selection.decisions:
         _log.info("series %s: %s", hashed(decision.series.series_uid), decision.reason)
-    prior = prior_result(settings.prior, study, selection.chosen.patient_key)
+    prior = prior_result(settings.prior, study, selection.chosen.patient_key, selection.chosen.instances[0].study_date)
     return ChosenSeries(study, selection, inspect_study(study, selection.chosen), prior)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import cspine
 from cspine.core.errors import hashed
 from cspine.core.volumes import CtVolume
+from cspine.dicom.source_facts import read_source_facts
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps.results import Results
 from cspine.pipeline.steps.selection import ChosenSeries
@@ -68,8 +69,10 @@ def summary_of(
             segmentation.tracking if segmentation is not None else {},
             vertebrae.confidence,
         ),
+        sex=measured.spine.sex or None,
         measurements=measurement_summaries(measured.spine.values),
         levels_not_found=list(measured.not_found),
+        prior=hashed(measured.prior.result) if measured.prior is not None else None,
         changes=change_summaries(measured.changes),
         findings=finding_summaries(vertebrae.findings),
         warnings=[*segmentation.warnings] if segmentation is not None else [],
@@ -96,7 +99,21 @@ def input_summary(chosen: ChosenSeries | None, ct: CtVolume) -> InputSummary:
         The series and its study; of an image that does not come from DICOM, the checksum of its pixels identifies it.
     ct : CtVolume
         The image.
+
+    Raises
+    ------
+    InputError
+        If an image in memory comes from DICOM and its first file can no longer be read.
     """
+    if chosen is None and ct.source is not None:
+        facts = read_source_facts(ct.source)
+        return InputSummary(
+            study=hashed(facts.study_uid),
+            series=hashed(facts.series_uid),
+            slices=ct.hu_zyx.shape[0],
+            spacing_mm=ct.grid.spacing_xyz,
+            repairs=list(ct.notes),
+        )
     if chosen is None:
         return InputSummary(
             image=hashlib.sha256(np.ascontiguousarray(ct.hu_zyx).data).hexdigest(),

@@ -44,6 +44,11 @@ class EvaluationOptions:
         Name for tables; the model, or the folder of predictions, if omitted.
     pictures : int, optional
         How many of the worst cases are on the sheets; all if omitted.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of its range.
     """
 
     levels: tuple[Vertebra, ...] | str = ()
@@ -52,6 +57,12 @@ class EvaluationOptions:
     device: str = "auto"
     title: str | None = None
     pictures: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("jobs", 1), ("pictures", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise UsageError(f"`{name}`: {value!r} is not a whole number of at least {least}")
 
 
 @dataclass(frozen=True)

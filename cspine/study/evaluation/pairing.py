@@ -124,7 +124,7 @@ def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False)
     DatasetError
         If the table of cases cannot be used, or does not name every reference.
     UsageError
-        If a subset or a scheme is unknown.
+        If a subset or a scheme is unknown, or a prediction is the reference itself.
     """
     cases = list(_of_folder(inputs) if inputs.dataset is None else _of_dataset(inputs))
     if not cases:
@@ -136,6 +136,7 @@ def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False)
     else:
         scheme = scheme_of_folder(inputs.prediction, inputs.prediction_scheme)
         complete = [_with_prediction(case, inputs.prediction, inputs.pattern, scheme) for case in cases]
+        _refuse_references(complete)
     absent = [case for case in complete if case.lacking]
     if absent and not (allow_missing and inputs.prediction is not None):
         what = "image" if inputs.prediction is None else "prediction"
@@ -145,6 +146,23 @@ def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False)
             + ("" if inputs.prediction is None else " `allow_missing` lists them as failed."),
         )
     return complete
+
+
+def _refuse_references(cases: Sequence[EvaluationCase]) -> None:
+    """Refuse predictions that are the files of the references: their scores are perfect and say nothing."""
+    same = [case.name for case in cases if case.prediction is not None and _is_same(case.prediction, case.reference)]
+    if same:
+        raise UsageError(
+            f"{len(same)} of {len(cases)} predictions are the references themselves, the first one {same[0]}",
+            advice="Give the folder of the predictions and that of the references.",
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 # --- references -------------------------------------------------------------------------------------------------------

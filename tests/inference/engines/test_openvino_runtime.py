@@ -35,3 +35,27 @@ def test_what_was_withheld_can_be_imported_afterwards():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+THREADS = """
+import threading
+from cspine.inference.engines.openvino_runtime import core
+
+start, found = threading.Barrier(8), []
+
+def use():
+    start.wait()
+    found.append(core())
+
+threads = [threading.Thread(target=use) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(found), len({id(each) for each in found}))
+"""
+
+
+def test_threads_that_use_it_first_at_once_have_one_core():
+    result = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True)
+    assert result.stdout.split() == ["8", "1"], result.stderr

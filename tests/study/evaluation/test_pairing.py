@@ -50,13 +50,25 @@ def test_names_of_predictions(reference: Path, tmp_path: Path, name: str, scheme
 
 
 def test_a_run_of_a_nifti_file_is_a_prediction_and_a_reference(reference: Path, tmp_path: Path) -> None:
-    files = [tmp_path / "p" / case / "report" / "labels.nii.gz" for case in "ab"]
-    touch(*files, *(file.with_name("summary.json") for file in files))
-    for inputs in (Inputs(reference, prediction=tmp_path / "p"), Inputs(tmp_path / "p", prediction=tmp_path / "p")):
-        cases = found(inputs)
-        assert [case.prediction for case in cases.values()] == files
+    runs = {place: [tmp_path / place / case / "report" / "labels.nii.gz" for case in "ab"] for place in "pq"}
+    touch(*(path for files in runs.values() for file in files for path in (file, file.with_name("summary.json"))))
+    for place in (reference, tmp_path / "q"):
+        cases = found(Inputs(place, prediction=tmp_path / "p"))
+        assert [case.prediction for case in cases.values()] == runs["p"]
         assert {case.prediction_scheme for case in cases.values()} == {"verse"}
-    assert [case.reference for case in cases.values()] == files and list(cases) == ["a", "b"]
+    assert [case.reference for case in cases.values()] == runs["q"] and list(cases) == ["a", "b"]
+
+
+def test_the_references_themselves_are_no_predictions(reference: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        found(Inputs(reference, prediction=reference))
+    (tmp_path / "link").symlink_to(reference)
+    with pytest.raises(UsageError):
+        found(Inputs(reference, prediction=tmp_path / "link"))
+    touch(tmp_path / "p" / "a.nii.gz")
+    (tmp_path / "p" / "b.nii.gz").symlink_to(reference / "b.nii.gz")
+    with pytest.raises(UsageError):
+        found(Inputs(reference, prediction=tmp_path / "p"))
 
 
 def test_two_predictions_of_a_case_are_refused(reference: Path, tmp_path: Path) -> None:
