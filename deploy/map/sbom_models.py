@@ -50,8 +50,17 @@ def _licence(name: str) -> dict[str, Any]:
     return {"license": {"id" if known else "name": name}}
 
 
-def add_models(sbom: dict[str, Any], folders: list[Path]) -> dict[str, Any]:
-    """Return a CycloneDX document with a component for each model package."""
+def add_models(sbom: dict[str, Any], places: list[Path]) -> dict[str, Any]:
+    """Return a CycloneDX document with a component for each model package.
+
+    Parameters
+    ----------
+    sbom : dict
+        The document.
+    places : list of Path
+        What lies beside each other in a folder of models: packages, and records about them, which are files.
+    """
+    folders = [place for place in places if place.is_dir()]
     return {**sbom, "components": [*sbom.get("components", []), *map(model_component, folders)]}
 
 
