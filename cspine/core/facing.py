@@ -71,7 +71,10 @@ def _to_arch(labels: LabelVolume, shape: LevelShape) -> NDArray[np.float64]:
     """Return how far left and behind the thickest part of a vertebra its centre lies, millimetres."""
     grid = labels.grid.part(shape.box_zyx)
     steps_zyx = [max(1, int(_SAMPLE_MM / spacing)) for spacing in reversed(grid.spacing_xyz)]
-    sampled = (labels.labels_zyx[shape.box_zyx] == shape.vertebra.label)[tuple(slice(None, None, n) for n in steps_zyx)]
+    mask = labels.labels_zyx[shape.box_zyx] == shape.vertebra.label
+    sampled = mask[tuple(slice(None, None, n) for n in steps_zyx)]
+    if not sampled.any():  # a few stray voxels
+        sampled, steps_zyx = mask, [1, 1, 1]
     sampling_zyx = [n * spacing for n, spacing in zip(steps_zyx, reversed(grid.spacing_xyz), strict=True)]
     bone, thickest = (
         to_lps(grid.affine_lps, (np.argwhere(part).mean(axis=0) * steps_zyx)[None, ::-1])[0]

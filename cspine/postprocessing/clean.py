@@ -25,7 +25,7 @@ from cspine.core.volumes import CtVolume, LabelArray, LabelVolume
 from cspine.postprocessing.bone_edge import extend_to_bone_edge
 from cspine.postprocessing.column import keep_column
 from cspine.postprocessing.components import Cleaning, clean_components, remove_small_components
-from cspine.postprocessing.density import remove_non_bone
+from cspine.postprocessing.density import remove_air, remove_non_bone
 from cspine.postprocessing.end_pieces import assign_end_pieces
 from cspine.postprocessing.label_findings import age_findings, density_findings, facing_findings, volume_findings
 from cspine.postprocessing.level_solver import solve_levels
@@ -98,6 +98,7 @@ def postprocess(
     column, removed = _column(labels)
     for label, volume in (removed_before_mm3 or {}).items():
         removed[label] = removed.get(label, 0.0) + volume
+    in_air = remove_air(column, ct)
     cleaned, cleaning = column, Cleaning()
     box = _bounding_box(column)
     renamed: tuple[Finding, ...] = ()
@@ -120,6 +121,7 @@ def postprocess(
         *side_findings(shapes, cleaned, labels.affine_lps),
         *facing_findings(LabelVolume(cleaned, labels.affine_lps), shapes),
         *_removal_findings(removed),
+        *in_air,
         *not_bone,
         *_level_findings(shapes, cleaned, ct, cleaning),
     ]

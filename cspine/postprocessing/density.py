@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,37 @@ from cspine.core.findings import NOT_BONE, Finding
 from cspine.core.norms import MIN_BONE_HU, MIN_POSSIBLE_BONE_HU, MIN_REPORTED_MM3
 from cspine.core.shape import Box, value_boxes
 from cspine.core.volumes import CtVolume, HuArray, LabelArray
+
+
+def remove_air(labels_zyx: LabelArray, ct: CtVolume) -> list[Finding]:
+    """Remove the components of each level that are air or fat on average, in place.
+
+    It comes before anything that takes the largest component of a level for the vertebra.
+
+    Parameters
+    ----------
+    labels_zyx : ndarray of uint8, shape (z, y, x)
+        Labels; changed.
+    ct : CtVolume
+        The image, on the same grid.
+
+    Returns
+    -------
+    list of Finding
+        For each entire level that was removed, and for components from `core.norms.MIN_REPORTED_MM3` on.
+    """
+    findings: list[Finding] = []
+    for label, box in value_boxes(labels_zyx).items():
+        inside, hu_zyx = labels_zyx[box] == label, ct.hu_zyx[box]
+        if not (hu_zyx[inside] < MIN_POSSIBLE_BONE_HU).any():
+            continue
+        numbers, order, voxels, means = _components(inside, hu_zyx)
+        air = order[means < MIN_POSSIBLE_BONE_HU]
+        labels_zyx[box][np.isin(numbers, air)] = 0
+        volumes = [float(voxels[number] * ct.grid.voxel_mm3) for number in air]
+        gone = len(air) == len(order)
+        findings += [_level_finding(label, ct, box, inside)] if gone else _component_findings(label, volumes)
+    return findings
 
 
 def remove_non_bone(labels_zyx: LabelArray, ct: CtVolume) -> tuple[list[Finding], dict[int, list[float]]]:
@@ -41,10 +74,7 @@ def remove_non_bone(labels_zyx: LabelArray, ct: CtVolume) -> tuple[list[Finding]
         inside = labels_zyx[box] == label
         volumes = _remove_soft_components(labels_zyx[box], inside, ct.hu_zyx[box], ct.grid.voxel_mm3)
         if not (labels_zyx[box] == label).any():
-            mean_hu = mean_density(ct, box, inside)
-            name = vertebra(label).name
-            sentence = f"The region labelled {name} was removed: with a mean of {mean_hu:.0f} HU it is not bone."
-            findings.append(NOT_BONE.about(sentence, name))
+            findings.append(_level_finding(label, ct, box, inside))
             continue
         if volumes:
             removed[label] = volumes
@@ -72,16 +102,30 @@ def _remove_soft_components(
     labels_zyx: LabelArray, inside_zyx: NDArray[np.bool_], hu_zyx: HuArray, voxel_mm3: float
 ) -> list[float]:
     """Remove the components of a label that are no bone, in place, and return their volumes."""
-    numbers = np.asarray(cc3d.connected_components(np.ascontiguousarray(inside_zyx), connectivity=26))
-    voxels = np.bincount(numbers.ravel())
-    order = np.argsort(-voxels[1:], kind="stable") + 1
-    means = np.asarray(ndimage.mean(hu_zyx, numbers, index=order))
+    numbers, order, voxels, means = _components(inside_zyx, hu_zyx)
     possible = np.flatnonzero(means >= MIN_POSSIBLE_BONE_HU)
     keeps = means >= MIN_BONE_HU
     keeps[possible[:1]] = True
     soft = order[~keeps]
     labels_zyx[np.isin(numbers, soft)] = 0
     return [float(voxels[number] * voxel_mm3) for number in soft]
+
+
+def _components(
+    inside_zyx: NDArray[np.bool_], hu_zyx: HuArray
+) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Return the components' numbers, those in order of size, their voxels, and their mean HU in that order."""
+    numbers = np.asarray(cc3d.connected_components(np.ascontiguousarray(inside_zyx), connectivity=26))
+    voxels = np.bincount(numbers.ravel())
+    order = np.argsort(-voxels[1:], kind="stable") + 1
+    return numbers, order, voxels, np.asarray(ndimage.mean(hu_zyx, numbers, index=order))
+
+
+def _level_finding(label: int, ct: CtVolume, box: Box, inside_zyx: NDArray[np.bool_]) -> Finding:
+    name, mean_hu = vertebra(label).name, mean_density(ct, box, inside_zyx)
+    return NOT_BONE.about(
+        f"The region labelled {name} was removed: with a mean of {mean_hu:.0f} HU it is not bone.", name
+    )
 
 
 def _component_findings(label: int, volumes_mm3: list[float]) -> list[Finding]:

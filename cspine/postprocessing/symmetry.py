@@ -81,6 +81,6 @@ def _repeated_medians(points: NDArray[np.float64], at: float) -> float:
     """
     position, value = points.T
     steps = position[:, None] - position
-    np.fill_diagonal(steps, np.nan)
+    steps[steps == 0] = np.nan
     slope = np.median(np.nanmedian((value[:, None] - value) / steps, axis=1))
     return float(np.median(value - slope * position) + slope * at)

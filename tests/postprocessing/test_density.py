@@ -8,7 +8,7 @@ import pytest
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.postprocessing.clean import postprocess
 from cspine.postprocessing.density import remove_non_bone
-from tests.builders.spine_phantom import volumes
+from tests.builders.spine_phantom import Phantom, volumes
 
 
 def with_component(hu: int, edge: int) -> tuple[LabelVolume, CtVolume, tuple[slice, ...]]:
@@ -46,14 +46,19 @@ def test_a_detached_component_of_bone_stays(hu: int) -> None:
     assert (labels.labels_zyx[box] == 3).all()
 
 
-def test_a_component_in_air_does_not_take_the_vertebra_with_it() -> None:
-    labels, hu = np.zeros((12, 20, 20), np.uint8), np.full((12, 20, 20), 40, np.int16)
-    labels[4:8, 2:8, 2:8], hu[4:8, 2:8, 2:8] = 3, 400
-    labels[2:10, 10:18, 10:18], hu[2:10, 10:18, 10:18] = 3, -1000  # larger than the vertebra
-    findings, removed = remove_non_bone(labels, CtVolume(hu, np.eye(4)))
-    assert (labels == 3).sum() == 4 * 6 * 6
-    assert [(finding.code, finding.level) for finding in findings] == [("CS-FND-013", "C3")]
-    assert removed == {3: [512.0]}
+@pytest.mark.parametrize("gap_mm", [3, 14])
+def test_a_component_in_air_does_not_take_the_vertebra_with_it(gap_mm: int) -> None:
+    labels, ct = volumes(Phantom(shape_zyx=(170, 140, 80)))
+    c3 = np.argwhere(labels.labels_zyx == 3)
+    z, y = int(c3[:, 0].mean()), int(c3[:, 1].max()) + gap_mm
+    cube = (slice(z - 8, z + 8), slice(y, y + 32), slice(20, 60))
+    assert not labels.labels_zyx[cube].any()
+    labels.labels_zyx[cube], ct.hu_zyx[cube] = 3, -1000
+    assert (labels.labels_zyx[cube] == 3).sum() > len(c3)  # larger than the vertebra
+    cleaned, findings = postprocess(labels, ct, 50.0)
+    assert (cleaned.labels_zyx == 3).sum() >= 0.95 * len(c3)
+    assert not cleaned.labels_zyx[cube].any()
+    assert {(finding.code, finding.level) for finding in findings} == {("CS-FND-013", "C3")}
 
 
 def test_a_vertebra_with_little_mineral_stays() -> None:

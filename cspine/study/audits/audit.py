@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 #: Raise it with a change of `inference`, `postprocessing` or the checks that may change a result: records of other
 #: versions are then not used again.
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 #: The checks in the order of the tables.
 CHECK_NAMES = ("order", "complete", "volumes", "spacing", "symmetry", "cord_ring", *ORGAN_POSITIONS, "agreement")
 

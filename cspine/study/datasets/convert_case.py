@@ -28,7 +28,7 @@ from cspine.study.datasets.sources.found import FoundCase
 from cspine.study.label_sets import LabelSet, label_set
 
 #: Raised where a converted case would be another than before.
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 _HU_LIMITS = (-32768, 32767)
 
 
