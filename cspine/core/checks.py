@@ -14,4 +14,7 @@ def is_finite_number(value: object) -> bool:
     >>> is_finite_number(1.5), is_finite_number(float("nan")), is_finite_number("1")
     (True, False, False)
     """
-    return isinstance(value, Real) and isfinite(value)
+    try:
+        return isinstance(value, Real) and isfinite(value)
+    except OverflowError:  # an integer beyond the largest float
+        return False

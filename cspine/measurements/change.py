@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import hypot
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,8 @@ class EarlierValues:
         Tracking UID by site.
     acquisition : str
         Tube voltage, kernel and contrast medium of its image, as one text; empty if unknown.
+    file : str
+        File that it was read from; empty if unknown.
     """
 
     result: str
@@ -53,6 +55,7 @@ class EarlierValues:
     values: Mapping[tuple[str, str], tuple[float, float | None]]
     tracking: Mapping[str, str]
     acquisition: str = ""
+    file: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

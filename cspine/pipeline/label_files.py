@@ -52,32 +52,34 @@ def find_labels(path: Path, named: str | None = None) -> tuple[Path, str]:
 
 
 def _labels_in_folder(folder: Path, named: str | None) -> tuple[Path, str]:
-    masks, of_run = mask_folder(folder), labels_of_run(folder)
-    if of_run is not None and named in (None, of_run[1]):
+    masks, of_run = mask_folder(folder), labels_of_run(folder, named)
+    if of_run is not None:
         return of_run
     if masks is not None and named in (None, MASKS):
         return masks, MASKS
     raise InputError(
-        f"{folder.name} is neither the output folder of a run nor a folder of masks"
+        f"{folder.resolve().name} is neither the output folder of a run nor a folder of masks"
         + ("" if named is None else f" with labels of the scheme {named}"),
         advice=f"Give the file with the labels. A folder of masks has files like {mask_name('C1')}.",
     )
 
 
-def labels_of_run(folder: Path) -> tuple[Path, str] | None:
+def labels_of_run(folder: Path, named: str | None = None) -> tuple[Path, str] | None:
     """Return the labels in the output folder of `cspine run`, and their scheme: its SEG, else its NIfTI file, or None.
 
     Parameters
     ----------
     folder : Path
         The output folder, or its ``dicom/``.
+    named : str, optional
+        The scheme of the wanted ones; any if omitted.
     """
     places = (
         (folder / "dicom" / SEGMENTATION, SEG),
         (folder / SEGMENTATION, SEG),
         (folder / "report" / LABELS, VERSE),
     )
-    return next(((file, scheme) for file, scheme in places if file.is_file()), None)
+    return next(((file, scheme) for file, scheme in places if named in (None, scheme) and file.is_file()), None)
 
 
 def mask_folder(folder: Path) -> Path | None:

@@ -76,7 +76,8 @@ class LabelScheme:
                 advice="Name the scheme that the labels follow; `cspine evaluate --list-schemes` shows them.",
             )
         labels = {number: vertebra(level).label for number, level in self.levels.items()}
-        return replace(volume, labels_zyx=relabelled(volume.labels_zyx, labels))
+        cut = frozenset(labels[number] for number in volume.cut & labels.keys())
+        return replace(volume, labels_zyx=relabelled(volume.labels_zyx, labels), cut=cut)
 
     @property
     def numbers_text(self) -> str:

@@ -207,11 +207,13 @@ class MeasuredLabels:
         OutputError
             If the folder has results, or cannot be written.
         UsageError
-            If the labels are among the results that would be replaced.
+            If the labels, or the earlier result, are among the results that would be replaced.
         """
         clock = clock or Clock.from_environment()
         files = ["report/" + MEASUREMENTS, "report/" + MEASURED]
-        with StudyOutput(Path(out), overwrite=overwrite, inputs=(self._read,)) as output:
+        prior = self._measured.prior
+        inputs = (self._read, Path(prior.file) if prior is not None and prior.file else None)
+        with StudyOutput(Path(out), overwrite=overwrite, inputs=inputs) as output:
             write_measurement_table(self.values, self.changes, output.staging / files[0])
             write_summary(self._summary(clock), output.staging / files[1])
             if self.ct.source is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cspine.core.anatomy import OPTIONAL_LEVELS, Vertebra
 from cspine.core.findings import Finding
 from cspine.core.volumes import CtVolume, LabelVolume, labels_present
+from cspine.dicom.headers import UNKNOWN_PATIENT
 from cspine.dicom.scan import Scan
 from cspine.dicom.source_facts import read_source_facts
 from cspine.measurements.change import Change, EarlierValues, changes_since
@@ -45,7 +46,11 @@ class Measured:
 
 
 def prior_result(
-    named: Path | None, study: Scan | None, patient: str | None, study_date: str = ""
+    named: Path | None,
+    study: Scan | None,
+    patient: str | None,
+    study_date: str = "",
+    images: Collection[str] = (),
 ) -> EarlierValues | None:
     """Return the earlier result: the one that a user names, or the newest in the study; None if there is none.
 
@@ -59,6 +64,8 @@ def prior_result(
         Key of the patient; None where the image does not come from DICOM.
     study_date : str
         Date of the study, YYYYMMDD; empty if unknown.
+    images : collection of str
+        SOP Instance UIDs of the images, whose own report is no earlier result while there is another.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def prior_result(
         If the named one cannot be compared with.
     """
     if named is not None:
-        return read_prior(named, patient, study_date)
+        return read_prior(named, _known(patient), study_date, images)
     return find_prior(study) if study is not None else None
 
 
@@ -92,7 +99,16 @@ def prior_of_image(named: Path | None, ct: CtVolume) -> EarlierValues | None:
     if ct.source is None:
         return read_prior(named, None)
     facts = read_source_facts(ct.source)
-    return read_prior(named, facts.patient_key, facts.study_date)
+    return read_prior(named, _known(facts.patient_key), facts.study_date, _images_of(ct))
+
+
+def _known(patient: str | None) -> str | None:
+    """Return the key of a patient; None for that of a header without name and identifier."""
+    return None if patient == UNKNOWN_PATIENT else patient
+
+
+def _images_of(ct: CtVolume) -> frozenset[str]:
+    return frozenset(part.sop_instance_uid for part in ct.source.slices) if ct.source is not None else frozenset()
 
 
 def measure(
@@ -123,7 +139,7 @@ def measure(
     from cspine.measurements.spine import measure_spine
 
     spine = measure_spine(labels, ct, sex)
-    images = frozenset(part.sop_instance_uid for part in ct.source.slices) if ct.source is not None else frozenset()
+    images = _images_of(ct)
     changes: tuple[Change, ...] = ()
     if prior is not None:
         acquisition = read_source_facts(ct.source).acquisition if ct.source is not None else ""

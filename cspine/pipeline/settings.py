@@ -100,8 +100,8 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.levels is not None:
             object.__setattr__(self, "levels", as_levels(self.levels))
-        if self.fail_on:
-            object.__setattr__(self, "fail_on", parse_fail_on(_joined("fail_on", self.fail_on)))
+        fail_on = parse_fail_on(_joined("fail_on", self.fail_on)) if self.fail_on not in (None, "", ()) else ()
+        object.__setattr__(self, "fail_on", fail_on)
         if self.outputs is not None:
             object.__setattr__(self, "outputs", parse_outputs(_joined("outputs", self.outputs)))
         object.__setattr__(self, "seg_type", as_seg_type(self.seg_type))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -22,7 +22,7 @@ _GROUP, _TRACKING_ID, _TRACKING_UID = "125007", "112039", "112040"
 _DERIVATION, _UNCERTAINTY = "121401", "371884006"
 
 
-def read_prior(path: Path, patient: str | None, study_date: str = "") -> EarlierValues:
+def read_prior(path: Path, patient: str | None, study_date: str = "", images: Collection[str] = ()) -> EarlierValues:
     """Return the measurements of the result that a user names: of several, those of the latest study before.
 
     Parameters
@@ -33,6 +33,8 @@ def read_prior(path: Path, patient: str | None, study_date: str = "") -> Earlier
         Key of the patient of the new result, as headers have it; None if it does not come from DICOM.
     study_date : str
         Date of the study of the new result, YYYYMMDD; empty if unknown.
+    images : collection of str
+        SOP Instance UIDs of the images of the new result: a report on them is taken if there is no other.
 
     Raises
     ------
@@ -57,7 +59,8 @@ def read_prior(path: Path, patient: str | None, study_date: str = "") -> Earlier
         raise PriorResultError(
             "the earlier result is of a later study than the image", advice="Name a result of an earlier study."
         )
-    return earlier_values(max(reports, key=_moment))
+    of_others = [report for report in reports if not set(images).intersection(_images(report))]
+    return earlier_values(max(of_others or reports, key=_moment))
 
 
 def _date(value: object) -> str:
@@ -129,6 +132,7 @@ def earlier_values(report: Dataset) -> EarlierValues:
         values,
         tracking,
         acquisitions.pop() if len(acquisitions) == 1 else "",
+        str(getattr(report, "filename", None) or ""),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cspine.core.anatomy import Vertebra, as_levels
@@ -71,7 +71,10 @@ class FeSettings:
         for name in ("edge_mm", "facet_gap_mm", "disc_gap_mm", "cortical_mm", "compression"):
             if not is_finite_number(getattr(self, name)):
                 raise UsageError(f"{name} is not a finite number", advice=_ADVICE)
-        slope = self._slope()
+        if not isinstance(self.discs, bool) or not isinstance(self.materials, int):
+            raise UsageError("`discs` is not true or false, or `materials` is no whole number", advice=_ADVICE)
+        object.__setattr__(self, "density_line", self._line())
+        slope = self.density_line[0]
         checks: tuple[tuple[bool, Callable[[], str]], ...] = (
             (low <= self.edge_mm <= high, lambda: f"an edge of {self.edge_mm:g} mm is not from {low} to {high} mm"),
             (self.order in (1, 2), lambda: f"the order of elements is 1 or 2, not {self.order}"),
@@ -86,11 +89,14 @@ class FeSettings:
             if not is_valid:
                 raise UsageError(problem(), advice=_ADVICE)
 
-    def _slope(self) -> float:
-        line = self.density_line
-        if not isinstance(line, Sequence) or len(line) != 2 or not all(map(is_finite_number, line)):
+    def _line(self) -> tuple[float, float]:
+        try:
+            slope, intercept = self.density_line
+        except (TypeError, ValueError):
+            slope = intercept = float("nan")
+        if not is_finite_number(slope) or not is_finite_number(intercept):
             raise UsageError("`density_line` is not two finite numbers", advice=_ADVICE)
-        return line[0]
+        return float(slope), float(intercept)
 
 
 def parse_fe_formats(text: str) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ class SurfaceSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", checked_names(self.formats, (*FORMATS, DICOM), "surface format"))
+        if not isinstance(self.ras, bool):
+            raise UsageError("`ras` is not true or false", advice="True for RAS, false for LPS.")
         if not is_finite_number(self.gap_mm) or not 0 <= self.gap_mm <= MAX_GAP_MM:
             raise UsageError(
                 f"a gap of {self.gap_mm!r} mm is not a number from 0 to {MAX_GAP_MM:g}",
@@ -104,7 +106,10 @@ def checked_names(wanted: str | Iterable[str], known: tuple[str, ...], what: str
     what : str
         What they name, for the message.
     """
-    wanted = wanted.split(",") if isinstance(wanted, str) else wanted
+    given = wanted.split(",") if isinstance(wanted, str) else list(wanted) if isinstance(wanted, Iterable) else []
+    wanted = [name for name in given if isinstance(name, str)]
+    if len(wanted) < len(given):
+        raise UsageError(f"the name of a {what} is no text", advice=f"Give some of: {', '.join(known)}.")
     names = {name.strip().lower() for name in wanted if name.strip()}
     unknown = sorted(names - set(known))
     if unknown or not names:

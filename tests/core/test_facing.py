@@ -54,6 +54,15 @@ def test_a_column_that_faces_elsewhere_is_a_finding_and_has_no_values_along_its_
     assert measured.value("C4", "body_width_mm") is None
 
 
+def test_a_few_stray_voxels_do_not_hide_it() -> None:
+    spine = known_spine((0.0, 0.0, 2.0, 4.0, 6.0, 9.0, 13.0, 16.0))
+    labels = spine.draw(spine.grid((0.5, 0.5, 1.5)))
+    array = labels.labels_zyx[:, ::-1, ::-1].copy()
+    array[3, 5, 6] = array[3, 6, 5] = 19  # every second voxel from the corner of their box is none of them
+    turned = LabelVolume(array, labels.affine_lps)
+    assert impossible_turn_deg(turned, shapes_of(array, turned.grid)) is not None
+
+
 def test_a_head_that_is_turned_is_none() -> None:
     labels = turned(50.0)
     assert "CS-FND-046" not in {finding.code for finding in postprocess(labels, ct_of(labels), None)[1]}

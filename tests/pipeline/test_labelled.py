@@ -103,7 +103,7 @@ def test_other_image_files_are_read_too(tmp_path: Path) -> None:
 
 
 def test_a_scheme_keeps_what_is_known_of_labels() -> None:
-    volume = LabelVolume(np.full((1, 1, 1), 11, np.uint8), np.eye(4), labelled().model, frozenset({1}))
+    volume = LabelVolume(np.full((1, 1, 1), 11, np.uint8), np.eye(4), labelled().model, frozenset({11}))
     found = in_scheme(volume, "totalspineseg", "labels")
     assert found.labels_zyx.item() == 1 and found.model == volume.model and found.cut == {1}
     for scheme in ("masks", "nnunet", "dicom-seg", "mine"):

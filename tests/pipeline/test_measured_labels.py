@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pydicom import dcmread
 
 import cspine
 from cspine.core.anatomy import vertebra
-from cspine.core.errors import InputError, NoVertebraError, OtherImageError, PriorResultError, hashed
+from cspine.core.errors import InputError, NoVertebraError, OtherImageError, PriorResultError, UsageError, hashed
 from cspine.core.findings import MOTION
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.read import read_volume
@@ -166,6 +167,27 @@ def test_changes_since_an_earlier_result_are_reported_and_tracking_is_kept(
 
 def test_a_result_of_the_same_images_is_no_change(study: Path, from_seg: Path) -> None:
     assert cspine.measure(study / "seg.dcm", study / "ct", prior=from_seg).changes == ()
+
+
+def test_of_several_earlier_results_that_of_the_same_images_is_the_last_choice(
+    study: Path, from_seg: Path, tmp_path: Path
+) -> None:
+    ct = ct_series(tmp_path / "later", labelled(("C4", "C5")), shift=40)
+    results = tmp_path / "results"
+    shutil.copytree(from_seg, results / "first")
+    cspine.measure(labelled(("C4", "C5")), ct).save(results / "own")
+    assert cspine.measure(labelled(("C4", "C5")), ct, prior=results).changes
+    assert cspine.measure(labelled(("C4", "C5")), ct, prior=results / "own").changes == ()
+
+
+def test_an_earlier_result_is_not_replaced_by_what_is_compared_with_it(
+    study: Path, from_seg: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(from_seg, tmp_path / "first")
+    measured = cspine.measure(study / "seg.dcm", study / "ct", prior=tmp_path / "first")
+    with pytest.raises(UsageError):
+        measured.save(tmp_path / "first", overwrite=True)
+    assert (tmp_path / "first" / "dicom" / "measurements.dcm").is_file()
 
 
 def test_an_earlier_result_of_another_patient_is_refused(study: Path, from_seg: Path, tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ from cspine.pipeline.settings import RunSettings
         {"series_uid": 12},
         {"rules_file": 1},
         {"prior": 1},
+        {"fail_on": False},
+        {"fail_on": 0},
     ],
 )
 def test_what_is_unknown_or_of_another_type_is_refused(values: dict[str, object]) -> None:
@@ -50,3 +52,4 @@ def test_names_may_be_given_as_text_or_in_any_sequence() -> None:
     assert RunSettings(seg_type="labelmap").seg_type is SegType.LABELMAP  # type: ignore[arg-type]
     assert RunSettings(prior="earlier", rules_file="rules.yaml").prior == Path("earlier")  # type: ignore[arg-type]
     assert (RunSettings().fail_on, RunSettings().outputs) == ((), None)
+    assert RunSettings(fail_on=None).fail_on == RunSettings(fail_on="").fail_on == ()  # type: ignore[arg-type]

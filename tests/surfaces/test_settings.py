@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from cspine.core.anatomy import parse_levels, vertebra
@@ -46,6 +47,10 @@ def test_formats_are_sorted_and_others_refused() -> None:
         {"density_line": (0, 0.05)},
         {"density_line": (0.001,)},
         {"density_line": 0.001},
+        {"density_line": (10**400, 0)},
+        {"formats": None},
+        {"formats": [1]},
+        {"discs": "no"},
     ],
 )
 def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
@@ -54,7 +59,16 @@ def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"gap_mm": -1}, {"gap_mm": 6}, {"gap_mm": float("nan")}, {"gap_mm": "1"}, {"formats": ("step",)}]
+    "values",
+    [
+        {"gap_mm": -1},
+        {"gap_mm": 6},
+        {"gap_mm": float("nan")},
+        {"gap_mm": "1"},
+        {"formats": ("step",)},
+        {"formats": 3},
+        {"ras": "no"},
+    ],
 )
 def test_surfaces_out_of_range_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(UsageError):
@@ -62,6 +76,7 @@ def test_surfaces_out_of_range_are_refused(values: dict[str, object]) -> None:
 
 
 def test_one_format_may_be_given_as_text() -> None:
+    assert FeSettings(density_line=np.array([0.001, 0.05])).density_line == (0.001, 0.05)  # type: ignore[arg-type]
     assert FeSettings(formats="inp").formats == ("inp",)  # type: ignore[arg-type]
     assert SurfaceSettings(formats="glb, stl").formats == ("stl", "glb")  # type: ignore[arg-type]
 

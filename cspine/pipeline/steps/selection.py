@@ -94,7 +94,9 @@ def choose_series(scan: Scan, settings: RunSettings, levels: Collection[Vertebra
     selection = select_series(study, rules, settings.series_uid)
     for decision in selection.decisions:
         _log.info("series %s: %s", hashed(decision.series.series_uid), decision.reason)
-    prior = prior_result(settings.prior, study, selection.chosen.patient_key, selection.chosen.instances[0].study_date)
+    chosen = selection.chosen
+    images = [instance.sop_instance_uid for instance in chosen.instances]
+    prior = prior_result(settings.prior, study, chosen.patient_key, chosen.instances[0].study_date, images)
     return ChosenSeries(study, selection, inspect_study(study, selection.chosen), prior)
 
 
