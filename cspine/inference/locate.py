@@ -45,7 +45,7 @@ MIN_WORK_VOXELS = 2e7
 MIN_SURVEY_MM = 500.0
 #: Height of a part of a long scan that is looked at: head and neck.
 PART_MM = 384.0
-#: Its width, in the middle of the patient: that of one patch of the shipped first stage, twice that of a vertebra.
+#: Its width, at the centre of the patient: that of one patch of the shipped first stage, twice that of a vertebra.
 PART_WIDTH_MM = 128.0
 #: Height that a part shares with the next one, so that one of them contains the neck completely.
 OVERLAP_MM = 180.0
@@ -147,7 +147,7 @@ def survey_neck(
 ) -> Location | None:
     """Return where the neck is in a long scan, from few tiles of a first stage; None if that is not certain.
 
-    The scan is looked at from the head downwards, in parts as high as head and neck in the middle of the patient, until
+    The scan is looked at from the head downwards, in parts as high as head and neck at the centre of the patient, until
     one contains a column that does not go on beyond it.
 
     Parameters
@@ -183,8 +183,8 @@ def survey_neck(
 
 def _survey(volume: CtVolume, box: Box, run: StageRun, between: Between | None) -> tuple[Box, LabelArray] | None:
     """Return the first part of a long scan with a certain neck, and its levels; None if there is none."""
-    upright = reorientation(volume.affine_lps, "LPS").grid(cropped(volume, box).grid)
-    if upright.shape_zyx[0] * upright.spacing_xyz[2] < MIN_SURVEY_MM:
+    grid = reorientation(volume.affine_lps, "LPS").grid(cropped(volume, box).grid)
+    if grid.shape_zyx[0] * grid.spacing_xyz[2] < MIN_SURVEY_MM:
         return None
     for part in _parts(volume, box):
         levels = _levels(cropped(volume, part), run, between)
@@ -197,19 +197,19 @@ def _survey(volume: CtVolume, box: Box, run: StageRun, between: Between | None) 
 
 def _parts(volume: CtVolume, box: Box) -> Iterator[Box]:
     """Yield the parts of a scan that are looked at, from the head downwards."""
-    upright = reorientation(volume.affine_lps, "LPS")
-    shape, spacing = volume.grid.shape_zyx, upright.grid(volume.grid).spacing_xyz
-    patient = upright.box(box, shape)
+    to_lps_axes = reorientation(volume.affine_lps, "LPS")
+    shape, spacing = volume.grid.shape_zyx, to_lps_axes.grid(volume.grid).spacing_xyz
+    patient = to_lps_axes.box(box, shape)
     height, step = (max(1, round(mm / spacing[2])) for mm in (PART_MM, PART_MM - OVERLAP_MM))
     half_width = round(PART_WIDTH_MM / spacing[0] / 2)
     for number in range(MAX_PARTS):
         stop = patient[0].stop - number * step
         start = max(stop - height, patient[0].start)
-        rows = upright.undo_box((slice(start, stop), patient[1], patient[2]), shape)
-        around = upright.box(composed(rows, body_box(cropped(volume, rows))), shape)
-        middle = (around[2].start + around[2].stop) // 2
-        sides = slice(max(middle - half_width, patient[2].start), min(middle + half_width, patient[2].stop))
-        yield upright.undo_box((slice(start, stop), around[1], sides), shape)
+        rows = to_lps_axes.undo_box((slice(start, stop), patient[1], patient[2]), shape)
+        around = to_lps_axes.box(composed(rows, body_box(cropped(volume, rows))), shape)
+        centre = (around[2].start + around[2].stop) // 2
+        sides = slice(max(centre - half_width, patient[2].start), min(centre + half_width, patient[2].stop))
+        yield to_lps_axes.undo_box((slice(start, stop), around[1], sides), shape)
         if start == patient[0].start:
             return
 

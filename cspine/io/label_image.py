@@ -47,7 +47,7 @@ def labels_from_nibabel(image: SpatialImage) -> LabelVolume:
     Parameters
     ----------
     image : nibabel.spatialimages.SpatialImage
-        Labels with the numbers of VerSe on an orthogonal grid.
+        Labels on an orthogonal grid, in the numbers of any label scheme.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def labels_from_sitk(image: sitk.Image) -> LabelVolume:
     Parameters
     ----------
     image : SimpleITK.Image
-        Labels with the numbers of VerSe.
+        Labels in the numbers of any label scheme.
 
     Raises
     ------

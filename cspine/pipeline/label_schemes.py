@@ -30,7 +30,7 @@ class LabelScheme:
     Parameters
     ----------
     name : str
-        What ``--prediction-scheme`` and ``--reference-scheme`` take.
+        What ``--scheme``, ``--prediction-scheme`` and ``--reference-scheme`` take.
     title : str
         Whose numbers they are.
     levels : mapping of int to str

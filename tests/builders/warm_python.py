@@ -73,7 +73,7 @@ class WarmPython:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
-        return Started(words, int(self._process.stdout.readline()), (out, err), self._process.stdout)
+        return Started(words, _number(self._process.stdout, "pid"), (out, err), self._process.stdout)
 
 
 class Started:
@@ -100,9 +100,16 @@ class Started:
 
     def wait(self) -> subprocess.CompletedProcess[str]:
         """Wait for its end, and return what it did."""
-        code = int(self._ends.readline())
+        code = _number(self._ends, "end")
         out, err = (path.read_text() for path in self._files)
         return subprocess.CompletedProcess(list(self._words), code, out, err)
+
+
+def _number(answers: IO[str], kind: str) -> int:
+    """Return the number of the next answer, which an earlier run that nobody waited for cannot give."""
+    named, _, number = answers.readline().partition(" ")
+    assert named == kind, f"{named!r} instead of {kind!r}"
+    return int(number)
 
 
 def _serve(modules: Sequence[str]) -> None:
@@ -116,10 +123,10 @@ def _serve(modules: Sequence[str]) -> None:
         if child == 0:
             _become(job)
             _leave(0)
-        sys.stdout.write(f"{child}\n")
+        sys.stdout.write(f"pid {child}\n")
         sys.stdout.flush()
         _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.write(f"end {os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
 
 

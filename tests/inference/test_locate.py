@@ -300,3 +300,16 @@ def test_where_the_column_goes_on_a_model_of_several_stages_sees_the_complete_im
     result = segment(volume, package, InferenceSettings("cpu"))  # random labels reach the end of every box
     assert np.array_equal(result.labels.labels_zyx, complete.labels.labels_zyx)
     assert "roi" not in result.record
+
+
+def test_a_survey_without_a_certain_neck_changes_nothing(tmp_path, monkeypatch):
+    package, volume = two_stages(tmp_path / "two"), lively_volume((60, 90, 60))
+    asked = []
+    run = locate.run_stage
+    monkeypatch.setattr(locate, "MIN_SURVEY_MM", 1.0)
+    monkeypatch.setattr(locate, "run_stage", lambda *of: asked.append(of) or run(*of))
+    result = segment(volume, package, InferenceSettings("cpu"))  # random labels are no column
+    complete = segment(volume, package, InferenceSettings("cpu", roi="full"))
+    assert asked
+    assert np.array_equal(result.labels.labels_zyx, complete.labels.labels_zyx)
+    assert "roi" not in result.record

@@ -1,4 +1,4 @@
-"""Doubts about reference labels, found by numbers alone: order, fragments, volumes, gaps, centroids, density."""
+"""Doubts about reference labels, by numbers alone: orientation, order, shape, fragments, volume, density, centroids."""
 
 from __future__ import annotations
 
