@@ -170,8 +170,8 @@ def measure_spine(labels: LabelVolume, ct: CtVolume, sex: str = "") -> SpineMeas
         If labels and image have different shapes.
     """
     labels, ct = _in_order(labels, ct)
-    vertebrae = measure_vertebrae(labels, ct)
-    shapes = shapes_in_image(labels, ct)
+    shapes = shapes_in_image(labels, ct) if labels.labels_zyx.shape == ct.hu_zyx.shape else ()
+    vertebrae = measure_vertebrae(labels, ct, shapes)
     geometry = find_geometry(labels, shapes)
     values = list(_values(labels, ct, shapes, vertebrae, geometry))
     spacing = labels.resolution_xyz

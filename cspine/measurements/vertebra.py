@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,7 +50,9 @@ class VertebraMeasurement:
     values: Mapping[str, float] = field(default_factory=dict)
 
 
-def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasurement, ...]:
+def measure_vertebrae(
+    labels: LabelVolume, ct: CtVolume, shapes: Sequence[LevelShape] | None = None
+) -> tuple[VertebraMeasurement, ...]:
     """Return the measurements of every vertebra, from head to foot.
 
     Parameters
@@ -59,6 +61,8 @@ def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasur
         Labels on the grid of ``ct``.
     ct : CtVolume
         The image.
+    shapes : sequence of LevelShape, optional
+        Shapes of the labels in the image; found if omitted.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def measure_vertebrae(labels: LabelVolume, ct: CtVolume) -> tuple[VertebraMeasur
     """
     if labels.labels_zyx.shape != ct.hu_zyx.shape:
         raise ValueError(f"labels {labels.labels_zyx.shape} and image {ct.hu_zyx.shape} differ in shape")
-    shapes = shapes_in_image(labels, ct)
+    shapes = shapes_in_image(labels, ct) if shapes is None else shapes
     return tuple(_measure(labels, ct, shape) for shape in shapes)
 
 

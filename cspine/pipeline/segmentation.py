@@ -10,9 +10,9 @@ import numpy as np
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import NoVertebraError
-from cspine.core.findings import NO_CERVICAL_VERTEBRA, ROI_DOUBTFUL, STAGES_DISAGREE, Finding
-from cspine.core.padding import shapes_in_image
+from cspine.core.findings import NO_CERVICAL_VERTEBRA, ROI_DOUBTFUL, STAGES_DISAGREE, TRUNCATED, Finding
 from cspine.core.progress import ProgressCallback
+from cspine.core.shape import shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference, segment
 from cspine.inference.settings import InferenceSettings
@@ -105,7 +105,9 @@ def clean(
 
     scope = Scope(inference.levels, inference.sacrum_zyx, solve_levels, inference.auxiliary_zyx)
     labels, findings = postprocess(inference.labels, ct, age_years, inference.removed_mm3, scope)
-    findings = (*findings, *anchor_findings(labels, shapes_in_image(labels, ct)))
+    truncated = frozenset(finding.level for finding in findings if finding.code == TRUNCATED.code)
+    cut = frozenset(level.label for level in inference.levels if level.name in truncated)
+    findings = (*findings, *anchor_findings(labels, shapes_of(labels.labels_zyx, labels.grid, None, cut)))
     return Vertebrae(
         labels,
         (
