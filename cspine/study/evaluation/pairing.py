@@ -180,16 +180,19 @@ def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
         scheme = MASKS
         subfolders = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
         places = {path.name: masks for path in subfolders if (masks := mask_folder(path)) is not None}
-    if not places and inputs.reference_scheme is None:
-        runs = {path.name: found for path in sorted(folder.glob("[!.]*")) if (found := labels_of_run(path)) is not None}
-        scheme, places = (VERSE, {name: file for name, (file, _) in runs.items()}) if runs else (scheme, places)
+    schemes = dict.fromkeys(places, scheme)
+    if inputs.reference_scheme is None and (not places or scheme == SEG):
+        # Some runs of a folder may have a segmentation, and others NIfTI labels alone.
+        for path in sorted(folder.glob("[!.]*")):
+            if path.name not in places and (found := labels_of_run(path)) is not None:
+                places[path.name], schemes[path.name] = found
     rows = _rows_by_name(inputs, places)
     for name, path in places.items():
         row = rows.get(name)
         if row is None and (inputs.cases is not None or inputs.subsets):
             continue
         image = None if inputs.images is None else image_of(inputs.images, name)
-        yield _case(name, path, image, scheme, row)
+        yield _case(name, path, image, schemes[name], row)
 
 
 def _segmentations(folder: Path) -> dict[str, Path]:

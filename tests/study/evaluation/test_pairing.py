@@ -59,6 +59,16 @@ def test_a_run_of_a_nifti_file_is_a_prediction_and_a_reference(reference: Path, 
     assert [case.reference for case in cases.values()] == runs["q"] and list(cases) == ["a", "b"]
 
 
+def test_runs_with_a_segmentation_and_with_nifti_labels_are_references_side_by_side(tmp_path: Path) -> None:
+    segmentation, labels = tmp_path / "r/a/dicom/segmentation.dcm", tmp_path / "r/b/report/labels.nii.gz"
+    touch(segmentation, labels, *(tmp_path / "p" / f"{case}.nii.gz" for case in "ab"))
+    cases = found(Inputs(tmp_path / "r", prediction=tmp_path / "p"))
+    assert [(case.reference, case.reference_scheme) for case in cases.values()] == [
+        (segmentation, "dicom-seg"),
+        (labels, "verse"),
+    ]
+
+
 def test_the_references_themselves_are_no_predictions(reference: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         found(Inputs(reference, prediction=reference))
