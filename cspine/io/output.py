@@ -120,8 +120,8 @@ class StudyOutput:
         for path in (path.resolve() for path in self._inputs):
             if path == own or any(path.is_relative_to(own / part) for part in parts):
                 raise UsageError(
-                    "`out` holds results that are read, and they would be replaced",
-                    advice="Give `out` another folder.",
+                    "the output folder holds results that are read, and they would be replaced",
+                    advice="Give another folder for the output.",
                 )
 
     @property
