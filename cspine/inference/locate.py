@@ -133,10 +133,8 @@ def locate_neck(
     engine = choose_engine(plain.device, plain.precision, plain.engine, (stage,))
     run = StageRun(stage, plain, engine, lambda done, total: None)
     box = first_box(volume, stage)
-    surveyed = _survey(volume, box, run, between)
-    if surveyed is None:
-        surveyed = box, _levels(cropped(volume, box), run, between)
-    location = _location(*surveyed, volume, round(time.perf_counter() - began, 3))
+    found = _survey(volume, box, run, between) or _location(box, _levels(cropped(volume, box), run, between), volume)
+    location = replace(found, seconds=round(time.perf_counter() - began, 3))
     where = "nothing" if location.is_nothing else ", ".join(location.levels)
     _log.info("located %s%s", where, "; the complete image is seen" if location.is_doubtful else "")
     return location
@@ -171,18 +169,16 @@ def survey_neck(
     began = time.perf_counter()
     quick = replace(settings, mirror=False, folds=folds_of(stage, settings)[:1])
     run = StageRun(stage, quick, engine, lambda done, total: None)
-    surveyed = _survey(volume, first_box(volume, stage), run, between)
-    if surveyed is None:
+    found = _survey(volume, first_box(volume, stage), run, between)
+    if found is None:
         return None
-    location = _location(*surveyed, volume, round(time.perf_counter() - began, 3))
-    if location.box is None:
-        return None
+    location = replace(found, seconds=round(time.perf_counter() - began, 3))
     _log.info("located %s in %.1f s", ", ".join(location.levels), location.seconds)
     return location
 
 
-def _survey(volume: CtVolume, box: Box, run: StageRun, between: Between | None) -> tuple[Box, LabelArray] | None:
-    """Return the first part of a long scan with a certain neck, and its levels; None if there is none."""
+def _survey(volume: CtVolume, box: Box, run: StageRun, between: Between | None) -> Location | None:
+    """Return the neck in the first part of a long scan that has a certain one; None if there is none."""
     grid = reorientation(volume.affine_lps, "LPS").grid(cropped(volume, box).grid)
     if grid.shape_zyx[0] * grid.spacing_xyz[2] < MIN_SURVEY_MM:
         return None
@@ -190,8 +186,9 @@ def _survey(volume: CtVolume, box: Box, run: StageRun, between: Between | None) 
         levels = _levels(cropped(volume, part), run, between)
         if faces_reached(levels, part, part, volume.grid, sideways=True):
             continue
-        if _location(part, levels, volume, 0.0).box is not None:
-            return part, levels
+        location = _location(part, levels, volume)
+        if location.box is not None:
+            return location
     return None
 
 
@@ -222,22 +219,22 @@ def _levels(volume: CtVolume, run: StageRun, between: Between | None) -> LabelAr
     return between(LabelVolume(levels, volume.affine_lps)).labels_zyx
 
 
-def _location(box: Box, labels_zyx: LabelArray, volume: CtVolume, seconds: float) -> Location:
-    """Return the location that the labels in a box of the volume show."""
+def _location(box: Box, labels_zyx: LabelArray, volume: CtVolume) -> Location:
+    """Return the location that the labels in a box of the volume show; its caller knows how long it took."""
     occupied = occupied_box(labels_zyx)
     if occupied is None:
-        return Location(None, (), seconds)
+        return Location(None, (), 0.0)
     voxels = np.bincount(labels_zyx[occupied].ravel(), minlength=256)
     cervical = [level for level in CERVICAL_LEVELS if level.region is Region.CERVICAL]
     if voxels[[level.label for level in cervical]].sum() * volume.grid.voxel_mm3 < MIN_LEVEL_MM3:
-        return Location(None, (), seconds)
+        return Location(None, (), 0.0)
     found = [level.label for level in cervical if voxels[level.label] * volume.grid.voxel_mm3 >= MIN_LEVEL_MM3]
     names = tuple(vertebra(label).name for label in found) or ("a cervical vertebra",)
     is_certain = len(found) >= MIN_LEVELS and found[-1] - found[0] == len(found) - 1
     if not is_certain:
-        return Location(None, names, seconds)
+        return Location(None, names, 0.0)
     neck = grown_box(composed(box, occupied), margin_zyx(MARGIN_MM, volume.grid), volume.grid.shape_zyx)
-    return Location(neck, names, seconds)
+    return Location(neck, names, 0.0)
 
 
 def first_box(volume: CtVolume, stage: Stage) -> Box:
