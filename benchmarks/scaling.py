@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.against_nnunet import volume_of
 from benchmarks.common import ROOT, alternate, parser, publish, run, table
 from benchmarks.scans import scan_of, write_series
-from cspine.models.package import ModelPackage, load_package, read_json
+from cspine.models.package import ModelPackage, load_package, read_model_json
 from cspine.models.package_writer import StageContent, write_package
 
 MACHINE_GIB, SYSTEM_GIB = 8.0, 1.0
@@ -55,8 +55,8 @@ def with_folds(package: ModelPackage, count: int, folder: Path) -> ModelPackage:
     stages = tuple(stage.manifest.model_copy(update={"folds": names}) for stage in package.stages)
     contents = {
         stage.manifest.name: StageContent(
-            read_json(stage.folder / "plans.json"),
-            read_json(stage.folder / "dataset.json"),
+            read_model_json(stage.folder / "plans.json"),
+            read_model_json(stage.folder / "dataset.json"),
             dict.fromkeys(names, stage.weights(stage.manifest.folds[0])),
         )
         for stage in package.stages

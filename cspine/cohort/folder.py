@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cspine.cohort.studies import COHORT_FOLDER
 from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, UsageError
 from cspine.dicom.clock import Clock
+from cspine.io.files import sha256_of
 from cspine.io.output import RESULT_FILES, SUMMARY
 from cspine.io.workspace import Claim, ForeignClaimError, Records, locked
-from cspine.models.package import sha256_of
 from cspine.report.summary import Summary
 
 _COMMAND = "cspine cohort"

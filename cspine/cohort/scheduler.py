@@ -18,8 +18,8 @@ from cspine.cohort.studies import CohortStudy, is_readable
 from cspine.cohort.worker import CohortTask, StudyAttempt, WorkerReady
 from cspine.core.errors import CohortError, CSpineError, WorkerDiedError, hashed
 from cspine.core.progress import ProgressCallback
+from cspine.io.files import sha256_of
 from cspine.io.workspace import fingerprint
-from cspine.models.package import sha256_of
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ where the code names no level of its own.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import highdicom as hd
@@ -22,6 +21,7 @@ from cspine.dicom.headers import patient_key
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.seg import SegRecord
 from cspine.dicom.seg_type import SegType
+from cspine.io.files import sha256_of
 from cspine.io.foreign import foreign_file
 
 _ADVICE = "Give a DICOM Segmentation whose planes lie on a regular grid."
@@ -99,7 +99,7 @@ def read_seg_record(path: Path) -> tuple[SegRecord, ModelIdentity | None]:
             seg_type=SegType.LABELMAP if segmentation.SegmentationType == "LABELMAP" else SegType.BINARY,
             segments=tuple((number, level.name) for number, level in levels.items()),
             frames=int(segmentation.NumberOfFrames),
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            sha256=sha256_of(path),
             warnings=(),
             supersedes=(),
             tracking=tracking,

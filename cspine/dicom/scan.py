@@ -5,7 +5,6 @@ Files that are not DICOM are skipped and counted; damaged DICOM files are report
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -23,6 +22,7 @@ from cspine.dicom.deflated import dataset_bytes, reasonable_bytes
 from cspine.dicom.headers import CT_CLASSES, WANTED_TAGS, InstanceHeader, read_header
 from cspine.dicom.series import Series
 from cspine.dicom.streams import exceeds
+from cspine.io.files import sha256_of
 from cspine.io.foreign import raise_system_limit
 from cspine.io.tables import counted
 
@@ -361,6 +361,5 @@ def _distinct(group: Sequence[InstanceHeader]) -> list[InstanceHeader]:
         return list(group)
     distinct: dict[str, InstanceHeader] = {}
     for header in group:
-        with header.path.open("rb") as file:
-            distinct.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), header)
+        distinct.setdefault(sha256_of(header.path), header)
     return list(distinct.values())

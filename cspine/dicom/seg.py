@@ -45,7 +45,7 @@ from cspine.dicom.source_header import (
     zone_of,
 )
 from cspine.dicom.uids import ObjectIdentity
-from cspine.io.files import write_atomic
+from cspine.io.files import sha256_of, write_atomic
 
 
 @dataclass(frozen=True)
@@ -332,7 +332,7 @@ def _set_clock_and_uids(
 def _save(segmentation: hd.seg.Segmentation, path: Path) -> str:
     """Write the file atomically and return its checksum."""
     write_atomic(path, lambda partial: segmentation.save_as(partial, enforce_file_format=True))
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of(path)
 
 
 def _viewer_warnings(segmentation: hd.seg.Segmentation, seg_type: SegType) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""Write files and folders atomically: they appear when complete, or not at all."""
+"""Write files and folders atomically, so that they appear when complete or not at all; checksums of files."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +37,23 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is read in parts.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_ending(path: str | Path, endings: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ from cspine.core.errors import ModelChecksumError, ModelError, UnsupportedModelE
 from cspine.core.volumes import ModelIdentity
 from cspine.io import documents
 from cspine.io.documents import DocumentError
+from cspine.io.files import sha256_of
 from cspine.models.manifest import (
     AUXILIARY,
     MANIFEST_NAME,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import torch
 
 
-_CHUNK = 2**20
 _CHANGED = "The package was replaced or modified while it was in use. Load it again, or start the command again."
 _SACRUM = re.compile(r"^(vertebrae?[\s_-]*)?(sacrum|s1)$", re.IGNORECASE)
 
@@ -226,16 +226,7 @@ def _file_fault(path: Path, expected: str) -> str | None:
         return f"cannot be read: {error.strerror}"
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def read_json(path: Path) -> Json:
+def read_model_json(path: Path) -> Json:
     """Return the object in a JSON file.
 
     Parameters
@@ -261,7 +252,7 @@ def read_json(path: Path) -> Json:
 
 def _load_stage(folder: Path, stage: StageManifest, manifest: ModelManifest) -> Stage:
     stage_folder = folder / stage.folder
-    plans, dataset = read_json(stage_folder / "plans.json"), read_json(stage_folder / "dataset.json")
+    plans, dataset = read_model_json(stage_folder / "plans.json"), read_model_json(stage_folder / "dataset.json")
     plan = read_plan(plans, dataset, stage.configuration, stage.trainer)
     check_stage(stage, plan)
     checksums = {fold: manifest.files[stage.weights_file(fold)] for fold in stage.folds}

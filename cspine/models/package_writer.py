@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 from cspine.core.errors import ModelError, ModelExistsError, UnsupportedModelError
+from cspine.io.files import sha256_of
 from cspine.models.card import model_card
 from cspine.models.manifest import (
     CARD_NAME,
@@ -23,7 +24,7 @@ from cspine.models.manifest import (
     StageManifest,
     manifest_text,
 )
-from cspine.models.package import ModelPackage, check_cascades, check_stage, load_package, sha256_of
+from cspine.models.package import ModelPackage, check_cascades, check_stage, load_package
 from cspine.models.plans import Json, NetworkPlan, read_plan
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from cspine.io.archives import unpack
 from cspine.models.checkpoint import Checkpoint, check_weights, load_checkpoint, load_pickle
 from cspine.models.manifest import MANIFEST_NAME
 from cspine.models.network import StateDict
-from cspine.models.package import read_json
+from cspine.models.package import read_model_json
 from cspine.models.plans import Json, NetworkPlan, read_plan
 
 _BUNDLE_CHECKPOINT = "nnunet_checkpoint.pth"
@@ -164,7 +164,7 @@ def read_trained(folder: Path, folds: Sequence[str] | None, checkpoint: str = "f
     UnsafeCheckpointError, UnsupportedModelError
         As `checkpoint.load_checkpoint`.
     """
-    plans, dataset = read_json(folder / "plans.json"), read_json(folder / "dataset.json")
+    plans, dataset = read_model_json(folder / "plans.json"), read_model_json(folder / "dataset.json")
     files = _weights_below(folder, checkpoint)
     if not folds and not (folder / _BUNDLE_CHECKPOINT).is_file():
         _require_all_folds(folder, files, checkpoint)

@@ -50,6 +50,8 @@ MIN_CORE_STEPS = 0.7
 #: ... and does if the core is thinner somewhere than this share of the parts on both sides: there is a disc.
 WAIST = 0.2
 _SLICE_MM = 2.0
+#: The depth is taken at voxels of at most this size, or those of the image.
+_DEPTH_VOXEL_MM = 1.0
 #: Costs of the assignment, in units of one vertebra that keeps its level: a skipped level, an anatomical variant, ...
 SKIPPED_LEVEL, VARIANT = 0.5, 0.7
 #: ... two parts that are one vertebra after all, which are closer along the column than this share of a step, ...
@@ -204,8 +206,8 @@ def _find_fragments(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Fragment]
     fragments: list[_Fragment] = []
     small: list[_Fragment] = []
     for piece in pieces:
-        inside = np.pad(numbers_zyx[piece.box_zyx] == piece.number, 1)
-        start = np.array([part.start - 1 for part in piece.box_zyx])
+        inside = numbers_zyx[piece.box_zyx] == piece.number
+        start = np.array([part.start for part in piece.box_zyx])
         for part in _split_at_disc(inside, axis, grid, piece.label):
             index = np.argwhere(part) + start
             points = to_lps(grid.affine_lps, index[:, ::-1].astype(np.float64))
@@ -221,14 +223,18 @@ def _split_at_disc(
     inside: NDArray[np.bool_], axis: NDArray[np.float64], grid: Grid, label: int
 ) -> list[NDArray[np.bool_]]:
     """Return a component, or its two parts if its core has a gap along the column: a disc."""
-    depth = ndimage.distance_transform_edt(inside, sampling=tuple(reversed(grid.spacing_xyz)))
+    z, y, x = (max(1, int(_DEPTH_VOXEL_MM / mm)) for mm in reversed(grid.spacing_xyz))
+    sampling = np.array(grid.spacing_xyz[::-1]) * (z, y, x)
+    depth = ndimage.distance_transform_edt(np.pad(inside[::z, ::y, ::x], 1), sampling=sampling)[1:-1, 1:-1, 1:-1]
+    if not depth.any():
+        return [inside]
     core = depth >= CORE * depth.max()
     direction = -(grid.affine_lps[:3, :3].T @ axis)[::-1]  # from an index (z, y, x) to millimetres along the column
-    along = np.argwhere(core) @ direction
+    along = (np.argwhere(core) * (z, y, x)) @ direction
     low, high = along.min(), along.max()
     if high - low < MIN_CORE_STEPS * _STEP_MM[rank(label)]:
         return [inside]
-    step = max(_SLICE_MM, float(np.abs(direction).max()))
+    step = max(_SLICE_MM, float(np.abs(direction * (z, y, x)).max()))
     bins = ((along - low) / step).astype(int)
     profile = np.bincount(bins).astype(np.float64)
     waists = [

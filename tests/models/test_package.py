@@ -7,8 +7,9 @@ import yaml
 
 from cspine.core.errors import ModelChecksumError, ModelError, UnsupportedModelError
 from cspine.inference.engines.choose import choose_engine
+from cspine.io.files import sha256_of
 from cspine.models.network import build_network, load_weights
-from cspine.models.package import load_package, sha256_of
+from cspine.models.package import load_package
 from cspine.models.package_writer import StageContent, write_package
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.raises import raises_code

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from cspine.io.files import sha256_of
 from cspine.service.queue import durable
 
 #: In the folder of the results, in the format of sha256sum.
@@ -21,7 +21,7 @@ def write_checksums(results: Path, staging: Path) -> None:
     staging : Path
         Folder for temporary files.
     """
-    lines = [f"{_digest(path)}  {path.relative_to(results).as_posix()}\n" for path in _files(results)]
+    lines = [f"{sha256_of(path)}  {path.relative_to(results).as_posix()}\n" for path in _files(results)]
     durable.write(results / CHECKSUMS, "".join(lines).encode(), staging)
 
 
@@ -40,14 +40,9 @@ def altered_results(results: Path) -> list[str]:
     except FileNotFoundError:
         return []
     expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    found = {path.relative_to(results).as_posix(): _digest(path) for path in _files(results)}
+    found = {path.relative_to(results).as_posix(): sha256_of(path) for path in _files(results)}
     return sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
 
 
 def _files(results: Path) -> list[Path]:
     return sorted((results / "dicom").glob("*.dcm"))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

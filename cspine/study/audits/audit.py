@@ -24,10 +24,11 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.engines.choose import choose_engine
 from cspine.inference.settings import InferenceSettings
 from cspine.io import nifti
+from cspine.io.files import sha256_of
 from cspine.io.output_folder import OutputFolder
 from cspine.io.workspace import Records
 from cspine.measurements.anchor_shape import anchor_findings
-from cspine.models.package import ModelPackage, Stage, sha256_of
+from cspine.models.package import ModelPackage, Stage
 from cspine.pipeline import agreement as consistency
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.study.attempt import Failure, attempt

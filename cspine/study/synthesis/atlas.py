@@ -6,7 +6,6 @@ where a sampled label would show the atlas's voxels.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from cspine.core.anatomy import CERVICAL_LEVELS, VERTEBRAE
 from cspine.core.errors import AtlasError
 from cspine.core.geometry import Affine, Grid, reorientation
 from cspine.io.documents import read_csv
+from cspine.io.files import sha256_of
 from cspine.io.nifti import read_labels
 
 _log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def load_atlas(folder: Path, cache: Path | None = None) -> Atlas:
         on a grid of 1 mm.
     """
     path = find_atlas(folder)
-    checksum = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    checksum = sha256_of(path)[:16]
     kept = cache / f"atlas-{checksum}-{_CACHE_FORMAT}.npz" if cache is not None else None
     if kept is not None and kept.is_file():
         with np.load(kept, allow_pickle=False) as fields:

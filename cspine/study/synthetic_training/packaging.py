@@ -14,7 +14,7 @@ from cspine.core.errors import TrainingError
 from cspine.io.tables import counted
 from cspine.models.card import model_card
 from cspine.models.manifest import AUXILIARY, ModelManifest, StageManifest, explain
-from cspine.models.package import ModelPackage, Stage, read_json
+from cspine.models.package import ModelPackage, Stage, read_model_json
 from cspine.models.package_writer import StageContent, write_package
 from cspine.study.synthetic_training.recipe import (
     Recipe,
@@ -251,5 +251,5 @@ def _joined(parts: list[str], between: str) -> str:
 
 
 def _content_of(stage: Stage) -> StageContent:
-    plans, dataset = (read_json(stage.folder / name) for name in ("plans.json", "dataset.json"))
+    plans, dataset = (read_model_json(stage.folder / name) for name in ("plans.json", "dataset.json"))
     return StageContent(plans, dataset, {fold: stage.weights(fold) for fold in stage.manifest.folds})
