@@ -72,16 +72,23 @@ def occupied_box(array_zyx: NDArray[Any], margin_zyx: tuple[int, int, int] = (0,
     margin_zyx : tuple of int
         By how many voxels the box grows on both sides of each axis.
     """
-    box: list[slice] = []
-    for axis in range(3):
-        planes = np.moveaxis(array_zyx[tuple(box)], axis, 0)
-        first = next((index for index in range(len(planes)) if planes[index].any()), None)
-        if first is None:
-            return None
-        last = next(index for index in reversed(range(len(planes))) if planes[index].any())
-        box.append(slice(first, last + 1))
-    z, y, x = box
+    z = _first_to_last(array_zyx)
+    if z is None:
+        return None
+    part = array_zyx[z]
+    projection = np.bitwise_or.reduce(part, axis=0) if part.dtype.kind in "biu" else (part != 0).any(axis=0)
+    y, x = _first_to_last(projection), _first_to_last(projection.T)
+    assert y is not None and x is not None
     return grown_box((z, y, x), margin_zyx, array_zyx.shape)
+
+
+def _first_to_last(planes: NDArray[Any]) -> slice | None:
+    """Return the first to the last plane along the first axis that have a value other than 0; None without any."""
+    first = next((index for index in range(len(planes)) if planes[index].any()), None)
+    if first is None:
+        return None
+    last = next(index for index in reversed(range(len(planes))) if planes[index].any())
+    return slice(first, last + 1)
 
 
 def grown_box(box: Box, margin_zyx: Iterable[int], shape_zyx: tuple[int, ...]) -> Box:

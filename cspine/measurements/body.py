@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from cspine.core.norms import MAX_BULGE
 from cspine.measurements.frame import Bone, Frame, Vector
@@ -304,10 +303,12 @@ def _plate(x: NDArray[np.float64], y: NDArray[np.float64]) -> Line:
 def _posterior_wall(z: NDArray[np.float64], y: NDArray[np.float64]) -> Line:
     """Return offset and slope of a posterior wall by the medians of its slopes (Theil and Sen).
 
-    The rows may include a spur, or the waist of the dens.
+    The rows may include a spur, or the waist of the dens. SciPy has it in `scipy.stats`, which takes longer to import
+    than all vertebrae to measure.
     """
-    slope, *_ = stats.theilslopes(y, z)
-    return float(np.median(y - slope * z)), float(slope)
+    above, below = np.nonzero(z[:, None] > z)
+    slope = float(np.median((y[above] - y[below]) / (z[above] - z[below])))
+    return float(np.median(y - slope * z)), slope
 
 
 # --- in three dimensions ----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -28,7 +29,7 @@ from cspine.core.findings import (
 )
 from cspine.core.geometry import Grid, to_lps
 from cspine.core.norms import MIN_PIECE_MM3, TYPICAL_STEPS_MM
-from cspine.core.shape import shapes_of
+from cspine.core.shape import LevelShape, shapes_of
 from cspine.core.volumes import LabelArray
 from cspine.postprocessing.components import Piece, find_pieces
 from cspine.postprocessing.order import ANCHORS, head_axis, order_findings
@@ -73,6 +74,22 @@ _KNOTS = [rank(vertebra(name).label) for name in TYPICAL_STEPS_MM]
 #: The same for each level of `VERTEBRAE`.
 _STEP_MM = np.interp(np.arange(len(VERTEBRAE)), _KNOTS, list(TYPICAL_STEPS_MM.values()))
 _INCONSISTENT = frozenset(kind.code for kind in (MISSING_LEVEL, OUT_OF_ORDER, TOO_CLOSE, WIDE_GAP))
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """Labels with their components and shapes, each found once."""
+
+    labels_zyx: LabelArray
+    grid: Grid
+
+    @cached_property
+    def pieces(self) -> tuple[NDArray[np.uint32], list[Piece]]:
+        return find_pieces(self.labels_zyx)
+
+    @cached_property
+    def shapes(self) -> tuple[LevelShape, ...]:
+        return shapes_of(self.labels_zyx, self.grid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +161,9 @@ def solve_levels(
     findings : tuple of Finding
         Vertebrae and parts with another level than before.
     """
-    before = _faults(labels_zyx, grid)
-    fragments, small = _find_fragments(labels_zyx, grid)
+    column = _Column(labels_zyx, grid)
+    before = _faults(column)
+    fragments, small = _find_fragments(column)
     instances = _instances(fragments, labels_zyx.shape, grid)
     if len(instances) < 3 or not before + _split_vertebrae(instances):
         return labels_zyx, ()
@@ -155,8 +173,10 @@ def solve_levels(
     renamed = sum(i.main_label != label for i, label in zip(instances, assigned, strict=True))
     if renamed > max(3, MAX_RENAMED_SHARE * len(instances)):
         return labels_zyx, ()
-    solved = labels_zyx.copy()
     given = [(fragment, label) for i, label in zip(instances, assigned, strict=True) for fragment in i.fragments]
+    if all(fragment.label == label for fragment, label in given):
+        return labels_zyx, ()
+    solved = labels_zyx.copy()
     for fragment, label in given:
         solved[tuple(fragment.index_zyx.T)] = label
     for fragment in small:  # each follows the nearest fragment of its level
@@ -167,8 +187,8 @@ def solve_levels(
         ]
         if near:
             solved[tuple(fragment.index_zyx.T)] = min(near)[1]
-    again = _instances(_find_fragments(solved, grid)[0], solved.shape, grid)
-    after = _faults(solved, grid) + _split_vertebrae(again)
+    column = _Column(solved, grid)
+    after = _faults(column) + _split_vertebrae(_instances(_find_fragments(column)[0], solved.shape, grid))
     if after >= before + _split_vertebrae(instances):
         return labels_zyx, ()
     return solved, tuple(_findings(instances, assigned))
@@ -183,12 +203,12 @@ def _split_vertebrae(instances: list[_Instance]) -> int:
     )
 
 
-def _faults(labels_zyx: LabelArray, grid: Grid) -> int:
+def _faults(column: _Column) -> int:
     """Return how many inconsistencies there are: breaks in the sequence, and levels at two positions."""
-    breaks = [f for f in order_findings(shapes_of(labels_zyx, grid)) if f.code in _INCONSISTENT]
+    breaks = [f for f in order_findings(column.shapes) if f.code in _INCONSISTENT]
     largest: dict[int, Piece] = {}
     twice: set[int] = set()
-    for piece in find_pieces(labels_zyx)[1]:
+    for piece in column.pieces[1]:
         main = largest.setdefault(piece.label, piece)
         if piece is not main and piece.voxels >= LARGE_SHARE * main.voxels:
             twice.add(piece.label)
@@ -198,11 +218,11 @@ def _faults(labels_zyx: LabelArray, grid: Grid) -> int:
 # --- fragments and vertebrae ------------------------------------------------------------------------------------------
 
 
-def _find_fragments(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Fragment], list[_Fragment]]:
+def _find_fragments(column: _Column) -> tuple[list[_Fragment], list[_Fragment]]:
     """Return the fragments of the column from head to foot, split at discs, and those too small to count."""
-    shapes = shapes_of(labels_zyx, grid)
-    axis = head_axis(np.array([shape.centroid_lps for shape in shapes]))
-    numbers_zyx, pieces = find_pieces(labels_zyx)
+    grid = column.grid
+    axis = head_axis(np.array([shape.centroid_lps for shape in column.shapes]))
+    numbers_zyx, pieces = column.pieces
     fragments: list[_Fragment] = []
     small: list[_Fragment] = []
     for piece in pieces:
@@ -210,10 +230,8 @@ def _find_fragments(labels_zyx: LabelArray, grid: Grid) -> tuple[list[_Fragment]
         start = np.array([part.start for part in piece.box_zyx])
         for part in _split_at_disc(inside, axis, grid, piece.label):
             index = np.argwhere(part) + start
-            points = to_lps(grid.affine_lps, index[:, ::-1].astype(np.float64))
-            fragment = _Fragment(
-                piece.label, index, len(index) * grid.voxel_mm3, float(-(points @ axis).mean()), points.mean(axis=0)
-            )
+            centroid = to_lps(grid.affine_lps, index.mean(axis=0)[None, ::-1])[0]
+            fragment = _Fragment(piece.label, index, len(index) * grid.voxel_mm3, float(-centroid @ axis), centroid)
             enough = MIN_PIECE_MM3[vertebra(piece.label).region]
             (fragments if fragment.volume_mm3 >= enough else small).append(fragment)
     return sorted(fragments, key=lambda fragment: (fragment.position_mm, rank(fragment.label))), small
