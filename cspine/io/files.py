@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from glob import escape
 from importlib import resources
 from pathlib import Path
 
 from cspine.core.errors import OutputError, UsageError
 
+#: Unfinished files of this age are those of calls that were killed.
+_ABANDONED_S = 3600.0
+
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name beside its target, then rename it.
+    """Write a file under a temporary name of its own beside its target, then rename it.
+
+    Two processes that write the same file do not disturb each other: the last to finish has written it.
 
     Parameters
     ----------
@@ -27,9 +35,11 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     OutputError
         If the file cannot be written; nothing is left behind.
     """
-    partial = path.with_name(f".partial-{path.name}")  # keeps the suffix, from which writers infer the format
+    partial = _beside(path, "partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in _abandoned(path, "partial"):
+            left.unlink(missing_ok=True)
         write(partial)
         partial.replace(path)
     except OSError as error:
@@ -111,7 +121,9 @@ def read_resource(package: str, name: str) -> str:
 
 
 def write_folder_atomic(folder: Path, write: Callable[[Path], object]) -> None:
-    """Write a folder under a temporary name beside its target, then rename it; an existing folder is replaced.
+    """Write a folder under a temporary name of its own beside its target, then rename it.
+
+    An existing folder is replaced; one that a call was killed in the midst of replacing is put back first.
 
     Parameters
     ----------
@@ -125,15 +137,40 @@ def write_folder_atomic(folder: Path, write: Callable[[Path], object]) -> None:
     OutputError
         If the folder cannot be written; nothing unfinished is left behind.
     """
-    partial = folder.with_name(f".partial-{folder.name}")
+    partial, replaced = _beside(folder, "partial"), _beside(folder, "replaced")
     try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a call that was killed
-        partial.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in sorted(_abandoned(folder, "replaced"), key=lambda path: path.stat().st_mtime, reverse=True):
+            if folder.exists():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.rename(folder)
+        for left in _abandoned(folder, "partial"):
+            shutil.rmtree(left, ignore_errors=True)
+        partial.mkdir()
         write(partial)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(replaced)
         partial.rename(folder)
     except OSError as error:
         raise OutputError(f"{folder.name} cannot be written: {error.strerror or type(error).__name__}") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if replaced.exists() and not folder.exists():
+            replaced.rename(folder)
+        for path in (partial, replaced):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """Return a new hidden name beside a path; it keeps the suffix, from which writers infer the format."""
+    return path.with_name(f".{kind}-{secrets.token_hex(4)}-{path.name}")
+
+
+def _abandoned(path: Path, kind: str) -> list[Path]:
+    """Return what calls that were killed left beside a path."""
+    found = []
+    for left in path.parent.glob(f".{kind}-{'[0-9a-f]' * 8}-{escape(path.name)}"):
+        with suppress(OSError):
+            if kind == "replaced" or time.time() - left.stat().st_mtime > _ABANDONED_S:
+                found.append(left)
+    return found

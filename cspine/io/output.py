@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
 
 from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import OutputError, OutputNotEmptyError, UsageError
-from cspine.io.staging import staging_folder
+from cspine.io.own_files import listed_files
+from cspine.io.staging import MOVING, remove_abandoned, staging_folder
 
 SEGMENTATION = "segmentation.dcm"
 REPORT = "measurements.dcm"
@@ -29,6 +31,8 @@ KEY_OBJECTS = "key-images.dcm"
 STRUCTURES = "structures.dcm"
 #: Folders within report/, and the DICOM objects of surfaces.
 SURFACES, ELEMENTS = "surfaces", "fe"
+#: Report of each of these folders, which lists its files.
+SURFACES_REPORT, ELEMENTS_REPORT = "surfaces.json", "elements.json"
 SURFACE_OBJECT = "surface-{level}.dcm"
 _SURFACE_OBJECTS = {SURFACE_OBJECT.format(level=level.name) for level in VERTEBRAE}
 
@@ -37,9 +41,37 @@ _FILES = {
     "report": {SUMMARY, MEASUREMENTS, MEASURED, PREVIEW, LABELS, LABELS_SIDECAR, PAGE, SURFACES, ELEMENTS},
     "dicom": {SEGMENTATION, REPORT, PDF, SC, KEY_OBJECTS, STRUCTURES, *_SURFACE_OBJECTS},
 }
-#: Paths of all results within the output folder.
-RESULT_FILES = frozenset(f"{part}/{name}" for part, names in _FILES.items() for name in names)
-_STAGING = ".cspine-"
+#: Folders of an output folder.
+RESULT_PARTS = frozenset(_FILES)
+_FOLDERS = {f"report/{SURFACES}": SURFACES_REPORT, f"report/{ELEMENTS}": ELEMENTS_REPORT}
+_STAGING, _OLD = ".cspine-", "old-"
+
+
+def foreign_files(folder: Path, parts: Iterable[str] = tuple(_FILES)) -> list[str]:
+    """Return the paths within the parts of an output folder that no run has written.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder.
+    parts : iterable of str
+        ``"report"``, ``"dicom"``, or both.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be read.
+    """
+    found = []
+    for part in parts:
+        if not (folder / part).is_dir():
+            continue
+        names = {path.name for path in (folder / part).iterdir()}
+        found += [f"{part}/{name}" for name in names - _FILES[part]]
+        for name in (path for path in _FOLDERS if path.startswith(f"{part}/") and (folder / path).is_dir()):
+            listed = listed_files(folder / name, _FOLDERS[name])
+            found += [f"{name}/{path.name}" for path in (folder / name).iterdir() if path.name not in listed]
+    return sorted(found)
 
 
 class StudyOutput:
@@ -73,9 +105,11 @@ class StudyOutput:
         self._staging: Path | None = None
         self._stack = ExitStack()
         self._created = False
+        self._moving = RLock()
 
     def __enter__(self) -> StudyOutput:
         try:
+            remove_abandoned(self.folder, _STAGING, restore=self._restore)
             self._require_replaceable()
             self._created = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -93,11 +127,15 @@ class StudyOutput:
         self.discard()
 
     def discard(self) -> None:
-        """Remove the staging folder, and the output folder if this run created it and committed nothing."""
-        self._stack.close()
-        if self._created:
-            with suppress(OSError):
-                self.folder.rmdir()
+        """Remove the staging folder, and the output folder if this run created it and committed nothing.
+
+        Another thread may call it: results that are being moved are moved first.
+        """
+        with self._moving:
+            self._stack.close()
+            if self._created:
+                with suppress(OSError):
+                    self.folder.rmdir()
 
     def _require_replaceable(self) -> None:
         """Raise unless all that would be replaced are results of an earlier run: ``dicom`` may be the input folder."""
@@ -105,7 +143,7 @@ class StudyOutput:
         if existing and not self._overwrite:
             raise OutputNotEmptyError(f"the output folder already contains {' and '.join(existing)}")
         for part in existing:
-            foreign = {path.name for path in (self.folder / part).iterdir()} - _FILES[part]
+            foreign = foreign_files(self.folder, (part,))
             if foreign:
                 raise OutputNotEmptyError(
                     f"{part}/ in the output folder contains {len(foreign)} files that are not results of cspine",
@@ -141,20 +179,35 @@ class StudyOutput:
         OutputError
             If they cannot be moved; the folder is then unchanged.
         """
-        moved: list[tuple[Path, Path]] = []
-        self._require_replaceable()
-        try:
-            for part in _FILES:
-                target = self.folder / part
-                if target.exists():
-                    moved.append((target, target.rename(self.staging / f"old-{part}")))
-                written = self.staging / part
-                if any(written.iterdir()):
-                    moved.append((written, written.rename(target)))
-        except BaseException as error:
-            for before, now in reversed(moved):
+        with self._moving:
+            self._require_replaceable()
+            marker = self.staging / MOVING
+            try:
+                parts = [part for part in _FILES if any((self.staging / part).iterdir())]
+                marker.write_text("\n".join(parts), encoding="ascii")
+                for part in _FILES:
+                    if (self.folder / part).exists():
+                        (self.folder / part).rename(self.staging / f"{_OLD}{part}")
+                for part in parts:
+                    (self.staging / part).rename(self.folder / part)
+            except BaseException as error:
                 with suppress(OSError):
-                    now.rename(before)
-            if not isinstance(error, OSError):
-                raise
-            raise OutputError(f"the results cannot be moved to the output folder: {error.strerror}") from error
+                    self._restore(self.staging)
+                if not isinstance(error, OSError):
+                    raise
+                raise OutputError(f"the results cannot be moved to the output folder: {error.strerror}") from error
+            with suppress(OSError):
+                marker.unlink()
+
+    def _restore(self, staging: Path) -> None:
+        """Put back what a call had moved that did not come to its end."""
+        parts = (staging / MOVING).read_text(encoding="ascii").split()
+        waiting = [part for part in parts if (staging / part).exists()]
+        if parts and not waiting:
+            return
+        for part in _FILES:
+            target, replaced = self.folder / part, staging / f"{_OLD}{part}"
+            if part in parts and part not in waiting and target.exists():
+                target.rename(staging / part)
+            if replaced.exists():
+                replaced.rename(target)

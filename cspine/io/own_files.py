@@ -54,20 +54,13 @@ class OwnFiles:
             return set()
         except OSError as error:
             raise OutputError(f"the output folder cannot be read: {error.strerror}") from error
-        foreign = sorted(present - self._listed())
+        foreign = sorted(present - listed_files(self.folder, self.report))
         if foreign:
             raise OutputNotEmptyError(
                 f"the output folder has {', '.join(foreign)}, which no {self.report} there lists",
                 advice="Choose another folder, or remove these files.",
             )
         return present - {self.report}
-
-    def _listed(self) -> set[str]:
-        with suppress(OSError, ValueError):
-            content = read_json(self.folder / self.report, allow_nan=True)
-            if isinstance(content, dict) and isinstance(content.get(_FILES), list):
-                return {self.report, *(name for name in content[_FILES] if isinstance(name, str))}
-        return set()
 
     def begin(self, names: Iterable[str]) -> None:
         """Remove the files of an earlier call that this one does not write, and list those that it will write.
@@ -101,3 +94,20 @@ class OwnFiles:
         path = self.folder / self.report
         write_json(path, {**content, _FILES: sorted(set(names))})
         return path
+
+
+def listed_files(folder: Path, report: str) -> set[str]:
+    """Return the names of a report and of the files that it lists; none without a readable report.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    report : str
+        Name of the report in it.
+    """
+    with suppress(OSError, ValueError):
+        content = read_json(folder / report, allow_nan=True)
+        if isinstance(content, dict) and isinstance(content.get(_FILES), list):
+            return {report, *(name for name in content[_FILES] if isinstance(name, str))}
+    return set()

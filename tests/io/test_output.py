@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from cspine.core.errors import OutputError, OutputNotEmptyError, UsageError
-from cspine.io.output import StudyOutput
+from cspine.io.output import StudyOutput, foreign_files
+from cspine.io.own_files import OwnFiles
 from tests.builders.raises import raises_code
 
 
@@ -77,6 +81,24 @@ def test_overwriting_spares_what_cspine_did_not_write(tmp_path: Path, part: str)
     assert _tree(tmp_path) == before | {f"{part}/slice-1.dcm": "mine"}
 
 
+def test_overwriting_spares_files_beside_surfaces_and_elements(tmp_path: Path) -> None:
+    def fill(output: StudyOutput) -> None:
+        _fill(output)
+        (output.staging / "report" / "fe").mkdir()
+        OwnFiles(output.staging / "report" / "fe", "elements.json", frozenset()).finish(["vertebrae.inp"], {})
+        (output.staging / "report" / "fe" / "vertebrae.inp").write_text("model")
+        output.commit()
+
+    for _ in range(2):
+        with StudyOutput(tmp_path, overwrite=True) as output:
+            fill(output)
+    (tmp_path / "report" / "fe" / "vertebrae.frd").write_text("solved")
+    with raises_code(OutputNotEmptyError, "report/", 1), StudyOutput(tmp_path, overwrite=True):
+        pass
+    assert (tmp_path / "report" / "fe" / "vertebrae.frd").read_text() == "solved"
+    assert foreign_files(tmp_path) == ["report/fe/vertebrae.frd"]
+
+
 def test_of_two_runs_into_one_folder_the_second_does_not_replace_the_first(tmp_path: Path) -> None:
     with StudyOutput(tmp_path) as second:
         _fill(second)
@@ -102,6 +124,60 @@ def test_an_interrupt_while_results_are_moved_keeps_the_earlier_ones(
         _fill(output)
         output.commit()
     assert _tree(tmp_path) == before
+
+
+def _killed_run(folder: Path, after: int) -> int:
+    """Overwrite results in a process that ends abruptly before one of its renames; return its exit status."""
+    pid = os.fork()
+    if pid == 0:
+        rename, moved = Path.rename, []
+
+        def killed(self: Path, target: Path) -> Path:
+            if len(moved) == after:
+                os._exit(9)
+            moved.append(target)
+            return rename(self, target)
+
+        try:
+            with StudyOutput(folder, overwrite=True) as output:
+                _fill(output)
+                Path.rename = killed
+                output.commit()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+@pytest.mark.parametrize("after", range(5))
+def test_what_a_killed_run_had_moved_is_put_back_by_the_next(tmp_path: Path, earlier: bool, after: int) -> None:
+    before = _earlier(tmp_path) if earlier else {}
+    moves = 4 if earlier else 2
+    assert _killed_run(tmp_path, after) == (9 if after < moves else 0)
+    if after < moves:
+        with suppress(OutputNotEmptyError), StudyOutput(tmp_path):
+            pass
+        assert _tree(tmp_path) == before
+    else:
+        assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
+
+
+def test_a_signal_while_results_are_moved_waits_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+    with StudyOutput(tmp_path) as output:
+        _fill(output)
+        signalled = threading.Thread(target=output.discard)
+
+        def slow(self: Path, target: Path) -> Path:
+            if not signalled.ident:
+                signalled.start()
+                signalled.join(timeout=0.2)
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", slow)
+        output.commit()
+        signalled.join()
+    assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
 
 
 def test_overwriting_replaces_earlier_results(tmp_path: Path) -> None:
