@@ -31,10 +31,9 @@ def patient_age_years(header: Dataset) -> float | None:
     with suppress_phi_logging():
         stated = _AGE.match(str(header.get("PatientAge") or "").strip())
         birth, study = _date(header.get("PatientBirthDate")), _date(header.get("StudyDate"))
-    if stated is not None:
-        years = int(stated[1]) * _YEARS[stated[2]]
-        # 000Y often stands for an unknown age; the age of an infant is given in days, weeks or months.
-        return None if stated[0] == "000Y" else years
+    # 000Y often stands for an unknown age; the age of an infant is given in days, weeks or months.
+    if stated is not None and stated[0] != "000Y":
+        return int(stated[1]) * _YEARS[stated[2]]
     if birth is None or study is None:
         return None
     years = (study - birth).days / 365.25

@@ -102,6 +102,8 @@ def write_element_files(
     model = build_model(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), ct, settings)
     for level, reason in model.rejected.items():
         _log.warning("finite elements: %s %s", level, reason)
+    for pair, reason in model.without_disc.items():
+        _log.warning("finite elements: no disc between %s: %s", pair.replace("-", " and "), reason)
     for part in model.vertebrae:
         if part.clipped_share > _NOTED_SHARE:
             _log.warning(

@@ -74,7 +74,7 @@ def prior_result(
     """
     if named is not None:
         return read_prior(named, _known(patient), study_date, images)
-    return find_prior(study) if study is not None else None
+    return find_prior(study, images) if study is not None else None
 
 
 def prior_of_image(named: Path | None, ct: CtVolume) -> EarlierValues | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -59,8 +59,13 @@ def read_prior(path: Path, patient: str | None, study_date: str = "", images: Co
         raise PriorResultError(
             "the earlier result is of a later study than the image", advice="Name a result of an earlier study."
         )
+    return earlier_values(_latest(reports, images))
+
+
+def _latest(reports: Sequence[Dataset], images: Collection[str]) -> Dataset:
+    """Return the latest report on other images; one on these images only if there is no other."""
     of_others = [report for report in reports if not set(images).intersection(_images(report))]
-    return earlier_values(max(of_others or reports, key=_moment))
+    return max(of_others or reports, key=_moment)
 
 
 def _date(value: object) -> str:
@@ -73,17 +78,19 @@ def _is_later(one: str, other: str) -> bool:
     return bool(one) and bool(other) and one > other
 
 
-def find_prior(study: Scan) -> EarlierValues | None:
+def find_prior(study: Scan, images: Collection[str]) -> EarlierValues | None:
     """Return the measurements of the newest report of cspine among the files of a study; None if there is none.
 
     Parameters
     ----------
     study : Scan
         One study; files of reports that cannot be read are ignored.
+    images : collection of str
+        SOP Instance UIDs of the images of the new result: a report on them is taken if there is no other.
     """
     files = [i.path for series in study.series for i in series.instances if i.sop_class_uid == Comprehensive3DSRStorage]
     reports = [report for file in files if (report := _report(file)) is not None]
-    return earlier_values(max(reports, key=_moment)) if reports else None
+    return earlier_values(_latest(reports, images)) if reports else None
 
 
 def _moment(report: Dataset) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ from cspine.core.anatomy import may_follow, vertebra
 from cspine.core.errors import MeshError, NoVertebraError, UsageError
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.surfaces import material
-from cspine.surfaces.discs import disc_mesh
+from cspine.surfaces.discs import MIN_DISC_MM, disc_mesh
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.frame import VertebraFrame, frames_of
 from cspine.surfaces.material import Material
@@ -92,13 +92,16 @@ class FeModel:
     distances_mm : mapping of (str, str) to float
         Smallest distance between the nodes of each two neighbours.
     rejected : mapping of str to str
-        Levels without a mesh, with the reason.
+        Vertebrae and discs whose mesh cannot be used, with the reason.
+    without_disc : mapping of str to str
+        Adjacent vertebrae between which there is no disc (``"C3-C4"``), with the reason.
     """
 
     vertebrae: Sequence[FePart]
     discs: Sequence[FePart] = ()
     distances_mm: Mapping[tuple[str, str], float] = field(default_factory=dict)
     rejected: Mapping[str, str] = field(default_factory=dict)
+    without_disc: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[FePart, ...]:
@@ -148,8 +151,10 @@ def build_model(labels: LabelVolume, ct: CtVolume | None, settings: FeSettings) 
         raise MeshError("; ".join(f"{level} {problem}" for level, problem in rejected.items()))
     parts = [_part(i, solids, meshes, frames, ct, settings) for i in meshes]
     _require_densities(parts, settings)
-    discs = _discs(parts, settings) if settings.discs else []
-    return FeModel(parts, discs, _distances(parts), rejected)
+    discs = _Discs(settings)
+    if settings.discs:
+        discs.fill(parts)
+    return FeModel(parts, discs.parts, _distances(parts), rejected | discs.rejected, discs.absent)
 
 
 def _require_densities(parts: Sequence[FePart], settings: FeSettings) -> None:
@@ -214,7 +219,7 @@ def _part(
 ) -> FePart:
     mesh, frame, level = meshes[i], frames[i], solids[i].vertebra.name
     faces = boundary_faces(mesh.tetrahedra)
-    beside = [meshes[j].points_lps if j in meshes else None for j in (i - 1, i + 1)]
+    beside = [meshes[j].points_lps if j in meshes and _are_adjacent(solids, i, j) else None for j in (i - 1, i + 1)]
     regions = surface_regions(SurfaceView(mesh.points_lps, faces, frame), level, *beside) if frame is not None else {}
     cortical = _cortical(mesh, faces, settings.cortical_mm)
     hu = material.mean_hu(ct, mesh.points_lps, mesh.tetrahedra) if ct is not None else None
@@ -238,6 +243,11 @@ def _part(
     )
 
 
+def _are_adjacent(solids: Sequence[Solid], i: int, j: int) -> bool:
+    upper, lower = (solids[index].vertebra.label for index in sorted((i, j)))
+    return may_follow(upper, lower)
+
+
 _TWO = (
     Material("CORTICAL_BONE", material.CORTICAL_MPA, material.POISSON_RATIO, material.CORTICAL_DENSITY),
     Material("TRABECULAR_BONE", material.TRABECULAR_MPA, material.POISSON_RATIO, material.TRABECULAR_DENSITY),
@@ -252,34 +262,50 @@ def _cortical(mesh: TetrahedralMesh, faces: Triangles, depth_mm: float) -> NDArr
     return np.asarray(cKDTree(outer).query(centres, distance_upper_bound=max(depth_mm, 1e-9))[0] < np.inf)
 
 
-def _discs(parts: Sequence[FePart], settings: FeSettings) -> list[FePart]:
-    discs = []
-    for upper, lower in pairwise(parts):
-        if not may_follow(vertebra(upper.name).label, vertebra(lower.name).label):
-            continue  # a level between them is missing, or has no mesh
+class _Discs:
+    """The discs of a model, those whose mesh cannot be used, and the neighbours without one."""
+
+    def __init__(self, settings: FeSettings) -> None:
+        self._settings = settings
+        self.parts: list[FePart] = []
+        self.rejected: dict[str, str] = {}
+        self.absent: dict[str, str] = {}
+
+    def fill(self, vertebrae: Sequence[FePart]) -> None:
+        for upper, lower in pairwise(vertebrae):
+            if not may_follow(vertebra(upper.name).label, vertebra(lower.name).label):
+                continue  # a level between them is missing, or has no mesh
+            disc, reason = self._between(upper, lower)
+            if disc is None:
+                self.absent[f"{upper.name}-{lower.name}"] = reason
+            elif problem := _problem(disc.mesh, self._settings):
+                self.rejected[disc.name] = problem
+            else:
+                self.parts.append(disc)
+
+    def _between(self, upper: FePart, lower: FePart) -> tuple[FePart | None, str]:
+        """Return the disc between two vertebrae, or None and the reason."""
         if ENDPLATE_INF not in upper.regions or ENDPLATE_SUP not in lower.regions or lower.frame is None:
-            continue
+            return None, "an end plate was not found"
         plates = [
             part.mesh.points_lps[part.node_sets[name]] for part, name in ((upper, ENDPLATE_INF), (lower, ENDPLATE_SUP))
         ]
-        made = disc_mesh(plates[0], plates[1], lower.frame, settings.edge_mm)
+        made = disc_mesh(plates[0], plates[1], lower.frame, self._settings.edge_mm)
         if made is None:
-            continue
+            return None, f"the space between the end plates is less than {MIN_DISC_MM:g} mm high, or has no extent"
         mesh, faces, regions = made
-        discs.append(
-            FePart(
-                name=f"DISC_{upper.name}_{lower.name}",
-                mesh=mesh,
-                faces=faces,
-                regions=regions,
-                element_sets={},
-                group=np.zeros(len(mesh.tetrahedra), dtype=np.int64),
-                materials=[_DISC],
-                hu=None,
-                quality=quality_of(mesh),
-            )
+        disc = FePart(
+            name=f"DISC_{upper.name}_{lower.name}",
+            mesh=mesh,
+            faces=faces,
+            regions=regions,
+            element_sets={},
+            group=np.zeros(len(mesh.tetrahedra), dtype=np.int64),
+            materials=[_DISC],
+            hu=None,
+            quality=quality_of(mesh),
         )
-    return discs
+        return disc, ""
 
 
 def _distances(parts: Sequence[FePart]) -> dict[tuple[str, str], float]:

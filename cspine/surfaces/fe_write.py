@@ -117,6 +117,7 @@ def report_of(model: FeModel, settings: FeSettings) -> dict[str, Any]:
         },
         "parts": [_row(part) for part in model.parts],
         "rejected": dict(model.rejected),
+        "without_disc": dict(model.without_disc),
         "distances_mm": {f"{a}-{b}": round(distance, 3) for (a, b), distance in model.distances_mm.items()},
     }
 

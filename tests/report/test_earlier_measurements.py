@@ -10,7 +10,8 @@ from pydicom.uid import generate_uid
 
 from cspine.core.errors import PriorResultError
 from cspine.dicom.headers import patient_key
-from cspine.report.earlier_measurements import earlier_values, read_prior
+from cspine.dicom.scan import scan_folder
+from cspine.report.earlier_measurements import earlier_values, find_prior, read_prior
 from cspine.report.structured_report import ReportContent, report_settings, write_structured_report
 from tests.builders.measured_study import CLOCK, ct_series, labelled, measured
 
@@ -69,6 +70,19 @@ def test_the_latest_study_before_the_image_is_read(report: Path, tmp_path: Path)
     assert read_prior(tmp_path, _patient(report), "20220101").result == wanted
     with pytest.raises(PriorResultError):
         read_prior(tmp_path, _patient(report), "20190101")
+
+
+def test_in_a_study_a_report_on_other_images_comes_before_a_later_one_on_these(report: Path, tmp_path: Path) -> None:
+    images = earlier_values(dcmread(report)).images
+    own = _other(report, tmp_path, ContentDate="20991231")
+    assert find_prior(scan_folder(tmp_path), images).result == own
+    other = _other(report, tmp_path)
+    path = tmp_path / f"{other}.dcm"
+    dataset = dcmread(path)
+    for item in dataset.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence:
+        item.ReferencedSOPInstanceUID = generate_uid()
+    dataset.save_as(path)
+    assert find_prior(scan_folder(tmp_path), images).result == other
 
 
 def test_densities_have_the_acquisition_that_they_depend_on(report: Path) -> None:

@@ -12,6 +12,7 @@ from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.surfaces import fe_model as fe_model_module
 from cspine.surfaces.fe_model import CORTICAL, TRABECULAR, FeModel, FePart, build_model
 from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.fe_write import report_of
 from cspine.surfaces.material import density_of, modulus_of
 from tests.builders.solid_vertebrae import BODY_MM, STEP_MM, column, two_balls, uniform_ct
 
@@ -94,6 +95,29 @@ def test_no_disc_fills_the_place_of_a_vertebra_without_a_mesh(monkeypatch: pytes
     monkeypatch.setattr(fe_model_module, "_problem", lambda mesh, settings: next(problems))
     model = build_model(column(), None, FeSettings(edge_mm=3.0, discs=True))
     assert [part.name for part in model.parts] == ["C3", "C5"] and list(model.rejected) == ["C4"]
+
+
+def test_a_disc_that_cannot_be_made_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = FeSettings(edge_mm=3.0, discs=True)
+    monkeypatch.setattr(fe_model_module, "disc_mesh", lambda *a: None)
+    model = build_model(column(("C3", "C4")), None, settings)
+    assert not model.discs and list(model.without_disc) == ["C3-C4"]
+    assert report_of(model, settings)["without_disc"] == dict(model.without_disc)
+
+
+def test_a_disc_of_bad_elements_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = iter(("", "", "has 2 inverted elements"))
+    monkeypatch.setattr(fe_model_module, "_problem", lambda mesh, settings: next(problems))
+    model = build_model(column(("C3", "C4")), None, FeSettings(edge_mm=3.0, discs=True))
+    assert not model.discs and model.rejected == {"DISC_C3_C4": "has 2 inverted elements"}
+
+
+def test_facets_do_not_depend_on_a_vertebra_beyond_a_missing_level() -> None:
+    settings = FeSettings(edge_mm=3.0)
+    alone = build_model(column(("C3", "C6")), None, FeSettings(edge_mm=3.0, levels=parse_levels("C3")))
+    beside = build_model(column(("C3", "C6")), None, settings)
+    assert set(beside.vertebrae[0].regions) == set(alone.vertebrae[0].regions)
+    assert "FACET_INF_L" in beside.vertebrae[0].regions
 
 
 def test_an_image_that_does_not_show_a_level_is_refused() -> None:

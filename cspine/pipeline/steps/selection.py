@@ -116,4 +116,5 @@ def series_of_caller(scan: Scan, series: Series) -> ChosenSeries:
         )
         for each in scan.series
     )
-    return ChosenSeries(scan, Selection(series, decisions), inspect_study(scan, series), find_prior(scan))
+    prior = find_prior(scan, [instance.sop_instance_uid for instance in series.instances])
+    return ChosenSeries(scan, Selection(series, decisions), inspect_study(scan, series), prior)
