@@ -8,7 +8,8 @@
 3. judges the shipped package and the new one on the same images (WORK/judgement)
 4. stops there if the new one is not better (--force ships it all the same)
 5. writes the figures into the model card and the README, and the picture of the worst cases
-6. puts the package in its place
+6. calibrates the confidence on the same images (--full-confidence: with three more runs for each, too)
+7. puts package and calibration in their place
 
 WORK is one shipment: the same command goes on after an interrupt with the weights that it took first. RECIPE is the
 name of a shipped recipe, or a file.
@@ -29,15 +30,19 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.judge_model import judge, judged_model, sets_in  # noqa: E402
 from cspine.cli import evaluate, predict, synthesize, train  # noqa: E402
-from cspine.core.errors import RequirementError, SomeStudiesFailedError  # noqa: E402
+from cspine.core.errors import InputError, RequirementError, SomeStudiesFailedError  # noqa: E402
 from cspine.io.files import write_atomic, write_folder_atomic  # noqa: E402
+from cspine.models.calibration import Calibration  # noqa: E402
 from cspine.models.manifest import CARD_NAME  # noqa: E402
-from cspine.models.package import load_package  # noqa: E402
+from cspine.models.package import ModelPackage, load_package  # noqa: E402
+from cspine.study.calibrate import calibrate_folders, error_rows  # noqa: E402
 from cspine.study.evaluation.judgement import Figures, markdown, worst_cases  # noqa: E402
+from cspine.study.reliability_plot import write_reliability  # noqa: E402
 from cspine.study.synthesis.set_names import ARTICULATED, SETS  # noqa: E402
 from cspine.study.synthetic_training.packaging import replace_card  # noqa: E402
 
 BEGIN, END = "<!-- figures of cervical-demo: begin -->", "<!-- figures of cervical-demo: end -->"
+_CONFIDENCE = "<!-- calibration of cervical-demo: begin -->", "<!-- calibration of cervical-demo: end -->"
 _EVALUATION = "## Evaluation"
 _BLANK = "blank"
 _TRUNCATE = (
@@ -77,6 +82,8 @@ class Shipment:
         The working tree with ``models/``, ``README.md`` and ``docs/images/``.
     device : str
         For segmenting.
+    full_confidence : bool
+        Also calibrate the confidence of altered images.
     """
 
     work: Path
@@ -90,6 +97,7 @@ class Shipment:
     count: int = 50
     root: Path = ROOT
     device: str = "auto"
+    full_confidence: bool = False
 
     @property
     def target(self) -> Path:
@@ -131,12 +139,47 @@ def ship(shipment: Shipment, force: bool = False) -> list[Figures]:
 
 
 def put_package(shipment: Shipment, figures: Sequence[Figures]) -> None:
-    """Put the new package, its figures in its card, in the place of the one that shipped."""
+    """Put the new package, its figures in its card, and its calibration in the place of those that shipped."""
     shipped = shipment.work / "shipped"
     _copy(shipment.package, shipped)
     card = with_evaluation((shipped / CARD_NAME).read_text(encoding="utf-8"), figures)
     replace_card(load_package(shipped), card)
+    record = calibration_of(shipment, load_package(shipped))
     _copy(shipped, shipment.target)
+    package = load_package(shipment.target)
+    if record is not None:
+        record.write(package)
+        write_calibration(shipment.root, record, f"{package.manifest.name} {package.manifest.version}")
+
+
+def calibration_of(shipment: Shipment, package: ModelPackage) -> Calibration | None:
+    """Calibrate the confidence on the sets; None, with a warning, where they have too few vertebrae."""
+    sets = shipment.work / "sets"
+    folders = [(sets / name / "images", sets / name / "labels") for name in sets_in(sets)]
+    try:
+        return calibrate_folders(package, folders, full=shipment.full_confidence)
+    except InputError as error:
+        print(f"The confidence is not calibrated: {error.message}", file=sys.stderr)
+        return None
+
+
+def write_calibration(root: Path, record: Calibration, title: str) -> None:
+    """Write the errors of a calibration between the marks of its page, and its plot."""
+    ways = [("fast", record.fast), *([("full", record.full)] if record.full is not None else [])]
+    rows = ["| confidence | images of | error of the level | error of the Dice |", "|---|---|---|---|"]
+    rows += [f"| {' | '.join(row)} |" for way, curves in ways for row in error_rows(way, curves)]
+    about = f"`{title}`, {record.fast.vertebrae} vertebrae of {record.cases} images:"
+    write_between(root / "docs" / "guide" / "confidence.md", _CONFIDENCE, [about, "", *rows])
+    write_reliability(record, title, root / "docs" / "images" / "reliability.png")
+
+
+def write_between(path: Path, marks: tuple[str, str], lines: Sequence[str]) -> None:
+    """Replace what stands between two marks of a page."""
+    begin, end = marks
+    before, rest = path.read_text(encoding="utf-8").split(begin)
+    block = "\n".join([begin, *lines, end])
+    text = before + block + rest.split(end)[1]
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -224,13 +267,9 @@ def _synthesis(name: str, count: int) -> str:
 
 def write_readme(path: Path, new: Sequence[Figures]) -> None:
     """Write the figures of a model between the marks of the README."""
-    text = path.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
     rows = ["| set | mean Dice | HD95 | to a neighbour, median / 95th percentile | subjects with every level right |",
             "|---|---|---|---|---|", *(_readme_row(each) for each in new)]  # fmt: skip
-    block = "\n".join([BEGIN, *rows, END])
-    write_atomic(path, lambda partial: partial.write_text(before + block + after, encoding="utf-8"))
+    write_between(path, (BEGIN, END), rows)
 
 
 def _readme_row(each: Figures) -> str:
@@ -300,11 +339,12 @@ def main() -> None:
     parser.add_argument("--cts", type=Path)
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--full-confidence", action="store_true")
     parser.add_argument("--force", action="store_true")
     given = parser.parse_args()
     shipment = Shipment(
         given.work, tuple(given.run), given.start_from, given.atlas, given.anatomies, dict(given.labelled), given.cts,
-        count=given.count, device=given.device,
+        count=given.count, device=given.device, full_confidence=given.full_confidence,
     )  # fmt: skip
     print(markdown(ship(shipment, given.force)))
 

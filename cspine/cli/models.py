@@ -165,7 +165,7 @@ def calibrate(
     """
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
-    from cspine.study.calibrate import calibrate_folders
+    from cspine.study.calibrate import calibrate_folders, error_rows
     from cspine.study.reliability_plot import write_reliability
 
     if len(images) != len(labels):
@@ -176,9 +176,10 @@ def calibrate(
     with progress("images") as on_progress:
         record = calibrate_folders(package, zip(images, labels, strict=True), full=full, progress=on_progress)
     ways = [("fast", record.fast)] + ([("full", record.full)] if record.full is not None else [])
-    rows = [[way, str(each.vertebrae), f"{each.level.error:.3f}", f"{each.dice.error:.3f}"] for way, each in ways]
-    head = ("confidence", "vertebrae", "error of the level", "error of the Dice")
-    table(f"Expected calibration error of {package.identity.title}, {record.cases} images", head, rows)
+    rows = [row for way, each in ways for row in error_rows(way, each)]
+    head = ("confidence", "images of", "error of the level", "error of the Dice")
+    counts = f"{record.fast.vertebrae} vertebrae of {record.cases} images"
+    table(f"Expected calibration error of {package.identity.title}, {counts}", head, rows)
     if plot is not None:
         write_reliability(record, package.identity.title, plot)
     click.echo(f"Recorded in {record.write(package)}")

@@ -44,6 +44,8 @@ class Curve(BaseModel):
         Expected calibration error, of predictions for the cases of other folds.
     bins : tuple of Bin
         The same predictions as a reliability plot.
+    errors : dict of str to float
+        The error over the images of each folder alone, by its name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +54,7 @@ class Curve(BaseModel):
     weights: dict[str, float] = Field(max_length=20)
     error: Share
     bins: tuple[Bin, ...] = Field(max_length=20)
+    errors: dict[str, Share] = Field(default={}, max_length=100)
 
     def at(self, features: Mapping[str, float]) -> float:
         """Return the value of the curve for features, from 0 to 1.

@@ -59,12 +59,15 @@ class LabelledVertebra:
         Whether it has the level of the reference that covers most of it.
     dice : float
         Dice coefficient with that level of the reference which it names.
+    group : str
+        Folder of images that it belongs to.
     """
 
     subject: str
     features: Features
     right: bool
     dice: float
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,14 @@ class LabelledImage:
         The image and its true labels, on one grid.
     subject : str
         Whose it is: a curve is tested on other subjects than those it was fitted to.
+    group : str
+        Folder of images that it belongs to.
     """
 
     ct: CtVolume
     reference: LabelVolume
     subject: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,12 +104,15 @@ class LabelledCase:
         What they mean, one of `label_schemes.SCHEME_NAMES`.
     subject : str
         Whose image it is.
+    group : str
+        Folder of images that it belongs to.
     """
 
     image: PredictionCase
     labels: Path
     scheme: str
     subject: str
+    group: str
 
     def read(self, rules: Rules) -> LabelledImage:
         """Read the image, of a DICOM study the series that the rules choose, and the labels on its grid.
@@ -119,7 +128,7 @@ class LabelledCase:
             As `PredictionCase.read`, `label_schemes.read_labels` and `on_grid`.
         """
         ct = self.image.read(rules)
-        return LabelledImage(ct, on_grid(read_labels(self.labels, self.scheme), ct.grid), self.subject)
+        return LabelledImage(ct, on_grid(read_labels(self.labels, self.scheme), ct.grid), self.subject, self.group)
 
 
 def calibrate(
@@ -233,8 +242,10 @@ def labelled_cases(images: Path, labels: Path) -> list[LabelledCase]:
             advice="Each image X_0000.nii.gz needs labels X.nii.gz.",
         )
     scheme, subjects = scheme_of_folder(labels, None), read_expectations(labels.parent / CASE_TABLE).subject
+    folder = images.resolve()
+    group = folder.parent.name if folder.name.startswith("images") else folder.name
     return [
-        LabelledCase(case, labels / labels_name(case.name), scheme, subjects.get(case.name, case.name))
+        LabelledCase(case, labels / labels_name(case.name), scheme, subjects.get(case.name, case.name), group)
         for case in cases
     ]
 
@@ -258,7 +269,7 @@ def labelled_vertebrae(
     right = {match.level: match.right for match in match_levels(labels, image.reference, VERTEBRAE)}
     dice = dice_by_level(labels.labels_zyx, vertebrae_only(image.reference.labels_zyx))
     return [
-        LabelledVertebra(image.subject, each, right[level], dice[level])
+        LabelledVertebra(image.subject, each, right[level], dice[level], image.group)
         for level, each in features.items()
         if level in right
     ]
@@ -276,16 +287,28 @@ def fitted(vertebrae: Sequence[LabelledVertebra], names: Sequence[str]) -> Calib
     """
     x = np.array([[each.features[name] for name in names] for each in vertebrae])
     subject = np.unique([each.subject for each in vertebrae], return_inverse=True)[1]
+    groups = [each.group for each in vertebrae]
     return Calibrated(
-        level=_curve(x, np.array([float(each.right) for each in vertebrae]), subject, names),
-        dice=_curve(x, np.array([each.dice for each in vertebrae]), subject, names),
+        level=_curve(_Examples(x, np.array([float(each.right) for each in vertebrae]), subject, groups), names),
+        dice=_curve(_Examples(x, np.array([each.dice for each in vertebrae]), subject, groups), names),
         vertebrae=len(vertebrae),
         fixed={name: float(x[0, at]) for at, name in enumerate(names) if np.ptp(x[:, at]) < _SAME},
     )
 
 
-def _curve(x: Array, target: Array, subject: NDArray[np.intp], names: Sequence[str]) -> Curve:
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """Features, what is true, and whose and of which folder it is, one row each."""
+
+    x: Array
+    target: Array
+    subject: NDArray[np.intp]
+    groups: Sequence[str]
+
+
+def _curve(examples: _Examples, names: Sequence[str]) -> Curve:
     """Fit a curve to all, and test its like on the subjects of each fold in turn."""
+    x, target, subject = examples.x, examples.target, examples.subject
     predicted = np.empty(len(target))
     for fold in range(FOLDS):
         tested = subject % FOLDS == fold
@@ -295,10 +318,20 @@ def _curve(x: Array, target: Array, subject: NDArray[np.intp], names: Sequence[s
         elif tested.all():
             predicted[tested] = target.mean()
     intercept, weights = _fit(x, target)
-    bins = reliability(predicted, target)
-    error = sum(each.count * abs(each.predicted - each.observed) for each in bins) / len(target)
-    by_name = {name: float(weight) for name, weight in zip(names, weights, strict=True)}
-    return Curve(intercept=float(intercept), weights=by_name, error=error, bins=bins)
+    groups = np.array(examples.groups)
+    return Curve(
+        intercept=float(intercept),
+        weights={name: float(weight) for name, weight in zip(names, weights, strict=True)},
+        error=_error(predicted, target),
+        bins=reliability(predicted, target),
+        errors={str(group): _error(predicted[groups == group], target[groups == group]) for group in np.unique(groups)},
+    )
+
+
+def _error(predicted: Array, observed: Array) -> float:
+    """Return the expected calibration error."""
+    bins = reliability(predicted, observed)
+    return sum(each.count * abs(each.predicted - each.observed) for each in bins) / len(observed)
 
 
 def _fit(x: Array, target: Array) -> tuple[float, Array]:
@@ -340,3 +373,19 @@ def reliability(predicted: Array, observed: Array) -> tuple[Bin, ...]:
         )
         for each in np.unique(number)
     )
+
+
+def error_rows(way: str, curves: Calibrated) -> list[list[str]]:
+    """Return the rows of a table of calibration errors: that of all images, then those of each folder.
+
+    Parameters
+    ----------
+    way : str
+        ``"fast"`` or ``"full"``.
+    curves : Calibrated
+        Its curves.
+    """
+    rows = [[way, "all", f"{curves.level.error:.3f}", f"{curves.dice.error:.3f}"]]
+    if len(curves.level.errors) > 1:
+        rows += [[way, name, f"{e:.3f}", f"{curves.dice.errors[name]:.3f}"] for name, e in curves.level.errors.items()]
+    return rows

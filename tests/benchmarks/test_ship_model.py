@@ -13,10 +13,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks import ship_model as module
-from benchmarks.ship_model import BEGIN, END, Shipment, ship, with_evaluation, worse, write_readme
+from benchmarks.ship_model import BEGIN, END, Shipment, ship, with_evaluation, worse, write_calibration, write_readme
 from cspine.cli.train import command as train
 from cspine.core.errors import RequirementError
+from cspine.models.calibration import Calibration
 from cspine.models.package import load_package
+from cspine.study.calibrate import LabelledVertebra, fitted
 from cspine.study.evaluation.judgement import Figures, LevelFigures
 from cspine.study.synthesis import evaluation_sets
 from cspine.study.synthesis.atlas import Atlas
@@ -133,7 +135,24 @@ def test_a_readme_has_a_row_a_set(tmp_path: Path) -> None:
     assert text.count("`worn`") == text.count(BEGIN) == 1
 
 
-def test_the_readme_of_the_project_has_the_marks() -> None:
-    text = (module.ROOT / "README.md").read_text("utf-8")
-    assert text.count(BEGIN) == text.count(END) == 1
+def test_a_calibration_is_written_beside_the_model_and_into_its_page(tmp_path: Path) -> None:
+    page = tmp_path / "docs" / "guide" / "confidence.md"
+    page.parent.mkdir(parents=True)
+    page.write_text("a\n<!-- calibration of cervical-demo: begin -->\n<!-- calibration of cervical-demo: end -->\nb\n")
+    found = [
+        LabelledVertebra(f"{number}", {"f": float(number % 2)}, number % 2 == 0, 0.5, "hard" if number < 20 else "worn")
+        for number in range(40)
+    ]
+    record = Calibration(checksum="0" * 64, cases=40, fast=fitted(found, ("f",)))
+    write_calibration(tmp_path, record, "cervical-demo 9.9.9")
+    text = page.read_text("utf-8")
+    assert "`cervical-demo 9.9.9`, 40 vertebrae of 40 images:" in text
+    assert [line.split(" | ")[1] for line in text.splitlines() if line.startswith("| fast")] == ["all", "hard", "worn"]
+    assert (tmp_path / "docs" / "images" / "reliability.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_pages_of_the_project_have_the_marks() -> None:
+    for name, marks in (("README.md", (BEGIN, END)), ("docs/guide/confidence.md", module._CONFIDENCE)):
+        text = (module.ROOT / name).read_text("utf-8")
+        assert [text.count(mark) for mark in marks] == [1, 1]
     assert replace(Shipment(Path("w"), (), Path("s"), Path("a"))).target.is_dir()

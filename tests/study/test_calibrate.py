@@ -15,7 +15,15 @@ from cspine.io import nifti
 from cspine.pipeline.confidence import FAST_FEATURES
 from cspine.pipeline.segmentation import Vertebrae
 from cspine.study import calibrate as module
-from cspine.study.calibrate import LabelledImage, LabelledVertebra, calibrate, fitted, labelled_cases, reliability
+from cspine.study.calibrate import (
+    LabelledImage,
+    LabelledVertebra,
+    calibrate,
+    error_rows,
+    fitted,
+    labelled_cases,
+    reliability,
+)
 from cspine.study.reliability_plot import write_reliability
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.stock_nnunet import lively_volume
@@ -45,6 +53,15 @@ def test_a_curve_finds_what_tells_and_is_calibrated_on_other_cases():
     assert sum(each.count for each in curves.level.bins) == 600
     with pytest.raises(KeyError):
         curves.level.at({"telling": 0.0})
+
+
+def test_each_folder_of_images_has_an_error_of_its_own():
+    found = [replace(each, group="a" if number % 2 else "b") for number, each in enumerate(vertebrae())]
+    curves = fitted(found, ("telling", "idle"))
+    assert set(curves.level.errors) == set(curves.dice.errors) == {"a", "b"}
+    assert all(0 < error < 0.12 for error in curves.level.errors.values())
+    assert [row[1] for row in error_rows("fast", curves)] == ["all", "a", "b"]
+    assert [row[1] for row in error_rows("fast", fitted(vertebrae(), ("telling", "idle")))] == ["all"]
 
 
 def test_an_error_is_that_of_cases_a_curve_has_not_seen():
