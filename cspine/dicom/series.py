@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from cspine.core.geometry import Grid, make_affine
 from cspine.dicom.headers import InstanceHeader, Plane
 from cspine.dicom.tolerance import same_orientation
 
@@ -129,6 +130,20 @@ class Series:
         """Extent along the normal, including half a slice at either end."""
         positions = self._positions_mm()
         return float(positions[-1] - positions[0]) + (self.step_mm or 0.0) if len(positions) else 0.0
+
+    @cached_property
+    def grid(self) -> Grid | None:
+        """The grid that the slices form if they are evenly spaced; None if headers lack position or size."""
+        first = next((p for p in self.planes if p.position_lps is not None and p.spacing_yx is not None), None)
+        if first is None or first.position_lps is None or first.spacing_yx is None or self.cosines is None:
+            return None
+        rows, columns = np.array(self.cosines[:3]), np.array(self.cosines[3:])
+        axes = np.stack([rows, columns, np.cross(rows, columns)], axis=1)
+        spacing = (first.spacing_yx[1], first.spacing_yx[0], self.step_mm or self.slice_thickness_mm or 1.0)
+        shape = (self.slices, first.rows, first.columns)
+        if min(*spacing, *shape) <= 0 or not np.isfinite(axes).all():
+            return None
+        return Grid(shape, make_affine(axes, spacing, np.array(first.position_lps)))
 
     def _positions_mm(self) -> list[float]:
         if self.cosines is None:

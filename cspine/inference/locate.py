@@ -100,7 +100,7 @@ def saves_work(volume: CtVolume, stage: Stage, settings: InferenceSettings) -> b
         Folds, mirroring and step size, which multiply the work.
     """
     plan = stage.plan
-    shape, patch = network_shape(volume, stage), (1, *plan.patch_size)[-3:]
+    shape, patch = network_shape(volume.grid, stage), (1, *plan.patch_size)[-3:]
     tiles = len(tiles_of(shape, Window(plan.patch_size, settings.step_size, ())))
     mirrored = 2 ** len(stage.manifest.mirror_axes) if settings.mirror else 1
     return tiles * math.prod(patch) * mirrored * len(folds_of(stage, settings)) > MIN_WORK_VOXELS

@@ -125,11 +125,9 @@ def segment(
     """
     settings = settings or InferenceSettings()
     began = time.perf_counter()
-    engine = choose_engine(settings.device, settings.precision, settings.engine, package.stages, qualified_for(package))
+    engine = engine_for(package, settings)
     _log.info("engine: %s, device: %s, %s", engine.name, engine.device, engine.precision)
-    for stage in package.stages:
-        folds_of(stage, settings)
-    require_memory(volume, package.stages, settings)
+    require_memory(volume.grid, package.stages, settings)
     state = _State(volume, package)
     location = _locate(volume, package, settings, engine, locator, between)
     if location is not None and location.is_nothing:
@@ -151,6 +149,30 @@ def segment(
         state.records.append({**result.record, "box_zyx": [[part.start, part.stop] for part in box]})
     roi = {} if location is None else {"roi": location.as_record()}
     return state.inference(_record(engine, settings, began) | {"stages": state.records, **roi})
+
+
+def engine_for(package: ModelPackage, settings: InferenceSettings) -> Engine:
+    """Return the engine that runs a model with these settings; whether it can is known before an image is read.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    settings : InferenceSettings
+        Device, engine, precision, folds.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not available.
+    UsageError
+        If a fold is not in the package, or the engine is not installed or does not run on the device.
+    UnsupportedModelError
+        If OpenVINO is required and cannot build a network of the model.
+    """
+    for stage in package.stages:
+        folds_of(stage, settings)
+    return choose_engine(settings.device, settings.precision, settings.engine, package.stages, qualified_for(package))
 
 
 def _run_in_box(state: _State, box: Box, run: StageRun, between: Between | None) -> tuple[StageResult, Box]:

@@ -105,6 +105,8 @@ def _segment(
     watch: Stopwatch,
     progress: ProgressCallback | None,
 ) -> SegmentedStudy:
+    with watch.step("check"):
+        steps.require_runnable(chosen, package, settings)
     with watch.step("read"):
         ct = read()
     with watch.step("infer"):

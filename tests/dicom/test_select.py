@@ -11,6 +11,7 @@ import pytest
 from pydicom import Dataset
 
 from cspine.core.errors import NoSuitableSeriesError, SeveralPatientsError, UnknownSeriesError, hashed
+from cspine.dicom.read import read_volume
 from cspine.dicom.rules import Rules, load_rules
 from cspine.dicom.scan import Scan, scan_folder
 from cspine.dicom.select import Selection, SeriesDecision, evaluate_series, select_series
@@ -49,6 +50,16 @@ def test_the_thinner_series_is_chosen_and_the_other_gets_a_reason(tmp_path: Path
     assert selection.chosen.series_uid == _uid("thin")
     assert "0.6 mm" in _decision(selection.decisions, "thin").reason
     assert re.search(r"thinner.*\b2 mm.*0\.6 mm", _decision(selection.decisions, "thick").reason)
+
+
+def test_headers_give_the_grid_that_is_read(tmp_path: Path) -> None:
+    chosen = _choose(_scan(tmp_path, thin=_series("thin", slices=50, step=1.5))).chosen
+    assert chosen.grid is not None
+    read = read_volume(chosen).grid
+    assert chosen.grid.shape_zyx == read.shape_zyx
+    assert chosen.grid.spacing_xyz == pytest.approx(read.spacing_xyz)
+    unplaced = replace(chosen.instances[0].planes[0], position_lps=None)
+    assert replace(chosen, instances=(replace(chosen.instances[0], planes=(unplaced,)),)).grid is None
 
 
 def test_a_bone_kernel_is_preferred_at_one_thickness(tmp_path: Path) -> None:

@@ -26,19 +26,24 @@ def stages(tmp_path):
 
 def test_what_a_run_needs_follows_from_the_scan_and_the_plan(stages):
     volume = CtVolume(np.zeros((40, 100, 60), dtype=np.int16), np.diag([1.0, 1.0, 3.0, 1.0]))
-    assert network_shape(volume, stages[0]) == (60, 50, 30)
+    assert network_shape(volume.grid, stages[0]) == (60, 50, 30)
     masks, image, logits = 4 * 40 * 100 * 60, 4 * 60 * 50 * 30, 4 * 4 * 16 * 50 * 30
-    assert needed_bytes(volume, stages) == masks + image + logits + 4 * 3 * 4 * 16 * 24 * 20
+    assert needed_bytes(volume.grid, stages) == masks + image + logits + 4 * 3 * 4 * 16 * 24 * 20
 
 
 def test_what_cannot_fit_is_refused_before_anything_runs(stages, tmp_path, monkeypatch):
     volume = lively_volume()
-    needed = needed_bytes(volume, stages)
-    require_memory(volume, stages, CPU, Memory(2**40, needed, None))
-    require_memory(volume, stages, CPU, Memory(0, 0, None))  # unknown
+    needed = needed_bytes(volume.grid, stages)
+    require_memory(volume.grid, stages, CPU, Memory(2**40, needed, None))
+    require_memory(volume.grid, stages, CPU, Memory(0, 0, None))  # unknown
     with raises_code(NotEnoughMemoryError, "30 x 52 x 44"):
-        require_memory(volume, stages, CPU, Memory(2**40, needed - 1, None))
-    require_memory(volume, stages, InferenceSettings("cuda"), Memory(2**40, needed - 1, None))
+        require_memory(volume.grid, stages, CPU, Memory(2**40, needed - 1, None))
+    require_memory(volume.grid, stages, InferenceSettings("cuda"), Memory(2**40, needed - 1, None))
+
+    own = 2 * volume.hu_zyx.size
+    require_memory(volume.grid, stages, CPU, Memory(2**40, needed + own, None), is_read=False)
+    with raises_code(NotEnoughMemoryError):
+        require_memory(volume.grid, stages, CPU, Memory(2**40, needed + own - 1, None), is_read=False)
 
     def refuse(*_):
         raise NotEnoughMemoryError("x")

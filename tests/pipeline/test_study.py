@@ -13,15 +13,26 @@ import pytest
 from pydicom import dcmread
 
 from cspine.core.anatomy import CERVICAL_LEVELS
-from cspine.core.errors import MissingSliceError, NoVertebraError, OutputNotEmptyError
+from cspine.core.errors import (
+    DeviceError,
+    MissingSliceError,
+    NotCalibratedError,
+    NotEnoughMemoryError,
+    NoVertebraError,
+    OutputNotEmptyError,
+    UsageError,
+)
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.dicom.clock import Clock
 from cspine.dicom.scan import scan_folder
 from cspine.dicom.seg_type import SegType
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
+from cspine.inference import memory
 from cspine.inference.settings import InferenceSettings
+from cspine.io.machine import Memory
 from cspine.io.output import StudyOutput
 from cspine.models.package import load_package
+from cspine.pipeline import steps
 from cspine.pipeline.outputs import parse_outputs
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.pipeline.settings import RunSettings
@@ -187,6 +198,28 @@ def test_a_failed_run_leaves_nothing_behind(neck, package, tmp_path):
     with pytest.raises(MissingSliceError):
         run(broken, tmp_path / "out", package)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        (replace(SETTINGS, confidence="full"), NotCalibratedError),
+        (replace(SETTINGS, inference=InferenceSettings(device="cpu", folds=("7",))), UsageError),
+        (replace(SETTINGS, inference=InferenceSettings(device="cuda:99")), DeviceError),
+    ],
+)
+def test_what_will_certainly_fail_fails_before_the_image_is_read(neck, package, tmp_path, monkeypatch, settings, error):
+    monkeypatch.setattr(steps, "read_ct", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(error):
+        run(neck, tmp_path / "out", package, settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scan_that_does_not_fit_is_refused_before_it_is_read(neck, package, tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "read_ct", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(memory, "memory", lambda: Memory(2**30, 2**20, None))
+    with pytest.raises(NotEnoughMemoryError):
+        run(neck, tmp_path / "out", package)
 
 
 def test_air_has_no_vertebra_and_no_output(package, tmp_path):

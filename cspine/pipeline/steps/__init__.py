@@ -6,7 +6,7 @@ from cspine.pipeline.steps.cleaning import clean
 from cspine.pipeline.steps.dicom_seg import write_dicom
 from cspine.pipeline.steps.dicom_sr import MeasuredStudy, write_sr
 from cspine.pipeline.steps.findings import contrast_findings
-from cspine.pipeline.steps.inference import infer, with_engine
+from cspine.pipeline.steps.inference import infer, require_runnable, with_engine
 from cspine.pipeline.steps.measurement import measure
 from cspine.pipeline.steps.objects import object_settings, remark_of
 from cspine.pipeline.steps.patient import sex_of_patient
@@ -32,6 +32,7 @@ __all__ = [
     "read_headers",
     "read_image",
     "remark_of",
+    "require_runnable",
     "series_of_caller",
     "sex_of_patient",
     "with_engine",

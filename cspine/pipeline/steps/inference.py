@@ -10,6 +10,7 @@ from cspine.core.progress import ProgressCallback
 from cspine.core.volumes import CtVolume
 from cspine.models.package import ModelPackage
 from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.steps.selection import ChosenSeries
 
 if TYPE_CHECKING:
     from cspine.inference.predict import Inference
@@ -50,6 +51,38 @@ def infer(
         return inference
     labels = segmentation.clean_or_empty(inference, ct).labels
     return replace(inference, disagreement=disagreement_of(ct, labels, package, settings.inference))
+
+
+def require_runnable(chosen: ChosenSeries | None, package: ModelPackage, settings: RunSettings) -> None:
+    """Refuse what will certainly fail once the image is read.
+
+    Parameters
+    ----------
+    chosen : ChosenSeries or None
+        The series; None for an image that does not come from DICOM.
+    package : ModelPackage
+        The model.
+    settings : RunSettings
+        Network and confidence.
+
+    Raises
+    ------
+    NotCalibratedError
+        If the full confidence is wanted and was not calibrated.
+    NotEnoughMemoryError
+        If image and model certainly do not fit into memory.
+    CSpineError
+        As `inference.predict.engine_for`.
+    """
+    from cspine.inference.memory import require_memory
+    from cspine.inference.predict import engine_for
+    from cspine.pipeline.confidence import calibration_for
+
+    calibration_for(package, settings.confidence)
+    engine_for(package, settings.inference)
+    grid = chosen.selection.chosen.grid if chosen is not None else None
+    if grid is not None:
+        require_memory(grid, package.stages, settings.inference, is_read=False)
 
 
 def with_engine(settings: RunSettings, inference: Inference) -> RunSettings:
