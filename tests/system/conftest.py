@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
+from cspine.pipeline.outputs import OUTPUTS
 from tests.builders.small_neck import EXAMPLES
 from tests.system.exchange import SCANNER
 from tests.system.neck_studies import CLOCK, NeckStudy, direct_run, neck_study, quick_model
@@ -43,6 +44,17 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> Segmented:
         return done[folder, seg_type]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def every_object(neck_ct: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The DICOM objects of one run with every output that is one."""
+    out = tmp_path_factory.mktemp("every-object") / "out"
+    outputs = ",".join(output.name for output in OUTPUTS if output.needs_dicom)
+    options = ["--outputs", f"{outputs},surfaces,summary", "--surface-format", "dicom"]
+    command = [sys.executable, "-m", "cspine", "run", str(neck_ct), str(out), *options]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"SOURCE_DATE_EPOCH": CLOCK}, check=True, capture_output=True)
+    return sorted((out / "dicom").iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    EncapsulatedSTLStorage,
+    ExplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
+    RTStructureSetStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from tests.builders.judges import dciodvfy_errors
 from tests.system.conftest import Segmented
@@ -80,3 +89,25 @@ def test_a_stored_result_is_found_and_returned_unchanged(
     assert np.array_equal(returned.pixel_array, result.pixel_array)
     returned.save_as(tmp_path / "returned.dcm", enforce_file_format=True)
     assert dciodvfy_errors(tmp_path / "returned.dcm") == []
+
+
+def test_every_object_of_a_run_is_stored_and_returned_unchanged(
+    pacs: Orthanc, neck_ct: Path, every_object: list[Path], tmp_path: Path
+) -> None:
+    _send(neck_ct, pacs, "pynetdicom")
+    assert set(send_by_pynetdicom(every_object, pacs.dicom_port, pacs.ae_title)) == {0}
+    sent = _by_uid(every_object)
+    assert {
+        SegmentationStorage,
+        Comprehensive3DSRStorage,
+        SecondaryCaptureImageStorage,
+        EncapsulatedPDFStorage,
+        EncapsulatedSTLStorage,
+        RTStructureSetStorage,
+        KeyObjectSelectionDocumentStorage,
+    } == {dataset.SOPClassUID for dataset in sent.values()}
+    for number, dataset in enumerate(sent.values()):
+        returned = retrieved_instance(pacs, dataset)
+        assert returned == dataset
+        returned.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+        assert dciodvfy_errors(tmp_path / f"{number}.dcm") == []
