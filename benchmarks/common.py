@@ -152,11 +152,6 @@ def _resident(process: psutil.Process) -> int:
     return 0
 
 
-def peak_gib() -> float:
-    """Return the peak resident memory of this process and the largest of its children."""
-    return sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 2**20
-
-
 def result(**figures: float) -> None:
     """Print the figures of a child for its parent."""
     print("RESULT", json.dumps(figures))

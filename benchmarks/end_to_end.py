@@ -11,8 +11,8 @@ auto    cspine with --roi auto: the shipped model locates the neck
 
 cspine scans and reads the folder, predicts and writes the SEG by the steps of `cspine run`; random labels have no
 column, so the cleaning (about a second, and no counterpart in stock) is left out of both. Memory is the peak of the
-process and all its descendants together, sampled. Keys of the JSON: speedup_full, speedup_auto, memory_ratio, dice (labels of full and
-stock, where both look: everywhere), dice_in_view (auto and full within the located box), amx.
+process and all its descendants together, sampled. Keys of the JSON: speedup_full, speedup_auto, memory_ratio, dice
+(labels of full and stock, where both look: everywhere), dice_in_view (auto and full within the located box), amx.
 """
 
 from __future__ import annotations
