@@ -80,6 +80,15 @@ def test_every_public_name_is_there_and_no_other() -> None:
         cspine.nothing_of_the_kind  # noqa: B018
 
 
+def test_the_settings_of_a_run_are_made_of_public_classes() -> None:
+    settings = cspine.RunSettings(
+        clock=cspine.Clock.from_environment({"SOURCE_DATE_EPOCH": EPOCH}),
+        surfaces=cspine.SurfaceSettings(formats=("ply",)),
+        elements=cspine.FeSettings(),
+    )
+    assert settings.surfaces.formats == ("ply",) and settings.clock.moment.timestamp() == int(EPOCH)
+
+
 def test_labels_are_arrays_with_their_affine(seg: cspine.Segmentation, bright_study: Path) -> None:
     ct = cspine.read_ct(bright_study)
     assert seg.labels.array.dtype == np.uint8
