@@ -50,7 +50,8 @@ test-system: $(INSTALLED)
 	$(BIN)/python -m pytest -m system tests/system
 
 # After new weights: package them, judge them on all sets, and rewrite card, README and pictures; docs/guide/models.md.
-#   make ship-model WORK=W RUN="cervical-demo=R1 cervical-demo-fine=R2" START=MODEL ATLAS=A ANATOMIES=P MORE="--cts CTS"
+#   make ship-model WORK=W RUN="cervical-demo=R1 cervical-demo-fine=R2" START=MODEL ATLAS=A ANATOMIES=P \
+#     MORE="--labelled cervical-demo=PSEUDO --cts CTS"
 ship-model: $(INSTALLED)
 	$(BIN)/python benchmarks/ship_model.py --work '$(WORK)' $(foreach run,$(RUN),--run '$(run)') \
 	  --start-from '$(START)' --atlas '$(ATLAS)' --anatomies '$(ANATOMIES)' $(MORE)

@@ -1,7 +1,7 @@
 """Memory that the network's part takes on a long scan: 1200 slices of 512 x 512, 28 classes on a 2 mm grid.
 
-    python benchmarks/long_scan.py            # slab by slab, as such a scan is run
-    python benchmarks/long_scan.py --whole    # all logits at once
+    python -m benchmarks.long_scan            # slab by slab, as such a scan is run
+    python -m benchmarks.long_scan --whole    # all logits at once
 
 Run from the root of the repository: the network is a tiny one with random weights.
 """

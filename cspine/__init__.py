@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cspine.core.errors import CSpineError
     from cspine.core.findings import Finding
     from cspine.core.volumes import CtVolume, LabelVolume
+    from cspine.dicom.clock import Clock
     from cspine.inference.settings import InferenceSettings
     from cspine.measurements.spine import SpineMeasurements
     from cspine.measurements.table import MeasurementTable
@@ -39,12 +40,14 @@ if TYPE_CHECKING:
     from cspine.report.picture import Picture
     from cspine.surfaces.fe_model import FeModel
     from cspine.surfaces.fe_settings import FeSettings
+    from cspine.surfaces.settings import SurfaceSettings
     from cspine.surfaces.vertebrae import VertebraSurface
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CSpineError",
+    "Clock",
     "CtVolume",
     "FeModel",
     "FeSettings",
@@ -59,6 +62,7 @@ __all__ = [
     "RunSettings",
     "Segmentation",
     "SpineMeasurements",
+    "SurfaceSettings",
     "VertebraMeasurement",
     "VertebraSurface",
     "__version__",
@@ -75,6 +79,7 @@ __all__ = [
 #: The module of each public name.
 _MODULES = {
     "CSpineError": "cspine.core.errors",
+    "Clock": "cspine.dicom.clock",
     "CtVolume": "cspine.core.volumes",
     "FeModel": "cspine.surfaces.fe_model",
     "FeSettings": "cspine.surfaces.fe_settings",
@@ -89,6 +94,7 @@ _MODULES = {
     "RunSettings": "cspine.pipeline.settings",
     "Segmentation": "cspine.pipeline.result",
     "SpineMeasurements": "cspine.measurements.spine",
+    "SurfaceSettings": "cspine.surfaces.settings",
     "VertebraMeasurement": "cspine.measurements.vertebra",
     "VertebraSurface": "cspine.surfaces.vertebrae",
     "install_model": "cspine.api",

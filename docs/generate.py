@@ -50,8 +50,7 @@ def _help_of(command: click.Command, context: click.Context, parts: list[str]) -
 
 def api() -> str:
     """Return a directive for every public name of the Python API, in the order of each ``__all__``."""
-    public = import_module("cspine").__all__
-    parts = [f"::: cspine.api.{name}" for name in public if hasattr(import_module("cspine.api"), name)]
+    parts = [f"::: cspine.{name}" for name in import_module("cspine").__all__ if name not in ("__version__", "study")]
     study = [f"::: cspine.study.{name}" for name in import_module("cspine.study").__all__]
     return "\n\n".join([*parts, "## The study", *study])
 

@@ -20,6 +20,17 @@ import pytest
 import SimpleITK
 from click.testing import CliRunner
 from pydicom import dcmread
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    EncapsulatedSTLStorage,
+    ExplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
+    RLELossless,
+    RTStructureSetStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 import cspine
 from cspine.cli.run import command
@@ -78,6 +89,15 @@ def test_every_public_name_is_there_and_no_other() -> None:
     assert set(cspine.__all__) <= set(dir(cspine))
     with pytest.raises(AttributeError):
         cspine.nothing_of_the_kind  # noqa: B018
+
+
+def test_the_settings_of_a_run_are_made_of_public_classes() -> None:
+    settings = cspine.RunSettings(
+        clock=cspine.Clock.from_environment({"SOURCE_DATE_EPOCH": EPOCH}),
+        surfaces=cspine.SurfaceSettings(formats=("ply",)),
+        elements=cspine.FeSettings(),
+    )
+    assert settings.surfaces.formats == ("ply",) and settings.clock.moment.timestamp() == int(EPOCH)
 
 
 def test_labels_are_arrays_with_their_affine(seg: cspine.Segmentation, bright_study: Path) -> None:
@@ -140,6 +160,29 @@ def test_key_images_refer_to_the_picture_of_the_same_run(seg: cspine.Segmentatio
     ]
     selected = dcmread(tmp_path / "out" / "dicom" / "key-images.dcm").ContentSequence[-1]
     assert selected.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == summary.outputs[0].sop_instance_uid
+
+
+@pytest.mark.parametrize(("seg_type", "syntax"), [("binary", ExplicitVRLittleEndian), ("labelmap", RLELossless)])
+def test_every_dicom_object_has_its_class_and_transfer_syntax(
+    seg: cspine.Segmentation, seg_type: str, syntax: str, tmp_path: Path
+) -> None:
+    vertebrae = replace(seg._study.vertebrae, findings=(FRAGMENTED.about("C2 consists of 2 fragments.", "C2"),))
+    settings = replace(seg.settings, surfaces=cspine.SurfaceSettings(formats=("dicom",)))
+    marked = cspine.Segmentation(replace(seg._study, vertebrae=vertebrae), settings)
+    marked.save(tmp_path / "out", seg_type=seg_type, outputs=["seg", "sr", "pdf", "sc", "ko", "rtstruct", "surfaces"])
+    written = {path.name: dcmread(path).file_meta for path in (tmp_path / "out" / "dicom").iterdir()}
+    classes = {
+        "segmentation.dcm": SegmentationStorage if seg_type == "binary" else "1.2.840.10008.5.1.4.1.1.66.7",
+        "measurements.dcm": Comprehensive3DSRStorage,
+        "report.dcm": EncapsulatedPDFStorage,
+        "secondary-capture.dcm": SecondaryCaptureImageStorage,
+        "key-images.dcm": KeyObjectSelectionDocumentStorage,
+        "structures.dcm": RTStructureSetStorage,
+        "surface-C2.dcm": EncapsulatedSTLStorage,
+    }
+    assert {name: meta.MediaStorageSOPClassUID for name, meta in written.items()} == classes
+    syntaxes = {name: meta.TransferSyntaxUID for name, meta in written.items()}
+    assert syntaxes == dict.fromkeys(classes, ExplicitVRLittleEndian) | {"segmentation.dcm": syntax}
 
 
 def test_without_a_finding_there_are_no_key_images(seg: cspine.Segmentation, tmp_path: Path) -> None:

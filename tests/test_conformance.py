@@ -22,6 +22,14 @@ def test_every_test_that_a_page_names_is_there(page: str) -> None:
         )
 
 
+@pytest.mark.parametrize("title", ["DICOM objects", "SOP classes that are read", "Transfer syntaxes"])
+def test_every_row_of_what_is_written_and_read_has_a_test(title: str) -> None:
+    page = (ROOT / "docs" / "reference" / "conformance.md").read_text()
+    section = re.split(r"^#+ ", page.split(f"# {title}\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 5 and all(_NAMED.search(row) for row in rows)
+
+
 def test_every_yes_of_a_profile_has_a_test() -> None:
     rows = [
         row

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+import cspine
+import cspine.study
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "generate.py"
 
@@ -40,6 +44,12 @@ def test_a_stale_part_is_rewritten(script: ModuleType) -> None:
     assert "| old |" not in text and "CS-INT-001" in text
     assert text.startswith("# Errors\n") and text.endswith("\n\n<!-- end -->\n\nMore.\n")
     assert script.generated(text) == text
+
+
+def test_the_page_of_the_api_has_every_public_name_and_no_other(script: ModuleType) -> None:
+    directives = re.findall(r"^::: cspine\.(.+)$", script.api(), re.MULTILINE)
+    functions = [f"study.{name}" for name in cspine.study.__all__]
+    assert directives == [*sorted(set(cspine.__all__) - {"__version__", "study"}), *functions]
 
 
 def test_the_comparison_changes_no_page() -> None:

@@ -56,8 +56,9 @@ def find_studies(source: Path, out: Path) -> tuple[CohortStudy, ...]:
     ----------
     source : Path
         A folder with one study per subfolder or .zip; or a list: a .csv with the column ``path`` and optionally
-        ``name``, or a text file with one path per line (``#`` starts a comment). Relative paths are relative to the
-        folder of the list. The default name is that of the folder, or of the .zip without its extension.
+        ``name``, or a text file with one path per line (a line that begins with ``#`` is a comment). Relative paths are
+        relative to the folder of the list. The default name is that of the folder, or of the .zip without its
+        extension.
     out : Path
         The output folder; it must not overlap with any study.
 

@@ -248,7 +248,8 @@ COARSE_VOXELS = FindingKind(
 CONTRAST_MEDIUM = FindingKind(
     "CS-FND-039",
     Severity.INFO,
-    "According to the header contrast medium was given; bright vessels beside the vertebrae may be included in part.",
+    "The header states that contrast medium was given; values are not searched for it, and without the statement there "
+    "is no finding. Bright vessels beside the vertebrae may be included in part.",
 )
 
 ROI_DOUBTFUL = FindingKind(

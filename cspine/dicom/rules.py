@@ -18,6 +18,9 @@ from cspine.io.documents import DocumentError, parse_yaml, read_yaml
 Criterion = Literal["regular", "thinner", "bone_kernel", "covers_more", "covers_far_more", "more_recent"]
 
 
+#: Sharp kernels by vendor: GE; Siemens; Canon; Philips.
+BONE_KERNELS = r"BONE.*|EDGE|ULTRA|[BHIJ][67]\d.*|B8\d.*|[BH]r(59|6\d|7\d).*|FC(30|31|35|80|81)|D|E|YC|YD"
+
 #: Values of (0008,0060) *Modality* that occur beside CT, and the orientations of `series`.
 _DICOM_WORDS = {
     *("CT", "MR", "PT", "NM", "US", "CR", "DX", "DR", "MG", "XA", "RF", "SC", "OT", "SR", "SEG", "RTSTRUCT", "RTDOSE"),
@@ -205,12 +208,12 @@ class Rules(_Strict):
     rank : tuple of Criterion
         Criteria that order the suitable series, the most important first.
     bone_kernel : TextCondition
-        Convolution kernels that the criterion ``bone_kernel`` prefers.
+        Convolution kernels that the criterion ``bone_kernel`` prefers; `BONE_KERNELS` if omitted.
     """
 
     require: Requirements = Requirements()
     rank: tuple[Criterion, ...] = ("regular", "thinner", "bone_kernel", "covers_more", "more_recent")
-    bone_kernel: TextCondition = Field(default=TextCondition(matches="BONE.*"))
+    bone_kernel: TextCondition = Field(default=TextCondition(matches=BONE_KERNELS))
 
     @field_validator("rank")
     @classmethod

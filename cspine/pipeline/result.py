@@ -149,7 +149,7 @@ class Segmentation:
         Parameters
         ----------
         path : str or Path
-            File to write, ``.nii.gz``; an existing one is replaced.
+            File to write, ``.nii`` or ``.nii.gz``; an existing one is replaced.
 
         Returns
         -------

@@ -20,6 +20,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
+    LegacyConvertedEnhancedCTImageStorage,
     RLELossless,
 )
 
@@ -187,6 +188,12 @@ def test_enhanced_multi_frame_is_read_in_order_of_position(tmp_path: Path, share
     _assert_phantom(volume, 1.01)
     assert volume.source is not None
     assert [s.frame for s in volume.source.slices] == [3, 0, 4, 1, 5, 2]
+
+
+def test_a_legacy_converted_enhanced_ct_is_read_as_an_enhanced_one(tmp_path: Path) -> None:
+    image = enhanced(build(Stack()))
+    image.SOPClassUID = LegacyConvertedEnhancedCTImageStorage
+    _assert_phantom(read_volume(_series([image], tmp_path)), 1.01)
 
 
 def test_slope_and_intercept_are_those_of_each_slice(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK
 from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from cspine.core.anatomy import CATEGORY_CODE, vertebra
 from cspine.core.errors import InputError, LabelSchemeError
@@ -48,6 +49,27 @@ def test_what_cspine_wrote_comes_back(
     read = read_segmentation(tmp_path / "seg.dcm")
     assert read.labels_zyx.dtype == np.uint8
     assert np.array_equal(on_grid(read, labels.grid, partial=True).labels_zyx, labels.labels_zyx)
+
+
+@pytest.mark.parametrize("seg_type", list(SegType))
+def test_an_uncompressed_segmentation_is_read_in_each_encoding(
+    seg_type: SegType, labels: LabelVolume, bright_study: Path, tmp_path: Path
+) -> None:
+    ct = read_volume(scan_folder(bright_study).series[0])
+    write_segmentation(labels, ct, SegSettings(CLOCK, seg_type), tmp_path / "seg.dcm")
+    dataset = dcmread(tmp_path / "seg.dcm")
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        dataset.decompress()
+    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.save_as(
+            tmp_path / "other.dcm",
+            implicit_vr=syntax == ImplicitVRLittleEndian,
+            little_endian=True,
+            enforce_file_format=True,
+        )
+        read = read_segmentation(tmp_path / "other.dcm")
+        assert np.array_equal(on_grid(read, labels.grid, partial=True).labels_zyx, labels.labels_zyx)
 
 
 @pytest.mark.parametrize("name", ["neck-net", "a" * 60])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cspine.core.anatomy import FULL_SPINE_LEVELS
 from cspine.core.errors import RulesError
 from cspine.dicom.rules import NumberCondition, TextCondition, ValuesCondition, load_rules
 from tests.builders.raises import raises_code
@@ -32,6 +33,24 @@ def test_the_shipped_rules_know_bone_kernels(kernel: str) -> None:
 @pytest.mark.parametrize("kernel", ["", "STANDARD", "SOFT", "B30f", "Br40d\\3", "FC08", "YA", "B"])
 def test_the_shipped_rules_know_what_is_no_bone_kernel(kernel: str) -> None:
     assert load_rules().bone_kernel.rejection(kernel) is not None
+
+
+@pytest.mark.parametrize("text", ["", "require:\n  modality: CT\n", "rank: [bone_kernel]\n"])
+def test_a_file_that_names_no_bone_kernel_has_the_shipped_ones(text: str, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(text, "utf-8")
+    rules = load_rules(tmp_path / "rules.yaml")
+    assert rules.bone_kernel == load_rules().bone_kernel == load_rules(levels=FULL_SPINE_LEVELS).bone_kernel
+    assert rules.bone_kernel.rejection("Br64d\\3") is None and rules.bone_kernel.rejection("STANDARD") is not None
+
+
+def test_a_file_inherits_no_requirement_of_the_shipped_rules(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("rank: [regular]\n", "utf-8")
+    assert load_rules(tmp_path / "rules.yaml").require.model_fields_set == set()
+
+
+def test_an_empty_image_type_contains_nothing_that_is_unwanted() -> None:
+    assert ValuesCondition(none_of=("LOCALIZER",)).rejection(()) is None
+    assert ValuesCondition(all_of=("AXIAL",)).rejection(()) == "is missing"
 
 
 @pytest.mark.parametrize("part", ["", "NECK", "CSPINE", "HEADNECK", "CHEST", "SPINE", "WHOLEBODY"])

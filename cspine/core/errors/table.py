@@ -27,5 +27,5 @@ def errors_table() -> str:
     rows = []
     for error in every_error():
         meaning = (error.__doc__ or "").partition("\n")[0]
-        rows.append(f"| {error.exit_code} | {error.code} | {meaning} | {error.advice} |")
-    return "\n".join(["| exit code | code | meaning | advice |", "|---|---|---|---|", *rows])
+        rows.append(f"| {error.exit_code} | {error.code} | {error.subject} | {meaning} | {error.advice} |")
+    return "\n".join(["| exit code | code | about | meaning | advice |", "|---|---|---|---|---|", *rows])

@@ -97,4 +97,5 @@ def test_an_error_of_the_network_is_about_its_case_unless_there_is_no_device() -
 def test_the_table_has_a_row_for_each_class() -> None:
     rows = errors_table().splitlines()[2:]
     assert len(rows) == len(every_error())
-    assert rows[0].startswith("| 1 | CS-INT-001 |")
+    assert rows[0].startswith("| 1 | CS-INT-001 | system |")
+    assert all(row.split(" | ")[2] == error.subject for row, error in zip(rows, every_error(), strict=True))
