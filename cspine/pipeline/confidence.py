@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from cspine.core.anatomy import rank, vertebra
 from cspine.core.errors import NotCalibratedError
-from cspine.core.findings import LOW_CONFIDENCE, Finding, Severity
+from cspine.core.findings import LOW_CONFIDENCE, TRUNCATED, Finding, Severity
 from cspine.core.shape import shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference
@@ -21,7 +21,15 @@ from cspine.pipeline.settings import ConfidenceName
 from cspine.postprocessing.order import ANCHORS
 
 #: Features of one run of the network, and the one of altered images.
-FAST_FEATURES = ("log_confusion", "log_neighbour_confusion", "logit_soft_dice", "stage_change", "serious", "anchored")
+FAST_FEATURES = (
+    "log_confusion",
+    "log_neighbour_confusion",
+    "logit_soft_dice",
+    "stage_change",
+    "serious",
+    "truncated",
+    "anchored",
+)
 FULL_FEATURES = (*FAST_FEATURES, "disagreement")
 #: A confusion of less says nothing more.
 _MIN_CONFUSION = 1e-4
@@ -57,7 +65,9 @@ def features_of(
         return {}
     by_label = evidence_of(inference.probabilities, labels)
     evidence = {vertebra(label).name: by_label[label] for label in sorted(by_label, key=rank)}
+    findings = tuple(findings)
     serious = [finding.level for finding in findings if finding.severity is Severity.SERIOUS]
+    truncated = {finding.level for finding in findings if finding.code == TRUNCATED.code}
     anchored = float(bool(ANCHORS & evidence.keys()))
     ordered = list(evidence)
     found = {}
@@ -70,6 +80,7 @@ def features_of(
             "logit_soft_dice": math.log(soft / (1 - soft)),
             "stage_change": inference.changed_share.get(vertebra(level).label, 0.0),
             "serious": float(level in serious) + float(None in serious),
+            "truncated": float(level in truncated),
             "anchored": anchored,
         }
         if disagreement is not None:

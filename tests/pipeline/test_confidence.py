@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cspine.core.errors import NotCalibratedError
-from cspine.core.findings import LOW_CONFIDENCE, NOISE, OUT_OF_ORDER
+from cspine.core.findings import LOW_CONFIDENCE, NOISE, OUT_OF_ORDER, TRUNCATED
 from cspine.core.volumes import LabelVolume
 from cspine.inference.predict import Inference
 from cspine.inference.probability import ProbabilityField
@@ -51,9 +51,12 @@ def inference(labels=(2, 2, 3, 3), seconds=(3, 3, 2, 2), share=0.2) -> Inference
     )
 
 
+_FINDINGS = (OUT_OF_ORDER.about("x", "C3"), NOISE.about("x", "C2"), TRUNCATED.about("x", "C3"))
+
+
 def test_features_tell_doubt_between_levels_and_findings():
     found = inference()
-    features = features_of(found, found.labels, (OUT_OF_ORDER.about("x", "C3"), NOISE.about("x", "C2")), None)
+    features = features_of(found, found.labels, _FINDINGS, None)
     assert list(features) == ["C2", "C3"]
     assert tuple(features["C2"]) == FAST_FEATURES
     assert features["C2"]["log_confusion"] == pytest.approx(math.log(0.2 + 1e-4), rel=1e-4)
@@ -62,6 +65,7 @@ def test_features_tell_doubt_between_levels_and_findings():
     assert features["C2"]["logit_soft_dice"] == pytest.approx(math.log(soft / (1 - soft)), rel=1e-4)
     assert (features["C2"]["stage_change"], features["C3"]["stage_change"]) == (0.0, 0.25)
     assert (features["C2"]["serious"], features["C3"]["serious"]) == (0.0, 1.0)
+    assert (features["C2"]["truncated"], features["C3"]["truncated"]) == (0.0, 1.0)
     assert features["C2"]["anchored"] == 1.0
     again = features_of(found, found.labels, (), {"C2": 0.1})
     assert (again["C2"]["disagreement"], again["C3"]["disagreement"]) == (0.1, 1.0)
