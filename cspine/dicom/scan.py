@@ -6,7 +6,6 @@ Files that are not DICOM are skipped and counted; damaged DICOM files are report
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from cspine.dicom.streams import exceeds
 from cspine.io.files import sha256_of
 from cspine.io.foreign import raise_system_limit
 from cspine.io.tables import counted
+from cspine.io.walk import files_below
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
@@ -187,7 +187,7 @@ def scan_folder(folder: Path) -> Scan:
     InputError
         If a folder cannot be read.
     """
-    paths = _files_below(folder)
+    paths = _files_of(folder)
     with ThreadPoolExecutor(_THREADS) as pool:
         results = list(pool.map(_examine, paths))
     headers = [r for r in results if isinstance(r, InstanceHeader)]
@@ -215,7 +215,7 @@ def scan_folder(folder: Path) -> Scan:
     return Scan(series, skipped, damaged)
 
 
-def _files_below(folder: Path) -> list[Path]:
+def _files_of(folder: Path) -> list[Path]:
     """Return all files, following links; raise InputError for an unreadable folder, which may hide slices."""
 
     def refuse(error: OSError) -> None:
@@ -224,16 +224,7 @@ def _files_below(folder: Path) -> list[Path]:
             advice="Check the permissions of the input folder.",
         ) from error
 
-    seen: set[Path] = set()
-    paths: list[Path] = []
-    for current, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        real = Path(current).resolve()
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        paths += [Path(current) / name for name in names]
-    return sorted(paths)
+    return files_below(folder, refuse)
 
 
 # --- one file ---------------------------------------------------------------------------------------------------------

@@ -38,7 +38,9 @@ from cspine.dicom.archive import open_input
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.usable import refusal
 from cspine.dicom.write_ct import CtSeriesDescription
+from cspine.io.files import sha256_of
 from cspine.pipeline.source import kind_of_source
+from tests.builders.closed_folders import close
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all, scout, strip_preamble
 from tests.builders.raises import raises_code
 
@@ -311,14 +313,7 @@ def test_slices_behind_a_link_to_a_folder_count_and_a_link_in_a_circle_does_no_h
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
     save_all(build(Stack()), tmp_path / "in")
     (tmp_path / "in" / "closed").mkdir()
-    real = os.scandir
-
-    def refusing(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(13, "Permission denied")
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    close(tmp_path / "in" / "closed", monkeypatch)
     with raises_code(InputError, "Permission denied"):
         scan_folder(tmp_path / "in")
 
@@ -367,9 +362,8 @@ def test_many_files_of_one_instance_are_compared_once_each(tmp_path: Path, monke
     paths = save_all(build(Stack()), tmp_path)
     for number in range(40):
         shutil.copy(paths[0], tmp_path / f"copy{number}.dcm")
-    read: list[object] = []
-    digest = scan_module.hashlib.file_digest
-    monkeypatch.setattr(scan_module.hashlib, "file_digest", lambda *a: read.append(a) or digest(*a))
+    read: list[Path] = []
+    monkeypatch.setattr(scan_module, "sha256_of", lambda path: read.append(path) or sha256_of(path))
     assert scan_folder(tmp_path).skipped.copies == 40
     assert len(read) == 41
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cspine.core.errors import DatasetError
 from cspine.io.documents import read_csv
+from cspine.io.walk import files_below
 from cspine.study.cases import Case
 
 _NIFTI = ".nii.gz"
@@ -88,16 +89,23 @@ class Found:
 
 
 def niftis(root: Path, ending: str = _NIFTI) -> list[Path]:
-    """Return the files below a folder whose names end so, by path; hidden ones are none.
+    """Return the files below a folder whose names end so, by path; hidden ones are none, linked ones count.
 
     Raises
     ------
     DatasetError
-        If the folder is not there.
+        If the folder is not there, or one in it cannot be read.
     """
+
+    def refuse(error: OSError) -> None:
+        raise DatasetError(
+            f"a folder of {root} cannot be read: {error.strerror}", advice="Check the permissions of the data set."
+        ) from error
+
     if not root.is_dir():
         raise DatasetError(f"no folder {root}", advice="Give the folder into which the data set was unpacked.")
-    return sorted(p for p in root.rglob(f"*{ending}") if not any(part.startswith(".") for part in p.parts[-3:]))
+    files = (path for path in files_below(root, refuse) if path.name.endswith(ending))
+    return [path for path in files if not any(part.startswith(".") for part in path.parts[-3:])]
 
 
 def case_name(source: str, name: str) -> str:
