@@ -15,6 +15,8 @@ from cspine.study.cases import Case
 
 _NIFTI = ".nii.gz"
 _OLDEST = 130
+#: Other words may begin with the same letters: missing, MTF.
+_SEXES = {"m": "M", "male": "M", "f": "F", "female": "F"}
 _ODD = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -197,6 +199,5 @@ def age_of(row: dict[str, str]) -> float | None:
 
 
 def sex_of(row: dict[str, str]) -> str:
-    """Return the sex that a row of such a table has, or an empty text."""
-    letter = (row.get("sex") or row.get("gender") or "").strip().upper()[:1]
-    return letter if letter in ("M", "F") else ""
+    """Return the sex that a row of such a table has, ``"M"`` or ``"F"``; empty where it says anything else."""
+    return _SEXES.get((row.get("sex") or row.get("gender") or "").strip().lower(), "")

@@ -20,6 +20,10 @@ def test_case_names_are_fit_for_files():
         ({"age": "n/a", "sex": "o"}, None, ""),
         ({"age": "nan"}, None, ""),
         ({"age": "-1", "gender": ""}, None, ""),
+        ({"sex": "Male"}, None, "M"),
+        ({"sex": "missing"}, None, ""),
+        ({"sex": "MTF"}, None, ""),
+        ({"gender": "f/m"}, None, ""),
     ],
 )
 def test_ages_and_sexes_of_tables(row, age, sex):
