@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
-from cspine.io.documents import read_csv
+from cspine.io.documents import DocumentError, read_csv
 from cspine.io.walk import files_below
 from cspine.study.cases import Case
 
@@ -169,7 +169,9 @@ def read_people(
     between = delimiter or ("\t" if path.suffix == ".tsv" else ",")
     try:
         columns, rows = read_csv(path, between, ragged=True)
-    except (OSError, ValueError) as error:
+    except DocumentError as error:
+        raise DatasetError(f"{path.name} {error}") from error
+    except OSError as error:
         raise DatasetError(f"{path.name} cannot be read") from error
     if key not in columns:
         raise DatasetError(

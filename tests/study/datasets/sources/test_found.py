@@ -37,6 +37,9 @@ def test_a_table_may_have_short_and_long_rows(tmp_path):
     for name in ("absent.csv", "."):
         with raises_code(DatasetError, (tmp_path / name).name):
             read_people(tmp_path / name, "id")
+    (tmp_path / "twice.csv").write_text("id,age,age\na,5,7\n")
+    with raises_code(DatasetError, "twice.csv", 2, 3):
+        read_people(tmp_path / "twice.csv", "id")
     (tmp_path / "empty.csv").write_text("")
     with raises_code(DatasetError, "empty.csv", "'id'"):
         read_people(tmp_path / "empty.csv", "id")
