@@ -23,7 +23,8 @@ from cspine.study.cases import Case, images_by_case, name_of, refuse_namesakes
 from cspine.study.datasets.case_table import CaseRow, Subset, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
 
-_ALL = "all"
+#: Subsets whose cases can be predicted.
+_SUBSETS = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
 _NAMES = ".nii.gz files called NAME_0000.nii.gz or NAME.nii.gz, or DICOM files"
 
 
@@ -122,12 +123,11 @@ def subsets_of(names_text: str) -> tuple[Subset, ...]:
     UsageError
         If it names another one.
     """
-    known = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
     names = [name.strip() for name in names_text.split(",")]
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in _SUBSETS]
     if unknown:
-        raise UsageError(f"there is no subset {unknown[0]!r}", advice=f"Give some of: {', '.join(known)}.")
-    return tuple(subset for subset in known if subset in names)
+        raise UsageError(f"there is no subset {unknown[0]!r}", advice=f"Give some of: {', '.join(_SUBSETS)}.")
+    return tuple(subset for subset in _SUBSETS if subset in names)
 
 
 def cases_of_dataset(root: Path, subsets: Sequence[Subset], package: ModelPackage) -> list[PredictionCase]:
@@ -172,6 +172,13 @@ def cases_of_dataset(root: Path, subsets: Sequence[Subset], package: ModelPackag
             advice="Split it with `cspine dataset split`.",
         )
     return cases
+
+
+def names_in_dataset(root: Path) -> frozenset[str]:
+    """Return the names of a dataset's cases of any subset that can be predicted."""
+    return frozenset(
+        row.case for row in DatasetFolder(root).split_rows() if row.subset in _SUBSETS and not row.excluded
+    )
 
 
 def split_of(root: Path) -> str:
