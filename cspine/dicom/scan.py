@@ -121,14 +121,17 @@ class Scan:
     def named_studies(self) -> dict[str, Scan]:
         """Return the studies by the name that a folder of their results has: the hashed Study Instance UID.
 
-        A further patient under the same Study Instance UID has a name of its own.
+        Of patients who share a Study Instance UID, each has a name of its own, and none has the name of a study of one
+        patient: whose folder it is would depend on who else is in the input.
         """
-        found: dict[str, Scan] = {}
-        for study in self.studies():
-            first = study.series[0]
-            name = hashed(first.study_uid)
-            found[hashed(first.patient_key + first.study_uid) if name in found else name] = study
-        return found
+        studies = self.studies()
+        patients = Counter(study.series[0].study_uid for study in studies)
+        return {_study_name(study.series[0], patients): study for study in studies}
+
+
+def _study_name(series: Series, patients: Counter[str]) -> str:
+    shared = patients[series.study_uid] > 1
+    return hashed(series.patient_key + series.study_uid if shared else series.study_uid)
 
 
 def one_study(scan: Scan, series_uid: str | None = None) -> Scan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
 import shutil
@@ -286,13 +287,26 @@ def test_folders_of_studies_are_named_by_hashed_uids_and_by_the_patient_where_tw
         save_all(build(_series(folder, study, patient)), tmp_path / folder)
     scan = scan_folder(tmp_path)
     named = scan.named_studies()
-    assert list(named.values()) == list(scan.studies())
-    uids = [study.series[0].study_uid for study in scan.studies()]
-    assert len(named) == 3 and len(set(uids)) == 2
+    assert list(named.values()) == list(scan.studies()) and len(named) == 3
+    of_one = {hashed(scan_folder(tmp_path / folder).series[0].study_uid) for folder in "abc"}
+    assert len(of_one) == 2 and len(of_one & named.keys()) == 1
     for name, study in named.items():
         first = study.series[0]
-        assert hashed(first.study_uid) in named
         assert name in (hashed(first.study_uid), hashed(first.patient_key + first.study_uid))
+
+
+def test_the_name_of_a_study_never_becomes_that_of_another_patient(tmp_path: Path) -> None:
+    patients = ("P1", "P2", "P3")
+    for patient in patients:
+        save_all(build(_series(patient, "s", patient)), tmp_path / patient)
+    holders: dict[str, set[str]] = {}
+    for pair in itertools.combinations(patients, 2):
+        for patient in pair:
+            (tmp_path / "in" / "-".join(pair)).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "in" / "-".join(pair) / patient).symlink_to(tmp_path / patient)
+        for name, study in scan_folder(tmp_path / "in" / "-".join(pair)).named_studies().items():
+            holders.setdefault(name, set()).add(study.series[0].patient_key)
+    assert len(holders) == 3 and all(len(keys) == 1 for keys in holders.values())
 
 
 def test_a_study_of_one_patient_is_one_study(tmp_path: Path) -> None:

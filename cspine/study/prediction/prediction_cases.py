@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from os.path import commonpath
 from pathlib import Path
 
-from cspine.core.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError, hashed
+from cspine.core.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError
 from cspine.core.hounsfield import require_hounsfield
 from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
@@ -110,7 +110,7 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
         scan = scan_folder(source)
     except NoDicomError as error:
         raise InputError(f"no image in {source}", advice=f"Give a folder of {_NAMES}.") from error
-    cases = _named_studies(source, scan.studies())
+    cases = _named_studies(source, scan)
     refuse_namesakes(case.name for case in cases)
     return sorted(cases, key=lambda case: case.name)
 
@@ -203,14 +203,14 @@ def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage)
             )
 
 
-def _named_studies(source: Path, studies: Sequence[Scan]) -> list[PredictionCase]:
-    tops = [{_top(source, i.path) for series in study.series for i in series.instances} for study in studies]
+def _named_studies(source: Path, scan: Scan) -> list[PredictionCase]:
+    studies = scan.named_studies()
+    tops = [{_top(source, i.path) for series in study.series for i in series.instances} for study in studies.values()]
     holders = Counter(top for found in tops for top in found)
     cases = []
-    for study, found in zip(studies, tops, strict=True):
+    for (name, study), found in zip(studies.items(), tops, strict=True):
         top = next(iter(found)) if len(found) == 1 else ""
-        name = top if top and holders[top] == 1 else hashed(study.series[0].study_uid)
-        cases.append(PredictionCase(name, study=study))
+        cases.append(PredictionCase(top if top and holders[top] == 1 else name, study=study))
     return cases
 
 
