@@ -117,7 +117,7 @@ def test_vertebrae_findings_and_measurements_agree(seg: cspine.Segmentation) -> 
     assert table.set_index("level").loc["C2", "volume_ml"] == seg.vertebrae["C2"].volume_ml
     assert pandas.DataFrame(seg.measurements.to_dict()).equals(table)
     assert "C2" in repr(seg.measurements) and "<td>C2</td>" in seg.measurements._repr_html_()
-    assert all(finding.code.startswith("CS-FND-") for finding in seg.findings)
+    assert seg.findings == (), "the study is sound; findings of others are compared below"
     assert seg.model.name in repr(seg) and "C2" in repr(seg)
 
 

@@ -122,6 +122,7 @@ def _settings(options: dict[str, object]) -> RunSettings:
 
 def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path, *, overwrite: bool) -> None:
     """Run on one study after another; one that fails does not stop the others."""
+    from cspine.dicom.replacement import refuse_other_patient
     from cspine.io.output import StudyOutput
     from cspine.pipeline.study import run_study
 
@@ -130,6 +131,7 @@ def _run_all(scan: Scan, package: ModelPackage, settings: RunSettings, out: Path
     for number, (name, study) in enumerate(studies.items(), 1):
         _log.info("study %d of %d: %s", number, len(studies), name)
         try:
+            refuse_other_patient(out / name, study.series[0].patient_key)
             output = StudyOutput(out / name, overwrite=overwrite, inputs=(settings.prior,))
             with output, held_back(FINDINGS_LOG), progress("tiles") as on_progress:
                 summary = run_study(study, package, settings, output, on_progress)

@@ -6,7 +6,6 @@ Files that are not DICOM are skipped and counted; damaged DICOM files are report
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from cspine.dicom.streams import exceeds
 from cspine.io.files import sha256_of
 from cspine.io.foreign import raise_system_limit
 from cspine.io.tables import counted
+from cspine.io.walk import files_below
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
@@ -121,14 +121,17 @@ class Scan:
     def named_studies(self) -> dict[str, Scan]:
         """Return the studies by the name that a folder of their results has: the hashed Study Instance UID.
 
-        A further patient under the same Study Instance UID has a name of its own.
+        Of patients who share a Study Instance UID, each has a name of its own, and none has the name of a study of one
+        patient: whose folder it is would depend on who else is in the input.
         """
-        found: dict[str, Scan] = {}
-        for study in self.studies():
-            first = study.series[0]
-            name = hashed(first.study_uid)
-            found[hashed(first.patient_key + first.study_uid) if name in found else name] = study
-        return found
+        studies = self.studies()
+        patients = Counter(study.series[0].study_uid for study in studies)
+        return {_study_name(study.series[0], patients): study for study in studies}
+
+
+def _study_name(series: Series, patients: Counter[str]) -> str:
+    shared = patients[series.study_uid] > 1
+    return hashed(series.patient_key + series.study_uid if shared else series.study_uid)
 
 
 def one_study(scan: Scan, series_uid: str | None = None) -> Scan:
@@ -187,7 +190,7 @@ def scan_folder(folder: Path) -> Scan:
     InputError
         If a folder cannot be read.
     """
-    paths = _files_below(folder)
+    paths = _files_of(folder)
     with ThreadPoolExecutor(_THREADS) as pool:
         results = list(pool.map(_examine, paths))
     headers = [r for r in results if isinstance(r, InstanceHeader)]
@@ -215,7 +218,7 @@ def scan_folder(folder: Path) -> Scan:
     return Scan(series, skipped, damaged)
 
 
-def _files_below(folder: Path) -> list[Path]:
+def _files_of(folder: Path) -> list[Path]:
     """Return all files, following links; raise InputError for an unreadable folder, which may hide slices."""
 
     def refuse(error: OSError) -> None:
@@ -224,16 +227,7 @@ def _files_below(folder: Path) -> list[Path]:
             advice="Check the permissions of the input folder.",
         ) from error
 
-    seen: set[Path] = set()
-    paths: list[Path] = []
-    for current, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        real = Path(current).resolve()
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        paths += [Path(current) / name for name in names]
-    return sorted(paths)
+    return files_below(folder, refuse)
 
 
 # --- one file ---------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Read JSON, YAML and CSV files from outside, with limits: size, depth, and numbers that can be computed with.
 
+A name or a column that is there twice is refused: which of the two values was meant, nothing says.
 A document is data only. What it means is checked by the schema of its reader, which needs values that can be computed
 with, and a depth that no later step runs out of stack for.
 """
@@ -11,6 +12,7 @@ import io
 import json
 import math
 import stat
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,9 @@ def parse_json(data: bytes | str, *, allow_nan: bool = False) -> Any:
     if len(data) > MAX_JSON_BYTES:
         raise DocumentError(f"is larger than {MAX_JSON_BYTES // 2**20} MiB")
     try:
-        content = json.loads(data.decode("utf-8"))
+        content = json.loads(data.decode("utf-8"), object_pairs_hook=_object)
+    except DocumentError:
+        raise
     except json.JSONDecodeError as error:
         raise DocumentError(f"is not valid JSON (line {error.lineno})") from error
     except RecursionError as error:
@@ -160,7 +164,7 @@ def read_csv(path: Path, delimiter: str = ",", *, ragged: bool = False) -> tuple
     OSError
         If the file cannot be read.
     DocumentError
-        If it is no text, no CSV, or beyond the limits.
+        If it is no text, no CSV, has a column twice, or is beyond the limits.
     """
     try:
         text = _bytes_of(path, MAX_JSON_BYTES).decode("utf-8-sig")
@@ -168,10 +172,40 @@ def read_csv(path: Path, delimiter: str = ",", *, ragged: bool = False) -> tuple
     except (UnicodeDecodeError, csv.Error) as error:
         raise DocumentError(f"is not valid CSV ({type(error).__name__})") from error
     columns = tuple(rows[0]) if rows else ()
+    refuse_repeated(columns)
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(columns) and not ragged:
             raise DocumentError(f"has {len(row)} cells for {len(columns)} columns in row {number}")
     return columns, [dict(zip(columns, row, strict=False)) for row in rows[1:]]
+
+
+def refuse_repeated(columns: Sequence[str]) -> None:
+    """Refuse a table that has a column twice; columns without a name are none.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the columns.
+
+    Raises
+    ------
+    DocumentError
+        With the positions of the two.
+    """
+    places: dict[str, int] = {}
+    for number, name in enumerate(columns, 1):
+        if name and places.setdefault(name, number) != number:
+            raise DocumentError(f"has one name for columns {places[name]} and {number}")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _refuse_twice([name for name, _ in pairs])
+    return dict(pairs)
+
+
+def _refuse_twice(names: Sequence[Hashable]) -> None:
+    if len(set(names)) < len(names):
+        raise DocumentError("has a name twice in one object")
 
 
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
@@ -195,6 +229,12 @@ class _Loader(yaml.SafeLoader):
             return super().compose_node(parent, index)
         finally:
             self._depth -= 1
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """Compose an object, unless it has a name twice; values that it merges may be replaced."""
+        node = super().compose_mapping_node(anchor)
+        _refuse_twice([(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+        return node
 
 
 def _bytes_of(path: Path, limit: int) -> bytes:

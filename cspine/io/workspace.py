@@ -19,6 +19,7 @@ import filelock
 from cspine.core.errors import CSpineError, OutputError
 from cspine.io.documents import read_json
 from cspine.io.tables import write_json
+from cspine.io.walk import files_below
 
 Record = TypeVar("Record")
 _POLL_S = 0.01
@@ -253,7 +254,7 @@ def fingerprint(places: Iterable[Path], about: str = "", *, strict: bool = False
     Parameters
     ----------
     places : iterable of Path
-        Files, and folders whose files all count.
+        Files, and folders whose files all count, those behind links to folders too.
     about : str
         What else decides.
     strict : bool
@@ -261,14 +262,20 @@ def fingerprint(places: Iterable[Path], about: str = "", *, strict: bool = False
     """
     digest = hashlib.sha256(f"{about}\n".encode())
     for place in places:
-        for path in _files(place):
+        for path in _files(place, strict):
             name = path.relative_to(place).as_posix() if path != place else place.name
             digest.update(f"{name}\0{_state(path, strict)}\n".encode())
     return digest.hexdigest()
 
 
-def _files(place: Path) -> list[Path]:
-    return sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+def _files(place: Path, strict: bool) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    return [path for path in files_below(place, _raise if strict else None) if path.is_file()]
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _state(path: Path, strict: bool) -> str:

@@ -93,7 +93,8 @@ def test_the_application_writes_the_bytes_of_the_command(neck_sent_again, neck_m
     )
     assert done.returncode == 0, done.stderr
     # Nothing but what is worth a warning, and nothing of Holoscan.
-    assert all(" WARNING finding CS-FND-" in line for line in done.stderr.splitlines())
+    warned = done.stderr.splitlines()
+    assert warned and all(" WARNING finding CS-FND-" in line for line in warned)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     words = [str(neck_sent_again), str(tmp_path / "command"), "--model", str(neck_model), "--incomplete"]
     assert CliRunner().invoke(command, words).exit_code == 0

@@ -410,6 +410,14 @@ def test_files_that_are_not_compressed_are_reported(tmp_path):
     assert result.exit_code == 0 and "1 file *.nii in reference not read" in result.stderr
 
 
+def test_references_that_are_not_read_are_named_at_the_terminal_and_in_the_summary(tmp_path):
+    common = (*two_folders(tmp_path, lambda labels: labels), "--out", tmp_path / "out")
+    (tmp_path / "reference" / "b.dcm").write_bytes(b"")
+    result = CliRunner().invoke(command, [str(argument) for argument in common])
+    (note,) = json.loads((tmp_path / "out" / "summary.json").read_text())["notes"]
+    assert result.exit_code == 0 and "b.dcm" in note and note in result.stderr
+
+
 def test_a_level_without_its_mask_is_no_missed_level(tmp_path):
     """As after an interrupted run of TotalSegmentator, or one that was asked for fewer levels."""
     reference = neck_references(tmp_path / "r", "a", "b")

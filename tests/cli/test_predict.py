@@ -107,6 +107,13 @@ def test_the_same_command_predicts_nothing_again(predicted, trained, counted, tm
     assert len(rows_of(out)) == 6
 
 
+def test_subsets_of_a_dataset_may_be_predicted_one_after_the_other(predicted, trained, counted, tmp_path):
+    out = shutil.copytree(predicted, tmp_path / "labels")
+    result = invoke("--model", trained.package, "--dataset", trained.dataset, "--subsets", "external", "--out", out)
+    assert "warning" not in result.stderr and counted == []
+    assert rows_of(out) == rows_of(predicted)
+
+
 def test_an_image_that_changed_is_predicted_again(pictures, trained, counted, tmp_path):
     call = ("--model", trained.package, "--input", pictures, "--out", tmp_path / "out")
     invoke(*call)

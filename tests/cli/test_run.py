@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pydicom import dcmread
 
 import cspine
 from cspine.cli.run import command
@@ -87,6 +88,22 @@ def test_two_studies_are_refused_unless_all_are_wanted(bright, tmp_path):
     done = [folder for folder in (tmp_path / "out").iterdir() if (folder / "dicom").is_dir()]
     assert len(done) == 1
     assert len(done[0].name) == 12
+
+
+def test_all_studies_with_overwrite_replace_no_results_of_another_patient(bright, tmp_path):
+    paths = write_bright_study(tmp_path / "in", "a")
+    call = (tmp_path / "in", tmp_path / "out", *bright, "--outputs", "seg,summary", "--all-studies", "--overwrite")
+    for _ in range(2):
+        invoke(*call)
+    (result,) = (tmp_path / "out").glob("*/dicom/segmentation.dcm")
+    before = result.read_bytes()
+    for path in paths:
+        dataset = dcmread(path)
+        dataset.PatientID = "PRIVATE-b"
+        dataset.save_as(path)
+    with raises_code(SomeStudiesFailedError, 1, 1) as failed:
+        invoke(*call)
+    assert OutputNotEmptyError.code in failed.value.message and result.read_bytes() == before
 
 
 def test_an_unknown_series_and_a_folder_without_dicom_are_refused(neck, tmp_path):

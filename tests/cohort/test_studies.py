@@ -59,6 +59,7 @@ def test_a_csv_may_give_names(tmp_path: Path) -> None:
         ("list.txt", "", ()),
         ("list.csv", "place\np1\n", ("'path'",)),
         ("list.csv", "path,name\np1,a\n,x\n", (2,)),
+        ("list.csv", "path,name,path\np1,a,p2\n", (1, 3)),
         ("list.csv", "path,name\np1,../x\n", ()),
         ("list.txt", "p1/cohort\n", ("'cohort'",)),
         ("study.zip", "", (".zip",)),

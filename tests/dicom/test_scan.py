@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
 import shutil
@@ -38,7 +39,9 @@ from cspine.dicom.archive import open_input
 from cspine.dicom.scan import Scan, one_study, scan_folder
 from cspine.dicom.usable import refusal
 from cspine.dicom.write_ct import CtSeriesDescription
+from cspine.io.files import sha256_of
 from cspine.pipeline.source import kind_of_source
+from tests.builders.closed_folders import close
 from tests.builders.ct_series import Stack, build, empty_type_2, enhanced, save_all, scout, strip_preamble
 from tests.builders.raises import raises_code
 
@@ -284,13 +287,26 @@ def test_folders_of_studies_are_named_by_hashed_uids_and_by_the_patient_where_tw
         save_all(build(_series(folder, study, patient)), tmp_path / folder)
     scan = scan_folder(tmp_path)
     named = scan.named_studies()
-    assert list(named.values()) == list(scan.studies())
-    uids = [study.series[0].study_uid for study in scan.studies()]
-    assert len(named) == 3 and len(set(uids)) == 2
+    assert list(named.values()) == list(scan.studies()) and len(named) == 3
+    of_one = {hashed(scan_folder(tmp_path / folder).series[0].study_uid) for folder in "abc"}
+    assert len(of_one) == 2 and len(of_one & named.keys()) == 1
     for name, study in named.items():
         first = study.series[0]
-        assert hashed(first.study_uid) in named
         assert name in (hashed(first.study_uid), hashed(first.patient_key + first.study_uid))
+
+
+def test_the_name_of_a_study_never_becomes_that_of_another_patient(tmp_path: Path) -> None:
+    patients = ("P1", "P2", "P3")
+    for patient in patients:
+        save_all(build(_series(patient, "s", patient)), tmp_path / patient)
+    holders: dict[str, set[str]] = {}
+    for pair in itertools.combinations(patients, 2):
+        for patient in pair:
+            (tmp_path / "in" / "-".join(pair)).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "in" / "-".join(pair) / patient).symlink_to(tmp_path / patient)
+        for name, study in scan_folder(tmp_path / "in" / "-".join(pair)).named_studies().items():
+            holders.setdefault(name, set()).add(study.series[0].patient_key)
+    assert len(holders) == 3 and all(len(keys) == 1 for keys in holders.values())
 
 
 def test_a_study_of_one_patient_is_one_study(tmp_path: Path) -> None:
@@ -311,14 +327,7 @@ def test_slices_behind_a_link_to_a_folder_count_and_a_link_in_a_circle_does_no_h
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
     save_all(build(Stack()), tmp_path / "in")
     (tmp_path / "in" / "closed").mkdir()
-    real = os.scandir
-
-    def refusing(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(13, "Permission denied")
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    close(tmp_path / "in" / "closed", monkeypatch)
     with raises_code(InputError, "Permission denied"):
         scan_folder(tmp_path / "in")
 
@@ -367,9 +376,8 @@ def test_many_files_of_one_instance_are_compared_once_each(tmp_path: Path, monke
     paths = save_all(build(Stack()), tmp_path)
     for number in range(40):
         shutil.copy(paths[0], tmp_path / f"copy{number}.dcm")
-    read: list[object] = []
-    digest = scan_module.hashlib.file_digest
-    monkeypatch.setattr(scan_module.hashlib, "file_digest", lambda *a: read.append(a) or digest(*a))
+    read: list[Path] = []
+    monkeypatch.setattr(scan_module, "sha256_of", lambda path: read.append(path) or sha256_of(path))
     assert scan_folder(tmp_path).skipped.copies == 40
     assert len(read) == 41
 

@@ -90,6 +90,19 @@ def test_json_that_is_none_is_refused(data):
         parse_json(data)
 
 
+@pytest.mark.parametrize("text", ['{"a": 1, "b": 2, "a": 3}', '{"x": [{"a": {}, "a": {}}]}'])
+def test_a_name_that_an_object_has_twice_is_refused_not_overwritten(text):
+    for parse in (parse_json, parse_yaml):
+        with pytest.raises(DocumentError) as raised:
+            parse(text)
+        assert "twice" in str(raised.value)
+
+
+def test_a_merged_value_may_be_replaced():
+    text = "base: &b {a: 1, c: 1}\nx: {y: &m {<<: *b, a: 2}}\ntop: {<<: *m, c: 3}"
+    assert parse_yaml(text)["top"] == {"a": 2, "c": 3}
+
+
 def test_an_alias_repeats_its_value():
     assert parse_yaml("a: &x [1]\nb: *x") == {"a": [1], "b": [1]}
 
@@ -136,11 +149,15 @@ def test_a_table_has_its_columns_and_rows(tmp_path):
     assert read_csv(path) == (("a", "b"), [{"a": "1", "b": "x, y\nz"}, {"a": "2", "b": ""}])
     path.write_text("a\tb\n1\n1\t2\t3\n")
     assert read_csv(path, "\t", ragged=True)[1] == [{"a": "1"}, {"a": "1", "b": "2"}]
+    path.write_text("a,,\n1,,\n")
+    assert read_csv(path)[1] == [{"a": "1", "": ""}]
     path.write_text("")
     assert read_csv(path) == ((), [])
 
 
-@pytest.mark.parametrize("data", [b"a,b\n1\n", b"a\n1,2\n", b"a\n\xff\n", b'a\n"' + b"x" * 200_000 + b'"\n'])
+@pytest.mark.parametrize(
+    "data", [b"a,b\n1\n", b"a\n1,2\n", b"a,b,a\n1,2,3\n", b"a,b,a\n", b"a\n\xff\n", b'a\n"' + b"x" * 200_000 + b'"\n']
+)
 def test_a_table_that_is_damaged_is_refused(tmp_path, data):
     (tmp_path / "x.csv").write_bytes(data)
     with pytest.raises(DocumentError):

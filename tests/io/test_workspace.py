@@ -14,6 +14,7 @@ import pytest
 from cspine.core.errors import CohortError, OutputError
 from cspine.io import workspace
 from cspine.io.workspace import Claim, ForeignClaimError, Records, fingerprint, locked, locked_when_free, unchanged
+from tests.builders.closed_folders import close
 
 IN_USE = CohortError("in use")
 #: Modules that do the work of `cspine run`, `evaluate` and `compare`.
@@ -151,6 +152,25 @@ def test_a_fingerprint_changes_with_any_file(tmp_path: Path) -> None:
     (folder / "y").touch()
     seen.append(fingerprint([folder, file]))
     assert len(set(seen)) == len(seen)
+
+
+def test_a_fingerprint_changes_with_a_file_behind_a_link_to_a_folder(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "study", tmp_path / "archive" / "series"
+    folder.mkdir()
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "1.dcm").write_text("1")
+    (folder / "series").symlink_to(elsewhere, target_is_directory=True)
+    before = fingerprint([folder])
+    (elsewhere / "2.dcm").write_text("2")
+    assert fingerprint([folder]) != before
+
+
+def test_a_folder_that_cannot_be_read_is_a_state_or_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in" / "closed").mkdir(parents=True)
+    close(tmp_path / "in" / "closed", monkeypatch)
+    fingerprint([tmp_path])
+    with pytest.raises(PermissionError):
+        fingerprint([tmp_path], strict=True)
 
 
 def test_an_absent_file_is_a_state_or_an_error(tmp_path: Path) -> None:

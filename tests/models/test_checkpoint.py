@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cspine.core.errors import CSpineError, ModelError, UnsafeCheckpointError, UnsupportedModelError
+from cspine.core.errors import ModelError, UnsafeCheckpointError, UnsupportedModelError
 from cspine.models.checkpoint import load_checkpoint, load_pickle
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.raises import raises_code
@@ -74,9 +74,10 @@ def test_the_trap_of_these_tests_works(tmp_path):
 def test_a_damaged_file_is_refused_without_a_traceback(tmp_path):
     path = TinyModel().results(tmp_path) / "fold_0" / "checkpoint_final.pth"
     complete = path.read_bytes()
-    for content in (b"", b"text", complete[: len(complete) // 2]):
+    kinds = {b"": ModelError, b"text": UnsafeCheckpointError, complete[: len(complete) // 2]: ModelError}
+    for content, kind in kinds.items():
         path.write_bytes(content)
-        with pytest.raises(ModelError):
+        with raises_code(kind, "checkpoint_final.pth"):
             load_checkpoint(path)
     with raises_code(ModelError, "absent.pth", "FileNotFoundError"):
         load_checkpoint(tmp_path / "absent.pth")
@@ -86,7 +87,7 @@ def test_a_zip_that_is_no_checkpoint_is_refused(tmp_path):
     path = tmp_path / "x.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "text")
-    with pytest.raises(CSpineError):
+    with raises_code(UnsafeCheckpointError, "x.pth"):
         load_checkpoint(path)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from cspine.core.anatomy import vertebra
 from cspine.core.errors import ComparisonError
-from cspine.io.documents import read_json
+from cspine.io.documents import DocumentError, read_json, refuse_repeated
 from cspine.io.output import SUMMARY
 from cspine.study.datasets.case_table import Subset
 from cspine.study.evaluation.table_columns import COMPARED_COLUMNS, FILE_COLUMNS
@@ -197,6 +197,7 @@ def _read_table(path: Path, columns: tuple[str, ...], parse: Callable[[dict[str,
     try:
         with path.open(newline="", encoding="utf-8") as lines:
             reader = csv.DictReader(lines, strict=True)
+            refuse_repeated(reader.fieldnames or ())
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
             if absent:
                 raise ComparisonError(f"{path}, line 1: no column {', '.join(absent)}", advice=_AGAIN)
@@ -207,6 +208,8 @@ def _read_table(path: Path, columns: tuple[str, ...], parse: Callable[[dict[str,
                     yield parse(row)
                 except ValueError as error:
                     raise ComparisonError(f"{path}, line {reader.line_num}: {error}", advice=_AGAIN) from error
+    except DocumentError as error:
+        raise ComparisonError(f"{path} {error}", advice=_AGAIN) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ComparisonError(f"{path} cannot be read: {type(error).__name__}", advice=_AGAIN) from error
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, SplitError
-from cspine.io.documents import read_csv
+from cspine.io.documents import DocumentError, read_csv
 from cspine.io.tables import write_csv
 
 #: Name of the table within a dataset.
@@ -121,7 +121,9 @@ def read_cases(path: Path) -> list[CaseRow]:
         raise DatasetError(
             f"no {path.name} in {path.parent}", advice="Make it with `cspine dataset convert`."
         ) from error
-    except (OSError, ValueError) as error:
+    except DocumentError as error:
+        raise DatasetError(f"{path.name} {error}") from error
+    except OSError as error:
         raise DatasetError(f"{path.name} cannot be read") from error
     if columns != _COLUMNS:
         raise DatasetError(f"the columns of {path.name} are not {', '.join(_COLUMNS)}")

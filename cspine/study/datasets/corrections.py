@@ -12,7 +12,7 @@ from pathlib import Path
 from cspine.core.anatomy import parse_name, vertebra
 from cspine.core.errors import DatasetError
 from cspine.core.volumes import LabelVolume, labels_present, relabelled
-from cspine.io.documents import read_csv
+from cspine.io.documents import DocumentError, read_csv
 from cspine.io.tables import write_csv
 
 _COLUMNS = ("case", "level", "corrected")
@@ -36,7 +36,9 @@ def read_corrections(path: Path) -> dict[str, Correction]:
     """
     try:
         columns, table = read_csv(path, ragged=True)
-    except (OSError, ValueError) as error:
+    except DocumentError as error:
+        raise DatasetError(f"the correction file {path.name} {error}") from error
+    except OSError as error:
         raise DatasetError(f"the correction file {path.name} cannot be read") from error
     if not set(_COLUMNS) <= set(columns):
         raise DatasetError(f"{path.name} needs the columns case, level and corrected")

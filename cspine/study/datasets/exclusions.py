@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
-from cspine.io.documents import read_csv
+from cspine.io.documents import DocumentError, read_csv
 from cspine.io.tables import write_csv
 from cspine.study.datasets.case_table import CaseRow
 
@@ -32,7 +32,9 @@ def read_exclusions(path: Path) -> dict[str, str]:
     """
     try:
         columns, table = read_csv(path, ragged=True)
-    except (OSError, ValueError) as error:
+    except DocumentError as error:
+        raise DatasetError(f"the exclusion file {path.name} {error}") from error
+    except OSError as error:
         raise DatasetError(f"the exclusion file {path.name} cannot be read") from error
     if not set(_COLUMNS) <= set(columns):
         raise DatasetError(f"{path.name} needs the columns case and reason")

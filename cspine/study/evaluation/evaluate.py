@@ -17,7 +17,7 @@ from cspine.pipeline.scheme_files import levels_of_files
 from cspine.study.evaluation.evaluation import CaseResult, levels_to_compare
 from cspine.study.evaluation.evaluation_cases import evaluate_case, evaluate_pairs, without_masks
 from cspine.study.evaluation.evaluation_tables import TABLES, write_tables
-from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases
+from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases, unread_references
 from cspine.study.evaluation.provenance import check_provenance
 from cspine.study.evaluation.summaries import LevelSummary, as_identity, predicted_by, summaries, summary
 from cspine.study.orientation import orientation_notes
@@ -204,7 +204,9 @@ def run_evaluation(
     if folder is not None:
         folder.check(inputs.read)
     cases = find_cases(inputs, task.out, allow_missing=options.allow_missing)
-    notes = [] if inputs.prediction is None else check_provenance(inputs.prediction, cases, inputs.split())
+    notes = unread_references(inputs)
+    if inputs.prediction is not None:
+        notes += check_provenance(inputs.prediction, cases, inputs.split())
     for note in (*notes, *uncompressed(inputs.read)):
         warn(note)
     if folder is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cspine.core.errors import DatasetError, InputError, UsageError
 from cspine.io.nifti_files import ENDING, files_in, nifti_stem
+from cspine.io.tables import counted
 from cspine.pipeline.label_files import labels_of_run, mask_folder, seg_file
 from cspine.pipeline.label_schemes import MASKS, SEG, VERSE
 from cspine.pipeline.scheme_files import scheme_of_folder
@@ -24,6 +25,8 @@ from cspine.study.datasets.dataset_folder import DatasetFolder, kind_of
 
 #: What follows the name of a case in names of predictions: nothing, nnU-Net's channel, or VerSe's winners' ``_seg``.
 _SUFFIXES = ("", CHANNEL, "_seg", f"{CHANNEL}_seg")
+#: How many of the entries that are not read are named.
+_NAMED = 5
 #: Subsets of a study that are looked at where none is named: neither excluded nor unassigned.
 _USED = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL, Subset.UNUSED)
 
@@ -122,7 +125,8 @@ def find_cases(inputs: Inputs, out: Path | None, *, allow_missing: bool = False)
     InputError
         If there is no reference, or files that belong to one are absent, or a case has several predictions.
     DatasetError
-        If the table of cases cannot be used, or does not name every reference.
+        If the table of cases cannot be used, does not name every reference, or names a case of the subsets that has
+        none.
     UsageError
         If a subset or a scheme is unknown, or a prediction is the reference itself.
     """
@@ -168,31 +172,73 @@ def _is_same(one: Path, other: Path) -> bool:
 # --- references -------------------------------------------------------------------------------------------------------
 
 
+def unread_references(inputs: Inputs) -> list[str]:
+    """Return a sentence about what lies in the folder of references like one and is not read; none for a dataset.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Where the files are.
+    """
+    folder = inputs.reference
+    if folder is None:
+        return []
+    read = _references(folder, inputs.reference_scheme)
+    entries = sorted(path for path in folder.glob("[!.]*") if _is_like_a_reference(path))
+    others = [path.name for path in entries if _name_of_entry(path) not in read]
+    if not others:
+        return []
+    named = ", ".join(others[:_NAMED]) + (", ..." if others[_NAMED:] else "")
+    return [
+        f"{counted(len(others), 'entry', 'entries')} of {folder.resolve().name} not read as references: {named}; the "
+        "folder of a case needs one DICOM file, and NIfTI files, segmentations and masks need a folder for each kind"
+    ]
+
+
+def _is_like_a_reference(path: Path) -> bool:
+    if path.is_file():
+        return path.name.endswith((ENDING, ".dcm"))
+    places = (path, path / "dicom")
+    has_dicom = any(file.is_file() for place in places for file in place.glob("*.dcm"))
+    return has_dicom or mask_folder(path) is not None or labels_of_run(path) is not None
+
+
+def _name_of_entry(path: Path) -> str:
+    """Return the name of the case that an entry of a folder of references belongs to."""
+    return nifti_stem(path).removesuffix(".dcm") if path.is_file() else path.name
+
+
 def _of_folder(inputs: Inputs) -> Iterator[EvaluationCase]:
     folder = inputs.reference
     assert folder is not None
-    scheme = scheme_of_folder(folder, inputs.reference_scheme)
-    places = {} if scheme in (MASKS, SEG) else {nifti_stem(path): path for path in files_in(folder)}
-    if not places and (scheme == SEG or inputs.reference_scheme is None):
-        segs = _segmentations(folder)
-        scheme, places = (SEG, segs) if segs else (scheme, places)
-    if not places and (scheme == MASKS or inputs.reference_scheme is None):
-        scheme = MASKS
-        subfolders = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
-        places = {path.name: masks for path in subfolders if (masks := mask_folder(path)) is not None}
-    schemes = dict.fromkeys(places, scheme)
-    if inputs.reference_scheme is None and (not places or scheme == SEG):
-        # Some runs of a folder may have a segmentation, and others NIfTI labels alone.
-        for path in sorted(folder.glob("[!.]*")):
-            if path.name not in places and (found := labels_of_run(path)) is not None:
-                places[path.name], schemes[path.name] = found
-    rows = _rows_by_name(inputs, places)
-    for name, path in places.items():
+    found = _references(folder, inputs.reference_scheme)
+    rows = _rows_by_name(inputs, found)
+    for name, (path, scheme) in found.items():
         row = rows.get(name)
         if row is None and (inputs.cases is not None or inputs.subsets):
             continue
         image = None if inputs.images is None else image_of(inputs.images, name)
-        yield _case(name, path, image, schemes[name], row)
+        yield _case(name, path, image, scheme, row)
+
+
+def _references(folder: Path, named: str | None) -> dict[str, tuple[Path, str]]:
+    """Return the references of a folder and their schemes by the names of their cases: those of one kind, or runs."""
+    scheme = scheme_of_folder(folder, named)
+    places = {} if scheme in (MASKS, SEG) else {nifti_stem(path): path for path in files_in(folder)}
+    if not places and (scheme == SEG or named is None):
+        segs = _segmentations(folder)
+        scheme, places = (SEG, segs) if segs else (scheme, places)
+    if not places and (scheme == MASKS or named is None):
+        scheme = MASKS
+        subfolders = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+        places = {path.name: masks for path in subfolders if (masks := mask_folder(path)) is not None}
+    found = {name: (path, scheme) for name, path in places.items()}
+    if named is None and (not places or scheme == SEG):
+        # Some runs of a folder may have a segmentation, and others NIfTI labels alone.
+        for path in sorted(folder.glob("[!.]*")):
+            if path.name not in found and (of_run := labels_of_run(path)) is not None:
+                found[path.name] = of_run
+    return found
 
 
 def _segmentations(folder: Path) -> dict[str, Path]:
@@ -201,20 +247,29 @@ def _segmentations(folder: Path) -> dict[str, Path]:
     return {name: file for name in sorted(names) if (file := seg_file(folder / name)) is not None}
 
 
-def _rows_by_name(inputs: Inputs, places: dict[str, Path]) -> dict[str, CaseRow]:
+def _rows_by_name(inputs: Inputs, references: Collection[str]) -> dict[str, CaseRow]:
     if inputs.cases is None:
         if inputs.subsets:
             raise UsageError("`subsets` needs a table of cases", advice="Give `cases` or `dataset`.")
         return {}
     every = {row.case: row for row in read_cases(inputs.cases)}
     refuse_split_patients(every.values(), inputs.cases.name)
-    unknown = [name for name in places if name not in every]
+    unknown = [name for name in references if name not in every]
     if unknown:
         raise DatasetError(
-            f"{len(unknown)} of {len(places)} references are not in {inputs.cases.name}",
+            f"{len(unknown)} of {len(references)} references are not in {inputs.cases.name}",
             advice=f"The first one is {unknown[0]}; give the table of the dataset that the references are of.",
         )
-    return {row.case: row for row in _wanted(every.values(), inputs.subsets)}
+    wanted = {row.case: row for row in _wanted(every.values(), inputs.subsets)}
+    absent = [name for name in wanted if name not in references]
+    if inputs.subsets and absent:
+        assert inputs.reference is not None
+        raise DatasetError(
+            f"{len(absent)} of {len(wanted)} cases of the subsets {', '.join(inputs.subsets)} have no reference in "
+            f"{inputs.reference.resolve().name}",
+            advice=f"The first one absent is {absent[0]}: add its reference, or omit `subsets`.",
+        )
+    return wanted
 
 
 def _of_dataset(inputs: Inputs) -> Iterator[EvaluationCase]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.core.errors import InputError, UsageError
+from cspine.core.errors import InputError, UsageError, hashed
 from cspine.core.progress import ProgressCallback
 from cspine.io import nifti
 from cspine.io.output_folder import refuse_overlap
@@ -15,6 +17,8 @@ from cspine.study.cases import labels_name
 from cspine.study.evaluation.blanked import blanked_cases
 from cspine.study.prediction.prediction_cases import cases_of_input
 from cspine.study.synthesis.write_cases import Place, WrittenCase, case_in, write_case
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class BlankedCopies:
         Folder of CTs (NIfTI).
     labels : path
         Folder of ``NAME.nii.gz``, as `cspine predict` writes it, or of an nnU-Net dataset; images without labels are
-        omitted.
+        omitted, which is logged.
     """
 
     images: Place
@@ -65,6 +69,7 @@ class BlankedCopies:
         rows: list[dict[str, str]] = []
         written: list[WrittenCase] = []
         cases = [(case.name, case.image) for case in cases_of_input(images) if case.image is not None]
+        _log_unlabelled([name for name, _ in cases if not (labels / labels_name(name)).is_file()], len(cases))
         for done, (name, image) in enumerate(cases, 1):
             known = labels / labels_name(name)
             if known.is_file():
@@ -84,3 +89,8 @@ class BlankedCopies:
             )
         write_csv(out / "cases.csv", tuple(rows[0]), [list(row.values()) for row in rows])
         return written
+
+
+def _log_unlabelled(names: Sequence[str], images: int) -> None:
+    if names:
+        _log.warning("%d of %d images have no labels: %s", len(names), images, ", ".join(map(hashed, names)))

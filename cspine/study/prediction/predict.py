@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from os import PathLike, environ, fspath
 from pathlib import Path
@@ -14,11 +14,18 @@ from cspine.inference.settings import InferenceSettings
 from cspine.inference.stage import folds_of
 from cspine.io.machine import home_folder
 from cspine.io.nifti_files import uncompressed
+from cspine.io.tables import counted
 from cspine.models.package import ModelPackage, load_package
 from cspine.models.registry import model_to_run
-from cspine.study.prediction.prediction import Prediction, PredictionFolder
+from cspine.study.prediction.prediction import TABLE, Prediction, PredictionFolder
 from cspine.study.prediction.prediction import predict as predict_cases
-from cspine.study.prediction.prediction_cases import cases_of_dataset, cases_of_input, split_of, subsets_of
+from cspine.study.prediction.prediction_cases import (
+    cases_of_dataset,
+    cases_of_input,
+    names_in_dataset,
+    split_of,
+    subsets_of,
+)
 from cspine.study.prediction.records import PredictionRecord
 
 #: Subsets of a dataset that are predicted where none is named.
@@ -139,18 +146,25 @@ def run_prediction(
     rules = load_rules(task.rules_file, package.levels)
     prediction = Prediction(package, task.settings, task.raw, rules)
     split: str | None = None
+    names: Collection[str]
     if task.dataset is not None:
         cases, place = cases_of_dataset(task.dataset, subsets_of(task.subsets), package), task.dataset
-        split = split_of(task.dataset)
+        names, split = names_in_dataset(task.dataset), split_of(task.dataset)
         if package.manifest.split != split:
             warn("the model names another split, or none; it may be trained on these cases")
     else:
         assert task.source is not None
         cases, place = cases_of_input(task.source), task.source
+        names = {case.name for case in cases}
         for note in uncompressed([place]):
             warn(note)
     folder = PredictionFolder(task.out, prediction)
     folder.begin(cases, [place])
+    if others := folder.others(names):
+        warn(
+            f"{counted(len(others), 'case')} of an earlier call not in this input, for example {others[0]}: "
+            f"the labels stay, {TABLE} does not list them"
+        )
     records = predict_cases(cases, prediction, folder, progress)
-    folder.finish(split)
+    folder.finish(names, split)
     return records

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,21 +143,27 @@ class PredictionFolder:
         """Write the record of a case; OutputError if that fails."""
         self._records.write(record.case, record)
 
-    def finish(self, dataset_split: str | None) -> list[PredictionRecord]:
-        """Write the table and the summary of all cases that the folder holds; OutputError if that fails.
+    def others(self, names: Collection[str]) -> list[str]:
+        """Return the cases of earlier calls, by name, whose labels the folder has beside those of some names."""
+        return [name for name in self._records.names() if name not in names and self.labels(name).is_file()]
+
+    def finish(self, names: Collection[str], dataset_split: str | None) -> list[PredictionRecord]:
+        """Write the table and the summary of the cases of an input; OutputError if that fails.
 
         Parameters
         ----------
+        names : collection of str
+            Names of the cases. Those of earlier calls may be images of these under other names.
         dataset_split : str or None
             Checksum of the dataset's split by which folds were chosen.
 
         Returns
         -------
         list of PredictionRecord
-            All of them by name.
+            Of the cases that were predicted, by name.
         """
-        found = (self._records.read(name) for name in self._records.names())
-        records = sorted((record for record in found if record is not None), key=lambda record: record.case)
+        found = (self._records.read(name) for name in sorted(names))
+        records = [record for record in found if record is not None]
         write_csv(self.root / TABLE, COLUMNS, [record.row() for record in records])
         failed = sum(bool(record.error) for record in records)
         self._folder.finish({"cases": len(records), "failed": failed, "dataset_split": dataset_split})

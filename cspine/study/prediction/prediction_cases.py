@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from os.path import commonpath
 from pathlib import Path
 
-from cspine.core.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError, hashed
+from cspine.core.errors import DatasetError, InputError, NoDicomError, SplitError, UsageError
 from cspine.core.hounsfield import require_hounsfield
 from cspine.core.volumes import CtVolume
 from cspine.dicom.read import read_volume
@@ -23,7 +23,8 @@ from cspine.study.cases import Case, images_by_case, name_of, refuse_namesakes
 from cspine.study.datasets.case_table import CaseRow, Subset, split_checksum
 from cspine.study.datasets.dataset_folder import DatasetFolder
 
-_ALL = "all"
+#: Subsets whose cases can be predicted.
+_SUBSETS = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
 _NAMES = ".nii.gz files called NAME_0000.nii.gz or NAME.nii.gz, or DICOM files"
 
 
@@ -109,7 +110,7 @@ def cases_of_input(source: Path) -> list[PredictionCase]:
         scan = scan_folder(source)
     except NoDicomError as error:
         raise InputError(f"no image in {source}", advice=f"Give a folder of {_NAMES}.") from error
-    cases = _named_studies(source, scan.studies())
+    cases = _named_studies(source, scan)
     refuse_namesakes(case.name for case in cases)
     return sorted(cases, key=lambda case: case.name)
 
@@ -122,12 +123,11 @@ def subsets_of(names_text: str) -> tuple[Subset, ...]:
     UsageError
         If it names another one.
     """
-    known = (Subset.TRAINING, Subset.INTERNAL, Subset.EXTERNAL)
     names = [name.strip() for name in names_text.split(",")]
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in _SUBSETS]
     if unknown:
-        raise UsageError(f"there is no subset {unknown[0]!r}", advice=f"Give some of: {', '.join(known)}.")
-    return tuple(subset for subset in known if subset in names)
+        raise UsageError(f"there is no subset {unknown[0]!r}", advice=f"Give some of: {', '.join(_SUBSETS)}.")
+    return tuple(subset for subset in _SUBSETS if subset in names)
 
 
 def cases_of_dataset(root: Path, subsets: Sequence[Subset], package: ModelPackage) -> list[PredictionCase]:
@@ -174,6 +174,13 @@ def cases_of_dataset(root: Path, subsets: Sequence[Subset], package: ModelPackag
     return cases
 
 
+def names_in_dataset(root: Path) -> frozenset[str]:
+    """Return the names of a dataset's cases of any subset that can be predicted."""
+    return frozenset(
+        row.case for row in DatasetFolder(root).split_rows() if row.subset in _SUBSETS and not row.excluded
+    )
+
+
 def split_of(root: Path) -> str:
     """Return the checksum of a dataset's split."""
     return split_checksum(DatasetFolder(root).rows())
@@ -196,14 +203,14 @@ def _check_split(root: Path, everyone: Sequence[CaseRow], package: ModelPackage)
             )
 
 
-def _named_studies(source: Path, studies: Sequence[Scan]) -> list[PredictionCase]:
-    tops = [{_top(source, i.path) for series in study.series for i in series.instances} for study in studies]
+def _named_studies(source: Path, scan: Scan) -> list[PredictionCase]:
+    studies = scan.named_studies()
+    tops = [{_top(source, i.path) for series in study.series for i in series.instances} for study in studies.values()]
     holders = Counter(top for found in tops for top in found)
     cases = []
-    for study, found in zip(studies, tops, strict=True):
+    for (name, study), found in zip(studies.items(), tops, strict=True):
         top = next(iter(found)) if len(found) == 1 else ""
-        name = top if top and holders[top] == 1 else hashed(study.series[0].study_uid)
-        cases.append(PredictionCase(name, study=study))
+        cases.append(PredictionCase(top if top and holders[top] == 1 else name, study=study))
     return cases
 
 

@@ -72,6 +72,9 @@ def test_what_is_no_evaluation_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_text(",".join(COMPARED_COLUMNS) + "\n")
     with raises_code(ComparisonError, tmp_path / "scores.csv", "case"):
         read_evaluation(tmp_path)
+    (tmp_path / "scores.csv").write_text(",".join((*COMPARED_COLUMNS, COMPARED_COLUMNS[4])) + "\n")
+    with raises_code(ComparisonError, tmp_path / "scores.csv", 5, len(COMPARED_COLUMNS) + 1):
+        read_evaluation(tmp_path)
     (tmp_path / "scores.csv").write_bytes(b"\xff\xfe\x00")
     with raises_code(ComparisonError, tmp_path / "scores.csv", "UnicodeDecodeError"):
         read_evaluation(tmp_path)

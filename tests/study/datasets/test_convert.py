@@ -206,7 +206,7 @@ def test_exclusions_move_files_and_stay_until_they_are_lifted(tmp_path, in_proce
     found = verse_of(tmp_path / "verse", small_case(), small_case(), small_case(TRUNK))
     conversion = conversion_to(tmp_path / "Dataset501_Cervical")
     outcome = run(found, conversion, {"verse001": "fractured", "verse9": "typo"})
-    assert outcome.notes == ["the exclusion file names verse9, which is not a case; verse002 is one"] or outcome.notes
+    assert outcome.notes == ["the exclusion file names verse9, which is not a case; verse003 is one"]
     assert [row.excluded for row in outcome.rows] == ["fractured", "", NOTHING_IN_VIEW]
     assert conversion.dataset.where("verse2019_sub-verse001") == "Excluded"
     assert [row.excluded for row in run(found, conversion).rows] == ["fractured", "", NOTHING_IN_VIEW]

@@ -41,7 +41,8 @@ def test_a_table_that_contradicts_itself_is_refused(tmp_path: Path, rows: tuple[
 
 def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("case,level\na,C1\n")
-    for path in (tmp_path / "x.csv", tmp_path / "absent.csv"):
+    (tmp_path / "y.csv").write_text("case,level,corrected,level\na,C1,C2,C3\n")
+    for path in (tmp_path / "x.csv", tmp_path / "y.csv", tmp_path / "absent.csv"):
         with pytest.raises(DatasetError):
             read_corrections(path)
 

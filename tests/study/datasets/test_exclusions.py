@@ -35,7 +35,12 @@ def test_a_misspelt_case_is_reported_with_the_one_that_was_meant():
 
 
 @pytest.mark.parametrize(
-    ("text", "values"), [("case,why\na,metal\n", ("case", "reason")), ("case,reason\na,\n", ("a",))]
+    ("text", "values"),
+    [
+        ("case,why\na,metal\n", ("case", "reason")),
+        ("case,reason\na,\n", ("a",)),
+        ("case,reason,reason\na,metal,\n", ("exclude.csv", 2, 3)),
+    ],
 )
 def test_a_file_without_reasons_is_refused(tmp_path, text, values):
     with raises_code(DatasetError, *values):

@@ -37,7 +37,9 @@ def test_there_is_a_copy_for_each_level_from_c3_down() -> None:
 @pytest.mark.parametrize("flipped", [False, True])
 def test_below_the_level_the_image_is_blank_and_above_it_as_it_was(flipped: bool) -> None:
     ct, labels = _neck()
-    for copy in blanked_cases(*_neck(flipped)):
+    copies = list(blanked_cases(*_neck(flipped)))
+    assert len(copies) == 4
+    for copy in copies:
         end = 4 * (_LAST - copy.below.label) + 2
         assert (copy.ct.hu_zyx[:end] == -777).all()
         assert np.array_equal(copy.ct.hu_zyx[end:], ct.hu_zyx[end:])

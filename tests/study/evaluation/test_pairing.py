@@ -10,7 +10,7 @@ import pytest
 from cspine.core.errors import DatasetError, InputError, UsageError
 from cspine.study.datasets.case_table import CaseRow, Subset, write_cases
 from cspine.study.datasets.dataset_folder import DatasetFolder
-from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases
+from cspine.study.evaluation.pairing import EvaluationCase, Inputs, find_cases, unread_references
 from cspine.study.label_sets import label_set
 from tests.builders.raises import raises_code
 
@@ -138,6 +138,19 @@ def test_references_of_totalsegmentator(tmp_path: Path) -> None:
         assert case.image == tmp_path / "data" / "s0000" / "ct.nii.gz"
 
 
+def test_references_that_are_not_read_are_named(tmp_path: Path) -> None:
+    touch(*(tmp_path / "r" / name for name in ("a.dcm", "b/1.dcm", "b/2.dcm", "c/segmentation.dcm", "summary.json")))
+    touch(tmp_path / "r/records/a.json", tmp_path / "r/d/vertebrae_C1.nii.gz", tmp_path / "r/e.nii.gz")
+    nifti, segs = Inputs(tmp_path / "r"), Inputs(tmp_path / "r", reference_scheme="dicom-seg")
+    (of_nifti,), (of_segs,) = unread_references(nifti), unread_references(segs)
+    assert of_nifti.startswith("4 ") and "a.dcm, b, c, d" in of_nifti
+    assert of_segs.startswith("3 ") and "b, d, e.nii.gz" in of_segs
+    (tmp_path / "r/e.nii.gz").unlink()
+    (of_any,) = unread_references(nifti)
+    assert of_any.startswith("2 ") and "b, d" in of_any
+    assert unread_references(Inputs(dataset=tmp_path)) == []
+
+
 def test_no_reference_is_an_error(tmp_path: Path) -> None:
     with raises_code(InputError, tmp_path):
         find_cases(Inputs(tmp_path, prediction=tmp_path), None)
@@ -196,9 +209,21 @@ def test_a_dataset_before_its_split_has_no_subsets(dataset: Path) -> None:
 def test_a_table_gives_parts_to_a_folder(dataset: Path) -> None:
     inputs = Inputs(dataset / "labelsTr", prediction=dataset.parent / "p", cases=dataset / "cases.csv")
     assert [(case.subset, case.fold) for case in found(inputs).values()] == [("training", 0), ("training", 1)]
-    assert found(replace(inputs, reference=dataset / "labelsTs", subsets=("external",))).keys() == {"d"}
+    external = replace(inputs, reference=dataset / "labelsTs", subsets=("external",))
+    assert found(external).keys() == {"d"} and unread_references(external) == []
     touch(dataset / "labelsTr" / "unknown.nii.gz")
     with raises_code(DatasetError, 1, 3, "cases.csv"):
         find_cases(inputs, None)
     with raises_code(UsageError, "--subsets"):
         find_cases(replace(inputs, cases=None, subsets=("training",)), None)
+
+
+def test_a_case_of_the_named_subsets_without_a_reference_is_refused(dataset: Path) -> None:
+    inputs = Inputs(dataset / "labelsTs", prediction=dataset.parent / "p", cases=dataset / "cases.csv")
+    assert found(inputs).keys() == {"c", "d"}, "without subsets, the folder says which cases are evaluated"
+    (dataset / "labelsTs" / "d.nii.gz").unlink()
+    assert found(replace(inputs, subsets=("internal",))).keys() == {"c"}
+    for subsets in (("external",), ("external", "internal")):
+        with raises_code(DatasetError, 1, len(subsets), "labelsTs") as refused:
+            found(replace(inputs, subsets=subsets))
+        assert "absent is d:" in refused.value.advice

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cspine.core.errors import InputError, UsageError
+from cspine.core.errors import InputError, UsageError, hashed
 from cspine.core.volumes import labels_present
 from cspine.io import nifti
+from cspine.study.evaluation import write_blanked
 from cspine.study.evaluation.write_blanked import BlankedCopies
 from tests.builders.spine_phantom import Phantom, volumes
 
@@ -47,6 +48,14 @@ def test_copies_are_written_with_their_table_and_kept_by_the_next_call(copies: B
     again = copies.write(tmp_path / "out", _silent)
     assert [case.kept for case in again] == [True, False] and again[1].image.is_file()
     assert (tmp_path / "out" / "cases.csv").read_bytes() == table
+
+
+def test_images_without_labels_are_logged(
+    copies: BlankedCopies, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copies.write(tmp_path / "out", _silent)
+    (record,) = (record for record in caplog.records if record.name == write_blanked.__name__)
+    assert record.args == (1, 2, hashed("b"))
 
 
 def test_labels_of_a_dataset_go_by_its_names(copies: BlankedCopies, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from cspine.surfaces.fe_formats.abaqus import abaqus_text, compression_text, end
 from cspine.surfaces.fe_formats.febio import febio_text
 from cspine.surfaces.fe_formats.lsdyna import lsdyna_text
 from cspine.surfaces.fe_formats.vtu import vtu_text
-from cspine.surfaces.fe_model import FeModel
+from cspine.surfaces.fe_model import FeModel, FePart
 from cspine.surfaces.quality import volumes_of
 
 _ABAQUS_FACES = {"S1": (0, 1, 2), "S2": (0, 3, 1), "S3": (1, 3, 2), "S4": (2, 3, 0)}
@@ -99,6 +99,17 @@ def test_the_compression_moves_the_upper_end_plate_along_the_axis(fe_model: FeMo
     np.testing.assert_allclose(moved, -part.frame.up * 0.02 * endplate_distance(part), atol=1e-9)
 
 
+def _node_texts(part: FePart, name: str, order: int) -> list[str]:
+    """The nodes of a set as FEBio's file has them: the corners of its faces, and the middles of their edges."""
+    points = part.mesh.points_lps
+    positions = [points[part.node_sets[name]]]
+    if order == 2:
+        faces = part.faces[part.regions[name]]
+        edges = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [0, 2]]].reshape(-1, 2), axis=1), axis=0)
+        positions.append(points[edges].mean(axis=1))
+    return sorted(f"{x:.6f},{y:.6f},{z:.6f}" for x, y, z in np.concatenate(positions))
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_febio_has_a_domain_and_a_material_for_every_element(fe_model: FeModel, order: int) -> None:
     root = ET.fromstring(febio_text(fe_model, order))
@@ -110,8 +121,12 @@ def test_febio_has_a_domain_and_a_material_for_every_element(fe_model: FeModel, 
     domains = {each.get("name"): each.get("mat") for each in root.iter("SolidDomain")}
     assert {each.get("name") for each in root.iter("Elements")} == set(domains)
     assert set(domains.values()) == materials
-    sets = {each.get("name"): {int(n) for n in str(each.text).split(",")} for each in root.iter("NodeSet")}
-    assert sets["C4_ENDPLATE_SUP"] <= set(nodes)
+    texts = {str(node.get("id")): str(node.text) for node in root.iter("node")}
+    sets = {each.get("name"): sorted(texts[n] for n in str(each.text).split(",")) for each in root.iter("NodeSet")}
+    assert sets == {
+        f"{part.name}_{name}": _node_texts(part, name, order) for part in fe_model.parts for name in part.node_sets
+    }
+    assert sets["C4_ENDPLATE_SUP"]
 
 
 @pytest.mark.parametrize("order", [1, 2])

@@ -8,13 +8,13 @@ one folder per patient.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
 from cspine.io.nifti_files import nifti_stem
+from cspine.io.walk import walk
 from cspine.study.datasets.sources.found import Found, FoundCase, age_of, case_name, niftis, people, sex_of
 
 _MASK = "_seg.nii.gz"
@@ -101,9 +101,8 @@ def _niftis(folder: Path) -> list[Path]:
 def _patients(folder: Path, names: set[str]) -> dict[str, Path]:
     """Return the folders of DICOM files by patient: those named like one, however deep they lie."""
     found: dict[str, Path] = {}
-    for place, folders, _ in os.walk(folder):
-        folders.sort()
+    for place, folders, _ in walk(folder):
         for name in [name for name in folders if name in names or name.startswith("HN_P")]:
-            found.setdefault(name, Path(place, name))
+            found.setdefault(name, place / name)
             folders.remove(name)  # what lies in it belongs to the patient
     return found

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cspine.core.errors import DatasetError
-from cspine.io.documents import read_csv
+from cspine.io.documents import DocumentError, read_csv
+from cspine.io.walk import files_below
 from cspine.study.cases import Case
 
 _NIFTI = ".nii.gz"
 _OLDEST = 130
+#: Other words may begin with the same letters: missing, MTF.
+_SEXES = {"m": "M", "male": "M", "f": "F", "female": "F"}
 _ODD = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -88,16 +91,23 @@ class Found:
 
 
 def niftis(root: Path, ending: str = _NIFTI) -> list[Path]:
-    """Return the files below a folder whose names end so, by path; hidden ones are none.
+    """Return the files below a folder whose names end so, by path; hidden ones are none, linked ones count.
 
     Raises
     ------
     DatasetError
-        If the folder is not there.
+        If the folder is not there, or one in it cannot be read.
     """
+
+    def refuse(error: OSError) -> None:
+        raise DatasetError(
+            f"a folder of {root} cannot be read: {error.strerror}", advice="Check the permissions of the data set."
+        ) from error
+
     if not root.is_dir():
         raise DatasetError(f"no folder {root}", advice="Give the folder into which the data set was unpacked.")
-    return sorted(p for p in root.rglob(f"*{ending}") if not any(part.startswith(".") for part in p.parts[-3:]))
+    files = (path for path in files_below(root, refuse) if path.name.endswith(ending))
+    return [path for path in files if not any(part.startswith(".") for part in path.parts[-3:])]
 
 
 def case_name(source: str, name: str) -> str:
@@ -159,7 +169,9 @@ def read_people(
     between = delimiter or ("\t" if path.suffix == ".tsv" else ",")
     try:
         columns, rows = read_csv(path, between, ragged=True)
-    except (OSError, ValueError) as error:
+    except DocumentError as error:
+        raise DatasetError(f"{path.name} {error}") from error
+    except OSError as error:
         raise DatasetError(f"{path.name} cannot be read") from error
     if key not in columns:
         raise DatasetError(
@@ -189,6 +201,5 @@ def age_of(row: dict[str, str]) -> float | None:
 
 
 def sex_of(row: dict[str, str]) -> str:
-    """Return the sex that a row of such a table has, or an empty text."""
-    letter = (row.get("sex") or row.get("gender") or "").strip().upper()[:1]
-    return letter if letter in ("M", "F") else ""
+    """Return the sex that a row of such a table has, ``"M"`` or ``"F"``; empty where it says anything else."""
+    return _SEXES.get((row.get("sex") or row.get("gender") or "").strip().lower(), "")

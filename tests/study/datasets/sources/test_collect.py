@@ -45,7 +45,7 @@ def test_a_table_of_people_has_precedence_over_the_data_sets(tmp_path):
 def test_rows_of_a_table_of_people_without_effect_are_reported(tmp_path):
     touch(tmp_path / "2019", "verse004.nii.gz", "verse004_seg.nii.gz")
     people = tmp_path / "people.csv"
-    people.write_text("id,patient,age,sex\nverse004,,old,?\nverse4,verse004,,\nverse5,verse004,,\n")
+    people.write_text("id,patient,age,sex\nverse004,,old,missing\nverse4,verse004,,\nverse5,verse004,,\n")
     found = collect(Folders(verse2019=tmp_path / "2019", demographics=people))
     assert found.notes == [
         "people.csv has an id that matches no case and no patient: 'verse4' and 1 more",

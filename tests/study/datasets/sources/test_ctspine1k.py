@@ -46,6 +46,13 @@ def test_images_lie_in_the_collections_that_they_come_from(tmp_path):
     }
 
 
+def test_a_patient_that_is_linked_into_a_collection_is_found(tmp_path):
+    touch(tmp_path, "masks/HN_P001_seg.nii.gz", "archive/x/HN_P001/study/series/1-01.dcm", "tcia/LICENSE")
+    (tmp_path / "tcia" / "linked").symlink_to(tmp_path / "archive" / "x", target_is_directory=True)
+    (case,) = ctspine1k.find(tmp_path / "masks", tmp_path / "tcia").cases
+    assert (case.patient, case.origin) == ("HN_P001", "linked/HN_P001")
+
+
 def test_folders_without_masks_or_images_are_refused(tmp_path):
     touch(tmp_path, "masks/HN_P001_seg.nii.gz", "empty/readme.txt")
     with raises_code(DatasetError, tmp_path / "empty", "NAME.nii.gz"):

@@ -20,6 +20,10 @@ def test_case_names_are_fit_for_files():
         ({"age": "n/a", "sex": "o"}, None, ""),
         ({"age": "nan"}, None, ""),
         ({"age": "-1", "gender": ""}, None, ""),
+        ({"sex": "Male"}, None, "M"),
+        ({"sex": "missing"}, None, ""),
+        ({"sex": "MTF"}, None, ""),
+        ({"gender": "f/m"}, None, ""),
     ],
 )
 def test_ages_and_sexes_of_tables(row, age, sex):
@@ -33,6 +37,9 @@ def test_a_table_may_have_short_and_long_rows(tmp_path):
     for name in ("absent.csv", "."):
         with raises_code(DatasetError, (tmp_path / name).name):
             read_people(tmp_path / name, "id")
+    (tmp_path / "twice.csv").write_text("id,age,age\na,5,7\n")
+    with raises_code(DatasetError, "twice.csv", 2, 3):
+        read_people(tmp_path / "twice.csv", "id")
     (tmp_path / "empty.csv").write_text("")
     with raises_code(DatasetError, "empty.csv", "'id'"):
         read_people(tmp_path / "empty.csv", "id")

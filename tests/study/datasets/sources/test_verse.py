@@ -7,6 +7,7 @@ import pytest
 from cspine.core.errors import DatasetError
 from cspine.study.datasets.sources import verse
 from cspine.study.dry_run import layouts
+from tests.builders.closed_folders import close
 from tests.builders.public_sets import LADY, small_case
 from tests.builders.raises import raises_code
 
@@ -43,6 +44,23 @@ def test_scans_of_one_patient_in_the_subject_based_layout_belong_together(tmp_pa
     assert first.origin == "dataset-verse19training/rawdata/sub-verse004/sub-verse004_ct.nii.gz"
     assert first.labels.name == "sub-verse004_seg-vert_msk.nii.gz" and first.centroids is not None
     assert not found.broken and not found.skipped
+
+
+def test_subjects_that_are_linked_into_the_folder_are_found(tmp_path):
+    subject(tmp_path / "archive", "sub-verse004")
+    subject(tmp_path / "data", "sub-verse005")
+    for kind in ("rawdata", "derivatives"):
+        linked = Path("dataset-verse19training", kind, "sub-verse004")
+        (tmp_path / "data" / linked).symlink_to(tmp_path / "archive" / linked, target_is_directory=True)
+    found = verse.find(tmp_path / "data", 2019)
+    assert [case.patient for case in found.cases] == ["verse004", "verse005"] and not found.broken
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    subject(tmp_path, "sub-verse004")
+    close(tmp_path / "dataset-verse19training" / "derivatives", monkeypatch)
+    with raises_code(DatasetError, tmp_path):
+        verse.find(tmp_path, 2019)
 
 
 def test_the_layouts_of_the_challenges_are_read_too(tmp_path):
