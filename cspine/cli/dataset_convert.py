@@ -11,6 +11,7 @@ import click
 from cspine.core.errors import SomeStudiesFailedError
 from cspine.io.console import progress, table
 from cspine.io.tables import counted
+from cspine.io.walk import files_below
 
 if TYPE_CHECKING:
     from cspine.study.datasets.convert import Outcome
@@ -137,7 +138,7 @@ def _report_needs(found: Found, out: Path) -> None:
 
 
 def _size(place: Path) -> int:
-    files = place.rglob("*") if place.is_dir() else iter([place])
+    files = files_below(place) if place.is_dir() else [place]
     return sum(path.stat().st_size for path in files if path.is_file())
 
 

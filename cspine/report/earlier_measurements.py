@@ -14,6 +14,7 @@ from cspine.dicom.headers import patient_key
 from cspine.dicom.phi_logging import suppress_phi_logging
 from cspine.dicom.scan import Scan
 from cspine.io.foreign import foreign_file
+from cspine.io.walk import files_below
 from cspine.measurements.change import EarlierValues
 from cspine.measurements.quantities import QUANTITIES, Quantity
 from cspine.report.sr_codes import ACQUISITION, concept_of
@@ -42,7 +43,7 @@ def read_prior(path: Path, patient: str | None, study_date: str = "", images: Co
         If there is no report of cspine, none of the patient, none before the date, or the patient is unknown and there
         are reports of several.
     """
-    files = sorted(path.rglob("*.dcm")) if path.is_dir() else [path]
+    files = [file for file in files_below(path) if file.suffix == ".dcm"] if path.is_dir() else [path]
     reports = [report for file in files if file.is_file() and (report := _report(file)) is not None]
     if not reports:
         raise PriorResultError("the earlier result has no structured report of cspine")
