@@ -20,12 +20,11 @@ from cspine.cohort.studies import COHORT_FOLDER
 from cspine.core.errors import CohortError, CSpineError, OutputError, OutputNotEmptyError, UsageError
 from cspine.dicom.clock import Clock
 from cspine.io.files import sha256_of
-from cspine.io.output import RESULT_FILES, SUMMARY
+from cspine.io.output import PARTS, SUMMARY, foreign_files
 from cspine.io.workspace import Claim, ForeignClaimError, Records, locked
 from cspine.report.summary import Summary
 
 _COMMAND = "cspine cohort"
-_RESULTS = {"dicom", "report", *RESULT_FILES}
 
 
 class StudyRecord(BaseModel):
@@ -228,7 +227,9 @@ def _clock(claim: Claim) -> Clock:
 
 
 def _has_foreign_files(target: Path) -> bool:
-    return any(path.relative_to(target).as_posix() not in _RESULTS for path in target.rglob("*"))
+    return any(
+        path.name not in PARTS or not path.is_dir() or foreign_files(target, path.name) for path in target.iterdir()
+    )
 
 
 def _move_away(target: Path, staging: Path) -> Path:

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from cspine.core.anatomy import VERTEBRAE
 from cspine.core.errors import OutputError, OutputNotEmptyError, UsageError
+from cspine.io.own_files import listed_files
 from cspine.io.staging import staging_folder
 
 SEGMENTATION = "segmentation.dcm"
@@ -27,8 +28,9 @@ PDF = "report.dcm"
 SC = "secondary-capture.dcm"
 KEY_OBJECTS = "key-images.dcm"
 STRUCTURES = "structures.dcm"
-#: Folders within report/, and the DICOM objects of surfaces.
+#: Folders within report/, the report in each, which lists the files there, and the DICOM objects of surfaces.
 SURFACES, ELEMENTS = "surfaces", "fe"
+SURFACES_REPORT, ELEMENTS_REPORT = "surfaces.json", "elements.json"
 SURFACE_OBJECT = "surface-{level}.dcm"
 _SURFACE_OBJECTS = {SURFACE_OBJECT.format(level=level.name) for level in VERTEBRAE}
 
@@ -37,9 +39,30 @@ _FILES = {
     "report": {SUMMARY, MEASUREMENTS, MEASURED, PREVIEW, LABELS, LABELS_SIDECAR, PAGE, SURFACES, ELEMENTS},
     "dicom": {SEGMENTATION, REPORT, PDF, SC, KEY_OBJECTS, STRUCTURES, *_SURFACE_OBJECTS},
 }
-#: Paths of all results within the output folder.
-RESULT_FILES = frozenset(f"{part}/{name}" for part, names in _FILES.items() for name in names)
+_REPORTS = {SURFACES: SURFACES_REPORT, ELEMENTS: ELEMENTS_REPORT}
+#: The folders that appear in the output folder.
+PARTS = tuple(_FILES)
 _STAGING = ".cspine-"
+
+
+def foreign_files(folder: Path, part: str) -> list[Path]:
+    """Return what a part of an output folder has, at any depth, that no run wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder.
+    part : str
+        One of `PARTS`, which exists.
+    """
+    found = []
+    for path in (folder / part).iterdir():
+        if path.name not in _FILES[part]:
+            found.append(path)
+        elif path.name in _REPORTS and path.is_dir():
+            known = listed_files(path / _REPORTS[path.name])
+            found += [file for file in path.iterdir() if file.name not in known]
+    return found
 
 
 class StudyOutput:
@@ -80,7 +103,7 @@ class StudyOutput:
             self._created = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
             self._staging = self._stack.enter_context(staging_folder(self.folder, _STAGING))
-            for part in _FILES:
+            for part in PARTS:
                 (self._staging / part).mkdir()
         except OSError as error:
             self.discard()
@@ -101,12 +124,11 @@ class StudyOutput:
 
     def _require_replaceable(self) -> None:
         """Raise unless all that would be replaced are results of an earlier run: ``dicom`` may be the input folder."""
-        existing = [part for part in _FILES if (self.folder / part).exists()]
+        existing = [part for part in PARTS if (self.folder / part).exists()]
         if existing and not self._overwrite:
             raise OutputNotEmptyError(f"the output folder already contains {' and '.join(existing)}")
         for part in existing:
-            foreign = {path.name for path in (self.folder / part).iterdir()} - _FILES[part]
-            if foreign:
+            if foreign := foreign_files(self.folder, part):
                 raise OutputNotEmptyError(
                     f"{part}/ in the output folder contains {len(foreign)} files that are not results of cspine",
                     advice="Choose another output folder; `overwrite` replaces results of cspine only.",
@@ -144,7 +166,7 @@ class StudyOutput:
         moved: list[tuple[Path, Path]] = []
         self._require_replaceable()
         try:
-            for part in _FILES:
+            for part in PARTS:
                 target = self.folder / part
                 if target.exists():
                     moved.append((target, target.rename(self.staging / f"old-{part}")))

@@ -16,6 +16,21 @@ from cspine.io.tables import write_json
 _FILES, _COMPLETE = "files", "complete"
 
 
+def listed_files(report: Path) -> set[str]:
+    """Return the names of the files that a report lists, and its own; none if it cannot be read.
+
+    Parameters
+    ----------
+    report : Path
+        The report, as `OwnFiles` writes it.
+    """
+    with suppress(OSError, ValueError):
+        content = read_json(report, allow_nan=True)
+        if isinstance(content, dict) and isinstance(content.get(_FILES), list):
+            return {report.name, *(name for name in content[_FILES] if isinstance(name, str))}
+    return set()
+
+
 @dataclass(frozen=True)
 class OwnFiles:
     """The files that calls of one kind write into a folder, with a report that lists them.
@@ -54,20 +69,13 @@ class OwnFiles:
             return set()
         except OSError as error:
             raise OutputError(f"the output folder cannot be read: {error.strerror}") from error
-        foreign = sorted(present - self._listed())
+        foreign = sorted(present - listed_files(self.folder / self.report))
         if foreign:
             raise OutputNotEmptyError(
                 f"the output folder has {', '.join(foreign)}, which no {self.report} there lists",
                 advice="Choose another folder, or remove these files.",
             )
         return present - {self.report}
-
-    def _listed(self) -> set[str]:
-        with suppress(OSError, ValueError):
-            content = read_json(self.folder / self.report, allow_nan=True)
-            if isinstance(content, dict) and isinstance(content.get(_FILES), list):
-                return {self.report, *(name for name in content[_FILES] if isinstance(name, str))}
-        return set()
 
     def begin(self, names: Iterable[str]) -> None:
         """Remove the files of an earlier call that this one does not write, and list those that it will write.

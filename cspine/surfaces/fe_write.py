@@ -9,6 +9,7 @@ from typing import Any
 
 from cspine.core.anatomy import VERTEBRAE
 from cspine.io.files import write_atomic
+from cspine.io.output import ELEMENTS_REPORT
 from cspine.io.own_files import OwnFiles
 from cspine.surfaces import material, quality
 from cspine.surfaces.fe_formats.abaqus import abaqus_text, compression_text
@@ -19,7 +20,7 @@ from cspine.surfaces.fe_model import FeModel, FePart
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.regions import ENDPLATE_INF, ENDPLATE_SUP
 
-MODEL_FILE, REPORT_FILE = "vertebrae", "elements.json"
+MODEL_FILE = "vertebrae"
 #: Name of the input file of a compression test.
 COMPRESSION_FILE = "{level}-compression.inp"
 _TEXTS: dict[str, Callable[[FeModel, int], str]] = {
@@ -34,7 +35,7 @@ def model_files(folder: Path) -> OwnFiles:
     """Return the files that models of any levels and formats are in a folder, those of an earlier call included."""
     names = {f"{MODEL_FILE}.{file_format}" for file_format in _TEXTS}
     names.update(COMPRESSION_FILE.format(level=level.name) for level in VERTEBRAE)
-    return OwnFiles(folder, REPORT_FILE, frozenset(names))
+    return OwnFiles(folder, ELEMENTS_REPORT, frozenset(names))
 
 
 def write_model(model: FeModel, settings: FeSettings, folder: Path) -> Path:

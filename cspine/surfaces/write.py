@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from cspine.core.anatomy import VERTEBRAE, Vertebra
-from cspine.io.output import SURFACE_OBJECT
+from cspine.io.output import SURFACE_OBJECT, SURFACES_REPORT
 from cspine.io.own_files import OwnFiles
 from cspine.surfaces.formats import SCENE, write_scene, write_surface
 from cspine.surfaces.settings import DICOM, FORMATS, MAX_DISTANCE_VOXELS, MAX_VOLUME_CHANGE, SurfaceSettings
 from cspine.surfaces.surface import is_closed
 from cspine.surfaces.vertebrae import VertebraSurface
 
-#: Names of the scene of all vertebrae, and of the report.
+#: Name of the scene of all vertebrae.
 SCENE_FILE = f"vertebrae.{SCENE}"
-REPORT_FILE = "surfaces.json"
 
 
 def surface_files(folder: Path) -> OwnFiles:
     """Return the files that surfaces of any levels and formats are in a folder, those of an earlier call included."""
     names = _names(VERTEBRAE, (*FORMATS, DICOM))
-    return OwnFiles(folder, REPORT_FILE, frozenset(names))
+    return OwnFiles(folder, SURFACES_REPORT, frozenset(names))
 
 
 def write_surfaces(
