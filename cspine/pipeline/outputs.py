@@ -193,6 +193,11 @@ OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("fe", f"report/{ELEMENTS}", "Finite elements", _write_elements, by_default=(False, False)),
     OutputFormat("summary", f"report/{SUMMARY}", "Summary", beside=(f"report/{MEASUREMENTS}",)),
 )  # fmt: skip
+#: Names of all of them, and of those that are written unless a user names some: for a DICOM series, for another image.
+OUTPUT_NAMES = tuple(output.name for output in OUTPUTS)
+DEFAULT_OUTPUTS, DEFAULT_IMAGE_OUTPUTS = (
+    tuple(output.name for output in OUTPUTS if output.by_default[kind]) for kind in (0, 1)
+)
 
 
 def output_named(name: str) -> OutputFormat:
@@ -241,12 +246,11 @@ def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
     UsageError
         If a name is unknown, or none is given.
     """
-    known = [output.name for output in OUTPUTS]
-    unknown = sorted(set(wanted) - set(known))
+    unknown = sorted(set(wanted) - set(OUTPUT_NAMES))
     if unknown or not wanted:
         what = f"there is no output {unknown[0]!r}" if unknown else "no output is named"
-        raise UsageError(what, advice=f"Give some of: {', '.join(known)}.")
-    return tuple(name for name in known if name in wanted)
+        raise UsageError(what, advice=f"Give some of: {', '.join(OUTPUT_NAMES)}.")
+    return tuple(name for name in OUTPUT_NAMES if name in wanted)
 
 
 def with_summary(wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -301,7 +305,7 @@ def chosen_outputs(wanted: Sequence[str] | None, *, has_dicom: bool) -> tuple[Ou
         If an output needs a DICOM series and there is none.
     """
     if wanted is None:
-        return tuple(output for output in OUTPUTS if output.by_default[0 if has_dicom else 1])
+        wanted = DEFAULT_OUTPUTS if has_dicom else DEFAULT_IMAGE_OUTPUTS
     chosen = tuple(output for output in OUTPUTS if output.name in wanted)
     refused = [output.name for output in chosen if output.needs_dicom and not has_dicom]
     if refused:
