@@ -13,7 +13,7 @@ from typing import NoReturn, cast
 
 from cspine.core.errors import UsageError
 from cspine.dicom.seg_type import SEG_TYPES, SegType
-from cspine.inference.settings import ENGINES, PRECISIONS, ROIS, EngineName, Precision, RoiName
+from cspine.inference.settings import ENGINES, PRECISIONS, ROIS, EngineName, Precision, RoiName, parse_folds
 from cspine.pipeline.outputs import DEFAULT_OUTPUTS
 from cspine.pipeline.settings import CONFIDENCES, ConfidenceName
 from cspine.surfaces.fe_settings import DEFAULT_FE_FORMATS, FE_FORMATS
@@ -157,8 +157,8 @@ class Settings:
         return self.values[name] == "1"
 
     def folds(self) -> tuple[str, ...] | None:
-        """Return the folds; None for all."""
-        return tuple(fold.strip() for fold in self.values["folds"].split(",")) if self.values["folds"] else None
+        """Return the folds, None for all; UsageError if one is no number."""
+        return parse_folds(self.values["folds"])
 
     def step_size(self) -> float:
         """Return the distance of tiles; UsageError if it is not a number."""

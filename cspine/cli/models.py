@@ -235,6 +235,7 @@ def install(
 
     Checkpoints are read without executing their content, and stored as safetensors.
     """
+    from cspine.inference.settings import parse_folds
     from cspine.models.install import InstallOptions, read_label_map
     from cspine.models.install import install as install_model
     from cspine.models.registry import user_folder
@@ -245,7 +246,7 @@ def install(
         name=name,
         labels=read_label_map(labels) if labels else None,
         orientation=orientation,
-        folds=_folds(folds),
+        folds=parse_folds(folds),
         configuration=configuration,
         checkpoint=checkpoint,
         force=force,
@@ -256,15 +257,6 @@ def install(
     click.echo(f"Installed {package.identity.title} in {package.folder}")
     if into is None:
         click.echo(f"Use it with: cspine run IN OUT --model {package.manifest.name}")
-
-
-def _folds(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    folds = tuple(fold.strip() for fold in text.split(","))
-    if not all(fold.isdigit() or fold == "all" for fold in folds):
-        raise UsageError(f"--folds {text}: give numbers separated by commas, or all")
-    return folds
 
 
 def _levels(manifest: ModelManifest) -> str:
