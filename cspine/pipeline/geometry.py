@@ -147,14 +147,24 @@ def write_element_files(
     """
     model_files(folder).check()
     model = elements_of(labels, ct, settings, ends_with_labels=ends_with_labels)
-    for level, reason in model.rejected.items():
-        _log.warning("finite elements: %s %s", level, reason)
-    for part in model.vertebrae:
-        if part.clipped_share > _NOTED_SHARE:
-            _log.warning(
-                "finite elements: %s has the least or largest density in %.0f %% of its elements",
-                part.name,
-                100 * part.clipped_share,
-            )
+    for warning in element_warnings(model):
+        _log.warning("%s", warning)
     write_model(model, settings, folder)
     return model
+
+
+def element_warnings(model: FeModel) -> tuple[str, ...]:
+    """Return what users of a finite-element model have to know: the vertebrae that it lacks, and limited densities.
+
+    Parameters
+    ----------
+    model : FeModel
+        The model.
+    """
+    lacking = [f"finite elements: left out {level}: it {reason}" for level, reason in model.rejected.items()]
+    limited = [
+        f"finite elements: {part.name} has the least or largest density in {part.clipped_share:.0%} of its elements"
+        for part in model.vertebrae
+        if part.clipped_share > _NOTED_SHARE
+    ]
+    return (*lacking, *limited)
