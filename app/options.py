@@ -9,13 +9,15 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn, cast
+from typing import NoReturn, cast
 
 from cspine.core.errors import UsageError
-from cspine.inference.settings import EngineName, Precision, RoiName
-from cspine.pipeline.settings import ConfidenceName
-
-SegTypeName = Literal["binary", "labelmap"]
+from cspine.dicom.seg_type import SEG_TYPES, SegType
+from cspine.inference.settings import ENGINES, PRECISIONS, ROIS, EngineName, Precision, RoiName, parse_folds
+from cspine.pipeline.outputs import DEFAULT_OUTPUTS
+from cspine.pipeline.settings import CONFIDENCES, ConfidenceName
+from cspine.surfaces.fe_settings import DEFAULT_FE_FORMATS, FE_FORMATS
+from cspine.surfaces.settings import DEFAULT_FORMATS, SURFACE_FORMATS
 
 _LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 
@@ -68,34 +70,36 @@ OPTIONS: tuple[Option, ...] = (
         "--model", "HOLOSCAN_MODEL_PATH", "", "Model package, or a folder with one; default cervical-demo.", short="-m"
     ),
     Option("--log-level", "CSPINE_LOG_LEVEL", "WARN", "Level of the log; DEBUG includes Holoscan.", _LEVELS, "-l"),
-    Option("--seg-type", "CSPINE_SEG_TYPE", "binary", "How the segmentation is stored.", ("binary", "labelmap")),
-    Option("--outputs", "CSPINE_OUTPUTS", "", "What to write, as cspine run; default seg,sr,preview,report,summary."),
-    Option("--surface-format", "CSPINE_SURFACE_FORMAT", "stl,glb", "Of surfaces: stl, glb, ply, obj, vtp, dicom."),
-    Option("--fe-format", "CSPINE_FE_FORMAT", "inp,vtu", "Of finite elements: inp, feb, k, vtu."),
+    Option("--seg-type", "CSPINE_SEG_TYPE", "binary", "How the segmentation is stored.", SEG_TYPES),
+    Option(
+        "--outputs", "CSPINE_OUTPUTS", "", f"What to write, as cspine run; default {','.join(DEFAULT_OUTPUTS)}."
+    ),
+    Option(
+        "--surface-format", "CSPINE_SURFACE_FORMAT", ",".join(DEFAULT_FORMATS),
+        f"Of surfaces: {', '.join(SURFACE_FORMATS)}.",
+    ),
+    Option(
+        "--fe-format", "CSPINE_FE_FORMAT", ",".join(DEFAULT_FE_FORMATS),
+        f"Of finite elements: {', '.join(FE_FORMATS)}.",
+    ),
     Option("--levels", "CSPINE_LEVELS", "", "Levels to write, for example C3-T1; default all."),
     Option("--solve-levels", "CSPINE_SOLVE_LEVELS", "1", "Correct levels that do not follow each other.", _SWITCH),
     Option("--fail-on", "CSPINE_FAIL_ON", "", "Findings with which the run fails: serious, or codes; default none."),
-    Option(
-        "--confidence",
-        "CSPINE_CONFIDENCE",
-        "fast",
-        "Confidence in each vertebra, if calibrated.",
-        ("off", "fast", "full"),
-    ),
+    Option("--confidence", "CSPINE_CONFIDENCE", "fast", "Confidence in each vertebra, if calibrated.", CONFIDENCES),
     Option("--series-uid", "CSPINE_SERIES_UID", "", "Choose this series, regardless of the rules."),
     Option("--rules", "CSPINE_RULES", "", "YAML of selection rules; default: those for the model."),
     Option("--repair-gaps", "CSPINE_REPAIR_GAPS", "0", "Read the longest regular part of a series.", _SWITCH),
     Option("--prior", "CSPINE_PRIOR", "", "Output folder of an earlier run: report changes since."),
     Option("--incomplete", "CSPINE_INCOMPLETE", "0", "The transfer was incomplete: report a finding.", _SWITCH),
     Option("--device", "CSPINE_DEVICE", "auto", "auto, cpu, cuda or cuda:N."),
-    Option("--engine", "CSPINE_ENGINE", "auto", "Library that runs the network.", ("auto", "torch", "openvino")),
-    Option("--roi", "CSPINE_ROI", "auto", "What a cervical model sees of a long scan.", ("auto", "full")),
-    Option("--precision", "CSPINE_PRECISION", "auto", "Arithmetic of the network.", ("auto", "float32", "bfloat16")),
+    Option("--engine", "CSPINE_ENGINE", "auto", "Library that runs the network.", ENGINES),
+    Option("--roi", "CSPINE_ROI", "auto", "What a cervical model sees of a long scan.", ROIS),
+    Option("--precision", "CSPINE_PRECISION", "auto", "Arithmetic of the network.", PRECISIONS),
     Option("--folds", "CSPINE_FOLDS", "", "Folds to average, for example 0,1; default all."),
     Option("--mirror", "CSPINE_MIRROR", "0", "Test-time mirroring: up to 8 x the time.", _SWITCH),
     Option("--step-size", "CSPINE_STEP_SIZE", "0.5", "Distance of tiles, in patches."),
     Option("--overwrite", "CSPINE_OVERWRITE", "0", "Replace results of an earlier run.", _SWITCH),
-)
+)  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,9 +128,9 @@ class Settings:
         return Path(self.values[name]).absolute() if self.values[name] else None
 
     @property
-    def seg_type(self) -> SegTypeName:
+    def seg_type(self) -> SegType:
         """How the segmentation is stored."""
-        return cast(SegTypeName, self.values["seg_type"])
+        return SegType(self.values["seg_type"])
 
     @property
     def confidence(self) -> ConfidenceName:
@@ -153,8 +157,8 @@ class Settings:
         return self.values[name] == "1"
 
     def folds(self) -> tuple[str, ...] | None:
-        """Return the folds; None for all."""
-        return tuple(fold.strip() for fold in self.values["folds"].split(",")) if self.values["folds"] else None
+        """Return the folds, None for all; UsageError if one is no number."""
+        return parse_folds(self.values["folds"])
 
     def step_size(self) -> float:
         """Return the distance of tiles; UsageError if it is not a number."""

@@ -35,7 +35,7 @@ from cspine.io.files import write_atomic, write_folder_atomic  # noqa: E402
 from cspine.models.calibration import Calibration  # noqa: E402
 from cspine.models.manifest import CARD_NAME  # noqa: E402
 from cspine.models.package import ModelPackage, load_package  # noqa: E402
-from cspine.study.calibrate import calibrate_folders, error_rows  # noqa: E402
+from cspine.study.calibrate_model import calibrate_folders, error_rows  # noqa: E402
 from cspine.study.evaluation.judgement import Figures, markdown, worst_cases  # noqa: E402
 from cspine.study.reliability_plot import write_reliability  # noqa: E402
 from cspine.study.synthesis.set_names import ARTICULATED, SETS  # noqa: E402

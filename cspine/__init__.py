@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         measure,
         read_ct,
         segment,
+        verify_model,
     )
     from cspine.core.errors import CSpineError
     from cspine.core.findings import Finding
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cspine.measurements.table import MeasurementTable
     from cspine.measurements.vertebra import VertebraMeasurement
     from cspine.models.install import InstallOptions
+    from cspine.models.verification import PackageCheck
     from cspine.pipeline.measured_labels import MeasuredLabels
     from cspine.pipeline.result import Segmentation
     from cspine.pipeline.series_list import ListedSeries
@@ -58,6 +60,7 @@ __all__ = [
     "ListedSeries",
     "MeasuredLabels",
     "MeasurementTable",
+    "PackageCheck",
     "Picture",
     "RunSettings",
     "Segmentation",
@@ -74,6 +77,7 @@ __all__ = [
     "read_ct",
     "segment",
     "study",
+    "verify_model",
 ]
 
 #: The module of each public name.
@@ -90,6 +94,7 @@ _MODULES = {
     "ListedSeries": "cspine.pipeline.series_list",
     "MeasuredLabels": "cspine.pipeline.measured_labels",
     "MeasurementTable": "cspine.measurements.table",
+    "PackageCheck": "cspine.models.verification",
     "Picture": "cspine.report.picture",
     "RunSettings": "cspine.pipeline.settings",
     "Segmentation": "cspine.pipeline.result",
@@ -104,6 +109,7 @@ _MODULES = {
     "measure": "cspine.api",
     "read_ct": "cspine.api",
     "segment": "cspine.api",
+    "verify_model": "cspine.api",
 }
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813
     from nibabel.spatialimages import SpatialImage
 
+    from cspine.models.verification import PackageCheck
     from cspine.pipeline.measured_labels import MeasuredLabels
 
     #: What `segment` and `read_ct` take.
@@ -278,6 +279,40 @@ def load_model(model: Model | None = None) -> ModelPackage:
     if isinstance(model, ModelPackage):
         return model
     return load_package(model_to_run(os.fspath(model) if model is not None else None, os.environ, home_folder()))
+
+
+def verify_model(
+    model: str | os.PathLike[str] | None = None, *, folder: str | os.PathLike[str] | None = None
+) -> list[PackageCheck]:
+    """Verify a model completely, as ``cspine models verify``: its files, its plans, and every fold of its weights.
+
+    Parameters
+    ----------
+    model : str or path, optional
+        Name or folder; the default model if omitted.
+    folder : path, optional
+        A folder of packages that goes before the user's and the shipped ones, as in `list_models`.
+
+    Returns
+    -------
+    list of PackageCheck
+        Each has ``ok`` and ``sentence``. Where files are changed or missing, these alone are listed.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, its manifest or plans cannot be read, or weights do not match the network.
+
+    Examples
+    --------
+    >>> all(check.ok for check in cspine.verify_model("cervical-demo"))  # doctest: +SKIP
+    True
+    """
+    from cspine.models.verification import verify_package
+
+    first = Path(folder) if folder is not None else None
+    wanted = os.fspath(model) if model is not None else None
+    return verify_package(model_to_run(wanted, os.environ, home_folder(), first))
 
 
 def install_model(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cspine.core.errors import DicomSourceNeededError
-from cspine.dicom.seg_type import SegType
+from cspine.dicom.seg_type import SegType, as_seg_type
 from cspine.operators.domain import Provenance, SegmentationFile, ct_of, provenance_of, vertebrae_of
 from cspine.operators.models import named_model
 from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
@@ -15,8 +15,8 @@ from cspine.operators.step import IMAGE, SEG_FILE, SEG_IMAGE, STUDIES, StepOpera
 from cspine.operators.studies import chosen_series
 from cspine.pipeline import steps
 from cspine.pipeline.outputs import parse_outputs
-from cspine.surfaces.fe_settings import FeSettings, parse_fe_formats
-from cspine.surfaces.settings import SurfaceSettings, parse_formats
+from cspine.surfaces.fe_settings import DEFAULT_FE_FORMATS, FeSettings, parse_fe_formats
+from cspine.surfaces.settings import DEFAULT_FORMATS, SurfaceSettings, parse_formats
 
 
 class DicomSegWriterOperator(StepOperator):
@@ -44,7 +44,7 @@ class DicomSegWriterOperator(StepOperator):
         What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     output_folder : Path
         Where ``dicom/`` appears; ``output`` in the working directory by default.
-    seg_type : str
+    seg_type : str or SegType
         ``binary`` or ``labelmap``: docs/guide/seg-type.md.
     outputs : str
         What is written, as ``cspine run --outputs`` names it, by this operator and the writers after it; by default
@@ -62,16 +62,16 @@ class DicomSegWriterOperator(StepOperator):
         fragment: Fragment,
         *args: Any,
         output_folder: Path = Path("output"),
-        seg_type: Literal["binary", "labelmap"] = "binary",
+        seg_type: str | SegType = SegType.BINARY,
         outputs: str = "",
-        surface_format: str = "stl,glb",
-        fe_format: str = "inp,vtu",
+        surface_format: str = ",".join(DEFAULT_FORMATS),
+        fe_format: str = ",".join(DEFAULT_FE_FORMATS),
         model_name: str = "",
         model_version: str = "",
         **kwargs: Any,
     ) -> None:
         self.output_folder = output_folder
-        self.seg_type = SegType(seg_type)
+        self.seg_type = as_seg_type(seg_type)
         self.outputs = parse_outputs(outputs) if outputs else None
         self.surfaces = SurfaceSettings(formats=parse_formats(surface_format))
         self.elements = FeSettings(formats=parse_fe_formats(fe_format))

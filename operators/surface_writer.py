@@ -14,7 +14,7 @@ from cspine.operators.step import IMAGE, SEG_IMAGE, SURFACE_FILES, StepOperator
 from cspine.pipeline.geometry import write_element_files, write_surface_files
 from cspine.pipeline.steps import object_settings
 from cspine.surfaces.fe_settings import FeSettings, parse_fe_formats
-from cspine.surfaces.settings import SurfaceSettings, parse_formats
+from cspine.surfaces.settings import DEFAULT_FORMATS, SurfaceSettings, parse_formats
 
 
 class SurfaceWriterOperator(StepOperator):
@@ -60,7 +60,7 @@ class SurfaceWriterOperator(StepOperator):
         fragment: Fragment,
         *args: Any,
         output_folder: Path = Path("output"),
-        surface_format: str = "stl,glb",
+        surface_format: str = ",".join(DEFAULT_FORMATS),
         fe_format: str = "",
         edge_mm: float = 1.5,
         ras: bool = False,

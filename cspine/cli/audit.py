@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from cspine.core.errors import RequirementError, SomeStudiesFailedError, UsageError
+from cspine.core.errors import SomeStudiesFailedError, UsageError
 from cspine.io.console import progress, table
 from cspine.io.tables import counted
 
@@ -78,17 +78,14 @@ def command(
     and the heights of the organs; the dataset has imagesTr, labelsTr and dataset.json with the labels of
     `cspine train`.
     """  # noqa: D301
-    if pseudo_labels is not None and pseudo_labels.resolve() == out.resolve():
-        raise UsageError("--pseudo-labels and --out are the same folder", advice="Give two folders.")
     if organs is None and context.get_parameter_source("organ_labels") is not ParameterSource.DEFAULT:
         raise UsageError("--organ-labels requires --organs", advice="Give --organs with the folder of X_oar.nii.gz.")
     from cspine.cli.models import wanted_model
     from cspine.inference.settings import InferenceSettings
     from cspine.models.package import load_package
-    from cspine.study.audits import audit_report
     from cspine.study.audits.audit import AuditSettings
     from cspine.study.audits.audit_cases import parse_organ_labels
-    from cspine.study.audits.run_audit import AuditTask, check_audit, run_audit
+    from cspine.study.audits.run_audit import AuditTask, check_audit, require_share, run_audit
 
     settings = AuditSettings(InferenceSettings(device=device), agreement, parse_organ_labels(organ_labels))
     task = AuditTask(images, out, settings, organs, pseudo_labels, recompute)
@@ -105,7 +102,10 @@ def command(
     for record in records:
         if record.error:
             click.echo(f"failed: {record.case} {record.error}")
-    _end(records, audit_report.ordered_share(records), require)
+    if require is not None:
+        require_share(records, require)
+    if broken := sum(bool(record.error) for record in records):
+        raise SomeStudiesFailedError(f"{broken} of {counted(len(records), 'case')} failed")
 
 
 def _show(records: Sequence[AuditRecord], title: str) -> None:
@@ -120,14 +120,3 @@ def _show(records: Sequence[AuditRecord], title: str) -> None:
     everything = sum(not record.failed and not record.error for record in records)
     rows.append(["all checks", str(everything), str(len(records) - everything), "", f"{everything / len(records):.0%}"])
     table(f"{title}: {counted(len(records), 'case')}", ("Check", "Pass", "Fail", "n/a", "Share passed"), rows)
-
-
-def _end(records: Sequence[AuditRecord], share: float, require: float | None) -> None:
-    """Raise an error if cases failed, or if too few are complete and in order."""
-    broken = sum(bool(record.error) for record in records)
-    if require is not None and share < require:
-        raise RequirementError(
-            f"{share:.0%} of {counted(len(records), 'case')} have an ordered, complete column, fewer than {require:.0%}"
-        )
-    if broken:
-        raise SomeStudiesFailedError(f"{broken} of {counted(len(records), 'case')} failed")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cspine.cli.format_options import fe_format_option
 from cspine.cli.label_input import ct_input, label_options
 from cspine.core.errors import MeshError
 from cspine.io.console import table
@@ -13,10 +14,7 @@ from cspine.io.console import table
 
 @click.command()
 @label_options
-@click.option(
-    "--fe-format", "formats", metavar="NAME,...", default="inp,vtu", show_default=True,
-    help="inp (Abaqus, CalculiX), feb (FEBio), k (LS-DYNA), vtu.",
-)  # fmt: skip
+@fe_format_option
 @click.option("--edge", default=1.5, show_default=True, help="Edge length of elements, mm.")
 @click.option("--order", default="1", show_default=True, type=click.Choice(["1", "2"]), help="4 or 10 nodes.")
 @click.option("--facet-gap", default=0.5, show_default=True, help="Distance of vertebrae at facets, mm.")
@@ -48,7 +46,7 @@ def command(
 
     levels, line = options["levels"], options["density_line"]
     settings = FeSettings(
-        formats=parse_fe_formats(str(options["formats"])),
+        formats=parse_fe_formats(str(options["fe_formats"])),
         edge_mm=_number(options["edge"]),
         order=int(str(options["order"])),
         facet_gap_mm=_number(options["facet_gap"]),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cspine.core.errors import UsageError
+from cspine.core.errors import ModelChecksumError, UsageError
 from cspine.io.console import progress, table
 from cspine.io.machine import home_folder
+from cspine.io.tables import counted
 
 if TYPE_CHECKING:
     from cspine.models.manifest import ModelManifest
@@ -104,8 +105,12 @@ def verify(name: str, models: Path | None) -> None:
     from cspine.models.registry import find_model
     from cspine.models.verification import verify_package
 
-    for check in verify_package(find_model(name, model_folders(models))):
+    folder = find_model(name, model_folders(models))
+    checks = verify_package(folder)
+    for check in checks:
         click.echo(f"{'OK' if check.ok else 'FAIL'}: {check.sentence}")
+    if failed := sum(not check.ok for check in checks):
+        raise ModelChecksumError(f"model {folder.name}: {counted(failed, 'file')} changed or missing")
 
 
 @command.command()
@@ -124,7 +129,7 @@ def qualify(name: str, models: Path | None, source: Path) -> None:
     """
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
-    from cspine.study.qualify import qualify_images
+    from cspine.study.qualify_model import qualify_images
 
     package = load_package(find_model(name, model_folders(models)))
     with progress("images") as on_progress:
@@ -165,7 +170,7 @@ def calibrate(
     """
     from cspine.models.package import load_package
     from cspine.models.registry import find_model
-    from cspine.study.calibrate import calibrate_folders, error_rows
+    from cspine.study.calibrate_model import calibrate_folders, error_rows
     from cspine.study.reliability_plot import write_reliability
 
     if len(images) != len(labels):
@@ -231,6 +236,7 @@ def install(
 
     Checkpoints are read without executing their content, and stored as safetensors.
     """
+    from cspine.inference.settings import parse_folds
     from cspine.models.install import InstallOptions, read_label_map
     from cspine.models.install import install as install_model
     from cspine.models.registry import user_folder
@@ -241,7 +247,7 @@ def install(
         name=name,
         labels=read_label_map(labels) if labels else None,
         orientation=orientation,
-        folds=_folds(folds),
+        folds=parse_folds(folds),
         configuration=configuration,
         checkpoint=checkpoint,
         force=force,
@@ -252,15 +258,6 @@ def install(
     click.echo(f"Installed {package.identity.title} in {package.folder}")
     if into is None:
         click.echo(f"Use it with: cspine run IN OUT --model {package.manifest.name}")
-
-
-def _folds(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    folds = tuple(fold.strip() for fold in text.split(","))
-    if not all(fold.isdigit() or fold == "all" for fold in folds):
-        raise UsageError(f"--folds {text}: give numbers separated by commas, or all")
-    return folds
 
 
 def _levels(manifest: ModelManifest) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from cspine.cli.run_options import inference_options, inference_settings
 from cspine.core.errors import InputError, SomeStudiesFailedError, UsageError
@@ -24,7 +25,10 @@ _TESTS = "internal,external"
 @click.option("--raw", is_flag=True, help="Do not clean the labels of the network, as nnU-Net's own predictor.")
 @inference_options
 @click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="For DICOM: YAML of selection rules.")
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     model: str | None,
     source: Path | None,
     dataset: Path | None,
@@ -48,22 +52,18 @@ def command(
     after an interrupt, and retries failed cases. A case that fails is listed; the others are processed, and the
     exit code is 11.
     """
-    if (source is None) == (dataset is None):
-        raise UsageError("give either --input or --dataset")
-    if subsets is not None and dataset is None:
-        raise UsageError("--subsets requires --dataset", advice="Omit --subsets: all images of --input are predicted.")
-    if source is not None and not source.exists():
-        raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
+    if raw and options["roi"] != "full" and context.get_parameter_source("roi") is ParameterSource.COMMANDLINE:
+        raise UsageError(
+            "--raw and --roi auto exclude each other", advice="Omit --roi: the raw labels are those of complete images."
+        )
     from cspine.cli.models import wanted_model
     from cspine.models.package import load_package
     from cspine.study.prediction.predict import PredictionTask, run_prediction
 
-    # nnU-Net's own predictor sees the complete image.
-    settings = inference_settings({**options, "roi": "full"} if raw else options)
+    task = PredictionTask(out, source, dataset, subsets, inference_settings(options), raw=raw, rules_file=rules_file)
+    if source is not None and not source.exists():
+        raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     package = load_package(wanted_model(model))
-    task = PredictionTask(
-        out, source, dataset, subsets if subsets is not None else _TESTS, settings, raw=raw, rules_file=rules_file
-    )
     with progress("cases") as on_progress:
         records = run_prediction(task, package, on_progress, lambda note: click.echo(f"warning: {note}", err=True))
     failed = [record for record in records if record.error]

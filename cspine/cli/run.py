@@ -40,14 +40,6 @@ _log = logging.getLogger(__name__)
 )
 @click.option("--all-studies", is_flag=True, help="Run on every study in IN, each into OUT/<hashed study>/.")
 @click.option("--overwrite", is_flag=True, help="Replace existing results in OUT.")
-@click.option(
-    "--surface-format", "surface_formats", metavar="NAME,...", default="stl,glb", show_default=True,
-    help="Formats of the output surfaces: stl, glb, ply, obj, vtp, dicom.",
-)  # fmt: skip
-@click.option(
-    "--fe-format", "fe_formats", metavar="NAME,...", default="inp,vtu", show_default=True,
-    help="Formats of the output fe: inp, feb, k, vtu.",
-)  # fmt: skip
 @click.option("--prior", type=click.Path(path_type=Path), help="Output folder of an earlier run: report changes since.")
 @click.pass_context
 def command(context: click.Context, /, source: Path, out: Path, **options: object) -> None:
@@ -107,15 +99,11 @@ def command(context: click.Context, /, source: Path, out: Path, **options: objec
 def _settings(options: dict[str, object]) -> RunSettings:
     """Return the settings of the run, with what only this command has."""
     from cspine.dicom.clock import Clock
-    from cspine.surfaces.fe_settings import FeSettings, parse_fe_formats
-    from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
     settings = run_settings(options, Clock.from_environment())
     return replace(
         settings,
         incomplete=bool(options["incomplete"]),
-        surfaces=SurfaceSettings(formats=parse_formats(str(options["surface_formats"]))),
-        elements=FeSettings(formats=parse_fe_formats(str(options["fe_formats"]))),
         prior=Path(str(options["prior"])) if options["prior"] is not None else None,
     )
 

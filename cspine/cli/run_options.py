@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from cspine.cli.format_options import fe_format_option, surface_format_option
+from cspine.dicom.seg_type import SEG_TYPES
+from cspine.inference.settings import ENGINES, PRECISIONS, ROIS
+from cspine.pipeline.outputs import DEFAULT_IMAGE_OUTPUTS, DEFAULT_OUTPUTS, OUTPUT_NAMES
+from cspine.pipeline.settings import CONFIDENCES
+
 if TYPE_CHECKING:
     from cspine.dicom.clock import Clock
     from cspine.inference.settings import InferenceSettings
@@ -19,15 +25,15 @@ Command = TypeVar("Command", bound=Callable[..., object])
 _INFERENCE = (
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
     click.option(
-        "--engine", default="auto", show_default=True, type=click.Choice(["auto", "torch", "openvino"]),
+        "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
         help="Library that runs the network: torch on a GPU, OpenVINO on a CPU.",
     ),
     click.option(
-        "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bfloat16"]),
+        "--precision", default="auto", show_default=True, type=click.Choice(PRECISIONS),
         help="Arithmetic of the network: float32 on a CPU, or bfloat16 where the model is qualified for it.",
     ),
     click.option(
-        "--roi", default="auto", show_default=True, type=click.Choice(["auto", "full"]),
+        "--roi", default="auto", show_default=True, type=click.Choice(ROIS),
         help="What a cervical model sees of a long scan: auto, the neck, located first; full, the complete image.",
     ),
     click.option("--folds", help="Folds of the model to average, for example 0,1,2.  [default: all]"),
@@ -46,7 +52,7 @@ _OPTIONS = (
     click.option("--model", help="Name of an installed model package, or its folder.  [default: cervical-demo]"),
     *_INFERENCE,
     click.option(
-        "--seg-type", default="binary", show_default=True, type=click.Choice(["binary", "labelmap"]),
+        "--seg-type", default="binary", show_default=True, type=click.Choice(SEG_TYPES),
         help="How the DICOM Segmentation stores its labels.",
     ),
     click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="YAML of selection rules."),
@@ -63,15 +69,17 @@ _OPTIONS = (
         help="Write nothing and fail if the result has such a finding, for example serious or CS-FND-010.",
     ),
     click.option(
-        "--confidence", default="fast", show_default=True, type=click.Choice(["off", "fast", "full"]),
+        "--confidence", default="fast", show_default=True, type=click.Choice(CONFIDENCES),
         help="Confidence in each vertebra, of a calibrated model: fast, from the run itself; full, from three more "
         "runs on altered images.",
     ),
     click.option(
         "--outputs", metavar="NAME,...",
-        help="What to write: seg, sr, pdf, sc, ko, rtstruct, nifti, preview, report, surfaces, fe, summary.  "
-        "[default: seg,sr,preview,report,summary; for NIfTI nifti,preview,report,summary]",
+        help=f"What to write: {', '.join(OUTPUT_NAMES)}.  "
+        f"[default: {','.join(DEFAULT_OUTPUTS)}; for NIfTI {','.join(DEFAULT_IMAGE_OUTPUTS)}]",
     ),
+    surface_format_option,
+    fe_format_option,
     click.option("--repair-gaps", is_flag=True, help="Run on the longest regular part of a series with gaps."),
 )  # fmt: skip
 
@@ -112,6 +120,8 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
     from cspine.dicom.seg_type import SegType
     from cspine.pipeline.outputs import parse_outputs
     from cspine.pipeline.settings import RunSettings
+    from cspine.surfaces.fe_settings import FeSettings, parse_fe_formats
+    from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
     levels, fail_on, outputs = options["levels"], options["fail_on"], options["outputs"]
     rules, series_uid = options["rules_file"], options.get("series_uid")
@@ -127,6 +137,8 @@ def run_settings(options: Mapping[str, object], clock: Clock) -> RunSettings:
         fail_on=parse_fail_on(str(fail_on)) if fail_on is not None else (),
         confidence=options["confidence"],  # type: ignore[arg-type]
         outputs=parse_outputs(str(outputs)) if outputs is not None else None,
+        surfaces=SurfaceSettings(formats=parse_formats(str(options["surface_formats"]))),
+        elements=FeSettings(formats=parse_fe_formats(str(options["fe_formats"]))),
     )
 
 

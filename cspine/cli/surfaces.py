@@ -7,16 +7,14 @@ from pathlib import Path
 
 import click
 
+from cspine.cli.format_options import surface_format_option
 from cspine.cli.label_input import ct_input, label_options
 from cspine.io.console import table
 
 
 @click.command()
 @label_options
-@click.option(
-    "--surface-format", "formats", metavar="NAME,...", default="stl,glb", show_default=True,
-    help="stl, glb, ply, obj, vtp; dicom for Encapsulated STL (with --ct of DICOM).",
-)  # fmt: skip
+@surface_format_option
 @click.option("--ras", is_flag=True, help="Coordinates in RAS instead of LPS; DICOM objects stay in LPS.")
 @click.option("--gap", default=0.0, show_default=True, type=click.FloatRange(0, 5), help="Distance of vertebrae, mm.")
 def command(
@@ -25,7 +23,7 @@ def command(
     scheme: str | None,
     ct: Path | None,
     series_uid: str | None,
-    formats: str,
+    surface_formats: str,
     ras: bool,
     gap: float,
 ) -> None:
@@ -38,7 +36,7 @@ def command(
     """
     from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
-    settings = SurfaceSettings(parse_formats(formats), ras, gap)
+    settings = SurfaceSettings(parse_formats(surface_formats), ras, gap)
     settings.require_source(has_dicom=ct is not None and not ct.name.endswith((".nii", ".nii.gz")))
     from cspine.pipeline.geometry import write_surface_files
     from cspine.pipeline.labelled import read_labelled

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from cspine.cli.train_options import NAMES, dataset_options, training_settings, wanted_folds
+from cspine.cli.train_options import NAMES, dataset_options, training_settings
 from cspine.core.errors import UsageError
 from cspine.io.console import progress
 
@@ -96,6 +96,7 @@ def command(
 
 
 def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, options: dict[str, Any]) -> None:
+    from cspine.inference.settings import parse_folds
     from cspine.study.training.run_training import TrainingTask, run_training
 
     task = TrainingTask(
@@ -104,7 +105,7 @@ def _train_on_dataset(dataset: Path, folder: Path, out: Path, device: str, optio
         out,
         training_settings(options),
         preset=options["preset"],
-        folds=wanted_folds(options["folds"]),
+        folds=parse_folds(options["folds"]),
         device=device,
         processes=options["processes"],
         name=options["name"],

@@ -87,16 +87,6 @@ def training_settings(options: Mapping[str, Any]) -> TrainingSettings:
     return replace(settings, changes=changed, **{name: value for name, value in given.items() if value is not None})
 
 
-def wanted_folds(text: str | None) -> tuple[str, ...] | None:
-    """Return the folds that --folds names; UsageError if it names none."""
-    if text is None:
-        return None
-    folds = tuple(part.strip() for part in text.split(","))
-    if folds != ("all",) and not all(fold.isdecimal() for fold in folds):
-        raise UsageError(f"--folds {text}: give numbers such as 0,1,2, or all")
-    return folds if folds == ("all",) else tuple(str(int(fold)) for fold in folds)
-
-
 def _numbers(text: str | None, option: str, kind: Callable[[str], Any]) -> tuple[Any, ...] | None:
     if text is None:
         return None

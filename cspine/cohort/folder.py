@@ -227,7 +227,9 @@ def _clock(claim: Claim) -> Clock:
 
 
 def _has_foreign_files(target: Path) -> bool:
-    return bool({path.name for path in target.iterdir()} - RESULT_PARTS or foreign_files(target))
+    return any(path.name not in RESULT_PARTS or not path.is_dir() for path in target.iterdir()) or bool(
+        foreign_files(target)
+    )
 
 
 def _move_away(target: Path, staging: Path) -> Path:

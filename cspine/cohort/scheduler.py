@@ -131,8 +131,8 @@ def _common_key(task: CohortTask) -> str:
         rules = sha256_of(settings.rules_file) if settings.rules_file else ""
     except OSError as error:
         raise CohortError(f"cannot read the rules file: {error.strerror}") from error
-    # Not in `as_text`, because they do not change a DICOM object: what is written, and whether anything is.
-    written = [settings.outputs, settings.fail_on]
+    # Not in `as_text`, because they do not change the labels: what is written, in which formats, and whether at all.
+    written = [settings.outputs, settings.fail_on, repr(settings.surfaces), repr(settings.elements)]
     parts = [task.version, task.checksum, settings.clock.iso, settings.as_text(), rules, written]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

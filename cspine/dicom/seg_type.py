@@ -14,10 +14,13 @@ class SegType(StrEnum):
     LABELMAP = "labelmap"
 
 
+#: Values of ``--seg-type``.
+SEG_TYPES: tuple[str, ...] = tuple(kind.value for kind in SegType)
+
+
 def as_seg_type(name: str | SegType) -> SegType:
     """Return a type by its name; UsageError for an unknown one."""
     try:
         return SegType(name)
     except ValueError as error:
-        kinds = " or ".join(kind.value for kind in SegType)
-        raise UsageError(f"unknown SEG type {name!r}", advice=f"Give {kinds}.") from error
+        raise UsageError(f"unknown SEG type {name!r}", advice=f"Give {' or '.join(SEG_TYPES)}.") from error

@@ -16,18 +16,33 @@ EngineName = Literal["auto", "torch", "openvino"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 ROIS: tuple[RoiName, ...] = get_args(RoiName)
+_FOLD = re.compile(r"[0-9]{1,4}")
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,4})?")
 
 
 def parse_folds(text: str | None) -> tuple[str, ...] | None:
-    """Return the folds that a text such as ``"0,1,2"`` names; None, for all of a model, where it names none.
+    """Return the folds that a text such as ``"0,1,2"`` names, each once; None, for all there are, where it is empty.
 
     Parameters
     ----------
     text : str or None
-        Folds separated by commas.
+        Numbers of folds separated by commas; ``all`` is the fold of a model that was trained on all cases.
+
+    Raises
+    ------
+    UsageError
+        If a fold is neither a number nor ``all``.
     """
-    return tuple(fold.strip() for fold in text.split(",")) if text else None
+    if not text:
+        return None
+    names = [fold.strip() for fold in text.split(",")]
+    for name in names:
+        if name != "all" and not _FOLD.fullmatch(name):
+            raise UsageError(
+                f"`folds` {text}: {name!r} is no fold",
+                advice="Give numbers separated by commas, or all.",
+            )
+    return tuple(dict.fromkeys(name if name == "all" else str(int(name)) for name in names))
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.core.errors import ModelChecksumError
 from cspine.models.manifest import MANIFEST_NAME, read_manifest
 from cspine.models.package import file_faults, load_package
 
@@ -27,44 +25,40 @@ class PackageCheck:
     sentence: str
 
 
-def verify_package(folder: Path) -> Iterator[PackageCheck]:
-    """Yield each check of a model package as it is done: `load_package` compares checksums only, and no weights.
+def verify_package(folder: Path) -> list[PackageCheck]:
+    """Return the checks of a model package: `load_package` compares checksums only, and no weights.
 
     Parameters
     ----------
     folder : Path
         Folder of the package.
 
-    Yields
-    ------
-    PackageCheck
-        One for each file that is changed or missing; if there is none, one for each fold, and one for the package.
+    Returns
+    -------
+    list of PackageCheck
+        One that failed for each file that is changed or missing; if there is none, one for each fold, and one for the
+        package.
 
     Raises
     ------
-    ModelChecksumError
-        After the checks of all files, if one does not match the manifest.
     ModelError, UnsupportedModelError
         If the manifest or the plans cannot be read, or the weights of a fold do not match the network.
 
     Examples
     --------
-    >>> faults = [check for check in verify_package(Path("models/cervical"))]  # doctest: +SKIP
+    >>> [check.sentence for check in verify_package(Path("models/cervical")) if not check.ok]  # doctest: +SKIP
     """
     from cspine.models.network import build_network, load_weights  # loads torch
 
     manifest = read_manifest(folder / MANIFEST_NAME)
-    faults = file_faults(folder, manifest)
-    yield from (PackageCheck(False, fault) for fault in faults)
+    faults = [PackageCheck(False, fault) for fault in file_faults(folder, manifest)]
     if faults:
-        raise ModelChecksumError(
-            f"model {manifest.name}: {len(faults)} of {len(manifest.files)} files are changed or missing"
-        )
+        return faults
+    checks = []
     for stage in load_package(folder).stages:
         network = build_network(stage.plan.architecture)
         for fold in stage.manifest.folds:
             load_weights(network, stage.weights(fold))
-            yield PackageCheck(True, f"{stage.manifest.name}, fold {fold}: the weights match the network")
-    yield PackageCheck(
-        True, f"{manifest.identity.title}, {len(manifest.files)} files, checksum {manifest.identity.checksum}"
-    )
+            checks.append(PackageCheck(True, f"{stage.manifest.name}, fold {fold}: the weights match the network"))
+    title = f"{manifest.identity.title}, {len(manifest.files)} files, checksum {manifest.identity.checksum}"
+    return [*checks, PackageCheck(True, title)]

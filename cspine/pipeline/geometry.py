@@ -1,4 +1,4 @@
-"""Surfaces and finite elements of a result, or of any labels, as files."""
+"""Surfaces and finite elements of a result, or of any labels, in memory and as files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,60 @@ from cspine.surfaces.fe_model import FeModel, build_model
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.fe_write import model_files, write_model
 from cspine.surfaces.formats import surface_bytes
-from cspine.surfaces.settings import DICOM
+from cspine.surfaces.settings import DICOM, SurfaceSettings
 from cspine.surfaces.vertebrae import VertebraSurface, vertebra_surfaces
 from cspine.surfaces.write import surface_files, write_surfaces
 
 #: Partial volumes of fat explain fewer elements whose density is limited.
 _NOTED_SHARE = 0.2
 _log = logging.getLogger(__name__)
+
+
+def surfaces_of(
+    labels: LabelVolume, ct: CtVolume | None, gap_mm: float = 0.0, *, ends_with_labels: bool = False
+) -> list[VertebraSurface]:
+    """Return the closed surface of each vertebra, millimetres in LPS, from head to foot.
+
+    Parameters
+    ----------
+    labels : LabelVolume
+        Labels of `cspine.core.anatomy`.
+    ct : CtVolume or None
+        The image, which may end within a vertebra.
+    gap_mm : float
+        As `SurfaceSettings.gap_mm`.
+    ends_with_labels : bool
+        As `padding.with_cut_labels`.
+
+    Raises
+    ------
+    UsageError
+        If the distance is out of its range.
+    NoVertebraError
+        If there is no vertebra.
+    """
+    gap_mm = SurfaceSettings(gap_mm=gap_mm).gap_mm
+    return vertebra_surfaces(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), gap_mm)
+
+
+def elements_of(
+    labels: LabelVolume, ct: CtVolume | None, settings: FeSettings, *, ends_with_labels: bool = False
+) -> FeModel:
+    """Return tetrahedra of each vertebra with their sets and materials.
+
+    Parameters
+    ----------
+    labels, ct, ends_with_labels
+        As of `surfaces_of`; the image gives the material, and constants are used without one.
+    settings : FeSettings
+        Edge length, gaps, discs.
+
+    Raises
+    ------
+    MeshError
+        If no vertebra can be meshed.
+    """
+    return build_model(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), ct, settings)
 
 
 def write_surface_files(
@@ -65,7 +112,7 @@ def write_surface_files(
     """
     settings.surfaces.require_source(has_dicom=ct is not None and ct.source is not None)
     surface_files(folder).check()
-    found = vertebra_surfaces(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), settings.surfaces.gap_mm)
+    found = surfaces_of(labels, ct, settings.surfaces.gap_mm, ends_with_labels=ends_with_labels)
     write_surfaces(found, settings.surfaces, folder, with_objects=dicom_folder == folder)
     if DICOM in settings.surfaces.formats and ct is not None:
         documents = [StlDocument(each.surface.vertebra, surface_bytes(each.surface, "stl")) for each in found]
@@ -96,20 +143,32 @@ def write_element_files(
     Raises
     ------
     CSpineError
-        As in `fe_model.build_model` and `fe_write.write_model`.
+        As in `elements_of` and `fe_write.write_model`.
     """
     model_files(folder).check()
-    model = build_model(with_cut_labels(labels, ct, ends_with_labels=ends_with_labels), ct, settings)
-    for level, reason in model.rejected.items():
-        _log.warning("finite elements: %s %s", level, reason)
-    for pair, reason in model.without_disc.items():
-        _log.warning("finite elements: no disc between %s: %s", pair.replace("-", " and "), reason)
-    for part in model.vertebrae:
-        if part.clipped_share > _NOTED_SHARE:
-            _log.warning(
-                "finite elements: %s has the least or largest density in %.0f %% of its elements",
-                part.name,
-                100 * part.clipped_share,
-            )
+    model = elements_of(labels, ct, settings, ends_with_labels=ends_with_labels)
+    for warning in element_warnings(model):
+        _log.warning("%s", warning)
     write_model(model, settings, folder)
     return model
+
+
+def element_warnings(model: FeModel) -> tuple[str, ...]:
+    """Return what users of a finite-element model have to know: what it lacks, and which densities are limited.
+
+    Parameters
+    ----------
+    model : FeModel
+        The model.
+    """
+    lacking = [f"finite elements: left out {level}: it {reason}" for level, reason in model.rejected.items()]
+    lacking += [
+        f"finite elements: no disc between {pair.replace('-', ' and ')}: {reason}"
+        for pair, reason in model.without_disc.items()
+    ]
+    limited = [
+        f"finite elements: {part.name} has the least or largest density in {part.clipped_share:.0%} of its elements"
+        for part in model.vertebrae
+        if part.clipped_share > _NOTED_SHARE
+    ]
+    return (*lacking, *limited)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from cspine.measurements.change import Change, EarlierValues
 from cspine.measurements.spine import MeasuredValue, SpineMeasurements
 from cspine.measurements.table import MeasurementTable
 from cspine.pipeline import steps
+from cspine.pipeline.geometry import elements_of, surfaces_of
 from cspine.pipeline.labelled import Labelled, choose_series_of, require_same_source
 from cspine.pipeline.measuring import measure, prior_of_image
 from cspine.pipeline.settings import RunSettings
@@ -43,6 +45,12 @@ from cspine.report.summary import (
     vertebra_summaries,
     write_summary,
 )
+from cspine.surfaces.fe_model import FeModel
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.vertebrae import VertebraSurface
+
+if TYPE_CHECKING:
+    from cspine.dicom.seg import SegRecord
 
 
 def measure_file(
@@ -137,7 +145,7 @@ class MeasuredLabels:
     def __init__(self, labelled: Labelled, ct: CtVolume, sex: str = "", prior: EarlierValues | None = None) -> None:
         require_same_source(labelled, ct)
         self.ct = ct
-        self._record, self._read = labelled.record, labelled.path
+        self._labelled = labelled
         on_ct = resample_labels(labelled.labels.labels_zyx, labelled.labels.grid, ct.grid)
         if not labels_present(on_ct):
             raise NoVertebraError("no label lies on the image")
@@ -185,6 +193,46 @@ class MeasuredLabels:
         """The vertebrae as a table, one row each: ``pandas.DataFrame(result.table)``."""
         return MeasurementTable(self.spine.vertebrae)
 
+    def surfaces(self, gap_mm: float = 0.0) -> list[VertebraSurface]:
+        """Return the closed surface of each vertebra, millimetres in LPS, from head to foot, as `cspine surfaces` does.
+
+        Parameters
+        ----------
+        gap_mm : float
+            Smallest distance between two vertebrae, 0 to 5 mm; at 0 they may touch.
+
+        Raises
+        ------
+        UsageError
+            If the distance is out of its range.
+
+        Examples
+        --------
+        >>> [each.surface.volume_mm3 for each in measured.surfaces()]  # doctest: +SKIP
+        """
+        return surfaces_of(self._labelled.labels, self.ct, gap_mm, ends_with_labels=self._record is not None)
+
+    def finite_elements(self, settings: FeSettings | None = None) -> FeModel:
+        """Return tetrahedra of each vertebra with their sets and materials, as `cspine mesh` does.
+
+        Parameters
+        ----------
+        settings : FeSettings, optional
+            Edge length, gaps, discs and so on; the defaults of `cspine mesh` if omitted.
+
+        Raises
+        ------
+        MeshError
+            If no vertebra can be meshed.
+        """
+        with_ends = self._record is not None
+        return elements_of(self._labelled.labels, self.ct, settings or FeSettings(), ends_with_labels=with_ends)
+
+    @property
+    def _record(self) -> SegRecord | None:
+        """The segmentation object that the labels come from; None for other files."""
+        return self._labelled.record
+
     def save(self, out: str | Path, *, overwrite: bool = False, clock: Clock | None = None) -> tuple[Path, ...]:
         """Write report/measurements.csv, report/measurements.json and, for a DICOM CT, dicom/measurements.dcm.
 
@@ -212,7 +260,7 @@ class MeasuredLabels:
         clock = clock or Clock.from_environment()
         files = ["report/" + MEASUREMENTS, "report/" + MEASURED]
         prior = self._measured.prior
-        inputs = (self._read, Path(prior.file) if prior is not None and prior.file else None)
+        inputs = (self._labelled.path, Path(prior.file) if prior is not None and prior.file else None)
         with StudyOutput(Path(out), overwrite=overwrite, inputs=inputs) as output:
             write_measurement_table(self.values, self.changes, output.staging / files[0])
             write_summary(self._summary(clock), output.staging / files[1])

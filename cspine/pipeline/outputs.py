@@ -63,6 +63,22 @@ class Material:
 
 
 @dataclass(frozen=True)
+class WrittenOutput:
+    """What is known about an output once it is written.
+
+    Parameters
+    ----------
+    sop_instance_uid : str or None
+        UID of a DICOM object.
+    warnings : tuple of str
+        What users of the files have to know, for the summary.
+    """
+
+    sop_instance_uid: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class OutputFormat:
     """A file, or a folder of files, that a run can write.
 
@@ -75,8 +91,8 @@ class OutputFormat:
     title : str
         Name at the terminal.
     write : callable or None
-        Writes it to a path and returns the SOP Instance UID of a DICOM object, else None; None for an output with a
-        step of its own. An output that has nothing to say writes no file.
+        Writes it to a path; None for an output with a step of its own. An output that has nothing to say writes no
+        file, and returns None.
     needs_dicom : bool
         True for an object that refers to the instances of a DICOM series.
     by_default : tuple of bool
@@ -88,7 +104,7 @@ class OutputFormat:
     name: str
     file: str
     title: str
-    write: Callable[[Material, Path], str | None] | None = None
+    write: Callable[[Material, Path], WrittenOutput | None] | None = None
     needs_dicom: bool = False
     by_default: tuple[bool, bool] = (True, True)
     beside: tuple[str, ...] = ()
@@ -99,39 +115,38 @@ class OutputFormat:
         return (self.file, *self.beside)
 
 
-def _write_pdf(material: Material, path: Path) -> str:
+def _write_pdf(material: Material, path: Path) -> WrittenOutput:
     from cspine.dicom.encapsulated_pdf import write_encapsulated_pdf
     from cspine.report.pdf import report_pdf
 
     labels = material.vertebrae.labels
     document = report_pdf(material.summary, material.ct, labels, material.vertebrae.findings)
-    return write_encapsulated_pdf(document, labels, material.ct, material.objects, path)
+    return WrittenOutput(write_encapsulated_pdf(document, labels, material.ct, material.objects, path))
 
 
-def _write_sc(material: Material, path: Path) -> str:
+def _write_sc(material: Material, path: Path) -> WrittenOutput:
     from cspine.dicom.secondary_capture import write_secondary_capture
     from cspine.report.preview import marked_preview
 
     labels = material.vertebrae.labels
     picture = marked_preview(material.ct, labels, material.summary.model_title, material.vertebrae.findings)
-    return write_secondary_capture(picture, labels, material.ct, material.objects, path)
+    return WrittenOutput(write_secondary_capture(picture, labels, material.ct, material.objects, path))
 
 
-def _write_key_objects(material: Material, path: Path) -> str | None:
+def _write_key_objects(material: Material, path: Path) -> WrittenOutput | None:
     from cspine.dicom.key_objects import write_key_objects
 
     vertebrae, picture = material.vertebrae, path.with_name(SC)
     # Where it was written by this run, it is listed in the summary so far.
     pictures = [picture] if any(output.file == f"dicom/{SC}" for output in material.summary.outputs) else []
-    return write_key_objects(
-        vertebrae.findings, vertebrae.labels, material.ct, material.objects, path, pictures
-    )  # fmt: skip
+    uid = write_key_objects(vertebrae.findings, vertebrae.labels, material.ct, material.objects, path, pictures)
+    return WrittenOutput(uid) if uid is not None else None
 
 
-def _write_structures(material: Material, path: Path) -> str:
+def _write_structures(material: Material, path: Path) -> WrittenOutput:
     from cspine.dicom.rtstruct import write_structure_set
 
-    return write_structure_set(material.vertebrae.labels, material.ct, material.objects, path)
+    return WrittenOutput(write_structure_set(material.vertebrae.labels, material.ct, material.objects, path))
 
 
 def _write_labels(material: Material, path: Path) -> None:
@@ -164,10 +179,11 @@ def _write_surfaces(material: Material, path: Path) -> None:
     write_surface_files(material.ct, labels, material.settings, path, folder, remark=remark)
 
 
-def _write_elements(material: Material, path: Path) -> None:
-    from cspine.pipeline.geometry import write_element_files
+def _write_elements(material: Material, path: Path) -> WrittenOutput:
+    from cspine.pipeline.geometry import element_warnings, write_element_files
 
-    write_element_files(material.ct, material.vertebrae.labels, material.settings.elements, path)
+    model = write_element_files(material.ct, material.vertebrae.labels, material.settings.elements, path)
+    return WrittenOutput(warnings=element_warnings(model))
 
 
 #: Every output, in the order in which they are written.
@@ -193,6 +209,11 @@ OUTPUTS: tuple[OutputFormat, ...] = (
     OutputFormat("fe", f"report/{ELEMENTS}", "Finite elements", _write_elements, by_default=(False, False)),
     OutputFormat("summary", f"report/{SUMMARY}", "Summary", beside=(f"report/{MEASUREMENTS}",)),
 )  # fmt: skip
+#: Names of all of them, and of those that are written unless a user names some: for a DICOM series, for another image.
+OUTPUT_NAMES = tuple(output.name for output in OUTPUTS)
+DEFAULT_OUTPUTS, DEFAULT_IMAGE_OUTPUTS = (
+    tuple(output.name for output in OUTPUTS if output.by_default[kind]) for kind in (0, 1)
+)
 
 
 def output_named(name: str) -> OutputFormat:
@@ -241,12 +262,11 @@ def checked_outputs(wanted: Sequence[str] | set[str]) -> tuple[str, ...]:
     UsageError
         If a name is unknown, or none is given.
     """
-    known = [output.name for output in OUTPUTS]
-    unknown = sorted(set(wanted) - set(known))
+    unknown = sorted(set(wanted) - set(OUTPUT_NAMES))
     if unknown or not wanted:
         what = f"there is no output {unknown[0]!r}" if unknown else "no output is named"
-        raise UsageError(what, advice=f"Give some of: {', '.join(known)}.")
-    return tuple(name for name in known if name in wanted)
+        raise UsageError(what, advice=f"Give some of: {', '.join(OUTPUT_NAMES)}.")
+    return tuple(name for name in OUTPUT_NAMES if name in wanted)
 
 
 def with_summary(wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -301,7 +321,7 @@ def chosen_outputs(wanted: Sequence[str] | None, *, has_dicom: bool) -> tuple[Ou
         If an output needs a DICOM series and there is none.
     """
     if wanted is None:
-        return tuple(output for output in OUTPUTS if output.by_default[0 if has_dicom else 1])
+        wanted = DEFAULT_OUTPUTS if has_dicom else DEFAULT_IMAGE_OUTPUTS
     chosen = tuple(output for output in OUTPUTS if output.name in wanted)
     refused = [output.name for output in chosen if output.needs_dicom and not has_dicom]
     if refused:

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from cspine.core.anatomy import levels_text, vertebra
 from cspine.core.errors import DicomSourceNeededError
 from cspine.core.findings import Finding
-from cspine.core.padding import with_cut_labels
 from cspine.core.volumes import CtVolume, LabelVolume, ModelIdentity
 from cspine.dicom.seg_type import SegType, as_seg_type
 from cspine.io import nifti
@@ -24,6 +23,7 @@ from cspine.measurements.shape_findings import shape_findings
 from cspine.measurements.spine import SpineMeasurements, measure_spine
 from cspine.measurements.table import MeasurementTable
 from cspine.measurements.vertebra import VertebraMeasurement
+from cspine.pipeline.geometry import elements_of, surfaces_of
 from cspine.pipeline.outputs import check_outputs, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps import material, sex_of_patient, with_engine
@@ -31,10 +31,9 @@ from cspine.pipeline.study import SegmentedStudy, results_of, write_results
 from cspine.report.picture import Picture
 from cspine.report.preview import preview_png
 from cspine.report.summary import Summary
-from cspine.surfaces.fe_model import FeModel, build_model
+from cspine.surfaces.fe_model import FeModel
 from cspine.surfaces.fe_settings import FeSettings
-from cspine.surfaces.settings import SurfaceSettings
-from cspine.surfaces.vertebrae import VertebraSurface, vertebra_surfaces
+from cspine.surfaces.vertebrae import VertebraSurface
 
 
 class Segmentation:
@@ -293,8 +292,7 @@ class Segmentation:
         --------
         >>> [each.surface.volume_mm3 for each in seg.surfaces()]  # doctest: +SKIP
         """
-        gap_mm = SurfaceSettings(gap_mm=gap_mm).gap_mm
-        return vertebra_surfaces(with_cut_labels(self.labels, self.ct), gap_mm)
+        return surfaces_of(self.labels, self.ct, gap_mm)
 
     def finite_elements(self, settings: FeSettings | None = None) -> FeModel:
         """Return tetrahedra of each vertebra with their sets and materials.
@@ -302,14 +300,14 @@ class Segmentation:
         Parameters
         ----------
         settings : FeSettings, optional
-            Edge length, gaps, discs and so on; the defaults of `cspine mesh` if omitted.
+            Edge length, gaps, discs and so on; those of `settings` of the run if omitted.
 
         Raises
         ------
         MeshError
             If no vertebra can be meshed.
         """
-        return build_model(with_cut_labels(self.labels, self.ct), self.ct, settings or self.settings.elements)
+        return elements_of(self.labels, self.ct, settings or self.settings.elements)
 
     def preview(self) -> Picture:
         """Return sagittal, coronal and axial pictures as one PNG, which a notebook shows."""

@@ -60,7 +60,9 @@ class InputSummary(_Row):
         default_factory=list, description="The decision on every series of the study."
     )
     skipped_files: int = Field(default=0, description="Number of files that are not DICOM images.")
+    copied_files: int = Field(default=0, description="Number of files that are copies of another one.")
     damaged_files: int = Field(default=0, description="Number of damaged files, of any series of the input.")
+    damage: dict[str, int] = Field(default_factory=dict, description="Number of damaged files by what is wrong.")
     slices: int = Field(description="Number of slices of the volume.")
     spacing_mm: Triple = Field(description="Distance between columns, rows and slices.")
     repairs: list[str] = Field(default_factory=list, description="Repairs that were made while reading, as sentences.")
@@ -175,7 +177,9 @@ class Summary(_Row):
     clock: str = Field(description="Date and time of the run, ISO 8601.")
     input: InputSummary = Field(description="Input of the run.")
     model: ModelSummary = Field(description="Model that predicted the labels.")
-    settings: dict[str, str] = Field(description="All settings of the run.")
+    settings: dict[str, str] = Field(
+        description="Settings that may change the labels or the DICOM objects; `outputs` shows what was written."
+    )
     device: str = Field(description="Device that ran the network, for example cpu.")
     vertebrae: list[VertebraSummary] = Field(description="Vertebrae from head to foot.")
     sex: str | None = Field(default=None, description=_SEX)

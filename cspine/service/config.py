@@ -6,8 +6,9 @@ It contains no passwords: it names the file or the environment variable that hol
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
@@ -16,9 +17,14 @@ from pydicom.datadict import tag_for_keyword
 from cspine.core.anatomy import levels_text, parse_levels
 from cspine.core.errors import RoutingConfigError, UsageError
 from cspine.core.findings import parse_fail_on
+from cspine.dicom.seg_type import SegType
+from cspine.inference.settings import EngineName, Precision, RoiName
 from cspine.io.documents import DocumentError, read_yaml
-from cspine.pipeline.outputs import OUTPUTS, parse_outputs
+from cspine.pipeline.outputs import DEFAULT_OUTPUTS, OUTPUTS, parse_outputs
+from cspine.pipeline.settings import ConfidenceName
 from cspine.service.config_faults import describe_faults
+from cspine.surfaces.fe_settings import DEFAULT_FE_FORMATS, parse_fe_formats
+from cspine.surfaces.settings import DEFAULT_FORMATS, DICOM, parse_formats
 
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
@@ -60,33 +66,23 @@ def _keyword(text: str) -> str:
     return text
 
 
-def _levels(text: str) -> str:
-    try:
-        return levels_text(parse_levels(text))
-    except UsageError as error:
-        raise ValueError(error.message) from error
+def _checked(parse: Callable[[str], str]) -> AfterValidator:
+    """Return a validator of a text that a command reads with ``parse``, which raises UsageError."""
+
+    def validate(text: str) -> str:
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise ValueError(error.message) from error
+
+    return AfterValidator(validate)
 
 
-def _fail_on(text: str) -> str:
-    try:
-        return ",".join(parse_fail_on(text))
-    except UsageError as error:
-        raise ValueError(error.message) from error
-
-
-def _outputs(text: str) -> str:
-    try:
-        names = parse_outputs(text)
-        if not any(output.name in names for output in OUTPUTS if output.needs_dicom):
-            raise ValueError("no DICOM object is among the outputs, so there would be nothing to send")
-        return ",".join(names)
-    except UsageError as error:
-        raise ValueError(error.message) from error
-
-
-Levels = Annotated[str, AfterValidator(_levels)]
-FailOn = Annotated[str, AfterValidator(_fail_on)]
-Outputs = Annotated[str, AfterValidator(_outputs)]
+Levels = Annotated[str, _checked(lambda text: levels_text(parse_levels(text)))]
+FailOn = Annotated[str, _checked(lambda text: ",".join(parse_fail_on(text)))]
+Outputs = Annotated[str, _checked(lambda text: ",".join(parse_outputs(text)))]
+SurfaceFormats = Annotated[str, _checked(lambda text: ",".join(parse_formats(text)))]
+FeFormats = Annotated[str, _checked(lambda text: ",".join(parse_fe_formats(text)))]
 ConfigPath = Annotated[Path, AfterValidator(_resolve)]
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 CallingAeTitle = Annotated[str, AfterValidator(_calling_ae_title)]
@@ -265,22 +261,30 @@ class Run(Section):
     devices: tuple[str, ...] = Field(
         default=("auto",), min_length=1, description="auto, cpu, cuda or cuda:N; one worker process each."
     )
-    seg_type: Literal["binary", "labelmap"] = Field(default="binary", description="As cspine run --seg-type.")
+    seg_type: SegType = Field(default=SegType.BINARY, description="As cspine run --seg-type.")
     step_size: float = Field(default=0.5, gt=0, le=1, description="As cspine run --step-size.")
     folds: tuple[str, ...] | None = Field(default=None, description="As cspine run --folds.")
     mirror: bool = Field(default=False, description="As cspine run --mirror.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="As cspine run --precision.")
-    engine: Literal["auto", "torch", "openvino"] = Field(default="auto", description="As cspine run --engine.")
-    roi: Literal["auto", "full"] = Field(default="auto", description="As cspine run --roi.")
-    confidence: Literal["off", "fast", "full"] = Field(default="fast", description="As cspine run --confidence.")
+    precision: Precision = Field(default="auto", description="As cspine run --precision.")
+    engine: EngineName = Field(default="auto", description="As cspine run --engine.")
+    roi: RoiName = Field(default="auto", description="As cspine run --roi.")
+    confidence: ConfidenceName = Field(default="fast", description="As cspine run --confidence.")
     outputs: Outputs | None = Field(
         default=None,
         description="As cspine run --outputs, for example seg,sr,sc,preview,report: all DICOM objects among them are "
-        "sent; the summary is always written. Default: seg,sr,preview,report,summary.",
+        f"sent; the summary is always written. Default: {','.join(DEFAULT_OUTPUTS)}.",
+    )
+    surface_format: SurfaceFormats = Field(
+        default=",".join(DEFAULT_FORMATS),
+        description="As cspine run --surface-format, of the output surfaces: only dicom is sent.",
+    )
+    fe_format: FeFormats = Field(
+        default=",".join(DEFAULT_FE_FORMATS), description="As cspine run --fe-format, of the output fe; not sent."
     )
     rules: ConfigPath | None = Field(default=None, description="As cspine run --rules.")
     levels: Levels | None = Field(default=None, description="As cspine run --levels, for example C1-T1.")
     solve_levels: bool = Field(default=True, description="As cspine run --solve-levels.")
+    repair_gaps: bool = Field(default=False, description="As cspine run --repair-gaps.")
     fail_on: FailOn | None = Field(
         default=None, description="As cspine run --fail-on: such a study is set aside, and nothing is sent."
     )
@@ -291,6 +295,14 @@ class Run(Section):
     retry_after_s: Seconds = Field(
         default=60, description="Delay before the second attempt; doubled for each further attempt."
     )
+
+    @model_validator(mode="after")
+    def _something_to_send(self) -> Self:
+        names = parse_outputs(self.outputs) if self.outputs is not None else DEFAULT_OUTPUTS
+        has_surfaces = "surfaces" in names and DICOM in parse_formats(self.surface_format)
+        if not has_surfaces and not any(output.name in names for output in OUTPUTS if output.needs_dicom):
+            raise ValueError("no DICOM object is among the outputs, so there would be nothing to send")
+        return self
 
 
 class Retry(Section):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cspine.study.audits.audit import AuditSettings
+    from cspine.study.calibrate_model import LabelledImage, calibrate
     from cspine.study.comparison.statistics import Settings as ComparisonSettings
     from cspine.study.datasets.sources.collect import Folders
     from cspine.study.datasets.split import SplitSettings
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cspine.study.evaluation.write_blanked import BlankedCopies
     from cspine.study.functions import audit, compare, convert, split, train
     from cspine.study.prediction.predict import predict
+    from cspine.study.qualify_model import qualify
     from cspine.study.synthesis.synthesize import synthesize
     from cspine.study.synthesis.write_cases import WrittenCase
     from cspine.study.synthesis.write_necks import Necks
@@ -35,6 +37,7 @@ __all__ = [
     "EvaluationSet",
     "Folders",
     "Inputs",
+    "LabelledImage",
     "Necks",
     "Spines",
     "SplitSettings",
@@ -43,10 +46,12 @@ __all__ = [
     "WrittenCase",
     "WrittenCohort",
     "audit",
+    "calibrate",
     "compare",
     "convert",
     "evaluate",
     "predict",
+    "qualify",
     "split",
     "summarize",
     "synthesize",
@@ -66,6 +71,7 @@ _MODULES = {
     "EvaluationSet": ("cspine.study.synthesis.write_set", "EvaluationSet"),
     "Folders": ("cspine.study.datasets.sources.collect", "Folders"),
     "Inputs": ("cspine.study.evaluation.pairing", "Inputs"),
+    "LabelledImage": ("cspine.study.calibrate_model", "LabelledImage"),
     "Necks": ("cspine.study.synthesis.write_necks", "Necks"),
     "Spines": ("cspine.study.synthesis.write_spines", "Spines"),
     "SplitSettings": ("cspine.study.datasets.split", "SplitSettings"),
@@ -74,10 +80,12 @@ _MODULES = {
     "WrittenCase": ("cspine.study.synthesis.write_cases", "WrittenCase"),
     "WrittenCohort": ("cspine.study.dry_run.synthesize_cohort", "WrittenCohort"),
     "audit": ("cspine.study.functions", "audit"),
+    "calibrate": ("cspine.study.calibrate_model", "calibrate"),
     "compare": ("cspine.study.functions", "compare"),
     "convert": ("cspine.study.functions", "convert"),
     "evaluate": ("cspine.study.evaluation.evaluate", "evaluate"),
     "predict": ("cspine.study.prediction.predict", "predict"),
+    "qualify": ("cspine.study.qualify_model", "qualify"),
     "split": ("cspine.study.functions", "split"),
     "summarize": ("cspine.study.datasets.summarize", "summarize"),
     "synthesize": ("cspine.study.synthesis.synthesize", "synthesize"),

@@ -31,6 +31,9 @@ def audit(
     model: Place | None = None,
     organs: Place | None = None,
     settings: AuditSettings | None = None,
+    pseudo_labels: Place | None = None,
+    require: float | None = None,
+    recompute: bool = False,
 ) -> AuditOutcome:
     """Check a model on real CTs without labels: order, completeness, volumes, spacing, test-retest consistency.
 
@@ -46,35 +49,55 @@ def audit(
         Folder of organ labels, ``X_oar.nii.gz``.
     settings : AuditSettings, optional
         Inference, agreement, labels of the organs.
+    pseudo_labels : path, optional
+        Folder for an nnU-Net raw dataset of the cases that pass.
+    require : float, optional
+        Required share of cases with a complete column in order.
+    recompute : bool
+        True to recompute every case.
 
     Raises
     ------
+    RequirementError
+        If fewer cases than required have a complete column in order; all files are written by then.
     CSpineError
         What would stop every case; a case that fails is a record with its ``error``.
     """
     from cspine.models.package import load_package
     from cspine.models.registry import model_to_run
     from cspine.study.audits.audit import AuditSettings
-    from cspine.study.audits.run_audit import AuditTask, run_audit
+    from cspine.study.audits.run_audit import AuditTask, check_audit, require_share, run_audit
 
-    package = load_package(model_to_run(None if model is None else fspath(model), environ, home_folder()))
     task = AuditTask(
         Path(images),
         Path(out),
         settings or AuditSettings(),
-        Path(organs) if organs is not None else None,
+        _path(organs),
+        _path(pseudo_labels),
+        recompute,
     )
-    return run_audit(task, package)
+    check_audit(task)
+    package = load_package(model_to_run(None if model is None else fspath(model), environ, home_folder()))
+    outcome = run_audit(task, package)
+    if require is not None:
+        require_share(outcome.records, require)
+    return outcome
 
 
 def compare(
     evaluations: Sequence[Place],
     *,
     out: Place | None = None,
+    reference: Place | None = None,
+    title: str | None = None,
     levels: str | None = None,
+    single: Sequence[str] = (),
+    worst: int = 4,
+    with_paper: bool = False,
+    force: bool = False,
     settings: Settings | None = None,
 ) -> Results:
-    """Compare models on the same cases: the first with each of the others.
+    """Compare models on the same cases: one of them with each of the others.
 
     Parameters
     ----------
@@ -82,8 +105,20 @@ def compare(
         Folders that `evaluate` or `cspine evaluate` wrote.
     out : path, optional
         Folder for report, tables and plots; nothing is written if omitted.
+    reference : path, optional
+        The evaluation that the others are compared with; the first if omitted.
+    title : str, optional
+        Title of the report; the models' titles if omitted.
     levels : str, optional
         Vertebrae to compare, for example ``"C1-T1"``; all if omitted.
+    single : sequence of str
+        Cases with a table of their own.
+    worst : int
+        Number of worst cases to show in the report.
+    with_paper : bool
+        True to show the figures of the paper beside these.
+    force : bool
+        True to compare even if the references differ, with a note.
     settings : Settings, optional
         Test, correction, margins, resamples, seed.
 
@@ -103,9 +138,15 @@ def compare(
     task = Task(
         tuple(Path(folder) for folder in evaluations),
         settings or Settings(),
-        levels=tuple(level.name for level in parse_levels(levels)) if levels is not None else None,
+        _path(reference),
+        title,
+        tuple(level.name for level in parse_levels(levels)) if levels is not None else None,
+        tuple(single),
+        worst,
+        with_paper,
+        force,
     )
-    return run_comparison(task, Path(out) if out is not None else None)
+    return run_comparison(task, _path(out))
 
 
 def convert(
@@ -116,7 +157,9 @@ def convert(
     auxiliary: bool = False,
     exclude: Place | None = None,
     corrections: Place | None = None,
+    write_exclusions: Place | None = None,
     jobs: int | None = None,
+    limit: int | None = None,
 ) -> Outcome:
     """Convert cases of public data sets to an nnU-Net dataset with one table of all cases.
 
@@ -132,8 +175,12 @@ def convert(
         Keep a class of what lies below the last level.
     exclude, corrections : path, optional
         Files of excluded cases and of corrected levels; those of an earlier call apply if omitted.
+    write_exclusions : path, optional
+        Write a file of excluded cases with all doubtful ones, for review; one that exists is not changed.
     jobs : int, optional
         Processes; as many as the cores and the memory allow if omitted.
+    limit : int, optional
+        Only the first so many cases of each data set, for a trial.
 
     Raises
     ------
@@ -145,13 +192,20 @@ def convert(
     from cspine.study.datasets.convert_case import Conversion
     from cspine.study.datasets.corrections import read_corrections
     from cspine.study.datasets.dataset_folder import DatasetFolder
-    from cspine.study.datasets.exclusions import read_exclusions
+    from cspine.study.datasets.exclusions import propose, read_exclusions
     from cspine.study.datasets.sources.collect import collect
 
     corrected = read_corrections(Path(corrections)) if corrections is not None else None
     reasons = read_exclusions(Path(exclude)) if exclude is not None else None
     conversion = Conversion(DatasetFolder(Path(out)), label_set, auxiliary, jobs or default_jobs(), corrected)
-    return convert_found(collect(folders), conversion, reasons, lambda done, total: None)
+    outcome = convert_found(collect(folders, limit), conversion, reasons, lambda done, total: None)
+    if write_exclusions is not None and not Path(write_exclusions).exists():
+        propose(Path(write_exclusions), outcome.rows)
+    return outcome
+
+
+def _path(place: Place | None) -> Path | None:
+    return Path(place) if place is not None else None
 
 
 def split(datasets: Sequence[Place], settings: SplitSettings | None = None) -> list[list[CaseRow]]:

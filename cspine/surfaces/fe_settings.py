@@ -10,8 +10,10 @@ from cspine.core.checks import is_finite_number
 from cspine.core.errors import UsageError
 from cspine.surfaces.settings import checked_names
 
-#: Abaqus and CalculiX, FEBio, LS-DYNA, VTK.
-FE_FORMATS = ("inp", "feb", "k", "vtu")
+#: Formats of finite elements, each with the programs that read it.
+FE_PROGRAMS = {"inp": "Abaqus, CalculiX", "feb": "FEBio", "k": "LS-DYNA", "vtu": "VTK"}
+FE_FORMATS = tuple(FE_PROGRAMS)
+DEFAULT_FE_FORMATS = ("inp", "vtu")
 #: Density in g/cm3 = intercept + slope * HU: Rho, Hobatho and Ashman 1995, see `surfaces.material`.
 DENSITY_INTERCEPT, DENSITY_SLOPE = 0.047, 0.001122
 _EDGE_MM = (0.4, 5.0)
@@ -51,7 +53,7 @@ class FeSettings:
         If a value is out of its range, or a format or level is unknown.
     """
 
-    formats: tuple[str, ...] = ("inp", "vtu")
+    formats: tuple[str, ...] = DEFAULT_FE_FORMATS
     edge_mm: float = 1.5
     order: int = 1
     facet_gap_mm: float = 0.5

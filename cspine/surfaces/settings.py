@@ -12,6 +12,8 @@ from cspine.core.errors import DicomSourceNeededError, UsageError
 FORMATS = ("stl", "glb", "ply", "obj", "vtp")
 #: The format of Encapsulated STL objects, which refer to a DICOM series.
 DICOM = "dicom"
+#: Every format that a user can name, and those that are written unless the user names some.
+SURFACE_FORMATS = (*FORMATS, DICOM)
 DEFAULT_FORMATS = ("stl", "glb")
 #: Largest change of a vertebra's volume, and largest 95th percentile of distances to the label's boundary, in voxels.
 MAX_VOLUME_CHANGE = 0.01
@@ -27,7 +29,7 @@ class SurfaceSettings:
     Parameters
     ----------
     formats : tuple of str
-        Some of `FORMATS` and `DICOM`.
+        Some of `SURFACE_FORMATS`.
     ras : bool
         Write coordinates in RAS instead of LPS millimetres; DICOM objects stay in LPS.
     gap_mm : float
@@ -44,7 +46,7 @@ class SurfaceSettings:
     gap_mm: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "formats", checked_names(self.formats, (*FORMATS, DICOM), "surface format"))
+        object.__setattr__(self, "formats", checked_names(self.formats, SURFACE_FORMATS, "surface format"))
         if not isinstance(self.ras, bool):
             raise UsageError("`ras` is not true or false", advice="True for RAS, false for LPS.")
         if not is_finite_number(self.gap_mm) or not 0 <= self.gap_mm <= MAX_GAP_MM:
@@ -91,7 +93,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
     UsageError
         If a format is unknown, or none is given.
     """
-    return checked_names(text, (*FORMATS, DICOM), "surface format")
+    return checked_names(text, SURFACE_FORMATS, "surface format")
 
 
 def checked_names(wanted: str | Iterable[str], known: tuple[str, ...], what: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from cspine.core.anatomy import VERTEBRAE, Vertebra
 from cspine.io.output import SURFACE_OBJECT, SURFACES_REPORT
 from cspine.io.own_files import OwnFiles
 from cspine.surfaces.formats import SCENE, write_scene, write_surface
-from cspine.surfaces.settings import DICOM, FORMATS, MAX_DISTANCE_VOXELS, MAX_VOLUME_CHANGE, SurfaceSettings
+from cspine.surfaces.settings import DICOM, MAX_DISTANCE_VOXELS, MAX_VOLUME_CHANGE, SURFACE_FORMATS, SurfaceSettings
 from cspine.surfaces.surface import is_closed
 from cspine.surfaces.vertebrae import VertebraSurface
 
@@ -20,7 +20,7 @@ SCENE_FILE = f"vertebrae.{SCENE}"
 
 def surface_files(folder: Path) -> OwnFiles:
     """Return the files that surfaces of any levels and formats are in a folder, those of an earlier call included."""
-    names = _names(VERTEBRAE, (*FORMATS, DICOM))
+    names = _names(VERTEBRAE, SURFACE_FORMATS)
     return OwnFiles(folder, SURFACES_REPORT, frozenset(names))
 
 

@@ -44,6 +44,8 @@ def test_numbers_folds_and_paths_are_read() -> None:
     assert settings.path("rules") == Path.cwd() / "rules.yaml" and settings.path("model") is None
     with pytest.raises(UsageError):
         read_settings(["--step-size", "half"], {}).step_size()
+    with pytest.raises(UsageError):
+        read_settings(["--folds", "first"], {}).folds()
 
 
 def test_the_sdk_is_given_only_paths_that_exist(tmp_path: Path) -> None:

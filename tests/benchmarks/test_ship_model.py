@@ -18,7 +18,7 @@ from cspine.cli.train import command as train
 from cspine.core.errors import RequirementError
 from cspine.models.calibration import Calibration
 from cspine.models.package import load_package
-from cspine.study.calibrate import LabelledVertebra, fitted
+from cspine.study.calibrate_model import LabelledVertebra, fitted
 from cspine.study.evaluation.judgement import Figures, LevelFigures
 from cspine.study.synthesis import evaluation_sets
 from cspine.study.synthesis.atlas import Atlas

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import cspine
 from cspine.cli.audit import command
 from cspine.core.errors import (
     InputError,
@@ -72,6 +73,22 @@ def test_a_share_may_be_required(tmp_path: Path) -> None:
     with raises_code(RequirementError, "50%", 2):
         invoke(*common, "--require", "0.6")
     assert (tmp_path / "out" / "sheet.png").is_file()
+
+
+def test_the_function_takes_what_the_command_takes(tmp_path: Path, stand_in: StandIn) -> None:
+    write_case(tmp_path / "in", "a")
+    write_case(tmp_path / "in", "b", lost=3)
+    settings = audit.AuditSettings(agreement=False)
+    places = (tmp_path / "in", tmp_path / "out")
+    found = cspine.study.audit(
+        *places, organs=tmp_path / "in", settings=settings, pseudo_labels=tmp_path / "raw", require=0.5
+    )
+    assert found.pseudo_labelled == 1 and stand_in.asked == 2
+    with raises_code(RequirementError, "50%", 2):
+        cspine.study.audit(*places, organs=tmp_path / "in", settings=settings, require=0.6, recompute=True)
+    assert stand_in.asked == 4
+    with raises_code(UsageError, "--pseudo-labels", "--out"):
+        cspine.study.audit(*places, pseudo_labels=tmp_path / "out")
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -13,6 +13,7 @@ from cspine.cli.cohort import command
 from cspine.cohort.folder import CohortFolder
 from cspine.cohort.scheduler import make_plan
 from cspine.cohort.studies import find_studies
+from cspine.cohort.worker import CohortTask
 from cspine.core.errors import CohortError, MissingExtraError, SomeStudiesFailedError
 from tests.builders.cohorts import bright_task, failed_record
 from tests.builders.raises import raises_code
@@ -65,6 +66,23 @@ def test_a_cohort_that_cannot_start_leaves_no_output(tmp_path: Path, monkeypatch
     with raises_code(MissingExtraError, "cspine[cohort]"):
         invoke(tmp_path / "in", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_formats_of_surfaces_and_elements_are_settings_of_each_study(
+    done: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out, model = done
+    tasks = []
+
+    def no_plan(studies: object, task: CohortTask, **_: object) -> None:
+        tasks.append(task)
+        raise CohortError("enough")
+
+    monkeypatch.setattr("cspine.cohort.scheduler.make_plan", no_plan)
+    with pytest.raises(CohortError):
+        invoke(source, out, "--model", model, "--surface-format", "dicom,ply", "--fe-format", "feb")
+    (settings,) = [task.settings for task in tasks]
+    assert (settings.surfaces.formats, settings.elements.formats) == (("ply", "dicom"), ("feb",))
 
 
 def test_the_help_names_outputs_and_the_options_of_a_run() -> None:

@@ -5,6 +5,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
+import cspine
 from cspine.cli.dataset import command
 from cspine.core.errors import DatasetError, SomeStudiesFailedError, UsageError
 from cspine.study.datasets.case_table import read_cases
@@ -45,6 +46,18 @@ def test_doubts_are_proposed_edited_and_decided(tmp_path, in_process):
     assert "0 converted, 2 kept" in output
     dataset = DatasetFolder(tmp_path / "Dataset501_Cervical")
     assert dataset.where("verse2019_sub-verse002") == "Excluded"
+
+
+def test_the_function_takes_what_the_command_takes(tmp_path, in_process):
+    ct, labels = small_case()
+    layouts.write_verse(tmp_path / "verse", 1, ct, without(labels, 4), LADY)
+    layouts.write_verse(tmp_path / "verse", 2, ct, labels, MAN)
+    proposal, out = tmp_path / "exclude.csv", tmp_path / "Dataset501_Cervical"
+    folders = cspine.study.Folders(verse2019=tmp_path / "verse")
+    for _ in range(2):
+        outcome = cspine.study.convert(out, "cervical", folders, write_exclusions=proposal, limit=1)
+        assert [row.case for row in outcome.rows] == ["verse2019_sub-verse001"]
+        assert proposal.read_text().splitlines()[1] == "verse2019_sub-verse001,missing level: C4"
 
 
 def test_a_case_that_fails_is_printed_and_sets_the_exit_code(tmp_path, in_process):

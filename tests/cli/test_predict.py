@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import cspine
 from cspine.cli.predict import command
 from cspine.core.anatomy import VERTEBRAE
-from cspine.core.errors import SomeStudiesFailedError, SplitError, UsageError
+from cspine.core.errors import RulesError, SomeStudiesFailedError, SplitError, UsageError
 from cspine.core.volumes import LabelVolume
 from cspine.dicom.rules import load_rules
 from cspine.dicom.write_ct import CtSeriesDescription
@@ -175,6 +176,23 @@ def test_either_images_or_a_dataset(trained, tmp_path, more):
         invoke("--model", trained.package, "--out", tmp_path / "out", *more)
     with raises_code(UsageError, "--subsets", "--dataset"):
         invoke("--model", trained.package, "--out", tmp_path / "out", "--input", "x", "--subsets", "internal")
+
+
+def test_raw_labels_of_the_neck_alone_are_refused(trained, tmp_path):
+    with raises_code(UsageError, "--raw", "--roi"):
+        invoke("--model", trained.package, "--out", tmp_path, "--input", tmp_path, "--raw", "--roi", "auto")
+
+
+def test_the_function_takes_what_the_command_takes(trained, tmp_path):
+    options = {"model": trained.package, "dataset": trained.dataset, "settings": cspine.InferenceSettings("cpu")}
+    records = cspine.study.predict(None, tmp_path / "raw", **options, subsets=["training"], raw=True)
+    assert records and not any(record.error for record in records)
+    settings = json.loads((tmp_path / "raw" / "summary.json").read_text())["settings"]
+    assert (settings["raw"], settings["roi"]) == (True, "full")
+    with raises_code(UsageError, "--subsets", "--dataset"):
+        cspine.study.predict(tmp_path, tmp_path / "out", subsets="internal")
+    with pytest.raises(RulesError):
+        cspine.study.predict(tmp_path, tmp_path / "out", model=trained.package, rules=tmp_path / "none.yaml")
 
 
 def test_labels_go_neither_among_the_images_nor_to_files_of_others(pictures, trained, tmp_path):

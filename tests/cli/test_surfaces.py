@@ -28,6 +28,8 @@ from cspine.dicom.scan import scan_folder
 from cspine.dicom.seg import SegSettings, write_segmentation
 from cspine.dicom.write_ct import CtSeriesDescription, write_ct_series
 from cspine.io import nifti
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.formats import surface_bytes
 from tests.builders.solid_vertebrae import column, two_balls, uniform_ct
 
 
@@ -126,6 +128,25 @@ def test_of_a_study_the_series_that_the_segmentation_names_is_taken(
     assert written.FrameOfReferenceUID == dcmread(seg).FrameOfReferenceUID
     invoke(mesh, seg, "--ct", study, "--out", tmp_path / "fe", "--edge", "4")
     assert json.loads((tmp_path / "fe" / "elements.json").read_text())["material"]["from_hu"]
+
+
+def test_the_functions_give_the_surfaces_and_elements_of_the_commands(
+    two_series: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    seg, study, _ = two_series
+    invoke(surfaces, seg, "--ct", study, "--out", tmp_path, "--surface-format", "stl", "--gap", "1")
+    invoke(mesh, seg, "--ct", study, "--out", tmp_path, "--fe-format", "vtu", "--edge", "4")
+    measured = cspine.measure(seg, study)
+    found = measured.surfaces(gap_mm=1)
+    assert len(found) > 1
+    for each in found:
+        written = (tmp_path / f"{each.surface.vertebra.name}.stl").read_bytes()
+        assert surface_bytes(each.surface, "stl") == written
+    model = measured.finite_elements(FeSettings(edge_mm=4))
+    rows = json.loads((tmp_path / "elements.json").read_text())["parts"]
+    assert [(part.name, part.quality.nodes, len(part.materials)) for part in model.parts] == [
+        (row["name"], row["nodes"], row["materials"]) for row in rows
+    ]
 
 
 def test_a_later_call_leaves_no_object_of_an_earlier_one(two_series: tuple[Path, Path, str], tmp_path: Path) -> None:

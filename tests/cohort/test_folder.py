@@ -164,6 +164,20 @@ def test_a_foreign_file_prevents_the_replacement_of_results(folder: CohortFolder
     assert (folder.study("a") / "report" / "mine.txt").exists()
 
 
+@pytest.mark.parametrize("name", ["dicom", "report/surfaces/mine.txt", "mine.txt"])
+def test_a_foreign_file_anywhere_below_the_folder_of_a_study_is_noticed(
+    name: str, folder: CohortFolder, single: tuple[Path, Summary]
+) -> None:
+    folder.store(*done(folder, single))
+    path = folder.study("a") / name
+    if name == "dicom":
+        shutil.rmtree(path)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    with pytest.raises(OutputNotEmptyError):
+        folder.refuse_foreign("a")
+
+
 def test_a_damaged_record_does_not_count(folder: CohortFolder, single: tuple[Path, Summary]) -> None:
     folder.store(*done(folder, single))
     (folder.cohort_folder / "studies" / "a.json").write_text("{}")

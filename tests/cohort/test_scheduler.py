@@ -16,6 +16,8 @@ from cspine.cohort.worker import CohortTask, StudyAttempt, WorkerReady
 from cspine.core.errors import CohortError, CSpineError, ModelError
 from cspine.inference.settings import InferenceSettings
 from cspine.report.summary import Summary
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.settings import SurfaceSettings
 from tests.builders.cohorts import bright_task, failed_record
 from tests.builders.raises import raises_code
 
@@ -161,6 +163,8 @@ def test_another_model_version_or_setting_means_another_key_but_the_device_does_
     keys.append(key(replace(task, settings=replace(task.settings, repair_gaps=True))))
     keys.append(key(replace(task, settings=replace(task.settings, outputs=("seg", "sc", "summary")))))
     keys.append(key(replace(task, settings=replace(task.settings, fail_on=("serious",)))))
+    keys.append(key(replace(task, settings=replace(task.settings, surfaces=SurfaceSettings(formats=("dicom",))))))
+    keys.append(key(replace(task, settings=replace(task.settings, elements=FeSettings(formats=("k",))))))
     rules.write_text("b")
     keys.append(key(with_rules))
     assert len(set(keys)) == len(keys)

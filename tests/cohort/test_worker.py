@@ -17,6 +17,8 @@ from cspine.core.errors import CohortError, ModelChecksumError, ModelError, Outp
 from cspine.inference.engines import base
 from cspine.models.package_writer import write_package
 from cspine.report.summary import Summary
+from cspine.surfaces.fe_settings import FeSettings
+from cspine.surfaces.settings import SurfaceSettings
 from tests.builders.bright_studies import write_bright_study
 from tests.builders.cohorts import bright_task, same_results
 from tests.builders.loads import noted_loads
@@ -59,6 +61,24 @@ def test_a_study_has_the_outputs_of_the_settings_and_the_summary(task: CohortTas
         "summary.json",
         "measurements.csv",
     }
+
+
+def test_results_with_folders_are_replaced_by_those_of_another_run(task: CohortTask, bright_study: Path) -> None:
+    settings = replace(
+        task.settings,
+        outputs=("seg", "surfaces", "fe"),
+        surfaces=SurfaceSettings(formats=("stl", "dicom")),
+        elements=FeSettings(formats=("vtu",), edge_mm=4.0),
+    )
+    chosen = replace(task, settings=settings)
+    for _ in range(2):
+        assert run(chosen, bright_study).outcome == "ok"
+    assert names(task.folder.study("a")) == {
+        "segmentation.dcm", "surface-C2.dcm", "C2.stl", "surfaces.json", "vertebrae.vtu", "elements.json",
+        "summary.json", "measurements.csv",
+    }  # fmt: skip
+    (task.folder.study("a") / "report" / "surfaces" / "mine.txt").write_text("")
+    assert run(chosen, bright_study).code == "CS-OUT-002"
 
 
 def names(results: Path) -> set[str]:

@@ -99,6 +99,36 @@ def test_overwriting_spares_files_beside_surfaces_and_elements(tmp_path: Path) -
     assert foreign_files(tmp_path) == ["report/fe/vertebrae.frd"]
 
 
+def _with_folders(folder: Path) -> None:
+    """Results of an earlier run with surfaces and finite elements, which the report in each folder lists."""
+    _earlier(folder)
+    for name, report in (("surfaces", "surfaces.json"), ("fe", "elements.json")):
+        (folder / "report" / name).mkdir()
+        (folder / "report" / name / "C3.stl").write_text("old")
+        (folder / "report" / name / report).write_text('{"files": ["C3.stl"]}')
+
+
+def test_overwriting_replaces_the_folders_of_an_earlier_run(tmp_path: Path) -> None:
+    _with_folders(tmp_path)
+    with StudyOutput(tmp_path, overwrite=True) as output:
+        _fill(output)
+        output.commit()
+    assert _tree(tmp_path) == {"dicom/segmentation.dcm": "new", "report/summary.json": "new"}
+
+
+@pytest.mark.parametrize("place", ["report/surfaces/C4.stl", "report/fe/notes/text", "report/fe/C3.stl"])
+def test_overwriting_spares_what_no_report_of_a_folder_lists(tmp_path: Path, place: str) -> None:
+    _with_folders(tmp_path)
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("mine")
+    if place == "report/fe/C3.stl":
+        (tmp_path / "report" / "fe" / "elements.json").write_text('{"files": []}')
+    before = _tree(tmp_path)
+    with raises_code(OutputNotEmptyError, "report/", 1), StudyOutput(tmp_path, overwrite=True):
+        pass
+    assert _tree(tmp_path) == before
+
+
 def test_of_two_runs_into_one_folder_the_second_does_not_replace_the_first(tmp_path: Path) -> None:
     with StudyOutput(tmp_path) as second:
         _fill(second)

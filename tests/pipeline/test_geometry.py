@@ -14,6 +14,9 @@ from cspine.core.errors import DicomSourceNeededError, UsageError
 from cspine.core.findings import ORDER_CONTRADICTED
 from cspine.pipeline.outputs import check_outputs
 from cspine.pipeline.settings import RunSettings
+from cspine.report.summary import Summary
+from cspine.report.terminal import print_results
+from cspine.surfaces.fe_model import FeModel, build_model
 from cspine.surfaces.fe_settings import FeSettings
 from cspine.surfaces.settings import SurfaceSettings
 
@@ -42,6 +45,23 @@ def test_a_result_has_its_surfaces_and_elements(seg: cspine.Segmentation, tmp_pa
         if output.sop_instance_uid is not None:
             assert str(pydicom.dcmread(tmp_path / "out" / output.file).SOPInstanceUID) == output.sop_instance_uid
     assert seg.save(tmp_path / "out", outputs=["surfaces"], overwrite=True).outputs
+
+
+def test_a_vertebra_that_cannot_be_meshed_is_stated_in_the_summary_and_at_the_terminal(
+    seg: cspine.Segmentation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def partial(*arguments: object) -> FeModel:
+        return replace(build_model(*arguments), rejected={"C7": "has no volume"})
+
+    monkeypatch.setattr("cspine.pipeline.geometry.build_model", partial)
+    settings = replace(seg.settings, elements=FeSettings(("vtu",), edge_mm=3.0))
+    result = cspine.Segmentation(seg._study, settings)
+    summary = result.save(tmp_path, outputs=["fe", "summary"])
+    (warning,) = [each for each in summary.warnings if "C7" in each]
+    written = Summary.model_validate_json((tmp_path / "report" / "summary.json").read_text())
+    assert written.warnings == summary.warnings
+    print_results(summary, tmp_path)
+    assert f"note: {warning}" in capsys.readouterr().out
 
 
 def test_surface_objects_of_a_result_with_a_serious_finding_say_check(seg: cspine.Segmentation, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from cspine.pipeline import steps
 from cspine.pipeline.outputs import parse_outputs
 from cspine.pipeline.segmentation import find_vertebrae
 from cspine.pipeline.settings import RunSettings
+from cspine.pipeline.steps.summary import input_summary
 from cspine.pipeline.study import run_study
 from cspine.report.summary import Summary
 from cspine.study.evaluation.metrics import score_levels
@@ -239,6 +240,19 @@ def test_no_log_line_names_the_patient(bright_study, bright_package, tmp_path, c
     logging.getLogger("test").error("%s %s", refused.value, refused.value.advice)
     assert bright_package.identity.title in caplog.text
     assert "SECRET" not in caplog.text and "PRIVATE" not in caplog.text
+
+
+def test_every_file_of_the_input_is_accounted_for(bright_study, tmp_path):
+    folder = shutil.copytree(bright_study, tmp_path / "in")
+    files = sorted(folder.iterdir())
+    shutil.copy(files[0], folder / "copy.dcm")
+    (folder / "notes.txt").write_text("notes")
+    for number, size in enumerate((150, 160)):
+        (folder / f"cut-{number}.dcm").write_bytes(files[number].read_bytes()[:size])
+    chosen = steps.choose_series(steps.read_headers(folder), RunSettings())
+    found = input_summary(chosen, steps.read_ct(chosen, RunSettings()))
+    assert (found.slices, found.skipped_files, found.copied_files, found.damaged_files) == (len(files), 1, 1, 2)
+    assert sum(found.damage.values()) == 2 and all(found.damage)
 
 
 def test_a_serious_finding_is_seen_in_the_viewer(bright_study, bright_package, tmp_path):

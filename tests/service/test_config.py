@@ -69,7 +69,13 @@ def test_relative_paths_count_from_the_file(tmp_path):
         ({"listener": None}, "file"),
         ({"spool": "a\0b"}, "spool"),
         ({"run": {"outputs": "seg,pictures"}}, "run.outputs"),
-        ({"run": {"outputs": "preview,report"}}, "run.outputs"),
+        ({"run": {"outputs": "preview,report"}}, "no DICOM object is among the outputs"),
+        ({"run": {"outputs": "surfaces,fe"}}, "no DICOM object is among the outputs"),
+        ({"run": {"outputs": "report", "surface_format": "dicom"}}, "no DICOM object is among the outputs"),
+        ({"run": {"surface_format": "step"}}, "run.surface_format"),
+        ({"run": {"fe_format": "msh"}}, "run.fe_format"),
+        ({"run": {"seg_type": "fractional"}}, "run.seg_type"),
+        ({"run": {"engine": "tensorrt"}}, "run.engine"),
         ({"spool": "~no-such-user/x"}, "spool"),
         ({"study_complete_after_s": 1e18}, "study_complete_after_s"),
         ({"retention": {"done_days": 1e18}}, "retention.done_days"),
@@ -107,6 +113,12 @@ def test_an_invalid_file_is_refused(text: str | None, tmp_path: Path) -> None:
         path.write_text(text)
     with pytest.raises(RoutingConfigError):
         load_config(path)
+
+
+def test_surfaces_as_dicom_objects_are_something_to_send(tmp_path):
+    run = {"outputs": "surfaces", "surface_format": "DICOM, stl", "fe_format": "vtu,k"}
+    read = load_config(written(tmp_path, GOOD | {"run": run})).run
+    assert (read.surface_format, read.fe_format) == ("stl,dicom", "k,vtu")
 
 
 def test_a_secret_is_read_from_a_file_or_the_environment(tmp_path, monkeypatch):

@@ -82,6 +82,21 @@ def test_an_evaluation_of_segmentations_is_written_with_its_pictures(
     assert (tmp_path / "out" / "sheet.png").is_file()
 
 
+def test_a_model_is_evaluated_on_images(
+    seg: cspine.Segmentation, folders: dict[str, Path], bright_model: Path, tmp_path: Path
+) -> None:
+    nifti.write(tmp_path / "images" / "a_0000.nii.gz", seg.ct.array, seg.ct.affine)
+    inputs = cspine.study.Inputs(images=tmp_path / "images")
+    options = cspine.study.EvaluationOptions(device="cpu", pictures=0)
+    found = cspine.study.evaluate(None, folders["nifti"], model=bright_model, inputs=inputs, options=options)
+    assert [(row["level"], row["dice"]) for row in found.scores() if row["dice"]] == [("C2", 1.0)]
+    assert found.model is not None and found.model["name"] == "bright"
+    with raises_code(UsageError, "--images"):
+        cspine.study.evaluate(None, folders["nifti"], model=bright_model)
+    with raises_code(UsageError, "--model"):
+        cspine.study.evaluate(folders["run"], folders["nifti"], model=bright_model)
+
+
 def test_predictions_name_their_sources(
     seg: cspine.Segmentation, bright_study: Path, bright_model: Path, tmp_path: Path
 ) -> None:
@@ -125,6 +140,9 @@ def test_models_are_compared_with_the_default_margins(tmp_path: Path) -> None:
     results = cspine.study.compare([tmp_path / "m1", tmp_path / "m2"], out=tmp_path / "out")
     assert results.settings.margins == {"dice": 0.02, "hd95_mm": 0.5}
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["complete"]
+    more = {"reference": tmp_path / "m2", "title": "mine", "single": ["external-000"], "worst": 0, "with_paper": True}
+    found = cspine.study.compare([tmp_path / "m1", tmp_path / "m2"], levels="C1-C3", force=True, **more)
+    assert found.with_paper and found.title == "mine"
     with raises_code(UsageError, "assd_mm"):
         Settings(margins={"assd_mm": 1.0})
     assert Settings(margins={"dice": 0.1}).margins == {"dice": 0.1, "hd95_mm": 0.5}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspine.pipeline.outputs import Material, OutputFormat, chosen_outputs
+from cspine.pipeline.outputs import Material, OutputFormat, WrittenOutput, chosen_outputs
 from cspine.pipeline.settings import RunSettings
 from cspine.pipeline.steps.objects import object_settings
 from cspine.pipeline.steps.results import Results, with_all_findings
@@ -48,19 +48,21 @@ def write_report(results: Results, settings: RunSettings, stopwatch: Stopwatch, 
     written = [_seg_summary(results.segmentation, folder)] if results.segmentation is not None else []
     if results.report is not None:
         written.append(output_summary(results.report.path, folder, "SR", results.report.sop_instance_uid))
+    warnings: list[str] = []
     for output in formats:
         if output.write is None:
             continue
         with stopwatch.step(output.name):
-            so_far = summary_of(results, settings, stopwatch, written)
-            uid = output.write(_material(results, settings, so_far), folder / output.file)
-        written += _files_of(output, uid, folder)
+            so_far = summary_of(results, settings, stopwatch, written, warnings)
+            done = output.write(_material(results, settings, so_far), folder / output.file) or WrittenOutput()
+        written += _files_of(output, done.sop_instance_uid, folder)
+        warnings += done.warnings
     summarized = next((output for output in formats if output.name == "summary"), None)
     if summarized is not None:
         table = folder / summarized.beside[0]
         write_measurement_table(results.measured.spine.values, results.measured.changes, table)
         written.append(output_summary(table, folder, "Measurements"))
-    summary = summary_of(results, settings, stopwatch, written)
+    summary = summary_of(results, settings, stopwatch, written, warnings)
     if summarized is not None:
         write_summary(summary, folder / summarized.file)
     return summary

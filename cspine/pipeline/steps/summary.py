@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
@@ -39,6 +40,7 @@ def summary_of(
     settings: RunSettings,
     stopwatch: Stopwatch,
     written: Sequence[OutputSummary],
+    warnings: Sequence[str] = (),
 ) -> Summary:
     """Return the summary of a run.
 
@@ -52,6 +54,8 @@ def summary_of(
         Seconds of the steps so far.
     written : sequence of OutputSummary
         Files that were written so far.
+    warnings : sequence of str
+        What users of these files have to know, besides what the segmentation's record says.
     """
     ct, vertebrae, segmentation, measured = results.ct, results.vertebrae, results.segmentation, results.measured
     model = vertebrae.labels.model
@@ -75,7 +79,7 @@ def summary_of(
         prior=hashed(measured.prior.result) if measured.prior is not None else None,
         changes=change_summaries(measured.changes),
         findings=finding_summaries(vertebrae.findings),
-        warnings=[*segmentation.warnings] if segmentation is not None else [],
+        warnings=[*(segmentation.warnings if segmentation is not None else ()), *warnings],
         outputs=[*written],
         supersedes=[
             SupersededResult(
@@ -136,7 +140,9 @@ def input_summary(chosen: ChosenSeries | None, ct: CtVolume) -> InputSummary:
             for decision in chosen.selection.decisions
         ],
         skipped_files=skipped.not_dicom + skipped.sidecars + skipped.directories,
+        copied_files=skipped.copies,
         damaged_files=len(chosen.scan.damaged),
+        damage=dict(sorted(Counter(damaged.reason for damaged in chosen.scan.damaged).items())),
         slices=ct.hu_zyx.shape[0],
         spacing_mm=ct.grid.spacing_xyz,
         repairs=list(ct.notes),

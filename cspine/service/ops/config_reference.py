@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -55,6 +56,8 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(arguments[0])}"
     if origin is dict:
         return f"{_type(arguments[0])} to {_type(arguments[1])}"
+    if issubclass(annotation, StrEnum):
+        return " or ".join(annotation)
     names = {"Path": "path", "str": "text", "int": "number", "float": "number", "bool": "true or false"}
     name = str(annotation.__name__)
     return names.get(name, name)

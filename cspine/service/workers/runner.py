@@ -39,7 +39,6 @@ def study_runner(run: Run, device: str) -> Runner:
     from cspine.core.anatomy import parse_levels
     from cspine.core.findings import parse_fail_on
     from cspine.dicom.clock import Clock
-    from cspine.dicom.seg_type import SegType
     from cspine.inference.settings import InferenceSettings
     from cspine.io.machine import home_folder
     from cspine.io.output import SUMMARY, StudyOutput
@@ -49,6 +48,8 @@ def study_runner(run: Run, device: str) -> Runner:
     from cspine.pipeline.settings import RunSettings
     from cspine.pipeline.steps import read_headers
     from cspine.pipeline.study import run_study
+    from cspine.surfaces.fe_settings import FeSettings, parse_fe_formats
+    from cspine.surfaces.settings import SurfaceSettings, parse_formats
 
     def package_to_run(held: ModelPackage | None) -> ModelPackage:
         return current_package(model_to_run(run.model, os.environ, home_folder()), held)
@@ -70,14 +71,17 @@ def study_runner(run: Run, device: str) -> Runner:
         settings = RunSettings(
             clock=Clock.from_iso(clock),
             inference=inference,
-            seg_type=SegType(run.seg_type),
+            seg_type=run.seg_type,
             rules_file=run.rules,
+            repair_gaps=run.repair_gaps,
             incomplete=read_job(folder).incomplete,
             levels=parse_levels(run.levels) if run.levels else None,
             solve_levels=run.solve_levels,
             confidence=run.confidence,
             outputs=with_summary(parse_outputs(run.outputs)) if run.outputs else None,
             fail_on=parse_fail_on(run.fail_on) if run.fail_on else (),
+            surfaces=SurfaceSettings(formats=parse_formats(run.surface_format)),
+            elements=FeSettings(formats=parse_fe_formats(run.fe_format)),
         )
         with StudyOutput(folder / "results", overwrite=True) as output:
             run_study(read_headers(folder / "input"), package, settings, output)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.core.errors import hashed
+from cspine.core.errors import RequirementError, UsageError, hashed
 from cspine.io.tables import counted
 from cspine.models.package import ModelPackage
 from cspine.report.sheet import write_sheets
@@ -68,6 +68,8 @@ class AuditOutcome:
 
 def check_audit(task: AuditTask) -> None:
     """Refuse a task whose folders cannot be used, before a model is loaded; errors as `run_audit`."""
+    if task.pseudo_labels is not None and task.pseudo_labels.resolve() == task.out.resolve():
+        raise UsageError("`pseudo_labels` and `out` are the same folder", advice="Give two folders.")
     AuditFolder(task.out).output.check([task.images, task.organs, task.pseudo_labels])
     find_cases(task.images, task.organs)
 
@@ -114,6 +116,28 @@ def run_audit(
     folder.output.finish(audit_report.summary(records, package, settings))
     files = (*sheets, out / "audit.csv", out / "levels.csv", out / "summary.json")
     return AuditOutcome(tuple(records), files, dataset.count if dataset is not None else None)
+
+
+def require_share(records: Sequence[AuditRecord], share: float) -> None:
+    """Refuse an audit in which too few cases have a complete column in order.
+
+    Parameters
+    ----------
+    records : sequence of AuditRecord
+        All cases.
+    share : float
+        The required share, from 0 to 1.
+
+    Raises
+    ------
+    RequirementError
+        If it is not reached.
+    """
+    found = audit_report.ordered_share(records)
+    if found < share:
+        raise RequirementError(
+            f"{found:.0%} of {counted(len(records), 'case')} have an ordered, complete column, fewer than {share:.0%}"
+        )
 
 
 def _in_words(record: AuditRecord) -> str:

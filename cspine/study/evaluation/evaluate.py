@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from os import PathLike
+from os import PathLike, environ, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cspine.core.anatomy import Vertebra, parse_levels
 from cspine.core.errors import UsageError
-from cspine.io.machine import usable_cores
+from cspine.io.machine import home_folder, usable_cores
 from cspine.io.nifti_files import uncompressed
 from cspine.io.output_folder import OutputFolder
 from cspine.pipeline.scheme_files import levels_of_files
@@ -136,9 +136,10 @@ class Task:
 
 
 def evaluate(
-    predictions: str | PathLike[str],
+    predictions: str | PathLike[str] | None,
     references: str | PathLike[str],
     *,
+    model: str | PathLike[str] | ModelPackage | None = None,
     out: str | PathLike[str] | None = None,
     inputs: Inputs | None = None,
     options: EvaluationOptions | None = None,
@@ -147,10 +148,14 @@ def evaluate(
 
     Parameters
     ----------
-    predictions : path
-        Folder of labels, NIfTI or DICOM SEG, paired with the references by name.
+    predictions : path or None
+        Folder of labels, NIfTI or DICOM SEG, paired with the references by name; None to segment ``inputs.images``
+        with a model.
     references : path
         Folder of reference labels, NIfTI or DICOM SEG.
+    model : str, path or ModelPackage, optional
+        Without predictions: name of an installed model, folder of a package, or a loaded package; `cspine run`'s
+        default if omitted.
     out : path, optional
         Folder for tables and pictures; nothing is written if omitted.
     inputs : Inputs, optional
@@ -173,9 +178,25 @@ def evaluate(
     >>> found = cspine.study.evaluate("predictions", "references")  # doctest: +SKIP
     >>> pandas.DataFrame(found.scores()).groupby("level")["dice"].mean()  # doctest: +SKIP
     """
-    given = replace(inputs or Inputs(), prediction=Path(predictions), reference=Path(references))
+    given = replace(inputs or Inputs(), reference=Path(references), prediction=None)
     place = Path(out) if out is not None else None
-    return run_evaluation(Task(given, None, place, options or EvaluationOptions()))
+    options = options or EvaluationOptions()
+    if predictions is None:
+        if given.images is None:
+            raise UsageError("there are neither predictions nor `images` for a model", advice="Give one of them.")
+        return run_evaluation(Task(given, _package(model), place, options))
+    if model is not None:
+        raise UsageError("existing predictions need no `model`", advice="Omit the model or the predictions.")
+    return run_evaluation(Task(replace(given, prediction=Path(predictions)), None, place, options))
+
+
+def _package(model: str | PathLike[str] | ModelPackage | None) -> ModelPackage:
+    from cspine.models.package import ModelPackage, load_package
+    from cspine.models.registry import model_to_run
+
+    if isinstance(model, ModelPackage):
+        return model
+    return load_package(model_to_run(None if model is None else fspath(model), environ, home_folder()))
 
 
 def run_evaluation(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from os import PathLike, environ, fspath
 from pathlib import Path
 
@@ -44,23 +44,38 @@ class PredictionTask:
         NIfTI file, or folder of NIfTI or DICOM files.
     dataset : Path or None
         Dataset of `cspine dataset split`, instead.
-    subsets : str
-        With a dataset: some of training, internal, external.
+    subsets : str or None
+        With a dataset: some of training, internal, external; `TESTS` if None.
     settings : InferenceSettings
         Device, folds, mirroring, step size.
     raw : bool
-        True for what the network predicts, not cleaned.
+        True for what the network predicts in the complete image, not cleaned, as nnU-Net's own predictor.
     rules_file : Path or None
         For DICOM: selection rules.
+
+    Raises
+    ------
+    UsageError
+        Unless there is either a source or a dataset, and subsets with a dataset only.
     """
 
     out: Path
     source: Path | None = None
     dataset: Path | None = None
-    subsets: str = TESTS
+    subsets: str | None = None
     settings: InferenceSettings = field(default_factory=InferenceSettings)
     raw: bool = False
     rules_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.source is None) == (self.dataset is None):
+            raise UsageError("give either `input` or `dataset`")
+        if self.subsets is not None and self.dataset is None:
+            raise UsageError(
+                "`subsets` requires `dataset`", advice="Omit `subsets`: all images of `input` are predicted."
+            )
+        if self.raw:
+            object.__setattr__(self, "settings", replace(self.settings, roi="full"))
 
 
 def predict(
@@ -69,8 +84,10 @@ def predict(
     *,
     model: str | PathLike[str] | None = None,
     dataset: str | PathLike[str] | None = None,
+    subsets: str | Sequence[str] | None = None,
     settings: InferenceSettings | None = None,
     raw: bool = False,
+    rules: str | PathLike[str] | None = None,
 ) -> list[PredictionRecord]:
     """Predict the vertebrae of many images: ``out/NAME.nii.gz`` with the numbers of VerSe.
 
@@ -83,11 +100,15 @@ def predict(
     model : str or path, optional
         Name of an installed model, or its folder.
     dataset : path, optional
-        Dataset of the study whose internal and external cases are predicted, instead of ``source``.
+        Dataset of the study whose cases are predicted, instead of ``source``.
+    subsets : str or sequence of str, optional
+        With a dataset, some of ``"training"``, ``"internal"`` and ``"external"``; the last two if omitted.
     settings : InferenceSettings, optional
         Device, folds, mirroring, step size.
     raw : bool
-        True for what the network predicts, not cleaned.
+        True for what the network predicts, not cleaned; it then sees the complete image, whatever ``settings.roi`` is.
+    rules : path, optional
+        For DICOM: a file of selection rules.
 
     Returns
     -------
@@ -97,20 +118,22 @@ def predict(
     Raises
     ------
     CSpineError
-        What would stop every case: model, device, output.
+        What would stop every case: arguments that exclude each other, model, device, output.
 
     Examples
     --------
     >>> records = cspine.study.predict("images", "predictions", model="cervical-demo")  # doctest: +SKIP
     """
-    package = load_package(model_to_run(None if model is None else fspath(model), environ, home_folder()))
     task = PredictionTask(
         Path(out),
         Path(source) if source is not None else None,
         Path(dataset) if dataset is not None else None,
-        settings=settings or InferenceSettings(),
+        subsets if subsets is None or isinstance(subsets, str) else ",".join(subsets),
+        settings or InferenceSettings(),
         raw=raw,
+        rules_file=Path(rules) if rules is not None else None,
     )
+    package = load_package(model_to_run(None if model is None else fspath(model), environ, home_folder()))
     return run_prediction(task, package)
 
 
@@ -138,8 +161,6 @@ def run_prediction(
     CSpineError
         As `predict`.
     """
-    if (task.source is None) == (task.dataset is None):
-        raise UsageError("give either `input` or `dataset`")
     for stage in package.stages:
         folds_of(stage, task.settings)
     choose_engine(task.settings.device)
@@ -148,7 +169,8 @@ def run_prediction(
     split: str | None = None
     names: Collection[str]
     if task.dataset is not None:
-        cases, place = cases_of_dataset(task.dataset, subsets_of(task.subsets), package), task.dataset
+        subsets = subsets_of(TESTS if task.subsets is None else task.subsets)
+        cases, place = cases_of_dataset(task.dataset, subsets, package), task.dataset
         names, split = names_in_dataset(task.dataset), split_of(task.dataset)
         if package.manifest.split != split:
             warn("the model names another split, or none; it may be trained on these cases")

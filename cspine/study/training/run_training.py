@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cspine.core.errors import TrainingError
+from cspine.core.errors import TrainingError, UsageError
 from cspine.core.progress import ProgressCallback
 from cspine.io.machine import usable_cores
 from cspine.models.package import ModelPackage
@@ -44,6 +44,11 @@ class TrainingTask:
         Name and title of the package; from its folder and its labels if None.
     command : str
         What made the package, for its card.
+
+    Raises
+    ------
+    UsageError
+        If ``folds`` has ``"all"`` beside others.
     """
 
     dataset: Path
@@ -57,6 +62,13 @@ class TrainingTask:
     name: str | None = None
     title: str | None = None
     command: str = "cspine.study.train"
+
+    def __post_init__(self) -> None:
+        if self.folds is not None and "all" in self.folds and len(self.folds) > 1:
+            raise UsageError(
+                f"`folds` {','.join(self.folds)}: all is one model on all cases",
+                advice="Give either all or numbers.",
+            )
 
 
 def run_training(

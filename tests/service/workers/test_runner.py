@@ -70,6 +70,29 @@ def test_a_job_has_the_outputs_of_the_configuration_and_the_summary(model: Path,
     assert written == {"segmentation.dcm", "secondary-capture.dcm", "summary.json", "measurements.csv"}
 
 
+def test_a_job_has_surfaces_and_elements_in_the_formats_of_the_configuration(model: Path, tmp_path: Path) -> None:
+    job = _job(tmp_path)
+    run = Run(model=str(model), outputs="surfaces,fe", surface_format="dicom", fe_format="k")
+    study_runner(run, "cpu")(job, _CLOCK)
+    results = job / "results"
+    written = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
+    assert written == {
+        "dicom/surface-C2.dcm", "report/surfaces/surfaces.json", "report/fe/vertebrae.k", "report/fe/elements.json",
+        "report/summary.json", "report/measurements.csv",
+    }  # fmt: skip
+
+
+def test_a_series_with_a_gap_is_run_if_the_configuration_repairs_gaps(model: Path, tmp_path: Path) -> None:
+    job = _job(tmp_path)
+    files = sorted((job / "input").iterdir())
+    files[2].unlink()
+    with pytest.raises(CSpineError):
+        study_runner(Run(model=str(model)), "cpu")(job, _CLOCK)
+    study_runner(Run(model=str(model), repair_gaps=True), "cpu")(job, _CLOCK)
+    assert _summary(job)["settings"]["repair_gaps"] == "yes"
+    assert _summary(job)["input"]["slices"] < len(files) - 1
+
+
 def test_a_second_try_with_the_same_clock_gives_the_same_bytes(runner: Runner, tmp_path: Path) -> None:
     job = _job(tmp_path)
     runner(job, _CLOCK)

@@ -8,7 +8,7 @@ from cspine.inference.predict import Inference
 from cspine.io import nifti
 from cspine.models.package import ModelPackage
 from cspine.pipeline import segmentation
-from cspine.study.qualify import qualify, qualify_images
+from cspine.study.qualify_model import qualify, qualify_images
 from tests.builders.nnunet_results import TinyModel
 from tests.builders.stock_nnunet import lively_volume
 

@@ -14,8 +14,8 @@ from cspine.inference.predict import Inference
 from cspine.io import nifti
 from cspine.pipeline.confidence import FAST_FEATURES
 from cspine.pipeline.segmentation import Vertebrae
-from cspine.study import calibrate as module
-from cspine.study.calibrate import (
+from cspine.study import calibrate_model as module
+from cspine.study.calibrate_model import (
     LabelledImage,
     LabelledVertebra,
     calibrate,

@@ -29,7 +29,7 @@ from cspine.study.evaluation.judgement import read_expectations
 from cspine.study.evaluation.metrics import match_levels
 from cspine.study.grids import on_grid
 from cspine.study.prediction.prediction_cases import PredictionCase, cases_of_input
-from cspine.study.qualify import dice_by_level
+from cspine.study.qualify_model import dice_by_level
 
 #: Subjects are divided into so many folds to test the curves.
 FOLDS = 5
