@@ -22,6 +22,7 @@ from cspine.dicom.descriptions import long_string
 from cspine.dicom.headers import InstanceHeader
 from cspine.dicom.scan import Scan
 from cspine.dicom.series import Series
+from cspine.io.foreign import raise_system_limit
 
 #: End of the names of models that are for demonstration.
 _DEMONSTRATION = " (DEMONSTRATION)"
@@ -99,6 +100,7 @@ def _read(instance: InstanceHeader, source_series_uid: str) -> EarlierResult | N
         names = _algorithms(dataset)
         tracking = _tracking(dataset)
     except Exception as error:  # whatever a foreign file makes pydicom raise
+        raise_system_limit(error)
         _log.warning(
             "segmentation %s cannot be read (%s) and is ignored",
             hashed(instance.sop_instance_uid), type(error).__name__,

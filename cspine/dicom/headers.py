@@ -20,6 +20,7 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedE
 from cspine.core.errors import hashed
 from cspine.core.volumes import SourceSlice
 from cspine.dicom.patient import patient_age_years
+from cspine.io.foreign import raise_system_limit
 
 #: Attributes that distinguish acquisitions or phases within a series, the most reliable first.
 PHASE_MARKS = (
@@ -384,7 +385,8 @@ def _value(dataset: Dataset, keyword: str) -> Any:
     """
     try:
         return dataset.get(keyword)
-    except Exception:
+    except Exception as error:
+        raise_system_limit(error)
         return None
 
 
@@ -396,7 +398,8 @@ def _text(dataset: Dataset, keyword: str) -> str:
         if isinstance(value, (list, tuple, MultiValue)):
             return "\\".join(str(v).strip() for v in value)
         return str(value).strip()
-    except Exception:  # names are decoded when they are used
+    except Exception as error:  # names are decoded when they are used
+        raise_system_limit(error)
         return ""
 
 

@@ -22,7 +22,7 @@ from cspine.core.errors import DicomSourceNeededError, GeometryError, InputError
 from cspine.core.geometry import to_index
 from cspine.core.volumes import CtSource, CtVolume
 from cspine.dicom.tolerance import COSINE_ROUNDING
-from cspine.io.foreign import foreign_file
+from cspine.io.foreign import foreign_file, raise_system_limit
 
 _NAMESPACE = uuid.UUID("0b7d4a53-8f0c-5d4e-8b0d-1f5d2f7f8f10")
 #: Largest distance of a stored slice from the grid of the volume, as a share of a voxel.
@@ -206,7 +206,8 @@ def _drop_unreadable(dataset: Dataset, depth: int = 0) -> None:
             items = list(element.value) if element.VR == "SQ" else []
             if items and depth >= _MAX_DEPTH:
                 raise ValueError("too deep")
-        except Exception:  # whatever a malformed element makes pydicom raise
+        except Exception as error:  # whatever a malformed element makes pydicom raise
+            raise_system_limit(error)
             del dataset[tag]
             continue
         for item in items:

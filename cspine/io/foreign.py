@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cspine.core.errors import CSpineError, OutputError, SystemLimitError, system_limit
+from cspine.core.errors import CSpineError, OutOfMemoryError, OutputError, SystemLimitError, system_limit
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def foreign_file(error: Callable[[str], CSpineError]) -> Iterator[None]:
         raise error(type(cause).__name__) from cause
 
 
-def raise_system_limit(cause: Exception) -> None:
+def raise_system_limit(cause: Exception, *, memory: bool = False) -> None:
     """Raise the error of a limit of the operating system, which no file is to blame for; do nothing for other causes.
 
     A file that asks for more memory than there is, is damaged.
@@ -48,13 +48,21 @@ def raise_system_limit(cause: Exception) -> None:
     ----------
     cause : Exception
         As a library raised it.
+    memory : bool
+        True where no content can ask for much memory, so that memory which is refused is that of the machine.
 
     Raises
     ------
     SystemLimitError, OutputError
         If the operating system refuses a resource; a name that is too long is the file's own.
+    OutOfMemoryError
+        With ``memory``, if memory is refused.
     """
+    if isinstance(cause, (SystemLimitError, OutputError)):  # as an inner call of this function raised it
+        raise cause
     limit = system_limit(cause)
+    if memory and isinstance(limit, OutOfMemoryError):
+        raise limit from cause
     too_long = isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG  # a name within an archive
     if isinstance(limit, (SystemLimitError, OutputError)) and not too_long:
         raise limit from cause

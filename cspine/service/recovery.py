@@ -11,6 +11,7 @@ from pydicom import dcmread
 
 from cspine.core.errors import SpoolError, WorkerDiedError
 from cspine.dicom.clock import Clock
+from cspine.io.foreign import raise_system_limit
 from cspine.service.intake import assembly
 from cspine.service.intake.instances import INCOMPLETE
 from cspine.service.queue import durable
@@ -120,7 +121,8 @@ def _study_uid(path: Path) -> str | None:
     try:
         header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
         return str(header.StudyInstanceUID)
-    except Exception:  # pydicom parsers raise many types of exception
+    except Exception as error:  # pydicom parsers raise many types of exception
+        raise_system_limit(error)
         return None
 
 

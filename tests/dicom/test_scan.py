@@ -477,3 +477,15 @@ def test_a_deflated_file_that_inflates_unreasonably_is_damaged_and_is_never_infl
     tracemalloc.stop()
     assert scan.series[0].slices == 5
     assert [damaged.is_unattributed for damaged in scan.damaged] == [True]
+
+
+@pytest.mark.parametrize("where", ["cspine.dicom.headers._value", "pydicom.Dataset.get"])
+def test_what_the_system_refuses_while_an_element_is_read_is_no_damage(
+    where: str, bright_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(where, exhausted)
+    with pytest.raises(SystemLimitError):
+        scan_folder(bright_study)

@@ -43,6 +43,7 @@ def test_an_interrupt_is_no_damage() -> None:
         BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
         OSError(errno.EMFILE, "Too many open files"),
         OSError(errno.ENFILE, "Too many open files in system"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
 )
 def test_what_the_system_refuses_is_no_damage(raised: Exception) -> None:

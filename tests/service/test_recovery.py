@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
 
 import pytest
 
-from cspine.core.errors import MissingSliceError, OutOfMemoryError, SpoolError
+from cspine.core.errors import MissingSliceError, OutOfMemoryError, SpoolError, SystemLimitError
 from cspine.service.config import Destination, DicomDestination, Limits, Retry
 from cspine.service.delivery.deliver import Deliverer
 from cspine.service.delivery.send import SendResult
@@ -19,7 +20,7 @@ from cspine.service.ops.metrics import Metrics
 from cspine.service.queue import transitions
 from cspine.service.queue.job import SCHEMA_VERSION, Delivery, Job, State, study_key
 from cspine.service.queue.spool import Spool
-from cspine.service.recovery import MAX_CRASHES, recover
+from cspine.service.recovery import MAX_CRASHES, _study_key_in, recover
 from tests.builders.raises import raises_code
 from tests.builders.segmentations import as_bytes, segmentation_dataset
 from tests.builders.studies import ct_datasets
@@ -75,6 +76,16 @@ def test_a_job_without_its_record_gets_a_new_one(spool):
     recover(spool, NOW)
     (job,) = spool.jobs(State.WAITING)
     assert (job.study, job.instances) == (study_key(datasets[0].StudyInstanceUID), 3)
+
+
+def test_an_exhausted_machine_gives_a_job_without_its_record_no_other_study(tmp_path, monkeypatch):
+    def exhausted(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    (tmp_path / "a.dcm").write_bytes(b"")
+    monkeypatch.setattr("cspine.service.recovery.dcmread", exhausted)
+    with pytest.raises(SystemLimitError):
+        _study_key_in(tmp_path)
 
 
 def test_a_study_that_repeatedly_kills_the_service_fails(spool):

@@ -42,6 +42,10 @@ _SYSTEM_LIMITS: dict[int, tuple[str] | tuple[str, str]] = {
     errno.EAGAIN: ("no further process can be started",),
     errno.EMFILE: ("no further file can be opened", "Raise the limit of open files of this user: ulimit -n."),
     errno.ENFILE: ("no further file can be opened", "The machine has too many open files: end other programs."),
+    errno.ENOMEM: (
+        "the system refuses memory",
+        "End other programs, or raise the limit of memory.",
+    ),
     errno.ENAMETOOLONG: ("a path is too long", "Use a shorter path: a name may have 255 bytes, a path 4095."),
 }
 

@@ -9,6 +9,8 @@ from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
+from cspine.io.foreign import raise_system_limit
+
 #: Empty file that marks an incomplete study: a transfer was interrupted.
 INCOMPLETE = "incomplete"
 
@@ -27,7 +29,8 @@ def is_ct(path: Path) -> bool:
     """
     try:
         return read_file_meta_info(path).get("MediaStorageSOPClassUID") in _CT
-    except Exception:  # pydicom parsers raise many types of exception
+    except Exception as error:  # pydicom parsers raise many types of exception
+        raise_system_limit(error)
         return False
 
 

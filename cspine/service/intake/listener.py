@@ -13,6 +13,7 @@ from typing import Any
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from cspine.core.errors import ListenerError, SpoolError, hashed
+from cspine.io.foreign import raise_system_limit
 from cspine.service.config import Limits, Listener, Timeouts
 from cspine.service.intake.association_request import MAX_PDU_BYTES, Rejection
 from cspine.service.intake.association_server import DicomServer, PduSocket
@@ -356,5 +357,6 @@ def _file_of(event: evt.Event) -> bytes | None:
     """Return the DICOM file of a C-STORE request; None if the request itself is damaged."""
     try:
         return event.encoded_dataset()
-    except Exception:  # what a damaged request makes pynetdicom raise is no reason to try again
+    except Exception as error:  # what a damaged request makes pynetdicom raise is no reason to try again
+        raise_system_limit(error, memory=True)
         return None

@@ -14,6 +14,7 @@ from pydicom.tag import BaseTag, Tag
 
 from cspine.core.errors import SpoolError
 from cspine.dicom.deflated import dataset_bytes, inflated_start, reasonable_bytes
+from cspine.io.foreign import raise_system_limit
 from cspine.service.intake.inbox import Inbox
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,11 @@ def identify(file: bytes, max_dataset_bytes: int = sys.maxsize) -> Mapping[str, 
         DICOM file with preamble and file meta information.
     max_dataset_bytes : int, optional
         A deflated dataset that inflates to more, or unreasonably, is damaged.
+
+    Raises
+    ------
+    SystemLimitError, OutOfMemoryError
+        If the machine is exhausted: the instance may be good, and should be sent again.
     """
     try:
         limit = min(max_dataset_bytes, reasonable_bytes(len(file)))
@@ -62,7 +68,8 @@ def identify(file: bytes, max_dataset_bytes: int = sys.maxsize) -> Mapping[str, 
             return None
         found = _identifying_elements(file)
         identifiers = {keyword: str(found.get(keyword) or "").strip() for keyword in _IDENTIFIERS}
-    except Exception:  # pydicom parsers raise many types of exception
+    except Exception as error:  # pydicom parsers raise many types of exception
+        raise_system_limit(error, memory=True)
         return None
     return identifiers if all(uid.isascii() for uid in identifiers.values()) else None
 

@@ -16,6 +16,7 @@ from pydicom import Dataset
 from pydicom.uid import JPEGLSLossless, RLELossless
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 
 from cspine.core.errors import ListenerError, RoutingConfigError
 from cspine.service.config import Limits, Listener
@@ -300,3 +301,13 @@ def test_an_invalid_certificate_is_refused(listen, tmp_path):
     nonsense.write_text("nonsense")
     with raises_code(RoutingConfigError, "listener.tls"):
         listen(tls={"certificate": str(nonsense), "key": str(nonsense), "require_client_certificate": False})
+
+
+def test_a_sender_keeps_an_instance_that_an_exhausted_machine_cannot_read(listen, monkeypatch):
+    def exhausted(_):
+        raise MemoryError
+
+    listener, _, _, metrics = listen()
+    monkeypatch.setattr(Event, "encoded_dataset", exhausted)
+    assert send_study(listener.port, ct_datasets("memory", 1)) == [0xA700]
+    assert count(metrics, "unexpected_errors_total", thread="listener") == 1

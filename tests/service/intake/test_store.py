@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import tracemalloc
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian
 
+from cspine.core.errors import CSpineError, OutOfMemoryError, SystemLimitError
 from cspine.service.config import Limits
 from cspine.service.intake.inbox import Inbox
-from cspine.service.intake.instances import file_name
-from cspine.service.intake.store import store
+from cspine.service.intake.instances import file_name, is_ct
+from cspine.service.intake.store import identify, store
 from cspine.service.queue.job import study_key
 from cspine.service.queue.spool import Spool
 from tests.builders.segmentations import as_bytes
@@ -121,3 +123,26 @@ def test_a_limit_that_is_reached_is_out_of_resources(limits: Limits, tmp_path: P
         for d in (first, second, first)
     ]
     assert statuses == ([0, 0xA700, 0] if limits.max_study_instances == 1 else [0xA700] * 3)
+
+
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [(OSError(errno.EMFILE, ""), SystemLimitError), (OSError(errno.ENOMEM, ""), SystemLimitError),
+     (MemoryError(), OutOfMemoryError)],
+)  # fmt: skip
+def test_an_exhausted_machine_is_no_damage_of_the_instance(
+    refused: Exception, error: type[CSpineError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise refused
+
+    monkeypatch.setattr("cspine.service.intake.store.read_partial", exhausted)
+    (dataset,) = ct_datasets("exhausted", 1)
+    with pytest.raises(error):
+        identify(as_bytes(dataset))
+    monkeypatch.setattr("cspine.service.intake.instances.read_file_meta_info", exhausted)
+    if error is SystemLimitError:
+        with pytest.raises(error):
+            is_ct(tmp_path / "instance.dcm")
+    else:  # a damaged file may ask for any memory
+        assert not is_ct(tmp_path / "instance.dcm")
