@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from cspine.operators.domain import CtImage, Provenance, provenance_of
-from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
+from cspine.operators.sdk import Fragment, InputContext
 from cspine.operators.step import IMAGE, STUDIES, StepOperator
 from cspine.operators.studies import chosen_series, first_study, sort_instances
 from cspine.pipeline import steps
@@ -35,16 +35,12 @@ class CtReaderOperator(StepOperator):
         Read the longest regular part of a series with gaps.
     """
 
+    inputs = (STUDIES,)
     output = IMAGE
 
     def __init__(self, fragment: Fragment, *args: Any, repair_gaps: bool = False, **kwargs: Any) -> None:
         self.repair_gaps = repair_gaps
         super().__init__(fragment, *args, **kwargs)
-
-    def setup(self, spec: OperatorSpec) -> None:
-        """Declare the ports."""
-        spec.input(STUDIES)
-        super().setup(spec)
 
     def work(self, op_input: InputContext) -> CtImage:
         """Read the pixels."""

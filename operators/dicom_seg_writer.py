@@ -10,7 +10,7 @@ from cspine.core.errors import DicomSourceNeededError
 from cspine.dicom.seg_type import SegType, as_seg_type
 from cspine.operators.domain import Provenance, SegmentationFile, ct_of, provenance_of, vertebrae_of
 from cspine.operators.models import named_model
-from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
+from cspine.operators.sdk import Fragment, InputContext
 from cspine.operators.step import IMAGE, SEG_FILE, SEG_IMAGE, STUDIES, StepOperator
 from cspine.operators.studies import chosen_series
 from cspine.pipeline import steps
@@ -55,6 +55,7 @@ class DicomSegWriterOperator(StepOperator):
         The model behind labels of another operator than cspine's postprocessing.
     """
 
+    inputs = (SEG_IMAGE, IMAGE, STUDIES)
     output = SEG_FILE
 
     def __init__(
@@ -77,12 +78,6 @@ class DicomSegWriterOperator(StepOperator):
         self.elements = FeSettings(formats=parse_fe_formats(fe_format))
         self.model = named_model(model_name, model_version)
         super().__init__(fragment, *args, **kwargs)
-
-    def setup(self, spec: OperatorSpec) -> None:
-        """Declare the ports."""
-        for port in (SEG_IMAGE, IMAGE, STUDIES):
-            spec.input(port)
-        super().setup(spec)
 
     def work(self, op_input: InputContext) -> SegmentationFile:
         """Write the object."""

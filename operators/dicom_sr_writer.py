@@ -56,6 +56,7 @@ class DicomSrWriterOperator(StepOperator):
         The model behind labels of another operator than cspine's postprocessing.
     """
 
+    inputs = (SEG_IMAGE, IMAGE, STUDIES)
     output = MEASUREMENTS
 
     def __init__(
@@ -75,8 +76,6 @@ class DicomSrWriterOperator(StepOperator):
 
     def setup(self, spec: OperatorSpec) -> None:
         """Declare the ports."""
-        for port in (SEG_IMAGE, IMAGE, STUDIES):
-            spec.input(port)
         for port in (SEG_FILE, PREDICTION):
             spec.input(port).condition(ConditionType.NONE)
         super().setup(spec)

@@ -11,7 +11,7 @@ from cspine.inference.settings import EngineName, InferenceSettings, Precision, 
 from cspine.io.console import progress
 from cspine.operators.domain import PredictionImage, Provenance, ct_of, provenance_of
 from cspine.operators.models import load_model
-from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
+from cspine.operators.sdk import Fragment, InputContext
 from cspine.operators.step import IMAGE, PREDICTION, StepOperator
 from cspine.pipeline import steps
 from cspine.pipeline.settings import ConfidenceName
@@ -53,6 +53,7 @@ class NnunetInferenceOperator(StepOperator):
         runs on altered images; ``off``.
     """
 
+    inputs = (IMAGE,)
     output = PREDICTION
 
     def __init__(
@@ -76,11 +77,6 @@ class NnunetInferenceOperator(StepOperator):
             device, tuple(folds) if folds else None, mirror, step_size, precision, engine, roi
         )
         super().__init__(fragment, *args, **kwargs)
-
-    def setup(self, spec: OperatorSpec) -> None:
-        """Declare the ports."""
-        spec.input(IMAGE)
-        super().setup(spec)
 
     def work(self, op_input: InputContext) -> PredictionImage:
         """Run the network."""

@@ -12,7 +12,7 @@ from cspine.core.volumes import LabelVolume
 from cspine.inference.predict import Inference
 from cspine.operators.domain import ct_of, provenance_of, vertebrae_of
 from cspine.operators.models import named_model
-from cspine.operators.sdk import DataPath, Fragment, InputContext, OperatorSpec
+from cspine.operators.sdk import DataPath, Fragment, InputContext
 from cspine.operators.step import IMAGE, OUTPUT_FILE, SEG_IMAGE, STUDIES, StepOperator
 from cspine.operators.studies import chosen_series
 from cspine.pipeline.outputs import output_named
@@ -34,6 +34,7 @@ class OutputWriterOperator(StepOperator):
         The model behind labels of another operator than cspine's postprocessing.
     """
 
+    inputs = (SEG_IMAGE, IMAGE, STUDIES)
     output = OUTPUT_FILE
     #: Name of the output, as ``--outputs`` has it.
     writes = ""
@@ -50,12 +51,6 @@ class OutputWriterOperator(StepOperator):
         self.output_folder = output_folder
         self.model = named_model(model_name, model_version)
         super().__init__(fragment, *args, **kwargs)
-
-    def setup(self, spec: OperatorSpec) -> None:
-        """Declare the ports."""
-        for port in (SEG_IMAGE, IMAGE, STUDIES):
-            spec.input(port)
-        super().setup(spec)
 
     def work(self, op_input: InputContext) -> DataPath:
         """Write the output."""

@@ -46,6 +46,7 @@ class PostprocessingOperator(StepOperator):
         The model behind a prediction of another operator than cspine's inference.
     """
 
+    inputs = (PREDICTION, IMAGE)
     output = SEG_IMAGE
 
     def __init__(
@@ -69,8 +70,6 @@ class PostprocessingOperator(StepOperator):
 
     def setup(self, spec: OperatorSpec) -> None:
         """Declare the ports."""
-        spec.input(PREDICTION)
-        spec.input(IMAGE)
         spec.input(STUDIES).condition(ConditionType.NONE)
         super().setup(spec)
 

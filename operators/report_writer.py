@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cspine.operators.domain import ct_of, provenance_of
-from cspine.operators.sdk import Fragment, InputContext, OperatorSpec
+from cspine.operators.sdk import Fragment, InputContext
 from cspine.operators.step import (
     IMAGE,
     MEASUREMENTS,
@@ -50,18 +50,13 @@ class ReportWriterOperator(StepOperator):
         The folder that was given to the DICOM-SEG writer.
     """
 
+    inputs = (STUDIES, IMAGE, PREDICTION, SEG_IMAGE, SEG_FILE, MEASUREMENTS)
     output = SUMMARY
 
     def __init__(self, fragment: Fragment, *args: Any, output_folder: Path = Path("output"), **kwargs: Any) -> None:
         self.output_folder = output_folder
         self.summary: Summary | None = None
         super().__init__(fragment, *args, **kwargs)
-
-    def setup(self, spec: OperatorSpec) -> None:
-        """Declare the ports."""
-        for port in (STUDIES, IMAGE, PREDICTION, SEG_IMAGE, SEG_FILE, MEASUREMENTS):
-            spec.input(port)
-        super().setup(spec)
 
     def work(self, op_input: InputContext) -> Summary:
         """Write the report."""

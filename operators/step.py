@@ -31,8 +31,8 @@ SURFACE_FILES = "surface_files"
 class StepOperator(Operator):  # type: ignore[misc]
     """An operator that makes one object of what it receives.
 
-    Subclasses declare their ports in `setup` and do their step in `work`. An error is raised as a `CSpineError` with
-    its code, and kept in `failure`: Holoscan passes on no more than that there was one.
+    Subclasses name their ports, declare further ones in `setup`, and do their step in `work`. An error is raised as a
+    `CSpineError` with its code, and kept in `failure`: Holoscan passes on no more than that there was one.
 
     Parameters
     ----------
@@ -42,7 +42,8 @@ class StepOperator(Operator):  # type: ignore[misc]
         What Holoscan's `Operator` takes: conditions, resources, and ``name``.
     """
 
-    #: Name of the output port.
+    #: Names of the input ports that have to be connected, and of the output port.
+    inputs: tuple[str, ...] = ()
     output = ""
 
     def __init__(self, fragment: Fragment, *args: Any, **kwargs: Any) -> None:
@@ -50,13 +51,15 @@ class StepOperator(Operator):  # type: ignore[misc]
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """Declare the output port; it may stay unconnected.
+        """Declare the input ports and the output port, which may stay unconnected.
 
         Parameters
         ----------
         spec : OperatorSpec
-            Holoscan's specification of the operator, to which the port is added.
+            Holoscan's specification of the operator, to which the ports are added.
         """
+        for port in self.inputs:
+            spec.input(port)
         spec.output(self.output).condition(ConditionType.NONE)
 
     def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:

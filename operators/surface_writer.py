@@ -9,7 +9,7 @@ from typing import Any
 from cspine.io.output import ELEMENTS, SURFACES
 from cspine.operators.domain import ct_of, provenance_of, vertebrae_of
 from cspine.operators.models import named_model
-from cspine.operators.sdk import DataPath, Fragment, InputContext, OperatorSpec
+from cspine.operators.sdk import DataPath, Fragment, InputContext
 from cspine.operators.step import IMAGE, SEG_IMAGE, SURFACE_FILES, StepOperator
 from cspine.pipeline.geometry import write_element_files, write_surface_files
 from cspine.pipeline.steps import object_settings
@@ -53,6 +53,7 @@ class SurfaceWriterOperator(StepOperator):
         The model behind labels of another operator than cspine's postprocessing.
     """
 
+    inputs = (SEG_IMAGE, IMAGE)
     output = SURFACE_FILES
 
     def __init__(
@@ -73,12 +74,6 @@ class SurfaceWriterOperator(StepOperator):
         self.elements = FeSettings(parse_fe_formats(fe_format), edge_mm) if fe_format else None
         self.model = named_model(model_name, model_version)
         super().__init__(fragment, *args, **kwargs)
-
-    def setup(self, spec: OperatorSpec) -> None:
-        """Declare the ports."""
-        for port in (SEG_IMAGE, IMAGE):
-            spec.input(port)
-        super().setup(spec)
 
     def work(self, op_input: InputContext) -> DataPath:
         """Write the files."""

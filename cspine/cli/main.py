@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-from types import FrameType
 
 import click
 
@@ -14,6 +12,7 @@ from cspine.cli.lazy_group import lazy_group
 from cspine.core.errors import as_defect
 from cspine.io.console import print_error, start_logging
 from cspine.io.privacy import frames_of, withhold_foreign_texts
+from cspine.io.signals import unwind_on_sigterm
 
 _COMMANDS = {
     "run": "cspine.cli.run",
@@ -53,7 +52,7 @@ def cli(verbose: bool, quiet: bool) -> None:
 def main() -> None:
     """Run the command line and exit with the code of the error, as in `cspine.core.errors`."""
     withhold_foreign_texts()
-    signal.signal(signal.SIGTERM, _terminate)
+    unwind_on_sigterm()
     try:
         cli(standalone_mode=False)
     except click.ClickException as refused:
@@ -67,8 +66,3 @@ def main() -> None:
         error = as_defect(unforeseen)
         print_error(error)
         sys.exit(error.exit_code)
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    """Exit as on an interrupt, so that no incomplete results remain."""
-    sys.exit(128 + signum)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from cspine.core import findings
 from cspine.core.errors import FindingError, UsageError
-from cspine.core.findings import FINDING_KINDS, LEVEL_UNCERTAIN, OUT_OF_ORDER, REASSIGNED, parse_fail_on, require_none
+from cspine.core.findings import (
+    FINDING_KINDS,
+    LEVEL_UNCERTAIN,
+    OUT_OF_ORDER,
+    REASSIGNED,
+    FindingKind,
+    parse_fail_on,
+    require_none,
+)
 from tests.builders.raises import raises_code
 
 _FOUND = [OUT_OF_ORDER.about("x", "C4"), LEVEL_UNCERTAIN.about("y"), REASSIGNED.about("z", "C5")]
@@ -13,6 +25,14 @@ _FOUND = [OUT_OF_ORDER.about("x", "C4"), LEVEL_UNCERTAIN.about("y"), REASSIGNED.
 
 def test_codes_are_unique_and_numbered_without_gaps() -> None:
     assert [kind.code for kind in FINDING_KINDS] == [f"CS-FND-{i:03d}" for i in range(1, len(FINDING_KINDS) + 1)]
+
+
+def test_every_kind_occurs_in_a_test() -> None:
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parents[1].rglob("test_*.py"))
+    words = set(re.findall(r"CS-FND-[0-9]+|[A-Z][A-Z_]+", texts))
+    names = {name: kind for name, kind in vars(findings).items() if isinstance(kind, FindingKind)}
+    assert set(names.values()) == set(FINDING_KINDS)
+    assert [kind.code for name, kind in names.items() if not {name, kind.code} & words] == []
 
 
 def test_a_finding_carries_the_severity_of_its_kind() -> None:

@@ -21,6 +21,13 @@ def test_every_sign_is_a_finding_of_its_own() -> None:
     assert found[1].sentence == "one."
 
 
+def test_damaged_files_of_no_known_series_are_a_finding() -> None:
+    _, ct = volumes()
+    context = StudyContext((), MissingInstances(), unattributed=2)
+    found = completeness_findings(context, ct, MODEL, incomplete_transfer=False)
+    assert [finding.code for finding in found] == ["CS-FND-028"] and "2 damaged files" in found[0].sentence
+
+
 def test_labels_that_no_model_predicted_supersede_nothing() -> None:
     _, ct = volumes()
     earlier = EarlierResult("2.25.1", "2.25.2", "2.25.3", "", frozenset(), frozenset())

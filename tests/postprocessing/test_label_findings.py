@@ -47,6 +47,12 @@ def test_labels_beside_the_bone() -> None:
     assert {("CS-FND-013", level) for level in ("C2", "C7", "T1")} <= codes(replace(LABELS, labels_zyx=beside))
 
 
+def test_a_vertebra_that_is_too_dense_for_bone() -> None:
+    hu_zyx = CT.hu_zyx.copy()
+    hu_zyx[LABELS.labels_zyx == 5] = 2500
+    assert ("CS-FND-031", "C5") in codes(LABELS, replace(CT, hu_zyx=hu_zyx))
+
+
 def test_a_column_that_faces_the_front() -> None:
     ct = replace(CT, hu_zyx=np.ascontiguousarray(CT.hu_zyx[:, ::-1]))
     assert ("CS-FND-046", "") in codes(replace(LABELS, labels_zyx=LABELS.labels_zyx[:, ::-1]), ct)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import FrameType
+
+from cspine.io.signals import unwind_on_sigterm
 
 #: Up to so many helper processes are threads instead.
 _FEW = 2
@@ -19,7 +19,7 @@ _FEW = 2
 
 def main(arguments: list[str]) -> None:
     """Run the steps; an exception ends the process, and its last line in the log says why."""
-    signal.signal(signal.SIGTERM, _leave)
+    unwind_on_sigterm()
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)
     parser.add_argument("dataset")
@@ -55,10 +55,6 @@ def _print_to(log: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-
-
-def _leave(signum: int, frame: FrameType | None) -> None:
-    sys.exit(128 + signum)
 
 
 if __name__ == "__main__":
