@@ -157,10 +157,14 @@ def calibration_of(shipment: Shipment, package: ModelPackage) -> Calibration | N
     sets = shipment.work / "sets"
     folders = [(sets / name / "images", sets / name / "labels") for name in sets_in(sets)]
     try:
-        return calibrate_folders(package, folders, full=shipment.full_confidence)
+        return calibrate_folders(package, folders, full=shipment.full_confidence, progress=_print_progress)
     except InputError as error:
         print(f"The confidence is not calibrated: {error.message}", file=sys.stderr)
         return None
+
+
+def _print_progress(done: int, total: int) -> None:
+    print(f"calibration: {done} of {total} images", file=sys.stderr)
 
 
 def write_calibration(root: Path, record: Calibration, title: str) -> None:
