@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from cspine.pipeline.outputs import OUTPUTS
 from tests.builders.small_neck import EXAMPLES
@@ -48,11 +48,18 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> Segmented:
 
 @pytest.fixture(scope="session")
 def every_object(neck_ct: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The DICOM objects of one run with every output that is one."""
-    out = tmp_path_factory.mktemp("every-object") / "out"
+    """The DICOM objects of one run with every output that is one; the series ends within C7, which is a finding."""
+    place = tmp_path_factory.mktemp("every-object")
+    out, cut = place / "out", place / "ct"
+    cut.mkdir()
+    by_height = sorted(
+        neck_ct.iterdir(), key=lambda path: dcmread(path, stop_before_pixels=True).ImagePositionPatient[2]
+    )
+    for path in by_height[len(by_height) // 3 :]:
+        (cut / path.name).symlink_to(path)
     outputs = ",".join(output.name for output in OUTPUTS if output.needs_dicom)
     options = ["--outputs", f"{outputs},surfaces,summary", "--surface-format", "dicom"]
-    command = [sys.executable, "-m", "cspine", "run", str(neck_ct), str(out), *options]
+    command = [sys.executable, "-m", "cspine", "run", str(cut), str(out), *options]
     subprocess.run(command, cwd=ROOT, env=os.environ | {"SOURCE_DATE_EPOCH": CLOCK}, check=True, capture_output=True)
     return sorted((out / "dicom").iterdir())
 
