@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from cspine.core.anatomy import rank, vertebra
 from cspine.core.errors import NotCalibratedError
-from cspine.core.findings import LOW_CONFIDENCE, TRUNCATED, Finding, Severity
+from cspine.core.findings import LOW_CONFIDENCE, ONE_SIDED, TRUNCATED, Finding, Severity
 from cspine.core.shape import shapes_of
 from cspine.core.volumes import CtVolume, LabelVolume
 from cspine.inference.predict import Inference
@@ -149,16 +149,19 @@ def confidence_of(inference: Inference, labels: LabelVolume, findings: Iterable[
     -------
     dict of str to Confidence
         Empty without a calibration, and without vertebrae whose like the calibration has seen: nothing is known of
-        what the probabilities are worth then.
+        what the probabilities are worth then. A vertebra that lacks a half (CS-FND-032) has none either: what the
+        network did not see has no probability.
     """
     calibration, disagreement = inference.calibration, inference.disagreement
     if calibration is None:
         return {}
     curves = calibration.fast if disagreement is None or calibration.full is None else calibration.full
+    findings = tuple(findings)
+    incomplete = {finding.level for finding in findings if finding.code == ONE_SIDED.code}
     return {
         level: Confidence(round(curves.level.at(each), 3), round(curves.dice.at(each), 3))
         for level, each in features_of(inference, labels, findings, disagreement).items()
-        if curves.knows(each)
+        if level not in incomplete and curves.knows(each)
     }
 
 

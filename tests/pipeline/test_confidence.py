@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cspine.core.errors import NotCalibratedError
-from cspine.core.findings import LOW_CONFIDENCE, NOISE, OUT_OF_ORDER, TRUNCATED
+from cspine.core.findings import LOW_CONFIDENCE, NOISE, ONE_SIDED, OUT_OF_ORDER, TRUNCATED
 from cspine.core.volumes import LabelVolume
 from cspine.inference.predict import Inference
 from cspine.inference.probability import ProbabilityField
@@ -93,6 +93,12 @@ def test_of_vertebrae_whose_like_was_not_calibrated_nothing_is_stated():
     for fast, levels in ((known, {"C2", "C3"}), (unknown, set())):
         stated = replace(found, calibration=calibrated.model_copy(update={"fast": fast}))
         assert confidence_of(stated, found.labels, ()).keys() == levels
+
+
+def test_of_a_vertebra_that_lacks_a_half_nothing_is_stated():
+    run = replace(inference(), calibration=calibration(curve(1.0)))
+    assert list(confidence_of(run, run.labels, ())) == ["C2", "C3"]
+    assert list(confidence_of(run, run.labels, (ONE_SIDED.about("x", "C3"),))) == ["C2"]
 
 
 def test_a_doubtful_level_is_a_finding():
