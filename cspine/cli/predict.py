@@ -56,13 +56,13 @@ def command(
         raise UsageError(
             "--raw and --roi auto exclude each other", advice="Omit --roi: the raw labels are those of complete images."
         )
+    if source is not None and not source.exists():
+        raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     from cspine.cli.models import wanted_model
     from cspine.models.package import load_package
     from cspine.study.prediction.predict import PredictionTask, run_prediction
 
     task = PredictionTask(out, source, dataset, subsets, inference_settings(options), raw=raw, rules_file=rules_file)
-    if source is not None and not source.exists():
-        raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     package = load_package(wanted_model(model))
     with progress("cases") as on_progress:
         records = run_prediction(task, package, on_progress, lambda note: click.echo(f"warning: {note}", err=True))

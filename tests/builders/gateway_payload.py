@@ -132,4 +132,5 @@ def predict_with(monkeypatch: pytest.MonkeyPatch, model: ModelIdentity) -> None:
         labels = LabelVolume(predicted, ct.affine_lps, model)
         return Inference(labels=labels, auxiliary_zyx=np.zeros(predicted.shape, dtype=bool), record={"device": "cpu"})
 
+    monkeypatch.setattr(steps, "require_runnable", lambda *_: None)  # no network runs
     monkeypatch.setattr(steps, "infer", infer)

@@ -33,12 +33,13 @@ def settings(tmp_path: Path, atlas_folder: Path, atlas_cache: Path, atlas: Atlas
 
 
 def test_a_process_fills_the_pool_with_the_cases_of_its_seeds(settings: PoolSettings, atlas: Atlas) -> None:
-    with Pool(replace(settings, close_up=True)) as pool:
-        pool.wait_for(24)  # no more than the pool holds
+    with Pool(replace(settings, close_up=True, size=24)) as pool:  # large enough that no case is replaced meanwhile
+        pool.wait_for(2)
         process = pool._process
         assert process is not None
-        paths = pool.paths()
+        paths = pool.paths()[:2]
     assert not process.is_alive()
+    Pool(settings).wait_for(24)  # no more than the pool holds
     assert [p.name for p in paths] == ["case-00000.npy", "case-00001.npy"]
     for number, path in enumerate(paths):
         ct, labels = synthesize_case(atlas, FIRST_SEED + number, CaseSettings((3.0, 3.0, 3.0), close_up=True))
