@@ -56,7 +56,7 @@ def command(
         raise UsageError(
             "--raw and --roi auto exclude each other", advice="Omit --roi: the raw labels are those of complete images."
         )
-    if source is not None and not source.exists():
+    if source is not None and dataset is None and subsets is None and not source.exists():
         raise InputError("--input does not exist", advice="Give a NIfTI file, or a folder of NIfTI or DICOM files.")
     from cspine.cli.models import wanted_model
     from cspine.models.package import load_package
