@@ -19,7 +19,7 @@ _MIN_AGE_S = 60.0
 
 
 @contextmanager
-def staging_folder(parent: Path, prefix: str, *, restore: Callable[[Path], object] | None = None) -> Iterator[Path]:
+def staging_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """Yield a new folder that only this user can read, locked while it is used, and remove it afterwards.
 
     Folders of the same kind that were left behind by calls that were killed are removed first.
@@ -30,15 +30,13 @@ def staging_folder(parent: Path, prefix: str, *, restore: Callable[[Path], objec
         An existing folder.
     prefix : str
         Start of the name, which no other kind of folder in ``parent`` has.
-    restore : callable, optional
-        As of `remove_abandoned`.
 
     Raises
     ------
     OSError
         If the folder cannot be made.
     """
-    remove_abandoned(parent, prefix, restore=restore)
+    remove_abandoned(parent, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     descriptor = _locked(folder)
     try:
