@@ -9,9 +9,8 @@ from pathlib import Path
 
 from cspine.core.errors import UsageError
 from cspine.dicom.rules import load_rules
-from cspine.inference.engines.choose import choose_engine
+from cspine.inference.predict import engine_for
 from cspine.inference.settings import InferenceSettings
-from cspine.inference.stage import folds_of
 from cspine.io.machine import home_folder
 from cspine.io.nifti_files import uncompressed
 from cspine.io.tables import counted
@@ -161,9 +160,7 @@ def run_prediction(
     CSpineError
         As `predict`.
     """
-    for stage in package.stages:
-        folds_of(stage, task.settings)
-    choose_engine(task.settings.device)
+    engine_for(package, task.settings)
     rules = load_rules(task.rules_file, package.levels)
     prediction = Prediction(package, task.settings, task.raw, rules)
     split: str | None = None
